@@ -1,0 +1,16 @@
+package dev.jneox.model;
+
+/** How a model knows where a token stands. */
+public sealed interface Position {
+  /** A learned vector per position, added to the token's embedding (GPT-2, GPT-Neo). */
+  record Learned() implements Position {}
+
+  /**
+   * Rotary embedding (Su et al. 2021) of the first {@code dims} values of each head's query and key.
+   *
+   * @param dims even, at most the head's width
+   * @param base angle of pair i at position p is {@code p * base^(-2i/dims)}
+   * @param interleaved pairs are (0,1), (2,3), ... as in GPT-J; else (0, dims/2), (1, dims/2+1), ... as in GPT-NeoX
+   */
+  record Rotary(int dims, double base, boolean interleaved) implements Position {}
+}
