@@ -1,0 +1,96 @@
+package dev.jneox.tensor;
+
+import static org.bytedeco.pytorch.global.torch.ScalarType;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import org.bytedeco.javacpp.Pointer;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.TensorOptions;
+import org.bytedeco.pytorch.global.torch;
+
+/** Between Java memory and libtorch tensors. All tensors here are dense, on the CPU. */
+public final class Tensors {
+  private Tensors() {}
+
+  /** A pointer to {@code segment}'s first byte; the caller keeps the segment's arena open. */
+  private static final class Address extends Pointer {
+    Address(MemorySegment segment) {
+      address = segment.address();
+    }
+  }
+
+  /**
+   * A tensor over native memory, without a copy: it must not outlive the arena of {@code segment}, and writing to it writes there.
+   */
+  public static Tensor view(MemorySegment segment, ScalarType dtype, long... shape) {
+    Native.start();
+    try (Address address = new Address(segment);
+        TensorOptions options = new TensorOptions(dtype)) {
+      return torch.from_blob(address, shape, options);
+    }
+  }
+
+  /** The memory of a contiguous tensor; valid while the tensor lives. */
+  public static MemorySegment segment(Tensor tensor) {
+    if (!tensor.is_contiguous()) {
+      throw new IllegalArgumentException("not contiguous");
+    }
+    try (Pointer data = tensor.data_ptr()) {
+      return MemorySegment.ofAddress(data.address()).reinterpret(tensor.numel() * tensor.element_size());
+    }
+  }
+
+  public static Tensor empty(ScalarType dtype, long... shape) {
+    Native.start();
+    try (TensorOptions options = new TensorOptions(dtype)) {
+      return torch.empty(shape, options, null);
+    }
+  }
+
+  public static Tensor zeros(ScalarType dtype, long... shape) {
+    Native.start();
+    try (TensorOptions options = new TensorOptions(dtype)) {
+      return torch.zeros(shape, options);
+    }
+  }
+
+  public static Tensor of(float[] values, long... shape) {
+    Tensor t = empty(ScalarType.Float, shape);
+    MemorySegment.copy(values, 0, segment(t), ValueLayout.JAVA_FLOAT, 0, values.length);
+    return t;
+  }
+
+  public static Tensor of(int[] values, long... shape) {
+    Tensor t = empty(ScalarType.Long, shape);
+    MemorySegment s = segment(t);
+    for (int i = 0; i < values.length; i++) {
+      s.setAtIndex(ValueLayout.JAVA_LONG, i, values[i]);
+    }
+    return t;
+  }
+
+  /** The values of a tensor of any float type, row by row. */
+  public static float[] floats(Tensor tensor) {
+    try (Tensor f = tensor.to(ScalarType.Float);
+        Tensor c = f.contiguous()) {
+      return segment(c).toArray(ValueLayout.JAVA_FLOAT);
+    }
+  }
+
+  /** The values of an integer tensor, row by row. */
+  public static long[] longs(Tensor tensor) {
+    try (Tensor l = tensor.to(ScalarType.Long);
+        Tensor c = l.contiguous()) {
+      return segment(c).toArray(ValueLayout.JAVA_LONG);
+    }
+  }
+
+  public static long[] shape(Tensor tensor) {
+    long[] shape = new long[(int) tensor.dim()];
+    for (int i = 0; i < shape.length; i++) {
+      shape[i] = tensor.size(i);
+    }
+    return shape;
+  }
+}
