@@ -4,7 +4,9 @@ import static org.bytedeco.pytorch.global.torch.ScalarType;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.function.Supplier;
 import org.bytedeco.javacpp.Pointer;
+import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch;
@@ -92,5 +94,21 @@ public final class Tensors {
       shape[i] = tensor.size(i);
     }
     return shape;
+  }
+  /**
+   * Runs {@code body} and closes every tensor it made but the one it returns, which then belongs to the caller's scope, if any.
+   * What autograd saved stays alive: closing only drops our reference.
+   */
+  public static Tensor scoped(Supplier<Tensor> body) {
+    PointerScope outer = PointerScope.getInnerScope();
+    Tensor result;
+    try (PointerScope scope = new PointerScope()) {
+      result = body.get().retainReference();
+    }
+    if (outer != null) {
+      outer.attach(result);
+      result.releaseReference();
+    }
+    return result;
   }
 }

@@ -1,0 +1,52 @@
+package dev.jneox.model;
+
+import dev.jneox.tensor.Tensors;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.TensorVector;
+import org.bytedeco.pytorch.global.torch;
+
+/** The cosines and sines of {@link Position.Rotary}, and their application to queries and keys. */
+final class Rotary {
+  private final int dims;
+  private final boolean interleaved;
+  private final Tensor cos; // [maxPositions, 1, dims]
+  private final Tensor sin;
+
+  Rotary(Position.Rotary position, int maxPositions) {
+    this.dims = position.dims();
+    this.interleaved = position.interleaved();
+    float[] c = new float[maxPositions * dims];
+    float[] s = new float[maxPositions * dims];
+    for (int p = 0; p < maxPositions; p++) {
+      for (int i = 0; i < dims / 2; i++) {
+        float angle = position.angle(p, i);
+        int a = p * dims + (interleaved ? 2 * i : i);
+        int b = interleaved ? a + 1 : a + dims / 2;
+        c[a] = c[b] = (float) Math.cos(angle);
+        s[a] = s[b] = (float) Math.sin(angle);
+      }
+    }
+    cos = Tensors.of(c, maxPositions, 1, dims).retainReference();
+    sin = Tensors.of(s, maxPositions, 1, dims).retainReference();
+  }
+
+  /** Turns the first {@code dims} values of {@code x [B,S,heads,headDim]}, whose first row stands at position {@code past}. */
+  Tensor apply(Tensor x, long past) {
+    long width = x.size(3);
+    Tensor head = dims == width ? x : x.narrow(3, 0, dims);
+    Tensor c = cos.narrow(0, past, x.size(1));
+    Tensor s = sin.narrow(0, past, x.size(1));
+    Tensor turned = head.mul(c).add(partner(head).mul(s));
+    return dims == width ? turned : torch.cat(new TensorVector(turned, x.narrow(3, dims, width - dims)), 3);
+  }
+
+  /** For each value the other one of its pair, negated for the first: {@code (a, b) -> (-b, a)}. */
+  private Tensor partner(Tensor x) {
+    if (interleaved) {
+      long[] shape = Tensors.shape(x);
+      Tensor pairs = x.reshape(shape[0], shape[1], shape[2], dims / 2, 2);
+      return torch.stack(new TensorVector(pairs.select(4, 1).neg(), pairs.select(4, 0)), 4).reshape(shape);
+    }
+    return torch.cat(new TensorVector(x.narrow(3, dims / 2, dims / 2).neg(), x.narrow(3, 0, dims / 2)), 3);
+  }
+}

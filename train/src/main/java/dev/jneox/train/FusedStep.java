@@ -1,0 +1,405 @@
+package dev.jneox.train;
+
+import dev.jneox.model.ModelConfig;
+import dev.jneox.model.Position;
+import dev.jneox.model.Residual;
+import java.lang.foreign.MemorySegment;
+import java.util.HashMap;
+import java.util.Map;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.BoolOptional;
+import org.bytedeco.pytorch.DoubleOptional;
+import org.bytedeco.pytorch.NoGradGuard;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.TensorArrayRefOptional;
+import org.bytedeco.pytorch.TensorOptional;
+import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+
+/**
+ * The training step of a GPT-NeoX written out, forward and backward, without a tape: matrix products by libtorch into memory that
+ * is allocated once, one pass of {@link Kernels} between them, and the head in slices so that the logits of the whole batch never
+ * exist. Products are in the precision of {@link Parameters#compute}; the residual stream, the attention core, norms and loss are in
+ * fp32. {@link AutogradStep} computes the same in fp32 and is what this is tested against.
+ *
+ * <pre>{@code
+ *   x -> norm -> y1 -> qkv -> q, k, v -> attention -> z -> dense ----+
+ *     `-> norm -> y2 -> fc1 -> gelu -> fc2 --------------------------+-> x + both     (parallel residual)
+ * }</pre>
+ */
+public final class FusedStep implements GradientStep {
+  /** Bytes of logits held at a time: few enough to stay in a cache, enough rows to keep the products fast. */
+  private static final long LOGITS_BYTES = 32L << 20;
+
+  private final ModelConfig config;
+  private final Parameters parameters;
+  private final ScalarType compute;
+  private final boolean recompute;
+  private final Layer[] layers;
+  private final Kernels.NormWeights finalNorm;
+  private final Matrix embedding; // fp32
+  private final Matrix embeddingGradient;
+  private final Weight head;
+  private final Map<Long, Matrix> products = new HashMap<>();
+  private Workspace space;
+
+  /**
+   * @param recompute whether the backward pass runs each layer's forward pass again instead of keeping its activations
+   *     (GPT-NeoX's {@code checkpoint_activations})
+   */
+  public FusedStep(ModelConfig config, Parameters parameters, boolean recompute) {
+    if (!supports(config)) {
+      throw new IllegalArgumentException("not a GPT-NeoX: " + config);
+    }
+    this.config = config;
+    this.parameters = parameters;
+    this.compute = parameters.compute();
+    this.recompute = recompute;
+    layers = new Layer[config.layers()];
+    for (int l = 0; l < layers.length; l++) {
+      String p = "layers." + l + ".";
+      layers[l] =
+          new Layer(
+              norm(p + "input_layernorm"),
+              norm(p + "post_attention_layernorm"),
+              weight(p + "attention.query_key_value"),
+              weight(p + "attention.dense"),
+              weight(p + "mlp.dense_h_to_4h"),
+              weight(p + "mlp.dense_4h_to_h"));
+    }
+    finalNorm = norm("final_layer_norm");
+    embedding = new Matrix(parameters.weight("embed_in.weight").retainReference());
+    embeddingGradient = parameters.gradientMatrix("embed_in.weight");
+    head = weight(config.tiedHead() ? "embed_in" : "embed_out");
+  }
+
+  /** Whether a model is of the kind written out here. */
+  public static boolean supports(ModelConfig config) {
+    return config.position() instanceof Position.Rotary rotary
+        && !rotary.interleaved()
+        && config.residual() != Residual.PARALLEL_ONE_NORM
+        && config.scaledAttention()
+        && !config.headBias()
+        && config.windows().stream().allMatch(w -> w == 0);
+  }
+
+  /** A linear map: its matrix in the precision of the products, and where its gradient and its bias are (fp32; bias may be null). */
+  private record Weight(Matrix matrix, MemorySegment gradient, MemorySegment bias, MemorySegment biasGradient) {}
+
+  private record Layer(
+      Kernels.NormWeights norm1, Kernels.NormWeights norm2, Weight queryKeyValue, Weight dense, Weight fc1, Weight fc2) {}
+
+  private Weight weight(String name) {
+    return new Weight(
+        parameters.computeMatrix(name + ".weight"),
+        parameters.gradientData(name + ".weight"),
+        parameters.weightData(name + ".bias"),
+        parameters.gradientData(name + ".bias"));
+  }
+
+  private Kernels.NormWeights norm(String name) {
+    return new Kernels.NormWeights(
+        parameters.weightData(name + ".weight"),
+        parameters.weightData(name + ".bias"),
+        parameters.gradientData(name + ".weight"),
+        parameters.gradientData(name + ".bias"));
+  }
+
+  @Override
+  public double gradient(Batch batch, double scale) {
+    Workspace w = workspace(batch);
+    forward(w, batch, true);
+    double count = batch.count();
+    double loss = head(w, batch, (float) (scale / count)) / count;
+    Matrix last = w.inputs[layers.length];
+    w.gradient.tensor.zero_();
+    Kernels.normBackward(last, w.finalStatistics, finalNorm, w.normed, null, null, w.gradient);
+    for (int l = layers.length - 1; l >= 0; l--) {
+      Tape tape = w.tapes[recompute ? 0 : l];
+      if (recompute) {
+        forward(layers[l], w, w.inputs[l], tape, null, true);
+      }
+      backward(layers[l], w, w.inputs[l], tape);
+    }
+    Kernels.embedBackward(w.gradient, batch.inputs(), embeddingGradient);
+    return loss;
+  }
+
+  @Override
+  public double loss(Batch batch) {
+    Workspace w = workspace(batch);
+    forward(w, batch, false);
+    return head(w, batch, 0) / batch.count();
+  }
+
+  private void forward(Workspace w, Batch batch, boolean keep) {
+    Kernels.embed(embedding, batch.inputs(), w.inputs[0]);
+    for (int l = 0; l < layers.length; l++) {
+      forward(layers[l], w, w.inputs[l], w.tapes[recompute ? 0 : l], w.inputs[l + 1], keep && !recompute);
+    }
+    Kernels.norm(w.inputs[layers.length], config.layerNormEps(), finalNorm, w.normed, null, null, w.finalStatistics);
+  }
+
+  /**
+   * One layer, {@code x} to {@code out}; a null {@code out} only fills the tape.
+   *
+   * @param keep whether attention must remember enough for its backward pass
+   */
+  private void forward(Layer layer, Workspace w, Matrix x, Tape tape, Matrix out, boolean keep) {
+    boolean parallel = config.residual() == Residual.PARALLEL;
+    double eps = config.layerNormEps();
+    Kernels.norm(x, eps, layer.norm1, tape.normed1, parallel ? layer.norm2 : null, tape.normed2, tape.statistics1);
+    multiply(tape.normed1, layer.queryKeyValue, w.fused);
+    Kernels.split(w.fused, layer.queryKeyValue.bias, config.heads(), w.length, w.angles, tape.q, tape.k, tape.v);
+    attend(w, tape, keep);
+    if (out != null || !parallel) {
+      multiply(tape.z, layer.dense, w.attention);
+    }
+    if (!parallel) {
+      Kernels.residual(x, w.attention, layer.dense.bias, null, null, tape.middle);
+      Kernels.norm(tape.middle, eps, layer.norm2, tape.normed2, null, null, tape.statistics2);
+    }
+    multiply(tape.normed2, layer.fc1, tape.pre);
+    Kernels.gelu(tape.pre, layer.fc1.bias, config.activation(), tape.post);
+    if (out == null) {
+      return;
+    }
+    multiply(tape.post, layer.fc2, w.mlp);
+    if (parallel) {
+      Kernels.residual(x, w.attention, layer.dense.bias, w.mlp, layer.fc2.bias, out);
+    } else {
+      Kernels.residual(tape.middle, w.mlp, layer.fc2.bias, null, null, out);
+    }
+  }
+
+  /** Turns {@code w.gradient}, the gradient of the layer's output, into that of its input {@code x}, and adds those of its weights. */
+  private void backward(Layer layer, Workspace w, Matrix x, Tape tape) {
+    boolean parallel = config.residual() == Residual.PARALLEL;
+    Matrix branch = w.attention; // the gradient of both branches' outputs, in the precision of the products
+    Kernels.castAndSum(w.gradient, branch, layer.fc2.biasGradient, parallel ? layer.dense.biasGradient : null);
+
+    backward(branch, layer.fc2, tape.post, w.wide);
+    Kernels.geluBackward(tape.pre, layer.fc1.bias, config.activation(), w.wide, layer.fc1.biasGradient);
+    backward(w.wide, layer.fc1, tape.normed2, w.normedGradient2);
+    if (!parallel) {
+      Kernels.normBackward(tape.middle, tape.statistics2, layer.norm2, w.normedGradient2, null, null, w.gradient);
+      Kernels.castAndSum(w.gradient, branch, layer.dense.biasGradient);
+    }
+
+    backward(branch, layer.dense, tape.z, w.mlp);
+    attendBackward(w, tape, w.mlp, layer.queryKeyValue.biasGradient);
+    backward(w.fused, layer.queryKeyValue, tape.normed1, w.normedGradient1);
+    Kernels.normBackward(
+        x, tape.statistics1, layer.norm1, w.normedGradient1, parallel ? layer.norm2 : null, w.normedGradient2, w.gradient);
+  }
+
+  /** The sum of the losses; with {@code scale} above 0 also the gradient of the normed output, in its place, and of the head. */
+  private double head(Workspace w, Batch batch, float scale) {
+    double sum = 0;
+    for (int s = 0, first = 0; s < w.normedSlices.length; first += w.normedSlices[s].rows, s++) {
+      Matrix normed = w.normedSlices[s];
+      Matrix logits = w.logits[s];
+      multiply(normed, head, logits);
+      sum += Kernels.loss(logits, batch.labels(), batch.weights(), first, scale);
+      if (scale > 0) {
+        weightGradient(logits, head, normed);
+        torch.mm_out(normed.tensor, logits.tensor, head.matrix.tensor);
+      }
+    }
+    return sum;
+  }
+
+  /** {@code y = x W^T}, without the bias, which the kernel that reads {@code y} adds. */
+  private static void multiply(Matrix x, Weight weight, Matrix y) {
+    torch.mm_out(y.tensor, x.tensor, weight.matrix.transposed);
+  }
+
+  /** {@code dx = dy W}, and the weight's gradient. */
+  private void backward(Matrix dy, Weight weight, Matrix x, Matrix dx) {
+    weightGradient(dy, weight, x);
+    torch.mm_out(dx.tensor, dy.tensor, weight.matrix.tensor);
+  }
+
+  /** {@code gradient += dy^T x}: the product is rounded to the precision of the products, the sum is fp32. */
+  private void weightGradient(Matrix dy, Weight weight, Matrix x) {
+    Matrix product =
+        products.computeIfAbsent((long) dy.cols << 32 | x.cols, key -> Matrix.of(compute, dy.cols, x.cols));
+    torch.mm_out(product.tensor, dy.transposed, x.tensor);
+    Kernels.accumulate(product, weight.gradient);
+  }
+
+  /** Fills {@code tape.z} from its q, k and v. */
+  private void attend(Workspace w, Tape tape, boolean keep) {
+    try (PointerScope scope = new PointerScope();
+        NoGradGuard guard = keep ? null : new NoGradGuard()) {
+      Tensor q = perHead(tape.q, w, keep);
+      Tensor k = perHead(tape.k, w, keep);
+      Tensor v = perHead(tape.v, w, keep);
+      Tensor z = torch.scaled_dot_product_attention(q, k, v, new TensorOptional(), 0.0, true, new DoubleOptional(), false);
+      Kernels.cast(perToken(z.detach(), tape.z), tape.z);
+      if (keep) {
+        tape.remember(q, k, v, z);
+      }
+    }
+  }
+
+  /** From the gradient of z to that of the fused product, in {@code w.fused}. */
+  private void attendBackward(Workspace w, Tape tape, Matrix dz, MemorySegment biasGradient) {
+    try (PointerScope scope = new PointerScope()) {
+      Kernels.cast(dz, w.zGradient);
+      tape.remembered[3].backward(perHead(w.zGradient, w, false), new BoolOptional(false), false, new TensorArrayRefOptional());
+      Matrix dq = perToken(tape.remembered[0].grad(), tape.z);
+      Matrix dk = perToken(tape.remembered[1].grad(), tape.z);
+      Matrix dv = perToken(tape.remembered[2].grad(), tape.z);
+      Kernels.splitBackward(dq, dk, dv, config.heads(), w.length, w.angles, w.fused, biasGradient);
+    } finally {
+      tape.forget();
+    }
+  }
+
+  /** {@code [tokens, H]} as {@code [B, heads, S, headDim]}, in place. */
+  private Tensor perHead(Matrix m, Workspace w, boolean leaf) {
+    Tensor t = m.tensor.view(w.sequences, w.length, config.heads(), config.headDim()).transpose(1, 2).detach();
+    return leaf ? t.requires_grad_(true) : t;
+  }
+
+  /** {@code [B, heads, S, headDim]} as {@code [tokens, H]}; a copy only where libtorch laid it out by heads. */
+  private static Matrix perToken(Tensor t, Matrix like) {
+    return new Matrix(t.transpose(1, 2).contiguous().view(like.rows, like.cols));
+  }
+
+  private Workspace workspace(Batch batch) {
+    if (space == null || space.sequences != batch.sequences() || space.length != batch.length()) {
+      space = new Workspace(batch.sequences(), batch.length());
+    }
+    return space;
+  }
+
+  /** What the backward pass of one layer reads. */
+  private final class Tape {
+    final Matrix normed1;
+    final Matrix normed2;
+    final Kernels.NormStatistics statistics1;
+    final Kernels.NormStatistics statistics2;
+    final Matrix middle; // serial residual only
+    final Matrix q;
+    final Matrix k;
+    final Matrix v;
+    final Matrix z;
+    final Matrix pre;
+    final Matrix post;
+    Tensor[] remembered;
+
+    Tape(int tokens) {
+      int h = config.hiddenSize();
+      normed1 = Matrix.of(compute, tokens, h);
+      normed2 = Matrix.of(compute, tokens, h);
+      statistics1 = new Kernels.NormStatistics(tokens);
+      statistics2 = new Kernels.NormStatistics(tokens);
+      middle = config.residual() == Residual.SERIAL ? Matrix.of(ScalarType.Float, tokens, h) : null;
+      q = Matrix.of(ScalarType.Float, tokens, h);
+      k = Matrix.of(ScalarType.Float, tokens, h);
+      v = Matrix.of(ScalarType.Float, tokens, h);
+      z = Matrix.of(compute, tokens, h);
+      pre = Matrix.of(compute, tokens, config.intermediateSize());
+      post = Matrix.of(compute, tokens, config.intermediateSize());
+    }
+
+    void remember(Tensor... tensors) {
+      forget();
+      remembered = tensors;
+      for (Tensor t : tensors) {
+        t.retainReference();
+      }
+    }
+
+    void forget() {
+      if (remembered != null) {
+        for (Tensor t : remembered) {
+          t.releaseReference();
+        }
+        remembered = null;
+      }
+    }
+  }
+
+  /** Every buffer of a step over one batch shape, allocated once. */
+  private final class Workspace {
+    final int sequences;
+    final int length;
+    final Matrix[] inputs; // of each layer, and the output of the last
+    final Tape[] tapes;
+    final Matrix normed;
+    final Matrix[] normedSlices;
+    final Matrix[] logits;
+    final Kernels.NormStatistics finalStatistics;
+    final Kernels.Angles angles;
+    final Matrix gradient;
+    final Matrix fused;
+    final Matrix attention;
+    final Matrix mlp;
+    final Matrix wide;
+    final Matrix normedGradient1;
+    final Matrix normedGradient2;
+    final Matrix zGradient;
+
+    Workspace(int sequences, int length) {
+      this.sequences = sequences;
+      this.length = length;
+      int tokens = sequences * length;
+      int h = config.hiddenSize();
+      inputs = new Matrix[layers.length + 1];
+      for (int l = 0; l < inputs.length; l++) {
+        inputs[l] = Matrix.of(ScalarType.Float, tokens, h);
+      }
+      tapes = new Tape[recompute ? 1 : layers.length];
+      for (int l = 0; l < tapes.length; l++) {
+        tapes[l] = new Tape(tokens);
+      }
+      normed = Matrix.of(compute, tokens, h);
+      finalStatistics = new Kernels.NormStatistics(tokens);
+      gradient = Matrix.of(ScalarType.Float, tokens, h);
+      fused = Matrix.of(compute, tokens, 3L * h);
+      attention = Matrix.of(compute, tokens, h);
+      mlp = Matrix.of(compute, tokens, h);
+      wide = Matrix.of(compute, tokens, config.intermediateSize());
+      normedGradient1 = Matrix.of(compute, tokens, h);
+      normedGradient2 = Matrix.of(compute, tokens, h);
+      zGradient = Matrix.of(ScalarType.Float, tokens, h);
+      angles = angles((Position.Rotary) config.position());
+
+      int vocab = config.vocabSize();
+      int rows = (int) Math.max(128, Math.min(tokens, LOGITS_BYTES / vocab / (compute == ScalarType.Float ? 4 : 2)));
+      int slices = Math.max(1, (tokens + rows - 1) / rows);
+      rows = (tokens + slices - 1) / slices;
+      Matrix all = Matrix.of(compute, Math.min(rows, tokens), vocab);
+      normedSlices = new Matrix[slices];
+      logits = new Matrix[slices];
+      for (int s = 0; s < slices; s++) {
+        int first = s * rows;
+        int count = Math.min(rows, tokens - first);
+        normedSlices[s] = normed.slice(first, count);
+        logits[s] = all.slice(0, count);
+      }
+    }
+
+    private Kernels.Angles angles(Position.Rotary rotary) {
+      int half = rotary.dims() / 2;
+      float[] cos = new float[length * half];
+      float[] sin = new float[length * half];
+      for (int p = 0; p < length; p++) {
+        for (int i = 0; i < half; i++) {
+          float angle = rotary.angle(p, i);
+          cos[p * half + i] = (float) Math.cos(angle);
+          sin[p * half + i] = (float) Math.sin(angle);
+        }
+      }
+      return new Kernels.Angles(cos, sin, rotary.dims());
+    }
+  }
+
+  @Override
+  public void close() {
+    space = null; // the matrices are freed with their last reference
+  }
+}

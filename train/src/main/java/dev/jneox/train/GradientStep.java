@@ -1,0 +1,56 @@
+package dev.jneox.train;
+
+/**
+ * Computes a loss and adds its gradient to a model's {@link Parameters}. There are two, which tests hold against each other: {@link
+ * AutogradStep}, the reference, for every model; and {@link FusedStep}, the fast one, for GPT-NeoX.
+ */
+public interface GradientStep extends AutoCloseable {
+  /**
+   * Sequences of equal length with, for every position, the id that follows.
+   *
+   * @param inputs {@code [sequences * length]} ids
+   * @param labels {@code [sequences * length]} ids, or a negative number where nothing is to be predicted
+   * @param weights how much each position counts, or null where all count 1
+   */
+  record Batch(int[] inputs, int[] labels, float[] weights, int sequences, int length) {
+    public Batch {
+      if (inputs.length != sequences * length || labels.length != inputs.length || weights != null && weights.length != inputs.length) {
+        throw new IllegalArgumentException("a batch of " + sequences + " x " + length + " with " + inputs.length + " inputs and " + labels.length + " labels");
+      }
+    }
+
+    /** Next-token prediction over rows of {@code length + 1} ids. */
+    public static Batch of(int[][] samples) {
+      int length = samples[0].length - 1;
+      int[] inputs = new int[samples.length * length];
+      int[] labels = new int[inputs.length];
+      for (int s = 0; s < samples.length; s++) {
+        System.arraycopy(samples[s], 0, inputs, s * length, length);
+        System.arraycopy(samples[s], 1, labels, s * length, length);
+      }
+      return new Batch(inputs, labels, null, samples.length, length);
+    }
+
+    /** The sum of the weights of the positions that predict something. */
+    double count() {
+      double count = 0;
+      for (int i = 0; i < labels.length; i++) {
+        count += labels[i] < 0 ? 0 : weights == null ? 1 : weights[i];
+      }
+      return count;
+    }
+  }
+
+  /**
+   * The mean loss over the batch, in nats; {@code scale} times its gradient is added to the parameters'.
+   *
+   * @param scale the loss scale divided by the number of micro-batches
+   */
+  double gradient(Batch batch, double scale);
+
+  /** The mean loss alone. */
+  double loss(Batch batch);
+
+  @Override
+  void close();
+}

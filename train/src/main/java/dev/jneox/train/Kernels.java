@@ -1,0 +1,446 @@
+package dev.jneox.train;
+
+import dev.jneox.model.Activation;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+
+/**
+ * What lies between two matrix products of a training step, forward and backward, each as one pass over the rows: embedding,
+ * layer norm, bias, GELU, rotary, residual, and the loss. Every sum over rows (the gradients of biases and norms) is kept a thread
+ * and added in thread order, so a step gives the same bits every time. Rows are tokens; shapes are {@code [tokens, width]}.
+ */
+final class Kernels {
+  private static final Workers WORKERS = Workers.ALL;
+
+  private Kernels() {}
+
+  /** A gradient vector's running sums, one row a thread. */
+  private static float[][] sums(int n) {
+    return new float[WORKERS.count()][Vectors.padded(n)];
+  }
+
+  /** {@code gradient += } the sums of all threads. */
+  private static void flush(float[][] sums, MemorySegment gradient, int n) {
+    for (int i = 0; i < n; i++) {
+      float s = gradient.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+      for (float[] sum : sums) {
+        s += sum[i];
+      }
+      gradient.setAtIndex(ValueLayout.JAVA_FLOAT, i, s);
+    }
+  }
+
+  private static float[] row(int n) {
+    return new float[Vectors.padded(n)];
+  }
+
+  private static float[] vector(MemorySegment values, int n) {
+    float[] v = row(n);
+    MemorySegment.copy(values, ValueLayout.JAVA_FLOAT, 0, v, 0, n);
+    return v;
+  }
+
+  /** {@code x[t] = table[ids[t]]}. */
+  static void embed(Matrix table, int[] ids, Matrix x) {
+    WORKERS.forEach(
+        x.rows,
+        (from, to, thread) -> {
+          float[] row = row(x.cols);
+          for (int t = from; t < to; t++) {
+            table.load(ids[t], row);
+            x.store(t, row);
+          }
+        });
+  }
+
+  /** {@code gradient[ids[t]] += dx[t]}, both fp32; threads share the columns so that the order of additions is that of the tokens. */
+  static void embedBackward(Matrix dx, int[] ids, Matrix gradient) {
+    int width = dx.cols;
+    MemorySegment from = dx.data();
+    MemorySegment into = gradient.data();
+    WORKERS.forEach(
+        width,
+        (first, last, thread) -> {
+          for (int t = 0; t < dx.rows; t++) {
+            long source = (long) t * width;
+            long target = (long) ids[t] * width;
+            for (int c = first; c < last; c++) {
+              into.setAtIndex(
+                  ValueLayout.JAVA_FLOAT,
+                  target + c,
+                  into.getAtIndex(ValueLayout.JAVA_FLOAT, target + c) + from.getAtIndex(ValueLayout.JAVA_FLOAT, source + c));
+            }
+          }
+        });
+  }
+
+  /** A layer norm's parameters and where their gradients go. */
+  record NormWeights(MemorySegment weight, MemorySegment bias, MemorySegment weightGradient, MemorySegment biasGradient) {}
+
+  /** What a norm's backward pass needs: {@code [tokens]} each. */
+  record NormStatistics(float[] mean, float[] inverseDeviation) {
+    NormStatistics(int tokens) {
+      this(new float[tokens], new float[tokens]);
+    }
+  }
+
+  /**
+   * Layer norm of {@code x}, once or, for a parallel residual, with two sets of weights from one read: {@code y1} and, unless
+   * {@code second} is null, {@code y2}.
+   */
+  static void norm(Matrix x, double eps, NormWeights first, Matrix y1, NormWeights second, Matrix y2, NormStatistics statistics) {
+    int n = x.cols;
+    float[] w1 = vector(first.weight, n);
+    float[] b1 = vector(first.bias, n);
+    float[] w2 = second == null ? null : vector(second.weight, n);
+    float[] b2 = second == null ? null : vector(second.bias, n);
+    WORKERS.forEach(
+        x.rows,
+        (from, to, thread) -> {
+          float[] row = row(n);
+          float[] out = row(n);
+          for (int t = from; t < to; t++) {
+            x.load(t, row);
+            float mean = Vectors.sum(row, n) / n;
+            float inverse = (float) (1 / Math.sqrt(Vectors.squares(row, mean, n) / n + eps));
+            statistics.mean[t] = mean;
+            statistics.inverseDeviation[t] = inverse;
+            for (int i = 0; i < n; i++) {
+              row[i] = (row[i] - mean) * inverse;
+            }
+            scaleAndShift(row, w1, b1, out, n);
+            y1.store(t, out);
+            if (w2 != null) {
+              scaleAndShift(row, w2, b2, out, n);
+              y2.store(t, out);
+            }
+          }
+        });
+  }
+
+  private static void scaleAndShift(float[] x, float[] w, float[] b, float[] out, int n) {
+    for (int i = 0; i < n; i++) {
+      out[i] = x[i] * w[i] + b[i];
+    }
+  }
+
+  /** Adds to {@code dx} (fp32) the gradient through {@link #norm}, and fills the weights' gradients. */
+  static void normBackward(
+      Matrix x, NormStatistics statistics, NormWeights first, Matrix dy1, NormWeights second, Matrix dy2, Matrix dx) {
+    int n = x.cols;
+    float[] w1 = vector(first.weight, n);
+    float[] w2 = second == null ? null : vector(second.weight, n);
+    float[][] dw1 = sums(n);
+    float[][] db1 = sums(n);
+    float[][] dw2 = sums(n);
+    float[][] db2 = sums(n);
+    WORKERS.forEach(
+        x.rows,
+        (from, to, thread) -> {
+          float[] normed = row(n);
+          float[] dy = row(n);
+          float[] d = row(n);
+          float[] sum = row(n);
+          for (int t = from; t < to; t++) {
+            x.load(t, normed);
+            float mean = statistics.mean[t];
+            float inverse = statistics.inverseDeviation[t];
+            for (int i = 0; i < n; i++) {
+              normed[i] = (normed[i] - mean) * inverse;
+            }
+            Arrays.fill(d, 0);
+            dy1.load(t, dy);
+            through(normed, dy, w1, dw1[thread], db1[thread], d, n);
+            if (w2 != null) {
+              dy2.load(t, dy);
+              through(normed, dy, w2, dw2[thread], db2[thread], d, n);
+            }
+            float meanD = Vectors.sum(d, n) / n;
+            float meanDx = Vectors.dot(d, normed, n) / n;
+            dx.load(t, sum);
+            for (int i = 0; i < n; i++) {
+              sum[i] += inverse * (d[i] - meanD - normed[i] * meanDx);
+            }
+            dx.store(t, sum);
+          }
+        });
+    flush(dw1, first.weightGradient, n);
+    flush(db1, first.biasGradient, n);
+    if (second != null) {
+      flush(dw2, second.weightGradient, n);
+      flush(db2, second.biasGradient, n);
+    }
+  }
+
+  private static void through(float[] normed, float[] dy, float[] w, float[] dw, float[] db, float[] d, int n) {
+    for (int i = 0; i < n; i++) {
+      dw[i] += dy[i] * normed[i];
+      db[i] += dy[i];
+      d[i] += dy[i] * w[i];
+    }
+  }
+
+  /** The rotary angles of a run: {@code [positions, dims/2]} each. */
+  record Angles(float[] cos, float[] sin, int dims) {}
+
+  /**
+   * Takes the fused product apart: {@code qkv [tokens, 3H]} (per head: query, key, value) plus its bias to fp32 {@code q, k, v
+   * [tokens, H]}, the first {@code angles.dims} values of each query and key turned by their position {@code token % seq}.
+   */
+  static void split(Matrix qkv, MemorySegment bias, int heads, int seq, Angles angles, Matrix q, Matrix k, Matrix v) {
+    int h = q.cols;
+    int dim = h / heads;
+    float[] b = bias == null ? row(3 * h) : vector(bias, 3 * h);
+    WORKERS.forEach(
+        qkv.rows,
+        (from, to, thread) -> {
+          float[] in = row(3 * h);
+          float[] qRow = row(h);
+          float[] kRow = row(h);
+          float[] vRow = row(h);
+          for (int t = from; t < to; t++) {
+            qkv.load(t, in);
+            for (int i = 0; i < 3 * h; i++) {
+              in[i] += b[i];
+            }
+            for (int head = 0; head < heads; head++) {
+              int at = head * 3 * dim;
+              turn(in, at, angles, t % seq, 1);
+              turn(in, at + dim, angles, t % seq, 1);
+              System.arraycopy(in, at, qRow, head * dim, dim);
+              System.arraycopy(in, at + dim, kRow, head * dim, dim);
+              System.arraycopy(in, at + 2 * dim, vRow, head * dim, dim);
+            }
+            q.store(t, qRow);
+            k.store(t, kRow);
+            v.store(t, vRow);
+          }
+        });
+  }
+
+  /** The gradient through {@link #split}: rotation by the opposite angle. {@code biasGradient} may be null. */
+  static void splitBackward(
+      Matrix dq, Matrix dk, Matrix dv, int heads, int seq, Angles angles, Matrix dqkv, MemorySegment biasGradient) {
+    int h = dq.cols;
+    int dim = h / heads;
+    float[][] db = sums(3 * h);
+    WORKERS.forEach(
+        dqkv.rows,
+        (from, to, thread) -> {
+          float[] out = row(3 * h);
+          float[] qRow = row(h);
+          float[] kRow = row(h);
+          float[] vRow = row(h);
+          float[] sum = db[thread];
+          for (int t = from; t < to; t++) {
+            dq.load(t, qRow);
+            dk.load(t, kRow);
+            dv.load(t, vRow);
+            for (int head = 0; head < heads; head++) {
+              int at = head * 3 * dim;
+              System.arraycopy(qRow, head * dim, out, at, dim);
+              System.arraycopy(kRow, head * dim, out, at + dim, dim);
+              System.arraycopy(vRow, head * dim, out, at + 2 * dim, dim);
+              turn(out, at, angles, t % seq, -1);
+              turn(out, at + dim, angles, t % seq, -1);
+            }
+            for (int i = 0; i < 3 * h; i++) {
+              sum[i] += out[i];
+            }
+            dqkv.store(t, out);
+          }
+        });
+    if (biasGradient != null) {
+      flush(db, biasGradient, 3 * h);
+    }
+  }
+
+  /** Rotates the pairs (i, i + dims/2) from {@code at} on. */
+  private static void turn(float[] row, int at, Angles angles, int position, int direction) {
+    int half = angles.dims / 2;
+    int angle = position * half;
+    for (int i = 0; i < half; i++) {
+      float cos = angles.cos[angle + i];
+      float sin = direction * angles.sin[angle + i];
+      float a = row[at + i];
+      float b = row[at + half + i];
+      row[at + i] = a * cos - b * sin;
+      row[at + half + i] = b * cos + a * sin;
+    }
+  }
+
+  /** Copies between precisions. */
+  static void cast(Matrix from, Matrix into) {
+    WORKERS.forEach(
+        from.rows,
+        (first, last, thread) -> {
+          float[] row = row(from.cols);
+          for (int t = first; t < last; t++) {
+            from.load(t, row);
+            into.store(t, row);
+          }
+        });
+  }
+
+  /** {@link #cast}, and the column sums of {@code from} are added to each bias gradient that is not null. */
+  static void castAndSum(Matrix from, Matrix into, MemorySegment... biasGradients) {
+    int n = from.cols;
+    float[][] db = sums(n);
+    WORKERS.forEach(
+        from.rows,
+        (first, last, thread) -> {
+          float[] row = row(n);
+          float[] sum = db[thread];
+          for (int t = first; t < last; t++) {
+            from.load(t, row);
+            into.store(t, row);
+            for (int i = 0; i < n; i++) {
+              sum[i] += row[i];
+            }
+          }
+        });
+    for (MemorySegment gradient : biasGradients) {
+      if (gradient != null) {
+        flush(db, gradient, n);
+      }
+    }
+  }
+
+  /** {@code post = gelu(pre + bias)}; {@code pre} is left as it is. */
+  static void gelu(Matrix pre, MemorySegment bias, Activation activation, Matrix post) {
+    int n = pre.cols;
+    float[] b = vector(bias, n);
+    WORKERS.forEach(
+        pre.rows,
+        (from, to, thread) -> {
+          float[] row = row(n);
+          for (int t = from; t < to; t++) {
+            pre.load(t, row);
+            add(row, b, n);
+            if (activation == Activation.GELU) {
+              Vectors.gelu(row, n);
+            } else {
+              Vectors.geluTanh(row, n);
+            }
+            post.store(t, row);
+          }
+        });
+  }
+
+  /** {@code grad *= gelu'(pre + bias)} in place, and its column sums are the bias's gradient. */
+  static void geluBackward(Matrix pre, MemorySegment bias, Activation activation, Matrix grad, MemorySegment biasGradient) {
+    int n = pre.cols;
+    float[] b = vector(bias, n);
+    float[][] db = sums(n);
+    WORKERS.forEach(
+        pre.rows,
+        (from, to, thread) -> {
+          float[] row = row(n);
+          float[] d = row(n);
+          float[] sum = db[thread];
+          for (int t = from; t < to; t++) {
+            pre.load(t, row);
+            add(row, b, n);
+            grad.load(t, d);
+            if (activation == Activation.GELU) {
+              Vectors.geluBackward(row, d, n);
+            } else {
+              Vectors.geluTanhBackward(row, d, n);
+            }
+            add(sum, d, n);
+            grad.store(t, d);
+          }
+        });
+    flush(db, biasGradient, n);
+  }
+
+  private static void add(float[] a, float[] b, int n) {
+    for (int i = 0; i < n; i++) {
+      a[i] += b[i];
+    }
+  }
+
+  /** {@code out = x + branch + bias}, twice in one pass where there are two branches; {@code out} may be {@code x}. */
+  static void residual(Matrix x, Matrix branch1, MemorySegment bias1, Matrix branch2, MemorySegment bias2, Matrix out) {
+    int n = x.cols;
+    float[] b = bias1 == null ? row(n) : vector(bias1, n);
+    if (bias2 != null) {
+      add(b, vector(bias2, n), n);
+    }
+    WORKERS.forEach(
+        x.rows,
+        (from, to, thread) -> {
+          float[] sum = row(n);
+          float[] row = row(n);
+          for (int t = from; t < to; t++) {
+            branch1.load(t, sum);
+            if (branch2 != null) {
+              branch2.load(t, row);
+              add(sum, row, n);
+            }
+            add(sum, b, n);
+            x.load(t, row);
+            add(sum, row, n);
+            out.store(t, sum);
+          }
+        });
+  }
+
+  /**
+   * The loss of each row of logits against its label, {@code -ln softmax(logits)[label]}; labels below 0 count nothing. With
+   * {@code scale} above 0 the logits are replaced by their gradient, {@code scale * weight * (softmax - onehot)}.
+   *
+   * @param labels from {@code first} on, one a row
+   * @param weights null, or how much each row's loss counts, from {@code first} on
+   * @return the sum of weight times loss over the rows
+   */
+  static double loss(Matrix logits, int[] labels, float[] weights, int first, float scale) {
+    int n = logits.cols;
+    double[] losses = new double[logits.rows];
+    WORKERS.forEach(
+        logits.rows,
+        (from, to, thread) -> {
+          float[] row = row(n);
+          for (int t = from; t < to; t++) {
+            int label = labels[first + t];
+            float weight = label < 0 ? 0 : weights == null ? 1 : weights[first + t];
+            logits.load(t, row);
+            if (weight == 0) {
+              Arrays.fill(row, 0, n, 0);
+            } else {
+              float max = Vectors.max(row, n);
+              float target = row[label];
+              float sum = Vectors.expAndSum(row, max, n);
+              losses[t] = weight * (Math.log(sum) + max - target);
+              float factor = scale * weight / sum;
+              for (int i = 0; i < n; i++) {
+                row[i] *= factor;
+              }
+              row[label] -= scale * weight;
+            }
+            if (scale > 0) {
+              logits.store(t, row);
+            }
+          }
+        });
+    return Arrays.stream(losses).sum();
+  }
+
+  /** {@code into += from}, elementwise; {@code into} is fp32 and of {@code from}'s shape. */
+  static void accumulate(Matrix from, MemorySegment into) {
+    int n = from.cols;
+    WORKERS.forEach(
+        from.rows,
+        (first, last, thread) -> {
+          float[] row = row(n);
+          float[] sum = row(n);
+          for (int t = first; t < last; t++) {
+            from.load(t, row);
+            MemorySegment.copy(into, ValueLayout.JAVA_FLOAT, (long) t * n * 4, sum, 0, n);
+            add(sum, row, n);
+            MemorySegment.copy(sum, 0, into, ValueLayout.JAVA_FLOAT, (long) t * n * 4, n);
+          }
+        });
+  }
+}

@@ -1,0 +1,173 @@
+package dev.jneox.train;
+
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorSpecies;
+
+/** The functions of one row that C2 does not vectorise by itself: exponentials, GELU, sums. Rows are {@code float[]}, in place. */
+final class Vectors {
+  static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
+
+  private static final float SQRT_2_OVER_PI = 0.7978845608028654f;
+  private static final float CUBIC = 0.044715f;
+  private static final float SQRT_HALF = 0.70710678f;
+  private static final float INV_SQRT_2PI = 0.3989422804f;
+
+  private Vectors() {}
+
+  /** {@code e^x} within 2 ulp; 0 below -87, e^88 above 88: {@code 2^n} times a polynomial on {@code [-ln2/2, ln2/2]}. */
+  static FloatVector exp(FloatVector x) {
+    FloatVector clamped = x.max(-87f).min(88f);
+    // Adding 1.5 * 2^23 rounds to an integer, which is then in the low mantissa bits.
+    FloatVector shifted = clamped.fma(FloatVector.broadcast(F, 1.44269504f), FloatVector.broadcast(F, 12582912f));
+    FloatVector n = shifted.sub(12582912f);
+    FloatVector r = n.fma(FloatVector.broadcast(F, -0.693359375f), clamped);
+    r = n.fma(FloatVector.broadcast(F, 2.12194440e-4f), r);
+    FloatVector p = FloatVector.broadcast(F, 1.9875691500e-4f);
+    p = p.fma(r, FloatVector.broadcast(F, 1.3981999507e-3f));
+    p = p.fma(r, FloatVector.broadcast(F, 8.3334519073e-3f));
+    p = p.fma(r, FloatVector.broadcast(F, 4.1665795894e-2f));
+    p = p.fma(r, FloatVector.broadcast(F, 1.6666665459e-1f));
+    p = p.fma(r, FloatVector.broadcast(F, 5.0000001201e-1f));
+    p = p.fma(r.mul(r), r).add(1f);
+    IntVector power = shifted.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
+    FloatVector result = p.reinterpretAsInts().add(power).reinterpretAsFloats();
+    VectorMask<Float> tiny = x.compare(VectorOperators.LT, -87f);
+    return result.blend(0f, tiny);
+  }
+
+  static float max(float[] row, int n) {
+    FloatVector m = FloatVector.broadcast(F, Float.NEGATIVE_INFINITY);
+    int i = 0;
+    for (int bound = F.loopBound(n); i < bound; i += F.length()) {
+      m = m.max(FloatVector.fromArray(F, row, i));
+    }
+    float max = m.reduceLanes(VectorOperators.MAX);
+    for (; i < n; i++) {
+      max = Math.max(max, row[i]);
+    }
+    return max;
+  }
+
+  static float sum(float[] row, int n) {
+    FloatVector s = FloatVector.zero(F);
+    int i = 0;
+    for (int bound = F.loopBound(n); i < bound; i += F.length()) {
+      s = s.add(FloatVector.fromArray(F, row, i));
+    }
+    float sum = s.reduceLanes(VectorOperators.ADD);
+    for (; i < n; i++) {
+      sum += row[i];
+    }
+    return sum;
+  }
+
+  static float dot(float[] a, float[] b, int n) {
+    FloatVector s = FloatVector.zero(F);
+    int i = 0;
+    for (int bound = F.loopBound(n); i < bound; i += F.length()) {
+      s = FloatVector.fromArray(F, a, i).fma(FloatVector.fromArray(F, b, i), s);
+    }
+    float sum = s.reduceLanes(VectorOperators.ADD);
+    for (; i < n; i++) {
+      sum += a[i] * b[i];
+    }
+    return sum;
+  }
+
+  /** The sum of squares of {@code row[i] - mean}. */
+  static float squares(float[] row, float mean, int n) {
+    FloatVector s = FloatVector.zero(F);
+    int i = 0;
+    for (int bound = F.loopBound(n); i < bound; i += F.length()) {
+      FloatVector d = FloatVector.fromArray(F, row, i).sub(mean);
+      s = d.fma(d, s);
+    }
+    float sum = s.reduceLanes(VectorOperators.ADD);
+    for (; i < n; i++) {
+      sum += (row[i] - mean) * (row[i] - mean);
+    }
+    return sum;
+  }
+
+  /** {@code row = e^(row - max)}; returns the sum. {@code row} has room up to a whole vector, see {@link #padded}. */
+  static float expAndSum(float[] row, float max, int n) {
+    for (int i = n; i < padded(n); i++) {
+      row[i] = Float.NEGATIVE_INFINITY;
+    }
+    FloatVector s = FloatVector.zero(F);
+    for (int i = 0; i < n; i += F.length()) {
+      FloatVector e = exp(FloatVector.fromArray(F, row, i).sub(max));
+      e.intoArray(row, i);
+      s = s.add(e);
+    }
+    return s.reduceLanes(VectorOperators.ADD);
+  }
+
+  /** The length an array needs so that loops over {@code n} values may run in whole vectors. */
+  static int padded(int n) {
+    return (n + F.length() - 1) / F.length() * F.length();
+  }
+
+  /** Exact GELU, {@code x Phi(x)}, by {@link #normalCdf}. Arrays are {@link #padded}. */
+  static void gelu(float[] row, int n) {
+    for (int i = 0; i < n; i += F.length()) {
+      FloatVector x = FloatVector.fromArray(F, row, i);
+      x.mul(normalCdf(x, gaussian(x))).intoArray(row, i);
+    }
+  }
+
+  /** {@code grad *= gelu'(x)}, where the derivative is {@code Phi(x) + x phi(x)}. */
+  static void geluBackward(float[] x, float[] grad, int n) {
+    for (int i = 0; i < n; i += F.length()) {
+      FloatVector v = FloatVector.fromArray(F, x, i);
+      FloatVector e = gaussian(v);
+      FloatVector slope = v.mul(e).fma(FloatVector.broadcast(F, INV_SQRT_2PI), normalCdf(v, e));
+      FloatVector.fromArray(F, grad, i).mul(slope).intoArray(grad, i);
+    }
+  }
+
+  /** Tanh GELU as {@code x sigmoid(2 z)}, {@code z = sqrt(2/pi) (x + 0.044715 x^3)}. */
+  static void geluTanh(float[] row, int n) {
+    for (int i = 0; i < n; i += F.length()) {
+      FloatVector x = FloatVector.fromArray(F, row, i);
+      x.mul(gate(x, x.mul(x))).intoArray(row, i);
+    }
+  }
+
+  /** {@code grad *= s + x s (1 - s) 2 z'}, with {@code s = sigmoid(2 z)}. */
+  static void geluTanhBackward(float[] x, float[] grad, int n) {
+    for (int i = 0; i < n; i += F.length()) {
+      FloatVector v = FloatVector.fromArray(F, x, i);
+      FloatVector square = v.mul(v);
+      FloatVector s = gate(v, square);
+      FloatVector twiceSlope = square.mul(6 * SQRT_2_OVER_PI * CUBIC).add(2 * SQRT_2_OVER_PI);
+      FloatVector slope = v.mul(s).mul(s.neg().add(1f)).fma(twiceSlope, s);
+      FloatVector.fromArray(F, grad, i).mul(slope).intoArray(grad, i);
+    }
+  }
+
+  private static FloatVector gate(FloatVector x, FloatVector square) {
+    FloatVector minusTwoZ = x.mul(square.mul(-2 * SQRT_2_OVER_PI * CUBIC).add(-2 * SQRT_2_OVER_PI));
+    return FloatVector.broadcast(F, 1f).div(exp(minusTwoZ).add(1f));
+  }
+
+  /** {@code e^(-x^2/2)}. */
+  private static FloatVector gaussian(FloatVector x) {
+    return exp(x.mul(x).mul(-0.5f));
+  }
+
+  /** {@code Phi(x)} within 1e-7, from the rational form 7.1.26 of Abramowitz and Stegun; {@code e} is {@link #gaussian}. */
+  private static FloatVector normalCdf(FloatVector x, FloatVector e) {
+    FloatVector t = FloatVector.broadcast(F, 1f).div(x.abs().mul(0.3275911f * SQRT_HALF).add(1f));
+    FloatVector p = FloatVector.broadcast(F, 1.061405429f);
+    p = p.fma(t, FloatVector.broadcast(F, -1.453152027f));
+    p = p.fma(t, FloatVector.broadcast(F, 1.421413741f));
+    p = p.fma(t, FloatVector.broadcast(F, -0.284496736f));
+    p = p.fma(t, FloatVector.broadcast(F, 0.254829592f));
+    FloatVector tail = p.mul(t).mul(e).mul(0.5f);
+    return tail.blend(tail.neg().add(1f), x.compare(VectorOperators.GT, 0f));
+  }
+}
