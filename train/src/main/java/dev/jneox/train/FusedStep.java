@@ -6,13 +6,6 @@ import dev.jneox.model.Residual;
 import java.lang.foreign.MemorySegment;
 import java.util.HashMap;
 import java.util.Map;
-import org.bytedeco.javacpp.PointerScope;
-import org.bytedeco.pytorch.BoolOptional;
-import org.bytedeco.pytorch.DoubleOptional;
-import org.bytedeco.pytorch.NoGradGuard;
-import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.TensorArrayRefOptional;
-import org.bytedeco.pytorch.TensorOptional;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
@@ -108,7 +101,7 @@ public final class FusedStep implements GradientStep {
   @Override
   public double gradient(Batch batch, double scale) {
     Workspace w = workspace(batch);
-    forward(w, batch, true);
+    forward(w, batch);
     double count = batch.count();
     double loss = head(w, batch, (float) (scale / count)) / count;
     Matrix last = w.inputs[layers.length];
@@ -117,7 +110,7 @@ public final class FusedStep implements GradientStep {
     for (int l = layers.length - 1; l >= 0; l--) {
       Tape tape = w.tapes[recompute ? 0 : l];
       if (recompute) {
-        forward(layers[l], w, w.inputs[l], tape, null, true);
+        forward(layers[l], w, w.inputs[l], tape, null);
       }
       backward(layers[l], w, w.inputs[l], tape);
     }
@@ -128,30 +121,26 @@ public final class FusedStep implements GradientStep {
   @Override
   public double loss(Batch batch) {
     Workspace w = workspace(batch);
-    forward(w, batch, false);
+    forward(w, batch);
     return head(w, batch, 0) / batch.count();
   }
 
-  private void forward(Workspace w, Batch batch, boolean keep) {
+  private void forward(Workspace w, Batch batch) {
     Kernels.embed(embedding, batch.inputs(), w.inputs[0]);
     for (int l = 0; l < layers.length; l++) {
-      forward(layers[l], w, w.inputs[l], w.tapes[recompute ? 0 : l], w.inputs[l + 1], keep && !recompute);
+      forward(layers[l], w, w.inputs[l], w.tapes[recompute ? 0 : l], w.inputs[l + 1]);
     }
     Kernels.norm(w.inputs[layers.length], config.layerNormEps(), finalNorm, w.normed, null, null, w.finalStatistics);
   }
 
-  /**
-   * One layer, {@code x} to {@code out}; a null {@code out} only fills the tape.
-   *
-   * @param keep whether attention must remember enough for its backward pass
-   */
-  private void forward(Layer layer, Workspace w, Matrix x, Tape tape, Matrix out, boolean keep) {
+  /** One layer, {@code x} to {@code out}; a null {@code out} only fills the tape. */
+  private void forward(Layer layer, Workspace w, Matrix x, Tape tape, Matrix out) {
     boolean parallel = config.residual() == Residual.PARALLEL;
     double eps = config.layerNormEps();
     Kernels.norm(x, eps, layer.norm1, tape.normed1, parallel ? layer.norm2 : null, tape.normed2, tape.statistics1);
     multiply(tape.normed1, layer.queryKeyValue, w.fused);
     Kernels.split(w.fused, layer.queryKeyValue.bias, config.heads(), w.length, w.angles, tape.q, tape.k, tape.v);
-    attend(w, tape, keep);
+    w.core.forward(tape.q, tape.k, tape.v, tape.z, tape.logSums);
     if (out != null || !parallel) {
       multiply(tape.z, layer.dense, w.attention);
     }
@@ -228,44 +217,10 @@ public final class FusedStep implements GradientStep {
     Kernels.accumulate(product, weight.gradient);
   }
 
-  /** Fills {@code tape.z} from its q, k and v. */
-  private void attend(Workspace w, Tape tape, boolean keep) {
-    try (PointerScope scope = new PointerScope();
-        NoGradGuard guard = keep ? null : new NoGradGuard()) {
-      Tensor q = perHead(tape.q, w, keep);
-      Tensor k = perHead(tape.k, w, keep);
-      Tensor v = perHead(tape.v, w, keep);
-      Tensor z = torch.scaled_dot_product_attention(q, k, v, new TensorOptional(), 0.0, true, new DoubleOptional(), false);
-      Kernels.cast(perToken(z.detach(), tape.z), tape.z);
-      if (keep) {
-        tape.remember(q, k, v, z);
-      }
-    }
-  }
-
   /** From the gradient of z to that of the fused product, in {@code w.fused}. */
   private void attendBackward(Workspace w, Tape tape, Matrix dz, MemorySegment biasGradient) {
-    try (PointerScope scope = new PointerScope()) {
-      Kernels.cast(dz, w.zGradient);
-      tape.remembered[3].backward(perHead(w.zGradient, w, false), new BoolOptional(false), false, new TensorArrayRefOptional());
-      Matrix dq = perToken(tape.remembered[0].grad(), tape.z);
-      Matrix dk = perToken(tape.remembered[1].grad(), tape.z);
-      Matrix dv = perToken(tape.remembered[2].grad(), tape.z);
-      Kernels.splitBackward(dq, dk, dv, config.heads(), w.length, w.angles, w.fused, biasGradient);
-    } finally {
-      tape.forget();
-    }
-  }
-
-  /** {@code [tokens, H]} as {@code [B, heads, S, headDim]}, in place. */
-  private Tensor perHead(Matrix m, Workspace w, boolean leaf) {
-    Tensor t = m.tensor.view(w.sequences, w.length, config.heads(), config.headDim()).transpose(1, 2).detach();
-    return leaf ? t.requires_grad_(true) : t;
-  }
-
-  /** {@code [B, heads, S, headDim]} as {@code [tokens, H]}; a copy only where libtorch laid it out by heads. */
-  private static Matrix perToken(Tensor t, Matrix like) {
-    return new Matrix(t.transpose(1, 2).contiguous().view(like.rows, like.cols));
+    w.core.backward(tape.q, tape.k, tape.v, tape.z, tape.logSums, dz, w.dq, w.dk, w.dv);
+    Kernels.splitBackward(w.dq, w.dk, w.dv, config.heads(), w.length, w.angles, w.fused, biasGradient);
   }
 
   private Workspace workspace(Batch batch) {
@@ -288,9 +243,9 @@ public final class FusedStep implements GradientStep {
     final Matrix z;
     final Matrix pre;
     final Matrix post;
-    Tensor[] remembered;
+    final float[] logSums;
 
-    Tape(int tokens) {
+    Tape(int tokens, CausalAttention core) {
       int h = config.hiddenSize();
       normed1 = Matrix.of(compute, tokens, h);
       normed2 = Matrix.of(compute, tokens, h);
@@ -303,23 +258,7 @@ public final class FusedStep implements GradientStep {
       z = Matrix.of(compute, tokens, h);
       pre = Matrix.of(compute, tokens, config.intermediateSize());
       post = Matrix.of(compute, tokens, config.intermediateSize());
-    }
-
-    void remember(Tensor... tensors) {
-      forget();
-      remembered = tensors;
-      for (Tensor t : tensors) {
-        t.retainReference();
-      }
-    }
-
-    void forget() {
-      if (remembered != null) {
-        for (Tensor t : remembered) {
-          t.releaseReference();
-        }
-        remembered = null;
-      }
+      logSums = core.statistics();
     }
   }
 
@@ -341,20 +280,24 @@ public final class FusedStep implements GradientStep {
     final Matrix wide;
     final Matrix normedGradient1;
     final Matrix normedGradient2;
-    final Matrix zGradient;
+    final CausalAttention core;
+    final Matrix dq;
+    final Matrix dk;
+    final Matrix dv;
 
     Workspace(int sequences, int length) {
       this.sequences = sequences;
       this.length = length;
       int tokens = sequences * length;
       int h = config.hiddenSize();
+      core = new CausalAttention(sequences, length, config.heads(), config.headDim());
       inputs = new Matrix[layers.length + 1];
       for (int l = 0; l < inputs.length; l++) {
         inputs[l] = Matrix.of(ScalarType.Float, tokens, h);
       }
       tapes = new Tape[recompute ? 1 : layers.length];
       for (int l = 0; l < tapes.length; l++) {
-        tapes[l] = new Tape(tokens);
+        tapes[l] = new Tape(tokens, core);
       }
       normed = Matrix.of(compute, tokens, h);
       finalStatistics = new Kernels.NormStatistics(tokens);
@@ -365,7 +308,9 @@ public final class FusedStep implements GradientStep {
       wide = Matrix.of(compute, tokens, config.intermediateSize());
       normedGradient1 = Matrix.of(compute, tokens, h);
       normedGradient2 = Matrix.of(compute, tokens, h);
-      zGradient = Matrix.of(ScalarType.Float, tokens, h);
+      dq = Matrix.of(ScalarType.Float, tokens, h);
+      dk = Matrix.of(ScalarType.Float, tokens, h);
+      dv = Matrix.of(ScalarType.Float, tokens, h);
       angles = angles((Position.Rotary) config.position());
 
       int vocab = config.vocabSize();

@@ -157,7 +157,7 @@ final class Kernels {
               through(normed, dy, w2, dw2[thread], db2[thread], d, n);
             }
             float meanD = Vectors.sum(d, n) / n;
-            float meanDx = Vectors.dot(d, normed, n) / n;
+            float meanDx = Vectors.dot(d, 0, normed, 0, n) / n;
             dx.load(t, sum);
             for (int i = 0; i < n; i++) {
               sum[i] += inverse * (d[i] - meanD - normed[i] * meanDx);
@@ -409,9 +409,9 @@ final class Kernels {
             if (weight == 0) {
               Arrays.fill(row, 0, n, 0);
             } else {
-              float max = Vectors.max(row, n);
+              float max = Vectors.max(row, 0, n);
               float target = row[label];
-              float sum = Vectors.expAndSum(row, max, n);
+              float sum = Vectors.expAndSum(row, 0, max, n);
               losses[t] = weight * (Math.log(sum) + max - target);
               float factor = scale * weight / sum;
               for (int i = 0; i < n; i++) {

@@ -60,13 +60,18 @@ final class Matrix {
 
   /** Reads row {@code row} into {@code into[0..cols)}. */
   void load(int row, float[] into) {
-    long base = (long) row * cols;
+    load(row, 0, into, 0, cols);
+  }
+
+  /** Reads {@code n} values of row {@code row} from column {@code column} on into {@code into[at..)}. */
+  void load(int row, int column, float[] into, int at, int n) {
+    long base = (long) row * cols + column;
     switch (dtype) {
-      case Float -> MemorySegment.copy(data, JAVA_FLOAT, base * 4, into, 0, cols);
-      case BFloat16 -> loadBf16(base * 2, into);
+      case Float -> MemorySegment.copy(data, JAVA_FLOAT, base * 4, into, at, n);
+      case BFloat16 -> loadBf16(base * 2, into, at, n);
       default -> {
-        for (int i = 0; i < cols; i++) {
-          into[i] = Float.float16ToFloat(data.getAtIndex(JAVA_SHORT, base + i));
+        for (int i = 0; i < n; i++) {
+          into[at + i] = Float.float16ToFloat(data.getAtIndex(JAVA_SHORT, base + i));
         }
       }
     }
@@ -74,35 +79,40 @@ final class Matrix {
 
   /** Writes {@code from[0..cols)} to row {@code row}, rounded to nearest even. */
   void store(int row, float[] from) {
-    long base = (long) row * cols;
+    store(row, 0, from, 0, cols);
+  }
+
+  /** Writes {@code n} values from {@code from[at..)} to row {@code row}, from column {@code column} on. */
+  void store(int row, int column, float[] from, int at, int n) {
+    long base = (long) row * cols + column;
     switch (dtype) {
-      case Float -> MemorySegment.copy(from, 0, data, JAVA_FLOAT, base * 4, cols);
-      case BFloat16 -> storeBf16(base * 2, from);
+      case Float -> MemorySegment.copy(from, at, data, JAVA_FLOAT, base * 4, n);
+      case BFloat16 -> storeBf16(base * 2, from, at, n);
       default -> {
-        for (int i = 0; i < cols; i++) {
-          data.setAtIndex(JAVA_SHORT, base + i, Float.floatToFloat16(from[i]));
+        for (int i = 0; i < n; i++) {
+          data.setAtIndex(JAVA_SHORT, base + i, Float.floatToFloat16(from[at + i]));
         }
       }
     }
   }
 
-  private void loadBf16(long at, float[] into) {
+  private void loadBf16(long source, float[] into, int at, int n) {
     int i = 0;
-    for (int bound = F.loopBound(cols); i < bound; i += F.length()) {
-      widen(data, at + 2L * i).intoArray(into, i);
+    for (int bound = F.loopBound(n); i < bound; i += F.length()) {
+      widen(data, source + 2L * i).intoArray(into, at + i);
     }
-    for (; i < cols; i++) {
-      into[i] = Float.intBitsToFloat(data.get(JAVA_SHORT, at + 2L * i) << 16);
+    for (; i < n; i++) {
+      into[at + i] = Float.intBitsToFloat(data.get(JAVA_SHORT, source + 2L * i) << 16);
     }
   }
 
-  private void storeBf16(long at, float[] from) {
+  private void storeBf16(long target, float[] from, int at, int n) {
     int i = 0;
-    for (int bound = F.loopBound(cols); i < bound; i += F.length()) {
-      narrow(FloatVector.fromArray(F, from, i), data, at + 2L * i);
+    for (int bound = F.loopBound(n); i < bound; i += F.length()) {
+      narrow(FloatVector.fromArray(F, from, at + i), data, target + 2L * i);
     }
-    for (; i < cols; i++) {
-      data.set(JAVA_SHORT, at + 2L * i, bf16(from[i]));
+    for (; i < n; i++) {
+      data.set(JAVA_SHORT, target + 2L * i, bf16(from[at + i]));
     }
   }
 

@@ -38,15 +38,15 @@ final class Vectors {
     return result.blend(0f, tiny);
   }
 
-  static float max(float[] row, int n) {
+  static float max(float[] row, int at, int n) {
     FloatVector m = FloatVector.broadcast(F, Float.NEGATIVE_INFINITY);
     int i = 0;
     for (int bound = F.loopBound(n); i < bound; i += F.length()) {
-      m = m.max(FloatVector.fromArray(F, row, i));
+      m = m.max(FloatVector.fromArray(F, row, at + i));
     }
     float max = m.reduceLanes(VectorOperators.MAX);
     for (; i < n; i++) {
-      max = Math.max(max, row[i]);
+      max = Math.max(max, row[at + i]);
     }
     return max;
   }
@@ -64,15 +64,15 @@ final class Vectors {
     return sum;
   }
 
-  static float dot(float[] a, float[] b, int n) {
+  static float dot(float[] a, int a0, float[] b, int b0, int n) {
     FloatVector s = FloatVector.zero(F);
     int i = 0;
     for (int bound = F.loopBound(n); i < bound; i += F.length()) {
-      s = FloatVector.fromArray(F, a, i).fma(FloatVector.fromArray(F, b, i), s);
+      s = FloatVector.fromArray(F, a, a0 + i).fma(FloatVector.fromArray(F, b, b0 + i), s);
     }
     float sum = s.reduceLanes(VectorOperators.ADD);
     for (; i < n; i++) {
-      sum += a[i] * b[i];
+      sum += a[a0 + i] * b[b0 + i];
     }
     return sum;
   }
@@ -92,18 +92,39 @@ final class Vectors {
     return sum;
   }
 
-  /** {@code row = e^(row - max)}; returns the sum. {@code row} has room up to a whole vector, see {@link #padded}. */
-  static float expAndSum(float[] row, float max, int n) {
+  static void multiply(float[] row, int at, float factor, int n) {
+    for (int i = at; i < at + n; i++) {
+      row[i] *= factor;
+    }
+  }
+
+  /**
+   * {@code row = e^(row - max)} for {@code n} values from {@code at} on; returns their sum. Values up to a whole vector behind them
+   * are overwritten with zeros, see {@link #padded}.
+   */
+  static float expAndSum(float[] row, int at, float max, int n) {
     for (int i = n; i < padded(n); i++) {
-      row[i] = Float.NEGATIVE_INFINITY;
+      row[at + i] = Float.NEGATIVE_INFINITY;
     }
     FloatVector s = FloatVector.zero(F);
-    for (int i = 0; i < n; i += F.length()) {
+    for (int i = at; i < at + n; i += F.length()) {
       FloatVector e = exp(FloatVector.fromArray(F, row, i).sub(max));
       e.intoArray(row, i);
       s = s.add(e);
     }
     return s.reduceLanes(VectorOperators.ADD);
+  }
+
+  /**
+   * From scores and the gradient of their probabilities to probabilities and the gradient of the scores, in place: {@code p = e^(s -
+   * logSum)}, {@code ds = p (dp - projection)}. Writes up to a whole vector.
+   */
+  static void softmaxBackward(float[] scores, float[] gradients, int at, float logSum, float projection, int n) {
+    for (int i = at; i < at + n; i += F.length()) {
+      FloatVector p = exp(FloatVector.fromArray(F, scores, i).sub(logSum));
+      p.intoArray(scores, i);
+      p.mul(FloatVector.fromArray(F, gradients, i).sub(projection)).intoArray(gradients, i);
+    }
   }
 
   /** The length an array needs so that loops over {@code n} values may run in whole vectors. */

@@ -28,7 +28,7 @@ class GradientStepTest {
   void fusedGivesAutogradsGradients(
       Residual residual, Activation activation, boolean tied, double pct, ScalarType compute, boolean recompute) {
     ModelConfig config = config(residual, activation, tied, pct);
-    GradientStep.Batch batch = batch(config, 3, 7, 11);
+    GradientStep.Batch batch = batch(config, 2, 101, 11);
     try (Parameters slow = filled(config, ScalarType.Float);
         Parameters fast = filled(config, compute)) {
       double scale = 0.5;
@@ -81,7 +81,7 @@ class GradientStepTest {
   static ModelConfig config(Residual residual, Activation activation, boolean tied, double pct) {
     int dims = (int) (13 * pct) / 2 * 2;
     return new ModelConfig(
-        101, 101, 39, 2, 3, 83, 16, new Position.Rotary(dims, 10000, false), residual, activation, 1e-5,
+        101, 101, 39, 2, 3, 83, 101, new Position.Rotary(dims, 10000, false), residual, activation, 1e-5,
         ModelConfig.everywhere(2), true, true, true, false, tied, 0);
   }
 

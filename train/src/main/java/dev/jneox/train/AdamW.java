@@ -1,0 +1,146 @@
+package dev.jneox.train;
+
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+import jdk.incubator.vector.DoubleVector;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorSpecies;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+
+/**
+ * AdamW (Loshchilov and Hutter 2019) over the flat arrays of {@link Parameters}, in one pass that reads each gradient once and
+ * writes the new weight, both moments and the weight in the precision of the products:
+ *
+ * <pre>{@code
+ *   m = b1 m + (1-b1) g     v = b2 v + (1-b2) g^2
+ *   p = p (1 - lr decay) - lr (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps)
+ * }</pre>
+ */
+public final class AdamW {
+  private static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
+  private static final ByteOrder ORDER = ByteOrder.nativeOrder();
+  /** Elements a share is counted in; sums are kept a chunk, so they do not depend on the number of threads. */
+  private static final int CHUNK = 1 << 16;
+
+  private final Parameters parameters;
+  private final double beta1;
+  private final double beta2;
+  private final double eps;
+  private final double decay;
+  private long steps;
+
+  /** @param decay of every parameter that {@link Parameters.Slot#decays} */
+  public AdamW(Parameters parameters, double beta1, double beta2, double eps, double decay) {
+    this.parameters = parameters;
+    this.beta1 = beta1;
+    this.beta2 = beta2;
+    this.eps = eps;
+    this.decay = decay;
+  }
+
+  /** Updates made so far: t above. */
+  public long steps() {
+    return steps;
+  }
+
+  /** Continues a run that had made {@code steps} updates. */
+  public void resume(long steps) {
+    this.steps = steps;
+  }
+
+  /** The L2 norm of the whole gradient; infinite or NaN if any of it is. */
+  public double gradientNorm() {
+    MemorySegment g = parameters.gradients();
+    double[] sums = new double[chunks()];
+    Workers.ALL.forEach(
+        sums.length,
+        (from, to, thread) -> {
+          for (int chunk = from; chunk < to; chunk++) {
+            sums[chunk] = squares(g, (long) chunk * CHUNK, end(chunk));
+          }
+        });
+    return Math.sqrt(Arrays.stream(sums).sum());
+  }
+
+  private static double squares(MemorySegment g, long from, long to) {
+    VectorSpecies<Double> d = DoubleVector.SPECIES_PREFERRED;
+    DoubleVector low = DoubleVector.zero(d);
+    DoubleVector high = DoubleVector.zero(d);
+    for (long i = from; i < to; i += F.length()) {
+      FloatVector v = FloatVector.fromMemorySegment(F, g, i * 4, ORDER);
+      DoubleVector a = (DoubleVector) v.convertShape(VectorOperators.F2D, d, 0);
+      DoubleVector b = (DoubleVector) v.convertShape(VectorOperators.F2D, d, 1);
+      low = a.fma(a, low);
+      high = b.fma(b, high);
+    }
+    return low.add(high).reduceLanes(VectorOperators.ADD);
+  }
+
+  /**
+   * One update, after which the gradients are zero.
+   *
+   * @param lr learning rate
+   * @param scale every gradient is multiplied by it first: clipping, and the inverse of the loss scale
+   */
+  public void step(double lr, double scale) {
+    steps++;
+    float step = (float) (lr / (1 - Math.pow(beta1, steps)));
+    float correction = (float) (1 / Math.sqrt(1 - Math.pow(beta2, steps)));
+    // A chunk may span several parameters; slots are in order and each chunk walks those it meets.
+    Parameters.Slot[] slots = parameters.slots().toArray(new Parameters.Slot[0]);
+    Workers.ALL.forEach(
+        chunks(),
+        (from, to, thread) -> {
+          long at = (long) from * CHUNK;
+          long end = to == 0 ? 0 : end(to - 1);
+          for (int s = 0; s < slots.length && at < end; s++) {
+            long next = s + 1 < slots.length ? slots[s + 1].offset() : parameters.length();
+            if (next > at) {
+              long stop = Math.min(next, end);
+              float keep = (float) (slots[s].decays() ? 1 - lr * decay : 1);
+              update(at, stop, keep, step, correction, (float) scale);
+              at = stop;
+            }
+          }
+        });
+  }
+
+  private void update(long from, long to, float keep, float step, float correction, float scale) {
+    MemorySegment weights = parameters.weights();
+    MemorySegment gradients = parameters.gradients();
+    MemorySegment first = parameters.firstMoments();
+    MemorySegment second = parameters.secondMoments();
+    MemorySegment halves = parameters.halves();
+    boolean bf16 = parameters.compute() == ScalarType.BFloat16;
+    float b1 = (float) beta1;
+    float b2 = (float) beta2;
+    float oneMinusB1 = (float) (1 - beta1);
+    float oneMinusB2 = (float) (1 - beta2);
+    float e = (float) eps;
+    FloatVector zero = FloatVector.zero(F);
+    for (long i = from; i < to; i += F.length()) {
+      FloatVector g = FloatVector.fromMemorySegment(F, gradients, i * 4, ORDER).mul(scale);
+      FloatVector m = FloatVector.fromMemorySegment(F, first, i * 4, ORDER).mul(b1).add(g.mul(oneMinusB1));
+      FloatVector v = FloatVector.fromMemorySegment(F, second, i * 4, ORDER).mul(b2).add(g.mul(g).mul(oneMinusB2));
+      FloatVector p = FloatVector.fromMemorySegment(F, weights, i * 4, ORDER).mul(keep);
+      p = p.sub(m.mul(step).div(v.sqrt().mul(correction).add(e)));
+      m.intoMemorySegment(first, i * 4, ORDER);
+      v.intoMemorySegment(second, i * 4, ORDER);
+      p.intoMemorySegment(weights, i * 4, ORDER);
+      zero.intoMemorySegment(gradients, i * 4, ORDER);
+      if (bf16) {
+        Matrix.narrow(p, halves, i * 2);
+      }
+    }
+  }
+
+  private int chunks() {
+    return Math.toIntExact((parameters.length() + CHUNK - 1) / CHUNK);
+  }
+
+  private long end(int chunk) {
+    return Math.min(parameters.length(), (long) (chunk + 1) * CHUNK);
+  }
+}
