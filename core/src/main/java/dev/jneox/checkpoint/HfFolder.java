@@ -1,0 +1,211 @@
+package dev.jneox.checkpoint;
+
+import static dev.jneox.checkpoint.SafetensorsHeader.quoted;
+
+import dev.jneox.io.InputException;
+import dev.jneox.model.ModelConfig;
+import dev.jneox.model.ModelConfig.TensorSpec;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import org.bytedeco.pytorch.Tensor;
+
+/**
+ * A model in the folder layout of HF transformers: {@code config.json}, weights in {@code model.safetensors} or in shards listed by
+ * {@code model.safetensors.index.json}, and mostly a {@code tokenizer.json}. The weights are mapped, not read; every tensor the
+ * configuration asks for is there with its shape, and no other, once {@link #open} returns.
+ *
+ * <p>This object holds the mapping: let go of every tensor before {@link #close}, a later touch ends the process. The mapping is
+ * read-only: copy what is to be trained.
+ */
+public final class HfFolder implements AutoCloseable {
+  static final String CONFIG = "config.json";
+  static final String WEIGHTS = "model.safetensors";
+  static final String INDEX = "model.safetensors.index.json";
+  static final String TOKENIZER = "tokenizer.json";
+
+  /** More than any configuration or index has. */
+  private static final long MAX_JSON = 16 << 20;
+
+  /** Where a canonical tensor lies. */
+  private record Place(Safetensors file, String name) {}
+
+  private final Path dir;
+  private final ModelConfig config;
+  private final NeoxFamily family = new NeoxFamily();
+  private final Map<String, Safetensors> files = new LinkedHashMap<>();
+  private final Map<String, Place> places = new LinkedHashMap<>();
+
+  private HfFolder(Path dir) {
+    this.dir = dir;
+    this.config = config(dir);
+    boolean opened = false;
+    try {
+      if (Files.exists(dir.resolve(WEIGHTS))) {
+        files.put(WEIGHTS, Safetensors.open(dir.resolve(WEIGHTS)));
+      } else if (Files.exists(dir.resolve(INDEX))) {
+        openShards(dir.resolve(INDEX));
+      } else {
+        throw new InputException(dir + ": no weights: expected " + WEIGHTS + " or " + INDEX + ", found neither");
+      }
+      findTensors();
+      opened = true;
+    } finally {
+      if (!opened) {
+        close();
+      }
+    }
+  }
+
+  /** Reads the configuration, maps the weights and checks one against the other. */
+  public static HfFolder open(Path dir) {
+    return new HfFolder(dir);
+  }
+
+  /** The shape of the model in {@code dir}; does not look at the weights. */
+  public static ModelConfig config(Path dir) {
+    Path file = dir.resolve(CONFIG);
+    if (!Files.isRegularFile(file)) {
+      throw new InputException(dir + ": not a model folder: it has no " + CONFIG);
+    }
+    JsonObject json = JsonObject.read(file, MAX_JSON);
+    if (!NeoxFamily.MODEL_TYPE.equals(json.text("model_type"))) {
+      throw json.unsupported("model_type", NeoxFamily.MODEL_TYPE);
+    }
+    Path tokenizer = dir.resolve(TOKENIZER);
+    OptionalInt tokens = Files.exists(tokenizer) ? OptionalInt.of(Vocabulary.size(tokenizer)) : OptionalInt.empty();
+    int vocab = json.integer("vocab_size", Integer.MAX_VALUE, 1, Integer.MAX_VALUE);
+    if (tokens.orElse(0) > vocab) {
+      throw InputException.in(tokenizer, "ids", "below vocab_size " + vocab + " of " + file, "up to " + (tokens.getAsInt() - 1));
+    }
+    try {
+      return new NeoxFamily().config(json, tokens);
+    } catch (IllegalArgumentException e) {
+      throw new InputException(file + ": " + e.getMessage(), e);
+    }
+  }
+
+  private void openShards(Path index) {
+    JsonObject map = JsonObject.read(index, MAX_JSON).object("weight_map");
+    if (map == null) {
+      throw InputException.in(index, "weight_map", "an object of tensor name to file", "nothing");
+    }
+    Map<String, String> shardOf = new LinkedHashMap<>();
+    for (String name : map.keys()) {
+      String shard = map.text(name);
+      if (!shard.matches("[A-Za-z0-9_][A-Za-z0-9._-]*\\.safetensors")) {
+        throw map.unsupported(name, "a plain file name ending in .safetensors");
+      }
+      shardOf.put(name, shard);
+      files.computeIfAbsent(shard, s -> Safetensors.open(dir.resolve(s)));
+    }
+    files.forEach(
+        (shard, file) -> {
+          for (Safetensors.Entry entry : file.entries()) {
+            String listed = shardOf.get(entry.name());
+            if (!shard.equals(listed)) {
+              throw InputException.in(
+                  index, "weight_map, " + quoted(entry.name()), shard + ", where it is", listed == null ? "nothing" : listed);
+            }
+          }
+        });
+    shardOf.forEach(
+        (name, shard) -> {
+          if (!files.get(shard).contains(name)) {
+            throw InputException.in(dir.resolve(shard), "tensor " + quoted(name), "as the index says", "no such tensor");
+          }
+        });
+  }
+
+  private void findTensors() {
+    Map<String, Safetensors> surplus = new LinkedHashMap<>();
+    for (Safetensors file : files.values()) {
+      for (Safetensors.Entry entry : file.entries()) {
+        if (!family.isBuffer(entry.name())) {
+          surplus.put(entry.name(), file);
+        }
+      }
+    }
+    for (TensorSpec spec : config.tensors()) {
+      String name = family.hfName(spec.name());
+      Safetensors file = surplus.remove(name);
+      if (file == null) {
+        String expected = "shape " + Arrays.toString(spec.shape());
+        throw InputException.in(dir, "tensor " + quoted(name), expected, "no such tensor in " + files.keySet());
+      }
+      check(file, name, spec);
+      places.put(spec.name(), new Place(file, name));
+    }
+    surplus.forEach(
+        (name, file) -> {
+          if (!isTiedCopy(name, file)) {
+            throw InputException.in(
+                file.file(), "tensor " + quoted(name), "none of this name by " + CONFIG, "shape " + file.entry(name).shape());
+          }
+        });
+  }
+
+  private static void check(Safetensors file, String name, TensorSpec spec) {
+    Safetensors.Entry entry = file.entry(name);
+    if (!Arrays.equals(entry.axes(), spec.shape())) {
+      throw InputException.in(
+          file.file(), "tensor " + quoted(name), "shape " + Arrays.toString(spec.shape()) + " by " + CONFIG, "shape " + entry.shape());
+    }
+    if (!entry.dtype().isWeight()) {
+      throw InputException.in(file.file(), "tensor " + quoted(name), "F32, BF16, F16 or F64", entry.dtype().name());
+    }
+  }
+
+  /** A tied head that was saved all the same. */
+  private boolean isTiedCopy(String name, Safetensors file) {
+    Place embedding = places.get("embed_in.weight");
+    return config.tiedHead()
+        && name.equals(family.hfName("embed_out.weight"))
+        && file.data(name).mismatch(embedding.file().data(embedding.name())) < 0;
+  }
+
+  public Path dir() {
+    return dir;
+  }
+
+  public ModelConfig config() {
+    return config;
+  }
+
+  /** The {@code tokenizer.json} of the folder. */
+  public Optional<Path> tokenizer() {
+    return Optional.of(dir.resolve(TOKENIZER)).filter(Files::exists);
+  }
+
+  /** The mapped files, one or the shards. */
+  public Collection<Safetensors> files() {
+    return files.values();
+  }
+
+  /** The tensor of a canonical name ({@link ModelConfig#tensors}), a view of the mapped file in the type it is stored in. */
+  public Tensor tensor(String canonical) {
+    Place place = places.get(canonical);
+    if (place == null) {
+      throw new IllegalArgumentException("no tensor " + canonical);
+    }
+    return place.file().tensor(place.name());
+  }
+
+  /** All tensors by canonical name, in the order of {@link ModelConfig#tensors}; the caller owns them. */
+  public Map<String, Tensor> tensors() {
+    Map<String, Tensor> all = new LinkedHashMap<>();
+    places.keySet().forEach(name -> all.put(name, tensor(name)));
+    return all;
+  }
+
+  /** Unmaps the weights. */
+  @Override
+  public void close() {
+    files.values().forEach(Safetensors::close);
+  }
+}

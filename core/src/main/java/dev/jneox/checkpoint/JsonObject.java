@@ -1,0 +1,175 @@
+package dev.jneox.checkpoint;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.StreamReadConstraints;
+import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.core.util.DefaultIndenter;
+import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.jneox.io.AtomicFile;
+import dev.jneox.io.InputException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+
+/** A JSON object of a model folder, read with the types a key must have: no text for a number, no 1.5 for an integer. */
+final class JsonObject {
+  /** Refuses duplicate keys and absurd nesting; keeps no table of names, whose collision guard a hostile file could trip. */
+  static final JsonFactory JSON =
+      JsonFactory.builder()
+          .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
+          .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+          .streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(64).maxNumberLength(100).build())
+          .build();
+
+  private static final ObjectMapper MAPPER = new ObjectMapper(JSON).enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
+
+  private final Path file;
+  private final String path;
+  private final JsonNode node;
+
+  private JsonObject(Path file, String path, JsonNode node) {
+    this.file = file;
+    this.path = path;
+    this.node = node;
+  }
+
+  /** Reads a file of at most {@code maxBytes} bytes. */
+  static JsonObject read(Path file, long maxBytes) {
+    try {
+      long size = Files.size(file);
+      if (size > maxBytes) {
+        throw InputException.in(file, "size", "at most " + maxBytes + " bytes", size + " bytes");
+      }
+      JsonNode node = MAPPER.readTree(Files.readAllBytes(file));
+      if (!node.isObject()) {
+        throw InputException.in(file, "content", "a JSON object", shown(node));
+      }
+      return new JsonObject(file, "", node);
+    } catch (NoSuchFileException e) {
+      throw new InputException(file + ": no such file", e);
+    } catch (IOException e) {
+      throw unreadable(file, e);
+    }
+  }
+
+  /** The error for JSON that cannot be read or parsed, with the byte where it stops making sense. */
+  static InputException unreadable(Path file, IOException e) {
+    if (e instanceof JsonProcessingException json) {
+      long at = json.getLocation() == null ? -1 : json.getLocation().getByteOffset();
+      return new InputException(file + (at < 0 ? "" : ": byte " + at) + ": not valid JSON: " + json.getOriginalMessage(), e);
+    }
+    return new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+  }
+
+  /** Bytes of an indented JSON file, keys in the order given. */
+  static byte[] write(Map<String, ?> content) {
+    DefaultPrettyPrinter printer = new DefaultPrettyPrinter();
+    printer.indentArraysWith(DefaultIndenter.SYSTEM_LINEFEED_INSTANCE);
+    try {
+      return MAPPER.writer(printer).writeValueAsBytes(content);
+    } catch (JsonProcessingException e) {
+      throw new IllegalArgumentException(e);
+    }
+  }
+
+  Path file() {
+    return file;
+  }
+
+  Set<String> keys() {
+    Set<String> keys = new TreeSet<>();
+    node.fieldNames().forEachRemaining(keys::add);
+    return keys;
+  }
+
+  /** Whether the key is there with a value other than null. */
+  boolean has(String key) {
+    return node.hasNonNull(key);
+  }
+
+  int integer(String key, int absent, int min, int max) {
+    return node.has(key) ? integer(node.get(key), key, min, max) : absent;
+  }
+
+  /** An integer, or the first of a list of them; {@code absent} without the key, {@code none} for null or an empty list. */
+  int firstInteger(String key, int absent, int none, int min, int max) {
+    JsonNode value = node.get(key);
+    if (value == null) {
+      return absent;
+    }
+    if (value.isNull() || value.isArray() && value.isEmpty()) {
+      return none;
+    }
+    return integer(value.isArray() ? value.get(0) : value, key, min, max);
+  }
+
+  private int integer(JsonNode value, String key, int min, int max) {
+    boolean good = value.isIntegralNumber() && value.canConvertToInt() && value.intValue() >= min && value.intValue() <= max;
+    if (!good) {
+      throw wrong(key, "an integer from " + min + " to " + max, value);
+    }
+    return value.intValue();
+  }
+
+  double positive(String key, double absent) {
+    JsonNode value = node.get(key);
+    if (value == null) {
+      return absent;
+    }
+    double number = value.doubleValue();
+    if (!value.isNumber() || !(number > 0) || Double.isInfinite(number)) {
+      throw wrong(key, "a positive number", value);
+    }
+    return number;
+  }
+
+  boolean flag(String key, boolean absent) {
+    JsonNode value = node.get(key);
+    if (value != null && !value.isBoolean()) {
+      throw wrong(key, "true or false", value);
+    }
+    return value == null ? absent : value.booleanValue();
+  }
+
+  /** The text under a key; null without it. */
+  String text(String key) {
+    JsonNode value = node.get(key);
+    if (value != null && !value.isTextual()) {
+      throw wrong(key, "text", value);
+    }
+    return value == null ? null : value.textValue();
+  }
+
+  /** The object under a key; null without it or when it is null. */
+  JsonObject object(String key) {
+    JsonNode value = node.get(key);
+    if (value == null || value.isNull()) {
+      return null;
+    }
+    if (!value.isObject()) {
+      throw wrong(key, "an object", value);
+    }
+    return new JsonObject(file, path + key + ".", value);
+  }
+
+  /** The error for a key whose value cannot be used. */
+  InputException unsupported(String key, String expected) {
+    return wrong(key, expected, node.path(key));
+  }
+
+  private InputException wrong(String key, String expected, JsonNode value) {
+    return InputException.in(file, path + SafetensorsHeader.shortened(key), expected, shown(value));
+  }
+
+  private static String shown(JsonNode value) {
+    return value.isMissingNode() ? "nothing" : SafetensorsHeader.shortened(value.toString());
+  }
+}

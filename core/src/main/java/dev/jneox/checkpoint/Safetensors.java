@@ -1,0 +1,157 @@
+package dev.jneox.checkpoint;
+
+import dev.jneox.io.AtomicFile;
+import dev.jneox.io.InputException;
+import dev.jneox.tensor.Tensors;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import org.bytedeco.pytorch.Tensor;
+
+/**
+ * A safetensors file, mapped into memory and never read whole: eight bytes with the header's length (little-endian), the header
+ * (a JSON object of name to dtype, shape and place), then the tensors end to end, row by row, little-endian
+ * (<a href="https://github.com/huggingface/safetensors">the format</a>). The header is checked in full on opening.
+ *
+ * <p>The mapping lives until {@link #close}: no segment and no view of it may be touched after that; a view of a closed file ends
+ * the process. It is read-only: copy a tensor before changing it in place.
+ */
+public final class Safetensors implements AutoCloseable {
+  private static final ValueLayout.OfLong LENGTH = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+  /**
+   * One tensor of the file.
+   *
+   * @param shape length of each axis; empty for a scalar
+   * @param begin offset of its first byte in the data, which starts after the header
+   * @param end offset after its last byte
+   */
+  public record Entry(String name, Dtype dtype, List<Long> shape, long begin, long end) {
+    public long bytes() {
+      return end - begin;
+    }
+
+    /** The shape as libtorch takes it. */
+    public long[] axes() {
+      return shape.stream().mapToLong(Long::longValue).toArray();
+    }
+  }
+
+  private final Path file;
+  private final Arena arena = Arena.ofShared();
+  private final MemorySegment data;
+  private final SafetensorsHeader header;
+
+  private Safetensors(Path file) {
+    this.file = file;
+    boolean opened = false;
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+      long size = channel.size();
+      if (size < Long.BYTES) {
+        throw InputException.in(file, "byte 0", "a safetensors file of 10 bytes or more", size + " bytes");
+      }
+      MemorySegment whole = channel.map(FileChannel.MapMode.READ_ONLY, 0, size, arena);
+      long length = headerLength(whole);
+      header = SafetensorsHeader.read(file, whole.asSlice(Long.BYTES, length), size - Long.BYTES - length);
+      data = whole.asSlice(Long.BYTES + length);
+      opened = true;
+    } catch (IOException e) {
+      throw new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+    } finally {
+      if (!opened) {
+        arena.close();
+      }
+    }
+  }
+
+  /** Maps {@code file} and checks its header. */
+  public static Safetensors open(Path file) {
+    return new Safetensors(file);
+  }
+
+  private long headerLength(MemorySegment whole) {
+    long length = whole.get(LENGTH, 0);
+    long rest = whole.byteSize() - Long.BYTES;
+    if (length < 2 || length > Math.min(rest, SafetensorsHeader.MAX_BYTES)) {
+      byte[] start = whole.asSlice(0, Long.BYTES).toArray(ValueLayout.JAVA_BYTE);
+      boolean pointer = new String(start, StandardCharsets.ISO_8859_1).equals("version ");
+      throw InputException.in(
+          file,
+          "byte 0, header length",
+          "2 to " + Math.min(rest, SafetensorsHeader.MAX_BYTES) + " in a file of " + whole.byteSize() + " bytes",
+          Long.toUnsignedString(length) + (pointer ? " (a Git LFS pointer; fetch the file itself with git lfs pull)" : ""));
+    }
+    if (whole.get(ValueLayout.JAVA_BYTE, Long.BYTES) != '{') {
+      String found = String.format("0x%02x", whole.get(ValueLayout.JAVA_BYTE, Long.BYTES));
+      throw InputException.in(file, "byte 8, header", "{", found);
+    }
+    return length;
+  }
+
+  public Path file() {
+    return file;
+  }
+
+  /** The tensors in the order of the header. */
+  public Collection<Entry> entries() {
+    return Collections.unmodifiableCollection(header.entries().values());
+  }
+
+  public boolean contains(String name) {
+    return header.entries().containsKey(name);
+  }
+
+  /** The free-form {@code __metadata__}; usually {@code format: pt}. */
+  public Map<String, String> metadata() {
+    return Collections.unmodifiableMap(header.metadata());
+  }
+
+  /** Where and what tensor {@code name} is; an {@link InputException} when the file has none of that name. */
+  public Entry entry(String name) {
+    Entry entry = header.entries().get(name);
+    if (entry == null) {
+      throw new InputException(file + ": has no tensor " + SafetensorsHeader.quoted(name));
+    }
+    return entry;
+  }
+
+  /** The bytes of a tensor in the mapped file. */
+  public MemorySegment data(String name) {
+    Entry entry = entry(name);
+    return data.asSlice(entry.begin(), entry.bytes());
+  }
+
+  /**
+   * The tensor as libtorch sees it: a view of the mapped file, or a copy of it in the rare file that does not align it to its
+   * element size. The caller owns the tensor and lets go of it before {@link #close}.
+   */
+  public Tensor tensor(String name) {
+    Entry entry = entry(name);
+    if (entry.dtype().scalarType() == null) {
+      throw InputException.in(file, "tensor " + SafetensorsHeader.quoted(name), "a type of whole bytes", entry.dtype().name());
+    }
+    MemorySegment bytes = data(name);
+    if (bytes.address() % entry.dtype().alignment() == 0) {
+      return Tensors.view(bytes, entry.dtype().scalarType(), entry.axes());
+    }
+    Tensor copy = Tensors.empty(entry.dtype().scalarType(), entry.axes());
+    Tensors.segment(copy).copyFrom(bytes);
+    return copy;
+  }
+
+  /** Unmaps the file. */
+  @Override
+  public void close() {
+    arena.close();
+  }
+}

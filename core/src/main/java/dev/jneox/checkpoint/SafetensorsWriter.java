@@ -1,0 +1,182 @@
+package dev.jneox.checkpoint;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonGenerator;
+import dev.jneox.checkpoint.Safetensors.Entry;
+import dev.jneox.io.AtomicFile;
+import dev.jneox.io.InputException;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Writes a safetensors file tensor by tensor: what will come is declared first, then each tensor's bytes follow in that order, so
+ * that one tensor at a time need be in memory. The file appears under its name at {@link #commit}.
+ */
+public final class SafetensorsWriter implements AutoCloseable {
+  /** The metadata without which HF transformers refuses a file. */
+  public static final Map<String, String> PYTORCH = Map.of("format", "pt");
+
+  /** Bytes given to the system in one write. */
+  private static final long CHUNK = 16 << 20;
+
+  /** A tensor to come. */
+  public record Declared(String name, Dtype dtype, List<Long> shape) {
+    public Declared {
+      shape = List.copyOf(shape);
+    }
+
+    long bytes() {
+      long bits = dtype.bits();
+      for (long n : shape) {
+        bits = Math.multiplyExact(bits, n);
+      }
+      return Math.ceilDiv(bits, 8);
+    }
+  }
+
+  private final Path file;
+  private final AtomicFile atomic;
+  private final FileChannel channel;
+  private final Iterator<Entry> coming;
+
+  /**
+   * @param tensors in the order in which {@link #write} will get them; wider types first, so that each is aligned in the file
+   * @throws IllegalArgumentException when a name is used twice or a tensor would not be aligned to its element size
+   */
+  public SafetensorsWriter(Path file, List<Declared> tensors, Map<String, String> metadata) {
+    this.file = file;
+    List<Entry> entries = place(tensors);
+    this.coming = entries.iterator();
+    this.atomic = new AtomicFile(file);
+    FileChannel opened = null;
+    try {
+      opened = FileChannel.open(atomic.path(), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+      writeFully(opened, header(entries, metadata));
+    } catch (IOException e) {
+      closeAll(opened);
+      throw failed(e);
+    }
+    this.channel = opened;
+  }
+
+  private static List<Entry> place(List<Declared> tensors) {
+    List<Entry> entries = new ArrayList<>();
+    Set<String> names = new HashSet<>();
+    long at = 0;
+    for (Declared tensor : tensors) {
+      if (!names.add(tensor.name()) || tensor.name().equals(SafetensorsHeader.METADATA)) {
+        throw new IllegalArgumentException("tensor name " + tensor.name() + " is taken");
+      }
+      if (at % tensor.dtype().alignment() != 0) {
+        throw new IllegalArgumentException(tensor.name() + " would begin at " + at + ", not a multiple of its element size");
+      }
+      long end = Math.addExact(at, tensor.bytes());
+      entries.add(new Entry(tensor.name(), tensor.dtype(), tensor.shape(), at, end));
+      at = end;
+    }
+    return entries;
+  }
+
+  /** Length and JSON, padded with spaces so that the data begins at a multiple of eight bytes. */
+  private static ByteBuffer header(List<Entry> entries, Map<String, String> metadata) throws IOException {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    try (JsonGenerator json = new JsonFactory().createGenerator(bytes)) {
+      json.writeStartObject();
+      if (!metadata.isEmpty()) {
+        json.writeObjectFieldStart(SafetensorsHeader.METADATA);
+        for (Map.Entry<String, String> item : metadata.entrySet()) {
+          json.writeStringField(item.getKey(), item.getValue());
+        }
+        json.writeEndObject();
+      }
+      for (Entry entry : entries) {
+        json.writeObjectFieldStart(entry.name());
+        json.writeStringField("dtype", entry.dtype().name());
+        json.writeFieldName("shape");
+        json.writeArray(entry.axes(), 0, entry.shape().size());
+        json.writeFieldName("data_offsets");
+        json.writeArray(new long[] {entry.begin(), entry.end()}, 0, 2);
+        json.writeEndObject();
+      }
+      json.writeEndObject();
+    }
+    int padding = (8 - bytes.size() % 8) % 8;
+    bytes.write(" ".repeat(padding).getBytes(StandardCharsets.US_ASCII));
+    if (bytes.size() > SafetensorsHeader.MAX_BYTES) {
+      throw new IllegalArgumentException("a header of " + bytes.size() + " bytes is more than the format allows");
+    }
+    ByteBuffer buffer = ByteBuffer.allocate(Long.BYTES + bytes.size()).order(ByteOrder.LITTLE_ENDIAN);
+    return buffer.putLong(bytes.size()).put(bytes.toByteArray()).flip();
+  }
+
+  /** Writes the next declared tensor, whole: {@code name} and the size must be those declared. */
+  public void write(String name, MemorySegment data) {
+    if (!coming.hasNext()) {
+      throw new IllegalArgumentException(name + " comes after the last declared tensor");
+    }
+    Entry entry = coming.next();
+    if (!entry.name().equals(name) || entry.bytes() != data.byteSize()) {
+      String declared = entry.name() + " of " + entry.bytes() + " bytes";
+      throw new IllegalArgumentException("declared " + declared + ", got " + name + " of " + data.byteSize());
+    }
+    try {
+      for (long at = 0; at < data.byteSize(); at += CHUNK) {
+        writeFully(channel, data.asSlice(at, Math.min(CHUNK, data.byteSize() - at)).asByteBuffer());
+      }
+    } catch (IOException e) {
+      throw failed(e);
+    }
+  }
+
+  private static void writeFully(FileChannel channel, ByteBuffer buffer) throws IOException {
+    while (buffer.hasRemaining()) {
+      channel.write(buffer);
+    }
+  }
+
+  /** Forces the file to disk and moves it to its name. */
+  public void commit() {
+    if (coming.hasNext()) {
+      throw new IllegalStateException(coming.next().name() + " was declared and not written");
+    }
+    try {
+      channel.close();
+    } catch (IOException e) {
+      throw failed(e);
+    }
+    atomic.commit();
+  }
+
+  private InputException failed(IOException e) {
+    return new InputException(file + ": cannot be written: " + AtomicFile.reason(e), e);
+  }
+
+  private void closeAll(FileChannel opened) {
+    try (atomic) {
+      if (opened != null) {
+        opened.close();
+      }
+    } catch (IOException e) {
+      throw failed(e);
+    }
+  }
+
+  /** Without a commit, deletes what was written. */
+  @Override
+  public void close() {
+    closeAll(channel);
+  }
+}
