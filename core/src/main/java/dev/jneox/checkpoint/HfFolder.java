@@ -67,6 +67,20 @@ public final class HfFolder implements AutoCloseable {
     return new HfFolder(dir);
   }
 
+  /**
+   * Writes a model so that {@link #open} and HF transformers load it: {@code config.json}, {@code generation_config.json}, the
+   * weights (in shards of 5 GB when larger) and the tokenizer's files. The folder may exist; a model in it is replaced once the new
+   * one is written in full.
+   *
+   * @param tensors every tensor of {@link ModelConfig#tensors} by its canonical name, in any float type
+   * @param dtype what the weights are stored as
+   * @param tokenizer a {@code tokenizer.json} to copy, or null
+   * @throws IllegalArgumentException when the tensors are not those of {@code config} or it is not a GPT-NeoX
+   */
+  public static void write(Path dir, ModelConfig config, Map<String, Tensor> tensors, Dtype dtype, Path tokenizer) {
+    new HfFolderWriter(dir, config, dtype).write(tensors, tokenizer, HfFolderWriter.SHARD_BYTES);
+  }
+
   /** The shape of the model in {@code dir}; does not look at the weights. */
   public static ModelConfig config(Path dir) {
     Path file = dir.resolve(CONFIG);
