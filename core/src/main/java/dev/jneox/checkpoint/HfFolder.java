@@ -1,6 +1,6 @@
 package dev.jneox.checkpoint;
 
-import static dev.jneox.checkpoint.SafetensorsHeader.quoted;
+import static dev.jneox.checkpoint.JsonObject.quoted;
 
 import dev.jneox.io.InputException;
 import dev.jneox.model.ModelConfig;
@@ -12,7 +12,6 @@ import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
 import org.bytedeco.pytorch.Tensor;
 
 /**
@@ -91,17 +90,25 @@ public final class HfFolder implements AutoCloseable {
     if (!NeoxFamily.MODEL_TYPE.equals(json.text("model_type"))) {
       throw json.unsupported("model_type", NeoxFamily.MODEL_TYPE);
     }
-    Path tokenizer = dir.resolve(TOKENIZER);
-    OptionalInt tokens = Files.exists(tokenizer) ? OptionalInt.of(Vocabulary.size(tokenizer)) : OptionalInt.empty();
-    int vocab = json.integer("vocab_size", Integer.MAX_VALUE, 1, Integer.MAX_VALUE);
-    if (tokens.orElse(0) > vocab) {
-      throw InputException.in(tokenizer, "ids", "below vocab_size " + vocab + " of " + file, "up to " + (tokens.getAsInt() - 1));
-    }
+    NeoxFamily family = new NeoxFamily();
     try {
-      return new NeoxFamily().config(json, tokens);
+      return family.config(json, usedVocab(dir, family.vocabSize(json)));
     } catch (IllegalArgumentException e) {
       throw new InputException(file + ": " + e.getMessage(), e);
     }
+  }
+
+  /** The ids of the tokenizer beside the model; without one every row of the embedding counts as used. */
+  private static int usedVocab(Path dir, int vocabSize) {
+    Path tokenizer = dir.resolve(TOKENIZER);
+    if (!Files.exists(tokenizer)) {
+      return vocabSize;
+    }
+    int used = Vocabulary.size(tokenizer);
+    if (used > vocabSize) {
+      throw InputException.in(tokenizer, "largest id", "below vocab_size " + vocabSize + " of " + CONFIG, String.valueOf(used - 1));
+    }
+    return used;
   }
 
   private void openShards(Path index) {
@@ -149,8 +156,9 @@ public final class HfFolder implements AutoCloseable {
       String name = family.hfName(spec.name());
       Safetensors file = surplus.remove(name);
       if (file == null) {
-        String expected = "shape " + Arrays.toString(spec.shape());
-        throw InputException.in(dir, "tensor " + quoted(name), expected, "no such tensor in " + files.keySet());
+        Path where = files.size() == 1 ? files.values().iterator().next().file() : dir.resolve(INDEX);
+        throw InputException.in(
+            where, "tensor " + quoted(name), "shape " + Arrays.toString(spec.shape()) + " by " + CONFIG, "no such tensor");
       }
       check(file, name, spec);
       places.put(spec.name(), new Place(file, name));

@@ -101,8 +101,7 @@ final class HfFolderWriter {
     }
     if (shards.size() > 1) {
       Map<String, Object> index = new LinkedHashMap<>();
-      long parameters = config.parameters();
-      index.put("metadata", Map.of("total_size", parameters * (dtype.bits() / 8)));
+      index.put("metadata", Map.of("total_size", config.parameters() * (dtype.bits() / 8)));
       index.put("weight_map", weightMap);
       writeJson(HfFolder.INDEX, index);
     }
@@ -145,7 +144,8 @@ final class HfFolderWriter {
   private void writeTokenizer(Path tokenizer) throws IOException {
     int used = Vocabulary.size(tokenizer);
     if (used > config.vocabSize()) {
-      throw InputException.in(tokenizer, "ids", "below the model's vocab_size " + config.vocabSize(), "up to " + (used - 1));
+      throw InputException.in(
+          tokenizer, "largest id", "below the model's vocab_size " + config.vocabSize(), String.valueOf(used - 1));
     }
     Files.copy(tokenizer, partial.resolve(HfFolder.TOKENIZER));
     Map<String, Object> json = new LinkedHashMap<>();

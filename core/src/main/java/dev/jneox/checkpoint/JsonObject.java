@@ -6,12 +6,14 @@ import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.core.util.DefaultIndenter;
 import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
+import com.fasterxml.jackson.core.util.Separators;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -56,32 +58,32 @@ final class JsonObject {
     } catch (NoSuchFileException e) {
       throw new InputException(file + ": no such file", e);
     } catch (IOException e) {
-      throw unreadable(file, e);
+      throw unreadable(file, "content", e);
     }
   }
 
-  /** The error for JSON that cannot be read or parsed, with the byte where it stops making sense. */
-  static InputException unreadable(Path file, IOException e) {
+  /** The error for JSON that cannot be read or parsed, with the character of {@code part} where it stops making sense. */
+  static InputException unreadable(Path file, String part, IOException e) {
     if (e instanceof JsonProcessingException json) {
-      long at = json.getLocation() == null ? -1 : json.getLocation().getByteOffset();
-      return new InputException(file + (at < 0 ? "" : ": byte " + at) + ": not valid JSON: " + json.getOriginalMessage(), e);
+      long at = json.getLocation() == null ? -1 : json.getLocation().getCharOffset();
+      String place = part + (at < 0 ? "" : ", character " + at);
+      return new InputException(file + ": " + place + ": not valid JSON: " + json.getOriginalMessage(), e);
     }
-    return new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+    return new InputException(file + ": " + part + ": cannot be read: " + AtomicFile.reason(e), e);
   }
 
   /** Bytes of an indented JSON file, keys in the order given. */
   static byte[] write(Map<String, ?> content) {
-    DefaultPrettyPrinter printer = new DefaultPrettyPrinter();
-    printer.indentArraysWith(DefaultIndenter.SYSTEM_LINEFEED_INSTANCE);
+    DefaultIndenter indenter = new DefaultIndenter("  ", "\n");
+    DefaultPrettyPrinter printer =
+        new DefaultPrettyPrinter(Separators.createDefaultInstance().withObjectFieldValueSpacing(Separators.Spacing.AFTER));
+    printer.indentArraysWith(indenter);
+    printer.indentObjectsWith(indenter);
     try {
-      return MAPPER.writer(printer).writeValueAsBytes(content);
+      return (MAPPER.writer(printer).writeValueAsString(content) + "\n").getBytes(StandardCharsets.UTF_8);
     } catch (JsonProcessingException e) {
       throw new IllegalArgumentException(e);
     }
-  }
-
-  Path file() {
-    return file;
   }
 
   Set<String> keys() {
@@ -166,10 +168,19 @@ final class JsonObject {
   }
 
   private InputException wrong(String key, String expected, JsonNode value) {
-    return InputException.in(file, path + SafetensorsHeader.shortened(key), expected, shown(value));
+    return InputException.in(file, path + shortened(key), expected, shown(value));
+  }
+
+  /** A name from a file as shown in a message: quoted, and cut when long. */
+  static String quoted(String name) {
+    return '"' + shortened(name) + '"';
+  }
+
+  static String shortened(String text) {
+    return text.length() <= 120 ? text : text.substring(0, 120) + "...";
   }
 
   private static String shown(JsonNode value) {
-    return value.isMissingNode() ? "nothing" : SafetensorsHeader.shortened(value.toString());
+    return value.isMissingNode() ? "nothing" : shortened(value.toString());
   }
 }

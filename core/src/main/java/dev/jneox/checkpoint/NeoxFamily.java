@@ -6,7 +6,6 @@ import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.OptionalInt;
 
 /**
  * GPT-NeoX as HF transformers writes it (GPT-NeoX-20B, Pythia): how its {@code config.json} and tensor names map onto
@@ -24,11 +23,14 @@ final class NeoxFamily {
   private static final int MAX_WIDTH = 1 << 20;
   private static final int MAX_LAYERS = 1 << 14;
 
+  int vocabSize(JsonObject json) {
+    return json.integer("vocab_size", 50432, 1, Integer.MAX_VALUE);
+  }
+
   /**
-   * @param tokens ids of the tokenizer beside the model; every row of the embedding counts as used without one
+   * @param usedVocab how many ids mean something, at most {@link #vocabSize}
    */
-  ModelConfig config(JsonObject json, OptionalInt tokens) {
-    int vocab = json.integer("vocab_size", 50432, 1, Integer.MAX_VALUE);
+  ModelConfig config(JsonObject json, int usedVocab) {
     int hidden = json.integer("hidden_size", 6144, 1, MAX_WIDTH);
     int layers = json.integer("num_hidden_layers", 44, 1, MAX_LAYERS);
     int heads = json.integer("num_attention_heads", 64, 1, MAX_WIDTH);
@@ -37,8 +39,8 @@ final class NeoxFamily {
     }
     boolean biases = json.flag("attention_bias", true);
     return new ModelConfig(
-        vocab,
-        tokens.orElse(vocab),
+        vocabSize(json),
+        usedVocab,
         hidden,
         layers,
         heads,
@@ -101,7 +103,6 @@ final class NeoxFamily {
   boolean isBuffer(String hfName) {
     return hfName.endsWith(".attention.bias")
         || hfName.endsWith(".attention.masked_bias")
-        || hfName.endsWith(".attention.rotary_emb.inv_freq")
         || hfName.endsWith(".rotary_emb.inv_freq");
   }
 

@@ -57,7 +57,7 @@ public final class Safetensors implements AutoCloseable {
     boolean opened = false;
     try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
       long size = channel.size();
-      if (size < Long.BYTES) {
+      if (size < Long.BYTES + 2) {
         throw InputException.in(file, "byte 0", "a safetensors file of 10 bytes or more", size + " bytes");
       }
       MemorySegment whole = channel.map(FileChannel.MapMode.READ_ONLY, 0, size, arena);
@@ -120,7 +120,7 @@ public final class Safetensors implements AutoCloseable {
   public Entry entry(String name) {
     Entry entry = header.entries().get(name);
     if (entry == null) {
-      throw new InputException(file + ": has no tensor " + SafetensorsHeader.quoted(name));
+      throw new InputException(file + ": has no tensor " + JsonObject.quoted(name));
     }
     return entry;
   }
@@ -128,6 +128,9 @@ public final class Safetensors implements AutoCloseable {
   /** The bytes of a tensor in the mapped file. */
   public MemorySegment data(String name) {
     Entry entry = entry(name);
+    if (!arena.scope().isAlive()) {
+      throw new IllegalStateException(file + " is closed");
+    }
     return data.asSlice(entry.begin(), entry.bytes());
   }
 
@@ -138,7 +141,7 @@ public final class Safetensors implements AutoCloseable {
   public Tensor tensor(String name) {
     Entry entry = entry(name);
     if (entry.dtype().scalarType() == null) {
-      throw InputException.in(file, "tensor " + SafetensorsHeader.quoted(name), "a type of whole bytes", entry.dtype().name());
+      throw InputException.in(file, "tensor " + JsonObject.quoted(name), "a type of whole bytes", entry.dtype().name());
     }
     MemorySegment bytes = data(name);
     if (bytes.address() % entry.dtype().alignment() == 0) {
@@ -149,9 +152,11 @@ public final class Safetensors implements AutoCloseable {
     return copy;
   }
 
-  /** Unmaps the file. */
+  /** Unmaps the file; once is enough. */
   @Override
   public void close() {
-    arena.close();
+    if (arena.scope().isAlive()) {
+      arena.close();
+    }
   }
 }

@@ -2,7 +2,6 @@ package dev.jneox.checkpoint;
 
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonToken;
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.util.ByteBufferBackedInputStream;
 import dev.jneox.checkpoint.Safetensors.Entry;
 import dev.jneox.io.InputException;
@@ -52,11 +51,8 @@ final class SafetensorsHeader {
     SafetensorsHeader read = new SafetensorsHeader(file);
     try (JsonParser json = JsonObject.JSON.createParser(new ByteBufferBackedInputStream(header.asByteBuffer()))) {
       read.object(json);
-    } catch (JsonProcessingException e) {
-      long at = e.getLocation() == null ? -1 : e.getLocation().getByteOffset();
-      throw new InputException(file + ": header" + (at < 0 ? "" : ", byte " + (8 + at)) + ": not valid: " + e.getOriginalMessage(), e);
     } catch (IOException e) {
-      throw new InputException(file + ": header: cannot be read: " + e.getMessage(), e);
+      throw JsonObject.unreadable(file, "header", e);
     }
     read.checkPlaces(dataBytes);
     return read;
@@ -87,14 +83,14 @@ final class SafetensorsHeader {
     while (json.nextToken() == JsonToken.FIELD_NAME) {
       String key = json.currentName();
       if (json.nextToken() != JsonToken.VALUE_STRING) {
-        throw InputException.in(file, METADATA + " " + quoted(key), "a string", describe(json));
+        throw InputException.in(file, METADATA + " " + JsonObject.quoted(key), "a string", describe(json));
       }
       metadata.put(key, json.getText());
     }
   }
 
   private Entry entry(JsonParser json, String name) throws IOException {
-    String place = "tensor " + quoted(name);
+    String place = "tensor " + JsonObject.quoted(name);
     if (json.currentToken() != JsonToken.START_OBJECT) {
       throw InputException.in(file, place, "an object", describe(json));
     }
@@ -176,7 +172,7 @@ final class SafetensorsHeader {
     byPlace.sort(Comparator.comparingLong(Entry::begin).thenComparingLong(Entry::end));
     long at = 0;
     for (Entry entry : byPlace) {
-      String place = "tensor " + quoted(entry.name()) + ", data_offsets";
+      String place = "tensor " + JsonObject.quoted(entry.name()) + ", data_offsets";
       String found = entry.begin() + " to " + entry.end();
       if (entry.end() > dataBytes) {
         throw InputException.in(file, place, "within the " + dataBytes + " bytes of data in the file (is it complete?)", found);
@@ -192,15 +188,6 @@ final class SafetensorsHeader {
     }
   }
 
-  /** A name from a file as shown in a message: quoted, and cut when long. */
-  static String quoted(String name) {
-    return '"' + shortened(name) + '"';
-  }
-
-  static String shortened(String text) {
-    return text.length() <= 120 ? text : text.substring(0, 120) + "...";
-  }
-
   private static String describe(JsonParser json) throws IOException {
     JsonToken token = json.currentToken();
     if (token == null) {
@@ -209,7 +196,7 @@ final class SafetensorsHeader {
     return switch (token) {
       case START_OBJECT -> "an object";
       case START_ARRAY -> "an array";
-      case VALUE_STRING, FIELD_NAME -> quoted(json.getText());
+      case VALUE_STRING, FIELD_NAME -> JsonObject.quoted(json.getText());
       default -> json.getText();
     };
   }

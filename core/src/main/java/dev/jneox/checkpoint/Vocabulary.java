@@ -23,7 +23,7 @@ final class Vocabulary {
     try (JsonParser json = JsonObject.JSON.createParser(file.toFile())) {
       read(json);
     } catch (IOException e) {
-      throw JsonObject.unreadable(file, e);
+      throw JsonObject.unreadable(file, "content", e);
     }
     if (largest < 0) {
       throw InputException.in(file, "model.vocab", "tokens with their ids", "none");
@@ -103,7 +103,7 @@ final class Vocabulary {
     boolean small =
         json.currentToken() == JsonToken.VALUE_NUMBER_INT && json.getNumberType() == JsonParser.NumberType.INT;
     if (!small || json.getIntValue() < 0 || json.getIntValue() == Integer.MAX_VALUE) {
-      throw InputException.in(file, place, "an id from 0", SafetensorsHeader.shortened(String.valueOf(json.getText())));
+      throw InputException.in(file, place, "an id from 0", JsonObject.shortened(String.valueOf(json.getText())));
     }
     return json.getIntValue();
   }

@@ -8,11 +8,16 @@ import java.nio.file.Path;
  */
 public final class InputException extends RuntimeException {
   public InputException(String message) {
-    super(message);
+    super(oneLine(message));
   }
 
   public InputException(String message, Throwable cause) {
-    super(message, cause);
+    super(oneLine(message), cause);
+  }
+
+  /** Names and values quoted from a broken file may hold line breaks or terminal escapes. */
+  private static String oneLine(String message) {
+    return message.replaceAll("[\\p{Cc}\\u2028\\u2029]+", " ");
   }
 
   /** The usual form: {@code file: place: expected X, found Y}. */
