@@ -1,5 +1,6 @@
 package dev.jneox.checkpoint;
 
+import java.util.List;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /** The element types of the safetensors format, little-endian, and libtorch's type for each, where it has one that can be viewed. */
@@ -38,6 +39,19 @@ public enum Dtype {
   /** Bits of one element. */
   public int bits() {
     return bits;
+  }
+
+  /** Bytes of a tensor of this type whose axes have these lengths; -1 when that is no whole number or beyond a long. */
+  long bytes(List<Long> shape) {
+    try {
+      long total = bits;
+      for (long n : shape) {
+        total = Math.multiplyExact(total, n);
+      }
+      return total % 8 == 0 ? total / 8 : -1;
+    } catch (ArithmeticException e) {
+      return -1;
+    }
   }
 
   /** The multiple of bytes an element's address should have. */

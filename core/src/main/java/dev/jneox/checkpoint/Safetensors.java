@@ -144,7 +144,7 @@ public final class Safetensors implements AutoCloseable {
       throw InputException.in(file, "tensor " + JsonObject.quoted(name), "a type of whole bytes", entry.dtype().name());
     }
     MemorySegment bytes = data(name);
-    if (bytes.address() % entry.dtype().alignment() == 0) {
+    if (bytes.byteSize() == 0 || bytes.address() % entry.dtype().alignment() == 0) {
       return Tensors.view(bytes, entry.dtype().scalarType(), entry.axes());
     }
     Tensor copy = Tensors.empty(entry.dtype().scalarType(), entry.axes());

@@ -115,7 +115,10 @@ final class SafetensorsHeader {
       throw InputException.in(file, place + ", data_offsets", "two numbers", offsets.toString());
     }
     Entry entry = new Entry(name, dtype, shape, offsets.get(0), offsets.get(1));
-    long bytes = bytes(dtype, shape, place);
+    long bytes = dtype.bytes(shape);
+    if (bytes < 0) {
+      throw InputException.in(file, place + ", shape", "a whole number of bytes that fits in a file", dtype + shape.toString());
+    }
     if (entry.end() - entry.begin() != bytes) {
       String expected = bytes + " bytes for " + dtype + shape;
       throw InputException.in(file, place + ", data_offsets", expected, offsets.toString());
@@ -149,21 +152,6 @@ final class SafetensorsHeader {
       values.add(json.getLongValue());
     }
     return List.copyOf(values);
-  }
-
-  private long bytes(Dtype dtype, List<Long> shape, String place) {
-    try {
-      long bits = dtype.bits();
-      for (long n : shape) {
-        bits = Math.multiplyExact(bits, n);
-      }
-      if (bits % 8 != 0) {
-        throw InputException.in(file, place + ", shape", "whole bytes of " + dtype, shape.toString());
-      }
-      return bits / 8;
-    } catch (ArithmeticException e) {
-      throw InputException.in(file, place + ", shape", "a size that fits in a file", shape.toString());
-    }
   }
 
   /** The tensors must lie end to end and fill the data: no overlap, no hole, nothing after the last. */

@@ -36,14 +36,13 @@ public final class SafetensorsWriter implements AutoCloseable {
   public record Declared(String name, Dtype dtype, List<Long> shape) {
     public Declared {
       shape = List.copyOf(shape);
+      if (shape.stream().anyMatch(n -> n < 0) || dtype.bytes(shape) < 0) {
+        throw new IllegalArgumentException(name + ": " + dtype + shape + " is no whole number of bytes");
+      }
     }
 
     long bytes() {
-      long bits = dtype.bits();
-      for (long n : shape) {
-        bits = Math.multiplyExact(bits, n);
-      }
-      return Math.ceilDiv(bits, 8);
+      return dtype.bytes(shape);
     }
   }
 
