@@ -23,10 +23,10 @@ import java.util.TreeSet;
 
 /** A JSON object of a model folder, read with the types a key must have: no text for a number, no 1.5 for an integer. */
 final class JsonObject {
-  /** Refuses duplicate keys and absurd nesting; keeps no table of names, whose collision guard a hostile file could trip. */
+  /** Refuses duplicate keys, absurd nesting and bytes that are not UTF-8; names from files are not interned. */
   static final JsonFactory JSON =
       JsonFactory.builder()
-          .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
+          .disable(JsonFactory.Feature.INTERN_FIELD_NAMES)
           .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
           .streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(64).maxNumberLength(100).build())
           .build();
@@ -50,7 +50,7 @@ final class JsonObject {
       if (size > maxBytes) {
         throw InputException.in(file, "size", "at most " + maxBytes + " bytes", size + " bytes");
       }
-      JsonNode node = MAPPER.readTree(Files.readAllBytes(file));
+      JsonNode node = MAPPER.readValue(Files.readAllBytes(file), JsonNode.class);
       if (!node.isObject()) {
         throw InputException.in(file, "content", "a JSON object", shown(node));
       }
@@ -62,11 +62,11 @@ final class JsonObject {
     }
   }
 
-  /** The error for JSON that cannot be read or parsed, with the character of {@code part} where it stops making sense. */
+  /** The error for JSON that cannot be read or parsed, with the byte of {@code part} where it stops making sense. */
   static InputException unreadable(Path file, String part, IOException e) {
     if (e instanceof JsonProcessingException json) {
-      long at = json.getLocation() == null ? -1 : json.getLocation().getCharOffset();
-      String place = part + (at < 0 ? "" : ", character " + at);
+      long at = json.getLocation() == null ? -1 : json.getLocation().getByteOffset();
+      String place = part + (at < 0 ? "" : ", byte " + at);
       return new InputException(file + ": " + place + ": not valid JSON: " + json.getOriginalMessage(), e);
     }
     return new InputException(file + ": " + part + ": cannot be read: " + AtomicFile.reason(e), e);
