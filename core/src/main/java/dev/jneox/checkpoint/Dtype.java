@@ -3,7 +3,7 @@ package dev.jneox.checkpoint;
 import java.util.List;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/** The element types of the safetensors format, little-endian, and libtorch's type for each, where it has one that can be viewed. */
+/** The element types of the safetensors format, little-endian, and libtorch's type for each where it has one. */
 public enum Dtype {
   BOOL(8, ScalarType.Bool),
   F4(4, null),

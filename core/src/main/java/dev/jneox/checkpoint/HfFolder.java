@@ -15,9 +15,9 @@ import java.util.Optional;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * A model in the folder layout of HF transformers: {@code config.json}, weights in {@code model.safetensors} or in shards listed by
- * {@code model.safetensors.index.json}, and mostly a {@code tokenizer.json}. The weights are mapped, not read; every tensor the
- * configuration asks for is there with its shape, and no other, once {@link #open} returns.
+ * A model in the folder layout of HF transformers: {@code config.json}, weights in {@code model.safetensors} or in shards listed
+ * by {@code model.safetensors.index.json}, and mostly a {@code tokenizer.json}. The weights are mapped, not read; every tensor
+ * the configuration asks for is there with its shape, and no other, once {@link #open} returns.
  *
  * <p>This object holds the mapping: let go of every tensor before {@link #close}, a later touch ends the process. The mapping is
  * read-only: copy what is to be trained.
@@ -68,8 +68,8 @@ public final class HfFolder implements AutoCloseable {
 
   /**
    * Writes a model so that {@link #open} and HF transformers load it: {@code config.json}, {@code generation_config.json}, the
-   * weights (in shards of 5 GB when larger) and the tokenizer's files. The folder may exist; a model in it is replaced once the new
-   * one is written in full.
+   * weights (in shards of 5 GB when larger) and the tokenizer's files. The folder may exist; a model in it is replaced once the
+   * new one is written in full.
    *
    * @param tensors every tensor of {@link ModelConfig#tensors} by its canonical name, in any float type
    * @param dtype what the weights are stored as
@@ -106,7 +106,8 @@ public final class HfFolder implements AutoCloseable {
     }
     int used = Vocabulary.size(tokenizer);
     if (used > vocabSize) {
-      throw InputException.in(tokenizer, "largest id", "below vocab_size " + vocabSize + " of " + CONFIG, String.valueOf(used - 1));
+      String expected = "below vocab_size " + vocabSize + " of " + CONFIG;
+      throw InputException.in(tokenizer, "largest id", expected, String.valueOf(used - 1));
     }
     return used;
   }
@@ -175,8 +176,8 @@ public final class HfFolder implements AutoCloseable {
   private static void check(Safetensors file, String name, TensorSpec spec) {
     Safetensors.Entry entry = file.entry(name);
     if (!Arrays.equals(entry.axes(), spec.shape())) {
-      throw InputException.in(
-          file.file(), "tensor " + quoted(name), "shape " + Arrays.toString(spec.shape()) + " by " + CONFIG, "shape " + entry.shape());
+      String expected = "shape " + Arrays.toString(spec.shape()) + " by " + CONFIG;
+      throw InputException.in(file.file(), "tensor " + quoted(name), expected, "shape " + entry.shape());
     }
     if (!entry.dtype().isWeight()) {
       throw InputException.in(file.file(), "tensor " + quoted(name), "F32, BF16, F16 or F64", entry.dtype().name());

@@ -21,8 +21,8 @@ import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * Writes the folder that {@link HfFolder} reads. All files are first written into a folder {@code .partial} inside it; then the old
- * {@code config.json} goes, the files move to their names and the new {@code config.json} comes last. So a model that could
+ * Writes the folder that {@link HfFolder} reads. All files are first written into a folder {@code .partial} inside it; then the
+ * old {@code config.json} goes, the files move to their names and the new {@code config.json} comes last. So a model that could
  * not be written leaves the old one as it was, and a folder with a {@code config.json} is whole.
  */
 final class HfFolderWriter {
@@ -147,7 +147,7 @@ final class HfFolderWriter {
       throw InputException.in(
           tokenizer, "largest id", "below the model's vocab_size " + config.vocabSize(), String.valueOf(used - 1));
     }
-    Files.copy(tokenizer, partial.resolve(HfFolder.TOKENIZER));
+    AtomicFile.write(partial.resolve(HfFolder.TOKENIZER), Files.readAllBytes(tokenizer));
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("tokenizer_class", "PreTrainedTokenizerFast");
     json.put("model_max_length", config.maxPositions());

@@ -102,7 +102,9 @@ class SafetensorsPropertyTest {
     Random random = new Random(seed);
     try (Safetensors file = Safetensors.open(path)) {
       assertThat(file.metadata()).isEqualTo(Map.of("format", "pt"));
-      assertThat(file.entries().stream().map(e -> new Declared(e.name(), e.dtype(), e.shape()))).containsExactlyElementsOf(tensors);
+      assertThat(file.entries())
+          .extracting(e -> new Declared(e.name(), e.dtype(), e.shape()))
+          .containsExactlyElementsOf(tensors);
       for (Declared tensor : tensors) {
         byte[] bytes = new byte[(int) tensor.bytes()];
         random.nextBytes(bytes);
@@ -147,7 +149,8 @@ class SafetensorsPropertyTest {
   Arbitrary<List<String>> pieces() {
     List<String> entries = new ArrayList<>();
     for (String place : List.of("0,4", "4,8", "8,16", "0,0", "4,4", "-4,0", "0,9223372036854775807", "4,0")) {
-      for (String type : List.of("\"U8\",\"shape\":[4]", "\"I32\",\"shape\":[1]", "\"F64\",\"shape\":[]", "\"U8\",\"shape\":[0]")) {
+      for (String type :
+          List.of("\"U8\",\"shape\":[4]", "\"I32\",\"shape\":[1]", "\"F64\",\"shape\":[]", "\"U8\",\"shape\":[0]")) {
         for (String name : List.of("a", "b", "__metadata__")) {
           entries.add("\"" + name + "\":{\"dtype\":" + type + ",\"data_offsets\":[" + place + "]}");
         }
