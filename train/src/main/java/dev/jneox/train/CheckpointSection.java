@@ -1,0 +1,65 @@
+package dev.jneox.train;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
+
+/**
+ * Where and when the run is saved and what it starts from.
+ *
+ * @param save folder that receives checkpoints
+ * @param load folder to start from
+ * @param finetune only the weights are loaded: optimizer, random state and iteration start anew
+ * @param factor distance between checkpoints, or the ratio of their iterations when {@code logScale}; NaN where there is none
+ * @param extraIters further iterations to save
+ * @param keepLast how many checkpoints are kept
+ */
+public record CheckpointSection(
+    Optional<Path> save,
+    Optional<Path> load,
+    boolean finetune,
+    double factor,
+    boolean logScale,
+    Set<Integer> extraIters,
+    OptionalInt keepLast) {
+
+  static CheckpointSection of(Settings s) {
+    String key = "checkpoint_factor";
+    double factor = s.given(key) ? s.real(key) : Double.NaN;
+    boolean log = s.text("checkpoint_scale").equals("log");
+    if (s.given(key) && log && factor <= 1) {
+      throw s.wrong(key, "expected a number > 1 with checkpoint_scale log, found " + factor);
+    }
+    if (s.given(key) && !log && factor != Math.rint(factor)) {
+      throw s.wrong(key, "expected a whole number with checkpoint_scale linear, found " + factor);
+    }
+    List<Integer> extra = s.list("extra_save_iters");
+    if (s.given("save") && !s.given(key) && !s.given("extra_save_iters")) {
+      throw s.wrong("save", "is set without checkpoint_factor or extra_save_iters, which say when to save");
+    }
+    return new CheckpointSection(
+        s.path("save"), s.path("load"), s.flag("finetune"), factor, log, Set.copyOf(extra),
+        s.maybeInteger("keep_last_n_checkpoints"));
+  }
+
+  /** Whether a checkpoint is due once that many iterations are done. The end of the run is saved in any case, by the trainer. */
+  public boolean savesAt(int iteration) {
+    if (extraIters.contains(iteration)) {
+      return true;
+    }
+    if (Double.isNaN(factor) || iteration < 1) {
+      return false;
+    }
+    if (!logScale) {
+      return iteration % factor == 0;
+    }
+    for (double power = 1; power < iteration + 1.0; power *= factor) {
+      if ((int) power == iteration) {
+        return true;
+      }
+    }
+    return false;
+  }
+}

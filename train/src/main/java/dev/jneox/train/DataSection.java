@@ -1,0 +1,94 @@
+package dev.jneox.train;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * What the model reads.
+ *
+ * @param source empty where the configuration names no data
+ * @param weightByDocuments weights follow from the number of documents instead of those given
+ * @param weightAlpha exponent of that rule: 1 keeps the proportions, 0 makes all parts equal
+ * @param maskEndOfDocument no loss where the input is the end-of-document token
+ * @param tokenizerType GPT-NeoX's name of the tokenizer's kind
+ * @param vocabFile tokenizer.json or vocabulary
+ * @param mergeFile merges of a GPT-2 tokenizer
+ */
+public record DataSection(
+    Optional<Source> source,
+    boolean weightByDocuments,
+    double weightAlpha,
+    boolean maskEndOfDocument,
+    String tokenizerType,
+    Optional<Path> vocabFile,
+    Optional<Path> mergeFile) {
+
+  /** Where training, validation and test samples come from. Paths are prefixes: {@code .bin} and {@code .idx} are appended. */
+  public sealed interface Source {
+    /** One dataset whose documents are split in these proportions, which sum to 1. */
+    record Split(Path path, double train, double valid, double test) implements Source {}
+
+    /** A mix for each. */
+    record Separate(Mix train, Mix valid, Mix test) implements Source {}
+  }
+
+  /** Datasets and how much of each; as many weights as paths, not normalised. */
+  public record Mix(List<Path> paths, List<Double> weights) {
+    static Mix of(Settings s, String name) {
+      List<String> paths = s.list(name + "_data_paths");
+      String key = name + "_data_weights";
+      List<Double> weights = s.given(key) ? s.list(key) : Collections.nCopies(paths.size(), 1.0);
+      if (weights.size() != paths.size()) {
+        throw s.wrong(key, weights.size() + " weights for " + paths.size() + " paths in " + name + "_data_paths");
+      }
+      if (paths.isEmpty() || weights.stream().anyMatch(w -> w < 0) || weights.stream().noneMatch(w -> w > 0)) {
+        throw s.wrong(key, "expected weights >= 0 of which one is > 0, found " + weights);
+      }
+      return new Mix(paths.stream().map(Path::of).toList(), List.copyOf(weights));
+    }
+  }
+
+  static DataSection of(Settings s) {
+    return new DataSection(
+        source(s), s.flag("weight_by_num_documents"), s.real("weighted_sampler_alpha"), s.flag("eod_mask_loss"),
+        s.text("tokenizer_type"), s.path("vocab_file"), s.path("merge_file"));
+  }
+
+  private static Optional<Source> source(Settings s) {
+    List<String> given = new ArrayList<>();
+    List<String> missing = new ArrayList<>();
+    for (String name : List.of("train", "valid", "test")) {
+      String key = name + "_data_paths";
+      (s.given(key) ? given : missing).add(key);
+    }
+    if (given.isEmpty()) {
+      return s.path("data_path").map(path -> split(s, path));
+    }
+    if (s.given("data_path")) {
+      throw s.wrong("data_path", "is set beside " + given.getFirst() + ": keep one dataset to split, or the separate ones");
+    }
+    if (!missing.isEmpty()) {
+      throw s.wrong(given.getFirst(), "is set without " + String.join(" and ", missing) + ": all three are needed");
+    }
+    return Optional.of(new Source.Separate(Mix.of(s, "train"), Mix.of(s, "valid"), Mix.of(s, "test")));
+  }
+
+  private static Source split(Settings s, Path path) {
+    String text = s.text("split");
+    String[] parts = text.split("[,/]");
+    double[] shares = new double[3];
+    double sum = 0;
+    for (int i = 0; i < parts.length; i++) {
+      double share = i < 3 && parts[i].strip().matches("\\d{1,15}(\\.\\d{0,15})?") ? Double.parseDouble(parts[i]) : Double.NaN;
+      sum += share;
+      shares[Math.min(i, 2)] = share;
+    }
+    if (!(sum > 0)) {
+      throw s.wrong("split", "expected up to three numbers >= 0 such as 969,30,1, found '" + text + "'");
+    }
+    return new Source.Split(path, shares[0] / sum, shares[1] / sum, shares[2] / sum);
+  }
+}

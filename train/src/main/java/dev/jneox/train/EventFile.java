@@ -1,0 +1,171 @@
+package dev.jneox.train;
+
+import dev.jneox.io.AtomicFile;
+import dev.jneox.io.InputException;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Map;
+import java.util.zip.CRC32C;
+
+/**
+ * Scalars over steps for TensorBoard: a {@code events.out.tfevents.*} file, one complete record per call.
+ *
+ * <p>A record is framed as in a TFRecord file: length (8 bytes), masked CRC-32C of the length (4), the data, masked CRC-32C of
+ * the data (4), all little-endian. The data is a protocol-buffer Event of which these fields are used: 1 wall_time (double,
+ * seconds), 2 step (varint), 3 file_version (string) or 5 summary {1 value {1 tag (string), 2 simple_value (float)}} or
+ * 7 session_log {1 status (1 is start)}.
+ *
+ * <p>TensorBoard reads all event files of a folder as one run, so a resumed run adds a file. Its first record tells TensorBoard
+ * to forget what an earlier file has from the resumed step on.
+ */
+public final class EventFile implements AutoCloseable {
+  private final Path path;
+  private final FileChannel channel;
+
+  private EventFile(Path path, FileChannel channel) {
+    this.path = path;
+    this.channel = channel;
+  }
+
+  /**
+   * Starts a new file.
+   *
+   * @param folder made when it does not exist
+   * @param nextStep the first step that will be written; what earlier files in the folder have from it on is superseded
+   * @throws InputException when the file cannot be written
+   */
+  public static EventFile create(Path folder, long nextStep) {
+    EventFile file = open(folder);
+    file.append(0, new Message().bytes(3, "brain.Event:2".getBytes(StandardCharsets.UTF_8)));
+    file.append(nextStep, new Message().bytes(7, new Message().varint(1, 1).toBytes()));
+    return file;
+  }
+
+  private static EventFile open(Path folder) {
+    long seconds = System.currentTimeMillis() / 1000;
+    try {
+      Files.createDirectories(folder);
+      for (int n = 0; ; n++) {
+        Path path = folder.resolve("events.out.tfevents.%010d.jneox.%d.%d".formatted(seconds, ProcessHandle.current().pid(), n));
+        try {
+          return new EventFile(path, FileChannel.open(path, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW));
+        } catch (FileAlreadyExistsException taken) {
+          // two runs in one second
+        }
+      }
+    } catch (IOException e) {
+      throw new InputException(folder + ": cannot be written: " + AtomicFile.reason(e), e);
+    }
+  }
+
+  /**
+   * Writes the values of a step; they are in the file when this returns.
+   *
+   * @param values by tag, such as {@code train/lm_loss}
+   */
+  public void write(long step, Map<String, Double> values) {
+    Message summary = new Message();
+    values.forEach((tag, value) ->
+        summary.bytes(1, new Message().bytes(1, tag.getBytes(StandardCharsets.UTF_8)).fixed32(2, value.floatValue()).toBytes()));
+    append(step, new Message().bytes(5, summary.toBytes()));
+  }
+
+  /** Where the file is. */
+  public Path path() {
+    return path;
+  }
+
+  private void append(long step, Message what) {
+    byte[] event = new Message().fixed64(1, System.currentTimeMillis() / 1000.0).varint(2, step).all(what).toBytes();
+    ByteBuffer record = ByteBuffer.allocate(16 + event.length).order(ByteOrder.LITTLE_ENDIAN).putLong(event.length);
+    record.putInt(maskedCrc(record.array(), 8)).put(event).putInt(maskedCrc(event, event.length));
+    try {
+      record.flip();
+      while (record.hasRemaining()) {
+        channel.write(record);
+      }
+    } catch (IOException e) {
+      throw new InputException(path + ": cannot be written: " + AtomicFile.reason(e), e);
+    }
+  }
+
+  /** TFRecord's mask: rotated right by 15 bits, plus a constant, so that a CRC within the data does not confuse. */
+  private static int maskedCrc(byte[] data, int length) {
+    CRC32C crc = new CRC32C();
+    crc.update(data, 0, length);
+    return Integer.rotateRight((int) crc.getValue(), 15) + 0xa282ead8;
+  }
+
+  @Override
+  public void close() {
+    try {
+      channel.close();
+    } catch (IOException e) {
+      throw new InputException(path + ": cannot be written: " + AtomicFile.reason(e), e);
+    }
+  }
+
+  /** The fields of a protocol-buffer message, written one after the other. */
+  private static final class Message {
+    private final ByteArrayOutputStream out = new ByteArrayOutputStream();
+
+    Message varint(int field, long value) {
+      tag(field, 0);
+      return varint(value);
+    }
+
+    Message fixed64(int field, double value) {
+      tag(field, 1);
+      return little(Double.doubleToRawLongBits(value), 8);
+    }
+
+    Message bytes(int field, byte[] content) {
+      tag(field, 2);
+      varint(content.length);
+      out.writeBytes(content);
+      return this;
+    }
+
+    Message fixed32(int field, float value) {
+      tag(field, 5);
+      return little(Float.floatToRawIntBits(value), 4);
+    }
+
+    Message all(Message other) {
+      out.writeBytes(other.toBytes());
+      return this;
+    }
+
+    byte[] toBytes() {
+      return out.toByteArray();
+    }
+
+    private void tag(int field, int wireType) {
+      out.write(field << 3 | wireType);
+    }
+
+    /** Seven bits a byte, the lowest first; the high bit says that more follow. */
+    private Message varint(long value) {
+      for (; (value & ~0x7fL) != 0; value >>>= 7) {
+        out.write((int) (value & 0x7f | 0x80));
+      }
+      out.write((int) value);
+      return this;
+    }
+
+    private Message little(long bits, int bytes) {
+      for (int i = 0; i < bytes; i++) {
+        out.write((int) (bits >>> 8 * i));
+      }
+      return this;
+    }
+  }
+}

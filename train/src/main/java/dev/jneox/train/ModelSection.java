@@ -1,0 +1,144 @@
+package dev.jneox.train;
+
+import dev.jneox.model.Activation;
+import dev.jneox.model.ModelConfig;
+import dev.jneox.model.Position;
+import dev.jneox.model.Residual;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+
+/**
+ * The model that a configuration describes, but for its vocabulary, which the tokenizer decides.
+ *
+ * @param seqLength tokens in a training sample (S)
+ * @param rotaryPct part of each head that is rotated
+ * @param attentionTypes one per layer; {@code global} and {@code flash} compute the same
+ * @param keyValueHeads fewer than {@code heads} in grouped-query attention
+ * @param vocabMultiple the vocabulary is padded to a multiple of this: {@code make_vocab_size_divisible_by} times tensor parts
+ * @param initStd standard deviation of the normal distribution that fills embedding, QKV, first MLP matrix and head
+ * @param outputInitStd the same for the attention's output and the second MLP matrix
+ */
+public record ModelSection(
+    int layers,
+    int hiddenSize,
+    int heads,
+    int keyValueHeads,
+    int intermediateSize,
+    int seqLength,
+    int maxPositions,
+    double rotaryPct,
+    double rotaryBase,
+    Residual residual,
+    Activation activation,
+    double layerNormEps,
+    boolean tiedHead,
+    int vocabMultiple,
+    double initStd,
+    double outputInitStd,
+    List<String> attentionTypes) {
+
+  static ModelSection of(Settings s, ParallelSection parallel) {
+    int layers = s.integer("num_layers");
+    int hidden = s.integer("hidden_size");
+    int heads = s.integer("num_attention_heads");
+    if (hidden % heads != 0) {
+      throw s.wrong("hidden_size", hidden + " is not a multiple of num_attention_heads " + heads);
+    }
+    int maxPositions = s.integer("max_position_embeddings");
+    int seqLength = s.maybeInteger("seq_length").orElse(maxPositions);
+    if (seqLength > maxPositions) {
+      throw s.wrong("seq_length", seqLength + " is more than max_position_embeddings " + maxPositions);
+    }
+    int kvHeads = s.maybeInteger("num_kv_heads").orElse(heads);
+    if (heads % kvHeads != 0) {
+      throw s.wrong("num_kv_heads", kvHeads + " does not divide num_attention_heads " + heads);
+    }
+    double rotaryPct = s.real("rotary_pct");
+    int rotaryDims = ModelConfig.rotaryDims(hidden / heads, rotaryPct);
+    if (s.text("pos_emb").equals("rotary") && (rotaryDims < 2 || rotaryDims % 2 != 0)) {
+      throw s.wrong(
+          "rotary_pct",
+          rotaryPct + " of a head of " + hidden / heads + " is " + rotaryDims + " dimensions: expected an even number >= 2");
+    }
+    boolean parallelResidual = s.flag("gpt_j_residual");
+    return new ModelSection(
+        layers, hidden, heads, kvHeads, intermediateSize(s, hidden), seqLength, maxPositions,
+        rotaryPct, s.real("rotary_emb_base"),
+        !parallelResidual ? Residual.SERIAL : s.flag("gpt_j_tied") ? Residual.PARALLEL_ONE_NORM : Residual.PARALLEL,
+        s.flag("bias_gelu_fusion") ? Activation.GELU_TANH : Activation.GELU,
+        s.real("layernorm_epsilon"), !s.flag("no_weight_tying"),
+        s.integer("make_vocab_size_divisible_by") * parallel.tensor(),
+        initStd(s, "init_method", layers, hidden), initStd(s, "output_layer_init_method", layers, hidden),
+        attentionTypes(s, layers));
+  }
+
+  private static int intermediateSize(Settings s, int hidden) {
+    if (s.given("intermediate_size")) {
+      return s.integer("intermediate_size");
+    }
+    double size = (s.given("expansion_factor") ? s.real("expansion_factor") : 4) * hidden;
+    if (size < 1 || size > 1 << 24) {
+      throw s.wrong("expansion_factor", "makes an MLP " + size + " wide");
+    }
+    return (int) size;
+  }
+
+  /** The normal ones of GPT-NeoX's initialisations (small_init is Nguyen and Salazar's, 2019); NaN for the others. */
+  private static double initStd(Settings s, String key, int layers, int hidden) {
+    return switch (s.text(key)) {
+      case "normal" -> s.real("init_method_std");
+      case "scaled_normal" -> s.real("init_method_std") / Math.sqrt(2.0 * layers);
+      case "small_init" -> Math.sqrt(2.0 / (5.0 * hidden));
+      case "wang_init" -> 2.0 / (layers * Math.sqrt(hidden));
+      default -> Double.NaN;
+    };
+  }
+
+  /** Unfolds {@code [[[types], times], ...]}; {@code times} may be "all"; a plain list of types is one per layer. */
+  private static List<String> attentionTypes(Settings s, int layers) {
+    String key = "attention_config";
+    Object config = s.any(key);
+    if (config == null) {
+      return Collections.nCopies(layers, "global");
+    }
+    List<String> types = new ArrayList<>();
+    for (Object entry : config instanceof List<?> list ? list : List.of(config)) {
+      switch (entry) {
+        case String type -> types.add(type);
+        case List<?> pair when pair.size() == 2 && pair.get(0) instanceof List<?> names && !names.isEmpty() -> {
+          long times = pair.get(1) instanceof Long n ? n : "all".equals(pair.get(1)) ? layers / names.size() : -1;
+          if (times < 0 || times > layers) {
+            throw s.wrong(key, "expected a number of layers within 0.." + layers + " or \"all\", found " + pair.get(1));
+          }
+          for (long i = 0; i < times; i++) {
+            names.forEach(name -> types.add(String.valueOf(name)));
+          }
+        }
+        default -> throw s.wrong(key, "expected [[[types], layers], ...], found an entry " + entry);
+      }
+    }
+    if (types.size() != layers) {
+      throw s.wrong(key, "names the attention of " + types.size() + " layers, but num_layers is " + layers);
+    }
+    return List.copyOf(types);
+  }
+
+  /** Rows of embedding and head for a vocabulary of that size: the next multiple, as GPT-NeoX pads it. */
+  public int paddedVocab(int vocabulary) {
+    return Math.ceilDiv(vocabulary, vocabMultiple) * vocabMultiple;
+  }
+
+  /**
+   * The model itself.
+   *
+   * @param vocabulary number of ids the tokenizer knows, before padding
+   * @param endOfText the id that ends a document, or -1
+   */
+  public ModelConfig shape(int vocabulary, int endOfText) {
+    return new ModelConfig(
+        paddedVocab(vocabulary), vocabulary, hiddenSize, layers, heads, intermediateSize, maxPositions,
+        new Position.Rotary(ModelConfig.rotaryDims(hiddenSize / heads, rotaryPct), rotaryBase, false),
+        residual, activation, layerNormEps, ModelConfig.everywhere(layers), true, true, true, false, tiedHead, endOfText);
+  }
+}

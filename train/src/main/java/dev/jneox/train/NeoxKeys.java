@@ -1,0 +1,139 @@
+package dev.jneox.train;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/** The keys of the configuration format, read from {@code neox-keys.txt}, where the format of that table is told. */
+final class NeoxKeys {
+  private static final Map<String, Key> KEYS = new LinkedHashMap<>();
+  private static final Map<String, String> FORMER = new HashMap<>();
+  private static final Set<String> MAPPINGS = new HashSet<>();
+
+  private NeoxKeys() {}
+
+  /**
+   * @param name dotted where the key stands inside a mapping
+   * @param byDefault null where there is none
+   * @param rule what JNeoX makes of the value
+   */
+  record Key(String name, KeyType type, Object byDefault, Rule rule) {}
+
+  sealed interface Rule {
+    /** The value is read, or does not matter. */
+    record None() implements Rule {}
+
+    /** Only these values, in lower case, can be done; "-" is the absent one. */
+    record Only(List<String> values) implements Rule {}
+
+    /** The mapping must be absent, empty or disabled. */
+    record Off() implements Rule {}
+
+    /** Must agree with another key. */
+    record Same(String key) implements Rule {}
+  }
+
+  static {
+    for (String line : table().split("\n")) {
+      if (!line.isBlank() && !line.startsWith("#")) {
+        String[] cell = line.trim().split(" +");
+        if (cell[1].equals("was")) {
+          FORMER.put(cell[0], cell[2]);
+        } else {
+          add(cell[0], KeyType.parse(cell[1]), cell[2], cell.length == 4 ? cell[3] : "");
+        }
+      }
+    }
+  }
+
+  private static String table() {
+    try (InputStream in = NeoxKeys.class.getResourceAsStream("neox-keys.txt")) {
+      return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static void add(String name, KeyType type, String byDefault, String rule) {
+    Object fallback = byDefault.equals("-") ? null : type.fit(YamlTree.plainScalar(byDefault));
+    KEYS.put(name, new Key(name, type, fallback, parseRule(rule)));
+    for (int dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
+      MAPPINGS.add(name.substring(0, dot));
+    }
+  }
+
+  private static Rule parseRule(String rule) {
+    if (rule.startsWith("only=")) {
+      return new Rule.Only(List.of(rule.substring(5).split("\\|")));
+    }
+    if (rule.startsWith("same=")) {
+      return new Rule.Same(rule.substring(5));
+    }
+    return rule.equals("off") ? new Rule.Off() : new Rule.None();
+  }
+
+  static Iterable<Key> all() {
+    return KEYS.values();
+  }
+
+  /** The key of that dotted name, or null. */
+  static Key find(String name) {
+    return KEYS.get(name);
+  }
+
+  /** Whether the name is a mapping whose inside is looked at, such as {@code optimizer}. */
+  static boolean isMapping(String name) {
+    return MAPPINGS.contains(name);
+  }
+
+  /**
+   * The key meant by an unknown name: its present name, the same word in another mapping, one that begins so, or the nearest by
+   * spelling.
+   */
+  static Optional<String> nearest(String unknown) {
+    String former = FORMER.get(unknown);
+    if (former != null) {
+      return Optional.of(former);
+    }
+    String word = unknown.toLowerCase(Locale.ROOT);
+    String last = word.substring(word.lastIndexOf('.') + 1);
+    String best = null;
+    int distance = Math.max(2, word.length() / 4) + 1;
+    for (String name : KEYS.keySet()) {
+      int d = Math.min(edits(word, name), name.endsWith("." + last) ? 1 : name.startsWith(word) ? 2 : Integer.MAX_VALUE);
+      if (d < distance) {
+        distance = d;
+        best = name;
+      }
+    }
+    return Optional.ofNullable(best);
+  }
+
+  /** Levenshtein distance. */
+  private static int edits(String a, String b) {
+    int[] row = new int[b.length() + 1];
+    for (int j = 0; j <= b.length(); j++) {
+      row[j] = j;
+    }
+    for (int i = 1; i <= a.length(); i++) {
+      int diagonal = row[0];
+      row[0] = i;
+      for (int j = 1; j <= b.length(); j++) {
+        int up = row[j];
+        int same = diagonal + (a.charAt(i - 1) == b.charAt(j - 1) ? 0 : 1);
+        row[j] = Math.min(same, 1 + Math.min(up, row[j - 1]));
+        diagonal = up;
+      }
+    }
+    return row[b.length()];
+  }
+}

@@ -1,0 +1,41 @@
+package dev.jneox.train;
+
+/**
+ * How many processes share a model and a batch.
+ *
+ * @param pipeline stages the layers are split into
+ * @param tensor pieces each matrix is split into
+ * @param data copies of the model, each with its part of the batch
+ */
+public record ParallelSection(int pipeline, int tensor, int data) {
+
+  /** GPT-NeoX counts its GPUs; here the configuration says how many there are, else there is one copy of the model. */
+  static ParallelSection of(Settings s) {
+    int pipeline = Math.max(1, s.integer("pipe_parallel_size"));
+    int tensor = Math.max(1, s.integer("model_parallel_size"));
+    long copy = (long) pipeline * tensor;
+    String key = s.given("global_num_gpus") ? "global_num_gpus" : s.given("world_size") ? "world_size" : "num_gpus";
+    long world = s.maybeInteger(key).orElse(0);
+    if (key.equals("num_gpus")) {
+      world *= Math.max(1, s.maybeInteger("num_nodes").orElse(1));
+    }
+    if (world <= 0) {
+      world = copy;
+    }
+    if (world % copy != 0) {
+      throw s.wrong(
+          key, world + " processes cannot be split into " + pipeline + " pipeline x " + tensor + " tensor parts = " + copy);
+    }
+    return new ParallelSection(pipeline, tensor, Math.toIntExact(world / copy));
+  }
+
+  /** All processes. */
+  public long processes() {
+    return (long) pipeline * tensor * data;
+  }
+
+  @Override
+  public String toString() {
+    return processes() + " processes = " + pipeline + " pipeline x " + tensor + " tensor x " + data + " data";
+  }
+}

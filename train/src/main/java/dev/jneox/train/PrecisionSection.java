@@ -1,0 +1,47 @@
+package dev.jneox.train;
+
+/**
+ * The arithmetic of the forward and backward pass. Weights, moments and the loss are fp32 in every case.
+ *
+ * @param lossScaler fixed at 1 but for fp16
+ */
+public record PrecisionSection(Format format, LossScaler lossScaler) {
+
+  /** Of the matrix products. */
+  public enum Format {
+    FP32,
+    BF16,
+    FP16
+  }
+
+  static PrecisionSection of(Settings s) {
+    boolean fp16 = s.flag("fp16.enabled");
+    boolean bf16 = s.flag("bf16.enabled");
+    if (fp16 && "bfloat16".equals(s.any("fp16.type"))) { // an old way to ask for bf16
+      fp16 = false;
+      bf16 = true;
+    }
+    String precision = (String) s.any("precision");
+    if (fp16 && bf16) {
+      throw s.wrong("bf16.enabled", "is true beside fp16.enabled (" + s.place("fp16.enabled") + "): choose one");
+    }
+    if (precision != null && (fp16 && !precision.equals("fp16") || bf16 && !precision.equals("bfloat16"))) {
+      String enabled = fp16 ? "fp16" : "bf16";
+      throw s.wrong("precision", "is " + precision + " but " + enabled + " is enabled (" + s.place(enabled) + ")");
+    }
+    if (fp16 || "fp16".equals(precision)) {
+      return new PrecisionSection(Format.FP16, scaler(s));
+    }
+    return new PrecisionSection(bf16 || "bfloat16".equals(precision) ? Format.BF16 : Format.FP32, LossScaler.fixed(1));
+  }
+
+  private static LossScaler scaler(Settings s) {
+    double scale = s.real("fp16.loss_scale");
+    return scale != 0
+        ? LossScaler.fixed(scale)
+        : new LossScaler(
+            Math.scalb(1.0, s.integer("fp16.initial_scale_power")),
+            s.integer("fp16.loss_scale_window"), s.integer("fp16.hysteresis"), s.real("fp16.min_loss_scale"),
+            s.flag("fp16.consecutive_hysteresis"), true);
+  }
+}

@@ -1,0 +1,288 @@
+package dev.jneox.train;
+
+import dev.jneox.io.AtomicFile;
+import dev.jneox.io.InputException;
+import java.io.IOException;
+import java.nio.charset.CharacterCodingException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+
+/**
+ * The keys of one or more GPT-NeoX configuration files, merged, with every name and type checked and every value knowing the line
+ * it comes from. What the values mean together is {@link NeoxConfig}'s business.
+ *
+ * <p>Files are YAML or JSON; {@code .yml} is appended to a name without an ending; {@code -} in keys is {@code _}; a key may
+ * stand in one file only. Overrides ({@code key=value}, the value as YAML, {@code optimizer.params.lr=1e-3} inside mappings) come
+ * last.
+ */
+public final class Settings {
+  private static final int SHOWN = 60; // characters of a wrong value that a message repeats
+
+  private final Map<String, String> texts = new LinkedHashMap<>();
+  private final Map<String, Object> tree = new LinkedHashMap<>();
+  private final Map<String, String> places = new LinkedHashMap<>();
+  private final Map<String, Object> values = new LinkedHashMap<>();
+
+  private Settings() {}
+
+  /**
+   * Reads, merges and checks.
+   *
+   * @throws InputException naming file, line, key, what was expected and what was found
+   */
+  public static Settings load(List<Path> files, List<String> overrides) {
+    Map<Path, String> texts = new LinkedHashMap<>();
+    for (Path file : files) {
+      Path named = withEnding(file);
+      if (texts.put(named, read(named)) != null) {
+        throw error(named + ": is given twice");
+      }
+    }
+    return of(texts, overrides);
+  }
+
+  static Settings of(Map<Path, String> files, List<String> overrides) {
+    Settings settings = new Settings();
+    files.forEach(settings::merge);
+    overrides.forEach(settings::override);
+    settings.check();
+    return settings;
+  }
+
+  private static Path withEnding(Path file) {
+    String name = String.valueOf(file.getFileName());
+    return name.matches(".*\\.(yml|yaml|json)") ? file : file.resolveSibling(name + ".yml");
+  }
+
+  private static String read(Path file) {
+    try {
+      return Files.readString(file);
+    } catch (CharacterCodingException e) {
+      throw new InputException(file + ": not UTF-8 text", e);
+    } catch (IOException e) {
+      throw new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+    }
+  }
+
+  private void merge(Path file, String text) {
+    String name = String.valueOf(file.getFileName());
+    if (texts.putIfAbsent(name, text) != null) {
+      throw error(file + ": a file named " + name + " is already given: a checkpoint keeps both by name, rename one");
+    }
+    YamlTree yaml = new YamlTree(file.toString(), text);
+    if (!(yaml.root() instanceof Map<?, ?> map)) {
+      throw error(file + ": line 1: expected keys and values, found " + found(yaml.root()));
+    }
+    yaml.lines().forEach((path, line) -> {
+      String place = file + ": line " + line;
+      if (tree.containsKey(path)) {
+        throw error(place + ": " + path + " is already set in " + places.get(path) + ": keep it in one of the files");
+      }
+      places.putIfAbsent(path, place);
+    });
+    map.forEach((key, value) -> tree.put((String) key, value));
+  }
+
+  private void override(String assignment) {
+    String place = YamlTree.oneLine("--set " + assignment);
+    int equals = assignment.indexOf('=');
+    if (equals < 1) {
+      throw error(place + ": expected key=value, found no value");
+    }
+    String path = assignment.substring(0, equals).strip().replace('-', '_');
+    Object value = new YamlTree(place, assignment.substring(equals + 1)).root();
+    String[] names = path.split("\\.", -1);
+    Map<String, Object> inside = tree;
+    for (int i = 0; i < names.length - 1; i++) {
+      Object next = inside.computeIfAbsent(names[i], n -> new LinkedHashMap<>());
+      if (!(next instanceof Map<?, ?>)) {
+        throw error(place + ": " + String.join(".", List.of(names).subList(0, i + 1)) + " is not a mapping");
+      }
+      inside = cast(next);
+    }
+    inside.put(names[names.length - 1], value);
+    places.keySet().removeIf(p -> p.startsWith(path + "."));
+    places.put(path, place);
+  }
+
+  @SuppressWarnings("unchecked")
+  private static Map<String, Object> cast(Object map) {
+    return (Map<String, Object>) map;
+  }
+
+  private void check() {
+    if (tree.get("autotuning") != null) {
+      tree.values().removeIf("auto"::equals); // what an autotuner would fill in
+    }
+    List<String> unknown = new ArrayList<>();
+    flatten("", tree, unknown);
+    if (!unknown.isEmpty()) {
+      throw error(String.join("; ", unknown));
+    }
+    for (NeoxKeys.Key key : NeoxKeys.all()) {
+      Object value = values.get(key.name());
+      if (value != null && key.rule() instanceof NeoxKeys.Rule.Same(String other) && !same(value, value(other))) {
+        throw wrong(key.name(), "is " + found(value) + " but " + other + " is " + found(value(other)) + ": set only " + other);
+      }
+    }
+  }
+
+  private void flatten(String prefix, Map<String, Object> map, List<String> unknown) {
+    map.forEach((name, value) -> {
+      String path = prefix + name;
+      if (NeoxKeys.isMapping(path)) {
+        if (value != null && !(value instanceof Map)) {
+          throw wrong(path, "expected a mapping, found " + found(value));
+        }
+        flatten(path + ".", value == null ? Map.of() : cast(value), unknown);
+        return;
+      }
+      NeoxKeys.Key key = name.contains(".") ? null : NeoxKeys.find(path);
+      if (key == null) {
+        String meant = name.contains(".")
+            ? ": write it inside its mapping"
+            : NeoxKeys.nearest(path).map(n -> ": did you mean '" + n + "'?").orElse("");
+        unknown.add(place(path) + ": unknown key '" + path + "'" + meant);
+      } else if (value != null) {
+        Object fitted = key.type().fit(value);
+        if (fitted == null) {
+          throw wrong(path, "expected " + key.type().expected() + ", found " + found(value));
+        }
+        values.put(path, fitted);
+      }
+    });
+  }
+
+  private static boolean same(Object a, Object b) {
+    if (a instanceof Number x && b instanceof Number y) {
+      return x.doubleValue() == y.doubleValue();
+    }
+    return b != null && a.toString().equalsIgnoreCase(b.toString());
+  }
+
+  private static String found(Object value) {
+    String text =
+        switch (value) {
+          case null -> "nothing";
+          case String s -> "the text '" + s + "'";
+          case List<?> list -> "the list " + list;
+          case Map<?, ?> map -> "the mapping " + map;
+          default -> value.toString();
+        };
+    return text.length() <= SHOWN ? text : text.substring(0, SHOWN) + "...";
+  }
+
+  /** Where a key was set, {@code 20B.yml: line 12}; for an absent one the names of the files. */
+  String place(String key) {
+    String place = places.get(key);
+    int dot = key.lastIndexOf('.');
+    return place != null ? place : dot > 0 ? place(key.substring(0, dot)) : String.join(" + ", texts.keySet());
+  }
+
+  /** An error about a key, with its place: {@code 20B.yml: line 12: hidden_size: what is wrong}. */
+  InputException wrong(String key, String what) {
+    return error(place(key) + ": " + key + ": " + what);
+  }
+
+  private static InputException error(String message) {
+    return new InputException(YamlTree.oneLine(message));
+  }
+
+  /** Whether a key was set to something. */
+  boolean given(String key) {
+    return values.containsKey(key);
+  }
+
+  private Object value(String key) {
+    Object value = values.get(key);
+    return value != null ? value : NeoxKeys.find(key).byDefault();
+  }
+
+  private Object required(String key) {
+    Object value = value(key);
+    if (value == null) {
+      throw wrong(key, "is required and not set");
+    }
+    return value;
+  }
+
+  int integer(String key) {
+    return (Integer) required(key);
+  }
+
+  double real(String key) {
+    return (Double) required(key);
+  }
+
+  boolean flag(String key) {
+    return (Boolean) required(key);
+  }
+
+  String text(String key) {
+    return (String) required(key);
+  }
+
+  OptionalInt maybeInteger(String key) {
+    return value(key) == null ? OptionalInt.empty() : OptionalInt.of(integer(key));
+  }
+
+  Optional<Path> path(String key) {
+    return Optional.ofNullable((String) value(key)).map(Path::of);
+  }
+
+  /** A list of whatever the key's type says; empty when not set. */
+  @SuppressWarnings("unchecked")
+  <T> List<T> list(String key) {
+    return value(key) == null ? List.of() : (List<T>) value(key);
+  }
+
+  /** A value whose form the key's type leaves open; null when not set. */
+  Object any(String key) {
+    return value(key);
+  }
+
+  /** The files as they were written, by name: a checkpoint keeps them. */
+  public Map<String, String> texts() {
+    return java.util.Collections.unmodifiableMap(texts);
+  }
+
+  /** One line for every key that asks for what JNeoX does not do and which would change the results. */
+  List<String> unsupported() {
+    List<String> lines = new ArrayList<>();
+    for (NeoxKeys.Key key : NeoxKeys.all()) {
+      Object value = value(key.name());
+      String wanted =
+          switch (key.rule()) {
+            case NeoxKeys.Rule.Only(List<String> words) when !words.contains(word(value)) ->
+                words.equals(List.of("-")) ? "not done" : "only " + String.join(", ", words) + " is done";
+            case NeoxKeys.Rule.Off() when !off(value) -> "not done";
+            default -> null;
+          };
+      if (wanted != null) {
+        String whose = given(key.name()) ? "" : " (the default)";
+        lines.add(place(key.name()) + ": " + key.name() + ": " + found(value) + whose + ": " + wanted);
+      }
+    }
+    return lines;
+  }
+
+  /** The value as a rule writes it: 0.0 is 0, text is in lower case. */
+  private static String word(Object value) {
+    return switch (value) {
+      case null -> "-";
+      case Double d when d == d.intValue() -> String.valueOf(d.intValue());
+      default -> value.toString().toLowerCase(Locale.ROOT);
+    };
+  }
+
+  private static boolean off(Object value) {
+    return !(value instanceof Map<?, ?> map) || map.isEmpty() || Boolean.FALSE.equals(map.get("enabled"));
+  }
+}
