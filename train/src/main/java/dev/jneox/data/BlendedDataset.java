@@ -1,0 +1,176 @@
+package dev.jneox.data;
+
+import dev.jneox.io.InputException;
+import dev.jneox.io.Progress;
+import java.lang.foreign.Arena;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * Several data sets mixed by weight as GPT-NeoX mixes them: each next sample comes from the part that lags furthest behind its
+ * share, the first of them where several do.
+ */
+public final class BlendedDataset implements Dataset {
+  private static final int REPORT = 1 << 20;
+
+  private final List<? extends Dataset> parts;
+  private final Npy datasetIndex;
+  private final Npy sampleIndex;
+
+  private BlendedDataset(List<? extends Dataset> parts, Npy datasetIndex, Npy sampleIndex) {
+    this.parts = parts;
+    this.datasetIndex = datasetIndex;
+    this.sampleIndex = sampleIndex;
+  }
+
+  /**
+   * Lays out as many samples as the parts have together.
+   *
+   * @param weights one for each part, none negative, not all zero
+   * @param arena where the layout lives: nine bytes a sample
+   */
+  public static BlendedDataset of(List<? extends Dataset> parts, double[] weights, Arena arena, Progress progress) {
+    if (parts.size() != weights.length || parts.isEmpty() || parts.size() >= 255) {
+      throw new InputException("blend of " + parts.size() + " data sets by " + weights.length
+          + " weights: expected a weight for each of 1 to 254 data sets");
+    }
+    if (parts.stream().mapToInt(Dataset::seqLength).distinct().count() > 1) {
+      throw new InputException("blend: expected one sequence length, found "
+          + parts.stream().mapToInt(Dataset::seqLength).distinct().boxed().toList());
+    }
+    double[] shares = checked(weights).clone();
+    double sum = numpySum(shares, 0, shares.length);
+    Arrays.setAll(shares, d -> shares[d] / sum);
+
+    long size = parts.stream().mapToLong(Dataset::length).sum();
+    progress.total(size);
+    Npy datasetIndex = Npy.allocate(arena, ElementType.U8, size);
+    Npy sampleIndex = Npy.allocate(arena, ElementType.I64, size);
+    long[] used = new long[shares.length];
+    for (long k = 0; k < size; k++) {
+      double due = Math.max(k, 1);
+      int most = 0;
+      double lag = shares[0] * due - used[0];
+      for (int d = 1; d < shares.length; d++) {
+        double other = shares[d] * due - used[d];
+        if (other > lag) {
+          lag = other;
+          most = d;
+        }
+      }
+      datasetIndex.set(k, most);
+      sampleIndex.set(k, used[most]++);
+      if ((k + 1) % REPORT == 0) {
+        progress.step(REPORT);
+      }
+    }
+    progress.step(size % REPORT);
+    return new BlendedDataset(List.copyOf(parts), datasetIndex, sampleIndex);
+  }
+
+  private static double[] checked(double[] weights) {
+    double sum = 0;
+    for (double weight : weights) {
+      if (!(weight >= 0) || Double.isInfinite(weight)) {
+        throw new InputException("blend weights " + Arrays.toString(weights) + ": expected numbers of 0 or more");
+      }
+      sum += weight;
+    }
+    if (!(sum > 0) || Double.isInfinite(sum)) {
+      throw new InputException("blend weights " + Arrays.toString(weights) + ": expected a positive sum");
+    }
+    return weights;
+  }
+
+  /** {@code numpy.sum}: pairwise, eight running sums a block. The last bit of a share decides ties, so the order matters. */
+  static double numpySum(double[] a, int from, int n) {
+    if (n < 8) {
+      double sum = 0;
+      for (int i = from; i < from + n; i++) {
+        sum += a[i];
+      }
+      return sum;
+    }
+    if (n > 128) {
+      int half = n / 2 - n / 2 % 8;
+      return numpySum(a, from, half) + numpySum(a, from + half, n - half);
+    }
+    double[] r = Arrays.copyOfRange(a, from, from + 8);
+    int i = 8;
+    for (; i < n - n % 8; i++) {
+      r[i % 8] += a[from + i];
+    }
+    double sum = r[0] + r[1] + (r[2] + r[3]) + (r[4] + r[5] + (r[6] + r[7]));
+    for (; i < n; i++) {
+      sum += a[from + i];
+    }
+    return sum;
+  }
+
+  /**
+   * Samples that each part must offer for a blend of {@code samples}: {@code ceil(samples * weight * 1.005)}, the half percent
+   * as a reserve, with the weights normalised.
+   */
+  public static long[] samplesPerPart(double[] weights, long samples) {
+    double sum = 0;
+    for (double weight : checked(weights)) {
+      sum += weight;
+    }
+    long[] parts = new long[weights.length];
+    for (int d = 0; d < parts.length; d++) {
+      parts[d] = (long) Math.ceil(samples * (weights[d] / sum) * 1.005);
+    }
+    return parts;
+  }
+
+  /**
+   * GPT-NeoX's {@code weight_by_num_documents}: with shares {@code n_i / sum} of the documents, weights in proportion to
+   * {@code share^alpha / sum(share^alpha) * (1 - share)}. An alpha below 1 lifts the small data sets.
+   */
+  public static double[] weightsByDocuments(long[] documents, double alpha) {
+    double total = Arrays.stream(documents).sum();
+    double[] shares = Arrays.stream(documents).mapToDouble(n -> n / total).toArray();
+    double[] powers = normalised(Arrays.stream(shares).map(share -> Math.pow(share, alpha)).toArray());
+    double[] weights = new double[shares.length];
+    Arrays.setAll(weights, i -> powers[i] * (1 - shares[i]));
+    return normalised(weights);
+  }
+
+  private static double[] normalised(double[] values) {
+    double sum = 0;
+    for (double value : values) {
+      sum += value;
+    }
+    double[] result = values.clone();
+    for (int i = 0; i < result.length; i++) {
+      result[i] /= sum;
+    }
+    return result;
+  }
+
+  /** {@code dataset_index}, u1: which part the i-th sample comes from. */
+  public Npy datasetIndex() {
+    return datasetIndex;
+  }
+
+  /** {@code dataset_sample_index}, i8: which of that part's samples it is. */
+  public Npy sampleIndex() {
+    return sampleIndex;
+  }
+
+  @Override
+  public long length() {
+    return datasetIndex.size();
+  }
+
+  @Override
+  public int seqLength() {
+    return parts.getFirst().seqLength();
+  }
+
+  @Override
+  public int[] sample(long i) {
+    long k = i % length();
+    return parts.get((int) datasetIndex.get(k)).sample(sampleIndex.get(k));
+  }
+}

@@ -1,0 +1,116 @@
+package dev.jneox.data;
+
+import com.github.luben.zstd.ZstdInputStream;
+import dev.jneox.io.AtomicFile;
+import dev.jneox.io.InputException;
+import java.io.BufferedInputStream;
+import java.io.FilterInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.function.LongConsumer;
+import java.util.zip.GZIPInputStream;
+
+/** One file of a corpus, read from its beginning to its end; its kind is known by the end of its name. */
+abstract sealed class DocumentFile implements AutoCloseable permits JsonLinesFile, TextFile, ZipDocuments {
+  /** What an input may be, for messages. */
+  static final String KINDS = ".jsonl, .jsonl.zst, .jsonl.gz, .json.zst, .json.gz, .txt, .zip, .jar";
+
+  /** Window of a zstd frame up to 2^31 bytes, as {@code zstd --long=31} writes it. */
+  private static final int LONGEST_WINDOW = 31;
+
+  /** Whether the name is one of a kind that {@link #open} reads. */
+  static boolean readable(Path file) {
+    String name = name(file);
+    return isJsonLines(name) || name.endsWith(".txt") || isZip(name);
+  }
+
+  /**
+   * Opens a file.
+   *
+   * @param limit most bytes that a document may have
+   * @param onRead told how many bytes of the file were read, compressed as they are
+   */
+  static DocumentFile open(Path file, int limit, LongConsumer onRead) throws IOException {
+    String name = name(file);
+    if (isZip(name)) {
+      return new ZipDocuments(file, limit, onRead);
+    }
+    if (name.endsWith(".txt")) {
+      return new TextFile(file, new Counting(Files.newInputStream(file), onRead), limit);
+    }
+    if (!isJsonLines(name)) {
+      throw InputException.in(file, "name", "one that ends in " + KINDS, "another");
+    }
+    InputStream in = new Counting(Files.newInputStream(file), onRead);
+    try {
+      if (name.endsWith(".zst")) {
+        in = new ZstdInputStream(in).setLongMax(LONGEST_WINDOW);
+      } else if (name.endsWith(".gz")) {
+        in = new GZIPInputStream(new BufferedInputStream(in), 1 << 16);
+      }
+      return new JsonLinesFile(file, in, limit);
+    } catch (IOException e) {
+      in.close();
+      throw e;
+    }
+  }
+
+  private static String name(Path file) {
+    return file.getFileName() == null ? "" : file.getFileName().toString().toLowerCase(Locale.ROOT);
+  }
+
+  private static boolean isJsonLines(String name) {
+    return name.matches(".*\\.jsonl?(\\.zst|\\.gz)?");
+  }
+
+  private static boolean isZip(String name) {
+    return name.endsWith(".zip") || name.endsWith(".jar");
+  }
+
+  /** The next document, or null at the end. */
+  abstract RawDocument next() throws IOException;
+
+  /** Members that are no text and were passed over. */
+  long binary() {
+    return 0;
+  }
+
+  @Override
+  public abstract void close() throws IOException;
+
+  static InputException tooLong(Path file, String place, int limit) {
+    return InputException.in(file, place, "a document of at most " + limit / 1_000_000
+        + " MB (256 MB, and a sixteenth of the heap that java -Xmx sets)", "a longer one; split it");
+  }
+
+  static InputException unreadable(Path file, IOException e) {
+    return new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+  }
+
+  /** Tells how much was read. */
+  private static final class Counting extends FilterInputStream {
+    private final LongConsumer onRead;
+
+    Counting(InputStream in, LongConsumer onRead) {
+      super(in);
+      this.onRead = onRead;
+    }
+
+    @Override
+    public int read() throws IOException {
+      int b = super.read();
+      onRead.accept(b < 0 ? 0 : 1);
+      return b;
+    }
+
+    @Override
+    public int read(byte[] target, int from, int n) throws IOException {
+      int read = super.read(target, from, n);
+      onRead.accept(Math.max(0, read));
+      return read;
+    }
+  }
+}

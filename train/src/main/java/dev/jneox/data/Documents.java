@@ -1,0 +1,194 @@
+package dev.jneox.data;
+
+import dev.jneox.io.InputException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.Iterator;
+import java.util.List;
+import java.util.NoSuchElementException;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.LongConsumer;
+import java.util.stream.Stream;
+
+/**
+ * The documents of a corpus, one at a time in a fixed order; memory does not grow with the input. An input is a file or a folder
+ * (its readable files, deep, in the order of their paths):
+ *
+ * <ul>
+ *   <li>{@code .jsonl}, {@code .json}, also with {@code .zst} or {@code .gz} behind: a JSON object a line, with {@code text} (a
+ *       string, or strings that {@code "\n\n"} joins) and maybe {@code meta.pile_set_name}, as in the Pile;
+ *   <li>{@code .txt}: one document;
+ *   <li>{@code .zip}, {@code .jar}: a document per text member.
+ * </ul>
+ *
+ * One thread reads; {@link #parse} may run in many.
+ */
+public final class Documents implements Iterator<Document>, AutoCloseable {
+  /**
+   * What was passed over.
+   *
+   * @param bad documents that could not be read, with {@code skipBad}
+   * @param binary members of archives that are no text
+   * @param other files in folders of a kind that is not read
+   */
+  public record Skipped(long bad, long binary, long other) {}
+
+  private final List<Path> files;
+  private final boolean skipBad;
+  private final LongConsumer onRead;
+  private final int limit;
+  private final long totalBytes;
+  private final AtomicLong bad = new AtomicLong();
+  private long binary;
+  private long other;
+  private int nextFile;
+  private DocumentFile open;
+  private Document ahead;
+
+  /**
+   * Finds the files; nothing is read yet.
+   *
+   * @param skipBad whether a document that cannot be read is counted and passed over, instead of ending it all
+   * @param onRead told of every piece read, in bytes as they are on disk
+   * @throws InputException if an input does not exist, is of another kind, or a folder has nothing to read
+   */
+  public static Documents open(List<Path> inputs, boolean skipBad, LongConsumer onRead) {
+    return new Documents(inputs, skipBad, onRead, (int) Math.min(256_000_000, Runtime.getRuntime().maxMemory() / 16));
+  }
+
+  Documents(List<Path> inputs, boolean skipBad, LongConsumer onRead, int limit) {
+    this.skipBad = skipBad;
+    this.onRead = onRead;
+    this.limit = limit;
+    this.files = new ArrayList<>();
+    long bytes = 0;
+    for (Path input : inputs) {
+      try {
+        addFiles(input);
+      } catch (IOException e) {
+        throw DocumentFile.unreadable(input, e);
+      }
+    }
+    for (Path file : files) {
+      try {
+        bytes += Files.size(file);
+      } catch (IOException e) {
+        throw DocumentFile.unreadable(file, e);
+      }
+    }
+    this.totalBytes = bytes;
+  }
+
+  private void addFiles(Path input) throws IOException {
+    if (!Files.isDirectory(input)) {
+      if (!Files.exists(input)) {
+        throw new InputException(input + ": no such file or folder");
+      }
+      if (!DocumentFile.readable(input)) {
+        throw InputException.in(input, "name", "one that ends in " + DocumentFile.KINDS, "another kind of file");
+      }
+      files.add(input);
+      return;
+    }
+    int before = files.size();
+    try (Stream<Path> walk = Files.walk(input)) {
+      for (Path file : walk.filter(Files::isRegularFile).sorted(Comparator.comparing(Path::toString)).toList()) {
+        if (DocumentFile.readable(file)) {
+          files.add(file);
+        } else {
+          other++;
+        }
+      }
+    }
+    if (files.size() == before) {
+      throw InputException.in(input, "folder", "files that end in " + DocumentFile.KINDS, other + " other files");
+    }
+  }
+
+  /** Bytes of all files, compressed as they are. */
+  public long totalBytes() {
+    return totalBytes;
+  }
+
+  /** What was passed over so far. */
+  public Skipped skipped() {
+    return new Skipped(bad.get(), binary + (open == null ? 0 : open.binary()), other);
+  }
+
+  /** The next document, undecoded, or null at the end. */
+  RawDocument nextRaw() {
+    while (open != null || nextFile < files.size()) {
+      Path file = open == null ? files.get(nextFile) : files.get(nextFile - 1);
+      try {
+        if (open == null) {
+          nextFile++;
+          open = DocumentFile.open(file, limit, onRead);
+        }
+        RawDocument document = open.next();
+        if (document != null) {
+          return document;
+        }
+        binary += open.binary();
+        open.close();
+        open = null;
+      } catch (IOException e) {
+        throw DocumentFile.unreadable(file, e);
+      }
+    }
+    return null;
+  }
+
+  /**
+   * Decodes a document; safe for many threads.
+   *
+   * @return null for a bad one that is passed over
+   * @throws InputException for a bad one otherwise
+   */
+  Document parse(RawDocument raw) {
+    try {
+      return raw.parse();
+    } catch (InputException e) {
+      if (!skipBad) {
+        throw e;
+      }
+      bad.incrementAndGet();
+      return null;
+    }
+  }
+
+  @Override
+  public boolean hasNext() {
+    while (ahead == null) {
+      RawDocument raw = nextRaw();
+      if (raw == null) {
+        return false;
+      }
+      ahead = parse(raw);
+    }
+    return true;
+  }
+
+  @Override
+  public Document next() {
+    if (!hasNext()) {
+      throw new NoSuchElementException();
+    }
+    Document document = ahead;
+    ahead = null;
+    return document;
+  }
+
+  @Override
+  public void close() {
+    if (open != null) {
+      try {
+        open.close();
+      } catch (IOException e) {
+        throw DocumentFile.unreadable(files.get(nextFile - 1), e);
+      }
+    }
+  }
+}

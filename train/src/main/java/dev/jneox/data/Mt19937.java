@@ -1,0 +1,81 @@
+package dev.jneox.data;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/**
+ * The generator behind {@code numpy.random.RandomState(seed)} and its {@code shuffle}, draw for draw: the sample order of
+ * GPT-NeoX hangs on it. Mersenne Twister MT19937 (Matsumoto and Nishimura, 1998) with the 2002 initialisation from one word.
+ */
+final class Mt19937 {
+  private static final int N = 624;
+  private static final int M = 397;
+
+  private final int[] state = new int[N];
+  private int next = N;
+
+  /** Seeds as {@code RandomState(seed)} does, with the low 32 bits. */
+  Mt19937(long seed) {
+    state[0] = (int) seed;
+    for (int i = 1; i < N; i++) {
+      state[i] = 1812433253 * (state[i - 1] ^ state[i - 1] >>> 30) + i;
+    }
+  }
+
+  /** The next 32 random bits. */
+  int nextInt() {
+    if (next == N) {
+      twist();
+    }
+    int y = state[next++];
+    y ^= y >>> 11;
+    y ^= y << 7 & 0x9d2c5680;
+    y ^= y << 15 & 0xefc60000;
+    return y ^ y >>> 18;
+  }
+
+  private void twist() {
+    for (int i = 0; i < N; i++) {
+      int y = state[i] & 0x80000000 | state[i + 1 < N ? i + 1 : 0] & 0x7fffffff;
+      state[i] = state[i + M < N ? i + M : i + M - N] ^ y >>> 1 ^ -(y & 1) & 0x9908b0df;
+    }
+    next = 0;
+  }
+
+  /** A uniform number of 0 to {@code max}, both included: masked draws, again until one is small enough. */
+  long interval(long max) {
+    long mask = max == 0 ? 0 : -1L >>> Long.numberOfLeadingZeros(max);
+    long value;
+    do {
+      value = mask >>> 32 == 0 ? nextInt() & 0xFFFF_FFFFL : (nextInt() & 0xFFFF_FFFFL) << 32 | nextInt() & 0xFFFF_FFFFL;
+      value &= mask;
+    } while (value > max);
+    return value;
+  }
+
+  /** {@code RandomState.shuffle} of a one-dimensional array: Fisher and Yates from the end. */
+  void shuffle(Npy array) {
+    MemorySegment data = array.data();
+    switch (array.type().bytes()) {
+      case 4 -> {
+        ValueLayout.OfInt layout = ElementType.INT;
+        for (long i = array.size() - 1; i > 0; i--) {
+          long j = 4 * interval(i);
+          int swapped = data.get(layout, 4 * i);
+          data.set(layout, 4 * i, data.get(layout, j));
+          data.set(layout, j, swapped);
+        }
+      }
+      case 8 -> {
+        ValueLayout.OfLong layout = ElementType.LONG;
+        for (long i = array.size() - 1; i > 0; i--) {
+          long j = 8 * interval(i);
+          long swapped = data.get(layout, 8 * i);
+          data.set(layout, 8 * i, data.get(layout, j));
+          data.set(layout, j, swapped);
+        }
+      }
+      default -> throw new IllegalArgumentException("no shuffle for " + array.type());
+    }
+  }
+}

@@ -1,0 +1,219 @@
+package dev.jneox.data;
+
+import dev.jneox.io.InputException;
+import dev.jneox.io.Progress;
+import java.lang.foreign.Arena;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/**
+ * The order in which GPT-NeoX ({@code pack_impl: packed}) feeds a data set, to the last index. The documents of all epochs are
+ * shuffled, laid end to end and cut every {@code seqLength} tokens; the cuts are shuffled again by the same generator.
+ *
+ * @param documents {@code doc_idx}, i4 or none: the shuffled documents
+ * @param samples {@code sample_idx}, i4 or i8 [N+1, 2]: where in {@code documents} each sample begins, and at which of its tokens
+ * @param shuffle {@code shuffle_idx}, u4 or i8 [N]: the sample that comes as the i-th
+ */
+public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
+  private static final int REPORT = 1 << 20;
+
+  /**
+   * What an index is made from, besides the sizes of the documents.
+   *
+   * @param first first document
+   * @param end document after the last
+   * @param samples samples wanted; there are as many epochs as these take, and the index covers them whole
+   * @param seqLength tokens of an input
+   * @param seed of NumPy's {@code RandomState}, 0 to 2^32 - 1
+   */
+  public record Spec(int first, int end, long samples, int seqLength, long seed) {
+    public Spec {
+      if (seqLength < 1 || samples < 0 || seed < 0 || seed > 0xFFFF_FFFFL) {
+        throw new InputException("sequence length " + seqLength + ", samples " + samples + ", seed " + seed
+            + ": expected at least 1, at least 0, and 0 to 2^32 - 1");
+      }
+    }
+
+    /** All documents of a data set. */
+    public static Spec all(IndexedDataset data, long samples, int seqLength, long seed) {
+      return new Spec(0, data.sequences(), samples, seqLength, seed);
+    }
+  }
+
+  /** How large the arrays are. */
+  record Shape(long epochs, long samples, ElementType sampleType, ElementType shuffleType) {
+    static Shape of(IndexedDataset data, Spec spec) {
+      long tokens = 0;
+      for (int document = spec.first; document < spec.end; document++) {
+        tokens += data.size(document);
+      }
+      if (tokens < 2) {
+        throw InputException.in(data.prefix(), "documents " + spec.first + " to " + spec.end, "at least 2 tokens", "" + tokens);
+      }
+      try {
+        // The smallest number of epochs whose tokens, less the one that has no successor, fill the samples.
+        long wanted = Math.addExact(Math.multiplyExact(spec.samples, (long) spec.seqLength), 1);
+        long epochs = Math.ceilDiv(wanted, tokens);
+        long visits = Math.multiplyExact(epochs, (long) spec.end - spec.first);
+        if (visits <= Integer.MAX_VALUE) {
+          return of(epochs, Math.multiplyExact(epochs, tokens) - 1, spec.seqLength);
+        }
+      } catch (ArithmeticException e) {
+        // Too many to count is too many.
+      }
+      throw InputException.in(data.prefix(), spec.samples + " samples of " + spec.seqLength + " tokens",
+          "samples that take at most 2^31 - 1 documents over all epochs", tokens + " tokens an epoch");
+    }
+
+    static Shape of(long epochs, long tokens, int seqLength) {
+      double exact = (double) tokens / seqLength;
+      long samples = tokens / seqLength;
+      return new Shape(epochs, samples,
+          2 * (exact + 1) < Integer.MAX_VALUE ? ElementType.I32 : ElementType.I64,
+          samples < 0xFFFF_FFFFL - 1 ? ElementType.U32 : ElementType.I64);
+    }
+  }
+
+  /** Builds an index whose arrays live in {@code arena}; the progress counts its rows. */
+  public static SampleIndex build(IndexedDataset data, Spec spec, Arena arena, Progress progress) {
+    Shape shape = Shape.of(data, spec);
+    int count = spec.end - spec.first;
+    Npy documents = Npy.allocate(arena, ElementType.I32, shape.epochs * count);
+    Npy samples = Npy.allocate(arena, shape.sampleType, shape.samples + 1, 2);
+    Npy shuffle = Npy.allocate(arena, shape.shuffleType, shape.samples);
+    progress.total(documents.size() + 2 * shape.samples);
+
+    Mt19937 random = new Mt19937(spec.seed);
+    for (long i = 0; i < documents.size(); ) {
+      for (int document = spec.first; document < spec.end; document++) {
+        documents.set(i++, document);
+      }
+    }
+    random.shuffle(documents);
+    progress.step(documents.size());
+
+    Cutter cutter = new Cutter(data, documents, spec.seqLength);
+    for (long row = 1; row <= shape.samples; row++) {
+      cutter.advance();
+      samples.set(2 * row, cutter.position);
+      samples.set(2 * row + 1, cutter.offset);
+      if (row % REPORT == 0) {
+        progress.step(REPORT);
+      }
+    }
+    progress.step(shape.samples % REPORT);
+
+    for (long i = 0; i < shape.samples; i++) {
+      shuffle.set(i, i);
+    }
+    random.shuffle(shuffle);
+    progress.step(shape.samples);
+    return new SampleIndex(documents, samples, shuffle);
+  }
+
+  /** Walks from cut to cut. A sample takes {@code seqLength + 1} tokens, and its last is the next one's first. */
+  private static final class Cutter {
+    private final IndexedDataset data;
+    private final Npy documents;
+    private final int seqLength;
+    /** Where the next sample begins: index into {@code documents}, token of that document. */
+    private long position;
+    private int offset;
+
+    Cutter(IndexedDataset data, Npy documents, int seqLength) {
+      this.data = data;
+      this.documents = documents;
+      this.seqLength = seqLength;
+    }
+
+    void advance() {
+      long next = (long) offset + seqLength;
+      int size = data.size((int) documents.get(position));
+      while (next >= size) {
+        next -= size;
+        size = data.size((int) documents.get(++position));
+      }
+      offset = (int) next;
+    }
+  }
+
+  /**
+   * The index from the files that GPT-NeoX keeps beside the data, {@code PREFIX_NAME_indexmap_...npy}; where they are missing or
+   * do not fit the data they are built and written, and where the folder takes no files the index is built in memory.
+   *
+   * @param name of the split, as GPT-NeoX says it: train, valid, test, train_0, ...
+   */
+  public static SampleIndex cached(IndexedDataset data, String name, Spec spec, Arena arena, Progress progress) {
+    Path folder = data.prefix().toAbsolutePath().getParent();
+    String file = "%s_%s_indexmap_%dns_%dsl_%ds_packedpi_ac_".formatted(
+        data.prefix().getFileName(), name, spec.samples, spec.seqLength, spec.seed);
+    Path documents = folder.resolve(file + "doc_idx.npy");
+    Path samples = folder.resolve(file + "sample_idx.npy");
+    Path shuffle = folder.resolve(file + "shuffle_idx.npy");
+    if (Files.exists(documents) && Files.exists(samples) && Files.exists(shuffle)) {
+      try {
+        SampleIndex found = new SampleIndex(Npy.map(documents, arena), Npy.map(samples, arena), Npy.map(shuffle, arena));
+        if (found.fits(data, spec)) {
+          return found;
+        }
+      } catch (InputException damaged) {
+        // As stale as one that does not fit: built anew.
+      }
+    }
+    if (!Files.isWritable(folder)) {
+      return build(data, spec, arena, progress);
+    }
+    try (Arena building = Arena.ofShared()) {
+      SampleIndex built = build(data, spec, building, progress);
+      built.documents.write(documents);
+      built.samples.write(samples);
+      built.shuffle.write(shuffle);
+    }
+    return new SampleIndex(Npy.map(documents, arena), Npy.map(samples, arena), Npy.map(shuffle, arena));
+  }
+
+  /** Whether this is the index of these data: every cut is made again, only the two shuffles are believed. */
+  private boolean fits(IndexedDataset data, Spec spec) {
+    Shape shape = Shape.of(data, spec);
+    boolean shaped = documents.type() == ElementType.I32
+        && documents.size() == shape.epochs * (spec.end - spec.first)
+        && samples.type() == shape.sampleType
+        && samples.size() == 2 * (shape.samples + 1)
+        && shuffle.type() == shape.shuffleType
+        && shuffle.size() == shape.samples;
+    if (!shaped) {
+      return false;
+    }
+    long tokens = 0;
+    for (long i = 0; i < documents.size(); i++) {
+      long document = documents.get(i);
+      if (document < spec.first || document >= spec.end) {
+        return false;
+      }
+      tokens += data.size((int) document);
+    }
+    if (tokens / spec.seqLength < shape.samples) {
+      return false;
+    }
+    Cutter cutter = new Cutter(data, documents, spec.seqLength);
+    for (long row = 0; row <= shape.samples; row++) {
+      if (samples.get(2 * row) != cutter.position || samples.get(2 * row + 1) != cutter.offset) {
+        return false;
+      }
+      if (row < shape.samples) {
+        cutter.advance();
+      }
+    }
+    for (long i = 0; i < shape.samples; i++) {
+      if (shuffle.get(i) < 0 || shuffle.get(i) >= shape.samples) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** Samples, before GPT-NeoX drops the last one. */
+  long count() {
+    return shuffle.size();
+  }
+}
