@@ -75,7 +75,11 @@ public final class AdamW {
       low = a.fma(a, low);
       high = b.fma(b, high);
     }
-    return low.add(high).reduceLanes(VectorOperators.ADD);
+    double sum = 0; // not by reduceLanes, whose order of additions changes when it is compiled
+    for (double lane : low.add(high).toArray()) {
+      sum += lane;
+    }
+    return sum;
   }
 
   /**
@@ -105,6 +109,9 @@ public final class AdamW {
             }
           }
         });
+    if (parameters.compute() == ScalarType.Half) {
+      parameters.refresh(); // bf16 is written on the way
+    }
   }
 
   private void update(long from, long to, float keep, float step, float correction, float scale) {

@@ -1,5 +1,7 @@
 package dev.jneox.train;
 
+import dev.jneox.data.Splits;
+import dev.jneox.io.InputException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -28,8 +30,8 @@ public record DataSection(
 
   /** Where training, validation and test samples come from. Paths are prefixes: {@code .bin} and {@code .idx} are appended. */
   public sealed interface Source {
-    /** One dataset whose documents are split in these proportions, which sum to 1. */
-    record Split(Path path, double train, double valid, double test) implements Source {}
+    /** One dataset whose documents are divided by parts such as {@code 969,30,1}, see {@link dev.jneox.data.Splits}. */
+    record Split(Path path, String parts) implements Source {}
 
     /** A mix for each. */
     record Separate(Mix train, Mix valid, Mix test) implements Source {}
@@ -78,17 +80,14 @@ public record DataSection(
 
   private static Source split(Settings s, Path path) {
     String text = s.text("split");
-    String[] parts = text.split("[,/]");
-    double[] shares = new double[3];
-    double sum = 0;
-    for (int i = 0; i < parts.length; i++) {
-      double share = i < 3 && parts[i].strip().matches("\\d{1,15}(\\.\\d{0,15})?") ? Double.parseDouble(parts[i]) : Double.NaN;
-      sum += share;
-      shares[Math.min(i, 2)] = share;
-    }
-    if (!(sum > 0)) {
+    try {
+      Splits.of(text, 1);
+      if (text.split("[,/]").length > 3) {
+        throw new InputException(text);
+      }
+    } catch (InputException e) {
       throw s.wrong("split", "expected up to three numbers >= 0 such as 969,30,1, found '" + text + "'");
     }
-    return new Source.Split(path, shares[0] / sum, shares[1] / sum, shares[2] / sum);
+    return new Source.Split(path, text);
   }
 }

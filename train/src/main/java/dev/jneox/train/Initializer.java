@@ -1,6 +1,5 @@
 package dev.jneox.train;
 
-import dev.jneox.model.ModelConfig;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.SplittableRandom;
@@ -9,28 +8,11 @@ import java.util.SplittableRandom;
  * Draws the first weights: normal matrices, zero biases, norms of weight 1. {@code input} covers the embedding, the fused
  * query-key-value, the MLP's first matrix and the head; {@code output} the two matrices that write to the residual stream. Each tensor
  * draws from its own stream, which depends only on the seed and its name.
+ *
+ * @param inputDeviation standard deviation, see {@link ModelSection#initStd}
+ * @param outputDeviation standard deviation
  */
 public record Initializer(double inputDeviation, double outputDeviation) {
-  /**
-   * GPT-NeoX's methods by name.
-   *
-   * @param method {@code normal}: {@code std}; {@code scaled_normal}: {@code std / sqrt(2 L)}; {@code small_init}: {@code sqrt(2/(5 H))}
-   *     (Nguyen and Salazar 2019); {@code wang_init}: {@code 2 / (L sqrt H)}
-   * @param std {@code init_method_std}
-   * @return the standard deviation, or NaN for a name that is none of these
-   */
-  public static double deviation(String method, double std, ModelConfig config) {
-    double h = config.hiddenSize();
-    double layers = config.layers();
-    return switch (method) {
-      case "normal" -> std;
-      case "scaled_normal" -> std / Math.sqrt(2 * layers);
-      case "small_init" -> Math.sqrt(2 / (5 * h));
-      case "wang_init" -> 2 / (layers * Math.sqrt(h));
-      default -> Double.NaN;
-    };
-  }
-
   /** Fills every weight and casts them for the products. */
   public void fill(Parameters parameters, long seed) {
     for (Parameters.Slot slot : parameters.slots()) {

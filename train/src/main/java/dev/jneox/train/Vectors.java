@@ -4,11 +4,17 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
 /** The functions of one row that C2 does not vectorise by itself: exponentials, GELU, sums. Rows are {@code float[]}, in place. */
 final class Vectors {
   static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
+
+  // Rotations by so many lanes; used only where a vector is longer than that.
+  private static final VectorShuffle<Float> BY_8 = VectorShuffle.iota(F, 8, 1, true);
+  private static final VectorShuffle<Float> BY_4 = VectorShuffle.iota(F, 4, 1, true);
+  private static final VectorShuffle<Float> BY_2 = VectorShuffle.iota(F, 2, 1, true);
 
   private static final float SQRT_2_OVER_PI = 0.7978845608028654f;
   private static final float CUBIC = 0.044715f;
@@ -16,6 +22,21 @@ final class Vectors {
   private static final float INV_SQRT_2PI = 0.3989422804f;
 
   private Vectors() {}
+
+  /**
+   * The sum of all lanes, in halves. {@code reduceLanes} adds in another order once it is compiled, and a run would depend on when
+   * that happens.
+   */
+  static float total(FloatVector v) {
+    if (F.length() >= 16) {
+      v = v.add(v.rearrange(BY_8));
+    }
+    if (F.length() >= 8) {
+      v = v.add(v.rearrange(BY_4));
+    }
+    v = v.add(v.rearrange(BY_2));
+    return v.lane(0) + v.lane(1);
+  }
 
   /** {@code e^x} within 2 ulp; 0 below -87, e^88 above 88: {@code 2^n} times a polynomial on {@code [-ln2/2, ln2/2]}. */
   static FloatVector exp(FloatVector x) {
@@ -57,7 +78,7 @@ final class Vectors {
     for (int bound = F.loopBound(n); i < bound; i += F.length()) {
       s = s.add(FloatVector.fromArray(F, row, i));
     }
-    float sum = s.reduceLanes(VectorOperators.ADD);
+    float sum = total(s);
     for (; i < n; i++) {
       sum += row[i];
     }
@@ -70,7 +91,7 @@ final class Vectors {
     for (int bound = F.loopBound(n); i < bound; i += F.length()) {
       s = FloatVector.fromArray(F, a, a0 + i).fma(FloatVector.fromArray(F, b, b0 + i), s);
     }
-    float sum = s.reduceLanes(VectorOperators.ADD);
+    float sum = total(s);
     for (; i < n; i++) {
       sum += a[a0 + i] * b[b0 + i];
     }
@@ -85,7 +106,7 @@ final class Vectors {
       FloatVector d = FloatVector.fromArray(F, row, i).sub(mean);
       s = d.fma(d, s);
     }
-    float sum = s.reduceLanes(VectorOperators.ADD);
+    float sum = total(s);
     for (; i < n; i++) {
       sum += (row[i] - mean) * (row[i] - mean);
     }
@@ -112,7 +133,7 @@ final class Vectors {
       e.intoArray(row, i);
       s = s.add(e);
     }
-    return s.reduceLanes(VectorOperators.ADD);
+    return total(s);
   }
 
   /**

@@ -166,9 +166,9 @@ class NeoxConfigTest {
 
   @Test
   void oneDatasetIsSplitOrThreeAreNamed() {
-    assertThat(config("data_path=d").data().source()).contains(new DataSection.Source.Split(Path.of("d"), 0.969, 0.03, 0.001));
+    assertThat(config("data_path=d").data().source()).contains(new DataSection.Source.Split(Path.of("d"), "969,30,1"));
     assertThat(config("data_path=d", "split='3,1'").data().source())
-        .contains(new DataSection.Source.Split(Path.of("d"), 0.75, 0.25, 0));
+        .contains(new DataSection.Source.Split(Path.of("d"), "3,1"));
     DataSection.Mix one = new DataSection.Mix(List.of(Path.of("v")), List.of(1.0));
     assertThat(config(
             "train_data_paths=[a, b]", "train_data_weights=[1, 2.5]", "valid_data_paths=[v]", "test_data_paths=[v]")

@@ -1,0 +1,204 @@
+package dev.jneox.train;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.jneox.checkpoint.Dtype;
+import dev.jneox.checkpoint.HfFolder;
+import dev.jneox.checkpoint.Safetensors;
+import dev.jneox.checkpoint.SafetensorsWriter;
+import dev.jneox.io.AtomicFile;
+import dev.jneox.io.InputException;
+import dev.jneox.model.ModelConfig;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.stream.Stream;
+import org.bytedeco.pytorch.Tensor;
+
+/**
+ * A run on disk, in GPT-NeoX's layout of folders: {@code SAVE/global_stepN/} and the text file {@code SAVE/latest} that names the
+ * newest whole one. A checkpoint is an HF folder of the fp32 weights, which every command that takes a model can read, with
+ * {@code optimizer.safetensors} (both moments by parameter), {@code training.json} (the state below) and {@code configs/} (the
+ * recipe, verbatim) beside it. The folder is written under another name and renamed when it is whole, then {@code latest} is replaced: a kill
+ * at any moment leaves the checkpoint before.
+ */
+final class Checkpoint {
+  private static final String LATEST = "latest";
+  private static final String MOMENTS = "optimizer.safetensors";
+  private static final String STATE = "training.json";
+  private static final ObjectMapper JSON = new ObjectMapper()
+      .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
+      .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES);
+
+  /**
+   * What besides weights and moments decides how the run goes on.
+   *
+   * @param iteration optimizer steps asked for so far, skipped ones included: also the place in the data
+   * @param updates optimizer steps made
+   * @param scaler the loss scale's rules
+   * @param tokens read so far
+   */
+  record State(int iteration, long updates, LossScaler.State scaler, long tokens) {}
+
+  private Checkpoint() {}
+
+  /** Saves and returns the folder. */
+  static Path save(
+      Path save, State state, ModelConfig model, Parameters parameters, Path tokenizer, Map<String, String> configs, OptionalInt keep) {
+    Path folder = save.resolve("global_step" + state.iteration);
+    Path partial = save.resolve("global_step" + state.iteration + ".partial");
+    try {
+      delete(partial);
+      Files.createDirectories(partial);
+      HfFolder.write(partial, model, parameters.weightViews(), Dtype.F32, tokenizer);
+      writeMoments(partial.resolve(MOMENTS), parameters);
+      for (Map.Entry<String, String> config : configs.entrySet()) {
+        AtomicFile.write(partial.resolve("configs").resolve(config.getKey()), config.getValue().getBytes(StandardCharsets.UTF_8));
+      }
+      AtomicFile.write(partial.resolve(STATE), JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(state));
+      delete(folder);
+      Files.move(partial, folder, StandardCopyOption.ATOMIC_MOVE);
+      AtomicFile.write(save.resolve(LATEST), folder.getFileName().toString().getBytes(StandardCharsets.UTF_8));
+      if (keep.isPresent()) {
+        prune(save, Math.max(1, keep.getAsInt()));
+      }
+    } catch (IOException e) {
+      throw new InputException(folder + ": cannot be written: " + AtomicFile.reason(e), e);
+    } finally {
+      try {
+        delete(partial);
+      } catch (IOException e) {
+        // What is left of it is in no one's way: the next save removes it.
+      }
+    }
+    return folder;
+  }
+
+  private static void writeMoments(Path file, Parameters parameters) {
+    List<SafetensorsWriter.Declared> declared = new ArrayList<>();
+    for (String moment : List.of("exp_avg.", "exp_avg_sq.")) {
+      for (Parameters.Slot slot : parameters.slots()) {
+        declared.add(new SafetensorsWriter.Declared(moment + slot.name(), Dtype.F32, java.util.Arrays.stream(slot.shape()).boxed().toList()));
+      }
+    }
+    try (SafetensorsWriter writer = new SafetensorsWriter(file, declared, SafetensorsWriter.PYTORCH)) {
+      for (MemorySegment flat : List.of(parameters.firstMoments(), parameters.secondMoments())) {
+        for (Parameters.Slot slot : parameters.slots()) {
+          String moment = flat == parameters.firstMoments() ? "exp_avg." : "exp_avg_sq.";
+          writer.write(moment + slot.name(), flat.asSlice(slot.offset() * 4, slot.size() * 4));
+        }
+      }
+      writer.commit();
+    }
+  }
+
+  /** Removes all but the newest {@code keep} checkpoints. */
+  private static void prune(Path save, int keep) throws IOException {
+    List<Path> found = new ArrayList<>();
+    try (Stream<Path> entries = Files.list(save)) {
+      entries.filter(p -> p.getFileName().toString().matches("global_step\\d{1,9}")).forEach(found::add);
+    }
+    found.sort(Comparator.comparingInt(p -> Integer.parseInt(p.getFileName().toString().substring("global_step".length()))));
+    for (Path old : found.subList(0, Math.max(0, found.size() - keep))) {
+      delete(old);
+    }
+  }
+
+  private static void delete(Path folder) throws IOException {
+    if (!Files.exists(folder)) {
+      return;
+    }
+    try (Stream<Path> walk = Files.walk(folder)) {
+      for (Path p : walk.sorted(Comparator.reverseOrder()).toList()) {
+        Files.delete(p);
+      }
+    }
+  }
+
+  /** The newest whole checkpoint of {@code load}, or null when there is none yet. */
+  static Path latest(Path load) {
+    Path pointer = load.resolve(LATEST);
+    if (!Files.exists(pointer)) {
+      return null;
+    }
+    try {
+      String name = Files.readString(pointer).strip();
+      Path folder = load.resolve(name);
+      if (!name.matches("global_step\\d{1,9}") || !Files.isDirectory(folder)) {
+        throw InputException.in(pointer, "line 1", "the name of a checkpoint in this folder, such as global_step100", "'" + name + "'");
+      }
+      return folder;
+    } catch (IOException e) {
+      throw new InputException(pointer + ": cannot be read: " + AtomicFile.reason(e), e);
+    }
+  }
+
+  /** Reads the weights into {@code parameters}; the model in {@code folder} must have the shape of {@code model}. */
+  static void loadWeights(Path folder, ModelConfig model, Parameters parameters) {
+    try (HfFolder hf = HfFolder.open(folder)) {
+      requireSame(folder, "vocab_size", model.vocabSize(), hf.config().vocabSize());
+      requireSame(folder, "hidden_size", model.hiddenSize(), hf.config().hiddenSize());
+      requireSame(folder, "num_layers", model.layers(), hf.config().layers());
+      requireSame(folder, "num_attention_heads", model.heads(), hf.config().heads());
+      requireSame(folder, "intermediate_size", model.intermediateSize(), hf.config().intermediateSize());
+      requireSame(folder, "position", model.position(), hf.config().position());
+      requireSame(folder, "residual", model.residual(), hf.config().residual());
+      requireSame(folder, "activation", model.activation(), hf.config().activation());
+      requireSame(folder, "tied head", model.tiedHead(), hf.config().tiedHead());
+      Map<String, Tensor> tensors = hf.tensors();
+      for (Parameters.Slot slot : parameters.slots()) {
+        try (Tensor target = parameters.weight(slot.name())) {
+          target.copy_(tensors.get(slot.name()));
+        }
+      }
+    }
+    parameters.refresh();
+  }
+
+  private static void requireSame(Path folder, String what, Object configured, Object found) {
+    if (!configured.equals(found)) {
+      throw InputException.in(folder, what, configured + " as the configuration says", "" + found);
+    }
+  }
+
+  /** Reads the moments into {@code parameters} and returns the state. */
+  static State loadTraining(Path folder, Parameters parameters) {
+    Map<String, MemorySegment> flats = new HashMap<>();
+    flats.put("exp_avg.", parameters.firstMoments());
+    flats.put("exp_avg_sq.", parameters.secondMoments());
+    Path file = folder.resolve(MOMENTS);
+    try (Safetensors moments = Safetensors.open(file)) {
+      flats.forEach((prefix, flat) -> {
+        for (Parameters.Slot slot : parameters.slots()) {
+          String name = prefix + slot.name();
+          if (!moments.contains(name)) {
+            throw InputException.in(file, name, "a tensor", "none");
+          }
+          MemorySegment data = moments.data(name);
+          if (data.byteSize() != slot.size() * 4) {
+            throw InputException.in(file, name, slot.size() * 4 + " bytes", data.byteSize() + "");
+          }
+          MemorySegment.copy(data, 0, flat, slot.offset() * 4, slot.size() * 4);
+        }
+      });
+    }
+    Path state = folder.resolve(STATE);
+    try {
+      return JSON.readValue(Files.readAllBytes(state), State.class);
+    } catch (JsonProcessingException e) {
+      throw new InputException(state + ": not the state of a run: " + e.getOriginalMessage(), e);
+    } catch (IOException e) {
+      throw new InputException(state + ": cannot be read: " + AtomicFile.reason(e), e);
+    }
+  }
+}

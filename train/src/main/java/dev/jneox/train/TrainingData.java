@@ -1,0 +1,179 @@
+package dev.jneox.train;
+
+import dev.jneox.data.BlendedDataset;
+import dev.jneox.data.Dataset;
+import dev.jneox.data.GptDataset;
+import dev.jneox.data.IndexedDataset;
+import dev.jneox.data.SampleIndex;
+import dev.jneox.data.Splits;
+import dev.jneox.io.InputException;
+import dev.jneox.io.Progress;
+import java.lang.foreign.Arena;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * The samples of a run in GPT-NeoX's order: documents shuffled over all epochs, cut into sequences, shuffled again, and mixed by weight.
+ * {@link #valid} and {@link #test} are null where the configuration gives them no documents.
+ */
+public final class TrainingData implements AutoCloseable {
+  private final NeoxConfig config;
+  private final Arena arena = Arena.ofShared();
+  private final Map<Path, IndexedDataset> files = new LinkedHashMap<>();
+  private final Progress progress;
+  private final int iterations;
+  private Dataset train;
+  private Dataset valid;
+  private Dataset test;
+
+  private TrainingData(NeoxConfig config, Progress progress) {
+    this.config = config;
+    this.progress = progress;
+    this.iterations = iterations();
+  }
+
+  /** Opens the data that {@code config} names, and builds or reads the orders. */
+  public static TrainingData open(NeoxConfig config, Progress progress) {
+    TrainingData data = new TrainingData(config, progress);
+    long batch = config.batch().total();
+    RunSection run = config.run();
+    long valid = run.evalIters() == 0 ? 0 : (data.iterations / run.evalInterval() + 1L) * run.evalIters() * batch;
+    long test = run.evalIters() * batch;
+    switch (source(config)) {
+      case DataSection.Source.Split split -> {
+        IndexedDataset file = data.file(split.path());
+        Splits parts = Splits.of(split.parts(), file.sequences());
+        data.train = data.dataset(file, "train", 0, parts.valid(), data.iterations * batch);
+        data.valid = data.dataset(file, "valid", parts.valid(), parts.test(), valid);
+        data.test = data.dataset(file, "test", parts.test(), parts.end(), test);
+      }
+      case DataSection.Source.Separate mixes -> {
+        data.train = data.blend(mixes.train(), "train", data.iterations * batch);
+        data.valid = data.blend(mixes.valid(), "valid", valid);
+        data.test = data.blend(mixes.test(), "test", test);
+      }
+    }
+    if (data.train == null) {
+      throw new InputException("no training data: the split leaves it no documents");
+    }
+    return data;
+  }
+
+  private static DataSection.Source source(NeoxConfig config) {
+    return config.data().source().orElseThrow(() -> new InputException(
+        "no training data: set data_path, or train_data_paths, valid_data_paths and test_data_paths"));
+  }
+
+  /** Optimizer steps of the run: {@code train_iters}, or as many as {@code train_epochs} passes over the data take. */
+  private int iterations() {
+    if (config.run().iters().isPresent()) {
+      return config.run().iters().getAsInt();
+    }
+    long tokens = switch (source(config)) {
+      case DataSection.Source.Split split -> {
+        IndexedDataset file = file(split.path());
+        Splits parts = Splits.of(split.parts(), file.sequences());
+        long sum = 0;
+        for (int d = 0; d < parts.valid(); d++) {
+          sum += file.size(d);
+        }
+        yield sum;
+      }
+      case DataSection.Source.Separate mixes -> mixes.train().paths().stream().mapToLong(p -> file(p).tokens()).sum();
+    };
+    long samples = (config.run().epochs().getAsInt() * tokens - 1) / config.model().seqLength();
+    if (samples < config.batch().total()) {
+      throw new InputException("train_epochs: the training data has " + samples + " sequences in all, fewer than one batch of "
+          + config.batch().total());
+    }
+    return Math.toIntExact(samples / config.batch().total());
+  }
+
+  private IndexedDataset file(Path prefix) {
+    return files.computeIfAbsent(prefix, IndexedDataset::open);
+  }
+
+  private Dataset dataset(IndexedDataset file, String name, int first, int end, long samples) {
+    if (samples == 0 || first == end) {
+      return null;
+    }
+    int seq = config.model().seqLength();
+    SampleIndex.Spec spec = new SampleIndex.Spec(first, end, samples, seq, config.run().seed());
+    return new GptDataset(file, SampleIndex.cached(file, name, spec, arena, progress), seq);
+  }
+
+  private Dataset blend(DataSection.Mix mix, String name, long samples) {
+    if (samples == 0) {
+      return null;
+    }
+    double[] weights = mix.weights().stream().mapToDouble(w -> w).toArray();
+    if (config.data().weightByDocuments()) {
+      long[] documents = mix.paths().stream().mapToLong(p -> file(p).sequences()).toArray();
+      weights = BlendedDataset.weightsByDocuments(documents, config.data().weightAlpha());
+    }
+    long[] wanted = BlendedDataset.samplesPerPart(weights, samples);
+    List<Dataset> parts = new ArrayList<>();
+    for (int i = 0; i < wanted.length; i++) {
+      IndexedDataset file = file(mix.paths().get(i));
+      parts.add(dataset(file, name + "_" + i, 0, file.sequences(), Math.max(1, wanted[i])));
+    }
+    return parts.size() == 1 ? parts.getFirst() : BlendedDataset.of(parts, weights, arena, progress);
+  }
+
+  /** Optimizer steps in all. */
+  public int trainIters() {
+    return iterations;
+  }
+
+  Dataset train() {
+    return train;
+  }
+
+  Dataset valid() {
+    return valid;
+  }
+
+  Dataset test() {
+    return test;
+  }
+
+  /**
+   * The {@code index}-th micro-batch of a data set read in order, again and again; an incomplete one at the end is left out.
+   *
+   * @param usedVocab ids from here on are an error
+   * @param endOfText where inputs of this id carry no loss, or -1
+   */
+  static GradientStep.Batch batch(Dataset dataset, long index, int size, int usedVocab, int endOfText) {
+    long whole = dataset.length() / size;
+    if (whole == 0) {
+      throw new InputException("the data has " + dataset.length() + " sequences, fewer than one micro-batch of " + size);
+    }
+    int[][] samples = new int[size][];
+    for (int i = 0; i < size; i++) {
+      samples[i] = dataset.sample(index % whole * size + i);
+      for (int id : samples[i]) {
+        if (id < 0 || id >= usedVocab) {
+          throw new InputException("sample " + (index % whole * size + i) + " of the data: expected ids below the vocabulary's "
+              + usedVocab + ", found " + id + ": the data was made with another tokenizer");
+        }
+      }
+    }
+    GradientStep.Batch batch = GradientStep.Batch.of(samples);
+    if (endOfText < 0) {
+      return batch;
+    }
+    float[] weights = new float[batch.inputs().length];
+    for (int i = 0; i < weights.length; i++) {
+      weights[i] = batch.inputs()[i] == endOfText ? 0 : 1;
+    }
+    return new GradientStep.Batch(batch.inputs(), batch.labels(), weights, batch.sequences(), batch.length());
+  }
+
+  @Override
+  public void close() {
+    arena.close();
+  }
+}

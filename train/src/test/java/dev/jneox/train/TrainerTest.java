@@ -1,0 +1,242 @@
+package dev.jneox.train;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.jneox.data.IndexedDatasetWriter;
+import dev.jneox.io.InputException;
+import dev.jneox.io.Progress;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class TrainerTest {
+  private static final int VOCAB = 61;
+
+  @TempDir Path dir;
+
+  @BeforeEach
+  void writeData() throws IOException {
+    Random random = new Random(1);
+    try (IndexedDatasetWriter writer = new IndexedDatasetWriter(dir.resolve("data"), VOCAB)) {
+      for (int d = 0; d < 200; d++) {
+        int[] ids = new int[5 + random.nextInt(40)];
+        for (int i = 0; i < ids.length; i++) {
+          ids[i] = i == 0 ? random.nextInt(VOCAB) : (ids[i - 1] * 3 + random.nextInt(2)) % VOCAB;
+        }
+        writer.add(ids, 0, ids.length);
+      }
+      writer.commit();
+    }
+    Files.writeString(dir.resolve("tiny.yml"), """
+        num_layers: 2
+        hidden_size: 32
+        num_attention_heads: 4
+        seq_length: 16
+        max_position_embeddings: 16
+        rotary_pct: 0.25
+        pos_emb: rotary
+        gpt_j_residual: true
+        no_weight_tying: true
+        make_vocab_size_divisible_by: 32
+        optimizer: {type: Adam, params: {lr: 0.01, betas: [0.9, 0.95]}}
+        train_iters: 20
+        train_micro_batch_size_per_gpu: 4
+        gradient_accumulation_steps: 2
+        split: "90,5,5"
+        eval_interval: 8
+        eval_iters: 2
+        checkpoint_factor: 100
+        fp16: {initial_scale_power: 12}
+        """);
+  }
+
+  private NeoxConfig config(String... sets) {
+    List<String> all = new ArrayList<>(List.of("data_path=" + dir.resolve("data")));
+    all.addAll(List.of(sets));
+    return NeoxConfig.load(List.of(dir.resolve("tiny.yml")), all);
+  }
+
+  private record Run(List<Trainer.Step> steps, List<String> evaluations, float[] weights) {}
+
+  private Run train(String... sets) {
+    NeoxConfig config = config(sets);
+    List<Trainer.Step> steps = new ArrayList<>();
+    List<String> evaluations = new ArrayList<>();
+    try (TrainingData data = TrainingData.open(config, Progress.silent());
+        Trainer trainer = new Trainer(config, VOCAB, 0, null, data)) {
+      trainer.run(new Trainer.Listener() {
+        @Override
+        public void stepped(Trainer.Step step) {
+          steps.add(step);
+        }
+
+        @Override
+        public void evaluated(String name, int iteration, double loss) {
+          evaluations.add(name + " " + iteration + " " + loss);
+        }
+      });
+      List<Float> weights = new ArrayList<>();
+      trainer.weights().values().forEach(t -> {
+        for (float f : dev.jneox.tensor.Tensors.floats(t)) {
+          weights.add(f);
+        }
+      });
+      float[] flat = new float[weights.size()];
+      for (int i = 0; i < flat.length; i++) {
+        flat[i] = weights.get(i);
+      }
+      return new Run(steps, evaluations, flat);
+    }
+  }
+
+  private static double[] losses(List<Trainer.Step> steps) {
+    return steps.stream().mapToDouble(Trainer.Step::loss).toArray();
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"precision=bfloat16", "precision=fp16", "checkpoint_activations=true"})
+  void tenStepsResumedAndTenMoreAreTwentyToTheLastBit(String mode) {
+    Run straight = train(mode);
+    assertThat(straight.steps).hasSize(20);
+    assertThat(straight.steps.getLast().loss()).isLessThan(straight.steps.getFirst().loss() - 0.5);
+
+    String save = "save=" + dir.resolve("run");
+    String load = "load=" + dir.resolve("run");
+    Run firstHalf = train(mode, save, load, "exit_interval=10");
+    Run secondHalf = train(mode, save, load);
+    assertThat(secondHalf.steps.getFirst().iteration()).isEqualTo(11);
+    double[] resumed = Stream.of(firstHalf, secondHalf).flatMapToDouble(r -> Arrays.stream(losses(r.steps))).toArray();
+    assertThat(resumed).isEqualTo(losses(straight.steps));
+    assertThat(secondHalf.weights).isEqualTo(straight.weights);
+    assertThat(straight.evaluations).endsWith(secondHalf.evaluations.toArray(String[]::new)).contains(firstHalf.evaluations.getFirst());
+  }
+
+  @Test
+  void recomputingActivationsChangesNoBit() {
+    assertThat(losses(train("checkpoint_activations=true").steps)).isEqualTo(losses(train().steps));
+  }
+
+  @Test
+  void accumulatingTwoMicroBatchesIsOneOfTwiceTheSize() {
+    double[] two = losses(train().steps);
+    double[] one = losses(train("train_micro_batch_size_per_gpu=8", "gradient_accumulation_steps=1").steps);
+    for (int i = 0; i < 20; i++) {
+      assertThat(one[i]).isCloseTo(two[i], org.assertj.core.api.Assertions.within(1e-4));
+    }
+  }
+
+  @Test
+  void theTableHasARowAStepAndResumingReplacesLaterOnes() throws IOException {
+    String save = "save=" + dir.resolve("run");
+    train(save, "checkpoint_factor=5", "exit_interval=5");
+    train(save, "load=" + dir.resolve("run"));
+    List<String> rows = Files.readAllLines(dir.resolve("run/metrics.csv"));
+    assertThat(rows).hasSize(21).element(0).asString().startsWith("step,loss,lr");
+    assertThat(rows.get(20)).startsWith("20,");
+  }
+
+  @Test
+  void olderCheckpointsAreRemoved() throws IOException {
+    train("save=" + dir.resolve("run"), "checkpoint_factor=5", "keep_last_n_checkpoints=2");
+    try (Stream<Path> entries = Files.list(dir.resolve("run"))) {
+      assertThat(entries.map(p -> p.getFileName().toString()).filter(n -> n.startsWith("global")))
+          .containsExactlyInAnyOrder("global_step15", "global_step20");
+    }
+    assertThat(dir.resolve("run/latest")).hasContent("global_step20");
+  }
+
+  @Test
+  void aBrokenCheckpointIsNamed() throws IOException {
+    Path run = dir.resolve("run");
+    train("save=" + run, "exit_interval=5");
+    Files.writeString(run.resolve("global_step5/training.json"), "{\"iteration\": 5");
+    assertThatThrownBy(() -> train("load=" + run)).isInstanceOf(InputException.class).hasMessageContaining("training.json");
+    Files.writeString(run.resolve("latest"), "global_step7");
+    assertThatThrownBy(() -> train("load=" + run)).isInstanceOf(InputException.class).hasMessageContaining("global_step7");
+  }
+
+  @Test
+  void aShapeThatIsNotTheCheckpointsIsAnError() {
+    Path run = dir.resolve("run");
+    train("save=" + run, "exit_interval=5");
+    assertThatThrownBy(() -> train("load=" + run, "num_layers=3")).isInstanceOf(InputException.class)
+        .hasMessageContaining("num_layers").hasMessageContaining("expected 3").hasMessageContaining("found 2");
+  }
+
+  @Test
+  void aDivergedRunStopsAndNamesTheLastGoodCheckpoint() {
+    NeoxConfig config = config("save=" + dir.resolve("run"), "checkpoint_factor=2");
+    try (TrainingData data = TrainingData.open(config, Progress.silent());
+        Trainer trainer = new Trainer(config, VOCAB, 0, null, data)) {
+      Trainer.Listener poison = new Trainer.Listener() {
+        @Override
+        public void saved(Path checkpoint, int iteration) {
+          if (iteration == 4) {
+            trainer.weights().get("layers.0.mlp.dense_h_to_4h.weight").mul_(new org.bytedeco.pytorch.Scalar(Double.NaN));
+          }
+        }
+      };
+      assertThatThrownBy(() -> trainer.run(poison)).isInstanceOf(InputException.class)
+          .hasMessageContaining("iteration 5").hasMessageContaining("global_step4");
+    }
+  }
+
+  @Test
+  void fp16HalvesItsScaleOnOverflowAndSkipsTheStep() {
+    Run run = train("precision=fp16", "fp16.initial_scale_power=24", "fp16.hysteresis=1");
+    assertThat(run.steps.getFirst().skipped()).isTrue();
+    assertThat(run.steps.get(1).lossScale()).isEqualTo(run.steps.getFirst().lossScale() / 2);
+    assertThat(run.steps.getLast().skipped()).isFalse();
+  }
+
+  @Test
+  void idsPastTheVocabularyAreAnError() {
+    NeoxConfig config = config();
+    try (TrainingData data = TrainingData.open(config, Progress.silent());
+        Trainer trainer = new Trainer(config, 40, 0, null, data)) {
+      assertThatThrownBy(() -> trainer.run(new Trainer.Listener() {})).isInstanceOf(InputException.class)
+          .hasMessageContaining("vocabulary");
+    }
+  }
+
+  /** Whatever remains of a save that was cut off, the run goes on from the checkpoint before. */
+  @Test
+  void aSaveThatWasCutOffLeavesTheOneBefore() throws IOException {
+    Path run = dir.resolve("run");
+    train("save=" + run, "exit_interval=5");
+    Path partial = Files.createDirectories(run.resolve("global_step10.partial"));
+    Files.write(partial.resolve("model.safetensors"), new byte[100]);
+    Run resumed = train("save=" + run, "load=" + run, "exit_interval=10");
+    assertThat(resumed.steps.getFirst().iteration()).isEqualTo(6);
+    assertThat(partial).doesNotExist();
+  }
+
+  @Test
+  void matricesDecayAndVectorsDoNot() {
+    NeoxConfig config = config("weight_decay=0.5", "optimizer.params.lr=0.1");
+    try (Parameters p = new Parameters(config.model().shape(VOCAB, 0), org.bytedeco.pytorch.global.torch.ScalarType.Float)) {
+      p.weights().asSlice(0, p.length() * 4).copyFrom(MemorySegment.ofArray(ones((int) p.length())));
+      new AdamW(p, 0.9, 0.95, 1e-8, 0.5).step(0.1, 1);
+      assertThat(dev.jneox.tensor.Tensors.floats(p.weight("embed_in.weight"))).containsOnly(0.95f);
+      assertThat(dev.jneox.tensor.Tensors.floats(p.weight("final_layer_norm.weight"))).containsOnly(1f);
+    }
+  }
+
+  private static float[] ones(int n) {
+    float[] v = new float[n];
+    Arrays.fill(v, 1);
+    return v;
+  }
+}
