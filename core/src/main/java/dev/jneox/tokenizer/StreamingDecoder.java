@@ -16,7 +16,8 @@ public final class StreamingDecoder {
   private int size;
   /** How much of the window's text has been returned. */
   private int returned;
-  private boolean whole;
+  /** Whether the window ends between two characters. */
+  private boolean whole = true;
 
   public StreamingDecoder(Tokenizer tokenizer) {
     this.tokenizer = tokenizer;
@@ -49,7 +50,7 @@ public final class StreamingDecoder {
     String rest = text.substring(Math.min(returned, text.length()));
     size = 0;
     returned = 0;
-    whole = false;
+    whole = true;
     return rest;
   }
 }
