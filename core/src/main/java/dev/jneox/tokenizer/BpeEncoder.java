@@ -74,6 +74,7 @@ final class BpeEncoder {
   private void cut(AddedTokens tokens, byte[] text, int from, int to, Piece between) {
     int done = from;
     int end;
+    int spaces = from; // the white space last looked at ends here
     for (int at = tokens.next(text, from, to); at < to; at = tokens.next(text, end, to)) {
       int index = tokens.at(text, at, to);
       AddedToken token = tokens.token(index);
@@ -88,7 +89,11 @@ final class BpeEncoder {
       reserve(1);
       ids[size++] = token.id();
       // A later token may begin in the white space that this one took: the library then takes up from that token's end.
-      done = token.rstrip() ? spacesAfter(text, end, to) : end;
+      done = end;
+      if (token.rstrip()) {
+        spaces = end < spaces ? spaces : spacesAfter(text, end, to);
+        done = spaces;
+      }
     }
     if (done < to) {
       between.accept(text, done, to);

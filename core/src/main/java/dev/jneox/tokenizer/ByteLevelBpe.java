@@ -2,7 +2,6 @@ package dev.jneox.tokenizer;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.jneox.io.InputException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.BitSet;
 import java.util.HashSet;
@@ -196,7 +195,7 @@ public final class ByteLevelBpe implements Tokenizer {
         at += n;
       }
     }
-    return new String(text, StandardCharsets.UTF_8);
+    return Utf8.decode(text);
   }
 
   /** The bytes an id stands for; 0 for an id that is no token, as in a model's padded vocabulary. */

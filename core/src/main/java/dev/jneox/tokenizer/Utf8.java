@@ -1,6 +1,8 @@
 package dev.jneox.tokenizer;
 
-/** UTF-8 in arrays whose text is known to be well formed, because it was written here. */
+import java.nio.charset.StandardCharsets;
+
+/** Reading and writing UTF-8. But for {@link #decode}, arrays are known to be well formed, because they were written here. */
 final class Utf8 {
   private Utf8() {}
 
@@ -87,5 +89,48 @@ final class Utf8 {
       start--;
     }
     return start;
+  }
+
+  /**
+   * The text of any bytes. What is not UTF-8 becomes U+FFFD, one for each longest start of a character (Unicode standard, section 3.9,
+   * as Rust and browsers do): the JDK's own decoder makes one where others make two of a surrogate cut off at the end.
+   */
+  static String decode(byte[] bytes) {
+    String text = new String(bytes, StandardCharsets.UTF_8);
+    if (text.indexOf('\uFFFD') < 0) {
+      return text;
+    }
+    StringBuilder out = new StringBuilder(bytes.length);
+    for (int at = 0; at < bytes.length; ) {
+      int length = length(bytes[at]);
+      int valid = validPart(bytes, at, length);
+      out.appendCodePoint(valid == length ? codePoint(bytes, at) : 0xFFFD);
+      at += Math.max(valid, 1);
+    }
+    return out.toString();
+  }
+
+  /** How many bytes from {@code at} on are the start of a character of {@code length} bytes; 0 if none can start here. */
+  private static int validPart(byte[] bytes, int at, int length) {
+    int first = bytes[at] & 0xFF;
+    if (length == 1) {
+      return 1;
+    }
+    if (first < 0xC2 || first > 0xF4) {
+      return 0;
+    }
+    // No overlong forms, no surrogates, nothing beyond U+10FFFF: the second byte tells.
+    int least = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
+    int most = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
+    int valid = 1;
+    for (; valid < length && at + valid < bytes.length; valid++) {
+      int b = bytes[at + valid] & 0xFF;
+      if (b < least || b > most) {
+        break;
+      }
+      least = 0x80;
+      most = 0xBF;
+    }
+    return valid;
   }
 }
