@@ -121,12 +121,9 @@ public final class BpeTrainer {
       String left = tokens.get(best.left);
       String right = tokens.get(best.right);
       merges.add(left + " " + right);
-      // Two pairs may make the same token, as "a"+"bc" and "ab"+"c" do: both rules stay, the token is one.
-      Integer known = vocab.putIfAbsent(left + right, tokens.size());
-      if (known == null) {
-        tokens.add(left + right);
-      }
-      pairs.merge(best, vocab.get(left + right));
+      pairs.merge(best, tokens.size());
+      vocab.put(left + right, tokens.size());
+      tokens.add(left + right);
       onMerge.accept(1);
     }
     return new TrainedBpe(vocab, merges, documents, words.bytes(), words.size(), pairs.tokens());

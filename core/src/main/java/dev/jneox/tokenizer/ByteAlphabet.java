@@ -28,15 +28,6 @@ final class ByteAlphabet {
     return CHARACTERS[b];
   }
 
-  /** The written form of bytes. */
-  static String write(byte[] bytes) {
-    char[] written = new char[bytes.length];
-    for (int i = 0; i < bytes.length; i++) {
-      written[i] = CHARACTERS[bytes[i] & 0xFF];
-    }
-    return new String(written);
-  }
-
   /** The bytes of a token; one with a character outside the alphabet (an added token) stands for its own UTF-8. */
   static byte[] read(String token) {
     byte[] bytes = new byte[token.length()];

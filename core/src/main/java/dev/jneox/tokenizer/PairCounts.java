@@ -21,9 +21,7 @@ final class PairCounts {
     final int left;
     final int right;
     long count;
-    /** The merge that last raised the count. */
-    int raised = -1;
-    int[] words = new int[0];
+    int[] words = new int[1];
     int size;
 
     Pair(int left, int right) {
@@ -36,7 +34,7 @@ final class PairCounts {
         return;
       }
       if (size == words.length) {
-        words = Arrays.copyOf(words, Math.max(2 * size, 2));
+        words = Arrays.copyOf(words, 2 * size);
       }
       words[size++] = word;
     }
@@ -55,8 +53,8 @@ final class PairCounts {
           Comparator.comparingLong((Candidate candidate) -> -candidate.count)
               .thenComparingInt(candidate -> candidate.pair.left)
               .thenComparingInt(candidate -> candidate.pair.right));
-  private final List<Pair> raised = new ArrayList<>();
-  private int merges;
+  /** Pairs that are not in the queue yet. Only the merge that makes a token makes pairs with it: later ones lower their counts. */
+  private final List<Pair> fresh = new ArrayList<>();
 
   /** @param byteIds the token of each byte */
   PairCounts(WordCounts words, int[] byteIds) {
@@ -71,7 +69,7 @@ final class PairCounts {
         raise(tokens[i - 1], tokens[i], word);
       }
     }
-    enqueueRaised();
+    enqueueFresh();
   }
 
   /** The pair that occurs most often, of several the one with the lowest ids; null if none occurs twice. */
@@ -81,9 +79,8 @@ final class PairCounts {
       if (count == top.count) {
         return top.pair;
       }
-      // Counts fall without notice. One that rose was put in the queue again, so this is not its entry.
-      if (count < top.count && count >= LEAST) {
-        queue.add(new Candidate(top.pair, count));
+      if (count >= LEAST) {
+        queue.add(new Candidate(top.pair, count)); // it has fallen since: back to its place
       }
     }
     return null;
@@ -91,14 +88,11 @@ final class PairCounts {
 
   /** Replaces the pair by the token {@code merged} in all words. */
   void merge(Pair pair, int merged) {
-    merges++;
     for (int i = 0; i < pair.size; i++) {
       merge(pair, merged, pair.words[i]);
     }
-    pair.count = 0;
-    pair.words = new int[0];
-    pair.size = 0;
-    enqueueRaised();
+    pairs.remove(key(pair.left, pair.right));
+    enqueueFresh();
   }
 
   private void merge(Pair pair, int merged, int word) {
@@ -129,18 +123,19 @@ final class PairCounts {
   }
 
   private void raise(int left, int right, int word) {
-    Pair pair = pairs.computeIfAbsent(key(left, right), key -> new Pair(left, right));
+    Pair pair = pairs.get(key(left, right));
+    if (pair == null) {
+      pair = new Pair(left, right);
+      pairs.put(key(left, right), pair);
+      fresh.add(pair);
+    }
     pair.count += words.count(word);
     pair.occursIn(word);
-    if (pair.raised != merges) {
-      pair.raised = merges;
-      raised.add(pair);
-    }
   }
 
-  private void enqueueRaised() {
-    raised.stream().filter(pair -> pair.count >= LEAST).map(pair -> new Candidate(pair, pair.count)).forEach(queue::add);
-    raised.clear();
+  private void enqueueFresh() {
+    fresh.stream().filter(pair -> pair.count >= LEAST).map(pair -> new Candidate(pair, pair.count)).forEach(queue::add);
+    fresh.clear();
   }
 
   private static long key(int left, int right) {
