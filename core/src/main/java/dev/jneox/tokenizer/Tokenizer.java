@@ -1,5 +1,6 @@
 package dev.jneox.tokenizer;
 
+import java.nio.file.Path;
 import java.util.OptionalInt;
 
 /** Text to token ids and back. Implementations are safe for use by several threads at once. */
@@ -18,4 +19,15 @@ public interface Tokenizer extends AutoCloseable {
 
   @Override
   void close();
+
+  /**
+   * Loads a local {@code tokenizer.json}, any that the Hugging Face {@code tokenizers} library knows; those of the GPT family take the
+   * fast path, {@link ByteLevelBpe}.
+   *
+   * @throws dev.jneox.io.InputException if the file is missing, cut short or not a tokenizer
+   */
+  static Tokenizer load(Path tokenizerJson) {
+    TokenizerFile file = TokenizerFile.read(tokenizerJson);
+    return ByteLevelBpe.of(file).<Tokenizer>map(bpe -> bpe).orElseGet(() -> HfTokenizer.of(file));
+  }
 }

@@ -1,0 +1,181 @@
+package dev.jneox.tokenizer;
+
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+
+/** Encodes one text at a time for a {@link ByteLevelBpe}: its buffers and the words it has met, which no two threads may share. */
+final class BpeEncoder {
+  /** A document longer than this gives its buffers back. */
+  private static final int KEPT = 1 << 20;
+
+  /** What becomes of a piece of text. */
+  private interface Piece {
+    void accept(byte[] text, int from, int to);
+  }
+
+  private final ByteLevelBpe.Rules rules;
+  private final WordCache cache = new WordCache();
+  private final Piece normalizePiece = this::normalize;
+  private final Piece normalizedPiece = this::findNormalized;
+  private final Piece wordsPiece = this::splitWords;
+  private char[] characters = new char[0];
+  private byte[] utf8 = new byte[0];
+  private int[] ids = new int[0];
+  private int size;
+
+  BpeEncoder(ByteLevelBpe.Rules rules) {
+    this.rules = rules;
+  }
+
+  int[] encode(String text) {
+    int n = text.length();
+    if (characters.length < n) {
+      characters = new char[roomy(n)];
+    }
+    text.getChars(0, n, characters, 0);
+    int all = 0;
+    for (int i = 0; i < n; i++) {
+      all |= characters[i];
+    }
+    int length = write(n, all < 0x80);
+    // Every part of a normalized text is normalized; only other texts are looked at piece by piece.
+    boolean normalized = !rules.nfc() || all < Nfc.FIRST || Nfc.isNormalized(text);
+    size = 0;
+    cut(rules.raw(), utf8, 0, length, normalized ? normalizedPiece : normalizePiece);
+    int[] encoded = Arrays.copyOf(ids, size);
+    if (n > KEPT) {
+      characters = new char[0];
+      utf8 = new byte[0];
+      ids = new int[0];
+    }
+    return encoded;
+  }
+
+  /** Writes the characters to {@link #utf8} and returns the number of bytes. */
+  private int write(int n, boolean ascii) {
+    long bytes = (ascii ? 1L : 3L) * n + WordCache.SLACK;
+    if (utf8.length < bytes) {
+      utf8 = new byte[roomy(bytes)];
+    }
+    if (!ascii) {
+      return Utf8.write(characters, n, utf8);
+    }
+    for (int i = 0; i < n; i++) {
+      utf8[i] = (byte) characters[i];
+    }
+    return n;
+  }
+
+  private static int roomy(long n) {
+    return Math.toIntExact(n + Math.min(n, KEPT));
+  }
+
+  /** Emits the ids of the added tokens in a text and hands on what lies between them. */
+  private void cut(AddedTokens tokens, byte[] text, int from, int to, Piece between) {
+    int done = from;
+    int end;
+    int spaces = from; // the white space last looked at ends here
+    for (int at = tokens.next(text, from, to); at < to; at = tokens.next(text, end, to)) {
+      int index = tokens.at(text, at, to);
+      AddedToken token = tokens.token(index);
+      end = at + tokens.length(index);
+      if (token.singleWord() && !aWord(text, from, at, end, to)) {
+        continue;
+      }
+      int start = token.lstrip() ? spacesBefore(text, done, at) : at;
+      if (done < start) {
+        between.accept(text, done, start);
+      }
+      reserve(1);
+      ids[size++] = token.id();
+      // A later token may begin in the white space that this one took: the library then takes up from that token's end.
+      done = end;
+      if (token.rstrip()) {
+        spaces = end < spaces ? spaces : spacesAfter(text, end, to);
+        done = spaces;
+      }
+    }
+    if (done < to) {
+      between.accept(text, done, to);
+    }
+  }
+
+  private static boolean aWord(byte[] text, int from, int at, int end, int to) {
+    boolean before = at > from && CharacterClass.word(Utf8.codePoint(text, Utf8.before(text, at)));
+    boolean after = end < to && CharacterClass.word(Utf8.codePoint(text, end));
+    return !before && !after;
+  }
+
+  private static int spacesBefore(byte[] text, int from, int at) {
+    while (at > from) {
+      int before = Utf8.before(text, at);
+      if (CharacterClass.of(Utf8.codePoint(text, before)) != CharacterClass.SPACE) {
+        return at;
+      }
+      at = before;
+    }
+    return at;
+  }
+
+  private static int spacesAfter(byte[] text, int at, int to) {
+    while (at < to && CharacterClass.of(Utf8.codePoint(text, at)) == CharacterClass.SPACE) {
+      at += Utf8.length(text[at]);
+    }
+    return at;
+  }
+
+  private void normalize(byte[] text, int from, int to) {
+    String piece = Nfc.normalize(new String(text, from, to - from, StandardCharsets.UTF_8));
+    byte[] bytes = piece.getBytes(StandardCharsets.UTF_8);
+    findNormalized(Arrays.copyOf(bytes, bytes.length + WordCache.SLACK), 0, bytes.length);
+  }
+
+  private void findNormalized(byte[] text, int from, int to) {
+    if (rules.normalized().isEmpty()) {
+      splitWords(text, from, to);
+    } else {
+      cut(rules.normalized(), text, from, to, wordsPiece);
+    }
+  }
+
+  private void splitWords(byte[] text, int from, int to) {
+    if (rules.prefixSpace() && text[from] != ' ') {
+      byte[] prefixed = new byte[to - from + 1 + WordCache.SLACK];
+      prefixed[0] = ' ';
+      System.arraycopy(text, from, prefixed, 1, to - from);
+      encodeWords(prefixed, 0, to - from + 1);
+    } else {
+      encodeWords(text, from, to);
+    }
+  }
+
+  private void encodeWords(byte[] text, int from, int to) {
+    reserve(to - from);
+    int at = size;
+    for (int word = from; word < to; ) {
+      int end = rules.words() ? WordSplitter.end(text, word, to) : to;
+      int found = cache.find(text, word, end, ids, at);
+      at = found >= 0 ? found : merge(text, word, end, at);
+      word = end;
+    }
+    size = at;
+  }
+
+  /** Encodes a word that the cache does not have; returns where its ids end. */
+  private int merge(byte[] text, int from, int to, int at) {
+    for (int i = from; i < to; i++) {
+      ids[at + i - from] = rules.byteIds()[text[i] & 0xFF];
+    }
+    int n = rules.merges().apply(ids, at, to - from);
+    cache.put(text, from, to, ids, at, n);
+    return at + n;
+  }
+
+  /** Makes room for the ids of so many bytes. */
+  private void reserve(int bytes) {
+    long needed = (long) size + bytes + WordCache.SLACK;
+    if (ids.length < needed) {
+      ids = Arrays.copyOf(ids, roomy(needed));
+    }
+  }
+}

@@ -1,0 +1,136 @@
+package dev.jneox.tokenizer;
+
+import java.nio.charset.StandardCharsets;
+
+/** Reading and writing UTF-8. But for {@link #decode}, arrays are known to be well formed, because they were written here. */
+final class Utf8 {
+  private Utf8() {}
+
+  /** The text with every surrogate that has no partner replaced by U+FFFD, as UTF-8 cannot hold it. */
+  static String wellFormed(String text) {
+    for (int i = 0; i < text.length(); i++) {
+      char c = text.charAt(i);
+      if (Character.isSurrogate(c)) {
+        if (Character.isHighSurrogate(c) && i + 1 < text.length() && Character.isLowSurrogate(text.charAt(i + 1))) {
+          i++;
+        } else {
+          return replaceLone(text.toCharArray(), i);
+        }
+      }
+    }
+    return text;
+  }
+
+  private static String replaceLone(char[] chars, int from) {
+    for (int i = from; i < chars.length; i++) {
+      if (Character.isHighSurrogate(chars[i]) && i + 1 < chars.length && Character.isLowSurrogate(chars[i + 1])) {
+        i++;
+      } else if (Character.isSurrogate(chars[i])) {
+        chars[i] = '\uFFFD';
+      }
+    }
+    return new String(chars);
+  }
+
+  /** Writes {@code n} characters, lone surrogates as U+FFFD, and returns the number of bytes; {@code out} must hold 3 a character. */
+  static int write(char[] chars, int n, byte[] out) {
+    int at = 0;
+    for (int i = 0; i < n; i++) {
+      int c = chars[i];
+      if (c < 0x80) {
+        out[at++] = (byte) c;
+      } else if (c < 0x800) {
+        out[at++] = (byte) (0xC0 | c >> 6);
+        out[at++] = (byte) (0x80 | c & 0x3F);
+      } else {
+        if (Character.isSurrogate((char) c)) {
+          if (Character.isHighSurrogate((char) c) && i + 1 < n && Character.isLowSurrogate(chars[i + 1])) {
+            int codePoint = Character.toCodePoint((char) c, chars[++i]);
+            out[at++] = (byte) (0xF0 | codePoint >> 18);
+            out[at++] = (byte) (0x80 | codePoint >> 12 & 0x3F);
+            out[at++] = (byte) (0x80 | codePoint >> 6 & 0x3F);
+            out[at++] = (byte) (0x80 | codePoint & 0x3F);
+            continue;
+          }
+          c = 0xFFFD;
+        }
+        out[at++] = (byte) (0xE0 | c >> 12);
+        out[at++] = (byte) (0x80 | c >> 6 & 0x3F);
+        out[at++] = (byte) (0x80 | c & 0x3F);
+      }
+    }
+    return at;
+  }
+
+  /** The code point that starts at {@code at}. */
+  static int codePoint(byte[] text, int at) {
+    int b = text[at];
+    if (b >= 0) {
+      return b;
+    }
+    if (b < (byte) 0xE0) {
+      return (b & 0x1F) << 6 | text[at + 1] & 0x3F;
+    }
+    if (b < (byte) 0xF0) {
+      return (b & 0x0F) << 12 | (text[at + 1] & 0x3F) << 6 | text[at + 2] & 0x3F;
+    }
+    return (b & 0x07) << 18 | (text[at + 1] & 0x3F) << 12 | (text[at + 2] & 0x3F) << 6 | text[at + 3] & 0x3F;
+  }
+
+  /** The bytes of the code point whose first byte this is. */
+  static int length(byte first) {
+    return first >= 0 ? 1 : first < (byte) 0xE0 ? 2 : first < (byte) 0xF0 ? 3 : 4;
+  }
+
+  /** Where the code point that ends before {@code at} starts. */
+  static int before(byte[] text, int at) {
+    int start = at - 1;
+    while ((text[start] & 0xC0) == 0x80) {
+      start--;
+    }
+    return start;
+  }
+
+  /**
+   * The text of any bytes. What is not UTF-8 becomes U+FFFD, one for each longest start of a character (Unicode standard, section 3.9,
+   * as Rust and browsers do): the JDK's own decoder makes one where others make two of a surrogate cut off at the end.
+   */
+  static String decode(byte[] bytes) {
+    String text = new String(bytes, StandardCharsets.UTF_8);
+    if (text.indexOf('\uFFFD') < 0) {
+      return text;
+    }
+    StringBuilder out = new StringBuilder(bytes.length);
+    for (int at = 0; at < bytes.length; ) {
+      int length = length(bytes[at]);
+      int valid = validPart(bytes, at, length);
+      out.appendCodePoint(valid == length ? codePoint(bytes, at) : 0xFFFD);
+      at += Math.max(valid, 1);
+    }
+    return out.toString();
+  }
+
+  /** How many bytes from {@code at} on are the start of a character of {@code length} bytes; 0 if none can start here. */
+  private static int validPart(byte[] bytes, int at, int length) {
+    int first = bytes[at] & 0xFF;
+    if (length == 1) {
+      return 1;
+    }
+    if (first < 0xC2 || first > 0xF4) {
+      return 0;
+    }
+    // No overlong forms, no surrogates, nothing beyond U+10FFFF: the second byte tells.
+    int least = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
+    int most = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
+    int valid = 1;
+    for (; valid < length && at + valid < bytes.length; valid++) {
+      int b = bytes[at + valid] & 0xFF;
+      if (b < least || b > most) {
+        break;
+      }
+      least = 0x80;
+      most = 0xBF;
+    }
+    return valid;
+  }
+}

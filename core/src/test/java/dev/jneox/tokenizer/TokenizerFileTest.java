@@ -1,0 +1,112 @@
+package dev.jneox.tokenizer;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.jneox.io.InputException;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.function.Consumer;
+import net.jqwik.api.Arbitraries;
+import net.jqwik.api.Arbitrary;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.Provide;
+import net.jqwik.api.constraints.IntRange;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Files that are no tokenizer: one line says what is wrong, whatever is in them. */
+class TokenizerFileTest {
+  private static final String NEOX = TokenizerFiles.NEOX.toPrettyString();
+
+  @Test
+  void aFileCutShortAnywhereIsRefused() {
+    for (int end = 0; end < NEOX.length() - 1; end += end < 4000 || end > NEOX.length() - 500 ? 37 : 997) {
+      refused(NEOX.substring(0, end), "");
+    }
+  }
+
+  /** Characters put in or taken out: still a tokenizer by luck, or refused in one line. */
+  @Property(tries = 500)
+  void aDamagedFileLoadsOrIsRefused(
+      @ForAll @IntRange(max = 60_000) int place, @ForAll @IntRange(max = 20) int removed, @ForAll("damage") String put) {
+    int at = place % NEOX.length();
+    String damaged = NEOX.substring(0, at) + put + NEOX.substring(Math.min(NEOX.length(), at + removed));
+    TokenizerFiles.withFile(Utf8.wellFormed(damaged), path -> {
+      try (Tokenizer tokenizer = Tokenizer.load(path)) {
+        tokenizer.decode(tokenizer.encode("the words of GPT\n  🙂"));
+      } catch (InputException e) {
+        oneLine(path, e);
+      }
+    });
+  }
+
+  @Provide
+  Arbitrary<String> damage() {
+    return Arbitraries.oneOf(
+        Arbitraries.strings().withChars("{}[]\",:0123456789-.eE\\ntrufalse \u0000é").ofMaxLength(6),
+        Arbitraries.of("null", "[]", "{}", "\"\"", "-1", "4294967296", "2147483647", "1e999", "true", "\"\\ud800\""));
+  }
+
+  @Test
+  void whatIsMissingOrOfAnotherKindIsNamed() {
+    change("key model.vocab", file -> file.remove("model"));
+    change("key model.vocab", file -> file.withObject("/model").put("vocab", 3));
+    change("token Ġthe", file -> file.withObject("/model/vocab").put("Ġthe", "3"));
+    change("token Ġthe", file -> file.withObject("/model/vocab").put("Ġthe", 1L << 40));
+    change("token Ġthe", file -> file.withObject("/model/vocab").put("Ġthe", -1));
+    change("entry 0, content", file -> ((ObjectNode) file.at("/added_tokens/0")).remove("content"));
+    change("entry 1, lstrip", file -> ((ObjectNode) file.at("/added_tokens/1")).put("lstrip", 1));
+    change("tokenizers library", file -> file.withArray("/model/merges").add("Ġthe qqqq"));
+    change("tokenizers library", file -> file.withArray("/model/merges").add("Ġthe"));
+    change("tokenizers library", file -> file.withObject("/model").put("type", "Magic"));
+    change("tokenizers library", file -> file.withObject("/decoder").put("type", "Magic"));
+    refused("", "");
+    refused("[]", "key model.vocab");
+    refused("\"text\"", "key model.vocab");
+    refused("{\"model_type\": \"gpt_neox\"}", "key model.vocab");
+    refused(NEOX + "{", "line");
+    refused("[".repeat(100_000), "nesting");
+  }
+
+  private static void change(String place, Consumer<ObjectNode> change) {
+    refused(TokenizerFiles.change(TokenizerFiles.NEOX, change).toString(), place);
+  }
+
+  private static void refused(String json, String message) {
+    TokenizerFiles.withFile(json, path -> {
+      for (Consumer<Path> load : List.<Consumer<Path>>of(Tokenizer::load, HfTokenizer::load, ByteLevelBpe::load)) {
+        assertThatThrownBy(() -> load.accept(path)).isInstanceOfSatisfying(InputException.class, e -> oneLine(path, e));
+      }
+      assertThatThrownBy(() -> Tokenizer.load(path)).hasMessageContaining(message);
+    });
+  }
+
+  private static void oneLine(Path path, InputException e) {
+    assertThat(e.getMessage()).startsWith(path + ": ").doesNotContain("\n", "\r").hasSizeLessThan(600);
+  }
+
+  @Test
+  void otherFilesAreRefused(@TempDir Path folder) throws IOException {
+    Path file = folder.resolve("tokenizer.json");
+    assertThatThrownBy(() -> Tokenizer.load(file)).isInstanceOf(InputException.class).hasMessageContaining("no such file");
+    assertThatThrownBy(() -> Tokenizer.load(folder)).isInstanceOf(InputException.class).hasMessageContaining(folder.toString());
+    Files.write(file, "{\"é\": 1}".getBytes(StandardCharsets.ISO_8859_1));
+    assertThatThrownBy(() -> Tokenizer.load(file)).isInstanceOf(InputException.class).hasMessageContaining("UTF-8");
+  }
+
+  @Test
+  void aTokenizerThatIsClosedSaysSo() {
+    TokenizerFiles.withFile(NEOX, path -> {
+      HfTokenizer tokenizer = HfTokenizer.load(path);
+      tokenizer.close();
+      tokenizer.close();
+      assertThatThrownBy(() -> tokenizer.encode("x")).isInstanceOf(IllegalStateException.class);
+    });
+  }
+}
