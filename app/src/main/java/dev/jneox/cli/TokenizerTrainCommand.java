@@ -1,0 +1,109 @@
+package dev.jneox.cli;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.PropertyNamingStrategies;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import dev.jneox.data.Documents;
+import dev.jneox.io.Progress;
+import dev.jneox.tokenizer.BpeTrainer;
+import dev.jneox.tokenizer.TrainedBpe;
+import java.nio.file.Path;
+import java.util.Iterator;
+import java.util.List;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code jneox tokenizer train}: text in, {@code tokenizer.json} out. */
+@Command(
+    name = "train",
+    mixinStandardHelpOptions = true,
+    sortOptions = false,
+    description = {
+      "Learn a byte-level BPE vocabulary and write it as a tokenizer.json, which Hugging Face's libraries load too.",
+      "Every text comes back byte for byte. The same texts give the same file.",
+      "What was done goes to standard output as JSON, the progress to standard error."
+    },
+    footer = {
+      "",
+      "Inputs are .jsonl, .json (.zst or .gz behind it), .txt, .zip, .jar or folders of these. Memory grows with the number of",
+      "different words: some gigabytes of text are plenty for any vocabulary.",
+      "",
+      "Example:",
+      "  jneox tokenizer train --vocab-size 50304 --out tokenizer.json 00.jsonl.zst"
+    })
+final class TokenizerTrainCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
+  @Option(
+      names = "--vocab-size",
+      required = true,
+      paramLabel = "N",
+      description = "Tokens of the vocabulary: <|endoftext|> (id 0), <|padding|> (id 1), the 256 bytes, and the merges.")
+  private int vocabSize;
+
+  @Option(names = "--out", required = true, paramLabel = "FILE", description = "The tokenizer.json to write.")
+  private Path out;
+
+  @Option(names = "--skip-bad", description = "Count documents that are no JSON or no UTF-8 and go on, instead of stopping.")
+  private boolean skipBad;
+
+  @Parameters(arity = "1..*", paramLabel = "INPUT", description = "Files or folders to read.")
+  private List<Path> inputs;
+
+  @Override
+  public Integer call() throws JsonProcessingException {
+    if (vocabSize < BpeTrainer.SMALLEST_VOCABULARY) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--vocab-size: expected at least " + BpeTrainer.SMALLEST_VOCABULARY + " (2 special tokens and 256 bytes), found " + vocabSize);
+    }
+    long start = System.nanoTime();
+    BpeTrainer trainer = new BpeTrainer(vocabSize);
+    Documents.Skipped skipped;
+    try (Progress progress = Progress.bytes("counting words", -1);
+        Documents documents = Documents.open(inputs, skipBad, progress::step)) {
+      progress.total(documents.totalBytes());
+      trainer.count(texts(documents));
+      skipped = documents.skipped();
+    }
+    TrainedBpe trained;
+    try (Progress progress = Progress.of("learning", "merges", vocabSize - BpeTrainer.SMALLEST_VOCABULARY)) {
+      trained = trainer.train(progress::step);
+    }
+    trained.write(out);
+    if (trained.vocab().size() < vocabSize) {
+      spec.commandLine().getErr().println(
+          "jneox: no further pair occurs twice in these texts: the vocabulary has " + trained.vocab().size() + " tokens");
+    }
+    Report report = new Report(
+        out.toString(), trained.vocab().size(), trained.documents(), skipped.bad(), trained.bytes(), trained.words(), trained.tokens(),
+        trained.tokens() == 0 ? 0 : (double) trained.bytes() / trained.tokens(), (System.nanoTime() - start) / 1e9);
+    spec.commandLine().getOut().println(
+        JsonMapper.builder().propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE).build().writeValueAsString(report));
+    return 0;
+  }
+
+  private static Iterator<String> texts(Documents documents) {
+    return new Iterator<>() {
+      @Override
+      public boolean hasNext() {
+        return documents.hasNext();
+      }
+
+      @Override
+      public String next() {
+        return documents.next().text();
+      }
+    };
+  }
+
+  /** What is printed. */
+  private record Report(
+      String tokenizer, int vocabSize, long documents, long skipped, long bytes, long words, long tokens, double bytesPerToken,
+      double seconds) {}
+}

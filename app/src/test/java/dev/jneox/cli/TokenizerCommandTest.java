@@ -1,0 +1,174 @@
+package dev.jneox.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.jneox.tokenizer.Tokenizer;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class TokenizerCommandTest {
+  private static final ObjectMapper JSON = new ObjectMapper();
+  private static final String TEXT = "the cat and the dog, the cat's hat, and the café of the 猫 \uD83D\uDE42\uD83D\uDE42\n";
+
+  @TempDir private Path folder;
+  private Path corpus;
+  private Path tokenizer;
+
+  /** What a run of the command line left behind. */
+  private record Run(int code, String out, String err) {}
+
+  @BeforeEach
+  void writeCorpus() throws IOException {
+    corpus = Files.writeString(folder.resolve("corpus.txt"), TEXT.repeat(20));
+    tokenizer = folder.resolve("tokenizer.json");
+  }
+
+  private static Run run(byte[] input, String... args) {
+    InputStream in = System.in;
+    PrintStream out = System.out;
+    PrintStream err = System.err;
+    ByteArrayOutputStream outBytes = new ByteArrayOutputStream();
+    ByteArrayOutputStream errBytes = new ByteArrayOutputStream();
+    try {
+      System.setIn(new ByteArrayInputStream(input));
+      // As under LANG=C: what is written must not go through the stream's own charset.
+      System.setOut(new PrintStream(outBytes, true, StandardCharsets.US_ASCII));
+      System.setErr(new PrintStream(errBytes, true, StandardCharsets.UTF_8));
+      int code = Main.run(args);
+      return new Run(code, outBytes.toString(StandardCharsets.UTF_8), errBytes.toString(StandardCharsets.UTF_8));
+    } finally {
+      System.setIn(in);
+      System.setOut(out);
+      System.setErr(err);
+    }
+  }
+
+  private static Run run(String input, String... args) {
+    return run(input.getBytes(StandardCharsets.UTF_8), args);
+  }
+
+  private Run train(String vocabSize) {
+    return run("", "tokenizer", "train", "--vocab-size", vocabSize, "--out", tokenizer.toString(), corpus.toString());
+  }
+
+  @Test
+  void trainWritesATokenizerAndSaysHowWellItFits() throws IOException {
+    Run run = train("280");
+    assertThat(run.code).isZero();
+    JsonNode report = JSON.readTree(run.out);
+    assertThat(report.get("vocab_size").intValue()).isEqualTo(280);
+    assertThat(report.get("documents").intValue()).isEqualTo(1);
+    assertThat(report.get("bytes").longValue()).isEqualTo(Files.size(corpus));
+    try (Tokenizer loaded = Tokenizer.load(tokenizer)) {
+      int tokens = loaded.encode(Files.readString(corpus)).length;
+      assertThat(report.get("tokens").intValue()).isEqualTo(tokens);
+      assertThat(report.get("bytes_per_token").doubleValue()).isEqualTo((double) Files.size(corpus) / tokens);
+    }
+    assertThat(run.err).contains("counting words").contains("learning");
+  }
+
+  @Test
+  void trainSaysWhenTheTextsAreTooFewForTheVocabulary() throws IOException {
+    Run run = train("5000");
+    assertThat(run.code).isZero();
+    assertThat(run.err).contains("no further pair occurs twice");
+    assertThat(JSON.readTree(run.out).get("vocab_size").intValue()).isLessThan(5000);
+  }
+
+  @Test
+  void trainRefusesAVocabularyWithoutRoomForTheBytes() {
+    Run run = train("257");
+    assertThat(run.code).isEqualTo(2);
+    assertThat(run.err).contains("at least 258").contains("found 257");
+    assertThat(tokenizer).doesNotExist();
+  }
+
+  @Test
+  void trainLeavesNothingBehindWhenTheInputIsBad() throws IOException {
+    Files.writeString(folder.resolve("bad.jsonl"), "{\"text\": \"good\"}\n{\"text\": \n");
+    Run run = run("", "tokenizer", "train", "--vocab-size", "300", "--out", tokenizer.toString(), folder.resolve("bad.jsonl").toString());
+    assertThat(run.code).isEqualTo(1);
+    assertThat(run.err).contains("bad.jsonl").contains("line 2");
+    assertThat(folder.toFile().list()).containsExactlyInAnyOrder("corpus.txt", "bad.jsonl");
+  }
+
+  @Test
+  void encodeAndDecodeUndoEachOther() throws IOException {
+    train("300");
+    String lines = "{\"text\": \"the café 猫\\n\\ud83d\\ude42\"}\n\n{\"meta\": 1, \"text\": \"\"}\r\n{\"text\": \"a<|endoftext|>\\ud83d\"}";
+    Run encoded = run(lines, "tokenizer", "encode", "--tokenizer", tokenizer.toString());
+    assertThat(encoded.code).isZero();
+    assertThat(encoded.out.lines().map(line -> field(line, "decoded"))).containsExactly("the café 猫\n🙂", "", "a<|endoftext|>\uFFFD");
+    Run decoded = run(encoded.out, "tokenizer", "decode", "--tokenizer", tokenizer.toString());
+    assertThat(decoded.code).isZero();
+    assertThat(decoded.out.lines().map(line -> field(line, "text"))).containsExactly("the café 猫\n🙂", "", "a<|endoftext|>\uFFFD");
+    Run reference = run(lines, "tokenizer", "encode", "--reference", "--tokenizer", tokenizer.toString());
+    assertThat(reference).isEqualTo(encoded);
+  }
+
+  private static String field(String line, String key) {
+    try {
+      return JSON.readTree(line).get(key).textValue();
+    } catch (IOException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  @Test
+  void aBadLineIsNamedAfterTheGoodOnesAreAnswered() {
+    train("300");
+    refused("encode", "{\"text\": \"x\"}\n{\"text\": \"x\"", "line 2: expected a JSON object");
+    refused("encode", "{\"text\": \"x\"}\n\n{\"text\": 3}\n", "line 3: key text: expected a string, found 3");
+    refused("encode", "{\"text\": \"x\"}\n[]\n", "line 2: key text: expected a string, found nothing");
+    refused("encode", "{\"text\": \"x\"}\n{\"text\": \"y\"} {}\n", "line 2");
+    refused("decode", "{\"ids\": []}\n{\"ids\": [3, 300]}\n", "line 2: key ids, entry 1: expected an id of the vocabulary, 0 to ");
+    refused("decode", "{\"ids\": [1]}\n{\"ids\": [-1]}\n", "found -1");
+    refused("decode", "{\"ids\": [1]}\n{\"ids\": [1.0]}\n", "found 1.0");
+    refused("decode", "{\"ids\": [1]}\n{\"ids\": [4294967296]}\n", "found 4294967296");
+    refused("decode", "{\"ids\": [1]}\n{\"text\": \"x\"}\n", "line 2: key ids: expected an array, found nothing");
+  }
+
+  private void refused(String command, String input, String message) {
+    Run run = run(input, "tokenizer", command, "--tokenizer", tokenizer.toString());
+    assertThat(run.code).isEqualTo(1);
+    assertThat(run.out.lines()).hasSize(1);
+    assertThat(run.err).startsWith("jneox: standard input: ").contains(message);
+    assertThat(run.err.lines()).hasSize(1);
+  }
+
+  @Test
+  void bytesThatAreNoUtf8AreRefused() {
+    train("300");
+    Run run = run("{\"text\": \"é\"}".getBytes(StandardCharsets.ISO_8859_1), "tokenizer", "encode", "--tokenizer", tokenizer.toString());
+    assertThat(run.code).isEqualTo(1);
+    assertThat(run.err).contains("line 1: expected UTF-8");
+  }
+
+  @Test
+  void aTokenizerThatIsNoneIsNamed() {
+    Run run = run("", "tokenizer", "encode", "--tokenizer", corpus.toString());
+    assertThat(run.code).isEqualTo(1);
+    assertThat(run.err).contains(corpus.toString()).contains("line 1");
+    assertThat(run("", "tokenizer", "decode").code).isEqualTo(2);
+  }
+
+  @Test
+  void theHelpShowsExamples() {
+    for (String command : new String[] {"train", "encode", "decode"}) {
+      Run run = run("", "tokenizer", command, "--help");
+      assertThat(run.code).isZero();
+      assertThat(run.out).contains("Example:").contains("jneox tokenizer " + command);
+    }
+  }
+}
