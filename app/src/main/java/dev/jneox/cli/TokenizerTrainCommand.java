@@ -30,8 +30,9 @@ import picocli.CommandLine.Spec;
     },
     footer = {
       "",
-      "Inputs are .jsonl, .json (.zst or .gz behind it), .txt, .zip, .jar or folders of these. Memory grows with the number of",
-      "different words: some gigabytes of text are plenty for any vocabulary.",
+      "Inputs are .jsonl, .json (.zst or .gz behind it), .txt, .zip, .jar or folders",
+      "of these. Memory grows with the number of different words: some gigabytes of",
+      "text are plenty for any vocabulary.",
       "",
       "Example:",
       "  jneox tokenizer train --vocab-size 50304 --out tokenizer.json 00.jsonl.zst"

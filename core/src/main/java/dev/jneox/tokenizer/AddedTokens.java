@@ -58,18 +58,21 @@ final class AddedTokens {
     return lengths[index];
   }
 
-  /** Where the next token starts, {@code to} if there is none. */
-  int next(byte[] text, int from, int to) {
+  /** The next token in the text: (where it starts, its index) as the two halves of a long, or -1 if there is none. */
+  long next(byte[] text, int from, int to) {
     for (int at = from; at < to; at++) {
-      if (starts[text[at] & 0xFF] && at(text, at, to) >= 0) {
-        return at;
+      if (starts[text[at] & 0xFF]) {
+        int index = longest(text, at, to);
+        if (index >= 0) {
+          return (long) at << 32 | index;
+        }
       }
     }
-    return to;
+    return -1;
   }
 
   /** The index of the longest token that starts at {@code at}, or -1. */
-  int at(byte[] text, int at, int to) {
+  private int longest(byte[] text, int at, int to) {
     int longest = 0;
     int node = 0;
     while (at < to && (node = children[node * FANOUT + (text[at++] & 0xFF)]) != 0) {

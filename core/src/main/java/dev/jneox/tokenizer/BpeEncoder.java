@@ -75,8 +75,9 @@ final class BpeEncoder {
     int done = from;
     int end;
     int spaces = from; // the white space last looked at ends here
-    for (int at = tokens.next(text, from, to); at < to; at = tokens.next(text, end, to)) {
-      int index = tokens.at(text, at, to);
+    for (long next = tokens.next(text, from, to); next >= 0; next = tokens.next(text, end, to)) {
+      int at = (int) (next >>> 32);
+      int index = (int) next;
       AddedToken token = tokens.token(index);
       end = at + tokens.length(index);
       if (token.singleWord() && !aWord(text, from, at, end, to)) {

@@ -1,5 +1,6 @@
 package dev.jneox.tokenizer;
 
+import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
@@ -22,7 +23,11 @@ import java.util.Map;
  * @param vocab the model's tokens in their written form, with their ids
  */
 record TokenizerFile(Path path, String json, JsonNode root, Map<String, Integer> vocab, List<AddedToken> added) {
-  private static final JsonMapper JSON = JsonMapper.builder().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
+  // The keys of a vocabulary are met once each: a table of known keys would only cost time.
+  private static final JsonMapper JSON =
+      JsonMapper.builder(JsonFactory.builder().disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES).build())
+          .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+          .build();
 
   /** Reads and checks the file; anything that is not a tokenizer is an {@link InputException}. */
   static TokenizerFile read(Path path) {
