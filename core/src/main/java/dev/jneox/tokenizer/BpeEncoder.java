@@ -66,6 +66,7 @@ final class BpeEncoder {
     return n;
   }
 
+  /** More than asked for, so that slightly longer texts need no new buffer. */
   private static int roomy(long n) {
     return Math.toIntExact(n + Math.min(n, KEPT));
   }
@@ -151,32 +152,30 @@ final class BpeEncoder {
   }
 
   private void encodeWords(byte[] text, int from, int to) {
-    reserve(to - from);
-    int at = size;
     for (int word = from; word < to; ) {
       int end = rules.words() ? WordSplitter.end(text, word, to) : to;
-      int found = cache.find(text, word, end, ids, at);
-      at = found >= 0 ? found : merge(text, word, end, at);
+      reserve(end - word);
+      int found = cache.find(text, word, end, ids, size);
+      size = found >= 0 ? found : merge(text, word, end);
       word = end;
     }
-    size = at;
   }
 
   /** Encodes a word that the cache does not have; returns where its ids end. */
-  private int merge(byte[] text, int from, int to, int at) {
+  private int merge(byte[] text, int from, int to) {
     for (int i = from; i < to; i++) {
-      ids[at + i - from] = rules.byteIds()[text[i] & 0xFF];
+      ids[size + i - from] = rules.byteIds()[text[i] & 0xFF];
     }
-    int n = rules.merges().apply(ids, at, to - from);
-    cache.put(text, from, to, ids, at, n);
-    return at + n;
+    int n = rules.merges().apply(ids, size, to - from);
+    cache.put(text, from, to, ids, size, n);
+    return size + n;
   }
 
   /** Makes room for the ids of so many bytes. */
   private void reserve(int bytes) {
-    long needed = (long) size + bytes + WordCache.SLACK;
-    if (ids.length < needed) {
-      ids = Arrays.copyOf(ids, roomy(needed));
+    if (ids.length - size < (long) bytes + WordCache.SLACK) {
+      long wanted = Math.min((long) size + bytes + WordCache.SLACK + ids.length / 2, Integer.MAX_VALUE - 8);
+      ids = Arrays.copyOf(ids, (int) wanted);
     }
   }
 }
