@@ -20,7 +20,7 @@ import java.util.function.UnaryOperator;
 public final class ByteLevelBpe implements Tokenizer {
   private static final int LARGEST_VOCABULARY = 1 << 24;
   /** These put nothing around a text when special tokens are not asked for. */
-  private static final List<String> POST_PROCESSORS = List.of("ByteLevel", "TemplateProcessing");
+  private static final String POST_PROCESSORS = "ByteLevel|TemplateProcessing";
 
   private final Map<String, Integer> ids;
   private final Rules rules;
@@ -74,7 +74,7 @@ public final class ByteLevelBpe implements Tokenizer {
             && "ByteLevel".equals(file.text("pre_tokenizer", "type"))
             && file.node("pre_tokenizer", "add_prefix_space").isBoolean()
             && "ByteLevel".equals(file.text("decoder", "type"))
-            && (empty(file.node("post_processor")) || POST_PROCESSORS.contains(file.text("post_processor", "type")))
+            && (empty(file.node("post_processor")) || String.valueOf(file.text("post_processor", "type")).matches(POST_PROCESSORS))
             && file.vocabSize() <= LARGEST_VOCABULARY
             && dense(file.vocab())
             && addedIdsAsTheLibraryCounts(file);

@@ -23,6 +23,7 @@ public final class HfTokenizer implements Tokenizer {
   // DJL's own HuggingFaceTokenizer reports each start to a server and computes offsets nobody here reads: this is the layer below it.
   private static final TokenizersLibrary LIBRARY = TokenizersLibrary.LIB;
 
+  private final Path path;
   private final Map<String, Integer> ids;
   private final int vocabSize;
   private long handle;
@@ -30,14 +31,18 @@ public final class HfTokenizer implements Tokenizer {
   private HfTokenizer(TokenizerFile file) {
     ids = file.ids();
     vocabSize = file.vocabSize();
+    path = file.path();
     try {
       handle = LIBRARY.createTokenizerFromString(file.json());
     } catch (RuntimeException e) {
-      String problem = e.getMessage() == null ? "no reason given" : e.getMessage().lines().findFirst().orElse("");
-      throw new InputException(file.path() + ": expected a tokenizer.json, but the tokenizers library says: " + problem, e);
+      throw new InputException(path + ": expected a tokenizer.json, but the tokenizers library says: " + reason(e), e);
     }
     LIBRARY.disableTruncation(handle);
     LIBRARY.disablePadding(handle);
+  }
+
+  private static String reason(RuntimeException e) {
+    return e.getMessage() == null ? "no reason given" : e.getMessage().lines().findFirst().orElse("");
   }
 
   /** Loads a local {@code tokenizer.json}; an {@link InputException} says what is wrong with it. */
@@ -51,7 +56,13 @@ public final class HfTokenizer implements Tokenizer {
 
   @Override
   public int[] encode(String text) {
-    long encoding = LIBRARY.encode(handle(), Utf8.wellFormed(text), false);
+    long tokenizer = handle();
+    long encoding;
+    try {
+      encoding = LIBRARY.encode(tokenizer, Utf8.wellFormed(text), false);
+    } catch (RuntimeException e) {
+      throw new InputException(path + ": the tokenizers library cannot encode a text with it: " + reason(e), e);
+    }
     try {
       return Arrays.stream(LIBRARY.getTokenIds(encoding)).mapToInt(Math::toIntExact).toArray();
     } finally {

@@ -31,19 +31,30 @@ class TokenizerFileTest {
     }
   }
 
-  /** Characters put in or taken out: still a tokenizer by luck, or refused in one line. */
-  @Property(tries = 500)
-  void aDamagedFileLoadsOrIsRefused(
-      @ForAll @IntRange(max = 60_000) int place, @ForAll @IntRange(max = 20) int removed, @ForAll("damage") String put) {
-    int at = place % NEOX.length();
+  /** Characters put in or taken out: still a tokenizer by luck, and then the same one to both, or refused in one line. */
+  @Property(tries = 1000)
+  void aDamagedFileLoadsOrIsRefused(@ForAll("places") int at, @ForAll @IntRange(max = 20) int removed, @ForAll("damage") String put) {
     String damaged = NEOX.substring(0, at) + put + NEOX.substring(Math.min(NEOX.length(), at + removed));
     TokenizerFiles.withFile(Utf8.wellFormed(damaged), path -> {
-      try (Tokenizer tokenizer = Tokenizer.load(path)) {
-        tokenizer.decode(tokenizer.encode("the words of GPT\n  🙂"));
+      try (Tokenizer tokenizer = Tokenizer.load(path); Tokenizer library = HfTokenizer.load(path)) {
+        String text = "the words of GPT\n  🙂 <|endoftext|> <|padding|>  e\u0301    isn't";
+        int[] ids = tokenizer.encode(text);
+        assertThat(ids).isEqualTo(library.encode(text));
+        assertThat(tokenizer.decode(ids)).isEqualTo(library.decode(ids));
       } catch (InputException e) {
         oneLine(path, e);
       }
     });
+  }
+
+  /** Most of the file is its vocabulary; what stands before and after deserves as much. */
+  @Provide
+  Arbitrary<Integer> places() {
+    int model = NEOX.indexOf("\"model\"");
+    return Arbitraries.oneOf(
+        Arbitraries.integers().between(0, model + 300),
+        Arbitraries.integers().between(0, NEOX.length()),
+        Arbitraries.integers().between(NEOX.length() - 100, NEOX.length()));
   }
 
   @Provide
@@ -98,6 +109,18 @@ class TokenizerFileTest {
     assertThatThrownBy(() -> Tokenizer.load(folder)).isInstanceOf(InputException.class).hasMessageContaining(folder.toString());
     Files.write(file, "{\"é\": 1}".getBytes(StandardCharsets.ISO_8859_1));
     assertThatThrownBy(() -> Tokenizer.load(file)).isInstanceOf(InputException.class).hasMessageContaining("UTF-8");
+  }
+
+  @Test
+  void aTextThatTheVocabularyCannotWriteNamesTheFile() {
+    ObjectNode words = TokenizerFiles.change(TokenizerFiles.PLAIN, file -> file.putObject("model")
+        .put("type", "WordLevel").put("unk_token", "?").putObject("vocab").put("<|endoftext|>", 0).put("<|padding|>", 1));
+    TokenizerFiles.withFile(words.toString(), path -> {
+      try (Tokenizer tokenizer = Tokenizer.load(path)) {
+        assertThat(tokenizer.encode("<|padding|>")).containsExactly(1);
+        assertThatThrownBy(() -> tokenizer.encode("word")).isInstanceOfSatisfying(InputException.class, e -> oneLine(path, e));
+      }
+    });
   }
 
   @Test
