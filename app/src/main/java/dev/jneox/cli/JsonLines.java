@@ -47,10 +47,10 @@ final class JsonLines {
       send(answers, output);
     } catch (JsonProcessingException e) {
       send(answers, output);
-      throw new InputException("standard input: line " + number + ": expected a JSON object, found: " + e.getOriginalMessage(), e);
+      throw new InputException(place(number) + "expected a JSON object, found: " + e.getOriginalMessage(), e);
     } catch (InputException e) {
       send(answers, output);
-      throw e.getMessage().startsWith("standard ") ? e : new InputException("standard input: line " + number + ": " + e.getMessage(), e);
+      throw e.getMessage().startsWith("standard ") ? e : new InputException(place(number) + e.getMessage(), e);
     } catch (IOException e) {
       throw new InputException("standard input: cannot be read: " + AtomicFile.reason(e), e);
     }
@@ -62,6 +62,10 @@ final class JsonLines {
     if (output.checkError()) {
       throw new InputException("standard output: cannot be written: closed, or its disk is full");
     }
+  }
+
+  private static String place(long line) {
+    return "standard input: line " + line + ": ";
   }
 
   /** The next line without its end, or null after the last. */
@@ -77,7 +81,7 @@ final class JsonLines {
     try {
       return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(line.toByteArray())).toString();
     } catch (CharacterCodingException e) {
-      throw new InputException("standard input: line " + number + ": expected UTF-8, found other bytes", e);
+      throw new InputException(place(number) + "expected UTF-8, found other bytes", e);
     }
   }
 

@@ -43,7 +43,9 @@ final class TokenizerDecodeCommand implements Runnable {
     for (int i = 0; i < ids.length; i++) {
       JsonNode id = node.get(i);
       if (!id.isIntegralNumber() || !id.canConvertToInt() || id.intValue() < 0 || id.intValue() >= vocabSize) {
-        throw new InputException("key ids, entry " + i + ": expected an id of the vocabulary, 0 to " + (vocabSize - 1) + ", found " + JsonLines.describe(id));
+        throw new InputException(
+            "key ids, entry " + i + ": expected an id of the vocabulary, 0 to " + (vocabSize - 1) + ", found "
+                + JsonLines.describe(id));
       }
       ids[i] = id.intValue();
     }

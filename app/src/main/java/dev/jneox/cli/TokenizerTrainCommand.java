@@ -61,7 +61,8 @@ final class TokenizerTrainCommand implements Callable<Integer> {
     if (vocabSize < BpeTrainer.SMALLEST_VOCABULARY) {
       throw new ParameterException(
           spec.commandLine(),
-          "--vocab-size: expected at least " + BpeTrainer.SMALLEST_VOCABULARY + " (2 special tokens and 256 bytes), found " + vocabSize);
+          "--vocab-size: expected at least " + BpeTrainer.SMALLEST_VOCABULARY + " (256 bytes and 2 special tokens), found "
+              + vocabSize);
     }
     long start = System.nanoTime();
     BpeTrainer trainer = new BpeTrainer(vocabSize);
@@ -82,7 +83,8 @@ final class TokenizerTrainCommand implements Callable<Integer> {
           "jneox: no further pair occurs twice in these texts: the vocabulary has " + trained.vocab().size() + " tokens");
     }
     Report report = new Report(
-        out.toString(), trained.vocab().size(), trained.documents(), skipped.bad(), trained.bytes(), trained.words(), trained.tokens(),
+        out.toString(), trained.vocab().size(), trained.documents(), skipped.bad(), trained.bytes(), trained.words(),
+        trained.tokens(),
         trained.tokens() == 0 ? 0 : (double) trained.bytes() / trained.tokens(), (System.nanoTime() - start) / 1e9);
     spec.commandLine().getOut().println(
         JsonMapper.builder().propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE).build().writeValueAsString(report));

@@ -97,7 +97,8 @@ class TokenizerCommandTest {
   @Test
   void trainLeavesNothingBehindWhenTheInputIsBad() throws IOException {
     Files.writeString(folder.resolve("bad.jsonl"), "{\"text\": \"good\"}\n{\"text\": \n");
-    Run run = run("", "tokenizer", "train", "--vocab-size", "300", "--out", tokenizer.toString(), folder.resolve("bad.jsonl").toString());
+    corpus = folder.resolve("bad.jsonl");
+    Run run = train("300");
     assertThat(run.code).isEqualTo(1);
     assertThat(run.err).contains("bad.jsonl").contains("line 2");
     assertThat(folder.toFile().list()).containsExactlyInAnyOrder("corpus.txt", "bad.jsonl");
@@ -106,13 +107,15 @@ class TokenizerCommandTest {
   @Test
   void encodeAndDecodeUndoEachOther() throws IOException {
     train("300");
-    String lines = "{\"text\": \"the café 猫\\n\\ud83d\\ude42\"}\n\n{\"meta\": 1, \"text\": \"\"}\r\n{\"text\": \"a<|endoftext|>\\ud83d\"}";
+    String lines = "{\"text\": \"the café 猫\\n\\ud83d\\ude42\"}\n\n{\"meta\": 1, \"text\": \"\"}\r\n"
+        + "{\"text\": \"a<|endoftext|>\\ud83d\"}";
+    String[] texts = {"the café 猫\n🙂", "", "a<|endoftext|>\uFFFD"};
     Run encoded = run(lines, "tokenizer", "encode", "--tokenizer", tokenizer.toString());
     assertThat(encoded.code).isZero();
-    assertThat(encoded.out.lines().map(line -> field(line, "decoded"))).containsExactly("the café 猫\n🙂", "", "a<|endoftext|>\uFFFD");
+    assertThat(encoded.out.lines().map(line -> field(line, "decoded"))).containsExactly(texts);
     Run decoded = run(encoded.out, "tokenizer", "decode", "--tokenizer", tokenizer.toString());
     assertThat(decoded.code).isZero();
-    assertThat(decoded.out.lines().map(line -> field(line, "text"))).containsExactly("the café 猫\n🙂", "", "a<|endoftext|>\uFFFD");
+    assertThat(decoded.out.lines().map(line -> field(line, "text"))).containsExactly(texts);
     Run reference = run(lines, "tokenizer", "encode", "--reference", "--tokenizer", tokenizer.toString());
     assertThat(reference).isEqualTo(encoded);
   }
@@ -132,7 +135,7 @@ class TokenizerCommandTest {
     refused("encode", "{\"text\": \"x\"}\n\n{\"text\": 3}\n", "line 3: key text: expected a string, found 3");
     refused("encode", "{\"text\": \"x\"}\n[]\n", "line 2: key text: expected a string, found nothing");
     refused("encode", "{\"text\": \"x\"}\n{\"text\": \"y\"} {}\n", "line 2");
-    refused("decode", "{\"ids\": []}\n{\"ids\": [3, 300]}\n", "line 2: key ids, entry 1: expected an id of the vocabulary, 0 to ");
+    refused("decode", "{\"ids\": []}\n{\"ids\": [3, 300]}\n", "line 2: key ids, entry 1: expected an id of the vocabulary, 0");
     refused("decode", "{\"ids\": [1]}\n{\"ids\": [-1]}\n", "found -1");
     refused("decode", "{\"ids\": [1]}\n{\"ids\": [1.0]}\n", "found 1.0");
     refused("decode", "{\"ids\": [1]}\n{\"ids\": [4294967296]}\n", "found 4294967296");
@@ -150,7 +153,8 @@ class TokenizerCommandTest {
   @Test
   void bytesThatAreNoUtf8AreRefused() {
     train("300");
-    Run run = run("{\"text\": \"é\"}".getBytes(StandardCharsets.ISO_8859_1), "tokenizer", "encode", "--tokenizer", tokenizer.toString());
+    byte[] latin1 = "{\"text\": \"é\"}".getBytes(StandardCharsets.ISO_8859_1);
+    Run run = run(latin1, "tokenizer", "encode", "--tokenizer", tokenizer.toString());
     assertThat(run.code).isEqualTo(1);
     assertThat(run.err).contains("line 1: expected UTF-8");
   }

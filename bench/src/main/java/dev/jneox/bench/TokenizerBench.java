@@ -18,10 +18,10 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
 
 /**
- * Encoding of a text cut into documents: {@code TokenizerBench tokenizer.json text.txt [rounds]}, by our tokenizer and by the Hugging
- * Face library called from Java, on one and on two threads. Prints the speed of the first round (the JVM is cold), of the best round
- * by a tokenizer that has met no word before, as in one pass over a corpus, and of the best round by one that knows the text.
- * {@code bench/peers/tokenize.py} does the same in Python.
+ * Encoding of a text cut into documents: {@code TokenizerBench tokenizer.json text.txt [rounds]}, by our tokenizer and by the
+ * Hugging Face library called from Java, on one and on two threads. Prints the speed of the first round (the JVM is cold), of
+ * the best round by a tokenizer that has met no word before, as in one pass over a corpus, and of the best round by one that
+ * knows the text. {@code bench/peers/tokenize.py} does the same in Python.
  */
 public final class TokenizerBench {
   /** A document ends with the first line that ends after so many characters; the peer cuts alike. */
@@ -70,10 +70,10 @@ public final class TokenizerBench {
         known = Math.min(known, (System.nanoTime() - start) / 1e9);
       }
     }
+    double best = Collections.min(fresh);
     System.out.printf(
         Locale.ROOT, "%-26s %d threads: first %6.1f MB/s, fresh %6.1f MB/s %6.2f Mtokens/s, known %6.1f MB/s (%d tokens)%n",
-        name, threads, bytes / 1e6 / fresh.getFirst(), bytes / 1e6 / Collections.min(fresh), tokens / 1e6 / Collections.min(fresh),
-        bytes / 1e6 / known, tokens);
+        name, threads, bytes / 1e6 / fresh.getFirst(), bytes / 1e6 / best, tokens / 1e6 / best, bytes / 1e6 / known, tokens);
   }
 
   private static long encode(Tokenizer tokenizer, List<String> documents, int threads) throws Exception {

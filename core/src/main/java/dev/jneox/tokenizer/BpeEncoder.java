@@ -3,7 +3,7 @@ package dev.jneox.tokenizer;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
-/** Encodes one text at a time for a {@link ByteLevelBpe}: its buffers and the words it has met, which no two threads may share. */
+/** Encodes one text at a time for a {@link ByteLevelBpe}: its buffers and the words it has met, not for two threads at once. */
 final class BpeEncoder {
   /** A document longer than this gives its buffers back. */
   private static final int KEPT = 1 << 20;

@@ -11,9 +11,9 @@ import java.util.function.LongConsumer;
 import java.util.stream.IntStream;
 
 /**
- * Learns a byte-level byte-pair encoding from text: the words of GPT-2's pattern are counted on all cores, then the most frequent pair
- * of neighbours becomes a token, again and again. The result depends on the texts alone: equal counts are decided by the ids of the
- * pair, the lower first. Memory grows with the number of different words.
+ * Learns a byte-level byte-pair encoding from text: the words of GPT-2's pattern are counted on all cores, then the most
+ * frequent pair of neighbours becomes a token, again and again. The result depends on the texts alone: equal counts are decided
+ * by the ids of the pair, the lower first. Memory grows with the number of different words.
  *
  * <pre>{@code
  * BpeTrainer trainer = new BpeTrainer(8192);
@@ -49,8 +49,8 @@ public final class BpeTrainer {
   }
 
   /**
-   * Counts the words of the texts; may be called again with more. The iterator is read by one thread at a time, and only as far ahead
-   * as keeps all cores busy; what it throws ends the counting.
+   * Counts the words of the texts; may be called again with more. The iterator is read by one thread at a time, and only as far
+   * ahead as keeps all cores busy; what it throws ends the counting.
    */
   public void count(Iterator<String> texts) {
     Batches batches = new Batches(texts);

@@ -5,7 +5,8 @@ import java.util.Arrays;
 
 /**
  * GPT-2's way to write bytes in a JSON vocabulary: each byte has a printable character. The printable ones of Latin-1 stand for
- * themselves, the 68 others (controls, white space, the soft hyphen) for U+0100 and up in their order; a space is 'Ġ', a newline 'Ċ'.
+ * themselves, the 68 others (controls, white space, the soft hyphen) for U+0100 and up in their order; a space is 'Ġ', a
+ * newline 'Ċ'.
  */
 final class ByteAlphabet {
   private static final char[] CHARACTERS = new char[256];

@@ -11,16 +11,16 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.function.UnaryOperator;
+import java.util.stream.StreamSupport;
 
 /**
- * The byte-level byte-pair encoding of GPT-2, GPT-J, GPT-Neo and GPT-NeoX (Radford et al. 2019), read from a {@code tokenizer.json}:
- * the text may be put in normal form C, added tokens are cut out, GPT-2's pattern splits the rest into words, and each word's bytes
- * are merged by rank. Equal to the Hugging Face library ({@link HfTokenizer}) id by id, and several times as fast.
+ * The byte-level byte-pair encoding of GPT-2, GPT-J, GPT-Neo and GPT-NeoX (Radford et al. 2019), read from a {@code
+ * tokenizer.json}: the text may be put in normal form C, added tokens are cut out, GPT-2's pattern splits the rest into words,
+ * and each word's bytes are merged by rank. Equal to the Hugging Face library ({@link HfTokenizer}) id by id, and several times
+ * as fast.
  */
 public final class ByteLevelBpe implements Tokenizer {
   private static final int LARGEST_VOCABULARY = 1 << 24;
-  /** These put nothing around a text when special tokens are not asked for. */
-  private static final String POST_PROCESSORS = "ByteLevel|TemplateProcessing";
 
   private final Map<String, Integer> ids;
   private final Rules rules;
@@ -39,7 +39,8 @@ public final class ByteLevelBpe implements Tokenizer {
    * @param normalized those looked for after it
    * @param byteIds the id of each byte; -1 for bytes that no UTF-8 text has
    */
-  record Rules(boolean nfc, boolean prefixSpace, boolean words, AddedTokens raw, AddedTokens normalized, int[] byteIds, Merges merges) {}
+  record Rules(
+      boolean nfc, boolean prefixSpace, boolean words, AddedTokens raw, AddedTokens normalized, int[] byteIds, Merges merges) {}
 
   private ByteLevelBpe(TokenizerFile file, Rules rules) {
     this.rules = rules;
@@ -59,7 +60,7 @@ public final class ByteLevelBpe implements Tokenizer {
   /** Loads a local {@code tokenizer.json}; an {@link InputException} says why it cannot be one of this kind. */
   public static ByteLevelBpe load(Path path) {
     return of(TokenizerFile.read(path))
-        .orElseThrow(() -> new InputException(path + ": expected a byte-level BPE tokenizer as GPT-2's, found another kind or options"));
+        .orElseThrow(() -> new InputException(path + ": expected a byte-level BPE like GPT-2's, found another tokenizer"));
   }
 
   /** The tokenizer of a file, or nothing if the file asks for anything that is not done here. */
@@ -70,11 +71,12 @@ public final class ByteLevelBpe implements Tokenizer {
             && empty(file.node("model", "continuing_subword_prefix"))
             && empty(file.node("model", "end_of_word_suffix"))
             && !file.node("model", "ignore_merges").asBoolean()
-            && (empty(file.node("normalizer")) || "NFC".equals(file.text("normalizer", "type")))
+            && emptyOr(file, "normalizer", "NFC")
             && "ByteLevel".equals(file.text("pre_tokenizer", "type"))
             && file.node("pre_tokenizer", "add_prefix_space").isBoolean()
             && "ByteLevel".equals(file.text("decoder", "type"))
-            && (empty(file.node("post_processor")) || String.valueOf(file.text("post_processor", "type")).matches(POST_PROCESSORS))
+            // Both put nothing around a text when special tokens are not asked for.
+            && (emptyOr(file, "post_processor", "ByteLevel") || emptyOr(file, "post_processor", "TemplateProcessing"))
             && file.vocabSize() <= LARGEST_VOCABULARY
             && dense(file.vocab())
             && addedIdsAsTheLibraryCounts(file);
@@ -105,6 +107,10 @@ public final class ByteLevelBpe implements Tokenizer {
     return node.isMissingNode() || node.isNull() || node.isTextual() && node.textValue().isEmpty();
   }
 
+  private static boolean emptyOr(TokenizerFile file, String part, String type) {
+    return empty(file.node(part)) || type.equals(file.text(part, "type"));
+  }
+
   private static boolean dense(Map<String, Integer> vocab) {
     BitSet ids = new BitSet();
     vocab.values().stream().filter(id -> id < vocab.size()).forEach(ids::set);
@@ -112,15 +118,16 @@ public final class ByteLevelBpe implements Tokenizer {
   }
 
   /**
-   * The library gives an added token the id it has in the vocabulary, or the next free one, whatever id is written beside it: a file
-   * where the two differ, or where two added tokens are the same, is left to the library.
+   * The library gives an added token the id it has in the vocabulary, or the next free one, whatever id is written beside it: a
+   * file where the two differ, or where two added tokens are the same, is left to the library.
    */
   private static boolean addedIdsAsTheLibraryCounts(TokenizerFile file) {
     int next = file.vocab().size();
     HashSet<String> seen = new HashSet<>();
     for (AddedToken token : file.added()) {
       Integer known = file.vocab().get(token.content());
-      if (token.content().isEmpty() || token.id() != (known == null ? next : known) || !seen.add(Nfc.normalize(token.content()))) {
+      int id = known == null ? next : known;
+      if (token.content().isEmpty() || token.id() != id || !seen.add(Nfc.normalize(token.content()))) {
         return false;
       }
       next = Math.max(next, token.id() + 1);
@@ -152,8 +159,10 @@ public final class ByteLevelBpe implements Tokenizer {
     Merges merges = new Merges(rules.size());
     int rank = 0;
     for (JsonNode rule : rules) {
-      String[] pair = rule.isTextual() ? rule.textValue().split(" ", -1) : new String[] {rule.path(0).textValue(), rule.path(1).textValue()};
-      if (pair.length != 2 || rule.isArray() && rule.size() != 2) {
+      String[] pair = rule.isTextual()
+          ? rule.textValue().split(" ", -1)
+          : StreamSupport.stream(rule.spliterator(), false).map(JsonNode::textValue).toArray(String[]::new);
+      if (pair.length != 2) {
         return null;
       }
       Integer left = file.vocab().get(pair[0]);

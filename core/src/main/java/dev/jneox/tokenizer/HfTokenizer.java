@@ -9,8 +9,9 @@ import java.util.Map;
 import java.util.OptionalInt;
 
 /**
- * The Hugging Face {@code tokenizers} library (Rust) on a {@code tokenizer.json}: knows every kind of tokenizer, and is the reference
- * for {@link ByteLevelBpe}. No special tokens are put around the text, and the file's truncation and padding are not applied.
+ * The Hugging Face {@code tokenizers} library (Rust) on a {@code tokenizer.json}: knows every kind of tokenizer, and is the
+ * reference for {@link ByteLevelBpe}. No special tokens are put around the text, and the file's truncation and padding are not
+ * applied.
  */
 public final class HfTokenizer implements Tokenizer {
   static {
@@ -20,7 +21,8 @@ public final class HfTokenizer implements Tokenizer {
     LibUtils.checkStatus();
   }
 
-  // DJL's own HuggingFaceTokenizer reports each start to a server and computes offsets nobody here reads: this is the layer below it.
+  // DJL's own HuggingFaceTokenizer reports each start to a server and computes offsets nobody here reads: this is the layer
+  // below it.
   private static final TokenizersLibrary LIBRARY = TokenizersLibrary.LIB;
 
   private final Path path;

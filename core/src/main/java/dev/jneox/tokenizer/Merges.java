@@ -3,8 +3,8 @@ package dev.jneox.tokenizer;
 import java.util.Arrays;
 
 /**
- * The merge rules of a byte-pair encoding and the act of applying them: of all neighbours in a word that have a rule, the pair with
- * the lowest rank, leftmost first, becomes one token, until no pair has a rule (Sennrich et al. 2016, arXiv:1508.07909).
+ * The merge rules of a byte-pair encoding and the act of applying them: of all neighbours in a word that have a rule, the pair
+ * with the lowest rank, leftmost first, becomes one token, until no pair has a rule (Sennrich et al. 2016, arXiv:1508.07909).
  */
 final class Merges {
   private static final long NONE = Long.MAX_VALUE;

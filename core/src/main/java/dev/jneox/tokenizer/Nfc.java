@@ -3,8 +3,9 @@ package dev.jneox.tokenizer;
 import java.text.Normalizer;
 
 /**
- * Unicode normalization form C as the tokenizers library computes it: with the tables of Unicode 11. The JDK's tables are newer; the
- * characters that later versions compose or reorder are left where they stand, and what lies between them is normalized.
+ * Unicode normalization form C as the tokenizers library computes it: with the tables of Unicode 11. The JDK's tables are
+ * newer; the characters that later versions compose or reorder are left where they stand, and what lies between them is
+ * normalized.
  */
 final class Nfc {
   /** No character below this one is changed by the normalization. */

@@ -9,8 +9,8 @@ import java.util.Map;
 import java.util.PriorityQueue;
 
 /**
- * The words of a corpus as tokens, with the number of times each pair of neighbours occurs, kept up to date while pairs are merged:
- * a merge looks only at the words that have the pair.
+ * The words of a corpus as tokens, with the number of times each pair of neighbours occurs, kept up to date while pairs are
+ * merged: a merge looks only at the words that have the pair.
  */
 final class PairCounts {
   /** A pair that occurs once has nothing to teach. */
@@ -53,7 +53,7 @@ final class PairCounts {
           Comparator.comparingLong((Candidate candidate) -> -candidate.count)
               .thenComparingInt(candidate -> candidate.pair.left)
               .thenComparingInt(candidate -> candidate.pair.right));
-  /** Pairs that are not in the queue yet. Only the merge that makes a token makes pairs with it: later ones lower their counts. */
+  /** Pairs not in the queue yet. Only the merge that makes a token makes pairs with it; later ones lower their counts. */
   private final List<Pair> fresh = new ArrayList<>();
 
   /** @param byteIds the token of each byte */

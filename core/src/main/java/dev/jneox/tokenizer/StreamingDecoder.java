@@ -3,9 +3,9 @@ package dev.jneox.tokenizer;
 import java.util.Arrays;
 
 /**
- * Decodes ids one at a time, for a terminal or a stream of server events: each call returns the text that has become certain, so that
- * a character whose bytes are spread over several tokens appears once it is whole. All that is returned, up to {@link #finish},
- * is exactly what {@link Tokenizer#decode} makes of all the ids together. For one stream, on one thread at a time.
+ * Decodes ids one at a time, for a terminal or a stream of server events: each call returns the text that has become certain,
+ * so that a character whose bytes are spread over several tokens appears once it is whole. All that is returned, up to {@link
+ * #finish}, is exactly what {@link Tokenizer#decode} makes of all the ids together. For one stream, on one thread at a time.
  */
 public final class StreamingDecoder {
   private static final char REPLACEMENT = '\uFFFD';

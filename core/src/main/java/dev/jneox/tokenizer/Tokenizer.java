@@ -8,7 +8,7 @@ public interface Tokenizer extends AutoCloseable {
   /** The ids of {@code text}; added tokens that occur in it literally are recognised, nothing is put before or after. */
   int[] encode(String text);
 
-  /** The text of {@code ids}; bytes that are not valid UTF-8 become U+FFFD. */
+  /** The text of {@code ids}, special tokens written out; what is no UTF-8 becomes U+FFFD, what is no token nothing. */
   String decode(int[] ids);
 
   /** One more than the largest id, added tokens included; the padded vocabulary of a model may be larger. */
@@ -21,8 +21,8 @@ public interface Tokenizer extends AutoCloseable {
   void close();
 
   /**
-   * Loads a local {@code tokenizer.json}, any that the Hugging Face {@code tokenizers} library knows; those of the GPT family take the
-   * fast path, {@link ByteLevelBpe}.
+   * Loads a local {@code tokenizer.json}, any that the Hugging Face {@code tokenizers} library knows; those of the GPT family
+   * take the fast path, {@link ByteLevelBpe}.
    *
    * @throws dev.jneox.io.InputException if the file is missing, cut short or not a tokenizer
    */

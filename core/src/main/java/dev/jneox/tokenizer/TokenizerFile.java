@@ -1,6 +1,7 @@
 package dev.jneox.tokenizer;
 
 import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonLocation;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
@@ -36,7 +37,8 @@ record TokenizerFile(Path path, String json, JsonNode root, Map<String, Integer>
     try {
       root = JSON.readTree(json);
     } catch (JsonProcessingException e) {
-      String place = e.getLocation() == null ? "JSON" : "line " + e.getLocation().getLineNr() + ", column " + e.getLocation().getColumnNr();
+      JsonLocation at = e.getLocation();
+      String place = at == null ? "JSON" : "line " + at.getLineNr() + ", column " + at.getColumnNr();
       String problem = e.getOriginalMessage().lines().findFirst().orElse("no JSON");
       throw new InputException(path + ": " + place + ": expected a whole tokenizer.json, found: " + problem, e);
     }
@@ -67,7 +69,8 @@ record TokenizerFile(Path path, String json, JsonNode root, Map<String, Integer>
         ids.put(piece.path(0).asText(), ids.size());
       }
     } else {
-      vocab.properties().forEach(token -> ids.put(token.getKey(), id(path, "key model.vocab, token " + token.getKey(), token.getValue())));
+      vocab.properties().forEach(
+          token -> ids.put(token.getKey(), id(path, "key model.vocab, token " + token.getKey(), token.getValue())));
     }
     return ids;
   }

@@ -32,7 +32,7 @@ final class Utf8 {
     return new String(chars);
   }
 
-  /** Writes {@code n} characters, lone surrogates as U+FFFD, and returns the number of bytes; {@code out} must hold 3 a character. */
+  /** Writes {@code n} characters, lone surrogates as U+FFFD; returns the number of bytes. {@code out} must hold 3 each. */
   static int write(char[] chars, int n, byte[] out) {
     int at = 0;
     for (int i = 0; i < n; i++) {
@@ -92,8 +92,9 @@ final class Utf8 {
   }
 
   /**
-   * The text of any bytes. What is not UTF-8 becomes U+FFFD, one for each longest start of a character (Unicode standard, section 3.9,
-   * as Rust and browsers do): the JDK's own decoder makes one where others make two of a surrogate cut off at the end.
+   * The text of any bytes. What is not UTF-8 becomes U+FFFD, one for each longest start of a character (Unicode standard,
+   * section 3.9, as Rust and browsers do): the JDK's own decoder makes one where others make two of a surrogate cut off at the
+   * end.
    */
   static String decode(byte[] bytes) {
     String text = new String(bytes, StandardCharsets.UTF_8);

@@ -6,9 +6,9 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 
 /**
- * The ids of words met before. A text is mostly words met before, so this decides the speed of encoding: one line of the processor's
- * cache holds a word of up to 15 bytes and up to 4 ids, compared and copied without a loop. Longer words and longer encodings lie in
- * two arrays beside the table. Bounded: when full it starts anew. For one thread at a time.
+ * The ids of words met before. A text is mostly words met before, so this decides the speed of encoding: one line of the
+ * processor's cache holds a word of up to 15 bytes and up to 4 ids, compared and copied without a loop. Longer words and longer
+ * encodings lie in two arrays beside the table. Bounded: when full it starts anew. For one thread at a time.
  */
 final class WordCache {
   /** Bytes after the last word that {@link #find} may read, and places after the last id that it may write. */
@@ -33,9 +33,9 @@ final class WordCache {
   }
 
   /**
-   * Entry of four: the key's two halves, then ids 0 and 1, then ids 2 and 3 with the number of ids in the top four bits. The top byte
-   * of the key's second half is the word's length; 0 marks a free entry. For a long word the key is (hash, place in {@code words}).
-   * The number 0 says that the ids are in {@code ids}, at (place, number).
+   * Entry of four: the key's two halves, then ids 0 and 1, then ids 2 and 3 with the number of ids in the top four bits. The
+   * top byte of the key's second half is the word's length; 0 marks a free entry. For a long word the key is (hash, place in
+   * {@code words}). The number 0 says that the ids are in {@code ids}, at (place, number).
    */
   private long[] table = new long[SMALLEST * STRIDE];
   private int shift = 64 - 12;
@@ -45,7 +45,7 @@ final class WordCache {
   private int[] ids = new int[1 << 10];
   private int idsUsed;
 
-  /** Copies the ids of the word {@code text[from, to)} to {@code out} at {@code at}; returns their end, or -1 if the word is new. */
+  /** Copies the ids of the word {@code text[from, to)} to {@code out[at]} on; returns their end, or -1 if the word is new. */
   int find(byte[] text, int from, int to, int[] out, int at) {
     int length = to - from;
     int entry;

@@ -15,6 +15,7 @@ import java.util.Random;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.IntStream;
 import net.jqwik.api.Arbitrary;
+import net.jqwik.api.EdgeCasesMode;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
@@ -47,7 +48,7 @@ class BpeTrainerTest {
     assertThat(train(400, SAMPLE).merges()).isEqualTo(expected.subList(0, 400 - 258));
   }
 
-  @Property(tries = 200)
+  @Property(tries = 200, edgeCases = EdgeCasesMode.NONE)
   void everyTextComesBackByteForByte(@ForAll("texts") String training, @ForAll("texts") String text) {
     TokenizerFiles.withFile(train(300, training).json(), path -> {
       try (Tokenizer fast = Tokenizer.load(path); Tokenizer library = HfTokenizer.load(path)) {
@@ -82,7 +83,7 @@ class BpeTrainerTest {
   @Test
   void theVocabularySizeCountsEverything() {
     TrainedBpe trained = train(300, SAMPLE);
-    assertThat(trained.vocab()).hasSize(300).containsEntry("<|endoftext|>", 0).containsEntry("<|padding|>", 1).containsEntry("!", 2);
+    assertThat(trained.vocab().keySet()).hasSize(300).startsWith("<|endoftext|>", "<|padding|>", "!", "\"");
     assertThat(trained.vocab().values()).containsExactlyElementsOf(IntStream.range(0, 300).boxed().toList());
     assertThat(trained.merges()).hasSize(300 - 258);
   }
@@ -135,12 +136,13 @@ class BpeTrainerTest {
         return SAMPLE;
       }
     };
-    assertThatThrownBy(() -> new BpeTrainer(300).count(failing)).isInstanceOf(InputException.class).hasMessageContaining("line 5001");
+    BpeTrainer trainer = new BpeTrainer(300);
+    assertThatThrownBy(() -> trainer.count(failing)).isInstanceOf(InputException.class).hasMessageContaining("line 5001");
   }
 
   @Test
   void aVocabularyWithoutRoomForTheBytesIsRefused() {
-    assertThatThrownBy(() -> new BpeTrainer(257)).isInstanceOf(InputException.class).hasMessageContaining("258").hasMessageContaining("257");
+    assertThatThrownBy(() -> new BpeTrainer(257)).isInstanceOf(InputException.class).hasMessageContainingAll("258", "257");
   }
 
   @Test

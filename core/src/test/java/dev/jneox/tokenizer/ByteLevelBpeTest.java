@@ -131,7 +131,8 @@ class ByteLevelBpeTest {
       text.append(" w").append(Integer.toString(i, 7).replace('0', 'a').replace('1', 'e').replace('2', 't').replace('3', 'i')
           .replace('4', 'o').replace('5', 'n').replace('6', 'r'));
       if (i % 7 == 0) {
-        text.append("IllegalStateExceptionNumber").append((char) ('a' + i % 26)).append((char) ('a' + i / 26 % 26)).append((char) ('a' + i / 676 % 26));
+        text.append("IllegalStateExceptionNumber");
+        text.append((char) ('a' + i % 26)).append((char) ('a' + i / 26 % 26)).append((char) ('a' + i / 676 % 26));
       }
     }
     int[] first = PLAIN.fast.encode(text.toString());
@@ -180,13 +181,14 @@ class ByteLevelBpeTest {
         }));
     for (ObjectNode other : others) {
       TokenizerFiles.withFile(other.toString(), path -> {
-        assertThatThrownBy(() -> ByteLevelBpe.load(path)).isInstanceOf(InputException.class).hasMessageContaining(path.toString());
+        assertThatThrownBy(() -> ByteLevelBpe.load(path)).isInstanceOf(InputException.class).hasMessageContaining("" + path);
         try (Tokenizer tokenizer = Tokenizer.load(path)) {
           assertThat(tokenizer).isInstanceOf(HfTokenizer.class);
           assertThat(tokenizer.encode("The word")).isNotEmpty();
         }
       });
     }
-    TokenizerFiles.withFile(TokenizerFiles.NEOX.toString(), path -> assertThat(Tokenizer.load(path)).isInstanceOf(ByteLevelBpe.class));
+    TokenizerFiles.withFile(
+        TokenizerFiles.NEOX.toString(), path -> assertThat(Tokenizer.load(path)).isInstanceOf(ByteLevelBpe.class));
   }
 }

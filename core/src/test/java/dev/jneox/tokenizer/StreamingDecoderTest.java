@@ -17,8 +17,9 @@ class StreamingDecoderTest {
   private static final Tokenizer LIBRARY = HfTokenizer.of(file(TokenizerFiles.NEOX));
   /** A decoder that drops the space of a text's first word, as SentencePiece models have it. */
   private static final Tokenizer METASPACE = HfTokenizer.of(file(TokenizerFiles.change(TokenizerFiles.PLAIN, file -> {
-    file.putObject("pre_tokenizer").put("type", "Metaspace").put("replacement", "▁").put("prepend_scheme", "always").put("split", true);
-    file.putObject("decoder").put("type", "Metaspace").put("replacement", "▁").put("prepend_scheme", "always").put("split", true);
+    for (String part : List.of("pre_tokenizer", "decoder")) {
+      file.putObject(part).put("type", "Metaspace").put("replacement", "▁").put("prepend_scheme", "always").put("split", true);
+    }
     file.putObject("model").put("type", "WordLevel").put("unk_token", "?").putObject("vocab")
         .put("?", 0).put("▁to", 1).put("▁be", 2).put("▁or", 3).put("▁not", 4).put("<|endoftext|>", 5).put("<|padding|>", 6);
   })));

@@ -33,7 +33,8 @@ class TokenizerFileTest {
 
   /** Characters put in or taken out: still a tokenizer by luck, and then the same one to both, or refused in one line. */
   @Property(tries = 1000)
-  void aDamagedFileLoadsOrIsRefused(@ForAll("places") int at, @ForAll @IntRange(max = 20) int removed, @ForAll("damage") String put) {
+  void aDamagedFileLoadsOrIsRefused(
+      @ForAll("places") int at, @ForAll @IntRange(max = 20) int removed, @ForAll("damage") String put) {
     String damaged = NEOX.substring(0, at) + put + NEOX.substring(Math.min(NEOX.length(), at + removed));
     TokenizerFiles.withFile(Utf8.wellFormed(damaged), path -> {
       try (Tokenizer tokenizer = Tokenizer.load(path); Tokenizer library = HfTokenizer.load(path)) {
