@@ -1,8 +1,8 @@
 package dev.jneox.cli;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.jneox.data.IndexedDataset;
-import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Locale;
@@ -31,7 +31,7 @@ final class DataInspectCommand implements Callable<Integer> {
   private int tokens;
 
   @Override
-  public Integer call() throws IOException {
+  public Integer call() throws JsonProcessingException {
     IndexedDataset data = IndexedDataset.open(prefix);
     int shortest = data.sequences() == 0 ? 0 : Integer.MAX_VALUE;
     int longest = 0;

@@ -1,11 +1,12 @@
 package dev.jneox.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.jneox.data.Prepare;
 import dev.jneox.io.Progress;
 import dev.jneox.tokenizer.Tokenizer;
-import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -68,15 +69,18 @@ final class PrepareCommand implements Callable<Integer> {
   private boolean skipBad;
 
   @Override
-  public Integer call() throws IOException {
+  public Integer call() throws JsonProcessingException {
     Prepare.Options options = new Prepare.Options(threads, appendEod ? eod : null, skipBad, minChars);
     Prepare.Result result;
     try (Tokenizer loaded = Tokenizer.load(tokenizer);
         Progress progress = Progress.bytes("tokenising", -1)) {
       result = Prepare.run(inputs, loaded, out, options, progress);
     }
-    spec.commandLine().getOut().println(
-        new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT).writeValueAsString(new Report(out, result)));
+    JsonMapper json = JsonMapper.builder()
+        .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
+        .enable(SerializationFeature.INDENT_OUTPUT)
+        .build();
+    spec.commandLine().getOut().println(json.writeValueAsString(new Report(out, result)));
     return 0;
   }
 

@@ -74,8 +74,13 @@ public final class Progress implements AutoCloseable {
     }
   }
 
+  /** Adds {@code more} units to the total, as when one act leads to another. */
+  public synchronized void expect(long more) {
+    total(Math.max(0, total) + more);
+  }
+
   /** Corrects the total, as when it becomes known on the way. */
-  public void total(long total) {
+  public synchronized void total(long total) {
     this.total = total;
     if (bar != null) {
       bar.maxHint(total);

@@ -81,7 +81,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
     Npy documents = Npy.allocate(arena, ElementType.I32, shape.epochs * count);
     Npy samples = Npy.allocate(arena, shape.sampleType, shape.samples + 1, 2);
     Npy shuffle = Npy.allocate(arena, shape.shuffleType, shape.samples);
-    progress.total(documents.size() + 2 * shape.samples);
+    progress.expect(documents.size() + 2 * shape.samples);
 
     Mt19937 random = new Mt19937(spec.seed);
     for (long i = 0; i < documents.size(); ) {
