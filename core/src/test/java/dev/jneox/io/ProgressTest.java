@@ -72,6 +72,12 @@ class ProgressTest {
   }
 
   @Test
+  void saysNothingOfAnActThatNeverBegan() {
+    plain("steps", 1, -1, Duration.ofHours(1)).close();
+    assertThat(lines()).isEmpty();
+  }
+
+  @Test
   void movesABarOnATerminal() {
     try (Progress progress = new Progress("reading", "steps", 1, 10, out, true, Duration.ofHours(1))) {
       progress.step(10);
