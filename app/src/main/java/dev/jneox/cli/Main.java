@@ -10,7 +10,13 @@ import picocli.CommandLine.Command;
     mixinStandardHelpOptions = true,
     versionProvider = Main.Version.class,
     description = "GPT-NeoX on the JVM: from raw text to a trained model that writes.",
-    subcommands = {ScheduleCommand.class, TokenizerCommand.class, CommandLine.HelpCommand.class})
+    subcommands = {
+      TokenizerCommand.class,
+      PrepareCommand.class,
+      DataCommand.class,
+      ScheduleCommand.class,
+      CommandLine.HelpCommand.class
+    })
 public final class Main {
   private Main() {}
 

@@ -14,8 +14,8 @@ import me.tongfei.progressbar.ProgressBarStyle;
 
 /**
  * How far a long act has come, told on standard error: done, total, rate and the time left. On a terminal it is a moving bar,
- * elsewhere one plain line every ten seconds; {@link #close} always leaves a last line. All methods are safe for several
- * threads, and {@link #step} costs one addition.
+ * elsewhere one plain line every ten seconds; {@link #close} leaves a last line, unless the act never began. All methods are
+ * safe for several threads, and {@link #step} costs one addition.
  *
  * <pre>{@code
  * try (Progress progress = Progress.of("training", "steps", 1000)) {
@@ -74,8 +74,13 @@ public final class Progress implements AutoCloseable {
     }
   }
 
+  /** Adds {@code more} units to the total, as when one act leads to another. */
+  public synchronized void expect(long more) {
+    total(Math.max(0, total) + more);
+  }
+
   /** Corrects the total, as when it becomes known on the way. */
-  public void total(long total) {
+  public synchronized void total(long total) {
     this.total = total;
     if (bar != null) {
       bar.maxHint(total);
@@ -112,7 +117,9 @@ public final class Progress implements AutoCloseable {
     }
     if (ticker != null) {
       ticker.interrupt();
-      out.println(line(done(), seconds(), true));
+      if (total >= 0 || done() > 0) {
+        out.println(line(done(), seconds(), true));
+      }
     }
   }
 

@@ -32,7 +32,8 @@ class ProgressTest {
     try (Progress progress = plain("steps", 1, -1, Duration.ofHours(1))) {
       assertThat(progress.line(0, 1, false)).isEqualTo("reading: 0 steps, running for 0:01");
       assertThat(progress.line(12_000, 4, false)).isEqualTo("reading: 12,000 steps, 3,000 steps/s, running for 0:04");
-      progress.total(12_000_000);
+      progress.expect(2_000_000);
+      progress.expect(10_000_000);
       progress.note("loss 3.2");
       assertThat(progress.line(12_000, 4, false))
           .isEqualTo("reading: 12,000/12,000,000 steps (0%), 3,000 steps/s, ETA 1:06:36, loss 3.2");
@@ -68,6 +69,12 @@ class ProgressTest {
     }
     assertThat(lines().size()).isGreaterThanOrEqualTo(3);
     assertThat(lines()).allMatch(line -> line.startsWith("reading: 0/10 steps (0%)"));
+  }
+
+  @Test
+  void saysNothingOfAnActThatNeverBegan() {
+    plain("steps", 1, -1, Duration.ofHours(1)).close();
+    assertThat(lines()).isEmpty();
   }
 
   @Test

@@ -43,7 +43,7 @@ public final class BlendedDataset implements Dataset {
     Arrays.setAll(shares, d -> shares[d] / sum);
 
     long size = parts.stream().mapToLong(Dataset::length).sum();
-    progress.total(size);
+    progress.expect(size);
     Npy datasetIndex = Npy.allocate(arena, ElementType.U8, size);
     Npy sampleIndex = Npy.allocate(arena, ElementType.I64, size);
     long[] used = new long[shares.length];

@@ -93,13 +93,13 @@ public final class Prepare {
   /**
    * Tokenises the inputs into {@code out.bin} and {@code out.idx}, which appear together at the end or not at all.
    *
-   * @param progress counts the bytes of the inputs; its total is set here
+   * @param progress counts the bytes of the inputs; which are added to its total
    */
   public static Result run(List<Path> inputs, Tokenizer tokenizer, Path out, Options options, Progress progress) {
     long start = System.nanoTime();
     try (Documents documents = Documents.open(inputs, options.skipBad, progress::step);
         IndexedDatasetWriter writer = new IndexedDatasetWriter(out, tokenizer.vocabSize())) {
-      progress.total(documents.totalBytes());
+      progress.expect(documents.totalBytes());
       Prepare prepare = new Prepare(documents, tokenizer, writer, options);
       prepare.run();
       writer.commit();

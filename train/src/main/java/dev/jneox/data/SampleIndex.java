@@ -81,7 +81,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
     Npy documents = Npy.allocate(arena, ElementType.I32, shape.epochs * count);
     Npy samples = Npy.allocate(arena, shape.sampleType, shape.samples + 1, 2);
     Npy shuffle = Npy.allocate(arena, shape.shuffleType, shape.samples);
-    progress.total(documents.size() + 2 * shape.samples);
+    progress.expect(documents.size() + 2 * shape.samples);
 
     Mt19937 random = new Mt19937(spec.seed);
     for (long i = 0; i < documents.size(); ) {
@@ -126,14 +126,21 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
       this.seqLength = seqLength;
     }
 
-    void advance() {
+    /** Goes to the next cut; false where the documents end before it. */
+    boolean advance() {
       long next = (long) offset + seqLength;
-      int size = data.size((int) documents.get(position));
-      while (next >= size) {
+      for (int size = size(); next >= size; size = size()) {
         next -= size;
-        size = data.size((int) documents.get(++position));
+        if (++position == documents.size()) {
+          return false;
+        }
       }
       offset = (int) next;
+      return true;
+    }
+
+    private int size() {
+      return data.size((int) documents.get(position));
     }
   }
 
@@ -184,24 +191,18 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
     if (!shaped) {
       return false;
     }
-    long tokens = 0;
     for (long i = 0; i < documents.size(); i++) {
-      long document = documents.get(i);
-      if (document < spec.first || document >= spec.end) {
+      if (documents.get(i) < spec.first || documents.get(i) >= spec.end) {
         return false;
       }
-      tokens += data.size((int) document);
-    }
-    if (tokens / spec.seqLength < shape.samples) {
-      return false;
     }
     Cutter cutter = new Cutter(data, documents, spec.seqLength);
     for (long row = 0; row <= shape.samples; row++) {
       if (samples.get(2 * row) != cutter.position || samples.get(2 * row + 1) != cutter.offset) {
         return false;
       }
-      if (row < shape.samples) {
-        cutter.advance();
+      if (row < shape.samples && !cutter.advance()) {
+        return false;
       }
     }
     for (long i = 0; i < shape.samples; i++) {

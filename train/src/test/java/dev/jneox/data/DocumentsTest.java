@@ -207,9 +207,7 @@ class DocumentsTest {
     assertThat(read(file)).extracting(Document::text).isEqualTo(texts);
   }
 
-  @ParameterizedTest
-  @ValueSource(strings = {"a.jsonl.zst", "a.jsonl.gz", "a.zip"})
-  void saysWhenACompressedFileIsCut(String name) throws IOException {
+  private static byte[] compressed(String name) throws IOException {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     try (OutputStream out = name.endsWith("zst") ? new ZstdOutputStream(bytes)
         : name.endsWith("gz") ? new GZIPOutputStream(bytes) : new ZipOutputStream(bytes)) {
@@ -218,9 +216,30 @@ class DocumentsTest {
       }
       out.write("{\"text\": \"some text to compress\"}\n".repeat(100).getBytes());
     }
-    for (int cut : new int[] {bytes.size() / 2, 5}) {
-      Path file = file(name, Arrays.copyOf(bytes.toByteArray(), cut));
+    return bytes.toByteArray();
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"a.jsonl.zst", "a.jsonl.gz", "a.zip"})
+  void saysWhenACompressedFileIsCut(String name) throws IOException {
+    byte[] whole = compressed(name);
+    for (int cut : new int[] {whole.length / 2, 5}) {
+      Path file = file(name, Arrays.copyOf(whole, cut));
       assertThatThrownBy(() -> read(file)).isInstanceOf(InputException.class).hasMessageStartingWith(file + ": cannot be read: ");
+    }
+  }
+
+  @Property(tries = 1000)
+  void readsADamagedCompressedFileOrSaysWhatIsWrong(@ForAll @IntRange(max = 2) int kind,
+      @ForAll @Size(min = 1, max = 3) List<@IntRange(max = 200) Integer> places, @ForAll byte b) throws IOException {
+    String name = List.of("damaged.jsonl.zst", "damaged.jsonl.gz", "damaged.zip").get(kind);
+    byte[] content = compressed(name);
+    places.stream().filter(place -> place < content.length).forEach(place -> content[place] = b);
+    Path file = Files.write(SCRATCH.resolve(name), content);
+    try {
+      drain(Documents.open(List.of(file), false, n -> {}));
+    } catch (InputException e) {
+      assertThat(e.getMessage()).startsWith(file + ": ").doesNotContain("\n");
     }
   }
 

@@ -54,7 +54,7 @@ final class Fixtures {
   /** A folder that a property can use again in every try. */
   static Path scratch() {
     try {
-      return Files.createTempDirectory("jneox-data");
+      return Files.createTempDirectory(Path.of("target"), "scratch").toAbsolutePath();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
