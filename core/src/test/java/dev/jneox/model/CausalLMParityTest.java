@@ -100,7 +100,7 @@ class CausalLMParityTest {
   void greedyTokensOverTheWholeTextEachTime() {
     int[] ids = greedy();
     for (int n = GREEDY_PROMPT; n < ids.length; n++) {
-      try (PointerScope step = new PointerScope()) {
+      try (PointerScope _ = new PointerScope()) {
         Tensor logits = model.forward(Tensors.of(Arrays.copyOf(ids, n), 1, n));
         assertThat(logits.select(1, n - 1).argmax().item_long()).as("token %d", n).isEqualTo(ids[n]);
       }
@@ -112,7 +112,7 @@ class CausalLMParityTest {
     int[] ids = greedy();
     try (KvCache cache = new KvCache(model.config(), 1, ids.length)) {
       for (int n = GREEDY_PROMPT; n < ids.length; n++) {
-        try (PointerScope step = new PointerScope()) {
+        try (PointerScope _ = new PointerScope()) {
           int[] fresh = Arrays.copyOfRange(ids, cache.length(), n);
           Tensor logits = model.forward(Tensors.of(fresh, 1, fresh.length), cache, Hooks.NONE);
           assertThat(logits.select(1, fresh.length - 1).argmax().item_long()).as("token %d", n).isEqualTo(ids[n]);
@@ -150,7 +150,7 @@ class CausalLMParityTest {
   void gradientsAreNotRecordedForWeightsThatDoNotAskForThem() {
     assertThat(model.forward(expected.tensor("input_ids")).requires_grad()).isFalse();
     model.requireGradients();
-    try (NoGradGuard guard = new NoGradGuard()) {
+    try (NoGradGuard _ = new NoGradGuard()) {
       assertThat(model.forward(expected.tensor("input_ids")).requires_grad()).isFalse();
     }
     assertThat(model.forward(expected.tensor("input_ids")).requires_grad()).isTrue();
