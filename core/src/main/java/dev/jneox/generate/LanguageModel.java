@@ -68,6 +68,10 @@ public final class LanguageModel implements AutoCloseable {
     return network;
   }
 
+  public boolean hasTokenizer() {
+    return tokenizer != null;
+  }
+
   /** @throws InputException where the folder has no {@code tokenizer.json} */
   public Tokenizer tokenizer() {
     if (tokenizer == null) {

@@ -1,5 +1,7 @@
 package dev.jneox.generate;
 
+import dev.jneox.io.InputException;
+import dev.jneox.io.Progress;
 import dev.jneox.model.CausalLM;
 import dev.jneox.model.Hooks;
 import dev.jneox.model.ModelConfig;
@@ -37,9 +39,14 @@ public final class Scorer {
    * The natural logarithm of the probability of {@code ids[1:]}, each given those before it; one fewer than {@code ids}. The softmax is over
    * every row of the head, padding included, as in training.
    *
-   * @throws dev.jneox.io.InputException if an id is past the vocabulary
+   * @throws InputException if an id is past the vocabulary, or the model gives no numbers
    */
   public float[] logProbabilities(int[] ids) {
+    return logProbabilities(ids, Progress.silent());
+  }
+
+  /** The same, and counts the tokens scored. */
+  public float[] logProbabilities(int[] ids, Progress progress) {
     ModelConfig config = model.config();
     Generator.checkIds(ids, config);
     int context = config.maxPositions();
@@ -49,7 +56,13 @@ public final class Scorer {
     for (int from = 0; done < scores.length; from += stride) {
       int length = Math.min(context, scores.length - from);
       window(ids, from, length, done, scores);
+      progress.step(from + length - done);
       done = from + length;
+    }
+    for (int i = 0; i < scores.length; i++) {
+      if (Float.isNaN(scores[i])) {
+        throw new InputException("the model's score for token " + (i + 2) + " is not a number: its weights are broken, or too large");
+      }
     }
     return scores;
   }
