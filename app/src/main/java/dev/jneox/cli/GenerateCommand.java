@@ -56,13 +56,20 @@ public final class GenerateCommand implements Runnable {
     }
   }
 
-  @Option(names = "--max-tokens", paramLabel = "N", defaultValue = "64", description = "Most tokens to write. Default: ${DEFAULT-VALUE}.")
+  @Option(
+      names = "--max-tokens",
+      paramLabel = "N",
+      defaultValue = "64",
+      description = "Most tokens to write. Default: ${DEFAULT-VALUE}.")
   private int maxTokens;
 
   @Option(
       names = "--temperature",
       paramLabel = "T",
-      description = "0 takes the likeliest token each time, 1 draws as the model says, less is safer. Default: 0, with --top-k or --top-p 1.")
+      description = {
+        "0 takes the likeliest token each time, 1 draws as the model says, less is safer.",
+        "Default: 0, with --top-k or --top-p 1."
+      })
   private Double temperature;
 
   @Option(

@@ -21,8 +21,8 @@ final class TextArgument {
     String encoding = System.getProperty("sun.jnu.encoding", "UTF-8");
     if (value.indexOf('\uFFFD') >= 0 && !encoding.equals("UTF-8")) {
       throw new InputException(
-          option + ": the locale's encoding, " + encoding + ", lost a part of the text: set LC_ALL=C.UTF-8, or give it with \"" + option
-              + " -\" on standard input");
+          option + ": the locale's encoding, " + encoding + ", lost a part of the text: set LC_ALL=C.UTF-8, or give it with \""
+              + option + " -\" on standard input");
     }
     return value;
   }

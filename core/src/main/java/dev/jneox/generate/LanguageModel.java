@@ -75,7 +75,8 @@ public final class LanguageModel implements AutoCloseable {
   /** @throws InputException where the folder has no {@code tokenizer.json} */
   public Tokenizer tokenizer() {
     if (tokenizer == null) {
-      throw new InputException(folder.dir() + ": expected a tokenizer.json, to read and write text with, found none; give token ids instead");
+      throw new InputException(
+          folder.dir() + ": expected a tokenizer.json, to read and write text with, found none; give token ids instead");
     }
     return tokenizer;
   }

@@ -8,9 +8,9 @@ import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
 
 /**
- * How the next token is drawn from the model's scores, in GPT-NeoX's order: the scores of ids already in the text are pushed down (CTRL,
- * Keskar et al. 2019), all are divided by the temperature, the best {@code topK} are kept, of those the likeliest that together pass
- * {@code topP} (nucleus sampling, Holtzman et al. 2020), and one is drawn by its probability.
+ * How the next token is drawn from the model's scores, in GPT-NeoX's order: the scores of ids already in the text are pushed down
+ * (CTRL, Keskar et al. 2019), all are divided by the temperature, the best {@code topK} are kept, of those the likeliest that
+ * together pass {@code topP} (nucleus sampling, Holtzman et al. 2020), and one is drawn by its probability.
  *
  * @param temperature 0 takes the best score each time; 1 draws from the model's own distribution
  * @param topK how many tokens to draw from, and those that tie with the last; 0 is all
@@ -27,9 +27,8 @@ public record Sampler(double temperature, int topK, double topP, double repetiti
     check("temperature", temperature >= 0 && temperature < Double.POSITIVE_INFINITY, "a number from 0 (greedy)", temperature);
     check("top-k", topK >= 0, "a number of tokens, or 0 for all", topK);
     check("top-p", topP >= 0 && topP <= 1, "a probability from 0 to 1", topP);
-    check(
-        "repetition penalty", repetitionPenalty > 0 && repetitionPenalty < Double.POSITIVE_INFINITY, "a number above 0 (1 is none)",
-        repetitionPenalty);
+    boolean penalty = repetitionPenalty > 0 && repetitionPenalty < Double.POSITIVE_INFINITY;
+    check("repetition penalty", penalty, "a number above 0 (1 is none)", repetitionPenalty);
   }
 
   private static void check(String name, boolean holds, String expected, Number found) {
@@ -59,7 +58,7 @@ public record Sampler(double temperature, int topK, double topP, double repetiti
       double score = logits[id];
       if (Double.isNaN(score) || score == Double.POSITIVE_INFINITY) {
         throw new InputException(
-            "the model's score for token " + id + " is " + score + ": its weights are broken, or too large for their precision; try fp32");
+            "the model's score for token " + id + " is " + score + ": its weights are broken, or too large for their precision");
       }
       if (repetitionPenalty != 1 && seen.get(id)) {
         score = score > 0 ? score / repetitionPenalty : score * repetitionPenalty;
@@ -85,53 +84,29 @@ public record Sampler(double temperature, int topK, double topP, double repetiti
     return draw(weights, random.nextDouble());
   }
 
-  /** Zeroes all below the {@code topK}th largest: a heap of the largest so far, smallest on top, finds it in one pass. */
+  /** Zeroes all below the {@code topK}th largest. */
   private void keepTopK(double[] weights) {
-    double[] heap = Arrays.copyOf(weights, topK);
-    for (int i = topK / 2 - 1; i >= 0; i--) {
-      sink(heap, i);
+    Falling falling = new Falling(weights.clone());
+    for (int i = 1; i < topK; i++) {
+      falling.next();
     }
-    for (int i = topK; i < weights.length; i++) {
-      if (weights[i] > heap[0]) {
-        heap[0] = weights[i];
-        sink(heap, 0);
-      }
-    }
-    zeroBelow(heap[0], weights);
-  }
-
-  private static void sink(double[] heap, int at) {
-    double value = heap[at];
-    for (int child = 2 * at + 1; child < heap.length; child = 2 * at + 1) {
-      if (child + 1 < heap.length && heap[child + 1] < heap[child]) {
-        child++;
-      }
-      if (heap[child] >= value) {
-        break;
-      }
-      heap[at] = heap[child];
-      at = child;
-    }
-    heap[at] = value;
+    zeroBelow(falling.next(), weights);
   }
 
   /** Zeroes what follows, in falling order of weight and rising order of id, once the weights before it exceed {@code topP}. */
   private void keepTopP(double[] weights) {
     double total = sum(weights);
-    // All that is lighter than an even share of the tail is in the tail, being too light together to reach out of it: no need to sort it.
+    // All that is lighter than an even share of the tail is in the tail, being too light together to reach out of it.
     double share = total * (1 - topP) / weights.length;
-    double[] sorted = Arrays.stream(weights).filter(w -> w >= share).sorted().toArray();
-    int first = sorted.length;
-    double before = 0;
-    while (first > 0 && before <= total * topP) {
-      before += sorted[--first];
-    }
-    double least = sorted[first];
-    zeroBelow(least, weights);
+    Falling falling = new Falling(Arrays.stream(weights).filter(weight -> weight >= share).toArray());
+    double least = Double.NaN;
     int ties = 0; // that are kept, of those as light as the lightest
-    while (first + ties < sorted.length && sorted[first + ties] == least) {
-      ties++;
+    for (double before = 0; before <= total * topP && falling.hasNext(); before += least) {
+      double weight = falling.next();
+      ties = weight == least ? ties + 1 : 1;
+      least = weight;
     }
+    zeroBelow(least, weights);
     for (int id = 0; id < weights.length; id++) {
       if (weights[id] == least && --ties < 0) {
         weights[id] = 0;

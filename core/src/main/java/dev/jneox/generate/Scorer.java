@@ -36,8 +36,8 @@ public final class Scorer {
   }
 
   /**
-   * The natural logarithm of the probability of {@code ids[1:]}, each given those before it; one fewer than {@code ids}. The softmax is over
-   * every row of the head, padding included, as in training.
+   * The natural logarithm of the probability of {@code ids[1:]}, each given those before it; one fewer than {@code ids}. The
+   * softmax is over every row of the head, padding included, as in training.
    *
    * @throws InputException if an id is past the vocabulary, or the model gives no numbers
    */
@@ -61,7 +61,7 @@ public final class Scorer {
     }
     for (int i = 0; i < scores.length; i++) {
       if (Float.isNaN(scores[i])) {
-        throw new InputException("the model's score for token " + (i + 2) + " is not a number: its weights are broken, or too large");
+        throw new InputException("the model's score of token " + (i + 2) + " is not a number: its weights are broken");
       }
     }
     return scores;

@@ -39,8 +39,8 @@ class GeneratorTest {
     ModelConfig neox = ModelConfig.neox(32, 16, 2, 2, maxPositions);
     return RandomModel.of(
         new ModelConfig(
-            32, USED, 16, 2, 2, 64, maxPositions, neox.position(), Residual.PARALLEL, Activation.GELU, 1e-5, neox.windows(), true, true,
-            true, true, false, END),
+            32, USED, 16, 2, 2, 64, maxPositions, neox.position(), Residual.PARALLEL, Activation.GELU, 1e-5, neox.windows(), true,
+            true, true, true, false, END),
         3);
   }
 

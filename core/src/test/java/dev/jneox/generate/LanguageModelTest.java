@@ -56,7 +56,10 @@ class LanguageModelTest {
   void aFolderWithoutATokenizerSaysSoWhenOneIsNeeded() {
     write(Dtype.F32);
     try (LanguageModel model = LanguageModel.open(dir, Precision.STORED)) {
-      assertThatThrownBy(model::tokenizer).isInstanceOf(InputException.class).hasMessageContaining(dir + ": expected a tokenizer.json");
+      assertThat(model.hasTokenizer()).isFalse();
+      assertThatThrownBy(model::tokenizer)
+          .isInstanceOf(InputException.class)
+          .hasMessageContaining(dir + ": expected a tokenizer.json");
     }
   }
 

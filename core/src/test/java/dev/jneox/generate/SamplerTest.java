@@ -65,7 +65,8 @@ class SamplerTest {
   private static double[] distribution(Sampler s, float[] scores, int used, BitSet seen) {
     double[] logits = new double[used];
     for (int i = 0; i < used; i++) {
-      logits[i] = !seen.get(i) ? scores[i] : scores[i] > 0 ? scores[i] / s.repetitionPenalty() : scores[i] * s.repetitionPenalty();
+      double penalty = seen.get(i) ? s.repetitionPenalty() : 1;
+      logits[i] = scores[i] > 0 ? scores[i] / penalty : scores[i] * penalty;
     }
     double top = Arrays.stream(logits).max().getAsDouble();
     double[] weights = new double[used];
@@ -184,7 +185,9 @@ class SamplerTest {
     "1, 0, 1, 0, 'repetition penalty: expected a number above 0 (1 is none), found 0.0'",
   })
   void aSettingOutOfRangeIsNamed(double temperature, int topK, double topP, double penalty, String message) {
-    assertThatThrownBy(() -> new Sampler(temperature, topK, topP, penalty, 0)).isInstanceOf(InputException.class).hasMessage(message);
+    assertThatThrownBy(() -> new Sampler(temperature, topK, topP, penalty, 0))
+        .isInstanceOf(InputException.class)
+        .hasMessage(message);
   }
 
   @Test

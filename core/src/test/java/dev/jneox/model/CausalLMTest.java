@@ -36,8 +36,9 @@ class CausalLMTest {
             Combinators.combine(Arbitraries.of(2, 4, 6), Arbitraries.of(100.0, 10000.0), flag).as(Position.Rotary::new));
     Arbitrary<List<Integer>> windows = Arbitraries.of(0, 1, 2, 5, 100).list().ofSize(2);
     Arbitrary<boolean[]> choices = flag.array(boolean[].class).ofSize(5);
-    return Combinators.combine(
-            position, Arbitraries.of(Residual.class), Arbitraries.of(Activation.class), windows, Arbitraries.integers().between(1, 3), choices)
+    Arbitrary<Residual> residuals = Arbitraries.of(Residual.class);
+    Arbitrary<Activation> activations = Arbitraries.of(Activation.class);
+    return Combinators.combine(position, residuals, activations, windows, Arbitraries.integers().between(1, 3), choices)
         .as(
             (where, residual, activation, window, heads, choice) ->
                 new ModelConfig(
@@ -46,7 +47,8 @@ class CausalLMTest {
   }
 
   @Property(tries = 150, edgeCases = EdgeCasesMode.NONE)
-  void logitsAreThoseOfTheLoops(@ForAll("configs") ModelConfig config, @ForAll @IntRange(min = 1, max = MAX_POSITIONS) int length, @ForAll long seed) {
+  void logitsAreThoseOfTheLoops(
+      @ForAll("configs") ModelConfig config, @ForAll @IntRange(min = 1, max = MAX_POSITIONS) int length, @ForAll long seed) {
     int[] ids = ids(config, length, seed);
     double[][] expected = new Oracle(config, RandomModel.weights(config, seed)).logits(ids);
     try (PointerScope _ = new PointerScope();
@@ -56,7 +58,8 @@ class CausalLMTest {
       float[] found = Tensors.floats(logits);
       for (int s = 0; s < length; s++) {
         for (int v = 0; v < config.vocabSize(); v++) {
-          assertThat((double) found[s * config.vocabSize() + v]).as("position %d, id %d", s, v).isCloseTo(expected[s][v], within(1e-4));
+          double logit = found[s * config.vocabSize() + v];
+          assertThat(logit).as("position %d, id %d", s, v).isCloseTo(expected[s][v], within(1e-4));
         }
       }
     }
@@ -104,7 +107,7 @@ class CausalLMTest {
     try (PointerScope _ = new PointerScope();
         CausalLM model = RandomModel.of(config, 1)) {
       Tensor ids = Tensors.of(ids(config, 25, 3), 1, 25);
-      assertThatThrownBy(() -> model.forward(ids)).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("24").hasMessageContaining("25");
+      assertThatThrownBy(() -> model.forward(ids)).hasMessage("the model reads 24 positions at most, 25 were given");
     }
   }
 

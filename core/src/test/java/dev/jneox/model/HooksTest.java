@@ -183,7 +183,7 @@ class HooksTest {
   private static ModelConfig config(Residual residual) {
     ModelConfig neox = ModelConfig.neox(40, 24, 2, 3, CausalLMTest.MAX_POSITIONS);
     return new ModelConfig(
-        40, 40, 24, 2, 3, 96, CausalLMTest.MAX_POSITIONS, neox.position(), residual, Activation.GELU, 1e-5, ModelConfig.everywhere(2),
+        40, 40, 24, 2, 3, 96, CausalLMTest.MAX_POSITIONS, neox.position(), residual, Activation.GELU, 1e-5, neox.windows(),
         true, true, true, false, false, 0);
   }
 }

@@ -27,7 +27,9 @@ class KvCacheTest {
 
   @Property(tries = 100, edgeCases = EdgeCasesMode.NONE)
   void chunksThroughTheCacheEqualOnePass(
-      @ForAll @From("configs") ModelConfig config, @ForAll @Size(min = 1, max = 6) List<@IntRange(min = 1, max = 4) Integer> chunks, @ForAll long seed) {
+      @ForAll @From("configs") ModelConfig config,
+      @ForAll @Size(min = 1, max = 6) List<@IntRange(min = 1, max = 4) Integer> chunks,
+      @ForAll long seed) {
     int length = chunks.stream().mapToInt(c -> c).sum();
     int[] ids = CausalLMTest.ids(config, length, seed);
     try (PointerScope _ = new PointerScope();
@@ -47,7 +49,8 @@ class KvCacheTest {
   }
 
   @Property(tries = 30, edgeCases = EdgeCasesMode.NONE)
-  void theExplicitAttentionIsTheSameThroughTheCache(@ForAll @From("configs") ModelConfig config, @ForAll @IntRange(min = 1, max = 4) int chunk) {
+  void theExplicitAttentionIsTheSameThroughTheCache(
+      @ForAll @From("configs") ModelConfig config, @ForAll @IntRange(min = 1, max = 4) int chunk) {
     int[] ids = CausalLMTest.ids(config, 8 + chunk, 3);
     try (PointerScope _ = new PointerScope();
         CausalLM model = RandomModel.of(config, 2);

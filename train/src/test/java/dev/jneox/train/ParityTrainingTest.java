@@ -21,7 +21,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Both training steps and the optimizer, in fp32, against PyTorch's over HF transformers from the same weights on the same batch. */
+/** Both training steps and the optimizer, in fp32, against PyTorch's over HF transformers: the same weights, the same batch. */
 @ParameterizedClass
 @CsvSource({
   "neox-parallel, AUTOGRAD", "neox-20b-like, AUTOGRAD", "neox-serial-tied, AUTOGRAD",
