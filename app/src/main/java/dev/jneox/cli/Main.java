@@ -1,6 +1,9 @@
 package dev.jneox.cli;
 
 import dev.jneox.io.InputException;
+import java.io.OutputStreamWriter;
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
@@ -15,6 +18,8 @@ import picocli.CommandLine.Command;
       PrepareCommand.class,
       DataCommand.class,
       ScheduleCommand.class,
+      GenerateCommand.class,
+      ScoreCommand.class,
       CommandLine.HelpCommand.class
     })
 public final class Main {
@@ -26,8 +31,18 @@ public final class Main {
 
   /** Runs one command and returns its exit code; used by {@link #main} and by the tests. */
   public static int run(String... args) {
+    return commandLine().execute(args);
+  }
+
+  static CommandLine commandLine() {
     CommandLine line = new CommandLine(new Main());
     line.setCaseInsensitiveEnumValuesAllowed(true);
+    // A prompt may well begin with @.
+    line.setExpandAtFiles(false);
+    // Text and JSON are UTF-8 in every locale.
+    line.setOut(new PrintWriter(new OutputStreamWriter(System.out, StandardCharsets.UTF_8), true));
+    line.setErr(new PrintWriter(new OutputStreamWriter(System.err, StandardCharsets.UTF_8), true));
+    line.setParameterExceptionHandler(Main::wrongUsage);
     line.setExecutionExceptionHandler(
         (exception, command, parsed) -> {
           if (exception instanceof InputException) {
@@ -38,7 +53,19 @@ public final class Main {
           }
           return 1;
         });
-    return line.execute(args);
+    return line;
+  }
+
+  /** One line that says what is wrong; the whole help only where nothing was asked for. */
+  private static int wrongUsage(CommandLine.ParameterException e, String[] args) {
+    CommandLine command = e.getCommandLine();
+    if (args.length == 0) {
+      command.usage(command.getErr());
+    } else {
+      String message = e.getMessage().replaceAll("\\s*\\R\\s*", " ").replaceFirst("^Error: ", "");
+      command.getErr().println("jneox: " + message + " (see " + command.getCommandSpec().qualifiedName() + " --help)");
+    }
+    return command.getCommandSpec().exitCodeOnInvalidInput();
   }
 
   /** The version written into the jar's manifest by the build. */

@@ -1,7 +1,5 @@
 package dev.jneox.cli;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.jneox.io.InputException;
 import dev.jneox.train.LearningRate;
 import java.io.PrintWriter;
@@ -79,20 +77,12 @@ public final class ScheduleCommand implements Runnable {
     at.forEach(iteration -> rates.put(String.valueOf(iteration), schedule.at(iteration)));
     PrintWriter out = spec.commandLine().getOut();
     if (json) {
-      out.println(toJson(Map.of("lr_at", rates)));
+      out.println(Json.line(Map.of("lr_at", rates)));
     } else {
       out.printf("%12s  %-24s %s%n", "iteration", "learning rate", "of the peak");
       rates.forEach((iteration, rate) -> out.printf("%12s  %-24s %9.2f%%%n", iteration, rate, lr == 0 ? 100 : 100 * rate / lr));
     }
     out.flush();
-  }
-
-  private static String toJson(Object value) {
-    try {
-      return new ObjectMapper().writeValueAsString(value);
-    } catch (JsonProcessingException e) {
-      throw new IllegalStateException(e);
-    }
   }
 
   static final class VersionConverter implements ITypeConverter<LearningRate.Version> {

@@ -111,7 +111,7 @@ public final class CausalLM implements AutoCloseable {
     Tensor x = hooks.at("", "hook_embed", fp32(torch.embedding(weights.get("embed_in.weight"), ids)));
     if (config.position() instanceof Position.Learned) {
       Tensor positions = fp32(weights.get("embed_positions.weight").narrow(0, past, ids.size(1)));
-      x = x.add(hooks.at("", "hook_pos_embed", positions));
+      x = x.add(hooks.at("", "hook_pos_embed", positions.expand_as(x)));
     }
     return x;
   }

@@ -1,0 +1,170 @@
+package dev.jneox.cli;
+
+import dev.jneox.generate.Generator;
+import dev.jneox.generate.Generator.Request;
+import dev.jneox.generate.Generator.Result;
+import dev.jneox.generate.LanguageModel;
+import dev.jneox.generate.Sampler;
+import dev.jneox.io.Progress;
+import dev.jneox.tokenizer.Tokenizer;
+import java.io.PrintWriter;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** Continues a text. */
+@Command(
+    name = "generate",
+    sortOptions = false,
+    description = "Continue a text with a model.",
+    footer = {
+      "",
+      "Examples: the likeliest continuation; one drawn, up to the end of the method; one",
+      "of standard input:",
+      "  jneox generate --model DIR --prompt \"public final class\" --max-tokens 100",
+      "  jneox generate --model DIR --prompt \"int max(int a, int b) {\" \\",
+      "      --temperature 0.8 --top-p 0.9 --seed 7 --stop $'\\n}'",
+      "  jneox generate --model DIR --prompt - --json < prompt.txt"
+    })
+public final class GenerateCommand implements Runnable {
+  @Spec private CommandSpec spec;
+
+  @Mixin private ModelOptions model;
+
+  @ArgGroup(exclusive = true, multiplicity = "1")
+  private Prompt prompt;
+
+  private static final class Prompt {
+    @Option(
+        names = "--prompt",
+        paramLabel = "TEXT",
+        description = "What to continue; - reads it from standard input. An empty one begins a document.")
+    private String text;
+
+    @Option(names = "--prompt-ids", paramLabel = "IDS", description = "What to continue as token ids, \"1 2 3\".")
+    private String ids;
+
+    int[] ids(LanguageModel model) {
+      return text == null ? TextArgument.ids("--prompt-ids", ids) : model.tokenizer().encode(TextArgument.text("--prompt", text));
+    }
+  }
+
+  @Option(
+      names = "--max-tokens",
+      paramLabel = "N",
+      defaultValue = "64",
+      description = "Most tokens to write. Default: ${DEFAULT-VALUE}.")
+  private int maxTokens;
+
+  @Option(
+      names = "--temperature",
+      paramLabel = "T",
+      description = {
+        "0 takes the likeliest token each time, 1 draws as the model says, less is safer.",
+        "Default: 0, with --top-k or --top-p 1."
+      })
+  private Double temperature;
+
+  @Option(
+      names = "--top-k",
+      paramLabel = "K",
+      defaultValue = "0",
+      description = "Draw from the K likeliest tokens only. Default: ${DEFAULT-VALUE}, all.")
+  private int topK;
+
+  @Option(
+      names = "--top-p",
+      paramLabel = "P",
+      defaultValue = "1",
+      description = "Draw from the likeliest tokens that together pass this probability. Default: ${DEFAULT-VALUE}, all.")
+  private double topP;
+
+  @Option(
+      names = "--repetition-penalty",
+      paramLabel = "F",
+      defaultValue = "1",
+      description = "Above 1, tokens that are in the text already become less likely. Default: ${DEFAULT-VALUE}, none.")
+  private double repetitionPenalty;
+
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      defaultValue = "1234",
+      description = "The same seed writes the same text. Default: ${DEFAULT-VALUE}.")
+  private long seed;
+
+  @Option(names = "--stop", paramLabel = "TEXT", description = "End the text before this string; may be given several times.")
+  private List<String> stop = List.of();
+
+  @Option(names = "--json", description = "Print prompt_ids, ids, text, seconds, tokens_per_second and stop_reason at the end.")
+  private boolean json;
+
+  @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
+  private boolean help;
+
+  @Override
+  public void run() {
+    boolean draws = topK > 0 || topP > 0 && topP < 1;
+    Sampler sampler = new Sampler(temperature != null ? temperature : draws ? 1 : 0, topK, topP, repetitionPenalty, seed);
+    try (LanguageModel loaded = model.open()) {
+      Request request = new Request(prompt.ids(loaded), maxTokens, sampler, stop);
+      if (json) {
+        report(loaded.generator(), request);
+      } else {
+        stream(loaded, request);
+      }
+    }
+  }
+
+  private void report(Generator generator, Request request) {
+    Result result;
+    try (Progress progress = Progress.of("generating", "tokens", maxTokens)) {
+      result =
+          generator.generate(
+              request,
+              (id, text) -> {
+                progress.step(1);
+                return true;
+              });
+    }
+    Map<String, Object> report = new LinkedHashMap<>();
+    report.put("prompt_ids", result.promptIds());
+    report.put("ids", result.ids());
+    report.put("text", result.text());
+    report.put("seconds", result.seconds());
+    report.put("tokens_per_second", result.tokensPerSecond());
+    report.put("stop_reason", result.stopReason().name().toLowerCase(Locale.ROOT));
+    PrintWriter out = spec.commandLine().getOut();
+    out.println(Json.line(report));
+    out.flush();
+  }
+
+  /** The prompt and what follows, each piece as soon as it is there; ids where there is no tokenizer. */
+  private void stream(LanguageModel loaded, Request request) {
+    PrintWriter out = spec.commandLine().getOut();
+    Tokenizer tokenizer = loaded.hasTokenizer() ? loaded.tokenizer() : null;
+    out.print(tokenizer == null ? "" : tokenizer.decode(request.promptIds()));
+    Result result =
+        loaded.generator().generate(
+            request,
+            (id, text) -> {
+              out.print(tokenizer == null ? id + " " : text);
+              // Nobody reads on when the pipe is closed.
+              return !out.checkError();
+            });
+    out.println();
+    out.flush();
+    PrintWriter err = spec.commandLine().getErr();
+    err.printf(
+        Locale.ROOT, "%d tokens in %.2f s, %.1f tokens/s; ended by: %s%n",
+        result.ids().length, result.seconds(), result.tokensPerSecond(), result.stopReason().description());
+    err.flush();
+  }
+}

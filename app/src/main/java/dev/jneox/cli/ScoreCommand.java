@@ -1,0 +1,108 @@
+package dev.jneox.cli;
+
+import dev.jneox.generate.LanguageModel;
+import dev.jneox.io.InputException;
+import dev.jneox.io.Progress;
+import java.io.PrintWriter;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** Says how likely a model finds each token of a text. */
+@Command(
+    name = "score",
+    sortOptions = false,
+    description = {
+      "Print how likely a model finds each token of a text, given those before it: natural logarithms of probabilities.",
+      "A text beyond the model's context is read in windows that overlap by half."
+    },
+    footer = {
+      "",
+      "Examples:",
+      "  jneox score --model DIR --text \"for (int i = 0; i < n; i++)\"",
+      "  jneox score --model DIR --ids \"1 2 3\" --json"
+    })
+public final class ScoreCommand implements Runnable {
+  @Spec private CommandSpec spec;
+
+  @Mixin private ModelOptions model;
+
+  @ArgGroup(exclusive = true, multiplicity = "1")
+  private Input input;
+
+  private static final class Input {
+    @Option(names = "--text", paramLabel = "TEXT", description = "The text; - reads it from standard input.")
+    private String text;
+
+    @Option(names = "--ids", paramLabel = "IDS", description = "The text as token ids, \"1 2 3\".")
+    private String ids;
+  }
+
+  @Option(
+      names = "--json",
+      description = "Print {\"ids\":[..],\"logprobs\":[null,..]}: nothing is before the first token, so it has no score.")
+  private boolean json;
+
+  @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
+  private boolean help;
+
+  @Override
+  public void run() {
+    try (LanguageModel loaded = model.open()) {
+      int[] ids =
+          input.text == null
+              ? TextArgument.ids("--ids", input.ids)
+              : loaded.tokenizer().encode(TextArgument.text("--text", input.text));
+      if (ids.length == 0) {
+        throw new InputException((input.text == null ? "--ids" : "--text") + ": expected a text to score, found an empty one");
+      }
+      float[] scores;
+      try (Progress progress =
+          ids.length > loaded.config().maxPositions() ? Progress.of("scoring", "tokens", ids.length - 1) : Progress.silent()) {
+        scores = loaded.scorer().logProbabilities(ids, progress);
+      }
+      PrintWriter out = spec.commandLine().getOut();
+      if (json) {
+        out.println(json(ids, scores));
+      } else {
+        table(out, loaded, ids, scores);
+      }
+      out.flush();
+    }
+  }
+
+  private static String json(int[] ids, float[] scores) {
+    List<Float> logProbs = new ArrayList<>();
+    logProbs.add(null);
+    for (float score : scores) {
+      logProbs.add(score);
+    }
+    Map<String, Object> report = new LinkedHashMap<>();
+    report.put("ids", ids);
+    report.put("logprobs", logProbs);
+    return Json.line(report);
+  }
+
+  private static void table(PrintWriter out, LanguageModel model, int[] ids, float[] scores) {
+    double sum = 0;
+    out.printf("%8s  %9s  %s%n", "id", "ln p", model.hasTokenizer() ? "token" : "");
+    for (int i = 0; i < ids.length; i++) {
+      String score = i == 0 ? "" : String.format(Locale.ROOT, "%.4f", scores[i - 1]);
+      sum += i == 0 ? 0 : scores[i - 1];
+      String token = model.hasTokenizer() ? Json.line(model.tokenizer().decode(new int[] {ids[i]})) : "";
+      out.println(String.format(Locale.ROOT, "%8d  %9s  %s", ids[i], score, token).stripTrailing());
+    }
+    if (scores.length > 0) {
+      double mean = sum / scores.length;
+      out.printf(Locale.ROOT, "sum %.4f, mean %.4f, perplexity %.2f%n", sum, mean, Math.exp(-mean));
+    }
+  }
+}

@@ -1,0 +1,74 @@
+package dev.jneox.generate;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.jneox.checkpoint.Dtype;
+import dev.jneox.checkpoint.HfFolder;
+import dev.jneox.generate.Generator.Listener;
+import dev.jneox.generate.Generator.Request;
+import dev.jneox.io.InputException;
+import dev.jneox.model.CausalLM;
+import dev.jneox.model.ModelConfig;
+import dev.jneox.model.RandomModel;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class LanguageModelTest {
+  private static final ModelConfig CONFIG = ModelConfig.neox(40, 32, 2, 4, 32);
+  private static final int[] IDS = {3, 1, 4, 1, 5, 9, 2, 6, 5, 35};
+
+  @TempDir Path dir;
+
+  private float[] write(Dtype dtype) {
+    try (CausalLM model = RandomModel.of(CONFIG, 8)) {
+      HfFolder.write(dir, CONFIG, model.weights(), dtype, null);
+      return new Scorer(model).logProbabilities(IDS);
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "F32, STORED, Float, 0", "BF16, STORED, BFloat16, 0.1", "F16, STORED, Float, 0.01", "F64, STORED, Float, 0",
+    "F32, BF16, BFloat16, 0.1", "F16, BF16, BFloat16, 0.1", "BF16, F32, Float, 0.1", "F16, F32, Float, 0.01",
+  })
+  void everyStoredTypeIsReadInThePrecisionAskedFor(Dtype stored, Precision precision, ScalarType expected, float tolerance) {
+    float[] exact = write(stored);
+    try (LanguageModel model = LanguageModel.open(dir, precision)) {
+      model.network().weights().forEach(
+          (name, weight) ->
+              assertThat(weight.scalar_type().intern()).as(name).isEqualTo(name.contains("norm") ? ScalarType.Float : expected));
+      assertThat(model.scorer().logProbabilities(IDS)).containsExactly(exact, within(tolerance));
+      Request request = new Request(IDS, 5, Sampler.GREEDY, List.of());
+      assertThat(model.generator().generate(request, Listener.NONE).ids()).hasSizeBetween(1, 5);
+    }
+  }
+
+  @Test
+  void aFolderWithoutATokenizerSaysSoWhenOneIsNeeded() {
+    write(Dtype.F32);
+    try (LanguageModel model = LanguageModel.open(dir, Precision.STORED)) {
+      assertThat(model.hasTokenizer()).isFalse();
+      assertThatThrownBy(model::tokenizer)
+          .isInstanceOf(InputException.class)
+          .hasMessageContaining(dir + ": expected a tokenizer.json");
+    }
+  }
+
+  @Test
+  void aBrokenTokenizerIsNamed() throws IOException {
+    write(Dtype.F32);
+    Files.writeString(dir.resolve("tokenizer.json"), "{\"model\":");
+    assertThatThrownBy(() -> LanguageModel.open(dir, Precision.STORED))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("tokenizer.json");
+  }
+}

@@ -1,0 +1,78 @@
+package dev.jneox.generate;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.jneox.checkpoint.Safetensors;
+import dev.jneox.io.InputException;
+import dev.jneox.model.CausalLM;
+import dev.jneox.model.ModelConfig;
+import dev.jneox.model.RandomModel;
+import dev.jneox.tensor.Tensors;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Random;
+import org.bytedeco.javacpp.PointerScope;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class ScorerTest {
+  @ParameterizedTest
+  @ValueSource(strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied"})
+  void logProbabilitiesAreThoseOfHfTransformers(String name) {
+    Path dir = Path.of("src/test/resources/parity", name);
+    try (PointerScope _ = new PointerScope();
+        Safetensors file = Safetensors.open(dir.resolve("expected.safetensors"));
+        LanguageModel model = LanguageModel.open(dir, Precision.STORED)) {
+      long[] ids = Tensors.longs(file.tensor("input_ids"));
+      float[] expected = Tensors.floats(file.tensor("token_logprobs"));
+      for (int row = 0; row < 2; row++) {
+        int[] text = Arrays.stream(ids, 41 * row, 41 * row + 41).mapToInt(Math::toIntExact).toArray();
+        float[] found = model.scorer().logProbabilities(text);
+        assertThat(found).containsExactly(Arrays.copyOfRange(expected, 40 * row, 40 * row + 40), within(1e-4f));
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"9, 40", "8, 9", "8, 8", "8, 10", "8, 13", "1, 5", "2, 5", "3, 100"})
+  void aTextBeyondTheContextIsScoredFromHalfAContextOrMore(int context, int length) {
+    try (CausalLM model = RandomModel.of(ModelConfig.neox(30, 16, 2, 2, context), 5)) {
+      Scorer scorer = new Scorer(model);
+      int[] ids = new Random(2).ints(length, 0, 30).toArray();
+      float[] found = scorer.logProbabilities(ids);
+      assertThat(found).hasSize(length - 1);
+      int stride = Math.max(1, context / 2);
+      for (int i = 0; i < found.length; i++) {
+        int from = i < context ? 0 : (i - context) / stride * stride + stride;
+        float[] alone = scorer.logProbabilities(Arrays.copyOfRange(ids, from, i + 2));
+        assertThat(i + 1 - from).isBetween(Math.min(i + 1, (context + 1) / 2), context);
+        assertThat(found[i]).as("score %d", i).isCloseTo(alone[alone.length - 1], within(1e-5f));
+      }
+    }
+  }
+
+  @Test
+  void aTextOfOneTokenOrNoneHasNoScores() {
+    try (CausalLM model = RandomModel.of(ModelConfig.neox(30, 16, 2, 2, 8), 5)) {
+      assertThat(new Scorer(model).logProbabilities(new int[] {3})).isEmpty();
+      assertThat(new Scorer(model).logProbabilities(new int[0])).isEmpty();
+      assertThatThrownBy(() -> new Scorer(model).logProbabilities(new int[] {3, 30}))
+          .isInstanceOf(InputException.class)
+          .hasMessage("token 2: expected an id from 0 to 29, found 30");
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 3, 7, 20, 21})
+  void theSlicesOfTheHeadMeet(int rows) {
+    try (CausalLM model = RandomModel.of(ModelConfig.neox(30, 16, 2, 2, 8), 5)) {
+      int[] ids = new Random(2).ints(22, 0, 30).toArray();
+      float[] expected = new Scorer(model).logProbabilities(ids);
+      assertThat(new Scorer(model, rows).logProbabilities(ids)).containsExactly(expected, within(1e-5f));
+    }
+  }
+}

@@ -1,0 +1,164 @@
+package dev.jneox.model;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.jneox.checkpoint.HfFolder;
+import dev.jneox.checkpoint.Safetensors;
+import dev.jneox.tensor.Tensors;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.NoGradGuard;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/** The reference model against what HF transformers computed for the same weights and ids, in fp32. */
+@ParameterizedClass
+@ValueSource(strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied"})
+class CausalLMParityTest {
+  private static final float TOLERANCE = 1e-4f;
+  private static final int GREEDY_PROMPT = 9;
+
+  private final Path dir;
+  private PointerScope scope;
+  private HfFolder folder;
+  private Safetensors expected;
+  private CausalLM model;
+
+  CausalLMParityTest(String name) {
+    dir = Path.of("src/test/resources/parity", name);
+  }
+
+  @BeforeEach
+  void open() {
+    scope = new PointerScope();
+    folder = HfFolder.open(dir);
+    expected = Safetensors.open(dir.resolve("expected.safetensors"));
+    model = new CausalLM(folder.config(), folder.tensors());
+  }
+
+  @AfterEach
+  void close() {
+    model.close();
+    scope.close();
+    expected.close();
+    folder.close();
+  }
+
+  @Test
+  void logits() {
+    Tensor logits = model.forward(expected.tensor("input_ids"));
+    assertClose(logits, "logits");
+  }
+
+  @Test
+  void hiddenStatesOfEveryLayerSeenThroughHooks() {
+    Captured seen = new Captured(name -> name.endsWith(".hook_resid_pre") || name.equals("ln_final.hook_normalized"));
+    model.forward(expected.tensor("input_ids"), null, seen);
+    int layers = model.config().layers();
+    for (int l = 0; l < layers; l++) {
+      assertClose(seen.get("blocks." + l + ".hook_resid_pre"), "hidden." + l);
+    }
+    assertClose(seen.get("ln_final.hook_normalized"), "hidden." + layers);
+    assertThat(seen.values).hasSize(layers + 1);
+  }
+
+  @Test
+  void attentionPatternsOfEveryLayer() {
+    Captured seen = new Captured(name -> name.endsWith(".hook_pattern"));
+    assertClose(model.forward(expected.tensor("input_ids"), null, seen), "logits");
+    for (int l = 0; l < model.config().layers(); l++) {
+      assertClose(seen.get("blocks." + l + ".attn.hook_pattern"), "attention." + l);
+    }
+  }
+
+  @Test
+  void logProbabilitiesOfTheTokens() {
+    assertClose(tokenLogProbs(), "token_logprobs");
+  }
+
+  /** Of ids[1:], {@code [B,S-1]}. */
+  private Tensor tokenLogProbs() {
+    Tensor ids = expected.tensor("input_ids");
+    long seq = ids.size(1);
+    Tensor logits = model.forward(ids).narrow(1, 0, seq - 1);
+    return torch.log_softmax(logits, 2).gather(2, ids.narrow(1, 1, seq - 1).unsqueeze(2)).squeeze(2);
+  }
+
+  @Test
+  void greedyTokensOverTheWholeTextEachTime() {
+    int[] ids = greedy();
+    for (int n = GREEDY_PROMPT; n < ids.length; n++) {
+      try (PointerScope _ = new PointerScope()) {
+        Tensor logits = model.forward(Tensors.of(Arrays.copyOf(ids, n), 1, n));
+        assertThat(logits.select(1, n - 1).argmax().item_long()).as("token %d", n).isEqualTo(ids[n]);
+      }
+    }
+  }
+
+  @Test
+  void greedyTokensOneAtATimeThroughTheCache() {
+    int[] ids = greedy();
+    try (KvCache cache = new KvCache(model.config(), 1, ids.length)) {
+      for (int n = GREEDY_PROMPT; n < ids.length; n++) {
+        try (PointerScope _ = new PointerScope()) {
+          int[] fresh = Arrays.copyOfRange(ids, cache.length(), n);
+          Tensor logits = model.forward(Tensors.of(fresh, 1, fresh.length), cache, Hooks.NONE);
+          assertThat(logits.select(1, fresh.length - 1).argmax().item_long()).as("token %d", n).isEqualTo(ids[n]);
+        }
+      }
+    }
+  }
+
+  /** Nine ids of prompt and the 32 most likely that follow. */
+  private int[] greedy() {
+    return Arrays.stream(Tensors.longs(expected.tensor("greedy"))).mapToInt(Math::toIntExact).toArray();
+  }
+
+  @Test
+  void lossAndTheGradientNormOfEveryParameter() throws IOException {
+    JsonNode json = new ObjectMapper().readTree(dir.resolve("expected.json").toFile());
+    Map<String, Tensor> copies = new LinkedHashMap<>();
+    folder.tensors().forEach((name, tensor) -> copies.put(name, tensor.clone()));
+    model.close();
+    model = new CausalLM(folder.config(), copies);
+    model.requireGradients();
+    Tensor loss = tokenLogProbs().mean().neg();
+    loss.backward();
+    assertThat(loss.item_double()).isCloseTo(json.get("loss").doubleValue(), within((double) TOLERANCE));
+    JsonNode norms = json.get("grad_norms");
+    assertThat(norms.size()).isEqualTo(model.weights().size());
+    model.weights().forEach(
+        (name, weight) -> {
+          JsonNode norm = norms.get(name.equals("embed_out.weight") ? "lm_head.weight" : "gpt_neox." + name);
+          assertThat(weight.grad().norm().item_double()).as(name).isCloseTo(norm.doubleValue(), within((double) TOLERANCE));
+        });
+  }
+
+  @Test
+  void gradientsAreNotRecordedForWeightsThatDoNotAskForThem() {
+    assertThat(model.forward(expected.tensor("input_ids")).requires_grad()).isFalse();
+    model.requireGradients();
+    try (NoGradGuard _ = new NoGradGuard()) {
+      assertThat(model.forward(expected.tensor("input_ids")).requires_grad()).isFalse();
+    }
+    assertThat(model.forward(expected.tensor("input_ids")).requires_grad()).isTrue();
+  }
+
+  private void assertClose(Tensor found, String name) {
+    Tensor e = expected.tensor(name);
+    assertThat(Tensors.shape(found)).as(name).isEqualTo(Tensors.shape(e));
+    assertThat(Tensors.floats(found)).as(name).containsExactly(Tensors.floats(e), within(TOLERANCE));
+  }
+}

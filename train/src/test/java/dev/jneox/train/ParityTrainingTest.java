@@ -1,0 +1,109 @@
+package dev.jneox.train;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.jneox.checkpoint.HfFolder;
+import dev.jneox.checkpoint.Safetensors;
+import dev.jneox.model.ModelConfig;
+import dev.jneox.tensor.Tensors;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.function.BiFunction;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Both training steps and the optimizer, in fp32, against PyTorch's over HF transformers: the same weights, the same batch. */
+@ParameterizedClass
+@CsvSource({
+  "neox-parallel, AUTOGRAD", "neox-20b-like, AUTOGRAD", "neox-serial-tied, AUTOGRAD",
+  "neox-parallel, FUSED", "neox-20b-like, FUSED", "neox-serial-tied, FUSED",
+  "neox-parallel, RECOMPUTED", "neox-20b-like, RECOMPUTED", "neox-serial-tied, RECOMPUTED",
+})
+class ParityTrainingTest {
+  /** The fixtures of the core's own parity tests, read where they are. */
+  private static final Path FIXTURES = Path.of("..", "core", "src", "test", "resources", "parity");
+  private static final double TOLERANCE = 1e-4;
+
+  enum Kind {
+    AUTOGRAD(AutogradStep::new),
+    FUSED((config, parameters) -> new FusedStep(config, parameters, false)),
+    RECOMPUTED((config, parameters) -> new FusedStep(config, parameters, true));
+
+    private final BiFunction<ModelConfig, Parameters, GradientStep> step;
+
+    Kind(BiFunction<ModelConfig, Parameters, GradientStep> step) {
+      this.step = step;
+    }
+  }
+
+  private final Path dir;
+  private final Kind kind;
+  private JsonNode expected;
+  private Parameters parameters;
+  private GradientStep step;
+  private GradientStep.Batch batch;
+
+  ParityTrainingTest(String name, Kind kind) {
+    this.dir = FIXTURES.resolve(name);
+    this.kind = kind;
+  }
+
+  @BeforeEach
+  void load() throws IOException {
+    expected = new ObjectMapper().readTree(dir.resolve("expected.json").toFile());
+    try (PointerScope _ = new PointerScope();
+        HfFolder folder = HfFolder.open(dir);
+        Safetensors file = Safetensors.open(dir.resolve("expected.safetensors"))) {
+      parameters = new Parameters(folder.config(), ScalarType.Float);
+      folder.tensors().forEach((name, tensor) -> parameters.weight(name).copy_(tensor));
+      parameters.refresh();
+      step = kind.step.apply(folder.config(), parameters);
+      int[] ids = Arrays.stream(Tensors.longs(file.tensor("input_ids"))).mapToInt(Math::toIntExact).toArray();
+      batch = GradientStep.Batch.of(new int[][] {Arrays.copyOf(ids, 41), Arrays.copyOfRange(ids, 41, 82)});
+    }
+  }
+
+  @AfterEach
+  void close() {
+    step.close();
+    parameters.close();
+  }
+
+  @Test
+  void lossAndTheGradientNormOfEveryParameter() {
+    assertThat(step.gradient(batch, 1)).isCloseTo(expected.get("loss").doubleValue(), within(TOLERANCE));
+    JsonNode norms = expected.get("grad_norms");
+    assertThat(norms.size()).isEqualTo(parameters.slots().size());
+    for (Parameters.Slot slot : parameters.slots()) {
+      JsonNode norm = norms.get(slot.name().equals("embed_out.weight") ? "lm_head.weight" : "gpt_neox." + slot.name());
+      double squares = 0;
+      for (float g : Tensors.floats(parameters.gradient(slot.name()))) {
+        squares += (double) g * g;
+      }
+      assertThat(Math.sqrt(squares)).as(slot.name()).isCloseTo(norm.doubleValue(), within(TOLERANCE));
+    }
+  }
+
+  @Test
+  void twelveStepsOfAdamW() {
+    AdamW adam = new AdamW(parameters, 0.9, 0.95, 1e-8, 0.1);
+    JsonNode steps = expected.get("adamw_lr1e-3_b0.9_0.95_eps1e-8_wd0.1on2d_clip1.0");
+    assertThat(steps.size()).isEqualTo(12);
+    for (int i = 0; i < steps.size(); i++) {
+      double loss = step.gradient(batch, 1);
+      double norm = adam.gradientNorm();
+      assertThat(loss).as("loss of step %d", i).isCloseTo(steps.get(i).get(0).doubleValue(), within(TOLERANCE));
+      assertThat(norm).as("gradient norm of step %d", i).isCloseTo(steps.get(i).get(1).doubleValue(), within(TOLERANCE));
+      adam.step(1e-3, Math.min(1, 1 / norm));
+    }
+  }
+}
