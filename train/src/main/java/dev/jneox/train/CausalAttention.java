@@ -1,5 +1,6 @@
 package dev.jneox.train;
 
+import java.util.Arrays;
 
 /**
  * The core of causal attention in fp32, {@code z = softmax(q k^T / sqrt d) v} for every sequence and head, forward and backward, in
@@ -16,7 +17,7 @@ final class CausalAttention {
   private final int heads;
   private final int dim;
   private final int paddedDim;
-  private final int paddedLength;
+  private final int stride; // of the matrices that have one column a position
   private final float scale;
   private final Scratch[] scratch;
 
@@ -26,7 +27,8 @@ final class CausalAttention {
     this.heads = heads;
     this.dim = dim;
     this.paddedDim = Sgemm.padded(dim);
-    this.paddedLength = Sgemm.padded(length);
+    // Rows a power of two apart would share a few sets of the first-level cache and throw each other out.
+    this.stride = Sgemm.padded(length) + Sgemm.COLUMNS / 2;
     this.scale = (float) (1 / Math.sqrt(dim));
     this.scratch = new Scratch[Workers.ALL.count()];
     for (int t = 0; t < scratch.length; t++) {
@@ -44,13 +46,13 @@ final class CausalAttention {
     final float[] dq = rows();
     final float[] dk = rows();
     final float[] dv = rows();
-    final float[] kTransposed = new float[dim * paddedLength];
-    final float[] vTransposed = new float[dim * paddedLength];
-    final float[] scores = new float[ROWS * paddedLength];
-    final float[] gradients = new float[ROWS * paddedLength];
+    final float[] kTransposed = new float[dim * stride];
+    final float[] vTransposed = new float[dim * stride];
+    final float[] scores = new float[ROWS * stride];
+    final float[] gradients = new float[ROWS * stride];
 
     private float[] rows() {
-      return new float[paddedLength * paddedDim];
+      return new float[Sgemm.padded(length) * paddedDim];
     }
   }
 
@@ -75,21 +77,22 @@ final class CausalAttention {
     load(k, unit, s.k, 1);
     load(v, unit, s.v, 1);
     transpose(s.k, s.kTransposed);
+    Arrays.fill(s.out, 0);
     for (int first = 0; first < length; first += ROWS) {
       int rows = Math.min(ROWS, length - first);
       int seen = first + rows;
       scores(s, first, rows);
       for (int i = 0; i < rows; i++) {
-        int at = i * paddedLength;
+        int at = i * stride;
         int visible = first + i + 1;
         float max = Vectors.max(s.scores, at, visible);
         float sum = Vectors.expAndSum(s.scores, at, max, visible);
         Vectors.multiply(s.scores, at, 1 / sum, visible);
-        java.util.Arrays.fill(s.scores, at + visible, at + Sgemm.padded(seen), 0);
+        Arrays.fill(s.scores, at + visible, at + Sgemm.padded(seen), 0);
         logSums[unit * length + first + i] = max + (float) Math.log(sum);
       }
       Sgemm.multiply(
-          rows, paddedDim, seen, s.scores, 0, paddedLength, 1, s.v, 0, paddedDim, s.out, first * paddedDim, paddedDim, false);
+          rows, paddedDim, seen, s.scores, 0, stride, 1, s.v, 0, paddedDim, s.out, first * paddedDim, paddedDim);
     }
     store(z, unit, s.out, 1);
   }
@@ -115,31 +118,33 @@ final class CausalAttention {
     load(dz, unit, s.outGradient, 1);
     transpose(s.k, s.kTransposed);
     transpose(s.v, s.vTransposed);
-    java.util.Arrays.fill(s.dk, 0);
-    java.util.Arrays.fill(s.dv, 0);
+    Arrays.fill(s.dq, 0);
+    Arrays.fill(s.dk, 0);
+    Arrays.fill(s.dv, 0);
     for (int first = 0; first < length; first += ROWS) {
       int rows = Math.min(ROWS, length - first);
       int seen = first + rows;
       scores(s, first, rows);
+      clear(s.gradients, rows, seen);
       Sgemm.multiply(
-          rows, Sgemm.padded(seen), dim, s.outGradient, first * paddedDim, paddedDim, 1, s.vTransposed, 0, paddedLength,
-          s.gradients, 0, paddedLength, false);
+          rows, Sgemm.padded(seen), dim, s.outGradient, first * paddedDim, paddedDim, 1, s.vTransposed, 0, stride,
+          s.gradients, 0, stride);
       for (int i = 0; i < rows; i++) {
-        int at = i * paddedLength;
+        int at = i * stride;
         int visible = first + i + 1;
         int row = (first + i) * paddedDim;
         float projection = Vectors.dot(s.out, row, s.outGradient, row, dim);
         Vectors.softmaxBackward(s.scores, s.gradients, at, logSums[unit * length + first + i], projection, visible);
-        java.util.Arrays.fill(s.scores, at + visible, at + Sgemm.padded(seen), 0);
-        java.util.Arrays.fill(s.gradients, at + visible, at + Sgemm.padded(seen), 0);
+        Arrays.fill(s.scores, at + visible, at + Sgemm.padded(seen), 0);
+        Arrays.fill(s.gradients, at + visible, at + Sgemm.padded(seen), 0);
       }
       int block = first * paddedDim;
       Sgemm.multiply(
-          rows, paddedDim, seen, s.gradients, 0, paddedLength, 1, s.k, 0, paddedDim, s.dq, block, paddedDim, false);
+          rows, paddedDim, seen, s.gradients, 0, stride, 1, s.k, 0, paddedDim, s.dq, block, paddedDim);
       Sgemm.multiply(
-          seen, paddedDim, rows, s.gradients, 0, 1, paddedLength, s.q, block, paddedDim, s.dk, 0, paddedDim, true);
+          seen, paddedDim, rows, s.gradients, 0, 1, stride, s.q, block, paddedDim, s.dk, 0, paddedDim);
       Sgemm.multiply(
-          seen, paddedDim, rows, s.scores, 0, 1, paddedLength, s.outGradient, block, paddedDim, s.dv, 0, paddedDim, true);
+          seen, paddedDim, rows, s.scores, 0, 1, stride, s.outGradient, block, paddedDim, s.dv, 0, paddedDim);
     }
     store(dq, unit, s.dq, scale);
     store(dk, unit, s.dk, 1);
@@ -148,9 +153,16 @@ final class CausalAttention {
 
   /** The scores of query rows {@code first} on against every key up to the last of them. */
   private void scores(Scratch s, int first, int rows) {
+    clear(s.scores, rows, first + rows);
     Sgemm.multiply(
-        rows, Sgemm.padded(first + rows), dim, s.q, first * paddedDim, paddedDim, 1, s.kTransposed, 0, paddedLength,
-        s.scores, 0, paddedLength, false);
+        rows, Sgemm.padded(first + rows), dim, s.q, first * paddedDim, paddedDim, 1, s.kTransposed, 0, stride,
+        s.scores, 0, stride);
+  }
+
+  private void clear(float[] block, int rows, int columns) {
+    for (int i = 0; i < rows; i++) {
+      Arrays.fill(block, i * stride, i * stride + Sgemm.padded(columns), 0);
+    }
   }
 
   private void load(Matrix m, int unit, float[] into, float factor) {
@@ -178,7 +190,7 @@ final class CausalAttention {
   private void transpose(float[] from, float[] into) {
     for (int p = 0; p < length; p++) {
       for (int d = 0; d < dim; d++) {
-        into[d * paddedLength + p] = from[p * paddedDim + d];
+        into[d * stride + p] = from[p * paddedDim + d];
       }
     }
   }

@@ -22,7 +22,7 @@ final class Sgemm {
   }
 
   /**
-   * {@code C = A B}, or {@code C += A B}.
+   * {@code C += A B}.
    *
    * @param m rows of A and C
    * @param n columns of B and C, a multiple of {@link #COLUMNS}
@@ -35,73 +35,85 @@ final class Sgemm {
       int m, int n, int k,
       float[] a, int a0, int rowStride, int columnStride,
       float[] b, int b0, int ldb,
-      float[] c, int c0, int ldc, boolean add) {
+      float[] c, int c0, int ldc) {
     for (int j = 0; j < n; j += COLUMNS) {
       int i = 0;
       for (; i + 6 <= m; i += 6) {
-        six(k, a, a0 + i * rowStride, rowStride, columnStride, b, b0 + j, ldb, c, c0 + i * ldc + j, ldc, add);
+        six(k, a, a0 + i * rowStride, rowStride, columnStride, b, b0 + j, ldb, c, c0 + i * ldc + j, ldc);
       }
       for (; i < m; i++) {
-        one(k, a, a0 + i * rowStride, columnStride, b, b0 + j, ldb, c, c0 + i * ldc + j, add);
+        one(k, a, a0 + i * rowStride, columnStride, b, b0 + j, ldb, c, c0 + i * ldc + j);
       }
     }
   }
 
+  // C2 gives up inlining in a method of many vector operations, and a vector that meets a call is put on the heap: these two methods
+  // are as small as they can be, without a branch for C = A B. Check with -XX:+PrintInlining after a change.
+
   private static void six(
-      int k, float[] a, int a0, int rowStride, int columnStride, float[] b, int b0, int ldb, float[] c, int c0, int ldc, boolean add) {
-    FloatVector s00 = FloatVector.zero(F);
-    FloatVector s01 = s00;
-    FloatVector s10 = s00;
-    FloatVector s11 = s00;
-    FloatVector s20 = s00;
-    FloatVector s21 = s00;
-    FloatVector s30 = s00;
-    FloatVector s31 = s00;
-    FloatVector s40 = s00;
-    FloatVector s41 = s00;
-    FloatVector s50 = s00;
-    FloatVector s51 = s00;
-    int r1 = rowStride;
+      int k, float[] a, int a0, int rowStride, int columnStride, float[] b, int b0, int ldb, float[] c, int c0, int ldc) {
+    int c1 = c0 + ldc;
+    int c2 = c1 + ldc;
+    int c3 = c2 + ldc;
+    int c4 = c3 + ldc;
+    int c5 = c4 + ldc;
+    FloatVector s00 = FloatVector.fromArray(F, c, c0);
+    FloatVector s01 = FloatVector.fromArray(F, c, c0 + L);
+    FloatVector s10 = FloatVector.fromArray(F, c, c1);
+    FloatVector s11 = FloatVector.fromArray(F, c, c1 + L);
+    FloatVector s20 = FloatVector.fromArray(F, c, c2);
+    FloatVector s21 = FloatVector.fromArray(F, c, c2 + L);
+    FloatVector s30 = FloatVector.fromArray(F, c, c3);
+    FloatVector s31 = FloatVector.fromArray(F, c, c3 + L);
+    FloatVector s40 = FloatVector.fromArray(F, c, c4);
+    FloatVector s41 = FloatVector.fromArray(F, c, c4 + L);
+    FloatVector s50 = FloatVector.fromArray(F, c, c5);
+    FloatVector s51 = FloatVector.fromArray(F, c, c5 + L);
     int r2 = 2 * rowStride;
     int r3 = 3 * rowStride;
     int r4 = 4 * rowStride;
     int r5 = 5 * rowStride;
     for (int p = 0; p < k; p++) {
-      FloatVector b0v = FloatVector.fromArray(F, b, b0);
-      FloatVector b1v = FloatVector.fromArray(F, b, b0 + L);
+      FloatVector left = FloatVector.fromArray(F, b, b0);
+      FloatVector right = FloatVector.fromArray(F, b, b0 + L);
       FloatVector x = FloatVector.broadcast(F, a[a0]);
-      s00 = x.fma(b0v, s00);
-      s01 = x.fma(b1v, s01);
-      x = FloatVector.broadcast(F, a[a0 + r1]);
-      s10 = x.fma(b0v, s10);
-      s11 = x.fma(b1v, s11);
+      s00 = x.fma(left, s00);
+      s01 = x.fma(right, s01);
+      x = FloatVector.broadcast(F, a[a0 + rowStride]);
+      s10 = x.fma(left, s10);
+      s11 = x.fma(right, s11);
       x = FloatVector.broadcast(F, a[a0 + r2]);
-      s20 = x.fma(b0v, s20);
-      s21 = x.fma(b1v, s21);
+      s20 = x.fma(left, s20);
+      s21 = x.fma(right, s21);
       x = FloatVector.broadcast(F, a[a0 + r3]);
-      s30 = x.fma(b0v, s30);
-      s31 = x.fma(b1v, s31);
+      s30 = x.fma(left, s30);
+      s31 = x.fma(right, s31);
       x = FloatVector.broadcast(F, a[a0 + r4]);
-      s40 = x.fma(b0v, s40);
-      s41 = x.fma(b1v, s41);
+      s40 = x.fma(left, s40);
+      s41 = x.fma(right, s41);
       x = FloatVector.broadcast(F, a[a0 + r5]);
-      s50 = x.fma(b0v, s50);
-      s51 = x.fma(b1v, s51);
+      s50 = x.fma(left, s50);
+      s51 = x.fma(right, s51);
       a0 += columnStride;
       b0 += ldb;
     }
-    put(s00, s01, c, c0, add);
-    put(s10, s11, c, c0 + ldc, add);
-    put(s20, s21, c, c0 + 2 * ldc, add);
-    put(s30, s31, c, c0 + 3 * ldc, add);
-    put(s40, s41, c, c0 + 4 * ldc, add);
-    put(s50, s51, c, c0 + 5 * ldc, add);
+    s00.intoArray(c, c0);
+    s01.intoArray(c, c0 + L);
+    s10.intoArray(c, c1);
+    s11.intoArray(c, c1 + L);
+    s20.intoArray(c, c2);
+    s21.intoArray(c, c2 + L);
+    s30.intoArray(c, c3);
+    s31.intoArray(c, c3 + L);
+    s40.intoArray(c, c4);
+    s41.intoArray(c, c4 + L);
+    s50.intoArray(c, c5);
+    s51.intoArray(c, c5 + L);
   }
 
-  private static void one(
-      int k, float[] a, int a0, int columnStride, float[] b, int b0, int ldb, float[] c, int c0, boolean add) {
-    FloatVector s0 = FloatVector.zero(F);
-    FloatVector s1 = s0;
+  private static void one(int k, float[] a, int a0, int columnStride, float[] b, int b0, int ldb, float[] c, int c0) {
+    FloatVector s0 = FloatVector.fromArray(F, c, c0);
+    FloatVector s1 = FloatVector.fromArray(F, c, c0 + L);
     for (int p = 0; p < k; p++) {
       FloatVector x = FloatVector.broadcast(F, a[a0]);
       s0 = x.fma(FloatVector.fromArray(F, b, b0), s0);
@@ -109,16 +121,7 @@ final class Sgemm {
       a0 += columnStride;
       b0 += ldb;
     }
-    put(s0, s1, c, c0, add);
-  }
-
-  private static void put(FloatVector s0, FloatVector s1, float[] c, int at, boolean add) {
-    if (add) {
-      s0.add(FloatVector.fromArray(F, c, at)).intoArray(c, at);
-      s1.add(FloatVector.fromArray(F, c, at + L)).intoArray(c, at + L);
-    } else {
-      s0.intoArray(c, at);
-      s1.intoArray(c, at + L);
-    }
+    s0.intoArray(c, c0);
+    s1.intoArray(c, c0 + L);
   }
 }
