@@ -10,7 +10,7 @@ import picocli.CommandLine.Command;
     mixinStandardHelpOptions = true,
     versionProvider = Main.Version.class,
     description = "GPT-NeoX on the JVM: from raw text to a trained model that writes.",
-    subcommands = {ScheduleCommand.class, CommandLine.HelpCommand.class})
+    subcommands = {ScheduleCommand.class, DoctorCommand.class, CommandLine.HelpCommand.class})
 public final class Main {
   private Main() {}
 
