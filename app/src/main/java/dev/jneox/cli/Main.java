@@ -14,6 +14,7 @@ import picocli.CommandLine.Command;
     versionProvider = Main.Version.class,
     description = "GPT-NeoX on the JVM: from raw text to a trained model that writes.",
     subcommands = {
+      DoctorCommand.class,
       TokenizerCommand.class,
       PrepareCommand.class,
       DataCommand.class,
@@ -25,11 +26,7 @@ import picocli.CommandLine.Command;
 public final class Main {
   private Main() {}
 
-  public static void main(String[] args) {
-    System.exit(run(args));
-  }
-
-  /** Runs one command and returns its exit code; used by {@link #main} and by the tests. */
+  /** Runs one command and returns its exit code; used by {@link Start} and by the tests. */
   public static int run(String... args) {
     return commandLine().execute(args);
   }
