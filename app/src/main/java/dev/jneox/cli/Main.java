@@ -14,10 +14,12 @@ import picocli.CommandLine.Command;
     versionProvider = Main.Version.class,
     description = "GPT-NeoX on the JVM: from raw text to a trained model that writes.",
     subcommands = {
+      DemoCommand.class,
       DoctorCommand.class,
       TokenizerCommand.class,
       PrepareCommand.class,
       DataCommand.class,
+      TrainCommand.class,
       ScheduleCommand.class,
       GenerateCommand.class,
       ScoreCommand.class,

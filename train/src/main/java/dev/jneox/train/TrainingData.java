@@ -128,11 +128,13 @@ public final class TrainingData implements AutoCloseable {
     return iterations;
   }
 
-  Dataset train() {
+  /** The training samples, one int[length + 1] each. */
+  public Dataset train() {
     return train;
   }
 
-  Dataset valid() {
+  /** Held-out samples, or null. */
+  public Dataset valid() {
     return valid;
   }
 

@@ -1,0 +1,344 @@
+package dev.jneox.cli;
+
+import dev.jneox.checkpoint.Dtype;
+import dev.jneox.checkpoint.HfFolder;
+import dev.jneox.data.Document;
+import dev.jneox.data.Documents;
+import dev.jneox.data.IndexedDataset;
+import dev.jneox.data.IndexedDatasetWriter;
+import dev.jneox.data.Prepare;
+import dev.jneox.generate.Generator;
+import dev.jneox.generate.Sampler;
+import dev.jneox.io.AtomicFile;
+import dev.jneox.io.InputException;
+import dev.jneox.io.Progress;
+import dev.jneox.model.CausalLM;
+import dev.jneox.tokenizer.BpeTrainer;
+import dev.jneox.tokenizer.TrainedBpe;
+import dev.jneox.tokenizer.Tokenizer;
+import dev.jneox.train.NeoxConfig;
+import dev.jneox.train.Trainer;
+import dev.jneox.train.TrainingData;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.PrintWriter;
+import java.net.URISyntaxException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.bytedeco.javacpp.PointerScope;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** The main job, end to end, on the sources of well-known Java libraries. */
+@Command(
+    name = "demo",
+    sortOptions = false,
+    description = {
+      "The whole way on a real corpus, in under five minutes on two cores: the sources of Apache-2.0 Java libraries",
+      "become a byte-level BPE vocabulary, Megatron .bin/.idx files, a trained GPT-NeoX, a loss curve (PNG), an HF folder,",
+      "and some Java that the model writes. The same seed and minutes give the same losses."
+    },
+    footer = {"", "Example:", "  jneox demo --minutes 2 --out my-demo --seed 7"})
+public final class DemoCommand implements Runnable {
+  /** Training steps for a minute of the whole demo, set on two cores of a Zen 4; fixed, so that results do not depend on the clock. */
+  private static final int STEPS_A_MINUTE = 66;
+
+  private static final int VOCABULARY = 8192;
+
+  /** One document in so many is held out for validation. */
+  private static final int HOLD_OUT = 20;
+
+  private static final String PROMPT = "  /**\n   * Returns the number of elements in the given array";
+
+  /** How much of each library the model reads, as the Pile weights its parts; libraries not named here count 1. */
+  private static final Map<String, Double> WEIGHTS = Map.of("lucene-core", 3.0, "guava", 3.0, "commons-math3", 2.0, "jackson-databind", 2.0);
+
+  @Spec private CommandSpec spec;
+
+  @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
+  private boolean help;
+
+  @Option(
+      names = "--minutes", paramLabel = "M", defaultValue = "4",
+      description = "How long it may take on two cores; sets the number of training steps. Default: ${DEFAULT-VALUE}.")
+  private double minutes;
+
+  @Option(names = "--out", paramLabel = "DIR", defaultValue = "jneox-demo", description = "Where everything goes. Default: ${DEFAULT-VALUE}.")
+  private Path out;
+
+  @Option(names = "--seed", paramLabel = "N", defaultValue = "1234", description = "Of weights, data order and sampling. Default: ${DEFAULT-VALUE}.")
+  private int seed;
+
+  @Option(names = "--corpus", paramLabel = "DIR", description = "Train on the jars, .jsonl and .txt files of this folder instead.")
+  private Path corpus;
+
+  private PrintWriter console;
+
+  @Override
+  public void run() {
+    if (!(minutes >= 0.2 && minutes <= 10_000)) {
+      throw new InputException("--minutes: expected a number from 0.2 to 10000, found " + minutes);
+    }
+    if (seed < 0) {
+      throw new InputException("--seed: expected a number from 0 on, found " + seed);
+    }
+    console = spec.commandLine().getOut();
+    long start = System.nanoTime();
+    List<Path> libraries = libraries();
+
+    say("[1/5] tokenizer: a byte-level BPE vocabulary of %,d from %d libraries", VOCABULARY, libraries.size());
+    Path vocabulary = out.resolve("tokenizer.json");
+    trainTokenizer(libraries, vocabulary);
+
+    try (Tokenizer tokenizer = Tokenizer.load(vocabulary)) {
+      say("[2/5] data: tokens in Megatron .bin/.idx files, one document in %d held out", HOLD_OUT);
+      List<Part> parts = prepare(libraries, tokenizer);
+
+      say("[3/5] training");
+      NeoxConfig config = config(parts, vocabulary);
+      Path model = out.resolve("model");
+      Outcome outcome = train(config, tokenizer, vocabulary, model);
+
+      say("[4/5] loss curve: %s", draw(outcome));
+      say("      validation loss %.3f nats a token; a unigram model has %.3f", outcome.finalValidation(), outcome.unigram);
+
+      say("[5/5] the model continues a prompt:");
+      write(model, tokenizer);
+      say("");
+      say("Done in %s. What now:", StepLines.clock((System.nanoTime() - start) / 1e9));
+      say("  ./jneox generate --model %s --prompt 'public static int ' --temperature 0.7 --max-tokens 120", model);
+      say("  ./jneox score --model %s --text 'for (int i = 0; i < n; i++) {' --json", model);
+      say("  ./jneox train %s --set train_iters=%d --set load=%s   # train on", out.resolve("demo.yml"), 4 * steps(), out.resolve("run"));
+    }
+  }
+
+  private void say(String format, Object... args) {
+    console.println(String.format(Locale.ROOT, format, args));
+    console.flush();
+  }
+
+  private int steps() {
+    return (int) Math.max(10, Math.round(STEPS_A_MINUTE * (minutes - 0.4)));
+  }
+
+  /** The jars that the build put beside ours, or those of {@code --corpus}. */
+  private List<Path> libraries() {
+    Path folder = corpus;
+    if (folder == null) {
+      try {
+        Path jar = Path.of(DemoCommand.class.getProtectionDomain().getCodeSource().getLocation().toURI());
+        folder = jar.getParent().resolve("corpus");
+      } catch (URISyntaxException e) {
+        throw new IllegalStateException(e);
+      }
+    }
+    try (Stream<Path> files = Files.list(folder)) {
+      List<Path> found = files.filter(f -> f.getFileName().toString().matches(".+\\.(jar|zip|jsonl|jsonl\\.zst|txt)")).sorted().toList();
+      if (!found.isEmpty()) {
+        return found;
+      }
+    } catch (IOException e) {
+      throw new InputException(folder + ": no corpus: " + AtomicFile.reason(e) + "; build first (./jneox does), or name one with --corpus", e);
+    }
+    throw new InputException(folder + ": expected .jar, .zip, .jsonl, .jsonl.zst or .txt files, found none");
+  }
+
+  private void trainTokenizer(List<Path> libraries, Path vocabulary) {
+    BpeTrainer trainer = new BpeTrainer(VOCABULARY);
+    try (Progress progress = Progress.bytes("counting words", 0);
+        Documents documents = Documents.open(libraries, true, progress::step)) {
+      progress.total(documents.totalBytes());
+      Iterator<Document> each = documents;
+      trainer.count(new Iterator<>() {
+        @Override
+        public boolean hasNext() {
+          return each.hasNext();
+        }
+
+        @Override
+        public String next() {
+          return each.next().text();
+        }
+      });
+    }
+    try (Progress progress = Progress.of("merging pairs", "merges", VOCABULARY - BpeTrainer.SMALLEST_VOCABULARY)) {
+      TrainedBpe trained = trainer.train(progress::step);
+      trained.write(vocabulary);
+      progress.close();
+      say("      %,.1f MB of text, %.2f bytes a token: %s", trained.bytes() / 1e6, (double) trained.bytes() / trained.tokens(), vocabulary);
+    }
+  }
+
+  /** A library's prepared data: prefixes of its two files. */
+  private record Part(Path train, Path valid, double weight) {}
+
+  private List<Part> prepare(List<Path> libraries, Tokenizer tokenizer) {
+    List<Part> parts = new ArrayList<>();
+    for (Path library : libraries) {
+      String name = library.getFileName().toString().replaceAll("(-\\d[^/]*)?\\.(jar|zip|jsonl|jsonl\\.zst|txt)$", "");
+      Path all = out.resolve("data").resolve(name);
+      Prepare.Result result;
+      try (Progress progress = Progress.bytes(name, 0)) {
+        result = Prepare.run(List.of(library), tokenizer, all, Prepare.Options.defaults(), progress);
+      }
+      double weight = WEIGHTS.getOrDefault(name, 1.0);
+      Part part = holdOut(all, tokenizer.vocabSize(), weight);
+      if (part != null) {
+        parts.add(part);
+        say("      %-22s %,6d documents %,10d tokens, weight %.0f", name, result.documents(), result.tokens(), weight);
+      }
+    }
+    if (parts.isEmpty()) {
+      throw new InputException("the corpus has no component of " + HOLD_OUT + " documents or more: too little to hold one out");
+    }
+    return parts;
+  }
+
+  /** Copies every twentieth document aside; null where there are too few. */
+  private static Part holdOut(Path all, int vocabSize, double weight) {
+    IndexedDataset data = IndexedDataset.open(all);
+    if (data.sequences() < HOLD_OUT) {
+      return null;
+    }
+    Part part = new Part(all.resolveSibling(all.getFileName() + "_train"), all.resolveSibling(all.getFileName() + "_valid"), weight);
+    try (IndexedDatasetWriter train = new IndexedDatasetWriter(part.train, vocabSize);
+        IndexedDatasetWriter valid = new IndexedDatasetWriter(part.valid, vocabSize)) {
+      for (int d = 0; d < data.sequences(); d++) {
+        int[] ids = data.get(d);
+        (d % HOLD_OUT == HOLD_OUT - 1 ? valid : train).add(ids, 0, ids.length);
+      }
+      train.commit();
+      valid.commit();
+    }
+    return part;
+  }
+
+  /** The recipe, with this corpus and length; left in the folder as demo.yml. */
+  private NeoxConfig config(List<Part> parts, Path vocabulary) {
+    Path recipe = out.resolve("demo.yml");
+    String weights = parts.stream().map(p -> Double.toString(p.weight)).toList().toString();
+    StringBuilder text = new StringBuilder();
+    try (InputStream shipped = DemoCommand.class.getResourceAsStream("/configs/demo.yml")) {
+      text.append(new String(shipped.readAllBytes(), java.nio.charset.StandardCharsets.UTF_8));
+    } catch (IOException e) {
+      throw new IllegalStateException(e);
+    }
+    Map<String, Object> set = new LinkedHashMap<>();
+    set.put("train_iters", steps());
+    set.put("seed", seed);
+    set.put("vocab_file", quoted(vocabulary));
+    set.put("train_data_paths", parts.stream().map(p -> quoted(p.train)).toList());
+    set.put("train_data_weights", weights);
+    set.put("valid_data_paths", parts.stream().map(p -> quoted(p.valid)).toList());
+    set.put("valid_data_weights", weights);
+    set.put("test_data_paths", parts.stream().map(p -> quoted(p.valid)).toList());
+    set.put("test_data_weights", weights);
+    set.put("save", quoted(out.resolve("run")));
+    String body = text.toString().replaceAll("(?m)^(" + String.join("|", set.keySet()) + "):.*\\R", "");
+    StringBuilder whole = new StringBuilder(body).append("\n# What the demo set\n");
+    set.forEach((key, value) -> whole.append(key).append(": ").append(value).append('\n'));
+    AtomicFile.write(recipe, whole.toString().getBytes(java.nio.charset.StandardCharsets.UTF_8));
+    return NeoxConfig.load(List.of(recipe), List.of());
+  }
+
+  private static String quoted(Path path) {
+    return "'" + path.toString().replace("'", "''") + "'";
+  }
+
+  private record Outcome(
+      String title, List<LossCurve.Point> training, List<LossCurve.Point> validation, double unigram) {
+    double finalValidation() {
+      return validation.getLast().loss();
+    }
+  }
+
+  private Outcome train(NeoxConfig config, Tokenizer tokenizer, Path vocabulary, Path model) {
+    List<LossCurve.Point> training = new ArrayList<>();
+    List<LossCurve.Point> validation = new ArrayList<>();
+    try (TrainingData data = TrainingData.open(config, Progress.silent());
+        Trainer trainer = new Trainer(config, tokenizer.vocabSize(), tokenizer.id(BpeTrainer.END_OF_TEXT).orElse(-1), vocabulary, data)) {
+      TrainCommand.describe(console, config, trainer);
+      StepLines lines = new StepLines(console, config.run().logInterval(), trainer.iterations(), TrainCommand.gemmRate(config));
+      long tokensAStep = (long) config.batch().total() * config.model().seqLength();
+      trainer.run(new Trainer.Listener() {
+        @Override
+        public void stepped(Trainer.Step step) {
+          lines.stepped(step);
+          training.add(new LossCurve.Point(step.iteration() * tokensAStep, step.loss()));
+        }
+
+        @Override
+        public void evaluated(String name, int iteration, double loss) {
+          if (name.equals("validation")) { // the test data are the same documents here
+            lines.evaluated(name, iteration, loss);
+            validation.add(new LossCurve.Point(iteration * tokensAStep, loss));
+          }
+        }
+
+        @Override
+        public void saved(Path checkpoint, int iteration) {
+          lines.saved(checkpoint, iteration);
+        }
+      });
+      HfFolder.write(model, trainer.model(), trainer.weights(), Dtype.F32, vocabulary);
+      say("      HF folder: %s", model);
+      String title = "GPT-NeoX, %.1f M parameters, on Java sources".formatted(trainer.model().parameters() / 1e6);
+      return new Outcome(title, training, validation, unigram(data, config, trainer.model().usedVocab()));
+    }
+  }
+
+  /** The loss on the validation data of the frequencies of the tokens that were trained on, one added to each. */
+  private static double unigram(TrainingData data, NeoxConfig config, int vocabulary) {
+    double[] counts = new double[vocabulary];
+    java.util.Arrays.fill(counts, 1);
+    double total = vocabulary;
+    long samples = Math.min(data.train().length(), (long) data.trainIters() * config.batch().total());
+    for (long i = 0; i < samples; i++) {
+      int[] ids = data.train().sample(i);
+      for (int t = 1; t < ids.length; t++) {
+        counts[ids[t]]++;
+        total++;
+      }
+    }
+    double sum = 0;
+    long tokens = 0;
+    for (long i = 0; i < Math.min(data.valid().length(), (long) config.run().evalIters() * config.batch().total()); i++) {
+      int[] ids = data.valid().sample(i);
+      for (int t = 1; t < ids.length; t++) {
+        sum -= Math.log(counts[ids[t]] / total);
+        tokens++;
+      }
+    }
+    return sum / tokens;
+  }
+
+  private Path draw(Outcome outcome) {
+    Path png = out.resolve("loss.png");
+    new LossCurve(outcome.title, outcome.training, outcome.finalValidation(), outcome.unigram).write(png);
+    return png;
+  }
+
+  private void write(Path folder, Tokenizer tokenizer) {
+    try (HfFolder hf = HfFolder.open(folder);
+        PointerScope scope = new PointerScope();
+        CausalLM model = new CausalLM(hf.config(), hf.tensors())) {
+      console.print(PROMPT);
+      Generator.Request request = new Generator.Request(tokenizer.encode(PROMPT), 160, new Sampler(0.7, 40, 0.95, 1.1, seed), List.of());
+      new Generator(model, tokenizer).generate(request, (id, text) -> {
+        console.print(text);
+        console.flush();
+        return true;
+      });
+      console.println();
+    }
+  }
+}

@@ -1,0 +1,78 @@
+package dev.jneox.cli;
+
+import dev.jneox.train.Trainer;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.Locale;
+
+/** Tells of a training run: one line every so many iterations, over the mean of those. */
+final class StepLines implements Trainer.Listener {
+  private final PrintWriter out;
+  private final int every;
+  private final int iterations;
+  private final double gemmRate;
+  private int steps;
+  private double loss;
+  private long tokens;
+  private double seconds;
+  private double flops;
+  private int skipped;
+
+  /**
+   * @param every iterations a line
+   * @param iterations of the whole run
+   * @param gemmRate FLOP/s of this machine's matrix products, of which the training's share is told
+   */
+  StepLines(PrintWriter out, int every, int iterations, double gemmRate) {
+    this.out = out;
+    this.every = every;
+    this.iterations = iterations;
+    this.gemmRate = gemmRate;
+  }
+
+  @Override
+  public void stepped(Trainer.Step step) {
+    steps++;
+    loss += step.skipped() ? 0 : step.loss();
+    skipped += step.skipped() ? 1 : 0;
+    tokens += step.tokens();
+    seconds += step.seconds();
+    flops += step.flops();
+    int n = step.iteration();
+    if (n % every != 0 && n != iterations && n != 1) {
+      return;
+    }
+    int width = Integer.toString(iterations).length();
+    String skips = skipped == 0 ? "" : " | %d skipped, loss scale %.0f".formatted(skipped, step.lossScale());
+    out.printf(
+        Locale.ROOT,
+        "step %" + width + "d/%d | loss %7.4f | lr %.2e | grad norm %6.3f | %,7.0f tokens/s | %.3f TFLOP/s (%2.0f%% of GEMM) | ETA %s%s%n",
+        n, iterations, loss / Math.max(1, steps - skipped), step.lr(), step.gradientNorm(), tokens / seconds, flops / seconds / 1e12,
+        100 * flops / seconds / gemmRate, clock(seconds / steps * (iterations - n)), skips);
+    out.flush();
+    steps = 0;
+    loss = 0;
+    tokens = 0;
+    seconds = 0;
+    flops = 0;
+    skipped = 0;
+  }
+
+  @Override
+  public void evaluated(String name, int iteration, double loss) {
+    out.printf(Locale.ROOT, "%s after step %d | loss %.4f | perplexity %.2f%n", name, iteration, loss, Math.exp(loss));
+    out.flush();
+  }
+
+  @Override
+  public void saved(Path checkpoint, int iteration) {
+    out.println("saved " + checkpoint);
+    out.flush();
+  }
+
+  /** {@code 1:02:03}, or {@code 2:03} below an hour. */
+  static String clock(double seconds) {
+    long s = Math.round(seconds);
+    return s < 3600 ? "%d:%02d".formatted(s / 60, s % 60) : "%d:%02d:%02d".formatted(s / 3600, s / 60 % 60, s % 60);
+  }
+}
