@@ -25,11 +25,7 @@ import picocli.CommandLine.Command;
 public final class Main {
   private Main() {}
 
-  public static void main(String[] args) {
-    System.exit(run(args));
-  }
-
-  /** Runs one command and returns its exit code; used by {@link #main} and by the tests. */
+  /** Runs one command and returns its exit code; used by {@link Start} and by the tests. */
   public static int run(String... args) {
     return commandLine().execute(args);
   }

@@ -1,0 +1,103 @@
+package dev.jneox.cli;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.lang.management.ManagementFactory;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * How a JVM of JNeoX must start, as {@code launch.conf} says, and the way there for one that did not: {@code java -jar jneox.jar}
+ * starts a second JVM with the flags and the environment that only the start of a process can set, and stands for it until it ends.
+ *
+ * @param environment variables to set unless they are set already
+ * @param options options for {@code java}
+ */
+record Relaunch(Map<String, String> environment, List<String> options) {
+  /** The options set this property; a JVM that has it was started by the launcher or by us. */
+  static final String MARKER = "jneox.launched";
+
+  /** Set in the JVM we start, so that it never starts another. */
+  static final String GUARD = "jneox.relaunched";
+
+  /** Reads the {@code launch.conf} beside this class. */
+  static Relaunch read() {
+    try (InputStream in = Relaunch.class.getResourceAsStream("launch.conf")) {
+      return parse(new String(in.readAllBytes(), StandardCharsets.UTF_8));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** Lines {@code NAME=VALUE}, lines of options separated by spaces, comments from {@code #} on. */
+  static Relaunch parse(String conf) {
+    Map<String, String> environment = new LinkedHashMap<>();
+    List<String> options = new ArrayList<>();
+    for (String line : conf.lines().toList()) {
+      if (line.matches("[A-Z].*=.*")) {
+        int equals = line.indexOf('=');
+        environment.put(line.substring(0, equals), line.substring(equals + 1));
+      } else if (!line.isBlank() && !line.startsWith("#")) {
+        options.addAll(words(line));
+      }
+    }
+    return new Relaunch(environment, options);
+  }
+
+  /** Whether this process lacks a flag or a variable that only a new one can have. */
+  boolean isNeeded() {
+    boolean complete = Boolean.getBoolean(MARKER) && System.getenv().keySet().containsAll(environment.keySet());
+    return !complete && !Boolean.getBoolean(GUARD);
+  }
+
+  /**
+   * The command that does what this process was asked to, with our options first and the user's own ({@code JNEOX_JAVA_OPTS}, those
+   * of this JVM) after them, so that the user's win.
+   */
+  List<String> command(String java, List<String> userOptions, String classPath, String... args) {
+    List<String> command = new ArrayList<>();
+    command.add(java);
+    command.addAll(options);
+    command.addAll(userOptions);
+    command.add("-D" + GUARD + "=true");
+    command.addAll(List.of("-cp", classPath, Start.class.getName()));
+    command.addAll(List.of(args));
+    return command;
+  }
+
+  /** Runs the command line anew and returns its exit code. When this process is asked to end, the new one ends first. */
+  int run(String... args) {
+    List<String> userOptions = new ArrayList<>(words(System.getenv().getOrDefault("JNEOX_JAVA_OPTS", "")));
+    userOptions.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
+    String java = ProcessHandle.current().info().command().orElse(System.getProperty("java.home") + "/bin/java");
+    ProcessBuilder builder = new ProcessBuilder(command(java, userOptions, System.getProperty("java.class.path"), args)).inheritIO();
+    environment.forEach(builder.environment()::putIfAbsent);
+    try {
+      Process process = builder.start();
+      Thread endFirst = new Thread(() -> end(process));
+      Runtime.getRuntime().addShutdownHook(endFirst);
+      return process.waitFor();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  private static void end(Process process) {
+    process.destroy();
+    try {
+      process.waitFor();
+    } catch (InterruptedException e) {
+      process.destroyForcibly();
+    }
+  }
+
+  private static List<String> words(String line) {
+    return line.isBlank() ? List.of() : List.of(line.strip().split("\\s+"));
+  }
+}

@@ -1,0 +1,42 @@
+package dev.jneox.cli;
+
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.ValueLayout;
+
+/** Where the process begins: sees to it that the JVM is one of {@code launch.conf}'s, then hands over to {@link Main}. */
+public final class Start {
+  /** The launcher's promise that this file descriptor is the real standard error. */
+  private static final String STANDARD_ERROR = "jneox.stderr";
+
+  private Start() {}
+
+  public static void main(String[] args) {
+    restoreStandardError();
+    Relaunch relaunch = Relaunch.read();
+    System.exit(relaunch.isNeeded() ? relaunch.run(args) : Main.run(args));
+  }
+
+  /**
+   * The JVM writes "WARNING: Using incubator modules" to standard error at every start and has no option against it. So the launcher
+   * starts it with standard error closed off and the real one beside it, and here, before anything else, that is put back.
+   * This class and {@link Relaunch} use nothing but the JDK, so that whatever else is missing can be told.
+   */
+  private static void restoreStandardError() {
+    Integer real = Integer.getInteger(STANDARD_ERROR);
+    if (real == null) {
+      return;
+    }
+    Linker linker = Linker.nativeLinker();
+    FunctionDescriptor type = FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.JAVA_INT);
+    try {
+      int result = (int) linker.downcallHandle(linker.defaultLookup().findOrThrow("dup2"), type).invokeExact((int) real, 2);
+      if (result != 2) {
+        throw new IllegalStateException("dup2(" + real + ", 2) failed");
+      }
+    } catch (Throwable t) {
+      System.out.println("jneox: standard error cannot be restored: " + t);
+      System.exit(1);
+    }
+  }
+}

@@ -1,0 +1,141 @@
+package dev.jneox.tensor;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import jdk.incubator.vector.LongVector;
+import jdk.incubator.vector.VectorSpecies;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.NoGradGuard;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+
+/**
+ * What this machine can do at best, measured: the ceilings that training (matrix products) and generation (memory reads) are
+ * held against. On a machine that does something else at the same time the figures are those of what is left.
+ *
+ * @param threads threads that compute ({@link Native#threads})
+ * @param gemmFloat FLOP/s of float32 matrix products on all threads
+ * @param gemmBfloat16 FLOP/s of bfloat16 matrix products on all threads; below {@code gemmFloat} where the CPU has no bf16 instructions
+ * @param readOneThread bytes/s that one thread reads from memory
+ * @param readAllThreads bytes/s that all threads read together
+ */
+public record Machine(int threads, double gemmFloat, double gemmBfloat16, double readOneThread, double readAllThreads) {
+  /** Sides of the multiplied matrices: large enough for the full rate, small enough for several rounds in a second. */
+  private static final int SIDE = 2048;
+
+  private static final double GEMM_SECONDS = 0.8;
+  private static final int MAX_GEMMS = 15;
+  private static final int READS = 5;
+
+  /** Far more than any last-level cache keeps, so that what is measured is memory. */
+  private static final long READ_BYTES = 1L << 29;
+
+  private static final VectorSpecies<Long> LANES = LongVector.SPECIES_PREFERRED;
+
+  private static final Map<ScalarType, Double> GEMM_RATES = new EnumMap<>(ScalarType.class);
+
+  /** Measures everything; takes about three seconds and half a gigabyte. */
+  public static Machine measure() {
+    int threads = Native.threads();
+    double gemmFloat = gemmRate(ScalarType.Float);
+    double gemmBfloat16 = gemmRate(ScalarType.BFloat16);
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment memory = arena.allocate(READ_BYTES, 64);
+      memory.fill((byte) 1); // untouched pages all map to one page of zeros, which would be read from the cache
+      return new Machine(threads, gemmFloat, gemmBfloat16, readRate(memory, 1), readRate(memory, threads));
+    }
+  }
+
+  /**
+   * FLOP/s of square matrix products of {@code dtype} (float, bfloat16, half or double) on all threads: the median over some
+   * products of side 2048, 2 * 2048^3 operations each. Takes about a second the first time; the figure is kept for the process.
+   */
+  public static synchronized double gemmRate(ScalarType dtype) {
+    return GEMM_RATES.computeIfAbsent(dtype, Machine::measureGemm);
+  }
+
+  private static double measureGemm(ScalarType dtype) {
+    Native.start();
+    try (PointerScope scope = new PointerScope();
+        NoGradGuard noGrad = new NoGradGuard()) {
+      Tensor a = torch.rand(SIDE, SIDE).to(dtype);
+      Tensor b = torch.rand(SIDE, SIDE).to(dtype);
+      Tensor product = Tensors.empty(dtype, SIDE, SIDE);
+      torch.mm_out(product, a, b); // the first one chooses and compiles its kernel
+      double[] seconds = new double[MAX_GEMMS];
+      int rounds = 0;
+      double spent = 0;
+      while (rounds < MAX_GEMMS && (rounds < 2 || spent < GEMM_SECONDS)) {
+        long start = System.nanoTime();
+        torch.mm_out(product, a, b);
+        seconds[rounds] = (System.nanoTime() - start) / 1e9;
+        spent += seconds[rounds++];
+      }
+      return 2.0 * SIDE * SIDE * SIDE / median(seconds, rounds);
+    }
+  }
+
+  /** Bytes/s at which {@code threads} threads read {@code memory} together, each its own share. */
+  private static double readRate(MemorySegment memory, int threads) {
+    long share = memory.byteSize() / threads / 4096 * 4096;
+    List<Callable<Long>> readers = new ArrayList<>();
+    for (int t = 0; t < threads; t++) {
+      MemorySegment part = memory.asSlice(t * share, share);
+      readers.add(() -> sum(part));
+    }
+    double[] seconds = new double[READS];
+    long sum = 0;
+    try (ExecutorService pool = Executors.newFixedThreadPool(threads)) {
+      for (int round = -1; round < READS; round++) { // the round before the first compiles the loop
+        long start = System.nanoTime();
+        for (Future<Long> read : pool.invokeAll(readers)) {
+          sum += read.get();
+        }
+        if (round >= 0) {
+          seconds[round] = (System.nanoTime() - start) / 1e9;
+        }
+      }
+    } catch (InterruptedException | ExecutionException e) {
+      throw new IllegalStateException("reading memory failed", e);
+    }
+    if (sum == 0) { // keeps the compiler from dropping the reads
+      throw new IllegalStateException("memory was not filled");
+    }
+    return share * threads / median(seconds, READS);
+  }
+
+  /** The sum of the longs in {@code memory}, whose size is a multiple of 4096: reads with wide loads and does little else. */
+  static long sum(MemorySegment memory) {
+    int lanes = LANES.vectorByteSize();
+    LongVector a = LongVector.zero(LANES);
+    LongVector b = a;
+    LongVector c = a;
+    LongVector d = a;
+    for (long at = 0; at < memory.byteSize(); at += 4L * lanes) {
+      a = a.add(LongVector.fromMemorySegment(LANES, memory, at, ByteOrder.nativeOrder()));
+      b = b.add(LongVector.fromMemorySegment(LANES, memory, at + lanes, ByteOrder.nativeOrder()));
+      c = c.add(LongVector.fromMemorySegment(LANES, memory, at + 2L * lanes, ByteOrder.nativeOrder()));
+      d = d.add(LongVector.fromMemorySegment(LANES, memory, at + 3L * lanes, ByteOrder.nativeOrder()));
+    }
+    long[] sums = a.add(b).add(c.add(d)).toArray();
+    return Arrays.stream(sums).sum();
+  }
+
+  private static double median(double[] values, int count) {
+    double[] sorted = Arrays.copyOf(values, count);
+    Arrays.sort(sorted);
+    return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
+  }
+}
