@@ -14,6 +14,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import jdk.incubator.vector.LongVector;
+import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
@@ -42,6 +43,7 @@ public record Machine(int threads, double gemmFloat, double gemmBfloat16, double
   /** Far more than any last-level cache keeps, so that what is measured is memory. */
   private static final long READ_BYTES = 1L << 29;
 
+  private static final int BLOCK = 1 << 16;
   private static final VectorSpecies<Long> LANES = LongVector.SPECIES_PREFERRED;
 
   private static final Map<ScalarType, Double> GEMM_RATES = new EnumMap<>(ScalarType.class);
@@ -56,6 +58,11 @@ public record Machine(int threads, double gemmFloat, double gemmBfloat16, double
       memory.fill((byte) 1); // untouched pages all map to one page of zeros, which would be read from the cache
       return new Machine(threads, gemmFloat, gemmBfloat16, readRate(memory, 1), readRate(memory, threads));
     }
+  }
+
+  /** Bits in the widest vector that the JVM's Vector API computes with on this CPU. */
+  public static int vectorBits() {
+    return LANES.vectorBitSize();
   }
 
   /**
@@ -89,7 +96,7 @@ public record Machine(int threads, double gemmFloat, double gemmBfloat16, double
 
   /** Bytes/s at which {@code threads} threads read {@code memory} together, each its own share. */
   private static double readRate(MemorySegment memory, int threads) {
-    long share = memory.byteSize() / threads / 4096 * 4096;
+    long share = memory.byteSize() / threads / BLOCK * BLOCK;
     List<Callable<Long>> readers = new ArrayList<>();
     for (int t = 0; t < threads; t++) {
       MemorySegment part = memory.asSlice(t * share, share);
@@ -116,21 +123,28 @@ public record Machine(int threads, double gemmFloat, double gemmBfloat16, double
     return share * threads / median(seconds, READS);
   }
 
-  /** The sum of the longs in {@code memory}, whose size is a multiple of 4096: reads with wide loads and does little else. */
+  /** The sum of the longs in {@code memory}, whose size is a multiple of {@link #BLOCK}: reads and does little else. */
   static long sum(MemorySegment memory) {
-    int lanes = LANES.vectorByteSize();
+    long sum = 0;
+    for (long at = 0; at < memory.byteSize(); at += BLOCK) {
+      sum += blockSum(memory.asSlice(at, BLOCK)); // a method called often: compiled better than one long loop
+    }
+    return sum;
+  }
+
+  private static long blockSum(MemorySegment block) {
+    int width = LANES.vectorByteSize();
     LongVector a = LongVector.zero(LANES);
     LongVector b = a;
     LongVector c = a;
     LongVector d = a;
-    for (long at = 0; at < memory.byteSize(); at += 4L * lanes) {
-      a = a.add(LongVector.fromMemorySegment(LANES, memory, at, ByteOrder.nativeOrder()));
-      b = b.add(LongVector.fromMemorySegment(LANES, memory, at + lanes, ByteOrder.nativeOrder()));
-      c = c.add(LongVector.fromMemorySegment(LANES, memory, at + 2L * lanes, ByteOrder.nativeOrder()));
-      d = d.add(LongVector.fromMemorySegment(LANES, memory, at + 3L * lanes, ByteOrder.nativeOrder()));
+    for (int at = 0; at < BLOCK; at += 4 * width) {
+      a = a.add(LongVector.fromMemorySegment(LANES, block, at, ByteOrder.nativeOrder()));
+      b = b.add(LongVector.fromMemorySegment(LANES, block, at + width, ByteOrder.nativeOrder()));
+      c = c.add(LongVector.fromMemorySegment(LANES, block, at + 2 * width, ByteOrder.nativeOrder()));
+      d = d.add(LongVector.fromMemorySegment(LANES, block, at + 3 * width, ByteOrder.nativeOrder()));
     }
-    long[] sums = a.add(b).add(c.add(d)).toArray();
-    return Arrays.stream(sums).sum();
+    return a.add(b).add(c.add(d)).reduceLanes(VectorOperators.ADD);
   }
 
   private static double median(double[] values, int count) {

@@ -1,0 +1,216 @@
+package dev.jneox.cli;
+
+import com.sun.management.OperatingSystemMXBean;
+import dev.jneox.tensor.Libraries;
+import dev.jneox.tensor.Machine;
+import dev.jneox.tensor.Native;
+import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.bytedeco.javacpp.Loader;
+
+/**
+ * What a machine gives this program, and what could be changed so that it gives more. Bytes are bytes, rates a second.
+ *
+ * @param overridden variables of launch.conf that the user has set to something else: name to the user's value
+ * @param otherLoad the share of the CPU, 0 to 1, that was busy before anything was measured
+ * @param hugePages Linux's setting for transparent huge pages: always, madvise or never; empty if unknown
+ */
+record Diagnosis(
+    Java java,
+    Cpu cpu,
+    Memory memory,
+    Disk disk,
+    Libraries libraries,
+    Machine rates,
+    Map<String, String> overridden,
+    double otherLoad,
+    String hugePages) {
+
+  record Java(String version, String vendor, String vm, String home) {}
+
+  /**
+   * @param instructions those that matter to matrix products, where the system tells
+   * @param machineCores cores of the machine
+   * @param usableCores cores that this process may use; fewer in a limited container
+   * @param threads threads that compute
+   * @param vectorBits width of the Vector API's vectors
+   */
+  record Cpu(String name, List<String> instructions, int machineCores, int usableCores, int threads, int vectorBits) {}
+
+  /**
+   * @param machine bytes of the machine
+   * @param usable bytes that this process may use; fewer in a limited container
+   * @param available bytes that can be had now without swapping
+   * @param heap bytes that the Java heap may grow to
+   */
+  record Memory(long machine, long usable, long available, long heap) {}
+
+  /** Free bytes where the user works, and where the native libraries are unpacked (about 800 MB, once). */
+  record Disk(String work, long workFree, String cache, long cacheFree) {}
+
+  private static final double GB = 1e9;
+
+  /** Names of instruction sets in /proc/cpuinfo, and how they are called. */
+  private static final Map<String, String> INSTRUCTIONS = new LinkedHashMap<>();
+
+  static {
+    INSTRUCTIONS.put("avx2", "AVX2");
+    INSTRUCTIONS.put("avx512f", "AVX-512");
+    INSTRUCTIONS.put("avx512_bf16", "AVX-512 BF16");
+    INSTRUCTIONS.put("avx512_vnni", "AVX-512 VNNI");
+    INSTRUCTIONS.put("avx_vnni", "AVX VNNI");
+    INSTRUCTIONS.put("amx_bf16", "AMX BF16");
+    INSTRUCTIONS.put("amx_int8", "AMX INT8");
+    INSTRUCTIONS.put("asimd", "NEON");
+    INSTRUCTIONS.put("sve", "SVE");
+    INSTRUCTIONS.put("bf16", "BF16");
+    INSTRUCTIONS.put("i8mm", "I8MM");
+  }
+
+  /** Looks at everything and measures; takes about six seconds. */
+  static Diagnosis make(Relaunch launch) throws IOException, InterruptedException {
+    OperatingSystemMXBean system = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+    system.getCpuLoad();
+    Thread.sleep(500); // the load is that between two calls
+    double load = Math.max(0, system.getCpuLoad());
+    Path work = Path.of("").toAbsolutePath();
+    Path cache = Loader.getCacheDir().toPath();
+    return new Diagnosis(
+        new Java(
+            System.getProperty("java.runtime.version"),
+            System.getProperty("java.vendor"),
+            System.getProperty("java.vm.name"),
+            System.getProperty("java.home")),
+        cpu(read("/proc/cpuinfo"), Runtime.getRuntime().availableProcessors(), Native.threads(), Machine.vectorBits()),
+        memory(read("/proc/meminfo"), system.getTotalMemorySize(), system.getFreeMemorySize(), Runtime.getRuntime().maxMemory()),
+        new Disk(
+            work.toString(),
+            Files.getFileStore(work).getUsableSpace(),
+            cache.toString(),
+            Files.getFileStore(cache).getUsableSpace()),
+        Libraries.loaded(),
+        Machine.measure(),
+        overridden(launch, System.getenv()),
+        load,
+        find("\\[(\\w+)]", read("/sys/kernel/mm/transparent_hugepage/enabled"), ""));
+  }
+
+  /** @param cpuinfo the text of Linux's /proc/cpuinfo; empty elsewhere */
+  static Cpu cpu(String cpuinfo, int usableCores, int threads, int vectorBits) {
+    List<String> flags = List.of(find("(?m)^(?:flags|Features)\\s*: (.*)$", cpuinfo, "").split(" "));
+    int cores = (int) cpuinfo.lines().filter(line -> line.matches("processor\\s*:.*")).count();
+    return new Cpu(
+        find("(?m)^(?:model name|Hardware)\\s*: (.*)$", cpuinfo, System.getProperty("os.arch")),
+        INSTRUCTIONS.entrySet().stream().filter(entry -> flags.contains(entry.getKey())).map(Map.Entry::getValue).toList(),
+        Math.max(cores, usableCores),
+        usableCores,
+        threads,
+        vectorBits);
+  }
+
+  /**
+   * @param meminfo the text of Linux's /proc/meminfo; empty elsewhere
+   * @param usable the total that the JVM sees, which heeds a container's limit
+   * @param free what the JVM calls free: without the file cache, which could be had too
+   */
+  static Memory memory(String meminfo, long usable, long free, long heap) {
+    long machine = kilobytes(meminfo, "MemTotal", usable);
+    boolean limited = usable < machine;
+    return new Memory(machine, usable, limited ? free : kilobytes(meminfo, "MemAvailable", free), heap);
+  }
+
+  private static long kilobytes(String meminfo, String name, long otherwise) {
+    String value = find("(?m)^" + name + ":\\s*(\\d+) kB", meminfo, "");
+    return value.isEmpty() ? otherwise : Long.parseLong(value) * 1024;
+  }
+
+  static Map<String, String> overridden(Relaunch launch, Map<String, String> environment) {
+    Map<String, String> overridden = new TreeMap<>();
+    launch.environment().forEach(
+        (name, ours) -> {
+          String value = environment.get(name);
+          if (value != null && !value.equals(ours)) {
+            overridden.put(name, value);
+          }
+        });
+    return overridden;
+  }
+
+  private static String read(String file) {
+    try {
+      return Files.readString(Path.of(file));
+    } catch (IOException e) {
+      return ""; // not Linux, or hidden: the reader does without
+    }
+  }
+
+  private static String find(String pattern, String text, String otherwise) {
+    Matcher matcher = Pattern.compile(pattern).matcher(text);
+    return matcher.find() ? matcher.group(1).strip() : otherwise;
+  }
+
+  /** One line for each thing that is not best: what it is, and what to change. Empty when there is nothing to gain. */
+  List<String> advice() {
+    List<String> advice = new ArrayList<>();
+    if (otherLoad > 0.2) {
+      advice.add(text("other programs keep %.0f %% of the CPU busy: the rates above are what is left; stop them and look again", 100 * otherLoad));
+    }
+    overridden.forEach(
+        (name, value) -> advice.add(text("%s=%s is set in your environment and replaces our setting: unset it", name, value)));
+    if (cpu.usableCores < cpu.machineCores) {
+      advice.add(text("%d of the machine's %d cores may be used: raise the container's CPU limit", cpu.usableCores, cpu.machineCores));
+    }
+    if (cpu.threads < cpu.usableCores) {
+      advice.add(text("OMP_NUM_THREADS=%d leaves %d cores idle: unset it", cpu.threads, cpu.usableCores - cpu.threads));
+    }
+    if (cpu.threads > cpu.usableCores) {
+      advice.add(text("OMP_NUM_THREADS=%d is more than the %d usable cores: unset it", cpu.threads, cpu.usableCores));
+    }
+    if (cpu.instructions.contains("AVX-512") && cpu.vectorBits < 512) {
+      advice.add(text("the JVM computes with %d-bit vectors though the CPU has AVX-512: set JNEOX_JAVA_OPTS=-XX:UseAVX=3", cpu.vectorBits));
+    }
+    if (!Stream.of("HotSpot", "OpenJDK").anyMatch(java.vm::contains)) {
+      advice.add(text("%s may run Vector API code slowly: use a JDK with HotSpot, for example from https://adoptium.net", java.vm));
+    }
+    if (memory.usable < memory.machine) {
+      advice.add(
+          text("%.1f of the machine's %.1f GB of memory may be used: raise the container's limit", memory.usable / GB, memory.machine / GB));
+    }
+    if (memory.available < 4 * GB) {
+      advice.add(text("%.1f GB of memory are available: the demo takes about 3, larger models more; close other programs", memory.available / GB));
+    }
+    if (disk.workFree < 5 * GB) {
+      advice.add(text("%.1f GB are free in %s: data sets and checkpoints need more; work on a larger disk", disk.workFree / GB, disk.work));
+    }
+    if (disk.cacheFree < GB) {
+      advice.add(
+          text("%.1f GB are free in %s for the native libraries: set JNEOX_JAVA_OPTS=-Dorg.bytedeco.javacpp.cachedir=DIRECTORY",
+              disk.cacheFree / GB, disk.cache));
+    }
+    if (hugePages.equals("never")) {
+      advice.add("huge pages are off and large tensors pay for it: echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled");
+    }
+    if (!libraries.blas().startsWith("MKL") && System.getProperty("os.arch").equals("amd64")) {
+      advice.add(text("%s multiplies float matrices; MKL trains faster on x86: start with ./jneox", libraries.blas()));
+    }
+    if (rates.gemmBfloat16() < rates.gemmFloat()) {
+      advice.add("bfloat16 is slower than float32 on this CPU: train with --set precision=fp32");
+    }
+    return advice;
+  }
+
+  private static String text(String format, Object... values) {
+    return String.format(Locale.ROOT, format, values);
+  }
+}

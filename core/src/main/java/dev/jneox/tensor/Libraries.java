@@ -1,0 +1,88 @@
+package dev.jneox.tensor;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.bytedeco.javacpp.Loader;
+import org.bytedeco.pytorch.global.torch;
+
+/**
+ * The native code under a tensor, as loaded into this process.
+ *
+ * @param libtorch its version
+ * @param oneDnn the version of oneDNN inside libtorch, which multiplies bfloat16 matrices
+ * @param openMp the version of OpenMP that libtorch runs its threads with
+ * @param cpuCapability the widest instructions libtorch found on this CPU, for example AVX512
+ * @param blas the library that multiplies float matrices, with its version
+ * @param blasPath the file it was loaded from; empty if unknown
+ */
+public record Libraries(String libtorch, String oneDnn, String openMp, String cpuCapability, String blas, String blasPath) {
+  private static final int VERSION_BYTES = 256;
+
+  /** Starts libtorch, if nobody did, and asks the libraries. */
+  public static Libraries loaded() {
+    Native.start();
+    Map<String, String> paths = Loader.getLoadedLibraries();
+    String mkl = path(paths, "mkl_rt");
+    String openBlas = path(paths, "openblas");
+    return new Libraries(
+        find("TORCH_VERSION=([^,\\s]+)", torch.show_config().getString()),
+        find("v(\\S+)", torch.get_mkldnn_version().getString()),
+        find("OpenMP (?:\\d+ \\(a\\.k\\.a\\. OpenMP )?([\\d.]+)", torch.get_openmp_version().getString()),
+        torch.get_cpu_capability().getString(),
+        mkl.isEmpty() ? openBlas.isEmpty() ? "unknown" : "OpenBLAS " + openBlasVersion(openBlas) : "MKL " + mklVersion(mkl),
+        mkl.isEmpty() ? openBlas : mkl);
+  }
+
+  /** The file of a library that JavaCPP loaded; its names may carry a version, as {@code mkl_rt@.2} does. */
+  private static String path(Map<String, String> paths, String name) {
+    return paths.entrySet().stream()
+        .filter(entry -> entry.getKey().equals(name) || entry.getKey().startsWith(name + "@"))
+        .map(Map.Entry::getValue)
+        .findFirst()
+        .orElse("");
+  }
+
+  /** {@code void mkl_get_version_string(char *buffer, int length)} of Intel MKL. */
+  private static String mklVersion(String path) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment text = arena.allocate(VERSION_BYTES);
+      Linker.nativeLinker()
+          .downcallHandle(
+              SymbolLookup.libraryLookup(Path.of(path), arena).findOrThrow("mkl_get_version_string"),
+              FunctionDescriptor.ofVoid(ValueLayout.ADDRESS, ValueLayout.JAVA_INT))
+          .invokeExact(text, VERSION_BYTES - 1);
+      return find("Version (\\d[\\w.]*)", text.getString(0));
+    } catch (Throwable t) {
+      return "of unknown version";
+    }
+  }
+
+  /** {@code char *openblas_get_config(void)} of OpenBLAS: name, version, options. */
+  private static String openBlasVersion(String path) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment text =
+          (MemorySegment)
+              Linker.nativeLinker()
+                  .downcallHandle(
+                      SymbolLookup.libraryLookup(Path.of(path), arena).findOrThrow("openblas_get_config"),
+                      FunctionDescriptor.of(ValueLayout.ADDRESS))
+                  .invokeExact();
+      return find("OpenBLAS (\\S+)", text.reinterpret(VERSION_BYTES).getString(0));
+    } catch (Throwable t) {
+      return "of unknown version";
+    }
+  }
+
+  private static String find(String pattern, String text) {
+    Matcher matcher = Pattern.compile(pattern).matcher(text);
+    return matcher.find() ? matcher.group(1) : "unknown";
+  }
+}
