@@ -81,9 +81,7 @@ record Diagnosis(
   /** Looks at everything and measures; takes about six seconds. */
   static Diagnosis make(Relaunch launch) throws IOException, InterruptedException {
     OperatingSystemMXBean system = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
-    system.getCpuLoad();
-    Thread.sleep(500); // the load is that between two calls
-    double load = Math.max(0, system.getCpuLoad());
+    double load = otherLoad(system);
     Path work = Path.of("").toAbsolutePath();
     Path cache = Loader.getCacheDir().toPath();
     return new Diagnosis(
@@ -104,6 +102,14 @@ record Diagnosis(
         overridden(launch, System.getenv()),
         load,
         find("\\[(\\w+)]", read("/sys/kernel/mm/transparent_hugepage/enabled"), ""));
+  }
+
+  /** The share of the CPU that other processes took for half a second. */
+  private static double otherLoad(OperatingSystemMXBean system) throws InterruptedException {
+    system.getCpuLoad();
+    system.getProcessCpuLoad();
+    Thread.sleep(500); // both loads are those since the call before
+    return Math.max(0, system.getCpuLoad() - Math.max(0, system.getProcessCpuLoad()));
   }
 
   /** @param cpuinfo the text of Linux's /proc/cpuinfo; empty elsewhere */
@@ -172,7 +178,7 @@ record Diagnosis(
       advice.add(text("%d of the machine's %d cores may be used: raise the container's CPU limit", cpu.usableCores, cpu.machineCores));
     }
     if (cpu.threads < cpu.usableCores) {
-      advice.add(text("OMP_NUM_THREADS=%d leaves %d cores idle: unset it", cpu.threads, cpu.usableCores - cpu.threads));
+      advice.add(text("OMP_NUM_THREADS=%d leaves some of the %d cores idle: unset it", cpu.threads, cpu.usableCores));
     }
     if (cpu.threads > cpu.usableCores) {
       advice.add(text("OMP_NUM_THREADS=%d is more than the %d usable cores: unset it", cpu.threads, cpu.usableCores));
