@@ -1,0 +1,190 @@
+package dev.jneox.cli;
+
+import dev.jneox.io.AtomicFile;
+import dev.jneox.io.InputException;
+import java.awt.BasicStroke;
+import java.awt.Color;
+import java.awt.Font;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.DoubleSummaryStatistics;
+import java.util.List;
+import java.util.Locale;
+import java.util.stream.Stream;
+import org.knowm.xchart.AnnotationText;
+import org.knowm.xchart.BitmapEncoder;
+import org.knowm.xchart.XYChart;
+import org.knowm.xchart.XYChartBuilder;
+import org.knowm.xchart.XYSeries;
+import org.knowm.xchart.style.Styler.LegendLayout;
+import org.knowm.xchart.style.Styler.LegendPosition;
+import org.knowm.xchart.style.XYStyler;
+import org.knowm.xchart.style.markers.SeriesMarkers;
+
+/**
+ * The picture of a training run: the losses of the steps, their local mean, the validation losses, and the loss of a model that
+ * knows nothing but how often each token occurs. All losses are in nats a token.
+ *
+ * @param title over the picture, for example the model's size and the corpus
+ * @param training the loss of each step, by tokens seen; values that are not finite are left out
+ * @param validation the losses on held-out text, likewise
+ * @param unigramEntropy the loss of the unigram model on the held-out text
+ */
+public record LossCurve(String title, List<Point> training, List<Point> validation, double unigramEntropy) {
+  /** A loss after so many training tokens. */
+  public record Point(long tokens, double loss) {
+    private boolean isFinite() {
+      return Double.isFinite(loss);
+    }
+  }
+
+  private static final int WIDTH = 1200;
+  private static final int HEIGHT = 700;
+
+  private static final Color INK = new Color(0x2B, 0x2F, 0x36);
+  private static final Color GRID = new Color(0xE6, 0xE8, 0xEB);
+  private static final Color RAW = new Color(0xA9, 0xC4, 0xE8);
+  private static final Color SMOOTH = new Color(0x1F, 0x5F, 0xB4);
+  private static final Color VALIDATION = new Color(0xD9, 0x5F, 0x0E);
+  private static final Color UNIGRAM = new Color(0x6B, 0x72, 0x80);
+
+  public LossCurve {
+    training = training.stream().filter(Point::isFinite).toList();
+    validation = validation.stream().filter(Point::isFinite).toList();
+    if (training.isEmpty()) {
+      throw new IllegalArgumentException("no finite training loss to draw");
+    }
+  }
+
+  /**
+   * Draws the picture, 1200 x 700 pixels, as a PNG file.
+   *
+   * @throws InputException when the file cannot be written, or the system has no font to write labels with
+   */
+  public void write(Path png) {
+    byte[] bytes;
+    try {
+      bytes = BitmapEncoder.getBitmapBytes(chart(), BitmapEncoder.BitmapFormat.PNG);
+    } catch (IOException | RuntimeException | LinkageError | InternalError e) {
+      throw new InputException(png + ": cannot be drawn (" + e + "): install fontconfig and a font, for example fonts-dejavu-core", e);
+    }
+    AtomicFile.write(png, bytes);
+  }
+
+  private XYChart chart() {
+    long tokens = training.get(training.size() - 1).tokens();
+    Unit unit = Unit.of(tokens);
+    double end = tokens / unit.size;
+    XYChart chart =
+        new XYChartBuilder()
+            .width(WIDTH)
+            .height(HEIGHT)
+            .title(title)
+            .xAxisTitle("training tokens" + unit.label)
+            .yAxisTitle("loss (nats per token)")
+            .build();
+    style(chart.getStyler(), end);
+    line(chart, "training, each step", unit.tokens(training), losses(training), RAW, 1.2f);
+    line(chart, "training, mean", unit.tokens(training), localMean(losses(training)), SMOOTH, 2.6f);
+    double height = chart.getStyler().getYAxisMax() - chart.getStyler().getYAxisMin();
+    if (!validation.isEmpty()) {
+      XYSeries series = chart.addSeries("validation", unit.tokens(validation), losses(validation));
+      series.setMarker(SeriesMarkers.CIRCLE).setMarkerColor(VALIDATION);
+      series.setLineColor(VALIDATION).setLineStyle(new BasicStroke(2f));
+      Point last = validation.get(validation.size() - 1);
+      String label = String.format(Locale.ROOT, "validation %.2f", last.loss());
+      chart.addAnnotation(new AnnotationText(label, Math.min(last.tokens() / unit.size, 0.94 * end), last.loss() + 0.06 * height, false));
+    }
+    // the odd point in between: XChart labels evenly spaced data at its points, here at every so many steps, instead of at round numbers
+    double[] ends = {0, end / Math.PI, end};
+    XYSeries unigram = chart.addSeries("unigram model", ends, new double[] {unigramEntropy, unigramEntropy, unigramEntropy});
+    unigram.setMarker(SeriesMarkers.NONE);
+    unigram.setLineColor(UNIGRAM).setLineStyle(
+        new BasicStroke(1.8f, BasicStroke.CAP_BUTT, BasicStroke.JOIN_BEVEL, 1f, new float[] {9, 6}, 0));
+    String label = String.format(Locale.ROOT, "unigram model %.2f", unigramEntropy);
+    chart.addAnnotation(new AnnotationText(label, 0.93 * end, unigramEntropy + 0.03 * height, false));
+    return chart;
+  }
+
+  private static void line(XYChart chart, String name, double[] x, double[] y, Color color, float width) {
+    XYSeries series = chart.addSeries(name, x, y);
+    series.setMarker(SeriesMarkers.NONE);
+    series.setLineColor(color).setLineStyle(new BasicStroke(width, BasicStroke.CAP_ROUND, BasicStroke.JOIN_ROUND));
+  }
+
+  private void style(XYStyler styler, double end) {
+    DoubleSummaryStatistics losses =
+        Stream.concat(training.stream(), validation.stream()).mapToDouble(Point::loss).summaryStatistics();
+    losses.accept(unigramEntropy);
+    double margin = Math.max(0.05 * (losses.getMax() - losses.getMin()), 0.01);
+    styler.setYAxisMin(Math.max(0, losses.getMin() - margin));
+    styler.setYAxisMax(losses.getMax() + margin);
+    styler.setXAxisMin(0.0);
+    styler.setXAxisMax(end);
+    styler.setXAxisDecimalPattern("#,##0.##");
+    styler.setXAxisTickMarkSpacingHint(100);
+    styler.setYAxisDecimalPattern("0.0##");
+    styler.setPlotContentSize(0.98);
+    styler.setAnnotationTextFont(new Font(Font.SANS_SERIF, Font.PLAIN, 15));
+    styler.setAnnotationTextFontColor(INK);
+    styler.setChartTitleFont(new Font(Font.SANS_SERIF, Font.BOLD, 20));
+    styler.setAxisTitleFont(new Font(Font.SANS_SERIF, Font.PLAIN, 16));
+    styler.setAxisTickLabelsFont(new Font(Font.SANS_SERIF, Font.PLAIN, 14));
+    styler.setLegendFont(new Font(Font.SANS_SERIF, Font.PLAIN, 15));
+    styler.setLegendPosition(LegendPosition.OutsideS);
+    styler.setLegendLayout(LegendLayout.Horizontal);
+    styler.setLegendBorderColor(Color.WHITE);
+    styler.setChartBackgroundColor(Color.WHITE);
+    styler.setChartFontColor(INK);
+    styler.setChartPadding(18);
+    styler.setPlotBorderVisible(false);
+    styler.setPlotGridLinesColor(GRID);
+    styler.setPlotGridLinesStroke(new BasicStroke(1f));
+    styler.setAxisTickMarksColor(GRID);
+    styler.setAxisTickLabelsColor(INK);
+    styler.setMarkerSize(8);
+  }
+
+  /** The mean of each value and its neighbours, over about a fortieth of the run; fewer, evenly on both sides, near its ends. */
+  static double[] localMean(double[] values) {
+    int reach = values.length / 80;
+    double[] sums = new double[values.length + 1];
+    for (int i = 0; i < values.length; i++) {
+      sums[i + 1] = sums[i] + values[i];
+    }
+    double[] means = new double[values.length];
+    for (int i = 0; i < values.length; i++) {
+      int near = Math.min(reach, Math.min(i, values.length - 1 - i));
+      means[i] = (sums[i + near + 1] - sums[i - near]) / (2 * near + 1);
+    }
+    return means;
+  }
+
+  /** What tokens are counted in along the axis. */
+  private enum Unit {
+    ONES(1, ""),
+    THOUSANDS(1e3, " (thousands)"),
+    MILLIONS(1e6, " (millions)"),
+    BILLIONS(1e9, " (billions)");
+
+    private final double size;
+    private final String label;
+
+    Unit(double size, String label) {
+      this.size = size;
+      this.label = label;
+    }
+
+    static Unit of(long most) {
+      return most < 10_000 ? ONES : most < 2_000_000 ? THOUSANDS : most < 2_000_000_000 ? MILLIONS : BILLIONS;
+    }
+
+    double[] tokens(List<Point> points) {
+      return points.stream().mapToDouble(point -> point.tokens() / size).toArray();
+    }
+  }
+
+  private static double[] losses(List<Point> points) {
+    return points.stream().mapToDouble(Point::loss).toArray();
+  }
+}
