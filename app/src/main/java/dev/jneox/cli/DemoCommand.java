@@ -323,7 +323,7 @@ public final class DemoCommand implements Runnable {
 
   private Path draw(Outcome outcome) {
     Path png = out.resolve("loss.png");
-    new LossCurve(outcome.title, outcome.training, outcome.finalValidation(), outcome.unigram).write(png);
+    new LossCurve(outcome.title, outcome.training, outcome.validation, outcome.unigram).write(png);
     return png;
   }
 

@@ -23,7 +23,6 @@ import picocli.CommandLine.Command;
       ScheduleCommand.class,
       GenerateCommand.class,
       ScoreCommand.class,
-      DoctorCommand.class,
       CommandLine.HelpCommand.class
     })
 public final class Main {
