@@ -1,0 +1,76 @@
+package dev.jneox;
+
+import static com.tngtech.archunit.base.DescribedPredicate.or;
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAnyPackage;
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideOutsideOfPackage;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.tngtech.archunit.core.domain.JavaClass;
+import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
+import com.tngtech.archunit.core.importer.ImportOption;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+
+/** Holds the table of rooms: which may use which. Arrows only point down; {@code io} is the floor under all. */
+class HouseTest {
+  private static final Set<String> CORE = Set.of("tensor", "tokenizer", "model", "checkpoint", "generate");
+
+  /** A room, and those it may use beside itself and {@code io}. */
+  private static final Map<String, Set<String>> ROOMS =
+      new TreeMap<>(
+          Map.of(
+              "io", Set.of(),
+              "tensor", Set.of(),
+              "tokenizer", Set.of("tensor"),
+              "model", Set.of("tensor"),
+              "checkpoint", Set.of("tensor", "model"),
+              "generate", Set.of("tensor", "model", "tokenizer", "checkpoint"),
+              "data", CORE,
+              "train", with(CORE, "data"),
+              "cli", with(CORE, "data", "train")));
+
+  private static final JavaClasses HOUSE =
+      new ClassFileImporter().withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS).importPackages("dev.jneox");
+
+  @Test
+  void everyRoomIsInTheTable() {
+    Set<String> rooms = HOUSE.stream().map(HouseTest::room).collect(Collectors.toSet());
+    assertThat(rooms).isEqualTo(ROOMS.keySet());
+  }
+
+  @Test
+  void arrowsOnlyPointDown() {
+    ROOMS.forEach(
+        (room, below) -> {
+          String[] allowed =
+              Stream.concat(Stream.of(room, "io"), below.stream()).map(name -> "dev.jneox." + name + "..").toArray(String[]::new);
+          classes()
+              .that()
+              .resideInAPackage("dev.jneox." + room + "..")
+              .should()
+              .onlyDependOnClassesThat(or(resideOutsideOfPackage("dev.jneox.."), resideInAnyPackage(allowed)))
+              .as("dev.jneox." + room + " uses only " + below + " and io")
+              .check(HOUSE);
+        });
+  }
+
+  @Test
+  void thereAreNoCycles() {
+    slices().matching("dev.jneox.(*)..").should().beFreeOfCycles().check(HOUSE);
+  }
+
+  private static String room(JavaClass type) {
+    return type.getPackageName().split("\\.")[2];
+  }
+
+  private static Set<String> with(Set<String> rooms, String... more) {
+    return Stream.concat(rooms.stream(), Stream.of(more)).collect(Collectors.toUnmodifiableSet());
+  }
+}

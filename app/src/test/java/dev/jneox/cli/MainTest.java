@@ -1,0 +1,46 @@
+package dev.jneox.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import picocli.CommandLine;
+
+class MainTest {
+  @Test
+  void helpAndVersionSucceedOnStandardOutput() {
+    assertThat(Output.of("--version").out()).startsWith("jneox ").contains("Java " + Runtime.version());
+    Output help = Output.of("--help");
+    assertThat(help.code()).isZero();
+    assertThat(help.out()).contains("Usage: jneox").contains("doctor");
+    assertThat(help.err()).isEmpty();
+  }
+
+  @Test
+  void wrongUsageIsTwoAndSaysWhereHelpIs() {
+    assertThat(Output.of("no-such-command").code()).isEqualTo(2);
+    assertThat(Output.of("no-such-command").err()).contains("'no-such-command'").contains("jneox --help");
+    assertThat(Output.of("doctor", "--no-such-option").code()).isEqualTo(2);
+    assertThat(Output.of().code()).isEqualTo(2);
+  }
+
+  static Stream<CommandLine> commands() {
+    return commands(Main.commandLine()).filter(line -> !line.getCommandName().equals("help"));
+  }
+
+  private static Stream<CommandLine> commands(CommandLine line) {
+    return line.getSubcommands().values().stream().flatMap(sub -> Stream.concat(Stream.of(sub), commands(sub)));
+  }
+
+  @ParameterizedTest
+  @MethodSource("commands")
+  void everyCommandHelpsAndEveryLeafShowsAnExample(CommandLine line) {
+    String help = line.getUsageMessage(CommandLine.Help.Ansi.OFF);
+    assertThat(help).startsWith("Usage: jneox ").contains("--help");
+    if (line.getSubcommands().isEmpty()) {
+      assertThat(help.substring(help.indexOf("Example"))).contains(line.getCommandSpec().qualifiedName());
+    }
+  }
+}
