@@ -4,6 +4,7 @@ import dev.jneox.model.Activation;
 import dev.jneox.model.ModelConfig;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
+import dev.jneox.tensor.Machine;
 import dev.jneox.train.AdamW;
 import dev.jneox.train.FusedStep;
 import dev.jneox.train.GradientStep;
@@ -15,8 +16,8 @@ import java.util.Random;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * The training step alone, on random tokens: {@code StepBench layers hidden heads vocab sequences length bf16|f32 rounds}. Prints one
- * line a round, {@code tokens/s}; the first rounds warm up. {@code bench/step.sh} runs it in turns with PyTorch.
+ * The training step alone, on random tokens: {@code StepBench layers hidden heads vocab sequences length bf16|f32 rounds}. Prints the
+ * measured rate of bf16 products and one line a round; the first rounds warm up. {@code bench/step.sh} runs it in turns with PyTorch.
  */
 public final class StepBench {
   private StepBench() {}
@@ -35,6 +36,7 @@ public final class StepBench {
             vocab, vocab, hidden, layers, heads, 4 * hidden, length,
             new Position.Rotary(ModelConfig.rotaryDims(hidden / heads, 0.25), 10000, false),
             Residual.PARALLEL, Activation.GELU, 1e-5, ModelConfig.everywhere(layers), true, true, true, false, false, 0);
+    System.out.printf(Locale.ROOT, "bf16 products: %.1f GFLOP/s%n", Machine.gemmRate(ScalarType.BFloat16) / 1e9);
     try (Parameters parameters = new Parameters(config, dtype);
         GradientStep step = new FusedStep(config, parameters, false)) {
       new Initializer(0.02, 0.01).fill(parameters, 1);

@@ -21,8 +21,8 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
  * }</pre>
  */
 public final class FusedStep implements GradientStep {
-  /** Bytes of logits held at a time: few enough to stay in a cache, enough rows to keep the products fast. */
-  private static final long LOGITS_BYTES = 32L << 20;
+  /** Bytes of logits held at a time: little beside the weights, yet enough rows (512 of 50,000) to keep the products fast. */
+  private static final long LOGITS_BYTES = 64L << 20;
 
   private final ModelConfig config;
   private final Parameters parameters;
