@@ -43,9 +43,10 @@ import picocli.CommandLine.Spec;
     name = "demo",
     sortOptions = false,
     description = {
-      "The whole way on a real corpus, in under five minutes on two cores: the sources of Apache-2.0 Java libraries",
-      "become a byte-level BPE vocabulary, Megatron .bin/.idx files, a trained GPT-NeoX, a loss curve (PNG), an HF folder,",
-      "and some Java that the model writes. The same seed and minutes give the same losses."
+      "Text in, a trained GPT-NeoX out: the main job, end to end.",
+      "In under five minutes on two cores, the sources of Apache-2.0 Java libraries become a byte-level BPE vocabulary,",
+      "Megatron .bin/.idx files, a trained model, a loss curve (PNG), an HF folder, and some Java that the model writes.",
+      "The same seed and minutes give the same losses."
     },
     footer = {"", "Example:", "  jneox demo --minutes 2 --out my-demo --seed 7"})
 public final class DemoCommand implements Runnable {

@@ -23,7 +23,7 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {
-        "Tokenises text into PREFIX.bin and PREFIX.idx, the files that GPT-NeoX trains on.",
+        "Turn text into PREFIX.bin and PREFIX.idx, the files that GPT-NeoX trains on.",
         "What was done goes to standard output as JSON, the progress to standard error.",
         ""
     },

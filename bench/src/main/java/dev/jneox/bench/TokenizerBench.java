@@ -21,7 +21,7 @@ import java.util.function.Supplier;
  * Encoding of a text cut into documents: {@code TokenizerBench tokenizer.json text.txt [rounds]}, by our tokenizer and by the
  * Hugging Face library called from Java, on one and on two threads. Prints the speed of the first round (the JVM is cold), of
  * the best round by a tokenizer that has met no word before, as in one pass over a corpus, and of the best round by one that
- * knows the text. {@code bench/peers/tokenize.py} does the same in Python.
+ * knows the text. {@code bench/peers/tokenizers_bench.py} does the same in Python.
  */
 public final class TokenizerBench {
   /** A document ends with the first line that ends after so many characters; the peer cuts alike. */

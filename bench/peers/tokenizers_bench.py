@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Encoding of a text cut into documents, by the Python peers of dev.jneox.bench.TokenizerBench.
 
-    tokenize.py TOKENIZER.json TEXT.txt [ROUNDS]
+    tokenizers_bench.py TOKENIZER.json TEXT.txt [ROUNDS]
 
 Prints a line for each peer on one and on two threads. (tiktoken has no added tokens that are not special and prefers no longest
 one: with GPT-NeoX-20B's runs of spaces it makes more tokens of the same text.) Needs the packages tokenizers and tiktoken:
