@@ -210,7 +210,7 @@ class IndexedDatasetTest {
   void leavesNothingOnAFullDisk(long room) throws IOException {
     Configuration disk = Configuration.unix().toBuilder().setBlockSize(1 << 12).setMaxSize(room).build();
     try (FileSystem files = Jimfs.newFileSystem(disk)) {
-      Path prefix = files.getPath("/work/data");
+      Path prefix = files.getPath("/disk/data");
       assertThatThrownBy(() -> {
         try (IndexedDatasetWriter writer = new IndexedDatasetWriter(prefix, 100)) {
           for (int i = 0; i < 200_000; i++) {
@@ -218,7 +218,7 @@ class IndexedDatasetTest {
           }
           writer.commit();
         }
-      }).isInstanceOf(InputException.class).hasMessageMatching("/work/data\\.(bin|idx): cannot be written: out of disk space");
+      }).isInstanceOf(InputException.class).hasMessageMatching("/disk/data\\.(bin|idx): cannot be written: out of disk space");
       assertThat(list(files.getPath("/work"))).isEmpty();
     }
   }

@@ -113,9 +113,9 @@ class PrepareTest {
     Path input = corpus(3000, 900);
     Configuration disk = Configuration.unix().toBuilder().setMaxSize(1 << 20).build();
     try (FileSystem files = Jimfs.newFileSystem(disk)) {
-      Path out = files.getPath("/work/data");
+      Path out = files.getPath("/disk/data");
       assertThatThrownBy(() -> prepare(input, out, options(2))).isInstanceOf(InputException.class)
-          .hasMessage("/work/data.bin: cannot be written: out of disk space");
+          .hasMessage("/disk/data.bin: cannot be written: out of disk space");
       assertThat(names(files.getPath("/work"))).isEmpty();
     }
   }
