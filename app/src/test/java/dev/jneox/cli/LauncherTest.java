@@ -112,6 +112,20 @@ class LauncherTest {
   }
 
   @Test
+  void modulesAndLargeDownloadsAreShown() throws Exception {
+    addSources();
+    maven(
+        """
+        echo '[INFO] Building JNeoX core 0.1.0'
+        echo '[INFO] Downloaded from there: https://example.org/a/b-1.jar (9 kB at 1 MB/s)'
+        echo '[INFO] Downloaded from there: https://example.org/a/c-1.jar (160 MB at 21 MB/s)'
+        echo new >app/target/jneox.jar
+        """);
+    assertThat(run(Map.of("JAVA_HOME", jdk("jdk-25")), "x").err)
+        .isEqualTo("jneox: building (a source is newer than the jar)\n  Building JNeoX core 0.1.0\n  fetched c-1.jar (160 MB at 21 MB/s)\n");
+  }
+
+  @Test
   void anEditMadeDuringTheBuildIsBuiltNextTime() throws Exception {
     addSources();
     maven("sleep 1; echo >>core/src/main/java/A.java; sleep 1; echo new >app/target/jneox.jar");
