@@ -16,8 +16,9 @@ import java.util.Random;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * The training step alone, on random tokens: {@code StepBench layers hidden heads vocab sequences length bf16|f32 rounds}. Prints the
- * measured rate of bf16 products and one line a round; the first rounds warm up. {@code bench/step.sh} runs it in turns with PyTorch.
+ * The training step alone, on random tokens: {@code StepBench layers hidden heads vocab sequences length bf16|f32 rounds}. Prints
+ * the measured rate of bf16 products and one line a round; the first rounds warm up. {@code bench/step.sh} runs it in turns with
+ * PyTorch.
  */
 public final class StepBench {
   private StepBench() {}

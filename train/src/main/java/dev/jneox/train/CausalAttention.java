@@ -1,12 +1,16 @@
 package dev.jneox.train;
 
+import dev.jneox.model.Position;
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import jdk.incubator.vector.FloatVector;
 
 /**
- * The core of causal attention in fp32, {@code z = softmax(q k^T / sqrt d) v} for every sequence and head, forward and backward, in
- * blocks of query rows that only meet the keys they may see (Dao et al. 2022, with whole rows of a block in cache instead of an
- * online softmax). The forward pass keeps one number a row, the logarithm of its sum of exponentials; the backward pass computes the
- * probabilities again. Matrices are {@code [tokens, heads * headDim]}; each sequence and head is one thread's work.
+ * Causal attention between its two linear maps, in fp32: from the fused product {@code [tokens, 3H]} (per head: query, key,
+ * value) the bias, the rotary embedding and {@code z = softmax(q k^T / sqrt d) v} for every sequence and head, forward and
+ * backward. The core works in blocks of query rows that only meet the keys they may see (Dao et al. 2022, with whole rows of a
+ * block in cache instead of an online softmax). The forward pass keeps one number a row, the logarithm of its sum of
+ * exponentials; the backward pass computes the probabilities again. Each sequence and head is one thread's work.
  */
 final class CausalAttention {
   /** Query rows of a block: a multiple of {@link Sgemm}'s six. */
@@ -19,9 +23,12 @@ final class CausalAttention {
   private final int paddedDim;
   private final int stride; // of the matrices that have one column a position
   private final float scale;
+  private final int half; // of the rotary dimensions
+  private final float[] cos; // [length, half]
+  private final float[] sin;
   private final Scratch[] scratch;
 
-  CausalAttention(int sequences, int length, int heads, int dim) {
+  CausalAttention(int sequences, int length, int heads, int dim, Position.Rotary rotary) {
     this.sequences = sequences;
     this.length = length;
     this.heads = heads;
@@ -30,6 +37,16 @@ final class CausalAttention {
     // Rows a power of two apart would share a few sets of the first-level cache and throw each other out.
     this.stride = Sgemm.padded(length) + Sgemm.COLUMNS / 2;
     this.scale = (float) (1 / Math.sqrt(dim));
+    this.half = rotary.dims() / 2;
+    this.cos = new float[length * half];
+    this.sin = new float[length * half];
+    for (int p = 0; p < length; p++) {
+      for (int i = 0; i < half; i++) {
+        float angle = rotary.angle(p, i);
+        cos[p * half + i] = (float) Math.cos(angle);
+        sin[p * half + i] = (float) Math.sin(angle);
+      }
+    }
     this.scratch = new Scratch[Workers.ALL.count()];
     for (int t = 0; t < scratch.length; t++) {
       scratch[t] = new Scratch();
@@ -50,6 +67,7 @@ final class CausalAttention {
     final float[] vTransposed = new float[dim * stride];
     final float[] scores = new float[ROWS * stride];
     final float[] gradients = new float[ROWS * stride];
+    final float[] sums = new float[ROWS];
 
     private float[] rows() {
       return new float[Sgemm.padded(length) * paddedDim];
@@ -61,61 +79,76 @@ final class CausalAttention {
     return new float[sequences * heads * length];
   }
 
-  /** Fills {@code z} and {@code logSums}. */
-  void forward(Matrix q, Matrix k, Matrix v, Matrix z, float[] logSums) {
+  /** Fills {@code z} and {@code logSums}; {@code bias} of the fused product may be null. */
+  void forward(Matrix fused, MemorySegment bias, Matrix z, float[] logSums) {
+    float[] b = bias(fused, bias);
     Workers.ALL.forEach(
         sequences * heads,
         (from, to, thread) -> {
           for (int unit = from; unit < to; unit++) {
-            forward(unit, scratch[thread], q, k, v, z, logSums);
+            forward(unit, scratch[thread], fused, b, z, logSums);
           }
         });
   }
 
-  private void forward(int unit, Scratch s, Matrix q, Matrix k, Matrix v, Matrix z, float[] logSums) {
-    load(q, unit, s.q, scale);
-    load(k, unit, s.k, 1);
-    load(v, unit, s.v, 1);
+  private static float[] bias(Matrix fused, MemorySegment bias) {
+    return bias == null ? new float[fused.cols] : Kernels.vector(bias, fused.cols);
+  }
+
+  private void forward(int unit, Scratch s, Matrix fused, float[] bias, Matrix z, float[] logSums) {
+    split(fused, bias, unit, s);
     transpose(s.k, s.kTransposed);
     Arrays.fill(s.out, 0);
     for (int first = 0; first < length; first += ROWS) {
       int rows = Math.min(ROWS, length - first);
       int seen = first + rows;
       scores(s, first, rows);
-      for (int i = 0; i < rows; i++) {
-        int at = i * stride;
-        int visible = first + i + 1;
-        float max = Vectors.max(s.scores, at, visible);
-        float sum = Vectors.expAndSum(s.scores, at, max, visible);
-        Vectors.multiply(s.scores, at, 1 / sum, visible);
-        Arrays.fill(s.scores, at + visible, at + Sgemm.padded(seen), 0);
-        logSums[unit * length + first + i] = max + (float) Math.log(sum);
-      }
+      exponentials(s, first, rows, logSums, unit * length + first);
       Sgemm.multiply(
           rows, paddedDim, seen, s.scores, 0, stride, 1, s.v, 0, paddedDim, s.out, first * paddedDim, paddedDim);
+      for (int i = 0; i < rows; i++) {
+        Vectors.multiply(s.out, (first + i) * paddedDim, 1 / s.sums[i], dim);
+      }
     }
-    store(z, unit, s.out, 1);
+    store(z, unit, s.out);
   }
 
-  /** From the gradient of z to those of q, k and v. */
+  /** Scores to exponentials, their sums and the sums' logarithms: a softmax whose division is left to z, which is smaller. */
+  private void exponentials(Scratch s, int first, int rows, float[] logSums, int logSum) {
+    int seen = Sgemm.padded(first + rows);
+    for (int i = 0; i < rows; i++) {
+      int at = i * stride;
+      int visible = first + i + 1;
+      float max = Vectors.max(s.scores, at, visible);
+      float sum = Vectors.expAndSum(s.scores, at, max, visible);
+      s.sums[i] = sum;
+      Arrays.fill(s.scores, at + visible, at + seen, 0);
+      logSums[logSum + i] = max + (float) Math.log(sum);
+    }
+  }
+
+  /** From the gradient of z to that of the fused product, in its place; its column sums are the bias's gradient (or null). */
   void backward(
-      Matrix q, Matrix k, Matrix v, Matrix z, float[] logSums, Matrix dz, Matrix dq, Matrix dk, Matrix dv) {
+      Matrix fused, MemorySegment bias, Matrix z, float[] logSums, Matrix dz, MemorySegment biasGradient) {
+    float[] b = bias(fused, bias);
+    float[][] sums = Kernels.sums(fused.cols);
     Workers.ALL.forEach(
         sequences * heads,
         (from, to, thread) -> {
           for (int unit = from; unit < to; unit++) {
-            backward(unit, scratch[thread], q, k, v, z, logSums, dz, dq, dk, dv);
+            backward(unit, scratch[thread], fused, b, z, logSums, dz);
+            join(scratch[thread], unit, fused, sums[thread]);
           }
         });
+    if (biasGradient != null) {
+      Kernels.flush(sums, biasGradient, fused.cols);
+    }
   }
 
-  private void backward(
-      int unit, Scratch s, Matrix q, Matrix k, Matrix v, Matrix z, float[] logSums, Matrix dz, Matrix dq, Matrix dk, Matrix dv) {
-    load(q, unit, s.q, scale);
-    load(k, unit, s.k, 1);
-    load(v, unit, s.v, 1);
-    load(z, unit, s.out, 1);
-    load(dz, unit, s.outGradient, 1);
+  private void backward(int unit, Scratch s, Matrix fused, float[] bias, Matrix z, float[] logSums, Matrix dz) {
+    split(fused, bias, unit, s);
+    load(z, unit, s.out);
+    load(dz, unit, s.outGradient);
     transpose(s.k, s.kTransposed);
     transpose(s.v, s.vTransposed);
     Arrays.fill(s.dq, 0);
@@ -129,15 +162,7 @@ final class CausalAttention {
       Sgemm.multiply(
           rows, Sgemm.padded(seen), dim, s.outGradient, first * paddedDim, paddedDim, 1, s.vTransposed, 0, stride,
           s.gradients, 0, stride);
-      for (int i = 0; i < rows; i++) {
-        int at = i * stride;
-        int visible = first + i + 1;
-        int row = (first + i) * paddedDim;
-        float projection = Vectors.dot(s.out, row, s.outGradient, row, dim);
-        Vectors.softmaxBackward(s.scores, s.gradients, at, logSums[unit * length + first + i], projection, visible);
-        Arrays.fill(s.scores, at + visible, at + Sgemm.padded(seen), 0);
-        Arrays.fill(s.gradients, at + visible, at + Sgemm.padded(seen), 0);
-      }
+      softmaxBackward(s, first, rows, logSums, unit * length + first);
       int block = first * paddedDim;
       Sgemm.multiply(
           rows, paddedDim, seen, s.gradients, 0, stride, 1, s.k, 0, paddedDim, s.dq, block, paddedDim);
@@ -146,9 +171,20 @@ final class CausalAttention {
       Sgemm.multiply(
           seen, paddedDim, rows, s.scores, 0, 1, stride, s.outGradient, block, paddedDim, s.dv, 0, paddedDim);
     }
-    store(dq, unit, s.dq, scale);
-    store(dk, unit, s.dk, 1);
-    store(dv, unit, s.dv, 1);
+  }
+
+  /** Scores and the gradients of their probabilities to probabilities and the gradients of the scores. */
+  private void softmaxBackward(Scratch s, int first, int rows, float[] logSums, int logSum) {
+    int seen = Sgemm.padded(first + rows);
+    for (int i = 0; i < rows; i++) {
+      int at = i * stride;
+      int visible = first + i + 1;
+      int row = (first + i) * paddedDim;
+      float projection = Vectors.dot(s.out, row, s.outGradient, row, dim);
+      Vectors.softmaxBackward(s.scores, s.gradients, at, logSums[logSum + i], projection, visible);
+      Arrays.fill(s.scores, at + visible, at + seen, 0);
+      Arrays.fill(s.gradients, at + visible, at + seen, 0);
+    }
   }
 
   /** The scores of query rows {@code first} on against every key up to the last of them. */
@@ -165,21 +201,64 @@ final class CausalAttention {
     }
   }
 
-  private void load(Matrix m, int unit, float[] into, float factor) {
+  /** Takes this head's part of the fused product apart: bias added, queries and keys turned, queries scaled. */
+  private void split(Matrix fused, float[] bias, int unit, Scratch s) {
+    int column = unit % heads * 3 * dim;
+    int row = unit / heads * length;
+    for (int p = 0; p < length; p++) {
+      int at = p * paddedDim;
+      fused.load(row + p, column, s.q, at, dim);
+      fused.load(row + p, column + dim, s.k, at, dim);
+      fused.load(row + p, column + 2 * dim, s.v, at, dim);
+      Vectors.add(s.q, at, bias, column, dim);
+      Vectors.add(s.k, at, bias, column + dim, dim);
+      Vectors.add(s.v, at, bias, column + 2 * dim, dim);
+      turn(s.q, at, p, 1);
+      turn(s.k, at, p, 1);
+    }
+    Vectors.multiply(s.q, 0, scale, s.q.length);
+  }
+
+  /** The gradient through {@link #split}: rotation by the opposite angle. */
+  private void join(Scratch s, int unit, Matrix fused, float[] sums) {
+    int column = unit % heads * 3 * dim;
+    int row = unit / heads * length;
+    Vectors.multiply(s.dq, 0, scale, s.dq.length);
+    for (int p = 0; p < length; p++) {
+      int at = p * paddedDim;
+      turn(s.dq, at, p, -1);
+      turn(s.dk, at, p, -1);
+      Vectors.add(sums, column, s.dq, at, dim);
+      Vectors.add(sums, column + dim, s.dk, at, dim);
+      Vectors.add(sums, column + 2 * dim, s.dv, at, dim);
+      fused.store(row + p, column, s.dq, at, dim);
+      fused.store(row + p, column + dim, s.dk, at, dim);
+      fused.store(row + p, column + 2 * dim, s.dv, at, dim);
+    }
+  }
+
+  /** Rotates the pairs (i, i + half) from {@code at} on by the angles of {@code position}. */
+  private void turn(float[] row, int at, int position, int direction) {
+    int angle = position * half;
+    for (int i = 0; i < half; i++) {
+      float c = cos[angle + i];
+      float d = direction * sin[angle + i];
+      float a = row[at + i];
+      float b = row[at + half + i];
+      row[at + i] = a * c - b * d;
+      row[at + half + i] = b * c + a * d;
+    }
+  }
+
+  private void load(Matrix m, int unit, float[] into) {
     int column = unit % heads * dim;
     int row = unit / heads * length;
     for (int p = 0; p < length; p++) {
       m.load(row + p, column, into, p * paddedDim, dim);
     }
-    if (factor != 1) {
-      Vectors.multiply(into, 0, factor, into.length);
-    }
   }
 
-  private void store(Matrix m, int unit, float[] from, float factor) {
-    if (factor != 1) {
-      Vectors.multiply(from, 0, factor, from.length);
-    }
+  private void store(Matrix m, int unit, float[] from) {
     int column = unit % heads * dim;
     int row = unit / heads * length;
     for (int p = 0; p < length; p++) {
@@ -188,8 +267,14 @@ final class CausalAttention {
   }
 
   private void transpose(float[] from, float[] into) {
-    for (int p = 0; p < length; p++) {
-      for (int d = 0; d < dim; d++) {
+    int[] column = new int[Vectors.F.length()];
+    Arrays.setAll(column, lane -> lane * paddedDim);
+    int whole = Vectors.F.loopBound(length);
+    for (int d = 0; d < dim; d++) {
+      for (int p = 0; p < whole; p += Vectors.F.length()) {
+        FloatVector.fromArray(Vectors.F, from, p * paddedDim + d, column, 0).intoArray(into, d * stride + p);
+      }
+      for (int p = whole; p < length; p++) {
         into[d * stride + p] = from[p * paddedDim + d];
       }
     }

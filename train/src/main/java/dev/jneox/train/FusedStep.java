@@ -12,8 +12,8 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 /**
  * The training step of a GPT-NeoX written out, forward and backward, without a tape: matrix products by libtorch into memory that
  * is allocated once, one pass of {@link Kernels} between them, and the head in slices so that the logits of the whole batch never
- * exist. Products are in the precision of {@link Parameters#compute}; the residual stream, the attention core, norms and loss are in
- * fp32. {@link AutogradStep} computes the same in fp32 and is what this is tested against.
+ * exist. Products are in the precision of {@link Parameters#compute}; the residual stream, the attention core, norms and loss are
+ * in fp32. {@link AutogradStep} computes the same in fp32 and is what this is tested against.
  *
  * <pre>{@code
  *   x -> norm -> y1 -> qkv -> q, k, v -> attention -> z -> dense ----+
@@ -76,7 +76,7 @@ public final class FusedStep implements GradientStep {
         && config.windows().stream().allMatch(w -> w == 0);
   }
 
-  /** A linear map: its matrix in the precision of the products, and where its gradient and its bias are (fp32; bias may be null). */
+  /** A linear map: its matrix in the precision of the products, where its gradient and its bias are (fp32; bias may be null). */
   private record Weight(Matrix matrix, MemorySegment gradient, MemorySegment bias, MemorySegment biasGradient) {}
 
   private record Layer(
@@ -138,9 +138,8 @@ public final class FusedStep implements GradientStep {
     boolean parallel = config.residual() == Residual.PARALLEL;
     double eps = config.layerNormEps();
     Kernels.norm(x, eps, layer.norm1, tape.normed1, parallel ? layer.norm2 : null, tape.normed2, tape.statistics1);
-    multiply(tape.normed1, layer.queryKeyValue, w.fused);
-    Kernels.split(w.fused, layer.queryKeyValue.bias, config.heads(), w.length, w.angles, tape.q, tape.k, tape.v);
-    w.core.forward(tape.q, tape.k, tape.v, tape.z, tape.logSums);
+    multiply(tape.normed1, layer.queryKeyValue, tape.fused);
+    w.attend.forward(tape.fused, layer.queryKeyValue.bias, tape.z, tape.logSums);
     if (out != null || !parallel) {
       multiply(tape.z, layer.dense, w.attention);
     }
@@ -161,7 +160,7 @@ public final class FusedStep implements GradientStep {
     }
   }
 
-  /** Turns {@code w.gradient}, the gradient of the layer's output, into that of its input {@code x}, and adds those of its weights. */
+  /** Turns {@code w.gradient}, the gradient of the layer's output, into that of its input {@code x}; adds its weights'. */
   private void backward(Layer layer, Workspace w, Matrix x, Tape tape) {
     boolean parallel = config.residual() == Residual.PARALLEL;
     Matrix branch = w.attention; // the gradient of both branches' outputs, in the precision of the products
@@ -176,8 +175,8 @@ public final class FusedStep implements GradientStep {
     }
 
     backward(branch, layer.dense, tape.z, w.mlp);
-    attendBackward(w, tape, w.mlp, layer.queryKeyValue.biasGradient);
-    backward(w.fused, layer.queryKeyValue, tape.normed1, w.normedGradient1);
+    w.attend.backward(tape.fused, layer.queryKeyValue.bias, tape.z, tape.logSums, w.mlp, layer.queryKeyValue.biasGradient);
+    backward(tape.fused, layer.queryKeyValue, tape.normed1, w.normedGradient1);
     Kernels.normBackward(
         x, tape.statistics1, layer.norm1, w.normedGradient1, parallel ? layer.norm2 : null, w.normedGradient2, w.gradient);
   }
@@ -217,12 +216,6 @@ public final class FusedStep implements GradientStep {
     Kernels.accumulate(product, weight.gradient);
   }
 
-  /** From the gradient of z to that of the fused product, in {@code w.fused}. */
-  private void attendBackward(Workspace w, Tape tape, Matrix dz, MemorySegment biasGradient) {
-    w.core.backward(tape.q, tape.k, tape.v, tape.z, tape.logSums, dz, w.dq, w.dk, w.dv);
-    Kernels.splitBackward(w.dq, w.dk, w.dv, config.heads(), w.length, w.angles, w.fused, biasGradient);
-  }
-
   private Workspace workspace(Batch batch) {
     if (space == null || space.sequences != batch.sequences() || space.length != batch.length()) {
       space = new Workspace(batch.sequences(), batch.length());
@@ -237,28 +230,24 @@ public final class FusedStep implements GradientStep {
     final Kernels.NormStatistics statistics1;
     final Kernels.NormStatistics statistics2;
     final Matrix middle; // serial residual only
-    final Matrix q;
-    final Matrix k;
-    final Matrix v;
+    final Matrix fused; // queries, keys and values; in the backward pass their gradients
     final Matrix z;
     final Matrix pre;
     final Matrix post;
     final float[] logSums;
 
-    Tape(int tokens, CausalAttention core) {
+    Tape(int tokens, CausalAttention attend) {
       int h = config.hiddenSize();
       normed1 = Matrix.of(compute, tokens, h);
       normed2 = Matrix.of(compute, tokens, h);
       statistics1 = new Kernels.NormStatistics(tokens);
       statistics2 = new Kernels.NormStatistics(tokens);
       middle = config.residual() == Residual.SERIAL ? Matrix.of(ScalarType.Float, tokens, h) : null;
-      q = Matrix.of(ScalarType.Float, tokens, h);
-      k = Matrix.of(ScalarType.Float, tokens, h);
-      v = Matrix.of(ScalarType.Float, tokens, h);
+      fused = Matrix.of(compute, tokens, 3L * h);
       z = Matrix.of(compute, tokens, h);
       pre = Matrix.of(compute, tokens, config.intermediateSize());
       post = Matrix.of(compute, tokens, config.intermediateSize());
-      logSums = core.statistics();
+      logSums = attend.statistics();
     }
   }
 
@@ -272,46 +261,36 @@ public final class FusedStep implements GradientStep {
     final Matrix[] normedSlices;
     final Matrix[] logits;
     final Kernels.NormStatistics finalStatistics;
-    final Kernels.Angles angles;
     final Matrix gradient;
-    final Matrix fused;
     final Matrix attention;
     final Matrix mlp;
     final Matrix wide;
     final Matrix normedGradient1;
     final Matrix normedGradient2;
-    final CausalAttention core;
-    final Matrix dq;
-    final Matrix dk;
-    final Matrix dv;
+    final CausalAttention attend;
 
     Workspace(int sequences, int length) {
       this.sequences = sequences;
       this.length = length;
       int tokens = sequences * length;
       int h = config.hiddenSize();
-      core = new CausalAttention(sequences, length, config.heads(), config.headDim());
+      attend = new CausalAttention(sequences, length, config.heads(), config.headDim(), (Position.Rotary) config.position());
       inputs = new Matrix[layers.length + 1];
       for (int l = 0; l < inputs.length; l++) {
         inputs[l] = Matrix.of(ScalarType.Float, tokens, h);
       }
       tapes = new Tape[recompute ? 1 : layers.length];
       for (int l = 0; l < tapes.length; l++) {
-        tapes[l] = new Tape(tokens, core);
+        tapes[l] = new Tape(tokens, attend);
       }
       normed = Matrix.of(compute, tokens, h);
       finalStatistics = new Kernels.NormStatistics(tokens);
       gradient = Matrix.of(ScalarType.Float, tokens, h);
-      fused = Matrix.of(compute, tokens, 3L * h);
       attention = Matrix.of(compute, tokens, h);
       mlp = Matrix.of(compute, tokens, h);
       wide = Matrix.of(compute, tokens, config.intermediateSize());
       normedGradient1 = Matrix.of(compute, tokens, h);
       normedGradient2 = Matrix.of(compute, tokens, h);
-      dq = Matrix.of(ScalarType.Float, tokens, h);
-      dk = Matrix.of(ScalarType.Float, tokens, h);
-      dv = Matrix.of(ScalarType.Float, tokens, h);
-      angles = angles((Position.Rotary) config.position());
 
       int vocab = config.vocabSize();
       int rows = (int) Math.max(128, Math.min(tokens, LOGITS_BYTES / vocab / (compute == ScalarType.Float ? 4 : 2)));
@@ -326,20 +305,6 @@ public final class FusedStep implements GradientStep {
         normedSlices[s] = normed.slice(first, count);
         logits[s] = all.slice(0, count);
       }
-    }
-
-    private Kernels.Angles angles(Position.Rotary rotary) {
-      int half = rotary.dims() / 2;
-      float[] cos = new float[length * half];
-      float[] sin = new float[length * half];
-      for (int p = 0; p < length; p++) {
-        for (int i = 0; i < half; i++) {
-          float angle = rotary.angle(p, i);
-          cos[p * half + i] = (float) Math.cos(angle);
-          sin[p * half + i] = (float) Math.sin(angle);
-        }
-      }
-      return new Kernels.Angles(cos, sin, rotary.dims());
     }
   }
 

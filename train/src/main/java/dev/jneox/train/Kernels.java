@@ -7,7 +7,7 @@ import java.util.Arrays;
 
 /**
  * What lies between two matrix products of a training step, forward and backward, each as one pass over the rows: embedding,
- * layer norm, bias, GELU, rotary, residual, and the loss. Every sum over rows (the gradients of biases and norms) is kept a thread
+ * layer norm, bias, GELU, residual, and the loss. Every sum over rows (the gradients of biases and norms) is kept a thread
  * and added in thread order, so a step gives the same bits every time. Rows are tokens; shapes are {@code [tokens, width]}.
  */
 final class Kernels {
@@ -16,12 +16,12 @@ final class Kernels {
   private Kernels() {}
 
   /** A gradient vector's running sums, one row a thread. */
-  private static float[][] sums(int n) {
+  static float[][] sums(int n) {
     return new float[WORKERS.count()][Vectors.padded(n)];
   }
 
   /** {@code gradient += } the sums of all threads. */
-  private static void flush(float[][] sums, MemorySegment gradient, int n) {
+  static void flush(float[][] sums, MemorySegment gradient, int n) {
     for (int i = 0; i < n; i++) {
       float s = gradient.getAtIndex(ValueLayout.JAVA_FLOAT, i);
       for (float[] sum : sums) {
@@ -35,7 +35,7 @@ final class Kernels {
     return new float[Vectors.padded(n)];
   }
 
-  private static float[] vector(MemorySegment values, int n) {
+  static float[] vector(MemorySegment values, int n) {
     float[] v = row(n);
     MemorySegment.copy(values, ValueLayout.JAVA_FLOAT, 0, v, 0, n);
     return v;
@@ -54,7 +54,7 @@ final class Kernels {
         });
   }
 
-  /** {@code gradient[ids[t]] += dx[t]}, both fp32; threads share the columns so that the order of additions is that of the tokens. */
+  /** {@code gradient[ids[t]] += dx[t]}, both fp32; threads share the columns so that additions keep the order of the tokens. */
   static void embedBackward(Matrix dx, int[] ids, Matrix gradient) {
     int width = dx.cols;
     MemorySegment from = dx.data();
@@ -181,95 +181,6 @@ final class Kernels {
     }
   }
 
-  /** The rotary angles of a run: {@code [positions, dims/2]} each. */
-  record Angles(float[] cos, float[] sin, int dims) {}
-
-  /**
-   * Takes the fused product apart: {@code qkv [tokens, 3H]} (per head: query, key, value) plus its bias to fp32 {@code q, k, v
-   * [tokens, H]}, the first {@code angles.dims} values of each query and key turned by their position {@code token % seq}.
-   */
-  static void split(Matrix qkv, MemorySegment bias, int heads, int seq, Angles angles, Matrix q, Matrix k, Matrix v) {
-    int h = q.cols;
-    int dim = h / heads;
-    float[] b = bias == null ? row(3 * h) : vector(bias, 3 * h);
-    WORKERS.forEach(
-        qkv.rows,
-        (from, to, thread) -> {
-          float[] in = row(3 * h);
-          float[] qRow = row(h);
-          float[] kRow = row(h);
-          float[] vRow = row(h);
-          for (int t = from; t < to; t++) {
-            qkv.load(t, in);
-            for (int i = 0; i < 3 * h; i++) {
-              in[i] += b[i];
-            }
-            for (int head = 0; head < heads; head++) {
-              int at = head * 3 * dim;
-              turn(in, at, angles, t % seq, 1);
-              turn(in, at + dim, angles, t % seq, 1);
-              System.arraycopy(in, at, qRow, head * dim, dim);
-              System.arraycopy(in, at + dim, kRow, head * dim, dim);
-              System.arraycopy(in, at + 2 * dim, vRow, head * dim, dim);
-            }
-            q.store(t, qRow);
-            k.store(t, kRow);
-            v.store(t, vRow);
-          }
-        });
-  }
-
-  /** The gradient through {@link #split}: rotation by the opposite angle. {@code biasGradient} may be null. */
-  static void splitBackward(
-      Matrix dq, Matrix dk, Matrix dv, int heads, int seq, Angles angles, Matrix dqkv, MemorySegment biasGradient) {
-    int h = dq.cols;
-    int dim = h / heads;
-    float[][] db = sums(3 * h);
-    WORKERS.forEach(
-        dqkv.rows,
-        (from, to, thread) -> {
-          float[] out = row(3 * h);
-          float[] qRow = row(h);
-          float[] kRow = row(h);
-          float[] vRow = row(h);
-          float[] sum = db[thread];
-          for (int t = from; t < to; t++) {
-            dq.load(t, qRow);
-            dk.load(t, kRow);
-            dv.load(t, vRow);
-            for (int head = 0; head < heads; head++) {
-              int at = head * 3 * dim;
-              System.arraycopy(qRow, head * dim, out, at, dim);
-              System.arraycopy(kRow, head * dim, out, at + dim, dim);
-              System.arraycopy(vRow, head * dim, out, at + 2 * dim, dim);
-              turn(out, at, angles, t % seq, -1);
-              turn(out, at + dim, angles, t % seq, -1);
-            }
-            for (int i = 0; i < 3 * h; i++) {
-              sum[i] += out[i];
-            }
-            dqkv.store(t, out);
-          }
-        });
-    if (biasGradient != null) {
-      flush(db, biasGradient, 3 * h);
-    }
-  }
-
-  /** Rotates the pairs (i, i + dims/2) from {@code at} on. */
-  private static void turn(float[] row, int at, Angles angles, int position, int direction) {
-    int half = angles.dims / 2;
-    int angle = position * half;
-    for (int i = 0; i < half; i++) {
-      float cos = angles.cos[angle + i];
-      float sin = direction * angles.sin[angle + i];
-      float a = row[at + i];
-      float b = row[at + half + i];
-      row[at + i] = a * cos - b * sin;
-      row[at + half + i] = b * cos + a * sin;
-    }
-  }
-
   /** Copies between precisions. */
   static void cast(Matrix from, Matrix into) {
     WORKERS.forEach(
@@ -356,9 +267,7 @@ final class Kernels {
   }
 
   private static void add(float[] a, float[] b, int n) {
-    for (int i = 0; i < n; i++) {
-      a[i] += b[i];
-    }
+    Vectors.add(a, 0, b, 0, n);
   }
 
   /** {@code out = x + branch + bias}, twice in one pass where there are two branches; {@code out} may be {@code x}. */

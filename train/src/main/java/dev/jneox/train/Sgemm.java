@@ -4,8 +4,8 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * Small fp32 matrix products over {@code float[]}, for operands that stay in a cache: the blocks of an attention head. A tile of six
- * rows by two vectors keeps twelve sums in registers.
+ * Small fp32 matrix products over {@code float[]}, for operands that stay in a cache: the blocks of an attention head. A tile of
+ * six rows by two vectors keeps twelve sums in registers.
  */
 final class Sgemm {
   private static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
@@ -47,8 +47,8 @@ final class Sgemm {
     }
   }
 
-  // C2 gives up inlining in a method of many vector operations, and a vector that meets a call is put on the heap: these two methods
-  // are as small as they can be, without a branch for C = A B. Check with -XX:+PrintInlining after a change.
+  // C2 gives up inlining in a method of many vector operations, and a vector that meets a call is put on the heap: these two
+  // methods are as small as they can be, without a branch for C = A B. Check with -XX:+PrintInlining after a change.
 
   private static void six(
       int k, float[] a, int a0, int rowStride, int columnStride, float[] b, int b0, int ldb, float[] c, int c0, int ldc) {

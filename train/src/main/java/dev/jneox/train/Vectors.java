@@ -7,7 +7,7 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
-/** The functions of one row that C2 does not vectorise by itself: exponentials, GELU, sums. Rows are {@code float[]}, in place. */
+/** The functions of one row that C2 does not vectorise by itself: exponentials, GELU, sums. Rows are {@code float[]}. */
 final class Vectors {
   static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
 
@@ -24,8 +24,8 @@ final class Vectors {
   private Vectors() {}
 
   /**
-   * The sum of all lanes, in halves. {@code reduceLanes} adds in another order once it is compiled, and a run would depend on when
-   * that happens.
+   * The sum of all lanes, in halves. {@code reduceLanes} adds in another order once it is compiled, and a run would depend on
+   * when that happens.
    */
   static float total(FloatVector v) {
     if (F.length() >= 16) {
@@ -113,6 +113,17 @@ final class Vectors {
     return sum;
   }
 
+  /** {@code a += b}, for {@code n} values of each; written out because C2 runs most of a short loop one value at a time. */
+  static void add(float[] a, int a0, float[] b, int b0, int n) {
+    int i = 0;
+    for (int bound = F.loopBound(n); i < bound; i += F.length()) {
+      FloatVector.fromArray(F, a, a0 + i).add(FloatVector.fromArray(F, b, b0 + i)).intoArray(a, a0 + i);
+    }
+    for (; i < n; i++) {
+      a[a0 + i] += b[b0 + i];
+    }
+  }
+
   static void multiply(float[] row, int at, float factor, int n) {
     for (int i = at; i < at + n; i++) {
       row[i] *= factor;
@@ -120,8 +131,8 @@ final class Vectors {
   }
 
   /**
-   * {@code row = e^(row - max)} for {@code n} values from {@code at} on; returns their sum. Values up to a whole vector behind them
-   * are overwritten with zeros, see {@link #padded}.
+   * {@code row = e^(row - max)} for {@code n} values from {@code at} on; returns their sum. Values up to a whole vector behind
+   * them are overwritten with zeros, see {@link #padded}.
    */
   static float expAndSum(float[] row, int at, float max, int n) {
     for (int i = n; i < padded(n); i++) {
@@ -137,8 +148,8 @@ final class Vectors {
   }
 
   /**
-   * From scores and the gradient of their probabilities to probabilities and the gradient of the scores, in place: {@code p = e^(s -
-   * logSum)}, {@code ds = p (dp - projection)}. Writes up to a whole vector.
+   * From scores and the gradient of their probabilities to probabilities and the gradient of the scores, in place: {@code p =
+   * e^(s - logSum)}, {@code ds = p (dp - projection)}. Writes up to a whole vector.
    */
   static void softmaxBackward(float[] scores, float[] gradients, int at, float logSum, float projection, int n) {
     for (int i = at; i < at + n; i += F.length()) {
