@@ -2,9 +2,11 @@ package dev.jneox.checkpoint;
 
 import static dev.jneox.checkpoint.JsonObject.quoted;
 
+import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.model.ModelConfig;
 import dev.jneox.model.ModelConfig.TensorSpec;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -22,7 +24,7 @@ import org.bytedeco.pytorch.Tensor;
  * <p>This object holds the mapping: let go of every tensor before {@link #close}, a later touch ends the process. The mapping is
  * read-only: copy what is to be trained.
  */
-public final class HfFolder implements AutoCloseable {
+public final class HfFolder implements StoredModel {
   static final String CONFIG = "config.json";
   static final String WEIGHTS = "model.safetensors";
   static final String INDEX = "model.safetensors.index.json";
@@ -192,10 +194,12 @@ public final class HfFolder implements AutoCloseable {
         && file.data(name).mismatch(embedding.file().data(embedding.name())) < 0;
   }
 
-  public Path dir() {
+  @Override
+  public Path path() {
     return dir;
   }
 
+  @Override
   public ModelConfig config() {
     return config;
   }
@@ -210,20 +214,37 @@ public final class HfFolder implements AutoCloseable {
     return files.values();
   }
 
-  /** The tensor of a canonical name ({@link ModelConfig#tensors}), a view of the mapped file in the type it is stored in. */
+  @Override
+  public Optional<String> tokenizerJson() {
+    return tokenizer().map(HfFolder::text);
+  }
+
+  private static String text(Path file) {
+    try {
+      return Files.readString(file);
+    } catch (IOException e) {
+      throw new InputException(file + ": cannot be read as UTF-8: " + AtomicFile.reason(e), e);
+    }
+  }
+
+  @Override
+  public String storedAs(String canonical) {
+    Place place = place(canonical);
+    return place.file().dtype(place.name()).name();
+  }
+
+  @Override
   public Tensor tensor(String canonical) {
+    Place place = place(canonical);
+    return place.file().tensor(place.name());
+  }
+
+  private Place place(String canonical) {
     Place place = places.get(canonical);
     if (place == null) {
       throw new IllegalArgumentException("no tensor " + canonical);
     }
-    return place.file().tensor(place.name());
-  }
-
-  /** All tensors by canonical name, in the order of {@link ModelConfig#tensors}; the caller owns them. */
-  public Map<String, Tensor> tensors() {
-    Map<String, Tensor> all = new LinkedHashMap<>();
-    places.keySet().forEach(name -> all.put(name, tensor(name)));
-    return all;
+    return place;
   }
 
   /** Unmaps the weights. */

@@ -16,6 +16,7 @@ import java.util.Collection;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.bytedeco.pytorch.Tensor;
 
 /**
@@ -26,7 +27,7 @@ import org.bytedeco.pytorch.Tensor;
  * <p>The mapping lives until {@link #close}: no segment and no view of it may be touched after that; a view of a closed file ends
  * the process. It is read-only: copy a tensor before changing it in place.
  */
-public final class Safetensors implements AutoCloseable {
+public final class Safetensors implements TensorFile {
   private static final ValueLayout.OfLong LENGTH = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   /**
@@ -98,8 +99,24 @@ public final class Safetensors implements AutoCloseable {
     return length;
   }
 
+  @Override
   public Path file() {
     return file;
+  }
+
+  @Override
+  public Set<String> names() {
+    return Collections.unmodifiableSet(header.entries().keySet());
+  }
+
+  @Override
+  public Dtype dtype(String name) {
+    return entry(name).dtype();
+  }
+
+  @Override
+  public long[] shape(String name) {
+    return entry(name).axes();
   }
 
   /** The tensors in the order of the header. */
@@ -138,6 +155,7 @@ public final class Safetensors implements AutoCloseable {
    * The tensor as libtorch sees it: a view of the mapped file, or a copy of it in the rare file that does not align it to its
    * element size. The caller owns the tensor and lets go of it before {@link #close}.
    */
+  @Override
   public Tensor tensor(String name) {
     Entry entry = entry(name);
     if (entry.dtype().scalarType() == null) {

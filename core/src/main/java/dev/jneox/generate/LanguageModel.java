@@ -1,59 +1,66 @@
 package dev.jneox.generate;
 
-import dev.jneox.checkpoint.HfFolder;
+import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.io.InputException;
 import dev.jneox.model.CausalLM;
 import dev.jneox.model.ModelConfig;
 import dev.jneox.tokenizer.Tokenizer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/** A model folder, opened to be used: the network over its weights, and its tokenizer if it has one. */
+/** A model on disk, opened to be used: the network over its weights, and its tokenizer if it has one. */
 public final class LanguageModel implements AutoCloseable {
-  private final HfFolder folder;
+  private final StoredModel stored;
   private final CausalLM network;
   private final Tokenizer tokenizer;
 
-  private LanguageModel(HfFolder folder, CausalLM network, Tokenizer tokenizer) {
-    this.folder = folder;
+  private LanguageModel(StoredModel stored, CausalLM network, Tokenizer tokenizer) {
+    this.stored = stored;
     this.network = network;
     this.tokenizer = tokenizer;
   }
 
   /**
-   * Opens a folder of HF transformers. Weights that are stored in the type wanted stay in the mapped file.
+   * Opens whatever {@link StoredModel#open} knows. Weights that are stored in the type wanted stay in the mapped file.
    *
-   * @throws InputException if the folder is not a whole model
+   * @throws InputException if it is not a whole model
    */
-  public static LanguageModel open(Path dir, Precision precision) {
-    HfFolder folder = HfFolder.open(dir);
+  public static LanguageModel open(Path path, Precision precision) {
+    StoredModel stored = StoredModel.open(path);
     CausalLM network = null;
     try {
-      network = new CausalLM(folder.config(), weights(folder, precision));
-      return new LanguageModel(folder, network, folder.tokenizer().map(Tokenizer::load).orElse(null));
+      network = new CausalLM(stored.config(), weights(stored, precision));
+      return new LanguageModel(stored, network, tokenizer(stored));
     } catch (RuntimeException e) {
       if (network != null) {
         network.close();
       }
-      folder.close();
+      stored.close();
       throw e;
     }
   }
 
-  private static Map<String, Tensor> weights(HfFolder folder, Precision precision) {
+  private static Tokenizer tokenizer(StoredModel stored) {
+    Path path = stored.path();
+    Path named = Files.isDirectory(path) ? path.resolve("tokenizer.json") : path;
+    return stored.tokenizerJson().map(json -> Tokenizer.parse(json, named)).orElse(null);
+  }
+
+  private static Map<String, Tensor> weights(StoredModel stored, Precision precision) {
     Map<String, Tensor> weights = new LinkedHashMap<>();
-    for (ModelConfig.TensorSpec spec : folder.config().tensors()) {
-      try (Tensor stored = folder.tensor(spec.name())) {
+    for (ModelConfig.TensorSpec spec : stored.config().tensors()) {
+      try (Tensor tensor = stored.tensor(spec.name())) {
         Tensor matrix = weights.get(spec.name().replaceFirst("[.]bias$", ".weight"));
         ScalarType type =
             spec.shape().length > 1
-                ? precision.of(stored.scalar_type().intern())
+                ? precision.of(tensor.scalar_type().intern())
                 // A bias is added in the type of its matrix, whatever it is stored in.
                 : matrix != null && matrix.dim() > 1 ? matrix.scalar_type().intern() : ScalarType.Float;
-        weights.put(spec.name(), stored.to(type));
+        weights.put(spec.name(), tensor.to(type));
       }
     }
     return weights;
@@ -72,11 +79,11 @@ public final class LanguageModel implements AutoCloseable {
     return tokenizer != null;
   }
 
-  /** @throws InputException where the folder has no {@code tokenizer.json} */
+  /** @throws InputException where the model came without a tokenizer */
   public Tokenizer tokenizer() {
     if (tokenizer == null) {
       throw new InputException(
-          folder.dir() + ": expected a tokenizer.json, to read and write text with, found none; give token ids instead");
+          stored.path() + ": expected a tokenizer.json, to read and write text with, found none; give token ids instead");
     }
     return tokenizer;
   }
@@ -96,6 +103,6 @@ public final class LanguageModel implements AutoCloseable {
     if (tokenizer != null) {
       tokenizer.close();
     }
-    folder.close();
+    stored.close();
   }
 }

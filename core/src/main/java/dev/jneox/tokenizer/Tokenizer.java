@@ -27,7 +27,15 @@ public interface Tokenizer extends AutoCloseable {
    * @throws dev.jneox.io.InputException if the file is missing, cut short or not a tokenizer
    */
   static Tokenizer load(Path tokenizerJson) {
-    TokenizerFile file = TokenizerFile.read(tokenizerJson);
+    return of(TokenizerFile.read(tokenizerJson));
+  }
+
+  /** The same for the text of a {@code tokenizer.json} that a model brought along; errors name {@code source}. */
+  static Tokenizer parse(String tokenizerJson, Path source) {
+    return of(TokenizerFile.of(source, tokenizerJson));
+  }
+
+  private static Tokenizer of(TokenizerFile file) {
     return ByteLevelBpe.of(file).<Tokenizer>map(bpe -> bpe).orElseGet(() -> HfTokenizer.of(file));
   }
 }

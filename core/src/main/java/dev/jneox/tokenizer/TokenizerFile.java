@@ -32,7 +32,11 @@ record TokenizerFile(Path path, String json, JsonNode root, Map<String, Integer>
 
   /** Reads and checks the file; anything that is not a tokenizer is an {@link InputException}. */
   static TokenizerFile read(Path path) {
-    String json = text(path);
+    return of(path, text(path));
+  }
+
+  /** Checks the text of a {@code tokenizer.json} that came with {@code path}, which errors name. */
+  static TokenizerFile of(Path path, String json) {
     JsonNode root;
     try {
       root = JSON.readTree(json);

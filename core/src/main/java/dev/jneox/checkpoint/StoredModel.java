@@ -1,0 +1,56 @@
+package dev.jneox.checkpoint;
+
+import dev.jneox.io.InputException;
+import dev.jneox.model.ModelConfig;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import org.bytedeco.pytorch.Tensor;
+
+/**
+ * A model on disk, whatever wrote it: its shape, its tensors by the canonical names of {@link ModelConfig#tensors()}, and mostly a
+ * tokenizer. Once it is open, every tensor the configuration asks for is there with its shape, and no other. Weights are mapped,
+ * never read whole: let go of every tensor before {@link #close}, a later touch ends the process.
+ */
+public interface StoredModel extends AutoCloseable {
+  /** The folder or file it was opened from. */
+  Path path();
+
+  ModelConfig config();
+
+  /** How a tensor is stored, as its format calls it: {@code BF16}, {@code Q4_0}. */
+  String storedAs(String canonical);
+
+  /**
+   * A tensor in canonical layout: a view of the mapped file where it lies there so, else a fresh copy (transposed, fused, merged;
+   * quantised ones in fp32). The caller owns it.
+   */
+  Tensor tensor(String canonical);
+
+  /** The text of its {@code tokenizer.json} (HF tokenizers); a format that has none builds it from what it has. */
+  Optional<String> tokenizerJson();
+
+  /** All tensors by canonical name, in the order of {@link ModelConfig#tensors}; the caller owns them. */
+  default Map<String, Tensor> tensors() {
+    Map<String, Tensor> all = new LinkedHashMap<>();
+    config().tensors().forEach(spec -> all.put(spec.name(), tensor(spec.name())));
+    return all;
+  }
+
+  @Override
+  void close();
+
+  /**
+   * Opens a folder of HF transformers.
+   *
+   * @throws InputException when it is none, or not whole
+   */
+  static StoredModel open(Path path) {
+    if (!Files.exists(path)) {
+      throw new InputException(path + ": there is no such model folder or file");
+    }
+    return HfFolder.open(path);
+  }
+}
