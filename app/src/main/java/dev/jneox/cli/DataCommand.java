@@ -6,6 +6,6 @@ import picocli.CommandLine.Command;
 @Command(
     name = "data",
     mixinStandardHelpOptions = true,
-    description = "Looks into tokenised data and lays out the order of their samples.",
+    description = "Look into tokenised data and lay out the order of their samples.",
     subcommands = {DataInspectCommand.class, DataIndexCommand.class})
 final class DataCommand {}

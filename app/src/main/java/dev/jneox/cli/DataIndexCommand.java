@@ -26,7 +26,7 @@ import picocli.CommandLine.TypeConversionException;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {
-        "Writes the order in which GPT-NeoX feeds data sets as NumPy files.",
+        "Write the order in which GPT-NeoX feeds data sets as NumPy files.",
         "  partK.doc_idx, partK.sample_idx, partK.shuffle_idx    the order of part K",
         "  partK.first16                                         its first 16 samples",
         "  blend.dataset_index, blend.dataset_sample_index       the mix, by weights",

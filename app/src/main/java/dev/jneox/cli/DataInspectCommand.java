@@ -18,7 +18,7 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "inspect",
     mixinStandardHelpOptions = true,
-    description = "Checks PREFIX.bin and PREFIX.idx and says what is in them, as JSON.",
+    description = "Check PREFIX.bin and PREFIX.idx and say what is in them, as JSON.",
     footer = {"", "Example:", "  jneox data inspect data/pile --tokens 20"})
 final class DataInspectCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;

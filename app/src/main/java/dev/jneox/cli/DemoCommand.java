@@ -53,6 +53,9 @@ public final class DemoCommand implements Runnable {
   /** Training steps for a minute of the whole demo, set on two cores of a Zen 4; fixed, so that results do not depend on the clock. */
   private static final int STEPS_A_MINUTE = 55;
 
+  /** How much of the rate of its matrix products a machine trains at, about. */
+  private static final double SHARE_OF_GEMM = 0.6;
+
   private static final int VOCABULARY = 8192;
 
   /** One document in so many is held out for validation. */
@@ -268,8 +271,13 @@ public final class DemoCommand implements Runnable {
     try (TrainingData data = TrainingData.open(config, Progress.silent());
         Trainer trainer = new Trainer(config, tokenizer.vocabSize(), tokenizer.id(BpeTrainer.END_OF_TEXT).orElse(-1), vocabulary, data)) {
       TrainCommand.describe(console, config, trainer);
-      StepLines lines = new StepLines(console, config.run().logInterval(), trainer.iterations(), TrainCommand.gemmRate(config));
+      double gemmRate = TrainCommand.gemmRate(config);
+      StepLines lines = new StepLines(console, config.run().logInterval(), trainer.iterations(), gemmRate);
       long tokensAStep = (long) config.batch().total() * config.model().seqLength();
+      double flops = trainer.model().trainingFlops(tokensAStep, config.model().seqLength());
+      // The steps are fixed, so that the losses are: a slow or busy machine takes longer, and says so here.
+      say("%d steps, about %s on this machine as it is now", trainer.iterations(),
+          StepLines.clock(trainer.iterations() * flops / (SHARE_OF_GEMM * gemmRate)));
       trainer.run(new Trainer.Listener() {
         @Override
         public void stepped(Trainer.Step step) {

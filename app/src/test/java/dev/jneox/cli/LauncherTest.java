@@ -41,7 +41,7 @@ class LauncherTest {
     assertThat(result.err).isEmpty();
     assertThat(result.out.lines())
         .containsExactly(
-            jdk("jdk-25") + "/bin/java", "variable ours:a=b", "-XX:+One", "--two", "three", "-Dfour=4", "-Xmx8g", "-Dfour=5", "-cp",
+            jdk("jdk-25") + "/bin/java", "variable ours:a=b", "locale C.UTF-8", "-XX:+One", "--two", "three", "-Dfour=4", "-Xmx8g", "-Dfour=5", "-cp",
             house + "/app/target/jneox.jar", "dev.jneox.cli.Start", "train", "it's a file.yml", "");
   }
 
@@ -51,11 +51,20 @@ class LauncherTest {
     assertThat(result.out).contains("\nvariable \n");
   }
 
+  /** In a locale without an encoding the JVM would make question marks of an argument's umlauts. */
+  @Test
+  void theUsersEncodingReachesJavaAndWhereThereIsNoneItIsUtf8() throws Exception {
+    String jdk = jdk("jdk-25");
+    assertThat(run(Map.of("JAVA_HOME", jdk, "LC_ALL", "de_DE.UTF-8"), "x").out).contains("\nlocale de_DE.UTF-8\n");
+    assertThat(run(Map.of("JAVA_HOME", jdk, "LANG", "de_DE.UTF-8"), "x").out).contains("\nlocale \n");
+    assertThat(run(Map.of("JAVA_HOME", jdk, "LC_ALL", "POSIX", "LANG", "de_DE.UTF-8"), "x").out).contains("\nlocale C.UTF-8\n");
+  }
+
   @Test
   void theCommandShownDoesWhatTheLauncherDoes() throws Exception {
     Map<String, String> environment = Map.of("JAVA_HOME", jdk("jdk-25"), "JNEOX_JAVA_OPTS", "-Xmx8g");
     Result shown = run(environment, "--show-command", "train", "it's a $file.yml", "", "*");
-    assertThat(shown.out).startsWith("JNEOX_TEST_VARIABLE=ours:a=b " + jdk("jdk-25") + "/bin/java -XX:+One --two three ");
+    assertThat(shown.out).startsWith("JNEOX_TEST_VARIABLE=ours:a=b LC_ALL=C.UTF-8 " + jdk("jdk-25") + "/bin/java -XX:+One --two three ");
     Result pasted = start(Map.of(), "sh", "-c", shown.out).end();
     assertThat(pasted.out).isEqualTo(run(environment, "train", "it's a $file.yml", "", "*").out);
   }
@@ -190,7 +199,7 @@ class LauncherTest {
 
   private void jdk(String name, String version) throws IOException {
     Path jdk = Files.createDirectories(folder.resolve(name).resolve("bin"));
-    script(jdk.resolve("java"), "echo \"$0\"\necho \"variable $JNEOX_TEST_VARIABLE\"\n"
+    script(jdk.resolve("java"), "echo \"$0\"\necho \"variable $JNEOX_TEST_VARIABLE\"\necho \"locale $LC_ALL\"\n"
         + "for a in \"$@\"; do case $a in -Djneox.stderr=3) ;; *) printf '%s\\n' \"$a\" ;; esac; done\n");
     script(jdk.resolve("javac"), "");
     Files.writeString(folder.resolve(name).resolve("release"), "IMPLEMENTOR=\"Nobody\"\nJAVA_VERSION=\"" + version + "\"\n");

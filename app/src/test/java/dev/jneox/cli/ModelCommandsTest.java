@@ -183,7 +183,7 @@ class ModelCommandsTest {
   @Test
   void aFolderThatIsNoModelOrHasNoTokenizerIsNamed() {
     assertThat(run("score", "--model", model.resolve("none").toString(), "--ids", "1 2")).isEqualTo(1);
-    assertThat(err.toString()).contains("none: not a model folder");
+    assertThat(err.toString()).contains("none: there is no such model folder or file");
     assertThat(run("generate", "--model", IDS_ONLY.toString(), "--prompt", "a")).isEqualTo(1);
     assertThat(err.toString().lines()).singleElement().asString().contains("neox-parallel: expected a tokenizer.json");
     assertThat(run("generate", "--prompt", "a")).isEqualTo(2);

@@ -66,8 +66,7 @@ final class Checkpoint {
         AtomicFile.write(partial.resolve("configs").resolve(config.getKey()), config.getValue().getBytes(StandardCharsets.UTF_8));
       }
       AtomicFile.write(partial.resolve(STATE), JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(state));
-      delete(folder);
-      Files.move(partial, folder, StandardCopyOption.ATOMIC_MOVE);
+      replace(folder, partial);
       AtomicFile.write(save.resolve(LATEST), folder.getFileName().toString().getBytes(StandardCharsets.UTF_8));
       if (keep.isPresent()) {
         prune(save, Math.max(1, keep.getAsInt()));
@@ -82,6 +81,21 @@ final class Checkpoint {
       }
     }
     return folder;
+  }
+
+  /** Moves {@code whole} to {@code folder}; what was there keeps a name that {@link #latest} finds until then. */
+  private static void replace(Path folder, Path whole) throws IOException {
+    Path replaced = replaced(folder);
+    if (Files.exists(folder)) {
+      delete(replaced);
+      Files.move(folder, replaced, StandardCopyOption.ATOMIC_MOVE);
+    }
+    Files.move(whole, folder, StandardCopyOption.ATOMIC_MOVE);
+    delete(replaced);
+  }
+
+  private static Path replaced(Path folder) {
+    return folder.resolveSibling(folder.getFileName() + ".replaced");
   }
 
   private static void writeMoments(Path file, Parameters parameters) {
@@ -134,7 +148,11 @@ final class Checkpoint {
     try {
       String name = Files.readString(pointer).strip();
       Path folder = load.resolve(name);
-      if (!name.matches("global_step\\d{1,9}") || !Files.isDirectory(folder)) {
+      boolean named = name.matches("global_step\\d{1,9}");
+      if (named && !Files.isDirectory(folder) && Files.isDirectory(replaced(folder))) {
+        return replaced(folder);
+      }
+      if (!named || !Files.isDirectory(folder)) {
         throw InputException.in(pointer, "line 1", "the name of a checkpoint in this folder, such as global_step100", "'" + name + "'");
       }
       return folder;

@@ -223,6 +223,26 @@ class TrainerTest {
     assertThat(partial).doesNotExist();
   }
 
+  /** The moment in which a checkpoint is put in the place of an older one of the same step. */
+  @Test
+  void aReplacementThatWasCutOffLeavesTheOneReplaced() throws IOException {
+    Path run = dir.resolve("run");
+    train("save=" + run, "exit_interval=5");
+    Files.move(run.resolve("global_step5"), run.resolve("global_step5.replaced"));
+    Run resumed = train("save=" + run, "load=" + run, "exit_interval=10");
+    assertThat(resumed.steps.getFirst().iteration()).isEqualTo(6);
+  }
+
+  @Test
+  void savingTheSameStepAgainReplacesIt() throws IOException {
+    Path run = dir.resolve("run");
+    train("save=" + run, "exit_interval=5");
+    train("save=" + run, "exit_interval=5");
+    try (Stream<Path> entries = Files.list(run)) {
+      assertThat(entries.map(p -> p.getFileName().toString()).filter(n -> n.startsWith("global_step"))).containsExactly("global_step5");
+    }
+  }
+
   @Test
   void matricesDecayAndVectorsDoNot() {
     NeoxConfig config = config("weight_decay=0.5", "optimizer.params.lr=0.1");
