@@ -2,8 +2,8 @@ package dev.jneox.quant;
 
 /**
  * The weight {@code [out, in]} of a linear map in the layout its kernels read, over mapped or native memory that the caller
- * keeps alive. Immutable and safe for several threads: the output rows come in blocks of {@value #BLOCK}, and each thread that takes part
- * in a product multiplies some of the blocks. Kernels start no threads and allocate nothing.
+ * keeps alive. Immutable and safe for several threads: the output rows come in blocks of {@value #BLOCK}, and each thread that
+ * takes part in a product multiplies some of the blocks. Kernels start no threads and allocate nothing.
  */
 public sealed interface PackedWeight permits F32Weight, Bf16Weight {
   /** Output rows in a block; the last block of a weight may have fewer. */

@@ -72,7 +72,8 @@ class DenseWeightTest {
   void activationsMadeForAnotherWeightAreRefused() {
     PackedWeight weight = random(4, 10, false, new Random(1));
     Activations activations = new Activations(1, 12, weight.form());
-    assertThatThrownBy(() -> weight.multiply(activations, new float[4], 0, 4, 0, 1)).hasMessageContaining("12").hasMessageContaining("10");
+    assertThatThrownBy(() -> weight.multiply(activations, new float[4], 0, 4, 0, 1))
+        .hasMessageContaining("12").hasMessageContaining("10");
     assertThatThrownBy(() -> activations.set(new float[24], 0, 12, 2)).hasMessageContaining("room for 1");
     assertThatThrownBy(() -> new F32Weight(4, 10, MemorySegment.ofArray(new float[39]))).hasMessageContaining("156 bytes");
   }
