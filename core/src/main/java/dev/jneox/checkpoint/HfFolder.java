@@ -239,6 +239,12 @@ public final class HfFolder implements StoredModel {
     return place.file().tensor(place.name());
   }
 
+  @Override
+  public Optional<MappedTensor> mapped(String canonical) {
+    Place place = place(canonical);
+    return Optional.of(new MappedTensor(place.file().dtype(place.name()), place.file().data(place.name())));
+  }
+
   private Place place(String canonical) {
     Place place = places.get(canonical);
     if (place == null) {

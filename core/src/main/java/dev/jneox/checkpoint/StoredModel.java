@@ -29,6 +29,14 @@ public interface StoredModel extends AutoCloseable {
    */
   Tensor tensor(String canonical);
 
+  /**
+   * A tensor's values where the file holds them in canonical layout, valid until {@link #close}; empty where it does not, and
+   * {@link #tensor} makes them. Starts no libtorch, which takes longer than a small model takes to answer.
+   */
+  default Optional<MappedTensor> mapped(String canonical) {
+    return Optional.empty();
+  }
+
   /** The text of its {@code tokenizer.json} (HF tokenizers); a format that has none builds it from what it has. */
   Optional<String> tokenizerJson();
 

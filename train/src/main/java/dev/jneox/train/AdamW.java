@@ -1,5 +1,6 @@
 package dev.jneox.train;
 
+import dev.jneox.tensor.Workers;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import java.util.Arrays;
@@ -54,7 +55,7 @@ public final class AdamW {
   public double gradientNorm() {
     MemorySegment g = parameters.gradients();
     double[] sums = new double[chunks()];
-    Workers.ALL.forEach(
+    Workers.all().forEach(
         sums.length,
         (from, to, thread) -> {
           for (int chunk = from; chunk < to; chunk++) {
@@ -94,7 +95,7 @@ public final class AdamW {
     float correction = (float) (1 / Math.sqrt(1 - Math.pow(beta2, steps)));
     // A chunk may span several parameters; slots are in order and each chunk walks those it meets.
     Parameters.Slot[] slots = parameters.slots().toArray(new Parameters.Slot[0]);
-    Workers.ALL.forEach(
+    Workers.all().forEach(
         chunks(),
         (from, to, thread) -> {
           long at = (long) from * CHUNK;

@@ -1,6 +1,8 @@
 package dev.jneox.train;
 
 import dev.jneox.model.Position;
+import dev.jneox.tensor.Vectors;
+import dev.jneox.tensor.Workers;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
@@ -47,7 +49,7 @@ final class CausalAttention {
         sin[p * half + i] = (float) Math.sin(angle);
       }
     }
-    this.scratch = new Scratch[Workers.ALL.count()];
+    this.scratch = new Scratch[Workers.all().count()];
     for (int t = 0; t < scratch.length; t++) {
       scratch[t] = new Scratch();
     }
@@ -82,7 +84,7 @@ final class CausalAttention {
   /** Fills {@code z} and {@code logSums}; {@code bias} of the fused product may be null. */
   void forward(Matrix fused, MemorySegment bias, Matrix z, float[] logSums) {
     float[] b = bias(fused, bias);
-    Workers.ALL.forEach(
+    Workers.all().forEach(
         sequences * heads,
         (from, to, thread) -> {
           for (int unit = from; unit < to; unit++) {
@@ -132,7 +134,7 @@ final class CausalAttention {
       Matrix fused, MemorySegment bias, Matrix z, float[] logSums, Matrix dz, MemorySegment biasGradient) {
     float[] b = bias(fused, bias);
     float[][] sums = Kernels.sums(fused.cols);
-    Workers.ALL.forEach(
+    Workers.all().forEach(
         sequences * heads,
         (from, to, thread) -> {
           for (int unit = from; unit < to; unit++) {

@@ -1,6 +1,8 @@
 package dev.jneox.train;
 
 import dev.jneox.model.Activation;
+import dev.jneox.tensor.Vectors;
+import dev.jneox.tensor.Workers;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
@@ -11,7 +13,7 @@ import java.util.Arrays;
  * and added in thread order, so a step gives the same bits every time. Rows are tokens; shapes are {@code [tokens, width]}.
  */
 final class Kernels {
-  private static final Workers WORKERS = Workers.ALL;
+  private static final Workers WORKERS = Workers.all();
 
   private Kernels() {}
 
@@ -102,8 +104,8 @@ final class Kernels {
           float[] out = row(n);
           for (int t = from; t < to; t++) {
             x.load(t, row);
-            float mean = Vectors.sum(row, n) / n;
-            float inverse = (float) (1 / Math.sqrt(Vectors.squares(row, mean, n) / n + eps));
+            float mean = Vectors.sum(row, 0, n) / n;
+            float inverse = (float) (1 / Math.sqrt(Vectors.squares(row, 0, mean, n) / n + eps));
             statistics.mean[t] = mean;
             statistics.inverseDeviation[t] = inverse;
             for (int i = 0; i < n; i++) {
@@ -156,7 +158,7 @@ final class Kernels {
               dy2.load(t, dy);
               through(normed, dy, w2, dw2[thread], db2[thread], d, n);
             }
-            float meanD = Vectors.sum(d, n) / n;
+            float meanD = Vectors.sum(d, 0, n) / n;
             float meanDx = Vectors.dot(d, 0, normed, 0, n) / n;
             dx.load(t, sum);
             for (int i = 0; i < n; i++) {
@@ -230,9 +232,9 @@ final class Kernels {
             pre.load(t, row);
             add(row, b, n);
             if (activation == Activation.GELU) {
-              Vectors.gelu(row, n);
+              Vectors.gelu(row, 0, n);
             } else {
-              Vectors.geluTanh(row, n);
+              Vectors.geluTanh(row, 0, n);
             }
             post.store(t, row);
           }

@@ -3,6 +3,7 @@ package dev.jneox.train;
 import dev.jneox.model.ModelConfig;
 import dev.jneox.tensor.Native;
 import dev.jneox.tensor.Tensors;
+import dev.jneox.tensor.Workers;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -147,7 +148,7 @@ public final class Parameters implements AutoCloseable {
   }
 
   void clearGradients() {
-    Workers.ALL.forEach(
+    Workers.all().forEach(
         Math.toIntExact((length + 65535) / 65536),
         (from, to, thread) -> gradients.asSlice(from * 65536L * 4, Math.min(length, to * 65536L) * 4 - from * 65536L * 4).fill((byte) 0));
   }

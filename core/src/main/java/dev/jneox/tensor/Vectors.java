@@ -1,4 +1,4 @@
-package dev.jneox.train;
+package dev.jneox.tensor;
 
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
@@ -7,9 +7,12 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
-/** The functions of one row that C2 does not vectorise by itself: exponentials, GELU, sums. Rows are {@code float[]}. */
-final class Vectors {
-  static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
+/**
+ * The functions of one row that C2 does not vectorise by itself: exponentials, GELU, sums. Rows are {@code float[]}. Every sum is taken
+ * in a fixed order, so that the same row gives the same bits whenever and wherever it is computed.
+ */
+public final class Vectors {
+  public static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
 
   // Rotations by so many lanes; used only where a vector is longer than that.
   private static final VectorShuffle<Float> BY_8 = VectorShuffle.iota(F, 8, 1, true);
@@ -27,7 +30,7 @@ final class Vectors {
    * The sum of all lanes, in halves. {@code reduceLanes} adds in another order once it is compiled, and a run would depend on
    * when that happens.
    */
-  static float total(FloatVector v) {
+  public static float total(FloatVector v) {
     if (F.length() >= 16) {
       v = v.add(v.rearrange(BY_8));
     }
@@ -39,7 +42,7 @@ final class Vectors {
   }
 
   /** {@code e^x} within 2 ulp; 0 below -87, e^88 above 88: {@code 2^n} times a polynomial on {@code [-ln2/2, ln2/2]}. */
-  static FloatVector exp(FloatVector x) {
+  public static FloatVector exp(FloatVector x) {
     FloatVector clamped = x.max(-87f).min(88f);
     // Adding 1.5 * 2^23 rounds to an integer, which is then in the low mantissa bits.
     FloatVector shifted = clamped.fma(FloatVector.broadcast(F, 1.44269504f), FloatVector.broadcast(F, 12582912f));
@@ -59,7 +62,7 @@ final class Vectors {
     return result.blend(0f, tiny);
   }
 
-  static float max(float[] row, int at, int n) {
+  public static float max(float[] row, int at, int n) {
     FloatVector m = FloatVector.broadcast(F, Float.NEGATIVE_INFINITY);
     int i = 0;
     for (int bound = F.loopBound(n); i < bound; i += F.length()) {
@@ -72,20 +75,20 @@ final class Vectors {
     return max;
   }
 
-  static float sum(float[] row, int n) {
+  public static float sum(float[] row, int at, int n) {
     FloatVector s = FloatVector.zero(F);
     int i = 0;
     for (int bound = F.loopBound(n); i < bound; i += F.length()) {
-      s = s.add(FloatVector.fromArray(F, row, i));
+      s = s.add(FloatVector.fromArray(F, row, at + i));
     }
     float sum = total(s);
     for (; i < n; i++) {
-      sum += row[i];
+      sum += row[at + i];
     }
     return sum;
   }
 
-  static float dot(float[] a, int a0, float[] b, int b0, int n) {
+  public static float dot(float[] a, int a0, float[] b, int b0, int n) {
     FloatVector s = FloatVector.zero(F);
     int i = 0;
     for (int bound = F.loopBound(n); i < bound; i += F.length()) {
@@ -99,22 +102,22 @@ final class Vectors {
   }
 
   /** The sum of squares of {@code row[i] - mean}. */
-  static float squares(float[] row, float mean, int n) {
+  public static float squares(float[] row, int at, float mean, int n) {
     FloatVector s = FloatVector.zero(F);
     int i = 0;
     for (int bound = F.loopBound(n); i < bound; i += F.length()) {
-      FloatVector d = FloatVector.fromArray(F, row, i).sub(mean);
+      FloatVector d = FloatVector.fromArray(F, row, at + i).sub(mean);
       s = d.fma(d, s);
     }
     float sum = total(s);
     for (; i < n; i++) {
-      sum += (row[i] - mean) * (row[i] - mean);
+      sum += (row[at + i] - mean) * (row[at + i] - mean);
     }
     return sum;
   }
 
   /** {@code a += b}, for {@code n} values of each; written out because C2 runs most of a short loop one value at a time. */
-  static void add(float[] a, int a0, float[] b, int b0, int n) {
+  public static void add(float[] a, int a0, float[] b, int b0, int n) {
     int i = 0;
     for (int bound = F.loopBound(n); i < bound; i += F.length()) {
       FloatVector.fromArray(F, a, a0 + i).add(FloatVector.fromArray(F, b, b0 + i)).intoArray(a, a0 + i);
@@ -124,7 +127,7 @@ final class Vectors {
     }
   }
 
-  static void multiply(float[] row, int at, float factor, int n) {
+  public static void multiply(float[] row, int at, float factor, int n) {
     for (int i = at; i < at + n; i++) {
       row[i] *= factor;
     }
@@ -134,7 +137,7 @@ final class Vectors {
    * {@code row = e^(row - max)} for {@code n} values from {@code at} on; returns their sum. Values up to a whole vector behind
    * them are overwritten with zeros, see {@link #padded}.
    */
-  static float expAndSum(float[] row, int at, float max, int n) {
+  public static float expAndSum(float[] row, int at, float max, int n) {
     for (int i = n; i < padded(n); i++) {
       row[at + i] = Float.NEGATIVE_INFINITY;
     }
@@ -151,7 +154,7 @@ final class Vectors {
    * From scores and the gradient of their probabilities to probabilities and the gradient of the scores, in place: {@code p =
    * e^(s - logSum)}, {@code ds = p (dp - projection)}. Writes up to a whole vector.
    */
-  static void softmaxBackward(float[] scores, float[] gradients, int at, float logSum, float projection, int n) {
+  public static void softmaxBackward(float[] scores, float[] gradients, int at, float logSum, float projection, int n) {
     for (int i = at; i < at + n; i += F.length()) {
       FloatVector p = exp(FloatVector.fromArray(F, scores, i).sub(logSum));
       p.intoArray(scores, i);
@@ -160,20 +163,20 @@ final class Vectors {
   }
 
   /** The length an array needs so that loops over {@code n} values may run in whole vectors. */
-  static int padded(int n) {
+  public static int padded(int n) {
     return (n + F.length() - 1) / F.length() * F.length();
   }
 
-  /** Exact GELU, {@code x Phi(x)}, by {@link #normalCdf}. Arrays are {@link #padded}. */
-  static void gelu(float[] row, int n) {
-    for (int i = 0; i < n; i += F.length()) {
+  /** Exact GELU, {@code x Phi(x)}, by {@link #normalCdf}, of {@code n} values from {@code at} on. Writes up to a whole vector. */
+  public static void gelu(float[] row, int at, int n) {
+    for (int i = at; i < at + n; i += F.length()) {
       FloatVector x = FloatVector.fromArray(F, row, i);
       x.mul(normalCdf(x, gaussian(x))).intoArray(row, i);
     }
   }
 
   /** {@code grad *= gelu'(x)}, where the derivative is {@code Phi(x) + x phi(x)}. */
-  static void geluBackward(float[] x, float[] grad, int n) {
+  public static void geluBackward(float[] x, float[] grad, int n) {
     for (int i = 0; i < n; i += F.length()) {
       FloatVector v = FloatVector.fromArray(F, x, i);
       FloatVector e = gaussian(v);
@@ -183,15 +186,15 @@ final class Vectors {
   }
 
   /** Tanh GELU as {@code x sigmoid(2 z)}, {@code z = sqrt(2/pi) (x + 0.044715 x^3)}. */
-  static void geluTanh(float[] row, int n) {
-    for (int i = 0; i < n; i += F.length()) {
+  public static void geluTanh(float[] row, int at, int n) {
+    for (int i = at; i < at + n; i += F.length()) {
       FloatVector x = FloatVector.fromArray(F, row, i);
       x.mul(gate(x, x.mul(x))).intoArray(row, i);
     }
   }
 
   /** {@code grad *= s + x s (1 - s) 2 z'}, with {@code s = sigmoid(2 z)}. */
-  static void geluTanhBackward(float[] x, float[] grad, int n) {
+  public static void geluTanhBackward(float[] x, float[] grad, int n) {
     for (int i = 0; i < n; i += F.length()) {
       FloatVector v = FloatVector.fromArray(F, x, i);
       FloatVector square = v.mul(v);

@@ -1,0 +1,87 @@
+package dev.jneox.quant;
+
+import java.util.Arrays;
+import java.util.EnumSet;
+import java.util.Set;
+
+/**
+ * Rows {@code [rows, in]} of activations, prepared once for all the weights that multiply them, in the forms those weights read.
+ * Made once and filled again for every step without allocation. One thread fills it; any number may then read it.
+ */
+public final class Activations {
+  /** What a kernel reads. */
+  public enum Form {
+    /** The fp32 values as they are. */
+    FLOAT
+  }
+
+  /** Rows are this far apart, in multiples of this many values, and zero behind their end. */
+  private static final int PADDING = 64;
+
+  private final int maxRows;
+  private final int in;
+  private final Set<Form> forms;
+  private final int stride;
+  private final float[] values;
+  private int rows;
+
+  /**
+   * Room for up to {@code maxRows} rows of {@code in} values.
+   *
+   * @param forms the {@link PackedWeight#form()} of each weight that will read it
+   */
+  public Activations(int maxRows, int in, Form... forms) {
+    this.maxRows = maxRows;
+    this.in = in;
+    this.forms = EnumSet.copyOf(Arrays.asList(forms));
+    this.stride = (in + PADDING - 1) / PADDING * PADDING;
+    this.values = new float[Math.multiplyExact(maxRows, stride)];
+  }
+
+  /** Rows there is room for. */
+  public int maxRows() {
+    return maxRows;
+  }
+
+  /** Values in a row. */
+  public int in() {
+    return in;
+  }
+
+  /** Rows filled by the last {@link #set}. */
+  public int rows() {
+    return rows;
+  }
+
+  /**
+   * Fills it with {@code rows} rows: row {@code r} is {@code x[at + r * ldx ...]}.
+   *
+   * @throws IllegalArgumentException if there is no room for so many
+   */
+  public void set(float[] x, int at, int ldx, int rows) {
+    if (rows < 0 || rows > maxRows) {
+      throw new IllegalArgumentException("room for " + maxRows + " activation rows, given " + rows);
+    }
+    for (int r = 0; r < rows; r++) {
+      System.arraycopy(x, at + r * ldx, values, r * stride, in);
+    }
+    this.rows = rows;
+  }
+
+  /** Element {@code i} of row {@code r} is at {@code r * stride() + i}; the values behind a row's end are zero. */
+  float[] values() {
+    return values;
+  }
+
+  int stride() {
+    return stride;
+  }
+
+  /** Called by a weight before it multiplies: fails when it was made for other weights. */
+  void check(PackedWeight weight) {
+    if (weight.in() != in || !forms.contains(weight.form())) {
+      throw new IllegalArgumentException(
+          "activations of " + in + " values as " + forms + ", a weight of " + weight.in() + " inputs reads " + weight.form());
+    }
+  }
+}
