@@ -23,6 +23,7 @@ import picocli.CommandLine.Command;
       ScheduleCommand.class,
       GenerateCommand.class,
       ScoreCommand.class,
+      DownloadCommand.class,
       CommandLine.HelpCommand.class
     })
 public final class Main {

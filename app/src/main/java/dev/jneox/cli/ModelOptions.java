@@ -1,18 +1,36 @@
 package dev.jneox.cli;
 
+import dev.jneox.checkpoint.hub.Hub;
+import dev.jneox.checkpoint.hub.HubName;
+import dev.jneox.checkpoint.hub.HubSettings;
 import dev.jneox.generate.LanguageModel;
 import dev.jneox.generate.Precision;
+import dev.jneox.io.InputException;
+import dev.jneox.io.Progress;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.util.Optional;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+import picocli.CommandLine.Spec.Target;
 
 /** Which model a command uses, and in what precision. */
 final class ModelOptions {
+  @Spec(Target.MIXEE)
+  private CommandSpec spec;
+
   @Option(
       names = "--model",
       required = true,
-      paramLabel = "DIR",
-      description = "A folder with config.json, model.safetensors and, to read and write text, tokenizer.json.")
-  private Path dir;
+      paramLabel = "MODEL",
+      description = {
+        "A folder with config.json, weights and, to read and write text, tokenizer.json; a model file;",
+        "or ORG/NAME[@REVISION] on the hub, which is downloaded the first time (see jneox download --help)."
+      })
+  private String model;
 
   @Option(
       names = "--dtype",
@@ -21,7 +39,40 @@ final class ModelOptions {
       description = "What the weights are multiplied in. Default: as stored, where fp16 and fp64 are read as f32.")
   private Precision precision;
 
+  /** The folder or file of the model, downloaded if need be. */
+  Path path() {
+    return path(model, spec.commandLine().getErr());
+  }
+
   LanguageModel open() {
-    return LanguageModel.open(dir, precision);
+    return LanguageModel.open(path(), precision);
+  }
+
+  /** What is on this machine comes first; the environment decides about the hub. */
+  static Path path(String model, PrintWriter err) {
+    return local(model).orElseGet(() -> fromHub(model, HubSettings.ofEnvironment(), err));
+  }
+
+  private static Optional<Path> local(String model) {
+    try {
+      return Optional.of(Path.of(model)).filter(Files::exists);
+    } catch (InvalidPathException e) {
+      return Optional.empty();
+    }
+  }
+
+  /** The model of a name in the cache, else from the hub, with progress on standard error. */
+  static Path fromHub(String model, HubSettings settings, PrintWriter err) {
+    HubName name = HubName.tryParse(model).orElseThrow(
+        () -> new InputException(model + ": expected a model's folder or file, or ORG/NAME on the hub; there is no such path, and it is no such name"));
+    try (Hub hub = new Hub(settings)) {
+      return hub.cached(name).orElseGet(() -> {
+        if (!settings.offline()) {
+          err.println(model + ": no such path here, so downloading it from " + settings.endpoint());
+          err.flush();
+        }
+        return hub.model(name, bytes -> Progress.bytes("downloading " + name.repository(), bytes));
+      });
+    }
   }
 }

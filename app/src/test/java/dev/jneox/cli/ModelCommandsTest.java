@@ -183,11 +183,11 @@ class ModelCommandsTest {
   @Test
   void aFolderThatIsNoModelOrHasNoTokenizerIsNamed() {
     assertThat(run("score", "--model", model.resolve("none").toString(), "--ids", "1 2")).isEqualTo(1);
-    assertThat(err.toString()).contains("none: there is no such model folder or file");
+    assertThat(err.toString()).contains("none: expected a model's folder or file");
     assertThat(run("generate", "--model", IDS_ONLY.toString(), "--prompt", "a")).isEqualTo(1);
     assertThat(err.toString().lines()).singleElement().asString().contains("neox-parallel: expected a tokenizer.json");
     assertThat(run("generate", "--prompt", "a")).isEqualTo(2);
-    assertThat(err.toString()).contains("Missing required option: '--model=DIR' (see jneox generate --help)");
+    assertThat(err.toString()).contains("Missing required option: '--model=MODEL' (see jneox generate --help)");
   }
 
   @Test

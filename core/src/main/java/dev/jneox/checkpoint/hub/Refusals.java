@@ -1,0 +1,52 @@
+package dev.jneox.checkpoint.hub;
+
+import dev.jneox.io.InputException;
+
+/** What a hub's final "no" means and what to do about it. The hub says more in {@code X-Error-Code} and {@code X-Error-Message}. */
+final class Refusals {
+  private static final int LONGEST_MESSAGE = 200;
+
+  private final HubSettings settings;
+
+  Refusals(HubSettings settings) {
+    this.settings = settings;
+  }
+
+  /** @param file the file that was asked for, null for the listing of the repository */
+  InputException of(HubName name, String file, HubHttp.Answer answer) {
+    String code = answer.header("X-Error-Code");
+    String page = settings.endpoint() + "/" + name.repository();
+    String what = name + (file == null ? "" : ", file \"" + file + "\"") + ": ";
+    String said = said(answer);
+    if (answer.status() == 403 || code.equals("GatedRepo")) {
+      return new InputException(
+          what + (code.equals("GatedRepo") ? "gated: its owner decides who may have it" : "refused (403)") + said + "; ask for access on "
+              + page + (settings.token() == null ? ", then " + getToken() : " with the account of your token, which may also lack the right to read it"));
+    }
+    if (answer.status() == 404 && code.equals("RevisionNotFound")) {
+      return new InputException(what + "the repository has no revision \"" + name.revision() + "\"; see " + page + "/tree/main");
+    }
+    if (answer.status() == 404 && file != null) {
+      return new InputException(what + "no such file at this revision on " + settings.endpoint());
+    }
+    if (answer.status() == 404 || answer.status() == 401) {
+      // A hub does not tell strangers which names are private, and answers 401 for both.
+      String account = settings.token() == null ? "if it is private or gated, " + getToken() : "or your token may not read it";
+      return new InputException(
+          what + "no such repository or revision on " + settings.endpoint() + " (" + answer.status() + ")" + said
+              + "; check the name; " + account);
+    }
+    return new InputException(what + HubHttp.shown(answer.uri()) + " answered " + answer.status() + said);
+  }
+
+  private static String getToken() {
+    return "set HF_TOKEN to a token that may read it";
+  }
+
+  /** The server's words, which might repeat the token. */
+  private String said(HubHttp.Answer answer) {
+    String message = answer.header("X-Error-Message").strip();
+    String safe = settings.token() == null ? message : message.replace(settings.token(), "***");
+    return safe.isEmpty() ? "" : ", \"" + (safe.length() <= LONGEST_MESSAGE ? safe : safe.substring(0, LONGEST_MESSAGE) + "...") + "\"";
+  }
+}
