@@ -23,6 +23,8 @@ import picocli.CommandLine.Command;
       ScheduleCommand.class,
       GenerateCommand.class,
       ScoreCommand.class,
+      InspectCommand.class,
+      VerifyCommand.class,
       CommandLine.HelpCommand.class
     })
 public final class Main {
