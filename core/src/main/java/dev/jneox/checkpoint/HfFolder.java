@@ -253,6 +253,11 @@ public final class HfFolder implements StoredModel {
     return place;
   }
 
+  @Override
+  public void release() {
+    files.values().forEach(Safetensors::release);
+  }
+
   /** Unmaps the weights. */
   @Override
   public void close() {

@@ -2,6 +2,7 @@ package dev.jneox.checkpoint;
 
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.MappedMemory;
 import dev.jneox.tensor.Tensors;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -50,6 +51,7 @@ public final class Safetensors implements TensorFile {
 
   private final Path file;
   private final Arena arena = Arena.ofShared();
+  private final MemorySegment whole;
   private final MemorySegment data;
   private final SafetensorsHeader header;
 
@@ -61,7 +63,7 @@ public final class Safetensors implements TensorFile {
       if (size < Long.BYTES + 2) {
         throw InputException.in(file, "byte 0", "a safetensors file of 10 bytes or more", size + " bytes");
       }
-      MemorySegment whole = channel.map(FileChannel.MapMode.READ_ONLY, 0, size, arena);
+      whole = channel.map(FileChannel.MapMode.READ_ONLY, 0, size, arena);
       long length = headerLength(whole);
       header = SafetensorsHeader.read(file, whole.asSlice(Long.BYTES, length), size - Long.BYTES - length);
       data = whole.asSlice(Long.BYTES + length);
@@ -168,6 +170,13 @@ public final class Safetensors implements TensorFile {
     Tensor copy = Tensors.empty(entry.dtype().scalarType(), entry.axes());
     Tensors.segment(copy).copyFrom(bytes);
     return copy;
+  }
+
+  @Override
+  public void release() {
+    if (arena.scope().isAlive()) {
+      MappedMemory.release(whole);
+    }
   }
 
   /** Unmaps the file; once is enough. */

@@ -47,6 +47,12 @@ public interface StoredModel extends AutoCloseable {
     return all;
   }
 
+  /**
+   * Gives the memory of what was read back to the system; views stay valid and read it again. Who goes through a large model calls
+   * it after each tensor.
+   */
+  default void release() {}
+
   @Override
   void close();
 

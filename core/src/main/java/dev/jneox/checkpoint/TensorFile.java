@@ -23,6 +23,12 @@ public interface TensorFile extends AutoCloseable {
   /** The tensor as libtorch sees it: a view of the mapped file wherever that is possible. The caller owns it. */
   Tensor tensor(String name);
 
+  /**
+   * Gives the memory of what was read back to the system; views stay valid and read it again. Who goes through a large file calls
+   * it after each tensor.
+   */
+  default void release() {}
+
   @Override
   void close();
 }

@@ -1,0 +1,145 @@
+package dev.jneox.cli;
+
+import dev.jneox.checkpoint.Dtype;
+import dev.jneox.checkpoint.HfFolder;
+import dev.jneox.checkpoint.Safetensors;
+import dev.jneox.checkpoint.StoredModel;
+import dev.jneox.checkpoint.TensorFile;
+import dev.jneox.io.InputException;
+import dev.jneox.model.ModelConfig.TensorSpec;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
+import org.bytedeco.pytorch.Tensor;
+
+/** Tensors to be looked at one by one: a model's by their canonical names, or those of a bare file of tensors. */
+final class Contents implements AutoCloseable {
+  /** Folders in a model's folder that hold a part of it: NeoX keeps its layers in one. */
+  private static final int DEPTH = 2;
+
+  /** A tensor, and how it lies on disk; {@code dtype} in the words of its format. */
+  record Entry(String name, String dtype, long[] shape, long bytes) {
+    long elements() {
+      return Arrays.stream(shape).reduce(1, (a, b) -> a * b);
+    }
+  }
+
+  private final Path path;
+  private final StoredModel model;
+  private final TensorFile file;
+  private final List<Entry> entries = new ArrayList<>();
+
+  private Contents(Path path, StoredModel model, TensorFile file) {
+    this.path = path;
+    this.model = model;
+    this.file = file;
+    if (model != null) {
+      for (TensorSpec spec : model.config().tensors()) {
+        add(spec.name(), model.storedAs(spec.name()), spec.shape());
+      }
+    } else {
+      file.names().forEach(name -> add(name, file.dtype(name).name(), file.shape(name)));
+    }
+  }
+
+  private void add(String name, String dtype, long[] shape) {
+    Entry entry = new Entry(name, dtype, shape, 0);
+    entries.add(new Entry(name, dtype, shape, entry.elements() * Dtype.of(dtype).bits() / 8));
+  }
+
+  /**
+   * Opens whatever {@link StoredModel#open} knows, or a bare file of tensors.
+   *
+   * @throws InputException when it is neither
+   */
+  static Contents open(Path path) {
+    if (isTensorFile(path)) {
+      return new Contents(path, null, Safetensors.open(path));
+    }
+    return new Contents(path, StoredModel.open(path), null);
+  }
+
+  /** Whether it is, by its name, a file of tensors without a configuration. */
+  static boolean isTensorFile(Path path) {
+    return Files.isRegularFile(path) && path.toString().endsWith(".safetensors");
+  }
+
+  Path path() {
+    return path;
+  }
+
+  /** The model; a bare file has none. */
+  Optional<StoredModel> model() {
+    return Optional.ofNullable(model);
+  }
+
+  /** What it is, in a few words. */
+  String format() {
+    return switch (model) {
+      case null -> "safetensors file";
+      case HfFolder folder -> "HF folder";
+      default -> model.getClass().getSimpleName();
+    };
+  }
+
+  List<Entry> entries() {
+    return entries;
+  }
+
+  /** A tensor's values; the caller closes it. */
+  Tensor tensor(String name) {
+    return model != null ? model.tensor(name) : file.tensor(name);
+  }
+
+  /** Gives the memory of the tensors read so far back. */
+  void release() {
+    if (model != null) {
+      model.release();
+    } else {
+      file.release();
+    }
+  }
+
+  /** All files of it, by name; hidden ones do not count. */
+  List<Path> files() {
+    return files(path);
+  }
+
+  static List<Path> files(Path path) {
+    if (!Files.isDirectory(path)) {
+      return List.of(path);
+    }
+    try (Stream<Path> walk = Files.walk(path, DEPTH)) {
+      return walk.filter(Files::isRegularFile)
+          .filter(file -> !hidden(path.relativize(file)))
+          .sorted()
+          .toList();
+    } catch (IOException | UncheckedIOException e) {
+      throw new InputException(path + ": cannot be read: " + e.getMessage(), e);
+    }
+  }
+
+  private static boolean hidden(Path relative) {
+    for (Path part : relative) {
+      if (part.toString().startsWith(".")) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  @Override
+  public void close() {
+    if (model != null) {
+      model.close();
+    } else {
+      file.close();
+    }
+  }
+}

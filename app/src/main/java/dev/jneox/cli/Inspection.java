@@ -1,0 +1,136 @@
+package dev.jneox.cli;
+
+import com.fasterxml.jackson.annotation.JsonInclude;
+import dev.jneox.checkpoint.StoredModel;
+import dev.jneox.io.AtomicFile;
+import dev.jneox.io.InputException;
+import dev.jneox.io.Progress;
+import dev.jneox.model.ModelConfig;
+import dev.jneox.tensor.Tensors;
+import dev.jneox.tokenizer.Tokenizer;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.bytedeco.pytorch.Tensor;
+
+/**
+ * What is in a model folder or a file of tensors: what {@code inspect} prints.
+ *
+ * @param config null for a bare file
+ * @param parameters elements of all tensors
+ * @param parts parameters by part of the model; empty for a bare file
+ * @param dtypes by name, in the words of the format
+ * @param tokenizer null without one
+ * @param tensors null unless asked for
+ */
+@JsonInclude(JsonInclude.Include.NON_NULL)
+record Inspection(
+    String path,
+    String format,
+    ModelConfig config,
+    long parameters,
+    Map<String, Long> parts,
+    Map<String, Stored> dtypes,
+    List<StoredFile> files,
+    Vocabulary tokenizer,
+    List<StoredTensor> tensors) {
+
+  /** What is stored in one type. */
+  record Stored(long tensors, long parameters, long bytes) {
+    Stored plus(Contents.Entry entry) {
+      return new Stored(tensors + 1, parameters + entry.elements(), bytes + entry.bytes());
+    }
+  }
+
+  /** @param sha256 null unless asked for */
+  @JsonInclude(JsonInclude.Include.NON_NULL)
+  record StoredFile(String name, long bytes, String sha256) {}
+
+  /**
+   * @param tokens ids the tokenizer knows
+   * @param rows of the embedding
+   * @param padding rows that no id of the tokenizer leads to
+   */
+  record Vocabulary(int tokens, int rows, int padding) {}
+
+  /** @param sha256 of the values in canonical layout, row by row, little-endian; null unless asked for */
+  @JsonInclude(JsonInclude.Include.NON_NULL)
+  record StoredTensor(String name, String dtype, long[] shape, long bytes, String sha256) {}
+
+  static Inspection of(Contents contents, boolean tensors, boolean checksums) {
+    Map<String, Stored> dtypes = new LinkedHashMap<>();
+    Map<String, Long> parts = new LinkedHashMap<>();
+    long parameters = 0;
+    for (Contents.Entry entry : contents.entries()) {
+      dtypes.put(entry.dtype(), dtypes.getOrDefault(entry.dtype(), new Stored(0, 0, 0)).plus(entry));
+      parameters += entry.elements();
+      if (contents.model().isPresent()) {
+        parts.merge(part(entry.name()), entry.elements(), Long::sum);
+      }
+    }
+    long bytes = contents.entries().stream().mapToLong(Contents.Entry::bytes).sum();
+    List<StoredFile> files = new ArrayList<>();
+    List<StoredTensor> rows = new ArrayList<>();
+    try (Progress progress = checksums ? Progress.bytes("hashing", tensors ? 2 * bytes : bytes) : Progress.silent()) {
+      for (Path file : contents.files()) {
+        String name = file.equals(contents.path()) ? file.getFileName().toString() : contents.path().relativize(file).toString();
+        files.add(new StoredFile(name, size(file), checksums ? Sha256.of(file, progress) : null));
+      }
+      if (tensors) {
+        for (Contents.Entry entry : contents.entries()) {
+          String hash = checksums ? hash(contents, entry.name(), progress) : null;
+          rows.add(new StoredTensor(entry.name(), entry.dtype(), entry.shape(), entry.bytes(), hash));
+        }
+      }
+      progress.total(progress.done());
+    }
+    return new Inspection(
+        contents.path().toString(), contents.format(), contents.model().map(StoredModel::config).orElse(null), parameters, parts,
+        dtypes, files, contents.model().map(Inspection::vocabulary).orElse(null), tensors ? rows : null);
+  }
+
+  private static String hash(Contents contents, String name, Progress progress) {
+    try (Tensor tensor = contents.tensor(name);
+        Tensor rows = tensor.contiguous()) {
+      return Sha256.of(Tensors.segment(rows), progress);
+    } finally {
+      contents.release();
+    }
+  }
+
+  private static long size(Path file) {
+    try {
+      return Files.size(file);
+    } catch (IOException e) {
+      throw new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+    }
+  }
+
+  /** The part of the model that a canonical name belongs to. */
+  private static String part(String name) {
+    if (name.startsWith("embed_in") || name.startsWith("embed_positions")) {
+      return "embedding";
+    }
+    if (name.startsWith("embed_out")) {
+      return "head";
+    }
+    return name.contains("norm") ? "norms" : name.contains(".attention.") ? "attention" : "mlp";
+  }
+
+  private static Vocabulary vocabulary(StoredModel model) {
+    int rows = model.config().vocabSize();
+    return model
+        .tokenizerJson()
+        .map(
+            json -> {
+              try (Tokenizer tokenizer = Tokenizer.parse(json, model.path())) {
+                return new Vocabulary(tokenizer.vocabSize(), rows, rows - tokenizer.vocabSize());
+              }
+            })
+        .orElse(null);
+  }
+}

@@ -1,0 +1,103 @@
+package dev.jneox.cli;
+
+import dev.jneox.io.AtomicFile;
+import dev.jneox.io.InputException;
+import dev.jneox.io.Progress;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * The hashes that files of a model should have, from whatever says so beside them: a manifest {@code SHA256SUMS} as
+ * {@code sha256sum} writes it, the records that a download from the hub leaves in {@code .cache/huggingface/download}, or a hub
+ * cache, where a file is a link to a blob named by its hash. The hub gives the SHA-256 of large files and git's SHA-1 of others.
+ */
+final class KnownHashes {
+  static final String MANIFEST = "SHA256SUMS";
+
+  private static final Path RECORDS = Path.of(".cache", "huggingface", "download");
+  private static final Pattern LINE = Pattern.compile("([0-9a-fA-F]{64})[ \t]+[*]?(.+)");
+  private static final Pattern HASH = Pattern.compile("[0-9a-f]{64}|[0-9a-f]{40}");
+  private static final long MAX_BYTES = 16 << 20;
+
+  /** What a file should hash to, and who says so. */
+  record Known(String hash, String source) {
+    /** The hash of the file by the same algorithm. */
+    String of(Path file, Progress progress) {
+      return hash.length() == 64 ? Sha256.of(file, progress) : Sha256.gitBlob(file, progress);
+    }
+  }
+
+  private KnownHashes() {}
+
+  /** The hashes of a folder's files, or of one file, by absolute path; empty when nothing is known. */
+  static Map<Path, Known> of(Path path) {
+    boolean whole = Files.isDirectory(path);
+    Path given = path.toAbsolutePath().normalize();
+    Path folder = whole ? given : given.getParent();
+    Map<Path, Known> known = new LinkedHashMap<>();
+    for (Path file : Contents.files(given)) {
+      hub(folder, file).ifPresent(k -> known.put(file, k));
+    }
+    if (Files.isRegularFile(folder.resolve(MANIFEST))) {
+      manifest(folder.resolve(MANIFEST)).forEach((name, hash) -> known.put(folder.resolve(name), new Known(hash, MANIFEST)));
+    }
+    known.keySet().removeIf(file -> !whole && !file.equals(given));
+    return known;
+  }
+
+  private static Map<String, String> manifest(Path file) {
+    Map<String, String> hashes = new LinkedHashMap<>();
+    List<String> lines = lines(file);
+    for (int i = 0; i < lines.size(); i++) {
+      if (lines.get(i).isBlank()) {
+        continue;
+      }
+      Matcher line = LINE.matcher(lines.get(i));
+      Path name = line.matches() ? Path.of(line.group(2)).normalize() : null;
+      if (name == null || name.isAbsolute() || name.startsWith("..")) {
+        throw InputException.in(file, "line " + (i + 1), "64 hexadecimal digits and a file of this folder", lines.get(i));
+      }
+      hashes.put(name.toString(), line.group(1).toLowerCase(Locale.ROOT));
+    }
+    return hashes;
+  }
+
+  private static Optional<Known> hub(Path folder, Path file) {
+    Path record = folder.resolve(RECORDS).resolve(folder.relativize(file) + ".metadata");
+    if (Files.isRegularFile(record)) {
+      // The commit, the hash, and the time of the download.
+      List<String> lines = lines(record);
+      return lines.size() < 2 ? Optional.empty() : known(lines.get(1), "the record of its download");
+    }
+    try {
+      Path blob = file.toRealPath();
+      boolean linked = Files.isSymbolicLink(file) && blob.getParent().endsWith("blobs");
+      return linked ? known(blob.getFileName().toString(), "the name of its blob") : Optional.empty();
+    } catch (IOException e) {
+      throw new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+    }
+  }
+
+  private static Optional<Known> known(String hash, String source) {
+    return HASH.matcher(hash).matches() ? Optional.of(new Known(hash, source)) : Optional.empty();
+  }
+
+  private static List<String> lines(Path file) {
+    try {
+      if (Files.size(file) > MAX_BYTES) {
+        throw InputException.in(file, "size", "at most " + MAX_BYTES + " bytes", Files.size(file) + " bytes");
+      }
+      return Files.readAllLines(file);
+    } catch (IOException e) {
+      throw new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+    }
+  }
+}

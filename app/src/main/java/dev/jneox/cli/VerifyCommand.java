@@ -1,0 +1,64 @@
+package dev.jneox.cli;
+
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code jneox verify}: whether a model is what it should be. */
+@Command(
+    name = "verify",
+    mixinStandardHelpOptions = true,
+    sortOptions = false,
+    description = {
+      "Check a model without running it: hashes of its files, shapes against its configuration, tokenizer against",
+      "vocabulary, and that every value is a finite number. Reads everything once. One line for each finding; exit code 1",
+      "when anything is wrong."
+    },
+    footer = {
+      "",
+      "Hashes are compared with SHA256SUMS in the folder (write it with sha256sum * > SHA256SUMS) and with what a",
+      "download from the hub has left.",
+      "",
+      "Examples:",
+      "  jneox verify DIR",
+      "  jneox verify model.safetensors --json"
+    })
+final class VerifyCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
+  @Parameters(paramLabel = "MODEL", description = "A model folder, a GGUF file, or a bare file of tensors.")
+  private Path path;
+
+  @Option(names = "--json", description = "Print {\"path\":..,\"ok\":..,\"findings\":[{\"check\":..,\"ok\":..,\"message\":..},..]}.")
+  private boolean json;
+
+  @Override
+  public Integer call() {
+    List<Verification.Finding> findings = Verification.of(path);
+    boolean ok = findings.stream().noneMatch(finding -> Boolean.FALSE.equals(finding.ok()));
+    PrintWriter out = spec.commandLine().getOut();
+    if (json) {
+      Map<String, Object> report = new LinkedHashMap<>();
+      report.put("path", path.toString());
+      report.put("ok", ok);
+      report.put("findings", findings);
+      out.println(Json.line(report));
+    } else {
+      for (Verification.Finding finding : findings) {
+        String mark = finding.ok() == null ? "-" : finding.ok() ? "ok" : "WRONG";
+        out.printf("%-5s  %-9s  %s%n", mark, finding.check(), finding.message());
+      }
+      out.println(path + (ok ? ": nothing wrong" : ": something is wrong"));
+    }
+    out.flush();
+    return ok ? 0 : 1;
+  }
+}
