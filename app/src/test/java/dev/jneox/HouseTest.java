@@ -20,7 +20,7 @@ import org.junit.jupiter.api.Test;
 
 /** Holds the table of rooms: which may use which. Arrows only point down; {@code io} is the floor under all. */
 class HouseTest {
-  private static final Set<String> CORE = Set.of("tensor", "tokenizer", "model", "checkpoint", "generate");
+  private static final Set<String> CORE = Set.of("tensor", "tokenizer", "model", "checkpoint", "quant", "generate");
 
   /** A room, and those it may use beside itself and {@code io}. */
   private static final Map<String, Set<String>> ROOMS =
@@ -31,7 +31,8 @@ class HouseTest {
               "tokenizer", Set.of("tensor"),
               "model", Set.of("tensor"),
               "checkpoint", Set.of("tensor", "model"),
-              "generate", Set.of("tensor", "model", "tokenizer", "checkpoint"),
+              "quant", Set.of("tensor"),
+              "generate", Set.of("tensor", "model", "tokenizer", "checkpoint", "quant"),
               "data", CORE,
               "train", with(CORE, "data"),
               "cli", with(CORE, "data", "train")));
