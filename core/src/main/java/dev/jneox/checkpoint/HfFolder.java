@@ -219,7 +219,7 @@ public final class HfFolder implements StoredModel {
     return tokenizer().map(HfFolder::text);
   }
 
-  private static String text(Path file) {
+  static String text(Path file) {
     try {
       return Files.readString(file);
     } catch (IOException e) {

@@ -6,6 +6,7 @@ import dev.jneox.checkpoint.PickleValue.Storage;
 import dev.jneox.checkpoint.PickleValue.StoredTensor;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.MappedMemory;
 import dev.jneox.tensor.Tensors;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -20,6 +21,7 @@ import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import org.bytedeco.pytorch.Tensor;
 
@@ -59,13 +61,15 @@ public final class TorchFile implements TensorFile {
 
   private final Path file;
   private final Arena arena = Arena.ofShared();
+  private final MemorySegment whole;
   private final Map<String, Entry> entries = new LinkedHashMap<>();
 
   private TorchFile(Path file, boolean lenient) {
     this.file = file;
     boolean opened = false;
     try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-      TorchContent content = content(channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena), lenient);
+      whole = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
+      TorchContent content = content(lenient);
       collect("", unwrapped(content.root()), content.storages(), Collections.newSetFromMap(new IdentityHashMap<>()), 0);
       opened = true;
     } catch (IOException e) {
@@ -91,7 +95,7 @@ public final class TorchFile implements TensorFile {
     return new TorchFile(file, true);
   }
 
-  private TorchContent content(MemorySegment whole, boolean lenient) {
+  private TorchContent content(boolean lenient) {
     if (TorchStream.is(whole)) {
       return TorchStream.read(file, whole, lenient);
     }
@@ -233,18 +237,26 @@ public final class TorchFile implements TensorFile {
     if (!arena.scope().isAlive()) {
       throw new IllegalStateException(file + " is closed");
     }
-    int width = entry.dtype().bits() / 8;
     if (entry.bytes() == 0) {
       return Tensors.empty(entry.dtype().scalarType(), entry.shape());
     }
-    if (entry.contiguous()) {
-      return rows(entry.data().asSlice(entry.offset() * width, entry.bytes()), entry.dtype(), entry.shape());
+    Optional<MemorySegment> data = data(name);
+    if (data.isPresent()) {
+      return rows(data.get(), entry.dtype(), entry.shape());
     }
     return Tensors.scoped(() -> {
+      int width = entry.dtype().bits() / 8;
       MemorySegment from = entry.data().asSlice(entry.offset() * width);
       Tensor flat = rows(from, entry.dtype(), from.byteSize() / width);
       return flat.as_strided(entry.shape(), entry.strides()).contiguous();
     });
+  }
+
+  /** The bytes of a tensor that lies in the file row by row; empty for another. */
+  Optional<MemorySegment> data(String name) {
+    Entry entry = entry(name);
+    int width = entry.dtype().bits() / 8;
+    return entry.contiguous() ? Optional.of(entry.data().asSlice(entry.offset() * width, entry.bytes())) : Optional.empty();
   }
 
   private static Tensor rows(MemorySegment bytes, Dtype dtype, long... shape) {
@@ -258,6 +270,13 @@ public final class TorchFile implements TensorFile {
 
   private static List<Long> boxed(long[] shape) {
     return java.util.Arrays.stream(shape).boxed().toList();
+  }
+
+  @Override
+  public void release() {
+    if (arena.scope().isAlive()) {
+      MappedMemory.release(whole);
+    }
   }
 
   /** Unmaps the file; once is enough. */

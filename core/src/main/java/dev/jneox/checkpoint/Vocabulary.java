@@ -14,12 +14,15 @@ import java.util.Optional;
 final class Vocabulary {
   private final Path file;
   private final int wanted;
+  private final String wantedText;
   private int largest = -1;
   private String found;
+  private Integer foundId;
 
-  private Vocabulary(Path file, int wanted) {
+  private Vocabulary(Path file, int wanted, String wantedText) {
     this.file = file;
     this.wanted = wanted;
+    this.wantedText = wantedText;
     try (JsonParser json = JsonObject.JSON.createParser(file.toFile())) {
       read(json);
     } catch (IOException e) {
@@ -32,12 +35,17 @@ final class Vocabulary {
 
   /** One more than the largest id of the model's vocabulary and the added tokens. */
   static int size(Path tokenizerJson) {
-    return new Vocabulary(tokenizerJson, -1).largest + 1;
+    return new Vocabulary(tokenizerJson, -1, null).largest + 1;
   }
 
   /** How token {@code id} is written. */
   static Optional<String> token(Path tokenizerJson, int id) {
-    return Optional.ofNullable(new Vocabulary(tokenizerJson, id).found);
+    return Optional.ofNullable(new Vocabulary(tokenizerJson, id, null).found);
+  }
+
+  /** The id of the token that is written so. */
+  static Optional<Integer> id(Path tokenizerJson, String text) {
+    return Optional.ofNullable(new Vocabulary(tokenizerJson, -1, text).foundId);
   }
 
   private void read(JsonParser json) throws IOException {
@@ -96,6 +104,9 @@ final class Vocabulary {
     largest = Math.max(largest, id);
     if (id == wanted) {
       found = content;
+    }
+    if (content != null && content.equals(wantedText)) {
+      foundId = id;
     }
   }
 
