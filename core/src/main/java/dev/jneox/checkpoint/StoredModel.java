@@ -57,7 +57,7 @@ public interface StoredModel extends AutoCloseable {
   void close();
 
   /**
-   * Opens a folder of HF transformers.
+   * Opens a folder of HF transformers or a checkpoint of GPT-NeoX.
    *
    * @throws InputException when it is none, or not whole
    */
@@ -65,6 +65,7 @@ public interface StoredModel extends AutoCloseable {
     if (!Files.exists(path)) {
       throw new InputException(path + ": there is no such model folder or file");
     }
-    return HfFolder.open(path);
+    boolean neox = !Files.exists(path.resolve(HfFolder.CONFIG)) && NeoxCheckpoint.is(path);
+    return neox ? NeoxCheckpoint.open(path) : HfFolder.open(path);
   }
 }

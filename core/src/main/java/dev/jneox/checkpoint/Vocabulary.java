@@ -14,12 +14,15 @@ import java.util.Optional;
 final class Vocabulary {
   private final Path file;
   private final int wanted;
+  private final String wantedText;
   private int largest = -1;
   private String found;
+  private Integer foundId;
 
-  private Vocabulary(Path file, JsonParser json, int wanted) throws IOException {
+  private Vocabulary(Path file, JsonParser json, int wanted, String wantedText) throws IOException {
     this.file = file;
     this.wanted = wanted;
+    this.wantedText = wantedText;
     try (json) {
       read(json);
     }
@@ -30,11 +33,12 @@ final class Vocabulary {
 
   /** One more than the largest id of the model's vocabulary and the added tokens. */
   static int size(Path tokenizerJson) {
-    try {
-      return new Vocabulary(tokenizerJson, JsonObject.JSON.createParser(tokenizerJson.toFile()), -1).largest + 1;
-    } catch (IOException e) {
-      throw JsonObject.unreadable(tokenizerJson, "content", e);
-    }
+    return of(tokenizerJson, -1, null).largest + 1;
+  }
+
+  /** The id of the token that is written so. */
+  static Optional<Integer> id(Path tokenizerJson, String text) {
+    return Optional.ofNullable(of(tokenizerJson, -1, text).foundId);
   }
 
   /** The same of the text of a {@code tokenizer.json} that came from {@code source}. */
@@ -47,9 +51,17 @@ final class Vocabulary {
     return Optional.ofNullable(of(tokenizerJson, source, id).found);
   }
 
+  private static Vocabulary of(Path file, int wanted, String wantedText) {
+    try {
+      return new Vocabulary(file, JsonObject.JSON.createParser(file.toFile()), wanted, wantedText);
+    } catch (IOException e) {
+      throw JsonObject.unreadable(file, "content", e);
+    }
+  }
+
   private static Vocabulary of(String tokenizerJson, Path source, int wanted) {
     try {
-      return new Vocabulary(source, JsonObject.JSON.createParser(tokenizerJson), wanted);
+      return new Vocabulary(source, JsonObject.JSON.createParser(tokenizerJson), wanted, null);
     } catch (IOException e) {
       throw JsonObject.unreadable(source, "content", e);
     }
@@ -111,6 +123,9 @@ final class Vocabulary {
     largest = Math.max(largest, id);
     if (id == wanted) {
       found = content;
+    }
+    if (content != null && content.equals(wantedText)) {
+      foundId = id;
     }
   }
 
