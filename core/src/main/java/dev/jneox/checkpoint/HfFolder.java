@@ -6,20 +6,25 @@ import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.model.ModelConfig;
 import dev.jneox.model.ModelConfig.TensorSpec;
+import dev.jneox.tensor.Tensors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * A model in the folder layout of HF transformers: {@code config.json}, weights in {@code model.safetensors} or in shards listed
- * by {@code model.safetensors.index.json}, and mostly a {@code tokenizer.json}. The weights are mapped, not read; every tensor
- * the configuration asks for is there with its shape, and no other, once {@link #open} returns.
+ * A model in the folder layout of HF transformers: {@code config.json}, weights in one file or in shards listed by an index, and
+ * mostly a {@code tokenizer.json}. GPT-NeoX, GPT-J, GPT-Neo and GPT-2 are read and written, and JNeoX's own type for what none
+ * of these can say. The weights are mapped, not read; every tensor the configuration asks for is there with its shape, and no other, once
+ * {@link #open} returns.
  *
  * <p>This object holds the mapping: let go of every tensor before {@link #close}, a later touch ends the process. The mapping is
  * read-only: copy what is to be trained.
@@ -28,33 +33,49 @@ public final class HfFolder implements StoredModel {
   static final String CONFIG = "config.json";
   static final String WEIGHTS = "model.safetensors";
   static final String INDEX = "model.safetensors.index.json";
+  private static final String TORCH_WEIGHTS = "pytorch_model.bin";
+  private static final String TORCH_INDEX = "pytorch_model.bin.index.json";
   static final String TOKENIZER = "tokenizer.json";
 
   /** More than any configuration or index has. */
   private static final long MAX_JSON = 16 << 20;
 
-  /** Where a canonical tensor lies. */
-  private record Place(Safetensors file, String name) {}
+  /** A tensor as a file has it. */
+  private record Stored(TensorFile file, String name) {
+    Tensor tensor() {
+      return file.tensor(name);
+    }
+
+    Dtype dtype() {
+      return file.dtype(name);
+    }
+
+    long[] shape() {
+      return file.shape(name);
+    }
+
+    InputException wrong(String expected, String found) {
+      return InputException.in(file.file(), "tensor " + quoted(name), expected, found);
+    }
+  }
+
+  /** Where a canonical tensor lies, and how. */
+  private record Place(Layout layout, List<Stored> parts) {}
 
   private final Path dir;
+  private final Family family;
   private final ModelConfig config;
-  private final NeoxFamily family = new NeoxFamily();
-  private final Map<String, Safetensors> files = new LinkedHashMap<>();
+  private final Map<String, TensorFile> files = new LinkedHashMap<>();
   private final Map<String, Place> places = new LinkedHashMap<>();
 
   private HfFolder(Path dir) {
     this.dir = dir;
-    this.config = config(dir);
+    JsonObject json = json(dir);
+    this.family = Family.of(json);
+    this.config = config(dir, json);
     boolean opened = false;
     try {
-      if (Files.exists(dir.resolve(WEIGHTS))) {
-        files.put(WEIGHTS, Safetensors.open(dir.resolve(WEIGHTS)));
-      } else if (Files.exists(dir.resolve(INDEX))) {
-        openShards(dir.resolve(INDEX));
-      } else {
-        throw new InputException(dir + ": no weights: expected " + WEIGHTS + " or " + INDEX + ", found neither");
-      }
-      findTensors();
+      findTensors(openFiles());
       opened = true;
     } finally {
       if (!opened) {
@@ -69,34 +90,49 @@ public final class HfFolder implements StoredModel {
   }
 
   /**
-   * Writes a model so that {@link #open} and HF transformers load it: {@code config.json}, {@code generation_config.json}, the
-   * weights (in shards of 5 GB when larger) and the tokenizer's files. The folder may exist; a model in it is replaced once the
-   * new one is written in full.
+   * Writes a model so that {@link #open} and, where {@link #modelType} is one of its own, HF transformers load it; see
+   * {@link HfFolderWriter}, which has more choices.
    *
    * @param tensors every tensor of {@link ModelConfig#tensors} by its canonical name, in any float type
    * @param dtype what the weights are stored as
    * @param tokenizer a {@code tokenizer.json} to copy, or null
-   * @throws IllegalArgumentException when the tensors are not those of {@code config} or it is not a GPT-NeoX
+   * @throws IllegalArgumentException when the tensors are not those of {@code config}
    */
   public static void write(Path dir, ModelConfig config, Map<String, Tensor> tensors, Dtype dtype, Path tokenizer) {
-    new HfFolderWriter(dir, config, dtype).write(tensors, tokenizer, HfFolderWriter.SHARD_BYTES);
+    HfFolderWriter writer = new HfFolderWriter(dir, config, dtype);
+    if (tokenizer != null) {
+      writer.tokenizer(tokenizer);
+    }
+    writer.write(tensors);
+  }
+
+  /**
+   * The {@code model_type} as which a model is written: {@code gpt_neox}, {@code gptj}, {@code gpt2} or {@code gpt_neo} if that
+   * family computes just this; else {@code jneox}, which HF transformers refuses.
+   */
+  public static String modelType(ModelConfig config) {
+    return Family.of(config).modelType();
   }
 
   /** The shape of the model in {@code dir}; does not look at the weights. */
   public static ModelConfig config(Path dir) {
+    return config(dir, json(dir));
+  }
+
+  private static JsonObject json(Path dir) {
     Path file = dir.resolve(CONFIG);
     if (!Files.isRegularFile(file)) {
       throw new InputException(dir + ": not a model folder: it has no " + CONFIG);
     }
-    JsonObject json = JsonObject.read(file, MAX_JSON);
-    if (!NeoxFamily.MODEL_TYPE.equals(json.text("model_type"))) {
-      throw json.unsupported("model_type", NeoxFamily.MODEL_TYPE);
-    }
-    NeoxFamily family = new NeoxFamily();
+    return JsonObject.read(file, MAX_JSON);
+  }
+
+  private static ModelConfig config(Path dir, JsonObject json) {
+    Family family = Family.of(json);
     try {
       return family.config(json, usedVocab(dir, family.vocabSize(json)));
     } catch (IllegalArgumentException e) {
-      throw new InputException(file + ": " + e.getMessage(), e);
+      throw new InputException(dir.resolve(CONFIG) + ": " + e.getMessage(), e);
     }
   }
 
@@ -114,7 +150,32 @@ public final class HfFolder implements StoredModel {
     return used;
   }
 
-  private void openShards(Path index) {
+  /** Maps the weights and returns the file that lists them all: the only one, or the index. */
+  private Path openFiles() {
+    for (String name : new String[] {WEIGHTS, INDEX, TORCH_WEIGHTS, TORCH_INDEX}) {
+      Path file = dir.resolve(name);
+      if (Files.exists(file)) {
+        if (name.endsWith(".json")) {
+          openShards(file, name.equals(INDEX) ? ".safetensors" : ".bin");
+        } else {
+          files.put(name, openWeights(file));
+        }
+        return file;
+      }
+    }
+    throw new InputException(
+        dir + ": no weights: expected " + WEIGHTS + " or " + TORCH_WEIGHTS + ", or the index of its shards, found neither");
+  }
+
+  /** Opens one file of weights by the ending of its name. */
+  private static TensorFile openWeights(Path file) {
+    if (file.toString().endsWith(".bin")) {
+      throw new InputException(file + ": PyTorch files are not read yet; convert it to safetensors");
+    }
+    return Safetensors.open(file);
+  }
+
+  private void openShards(Path index, String ending) {
     JsonObject map = JsonObject.read(index, MAX_JSON).object("weight_map");
     if (map == null) {
       throw InputException.in(index, "weight_map", "an object of tensor name to file", "nothing");
@@ -122,76 +183,85 @@ public final class HfFolder implements StoredModel {
     Map<String, String> shardOf = new LinkedHashMap<>();
     for (String name : map.keys()) {
       String shard = map.text(name);
-      if (!shard.matches("[A-Za-z0-9_][A-Za-z0-9._-]*\\.safetensors")) {
-        throw map.unsupported(name, "a plain file name ending in .safetensors");
+      if (!shard.matches("[A-Za-z0-9_][A-Za-z0-9._-]*") || !shard.endsWith(ending)) {
+        throw map.unsupported(name, "a plain file name ending in " + ending);
       }
       shardOf.put(name, shard);
-      files.computeIfAbsent(shard, s -> Safetensors.open(dir.resolve(s)));
+      files.computeIfAbsent(shard, s -> openWeights(dir.resolve(s)));
     }
     files.forEach(
         (shard, file) -> {
-          for (Safetensors.Entry entry : file.entries()) {
-            String listed = shardOf.get(entry.name());
+          for (String name : file.names()) {
+            String listed = shardOf.get(name);
             if (!shard.equals(listed)) {
               throw InputException.in(
-                  index, "weight_map, " + quoted(entry.name()), shard + ", where it is", listed == null ? "nothing" : listed);
+                  index, "weight_map, " + quoted(name), shard + ", where it is", listed == null ? "nothing" : listed);
             }
           }
         });
     shardOf.forEach(
         (name, shard) -> {
-          if (!files.get(shard).contains(name)) {
+          if (!files.get(shard).names().contains(name)) {
             throw InputException.in(dir.resolve(shard), "tensor " + quoted(name), "as the index says", "no such tensor");
           }
         });
   }
 
-  private void findTensors() {
-    Map<String, Safetensors> surplus = new LinkedHashMap<>();
-    for (Safetensors file : files.values()) {
-      for (Safetensors.Entry entry : file.entries()) {
-        if (!family.isBuffer(entry.name())) {
-          surplus.put(entry.name(), file);
+  private void findTensors(Path listing) {
+    Map<String, Stored> surplus = new LinkedHashMap<>();
+    for (TensorFile file : files.values()) {
+      for (String name : file.names()) {
+        String bare = family.bare(name);
+        Stored stored = new Stored(file, name);
+        if (!family.isBuffer(bare) && surplus.put(bare, stored) != null) {
+          throw stored.wrong("one tensor, with " + quoted(family.prefix()) + " before its name or without", "both");
         }
       }
     }
     for (TensorSpec spec : config.tensors()) {
-      String name = family.hfName(spec.name());
-      Safetensors file = surplus.remove(name);
-      if (file == null) {
-        Path where = files.size() == 1 ? files.values().iterator().next().file() : dir.resolve(INDEX);
-        throw InputException.in(
-            where, "tensor " + quoted(name), "shape " + Arrays.toString(spec.shape()) + " by " + CONFIG, "no such tensor");
+      Family.Stored where = family.stored(spec.name());
+      List<long[]> shapes = where.layout().shapes(spec.shape());
+      List<Stored> parts = new ArrayList<>();
+      for (int i = 0; i < shapes.size(); i++) {
+        String name = where.names().get(i);
+        Stored stored = surplus.remove(name);
+        String expected = "shape " + Arrays.toString(shapes.get(i)) + " by " + CONFIG;
+        if (stored == null) {
+          throw InputException.in(listing, "tensor " + quoted(family.prefixed(name)), expected, "no such tensor");
+        }
+        if (!Arrays.equals(stored.shape(), shapes.get(i))) {
+          throw stored.wrong(expected, "shape " + Arrays.toString(stored.shape()));
+        }
+        if (!stored.dtype().isWeight()) {
+          throw stored.wrong("F32, BF16, F16 or F64", stored.dtype().name());
+        }
+        if (i > 0 && stored.dtype() != parts.getFirst().dtype()) {
+          throw stored.wrong(parts.getFirst().dtype() + " as " + quoted(parts.getFirst().name()), stored.dtype().name());
+        }
+        parts.add(stored);
       }
-      check(file, name, spec);
-      places.put(spec.name(), new Place(file, name));
+      places.put(spec.name(), new Place(where.layout(), parts));
     }
     surplus.forEach(
-        (name, file) -> {
-          if (!isTiedCopy(name, file)) {
-            throw InputException.in(
-                file.file(), "tensor " + quoted(name), "none of this name by " + CONFIG, "shape " + file.entry(name).shape());
+        (bare, stored) -> {
+          if (!isTiedCopy(bare, stored)) {
+            throw stored.wrong("none of this name by " + CONFIG, "shape " + Arrays.toString(stored.shape()));
           }
         });
   }
 
-  private static void check(Safetensors file, String name, TensorSpec spec) {
-    Safetensors.Entry entry = file.entry(name);
-    if (!Arrays.equals(entry.axes(), spec.shape())) {
-      String expected = "shape " + Arrays.toString(spec.shape()) + " by " + CONFIG;
-      throw InputException.in(file.file(), "tensor " + quoted(name), expected, "shape " + entry.shape());
-    }
-    if (!entry.dtype().isWeight()) {
-      throw InputException.in(file.file(), "tensor " + quoted(name), "F32, BF16, F16 or F64", entry.dtype().name());
-    }
-  }
-
   /** A tied head that was saved all the same. */
-  private boolean isTiedCopy(String name, Safetensors file) {
-    Place embedding = places.get("embed_in.weight");
-    return config.tiedHead()
-        && name.equals(family.hfName("embed_out.weight"))
-        && file.data(name).mismatch(embedding.file().data(embedding.name())) < 0;
+  private boolean isTiedCopy(String bare, Stored head) {
+    Stored embedding = places.get("embed_in.weight").parts().getFirst();
+    if (!config.tiedHead() || !bare.equals(family.head() + ".weight") || head.dtype() != embedding.dtype()) {
+      return false;
+    }
+    try (Tensor a = head.tensor();
+        Tensor b = embedding.tensor();
+        Tensor rowsA = a.contiguous();
+        Tensor rowsB = b.contiguous()) {
+      return Tensors.segment(rowsA).mismatch(Tensors.segment(rowsB)) < 0;
+    }
   }
 
   @Override
@@ -210,8 +280,8 @@ public final class HfFolder implements StoredModel {
   }
 
   /** The mapped files, one or the shards. */
-  public Collection<Safetensors> files() {
-    return files.values();
+  public Collection<TensorFile> files() {
+    return Collections.unmodifiableCollection(files.values());
   }
 
   @Override
@@ -219,7 +289,7 @@ public final class HfFolder implements StoredModel {
     return tokenizer().map(HfFolder::text);
   }
 
-  private static String text(Path file) {
+  static String text(Path file) {
     try {
       return Files.readString(file);
     } catch (IOException e) {
@@ -229,14 +299,15 @@ public final class HfFolder implements StoredModel {
 
   @Override
   public String storedAs(String canonical) {
-    Place place = place(canonical);
-    return place.file().dtype(place.name()).name();
+    return place(canonical).parts().getFirst().dtype().name();
   }
 
   @Override
   public Tensor tensor(String canonical) {
     Place place = place(canonical);
-    return place.file().tensor(place.name());
+    return place.layout() == Layout.SAME
+        ? place.parts().getFirst().tensor()
+        : Tensors.scoped(() -> place.layout().read(place.parts().stream().map(Stored::tensor).toList(), config.heads()));
   }
 
   @Override
@@ -261,6 +332,6 @@ public final class HfFolder implements StoredModel {
   /** Unmaps the weights. */
   @Override
   public void close() {
-    files.values().forEach(Safetensors::close);
+    files.values().forEach(TensorFile::close);
   }
 }

@@ -7,37 +7,60 @@ import dev.jneox.model.ModelConfig;
 import dev.jneox.model.ModelConfig.TensorSpec;
 import dev.jneox.tensor.Tensors;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.function.Function;
+import java.util.function.LongConsumer;
 import java.util.stream.Stream;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * Writes the folder that {@link HfFolder} reads. All files are first written into a folder {@code .partial} inside it; then the
+ * Writes a model as a folder that {@link HfFolder} and HF transformers load: {@code config.json}, {@code generation_config.json}, the
+ * weights in safetensors, and the tokenizer's files. The family is the one that computes just what the model computes
+ * ({@link HfFolder#modelType}). One tensor at a time is in memory.
+ *
+ * <p>The folder may exist; a model in it is replaced. All files are first written into a folder {@code .partial} inside it; then the
  * old {@code config.json} goes, the files move to their names and the new {@code config.json} comes last. So a model that could
  * not be written leaves the old one as it was, and a folder with a {@code config.json} is whole.
+ *
+ * <pre>{@code
+ * new HfFolderWriter(dir, model.config(), Dtype.BF16).tokenizer(json, source).shards(5_000_000_000L).write(model::tensor);
+ * }</pre>
  */
-final class HfFolderWriter {
+public final class HfFolderWriter {
   /** transformers' own bound on one file. */
-  static final long SHARD_BYTES = 5_000_000_000L;
+  private static final long SHARD_BYTES = 5_000_000_000L;
 
-  private static final String WEIGHT_FILES = "model(-\\d{5}-of-\\d{5})?\\.safetensors(\\.index\\.json)?";
+  private static final String WEIGHT_FILES =
+      "(model(-\\d{5}-of-\\d{5})?\\.safetensors|pytorch_model(-\\d{5}-of-\\d{5})?\\.bin)(\\.index\\.json)?";
 
   private final Path dir;
   private final Path partial;
   private final ModelConfig config;
   private final Dtype dtype;
-  private final NeoxFamily family = new NeoxFamily();
+  private final Family family;
+  private final Map<String, byte[]> extra = new LinkedHashMap<>();
+  private long shardBytes = SHARD_BYTES;
+  private LongConsumer progress = bytes -> {};
+  private String tokenizer;
+  private Path tokenizerSource;
 
-  HfFolderWriter(Path dir, ModelConfig config, Dtype dtype) {
+  /**
+   * A folder to be written.
+   *
+   * @param dtype what the weights are stored as: F32, BF16, F16 or F64
+   */
+  public HfFolderWriter(Path dir, ModelConfig config, Dtype dtype) {
     if (!dtype.isWeight()) {
       throw new IllegalArgumentException("weights are not written as " + dtype);
     }
@@ -45,20 +68,80 @@ final class HfFolderWriter {
     this.partial = dir.resolve(".partial");
     this.config = config;
     this.dtype = dtype;
+    this.family = Family.of(config);
   }
 
-  void write(Map<String, Tensor> tensors, Path tokenizer, long shardBytes) {
-    check(tensors);
-    Map<String, Object> json = family.json(config, torchName());
+  /**
+   * The tokenizer that goes along.
+   *
+   * @param json the text of a {@code tokenizer.json}
+   * @param source where it came from, for messages
+   */
+  public HfFolderWriter tokenizer(String json, Path source) {
+    tokenizer = json;
+    tokenizerSource = source;
+    return this;
+  }
+
+  /** The tokenizer that goes along, a {@code tokenizer.json}. */
+  public HfFolderWriter tokenizer(Path json) {
+    return tokenizer(HfFolder.text(json), json);
+  }
+
+  /** Splits the weights into files of at most so many bytes, or one tensor where it is larger; 5 GB unless told. */
+  public HfFolderWriter shards(long bytes) {
+    shardBytes = bytes;
+    return this;
+  }
+
+  /** One more file, such as {@code README.md}; it replaces what would be written under that name. */
+  public HfFolderWriter file(String name, byte[] content) {
+    boolean own = name.matches(WEIGHT_FILES) || name.equals(HfFolder.CONFIG) || name.equals(HfFolder.TOKENIZER);
+    if (own || !name.matches("[A-Za-z0-9_][A-Za-z0-9._-]*")) {
+      throw new IllegalArgumentException("not the name of an extra file: " + name);
+    }
+    extra.put(name, content);
+    return this;
+  }
+
+  /** Is told the bytes of each piece of weights that was written; their sum will be {@link #bytes}. */
+  public HfFolderWriter progress(LongConsumer written) {
+    progress = written;
+    return this;
+  }
+
+  /** Bytes of all weights. */
+  public long bytes() {
+    return config.parameters() * (dtype.bits() / 8);
+  }
+
+  /** Writes tensors that are all there; they stay open. */
+  public void write(Map<String, Tensor> tensors) {
+    List<String> names = config.tensors().stream().map(TensorSpec::name).toList();
+    if (tensors.size() != names.size() || !tensors.keySet().containsAll(names)) {
+      throw new IllegalArgumentException("the model has tensors " + names + ", given were " + tensors.keySet());
+    }
+    config.tensors().forEach(spec -> check(spec, tensors.get(spec.name())));
+    write(name -> tensors.get(name).detach());
+  }
+
+  /**
+   * Writes tensors as they come.
+   *
+   * @param tensors the tensor of a canonical name, of its shape and any float type; called once for each in the order of
+   *     {@link ModelConfig#tensors()}, and what it returns is closed
+   */
+  public void write(Function<String, Tensor> tensors) {
     try {
       clear();
       Files.createDirectories(partial);
-      writeWeights(tensors, shardBytes);
+      writeWeights(tensors);
       if (tokenizer != null) {
-        writeTokenizer(tokenizer);
+        writeTokenizer();
       }
       writeJson("generation_config.json", generation());
-      writeJson(HfFolder.CONFIG, json);
+      extra.forEach((name, content) -> AtomicFile.write(partial.resolve(name), content));
+      writeJson(HfFolder.CONFIG, family.json(config, torchName()));
       publish();
     } catch (IOException e) {
       throw new InputException(dir + ": cannot be written: " + AtomicFile.reason(e), e);
@@ -67,17 +150,11 @@ final class HfFolderWriter {
     }
   }
 
-  private void check(Map<String, Tensor> tensors) {
-    List<String> names = config.tensors().stream().map(TensorSpec::name).toList();
-    if (tensors.size() != names.size() || !tensors.keySet().containsAll(names)) {
-      throw new IllegalArgumentException("the model has tensors " + names + ", given were " + tensors.keySet());
-    }
-    for (TensorSpec spec : config.tensors()) {
-      long[] shape = Tensors.shape(tensors.get(spec.name()));
-      if (!Arrays.equals(shape, spec.shape())) {
-        throw new IllegalArgumentException(
-            spec.name() + " has shape " + Arrays.toString(shape) + ", the model's is " + Arrays.toString(spec.shape()));
-      }
+  private static void check(TensorSpec spec, Tensor tensor) {
+    long[] shape = Tensors.shape(tensor);
+    if (!Arrays.equals(shape, spec.shape())) {
+      throw new IllegalArgumentException(
+          spec.name() + " has shape " + Arrays.toString(shape) + ", the model's is " + Arrays.toString(spec.shape()));
     }
   }
 
@@ -90,25 +167,26 @@ final class HfFolderWriter {
     };
   }
 
-  private void writeWeights(Map<String, Tensor> tensors, long shardBytes) {
-    List<List<TensorSpec>> shards = shards(shardBytes);
+  private void writeWeights(Function<String, Tensor> tensors) {
+    List<List<TensorSpec>> shards = shards();
     Map<String, String> weightMap = new TreeMap<>();
     for (int i = 0; i < shards.size(); i++) {
       String file =
           shards.size() == 1 ? HfFolder.WEIGHTS : String.format("model-%05d-of-%05d.safetensors", i + 1, shards.size());
-      writeShard(partial.resolve(file), shards.get(i), tensors);
-      shards.get(i).forEach(spec -> weightMap.put(family.hfName(spec.name()), file));
+      List<Declared> declared = declared(shards.get(i));
+      writeShard(partial.resolve(file), declared, shards.get(i), tensors);
+      declared.forEach(d -> weightMap.put(d.name(), file));
     }
     if (shards.size() > 1) {
       Map<String, Object> index = new LinkedHashMap<>();
-      index.put("metadata", Map.of("total_size", config.parameters() * (dtype.bits() / 8)));
+      index.put("metadata", Map.of("total_size", bytes()));
       index.put("weight_map", weightMap);
       writeJson(HfFolder.INDEX, index);
     }
   }
 
   /** Tensors in order, a new shard whenever the next would not fit. */
-  private List<List<TensorSpec>> shards(long shardBytes) {
+  private List<List<TensorSpec>> shards() {
     List<List<TensorSpec>> shards = new ArrayList<>();
     long free = -1;
     for (TensorSpec spec : config.tensors()) {
@@ -123,36 +201,53 @@ final class HfFolderWriter {
     return shards;
   }
 
-  private void writeShard(Path file, List<TensorSpec> specs, Map<String, Tensor> tensors) {
+  /** The tensors of one file, as the family names and shapes them. */
+  private List<Declared> declared(List<TensorSpec> specs) {
     List<Declared> declared = new ArrayList<>();
     for (TensorSpec spec : specs) {
-      List<Long> shape = Arrays.stream(spec.shape()).boxed().toList();
-      declared.add(new Declared(family.hfName(spec.name()), dtype, shape));
+      Family.Stored stored = family.stored(spec.name());
+      List<long[]> shapes = stored.layout().shapes(spec.shape());
+      for (int i = 0; i < shapes.size(); i++) {
+        List<Long> shape = Arrays.stream(shapes.get(i)).boxed().toList();
+        declared.add(new Declared(family.prefixed(stored.names().get(i)), dtype, shape));
+      }
     }
+    return declared;
+  }
+
+  private void writeShard(Path file, List<Declared> declared, List<TensorSpec> specs, Function<String, Tensor> tensors) {
+    Iterator<Declared> next = declared.iterator();
     try (SafetensorsWriter writer = new SafetensorsWriter(file, declared, SafetensorsWriter.PYTORCH)) {
       for (TensorSpec spec : specs) {
         // One tensor at a time is converted; what the conversion makes goes with the scope.
-        try (PointerScope scope = new PointerScope()) {
-          Tensor rows = tensors.get(spec.name()).detach().cpu().to(dtype.scalarType()).contiguous();
-          writer.write(family.hfName(spec.name()), Tensors.segment(rows));
+        try (PointerScope scope = new PointerScope();
+            Tensor tensor = tensors.apply(spec.name())) {
+          check(spec, tensor);
+          Layout layout = family.stored(spec.name()).layout();
+          for (Tensor part : layout.write(tensor.detach().cpu().to(dtype.scalarType()), config.heads())) {
+            try (Tensor rows = part.contiguous()) {
+              writer.write(next.next().name(), Tensors.segment(rows));
+              progress.accept(rows.numel() * rows.element_size());
+            }
+          }
         }
       }
       writer.commit();
     }
   }
 
-  private void writeTokenizer(Path tokenizer) throws IOException {
-    int used = Vocabulary.size(tokenizer);
+  private void writeTokenizer() {
+    int used = Vocabulary.size(tokenizer, tokenizerSource);
     if (used > config.vocabSize()) {
       throw InputException.in(
-          tokenizer, "largest id", "below the model's vocab_size " + config.vocabSize(), String.valueOf(used - 1));
+          tokenizerSource, "largest id", "below the model's vocab_size " + config.vocabSize(), String.valueOf(used - 1));
     }
-    AtomicFile.write(partial.resolve(HfFolder.TOKENIZER), Files.readAllBytes(tokenizer));
+    AtomicFile.write(partial.resolve(HfFolder.TOKENIZER), tokenizer.getBytes(StandardCharsets.UTF_8));
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("tokenizer_class", "PreTrainedTokenizerFast");
     json.put("model_max_length", config.maxPositions());
     json.put("clean_up_tokenization_spaces", false);
-    Vocabulary.token(tokenizer, config.endOfText())
+    Vocabulary.token(tokenizer, tokenizerSource, config.endOfText())
         .ifPresent(
             text -> {
               json.put("bos_token", text);

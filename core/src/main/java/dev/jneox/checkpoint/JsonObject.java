@@ -141,6 +141,31 @@ final class JsonObject {
     return value == null ? absent : value.booleanValue();
   }
 
+  /** Refuses the key when it is true: what it asks for would change the numbers. */
+  void requireOff(String key) {
+    if (flag(key, false)) {
+      throw unsupported(key, "false (it changes the numbers and is not supported)");
+    }
+  }
+
+  /** The one of several spellings of a key that is there, else the first; where several are, they agree. */
+  String spelled(String... spellings) {
+    String used = null;
+    for (String spelling : spellings) {
+      if (used == null && has(spelling)) {
+        used = spelling;
+      } else if (has(spelling) && !node.get(spelling).equals(node.get(used))) {
+        throw unsupported(spelling, "the same as " + used + ", " + shown(node.get(used)));
+      }
+    }
+    return used == null ? spellings[0] : used;
+  }
+
+  /** The value under a key, whatever it is; null without it or when it is null. */
+  JsonNode node(String key) {
+    return has(key) ? node.get(key) : null;
+  }
+
   /** The text under a key; null without it. */
   String text(String key) {
     JsonNode value = node.get(key);

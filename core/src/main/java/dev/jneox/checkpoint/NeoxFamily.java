@@ -8,35 +8,51 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * GPT-NeoX as HF transformers writes it (GPT-NeoX-20B, Pythia): how its {@code config.json} and tensor names map onto
- * {@link ModelConfig}. Absent keys have the values of transformers' {@code GPTNeoXConfig}.
+ * GPT-NeoX as HF transformers writes it (GPT-NeoX-20B, Pythia; Black et al. 2022): rotary positions, parallel residual with two
+ * norms. The canonical names are its own.
  */
-final class NeoxFamily {
-  static final String MODEL_TYPE = "gpt_neox";
-
-  private static final String PREFIX = "gpt_neox.";
-  private static final String HEAD = "embed_out.";
+record NeoxFamily() implements Family {
   private static final double ROTARY_PCT = 0.25;
   private static final double ROTARY_BASE = 10000;
 
-  // Bounds far above any model, so that a broken file is named before memory is asked for.
-  private static final int MAX_WIDTH = 1 << 20;
-  private static final int MAX_LAYERS = 1 << 14;
+  @Override
+  public String modelType() {
+    return "gpt_neox";
+  }
 
-  int vocabSize(JsonObject json) {
+  @Override
+  public String prefix() {
+    return "gpt_neox.";
+  }
+
+  @Override
+  public String head() {
+    return "embed_out";
+  }
+
+  @Override
+  public Stored stored(String canonical) {
+    return Stored.same(canonical);
+  }
+
+  /** The causal mask and the rotary frequencies. */
+  @Override
+  public boolean isBuffer(String name) {
+    return name.endsWith(".attention.bias")
+        || name.endsWith(".attention.masked_bias")
+        || name.endsWith(".rotary_emb.inv_freq");
+  }
+
+  @Override
+  public int vocabSize(JsonObject json) {
     return json.integer("vocab_size", 50432, 1, Integer.MAX_VALUE);
   }
 
-  /**
-   * @param usedVocab how many ids mean something, at most {@link #vocabSize}
-   */
-  ModelConfig config(JsonObject json, int usedVocab) {
+  @Override
+  public ModelConfig config(JsonObject json, int usedVocab) {
     int hidden = json.integer("hidden_size", 6144, 1, MAX_WIDTH);
     int layers = json.integer("num_hidden_layers", 44, 1, MAX_LAYERS);
-    int heads = json.integer("num_attention_heads", 64, 1, MAX_WIDTH);
-    if (hidden % heads != 0) {
-      throw json.unsupported("num_attention_heads", "a divisor of hidden_size " + hidden);
-    }
+    int heads = Family.heads(json, "num_attention_heads", 64, hidden);
     boolean biases = json.flag("attention_bias", true);
     return new ModelConfig(
         vocabSize(json),
@@ -45,10 +61,10 @@ final class NeoxFamily {
         layers,
         heads,
         json.integer("intermediate_size", 24576, 1, 16 * MAX_WIDTH),
-        json.integer("max_position_embeddings", 2048, 1, Integer.MAX_VALUE),
+        json.integer("max_position_embeddings", 2048, 1, MAX_POSITIONS),
         rotary(json, hidden / heads),
         json.flag("use_parallel_residual", true) ? Residual.PARALLEL : Residual.SERIAL,
-        activation(json),
+        Family.activation(json, "hidden_act", Activation.GELU),
         json.positive("layer_norm_eps", 1e-5),
         ModelConfig.everywhere(layers),
         true,
@@ -56,16 +72,7 @@ final class NeoxFamily {
         biases,
         false,
         json.flag("tie_word_embeddings", false),
-        json.firstInteger("eos_token_id", 2, -1, 0, Integer.MAX_VALUE));
-  }
-
-  private static Activation activation(JsonObject json) {
-    String name = json.text("hidden_act");
-    Activation activation = name == null ? Activation.GELU : Activation.ofHf(name);
-    if (activation == null) {
-      throw json.unsupported("hidden_act", "gelu, gelu_new, gelu_fast or gelu_pytorch_tanh");
-    }
-    return activation;
+        Family.endOfText(json, 2));
   }
 
   /** New folders have {@code rope_parameters}, old ones {@code rotary_pct}, {@code rotary_emb_base} and {@code rope_scaling}. */
@@ -94,47 +101,28 @@ final class NeoxFamily {
     return new Position.Rotary(dims, base, false);
   }
 
-  /** The name in the file of a canonical one. */
-  String hfName(String canonical) {
-    return canonical.startsWith(HEAD) ? canonical : PREFIX + canonical;
+  @Override
+  public boolean expresses(ModelConfig config) {
+    return config.position() instanceof Position.Rotary rotary
+        && !rotary.interleaved()
+        && config.residual() != Residual.PARALLEL_ONE_NORM
+        && config.windows().stream().allMatch(w -> w == 0)
+        && config.scaledAttention()
+        && config.qkvBias() == config.denseBias()
+        && !config.headBias();
   }
 
-  /** Buffers that older transformers saved beside the weights: the causal mask and the rotary frequencies. */
-  boolean isBuffer(String hfName) {
-    return hfName.endsWith(".attention.bias")
-        || hfName.endsWith(".attention.masked_bias")
-        || hfName.endsWith(".rotary_emb.inv_freq");
-  }
-
-  /**
-   * The content of a {@code config.json}, with the rotary values in both spellings, so that old and new transformers agree.
-   *
-   * @throws IllegalArgumentException when the model is not a GPT-NeoX
-   */
-  Map<String, Object> json(ModelConfig config, String dtype) {
-    boolean neox =
-        config.position() instanceof Position.Rotary rotary
-            && !rotary.interleaved()
-            && config.residual() != Residual.PARALLEL_ONE_NORM
-            && config.windows().stream().allMatch(w -> w == 0)
-            && config.scaledAttention()
-            && config.qkvBias() == config.denseBias()
-            && !config.headBias();
-    if (!neox) {
-      throw new IllegalArgumentException("not a GPT-NeoX: " + config);
-    }
+  /** The rotary values are in both spellings, so that old and new transformers agree. */
+  @Override
+  public Map<String, Object> json(ModelConfig config, String dtype) {
     Position.Rotary rotary = (Position.Rotary) config.position();
     double pct = rotaryPct(rotary.dims(), config.headDim());
     Map<String, Object> rope = new LinkedHashMap<>();
     rope.put("rope_type", "default");
     rope.put("rope_theta", rotary.base());
     rope.put("partial_rotary_factor", pct);
-    Integer eos = config.endOfText() < 0 ? null : config.endOfText();
 
-    Map<String, Object> json = new LinkedHashMap<>();
-    json.put("architectures", new String[] {"GPTNeoXForCausalLM"});
-    json.put("model_type", MODEL_TYPE);
-    json.put("vocab_size", config.vocabSize());
+    Map<String, Object> json = Family.common("GPTNeoXForCausalLM", modelType(), config, dtype);
     json.put("hidden_size", config.hiddenSize());
     json.put("num_hidden_layers", config.layers());
     json.put("num_attention_heads", config.heads());
@@ -144,15 +132,9 @@ final class NeoxFamily {
     json.put("layer_norm_eps", config.layerNormEps());
     json.put("use_parallel_residual", config.residual() == Residual.PARALLEL);
     json.put("attention_bias", config.qkvBias());
-    json.put("tie_word_embeddings", config.tiedHead());
     json.put("rotary_pct", pct);
     json.put("rotary_emb_base", rotary.base());
     json.put("rope_parameters", rope);
-    json.put("bos_token_id", eos);
-    json.put("eos_token_id", eos);
-    json.put("dtype", dtype);
-    json.put("torch_dtype", dtype);
-    json.put("use_cache", true);
     return json;
   }
 

@@ -17,13 +17,11 @@ final class Vocabulary {
   private int largest = -1;
   private String found;
 
-  private Vocabulary(Path file, int wanted) {
+  private Vocabulary(Path file, JsonParser json, int wanted) throws IOException {
     this.file = file;
     this.wanted = wanted;
-    try (JsonParser json = JsonObject.JSON.createParser(file.toFile())) {
+    try (json) {
       read(json);
-    } catch (IOException e) {
-      throw JsonObject.unreadable(file, "content", e);
     }
     if (largest < 0) {
       throw InputException.in(file, "model.vocab", "tokens with their ids", "none");
@@ -32,12 +30,29 @@ final class Vocabulary {
 
   /** One more than the largest id of the model's vocabulary and the added tokens. */
   static int size(Path tokenizerJson) {
-    return new Vocabulary(tokenizerJson, -1).largest + 1;
+    try {
+      return new Vocabulary(tokenizerJson, JsonObject.JSON.createParser(tokenizerJson.toFile()), -1).largest + 1;
+    } catch (IOException e) {
+      throw JsonObject.unreadable(tokenizerJson, "content", e);
+    }
+  }
+
+  /** The same of the text of a {@code tokenizer.json} that came from {@code source}. */
+  static int size(String tokenizerJson, Path source) {
+    return of(tokenizerJson, source, -1).largest + 1;
   }
 
   /** How token {@code id} is written. */
-  static Optional<String> token(Path tokenizerJson, int id) {
-    return Optional.ofNullable(new Vocabulary(tokenizerJson, id).found);
+  static Optional<String> token(String tokenizerJson, Path source, int id) {
+    return Optional.ofNullable(of(tokenizerJson, source, id).found);
+  }
+
+  private static Vocabulary of(String tokenizerJson, Path source, int wanted) {
+    try {
+      return new Vocabulary(source, JsonObject.JSON.createParser(tokenizerJson), wanted);
+    } catch (IOException e) {
+      throw JsonObject.unreadable(source, "content", e);
+    }
   }
 
   private void read(JsonParser json) throws IOException {

@@ -55,7 +55,7 @@ public final class CausalLM implements AutoCloseable {
               new Mlp(linear(p + "mlp.dense_h_to_4h"), linear(p + "mlp.dense_4h_to_h"), config.activation())));
     }
     finalNorm = norm("final_layer_norm");
-    head = config.tiedHead() ? new Linear(this.weights.get("embed_in.weight"), null) : linear("embed_out");
+    head = new Linear(this.weights.get(config.tiedHead() ? "embed_in.weight" : "embed_out.weight"), this.weights.get("embed_out.bias"));
   }
 
   public ModelConfig config() {

@@ -120,7 +120,10 @@ public record ModelConfig(
     }
     norm(all, "final_layer_norm");
     if (!tiedHead) {
-      linear(all, "embed_out", vocabSize, h, headBias);
+      all.add(new TensorSpec("embed_out.weight", vocabSize, h));
+    }
+    if (headBias) {
+      all.add(new TensorSpec("embed_out.bias", vocabSize));
     }
     return all;
   }

@@ -60,7 +60,7 @@ class HfFolderTest {
   @ValueSource(strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied"})
   void everyTensorIsAViewOfTheMappedFile(String name) {
     try (HfFolder folder = HfFolder.open(parity(name))) {
-      Safetensors file = folder.files().iterator().next();
+      Safetensors file = (Safetensors) folder.files().iterator().next();
       assertThat(folder.tensors().keySet())
           .containsExactlyElementsOf(folder.config().tensors().stream().map(ModelConfig.TensorSpec::name).toList());
       for (ModelConfig.TensorSpec spec : folder.config().tensors()) {
@@ -164,7 +164,7 @@ class HfFolderTest {
       delimiter = '|',
       quoteCharacter = '`',
       value = {
-        "{'model_type':'llama'}|config.json: model_type: expected gpt_neox, found \"llama\"",
+        "{'model_type':'llama'}|config.json: model_type: expected gpt_neox, gptj, gpt2, gpt_neo, jneox, found \"llama\"",
         "{'model_type':null}|model_type: expected text, found null",
         "{'vocab_size':'12'}|vocab_size: expected an integer from 1 to 2147483647, found \"12\"",
         "{'vocab_size':12.0}|found 12.0",
@@ -175,7 +175,7 @@ class HfFolderTest {
         "{'hidden_size':true}|hidden_size: expected an integer",
         "{'hidden_size':2147483647}|hidden_size: expected an integer from 1 to 1048576",
         "{'num_hidden_layers':2147483647}|num_hidden_layers: expected an integer from 1 to 16384",
-        "{'num_attention_heads':3}|num_attention_heads: expected a divisor of hidden_size 16, found 3",
+        "{'num_attention_heads':3}|num_attention_heads: expected a divisor of the width 16, found 3",
         "{'num_attention_heads':16}|rotary_pct: expected a share",
         "{'rotary_pct':'all'}|rotary_pct: expected a positive number",
         "{'rotary_pct':0}|rotary_pct: expected a positive number, found 0",
@@ -194,6 +194,7 @@ class HfFolderTest {
         "{'use_parallel_residual':'yes'}|use_parallel_residual: expected true or false, found \"yes\"",
         "{'tie_word_embeddings':1}|tie_word_embeddings: expected true or false, found 1",
         "{'attention_bias':{}}|attention_bias: expected true or false, found {}",
+        "{'max_position_embeddings':2147483647}|max_position_embeddings: expected an integer from 1 to 1048576",
         "{'eos_token_id':'0'}|eos_token_id: expected an integer",
         "{'eos_token_id':[0.5]}|eos_token_id: expected an integer",
         "{'intermediate_size':99999999}|intermediate_size: expected an integer",
@@ -233,7 +234,7 @@ class HfFolderTest {
   @Test
   void aFolderWithoutWeightsIsNamed() throws IOException {
     config("{}");
-    refused("expected model.safetensors or model.safetensors.index.json, found neither");
+    refused("expected model.safetensors or pytorch_model.bin, or the index of its shards, found neither");
   }
 
   @Test
@@ -373,9 +374,9 @@ class HfFolderTest {
         "{\"version\":\"1.0\",\"added_tokens\":[{\"id\":9,\"content\":\"<|e|>\",\"special\":true}],"
             + "\"model\":{\"type\":\"BPE\",\"merges\":[[\"a\",\"b\"]],\"vocab\":{\"a\":0,\"ab\":6}}}");
     assertThat(HfFolder.config(dir).usedVocab()).isEqualTo(10);
-    assertThat(Vocabulary.token(tokenizer, 9)).contains("<|e|>");
-    assertThat(Vocabulary.token(tokenizer, 6)).contains("ab");
-    assertThat(Vocabulary.token(tokenizer, 5)).isEmpty();
+    assertThat(Vocabulary.token(Files.readString(tokenizer), tokenizer, 9)).contains("<|e|>");
+    assertThat(Vocabulary.token(Files.readString(tokenizer), tokenizer, 6)).contains("ab");
+    assertThat(Vocabulary.token(Files.readString(tokenizer), tokenizer, 5)).isEmpty();
     config("{'vocab_size':9}");
     refused("tokenizer.json: largest id: expected below vocab_size 9 of config.json, found 9");
   }

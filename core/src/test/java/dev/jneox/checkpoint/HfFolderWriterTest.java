@@ -12,8 +12,10 @@ import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
 import dev.jneox.tensor.Tensors;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -57,7 +59,7 @@ class HfFolderWriterTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied"})
+  @ValueSource(strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied", "gptj", "gpt-neo", "gpt2"})
   void theFixturesComeBackAsTheyWere(String name) {
     try (HfFolder source = HfFolder.open(HfFolderTest.parity(name))) {
       HfFolder.write(out(), source.config(), source.tensors(), Dtype.F32, null);
@@ -114,12 +116,17 @@ class HfFolderWriterTest {
     assertThat(names()).containsExactly("config.json", "generation_config.json", "model.safetensors");
 
     // Each shard holds at most 4096 bytes, or one tensor that is larger.
-    new HfFolderWriter(out(), config, Dtype.F32).write(weights, null, 4096);
+    List<Long> progress = new ArrayList<>();
+    HfFolderWriter writer = new HfFolderWriter(out(), config, Dtype.F32).shards(4096).progress(progress::add);
+    writer.write(weights);
+    assertThat(progress).hasSize(weights.size());
+    assertThat(progress.stream().mapToLong(Long::longValue).sum()).isEqualTo(writer.bytes());
     assertThat(names()).contains("model.safetensors.index.json").doesNotContain("model.safetensors");
     long total = 0;
     try (HfFolder folder = HfFolder.open(out())) {
       assertThat(folder.files()).hasSizeGreaterThan(5);
-      for (Safetensors file : folder.files()) {
+      for (TensorFile shard : folder.files()) {
+        Safetensors file = (Safetensors) shard;
         long bytes = file.entries().stream().mapToLong(Safetensors.Entry::bytes).sum();
         assertThat(bytes <= 4096 || file.entries().size() == 1).isTrue();
         total += bytes;
@@ -194,15 +201,35 @@ class HfFolderWriterTest {
   }
 
   @Test
-  void otherFamiliesAreRefused() {
-    ModelConfig neox = ModelConfig.neox(12, 16, 1, 2, 8);
-    ModelConfig learned =
-        new ModelConfig(
-            12, 12, 16, 1, 2, 64, 8, new Position.Learned(), Residual.SERIAL, Activation.GELU, 1e-5, neox.windows(), true, true,
-            true, false, true, 0);
-    assertThatThrownBy(() -> HfFolder.write(out(), learned, weights(learned), Dtype.F32, null))
-        .isInstanceOf(IllegalArgumentException.class)
-        .hasMessageContaining("not a GPT-NeoX");
-    assertThat(out()).doesNotExist();
+  void tensorsMayComeOneAtATimeAndAreClosed() {
+    ModelConfig config = ModelConfig.neox(12, 16, 2, 2, 8);
+    Map<String, Tensor> weights = weights(config);
+    List<String> asked = new ArrayList<>();
+    List<Tensor> given = new ArrayList<>();
+    new HfFolderWriter(out(), config, Dtype.F32)
+        .write(
+            name -> {
+              assertThat(given.stream().allMatch(t -> t.isNull())).as("the ones before are closed").isTrue();
+              asked.add(name);
+              given.add(weights.get(name).clone());
+              return given.getLast();
+            });
+    assertThat(asked).containsExactlyElementsOf(config.tensors().stream().map(ModelConfig.TensorSpec::name).toList());
+    try (HfFolder folder = HfFolder.open(out())) {
+      weights.forEach((key, tensor) -> assertThat(folder.tensor(key).equal(tensor)).as(key).isTrue());
+    }
+  }
+
+  @Test
+  void otherFilesGoAlong() {
+    ModelConfig config = ModelConfig.neox(12, 16, 1, 2, 8);
+    HfFolderWriter writer = new HfFolderWriter(out(), config, Dtype.F32).tokenizer(TOKENIZER, Path.of("somewhere.gguf"));
+    writer.file("README.md", "A model".getBytes(StandardCharsets.UTF_8));
+    writer.write(weights(config));
+    assertThat(out().resolve("README.md")).hasContent("A model");
+    assertThat(out().resolve("tokenizer.json")).hasContent(TOKENIZER);
+    for (String name : List.of("config.json", "../README.md", "", "model.safetensors", "pytorch_model.bin", "tokenizer.json", ".x")) {
+      assertThatThrownBy(() -> writer.file(name, new byte[0])).as(name).isInstanceOf(IllegalArgumentException.class);
+    }
   }
 }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.jneox.checkpoint.Dtype;
 import dev.jneox.checkpoint.HfFolder;
 import dev.jneox.checkpoint.Safetensors;
 import dev.jneox.tensor.Tensors;
@@ -18,17 +19,20 @@ import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.params.ParameterizedClass;
-import org.junit.jupiter.params.provider.ValueSource;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The reference model against what HF transformers computed for the same weights and ids, in fp32. */
 @ParameterizedClass
-@ValueSource(strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied"})
+@ValueSource(strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied", "gptj", "gpt-neo", "gpt2"})
 class CausalLMParityTest {
   private static final float TOLERANCE = 1e-4f;
   private static final int GREEDY_PROMPT = 9;
+
+  @TempDir Path written;
 
   private final Path dir;
   private PointerScope scope;
@@ -137,13 +141,18 @@ class CausalLMParityTest {
     Tensor loss = tokenLogProbs().mean().neg();
     loss.backward();
     assertThat(loss.item_double()).isCloseTo(json.get("loss").doubleValue(), within((double) TOLERANCE));
+    Map<String, Tensor> gradients = new LinkedHashMap<>();
+    model.weights().forEach((name, weight) -> gradients.put(name, weight.grad()));
+    // Written as weights are, they have the names and the shapes that HF's parameters have.
+    HfFolder.write(written, folder.config(), gradients, Dtype.F32, null);
     JsonNode norms = json.get("grad_norms");
-    assertThat(norms.size()).isEqualTo(model.weights().size());
-    model.weights().forEach(
-        (name, weight) -> {
-          JsonNode norm = norms.get(name.equals("embed_out.weight") ? "lm_head.weight" : "gpt_neox." + name);
-          assertThat(weight.grad().norm().item_double()).as(name).isCloseTo(norm.doubleValue(), within((double) TOLERANCE));
-        });
+    try (Safetensors file = Safetensors.open(written.resolve("model.safetensors"))) {
+      assertThat(norms.size()).isEqualTo(file.names().size());
+      for (String name : file.names()) {
+        JsonNode norm = norms.get(name.equals("embed_out.weight") ? "lm_head.weight" : name);
+        assertThat(file.tensor(name).norm().item_double()).as(name).isCloseTo(norm.doubleValue(), within((double) TOLERANCE));
+      }
+    }
   }
 
   @Test

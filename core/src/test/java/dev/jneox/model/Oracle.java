@@ -29,7 +29,7 @@ final class Oracle {
       x = block(x, l);
     }
     x = norm(x, "final_layer_norm");
-    return linear(x, config.tiedHead() ? "embed_in" : "embed_out", config.vocabSize());
+    return linear(x, config.tiedHead() ? "embed_in.weight" : "embed_out.weight", "embed_out.bias", config.vocabSize());
   }
 
   private double[][] block(double[][] x, int layer) {
@@ -117,8 +117,12 @@ final class Oracle {
   }
 
   private double[][] linear(double[][] x, String name, int out) {
-    float[] w = weights.get(name + ".weight");
-    float[] bias = weights.get(name + ".bias");
+    return linear(x, name + ".weight", name + ".bias", out);
+  }
+
+  private double[][] linear(double[][] x, String weight, String biasOrNone, int out) {
+    float[] w = weights.get(weight);
+    float[] bias = weights.get(biasOrNone);
     double[][] y = new double[x.length][out];
     for (int s = 0; s < x.length; s++) {
       for (int o = 0; o < out; o++) {
