@@ -313,7 +313,10 @@ public final class HfFolder implements StoredModel {
   @Override
   public Optional<MappedTensor> mapped(String canonical) {
     Place place = place(canonical);
-    return Optional.of(new MappedTensor(place.file().dtype(place.name()), place.file().data(place.name())));
+    Stored stored = place.parts().getFirst();
+    return place.layout() == Layout.SAME && stored.file() instanceof Safetensors file
+        ? Optional.of(new MappedTensor(stored.dtype(), file.data(stored.name())))
+        : Optional.empty();
   }
 
   private Place place(String canonical) {
@@ -326,7 +329,7 @@ public final class HfFolder implements StoredModel {
 
   @Override
   public void release() {
-    files.values().forEach(Safetensors::release);
+    files.values().forEach(TensorFile::release);
   }
 
   /** Unmaps the weights. */
