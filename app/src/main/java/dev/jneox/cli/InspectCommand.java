@@ -6,7 +6,6 @@ import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.jneox.model.Position;
 import java.io.PrintWriter;
-import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.concurrent.Callable;
@@ -39,8 +38,8 @@ import picocli.CommandLine.Spec;
 final class InspectCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
 
-  @Parameters(paramLabel = "MODEL", description = "A model folder, a GGUF file, or a bare file of tensors.")
-  private Path path;
+  @Parameters(paramLabel = "MODEL", description = "A model folder or file, a bare file of tensors, or ORG/NAME on the hub.")
+  private String model;
 
   @Option(names = "--tensors", description = "List every tensor: name, type, shape, bytes.")
   private boolean tensors;
@@ -54,7 +53,7 @@ final class InspectCommand implements Callable<Integer> {
   @Override
   public Integer call() throws JsonProcessingException {
     Inspection inspection;
-    try (Contents contents = Contents.open(path)) {
+    try (Contents contents = Contents.open(ModelOptions.path(model, spec.commandLine().getErr()))) {
       inspection = Inspection.of(contents, tensors, checksums);
     }
     PrintWriter out = spec.commandLine().getOut();

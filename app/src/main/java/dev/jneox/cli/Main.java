@@ -24,6 +24,8 @@ import picocli.CommandLine.Command;
       GenerateCommand.class,
       ScoreCommand.class,
       DownloadCommand.class,
+      ConvertCommand.class,
+      SynthCommand.class,
       InspectCommand.class,
       VerifyCommand.class,
       CommandLine.HelpCommand.class

@@ -22,7 +22,7 @@ final class Verification {
   /**
    * One result.
    *
-   * @param check hashes, shapes, values or tokenizer
+   * @param check hashes, model (tensors against the configuration), tokenizer or values
    * @param ok null where there was nothing to check by
    * @param tensor the tensor that is wrong, or null
    * @param first place of its first value that is no number, one index an axis
@@ -60,7 +60,7 @@ final class Verification {
       contents.model().ifPresent(model -> verification.model(model));
       verification.values(contents);
     } catch (InputException e) {
-      verification.findings.add(Finding.wrong("shapes", e.getMessage()));
+      verification.findings.add(Finding.wrong("model", e.getMessage()));
       verification.valuesFileByFile();
     }
     return verification.findings;
@@ -105,7 +105,7 @@ final class Verification {
 
   /** What opening a model has checked already, and that the tokenizer is one. */
   private void model(StoredModel model) {
-    findings.add(Finding.ok("shapes", "%,d tensors, each as the configuration says, and no other", model.config().tensors().size()));
+    findings.add(Finding.ok("model", "%,d tensors, each of the shape that the configuration says, and no other", model.config().tensors().size()));
     String json = model.tokenizerJson().orElse(null);
     if (json == null) {
       findings.add(Finding.unknown("tokenizer", "the model has none"));

@@ -34,14 +34,15 @@ import picocli.CommandLine.Spec;
 final class VerifyCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
 
-  @Parameters(paramLabel = "MODEL", description = "A model folder, a GGUF file, or a bare file of tensors.")
-  private Path path;
+  @Parameters(paramLabel = "MODEL", description = "A model folder or file, a bare file of tensors, or ORG/NAME on the hub.")
+  private String model;
 
   @Option(names = "--json", description = "Print {\"path\":..,\"ok\":..,\"findings\":[{\"check\":..,\"ok\":..,\"message\":..},..]}.")
   private boolean json;
 
   @Override
   public Integer call() {
+    Path path = ModelOptions.path(model, spec.commandLine().getErr());
     List<Verification.Finding> findings = Verification.of(path);
     boolean ok = findings.stream().noneMatch(finding -> Boolean.FALSE.equals(finding.ok()));
     PrintWriter out = spec.commandLine().getOut();

@@ -224,11 +224,13 @@ public final class HfFolderWriter {
             Tensor tensor = tensors.apply(spec.name())) {
           check(spec, tensor);
           Layout layout = family.stored(spec.name()).layout();
-          for (Tensor part : layout.write(tensor.detach().cpu().to(dtype.scalarType()), config.heads())) {
-            try (Tensor rows = part.contiguous()) {
-              writer.write(next.next().name(), Tensors.segment(rows));
+          for (Tensor part : layout.write(tensor.detach().cpu(), config.heads())) {
+            String name = next.next().name();
+            RowSlices.forEach(part, slice -> {
+              Tensor rows = slice.to(dtype.scalarType()).contiguous();
+              writer.write(name, Tensors.segment(rows));
               progress.accept(rows.numel() * rows.element_size());
-            }
+            });
           }
         }
       }

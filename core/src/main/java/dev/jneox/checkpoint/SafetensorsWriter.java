@@ -50,6 +50,8 @@ public final class SafetensorsWriter implements AutoCloseable {
   private final AtomicFile atomic;
   private final FileChannel channel;
   private final Iterator<Entry> coming;
+  private Entry current;
+  private long missing; // bytes of the current one
 
   /**
    * @param tensors in the order in which {@link #write} will get them; wider types first, so that each is aligned in the file
@@ -121,16 +123,20 @@ public final class SafetensorsWriter implements AutoCloseable {
     return buffer.putLong(bytes.size()).put(bytes.toByteArray()).flip();
   }
 
-  /** Writes the next declared tensor, whole: {@code name} and the size must be those declared. */
+  /** Writes the next declared tensor, or the next part of it: {@code name} and the sizes must be those declared. */
   public void write(String name, MemorySegment data) {
-    if (!coming.hasNext()) {
-      throw new IllegalArgumentException(name + " comes after the last declared tensor");
+    if (current == null || missing == 0) {
+      if (!coming.hasNext()) {
+        throw new IllegalArgumentException(name + " comes after the last declared tensor");
+      }
+      current = coming.next();
+      missing = current.bytes();
     }
-    Entry entry = coming.next();
-    if (!entry.name().equals(name) || entry.bytes() != data.byteSize()) {
-      String declared = entry.name() + " of " + entry.bytes() + " bytes";
+    if (!current.name().equals(name) || data.byteSize() > missing) {
+      String declared = current.name() + ", of which " + missing + " bytes are missing";
       throw new IllegalArgumentException("declared " + declared + ", got " + name + " of " + data.byteSize());
     }
+    missing -= data.byteSize();
     try {
       for (long at = 0; at < data.byteSize(); at += CHUNK) {
         writeFully(channel, data.asSlice(at, Math.min(CHUNK, data.byteSize() - at)).asByteBuffer());
@@ -148,8 +154,9 @@ public final class SafetensorsWriter implements AutoCloseable {
 
   /** Forces the file to disk and moves it to its name. */
   public void commit() {
-    if (coming.hasNext()) {
-      throw new IllegalStateException(coming.next().name() + " was declared and not written");
+    if (missing > 0 || coming.hasNext()) {
+      String name = missing > 0 ? current.name() : coming.next().name();
+      throw new IllegalStateException(name + " was declared and not written");
     }
     try {
       channel.close();

@@ -4,6 +4,7 @@ import dev.jneox.io.InputException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.TreeSet;
 
 /**
@@ -35,6 +36,11 @@ public record NeoxConfig(
    */
   public static NeoxConfig load(List<Path> files, List<String> overrides) {
     return of(Settings.load(files, overrides));
+  }
+
+  /** The same for texts that are no files, by the names that messages call them. */
+  public static NeoxConfig of(Map<Path, String> texts, List<String> overrides) {
+    return of(Settings.of(texts, overrides));
   }
 
   static NeoxConfig of(Settings s) {

@@ -1,0 +1,88 @@
+package dev.jneox.cli;
+
+import dev.jneox.checkpoint.Conversion;
+import dev.jneox.checkpoint.StoredModel;
+import dev.jneox.checkpoint.WeightType;
+import dev.jneox.io.AtomicFile;
+import dev.jneox.io.InputException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** {@code jneox convert}: a model in one format into another. */
+@Command(
+    name = "convert",
+    mixinStandardHelpOptions = true,
+    sortOptions = false,
+    description = {
+      "Convert a model from any format that is read into any that is written. One tensor at a time is in memory, so the",
+      "size of the model does not matter. Without another type the weights stay what they are, bit for bit."
+    },
+    footer = {
+      "",
+      "Examples:",
+      "  jneox convert --from checkpoints/global_step1000 --to model --format hf",
+      "  jneox convert --from EleutherAI/pythia-410m --to pythia-410m-q4.gguf --format gguf --dtype q4_0",
+      "  jneox convert --from 20B --to 20B-neox --format neox --tp 2"
+    })
+final class ConvertCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
+  @Option(
+      names = "--from",
+      required = true,
+      paramLabel = "MODEL",
+      description = "A model folder or file of any format that is read, or ORG/NAME on the hub.")
+  private String from;
+
+  @Option(names = "--to", required = true, paramLabel = "PATH", description = "The folder to write; for gguf the file.")
+  private Path to;
+
+  @Mixin private OutputOptions output;
+
+  @Override
+  public Integer call() {
+    Path source = ModelOptions.path(from, spec.commandLine().getErr());
+    if (sameFile(source, to)) {
+      throw new InputException(to + ": is the model itself: choose another name for the new one");
+    }
+    try (StoredModel model = StoredModel.open(source)) {
+      output.write(output.conversion(to, type(model)), model, "converting");
+    }
+    return 0;
+  }
+
+  private WeightType type(StoredModel model) {
+    if (output.type() != null) {
+      return output.type();
+    }
+    Optional<WeightType> stored = WeightType.of(model);
+    WeightType type = stored.orElseThrow(() -> new InputException(
+        model.path() + ": is stored in types that are not written: choose one with --dtype"));
+    model.config().tensors().stream()
+        .map(tensor -> model.storedAs(tensor.name()))
+        .filter(name -> !name.equals(type.name()))
+        .findFirst()
+        .ifPresent(
+            other -> spec.commandLine().getErr().println(
+                "jneox: part of the model is stored as " + other.toLowerCase(Locale.ROOT) + ", most as "
+                    + type.name().toLowerCase(Locale.ROOT) + ", which it will be written as; --dtype f32 loses nothing"));
+    return type;
+  }
+
+  private static boolean sameFile(Path a, Path b) {
+    try {
+      return Files.exists(b) && Files.isSameFile(a, b);
+    } catch (IOException e) {
+      throw new InputException(b + ": cannot be read: " + AtomicFile.reason(e), e);
+    }
+  }
+}

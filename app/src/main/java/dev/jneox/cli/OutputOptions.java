@@ -1,0 +1,113 @@
+package dev.jneox.cli;
+
+import dev.jneox.checkpoint.Conversion;
+import dev.jneox.checkpoint.Conversion.Format;
+import dev.jneox.checkpoint.StoredModel;
+import dev.jneox.checkpoint.WeightType;
+import dev.jneox.io.Progress;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+import picocli.CommandLine.Spec.Target;
+
+/** How a model is written: the options that {@code convert} and {@code synth} share, and what they do with them. */
+final class OutputOptions {
+  private static final Pattern SIZE = Pattern.compile("([0-9]{1,12}(?:[.][0-9]{1,6})?)(B|KB|MB|GB|TB)?", Pattern.CASE_INSENSITIVE);
+
+  @Spec(Target.MIXEE)
+  private CommandSpec spec;
+
+  @Option(
+      names = "--format",
+      required = true,
+      paramLabel = "hf|neox|gguf",
+      description = {
+        "hf: a folder of HF transformers. neox: a checkpoint of GPT-NeoX, a file for each layer and rank.",
+        "gguf: one file for llama.cpp."
+      })
+  private Format format;
+
+  @Option(
+      names = "--dtype",
+      paramLabel = "TYPE",
+      description = "f32, bf16, f16 or, in gguf, q8_0 or q4_0. Default: what the model is stored in.")
+  private WeightType type;
+
+  @Option(names = "--tp", paramLabel = "N", description = "neox: split every layer over N tensor-parallel ranks. Default: 1.")
+  private Integer ranks;
+
+  @Option(names = "--shard-size", paramLabel = "SIZE", description = "hf: largest weight file, as 5GB or 500MB. Default: 5GB.")
+  private String shardSize;
+
+  @Option(names = "--force", description = "Replace a model that is there under that name, once the new one is written in full.")
+  private boolean force;
+
+  /** What was asked for; {@code stored} is the type where none was. */
+  Conversion conversion(Path target, WeightType stored) {
+    if (ranks != null && format != Format.NEOX) {
+      throw wrong("--tp is for --format neox");
+    }
+    if (ranks != null && (ranks < 1 || ranks > 1024)) {
+      throw wrong("--tp: expected 1 to 1024 ranks, found " + ranks);
+    }
+    if (shardSize != null && format != Format.HF) {
+      throw wrong("--shard-size is for --format hf");
+    }
+    return new Conversion(
+        target, format, type == null ? stored : type, ranks == null ? 1 : ranks,
+        shardSize == null ? Conversion.SHARD_BYTES : bytes(shardSize));
+  }
+
+  /** The type asked for, or null. */
+  WeightType type() {
+    return type;
+  }
+
+  private ParameterException wrong(String message) {
+    return new ParameterException(spec.commandLine(), message);
+  }
+
+  private long bytes(String size) {
+    Matcher matcher = SIZE.matcher(size.strip());
+    double bytes = !matcher.matches() ? 0 : Double.parseDouble(matcher.group(1)) * unit(matcher.group(2));
+    if (bytes < 1) {
+      throw wrong("--shard-size: expected a size such as 5GB or 500MB, found " + size);
+    }
+    return (long) bytes;
+  }
+
+  private static double unit(String name) {
+    return switch (name == null ? "" : name.toUpperCase(Locale.ROOT)) {
+      case "KB" -> 1e3;
+      case "MB" -> 1e6;
+      case "GB" -> 1e9;
+      case "TB" -> 1e12;
+      default -> 1;
+    };
+  }
+
+  /** Writes {@code model}, with progress on standard error, and says what was written and what one can do with it. */
+  void write(Conversion conversion, StoredModel model, String act) {
+    conversion.check(model.config(), force);
+    long start = System.nanoTime();
+    try (Progress progress = Progress.bytes(act, conversion.bytes(model.config()))) {
+      conversion.write(model, progress);
+    }
+    double seconds = (System.nanoTime() - start) / 1e9;
+    long bytes = conversion.bytes(model.config());
+    PrintWriter out = spec.commandLine().getOut();
+    out.printf(
+        Locale.ROOT, "%s: %,d parameters in %s, %s in %.1f s, %s/s%n",
+        conversion.target(), model.config().parameters(), conversion.type().name().toLowerCase(Locale.ROOT),
+        InspectCommand.size(bytes), seconds, InspectCommand.size(Math.round(bytes / seconds)));
+    String input = model.tokenizerJson().isPresent() ? "--prompt \"Once upon a time\"" : "--prompt-ids \"1 2 3\"";
+    out.printf("next: jneox verify %1$s; jneox generate --model %1$s %2$s --max-tokens 32%n", conversion.target(), input);
+    out.flush();
+  }
+}

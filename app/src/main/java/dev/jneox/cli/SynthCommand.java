@@ -1,0 +1,84 @@
+package dev.jneox.cli;
+
+import dev.jneox.checkpoint.Conversion;
+import dev.jneox.checkpoint.Dtype;
+import dev.jneox.checkpoint.StoredModel;
+import dev.jneox.checkpoint.SyntheticModel;
+import dev.jneox.checkpoint.WeightType;
+import dev.jneox.io.AtomicFile;
+import dev.jneox.io.InputException;
+import dev.jneox.tokenizer.Tokenizer;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** {@code jneox synth}: a model of random weights. */
+@Command(
+    name = "synth",
+    mixinStandardHelpOptions = true,
+    sortOptions = false,
+    description = {
+      "Write a model of random weights in the shape of a real one: to measure loading, speed and memory with, without",
+      "downloading anything. The same seed gives the same bytes."
+    },
+    footer = {
+      "",
+      "Examples:",
+      "  jneox synth --config pythia/410M --dtype q4_0 --format gguf --out 410M.gguf",
+      "  jneox synth --config 20B --dtype bf16 --format hf --out 20B-random --tokenizer tokenizer.json",
+      "  jneox synth --config gpt-j/config.json --dtype f16 --format hf --out gpt-j-random"
+    })
+final class SynthCommand implements Callable<Integer> {
+  @Option(
+      names = "--config",
+      required = true,
+      paramLabel = "NAME|FILE",
+      description = {
+        "20B or pythia/14M, 31M, 70M, 160M, 410M, 1B, 1-4B, 2-8B, 6-9B, 12B; a configuration in GPT-NeoX's keys (.yml);",
+        "or a config.json of HF transformers."
+      })
+  private String config;
+
+  @Option(names = "--out", required = true, paramLabel = "PATH", description = "The folder to write; for gguf the file.")
+  private Path out;
+
+  @Mixin private OutputOptions output;
+
+  @Option(names = "--seed", paramLabel = "N", defaultValue = "1", description = "Where the random numbers begin (default: ${DEFAULT-VALUE}).")
+  private long seed;
+
+  @Option(
+      names = "--tokenizer",
+      paramLabel = "FILE",
+      description = "A tokenizer.json to bring along. Its tokens decide the size of the vocabulary of a recipe; without one it is 20B's.")
+  private Path tokenizer;
+
+  @Override
+  public Integer call() {
+    Conversion conversion = output.conversion(out, WeightType.BF16);
+    try (Tokenizer loaded = tokenizer == null ? null : Tokenizer.load(tokenizer);
+        StoredModel model = model(Recipe.of(config, loaded), conversion.type())) {
+      output.write(conversion, model, "making");
+    }
+    return 0;
+  }
+
+  private StoredModel model(Recipe recipe, WeightType type) {
+    Dtype dtype = type.isQuantised() ? Dtype.F32 : type.dtype();
+    return new SyntheticModel(
+        recipe.source(), recipe.shape(), recipe.deviation(), recipe.outputDeviation(), dtype, seed,
+        tokenizer == null ? null : text(tokenizer));
+  }
+
+  private static String text(Path file) {
+    try {
+      return Files.readString(file);
+    } catch (IOException e) {
+      throw new InputException(file + ": cannot be read as UTF-8: " + AtomicFile.reason(e), e);
+    }
+  }
+}

@@ -1,0 +1,31 @@
+package dev.jneox.checkpoint;
+
+import java.util.function.Consumer;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.Tensor;
+
+/**
+ * A large tensor taken some rows at a time, so that what is made of it (another type, another order of its values) never is in memory
+ * whole: an embedding of 20B in fp32 is 1.2 GB.
+ */
+final class RowSlices {
+  /** Elements of a slice; 64 MB in fp32. */
+  private static final long ELEMENTS = 1 << 24;
+
+  private RowSlices() {}
+
+  /**
+   * Hands out views of the tensor's rows (its first axis), in order and together all of them.
+   *
+   * @param each may make tensors: they go when it returns
+   */
+  static void forEach(Tensor tensor, Consumer<Tensor> each) {
+    long rows = tensor.size(0);
+    long atOnce = Math.max(1, ELEMENTS / Math.max(1, tensor.numel() / Math.max(1, rows)));
+    for (long row = 0; row < rows; row += atOnce) {
+      try (PointerScope scope = new PointerScope()) {
+        each.accept(tensor.narrow(0, row, Math.min(atOnce, rows - row)));
+      }
+    }
+  }
+}

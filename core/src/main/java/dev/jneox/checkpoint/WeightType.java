@@ -1,0 +1,59 @@
+package dev.jneox.checkpoint;
+
+import dev.jneox.model.ModelConfig.TensorSpec;
+import java.util.EnumMap;
+import java.util.Map;
+import java.util.Optional;
+
+/** What the weights of a model can be written as. */
+public enum WeightType {
+  F32(32.0),
+  BF16(16.0),
+  F16(16.0),
+  /** 32 integers of 8 bits and a scale of 16. */
+  Q8_0(8.5),
+  /** 32 integers of 4 bits and a scale of 16. */
+  Q4_0(4.5);
+
+  private final double bits;
+
+  WeightType(double bits) {
+    this.bits = bits;
+  }
+
+  /** Bytes of one weight, scales included. */
+  public double bytes() {
+    return bits / 8;
+  }
+
+  /** Whether libtorch has no such type: integers with scales. */
+  public boolean isQuantised() {
+    return this == Q8_0 || this == Q4_0;
+  }
+
+  /** The same type in safetensors; a quantised one has none. */
+  public Dtype dtype() {
+    return Dtype.valueOf(name());
+  }
+
+  /** The type that most of a model is stored in, if it can be written. */
+  public static Optional<WeightType> of(StoredModel model) {
+    Map<WeightType, Long> elements = new EnumMap<>(WeightType.class);
+    for (TensorSpec spec : model.config().tensors()) {
+      named(model.storedAs(spec.name())).ifPresent(type -> elements.merge(type, spec.elements(), Long::sum));
+    }
+    return elements.entrySet().stream()
+        .max(Map.Entry.comparingByValue())
+        .filter(most -> most.getValue() > model.config().parameters() / 2)
+        .map(Map.Entry::getKey);
+  }
+
+  private static Optional<WeightType> named(String name) {
+    for (WeightType type : values()) {
+      if (type.name().equals(name)) {
+        return Optional.of(type);
+      }
+    }
+    return Optional.empty();
+  }
+}
