@@ -93,7 +93,7 @@ public final class Hub implements AutoCloseable {
       Path folder = cache.snapshot(name, listing.commit());
       long fetched = 0;
       if (!settings.offline()) {
-        requireSomething(name, selection, choice);
+        requireSomething(name, selection, listing, choice.chosen());
         List<HubFile> files = described(name, listing.commit(), choice.chosen());
         cache.remember(name, listing);
         fetched = fetch(name, listing.commit(), files, progress);
@@ -134,18 +134,15 @@ public final class Hub implements AutoCloseable {
             + "; run \"jneox download " + name.repository() + "\" online");
   }
 
-  private static void requireSomething(HubName name, Selection selection, Selection.Choice choice) {
-    if (choice.chosen().isEmpty()) {
+  private static void requireSomething(HubName name, Selection selection, HubListing listing, List<HubFile> chosen) {
+    String all = some(listing.files().stream().map(HubFile::name).toList());
+    if (selection.isModel() && chosen.stream().noneMatch(file -> Selection.isWeights(file.name()))) {
       throw new InputException(
-          name + ": expected files " + (selection.isModel() ? "of a model" : "matching " + selection.include()) + ", found only "
-              + some(choice.left().stream().map(HubFile::name).toList()));
+          name + ": expected the weights of a model (safetensors, pytorch_model.bin or one .gguf), found " + all
+              + "; choose files with --include");
     }
-    boolean weights = choice.chosen().stream().anyMatch(file -> Selection.isWeights(file.name()));
-    List<String> gguf = choice.left().stream().map(HubFile::name).filter(file -> file.endsWith(".gguf")).toList();
-    if (selection.isModel() && !weights) {
-      throw new InputException(
-          name + ": expected weights (safetensors, pytorch_model.bin or one .gguf), found "
-              + (gguf.isEmpty() ? "none; choose files with --include" : some(gguf) + "; choose one with --include"));
+    if (chosen.isEmpty()) {
+      throw new InputException(name + ": expected files matching " + selection.include() + ", found " + all);
     }
   }
 
@@ -283,7 +280,7 @@ public final class Hub implements AutoCloseable {
 
   private static String some(List<String> names) {
     Set<String> first = names.stream().limit(5).collect(Collectors.toCollection(LinkedHashSet::new));
-    return String.join(", ", first) + (names.size() > 5 ? " and " + (names.size() - 5) + " more" : "");
+    return names.isEmpty() ? "nothing" : String.join(", ", first) + (names.size() > 5 ? " and " + (names.size() - 5) + " more" : "");
   }
 
   private static Path model(Path folder) {

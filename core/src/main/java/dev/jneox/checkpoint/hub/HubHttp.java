@@ -61,18 +61,25 @@ final class HubHttp implements AutoCloseable {
   private final HubSettings settings;
   private final Refusals refusals;
 
-  // Version 1.1: each file has its connection, and no two share a window of flow control.
-  private final HttpClient client;
+  /** Made when it is first needed: it takes as long as all the rest of finding a model in the cache. */
+  private HttpClient client;
 
   HubHttp(HubSettings settings) {
     this.settings = settings;
     this.refusals = new Refusals(settings);
-    this.client =
-        HttpClient.newBuilder()
-            .version(HttpClient.Version.HTTP_1_1)
-            .followRedirects(HttpClient.Redirect.NEVER)
-            .connectTimeout(settings.patience().answer())
-            .build();
+  }
+
+  private synchronized HttpClient client() {
+    if (client == null) {
+      client =
+          HttpClient.newBuilder()
+              // Each file has its own connection, and no two share a window of flow control.
+              .version(HttpClient.Version.HTTP_1_1)
+              .followRedirects(HttpClient.Redirect.NEVER)
+              .connectTimeout(settings.patience().answer())
+              .build();
+    }
+    return client;
   }
 
   /** Reads a small answer whole, trying again as {@link Patience} says. */
@@ -137,7 +144,7 @@ final class HubHttp implements AutoCloseable {
 
   /** Waits for the answer to begin. The request's own timeout is not used: from Java 26 on it covers the body too. */
   private HttpResponse<InputStream> begin(HttpRequest request) throws IOException, InterruptedException {
-    CompletableFuture<HttpResponse<InputStream>> answer = client.sendAsync(request, HttpResponse.BodyHandlers.ofInputStream());
+    CompletableFuture<HttpResponse<InputStream>> answer = client().sendAsync(request, HttpResponse.BodyHandlers.ofInputStream());
     try {
       return answer.get(settings.patience().answer().toNanos(), TimeUnit.NANOSECONDS);
     } catch (TimeoutException e) {
@@ -215,7 +222,9 @@ final class HubHttp implements AutoCloseable {
   }
 
   @Override
-  public void close() {
-    client.shutdownNow();
+  public synchronized void close() {
+    if (client != null) {
+      client.shutdownNow();
+    }
   }
 }
