@@ -12,7 +12,9 @@ public final class Activations {
   /** What a kernel reads. */
   public enum Form {
     /** The fp32 values as they are. */
-    FLOAT
+    FLOAT,
+    /** 8-bit codes in groups of 32 values, each with the scale {@code max|x| / 127}. */
+    INT8
   }
 
   /** Rows are this far apart, in multiples of this many values, and zero behind their end. */
@@ -23,6 +25,7 @@ public final class Activations {
   private final Set<Form> forms;
   private final int stride;
   private final float[] values;
+  private final Int8Rows int8;
   private int rows;
 
   /**
@@ -36,6 +39,7 @@ public final class Activations {
     this.forms = EnumSet.copyOf(Arrays.asList(forms));
     this.stride = (in + PADDING - 1) / PADDING * PADDING;
     this.values = new float[Math.multiplyExact(maxRows, stride)];
+    this.int8 = this.forms.contains(Form.INT8) ? new Int8Rows(maxRows, (in + Int8Rows.GROUP - 1) / Int8Rows.GROUP) : null;
   }
 
   /** Rows there is room for. */
@@ -64,6 +68,9 @@ public final class Activations {
     }
     for (int r = 0; r < rows; r++) {
       System.arraycopy(x, at + r * ldx, values, r * stride, in);
+      if (int8 != null) {
+        int8.set(r, values, r * stride);
+      }
     }
     this.rows = rows;
   }
@@ -75,6 +82,10 @@ public final class Activations {
 
   int stride() {
     return stride;
+  }
+
+  Int8Rows int8() {
+    return int8;
   }
 
   /** Called by a weight before it multiplies: fails when it was made for other weights. */

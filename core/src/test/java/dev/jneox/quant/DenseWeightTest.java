@@ -95,6 +95,7 @@ class DenseWeightTest {
     return switch (weight) {
       case F32Weight w -> w.data().getAtIndex(ValueLayout.JAVA_FLOAT, i);
       case Bf16Weight w -> Float.intBitsToFloat(w.data().getAtIndex(ValueLayout.JAVA_SHORT, i) << 16);
+      default -> throw new AssertionError();
     };
   }
 
