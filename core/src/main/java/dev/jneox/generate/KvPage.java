@@ -13,12 +13,4 @@ final class KvPage {
     this.floats = floats;
     this.pairs = pairs;
   }
-
-  void copyFrom(KvPage other) {
-    if (floats != null) {
-      System.arraycopy(other.floats, 0, floats, 0, floats.length);
-    } else {
-      System.arraycopy(other.pairs, 0, pairs, 0, pairs.length);
-    }
-  }
 }

@@ -44,18 +44,17 @@ final class KvSequence {
     pages[pageCount++] = page;
   }
 
-  /** Begins with the first {@code positions} of another text: shares its full pages and copies the one that begins to differ. */
-  void begin(KvSequence other, int positions) {
-    int whole = positions / KvFormat.POSITIONS;
+  int pageCount() {
+    return pageCount;
+  }
+
+  /** Begins as another text does: shares the full pages of what {@code prompt}'s first {@code most} ids have in common with it. */
+  void begin(KvSequence other, int[] prompt, int most) {
+    int whole = Math.min(most, other.commonPrefix(prompt)) / KvFormat.POSITIONS;
     for (int p = 0; p < whole; p++) {
       add(pool.share(other.pages[p]));
     }
-    if (positions % KvFormat.POSITIONS > 0) {
-      KvPage copy = pool.take();
-      copy.copyFrom(other.pages[whole]);
-      add(copy);
-    }
-    append(other.ids, 0, positions);
+    append(prompt, 0, whole * KvFormat.POSITIONS);
   }
 
   /** Says what the positions behind the last are of; the forward pass then fills them. */
@@ -71,8 +70,14 @@ final class KvSequence {
     return pages[position / KvFormat.POSITIONS];
   }
 
-  /** Gives back the pages behind the last position. */
-  void trim() {
+  /** Whether {@code other} begins with all of this. */
+  boolean isPrefixOf(KvSequence other) {
+    return length <= other.length && Arrays.equals(ids, 0, length, other.ids, 0, length);
+  }
+
+  /** Forgets the positions on the last page unless they fill it, and gives back what is not needed then. */
+  void keepWholePages() {
+    length = length / KvFormat.POSITIONS * KvFormat.POSITIONS;
     while (pageCount > pages(length)) {
       pool.release(pages[--pageCount]);
       pages[pageCount] = null;
@@ -82,6 +87,6 @@ final class KvSequence {
   /** Gives back all pages. */
   void release() {
     length = 0;
-    trim();
+    keepWholePages();
   }
 }

@@ -38,17 +38,19 @@ public final class PackedModel implements AutoCloseable {
 
   private final ModelConfig config;
   private final Arena arena = Arena.ofShared();
+  private final List<Tensor> made; // by libtorch, where the file holds no such tensor as it is
   final MappedTensor embedding;
   final MappedTensor positions; // null where the model is rotary
   final List<Layer> layers = new ArrayList<>();
   final Norm finalNorm;
   final PackedLinear head;
 
-  private PackedModel(ModelConfig config, Precision precision, Function<String, MappedTensor> tensors) {
+  private PackedModel(ModelConfig config, Precision precision, Function<String, MappedTensor> tensors, List<Tensor> made) {
     this.config = config;
+    this.made = made;
     embedding = tensors.apply("embed_in.weight");
     positions = config.position() instanceof Position.Learned ? tensors.apply("embed_positions.weight") : null;
-    Reader reader = new Reader(config, precision, tensors);
+    Reader reader = new Reader(precision, tensors);
     for (int l = 0; l < config.layers(); l++) {
       String p = "layers." + l + ".";
       layers.add(
@@ -70,12 +72,24 @@ public final class PackedModel implements AutoCloseable {
 
   /** Over the weights of a model on disk, which stays open for as long as this is used. */
   public static PackedModel of(StoredModel stored, Precision precision) {
-    return new PackedModel(stored.config(), precision, name -> stored.mapped(name).orElseGet(() -> view(stored.tensor(name))));
+    List<Tensor> made = new ArrayList<>();
+    return new PackedModel(
+        stored.config(),
+        precision,
+        name ->
+            stored
+                .mapped(name)
+                .orElseGet(
+                    () -> {
+                      made.add(stored.tensor(name).retainReference());
+                      return view(made.getLast());
+                    }),
+        made);
   }
 
   /** Over the weights of a model in libtorch's memory, which stays open for as long as this is used; norms and biases are copied. */
   public static PackedModel of(CausalLM model) {
-    return new PackedModel(model.config(), Precision.STORED, name -> view(model.weights().get(name)));
+    return new PackedModel(model.config(), Precision.STORED, name -> view(model.weights().get(name)), List.of());
   }
 
   private static MappedTensor view(Tensor tensor) {
@@ -100,6 +114,7 @@ public final class PackedModel implements AutoCloseable {
   /** Frees the weights that had to be converted. */
   @Override
   public void close() {
+    made.forEach(Tensor::close);
     arena.close();
   }
 
@@ -110,7 +125,7 @@ public final class PackedModel implements AutoCloseable {
     private final Precision precision;
     private final Function<String, MappedTensor> tensors;
 
-    Reader(ModelConfig config, Precision precision, Function<String, MappedTensor> tensors) {
+    Reader(Precision precision, Function<String, MappedTensor> tensors) {
       this.precision = precision;
       this.tensors = tensors;
     }
