@@ -8,11 +8,12 @@ import dev.jneox.data.IndexedDataset;
 import dev.jneox.data.IndexedDatasetWriter;
 import dev.jneox.data.Prepare;
 import dev.jneox.generate.Generator;
+import dev.jneox.generate.LanguageModel;
+import dev.jneox.generate.Precision;
 import dev.jneox.generate.Sampler;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
-import dev.jneox.model.CausalLM;
 import dev.jneox.tokenizer.BpeTrainer;
 import dev.jneox.tokenizer.TrainedBpe;
 import dev.jneox.tokenizer.Tokenizer;
@@ -32,7 +33,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Stream;
-import org.bytedeco.javacpp.PointerScope;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -116,7 +116,7 @@ public final class DemoCommand implements Runnable {
       say("      validation loss %.3f nats a token; a unigram model has %.3f", outcome.finalValidation(), outcome.unigram);
 
       say("[5/5] the model continues a prompt:");
-      write(model, tokenizer);
+      write(model);
       say("");
       say("Done in %s. What now:", StepLines.clock((System.nanoTime() - start) / 1e9));
       say("  ./jneox generate --model %s --prompt 'public static int ' --temperature 0.7 --max-tokens 120", model);
@@ -336,13 +336,12 @@ public final class DemoCommand implements Runnable {
     return png;
   }
 
-  private void write(Path folder, Tokenizer tokenizer) {
-    try (HfFolder hf = HfFolder.open(folder);
-        PointerScope scope = new PointerScope();
-        CausalLM model = new CausalLM(hf.config(), hf.tensors())) {
+  private void write(Path folder) {
+    try (LanguageModel model = LanguageModel.open(folder, Precision.STORED)) {
       console.print(PROMPT);
-      Generator.Request request = new Generator.Request(tokenizer.encode(PROMPT), 160, new Sampler(0.7, 40, 0.95, 1.1, seed), List.of());
-      new Generator(model, tokenizer).generate(request, (id, text) -> {
+      int[] prompt = model.tokenizer().encode(PROMPT);
+      Generator.Request request = new Generator.Request(prompt, 160, new Sampler(0.7, 40, 0.95, 1.1, seed), List.of());
+      model.generator().generate(request, (id, text) -> {
         console.print(text);
         console.flush();
         return true;

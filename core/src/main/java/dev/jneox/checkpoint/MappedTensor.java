@@ -48,6 +48,25 @@ public record MappedTensor(Dtype dtype, MemorySegment data) {
     }
   }
 
+  /** Writes {@code n} values of {@code from[at ...]} to the {@code to}th on, rounded to nearest, ties to even; F32 and BF16 only. */
+  public void write(long to, float[] from, int at, int n) {
+    switch (dtype) {
+      case F32 -> MemorySegment.copy(from, at, data, FLOAT, to * Float.BYTES, n);
+      case BF16 -> {
+        for (int i = 0; i < n; i++) {
+          data.set(SHORT, (to + i) * Short.BYTES, bfloat16(from[at + i]));
+        }
+      }
+      default -> throw new IllegalArgumentException("cannot write " + dtype);
+    }
+  }
+
+  /** The bits of the nearest bfloat16, of two the even one; NaN stays NaN. */
+  public static short bfloat16(float x) {
+    int bits = Float.floatToRawIntBits(x);
+    return Float.isNaN(x) ? (short) 0x7FC0 : (short) (bits + 0x7FFF + (bits >>> 16 & 1) >>> 16);
+  }
+
   /** All values of a tensor that fits an array. */
   public float[] floats() {
     float[] values = new float[Math.toIntExact(size())];

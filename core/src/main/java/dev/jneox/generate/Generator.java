@@ -1,32 +1,16 @@
 package dev.jneox.generate;
 
 import dev.jneox.io.InputException;
-import dev.jneox.model.CausalLM;
-import dev.jneox.model.Hooks;
-import dev.jneox.model.KvCache;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.tensor.Tensors;
-import dev.jneox.tokenizer.Tokenizer;
-import java.util.Arrays;
-import java.util.BitSet;
 import java.util.List;
-import java.util.random.RandomGenerator;
-import org.bytedeco.javacpp.PointerScope;
-import org.bytedeco.pytorch.NoGradGuard;
-import org.bytedeco.pytorch.Tensor;
+import java.util.concurrent.CompletionException;
 
-/**
- * Continues texts, one token at a time: the prompt goes through the model in one pass, every further token alone, over the keys
- * and values that a {@link KvCache} keeps of those before it. Holds no state of a text: several threads may use one generator.
- */
+/** Continues texts, one at a time for each caller; several threads may use one generator, and then share the engine's steps. */
 public final class Generator {
-  private final CausalLM model;
-  private final Tokenizer tokenizer;
+  private final Engine engine;
 
-  /** @param tokenizer of the model, or null to work on ids alone */
-  public Generator(CausalLM model, Tokenizer tokenizer) {
-    this.model = model;
-    this.tokenizer = tokenizer;
+  /** @param engine stays open for as long as this is used */
+  public Generator(Engine engine) {
+    this.engine = engine;
   }
 
   /**
@@ -87,7 +71,7 @@ public final class Generator {
     Listener NONE = (id, text) -> true;
 
     /**
-     * Called with every token as it is drawn.
+     * Called with every token as it is drawn, on the engine's thread; what it throws ends this text and no other.
      *
      * @param text what has become certain of the text, perhaps nothing; all the pieces together are the result's text, unless
      *     cancelled. Empty without a tokenizer.
@@ -97,90 +81,21 @@ public final class Generator {
   }
 
   /**
-   * Writes a text.
+   * Writes a text and returns when it is done.
    *
    * @throws InputException if the prompt does not fit the model, or needs a tokenizer that is not there
    */
   public Result generate(Request request, Listener listener) {
-    ModelConfig config = model.config();
-    int[] prompt = prompt(request);
-    if (!request.stop().isEmpty() && tokenizer == null) {
-      throw new InputException("stop strings need the model's tokenizer, and it has none");
-    }
-    Sampler sampler = request.sampler();
-    RandomGenerator random = sampler.random();
-    GeneratedText text = tokenizer == null ? null : new GeneratedText(tokenizer, request.stop());
-    BitSet seen = new BitSet();
-    Arrays.stream(prompt).forEach(seen::set);
-    int[] ids = new int[Math.min(request.maxTokens(), config.maxPositions() - prompt.length + 1)];
-    int n = 0;
-    StopReason reason = null;
-    long start = System.nanoTime();
-    // The last token drawn is never read, so it needs no room.
-    try (KvCache cache = new KvCache(config, 1, prompt.length + ids.length - 1)) {
-      int[] fresh = prompt;
-      while (reason == null) {
-        int id = sampler.next(logits(fresh, cache), config.usedVocab(), seen, random);
-        ids[n++] = id;
-        seen.set(id);
-        fresh = new int[] {id};
-        boolean end = id == config.endOfText();
-        String piece = end || text == null ? "" : text.next(id);
-        if (end) {
-          reason = StopReason.END_OF_TEXT;
-        } else if (text != null && text.stopped()) {
-          reason = StopReason.STOP_STRING;
-        } else if (n == ids.length) {
-          reason = n == request.maxTokens() ? StopReason.MAX_TOKENS : StopReason.CONTEXT_FULL;
-        }
-        if (reason != null && text != null) {
-          piece += text.finish();
-        }
-        if (!listener.token(id, piece) && reason == null) {
-          reason = StopReason.CANCELLED;
-          if (text != null) {
-            text.finish();
-          }
-        }
+    try {
+      return engine.submit(request, listener).result().join();
+    } catch (CompletionException e) {
+      if (e.getCause() instanceof RuntimeException cause) {
+        throw cause;
       }
-    }
-    double seconds = (System.nanoTime() - start) / 1e9;
-    return new Result(prompt, Arrays.copyOf(ids, n), text == null ? null : text.toString(), seconds, n / seconds, reason);
-  }
-
-  private int[] prompt(Request request) {
-    ModelConfig config = model.config();
-    int[] prompt = request.promptIds();
-    if (prompt.length == 0) {
-      if (config.endOfText() < 0) {
-        throw new InputException("empty prompt: the model has no end-of-text token to begin a document with; give some text");
+      if (e.getCause() instanceof Error cause) {
+        throw cause;
       }
-      prompt = new int[] {config.endOfText()};
-    }
-    checkIds(prompt, config);
-    if (prompt.length > config.maxPositions()) {
-      throw new InputException(
-          "the prompt has " + prompt.length + " tokens, the model's context is " + config.maxPositions() + ": shorten it");
-    }
-    return prompt;
-  }
-
-  /** The ids must be rows of the embedding: libtorch would not say it in words. */
-  static void checkIds(int[] ids, ModelConfig config) {
-    for (int i = 0; i < ids.length; i++) {
-      if (ids[i] < 0 || ids[i] >= config.vocabSize()) {
-        String expected = "an id from 0 to " + (config.vocabSize() - 1);
-        throw new InputException("token " + (i + 1) + ": expected " + expected + ", found " + ids[i]);
-      }
-    }
-  }
-
-  /** Scores of what follows {@code ids}, which follow those in the cache. All memory of the step is given back here. */
-  private float[] logits(int[] ids, KvCache cache) {
-    try (PointerScope _ = new PointerScope();
-        NoGradGuard _ = new NoGradGuard()) {
-      Tensor hidden = model.hidden(Tensors.of(ids, 1, ids.length), cache, Hooks.NONE);
-      return Tensors.floats(model.logits(hidden.narrow(1, ids.length - 1, 1)));
+      throw e;
     }
   }
 }

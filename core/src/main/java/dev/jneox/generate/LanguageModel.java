@@ -12,15 +12,22 @@ import java.util.Map;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/** A model on disk, opened to be used: the network over its weights, and its tokenizer if it has one. */
+/**
+ * A model on disk, opened to be used: its network and its tokenizer if it has one. Writing and scoring need no libtorch, and nothing
+ * here starts it but {@link #network}.
+ */
 public final class LanguageModel implements AutoCloseable {
   private final StoredModel stored;
-  private final CausalLM network;
+  private final Precision precision;
+  private final PackedModel packed;
   private final Tokenizer tokenizer;
+  private CausalLM network; // made when first asked for, as is the engine
+  private Engine engine;
 
-  private LanguageModel(StoredModel stored, CausalLM network, Tokenizer tokenizer) {
+  private LanguageModel(StoredModel stored, Precision precision, PackedModel packed, Tokenizer tokenizer) {
     this.stored = stored;
-    this.network = network;
+    this.precision = precision;
+    this.packed = packed;
     this.tokenizer = tokenizer;
   }
 
@@ -31,13 +38,13 @@ public final class LanguageModel implements AutoCloseable {
    */
   public static LanguageModel open(Path path, Precision precision) {
     StoredModel stored = StoredModel.open(path);
-    CausalLM network = null;
+    PackedModel packed = null;
     try {
-      network = new CausalLM(stored.config(), weights(stored, precision));
-      return new LanguageModel(stored, network, tokenizer(stored));
+      packed = PackedModel.of(stored, precision);
+      return new LanguageModel(stored, precision, packed, tokenizer(stored));
     } catch (RuntimeException e) {
-      if (network != null) {
-        network.close();
+      if (packed != null) {
+        packed.close();
       }
       stored.close();
       throw e;
@@ -67,12 +74,20 @@ public final class LanguageModel implements AutoCloseable {
   }
 
   public ModelConfig config() {
-    return network.config();
+    return stored.config();
   }
 
-  /** The network itself. */
-  public CausalLM network() {
+  /** The network in libtorch, for hooks and gradients. */
+  public synchronized CausalLM network() {
+    if (network == null) {
+      network = new CausalLM(stored.config(), weights(stored, precision));
+    }
     return network;
+  }
+
+  /** The network as inference reads it. */
+  public PackedModel packed() {
+    return packed;
   }
 
   public boolean hasTokenizer() {
@@ -88,18 +103,32 @@ public final class LanguageModel implements AutoCloseable {
     return tokenizer;
   }
 
-  /** Continues texts; without a tokenizer, ids alone. */
-  public Generator generator() {
-    return new Generator(network, tokenizer);
+  /** Continues texts one at a time; without a tokenizer, ids alone. */
+  public synchronized Generator generator() {
+    if (engine == null) {
+      engine = engine(Engine.Settings.of(1));
+    }
+    return new Generator(engine);
+  }
+
+  /** An engine of one's own, to be closed before this. */
+  public Engine engine(Engine.Settings settings) {
+    return new Engine(packed, tokenizer, settings);
   }
 
   public Scorer scorer() {
-    return new Scorer(network);
+    return new Scorer(packed);
   }
 
   @Override
   public void close() {
-    network.close();
+    if (engine != null) {
+      engine.close();
+    }
+    packed.close();
+    if (network != null) {
+      network.close();
+    }
     if (tokenizer != null) {
       tokenizer.close();
     }

@@ -45,17 +45,18 @@ public record Sampler(double temperature, int topK, double topP, double repetiti
   /**
    * Draws an id.
    *
-   * @param logits the scores of all rows of the head; not changed
+   * @param logits the scores of all rows of the head, from {@code at} on; not changed
    * @param used ids from here on are padding and never drawn ({@link dev.jneox.model.ModelConfig#usedVocab})
    * @param seen the ids in the text so far; only read where there is a penalty
    * @param random gives one double per call, none where the temperature is 0
    * @throws InputException if a score is not a number: the model is broken, not the request
    */
-  public int next(float[] logits, int used, BitSet seen, RandomGenerator random) {
-    double[] scores = new double[used];
+  public int next(float[] logits, int at, int used, BitSet seen, RandomGenerator random) {
+    double[] scores = temperature == 0 ? null : new double[used];
     int best = 0;
+    double top = Double.NEGATIVE_INFINITY;
     for (int id = 0; id < used; id++) {
-      double score = logits[id];
+      double score = logits[at + id];
       if (Double.isNaN(score) || score == Double.POSITIVE_INFINITY) {
         throw new InputException(
             "the model's score for token " + id + " is " + score + ": its weights are broken, or too large for their precision");
@@ -63,14 +64,18 @@ public record Sampler(double temperature, int topK, double topP, double repetiti
       if (repetitionPenalty != 1 && seen.get(id)) {
         score = score > 0 ? score / repetitionPenalty : score * repetitionPenalty;
       }
-      scores[id] = score;
-      best = score > scores[best] ? id : best;
+      if (score > top) {
+        top = score;
+        best = id;
+      }
+      if (scores != null) {
+        scores[id] = score;
+      }
     }
     if (temperature == 0) {
       return best;
     }
     double[] weights = scores;
-    double top = scores[best];
     for (int id = 0; id < used; id++) {
       // The best weighs 1 whatever the temperature; a lone -infinity must not become NaN.
       weights[id] = scores[id] == top ? 1 : Math.exp((scores[id] - top) / temperature);

@@ -2,37 +2,33 @@ package dev.jneox.generate;
 
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
-import dev.jneox.model.CausalLM;
-import dev.jneox.model.Hooks;
 import dev.jneox.model.ModelConfig;
-import dev.jneox.tensor.Tensors;
-import java.util.Arrays;
-import org.bytedeco.javacpp.PointerScope;
-import org.bytedeco.pytorch.NoGradGuard;
-import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch;
+import dev.jneox.tensor.Vectors;
+import dev.jneox.tensor.Workers;
+import java.util.stream.IntStream;
 
 /**
- * How likely a model finds a text. Every text goes through the model alone, so its scores depend on nothing but itself.
+ * How likely a model finds a text. The scores of a text depend on nothing but itself.
  *
  * <p>A text longer than the model's context C is read in windows of C tokens that move by C/2: each token is scored once, by the
  * first window that predicts it, and thus from at least C/2 tokens before it.
  */
 public final class Scorer {
-  /** Memory for logits, which at a large vocabulary take more than all else. */
-  private static final long LOGITS_BYTES = 32L << 20;
+  /** Tokens that go through the model at a time. */
+  private static final int ROWS = 128;
 
-  private final CausalLM model;
-  /** Positions that the head is applied to at a time. */
-  private final int rows;
+  private final PackedModel model;
+  private final Workers workers;
+  private final int maxRows;
 
-  public Scorer(CausalLM model) {
-    this(model, (int) Math.max(1, LOGITS_BYTES / Float.BYTES / model.config().vocabSize()));
+  public Scorer(PackedModel model) {
+    this(model, ROWS);
   }
 
-  Scorer(CausalLM model, int rows) {
+  Scorer(PackedModel model, int maxRows) {
     this.model = model;
-    this.rows = rows;
+    this.workers = Workers.all();
+    this.maxRows = maxRows;
   }
 
   /**
@@ -48,14 +44,16 @@ public final class Scorer {
   /** The same, and counts the tokens scored. */
   public float[] logProbabilities(int[] ids, Progress progress) {
     ModelConfig config = model.config();
-    Generator.checkIds(ids, config);
+    Generation.checkIds(ids, config);
     int context = config.maxPositions();
     int stride = Math.max(1, context / 2);
     float[] scores = new float[Math.max(0, ids.length - 1)];
+    KvPool pool = new KvPool(KvFormat.of(config, KvPrecision.F32), Integer.MAX_VALUE);
+    Forward forward = new Forward(model, pool.format(), workers, Math.clamp(scores.length, 1, Math.min(maxRows, context)));
     int done = 0;
     for (int from = 0; done < scores.length; from += stride) {
       int length = Math.min(context, scores.length - from);
-      window(ids, from, length, done, scores);
+      window(forward, new KvSequence(pool), ids, from, length, done, scores);
       progress.step(from + length - done);
       done = from + length;
     }
@@ -68,20 +66,31 @@ public final class Scorer {
   }
 
   /** Reads ids {@code from .. from+length-1} and scores those that follow, from the one after {@code ids[first]} on. */
-  private void window(int[] ids, int from, int length, int first, float[] scores) {
-    try (PointerScope _ = new PointerScope();
-        NoGradGuard _ = new NoGradGuard()) {
-      int[] read = Arrays.copyOfRange(ids, from, from + length);
-      Tensor hidden = model.hidden(Tensors.of(read, 1, length), null, Hooks.NONE).squeeze(0);
-      for (int at = first; at < from + length; at += rows) {
-        int n = Math.min(rows, from + length - at);
-        try (PointerScope _ = new PointerScope()) {
-          Tensor logits = model.logits(hidden.narrow(0, at - from, n));
-          Tensor next = Tensors.of(Arrays.copyOfRange(ids, at + 1, at + 1 + n), n, 1);
-          float[] scored = Tensors.floats(torch.log_softmax(logits, 1).gather(1, next));
-          System.arraycopy(scored, 0, scores, at, n);
-        }
+  private void window(Forward forward, KvSequence text, int[] ids, int from, int length, int first, float[] scores) {
+    text.reserve(length);
+    int end = from + length;
+    for (int at = from; at < end; at += forward.maxRows()) {
+      int rows = Math.min(forward.maxRows(), end - at);
+      forward.begin();
+      forward.add(text, ids, at, rows);
+      forward.run();
+      for (int next = Math.max(at, first); next < at + rows; next += Forward.LOGIT_ROWS) {
+        score(forward, next - at, Math.min(Forward.LOGIT_ROWS, at + rows - next), ids, next, scores);
       }
     }
+    text.release();
+  }
+
+  /** Scores the ids that follow {@code n} rows, {@code ids[at + 1 ...]}. */
+  private void score(Forward forward, int row, int n, int[] ids, int at, float[] scores) {
+    int vocab = model.config().vocabSize();
+    float[] logits = forward.logits(IntStream.range(row, row + n).toArray(), 0, n);
+    workers.claim(
+        n,
+        (r, thread) -> {
+          float max = Vectors.max(logits, r * vocab, vocab);
+          float sum = Vectors.sumOfExp(logits, r * vocab, max, vocab);
+          scores[at + r] = logits[r * vocab + ids[at + r + 1]] - max - (float) Math.log(sum);
+        });
   }
 }

@@ -150,6 +150,20 @@ public final class Vectors {
     return total(s);
   }
 
+  /** The sum of {@code e^(row - max)} over {@code n} values from {@code at} on, which stay as they are. */
+  public static float sumOfExp(float[] row, int at, float max, int n) {
+    FloatVector s = FloatVector.zero(F);
+    int i = 0;
+    for (int bound = F.loopBound(n); i < bound; i += F.length()) {
+      s = s.add(exp(FloatVector.fromArray(F, row, at + i).sub(max)));
+    }
+    float sum = total(s);
+    for (; i < n; i++) {
+      sum += (float) Math.exp(row[at + i] - max);
+    }
+    return sum;
+  }
+
   /**
    * From scores and the gradient of their probabilities to probabilities and the gradient of the scores, in place: {@code p =
    * e^(s - logSum)}, {@code ds = p (dp - projection)}. Writes up to a whole vector.

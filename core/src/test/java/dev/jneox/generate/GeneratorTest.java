@@ -20,7 +20,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.pytorch.Tensor;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Test;
@@ -33,6 +32,9 @@ class GeneratorTest {
   private static final Sampler DRAWN = new Sampler(1.5, 0, 1, 1, 11);
 
   private static final CausalLM MODEL = model(64);
+  private static final PackedModel PACKED = PackedModel.of(MODEL);
+  private static final Engine ENGINE = new Engine(PACKED, Pieces.letters(32), Engine.Settings.of(2));
+  private static final Engine ENGINE_OF_IDS = new Engine(PACKED, null, Engine.Settings.of(1));
 
   /** Ids 30 and 31 are padding; the head has a bias so that a test can make an id likely. */
   private static CausalLM model(int maxPositions) {
@@ -46,6 +48,9 @@ class GeneratorTest {
 
   @AfterAll
   static void close() {
+    ENGINE.close();
+    ENGINE_OF_IDS.close();
+    PACKED.close();
     MODEL.close();
   }
 
@@ -54,7 +59,15 @@ class GeneratorTest {
   }
 
   private static Generator generator() {
-    return new Generator(MODEL, Pieces.letters(32));
+    return new Generator(ENGINE);
+  }
+
+  /** What a model writes whose head was changed after it was made. */
+  private static Result generate(CausalLM model, Request request) {
+    try (PackedModel packed = PackedModel.of(model);
+        Engine engine = new Engine(packed, Pieces.letters(32), Engine.Settings.of(1))) {
+      return new Generator(engine).generate(request, Listener.NONE);
+    }
   }
 
   @ParameterizedTest
@@ -145,7 +158,7 @@ class GeneratorTest {
   void theEndOfTextTokenEndsTheTextAndIsNoPartOfIt() {
     try (CausalLM model = model(64)) {
       favour(model, END);
-      Result result = new Generator(model, Pieces.letters(32)).generate(request(20, Sampler.GREEDY), Listener.NONE);
+      Result result = generate(model, request(20, Sampler.GREEDY));
       assertThat(result.ids()).containsExactly(END);
       assertThat(result.text()).isEmpty();
       assertThat(result.stopReason()).isEqualTo(StopReason.END_OF_TEXT);
@@ -156,7 +169,7 @@ class GeneratorTest {
   void paddingIsNeverWritten() {
     try (CausalLM model = model(64)) {
       favour(model, 31);
-      Result result = new Generator(model, null).generate(request(50, DRAWN), Listener.NONE);
+      Result result = generate(model, request(50, DRAWN));
       assertThat(Arrays.stream(result.ids()).max().getAsInt()).isLessThan(USED);
     }
   }
@@ -177,12 +190,11 @@ class GeneratorTest {
   void thePenaltyIsOnTheIdsOfThePromptAndOnThoseDrawn() {
     try (CausalLM model = model(64)) {
       favour(model, 5);
-      Generator generator = new Generator(model, null);
       Sampler penalty = new Sampler(0, 0, 1, 1e6, 0);
-      assertThat(generator.generate(request(4, Sampler.GREEDY), Listener.NONE).ids()).containsOnly(5);
-      assertThat(generator.generate(request(4, penalty), Listener.NONE).ids()).startsWith(5).containsOnlyOnce(5);
+      assertThat(generate(model, request(4, Sampler.GREEDY)).ids()).containsOnly(5);
+      assertThat(generate(model, request(4, penalty)).ids()).startsWith(5).containsOnlyOnce(5);
       Request prompted = new Request(new int[] {1, 5, 2}, 4, penalty, List.of());
-      assertThat(generator.generate(prompted, Listener.NONE).ids()).doesNotContain(5);
+      assertThat(generate(model, prompted).ids()).doesNotContain(5);
     }
   }
 
@@ -194,7 +206,7 @@ class GeneratorTest {
         "token 2: expected an id from 0 to 31, found 32");
     refused(() -> generator().generate(new Request(new int[] {-1}, 1, Sampler.GREEDY, List.of()), Listener.NONE),
         "token 1: expected an id from 0 to 31, found -1");
-    refused(() -> new Generator(MODEL, null).generate(request(5, DRAWN, "stop"), Listener.NONE),
+    refused(() -> new Generator(ENGINE_OF_IDS).generate(request(5, DRAWN, "stop"), Listener.NONE),
         "stop strings need the model's tokenizer, and it has none");
     refused(() -> request(0, DRAWN), "max tokens: expected 1 or more, found 0");
     refused(() -> request(1, DRAWN, ""), "stop string: expected some text, found none");
@@ -205,21 +217,26 @@ class GeneratorTest {
   }
 
   @Test
-  void noTokenLeavesNativeMemoryBehind() {
-    try (CausalLM model = model(600)) {
-      favour(model, 5);
-      List<Long> pointers = new ArrayList<>();
-      List<Long> bytes = new ArrayList<>();
-      new Generator(model, Pieces.letters(32)).generate(
-          request(500, Sampler.GREEDY),
-          (id, text) -> {
-            pointers.add(Pointer.totalCount());
-            bytes.add(Pointer.physicalBytes());
-            return true;
-          });
-      assertThat(pointers).hasSize(500);
-      assertThat(pointers.getLast()).isLessThanOrEqualTo(pointers.get(20));
-      assertThat(bytes.getLast() - bytes.get(20)).isLessThan(64L << 20);
+  void whatTheListenerThrowsReachesTheCallerAndEndsNothingElse() {
+    assertThatThrownBy(
+            () ->
+                generator().generate(
+                    request(20, DRAWN),
+                    (id, text) -> {
+                      throw new IllegalStateException("no more");
+                    }))
+        .isInstanceOf(IllegalStateException.class)
+        .hasMessage("no more");
+    assertThat(generator().generate(request(20, DRAWN), Listener.NONE).ids()).hasSize(20);
+  }
+
+  @Test
+  void aModelThatGivesNoNumbersIsNamed() {
+    try (CausalLM model = model(64)) {
+      Tensors.segment(model.weights().get("embed_out.bias")).setAtIndex(ValueLayout.JAVA_FLOAT, 7, Float.NaN);
+      assertThatThrownBy(() -> generate(model, request(20, DRAWN)))
+          .isInstanceOf(InputException.class)
+          .hasMessageStartingWith("the model's score for token 7 is NaN");
     }
   }
 }

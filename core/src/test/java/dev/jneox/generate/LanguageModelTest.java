@@ -29,9 +29,10 @@ class LanguageModelTest {
   @TempDir Path dir;
 
   private float[] write(Dtype dtype) {
-    try (CausalLM model = RandomModel.of(CONFIG, 8)) {
+    try (CausalLM model = RandomModel.of(CONFIG, 8);
+        PackedModel packed = PackedModel.of(model)) {
       HfFolder.write(dir, CONFIG, model.weights(), dtype, null);
-      return new Scorer(model).logProbabilities(IDS);
+      return new Scorer(packed).logProbabilities(IDS);
     }
   }
 

@@ -1,0 +1,290 @@
+package dev.jneox.generate;
+
+import dev.jneox.model.Activation;
+import dev.jneox.model.ModelConfig;
+import dev.jneox.model.Residual;
+import dev.jneox.quant.Activations;
+import dev.jneox.quant.PackedWeight;
+import dev.jneox.tensor.Vectors;
+import dev.jneox.tensor.Workers;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * The forward pass of a {@link PackedModel} over rows of several texts at once: one token of each that is being written, and pieces of
+ * prompts. Allocates nothing once made. The threads meet three times a layer where the residual is parallel:
+ *
+ * <pre>
+ *   norms | query, key, value; up, GELU | attention | dense + down + residual |
+ * </pre>
+ *
+ * and twice more where it is serial. What comes out for a row depends on its text alone: neither on the other rows, nor on how the text
+ * was cut into pieces, nor on the threads.
+ *
+ * <p>Use: {@link #begin}, {@link #add} for every text, {@link #run}, then {@link #logits}. For one thread.
+ */
+final class Forward {
+  /** Rows that the head is applied to at a time: their scores take more room than all else. */
+  static final int LOGIT_ROWS = 16;
+
+  /** Fewer rows than this are prepared by one thread sooner than by several. */
+  private static final int SHARED_ROWS = 16;
+
+  /** The rows of one text. */
+  private record Piece(KvSequence text, int past, int row, int rows) {}
+
+  private final PackedModel model;
+  private final ModelConfig config;
+  private final Workers workers;
+  private final PagedAttention attention;
+  private final PagedAttention.Scratch[] scratch;
+  private final boolean serial;
+  private final int maxRows;
+  private final int width;
+  private final int paddedMlp;
+
+  private final float[] x; // the residual stream, [rows, width]
+  private final float[] normed; // [rows, width], also attention's output
+  private final float[] qkv; // [rows, 3 width]
+  private final float[] mlp; // [rows, paddedMlp]
+  private final float[] logits; // [LOGIT_ROWS, vocabulary]
+  private final Activations forAttention;
+  private final Activations forMlp;
+  private final Activations forDense;
+  private final Activations forDown;
+  private final Activations forHead;
+
+  private final List<Piece> pieces = new ArrayList<>();
+  private final int[] ids;
+  private int rows;
+  private int longest;
+
+  // The region that is running.
+  private PackedModel.Layer layer;
+  private int layerIndex;
+  private int firstSlices;
+  private int secondSlices;
+  private final Workers.Task input = this::input;
+  private final Workers.Task attend = this::attend;
+  private final Workers.Task output = this::output;
+  private final Workers.Task dense = this::dense;
+  private final Workers.Task up = this::up;
+  private final Workers.Task down = this::down;
+  private final Workers.Task scores = this::scores;
+
+  /** @param maxRows most rows of one pass */
+  Forward(PackedModel model, KvFormat format, Workers workers, int maxRows) {
+    this.model = model;
+    this.config = model.config();
+    this.workers = workers;
+    this.attention = new PagedAttention(config, format);
+    this.scratch = new PagedAttention.Scratch[workers.count()];
+    Arrays.setAll(scratch, i -> new PagedAttention.Scratch());
+    this.serial = config.residual() == Residual.SERIAL;
+    this.maxRows = maxRows;
+    this.width = config.hiddenSize();
+    this.paddedMlp = Vectors.padded(config.intermediateSize());
+    this.ids = new int[maxRows];
+    this.x = floats(maxRows, width);
+    this.normed = floats(maxRows, width);
+    this.qkv = floats(maxRows, 3 * width);
+    this.mlp = floats(maxRows, paddedMlp);
+    this.logits = floats(LOGIT_ROWS, config.vocabSize());
+    List<PackedWeight> readNormed = new ArrayList<>();
+    List<PackedWeight> ups = new ArrayList<>();
+    List<PackedWeight> denses = new ArrayList<>();
+    List<PackedWeight> downs = new ArrayList<>();
+    for (PackedModel.Layer l : model.layers) {
+      readNormed.add(l.queryKeyValue().weight());
+      (l.mlpNorm() == null ? readNormed : ups).add(l.up().weight());
+      denses.add(l.dense().weight());
+      downs.add(l.down().weight());
+    }
+    this.forAttention = activations(maxRows, readNormed);
+    this.forMlp = ups.isEmpty() ? forAttention : activations(maxRows, ups);
+    this.forDense = activations(maxRows, denses);
+    this.forDown = activations(maxRows, downs);
+    this.forHead = activations(LOGIT_ROWS, List.of(model.head.weight()));
+  }
+
+  private static float[] floats(int rows, int width) {
+    return new float[Math.multiplyExact(rows, width)];
+  }
+
+  private static Activations activations(int rows, List<PackedWeight> readers) {
+    Activations.Form[] forms = readers.stream().map(PackedWeight::form).distinct().toArray(Activations.Form[]::new);
+    return new Activations(rows, readers.getFirst().in(), forms);
+  }
+
+  int maxRows() {
+    return maxRows;
+  }
+
+  /** Begins a pass without rows. */
+  void begin() {
+    pieces.clear();
+    rows = 0;
+    longest = 0;
+  }
+
+  /** Rows of the pass so far. */
+  int rows() {
+    return rows;
+  }
+
+  /**
+   * Adds the next {@code n} ids of a text, {@code from[at ...]}, which has pages for them; they are appended to it.
+   *
+   * @return the row of the first
+   */
+  int add(KvSequence text, int[] from, int at, int n) {
+    int row = rows;
+    System.arraycopy(from, at, ids, row, n);
+    pieces.add(new Piece(text, text.length(), row, n));
+    text.append(from, at, n);
+    rows += n;
+    longest = Math.max(longest, text.length());
+    return row;
+  }
+
+  /** Brings all rows to the end of the last block, and their keys and values into the pages of their texts. */
+  void run() {
+    attention.ensure(longest);
+    embed();
+    for (layerIndex = 0; layerIndex < model.layers.size(); layerIndex++) {
+      layer = model.layers.get(layerIndex);
+      prepare(layer.attentionNorm(), forAttention);
+      firstSlices = PackedLinear.slices(layer.queryKeyValue());
+      secondSlices = PackedLinear.slices(layer.up());
+      if (!serial && layer.mlpNorm() != null) {
+        prepare(layer.mlpNorm(), forMlp);
+      }
+      workers.claim(firstSlices + (serial ? 0 : secondSlices), input);
+      workers.claim(pieces.size() * config.heads() + (serial ? 0 : 1), attend);
+      forDense.set(normed, 0, width, rows);
+      if (!serial) {
+        firstSlices = PackedLinear.slices(layer.dense(), layer.down());
+        workers.claim(firstSlices, output);
+      } else {
+        firstSlices = PackedLinear.slices(layer.dense());
+        workers.claim(firstSlices, dense);
+        prepare(layer.mlpNorm(), forMlp);
+        workers.claim(secondSlices, up);
+        forDown.set(mlp, 0, paddedMlp, rows);
+        firstSlices = PackedLinear.slices(layer.down());
+        workers.claim(firstSlices, down);
+      }
+    }
+  }
+
+  /**
+   * The scores of every token for what follows some rows, {@code [n, vocabulary]}; overwritten by the next call.
+   *
+   * @param n at most {@link #LOGIT_ROWS}
+   */
+  float[] logits(int[] wanted, int at, int n) {
+    for (int i = 0; i < n; i++) {
+      norm(x, wanted[at + i] * width, model.finalNorm, normed, i * width);
+    }
+    forHead.set(normed, 0, width, n);
+    firstSlices = PackedLinear.slices(model.head);
+    workers.claim(firstSlices, scores);
+    return logits;
+  }
+
+  private void embed() {
+    for (Piece piece : pieces) {
+      for (int r = 0; r < piece.rows; r++) {
+        int row = piece.row + r;
+        model.embedding.read((long) ids[row] * width, x, row * width, width);
+        if (model.positions != null) {
+          model.positions.read((long) (piece.past + r) * width, normed, row * width, width);
+          Vectors.add(x, row * width, normed, row * width, width);
+        }
+      }
+    }
+  }
+
+  /** Norms all rows of the residual stream for the weights that read them. */
+  private void prepare(PackedModel.Norm weights, Activations into) {
+    if (rows < SHARED_ROWS) {
+      for (int r = 0; r < rows; r++) {
+        norm(x, r * width, weights, normed, r * width);
+      }
+    } else {
+      workers.forEach(
+          rows,
+          (from, to, thread) -> {
+            for (int r = from; r < to; r++) {
+              norm(x, r * width, weights, normed, r * width);
+            }
+          });
+    }
+    into.set(normed, 0, width, rows);
+  }
+
+  private void norm(float[] from, int at, PackedModel.Norm weights, float[] to, int toAt) {
+    float mean = Vectors.sum(from, at, width) / width;
+    float inverse = (float) (1 / Math.sqrt(Vectors.squares(from, at, mean, width) / width + config.layerNormEps()));
+    float[] w = weights.weight();
+    float[] b = weights.bias();
+    for (int i = 0; i < width; i++) {
+      to[toAt + i] = (from[at + i] - mean) * inverse * w[i] + b[i];
+    }
+  }
+
+  private void input(int task, int thread) {
+    if (task < firstSlices) {
+      layer.queryKeyValue().multiply(task, firstSlices, forAttention, qkv, 3 * width);
+    } else {
+      up(task - firstSlices, thread);
+    }
+  }
+
+  private void up(int slice, int thread) {
+    PackedLinear linear = layer.up();
+    linear.multiply(slice, secondSlices, layer.mlpNorm() == null ? forAttention : forMlp, mlp, paddedMlp);
+    int from = linear.first(slice, secondSlices);
+    int n = Math.min(config.intermediateSize(), linear.first(slice + 1, secondSlices)) - from;
+    for (int r = 0; r < rows; r++) {
+      if (config.activation() == Activation.GELU) {
+        Vectors.gelu(mlp, r * paddedMlp + from, n);
+      } else {
+        Vectors.geluTanh(mlp, r * paddedMlp + from, n);
+      }
+    }
+  }
+
+  /** One head of one text, after the one task that readies the MLP's activations where they are there already. */
+  private void attend(int task, int thread) {
+    if (!serial && task == 0) {
+      forDown.set(mlp, 0, paddedMlp, rows);
+      return;
+    }
+    int n = serial ? task : task - 1;
+    int head = n % config.heads();
+    Piece piece = pieces.get(n / config.heads());
+    int at = piece.row * 3 * width + head * 3 * config.headDim();
+    int out = piece.row * width + head * config.headDim();
+    attention.head(
+        layerIndex, head, layer.window(), qkv, at, 3 * width, piece.rows, piece.text, piece.past, normed, out, width, scratch[thread]);
+  }
+
+  private void output(int slice, int thread) {
+    layer.dense().add(slice, firstSlices, forDense, x, width);
+    layer.down().add(slice, firstSlices, forDown, x, width);
+  }
+
+  private void dense(int slice, int thread) {
+    layer.dense().add(slice, firstSlices, forDense, x, width);
+  }
+
+  private void down(int slice, int thread) {
+    layer.down().add(slice, firstSlices, forDown, x, width);
+  }
+
+  private void scores(int slice, int thread) {
+    model.head.multiply(slice, firstSlices, forHead, logits, config.vocabSize());
+  }
+}
