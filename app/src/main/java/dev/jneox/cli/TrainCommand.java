@@ -1,5 +1,6 @@
 package dev.jneox.cli;
 
+import dev.jneox.checkpoint.HfFolder;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.tensor.Machine;
@@ -70,6 +71,9 @@ public final class TrainCommand implements Runnable {
         trainer.model().parameters(), trainer.model().layers(), trainer.model().hiddenSize(), trainer.model().heads(),
         trainer.model().vocabSize(), config.precision().format().name().toLowerCase(Locale.ROOT), config.batch().accumulation(),
         config.batch().micro(), config.model().seqLength());
+    if (HfFolder.modelType(trainer.model()).equals(HfFolder.OWN_TYPE)) {
+      out.println("HF transformers has no model of this shape: checkpoints are of JNeoX's own type, which it does not load");
+    }
     if (trainer.iteration() > 0) {
       out.printf(Locale.ROOT, "resuming after step %d of %d%n", trainer.iteration(), trainer.iterations());
     }

@@ -30,6 +30,9 @@ import org.bytedeco.pytorch.Tensor;
  * read-only: copy what is to be trained.
  */
 public final class HfFolder implements StoredModel {
+  /** {@code model_type} of a folder that only JNeoX reads. */
+  public static final String OWN_TYPE = "jneox";
+
   static final String CONFIG = "config.json";
   static final String WEIGHTS = "model.safetensors";
   static final String INDEX = "model.safetensors.index.json";
@@ -108,7 +111,7 @@ public final class HfFolder implements StoredModel {
 
   /**
    * The {@code model_type} as which a model is written: {@code gpt_neox}, {@code gptj}, {@code gpt2} or {@code gpt_neo} if that
-   * family computes just this; else {@code jneox}, which HF transformers refuses.
+   * family computes just this; else {@link #OWN_TYPE}, which HF transformers refuses.
    */
   public static String modelType(ModelConfig config) {
     return Family.of(config).modelType();

@@ -23,7 +23,7 @@ record JneoxFamily() implements Family {
 
   @Override
   public String modelType() {
-    return "jneox";
+    return HfFolder.OWN_TYPE;
   }
 
   @Override

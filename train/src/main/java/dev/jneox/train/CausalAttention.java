@@ -1,5 +1,6 @@
 package dev.jneox.train;
 
+import dev.jneox.model.ModelConfig;
 import dev.jneox.model.Position;
 import dev.jneox.tensor.Vectors;
 import dev.jneox.tensor.Workers;
@@ -10,7 +11,7 @@ import jdk.incubator.vector.FloatVector;
 /**
  * Causal attention between its two linear maps, in fp32: from the fused product {@code [tokens, 3H]} (per head: query, key,
  * value) the bias, the rotary embedding and {@code z = softmax(q k^T / sqrt d) v} for every sequence and head, forward and
- * backward. The core works in blocks of query rows that only meet the keys they may see (Dao et al. 2022, with whole rows of a
+ * backward. A query may see all keys up to its own or, with a {@code window} above 0, only so many of the latest. The core works in blocks of query rows that only meet the keys they may see (Dao et al. 2022, with whole rows of a
  * block in cache instead of an online softmax). The forward pass keeps one number a row, the logarithm of its sum of
  * exponentials; the backward pass computes the probabilities again. Each sequence and head is one thread's work.
  */
@@ -25,21 +26,24 @@ final class CausalAttention {
   private final int paddedDim;
   private final int stride; // of the matrices that have one column a position
   private final float scale;
-  private final int half; // of the rotary dimensions
+  private final int half; // of the rotary dimensions; 0 where positions are learned
+  private final boolean interleaved;
   private final float[] cos; // [length, half]
   private final float[] sin;
   private final Scratch[] scratch;
 
-  CausalAttention(int sequences, int length, int heads, int dim, Position.Rotary rotary) {
+  CausalAttention(ModelConfig config, int sequences, int length) {
     this.sequences = sequences;
     this.length = length;
-    this.heads = heads;
-    this.dim = dim;
+    this.heads = config.heads();
+    this.dim = config.headDim();
     this.paddedDim = Sgemm.padded(dim);
     // Rows a power of two apart would share a few sets of the first-level cache and throw each other out.
     this.stride = Sgemm.padded(length) + Sgemm.COLUMNS / 2;
-    this.scale = (float) (1 / Math.sqrt(dim));
-    this.half = rotary.dims() / 2;
+    this.scale = config.scaledAttention() ? (float) (1 / Math.sqrt(dim)) : 1;
+    Position.Rotary rotary = config.position() instanceof Position.Rotary r ? r : null;
+    this.half = rotary == null ? 0 : rotary.dims() / 2;
+    this.interleaved = rotary != null && rotary.interleaved();
     this.cos = new float[length * half];
     this.sin = new float[length * half];
     for (int p = 0; p < length; p++) {
@@ -82,13 +86,13 @@ final class CausalAttention {
   }
 
   /** Fills {@code z} and {@code logSums}; {@code bias} of the fused product may be null. */
-  void forward(Matrix fused, MemorySegment bias, Matrix z, float[] logSums) {
+  void forward(Matrix fused, MemorySegment bias, int window, Matrix z, float[] logSums) {
     float[] b = bias(fused, bias);
     Workers.all().forEach(
         sequences * heads,
         (from, to, thread) -> {
           for (int unit = from; unit < to; unit++) {
-            forward(unit, scratch[thread], fused, b, z, logSums);
+            forward(unit, scratch[thread], fused, b, window, z, logSums);
           }
         });
   }
@@ -97,17 +101,19 @@ final class CausalAttention {
     return bias == null ? new float[fused.cols] : Kernels.vector(bias, fused.cols);
   }
 
-  private void forward(int unit, Scratch s, Matrix fused, float[] bias, Matrix z, float[] logSums) {
+  private void forward(int unit, Scratch s, Matrix fused, float[] bias, int window, Matrix z, float[] logSums) {
     split(fused, bias, unit, s);
     transpose(s.k, s.kTransposed);
     Arrays.fill(s.out, 0);
     for (int first = 0; first < length; first += ROWS) {
       int rows = Math.min(ROWS, length - first);
-      int seen = first + rows;
-      scores(s, first, rows);
-      exponentials(s, first, rows, logSums, unit * length + first);
+      int low = low(first, window);
+      int seen = first + rows - low;
+      scores(s, first, rows, low);
+      exponentials(s, first, rows, window, logSums, unit * length + first);
       Sgemm.multiply(
-          rows, paddedDim, seen, s.scores, 0, stride, 1, s.v, 0, paddedDim, s.out, first * paddedDim, paddedDim);
+          rows, paddedDim, seen, s.scores, low, stride, 1, s.v, low * paddedDim, paddedDim,
+          s.out, first * paddedDim, paddedDim);
       for (int i = 0; i < rows; i++) {
         Vectors.multiply(s.out, (first + i) * paddedDim, 1 / s.sums[i], dim);
       }
@@ -116,29 +122,29 @@ final class CausalAttention {
   }
 
   /** Scores to exponentials, their sums and the sums' logarithms: a softmax whose division is left to z, which is smaller. */
-  private void exponentials(Scratch s, int first, int rows, float[] logSums, int logSum) {
-    int seen = Sgemm.padded(first + rows);
+  private void exponentials(Scratch s, int first, int rows, int window, float[] logSums, int logSum) {
     for (int i = 0; i < rows; i++) {
-      int at = i * stride;
-      int visible = first + i + 1;
+      int from = firstKey(first + i, window);
+      int at = i * stride + from;
+      int visible = first + i + 1 - from;
       float max = Vectors.max(s.scores, at, visible);
       float sum = Vectors.expAndSum(s.scores, at, max, visible);
       s.sums[i] = sum;
-      Arrays.fill(s.scores, at + visible, at + seen, 0);
+      hide(s.scores, first, rows, i, window);
       logSums[logSum + i] = max + (float) Math.log(sum);
     }
   }
 
   /** From the gradient of z to that of the fused product, in its place; its column sums are the bias's gradient (or null). */
   void backward(
-      Matrix fused, MemorySegment bias, Matrix z, float[] logSums, Matrix dz, MemorySegment biasGradient) {
+      Matrix fused, MemorySegment bias, int window, Matrix z, float[] logSums, Matrix dz, MemorySegment biasGradient) {
     float[] b = bias(fused, bias);
     float[][] sums = Kernels.sums(fused.cols);
     Workers.all().forEach(
         sequences * heads,
         (from, to, thread) -> {
           for (int unit = from; unit < to; unit++) {
-            backward(unit, scratch[thread], fused, b, z, logSums, dz);
+            backward(unit, scratch[thread], fused, b, window, z, logSums, dz);
             join(scratch[thread], unit, fused, sums[thread]);
           }
         });
@@ -147,7 +153,8 @@ final class CausalAttention {
     }
   }
 
-  private void backward(int unit, Scratch s, Matrix fused, float[] bias, Matrix z, float[] logSums, Matrix dz) {
+  private void backward(
+      int unit, Scratch s, Matrix fused, float[] bias, int window, Matrix z, float[] logSums, Matrix dz) {
     split(fused, bias, unit, s);
     load(z, unit, s.out);
     load(dz, unit, s.outGradient);
@@ -158,48 +165,68 @@ final class CausalAttention {
     Arrays.fill(s.dv, 0);
     for (int first = 0; first < length; first += ROWS) {
       int rows = Math.min(ROWS, length - first);
-      int seen = first + rows;
-      scores(s, first, rows);
-      clear(s.gradients, rows, seen);
+      int low = low(first, window);
+      int seen = first + rows - low;
+      scores(s, first, rows, low);
+      clear(s.gradients, rows, low, seen);
       Sgemm.multiply(
-          rows, Sgemm.padded(seen), dim, s.outGradient, first * paddedDim, paddedDim, 1, s.vTransposed, 0, stride,
-          s.gradients, 0, stride);
-      softmaxBackward(s, first, rows, logSums, unit * length + first);
+          rows, Sgemm.padded(seen), dim, s.outGradient, first * paddedDim, paddedDim, 1, s.vTransposed, low, stride,
+          s.gradients, low, stride);
+      softmaxBackward(s, first, rows, window, logSums, unit * length + first);
       int block = first * paddedDim;
+      int keys = low * paddedDim;
       Sgemm.multiply(
-          rows, paddedDim, seen, s.gradients, 0, stride, 1, s.k, 0, paddedDim, s.dq, block, paddedDim);
+          rows, paddedDim, seen, s.gradients, low, stride, 1, s.k, keys, paddedDim, s.dq, block, paddedDim);
       Sgemm.multiply(
-          seen, paddedDim, rows, s.gradients, 0, 1, stride, s.q, block, paddedDim, s.dk, 0, paddedDim);
+          seen, paddedDim, rows, s.gradients, low, 1, stride, s.q, block, paddedDim, s.dk, keys, paddedDim);
       Sgemm.multiply(
-          seen, paddedDim, rows, s.scores, 0, 1, stride, s.outGradient, block, paddedDim, s.dv, 0, paddedDim);
+          seen, paddedDim, rows, s.scores, low, 1, stride, s.outGradient, block, paddedDim, s.dv, keys, paddedDim);
     }
   }
 
   /** Scores and the gradients of their probabilities to probabilities and the gradients of the scores. */
-  private void softmaxBackward(Scratch s, int first, int rows, float[] logSums, int logSum) {
-    int seen = Sgemm.padded(first + rows);
+  private void softmaxBackward(Scratch s, int first, int rows, int window, float[] logSums, int logSum) {
     for (int i = 0; i < rows; i++) {
-      int at = i * stride;
-      int visible = first + i + 1;
+      int from = firstKey(first + i, window);
       int row = (first + i) * paddedDim;
       float projection = Vectors.dot(s.out, row, s.outGradient, row, dim);
-      Vectors.softmaxBackward(s.scores, s.gradients, at, logSums[logSum + i], projection, visible);
-      Arrays.fill(s.scores, at + visible, at + seen, 0);
-      Arrays.fill(s.gradients, at + visible, at + seen, 0);
+      Vectors.softmaxBackward(
+          s.scores, s.gradients, i * stride + from, logSums[logSum + i], projection, first + i + 1 - from);
+      hide(s.scores, first, rows, i, window);
+      hide(s.gradients, first, rows, i, window);
     }
   }
 
-  /** The scores of query rows {@code first} on against every key up to the last of them. */
-  private void scores(Scratch s, int first, int rows) {
-    clear(s.scores, rows, first + rows);
-    Sgemm.multiply(
-        rows, Sgemm.padded(first + rows), dim, s.q, first * paddedDim, paddedDim, 1, s.kTransposed, 0, stride,
-        s.scores, 0, stride);
+  /** The first key that the query at {@code position} sees. */
+  private static int firstKey(int position, int window) {
+    return window == 0 ? 0 : Math.max(0, position - window + 1);
   }
 
-  private void clear(float[] block, int rows, int columns) {
+  /** The first key that a block of queries is held against: none of them sees an earlier one. */
+  private static int low(int first, int window) {
+    return firstKey(first, window) / Sgemm.COLUMNS * Sgemm.COLUMNS;
+  }
+
+  /** Zeros in row {@code i} of a block what its query does not see, from the block's first key to its last. */
+  private void hide(float[] block, int first, int rows, int i, int window) {
+    int low = low(first, window);
+    int at = i * stride;
+    Arrays.fill(block, at + low, at + firstKey(first + i, window), 0);
+    Arrays.fill(block, at + first + i + 1, at + low + Sgemm.padded(first + rows - low), 0);
+  }
+
+  /** The scores of query rows {@code first} on against every key from {@code low} up to the last of them. */
+  private void scores(Scratch s, int first, int rows, int low) {
+    int seen = first + rows - low;
+    clear(s.scores, rows, low, seen);
+    Sgemm.multiply(
+        rows, Sgemm.padded(seen), dim, s.q, first * paddedDim, paddedDim, 1, s.kTransposed, low, stride,
+        s.scores, low, stride);
+  }
+
+  private void clear(float[] block, int rows, int low, int columns) {
     for (int i = 0; i < rows; i++) {
-      Arrays.fill(block, i * stride, i * stride + Sgemm.padded(columns), 0);
+      Arrays.fill(block, i * stride + low, i * stride + low + Sgemm.padded(columns), 0);
     }
   }
 
@@ -239,16 +266,19 @@ final class CausalAttention {
     }
   }
 
-  /** Rotates the pairs (i, i + half) from {@code at} on by the angles of {@code position}. */
+  /** Rotates the pairs (i, i + half), or (2i, 2i + 1), from {@code at} on by the angles of {@code position}. */
   private void turn(float[] row, int at, int position, int direction) {
     int angle = position * half;
+    int step = interleaved ? 2 : 1;
+    int partner = interleaved ? 1 : half;
     for (int i = 0; i < half; i++) {
       float c = cos[angle + i];
       float d = direction * sin[angle + i];
-      float a = row[at + i];
-      float b = row[at + half + i];
-      row[at + i] = a * c - b * d;
-      row[at + half + i] = b * c + a * d;
+      int first = at + step * i;
+      float a = row[first];
+      float b = row[first + partner];
+      row[first] = a * c - b * d;
+      row[first + partner] = b * c + a * d;
     }
   }
 

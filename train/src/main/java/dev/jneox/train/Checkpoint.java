@@ -10,6 +10,7 @@ import dev.jneox.checkpoint.SafetensorsWriter;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.model.ModelConfig;
+import dev.jneox.model.Position;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
@@ -164,19 +165,28 @@ final class Checkpoint {
   /** Reads the weights into {@code parameters}; the model in {@code folder} must have the shape of {@code model}. */
   static void loadWeights(Path folder, ModelConfig model, Parameters parameters) {
     try (HfFolder hf = HfFolder.open(folder)) {
-      requireSame(folder, "vocab_size", model.vocabSize(), hf.config().vocabSize());
-      requireSame(folder, "hidden_size", model.hiddenSize(), hf.config().hiddenSize());
-      requireSame(folder, "num_layers", model.layers(), hf.config().layers());
-      requireSame(folder, "num_attention_heads", model.heads(), hf.config().heads());
-      requireSame(folder, "intermediate_size", model.intermediateSize(), hf.config().intermediateSize());
-      requireSame(folder, "position", model.position(), hf.config().position());
-      requireSame(folder, "residual", model.residual(), hf.config().residual());
-      requireSame(folder, "activation", model.activation(), hf.config().activation());
-      requireSame(folder, "tied head", model.tiedHead(), hf.config().tiedHead());
-      Map<String, Tensor> tensors = hf.tensors();
+      ModelConfig found = hf.config();
+      requireSame(folder, "vocab_size", model.vocabSize(), found.vocabSize());
+      requireSame(folder, "hidden_size", model.hiddenSize(), found.hiddenSize());
+      requireSame(folder, "num_layers", model.layers(), found.layers());
+      requireSame(folder, "num_attention_heads", model.heads(), found.heads());
+      requireSame(folder, "intermediate_size", model.intermediateSize(), found.intermediateSize());
+      requireSame(folder, "position", model.position(), found.position());
+      if (model.position() instanceof Position.Learned) {
+        requireSame(folder, "max_position_embeddings", model.maxPositions(), found.maxPositions());
+      }
+      requireSame(folder, "residual", model.residual(), found.residual());
+      requireSame(folder, "activation", model.activation(), found.activation());
+      requireSame(folder, "attention windows", model.windows(), found.windows());
+      requireSame(folder, "scaled attention", model.scaledAttention(), found.scaledAttention());
+      requireSame(folder, "biases of query, key and value", model.qkvBias(), found.qkvBias());
+      requireSame(folder, "bias of the attention's output", model.denseBias(), found.denseBias());
+      requireSame(folder, "bias of the head", model.headBias(), found.headBias());
+      requireSame(folder, "tied head", model.tiedHead(), found.tiedHead());
       for (Parameters.Slot slot : parameters.slots()) {
-        try (Tensor target = parameters.weight(slot.name())) {
-          target.copy_(tensors.get(slot.name()));
+        try (Tensor target = parameters.weight(slot.name());
+            Tensor stored = hf.tensor(slot.name())) {
+          target.copy_(stored);
         }
       }
     }

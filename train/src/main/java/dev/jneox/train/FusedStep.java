@@ -4,20 +4,21 @@ import dev.jneox.model.ModelConfig;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * The training step of a GPT-NeoX written out, forward and backward, without a tape: matrix products by libtorch into memory that
+ * The training step of {@link dev.jneox.model.CausalLM} written out, forward and backward, without a tape: matrix products by libtorch into memory that
  * is allocated once, one pass of {@link Kernels} between them, and the head in slices so that the logits of the whole batch never
  * exist. Products are in the precision of {@link Parameters#compute}; the residual stream, the attention core, norms and loss are
  * in fp32. {@link AutogradStep} computes the same in fp32 and is what this is tested against.
  *
  * <pre>{@code
  *   x -> norm -> y1 -> qkv -> q, k, v -> attention -> z -> dense ----+
- *     `-> norm -> y2 -> fc1 -> gelu -> fc2 --------------------------+-> x + both     (parallel residual)
+ *     `-> norm -> y2 -> fc1 -> gelu -> fc2 --------------------------+-> x + both     (parallel residual; with one norm, y2 is y1)
  * }</pre>
  */
 public final class FusedStep implements GradientStep {
@@ -32,6 +33,8 @@ public final class FusedStep implements GradientStep {
   private final Kernels.NormWeights finalNorm;
   private final Matrix embedding; // fp32
   private final Matrix embeddingGradient;
+  private final Matrix positions; // fp32; null where they are rotary
+  private final Matrix positionsGradient;
   private final Weight head;
   private final Map<Long, Matrix> products = new HashMap<>();
   private Workspace space;
@@ -41,9 +44,6 @@ public final class FusedStep implements GradientStep {
    *     (GPT-NeoX's {@code checkpoint_activations})
    */
   public FusedStep(ModelConfig config, Parameters parameters, boolean recompute) {
-    if (!supports(config)) {
-      throw new IllegalArgumentException("not a GPT-NeoX: " + config);
-    }
     this.config = config;
     this.parameters = parameters;
     this.compute = parameters.compute();
@@ -54,7 +54,8 @@ public final class FusedStep implements GradientStep {
       layers[l] =
           new Layer(
               norm(p + "input_layernorm"),
-              norm(p + "post_attention_layernorm"),
+              config.residual() == Residual.PARALLEL_ONE_NORM ? null : norm(p + "post_attention_layernorm"),
+              config.windows().get(l),
               weight(p + "attention.query_key_value"),
               weight(p + "attention.dense"),
               weight(p + "mlp.dense_h_to_4h"),
@@ -63,31 +64,25 @@ public final class FusedStep implements GradientStep {
     finalNorm = norm("final_layer_norm");
     embedding = new Matrix(parameters.weight("embed_in.weight").retainReference());
     embeddingGradient = parameters.gradientMatrix("embed_in.weight");
-    head = weight(config.tiedHead() ? "embed_in" : "embed_out");
-  }
-
-  /** Whether a model is of the kind written out here. */
-  public static boolean supports(ModelConfig config) {
-    return config.position() instanceof Position.Rotary rotary
-        && !rotary.interleaved()
-        && config.residual() != Residual.PARALLEL_ONE_NORM
-        && config.scaledAttention()
-        && !config.headBias()
-        && config.windows().stream().allMatch(w -> w == 0);
+    boolean learned = config.position() instanceof Position.Learned;
+    positions = learned ? new Matrix(parameters.weight("embed_positions.weight").retainReference()) : null;
+    positionsGradient = learned ? parameters.gradientMatrix("embed_positions.weight") : null;
+    head = weight(config.tiedHead() ? "embed_in.weight" : "embed_out.weight", "embed_out.bias");
   }
 
   /** A linear map: its matrix in the precision of the products, where its gradient and its bias are (fp32; bias may be null). */
   private record Weight(Matrix matrix, MemorySegment gradient, MemorySegment bias, MemorySegment biasGradient) {}
 
   private record Layer(
-      Kernels.NormWeights norm1, Kernels.NormWeights norm2, Weight queryKeyValue, Weight dense, Weight fc1, Weight fc2) {}
+      Kernels.NormWeights norm1, Kernels.NormWeights norm2, int window, Weight queryKeyValue, Weight dense, Weight fc1, Weight fc2) {}
 
   private Weight weight(String name) {
+    return weight(name + ".weight", name + ".bias");
+  }
+
+  private Weight weight(String matrix, String bias) {
     return new Weight(
-        parameters.computeMatrix(name + ".weight"),
-        parameters.gradientData(name + ".weight"),
-        parameters.weightData(name + ".bias"),
-        parameters.gradientData(name + ".bias"));
+        parameters.computeMatrix(matrix), parameters.gradientData(matrix), parameters.weightData(bias), parameters.gradientData(bias));
   }
 
   private Kernels.NormWeights norm(String name) {
@@ -115,6 +110,9 @@ public final class FusedStep implements GradientStep {
       backward(layers[l], w, w.inputs[l], tape);
     }
     Kernels.embedBackward(w.gradient, batch.inputs(), embeddingGradient);
+    if (positions != null) {
+      Kernels.embedBackward(w.gradient, w.positions, positionsGradient);
+    }
     return loss;
   }
 
@@ -126,7 +124,7 @@ public final class FusedStep implements GradientStep {
   }
 
   private void forward(Workspace w, Batch batch) {
-    Kernels.embed(embedding, batch.inputs(), w.inputs[0]);
+    Kernels.embed(embedding, batch.inputs(), positions, w.positions, w.inputs[0]);
     for (int l = 0; l < layers.length; l++) {
       forward(layers[l], w, w.inputs[l], w.tapes[recompute ? 0 : l], w.inputs[l + 1]);
     }
@@ -135,15 +133,15 @@ public final class FusedStep implements GradientStep {
 
   /** One layer, {@code x} to {@code out}; a null {@code out} only fills the tape. */
   private void forward(Layer layer, Workspace w, Matrix x, Tape tape, Matrix out) {
-    boolean parallel = config.residual() == Residual.PARALLEL;
+    boolean serial = config.residual() == Residual.SERIAL;
     double eps = config.layerNormEps();
-    Kernels.norm(x, eps, layer.norm1, tape.normed1, parallel ? layer.norm2 : null, tape.normed2, tape.statistics1);
+    Kernels.norm(x, eps, layer.norm1, tape.normed1, serial ? null : layer.norm2, tape.normed2, tape.statistics1);
     multiply(tape.normed1, layer.queryKeyValue, tape.fused);
-    w.attend.forward(tape.fused, layer.queryKeyValue.bias, tape.z, tape.logSums);
-    if (out != null || !parallel) {
+    w.attend.forward(tape.fused, layer.queryKeyValue.bias, layer.window, tape.z, tape.logSums);
+    if (out != null || serial) {
       multiply(tape.z, layer.dense, w.attention);
     }
-    if (!parallel) {
+    if (serial) {
       Kernels.residual(x, w.attention, layer.dense.bias, null, null, tape.middle);
       Kernels.norm(tape.middle, eps, layer.norm2, tape.normed2, null, null, tape.statistics2);
     }
@@ -153,32 +151,36 @@ public final class FusedStep implements GradientStep {
       return;
     }
     multiply(tape.post, layer.fc2, w.mlp);
-    if (parallel) {
-      Kernels.residual(x, w.attention, layer.dense.bias, w.mlp, layer.fc2.bias, out);
-    } else {
+    if (serial) {
       Kernels.residual(tape.middle, w.mlp, layer.fc2.bias, null, null, out);
+    } else {
+      Kernels.residual(x, w.attention, layer.dense.bias, w.mlp, layer.fc2.bias, out);
     }
   }
 
   /** Turns {@code w.gradient}, the gradient of the layer's output, into that of its input {@code x}; adds its weights'. */
   private void backward(Layer layer, Workspace w, Matrix x, Tape tape) {
-    boolean parallel = config.residual() == Residual.PARALLEL;
+    boolean serial = config.residual() == Residual.SERIAL;
     Matrix branch = w.attention; // the gradient of both branches' outputs, in the precision of the products
-    Kernels.castAndSum(w.gradient, branch, layer.fc2.biasGradient, parallel ? layer.dense.biasGradient : null);
+    Kernels.castAndSum(w.gradient, branch, layer.fc2.biasGradient, serial ? null : layer.dense.biasGradient);
 
     backward(branch, layer.fc2, tape.post, w.wide);
     Kernels.geluBackward(tape.pre, layer.fc1.bias, config.activation(), w.wide, layer.fc1.biasGradient);
     backward(w.wide, layer.fc1, tape.normed2, w.normedGradient2);
-    if (!parallel) {
+    if (serial) {
       Kernels.normBackward(tape.middle, tape.statistics2, layer.norm2, w.normedGradient2, null, null, w.gradient);
       Kernels.castAndSum(w.gradient, branch, layer.dense.biasGradient);
     }
 
     backward(branch, layer.dense, tape.z, w.mlp);
-    w.attend.backward(tape.fused, layer.queryKeyValue.bias, tape.z, tape.logSums, w.mlp, layer.queryKeyValue.biasGradient);
+    w.attend.backward(
+        tape.fused, layer.queryKeyValue.bias, layer.window, tape.z, tape.logSums, w.mlp, layer.queryKeyValue.biasGradient);
     backward(tape.fused, layer.queryKeyValue, tape.normed1, w.normedGradient1);
+    if (config.residual() == Residual.PARALLEL_ONE_NORM) {
+      w.normedGradient1.tensor.add_(w.normedGradient2.tensor);
+    }
     Kernels.normBackward(
-        x, tape.statistics1, layer.norm1, w.normedGradient1, parallel ? layer.norm2 : null, w.normedGradient2, w.gradient);
+        x, tape.statistics1, layer.norm1, w.normedGradient1, serial ? null : layer.norm2, w.normedGradient2, w.gradient);
   }
 
   /** The sum of the losses; with {@code scale} above 0 also the gradient of the normed output, in its place, and of the head. */
@@ -188,7 +190,7 @@ public final class FusedStep implements GradientStep {
       Matrix normed = w.normedSlices[s];
       Matrix logits = w.logits[s];
       multiply(normed, head, logits);
-      sum += Kernels.loss(logits, batch.labels(), batch.weights(), first, scale);
+      sum += Kernels.loss(logits, head.bias, head.biasGradient, batch.labels(), batch.weights(), first, scale);
       if (scale > 0) {
         weightGradient(logits, head, normed);
         torch.mm_out(normed.tensor, logits.tensor, head.matrix.tensor);
@@ -239,7 +241,7 @@ public final class FusedStep implements GradientStep {
     Tape(int tokens, CausalAttention attend) {
       int h = config.hiddenSize();
       normed1 = Matrix.of(compute, tokens, h);
-      normed2 = Matrix.of(compute, tokens, h);
+      normed2 = config.residual() == Residual.PARALLEL_ONE_NORM ? normed1 : Matrix.of(compute, tokens, h);
       statistics1 = new Kernels.NormStatistics(tokens);
       statistics2 = new Kernels.NormStatistics(tokens);
       middle = config.residual() == Residual.SERIAL ? Matrix.of(ScalarType.Float, tokens, h) : null;
@@ -255,6 +257,7 @@ public final class FusedStep implements GradientStep {
   private final class Workspace {
     final int sequences;
     final int length;
+    final int[] positions;
     final Matrix[] inputs; // of each layer, and the output of the last
     final Tape[] tapes;
     final Matrix normed;
@@ -274,7 +277,9 @@ public final class FusedStep implements GradientStep {
       this.length = length;
       int tokens = sequences * length;
       int h = config.hiddenSize();
-      attend = new CausalAttention(sequences, length, config.heads(), config.headDim(), (Position.Rotary) config.position());
+      attend = new CausalAttention(config, sequences, length);
+      positions = new int[tokens];
+      Arrays.setAll(positions, t -> t % length);
       inputs = new Matrix[layers.length + 1];
       for (int l = 0; l < inputs.length; l++) {
         inputs[l] = Matrix.of(ScalarType.Float, tokens, h);

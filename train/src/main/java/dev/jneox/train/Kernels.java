@@ -43,14 +43,19 @@ final class Kernels {
     return v;
   }
 
-  /** {@code x[t] = table[ids[t]]}. */
-  static void embed(Matrix table, int[] ids, Matrix x) {
+  /** {@code x[t] = table[ids[t]] + places[positions[t]]}; {@code places} may be null. */
+  static void embed(Matrix table, int[] ids, Matrix places, int[] positions, Matrix x) {
     WORKERS.forEach(
         x.rows,
         (from, to, thread) -> {
           float[] row = row(x.cols);
+          float[] place = row(x.cols);
           for (int t = from; t < to; t++) {
             table.load(ids[t], row);
+            if (places != null) {
+              places.load(positions[t], place);
+              add(row, place, x.cols);
+            }
             x.store(t, row);
           }
         });
@@ -302,13 +307,17 @@ final class Kernels {
    * The loss of each row of logits against its label, {@code -ln softmax(logits)[label]}; labels below 0 count nothing. With
    * {@code scale} above 0 the logits are replaced by their gradient, {@code scale * weight * (softmax - onehot)}.
    *
+   * @param bias added to the logits, or null; its gradient is added to {@code biasGradient}
    * @param labels from {@code first} on, one a row
    * @param weights null, or how much each row's loss counts, from {@code first} on
    * @return the sum of weight times loss over the rows
    */
-  static double loss(Matrix logits, int[] labels, float[] weights, int first, float scale) {
+  static double loss(
+      Matrix logits, MemorySegment bias, MemorySegment biasGradient, int[] labels, float[] weights, int first, float scale) {
     int n = logits.cols;
     double[] losses = new double[logits.rows];
+    float[] b = bias == null ? null : vector(bias, n);
+    float[][] db = bias == null ? null : sums(n);
     WORKERS.forEach(
         logits.rows,
         (from, to, thread) -> {
@@ -320,6 +329,9 @@ final class Kernels {
             if (weight == 0) {
               Arrays.fill(row, 0, n, 0);
             } else {
+              if (b != null) {
+                add(row, b, n);
+              }
               float max = Vectors.max(row, 0, n);
               float target = row[label];
               float sum = Vectors.expAndSum(row, 0, max, n);
@@ -332,9 +344,15 @@ final class Kernels {
             }
             if (scale > 0) {
               logits.store(t, row);
+              if (db != null) {
+                add(db[thread], row, n);
+              }
             }
           }
         });
+    if (db != null && scale > 0) {
+      flush(db, biasGradient, n);
+    }
     return Arrays.stream(losses).sum();
   }
 

@@ -12,8 +12,10 @@ import java.util.List;
  * The model that a configuration describes, but for its vocabulary, which the tokenizer decides.
  *
  * @param seqLength tokens in a training sample (S)
+ * @param learnedPositions positions are learned, not rotary
  * @param rotaryPct part of each head that is rotated
- * @param attentionTypes one per layer; {@code global} and {@code flash} compute the same
+ * @param attentionTypes one per layer; {@code global} and {@code flash} compute the same; {@code local} sees the window
+ * @param attentionWindow how many of the latest positions a local layer sees, its own included; 0 where none is set
  * @param keyValueHeads fewer than {@code heads} in grouped-query attention
  * @param vocabMultiple the vocabulary is padded to a multiple of this: {@code make_vocab_size_divisible_by} times tensor parts
  * @param initStd standard deviation of the normal distribution that fills embedding, QKV, first MLP matrix and head
@@ -27,6 +29,7 @@ public record ModelSection(
     int intermediateSize,
     int seqLength,
     int maxPositions,
+    boolean learnedPositions,
     double rotaryPct,
     double rotaryBase,
     Residual residual,
@@ -36,7 +39,11 @@ public record ModelSection(
     int vocabMultiple,
     double initStd,
     double outputInitStd,
-    List<String> attentionTypes) {
+    List<String> attentionTypes,
+    int attentionWindow) {
+
+  /** Ours: GPT-NeoX's own local attention goes by blocks. */
+  private static final String WINDOW = "attention_window";
 
   static ModelSection of(Settings s, ParallelSection parallel) {
     int layers = s.integer("num_layers");
@@ -61,16 +68,21 @@ public record ModelSection(
           "rotary_pct",
           rotaryPct + " of a head of " + hidden / heads + " is " + rotaryDims + " dimensions: expected an even number >= 2");
     }
+    List<String> attentionTypes = attentionTypes(s, layers);
+    int window = s.maybeInteger(WINDOW).orElse(0);
+    if (window > 0 && !attentionTypes.contains("local")) {
+      throw s.wrong(WINDOW, "is for layers of type local, but attention_config names none");
+    }
     boolean parallelResidual = s.flag("gpt_j_residual");
     return new ModelSection(
         layers, hidden, heads, kvHeads, intermediateSize(s, hidden), seqLength, maxPositions,
-        rotaryPct, s.real("rotary_emb_base"),
+        s.text("pos_emb").equals("learned"), rotaryPct, s.real("rotary_emb_base"),
         !parallelResidual ? Residual.SERIAL : s.flag("gpt_j_tied") ? Residual.PARALLEL_ONE_NORM : Residual.PARALLEL,
         s.flag("bias_gelu_fusion") ? Activation.GELU_TANH : Activation.GELU,
         s.real("layernorm_epsilon"), !s.flag("no_weight_tying"),
         s.integer("make_vocab_size_divisible_by") * parallel.tensor(),
         initStd(s, "init_method", layers, hidden), initStd(s, "output_layer_init_method", layers, hidden),
-        attentionTypes(s, layers));
+        attentionTypes, window);
   }
 
   private static int intermediateSize(Settings s, int hidden) {
@@ -129,6 +141,11 @@ public record ModelSection(
     return Math.ceilDiv(vocabulary, vocabMultiple) * vocabMultiple;
   }
 
+  /** What each layer sees: 0 is everything. */
+  private List<Integer> windows() {
+    return attentionTypes.stream().map(type -> type.equals("local") ? attentionWindow : 0).toList();
+  }
+
   /**
    * The model itself.
    *
@@ -136,9 +153,12 @@ public record ModelSection(
    * @param endOfText the id that ends a document, or -1
    */
   public ModelConfig shape(int vocabulary, int endOfText) {
+    Position position =
+        learnedPositions
+            ? new Position.Learned()
+            : new Position.Rotary(ModelConfig.rotaryDims(hiddenSize / heads, rotaryPct), rotaryBase, false);
     return new ModelConfig(
-        paddedVocab(vocabulary), vocabulary, hiddenSize, layers, heads, intermediateSize, maxPositions,
-        new Position.Rotary(ModelConfig.rotaryDims(hiddenSize / heads, rotaryPct), rotaryBase, false),
-        residual, activation, layerNormEps, ModelConfig.everywhere(layers), true, true, true, false, tiedHead, endOfText);
+        paddedVocab(vocabulary), vocabulary, hiddenSize, layers, heads, intermediateSize, maxPositions, position, residual,
+        activation, layerNormEps, windows(), true, true, true, false, tiedHead, endOfText);
   }
 }

@@ -13,8 +13,9 @@ import java.util.TreeSet;
  *
  * <p>Every key of GPT-NeoX is known and has its type checked. Keys about fusions, launchers and loggers have no effect. Keys that
  * ask for something JNeoX does not do and that would change the results do not keep a file from loading:
- * {@link #unsupported()} lists them. One key is ours: {@code lr_schedule_version}, {@code v2} (the default) or {@code v1.0},
- * because GPT-NeoX changed its learning-rate formulas without giving the choice a name.
+ * {@link #unsupported()} lists them. Two keys are ours: {@code lr_schedule_version}, {@code v2} (the default) or {@code v1.0},
+ * because GPT-NeoX changed its learning-rate formulas without giving the choice a name; and {@code attention_window}, how many of
+ * the latest positions a layer of type {@code local} sees, its own included (GPT-3's locally banded attention).
  */
 public record NeoxConfig(
     Settings settings,
@@ -71,10 +72,14 @@ public record NeoxConfig(
   public List<String> unsupported() {
     List<String> lines = new ArrayList<>(settings.unsupported());
     TreeSet<String> types = new TreeSet<>(model.attentionTypes());
-    types.removeAll(List.of("global", "flash"));
+    types.removeAll(List.of("global", "flash", "local"));
     if (!types.isEmpty()) {
       lines.add(settings.place("attention_config") + ": attention_config: attention of type " + String.join(", ", types)
-          + ": only global and flash are done");
+          + ": only global, flash and local are done");
+    }
+    if (model.attentionTypes().contains("local") && model.attentionWindow() == 0) {
+      lines.add(settings.place("attention_config") + ": attention_config: attention of type local goes by blocks in GPT-NeoX,"
+          + " which is not done; set attention_window to the number of latest positions that a local layer sees");
     }
     if (model.keyValueHeads() != model.heads()) {
       lines.add(settings.place("num_kv_heads") + ": num_kv_heads: grouped-query attention: not done");

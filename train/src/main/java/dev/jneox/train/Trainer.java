@@ -94,13 +94,8 @@ public final class Trainer implements AutoCloseable {
       case BF16 -> ScalarType.BFloat16;
       case FP16 -> ScalarType.Half;
     };
-    if (compute != ScalarType.Float && !FusedStep.supports(model)) {
-      throw new InputException("precision: this kind of model trains in fp32 only; set precision to fp32");
-    }
     parameters = new Parameters(model, compute);
-    gradients = FusedStep.supports(model)
-        ? new FusedStep(model, parameters, config.run().recompute() > 0)
-        : new AutogradStep(model, parameters);
+    gradients = new FusedStep(model, parameters, config.run().recompute() > 0);
     OptimizerSection o = config.optimizer();
     adam = new AdamW(parameters, o.beta1(), o.beta2(), o.eps(), o.weightDecay());
     schedule = o.learningRate(data.trainIters());

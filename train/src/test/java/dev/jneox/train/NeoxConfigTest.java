@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import dev.jneox.io.InputException;
 import dev.jneox.model.Activation;
+import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
 import dev.jneox.train.PrecisionSection.Format;
 import java.nio.file.Path;
@@ -246,6 +247,21 @@ class NeoxConfigTest {
   }
 
   @Test
+  void everyOtherLayerMaySeeAWindow() {
+    NeoxConfig gpt3 = config("pos_emb=learned", "attention_config=[[[global, local], 2]]", "attention_window=32");
+    assertThat(gpt3.unsupported()).isEmpty();
+    assertThat(gpt3.model().shape(100, 0).windows()).containsExactly(0, 32, 0, 32);
+    assertThat(gpt3.model().shape(100, 0).position()).isEqualTo(new Position.Learned());
+    assertThat(config().model().shape(100, 0).position()).isEqualTo(new Position.Rotary(16, 10000, false));
+    assertThat(without("pos_emb: rotary").model().shape(100, 0).position()).as("GPT-NeoX's default").isEqualTo(new Position.Learned());
+    assertThat(config("attention_config=[[[global, local], 2]]").unsupported())
+        .containsExactly("--set attention_config=[[[global, local], 2]]: attention_config: attention of type local goes by blocks in GPT-NeoX, which is not done;"
+            + " set attention_window to the number of latest positions that a local layer sees");
+    fails("attention_window: is for layers of type local, but attention_config names none", "attention_window=32");
+    fails("attention_window: expected a whole number >= 1, found 0", "attention_window=0");
+  }
+
+  @Test
   void whatWouldChangeTheResultsAndIsNotDoneIsListed() {
     List<String> asked = List.of(
         "norm=rmsnorm", "pos_emb=alibi", "activation=swiglu", "hidden_dropout=0.1", "attention_dropout=0.1", "moe_num_experts=8",
@@ -257,8 +273,8 @@ class NeoxConfigTest {
       assertThat(config(one).unsupported()).as(one).singleElement().asString().contains(one.substring(0, one.indexOf('=')));
     }
     assertThat(config(asked.toArray(String[]::new)).unsupported()).hasSize(asked.size());
-    assertThat(without("pos_emb: rotary").unsupported())
-        .containsExactly("small.yml: pos_emb: the text 'learned' (the default): only rotary is done");
+    assertThat(config("pos_emb=none").unsupported())
+        .containsExactly("--set pos_emb=none: pos_emb: the text 'none': only rotary, learned is done");
   }
 
   @Test

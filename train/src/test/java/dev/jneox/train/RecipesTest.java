@@ -30,6 +30,7 @@ class RecipesTest {
       Map.entry("pythia/2-8B", 2_775_208_960L),
       Map.entry("pythia/6-9B", 6_857_302_016L),
       Map.entry("pythia/12B", 11_846_072_320L),
+      Map.entry("gpt3/125M", 125_262_336L),
       Map.entry("demo", 8_933_376L));
 
   private static NeoxConfig load(String name, String... overrides) {
@@ -90,6 +91,16 @@ class RecipesTest {
     assertThat(c.model().paddedVocab(TOKENS_20B)).isEqualTo(50432);
     assertThat(c.precision().lossScaler().start().scale()).isEqualTo(4096);
     assertThat(c.optimizer().learningRate(150_000).at(750)).isEqualTo(0.97e-4 / 2);
+  }
+
+  @Test
+  void gpt3SeesEverythingAndABandInTurn() {
+    NeoxConfig c = load("gpt3/125M");
+    assertThat(c.model().shape(TOKENS_20B, 0).windows()).containsExactly(0, 256, 0, 256, 0, 256, 0, 256, 0, 256, 0, 256);
+    assertThat(c.batch().total() * (long) c.model().seqLength() * c.run().iters().getAsInt()).isBetween(299_999_000_000L, 300_001_000_000L);
+    LearningRate schedule = c.optimizer().learningRate(c.run().iters().getAsInt());
+    assertThat(schedule.at(715)).isCloseTo(6e-4, within(1e-6));
+    assertThat(schedule.at(495_911)).isEqualTo(6e-5);
   }
 
   @Test

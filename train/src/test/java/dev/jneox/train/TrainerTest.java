@@ -19,6 +19,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class TrainerTest {
@@ -121,6 +122,31 @@ class TrainerTest {
     assertThat(resumed).isEqualTo(losses(straight.steps));
     assertThat(secondHalf.weights).isEqualTo(straight.weights);
     assertThat(straight.evaluations).endsWith(secondHalf.evaluations.toArray(String[]::new)).contains(firstHalf.evaluations.getFirst());
+  }
+
+  /** Other shapes that the keys can say, and the type of the folder they are saved as. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "gpt_neox|precision=fp32|gpt_j_residual=false|no_weight_tying=false",
+        "gpt2|pos_emb=learned|gpt_j_residual=false|no_weight_tying=false",
+        "jneox|pos_emb=learned|precision=bfloat16|gpt_j_tied=true",
+        "jneox|attention_config=[[[global,local],1]]|attention_window=5|precision=fp16",
+        "jneox|attention_config=[[[global,local],1]]|attention_window=5|pos_emb=learned",
+      })
+  void otherShapesTrainAndResumeToTheLastBit(String type, String first, String second, String third) throws IOException {
+    List<String> sets = new ArrayList<>(List.of(first, second, third));
+    Run straight = train(sets.toArray(String[]::new));
+    assertThat(straight.steps.getLast().loss()).isLessThan(straight.steps.getFirst().loss() - 0.5);
+    sets.addAll(List.of("save=" + dir.resolve("run"), "load=" + dir.resolve("run"), "exit_interval=10"));
+    train(sets.toArray(String[]::new));
+    Path saved = dir.resolve("run/global_step10");
+    assertThat(Files.readString(saved.resolve("config.json"))).contains("\"model_type\": \"" + type + "\"");
+    sets.removeLast();
+    Run resumed = train(sets.toArray(String[]::new));
+    assertThat(resumed.steps.getFirst().iteration()).isEqualTo(11);
+    assertThat(resumed.weights).isEqualTo(straight.weights);
   }
 
   @Test
