@@ -8,6 +8,7 @@ import dev.jneox.model.ModelConfig;
 import dev.jneox.model.ModelConfig.TensorSpec;
 import dev.jneox.tensor.Tensors;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -172,10 +173,7 @@ public final class HfFolder implements StoredModel {
 
   /** Opens one file of weights by the ending of its name. */
   private static TensorFile openWeights(Path file) {
-    if (file.toString().endsWith(".bin")) {
-      throw new InputException(file + ": PyTorch files are not read yet; convert it to safetensors");
-    }
-    return Safetensors.open(file);
+    return file.toString().endsWith(".bin") ? TorchFile.open(file) : Safetensors.open(file);
   }
 
   private void openShards(Path index, String ending) {
@@ -316,10 +314,17 @@ public final class HfFolder implements StoredModel {
   @Override
   public Optional<MappedTensor> mapped(String canonical) {
     Place place = place(canonical);
-    Stored first = place.parts().getFirst();
-    return place.layout() == Layout.SAME && first.file() instanceof Safetensors file
-        ? Optional.of(new MappedTensor(first.dtype(), file.data(first.name())))
-        : Optional.empty();
+    if (place.layout() != Layout.SAME) {
+      return Optional.empty();
+    }
+    Stored stored = place.parts().getFirst();
+    Optional<MemorySegment> data =
+        switch (stored.file()) {
+          case Safetensors file -> Optional.of(file.data(stored.name()));
+          case TorchFile file -> file.data(stored.name());
+          default -> Optional.empty();
+        };
+    return data.map(bytes -> new MappedTensor(stored.dtype(), bytes));
   }
 
   private Place place(String canonical) {

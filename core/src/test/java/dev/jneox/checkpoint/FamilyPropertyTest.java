@@ -31,8 +31,11 @@ import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.FieldSource;
 
 /** Folders of every family: what is written comes back, and what is broken is named or, where it is still a model, read. */
 class FamilyPropertyTest {
@@ -81,6 +84,59 @@ class FamilyPropertyTest {
     comesBack(config);
   }
 
+  /** The same weights as torch.save writes them, in one file and in two. */
+  @ParameterizedTest
+  @FieldSource("dev.jneox.checkpoint.FamilyFolder#TYPES")
+  void filesOfPyTorchHoldTheSameModel(String type, @TempDir Path dir) throws IOException {
+    ModelConfig config = FamilyFolder.tiny(type);
+    Path original = dir.resolve("safetensors");
+    try (PointerScope _ = new PointerScope()) {
+      Map<String, Tensor> weights = random(config);
+      HfFolder.write(original, config, weights, Dtype.F16, null);
+      Path one = Files.createDirectory(dir.resolve("one"));
+      Path two = Files.createDirectory(dir.resolve("two"));
+      try (Safetensors file = Safetensors.open(original.resolve("model.safetensors"))) {
+        List<String> names = List.copyOf(file.names());
+        torch(one.resolve("pytorch_model.bin"), file, names, type.equals("gpt2"));
+        Map<String, String> index = new LinkedHashMap<>();
+        List<List<String>> halves = List.of(names.subList(0, 9), names.subList(9, names.size()));
+        for (int i = 0; i < 2; i++) {
+          String shard = "pytorch_model-0000" + (i + 1) + "-of-00002.bin";
+          torch(two.resolve(shard), file, halves.get(i), false);
+          halves.get(i).forEach(name -> index.put(name, shard));
+        }
+        Files.write(two.resolve("pytorch_model.bin.index.json"), FamilyFolder.JSON.writeValueAsBytes(Map.of("weight_map", index)));
+      }
+      for (Path folder : List.of(one, two)) {
+        Files.copy(original.resolve("config.json"), folder.resolve("config.json"));
+        try (HfFolder torch = HfFolder.open(folder)) {
+          assertThat(torch.config()).isEqualTo(config);
+          assertThat(torch.files()).hasSize(folder == one ? 1 : 2);
+          weights.forEach((name, tensor) -> assertThat(torch.tensor(name).equal(tensor.to(ScalarType.Half))).as(name).isTrue());
+          assertThat(torch.mapped("final_layer_norm.weight").orElseThrow().floats())
+              .isEqualTo(Tensors.floats(torch.tensor("final_layer_norm.weight")));
+        }
+      }
+    }
+  }
+
+  private static void torch(Path target, Safetensors source, List<String> names, boolean withTiedHead) {
+    Map<String, Object> declared = new LinkedHashMap<>();
+    List<String> order = new ArrayList<>(names);
+    for (String name : order) {
+      Safetensors.Entry entry = source.entry(name);
+      declared.put(name, new TorchFileWriter.Declared(entry.dtype(), entry.shape()));
+    }
+    if (withTiedHead) {
+      declared.put("lm_head.weight", declared.get("transformer.wte.weight"));
+      order.add("transformer.wte.weight");
+    }
+    try (TorchFileWriter writer = new TorchFileWriter(target, declared)) {
+      order.forEach(name -> writer.write(source.data(name)));
+      writer.commit();
+    }
+  }
+
   @Property(tries = 150, edgeCases = EdgeCasesMode.NONE)
   void everyModelComesBack(@ForAll("anyModel") ModelConfig config) throws IOException {
     comesBack(config);
@@ -89,15 +145,7 @@ class FamilyPropertyTest {
   private static void comesBack(ModelConfig config) throws IOException {
     Path dir = Files.createTempDirectory("family");
     try (PointerScope _ = new PointerScope()) {
-      Map<String, Tensor> weights = new LinkedHashMap<>();
-      Random random = new Random(4);
-      for (ModelConfig.TensorSpec spec : config.tensors()) {
-        float[] values = new float[(int) spec.elements()];
-        for (int i = 0; i < values.length; i++) {
-          values[i] = random.nextFloat();
-        }
-        weights.put(spec.name(), Tensors.of(values, spec.shape()));
-      }
+      Map<String, Tensor> weights = random(config);
       new HfFolderWriter(dir, config, Dtype.F32).shards(2000).write(weights);
       try (HfFolder folder = HfFolder.open(dir)) {
         assertThat(folder.config()).isEqualTo(config);
@@ -114,6 +162,19 @@ class FamilyPropertyTest {
       }
       Files.delete(dir);
     }
+  }
+
+  private static Map<String, Tensor> random(ModelConfig config) {
+    Map<String, Tensor> weights = new LinkedHashMap<>();
+    Random random = new Random(4);
+    for (ModelConfig.TensorSpec spec : config.tensors()) {
+      float[] values = new float[(int) spec.elements()];
+      for (int i = 0; i < values.length; i++) {
+        values[i] = random.nextFloat();
+      }
+      weights.put(spec.name(), Tensors.of(values, spec.shape()));
+    }
+    return weights;
   }
 
   /** Values that a key does not expect, and some that it might. */
