@@ -42,7 +42,7 @@ record NeoxYaml(ModelConfig config, Dtype dtype, int ranks) {
     keys.put("layernorm_epsilon", plain(config.layerNormEps()));
     if (config.position() instanceof Position.Rotary rotary) {
       keys.put("pos_emb", "rotary");
-      keys.put("rotary_pct", plain(rotaryPct(rotary)));
+      keys.put("rotary_pct", String.valueOf(rotaryPct(rotary)));
       keys.put("rotary_emb_base", plain(rotary.base()));
     } else {
       keys.put("pos_emb", "learned");
