@@ -28,6 +28,7 @@ import picocli.CommandLine.Command;
       SynthCommand.class,
       InspectCommand.class,
       VerifyCommand.class,
+      PublishCommand.class,
       CommandLine.HelpCommand.class
     })
 public final class Main {

@@ -35,7 +35,7 @@ public record Selection(List<String> include, List<String> exclude) {
           Pattern.compile("[^/]+\\.gguf"));
 
   /** The files to fetch and the others. */
-  record Choice(List<HubFile> chosen, List<HubFile> left) {}
+  public record Choice(List<HubFile> chosen, List<HubFile> left) {}
 
   public Selection {
     include = List.copyOf(include);
@@ -47,7 +47,8 @@ public record Selection(List<String> include, List<String> exclude) {
     return include.isEmpty();
   }
 
-  Choice of(List<HubFile> files) {
+  /** Divides the files of a repository, or of a folder. */
+  public Choice of(List<HubFile> files) {
     Set<HubFile> allowed = new LinkedHashSet<>(files);
     allowed.removeIf(file -> matches(exclude, file.name()));
     Predicate<String> wanted = isModel() ? model(allowed) : name -> matches(include, name);
