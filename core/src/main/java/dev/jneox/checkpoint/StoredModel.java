@@ -43,7 +43,7 @@ public interface StoredModel extends AutoCloseable {
   void close();
 
   /**
-   * Opens a folder of HF transformers.
+   * Opens a folder of HF transformers or a GGUF file.
    *
    * @throws InputException when it is none, or not whole
    */
@@ -51,6 +51,6 @@ public interface StoredModel extends AutoCloseable {
     if (!Files.exists(path)) {
       throw new InputException(path + ": there is no such model folder or file");
     }
-    return HfFolder.open(path);
+    return Files.isRegularFile(path) ? GgufModel.open(path) : HfFolder.open(path);
   }
 }
