@@ -57,13 +57,16 @@ public interface StoredModel extends AutoCloseable {
   void close();
 
   /**
-   * Opens a folder of HF transformers or a checkpoint of GPT-NeoX.
+   * Opens a folder of HF transformers, a checkpoint of GPT-NeoX or a GGUF file.
    *
    * @throws InputException when it is none, or not whole
    */
   static StoredModel open(Path path) {
     if (!Files.exists(path)) {
       throw new InputException(path + ": there is no such model folder or file");
+    }
+    if (Files.isRegularFile(path)) {
+      return GgufModel.open(path);
     }
     boolean neox = !Files.exists(path.resolve(HfFolder.CONFIG)) && NeoxCheckpoint.is(path);
     return neox ? NeoxCheckpoint.open(path) : HfFolder.open(path);

@@ -1,0 +1,165 @@
+package dev.jneox.bench;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import dev.jneox.checkpoint.GgmlType;
+import dev.jneox.checkpoint.GgufExport;
+import dev.jneox.checkpoint.StoredModel;
+import dev.jneox.generate.Generator;
+import dev.jneox.generate.Generator.Request;
+import dev.jneox.generate.Generator.Result;
+import dev.jneox.generate.LanguageModel;
+import dev.jneox.generate.Precision;
+import dev.jneox.generate.Sampler;
+import dev.jneox.generate.Scorer;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.stream.IntStream;
+
+/**
+ * Whether llama.cpp reads our GGUF files as we do: {@code GgufProof MODEL OUT PEER...} writes the model as F32, F16, BF16, Q8_0
+ * and Q4_0 into the folder OUT, continues a few prompts greedily with JNeoX on each file, has the peer do the same on the same
+ * file, and prints one line for each: the token up to which the two agree, and how far the probabilities of these are apart.
+ * PEER is a command that takes a file and a number of tokens, as {@code bench/peers/llama_cpp.mjs} and {@code
+ * bench/peers/LlamaCpp.java} do; see {@code bench/gguf.sh}. Without one only ours is printed.
+ */
+public final class GgufProof {
+  private static final JsonMapper JSON = JsonMapper.builder().build();
+  private static final int TOKENS = 48;
+
+  private static final List<String> PROMPTS =
+      List.of(
+          "package org.apache.commons.",
+          "  /**\n   * Returns the ",
+          "public static int max(int a, int b) {\n    ",
+          "import java.util.List;\n\n\t\tif (x == null) throw new ");
+
+  private GgufProof() {}
+
+  public static void main(String[] args) throws IOException, InterruptedException {
+    Path out = Files.createDirectories(Path.of(args[1]));
+    List<String> peer = List.of(args).subList(2, args.length);
+    System.out.printf(
+        "%-6s %10s %-12s %10s %22s %18s%n", "file", "bytes", "prompt", "ours, t/s", "alike", "probability apart");
+    for (GgmlType type : List.of(GgmlType.F32, GgmlType.F16, GgmlType.BF16, GgmlType.Q8_0, GgmlType.Q4_0)) {
+      Path file = out.resolve(type.name().toLowerCase(Locale.ROOT) + ".gguf");
+      try (StoredModel model = StoredModel.open(Path.of(args[0]))) {
+        GgufExport export = new GgufExport(file, model.config(), type, model.tokenizerJson().orElse(null), Map.of());
+        export.write(model::tensor, bytes -> {});
+        if (type == GgmlType.F32) {
+          export.concerns().forEach(concern -> System.out.println("note: " + concern));
+        }
+      }
+      compare(file, type, peer);
+    }
+  }
+
+  private static void compare(Path file, GgmlType type, List<String> peer) throws IOException, InterruptedException {
+    try (LanguageModel model = LanguageModel.open(file, Precision.F32)) {
+      List<int[]> prompts = prompts(model);
+      List<Result> ours = new ArrayList<>();
+      Generator generator = model.generator();
+      for (int[] ids : prompts) {
+        ours.add(generator.generate(new Request(ids, TOKENS, Sampler.GREEDY, List.of()), Generator.Listener.NONE));
+      }
+      List<JsonNode> theirs = peer.isEmpty() ? List.of() : answers(peer, file, model, prompts);
+      for (int i = 0; i < prompts.size(); i++) {
+        String alike = "-";
+        String apart = "-";
+        if (i < theirs.size()) {
+          JsonNode answer = theirs.get(i);
+          boolean prompt = !model.hasTokenizer() || Arrays.equals(ints(answer.path("prompt_ids")), prompts.get(i));
+          alike = (prompt ? "" : "PROMPT DIFFERS ") + alike(ours.get(i), answer);
+          apart = apart(model.scorer(), ours.get(i), answer);
+        }
+        System.out.printf(
+            Locale.ROOT, "%-6s %10d %-12s %10.1f %22s %18s%n",
+            type, Files.size(file), prompts.get(i).length + " tokens", ours.get(i).tokensPerSecond(), alike, apart);
+      }
+    }
+  }
+
+  /** Texts where there is a tokenizer, else ids. */
+  private static List<int[]> prompts(LanguageModel model) {
+    return model.hasTokenizer()
+        ? PROMPTS.stream().map(prompt -> model.tokenizer().encode(prompt)).toList()
+        : IntStream.range(1, 4)
+            .mapToObj(n -> IntStream.range(0, 5 * n).map(i -> (i * i * 7 + n) % model.config().usedVocab()).toArray())
+            .toList();
+  }
+
+  private static List<JsonNode> answers(List<String> peer, Path file, LanguageModel model, List<int[]> prompts)
+      throws IOException, InterruptedException {
+    List<String> command = new ArrayList<>(peer);
+    command.addAll(List.of(file.toString(), String.valueOf(TOKENS)));
+    Process process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+    try (var in = process.outputWriter(StandardCharsets.UTF_8)) {
+      for (int i = 0; i < prompts.size(); i++) {
+        Map<String, Object> question = new LinkedHashMap<>();
+        if (model.hasTokenizer()) {
+          question.put("prompt", PROMPTS.get(i));
+        }
+        question.put("ids", prompts.get(i));
+        in.write(JSON.writeValueAsString(question) + "\n");
+      }
+    }
+    List<JsonNode> answers = new ArrayList<>();
+    try (BufferedReader lines = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
+      for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+        answers.add(JSON.readTree(line));
+      }
+    }
+    if (process.waitFor() != 0 || answers.size() != prompts.size()) {
+      System.out.println("THE PEER DID NOT ANSWER, exit status " + process.exitValue());
+    }
+    return answers;
+  }
+
+  /** How much of the two continuations is the same from the beginning: tokens, or characters where the peer has no ids. */
+  private static String alike(Result ours, JsonNode theirs) {
+    if (theirs.has("ids")) {
+      int[] ids = ints(theirs.path("ids"));
+      int differ = Arrays.mismatch(ours.ids(), ids);
+      return (differ < 0 ? ids.length : differ) + " of " + ours.ids().length;
+    }
+    String text = theirs.path("text").asText();
+    int same = 0;
+    while (same < Math.min(text.length(), ours.text().length()) && text.charAt(same) == ours.text().charAt(same)) {
+      same++;
+    }
+    return same + " of " + ours.text().length() + " chars";
+  }
+
+  /** The largest difference in the probability of a token up to which both agree. */
+  private static String apart(Scorer scorer, Result ours, JsonNode theirs) {
+    if (!theirs.has("probabilities")) {
+      return "-";
+    }
+    int[] ids = ints(theirs.path("ids"));
+    int differ = Arrays.mismatch(ours.ids(), ids);
+    int same = differ < 0 ? ids.length : differ;
+    int[] prompt = ours.promptIds();
+    int[] all = IntStream.concat(Arrays.stream(prompt), Arrays.stream(ids, 0, same)).toArray();
+    float[] logprobs = scorer.logProbabilities(all);
+    double apart = 0;
+    for (int i = 0; i < same; i++) {
+      double their = theirs.path("probabilities").path(i).asDouble();
+      apart = Math.max(apart, Math.abs(Math.exp(logprobs[prompt.length + i - 1]) - their));
+    }
+    return String.format(Locale.ROOT, "%.6f", apart);
+  }
+
+  private static int[] ints(JsonNode array) {
+    return IntStream.range(0, array.size()).map(i -> array.path(i).asInt()).toArray();
+  }
+}

@@ -1,0 +1,128 @@
+package dev.jneox.checkpoint;
+
+import static dev.jneox.checkpoint.JsonObject.quoted;
+
+import dev.jneox.io.AtomicFile;
+import dev.jneox.io.InputException;
+import dev.jneox.tensor.Tensors;
+import java.io.IOException;
+import java.io.InputStream;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.List;
+import org.bytedeco.pytorch.Tensor;
+
+/**
+ * A GGUF file of version 2 or 3, mapped into memory and never read whole: metadata by key, then where each tensor lies and how it
+ * is stored, then the tensors (<a href="https://github.com/ggml-org/ggml/blob/master/docs/gguf.md">the format</a>). What stands
+ * before the tensors is checked in full on opening.
+ *
+ * <p>The mapping lives until {@link #close}: no segment and no view of it may be touched after that; a view of a closed file ends
+ * the process. It is read-only: copy a tensor before changing it in place.
+ */
+public final class GgufFile implements AutoCloseable {
+  /**
+   * One tensor of the file.
+   *
+   * @param shape length of each axis as libtorch orders them, rows first; empty for a scalar
+   * @param begin offset of its first byte in the file
+   */
+  public record Entry(String name, GgmlType type, List<Long> shape, long begin, long bytes) {
+    /** The shape as libtorch takes it. */
+    public long[] axes() {
+      return shape.stream().mapToLong(Long::longValue).toArray();
+    }
+  }
+
+  private final Path file;
+  private final Arena arena = Arena.ofShared();
+  private final MemorySegment whole;
+  private final GgufHeader header;
+
+  private GgufFile(Path file) {
+    this.file = file;
+    boolean opened = false;
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+      whole = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
+      header = GgufHeader.read(file, whole);
+      opened = true;
+    } catch (IOException e) {
+      throw new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+    } finally {
+      if (!opened) {
+        arena.close();
+      }
+    }
+  }
+
+  /** Maps {@code file} and checks all that stands before its tensors. */
+  public static GgufFile open(Path file) {
+    return new GgufFile(file);
+  }
+
+  public Path file() {
+    return file;
+  }
+
+  public GgufMetadata metadata() {
+    return header.metadata();
+  }
+
+  /** The tensors in the order of the file. */
+  public Collection<Entry> entries() {
+    return Collections.unmodifiableCollection(header.entries().values());
+  }
+
+  public boolean contains(String name) {
+    return header.entries().containsKey(name);
+  }
+
+  /** Where and what tensor {@code name} is; an {@link InputException} when the file has none of that name. */
+  public Entry entry(String name) {
+    Entry entry = header.entries().get(name);
+    if (entry == null) {
+      throw new InputException(file + ": has no tensor " + quoted(name));
+    }
+    return entry;
+  }
+
+  /** The bytes of a tensor in the mapped file: its rows, block by block. */
+  public MemorySegment data(String name) {
+    Entry entry = entry(name);
+    if (!arena.scope().isAlive()) {
+      throw new IllegalStateException(file + " is closed");
+    }
+    return whole.asSlice(entry.begin(), entry.bytes());
+  }
+
+  /** The tensor in libtorch's terms: F32, F16 and BF16 as a view of the mapped file, the others in fp32. The caller owns it. */
+  public Tensor tensor(String name) {
+    Entry entry = entry(name);
+    MemorySegment data = data(name);
+    if (!entry.type().isQuantised() && data.address() % entry.type().blockBytes() == 0) {
+      return Tensors.view(data, entry.type().scalarType(), entry.axes());
+    }
+    Tensor tensor = Tensors.empty(entry.type().scalarType(), entry.axes());
+    MemorySegment memory = Tensors.segment(tensor);
+    if (entry.type().isQuantised()) {
+      GgmlBlocks.dequantise(entry.type(), data, memory);
+    } else {
+      memory.copyFrom(data);
+    }
+    return tensor;
+  }
+
+  /** Unmaps the file. */
+  @Override
+  public void close() {
+    if (arena.scope().isAlive()) {
+      arena.close();
+    }
+  }
+}
