@@ -65,9 +65,9 @@ public final class PackedModel implements AutoCloseable {
     }
     finalNorm = reader.norm("final_layer_norm");
     head =
-        config.tiedHead()
-            ? new PackedLinear(reader.weight("embed_in.weight", config.vocabSize(), config.hiddenSize()), null)
-            : reader.linear("embed_out", config.vocabSize(), config.hiddenSize(), config.headBias());
+        new PackedLinear(
+            reader.weight(config.tiedHead() ? "embed_in.weight" : "embed_out.weight", config.vocabSize(), config.hiddenSize()),
+            reader.bias("embed_out", config.headBias()));
   }
 
   /** Over the weights of a model on disk, which stays open for as long as this is used. */
@@ -135,7 +135,11 @@ public final class PackedModel implements AutoCloseable {
     }
 
     PackedLinear linear(String name, int out, int in, boolean bias) {
-      return new PackedLinear(weight(name + ".weight", out, in), bias ? tensors.apply(name + ".bias").floats() : null);
+      return new PackedLinear(weight(name + ".weight", out, in), bias(name, bias));
+    }
+
+    float[] bias(String name, boolean there) {
+      return there ? tensors.apply(name + ".bias").floats() : null;
     }
 
     PackedWeight weight(String name, int out, int in) {

@@ -43,7 +43,12 @@ class SafetensorsWriterTest {
       assertThatThrownBy(() -> writer.write("b", bytes(3))).isInstanceOf(IllegalArgumentException.class);
     }
     try (SafetensorsWriter writer = new SafetensorsWriter(file, TWO, Map.of())) {
-      assertThatThrownBy(() -> writer.write("a", bytes(7))).isInstanceOf(IllegalArgumentException.class);
+      assertThatThrownBy(() -> writer.write("a", bytes(9))).isInstanceOf(IllegalArgumentException.class);
+    }
+    try (SafetensorsWriter writer = new SafetensorsWriter(file, TWO, Map.of())) {
+      writer.write("a", bytes(7));
+      assertThatThrownBy(() -> writer.write("b", bytes(3))).isInstanceOf(IllegalArgumentException.class);
+      assertThatThrownBy(writer::commit).isInstanceOf(IllegalStateException.class).hasMessageContaining("a was declared");
     }
     try (SafetensorsWriter writer = new SafetensorsWriter(file, TWO, Map.of())) {
       writer.write("a", bytes(8));
