@@ -269,16 +269,25 @@ final class CausalAttention {
   /** Rotates the pairs (i, i + half), or (2i, 2i + 1), from {@code at} on by the angles of {@code position}. */
   private void turn(float[] row, int at, int position, int direction) {
     int angle = position * half;
-    int step = interleaved ? 2 : 1;
-    int partner = interleaved ? 1 : half;
+    // Two loops: one with a variable step would not be vectorised.
+    if (interleaved) {
+      for (int i = 0; i < half; i++) {
+        float c = cos[angle + i];
+        float d = direction * sin[angle + i];
+        float a = row[at + 2 * i];
+        float b = row[at + 2 * i + 1];
+        row[at + 2 * i] = a * c - b * d;
+        row[at + 2 * i + 1] = b * c + a * d;
+      }
+      return;
+    }
     for (int i = 0; i < half; i++) {
       float c = cos[angle + i];
       float d = direction * sin[angle + i];
-      int first = at + step * i;
-      float a = row[first];
-      float b = row[first + partner];
-      row[first] = a * c - b * d;
-      row[first + partner] = b * c + a * d;
+      float a = row[at + i];
+      float b = row[at + half + i];
+      row[at + i] = a * c - b * d;
+      row[at + half + i] = b * c + a * d;
     }
   }
 
