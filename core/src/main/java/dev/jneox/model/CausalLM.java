@@ -41,7 +41,7 @@ public final class CausalLM implements AutoCloseable {
       boolean norm = spec.name().contains("norm") && t.scalar_type().intern() != ScalarType.Double;
       this.weights.put(spec.name(), keep(norm ? t.to(ScalarType.Float) : t));
     }
-    Rotary rotary = config.position() instanceof Position.Rotary r ? new Rotary(r, config.maxPositions()) : null;
+    Rotary rotary = config.position() instanceof Position.Rotary r ? new Rotary(r) : null;
     for (int l = 0; l < config.layers(); l++) {
       String p = "layers." + l + ".";
       boolean oneNorm = config.residual() == Residual.PARALLEL_ONE_NORM;

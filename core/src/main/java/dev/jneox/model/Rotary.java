@@ -5,19 +5,32 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
 
-/** The cosines and sines of {@link Position.Rotary}, and their application to queries and keys. */
+/** The cosines and sines of {@link Position.Rotary}, as far as texts have reached, and their application to queries and keys. */
 final class Rotary {
+  private static final int FIRST = 64;
+
+  private final Position.Rotary position;
   private final int dims;
   private final boolean interleaved;
-  private final Tensor cos; // [maxPositions, 1, dims]
-  private final Tensor sin;
+  private Tensor cos; // [positions, 1, dims]
+  private Tensor sin;
 
-  Rotary(Position.Rotary position, int maxPositions) {
+  Rotary(Position.Rotary position) {
+    this.position = position;
     this.dims = position.dims();
     this.interleaved = position.interleaved();
-    float[] c = new float[maxPositions * dims];
-    float[] s = new float[maxPositions * dims];
-    for (int p = 0; p < maxPositions; p++) {
+    reach(FIRST);
+  }
+
+  /** Makes the tables long enough: they grow with the texts, not with what a configuration claims. */
+  private void reach(long positions) {
+    if (cos != null && positions <= cos.size(0)) {
+      return;
+    }
+    int n = Math.toIntExact(cos == null ? positions : Math.max(positions, 2 * cos.size(0)));
+    float[] c = new float[Math.multiplyExact(n, dims)];
+    float[] s = new float[c.length];
+    for (int p = 0; p < n; p++) {
       for (int i = 0; i < dims / 2; i++) {
         float angle = position.angle(p, i);
         int a = p * dims + (interleaved ? 2 * i : i);
@@ -26,12 +39,13 @@ final class Rotary {
         s[a] = s[b] = (float) Math.sin(angle);
       }
     }
-    cos = Tensors.of(c, maxPositions, 1, dims).retainReference();
-    sin = Tensors.of(s, maxPositions, 1, dims).retainReference();
+    cos = Tensors.of(c, n, 1, dims).retainReference();
+    sin = Tensors.of(s, n, 1, dims).retainReference();
   }
 
   /** Turns the first {@code dims} values of {@code x [B,S,heads,headDim]}, whose first row stands at position {@code past}. */
   Tensor apply(Tensor x, long past) {
+    reach(past + x.size(1));
     long width = x.size(3);
     Tensor head = dims == width ? x : x.narrow(3, 0, dims);
     Tensor c = cos.narrow(0, past, x.size(1));

@@ -102,6 +102,33 @@ class CausalLMTest {
   }
 
   @Test
+  void anglesAreMadeAsTextsGrow() {
+    ModelConfig config = ModelConfig.neox(50, 32, 1, 4, 300);
+    int[] ids = ids(config, 300, 3);
+    float[] expected;
+    try (PointerScope _ = new PointerScope();
+        CausalLM model = RandomModel.of(config, 1)) {
+      expected = Tensors.floats(model.forward(Tensors.of(ids, 1, 300)));
+    }
+    try (PointerScope _ = new PointerScope();
+        CausalLM model = RandomModel.of(config, 1)) {
+      for (int length : new int[] {10, 70, 130, 300}) {
+        float[] found = Tensors.floats(model.forward(Tensors.of(Arrays.copyOf(ids, length), 1, length)));
+        assertThat(found).containsExactly(Arrays.copyOf(expected, 50 * length), within(1e-5f));
+      }
+    }
+  }
+
+  @Test
+  void aConfigurationThatClaimsManyPositionsTakesNoMemoryForThem() {
+    ModelConfig config = ModelConfig.neox(50, 32, 1, 4, Integer.MAX_VALUE);
+    try (PointerScope _ = new PointerScope();
+        CausalLM model = RandomModel.of(config, 1)) {
+      assertThat(Tensors.shape(model.forward(Tensors.of(ids(config, 5, 3), 1, 5)))).containsExactly(1, 5, 50);
+    }
+  }
+
+  @Test
   void aTextLongerThanTheModelReadsIsRefused() {
     ModelConfig config = ModelConfig.neox(50, 32, 1, 4, MAX_POSITIONS);
     try (PointerScope _ = new PointerScope();
