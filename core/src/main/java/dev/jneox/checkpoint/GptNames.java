@@ -4,8 +4,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * The names that GPT-2, GPT-J and GPT-Neo have in common ({@code wte}, {@code wpe}, {@code h.0.ln_1}, {@code ln_f}, {@code lm_head}),
- * and those in which they differ.
+ * The names that GPT-2, GPT-J and GPT-Neo have in common ({@code wte}, {@code wpe}, {@code h.0.ln_1}, {@code ln_f},
+ * {@code lm_head}), and those in which they differ.
  *
  * @param queryKeyValue after the layer, such as {@code attn.c_attn}
  * @param dense the attention's output projection

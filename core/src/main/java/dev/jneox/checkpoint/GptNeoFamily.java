@@ -9,7 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
-/** GPT-Neo (Black et al. 2021): learned positions, layers that see all and layers that see a window, scores that are not scaled. */
+/** GPT-Neo (Black et al. 2021): learned positions, layers that see all and layers that see a window, unscaled scores. */
 record GptNeoFamily() implements Family {
   private static final GptNames NAMES =
       new GptNames("attn.attention.q_proj", "attn.attention.out_proj", "mlp.c_fc", "mlp.c_proj");
@@ -75,8 +75,8 @@ record GptNeoFamily() implements Family {
   }
 
   /**
-   * Of each layer. {@code attention_types} is {@code [[[types], times], ...]}, {@code attention_layers} the same written out; where
-   * both are, they agree.
+   * Of each layer. {@code attention_types} is {@code [[[types], times], ...]}, {@code attention_layers} the same written out;
+   * where both are, they agree.
    */
   private static List<Integer> windows(JsonObject json, int layers) {
     int window = json.integer("window_size", WINDOW, 1, Integer.MAX_VALUE);

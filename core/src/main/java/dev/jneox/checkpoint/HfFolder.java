@@ -24,8 +24,8 @@ import org.bytedeco.pytorch.Tensor;
 /**
  * A model in the folder layout of HF transformers: {@code config.json}, weights in one file or in shards listed by an index, and
  * mostly a {@code tokenizer.json}. GPT-NeoX, GPT-J, GPT-Neo and GPT-2 are read and written, and JNeoX's own type for what none
- * of these can say. The weights are mapped, not read; every tensor the configuration asks for is there with its shape, and no other, once
- * {@link #open} returns.
+ * of these can say. The weights are mapped, not read; every tensor the configuration asks for is there with its shape, and no
+ * other, once {@link #open} returns.
  *
  * <p>This object holds the mapping: let go of every tensor before {@link #close}, a later touch ends the process. The mapping is
  * read-only: copy what is to be trained.

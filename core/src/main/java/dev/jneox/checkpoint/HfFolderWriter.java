@@ -25,13 +25,13 @@ import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * Writes a model as a folder that {@link HfFolder} and HF transformers load: {@code config.json}, {@code generation_config.json}, the
- * weights in safetensors, and the tokenizer's files. The family is the one that computes just what the model computes
+ * Writes a model as a folder that {@link HfFolder} and HF transformers load: {@code config.json}, {@code generation_config.json},
+ * the weights in safetensors, and the tokenizer's files. The family is the one that computes just what the model computes
  * ({@link HfFolder#modelType}). One tensor at a time is in memory.
  *
- * <p>The folder may exist; a model in it is replaced. All files are first written into a folder {@code .partial} inside it; then the
- * old {@code config.json} goes, the files move to their names and the new {@code config.json} comes last. So a model that could
- * not be written leaves the old one as it was, and a folder with a {@code config.json} is whole.
+ * <p>The folder may exist; a model in it is replaced. All files are first written into a folder {@code .partial} inside it; then
+ * the old {@code config.json} goes, the files move to their names and the new {@code config.json} comes last. So a model that
+ * could not be written leaves the old one as it was, and a folder with a {@code config.json} is whole.
  *
  * <pre>{@code
  * new HfFolderWriter(dir, model.config(), Dtype.BF16).tokenizer(json, source).shards(5_000_000_000L).write(model::tensor);

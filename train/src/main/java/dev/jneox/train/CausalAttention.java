@@ -11,9 +11,10 @@ import jdk.incubator.vector.FloatVector;
 /**
  * Causal attention between its two linear maps, in fp32: from the fused product {@code [tokens, 3H]} (per head: query, key,
  * value) the bias, the rotary embedding and {@code z = softmax(q k^T / sqrt d) v} for every sequence and head, forward and
- * backward. A query may see all keys up to its own or, with a {@code window} above 0, only so many of the latest. The core works in blocks of query rows that only meet the keys they may see (Dao et al. 2022, with whole rows of a
- * block in cache instead of an online softmax). The forward pass keeps one number a row, the logarithm of its sum of
- * exponentials; the backward pass computes the probabilities again. Each sequence and head is one thread's work.
+ * backward. A query sees all keys up to its own or, with a {@code window} above 0, only so many of the latest. The core works in
+ * blocks of query rows that only meet the keys they may see (Dao et al. 2022, with whole rows of a block in cache instead of an
+ * online softmax). The forward pass keeps one number a row, the logarithm of its sum of exponentials; the backward pass computes
+ * the probabilities again. Each sequence and head is one thread's work.
  */
 final class CausalAttention {
   /** Query rows of a block: a multiple of {@link Sgemm}'s six. */

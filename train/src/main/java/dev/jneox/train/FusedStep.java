@@ -11,14 +11,14 @@ import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * The training step of {@link dev.jneox.model.CausalLM} written out, forward and backward, without a tape: matrix products by libtorch into memory that
- * is allocated once, one pass of {@link Kernels} between them, and the head in slices so that the logits of the whole batch never
- * exist. Products are in the precision of {@link Parameters#compute}; the residual stream, the attention core, norms and loss are
- * in fp32. {@link AutogradStep} computes the same in fp32 and is what this is tested against.
+ * The training step of {@link dev.jneox.model.CausalLM} written out, forward and backward, without a tape: matrix products by
+ * libtorch into memory that is allocated once, one pass of {@link Kernels} between them, and the head in slices so that the logits
+ * of the whole batch never exist. Products are in the precision of {@link Parameters#compute}; the residual stream, the attention
+ * core, norms and loss are in fp32. {@link AutogradStep} computes the same in fp32 and is what this is tested against.
  *
  * <pre>{@code
  *   x -> norm -> y1 -> qkv -> q, k, v -> attention -> z -> dense ----+
- *     `-> norm -> y2 -> fc1 -> gelu -> fc2 --------------------------+-> x + both     (parallel residual; with one norm, y2 is y1)
+ *     `-> norm -> y2 -> fc1 -> gelu -> fc2 --------------------------+-> x + both     (parallel; with one norm, y2 is y1)
  * }</pre>
  */
 public final class FusedStep implements GradientStep {
@@ -74,7 +74,8 @@ public final class FusedStep implements GradientStep {
   private record Weight(Matrix matrix, MemorySegment gradient, MemorySegment bias, MemorySegment biasGradient) {}
 
   private record Layer(
-      Kernels.NormWeights norm1, Kernels.NormWeights norm2, int window, Weight queryKeyValue, Weight dense, Weight fc1, Weight fc2) {}
+      Kernels.NormWeights norm1, Kernels.NormWeights norm2, int window, Weight queryKeyValue, Weight dense, Weight fc1,
+      Weight fc2) {}
 
   private Weight weight(String name) {
     return weight(name + ".weight", name + ".bias");
@@ -82,7 +83,10 @@ public final class FusedStep implements GradientStep {
 
   private Weight weight(String matrix, String bias) {
     return new Weight(
-        parameters.computeMatrix(matrix), parameters.gradientData(matrix), parameters.weightData(bias), parameters.gradientData(bias));
+        parameters.computeMatrix(matrix),
+        parameters.gradientData(matrix),
+        parameters.weightData(bias),
+        parameters.gradientData(bias));
   }
 
   private Kernels.NormWeights norm(String name) {

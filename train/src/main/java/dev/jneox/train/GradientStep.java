@@ -1,8 +1,8 @@
 package dev.jneox.train;
 
 /**
- * Computes a loss and adds its gradient to a model's {@link Parameters}. There are two, which tests hold against each other: {@link
- * AutogradStep}, the reference, and {@link FusedStep}, the fast one. Both do every {@link dev.jneox.model.ModelConfig}.
+ * Computes a loss and adds its gradient to a model's {@link Parameters}. There are two, which tests hold against each other:
+ * {@link AutogradStep}, the reference, and {@link FusedStep}, the fast one. Both do every {@link dev.jneox.model.ModelConfig}.
  */
 public interface GradientStep extends AutoCloseable {
   /**

@@ -38,9 +38,9 @@ class GradientStepTest {
     GPT_2(new Position.Learned(), Residual.SERIAL, List.of(0, 0), true, true, true, false, true),
     GPT_NEO(new Position.Learned(), Residual.SERIAL, List.of(0, 49), false, false, true, false, true),
     GPT_3(new Position.Learned(), Residual.SERIAL, List.of(0, 17), true, true, true, false, true),
-    WINDOWS_OF_ONE_AND_A_BLOCK(new Position.Rotary(4, 100, false), Residual.PARALLEL, List.of(1, 48), true, true, true, false, false),
+    WINDOWS_OF_ONE_AND_48(new Position.Rotary(4, 100, false), Residual.PARALLEL, List.of(1, 48), true, true, true, false, false),
     WINDOWS_LARGER_THAN_THE_TEXT(new Position.Learned(), Residual.PARALLEL, List.of(100, 1000), true, true, false, true, true),
-    ONE_NORM_TIED_WITH_BIAS(new Position.Rotary(12, 77, true), Residual.PARALLEL_ONE_NORM, List.of(7, 0), false, true, true, true, true);
+    ONE_NORM_TIED(new Position.Rotary(12, 77, true), Residual.PARALLEL_ONE_NORM, List.of(7, 0), false, true, true, true, true);
 
     private final ModelConfig config;
 

@@ -253,10 +253,10 @@ class NeoxConfigTest {
     assertThat(gpt3.model().shape(100, 0).windows()).containsExactly(0, 32, 0, 32);
     assertThat(gpt3.model().shape(100, 0).position()).isEqualTo(new Position.Learned());
     assertThat(config().model().shape(100, 0).position()).isEqualTo(new Position.Rotary(16, 10000, false));
-    assertThat(without("pos_emb: rotary").model().shape(100, 0).position()).as("GPT-NeoX's default").isEqualTo(new Position.Learned());
+    assertThat(without("pos_emb: rotary").model().learnedPositions()).as("GPT-NeoX's default").isTrue();
     assertThat(config("attention_config=[[[global, local], 2]]").unsupported())
-        .containsExactly("--set attention_config=[[[global, local], 2]]: attention_config: attention of type local goes by blocks in GPT-NeoX, which is not done;"
-            + " set attention_window to the number of latest positions that a local layer sees");
+        .containsExactly("--set attention_config=[[[global, local], 2]]: attention_config: attention of type local goes by blocks"
+            + " in GPT-NeoX, which is not done; set attention_window to the number of latest positions that a local layer sees");
     fails("attention_window: is for layers of type local, but attention_config names none", "attention_window=32");
     fails("attention_window: expected a whole number >= 1, found 0", "attention_window=0");
   }
