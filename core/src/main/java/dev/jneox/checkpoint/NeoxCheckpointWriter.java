@@ -63,7 +63,7 @@ public final class NeoxCheckpointWriter {
             && config.qkvBias() == config.denseBias()
             && !config.headBias();
     if (!neox) {
-      throw new InputException(dir + ": cannot be written: GPT-NeoX has no such model: " + config);
+      throw new InputException("GPT-NeoX has no such model, a checkpoint of it cannot be written: " + config);
     }
     this.dir = dir;
     this.config = config;
@@ -76,8 +76,8 @@ public final class NeoxCheckpointWriter {
     for (TensorSpec spec : config.tensors()) {
       if (degree < 1 || config.heads() % degree != 0 || names.place(spec.name()).split().partShape(spec.shape(), degree) == null) {
         throw new InputException(
-            dir + ": cannot be written for " + degree + " tensor-parallel ranks: expected a divisor of " + config.heads()
-                + " heads, MLP width " + config.intermediateSize() + " and " + config.vocabSize() + " rows of the vocabulary");
+            "a NeoX checkpoint of this model: expected tensor-parallel ranks that divide " + config.heads() + " heads, MLP width "
+                + config.intermediateSize() + " and " + config.vocabSize() + " rows of the vocabulary, found " + degree);
       }
     }
     ranks = degree;

@@ -156,7 +156,7 @@ class NeoxCheckpointWriterTest {
     NeoxCheckpointWriter writer = new NeoxCheckpointWriter(out(), neox(), Dtype.F32);
     assertThatThrownBy(() -> writer.tensorParallel(5))
         .isInstanceOf(InputException.class)
-        .hasMessageContaining("5 tensor-parallel ranks: expected a divisor of 12 heads, MLP width 36 and 120 rows");
+        .hasMessageContaining("that divide 12 heads, MLP width 36 and 120 rows of the vocabulary, found 5");
     ModelConfig gptJ = config(Residual.PARALLEL_ONE_NORM, false, new Position.Rotary(2, 10000, true), Activation.GELU);
     assertThatThrownBy(() -> new NeoxCheckpointWriter(out(), gptJ, Dtype.F32)).isInstanceOf(InputException.class);
     assertThatThrownBy(() -> writer.iteration(0)).isInstanceOf(IllegalArgumentException.class);
