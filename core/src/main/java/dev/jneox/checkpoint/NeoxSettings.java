@@ -24,9 +24,9 @@ import org.yaml.snakeyaml.constructor.SafeConstructor;
 import org.yaml.snakeyaml.error.YAMLException;
 
 /**
- * The configuration that GPT-NeoX keeps beside a checkpoint, in its own keys: the files of {@code configs/}, taken together. Only
- * what decides the function of the model is read. What would make it another function than {@link ModelConfig} describes is refused
- * by its key.
+ * The configuration that GPT-NeoX keeps beside a checkpoint, in its own keys: the files of {@code configs/}, taken together.
+ * Only what decides the function of the model is read. What would make it another function than {@link ModelConfig} describes
+ * is refused by its key.
  */
 final class NeoxSettings {
   // Bounds far above any model, so that a broken file is named before memory is asked for.
@@ -95,7 +95,9 @@ final class NeoxSettings {
     int maxPositions = integer("max_position_embeddings", Integer.MAX_VALUE);
     boolean biases = flag("use_bias_in_attn_linear", true);
     Residual residual =
-        !flag("gpt_j_residual", false) ? Residual.SERIAL : flag("gpt_j_tied", false) ? Residual.PARALLEL_ONE_NORM : Residual.PARALLEL;
+        !flag("gpt_j_residual", false)
+            ? Residual.SERIAL
+            : flag("gpt_j_tied", false) ? Residual.PARALLEL_ONE_NORM : Residual.PARALLEL;
     try {
       return new ModelConfig(
           vocabSize, usedVocab, hidden, layers, heads, intermediateSize(hidden), maxPositions, position(hidden, heads), residual,
@@ -215,6 +217,6 @@ final class NeoxSettings {
   }
 
   private static String shown(Object value) {
-    return value instanceof Map<?, ?> || value instanceof List<?> ? quoted(shortened(value.toString())) : shortened(String.valueOf(value));
+    return shortened(String.valueOf(value));
   }
 }

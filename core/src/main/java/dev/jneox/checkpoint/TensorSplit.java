@@ -75,8 +75,8 @@ enum TensorSplit {
   }
 
   /**
-   * {@code whole / ranks}; the last rank has what is left of the whole, so that the rounded shares sum to it exactly. (The rest is
-   * exact by Sterbenz's lemma: the others' sum is between half of the whole and twice it.)
+   * {@code whole / ranks}; the last rank has what is left of the whole, so that the rounded shares sum to it exactly. (The rest
+   * is exact by Sterbenz's lemma: the others' sum is between half of the whole and twice it.)
    */
   private static Tensor share(Tensor whole, int rank, int ranks) {
     if (ranks == 1) {

@@ -19,8 +19,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * Folders of HF transformers whose weights PyTorch wrote: GPT-2 as the hub has had it since 2019 (a stream; names without a prefix,
- * the causal mask among them), and a GPT-NeoX in two shards of fp16 with all the buffers of its day.
+ * Folders of HF transformers whose weights PyTorch wrote: GPT-2 as the hub has had it since 2019 (a stream; names without a
+ * prefix, the causal mask among them), and a GPT-NeoX in two shards of fp16 with all the buffers of its day.
  */
 class TorchFolderTest {
   private static final Path FILES = Path.of("src/test/resources/torch");
