@@ -1,6 +1,5 @@
 package dev.jneox.checkpoint;
 
-import static dev.jneox.checkpoint.JsonObject.quoted;
 import static dev.jneox.checkpoint.JsonObject.shortened;
 
 import dev.jneox.io.AtomicFile;

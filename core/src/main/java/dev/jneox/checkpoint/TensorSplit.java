@@ -1,6 +1,5 @@
 package dev.jneox.checkpoint;
 
-import dev.jneox.tensor.Tensors;
 import java.util.List;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
