@@ -60,15 +60,12 @@ final class NeoxSettings {
     return settings;
   }
 
-  private void merge(Path file) throws IOException {
-    if (Files.size(file) > MAX_BYTES) {
-      throw InputException.in(file, "size", "at most " + MAX_BYTES + " bytes", Files.size(file) + " bytes");
-    }
+  private void merge(Path file) {
     LoaderOptions options = new LoaderOptions();
     options.setMaxAliasesForCollections(0); // with them a value may contain itself, or unfold without end
     Object root;
     try {
-      root = new Yaml(new SafeConstructor(options)).load(Files.readString(file));
+      root = new Yaml(new SafeConstructor(options)).load(text(file));
     } catch (YAMLException e) {
       throw new InputException(file + ": not YAML: " + shortened(String.valueOf(e.getMessage())), e);
     }
@@ -82,6 +79,17 @@ final class NeoxSettings {
         throw InputException.in(file, name, shown(other.value()) + ", as in " + other.file().getFileName(), shown(value));
       }
     });
+  }
+
+  private static String text(Path file) {
+    try {
+      if (Files.size(file) > MAX_BYTES) {
+        throw InputException.in(file, "size", "at most " + MAX_BYTES + " bytes", Files.size(file) + " bytes");
+      }
+      return Files.readString(file);
+    } catch (IOException e) {
+      throw new InputException(file + ": cannot be read as UTF-8: " + AtomicFile.reason(e), e);
+    }
   }
 
   /** The model, once its vocabulary is known. */

@@ -13,10 +13,12 @@ import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
 import dev.jneox.tensor.Tensors;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Random;
 import java.util.stream.Stream;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
@@ -207,5 +209,25 @@ class NeoxCheckpointTest {
   void filesThatContradictEachOther() throws IOException {
     Files.writeString(copy().resolve("configs/setup.yml"), "hidden-size: 128\n");
     refused("setup.yml: hidden_size: expected 64, as in neox.yml, found 128");
+  }
+
+  @Test
+  void aConfigurationWithAnyCharactersChangedOpensOrIsRefused() throws IOException {
+    Path file = copy().resolve("configs/neox.yml");
+    byte[] text = Files.readAllBytes(file);
+    byte[] marks = "{}[]:,-&*!|>'\"%@`#~ \n\t0159.eyxn".getBytes(StandardCharsets.US_ASCII);
+    Random random = new Random(3);
+    for (int i = 0; i < 400 * Integer.getInteger("jneox.fuzz", 1); i++) {
+      byte[] bytes = text.clone();
+      for (int n = 1 + random.nextInt(3); n > 0; n--) {
+        bytes[random.nextInt(bytes.length)] = random.nextInt(8) == 0 ? (byte) random.nextInt() : marks[random.nextInt(marks.length)];
+      }
+      Files.write(file, bytes);
+      try (StoredModel model = StoredModel.open(dir)) {
+        assertThat(model.config().hiddenSize()).isEqualTo(64);
+      } catch (InputException e) {
+        assertThat(e.getMessage()).startsWith(dir.toString()).doesNotContain("\n");
+      }
+    }
   }
 }
