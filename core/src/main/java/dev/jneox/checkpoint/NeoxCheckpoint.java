@@ -24,13 +24,13 @@ import org.bytedeco.pytorch.Tensor;
 
 /**
  * A checkpoint as GPT-NeoX itself writes it, of any degree of tensor parallelism: a folder with {@code latest}, which names a
- * folder {@code global_stepN}, and in that {@code layer_XX-model_YY-model_states.pt} for each layer and rank, or, from runs without
- * a pipeline, {@code mp_rank_YY_model_states.pt}; either folder may be given. The run's configuration is in {@code configs/} inside
- * or beside it ({@link NeoxSettings}). The ranks' parts are put together as GPT-NeoX's converter does ({@link TensorSplit}), the
- * result is a view where there is but one rank. MLPs may have their names of before or after September 2024.
+ * folder {@code global_stepN}, and in that {@code layer_XX-model_YY-model_states.pt} for each layer and rank, or, from runs
+ * without a pipeline, {@code mp_rank_YY_model_states.pt}; either folder may be given. The run's configuration is in {@code
+ * configs/} inside or beside it ({@link NeoxSettings}). The ranks' parts are put together as GPT-NeoX's converter does ({@link
+ * TensorSplit}), the result is a view where there is but one rank. MLPs may have their names of before or after September 2024.
  *
- * <p>Rows of the embedding beyond the tokenizer's ids are padding. The tokenizer is the {@code tokenizer.json} in either folder, or
- * the configuration's {@code vocab_file}.
+ * <p>Rows of the embedding beyond the tokenizer's ids are padding. The tokenizer is the {@code tokenizer.json} in either
+ * folder, or the configuration's {@code vocab_file}.
  */
 public final class NeoxCheckpoint implements StoredModel {
   static final String LATEST = "latest";
@@ -203,7 +203,8 @@ public final class NeoxCheckpoint implements StoredModel {
   private Optional<Path> findTokenizer(NeoxSettings settings) {
     List<Path> candidates = new ArrayList<>();
     String vocabulary = settings.text("vocab_file", "");
-    boolean named = vocabulary.endsWith(".json") && settings.text("tokenizer_type", "HFTokenizer").equalsIgnoreCase("HFTokenizer");
+    String type = settings.text("tokenizer_type", "HFTokenizer");
+    boolean named = vocabulary.endsWith(".json") && type.equalsIgnoreCase("HFTokenizer");
     for (Path place : places()) {
       candidates.add(place.resolve(HfFolder.TOKENIZER));
       if (named) {
@@ -228,7 +229,8 @@ public final class NeoxCheckpoint implements StoredModel {
     }
     int used = tokenizer.map(Vocabulary::size).orElse((int) rows);
     if (used > rows) {
-      throw InputException.in(tokenizer.get(), "largest id", "below the " + rows + " rows of the embedding", String.valueOf(used - 1));
+      String expected = "below the " + rows + " rows of the embedding";
+      throw InputException.in(tokenizer.get(), "largest id", expected, String.valueOf(used - 1));
     }
     int endOfText = tokenizer.flatMap(file -> Vocabulary.id(file, "<|endoftext|>")).orElse(-1);
     return settings.config((int) rows, used, endOfText);

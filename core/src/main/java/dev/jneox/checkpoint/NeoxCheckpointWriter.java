@@ -63,7 +63,7 @@ public final class NeoxCheckpointWriter {
             && config.qkvBias() == config.denseBias()
             && !config.headBias();
     if (!neox) {
-      throw new InputException(dir + ": cannot be written: GPT-NeoX has no such model: " + config);
+      throw new InputException("GPT-NeoX has no such model, a checkpoint of it cannot be written: " + config);
     }
     this.dir = dir;
     this.config = config;
@@ -74,10 +74,11 @@ public final class NeoxCheckpointWriter {
   public NeoxCheckpointWriter tensorParallel(int degree) {
     NeoxNames names = new NeoxNames(config, newMlpNames);
     for (TensorSpec spec : config.tensors()) {
-      if (degree < 1 || config.heads() % degree != 0 || names.place(spec.name()).split().partShape(spec.shape(), degree) == null) {
+      TensorSplit split = names.place(spec.name()).split();
+      if (degree < 1 || config.heads() % degree != 0 || split.partShape(spec.shape(), degree) == null) {
         throw new InputException(
-            dir + ": cannot be written for " + degree + " tensor-parallel ranks: expected a divisor of " + config.heads()
-                + " heads, MLP width " + config.intermediateSize() + " and " + config.vocabSize() + " rows of the vocabulary");
+            "a NeoX checkpoint of this model: expected tensor-parallel ranks that divide " + config.heads() + " heads, MLP width "
+                + config.intermediateSize() + " and " + config.vocabSize() + " rows of the vocabulary, found " + degree);
       }
     }
     ranks = degree;
@@ -85,10 +86,10 @@ public final class NeoxCheckpointWriter {
   }
 
   /**
-   * Names the MLP's tensors {@code linear1} and {@code linear2}, as GPT-NeoX's main branch has done since September 2024 and alone
-   * reads. Without this they are {@code dense_h_to_4h} and {@code dense_4h_to_h}, with the rotary buffer beside them: as GPT-NeoX
-   * v1.0 and v2.0 read them, and as the published checkpoints of GPT-NeoX-20B and Pythia are. A file cannot have both, its
-   * loader is strict.
+   * Names the MLP's tensors {@code linear1} and {@code linear2}, as GPT-NeoX's main branch has done since September 2024 and
+   * alone reads. Without this they are {@code dense_h_to_4h} and {@code dense_4h_to_h}, with the rotary buffer beside them: as
+   * GPT-NeoX v1.0 and v2.0 read them, and as the published checkpoints of GPT-NeoX-20B and Pythia are. A file cannot have both,
+   * its loader is strict.
    */
   public NeoxCheckpointWriter newMlpNames() {
     newMlpNames = true;
@@ -124,8 +125,8 @@ public final class NeoxCheckpointWriter {
   /**
    * Writes tensors as they come.
    *
-   * @param tensors the tensor of a canonical name, of its shape and any float type; called once for each, layer by layer, and what
-   *     it returns is closed
+   * @param tensors the tensor of a canonical name, of its shape and any float type; called once for each, layer by layer, and
+   *     what it returns is closed
    */
   public void write(Function<String, Tensor> tensors) {
     String tag = "global_step" + iteration;

@@ -1,6 +1,5 @@
 package dev.jneox.checkpoint;
 
-import static dev.jneox.checkpoint.JsonObject.quoted;
 import static dev.jneox.checkpoint.JsonObject.shortened;
 
 import dev.jneox.io.AtomicFile;
@@ -24,9 +23,9 @@ import org.yaml.snakeyaml.constructor.SafeConstructor;
 import org.yaml.snakeyaml.error.YAMLException;
 
 /**
- * The configuration that GPT-NeoX keeps beside a checkpoint, in its own keys: the files of {@code configs/}, taken together. Only
- * what decides the function of the model is read. What would make it another function than {@link ModelConfig} describes is refused
- * by its key.
+ * The configuration that GPT-NeoX keeps beside a checkpoint, in its own keys: the files of {@code configs/}, taken together.
+ * Only what decides the function of the model is read. What would make it another function than {@link ModelConfig} describes
+ * is refused by its key.
  */
 final class NeoxSettings {
   // Bounds far above any model, so that a broken file is named before memory is asked for.
@@ -61,15 +60,12 @@ final class NeoxSettings {
     return settings;
   }
 
-  private void merge(Path file) throws IOException {
-    if (Files.size(file) > MAX_BYTES) {
-      throw InputException.in(file, "size", "at most " + MAX_BYTES + " bytes", Files.size(file) + " bytes");
-    }
+  private void merge(Path file) {
     LoaderOptions options = new LoaderOptions();
     options.setMaxAliasesForCollections(0); // with them a value may contain itself, or unfold without end
     Object root;
     try {
-      root = new Yaml(new SafeConstructor(options)).load(Files.readString(file));
+      root = new Yaml(new SafeConstructor(options)).load(text(file));
     } catch (YAMLException e) {
       throw new InputException(file + ": not YAML: " + shortened(String.valueOf(e.getMessage())), e);
     }
@@ -85,6 +81,17 @@ final class NeoxSettings {
     });
   }
 
+  private static String text(Path file) {
+    try {
+      if (Files.size(file) > MAX_BYTES) {
+        throw InputException.in(file, "size", "at most " + MAX_BYTES + " bytes", Files.size(file) + " bytes");
+      }
+      return Files.readString(file);
+    } catch (IOException e) {
+      throw new InputException(file + ": cannot be read as UTF-8: " + AtomicFile.reason(e), e);
+    }
+  }
+
   /** The model, once its vocabulary is known. */
   ModelConfig config(int vocabSize, int usedVocab, int endOfText) {
     refuseOtherFunctions();
@@ -95,7 +102,9 @@ final class NeoxSettings {
     int maxPositions = integer("max_position_embeddings", Integer.MAX_VALUE);
     boolean biases = flag("use_bias_in_attn_linear", true);
     Residual residual =
-        !flag("gpt_j_residual", false) ? Residual.SERIAL : flag("gpt_j_tied", false) ? Residual.PARALLEL_ONE_NORM : Residual.PARALLEL;
+        !flag("gpt_j_residual", false)
+            ? Residual.SERIAL
+            : flag("gpt_j_tied", false) ? Residual.PARALLEL_ONE_NORM : Residual.PARALLEL;
     try {
       return new ModelConfig(
           vocabSize, usedVocab, hidden, layers, heads, intermediateSize(hidden), maxPositions, position(hidden, heads), residual,
@@ -215,6 +224,6 @@ final class NeoxSettings {
   }
 
   private static String shown(Object value) {
-    return value instanceof Map<?, ?> || value instanceof List<?> ? quoted(shortened(value.toString())) : shortened(String.valueOf(value));
+    return shortened(String.valueOf(value));
   }
 }

@@ -14,8 +14,8 @@ record NeoxYaml(ModelConfig config, Dtype dtype, int ranks) {
   private static final int USUAL_MULTIPLE = 128;
 
   /**
-   * A {@code make_vocab_size_divisible_by} with which GPT-NeoX pads the used vocabulary to just the rows that there are: the usual
-   * one where it does, else one rank's rows.
+   * A {@code make_vocab_size_divisible_by} with which GPT-NeoX pads the used vocabulary to just the rows that there are: the
+   * usual one where it does, else one rank's rows.
    */
   static int vocabMultiple(ModelConfig config, int ranks) {
     long multiple = (long) USUAL_MULTIPLE * ranks;

@@ -1,14 +1,11 @@
 package dev.jneox.checkpoint;
 
 import static dev.jneox.checkpoint.JsonObject.quoted;
+import static dev.jneox.checkpoint.PickleValue.kind;
 
-import dev.jneox.checkpoint.PickleValue.Function;
 import dev.jneox.checkpoint.PickleValue.Opaque;
 import dev.jneox.checkpoint.PickleValue.Storage;
-import dev.jneox.checkpoint.PickleValue.StorageType;
-import dev.jneox.checkpoint.PickleValue.StoredTensor;
 import dev.jneox.checkpoint.PickleValue.Tuple;
-import java.math.BigInteger;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -17,12 +14,11 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Reads a Python pickle (protocols 0 to 5,
- * <a href="https://github.com/python/cpython/blob/main/Lib/pickletools.py">the opcodes</a>) as data and never as a program. What
- * it makes is dictionaries with plain keys (Map), lists and sets (List), {@link Tuple}s, text, numbers (Long, BigInteger, Double),
- * truth values, null, bytes, and the tensors that {@code torch.save} writes ({@link StoredTensor}). No class is looked up and
- * nothing is called. Any other global is refused by its name; a lenient reader keeps it, and whatever it would make, as an inert
- * {@link Opaque}.
+ * Reads a Python pickle (protocols 0 to 5, <a href="https://github.com/python/cpython/blob/main/Lib/pickletools.py">the
+ * opcodes</a>) as data and never as a program. What it makes is dictionaries with plain keys (Map), lists and sets (List),
+ * {@link Tuple}s, text, numbers (Long, BigInteger, Double), truth values, null, bytes, and the tensors that {@code torch.save}
+ * writes ({@link PickleTensors}). No class is looked up and nothing is called. Any other global is refused by its name; a
+ * lenient reader keeps it, and whatever it would make, as an inert {@link Opaque}.
  *
  * <p>Work and memory are bounded by the length of the pickle, at most {@link PickleInput#MAX_BYTES}, and by {@value #MAX_VALUES}
  * values. What is read may contain itself: a pickle can say so.
@@ -30,14 +26,11 @@ import java.util.Map;
 final class PickleReader {
   static final int MAX_VALUES = 1 << 20;
 
-  private static final int MAX_AXES = 64; // libtorch's own bound
-
   private final PickleInput in;
-  private final boolean lenient;
   private final List<Object> stack = new ArrayList<>();
   private final List<Integer> marks = new ArrayList<>();
   private final Map<Long, Object> memo = new HashMap<>();
-  private final Map<String, Storage> storages = new HashMap<>();
+  private final PickleTensors tensors;
   private int values;
 
   /**
@@ -45,7 +38,7 @@ final class PickleReader {
    */
   PickleReader(PickleInput in, boolean lenient) {
     this.in = in;
-    this.lenient = lenient;
+    this.tensors = new PickleTensors(in, lenient);
   }
 
   /** The value of the pickle. */
@@ -60,7 +53,7 @@ final class PickleReader {
 
   /** The storages that were referred to, by key. */
   Map<String, Storage> storages() {
-    return storages;
+    return tensors.storages();
   }
 
   /** Opcodes for values without parts. */
@@ -125,10 +118,10 @@ final class PickleReader {
       case 0x94 -> remember((long) memo.size());
       case 'c' -> push(global(in.line(StandardCharsets.UTF_8), in.line(StandardCharsets.UTF_8)));
       case 0x93 -> stackGlobal();
-      case 'R', 0x81 -> call(popped(2));
-      case 0x92 -> call(popped(3));
+      case 'R', 0x81 -> push(tensors.call(popped(2), nearestName()));
+      case 0x92 -> push(tensors.call(popped(3), nearestName()));
       case 'b' -> build(pop());
-      case 'Q' -> push(storage(pop()));
+      case 'Q' -> push(tensors.storage(pop()));
       default -> {
         return false;
       }
@@ -229,22 +222,9 @@ final class PickleReader {
       throw in.wrong("keys and values in pairs", items.size() + " values");
     }
     switch (top()) {
-      case Map<?, ?> map -> put(map, items);
+      case Map<?, ?> map -> tensors.put(map, items);
       case Opaque inert -> {}
       case null, default -> throw in.wrong("a dictionary to set items of", kind(top()));
-    }
-  }
-
-  @SuppressWarnings("unchecked")
-  private void put(Map<?, ?> map, List<Object> items) {
-    for (int i = 0; i < items.size(); i += 2) {
-      // Only these have a hash that does not follow other values, which may be deep or lead back here.
-      Object key = items.get(i);
-      if (key instanceof String || key instanceof Long || key instanceof Boolean || key instanceof Double) {
-        ((Map<Object, Object>) map).put(key, items.get(i + 1));
-      } else if (!lenient) {
-        throw in.wrong("text or a number as the key of a dictionary", kind(key));
-      }
     }
   }
 
@@ -263,15 +243,7 @@ final class PickleReader {
   }
 
   private Object global(String module, String name) {
-    PickleValue known = PickleValue.global(module, name);
-    if (known != null) {
-      return known;
-    }
-    String full = module + "." + name;
-    if (!lenient) {
-      throw in.wrong("tensors and plain values only", "the global " + quoted(full) + nearestName() + ", which is not loaded");
-    }
-    return new Opaque(JsonObject.shortened(full));
+    return tensors.global(module, name, nearestName());
   }
 
   private void stackGlobal() {
@@ -292,121 +264,11 @@ final class PickleReader {
     return "";
   }
 
-  private void call(List<Object> parts) {
-    if (parts.getFirst() instanceof Opaque inert) {
-      push(inert);
-      return;
-    }
-    if (!(parts.getFirst() instanceof Function function) || !(parts.get(1) instanceof Tuple arguments) || parts.size() > 2) {
-      throw in.wrong("a tensor or an OrderedDict to be made of a tuple", kind(parts.getFirst()) + " of " + kind(parts.get(1)));
-    }
-    push(made(function, arguments.items()));
-  }
-
-  private Object made(Function function, List<Object> arguments) {
-    Object first = arguments.isEmpty() ? null : arguments.getFirst();
-    if (first instanceof Opaque inert) {
-      return inert;
-    }
-    return switch (function) {
-      case ORDERED_DICT -> ordered(first);
-      case REBUILD_TENSOR -> tensor(arguments);
-      case SIZE -> {
-        if (first instanceof Tuple size) {
-          yield size;
-        }
-        throw in.wrong("a tuple as a torch.Size", kind(first));
-      }
-      case REBUILD_PARAMETER -> {
-        if (first instanceof StoredTensor) {
-          yield first;
-        }
-        throw in.wrong("a tensor as a parameter" + nearestName(), kind(first));
-      }
-    };
-  }
-
-  /** Python 2 gives an OrderedDict its items as pairs, Python 3 sets them afterwards. */
-  private Object ordered(Object pairs) {
-    Map<Object, Object> map = new LinkedHashMap<>();
-    if (pairs != null && !(pairs instanceof List<?>)) {
-      throw in.wrong("pairs to make an OrderedDict of", kind(pairs));
-    }
-    for (Object pair : pairs instanceof List<?> list ? list : List.of()) {
-      List<?> items = pair instanceof Tuple tuple ? tuple.items() : pair instanceof List<?> list ? list : List.of();
-      if (items.size() != 2) {
-        throw in.wrong("pairs to make an OrderedDict of", kind(pair));
-      }
-      count();
-      put(map, new ArrayList<>(items));
-    }
-    return map;
-  }
-
-  private StoredTensor tensor(List<Object> arguments) {
-    boolean good =
-        arguments.size() >= 4
-            && arguments.get(0) instanceof Storage
-            && arguments.get(1) instanceof Long
-            && arguments.get(2) instanceof Tuple
-            && arguments.get(3) instanceof Tuple;
-    if (!good) {
-      List<String> kinds = arguments.stream().limit(4).map(PickleReader::kind).toList();
-      throw in.wrong("a storage, an offset, a shape and strides" + nearestName(), String.join(", ", kinds));
-    }
-    return new StoredTensor(
-        (Storage) arguments.get(0), (Long) arguments.get(1), numbers(arguments.get(2)), numbers(arguments.get(3)));
-  }
-
-  private long[] numbers(Object tuple) {
-    List<Object> items = ((Tuple) tuple).items();
-    if (items.size() > MAX_AXES) {
-      throw in.wrong("a tensor of at most " + MAX_AXES + " axes" + nearestName(), String.valueOf(items.size()));
-    }
-    for (Object item : items) {
-      if (!(item instanceof Long)) {
-        throw in.wrong("whole numbers in shape and strides" + nearestName(), kind(item));
-      }
-    }
-    return items.stream().mapToLong(item -> (Long) item).toArray();
-  }
-
   /** Attributes that follow an object: an OrderedDict's metadata, and those of what is not looked at. */
   private void build(Object state) {
     if (!(top() instanceof Map<?, ?>) && !(top() instanceof Opaque)) {
       throw in.wrong("an OrderedDict to have attributes", kind(top()));
     }
-  }
-
-  /**
-   * {@code ("storage", type, key, device, elements)}, and in old files a view {@code (its key, offset, elements)} or None.
-   */
-  private Object storage(Object id) {
-    List<Object> parts = id instanceof Tuple tuple ? tuple.items() : List.of();
-    boolean good =
-        parts.size() >= 5
-            && "storage".equals(parts.get(0))
-            && parts.get(1) instanceof StorageType
-            && parts.get(2) instanceof String
-            && parts.get(4) instanceof Long;
-    if (!good) {
-      if (lenient) {
-        return new Opaque("persistent id");
-      }
-      List<String> kinds = parts.stream().limit(6).map(PickleReader::kind).toList();
-      throw in.wrong("the id of a storage: \"storage\", type, key, device, elements", String.join(", ", kinds));
-    }
-    String key = (String) parts.get(2);
-    Dtype dtype = ((StorageType) parts.get(1)).dtype();
-    storages.putIfAbsent(key, new Storage(key, dtype, 0, (Long) parts.get(4)));
-    if (parts.size() == 5 || parts.get(5) == null) {
-      return new Storage(key, dtype, 0, (Long) parts.get(4));
-    }
-    List<Object> view = parts.get(5) instanceof Tuple tuple ? tuple.items() : List.of();
-    if (view.size() != 3 || !(view.get(1) instanceof Long offset) || !(view.get(2) instanceof Long elements)) {
-      throw in.wrong("key, offset and elements of a view of storage " + quoted(key), kind(parts.get(5)));
-    }
-    return new Storage(key, dtype, offset, elements);
   }
 
   private String unquoted(String text) {
@@ -422,26 +284,5 @@ final class PickleReader {
       throw in.wrong("text without escapes", quoted(text));
     }
     return text;
-  }
-
-  /** What a value is, without looking into it. */
-  private static String kind(Object value) {
-    return switch (value) {
-      case null -> "None";
-      case String text -> "the text " + quoted(text);
-      case Boolean truth -> truth ? "True" : "False";
-      case BigInteger number -> "an integer of " + number.bitLength() + " bits";
-      case Number number -> "the number " + number;
-      case byte[] bytes -> bytes.length + " bytes";
-      case Tuple tuple -> tuple.toString();
-      case Map<?, ?> map -> "a dictionary of " + map.size();
-      case List<?> list -> "a list of " + list.size();
-      case StorageType type -> "a storage type";
-      case Storage storage -> "a storage";
-      case StoredTensor tensor -> "a tensor";
-      case Function function -> "the function " + function;
-      case Opaque inert -> "the global " + quoted(inert.name());
-      default -> throw new IllegalStateException(value.getClass().getName());
-    };
   }
 }

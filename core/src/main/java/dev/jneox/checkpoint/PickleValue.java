@@ -1,5 +1,8 @@
 package dev.jneox.checkpoint;
 
+import static dev.jneox.checkpoint.JsonObject.quoted;
+
+import java.math.BigInteger;
 import java.util.List;
 import java.util.Map;
 
@@ -68,5 +71,26 @@ sealed interface PickleValue {
     // Files of tensors on a GPU have torch.cuda.FloatStorage in old versions.
     Dtype dtype = module.equals("torch") || module.equals("torch.cuda") ? STORAGES.get(name) : null;
     return dtype == null ? null : new StorageType(dtype);
+  }
+
+  /** What a value is, without looking into it. */
+  static String kind(Object value) {
+    return switch (value) {
+      case null -> "None";
+      case String text -> "the text " + quoted(text);
+      case Boolean truth -> truth ? "True" : "False";
+      case BigInteger number -> "an integer of " + number.bitLength() + " bits";
+      case Number number -> "the number " + number;
+      case byte[] bytes -> bytes.length + " bytes";
+      case Tuple tuple -> tuple.toString();
+      case Map<?, ?> map -> "a dictionary of " + map.size();
+      case List<?> list -> "a list of " + list.size();
+      case StorageType type -> "a storage type";
+      case Storage storage -> "a storage";
+      case StoredTensor tensor -> "a tensor";
+      case Function function -> "the function " + function;
+      case Opaque inert -> "the global " + quoted(inert.name());
+      default -> throw new IllegalStateException(value.getClass().getName());
+    };
   }
 }

@@ -9,8 +9,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Writes plain values and tensors as the pickle that {@code torch.save} would write (protocol 2), so that {@code torch.load} reads
- * it with {@code weights_only=True}. Storages get the keys 0, 1, 2, ... in the order in which tensors are met.
+ * Writes plain values and tensors as the pickle that {@code torch.save} would write (protocol 2), so that {@code torch.load}
+ * reads it with {@code weights_only=True}. Storages get the keys 0, 1, 2, ... in the order in which tensors are met.
  */
 final class PickleWriter {
   private final ByteArrayOutputStream out = new ByteArrayOutputStream();

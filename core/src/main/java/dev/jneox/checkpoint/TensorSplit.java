@@ -1,6 +1,5 @@
 package dev.jneox.checkpoint;
 
-import dev.jneox.tensor.Tensors;
 import java.util.List;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
@@ -75,8 +74,8 @@ enum TensorSplit {
   }
 
   /**
-   * {@code whole / ranks}; the last rank has what is left of the whole, so that the rounded shares sum to it exactly. (The rest is
-   * exact by Sterbenz's lemma: the others' sum is between half of the whole and twice it.)
+   * {@code whole / ranks}; the last rank has what is left of the whole, so that the rounded shares sum to it exactly. (The rest
+   * is exact by Sterbenz's lemma: the others' sum is between half of the whole and twice it.)
    */
   private static Tensor share(Tensor whole, int rank, int ranks) {
     if (ranks == 1) {

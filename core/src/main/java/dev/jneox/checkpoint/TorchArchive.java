@@ -12,10 +12,10 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * The zip archive that {@code torch.save} has written since PyTorch 1.6: one folder with the pickle {@code data.pkl}, each storage
- * as {@code data/KEY} and the name of the {@code byteorder}. Nothing in it is compressed, so everything is used where it lies in
- * the mapped file; a compressed entry is refused. Sizes beyond 4 GiB are in zip64 records
- * (<a href="https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT">the format</a>). Checksums are not looked at: PyTorch can
+ * The zip archive that {@code torch.save} has written since PyTorch 1.6: one folder with the pickle {@code data.pkl}, each
+ * storage as {@code data/KEY} and the name of the {@code byteorder}. Nothing in it is compressed, so everything is used where
+ * it lies in the mapped file; a compressed entry is refused. Sizes beyond 4 GiB are in zip64 records (<a
+ * href="https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT">the format</a>). Checksums are not looked at: PyTorch can
  * leave them out.
  */
 final class TorchArchive {

@@ -26,9 +26,9 @@ import java.util.Set;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * A file of {@code torch.save} ({@code .bin}, {@code .pt}) that holds a dictionary of tensors, mapped into memory: the zip archive
- * of PyTorch 1.6 and later ({@link TorchArchive}) or the stream of earlier versions ({@link TorchStream}). Its pickle is read as
- * data, so that a file from a stranger can do nothing ({@link PickleReader}).
+ * A file of {@code torch.save} ({@code .bin}, {@code .pt}) that holds a dictionary of tensors, mapped into memory: the zip
+ * archive of PyTorch 1.6 and later ({@link TorchArchive}) or the stream of earlier versions ({@link TorchStream}). Its pickle
+ * is read as data, so that a file from a stranger can do nothing ({@link PickleReader}).
  *
  * <p>Tensors in dictionaries within the dictionary have dotted names ({@code optimizer.state.step}); when all lie in one entry
  * {@code state_dict}, {@code module} or {@code model}, that name is left out. Other values are passed over.
@@ -133,7 +133,8 @@ public final class TorchFile implements TensorFile {
       }
       String name = prefix + item.getKey();
       if (name.length() > MAX_NAME) {
-        throw InputException.in(file, quoted(name), "a name of at most " + MAX_NAME + " characters", String.valueOf(name.length()));
+        String found = String.valueOf(name.length());
+        throw InputException.in(file, quoted(name), "a name of at most " + MAX_NAME + " characters", found);
       }
       if (item.getValue() instanceof Map<?, ?> inner) {
         collect(name + ".", inner, storages, seen, depth + 1);
@@ -179,7 +180,8 @@ public final class TorchFile implements TensorFile {
     try {
       for (int i = 0; i < shape.length; i++) {
         if (shape[i] < 0 || tensor.strides()[i] < 0) {
-          throw wrong(name, "lengths and strides from 0", "axis " + i + " of length " + shape[i] + ", stride " + tensor.strides()[i]);
+          String found = "axis " + i + " of length " + shape[i] + ", stride " + tensor.strides()[i];
+          throw wrong(name, "lengths and strides from 0", found);
         }
         elements = Math.multiplyExact(elements, shape[i]);
         last = Math.addExact(last, Math.multiplyExact(Math.max(0, shape[i] - 1), tensor.strides()[i]));

@@ -3,7 +3,6 @@ package dev.jneox.checkpoint;
 import static dev.jneox.checkpoint.JsonObject.quoted;
 
 import dev.jneox.checkpoint.PickleValue.Storage;
-import dev.jneox.checkpoint.PickleValue.StoredTensor;
 import dev.jneox.io.InputException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -1,23 +1,44 @@
 package dev.jneox.checkpoint;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.jneox.io.InputException;
+import dev.jneox.model.Activation;
 import dev.jneox.model.CausalLM;
+import dev.jneox.model.ModelConfig;
 import dev.jneox.model.ModelConfig.TensorSpec;
+import dev.jneox.model.Position;
+import dev.jneox.model.Residual;
 import dev.jneox.tensor.Tensors;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.Stream;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
-/** A checkpoint of two ranks in fp16, and what GPT-NeoX's own converter made of it. */
+/**
+ * A checkpoint of two ranks in fp16, and what GPT-NeoX's own converter made of it; one of a run without a pipeline, with the
+ * arguments and random states that such have; and checkpoints that are not whole.
+ */
 class NeoxCheckpointTest {
   private static final Path DIR = Path.of("src/test/resources/parity/neox-native-tp2");
 
+  @TempDir Path dir;
   private PointerScope scope;
 
   @BeforeEach
@@ -58,6 +79,154 @@ class NeoxCheckpointTest {
       try (CausalLM model = new CausalLM(stored.config(), tensors)) {
         float[] logits = Tensors.floats(model.forward(expected.tensor("input_ids")));
         assertThat(logits).containsExactly(Tensors.floats(expected.tensor("logits")), within(1e-4f));
+      }
+    }
+  }
+
+  @Test
+  void aRunWithoutAPipelineAndWithNewNames() {
+    Path run = Path.of("src/test/resources/torch/neox-no-pipeline");
+    try (NeoxCheckpoint model = NeoxCheckpoint.open(run);
+        Safetensors expected = Safetensors.open(run.resolve("expected.safetensors"))) {
+      assertThat(model.ranks()).isEqualTo(2);
+      assertThat(model.config())
+          .isEqualTo(
+              new ModelConfig(
+                  16, 16, 8, 1, 2, 32, 32, new Position.Rotary(2, 10000, false), Residual.PARALLEL, Activation.GELU_TANH, 1e-6,
+                  List.of(0), true, true, true, false, true, -1));
+      for (TensorSpec spec : model.config().tensors()) {
+        assertThat(torch.equal(model.tensor(spec.name()), expected.tensor(spec.name()))).as(spec.name()).isTrue();
+      }
+    }
+  }
+
+  private Path copy() throws IOException {
+    try (Stream<Path> files = Files.walk(DIR)) {
+      for (Path file : files.filter(Files::isRegularFile).toList()) {
+        Path to = dir.resolve(DIR.relativize(file).toString());
+        Files.createDirectories(to.getParent());
+        Files.copy(file, to);
+      }
+    }
+    return dir.resolve("global_step10");
+  }
+
+  private void refused(String... parts) {
+    assertThatThrownBy(() -> StoredModel.open(dir)).isInstanceOf(InputException.class).message().contains(parts);
+  }
+
+  @Test
+  void aMissingRankOrLayerIsNamed() throws IOException {
+    Path step = copy();
+    Files.delete(step.resolve("layer_03-model_01-model_states.pt"));
+    refused("global_step10: layer 3, rank 1 of 2, tensor \"input_layernorm.weight\": expected shape [64]", "no such tensor");
+    Files.delete(step.resolve("layer_03-model_00-model_states.pt"));
+    refused("layer 3, rank 0 of 2");
+  }
+
+  @Test
+  void aFileOfAnotherLayerOrOfAThirdRankIsNamed() throws IOException {
+    Path step = copy();
+    Files.copy(step.resolve("layer_06-model_00-model_states.pt"), step.resolve("layer_09-model_00-model_states.pt"));
+    refused("layer_09-model_00-model_states.pt: tensor \"norm.weight\": expected none of this name by the configuration");
+    Files.move(step.resolve("layer_09-model_00-model_states.pt"), step.resolve("layer_06-model_02-model_states.pt"));
+    refused("layer 0, rank 2 of 3, tensor \"word_embeddings.weight\": expected the embedding");
+  }
+
+  @Test
+  void aFileThatIsCutIsNamed() throws IOException {
+    Path file = copy().resolve("layer_04-model_01-model_states.pt");
+    Files.write(file, Arrays.copyOf(Files.readAllBytes(file), 20_000));
+    refused("layer_04-model_01-model_states.pt: byte ", "cut short");
+  }
+
+  @Test
+  void latestNamesAFolderBesideIt() throws IOException {
+    copy();
+    for (String tag : List.of("../global_step10", "/etc", "global_step11", "", ".", "x".repeat(300))) {
+      Files.writeString(dir.resolve("latest"), tag);
+      refused("latest: content: expected the name of a folder beside it");
+    }
+    Files.delete(dir.resolve("latest"));
+    try (StoredModel only = StoredModel.open(dir)) {
+      assertThat(only.config().layers()).isEqualTo(3);
+    }
+    Files.createDirectory(dir.resolve("global_step20"));
+    refused("latest: expected the name of a folder global_stepN, found 2 of them; give one");
+  }
+
+  @Test
+  void theConfigurationMayLieBesideTheStep() throws IOException {
+    Path step = copy();
+    Files.move(step.resolve("configs"), dir.resolve("configs"));
+    try (StoredModel model = StoredModel.open(step)) {
+      assertThat(model.config().hiddenSize()).isEqualTo(64);
+    }
+    Files.delete(dir.resolve("configs/neox.yml"));
+    refused("configs: expected the run's configuration (*.yml), found none");
+    Files.delete(dir.resolve("configs"));
+    refused("global_step10: configs: expected the folder with the run's configuration");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "norm: rmsnorm | norm: expected layernorm, found rmsnorm",
+        "pos_emb: alibi | pos_emb: expected rotary or learned, found alibi",
+        "activation: swiglu | activation: expected gelu, found swiglu",
+        "num_kv_heads: 2 | num_kv_heads: expected 4, found 2",
+        "use_qk_layernorm: true | use_qk_layernorm: expected false, found true",
+        "attention_config: [[[local], 3]] | attention_config: expected attention of type global or flash",
+        "moe_num_experts: 8 | moe_num_experts: expected 0 or 1, found 8",
+        "sliding_window_width: 16 | sliding_window_width: expected none, found 16",
+        "output_layer_parallelism: row | output_layer_parallelism: expected column, found row",
+        "soft_prompt_tuning: {enabled: true} | soft_prompt_tuning: expected none",
+        "rotary_pct: 2.5 | rotary dimensions 0 must be even",
+        "hidden_size: 65 | num_attention_heads: expected a divisor of hidden_size 65, found 4",
+        "hidden_size: 1000000000000 | hidden_size: expected an integer from 1 to 1048576",
+        "num_layers: 4 | layer 5, rank 0 of 2",
+        "num_layers: 2 | layer 5, rank 0 of 2, tensor \"norm.weight\"",
+        "num_layers: -1 | num_layers: expected an integer from 1",
+        "no_weight_tying: 1 | no_weight_tying: expected true or false, found 1",
+        "no_weight_tying: false | tensor \"final_linear.weight\": expected none of this name",
+        "intermediate_size: 100 | expected shape [50, 64] by the configuration, found shape [128, 64]",
+        "layernorm_epsilon: tiny | layernorm_epsilon: expected a positive number, found tiny",
+        "a: &x [*x] | not YAML",
+        "a: [ | not YAML",
+        "a: !!javax.script.ScriptEngineManager [] | not YAML",
+      })
+  void aConfigurationThatIsOfAnotherModelIsRefusedByItsKey(String line, String message) throws IOException {
+    Path file = copy().resolve("configs/neox.yml");
+    String text = Files.readString(file);
+    String key = line.substring(0, line.indexOf(':'));
+    String others = text.replaceAll("(?m)^ *\"" + key + "\":.*$", "").replaceAll("[{}]|(?m),$|(?m)^ *", "");
+    Files.writeString(file, others + "\n" + line + "\n");
+    refused(message);
+  }
+
+  @Test
+  void filesThatContradictEachOther() throws IOException {
+    Files.writeString(copy().resolve("configs/setup.yml"), "hidden-size: 128\n");
+    refused("setup.yml: hidden_size: expected 64, as in neox.yml, found 128");
+  }
+
+  @Test
+  void aConfigurationWithAnyCharactersChangedOpensOrIsRefused() throws IOException {
+    Path file = copy().resolve("configs/neox.yml");
+    byte[] text = Files.readAllBytes(file);
+    byte[] marks = "{}[]:,-&*!|>'\"%@`#~ \n\t0159.eyxn".getBytes(StandardCharsets.US_ASCII);
+    Random random = new Random(3);
+    for (int i = 0; i < 400 * Integer.getInteger("jneox.fuzz", 1); i++) {
+      byte[] bytes = text.clone();
+      for (int n = 1 + random.nextInt(3); n > 0; n--) {
+        bytes[random.nextInt(bytes.length)] = random.nextInt(8) == 0 ? (byte) random.nextInt() : marks[random.nextInt(marks.length)];
+      }
+      Files.write(file, bytes);
+      try (StoredModel model = StoredModel.open(dir)) {
+        assertThat(model.config().hiddenSize()).isEqualTo(64);
+      } catch (InputException e) {
+        assertThat(e.getMessage()).startsWith(dir.toString()).doesNotContain("\n");
       }
     }
   }

@@ -55,7 +55,7 @@ class NeoxCheckpointWriterTest {
 
   private static ModelConfig config(Residual residual, boolean tied, Position position, Activation activation) {
     return new ModelConfig(
-        120, 120, 24, 2, 12, 36, 50, position, residual, activation, 1e-6, ModelConfig.everywhere(2), true, true, true, false, tied, -1);
+        120, 120, 24, 2, 12, 36, 50, position, residual, activation, 1e-6, List.of(0, 0), true, true, true, false, tied, -1);
   }
 
   private static ModelConfig neox() {
@@ -156,7 +156,7 @@ class NeoxCheckpointWriterTest {
     NeoxCheckpointWriter writer = new NeoxCheckpointWriter(out(), neox(), Dtype.F32);
     assertThatThrownBy(() -> writer.tensorParallel(5))
         .isInstanceOf(InputException.class)
-        .hasMessageContaining("5 tensor-parallel ranks: expected a divisor of 12 heads, MLP width 36 and 120 rows");
+        .hasMessageContaining("that divide 12 heads, MLP width 36 and 120 rows of the vocabulary, found 5");
     ModelConfig gptJ = config(Residual.PARALLEL_ONE_NORM, false, new Position.Rotary(2, 10000, true), Activation.GELU);
     assertThatThrownBy(() -> new NeoxCheckpointWriter(out(), gptJ, Dtype.F32)).isInstanceOf(InputException.class);
     assertThatThrownBy(() -> writer.iteration(0)).isInstanceOf(IllegalArgumentException.class);
@@ -186,7 +186,8 @@ class NeoxCheckpointWriterTest {
   void theTokenizerGoesAlong() {
     String tokenizer =
         """
-        {"added_tokens": [{"id": 5, "content": "<|endoftext|>"}], "model": {"type": "BPE", "vocab": {"a": 0, "b": 99}, "merges": []}}
+        {"added_tokens": [{"id": 5, "content": "<|endoftext|>"}],
+         "model": {"type": "BPE", "vocab": {"a": 0, "b": 99}, "merges": []}}
         """;
     ModelConfig config = neox();
     Map<String, Tensor> weights = weights(config, Dtype.F32);

@@ -141,12 +141,14 @@ class TorchFileFuzzTest {
   void forgedPickles() {
     Random random = new Random(11);
     byte[][] words = {
-      bytes(']'), bytes('}'), bytes(')'), bytes('('), bytes('t'), bytes('u'), bytes('s'), bytes('a'), bytes('e'), bytes('R'), bytes('b'),
-      bytes('Q'), bytes('2'), bytes('0'), bytes('1'), bytes('N'), bytes('K', 3), bytes('K', 0), bytes('h', 0), bytes('h', 1), bytes('q', 0),
-      bytes('q', 1), bytes(0x85), bytes(0x86), bytes(0x87), bytes(0x88), bytes(0x8f), bytes(0x90), bytes(0x91), bytes(0x93), bytes(0x94),
-      bytes(0x81), bytes(0x92), bytes('l'), bytes('d'), bytes('.'), bytes(0x8a, 9, 1, 2, 3, 4, 5, 6, 7, 8, 0x7f), bytes('J', 0xff, 0xff, 0xff, 0xff),
+      bytes(']'), bytes('}'), bytes(')'), bytes('('), bytes('t'), bytes('u'), bytes('s'), bytes('a'), bytes('e'), bytes('R'),
+      bytes('b'), bytes('Q'), bytes('2'), bytes('0'), bytes('1'), bytes('N'), bytes('K', 3), bytes('K', 0), bytes('h', 0),
+      bytes('h', 1), bytes('q', 0), bytes('q', 1), bytes(0x85), bytes(0x86), bytes(0x87), bytes(0x88), bytes(0x8f), bytes(0x90),
+      bytes(0x91), bytes(0x93), bytes(0x94), bytes(0x81), bytes(0x92), bytes('l'), bytes('d'), bytes('.'),
+      bytes(0x8a, 9, 1, 2, 3, 4, 5, 6, 7, 8, 0x7f), bytes('J', 0xff, 0xff, 0xff, 0xff),
       text("storage"), text("0"), text("key"), global("torch", "FloatStorage"), global("torch._utils", "_rebuild_tensor_v2"),
-      global("collections", "OrderedDict"), global("torch", "Size"), global("torch._utils", "_rebuild_parameter"), storage("0", 4),
+      global("collections", "OrderedDict"), global("torch", "Size"), global("torch._utils", "_rebuild_parameter"),
+      storage("0", 4),
       global("os", "system"), bytes('G', 0x7f, 0xf0, 0, 0, 0, 0, 0, 0)
     };
     int done = 0;
@@ -191,8 +193,12 @@ class TorchFileFuzzTest {
             Map.entry("key of a dictionary", bytes('}', ']', 'K', 1, 's', '.')),
             Map.entry("keys and values in pairs", bytes('}', '(', 'K', 1, 'u', '.')),
             Map.entry("a list to append to", bytes('}', 'K', 1, 'a', '.')),
-            Map.entry("tensor \"w\": expected its storage \"9\", found none", dictionary(tensor(storage("9", 1), 0, list(1), list(1)))),
-            Map.entry("at most 4 elements in its storage \"0\", found 5", dictionary(tensor(storage("0", 5), 0, list(1), list(1)))),
+            Map.entry(
+                "tensor \"w\": expected its storage \"9\", found none",
+                dictionary(tensor(storage("9", 1), 0, list(1), list(1)))),
+            Map.entry(
+                "at most 4 elements in its storage \"0\", found 5",
+                dictionary(tensor(storage("0", 5), 0, list(1), list(1)))),
             Map.entry("found -1", dictionary(tensor(storage("0", -1), 0, list(1), list(1)))),
             Map.entry("as many strides as axes", dictionary(tensor(storage("0", 4), 0, list(2, 2), list(1)))),
             Map.entry("axis 0 of length -2, stride 1", dictionary(tensor(storage("0", 4), 0, list(-2), list(1)))),
@@ -203,10 +209,14 @@ class TorchFileFuzzTest {
             Map.entry("a size within a long", dictionary(tensor(storage("0", 4), 0, list(1L << 62, 4), list(0, 0)))),
             Map.entry("found 4611686018427387904 from", dictionary(tensor(storage("0", 4), 0, list(1L << 62), list(0)))),
             Map.entry("a tensor of at most 64 axes", dictionary(tensor(storage("0", 4), 0, list(new long[65]), list(1)))),
-            Map.entry("whole numbers in shape and strides (for \"w\")", dictionary(tensor(storage("0", 4), 0, bytes('N', 0x85), list(1)))),
-            Map.entry("a storage, an offset, a shape and strides (for \"w\")", dictionary(tensor(text("0"), 0, list(1), list(1)))),
+            Map.entry(
+                "whole numbers in shape and strides (for \"w\")",
+                dictionary(tensor(storage("0", 4), 0, bytes('N', 0x85), list(1)))),
+            Map.entry(
+                "a storage, an offset, a shape and strides (for \"w\")",
+                dictionary(tensor(text("0"), 0, list(1), list(1)))),
             Map.entry("at most 1048576 values", join(new byte[][] {filled(1_100_000, 'N'), bytes('.')})),
-            Map.entry("a name of at most 1024", join(bytes('}'), text("x".repeat(2000)), tensor(storage("0", 4), 0, list(1), list(1)), bytes('s', '.'))))
+            Map.entry("a name of at most 1024", dictionary("x".repeat(2000), tensor(storage("0", 4), 0, list(1), list(1)))))
         .entrySet().stream();
   }
 
@@ -259,8 +269,9 @@ class TorchFileFuzzTest {
     int end = good.length - 22;
     int directory = lie.getInt(end + 16);
     long[][] lies = {
-      {end + 10, 2, 0xffff}, {end + 12, 4, -1}, {end + 16, 4, -1}, {end + 16, 4, good.length}, {end + 12, 4, good.length}, {end + 10, 2, 900},
-      {directory + 20, 4, -1}, {directory + 24, 4, -1}, {directory + 42, 4, -1}, {directory + 42, 4, good.length - 4}, {directory + 28, 2, 0xffff},
+      {end + 10, 2, 0xffff}, {end + 12, 4, -1}, {end + 16, 4, -1}, {end + 16, 4, good.length}, {end + 12, 4, good.length},
+      {end + 10, 2, 900}, {directory + 20, 4, -1}, {directory + 24, 4, -1}, {directory + 42, 4, -1},
+      {directory + 42, 4, good.length - 4}, {directory + 28, 2, 0xffff},
       {directory + 30, 2, 0xffff}, {directory + 10, 2, 8}, {directory + 8, 2, 1}, {26, 2, 0xffff}, {28, 2, 0xffff}
     };
     for (long[] change : lies) {
@@ -315,7 +326,11 @@ class TorchFileFuzzTest {
   }
 
   private static byte[] dictionary(byte[] tensor) {
-    return join(bytes(0x80, 2, '}'), text("w"), tensor, bytes('s', '.'));
+    return dictionary("w", tensor);
+  }
+
+  private static byte[] dictionary(String name, byte[] tensor) {
+    return join(bytes(0x80, 2, '}'), text(name), tensor, bytes('s', '.'));
   }
 
   private static byte[] tensor(byte[] storage, long offset, byte[] shape, byte[] strides) {
@@ -346,7 +361,8 @@ class TorchFileFuzzTest {
 
   private static byte[] text(String text) {
     byte[] utf8 = text.getBytes(StandardCharsets.UTF_8);
-    return ByteBuffer.allocate(5 + utf8.length).order(ByteOrder.LITTLE_ENDIAN).put((byte) 'X').putInt(utf8.length).put(utf8).array();
+    ByteBuffer out = ByteBuffer.allocate(5 + utf8.length).order(ByteOrder.LITTLE_ENDIAN);
+    return out.put((byte) 'X').putInt(utf8.length).put(utf8).array();
   }
 
   private static byte[] global(String module, String name) {

@@ -114,7 +114,9 @@ class TorchFileTest {
   @Test
   void argumentsAndRandomStatesAreRefusedOrSteppedOver() {
     Path path = FILES.resolve("training-state.pt");
-    assertThatThrownBy(() -> TorchFile.open(path)).isInstanceOf(InputException.class).hasMessageContaining("\"argparse.Namespace\"");
+    assertThatThrownBy(() -> TorchFile.open(path))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("\"argparse.Namespace\"");
     try (TorchFile file = TorchFile.openTensorsOf(path)) {
       assertThat(file.names()).containsExactly("w");
     }
@@ -159,7 +161,8 @@ class TorchFileTest {
     try (java.util.zip.ZipFile zip = new java.util.zip.ZipFile(path.toFile())) {
       assertThat(zip.stream().map(ZipEntry::getName))
           .containsExactly("some/data.pkl", "some/byteorder", "some/data/0", "some/data/1", "some/data/2", "some/version");
-      assertThat(new String(zip.getInputStream(zip.getEntry("some/version")).readAllBytes(), StandardCharsets.US_ASCII)).isEqualTo("3\n");
+      byte[] version = zip.getInputStream(zip.getEntry("some/version")).readAllBytes();
+      assertThat(version).asString(StandardCharsets.US_ASCII).isEqualTo("3\n");
     }
   }
 
@@ -191,7 +194,8 @@ class TorchFileTest {
     assertThatThrownBy(() -> TorchFile.open(path)).isInstanceOf(InputException.class).hasMessageContaining("git lfs pull");
     Files.write(path, new byte[0]);
     assertThatThrownBy(() -> TorchFile.open(path)).isInstanceOf(InputException.class).hasMessageContaining("found 0 bytes");
-    assertThatThrownBy(() -> TorchFile.open(dir.resolve("no.pt"))).isInstanceOf(InputException.class).hasMessageContaining("no.pt");
+    Path none = dir.resolve("no.pt");
+    assertThatThrownBy(() -> TorchFile.open(none)).isInstanceOf(InputException.class).hasMessageContaining("no.pt");
   }
 
   @Test
