@@ -201,7 +201,10 @@ public final class Hub implements AutoCloseable {
     }
     Runnable waiting = () -> progress.note("another download has " + file.name() + ", waiting for it");
     try (BlobLock _ = BlobLock.take(cache.lock(name, file), waiting)) {
-      if (!cache.hasBlob(name, file)) {
+      progress.note("");
+      if (cache.hasBlob(name, file)) {
+        progress.expect(-file.size());
+      } else {
         new BlobDownload(http, settings.patience(), name, commit, file, uri(name, commit, file), cache.blob(name, file), progress).run();
       }
     }
