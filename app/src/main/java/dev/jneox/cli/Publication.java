@@ -48,6 +48,11 @@ record Publication(Path folder, List<String> files, List<String> leftOut, List<S
       List<HubFile> found = Files.isDirectory(model) ? list(model) : List.of(file(model));
       Set<String> names =
           Selection.MODEL.of(found).chosen().stream().map(HubFile::name).collect(Collectors.toCollection(TreeSet::new));
+      if (names.stream().noneMatch(name -> name.matches(".+\\.(safetensors|bin|gguf)"))) {
+        throw new InputException(
+            model + ": expected a folder of HF transformers or a GGUF file, found neither; make one with jneox convert --from " + model
+                + " --to DIR --format hf");
+      }
       if (Files.isDirectory(model)) {
         found.stream().map(HubFile::name).filter(name -> name.matches("(LICENSE|NOTICE|README)([.-].*)?")).forEach(names::add);
       }

@@ -6,6 +6,7 @@ import dev.jneox.checkpoint.TrainingFacts;
 import dev.jneox.checkpoint.hub.HubName;
 import dev.jneox.io.InputException;
 import java.io.PrintWriter;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -72,7 +73,8 @@ public final class PublishCommand implements Runnable {
     HubName name = HubName.parse(repo);
     ModelCard.Facts facts =
         ModelCard.Facts.of(name.repository()).withLicense(license).withLanguages(languages).withData(data)
-            .withBaseModel(baseModel == null ? null : HubName.parse(baseModel).repository());
+            .withBaseModel(baseModel == null ? null : HubName.parse(baseModel).repository())
+            .inFile(Files.isRegularFile(model) ? model.getFileName().toString() : null);
     TrainingFacts training = TrainingFacts.read(run == null ? model : run).orElse(null);
     if (run != null && training == null) {
       throw new InputException(run + ": expected a training run or a checkpoint, with a training.json, found none");

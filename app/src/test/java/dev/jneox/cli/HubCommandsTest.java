@@ -206,7 +206,12 @@ class HubCommandsTest {
     Path out = dir.resolve("out");
     Output done = publish(model, out);
     assertThat(done.code()).isEqualTo(1);
-    assertThat(done.err().lines().filter(line -> line.startsWith("jneox: "))).singleElement().asString().contains("not fit to publish: shapes:");
+    assertThat(done.err().lines().filter(line -> line.startsWith("jneox: "))).singleElement().asString().contains("not fit to publish: ", "model.safetensors: tensor");
+    assertThat(out).doesNotExist();
+    Path neither = Files.createDirectories(dir.resolve("no-weights"));
+    Files.copy(MODEL.resolve("config.json"), neither.resolve("config.json"));
+    assertThatThrownBy(() -> Publication.prepare(neither, out, "card")).isInstanceOf(InputException.class)
+        .hasMessageContaining("no-weights: expected a folder of HF transformers or a GGUF file");
     assertThat(out).doesNotExist();
     assertThat(publish(MODEL, out, "--run", dir.toString()).err()).contains("expected a training run or a checkpoint");
     assertThat(publish(MODEL, out, "--license", "Apache 2.0").err()).contains("license: expected an identifier");

@@ -28,9 +28,10 @@ public final class ModelCard {
    * @param baseModel what the weights were converted or trained on from, {@code ORG/NAME}, or null
    * @param data a sentence about the training text, or null
    * @param training what the run left about itself, or null
+   * @param gguf the name of the one GGUF file that the model is, or null for a folder of HF transformers
    */
   public record Facts(
-      String name, String license, List<String> languages, String baseModel, String data, TrainingFacts training) {
+      String name, String license, List<String> languages, String baseModel, String data, TrainingFacts training, String gguf) {
     public Facts {
       languages = List.copyOf(languages);
       if (license != null && !LICENSE.matcher(license).matches()) {
@@ -45,27 +46,31 @@ public final class ModelCard {
 
     /** A model of which only the name is known. */
     public static Facts of(String name) {
-      return new Facts(name, null, List.of(), null, null, null);
+      return new Facts(name, null, List.of(), null, null, null, null);
     }
 
     public Facts withLicense(String id) {
-      return new Facts(name, id, languages, baseModel, data, training);
+      return new Facts(name, id, languages, baseModel, data, training, gguf);
     }
 
     public Facts withLanguages(List<String> codes) {
-      return new Facts(name, license, codes, baseModel, data, training);
+      return new Facts(name, license, codes, baseModel, data, training, gguf);
     }
 
     public Facts withBaseModel(String repository) {
-      return new Facts(name, license, languages, repository, data, training);
+      return new Facts(name, license, languages, repository, data, training, gguf);
     }
 
     public Facts withData(String sentence) {
-      return new Facts(name, license, languages, baseModel, sentence, training);
+      return new Facts(name, license, languages, baseModel, sentence, training, gguf);
     }
 
     public Facts withTraining(TrainingFacts facts) {
-      return new Facts(name, license, languages, baseModel, data, facts);
+      return new Facts(name, license, languages, baseModel, data, facts, gguf);
+    }
+
+    public Facts inFile(String gguf) {
+      return new Facts(name, license, languages, baseModel, data, training, gguf);
     }
   }
 
@@ -112,7 +117,7 @@ public final class ModelCard {
     if (facts.baseModel() != null) {
       line("base_model: %s", facts.baseModel());
     }
-    line("library_name: transformers");
+    line("library_name: %s", facts.gguf() == null ? "transformers" : "gguf");
     line("pipeline_tag: text-generation");
     line("tags:");
     line("- causal-lm");
@@ -128,8 +133,9 @@ public final class ModelCard {
     line("```python");
     line("from transformers import AutoModelForCausalLM, AutoTokenizer");
     line("");
-    line("tokenizer = AutoTokenizer.from_pretrained(\"%s\")", facts.name());
-    line("model = AutoModelForCausalLM.from_pretrained(\"%s\")", facts.name());
+    String source = "\"" + facts.name() + "\"" + (facts.gguf() == null ? "" : ", gguf_file=\"" + facts.gguf() + "\"");
+    line("tokenizer = AutoTokenizer.from_pretrained(%s)", source);
+    line("model = AutoModelForCausalLM.from_pretrained(%s)", source);
     line("ids = tokenizer(\"Once upon a time\", return_tensors=\"pt\")");
     line("print(tokenizer.decode(model.generate(**ids, max_new_tokens=50)[0]))");
     line("```");

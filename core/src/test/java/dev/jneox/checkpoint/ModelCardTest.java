@@ -90,6 +90,12 @@ class ModelCardTest {
   }
 
   @Test
+  void aModelInOneFileIsLoadedFromThatFile() {
+    String card = ModelCard.text(CONFIG, ModelCard.Facts.of("me/java").inFile("java-q8_0.gguf"));
+    assertThat(card).contains("library_name: gguf\n", "from_pretrained(\"me/java\", gguf_file=\"java-q8_0.gguf\")");
+  }
+
+  @Test
   void aCheckpointIsReadWithoutItsRun() throws IOException {
     aRun();
     Files.delete(run.resolve("metrics.csv"));

@@ -32,7 +32,7 @@ class HubFaultsTest {
     }
   }
 
-  @Property(tries = 40)
+  @Property(tries = 25)
   void aModelIsWholeOrThereIsNone(@ForAll long seed) throws IOException {
     Random random = new Random(seed);
     Path cache = Files.createTempDirectory("hub");
