@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -264,8 +265,9 @@ public final class Hub implements AutoCloseable {
       long free = Files.getFileStore(settings.cache()).getUsableSpace();
       if (bytes > free) {
         throw new InputException(
-            "%s: needs %.1f GB, the disk of %s has %.1f GB free; choose another with --cache or HF_HOME"
-                .formatted(name, bytes / 1e9, settings.cache(), free / 1e9));
+            String.format(
+                Locale.ROOT, "%s: needs %,.1f MB more, the disk of %s has %,.1f MB free; choose another with --cache or HF_HOME",
+                name, bytes / 1e6, settings.cache(), free / 1e6));
       }
     } catch (IOException e) {
       throw new InputException(settings.cache() + ": cannot be read: " + AtomicFile.reason(e), e);

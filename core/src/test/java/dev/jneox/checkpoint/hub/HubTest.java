@@ -638,7 +638,7 @@ class HubTest {
   void aModelThatTheDiskHasNoRoomForIsRefusedBeforehand() {
     String listing = server.listing().replace("\"size\": " + SIZE, "\"size\": " + (1L << 50));
     server.always.put(LISTING, answer(200, "", listing.getBytes(StandardCharsets.UTF_8)));
-    assertRefused("org/model: needs 1125899.9 GB, the disk of " + cache, "free");
+    assertRefused("org/model: needs 1,125,899,906.8 MB more, the disk of " + cache, "free");
     assertThat(server.count(WEIGHTS_PATH)).isZero();
   }
 
