@@ -56,10 +56,16 @@ public final class PublishCommand implements Runnable {
   @Option(names = "--data", paramLabel = "TEXT", description = "For the card: what it was trained on.")
   private String data;
 
-  @Option(names = "--base-model", paramLabel = "ORG/NAME", description = "For the card: what it was converted from or trained on from.")
+  @Option(
+      names = "--base-model",
+      paramLabel = "ORG/NAME",
+      description = "For the card: what it was converted from or trained on from.")
   private String baseModel;
 
-  @Option(names = "--run", paramLabel = "DIR", description = "For the card: the training run or checkpoint. Default: MODEL, where it is a checkpoint.")
+  @Option(
+      names = "--run",
+      paramLabel = "DIR",
+      description = "For the card: the training run or checkpoint. Default: MODEL, where it is a checkpoint.")
   private Path run;
 
   @Option(names = "--json", description = "Print repository, path, files, left_out, kept_card and commands.")
@@ -111,7 +117,9 @@ public final class PublishCommand implements Runnable {
     if (!done.surplus().isEmpty()) {
       console.println("also there, and not of this model: " + String.join(", ", done.surplus()));
     }
-    console.println(done.keptCard() ? "README.md was there and is kept" : "README.md is new: read it, and say in it what only you know");
+    console.println(done.keptCard()
+        ? "README.md was there and is kept"
+        : "README.md is new: read it, and say in it what only you know");
     if (license == null && !done.keptCard()) {
       console.println("the card states no licence: give --license");
     }
@@ -129,7 +137,8 @@ public final class PublishCommand implements Runnable {
     String clone = "https://huggingface.co/" + name.repository();
     return List.of(
         "hf repos create " + name.repository() + " && git lfs install && git clone " + clone + " " + name.name(),
-        "cp -rL " + quoted(folder) + "/. " + name.name() + " && cd " + name.name() + " && git add -A && git commit -m 'Add the model' && git push");
+        "cp -rL " + quoted(folder) + "/. " + name.name() + " && cd " + name.name()
+            + " && git add -A && git commit -m 'Add the model' && git push");
   }
 
   private static String quoted(Path path) {

@@ -9,8 +9,8 @@ import java.util.OptionalDouble;
 import java.util.regex.Pattern;
 
 /**
- * The {@code README.md} of a published model, as the Hub reads it: facts in YAML between two lines of {@code ---}, then the card. It
- * says what is known and, where something is not, that it is not.
+ * The {@code README.md} of a published model, as the Hub reads it: facts in YAML between two lines of {@code ---}, then the card.
+ * It says what is known and, where something is not, that it is not.
  */
 public final class ModelCard {
   /** Identifiers of the Hub's list, such as {@code apache-2.0}, {@code cc-by-4.0}, {@code other}. */
@@ -35,7 +35,8 @@ public final class ModelCard {
     public Facts {
       languages = List.copyOf(languages);
       if (license != null && !LICENSE.matcher(license).matches()) {
-        throw new InputException("license: expected an identifier such as apache-2.0, mit, cc-by-4.0 or other, found \"" + license + "\"");
+        throw new InputException(
+            "license: expected an identifier such as apache-2.0, mit, cc-by-4.0 or other, found \"" + license + "\"");
       }
       for (String language : languages) {
         if (!LANGUAGE.matcher(language).matches()) {
@@ -92,7 +93,8 @@ public final class ModelCard {
     frontMatter();
     line("# %s", facts.name());
     line("");
-    line("A causal language model of %s parameters: given a text, it says how likely each next token is.", count(config.parameters()));
+    line("A causal language model of %s parameters: given a text, it says how likely each next token is.",
+        count(config.parameters()));
     if (facts.baseModel() != null) {
       line("Its weights come from [%s](https://huggingface.co/%s).", facts.baseModel(), facts.baseModel());
     }
@@ -151,13 +153,15 @@ public final class ModelCard {
     section("Shape");
     table();
     row("parameters", count(config.parameters()));
-    row("of them in the embedding", count((long) config.vocabSize() * config.hiddenSize()) + (config.tiedHead() ? ", which is the head too" : ""));
+    row("of them in the embedding", count((long) config.vocabSize() * config.hiddenSize())
+        + (config.tiedHead() ? ", which is the head too" : ""));
     row("layers", count(config.layers()));
     row("width", count(config.hiddenSize()));
     row("heads", config.heads() + " of " + config.headDim());
     row("MLP", count(config.intermediateSize()) + ", " + config.activation().hfName());
     row("context", count(config.maxPositions()) + " tokens");
-    row("vocabulary", count(config.usedVocab()) + (config.usedVocab() == config.vocabSize() ? "" : ", padded to " + count(config.vocabSize())));
+    String padding = config.usedVocab() == config.vocabSize() ? "" : ", padded to " + count(config.vocabSize());
+    row("vocabulary", count(config.usedVocab()) + padding);
     row("positions", positions());
     row("attention and MLP", switch (config.residual()) {
       case SERIAL -> "one after the other";
@@ -166,7 +170,8 @@ public final class ModelCard {
     });
     if (config.windows().stream().anyMatch(window -> window > 0)) {
       long local = config.windows().stream().filter(window -> window > 0).count();
-      row("local attention", local + " layers, the last " + count(config.windows().stream().mapToInt(w -> w).max().orElse(0)) + " tokens");
+      int widest = config.windows().stream().mapToInt(window -> window).max().orElse(0);
+      row("local attention", local + " layers, the last " + count(widest) + " tokens");
     }
   }
 
@@ -186,7 +191,8 @@ public final class ModelCard {
       line("Not stated.");
     }
     if (training != null && !training.data().isEmpty()) {
-      line("%sParts of the corpus: %s.", facts.data() == null ? "" : "\n", String.join(", ", training.data().stream().map(part -> "`" + part + "`").toList()));
+      line("%sParts of the corpus: %s.", facts.data() == null ? "" : "\n",
+          String.join(", ", training.data().stream().map(part -> "`" + part + "`").toList()));
     }
   }
 
@@ -211,9 +217,10 @@ public final class ModelCard {
 
   private void limitations() {
     section("Limitations");
-    line("It continues text; it was not taught to follow instructions or to tell true from false, and it repeats what its training");
-    line("data contain: errors, prejudices, and now and then passages word for word. It reads at most %s tokens. Check what it", count(config.maxPositions()));
-    line("writes before anybody relies on it.");
+    line("It continues text; it was not taught to follow instructions or to tell true from false, and it repeats what its");
+    line("training data contain: errors, prejudices, and now and then passages word for word. It reads at most %s tokens.",
+        count(config.maxPositions()));
+    line("Check what it writes before anybody relies on it.");
   }
 
   private void licence() {

@@ -77,8 +77,10 @@ class ModelCardTest {
         .contains("from_pretrained(\"me/java\")", "./jneox generate --model me/java")
         .contains("| context | 2,048 tokens |", "| positions | rotary, 16 of 64 values of a head |", "| heads | 8 of 64 |")
         .contains("Java sources.", "Parts of the corpus: `guava`, `lucene-core`.")
-        .contains("| steps | 20 |", "| tokens | 81,920 |", "4.500 nats", "| validation loss | 5.250 nats a token (perplexity 190.57) |")
-        .contains("| `optimizer` | Adam |", "| `lr` | 2.0e-3 |", "| `betas` | 0.9, 0.95 |", "| `seq_length` | 256 |", "| `precision` | bfloat16 |")
+        .contains("| steps | 20 |", "| tokens | 81,920 |", "4.500 nats",
+            "| validation loss | 5.250 nats a token (perplexity 190.57) |")
+        .contains("| `optimizer` | Adam |", "| `lr` | 2.0e-3 |", "| `betas` | 0.9, 0.95 |", "| `seq_length` | 256 |",
+            "| `precision` | bfloat16 |")
         .doesNotContain("secret", "4.100", "rm -rf");
   }
 

@@ -185,7 +185,8 @@ final class HubHttp implements AutoCloseable {
       throw new InputException(shown(uri) + ": expected a redirect to an http address, found " + shown(next));
     }
     if ("http".equalsIgnoreCase(next.getScheme()) && !"http".equalsIgnoreCase(settings.endpoint().getScheme())) {
-      throw new InputException(shown(uri) + ": redirects from https to " + shown(next) + ", which anyone on the way could change: refused");
+      throw new InputException(shown(uri) + ": redirects from https to " + shown(next)
+          + ", which anyone on the way could change: refused");
     }
     return next;
   }

@@ -22,7 +22,8 @@ import net.jqwik.api.Property;
 class HubFaultsTest {
   private static final Patience QUICK =
       new Patience(
-          5, Duration.ofNanos(1), Duration.ofNanos(10), Duration.ofSeconds(1), Duration.ofSeconds(10), Duration.ofSeconds(10), 1, 100);
+          5, Duration.ofNanos(1), Duration.ofNanos(10), Duration.ofSeconds(1), Duration.ofSeconds(10), Duration.ofSeconds(10), 1,
+              100);
 
   private static final byte[] LISTING = listing();
 
@@ -107,7 +108,8 @@ class HubFaultsTest {
           out.write(Arrays.copyOf(content, amount));
         }
         case 5 -> {
-          String range = "Content-Range: bytes " + amount + "-" + (amount + content.length - 1) + "/" + (amount + content.length) + "\r\n";
+          String range = "Content-Range: bytes " + amount + "-" + (amount + content.length - 1) + "/" + (amount + content.length)
+              + "\r\n";
           FakeHub.answer(206, range, content).write(request, out);
         }
         case 6 -> {

@@ -41,12 +41,14 @@ import org.junit.jupiter.params.provider.ValueSource;
 class HubTest {
   private static final Patience QUICK =
       new Patience(
-          4, Duration.ofMillis(1), Duration.ofMillis(4), Duration.ofSeconds(3), Duration.ofSeconds(10), Duration.ofSeconds(10), 1, 1000);
+          4, Duration.ofMillis(1), Duration.ofMillis(4), Duration.ofSeconds(3), Duration.ofSeconds(10), Duration.ofSeconds(10), 1,
+              1000);
 
   /** For the tests of waiting itself. */
   private static final Patience SHORT =
       new Patience(
-          9, Duration.ofMillis(1), Duration.ofMillis(4), Duration.ofSeconds(3), Duration.ofMillis(700), Duration.ofMillis(300), 50, 1000);
+          9, Duration.ofMillis(1), Duration.ofMillis(4), Duration.ofSeconds(3), Duration.ofMillis(700), Duration.ofMillis(300),
+              50, 1000);
 
   private static final String WEIGHTS = "model.safetensors";
   private static final String WEIGHTS_PATH = path(WEIGHTS);
@@ -104,7 +106,8 @@ class HubTest {
   }
 
   private void assertRefused(String... words) {
-    assertThatThrownBy(this::download).isInstanceOf(InputException.class).hasMessageContainingAll(words).message().doesNotContain("\n");
+    assertThatThrownBy(this::download).isInstanceOf(InputException.class).hasMessageContainingAll(words).message()
+        .doesNotContain("\n");
     assertNoModel();
   }
 
@@ -193,7 +196,8 @@ class HubTest {
     server.files.put("model-00001-of-00002.safetensors", FakeHub.bytes(70));
     server.files.put(
         "model.safetensors.index.json",
-        "{\"weight_map\": {\"a\": \"model-00001-of-00002.safetensors\", \"b\": \"model-00002-of-00002.safetensors\"}}".getBytes(StandardCharsets.UTF_8));
+        "{\"weight_map\": {\"a\": \"model-00001-of-00002.safetensors\", \"b\": \"model-00002-of-00002.safetensors\"}}".getBytes(
+            StandardCharsets.UTF_8));
     assertThatThrownBy(this::download).isInstanceOf(InputException.class)
         .hasMessageContaining("no whole model: it lacks model-00002-of-00002.safetensors");
     assertThat(new Hub(settings()).cached(NAME.at(COMMIT))).isEmpty();
@@ -205,13 +209,16 @@ class HubTest {
 
   @Test
   void aServerWithoutSizesAndHashesIsAskedForEachFile() {
-    String bare = server.listing().replaceAll("\"size\": \\d+, ", "").replaceAll(", \"?lfs\"?: \\{[^}]*}", "").replaceAll(", \"blobId\": \"\\w+\"", "");
-    server.always.put(LISTING, answer(200, "", bare.replaceAll("\"blobId\": \"\\w+\"", "\"x\": 1").getBytes(StandardCharsets.UTF_8)));
+    String bare = server.listing().replaceAll("\"size\": \\d+, ", "").replaceAll(", \"?lfs\"?: \\{[^}]*}", "")
+        .replaceAll(", \"blobId\": \"\\w+\"", "");
+    server.always.put(LISTING, answer(
+        200, "", bare.replaceAll("\"blobId\": \"\\w+\"", "\"x\": 1").getBytes(StandardCharsets.UTF_8)));
     server.always.put(
         WEIGHTS_PATH,
         (request, out) -> {
           if (request.method().equals("HEAD")) {
-            String linked = "X-Linked-Size: " + SIZE + "\r\nX-Linked-Etag: \"" + server.hash(WEIGHTS) + "\"\r\nLocation: /elsewhere\r\n";
+            String linked = "X-Linked-Size: " + SIZE + "\r\nX-Linked-Etag: \"" + server.hash(WEIGHTS)
+                + "\"\r\nLocation: /elsewhere\r\n";
             answer(302, linked, new byte[0]).write(request, out);
           } else {
             server.good(request, out);
@@ -231,7 +238,8 @@ class HubTest {
   void aDroppedConnectionIsTakenUpWhereItBroke(int at) {
     server.next(WEIGHTS_PATH, server.dropAfter(at));
     assertWhole(download());
-    FakeHub.Request second = server.requests.stream().filter(r -> r.path().equals(WEIGHTS_PATH)).skip(1).findFirst().orElseThrow();
+    FakeHub.Request second = server.requests.stream().filter(r -> r.path().equals(WEIGHTS_PATH)).skip(1).findFirst()
+        .orElseThrow();
     assertThat(second.header("Range")).isEqualTo(at == 0 ? "" : "bytes=" + at + "-");
   }
 
@@ -387,7 +395,8 @@ class HubTest {
             "file \"config.json\": expected git blob id " + server.hash("config.json"), "found", "nothing of it was kept");
     assertThat(server.count(path("config.json")) - before).isEqualTo(2);
     assertThat(other.resolve("models--org--model/blobs").resolve(server.hash("config.json"))).doesNotExist();
-    assertThat(BlobDownload.partial(other.resolve("models--org--model/blobs").resolve(server.hash("config.json")))).doesNotExist();
+    assertThat(BlobDownload.partial(other.resolve("models--org--model/blobs").resolve(server.hash("config.json"))))
+        .doesNotExist();
     assertThat(new Hub(settings().withCache(other)).cached(NAME)).isEmpty();
   }
 
@@ -487,7 +496,8 @@ class HubTest {
     download();
     Files.write(blob(WEIGHTS), new byte[100]);
     assertThat(new Hub(settings()).cached(NAME)).isEmpty();
-    assertThatThrownBy(() -> download(settings().asOffline(), Selection.MODEL)).hasMessageContaining("it lacks model.safetensors");
+    assertThatThrownBy(() -> download(settings().asOffline(), Selection.MODEL))
+        .hasMessageContaining("it lacks model.safetensors");
     assertWhole(download());
   }
 
@@ -571,13 +581,15 @@ class HubTest {
 
   @ParameterizedTest
   @ValueSource(strings = {
-    "../x", "a/../../x", "/etc/passwd", "a\\\\..\\\\x", "a//b", "./a", "a/.", "", "x\\u0000y", "x\\ny", "x\\u001b[2J", "x\\u202egnp", "\\ud800",
+    "../x", "a/../../x", "/etc/passwd", "a\\\\..\\\\x", "a//b", "./a", "a/.", "", "x\\u0000y", "x\\ny", "x\\u001b[2J",
+    "x\\u202egnp", "\\ud800",
     "a/b/", "..", "."
   })
   void aHostileFileNameRefusesTheRepository(String name) {
     String listing = server.listing().replace("tokenizer.json", name);
     server.always.put(LISTING, answer(200, "", listing.getBytes(StandardCharsets.UTF_8)));
-    assertThatThrownBy(this::download).isInstanceOf(InputException.class).hasMessageContainingAll("file name", "nothing was downloaded")
+    assertThatThrownBy(this::download).isInstanceOf(InputException.class)
+        .hasMessageContainingAll("file name", "nothing was downloaded")
         .message().doesNotContainPattern("\\p{Cc}");
     assertThat(server.requests).hasSize(1);
     assertThat(cache).isEmptyDirectory();
@@ -593,11 +605,11 @@ class HubTest {
     "{\"sha\": \"COMMIT\"}                    | siblings: expected a list of files, found nothing",
     "{\"sha\": \"COMMIT\", \"siblings\": 1}   | siblings: expected a list of files, found 1",
     "{\"sha\": \"COMMIT\", \"siblings\": [1]} | file name: expected a plain relative path",
-    "{\"sha\": \"COMMIT\", \"siblings\": [{\"rfilename\": \"a\", \"size\": -1}]} | size: expected a number of bytes, found -1",
-    "{\"sha\": \"COMMIT\", \"siblings\": [{\"rfilename\": \"a\", \"size\": 9223372036854775807}]} | size: expected a number of bytes",
-    "{\"sha\": \"COMMIT\", \"siblings\": [{\"rfilename\": \"a\", \"size\": 1e3}]} | size: expected a number of bytes",
-    "{\"sha\": \"COMMIT\", \"siblings\": [{\"rfilename\": \"a\", \"blobId\": \"../x\"}]} | blob id: expected 40 hexadecimal digits",
-    "{\"sha\": \"COMMIT\", \"siblings\": [{\"rfilename\": \"a\", \"lfs\": {\"sha256\": \"../x\"}}]} | SHA-256: expected 64 hexadecimal digits",
+    "{\"sha\": \"COMMIT\", \"siblings\": [{FILE, \"size\": -1}]} | size: expected a number of bytes, found -1",
+    "{\"sha\": \"COMMIT\", \"siblings\": [{FILE, \"size\": 9223372036854775807}]} | size: expected a number of bytes",
+    "{\"sha\": \"COMMIT\", \"siblings\": [{FILE, \"size\": 1e3}]} | size: expected a number of bytes",
+    "{\"sha\": \"COMMIT\", \"siblings\": [{FILE, \"blobId\": \"../x\"}]} | blob id: expected 40 hexadecimal digits",
+    "{\"sha\": \"COMMIT\", \"siblings\": [{FILE, \"lfs\": {\"sha256\": \"../x\"}}]} | SHA-256: expected 64 hexadecimal digits",
     "{\"sha\": \"COMMIT\", \"siblings\": [{\"rfilename\": \"a\"}, {\"rfilename\": \"a\"}]} | each file once",
     "{\"sha\": \"COMMIT\", \"siblings\": [{\"rfilename\": \"a\"}, {\"rfilename\": \"a/b\"}]} | found \"a\" as both",
     "{\"sha\": \"COMMIT\", \"siblings\": []}  | found nothing; choose",
@@ -606,7 +618,7 @@ class HubTest {
     "NEST | not valid JSON",
   })
   void aListingThatIsWrongIsRefused(String json, String message) {
-    String body = json.replace("COMMIT", COMMIT).replace("NEST", "[".repeat(100_000));
+    String body = json.replace("COMMIT", COMMIT).replace("FILE", "\"rfilename\": \"a\"").replace("NEST", "[".repeat(100_000));
     server.always.put(LISTING, answer(200, "", body.getBytes(StandardCharsets.UTF_8)));
     assertRefused(message);
     assertThat(cache).isEmptyDirectory();
@@ -698,7 +710,8 @@ class HubTest {
     Path lock = cache.resolve(".locks/models--org--model").resolve(server.hash(WEIGHTS) + ".lock");
     String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
     Process other =
-        new ProcessBuilder(java, "-Xshare:auto", "-cp", System.getProperty("java.class.path"), Holder.class.getName(), lock.toString())
+        new ProcessBuilder(java, "-Xshare:auto", "-cp", System.getProperty("java.class.path"), Holder.class.getName(),
+            lock.toString())
             .redirectErrorStream(true).start();
     assertThat((char) other.getInputStream().read()).as("it has the lock").isEqualTo('l');
     AtomicReference<Hub.Download> done = new AtomicReference<>();
@@ -765,7 +778,8 @@ class HubTest {
       Thread.sleep(5000);
     });
     long start = System.nanoTime();
-    assertThatThrownBy(() -> download(settings().withPatience(Patience.DEFAULT), Selection.MODEL)).hasMessageContaining("config.json");
+    assertThatThrownBy(() -> download(settings().withPatience(Patience.DEFAULT), Selection.MODEL))
+        .hasMessageContaining("config.json");
     assertThat(System.nanoTime() - start).isLessThan(4_000_000_000L);
     assertNoModel();
   }
