@@ -172,7 +172,8 @@ final class HubHttp implements AutoCloseable {
     return request.build();
   }
 
-  private URI next(URI uri, String location) {
+  /** Where a redirect leads, if one may go there. */
+  URI next(URI uri, String location) {
     URI next;
     try {
       // Some servers leave characters as they are that an address must spell as %XX.

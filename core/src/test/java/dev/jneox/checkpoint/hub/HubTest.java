@@ -13,6 +13,7 @@ import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -64,7 +65,7 @@ class HubTest {
   }
 
   private HubSettings settings() {
-    return new HubSettings(java.net.URI.create(server.address()), cache, null, false, 4, QUICK);
+    return new HubSettings(URI.create(server.address()), cache, null, false, 4, QUICK);
   }
 
   private Hub.Download download() {
@@ -543,6 +544,22 @@ class HubTest {
     server.always.put(WEIGHTS_PATH, redirect(location));
     assertThatThrownBy(this::download).isInstanceOf(InputException.class);
     assertNoModel();
+  }
+
+  @Test
+  void aRedirectFromHttpsToHttpIsRefused() {
+    URI file = URI.create("https://hub.example/org/model/resolve/main/x");
+    try (HubHttp secure = new HubHttp(settings().withEndpoint("https://hub.example"))) {
+      assertThat(secure.next(file, "https://cdn.example/x?a=b c")).hasToString("https://cdn.example/x?a=b%20c");
+      assertThat(secure.next(file, "../y")).hasToString("https://hub.example/org/model/resolve/y");
+      for (String plain : List.of("http://hub.example/x", "HTTP://cdn.example/x?s3cr3t")) {
+        assertThatThrownBy(() -> secure.next(file, plain)).isInstanceOf(InputException.class)
+            .hasMessageContaining("redirects from https to").message().doesNotContain("s3cr3t");
+      }
+    }
+    try (HubHttp plain = new HubHttp(settings())) {
+      assertThat(plain.next(URI.create(server.address()), "http://cdn.example/x")).hasToString("http://cdn.example/x");
+    }
   }
 
   // Refusals.
