@@ -26,7 +26,8 @@ import picocli.CommandLine.Spec;
     description = {
       "Download a model from the Hugging Face Hub, or a mirror of it, into the cache that Python's tools use too.",
       "Goes on where an interrupted download stopped; a file counts only when its size and hash are right.",
-      "Environment: HF_TOKEN (or what \"hf auth login\" wrote) for private and gated models, HF_ENDPOINT, HF_HOME or HF_HUB_CACHE, HF_HUB_OFFLINE."
+      "Environment: HF_TOKEN (or what \"hf auth login\" wrote) for private and gated models; HF_ENDPOINT; HF_HOME or",
+      "HF_HUB_CACHE; HF_HUB_OFFLINE."
     },
     footer = {
       "",
@@ -59,7 +60,10 @@ public final class DownloadCommand implements Runnable {
   @Option(names = "--exclude", paramLabel = "GLOB", description = "Leave these out. May be given several times.")
   private List<String> exclude = List.of();
 
-  @Option(names = "--cache", paramLabel = "DIR", description = "Where models are kept. Default: HF_HUB_CACHE, else ~/.cache/huggingface/hub.")
+  @Option(
+      names = "--cache",
+      paramLabel = "DIR",
+      description = "Where models are kept. Default: HF_HUB_CACHE, else ~/.cache/huggingface/hub.")
   private Path cache;
 
   @Option(names = "--endpoint", paramLabel = "URL", description = "The hub. Default: HF_ENDPOINT, else https://huggingface.co.")
@@ -109,7 +113,8 @@ public final class DownloadCommand implements Runnable {
             Locale.ROOT, "%s, commit %s: %d files, %s, all in the cache%s", done.name(), done.commit().substring(0, 8),
             done.files().size(), size(bytes), done.fetchedBytes() == 0 ? " already" : "; fetched " + size(done.fetchedBytes())));
     if (!done.left().isEmpty()) {
-      String first = done.left().stream().limit(SHOWN).map(file -> file.name() + " (" + size(file.size()) + ")").collect(Collectors.joining(", "));
+      String first = done.left().stream().limit(SHOWN).map(file -> file.name() + " (" + size(file.size()) + ")")
+          .collect(Collectors.joining(", "));
       int more = done.left().size() - SHOWN;
       out.println("left out: " + first + (more > 0 ? " and " + more + " more" : "") + "; --include chooses others");
     }

@@ -64,7 +64,8 @@ final class ModelOptions {
   /** The model of a name in the cache, else from the hub, with progress on standard error. */
   static Path fromHub(String model, HubSettings settings, PrintWriter err) {
     HubName name = HubName.tryParse(model).orElseThrow(
-        () -> new InputException(model + ": expected a model's folder or file, or ORG/NAME on the hub; there is no such path, and it is no such name"));
+        () -> new InputException(
+            model + ": expected a model's folder or file, or ORG/NAME on the hub, found no such path, and no such name"));
     try (Hub hub = new Hub(settings)) {
       return hub.cached(name).orElseGet(() -> {
         if (!settings.offline()) {

@@ -19,7 +19,8 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * A folder that a model can be published from. {@code SHA256SUMS} lists its files and comes last: where it is, the folder is whole.
+ * A folder that a model can be published from. {@code SHA256SUMS} lists its files and comes last: where it is, the folder is
+ * whole.
  *
  * @param files of the model, card and hashes included
  * @param leftOut files beside the model that are none of it, such as the optimizer's state
@@ -48,6 +49,12 @@ record Publication(Path folder, List<String> files, List<String> leftOut, List<S
       List<HubFile> found = Files.isDirectory(model) ? list(model) : List.of(file(model));
       Set<String> names =
           Selection.MODEL.of(found).chosen().stream().map(HubFile::name).collect(Collectors.toCollection(TreeSet::new));
+      if (names.stream().noneMatch(name -> name.matches(".+\\.(safetensors|bin|gguf)"))) {
+        throw new InputException(
+            model + ": expected a folder of HF transformers or a GGUF file, found neither; make one with jneox convert --from "
+                + model
+                + " --to DIR --format hf");
+      }
       if (Files.isDirectory(model)) {
         found.stream().map(HubFile::name).filter(name -> name.matches("(LICENSE|NOTICE|README)([.-].*)?")).forEach(names::add);
       }

@@ -6,6 +6,7 @@ import dev.jneox.checkpoint.TrainingFacts;
 import dev.jneox.checkpoint.hub.HubName;
 import dev.jneox.io.InputException;
 import java.io.PrintWriter;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -55,10 +56,16 @@ public final class PublishCommand implements Runnable {
   @Option(names = "--data", paramLabel = "TEXT", description = "For the card: what it was trained on.")
   private String data;
 
-  @Option(names = "--base-model", paramLabel = "ORG/NAME", description = "For the card: what it was converted from or trained on from.")
+  @Option(
+      names = "--base-model",
+      paramLabel = "ORG/NAME",
+      description = "For the card: what it was converted from or trained on from.")
   private String baseModel;
 
-  @Option(names = "--run", paramLabel = "DIR", description = "For the card: the training run or checkpoint. Default: MODEL, where it is a checkpoint.")
+  @Option(
+      names = "--run",
+      paramLabel = "DIR",
+      description = "For the card: the training run or checkpoint. Default: MODEL, where it is a checkpoint.")
   private Path run;
 
   @Option(names = "--json", description = "Print repository, path, files, left_out, kept_card and commands.")
@@ -72,7 +79,8 @@ public final class PublishCommand implements Runnable {
     HubName name = HubName.parse(repo);
     ModelCard.Facts facts =
         ModelCard.Facts.of(name.repository()).withLicense(license).withLanguages(languages).withData(data)
-            .withBaseModel(baseModel == null ? null : HubName.parse(baseModel).repository());
+            .withBaseModel(baseModel == null ? null : HubName.parse(baseModel).repository())
+            .inFile(Files.isRegularFile(model) ? model.getFileName().toString() : null);
     TrainingFacts training = TrainingFacts.read(run == null ? model : run).orElse(null);
     if (run != null && training == null) {
       throw new InputException(run + ": expected a training run or a checkpoint, with a training.json, found none");
@@ -109,7 +117,9 @@ public final class PublishCommand implements Runnable {
     if (!done.surplus().isEmpty()) {
       console.println("also there, and not of this model: " + String.join(", ", done.surplus()));
     }
-    console.println(done.keptCard() ? "README.md was there and is kept" : "README.md is new: read it, and say in it what only you know");
+    console.println(done.keptCard()
+        ? "README.md was there and is kept"
+        : "README.md is new: read it, and say in it what only you know");
     if (license == null && !done.keptCard()) {
       console.println("the card states no licence: give --license");
     }
@@ -127,7 +137,8 @@ public final class PublishCommand implements Runnable {
     String clone = "https://huggingface.co/" + name.repository();
     return List.of(
         "hf repos create " + name.repository() + " && git lfs install && git clone " + clone + " " + name.name(),
-        "cp -rL " + quoted(folder) + "/. " + name.name() + " && cd " + name.name() + " && git add -A && git commit -m 'Add the model' && git push");
+        "cp -rL " + quoted(folder) + "/. " + name.name() + " && cd " + name.name()
+            + " && git add -A && git commit -m 'Add the model' && git push");
   }
 
   private static String quoted(Path path) {

@@ -102,7 +102,8 @@ class HubCommandsTest {
     assertThat(first.code()).isZero();
     Path snapshot = dir.resolve("cache/models--org--model/snapshots").resolve(COMMIT);
     assertThat(first.out().lines()).hasSize(3).last().isEqualTo(snapshot.toString());
-    assertThat(first.out()).contains("org/model, commit 01234567: 2 files").contains("left out: README.md (0.0 kB); --include chooses others");
+    assertThat(first.out()).contains("org/model, commit 01234567: 2 files")
+        .contains("left out: README.md (0.0 kB); --include chooses others");
     server.stop(0);
     Output offline = Output.of(download("--offline"));
     assertThat(offline.out()).contains("all in the cache already").contains(snapshot.toString());
@@ -178,10 +179,12 @@ class HubCommandsTest {
     Output done = publish(model, out, "--license", "mit", "--language", "en");
     assertThat(done.err()).doesNotContain("jneox:");
     assertThat(done.code()).isZero();
-    assertThat(done.out()).contains("left out: optimizer.safetensors, training.json", "hf upload me/name '" + out + "' .", "README.md is new");
+    assertThat(done.out()).contains("left out: optimizer.safetensors, training.json", "hf upload me/name '" + out + "' .",
+        "README.md is new");
     assertThat(out.toFile().list()).containsExactlyInAnyOrder(
         "config.json", "model.safetensors", "LICENSE", "README.md", ".gitattributes", "SHA256SUMS");
-    assertThat(out.resolve("README.md")).content().startsWith("---\nlicense: mit\n").contains("| steps | 7 |", "| tokens | 700 |");
+    assertThat(out.resolve("README.md")).content().startsWith("---\nlicense: mit\n")
+        .contains("| steps | 7 |", "| tokens | 700 |");
     assertThat(out.resolve(".gitattributes")).content().contains("*.safetensors filter=lfs diff=lfs merge=lfs -text\n");
     assertThat(Files.readAllLines(out.resolve("SHA256SUMS"))).hasSize(5).allMatch(line -> line.matches("[0-9a-f]{64}  \\S+"));
     Output verified = Output.of("verify", out.toString());
@@ -206,7 +209,13 @@ class HubCommandsTest {
     Path out = dir.resolve("out");
     Output done = publish(model, out);
     assertThat(done.code()).isEqualTo(1);
-    assertThat(done.err().lines().filter(line -> line.startsWith("jneox: "))).singleElement().asString().contains("not fit to publish: shapes:");
+    assertThat(done.err().lines().filter(line -> line.startsWith("jneox: "))).singleElement().asString()
+        .contains("not fit to publish: ", "model.safetensors: tensor");
+    assertThat(out).doesNotExist();
+    Path neither = Files.createDirectories(dir.resolve("no-weights"));
+    Files.copy(MODEL.resolve("config.json"), neither.resolve("config.json"));
+    assertThatThrownBy(() -> Publication.prepare(neither, out, "card")).isInstanceOf(InputException.class)
+        .hasMessageContaining("no-weights: expected a folder of HF transformers or a GGUF file");
     assertThat(out).doesNotExist();
     assertThat(publish(MODEL, out, "--run", dir.toString()).err()).contains("expected a training run or a checkpoint");
     assertThat(publish(MODEL, out, "--license", "Apache 2.0").err()).contains("license: expected an identifier");

@@ -9,8 +9,8 @@ import java.util.OptionalDouble;
 import java.util.regex.Pattern;
 
 /**
- * The {@code README.md} of a published model, as the Hub reads it: facts in YAML between two lines of {@code ---}, then the card. It
- * says what is known and, where something is not, that it is not.
+ * The {@code README.md} of a published model, as the Hub reads it: facts in YAML between two lines of {@code ---}, then the card.
+ * It says what is known and, where something is not, that it is not.
  */
 public final class ModelCard {
   /** Identifiers of the Hub's list, such as {@code apache-2.0}, {@code cc-by-4.0}, {@code other}. */
@@ -28,13 +28,15 @@ public final class ModelCard {
    * @param baseModel what the weights were converted or trained on from, {@code ORG/NAME}, or null
    * @param data a sentence about the training text, or null
    * @param training what the run left about itself, or null
+   * @param gguf the name of the one GGUF file that the model is, or null for a folder of HF transformers
    */
   public record Facts(
-      String name, String license, List<String> languages, String baseModel, String data, TrainingFacts training) {
+      String name, String license, List<String> languages, String baseModel, String data, TrainingFacts training, String gguf) {
     public Facts {
       languages = List.copyOf(languages);
       if (license != null && !LICENSE.matcher(license).matches()) {
-        throw new InputException("license: expected an identifier such as apache-2.0, mit, cc-by-4.0 or other, found \"" + license + "\"");
+        throw new InputException(
+            "license: expected an identifier such as apache-2.0, mit, cc-by-4.0 or other, found \"" + license + "\"");
       }
       for (String language : languages) {
         if (!LANGUAGE.matcher(language).matches()) {
@@ -45,27 +47,31 @@ public final class ModelCard {
 
     /** A model of which only the name is known. */
     public static Facts of(String name) {
-      return new Facts(name, null, List.of(), null, null, null);
+      return new Facts(name, null, List.of(), null, null, null, null);
     }
 
     public Facts withLicense(String id) {
-      return new Facts(name, id, languages, baseModel, data, training);
+      return new Facts(name, id, languages, baseModel, data, training, gguf);
     }
 
     public Facts withLanguages(List<String> codes) {
-      return new Facts(name, license, codes, baseModel, data, training);
+      return new Facts(name, license, codes, baseModel, data, training, gguf);
     }
 
     public Facts withBaseModel(String repository) {
-      return new Facts(name, license, languages, repository, data, training);
+      return new Facts(name, license, languages, repository, data, training, gguf);
     }
 
     public Facts withData(String sentence) {
-      return new Facts(name, license, languages, baseModel, sentence, training);
+      return new Facts(name, license, languages, baseModel, sentence, training, gguf);
     }
 
     public Facts withTraining(TrainingFacts facts) {
-      return new Facts(name, license, languages, baseModel, data, facts);
+      return new Facts(name, license, languages, baseModel, data, facts, gguf);
+    }
+
+    public Facts inFile(String gguf) {
+      return new Facts(name, license, languages, baseModel, data, training, gguf);
     }
   }
 
@@ -87,7 +93,8 @@ public final class ModelCard {
     frontMatter();
     line("# %s", facts.name());
     line("");
-    line("A causal language model of %s parameters: given a text, it says how likely each next token is.", count(config.parameters()));
+    line("A causal language model of %s parameters: given a text, it says how likely each next token is.",
+        count(config.parameters()));
     if (facts.baseModel() != null) {
       line("Its weights come from [%s](https://huggingface.co/%s).", facts.baseModel(), facts.baseModel());
     }
@@ -112,7 +119,7 @@ public final class ModelCard {
     if (facts.baseModel() != null) {
       line("base_model: %s", facts.baseModel());
     }
-    line("library_name: transformers");
+    line("library_name: %s", facts.gguf() == null ? "transformers" : "gguf");
     line("pipeline_tag: text-generation");
     line("tags:");
     line("- causal-lm");
@@ -128,8 +135,9 @@ public final class ModelCard {
     line("```python");
     line("from transformers import AutoModelForCausalLM, AutoTokenizer");
     line("");
-    line("tokenizer = AutoTokenizer.from_pretrained(\"%s\")", facts.name());
-    line("model = AutoModelForCausalLM.from_pretrained(\"%s\")", facts.name());
+    String source = "\"" + facts.name() + "\"" + (facts.gguf() == null ? "" : ", gguf_file=\"" + facts.gguf() + "\"");
+    line("tokenizer = AutoTokenizer.from_pretrained(%s)", source);
+    line("model = AutoModelForCausalLM.from_pretrained(%s)", source);
     line("ids = tokenizer(\"Once upon a time\", return_tensors=\"pt\")");
     line("print(tokenizer.decode(model.generate(**ids, max_new_tokens=50)[0]))");
     line("```");
@@ -145,13 +153,15 @@ public final class ModelCard {
     section("Shape");
     table();
     row("parameters", count(config.parameters()));
-    row("of them in the embedding", count((long) config.vocabSize() * config.hiddenSize()) + (config.tiedHead() ? ", which is the head too" : ""));
+    row("of them in the embedding", count((long) config.vocabSize() * config.hiddenSize())
+        + (config.tiedHead() ? ", which is the head too" : ""));
     row("layers", count(config.layers()));
     row("width", count(config.hiddenSize()));
     row("heads", config.heads() + " of " + config.headDim());
     row("MLP", count(config.intermediateSize()) + ", " + config.activation().hfName());
     row("context", count(config.maxPositions()) + " tokens");
-    row("vocabulary", count(config.usedVocab()) + (config.usedVocab() == config.vocabSize() ? "" : ", padded to " + count(config.vocabSize())));
+    String padding = config.usedVocab() == config.vocabSize() ? "" : ", padded to " + count(config.vocabSize());
+    row("vocabulary", count(config.usedVocab()) + padding);
     row("positions", positions());
     row("attention and MLP", switch (config.residual()) {
       case SERIAL -> "one after the other";
@@ -160,7 +170,8 @@ public final class ModelCard {
     });
     if (config.windows().stream().anyMatch(window -> window > 0)) {
       long local = config.windows().stream().filter(window -> window > 0).count();
-      row("local attention", local + " layers, the last " + count(config.windows().stream().mapToInt(w -> w).max().orElse(0)) + " tokens");
+      int widest = config.windows().stream().mapToInt(window -> window).max().orElse(0);
+      row("local attention", local + " layers, the last " + count(widest) + " tokens");
     }
   }
 
@@ -180,7 +191,8 @@ public final class ModelCard {
       line("Not stated.");
     }
     if (training != null && !training.data().isEmpty()) {
-      line("%sParts of the corpus: %s.", facts.data() == null ? "" : "\n", String.join(", ", training.data().stream().map(part -> "`" + part + "`").toList()));
+      line("%sParts of the corpus: %s.", facts.data() == null ? "" : "\n",
+          String.join(", ", training.data().stream().map(part -> "`" + part + "`").toList()));
     }
   }
 
@@ -205,9 +217,10 @@ public final class ModelCard {
 
   private void limitations() {
     section("Limitations");
-    line("It continues text; it was not taught to follow instructions or to tell true from false, and it repeats what its training");
-    line("data contain: errors, prejudices, and now and then passages word for word. It reads at most %s tokens. Check what it", count(config.maxPositions()));
-    line("writes before anybody relies on it.");
+    line("It continues text; it was not taught to follow instructions or to tell true from false, and it repeats what its");
+    line("training data contain: errors, prejudices, and now and then passages word for word. It reads at most %s tokens.",
+        count(config.maxPositions()));
+    line("Check what it writes before anybody relies on it.");
   }
 
   private void licence() {

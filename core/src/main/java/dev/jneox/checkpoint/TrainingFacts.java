@@ -31,7 +31,11 @@ import java.util.stream.Stream;
  * @param data names of the parts of the corpus, without their folders
  */
 public record TrainingFacts(
-    OptionalLong iterations, OptionalLong tokens, OptionalDouble loss, OptionalDouble validationLoss, Map<String, String> settings,
+    OptionalLong iterations,
+    OptionalLong tokens,
+    OptionalDouble loss,
+    OptionalDouble validationLoss,
+    Map<String, String> settings,
     List<String> data) {
   private static final String STATE = "training.json";
   private static final String METRICS = "metrics.csv";
@@ -44,9 +48,9 @@ public record TrainingFacts(
 
   private static final Set<String> SETTINGS =
       Set.of(
-          "type", "lr", "betas", "eps", "min_lr", "lr_decay_style", "warmup", "weight_decay", "gradient_clipping", "train_batch_size",
-          "train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "seq_length", "precision", "seed", "init_method",
-          "output_layer_init_method", "hidden_dropout", "attention_dropout");
+          "type", "lr", "betas", "eps", "min_lr", "lr_decay_style", "warmup", "weight_decay", "gradient_clipping",
+          "train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "seq_length", "precision",
+          "seed", "init_method", "output_layer_init_method", "hidden_dropout", "attention_dropout");
 
   private static final Set<String> DATA = Set.of("data_path", "train_data_paths");
 
@@ -74,11 +78,10 @@ public record TrainingFacts(
     for (Path recipe : recipes(checkpoint.resolve("configs"))) {
       recipe(recipe, settings, data);
     }
+    OptionalLong tokens = json.has("tokens") ? OptionalLong.of((long) json.positive("tokens", 1)) : OptionalLong.empty();
     OptionalDouble[] losses = losses(checkpoint.toAbsolutePath().resolveSibling(METRICS), iterations);
     return Optional.of(
-        new TrainingFacts(
-            OptionalLong.of(iterations), json.has("tokens") ? OptionalLong.of((long) json.positive("tokens", 1)) : OptionalLong.empty(),
-            losses[0], losses[1], settings, List.copyOf(data)));
+        new TrainingFacts(OptionalLong.of(iterations), tokens, losses[0], losses[1], settings, List.copyOf(data)));
   }
 
   private static Path checkpoint(Path folder) {

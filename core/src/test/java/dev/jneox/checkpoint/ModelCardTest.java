@@ -77,8 +77,10 @@ class ModelCardTest {
         .contains("from_pretrained(\"me/java\")", "./jneox generate --model me/java")
         .contains("| context | 2,048 tokens |", "| positions | rotary, 16 of 64 values of a head |", "| heads | 8 of 64 |")
         .contains("Java sources.", "Parts of the corpus: `guava`, `lucene-core`.")
-        .contains("| steps | 20 |", "| tokens | 81,920 |", "4.500 nats", "| validation loss | 5.250 nats a token (perplexity 190.57) |")
-        .contains("| `optimizer` | Adam |", "| `lr` | 2.0e-3 |", "| `betas` | 0.9, 0.95 |", "| `seq_length` | 256 |", "| `precision` | bfloat16 |")
+        .contains("| steps | 20 |", "| tokens | 81,920 |", "4.500 nats",
+            "| validation loss | 5.250 nats a token (perplexity 190.57) |")
+        .contains("| `optimizer` | Adam |", "| `lr` | 2.0e-3 |", "| `betas` | 0.9, 0.95 |", "| `seq_length` | 256 |",
+            "| `precision` | bfloat16 |")
         .doesNotContain("secret", "4.100", "rm -rf");
   }
 
@@ -87,6 +89,12 @@ class ModelCardTest {
     String card = ModelCard.text(CONFIG, ModelCard.Facts.of("me/java"));
     assertThat(card).doesNotContain("license:", "language:", "base_model:");
     assertThat(card).contains("## Training data\n\nNot stated.", "## Training\n\nNot stated.", "## Licence\n\nNot stated");
+  }
+
+  @Test
+  void aModelInOneFileIsLoadedFromThatFile() {
+    String card = ModelCard.text(CONFIG, ModelCard.Facts.of("me/java").inFile("java-q8_0.gguf"));
+    assertThat(card).contains("library_name: gguf\n", "from_pretrained(\"me/java\", gguf_file=\"java-q8_0.gguf\")");
   }
 
   @Test

@@ -52,7 +52,8 @@ final class Attempts {
   void after(IOException failure, boolean further) throws InterruptedException {
     failures = further ? 1 : failures + 1;
     if (failures >= patience.tries()) {
-      throw new InputException(what + ": gave up after " + failures + " tries: " + reason(failure) + "; try again later", failure);
+      throw new InputException(
+          what + ": gave up after " + failures + " tries: " + reason(failure) + "; try again later", failure);
     }
     Duration asked = failure instanceof PassingFailure passing ? passing.wait : null;
     if (asked != null && asked.compareTo(patience.longestWait()) > 0) {

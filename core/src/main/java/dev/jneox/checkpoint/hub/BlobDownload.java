@@ -19,8 +19,8 @@ import java.util.regex.Pattern;
 import java.util.zip.GZIPInputStream;
 
 /**
- * Fetches one file into its blob. The bytes gather in {@code HASH.jneox.incomplete} beside it, from which a later run goes on, and get
- * the blob's name once size and hash are right: what has the name is whole.
+ * Fetches one file into its blob. The bytes gather in {@code HASH.jneox.incomplete} beside it, from which a later run goes on,
+ * and get the blob's name once size and hash are right: what has the name is whole.
  */
 final class BlobDownload {
   static final String INCOMPLETE = ".jneox.incomplete";
@@ -51,7 +51,8 @@ final class BlobDownload {
 
   private boolean hashWasWrong;
 
-  BlobDownload(HubHttp http, Patience patience, HubName name, String commit, HubFile file, URI uri, Path blob, Progress progress) {
+  BlobDownload(
+      HubHttp http, Patience patience, HubName name, String commit, HubFile file, URI uri, Path blob, Progress progress) {
     this.http = http;
     this.patience = patience;
     this.name = name;
@@ -140,7 +141,8 @@ final class BlobDownload {
       if (answer.status() == 416 || answer.status() == 206 && !isRest(answer)) {
         boolean asked = have > 0;
         startOver();
-        throw new IOException(asked ? "the rest was refused" : "answered " + answer.status() + " to a request for the whole file");
+        String whole = "answered " + answer.status() + " to a request for the whole file";
+        throw new IOException(asked ? "the rest was refused" : whole);
       }
       if (answer.status() != 206 && have > 0) {
         // The server does not know ranges: this is the whole file.

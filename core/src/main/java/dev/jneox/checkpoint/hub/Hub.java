@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -27,10 +28,11 @@ import java.util.stream.Collectors;
 
 /**
  * Fetches models by name, and finds those that were fetched before. Interfaces of the server: {@code GET
- * /api/models/ORG/NAME/revision/REV?blobs=true} lists the files of a commit, {@code GET /ORG/NAME/resolve/COMMIT/FILE} is one of them.
+ * /api/models/ORG/NAME/revision/REV?blobs=true} lists the files of a commit, {@code GET /ORG/NAME/resolve/COMMIT/FILE} is one of
+ * them.
  *
- * <p>A file has its name in the cache only when its size and hash are right, so an interrupted download is never taken for a model; the
- * next one goes on where it stopped.
+ * <p>A file has its name in the cache only when its size and hash are right, so an interrupted download is never taken for a
+ * model; the next one goes on where it stopped.
  */
 public final class Hub implements AutoCloseable {
   /** More than the listing of any model: 100,000 files need about 30 MB. */
@@ -82,8 +84,8 @@ public final class Hub implements AutoCloseable {
   /**
    * Fetches the files of a selection that are not in the cache. Offline, it only looks whether they are all there.
    *
-   * @throws InputException if they cannot be had: a name or revision that does not exist, no permission, a server that fails for too
-   *     long or sends other bytes than it should, a full disk
+   * @throws InputException if they cannot be had: a name or revision that does not exist, no permission, a server that fails for
+   *     too long or sends other bytes than it should, a full disk
    */
   public Download download(HubName name, Selection selection, LongFunction<Progress> progress) {
     long start = System.nanoTime();
@@ -166,7 +168,8 @@ public final class Hub implements AutoCloseable {
                 answer.first().firstValueAsLong("X-Linked-Size").orElseGet(
                     () -> answer.headers().firstValueAsLong("Content-Length").orElse(-1));
             if (size < 0 || !HubFile.isSha1(etag) && !HubFile.isSha256(etag)) {
-              throw new InputException(what + ": expected a server that tells size and hash, found \"" + etag + "\", " + size + " bytes");
+              throw new InputException(
+                  what + ": expected a server that tells size and hash, found \"" + etag + "\", " + size + " bytes");
             }
             return new HubFile(file.name(), size, HubFile.isSha1(etag) ? etag : null, HubFile.isSha256(etag) ? etag : null);
           }
@@ -201,8 +204,12 @@ public final class Hub implements AutoCloseable {
     }
     Runnable waiting = () -> progress.note("another download has " + file.name() + ", waiting for it");
     try (BlobLock _ = BlobLock.take(cache.lock(name, file), waiting)) {
-      if (!cache.hasBlob(name, file)) {
-        new BlobDownload(http, settings.patience(), name, commit, file, uri(name, commit, file), cache.blob(name, file), progress).run();
+      progress.note("");
+      if (cache.hasBlob(name, file)) {
+        progress.expect(-file.size());
+      } else {
+        Path blob = cache.blob(name, file);
+        new BlobDownload(http, settings.patience(), name, commit, file, uri(name, commit, file), blob, progress).run();
       }
     }
   }
@@ -261,8 +268,9 @@ public final class Hub implements AutoCloseable {
       long free = Files.getFileStore(settings.cache()).getUsableSpace();
       if (bytes > free) {
         throw new InputException(
-            "%s: needs %.1f GB, the disk of %s has %.1f GB free; choose another with --cache or HF_HOME"
-                .formatted(name, bytes / 1e9, settings.cache(), free / 1e9));
+            String.format(
+                Locale.ROOT, "%s: needs %,.1f MB more, the disk of %s has %,.1f MB free; choose another with --cache or HF_HOME",
+                name, bytes / 1e6, settings.cache(), free / 1e6));
       }
     } catch (IOException e) {
       throw new InputException(settings.cache() + ": cannot be read: " + AtomicFile.reason(e), e);
@@ -274,13 +282,15 @@ public final class Hub implements AutoCloseable {
     List<String> missing = cache.missing(name, commit, selection);
     if (!missing.isEmpty()) {
       throw new InputException(
-          name + ": the repository is no whole model: it lacks " + some(missing) + "; to fetch files all the same, choose them with --include");
+          name + ": the repository is no whole model: it lacks " + some(missing)
+              + "; to fetch files all the same, choose them with --include");
     }
   }
 
   private static String some(List<String> names) {
     Set<String> first = names.stream().limit(5).collect(Collectors.toCollection(LinkedHashSet::new));
-    return names.isEmpty() ? "nothing" : String.join(", ", first) + (names.size() > 5 ? " and " + (names.size() - 5) + " more" : "");
+    return names.isEmpty() ? "nothing" : String.join(", ", first)
+        + (names.size() > 5 ? " and " + (names.size() - 5) + " more" : "");
   }
 
   private static Path model(Path folder) {

@@ -33,7 +33,8 @@ final class HubCache {
   private static final String TAG = "CACHEDIR.TAG";
 
   /** By this line backup programs know a cache. */
-  private static final String TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# Models fetched from a hub; may be deleted.\n";
+  private static final String TAG_TEXT =
+      "Signature: 8a477f597d28d172789f06886806bc55\n# Models fetched from a hub; may be deleted.\n";
 
   private static final long MAX_TREE = 64 << 20;
 
@@ -89,7 +90,8 @@ final class HubCache {
         AtomicFile.write(tree, listing.remember());
       }
     } catch (IOException e) {
-      throw new InputException(root + ": the cache cannot be written: " + AtomicFile.reason(e) + "; choose another with --cache or HF_HOME", e);
+      throw new InputException(
+          root + ": the cache cannot be written: " + AtomicFile.reason(e) + "; choose another with --cache or HF_HOME", e);
     }
   }
 

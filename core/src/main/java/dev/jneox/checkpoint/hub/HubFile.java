@@ -6,8 +6,8 @@ import java.security.NoSuchAlgorithmException;
 import java.util.regex.Pattern;
 
 /**
- * A file of a repository. Large ones are kept in git LFS and known by the SHA-256 of their bytes; small ones by git's own blob id,
- * the SHA-1 of {@code "blob " + size + "\0"} and the bytes.
+ * A file of a repository. Large ones are kept in git LFS and known by the SHA-256 of their bytes; small ones by git's own blob
+ * id, the SHA-1 of {@code "blob " + size + "\0"} and the bytes.
  *
  * @param name path within the repository; always a {@link SafeName}
  * @param size in bytes

@@ -172,7 +172,8 @@ final class HubHttp implements AutoCloseable {
     return request.build();
   }
 
-  private URI next(URI uri, String location) {
+  /** Where a redirect leads, if one may go there. */
+  URI next(URI uri, String location) {
     URI next;
     try {
       // Some servers leave characters as they are that an address must spell as %XX.
@@ -185,7 +186,8 @@ final class HubHttp implements AutoCloseable {
       throw new InputException(shown(uri) + ": expected a redirect to an http address, found " + shown(next));
     }
     if ("http".equalsIgnoreCase(next.getScheme()) && !"http".equalsIgnoreCase(settings.endpoint().getScheme())) {
-      throw new InputException(shown(uri) + ": redirects from https to " + shown(next) + ", which anyone on the way could change: refused");
+      throw new InputException(shown(uri) + ": redirects from https to " + shown(next)
+          + ", which anyone on the way could change: refused");
     }
     return next;
   }

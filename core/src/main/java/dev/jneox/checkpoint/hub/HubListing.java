@@ -15,8 +15,9 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * All files of a repository at one commit. It comes in two forms: the server's answer to {@code /api/models/ORG/NAME/revision/REV},
- * and the file {@code trees/COMMIT.json} by which the cache remembers it, so that what is missing is known without a server.
+ * All files of a repository at one commit. It comes in two forms: the server's answer to {@code
+ * /api/models/ORG/NAME/revision/REV}, and the file {@code trees/COMMIT.json} by which the cache remembers it, so that what is
+ * missing is known without a server.
  *
  * @param commit 40 hexadecimal digits
  */
@@ -61,9 +62,8 @@ record HubListing(String commit, List<HubFile> files) {
     Map<String, HubFile> files = new TreeMap<>();
     for (JsonNode sibling : siblings) {
       JsonNode lfs = sibling.path("lfs");
-      HubFile file =
-          file(source, sibling.path("rfilename"), lfs.has("size") ? lfs.get("size") : sibling.path("size"), sibling.path("blobId"),
-              lfs.path("sha256"));
+      JsonNode size = lfs.has("size") ? lfs.get("size") : sibling.path("size");
+      HubFile file = file(source, sibling.path("rfilename"), size, sibling.path("blobId"), lfs.path("sha256"));
       if (files.put(file.name(), file) != null) {
         throw new InputException(source + ": siblings: expected each file once, found \"" + file.name() + "\" twice");
       }
@@ -117,7 +117,8 @@ record HubListing(String commit, List<HubFile> files) {
       throw wrong(source, "file name", "a plain relative path; nothing was downloaded", name);
     }
     String place = "file \"" + name.textValue() + "\", ";
-    if (!absent(size) && !(size.isIntegralNumber() && size.canConvertToLong() && size.longValue() >= 0 && size.longValue() <= MAX_SIZE)) {
+    boolean isLong = size.isIntegralNumber() && size.canConvertToLong();
+    if (!absent(size) && !(isLong && size.longValue() >= 0 && size.longValue() <= MAX_SIZE)) {
       throw wrong(source, place + "size", "a number of bytes", size);
     }
     if (!absent(gitId) && !HubFile.isSha1(gitId.asText())) {

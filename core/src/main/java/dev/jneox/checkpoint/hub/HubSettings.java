@@ -16,7 +16,8 @@ import java.util.Set;
  *
  * @param endpoint the hub's address, without a slash at its end: {@code HF_ENDPOINT}
  * @param cache {@code HF_HUB_CACHE}, or {@code hub} in {@code HF_HOME}, which is {@code ~/.cache/huggingface}
- * @param token sent to the endpoint's host and no other; null for none: {@code HF_TOKEN}, or the file that {@code hf auth login} writes
+ * @param token sent to the endpoint's host and no other; null for none: {@code HF_TOKEN}, or the file that {@code hf auth login}
+ *     writes
  * @param offline never ask the hub: {@code HF_HUB_OFFLINE}
  * @param jobs files fetched at once
  * @param patience how long to wait for a server, and how often
@@ -32,7 +33,8 @@ public record HubSettings(URI endpoint, Path cache, String token, boolean offlin
       throw new InputException("jobs: expected 1 to 64 files at once, found " + jobs);
     }
     if (token != null && !token.matches("[\\x21-\\x7e]+")) {
-      throw new InputException("the hub's token: expected one word of ASCII characters, found other ones: look at HF_TOKEN or its file");
+      throw new InputException(
+          "the hub's token: expected one word of ASCII characters, found other ones: look at HF_TOKEN or its file");
     }
   }
 
@@ -45,7 +47,8 @@ public record HubSettings(URI endpoint, Path cache, String token, boolean offlin
    */
   public static HubSettings of(Map<String, String> environment, Path home) {
     String caches = environment.get("XDG_CACHE_HOME");
-    Path hfHome = path(environment, "HF_HOME", home, (given(caches) ? Path.of(caches) : home.resolve(".cache")).resolve("huggingface"));
+    Path userCache = given(caches) ? Path.of(caches) : home.resolve(".cache");
+    Path hfHome = path(environment, "HF_HOME", home, userCache.resolve("huggingface"));
     Path cache = path(environment, "HF_HUB_CACHE", home, path(environment, "HUGGINGFACE_HUB_CACHE", home, hfHome.resolve("hub")));
     String endpoint = environment.get("HF_ENDPOINT");
     String token = environment.get("HF_TOKEN");
@@ -122,12 +125,14 @@ public record HubSettings(URI endpoint, Path cache, String token, boolean offlin
     } catch (URISyntaxException e) {
       // Said below, without a password that may be in it.
     }
-    throw new InputException("the hub's endpoint: expected an address such as " + ENDPOINT + ", found something else; see HF_ENDPOINT");
+    throw new InputException(
+        "the hub's endpoint: expected an address such as " + ENDPOINT + ", found something else; see HF_ENDPOINT");
   }
 
   /** The token is a secret. */
   @Override
   public String toString() {
-    return "HubSettings[" + endpoint + ", " + cache + ", token " + (token == null ? "none" : "given") + ", offline " + offline + "]";
+    String secret = token == null ? "none" : "given";
+    return "HubSettings[" + endpoint + ", " + cache + ", token " + secret + ", offline " + offline + "]";
   }
 }

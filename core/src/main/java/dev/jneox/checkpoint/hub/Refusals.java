@@ -2,7 +2,9 @@ package dev.jneox.checkpoint.hub;
 
 import dev.jneox.io.InputException;
 
-/** What a hub's final "no" means and what to do about it. The hub says more in {@code X-Error-Code} and {@code X-Error-Message}. */
+/**
+ * What a hub's final "no" means and what to do about it. The hub says more in {@code X-Error-Code} and {@code X-Error-Message}.
+ */
 final class Refusals {
   private static final int LONGEST_MESSAGE = 200;
 
@@ -19,9 +21,11 @@ final class Refusals {
     String what = name + (file == null ? "" : ", file \"" + file + "\"") + ": ";
     String said = said(answer);
     if (answer.status() == 403 || code.equals("GatedRepo")) {
-      return new InputException(
-          what + (code.equals("GatedRepo") ? "gated: its owner decides who may have it" : "refused (403)") + said + "; ask for access on "
-              + page + (settings.token() == null ? ", then " + getToken() : " with the account of your token, which may also lack the right to read it"));
+      String why = code.equals("GatedRepo") ? "gated: its owner decides who may have it" : "refused (403)";
+      String then = settings.token() == null
+          ? ", then " + getToken()
+          : " with the account of your token, which may also lack the right to read it";
+      return new InputException(what + why + said + "; ask for access on " + page + then);
     }
     if (answer.status() == 404 && code.equals("RevisionNotFound")) {
       return new InputException(what + "the repository has no revision \"" + name.revision() + "\"; see " + page + "/tree/main");
@@ -47,6 +51,7 @@ final class Refusals {
   private String said(HubHttp.Answer answer) {
     String message = answer.header("X-Error-Message").strip();
     String safe = settings.token() == null ? message : message.replace(settings.token(), "***");
-    return safe.isEmpty() ? "" : ", \"" + (safe.length() <= LONGEST_MESSAGE ? safe : safe.substring(0, LONGEST_MESSAGE) + "...") + "\"";
+    String cut = safe.length() <= LONGEST_MESSAGE ? safe : safe.substring(0, LONGEST_MESSAGE) + "...";
+    return cut.isEmpty() ? "" : ", \"" + cut + "\"";
   }
 }

@@ -26,7 +26,8 @@ final class SafeName {
       return false;
     }
     for (String part : name.split("/", -1)) {
-      if (part.isEmpty() || part.equals(".") || part.equals("..") || part.getBytes(StandardCharsets.UTF_8).length > LONGEST_PART) {
+      if (part.isEmpty() || part.equals(".") || part.equals("..")
+          || part.getBytes(StandardCharsets.UTF_8).length > LONGEST_PART) {
         return false;
       }
     }

@@ -9,9 +9,9 @@ import java.util.function.Predicate;
 import java.util.regex.Pattern;
 
 /**
- * Which files of a repository to fetch. Without {@code include}, what it takes to use the model: its configuration, its tokenizer and
- * its weights once, as safetensors where there are any, else as PyTorch's files, else as the one GGUF file. With it, the files that one
- * of its patterns matches. Those that {@code exclude} matches are left out in both cases.
+ * Which files of a repository to fetch. Without {@code include}, what it takes to use the model: its configuration, its tokenizer
+ * and its weights once, as safetensors where there are any, else as PyTorch's files, else as the one GGUF file. With it, the
+ * files that one of its patterns matches. Those that {@code exclude} matches are left out in both cases.
  *
  * @param include shell patterns over whole paths: {@code *} is anything, folders too, {@code ?} one character
  * @param exclude likewise
@@ -22,8 +22,8 @@ public record Selection(List<String> include, List<String> exclude) {
 
   private static final Pattern TEXTS =
       Pattern.compile(
-          "config\\.json|generation_config\\.json|tokenizer\\.json|tokenizer_config\\.json|special_tokens_map\\.json|added_tokens\\.json"
-              + "|vocab\\.json|merges\\.txt|tokenizer\\.model|chat_template\\.jinja");
+          "(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\\.json"
+              + "|merges\\.txt|tokenizer\\.model|chat_template\\.jinja");
 
   /** The first kind of weights that a repository has is the one to fetch. */
   private static final List<Pattern> WEIGHTS =

@@ -9,7 +9,10 @@ import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 
-/** An answer's body that ends in an {@link IOException} when it brings too little for too long: a read of its own would wait for ever. */
+/**
+ * An answer's body that ends in an {@link IOException} when it brings too little for too long: a read of its own would wait for
+ * ever.
+ */
 final class WatchedStream extends FilterInputStream {
   private static final ScheduledExecutorService WATCH =
       Executors.newSingleThreadScheduledExecutor(Thread.ofPlatform().daemon().name("hub-watch").factory());
@@ -57,8 +60,8 @@ final class WatchedStream extends FilterInputStream {
       return n;
     } catch (IOException e) {
       if (stalled) {
-        throw new IOException(
-            "fewer than " + patience.stallBytes() + " bytes within " + patience.stall().toMillis() / 1e3 + " s after " + count + " bytes", e);
+        String allowed = patience.stallBytes() + " bytes within " + patience.stall().toMillis() / 1e3 + " s";
+        throw new IOException("fewer than " + allowed + " after " + count + " bytes", e);
       }
       throw e;
     }

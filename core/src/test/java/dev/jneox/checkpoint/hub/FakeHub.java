@@ -25,8 +25,8 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.stream.Collectors;
 
 /**
- * A hub on this machine with one repository, {@code org/model}. It speaks HTTP over plain sockets, one request a connection, so that it
- * can also speak it badly: what is queued for a path by {@link #next} is answered first.
+ * A hub on this machine with one repository, {@code org/model}. It speaks HTTP over plain sockets, one request a connection, so
+ * that it can also speak it badly: what is queued for a path by {@link #next} is answered first.
  */
 final class FakeHub implements AutoCloseable {
   static final String COMMIT = "0123456789abcdef0123456789abcdef01234567";
@@ -114,7 +114,9 @@ final class FakeHub implements AutoCloseable {
   }
 
   private void serve(Socket connection) {
-    try (connection; InputStream in = new BufferedInputStream(connection.getInputStream()); OutputStream out = connection.getOutputStream()) {
+    try (connection;
+        InputStream in = new BufferedInputStream(connection.getInputStream());
+        OutputStream out = connection.getOutputStream()) {
       Request request = read(in);
       if (request == null) {
         return;
@@ -137,7 +139,8 @@ final class FakeHub implements AutoCloseable {
     String[] first = line.split(" ");
     Map<String, String> headers = new TreeMap<>();
     for (String header = line(in); !header.isEmpty(); header = line(in)) {
-      headers.put(header.substring(0, header.indexOf(':')).toLowerCase(java.util.Locale.ROOT), header.substring(header.indexOf(':') + 1).strip());
+      String[] parts = header.split(":", 2);
+      headers.put(parts[0].toLowerCase(java.util.Locale.ROOT), parts[1].strip());
     }
     return new Request(first[0], first[1].split("\\?")[0], headers);
   }

@@ -53,7 +53,8 @@ class HubSettingsTest {
 
   @Test
   void aTokenThatWouldBreakTheRequestIsRefusedWithoutBeingShown() {
-    assertThatThrownBy(() -> of("HF_TOKEN", "hf_a\r\nX-Evil: 1")).isInstanceOf(InputException.class).message().doesNotContain("hf_a");
+    assertThatThrownBy(() -> of("HF_TOKEN", "hf_a\r\nX-Evil: 1")).isInstanceOf(InputException.class).message()
+        .doesNotContain("hf_a");
     assertThat(of("HF_TOKEN", "hf_secret").toString()).doesNotContain("hf_secret");
   }
 
@@ -71,9 +72,11 @@ class HubSettingsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"huggingface.co", "ftp://x", "https://", "https://user:pw@host", "https://x?y=1", "https://x#y", "not a url"})
+  @ValueSource(strings =
+      {"huggingface.co", "ftp://x", "https://", "https://user:pw@host", "https://x?y=1", "https://x#y", "not a url"})
   void anEndpointThatIsNoneIsRefused(String address) {
-    assertThatThrownBy(() -> of("HF_ENDPOINT", address)).isInstanceOf(InputException.class).hasMessageContaining("the hub's endpoint: expected")
+    assertThatThrownBy(() -> of("HF_ENDPOINT", address)).isInstanceOf(InputException.class)
+        .hasMessageContaining("the hub's endpoint: expected")
         .message().doesNotContain("pw");
   }
 }

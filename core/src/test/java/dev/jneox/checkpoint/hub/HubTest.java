@@ -13,6 +13,7 @@ import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -41,12 +42,14 @@ import org.junit.jupiter.params.provider.ValueSource;
 class HubTest {
   private static final Patience QUICK =
       new Patience(
-          4, Duration.ofMillis(1), Duration.ofMillis(4), Duration.ofSeconds(3), Duration.ofSeconds(10), Duration.ofSeconds(10), 1, 1000);
+          4, Duration.ofMillis(1), Duration.ofMillis(4), Duration.ofSeconds(3), Duration.ofSeconds(10), Duration.ofSeconds(10), 1,
+              1000);
 
   /** For the tests of waiting itself. */
   private static final Patience SHORT =
       new Patience(
-          9, Duration.ofMillis(1), Duration.ofMillis(4), Duration.ofSeconds(3), Duration.ofMillis(700), Duration.ofMillis(300), 50, 1000);
+          9, Duration.ofMillis(1), Duration.ofMillis(4), Duration.ofSeconds(3), Duration.ofMillis(700), Duration.ofMillis(300),
+              50, 1000);
 
   private static final String WEIGHTS = "model.safetensors";
   private static final String WEIGHTS_PATH = path(WEIGHTS);
@@ -62,7 +65,7 @@ class HubTest {
   }
 
   private HubSettings settings() {
-    return new HubSettings(java.net.URI.create(server.address()), cache, null, false, 4, QUICK);
+    return new HubSettings(URI.create(server.address()), cache, null, false, 4, QUICK);
   }
 
   private Hub.Download download() {
@@ -104,7 +107,8 @@ class HubTest {
   }
 
   private void assertRefused(String... words) {
-    assertThatThrownBy(this::download).isInstanceOf(InputException.class).hasMessageContainingAll(words).message().doesNotContain("\n");
+    assertThatThrownBy(this::download).isInstanceOf(InputException.class).hasMessageContainingAll(words).message()
+        .doesNotContain("\n");
     assertNoModel();
   }
 
@@ -193,7 +197,8 @@ class HubTest {
     server.files.put("model-00001-of-00002.safetensors", FakeHub.bytes(70));
     server.files.put(
         "model.safetensors.index.json",
-        "{\"weight_map\": {\"a\": \"model-00001-of-00002.safetensors\", \"b\": \"model-00002-of-00002.safetensors\"}}".getBytes(StandardCharsets.UTF_8));
+        "{\"weight_map\": {\"a\": \"model-00001-of-00002.safetensors\", \"b\": \"model-00002-of-00002.safetensors\"}}".getBytes(
+            StandardCharsets.UTF_8));
     assertThatThrownBy(this::download).isInstanceOf(InputException.class)
         .hasMessageContaining("no whole model: it lacks model-00002-of-00002.safetensors");
     assertThat(new Hub(settings()).cached(NAME.at(COMMIT))).isEmpty();
@@ -205,13 +210,16 @@ class HubTest {
 
   @Test
   void aServerWithoutSizesAndHashesIsAskedForEachFile() {
-    String bare = server.listing().replaceAll("\"size\": \\d+, ", "").replaceAll(", \"?lfs\"?: \\{[^}]*}", "").replaceAll(", \"blobId\": \"\\w+\"", "");
-    server.always.put(LISTING, answer(200, "", bare.replaceAll("\"blobId\": \"\\w+\"", "\"x\": 1").getBytes(StandardCharsets.UTF_8)));
+    String bare = server.listing().replaceAll("\"size\": \\d+, ", "").replaceAll(", \"?lfs\"?: \\{[^}]*}", "")
+        .replaceAll(", \"blobId\": \"\\w+\"", "");
+    server.always.put(LISTING, answer(
+        200, "", bare.replaceAll("\"blobId\": \"\\w+\"", "\"x\": 1").getBytes(StandardCharsets.UTF_8)));
     server.always.put(
         WEIGHTS_PATH,
         (request, out) -> {
           if (request.method().equals("HEAD")) {
-            String linked = "X-Linked-Size: " + SIZE + "\r\nX-Linked-Etag: \"" + server.hash(WEIGHTS) + "\"\r\nLocation: /elsewhere\r\n";
+            String linked = "X-Linked-Size: " + SIZE + "\r\nX-Linked-Etag: \"" + server.hash(WEIGHTS)
+                + "\"\r\nLocation: /elsewhere\r\n";
             answer(302, linked, new byte[0]).write(request, out);
           } else {
             server.good(request, out);
@@ -231,7 +239,8 @@ class HubTest {
   void aDroppedConnectionIsTakenUpWhereItBroke(int at) {
     server.next(WEIGHTS_PATH, server.dropAfter(at));
     assertWhole(download());
-    FakeHub.Request second = server.requests.stream().filter(r -> r.path().equals(WEIGHTS_PATH)).skip(1).findFirst().orElseThrow();
+    FakeHub.Request second = server.requests.stream().filter(r -> r.path().equals(WEIGHTS_PATH)).skip(1).findFirst()
+        .orElseThrow();
     assertThat(second.header("Range")).isEqualTo(at == 0 ? "" : "bytes=" + at + "-");
   }
 
@@ -387,7 +396,8 @@ class HubTest {
             "file \"config.json\": expected git blob id " + server.hash("config.json"), "found", "nothing of it was kept");
     assertThat(server.count(path("config.json")) - before).isEqualTo(2);
     assertThat(other.resolve("models--org--model/blobs").resolve(server.hash("config.json"))).doesNotExist();
-    assertThat(BlobDownload.partial(other.resolve("models--org--model/blobs").resolve(server.hash("config.json")))).doesNotExist();
+    assertThat(BlobDownload.partial(other.resolve("models--org--model/blobs").resolve(server.hash("config.json"))))
+        .doesNotExist();
     assertThat(new Hub(settings().withCache(other)).cached(NAME)).isEmpty();
   }
 
@@ -487,7 +497,8 @@ class HubTest {
     download();
     Files.write(blob(WEIGHTS), new byte[100]);
     assertThat(new Hub(settings()).cached(NAME)).isEmpty();
-    assertThatThrownBy(() -> download(settings().asOffline(), Selection.MODEL)).hasMessageContaining("it lacks model.safetensors");
+    assertThatThrownBy(() -> download(settings().asOffline(), Selection.MODEL))
+        .hasMessageContaining("it lacks model.safetensors");
     assertWhole(download());
   }
 
@@ -535,6 +546,22 @@ class HubTest {
     assertNoModel();
   }
 
+  @Test
+  void aRedirectFromHttpsToHttpIsRefused() {
+    URI file = URI.create("https://hub.example/org/model/resolve/main/x");
+    try (HubHttp secure = new HubHttp(settings().withEndpoint("https://hub.example"))) {
+      assertThat(secure.next(file, "https://cdn.example/x?a=b c")).hasToString("https://cdn.example/x?a=b%20c");
+      assertThat(secure.next(file, "../y")).hasToString("https://hub.example/org/model/resolve/y");
+      for (String plain : List.of("http://hub.example/x", "HTTP://cdn.example/x?s3cr3t")) {
+        assertThatThrownBy(() -> secure.next(file, plain)).isInstanceOf(InputException.class)
+            .hasMessageContaining("redirects from https to").message().doesNotContain("s3cr3t");
+      }
+    }
+    try (HubHttp plain = new HubHttp(settings())) {
+      assertThat(plain.next(URI.create(server.address()), "http://cdn.example/x")).hasToString("http://cdn.example/x");
+    }
+  }
+
   // Refusals.
 
   @ParameterizedTest
@@ -571,13 +598,15 @@ class HubTest {
 
   @ParameterizedTest
   @ValueSource(strings = {
-    "../x", "a/../../x", "/etc/passwd", "a\\\\..\\\\x", "a//b", "./a", "a/.", "", "x\\u0000y", "x\\ny", "x\\u001b[2J", "x\\u202egnp", "\\ud800",
+    "../x", "a/../../x", "/etc/passwd", "a\\\\..\\\\x", "a//b", "./a", "a/.", "", "x\\u0000y", "x\\ny", "x\\u001b[2J",
+    "x\\u202egnp", "\\ud800",
     "a/b/", "..", "."
   })
   void aHostileFileNameRefusesTheRepository(String name) {
     String listing = server.listing().replace("tokenizer.json", name);
     server.always.put(LISTING, answer(200, "", listing.getBytes(StandardCharsets.UTF_8)));
-    assertThatThrownBy(this::download).isInstanceOf(InputException.class).hasMessageContainingAll("file name", "nothing was downloaded")
+    assertThatThrownBy(this::download).isInstanceOf(InputException.class)
+        .hasMessageContainingAll("file name", "nothing was downloaded")
         .message().doesNotContainPattern("\\p{Cc}");
     assertThat(server.requests).hasSize(1);
     assertThat(cache).isEmptyDirectory();
@@ -593,11 +622,11 @@ class HubTest {
     "{\"sha\": \"COMMIT\"}                    | siblings: expected a list of files, found nothing",
     "{\"sha\": \"COMMIT\", \"siblings\": 1}   | siblings: expected a list of files, found 1",
     "{\"sha\": \"COMMIT\", \"siblings\": [1]} | file name: expected a plain relative path",
-    "{\"sha\": \"COMMIT\", \"siblings\": [{\"rfilename\": \"a\", \"size\": -1}]} | size: expected a number of bytes, found -1",
-    "{\"sha\": \"COMMIT\", \"siblings\": [{\"rfilename\": \"a\", \"size\": 9223372036854775807}]} | size: expected a number of bytes",
-    "{\"sha\": \"COMMIT\", \"siblings\": [{\"rfilename\": \"a\", \"size\": 1e3}]} | size: expected a number of bytes",
-    "{\"sha\": \"COMMIT\", \"siblings\": [{\"rfilename\": \"a\", \"blobId\": \"../x\"}]} | blob id: expected 40 hexadecimal digits",
-    "{\"sha\": \"COMMIT\", \"siblings\": [{\"rfilename\": \"a\", \"lfs\": {\"sha256\": \"../x\"}}]} | SHA-256: expected 64 hexadecimal digits",
+    "{\"sha\": \"COMMIT\", \"siblings\": [{FILE, \"size\": -1}]} | size: expected a number of bytes, found -1",
+    "{\"sha\": \"COMMIT\", \"siblings\": [{FILE, \"size\": 9223372036854775807}]} | size: expected a number of bytes",
+    "{\"sha\": \"COMMIT\", \"siblings\": [{FILE, \"size\": 1e3}]} | size: expected a number of bytes",
+    "{\"sha\": \"COMMIT\", \"siblings\": [{FILE, \"blobId\": \"../x\"}]} | blob id: expected 40 hexadecimal digits",
+    "{\"sha\": \"COMMIT\", \"siblings\": [{FILE, \"lfs\": {\"sha256\": \"../x\"}}]} | SHA-256: expected 64 hexadecimal digits",
     "{\"sha\": \"COMMIT\", \"siblings\": [{\"rfilename\": \"a\"}, {\"rfilename\": \"a\"}]} | each file once",
     "{\"sha\": \"COMMIT\", \"siblings\": [{\"rfilename\": \"a\"}, {\"rfilename\": \"a/b\"}]} | found \"a\" as both",
     "{\"sha\": \"COMMIT\", \"siblings\": []}  | found nothing; choose",
@@ -606,7 +635,7 @@ class HubTest {
     "NEST | not valid JSON",
   })
   void aListingThatIsWrongIsRefused(String json, String message) {
-    String body = json.replace("COMMIT", COMMIT).replace("NEST", "[".repeat(100_000));
+    String body = json.replace("COMMIT", COMMIT).replace("FILE", "\"rfilename\": \"a\"").replace("NEST", "[".repeat(100_000));
     server.always.put(LISTING, answer(200, "", body.getBytes(StandardCharsets.UTF_8)));
     assertRefused(message);
     assertThat(cache).isEmptyDirectory();
@@ -638,7 +667,7 @@ class HubTest {
   void aModelThatTheDiskHasNoRoomForIsRefusedBeforehand() {
     String listing = server.listing().replace("\"size\": " + SIZE, "\"size\": " + (1L << 50));
     server.always.put(LISTING, answer(200, "", listing.getBytes(StandardCharsets.UTF_8)));
-    assertRefused("org/model: needs 1125899.9 GB, the disk of " + cache, "free");
+    assertRefused("org/model: needs 1,125,899,906.8 MB more, the disk of " + cache, "free");
     assertThat(server.count(WEIGHTS_PATH)).isZero();
   }
 
@@ -698,7 +727,8 @@ class HubTest {
     Path lock = cache.resolve(".locks/models--org--model").resolve(server.hash(WEIGHTS) + ".lock");
     String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
     Process other =
-        new ProcessBuilder(java, "-Xshare:auto", "-cp", System.getProperty("java.class.path"), Holder.class.getName(), lock.toString())
+        new ProcessBuilder(java, "-Xshare:auto", "-cp", System.getProperty("java.class.path"), Holder.class.getName(),
+            lock.toString())
             .redirectErrorStream(true).start();
     assertThat((char) other.getInputStream().read()).as("it has the lock").isEqualTo('l');
     AtomicReference<Hub.Download> done = new AtomicReference<>();
@@ -765,7 +795,8 @@ class HubTest {
       Thread.sleep(5000);
     });
     long start = System.nanoTime();
-    assertThatThrownBy(() -> download(settings().withPatience(Patience.DEFAULT), Selection.MODEL)).hasMessageContaining("config.json");
+    assertThatThrownBy(() -> download(settings().withPatience(Patience.DEFAULT), Selection.MODEL))
+        .hasMessageContaining("config.json");
     assertThat(System.nanoTime() - start).isLessThan(4_000_000_000L);
     assertNoModel();
   }
