@@ -116,7 +116,10 @@ public final class GgufProof {
     List<JsonNode> answers = new ArrayList<>();
     try (BufferedReader lines = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
       for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-        answers.add(JSON.readTree(line));
+        // A library may say on the same stream what it unpacks.
+        if (line.startsWith("{")) {
+          answers.add(JSON.readTree(line));
+        }
       }
     }
     if (process.waitFor() != 0 || answers.size() != prompts.size()) {
