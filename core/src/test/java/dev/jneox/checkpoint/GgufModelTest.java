@@ -98,6 +98,8 @@ class GgufModelTest {
           ScalarType stored = spec.shape().length > 1 ? type.scalarType() : ScalarType.Float;
           float[] expected = Tensors.floats(source.tensor(spec.name()).to(stored));
           assertThat(Tensors.floats(model.tensor(spec.name()))).as(spec.name()).isEqualTo(expected);
+          model.mapped(spec.name()).ifPresent(data -> assertThat(data.floats()).as(spec.name()).isEqualTo(expected));
+          assertThat(model.mapped(spec.name()).isPresent()).isNotEqualTo(spec.name().contains("query_key_value"));
         }
       }
     }
@@ -134,6 +136,7 @@ class GgufModelTest {
             config(new Position.Learned(), Residual.SERIAL, true, false, false),
             config(PAIRS, Residual.PARALLEL_ONE_NORM, false, true, false),
             config(HALVES, Residual.PARALLEL_ONE_NORM, true, true, false),
+            config(PAIRS, Residual.PARALLEL_ONE_NORM, false, true, true),
             config(PAIRS, Residual.PARALLEL_ONE_NORM, false, false, true))) {
       try (PointerScope scope = new PointerScope()) {
         Map<String, Tensor> tensors = random(config);
