@@ -15,6 +15,7 @@ import dev.jneox.tensor.Tensors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -144,6 +145,44 @@ class GgufModelTest {
         try (StoredModel model = StoredModel.open(file)) {
           close(logits(model.config(), model.tensors()), logits(config, tensors), 2e-5);
           assertThat(model.config().endOfText()).isEqualTo(5);
+        }
+      }
+    }
+  }
+
+  /** Files of architecture gptj, which we do not write, have a matrix each for queries, keys and values. */
+  @Test
+  void queriesKeysAndValuesInThreeMatricesAreJoined() {
+    ModelConfig config = config(PAIRS, Residual.PARALLEL_ONE_NORM, false, true, false);
+    int[] rows = GgufModel.queryKeyValueRows(config, false);
+    Map<String, GgufValue> metadata = new LinkedHashMap<>(GgufArchitecture.GPTJ.metadata(config));
+    metadata.put("general.architecture", GgufValue.text("gptj"));
+    metadata.put("tokenizer.ggml.eos_token_id", GgufValue.u32(5));
+    Path file = dir.resolve("gptj.gguf");
+    try (PointerScope scope = new PointerScope()) {
+      Map<String, Tensor> tensors = random(config);
+      Map<String, Tensor> named = new LinkedHashMap<>();
+      for (TensorSpec spec : config.tensors()) {
+        String name = GgufArchitecture.tensorName(spec.name());
+        if (name.contains("attn_qkv")) {
+          Tensor all = tensors.get(spec.name()).index_select(0, Tensors.of(rows, rows.length));
+          for (int part = 0; part < 3; part++) {
+            named.put(name.replace("attn_qkv", "attn_" + "qkv".charAt(part)), all.narrow(0, 64L * part, 64).contiguous());
+          }
+        } else {
+          named.put(name, tensors.get(spec.name()));
+        }
+      }
+      List<GgufWriter.Declared> declared = new ArrayList<>();
+      named.forEach((name, tensor) -> declared.add(GgufFileTest.tensor(name, GgmlType.F32, Tensors.shape(tensor))));
+      try (GgufWriter writer = new GgufWriter(file, metadata, declared, bytes -> {})) {
+        named.forEach((name, tensor) -> writer.write(name, Tensors.segment(tensor)));
+        writer.commit();
+      }
+      try (StoredModel model = StoredModel.open(file)) {
+        assertThat(model.config()).isEqualTo(config);
+        for (TensorSpec spec : config.tensors()) {
+          assertThat(Tensors.floats(model.tensor(spec.name()))).as(spec.name()).isEqualTo(Tensors.floats(tensors.get(spec.name())));
         }
       }
     }
