@@ -38,8 +38,8 @@ final class GgufTokenizer {
   private static final String NONE = "no_vocab";
 
   /**
-   * The names for GPT-2's splitting pattern. Files from before there were names have none, or {@code default}; then it is what the
-   * models of our architectures were trained with, though llama.cpp splits otherwise.
+   * The names for GPT-2's splitting pattern. Files from before there were names have none, or {@code default}; then it is what
+   * the models of our architectures were trained with, though llama.cpp splits otherwise.
    */
   private static final Set<String> GPT2_SPLITS = Set.of("gpt-2", "phi-2", "jais", "olmo", "mpt", "default");
 

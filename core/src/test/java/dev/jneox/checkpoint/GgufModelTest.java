@@ -182,7 +182,8 @@ class GgufModelTest {
       try (StoredModel model = StoredModel.open(file)) {
         assertThat(model.config()).isEqualTo(config);
         for (TensorSpec spec : config.tensors()) {
-          assertThat(Tensors.floats(model.tensor(spec.name()))).as(spec.name()).isEqualTo(Tensors.floats(tensors.get(spec.name())));
+          float[] expected = Tensors.floats(tensors.get(spec.name()));
+          assertThat(Tensors.floats(model.tensor(spec.name()))).as(spec.name()).isEqualTo(expected);
         }
       }
     }
