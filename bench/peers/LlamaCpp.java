@@ -24,25 +24,27 @@ import java.util.Arrays;
  */
 public final class LlamaCpp {
   public static void main(String[] args) throws IOException {
-    ModelParameters parameters = new ModelParameters().setModel(args[0]).setCtxSize(0).setThreads(2).disableLog();
+    ModelParameters parameters = new ModelParameters().setModel(args[0]).setCtxSize(0).setThreads(1).disableLog();
     BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
-    try (LlamaModel model = new LlamaModel(parameters)) {
-      for (String line = in.readLine(); line != null; line = in.readLine()) {
-        String prompt = prompt(line);
-        InferenceParameters greedy =
-            new InferenceParameters(prompt)
-                .setTemperature(0)
-                .setRepeatPenalty(1)
-                .setNPredict(Integer.parseInt(args[1]))
-                .setCachePrompt(false);
-        StringBuilder text = new StringBuilder();
-        for (LlamaOutput output : model.generate(greedy)) {
-          text.append(output.text);
-        }
-        System.out.println(
-            "{\"prompt_ids\": " + Arrays.toString(model.encode(prompt)) + ", \"text\": " + quoted(text.toString()) + "}");
+    LlamaModel model = new LlamaModel(parameters);
+    for (String line = in.readLine(); line != null; line = in.readLine()) {
+      String prompt = prompt(line);
+      InferenceParameters greedy =
+          new InferenceParameters(prompt)
+              .setTemperature(0)
+              .setRepeatPenalty(1)
+              .setNPredict(Integer.parseInt(args[1]))
+              .setCachePrompt(false);
+      StringBuilder text = new StringBuilder();
+      for (LlamaOutput output : model.generate(greedy)) {
+        text.append(output.text);
       }
+      System.out.println(
+          "{\"prompt_ids\": " + Arrays.toString(model.encode(prompt)) + ", \"text\": " + quoted(text.toString()) + "}");
     }
+    System.out.flush();
+    // Closing the model waits for ever in version 4.2.0.
+    Runtime.getRuntime().halt(0);
   }
 
   /** The text under the first key, which is the prompt. */

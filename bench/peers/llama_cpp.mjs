@@ -5,9 +5,10 @@
 // Reads JSON lines {"prompt": text, "ids": [ids of the prompt]} and answers each with {"prompt_ids": [the prompt as llama.cpp
 // tokenises it], "ids": [the continuation of the ids], "probabilities": [of each of them], "tokens_per_second"}.
 // Needs Node 20 and a folder of packages; the libraries are prebuilt, nothing is compiled and no model is fetched:
-//     mkdir DIR && cd DIR && npm init -y && npm install --ignore-scripts --omit=optional node-llama-cpp @node-llama-cpp/linux-x64
-// and NODE_LLAMA=DIR in the environment; THREADS (1) is how many llama.cpp uses: on a busy machine its threads wait for each other
-// by spinning, and two are many times slower than one. Exits with 3 when it is missing.
+//     mkdir DIR && cd DIR && npm init -y
+//     npm install --ignore-scripts --omit=optional node-llama-cpp @node-llama-cpp/linux-x64
+// and NODE_LLAMA=DIR in the environment. THREADS (1) is how many llama.cpp uses; on a busy machine they wait for each other by
+// spinning, and two are many times slower than one. Exits with 3 when the packages are missing.
 import {createRequire} from "node:module";
 import {createInterface} from "node:readline";
 import {pathToFileURL} from "node:url";
@@ -24,7 +25,11 @@ try {
 const [file, tokens] = process.argv.slice(2);
 const llama = await api.getLlama({gpu: false, build: "never", skipDownload: true, logLevel: "error"});
 const model = await llama.loadModel({modelPath: file});
-const context = await model.createContext({contextSize: model.trainContextSize, sequences: 1, threads: Number(process.env.THREADS ?? 1)});
+const context = await model.createContext({
+  contextSize: model.trainContextSize,
+  sequences: 1,
+  threads: Number(process.env.THREADS ?? 1),
+});
 const sequence = context.getSequence();
 for await (const line of createInterface({input: process.stdin})) {
   const {prompt, ids} = JSON.parse(line);

@@ -12,6 +12,7 @@ import dev.jneox.generate.LanguageModel;
 import dev.jneox.generate.Precision;
 import dev.jneox.generate.Sampler;
 import dev.jneox.generate.Scorer;
+import dev.jneox.tokenizer.BpeTrainer;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -24,6 +25,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Random;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /**
@@ -54,7 +57,11 @@ public final class GgufProof {
     for (GgmlType type : List.of(GgmlType.F32, GgmlType.F16, GgmlType.BF16, GgmlType.Q8_0, GgmlType.Q4_0)) {
       Path file = out.resolve(type.name().toLowerCase(Locale.ROOT) + ".gguf");
       try (StoredModel model = StoredModel.open(Path.of(args[0]))) {
-        GgufExport export = new GgufExport(file, model.config(), type, model.tokenizerJson().orElse(null), Map.of());
+        String tokenizer =
+            model.tokenizerJson().isPresent()
+                ? model.tokenizerJson().get()
+                : tokenizer(out.resolve("tokenizer.json"), model.config().vocabSize());
+        GgufExport export = new GgufExport(file, model.config(), type, tokenizer, Map.of());
         export.write(model::tensor, bytes -> {});
         if (type == GgmlType.F32) {
           export.concerns().forEach(concern -> System.out.println("note: " + concern));
@@ -64,21 +71,34 @@ public final class GgufProof {
     }
   }
 
+  /** A tokenizer of made-up words for a model that has none: the packages around llama.cpp do not work without. */
+  private static String tokenizer(Path file, int vocabSize) throws IOException {
+    Random random = new Random(1);
+    BpeTrainer trainer = new BpeTrainer(vocabSize);
+    trainer.count(
+        IntStream.range(0, vocabSize)
+            .mapToObj(i -> random.ints(6, 'a', 'z' + 1).mapToObj(Character::toString).collect(Collectors.joining()))
+            .map(word -> word + " " + word)
+            .iterator());
+    trainer.train(merges -> {}).write(file);
+    return Files.readString(file);
+  }
+
   private static void compare(Path file, GgmlType type, List<String> peer) throws IOException, InterruptedException {
     try (LanguageModel model = LanguageModel.open(file, Precision.F32)) {
-      List<int[]> prompts = prompts(model);
+      List<int[]> prompts = PROMPTS.stream().map(prompt -> model.tokenizer().encode(prompt)).toList();
       List<Result> ours = new ArrayList<>();
       Generator generator = model.generator();
       for (int[] ids : prompts) {
         ours.add(generator.generate(new Request(ids, TOKENS, Sampler.GREEDY, List.of()), Generator.Listener.NONE));
       }
-      List<JsonNode> theirs = peer.isEmpty() ? List.of() : answers(peer, file, model, prompts);
+      List<JsonNode> theirs = peer.isEmpty() ? List.of() : answers(peer, file, prompts);
       for (int i = 0; i < prompts.size(); i++) {
         String alike = "-";
         String apart = "-";
         if (i < theirs.size()) {
           JsonNode answer = theirs.get(i);
-          boolean prompt = !model.hasTokenizer() || Arrays.equals(ints(answer.path("prompt_ids")), prompts.get(i));
+          boolean prompt = Arrays.equals(ints(answer.path("prompt_ids")), prompts.get(i));
           alike = (prompt ? "" : "PROMPT DIFFERS ") + alike(ours.get(i), answer);
           apart = apart(model.scorer(), ours.get(i), answer);
         }
@@ -89,16 +109,7 @@ public final class GgufProof {
     }
   }
 
-  /** Texts where there is a tokenizer, else ids. */
-  private static List<int[]> prompts(LanguageModel model) {
-    return model.hasTokenizer()
-        ? PROMPTS.stream().map(prompt -> model.tokenizer().encode(prompt)).toList()
-        : IntStream.range(1, 4)
-            .mapToObj(n -> IntStream.range(0, 5 * n).map(i -> (i * i * 7 + n) % model.config().usedVocab()).toArray())
-            .toList();
-  }
-
-  private static List<JsonNode> answers(List<String> peer, Path file, LanguageModel model, List<int[]> prompts)
+  private static List<JsonNode> answers(List<String> peer, Path file, List<int[]> prompts)
       throws IOException, InterruptedException {
     List<String> command = new ArrayList<>(peer);
     command.addAll(List.of(file.toString(), String.valueOf(TOKENS)));
@@ -106,9 +117,7 @@ public final class GgufProof {
     try (var in = process.outputWriter(StandardCharsets.UTF_8)) {
       for (int i = 0; i < prompts.size(); i++) {
         Map<String, Object> question = new LinkedHashMap<>();
-        if (model.hasTokenizer()) {
-          question.put("prompt", PROMPTS.get(i));
-        }
+        question.put("prompt", PROMPTS.get(i));
         question.put("ids", prompts.get(i));
         in.write(JSON.writeValueAsString(question) + "\n");
       }
@@ -116,7 +125,10 @@ public final class GgufProof {
     List<JsonNode> answers = new ArrayList<>();
     try (BufferedReader lines = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
       for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-        answers.add(JSON.readTree(line));
+        // A library may say on the same stream what it unpacks.
+        if (line.startsWith("{")) {
+          answers.add(JSON.readTree(line));
+        }
       }
     }
     if (process.waitFor() != 0 || answers.size() != prompts.size()) {

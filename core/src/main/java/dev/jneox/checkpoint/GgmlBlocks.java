@@ -174,7 +174,8 @@ final class GgmlBlocks {
   private static void toQ8_0(MemorySegment in, long at, MemorySegment out, long to) {
     float largest = 0;
     for (int i = 0; i < 32; i++) {
-      largest = Math.max(largest, Math.abs(value(in, at, i)));
+      float magnitude = Math.abs(value(in, at, i));
+      largest = magnitude > largest ? magnitude : largest;
     }
     float d = largest / 127;
     float inverse = d == 0 ? 0 : 1 / d;
@@ -187,8 +188,8 @@ final class GgmlBlocks {
 
   /** Half up, but not by {@code q + 0.5f}, which rounds 0.49999997 up. The inverse of a subnormal scale may be infinite. */
   private static int rounded(float q) {
-    int whole = (int) Math.min(q, 127);
-    return q - whole >= 0.5f && whole < 127 ? whole + 1 : whole;
+    int whole = Math.min((int) q, 127);
+    return whole < 127 && q - whole >= 0.5f ? whole + 1 : whole;
   }
 
   /** The scale maps the value of the largest magnitude, the first one of that, to -8. */

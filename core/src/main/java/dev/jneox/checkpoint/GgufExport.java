@@ -104,7 +104,7 @@ public final class GgufExport {
     }
     if (config.tiedHead() && architecture != GgufArchitecture.GPT2) {
       add("embed_out.weight", EMBEDDING, config.vocabSize(), config.hiddenSize());
-      if (architecture == GgufArchitecture.PHI2) {
+      if (architecture == GgufArchitecture.PHI2 && !config.headBias()) {
         add("embed_out.bias", null, config.vocabSize());
       }
     }

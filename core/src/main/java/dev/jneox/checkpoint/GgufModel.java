@@ -153,6 +153,19 @@ public final class GgufModel implements StoredModel {
     });
   }
 
+  @Override
+  public Optional<MappedTensor> mapped(String canonical) {
+    String name = place(canonical).getFirst();
+    GgmlType type = file.entry(name).type();
+    boolean asItIs = place(canonical).size() == 1 && !name.contains(FUSED) && !type.isQuantised();
+    return asItIs ? Optional.of(new MappedTensor(Dtype.of(type.scalarType()), file.data(name))) : Optional.empty();
+  }
+
+  @Override
+  public void release() {
+    file.release();
+  }
+
   private List<String> place(String canonical) {
     List<String> names = places.get(canonical);
     if (names == null) {

@@ -37,9 +37,13 @@ final class GgufTokenizer {
 
   private static final String NONE = "no_vocab";
 
-  /** The names for GPT-2's splitting pattern; the last two are of the tokenizers made from GPT-NeoX-20B's, which use NFC. */
-  private static final Set<String> GPT2_SPLITS = Set.of("gpt-2", "phi-2", "jais", "olmo", "mpt");
+  /**
+   * The names for GPT-2's splitting pattern. Files from before there were names have none, or {@code default}; then it is what
+   * the models of our architectures were trained with, though llama.cpp splits otherwise.
+   */
+  private static final Set<String> GPT2_SPLITS = Set.of("gpt-2", "phi-2", "jais", "olmo", "mpt", "default");
 
+  /** Of the tokenizers made from GPT-NeoX-20B's, which puts text in normal form C first. */
   private static final Set<String> NFC_SPLITS = Set.of("olmo", "mpt");
 
   // Kinds of tokens.

@@ -203,7 +203,8 @@ class GgufFileTest {
     refused(new Bytes().start(3, 0, 1).text("k").u32(8).u64(1 << 20), 64, "length of key \"k\"", "rest of the file");
     refused(new Bytes().start(3, 0, 1).text("k").u32(9).u32(9).u64(1), 64, "key \"k\"", "an array of arrays");
     refused(new Bytes().start(3, 0, 1).text("k").u32(9).u32(0).u64(TWO_TO_63), 64, "length of key \"k\"");
-    refused(new Bytes().start(3, 0, 1).text("k").u32(9).u32(8).u64(99), 64, "length of key \"k\"", "rest of the file", "found 99");
+    refused(
+        new Bytes().start(3, 0, 1).text("k").u32(9).u32(8).u64(99), 64, "length of key \"k\"", "rest of the file", "found 99");
     refused(new Bytes().start(3, 0, 1).text("k").u32(7).u32(2), 64, "key \"k\"", "0 or 1", "found 2");
     refused(new Bytes().start(3, 0, 2).text("k").u32(4).u32(0).text("k").u32(4).u32(0), 64, "key \"k\"", "each key once");
     refused(new Bytes().start(3, 0, 1).text("general.alignment").u32(4).u32(24), 64, "general.alignment", "power of two", "24");

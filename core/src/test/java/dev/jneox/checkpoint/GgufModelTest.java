@@ -15,6 +15,7 @@ import dev.jneox.tensor.Tensors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -98,6 +99,8 @@ class GgufModelTest {
           ScalarType stored = spec.shape().length > 1 ? type.scalarType() : ScalarType.Float;
           float[] expected = Tensors.floats(source.tensor(spec.name()).to(stored));
           assertThat(Tensors.floats(model.tensor(spec.name()))).as(spec.name()).isEqualTo(expected);
+          model.mapped(spec.name()).ifPresent(data -> assertThat(data.floats()).as(spec.name()).isEqualTo(expected));
+          assertThat(model.mapped(spec.name()).isPresent()).isNotEqualTo(spec.name().contains("query_key_value"));
         }
       }
     }
@@ -134,6 +137,7 @@ class GgufModelTest {
             config(new Position.Learned(), Residual.SERIAL, true, false, false),
             config(PAIRS, Residual.PARALLEL_ONE_NORM, false, true, false),
             config(HALVES, Residual.PARALLEL_ONE_NORM, true, true, false),
+            config(PAIRS, Residual.PARALLEL_ONE_NORM, false, true, true),
             config(PAIRS, Residual.PARALLEL_ONE_NORM, false, false, true))) {
       try (PointerScope scope = new PointerScope()) {
         Map<String, Tensor> tensors = random(config);
@@ -141,6 +145,45 @@ class GgufModelTest {
         try (StoredModel model = StoredModel.open(file)) {
           close(logits(model.config(), model.tensors()), logits(config, tensors), 2e-5);
           assertThat(model.config().endOfText()).isEqualTo(5);
+        }
+      }
+    }
+  }
+
+  /** Files of architecture gptj, which we do not write, have a matrix each for queries, keys and values. */
+  @Test
+  void queriesKeysAndValuesInThreeMatricesAreJoined() {
+    ModelConfig config = config(PAIRS, Residual.PARALLEL_ONE_NORM, false, true, false);
+    int[] rows = GgufModel.queryKeyValueRows(config, false);
+    Map<String, GgufValue> metadata = new LinkedHashMap<>(GgufArchitecture.GPTJ.metadata(config));
+    metadata.put("general.architecture", GgufValue.text("gptj"));
+    metadata.put("tokenizer.ggml.eos_token_id", GgufValue.u32(5));
+    Path file = dir.resolve("gptj.gguf");
+    try (PointerScope scope = new PointerScope()) {
+      Map<String, Tensor> tensors = random(config);
+      Map<String, Tensor> named = new LinkedHashMap<>();
+      for (TensorSpec spec : config.tensors()) {
+        String name = GgufArchitecture.tensorName(spec.name());
+        if (name.contains("attn_qkv")) {
+          Tensor all = tensors.get(spec.name()).index_select(0, Tensors.of(rows, rows.length));
+          for (int part = 0; part < 3; part++) {
+            named.put(name.replace("attn_qkv", "attn_" + "qkv".charAt(part)), all.narrow(0, 64L * part, 64).contiguous());
+          }
+        } else {
+          named.put(name, tensors.get(spec.name()));
+        }
+      }
+      List<GgufWriter.Declared> declared = new ArrayList<>();
+      named.forEach((name, tensor) -> declared.add(GgufFileTest.tensor(name, GgmlType.F32, Tensors.shape(tensor))));
+      try (GgufWriter writer = new GgufWriter(file, metadata, declared, bytes -> {})) {
+        named.forEach((name, tensor) -> writer.write(name, Tensors.segment(tensor)));
+        writer.commit();
+      }
+      try (StoredModel model = StoredModel.open(file)) {
+        assertThat(model.config()).isEqualTo(config);
+        for (TensorSpec spec : config.tensors()) {
+          float[] expected = Tensors.floats(tensors.get(spec.name()));
+          assertThat(Tensors.floats(model.tensor(spec.name()))).as(spec.name()).isEqualTo(expected);
         }
       }
     }
