@@ -2,9 +2,12 @@ package dev.jneox.cli;
 
 import dev.jneox.checkpoint.Dtype;
 import dev.jneox.checkpoint.HfFolder;
+import dev.jneox.checkpoint.MappedTensor;
+import dev.jneox.checkpoint.NeoxCheckpoint;
 import dev.jneox.checkpoint.Safetensors;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.checkpoint.TensorFile;
+import dev.jneox.checkpoint.TorchFile;
 import dev.jneox.io.InputException;
 import dev.jneox.model.ModelConfig.TensorSpec;
 import java.io.IOException;
@@ -21,7 +24,7 @@ import org.bytedeco.pytorch.Tensor;
 /** Tensors to be looked at one by one: a model's by their canonical names, or those of a bare file of tensors. */
 final class Contents implements AutoCloseable {
   /** Folders in a model's folder that hold a part of it: NeoX keeps its layers in one. */
-  private static final int DEPTH = 2;
+  private static final int DEPTH = 3;
 
   /** A tensor, and how it lies on disk; {@code dtype} in the words of its format. */
   record Entry(String name, String dtype, long[] shape, long bytes) {
@@ -60,14 +63,14 @@ final class Contents implements AutoCloseable {
    */
   static Contents open(Path path) {
     if (isTensorFile(path)) {
-      return new Contents(path, null, Safetensors.open(path));
+      return new Contents(path, null, path.toString().endsWith(".safetensors") ? Safetensors.open(path) : TorchFile.open(path));
     }
     return new Contents(path, StoredModel.open(path), null);
   }
 
   /** Whether it is, by its name, a file of tensors without a configuration. */
   static boolean isTensorFile(Path path) {
-    return Files.isRegularFile(path) && path.toString().endsWith(".safetensors");
+    return Files.isRegularFile(path) && path.toString().matches(".*\\.(safetensors|bin|pt)");
   }
 
   Path path() {
@@ -82,14 +85,25 @@ final class Contents implements AutoCloseable {
   /** What it is, in a few words. */
   String format() {
     return switch (model) {
-      case null -> "safetensors file";
-      case HfFolder folder -> "HF folder";
+      case null -> file instanceof Safetensors ? "safetensors file" : "PyTorch file";
+      case HfFolder folder -> "HF folder, " + HfFolder.modelType(folder.config());
+      case NeoxCheckpoint checkpoint ->
+          "NeoX checkpoint, " + checkpoint.ranks() + (checkpoint.ranks() == 1 ? " rank" : " tensor-parallel ranks");
       default -> model.getClass().getSimpleName();
     };
   }
 
   List<Entry> entries() {
     return entries;
+  }
+
+  /** A tensor's values where the file holds them as they are; valid until {@link #close}. Starts no libtorch. */
+  Optional<MappedTensor> mapped(String name) {
+    return model != null
+        ? model.mapped(name)
+        : file instanceof Safetensors tensors
+            ? Optional.of(new MappedTensor(tensors.dtype(name), tensors.data(name)))
+            : Optional.empty();
   }
 
   /** A tensor's values; the caller closes it. */

@@ -79,7 +79,8 @@ final class InspectCommand implements Callable<Integer> {
   static String text(Inspection inspection) {
     StringBuilder out = new StringBuilder();
     long bytes = inspection.files().stream().mapToLong(Inspection.StoredFile::bytes).sum();
-    line(out, inspection.format(), "%s", inspection.path());
+    line(out, "model", "%s", inspection.path());
+    line(out, "format", "%s", inspection.format());
     if (inspection.config() != null) {
       ConfigWords.of(inspection.config()).forEach((what, words) -> line(out, what, "%s", words));
     }

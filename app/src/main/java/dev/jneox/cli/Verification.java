@@ -2,6 +2,7 @@ package dev.jneox.cli;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import dev.jneox.checkpoint.Dtype;
+import dev.jneox.checkpoint.MappedTensor;
 import dev.jneox.checkpoint.NonFinite;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.io.InputException;
@@ -74,6 +75,11 @@ final class Verification {
       findings.add(Finding.wrong("hashes", e.getMessage()));
       return;
     }
+    if (known.isEmpty()) {
+      String message = "nothing says what they should be: no " + KnownHashes.MANIFEST + " and no record of a download";
+      findings.add(Finding.unknown("hashes", message));
+      return;
+    }
     int good = 0;
     try (Progress progress = Progress.bytes("hashing", known.keySet().stream().mapToLong(Verification::size).sum())) {
       for (Map.Entry<Path, KnownHashes.Known> entry : known.entrySet()) {
@@ -88,9 +94,7 @@ final class Verification {
         }
       }
     }
-    if (known.isEmpty()) {
-      findings.add(Finding.unknown("hashes", "nothing says what they should be: no " + KnownHashes.MANIFEST + " and no record of a download"));
-    } else if (good == known.size()) {
+    if (good == known.size()) {
       findings.add(Finding.ok("hashes", "%,d of %,d files have one, and it is right", good, Contents.files(path).size()));
     }
   }
@@ -161,8 +165,14 @@ final class Verification {
     if (dtype != null && !dtype.isWeight()) {
       return NonFinite.NONE; // integers, as in buffers, are finite
     }
-    try (Tensor tensor = contents.tensor(entry.name())) {
-      return NonFinite.in(tensor);
+    try {
+      MappedTensor mapped = contents.mapped(entry.name()).orElse(null);
+      if (mapped != null) {
+        return NonFinite.in(mapped.data(), mapped.dtype());
+      }
+      try (Tensor tensor = contents.tensor(entry.name())) {
+        return NonFinite.in(tensor);
+      }
     } finally {
       contents.release();
     }

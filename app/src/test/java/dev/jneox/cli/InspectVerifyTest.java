@@ -78,7 +78,7 @@ class InspectVerifyTest {
   void inspectTellsShapePartsTypesFilesAndTokenizer() throws IOException {
     addTokenizer(model.resolve("tokenizer.json"));
     JsonNode report = json(Output.of("inspect", model.toString(), "--json"), 0);
-    assertThat(report.get("format").textValue()).isEqualTo("HF folder");
+    assertThat(report.get("format").textValue()).isEqualTo("HF folder, gpt_neox");
     assertThat(report.get("parameters").longValue()).isEqualTo(PARAMETERS);
     assertThat(report.get("parts").toString())
         .isEqualTo("{\"embedding\":32768,\"norms\":896,\"attention\":49920,\"mlp\":99264,\"head\":32768}");
@@ -245,7 +245,7 @@ class InspectVerifyTest {
     for (String command : List.of("inspect", "verify")) {
       Output none = Output.of(command, dir.resolve("none").toString());
       assertThat(none.code()).isEqualTo(1);
-      assertThat(none.err().lines()).singleElement().asString().contains("none: there is no such model folder or file");
+      assertThat(none.err().lines()).singleElement().asString().contains("none: expected a model's folder or file");
       assertThat(Output.of(command).code()).isEqualTo(2);
       assertThat(Output.of(command, "--help").out()).contains("jneox " + command + " DIR");
     }

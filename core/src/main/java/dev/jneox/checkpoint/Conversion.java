@@ -69,9 +69,13 @@ public record Conversion(Path target, Format format, WeightType type, int ranks,
    * Says what stands in the way before anything is written.
    *
    * @param replace whether a model of that name may be replaced
-   * @throws InputException when there is something of that name that may not be replaced, or too little room on the disk
+   * @throws InputException when the format cannot hold such a model, there is something of that name that may not be replaced, or too
+   *     little room on the disk
    */
   public void check(ModelConfig config, boolean replace) {
+    if (format == Format.NEOX) {
+      neoxWriter(target, config);
+    }
     if (Files.exists(target)) {
       if (!replace) {
         throw new InputException(target + ": exists already: choose another name, or replace it with --force");
@@ -126,9 +130,24 @@ public record Conversion(Path target, Format format, WeightType type, int ranks,
     try (StreamedModel streamed = new StreamedModel(model, progress, type.bytes())) {
       switch (format) {
         case HF -> writeHf(streamed);
-        case NEOX, GGUF -> throw new InputException(target + ": format " + lower(format) + " is not written yet");
+        case NEOX -> writeNeox(streamed);
+        case GGUF -> throw new InputException(target + ": format " + lower(format) + " is not written yet");
       }
     }
+  }
+
+  private void writeNeox(StoredModel model) {
+    try (AtomicFolder folder = new AtomicFolder(target)) {
+      NeoxCheckpointWriter writer = neoxWriter(folder.path(), model.config());
+      model.tokenizerJson().ifPresent(writer::tokenizer);
+      writer.write(model::tensor);
+      folder.commit();
+    }
+  }
+
+  /** @throws InputException when GPT-NeoX has no such model, or it cannot be divided among so many ranks */
+  private NeoxCheckpointWriter neoxWriter(Path folder, ModelConfig config) {
+    return new NeoxCheckpointWriter(folder, config, type.dtype()).tensorParallel(ranks);
   }
 
   private void writeHf(StoredModel model) {

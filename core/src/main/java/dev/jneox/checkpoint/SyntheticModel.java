@@ -142,11 +142,10 @@ public final class SyntheticModel implements StoredModel {
     int[] values = new int[QUANTILES.length];
     for (int i = 0; i < values.length; i++) {
       float value = (float) (deviation * QUANTILES[i]);
-      int bits = Float.floatToRawIntBits(value);
       values[i] =
           switch (dtype) {
-            case F32 -> bits;
-            case BF16 -> bits + 0x7FFF + (bits >>> 16 & 1) >>> 16; // rounded to even
+            case F32 -> Float.floatToRawIntBits(value);
+            case BF16 -> MappedTensor.bfloat16(value) & 0xFFFF;
             default -> Float.floatToFloat16(value) & 0xFFFF;
           };
     }
