@@ -1,6 +1,8 @@
 package dev.jneox.cli;
 
 import dev.jneox.checkpoint.Dtype;
+import dev.jneox.checkpoint.GgmlType;
+import dev.jneox.checkpoint.GgufModel;
 import dev.jneox.checkpoint.HfFolder;
 import dev.jneox.checkpoint.MappedTensor;
 import dev.jneox.checkpoint.NeoxCheckpoint;
@@ -53,7 +55,13 @@ final class Contents implements AutoCloseable {
 
   private void add(String name, String dtype, long[] shape) {
     Entry entry = new Entry(name, dtype, shape, 0);
-    entries.add(new Entry(name, dtype, shape, entry.elements() * Dtype.of(dtype).bits() / 8));
+    entries.add(new Entry(name, dtype, shape, bytes(dtype, entry.elements())));
+  }
+
+  /** Bytes of so many elements of a type, whether the word is safetensors' or GGUF's; where both have one, it means the same. */
+  private static long bytes(String dtype, long elements) {
+    Dtype plain = Dtype.of(dtype);
+    return plain != null ? elements * plain.bits() / 8 : GgmlType.valueOf(dtype).bytes(elements);
   }
 
   /**
@@ -89,6 +97,7 @@ final class Contents implements AutoCloseable {
       case HfFolder folder -> "HF folder, " + HfFolder.modelType(folder.config());
       case NeoxCheckpoint checkpoint ->
           "NeoX checkpoint, " + checkpoint.ranks() + (checkpoint.ranks() == 1 ? " rank" : " tensor-parallel ranks");
+      case GgufModel gguf -> "GGUF file";
       default -> model.getClass().getSimpleName();
     };
   }

@@ -1,6 +1,5 @@
 package dev.jneox.cli;
 
-import dev.jneox.checkpoint.Conversion;
 import dev.jneox.checkpoint.Dtype;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.checkpoint.SyntheticModel;
@@ -59,10 +58,11 @@ final class SynthCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    Conversion conversion = output.conversion(out, WeightType.BF16);
+    output.check();
+    WeightType type = output.type() == null ? WeightType.BF16 : output.type();
     try (Tokenizer loaded = tokenizer == null ? null : Tokenizer.load(tokenizer);
-        StoredModel model = model(Recipe.of(config, loaded), conversion.type())) {
-      output.write(conversion, model, "making");
+        StoredModel model = model(Recipe.of(config, loaded), type)) {
+      output.write(model, type, out, "making");
     }
     return 0;
   }

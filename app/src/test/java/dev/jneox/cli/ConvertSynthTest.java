@@ -144,6 +144,7 @@ class ConvertSynthTest {
         .containsEntry("pythia/6-9B", 6_857_302_016L)
         .containsEntry("pythia/12B", 11_846_072_320L)
         .hasSize(11);
+    assertThat(Recipe.NAMES).allSatisfy(name -> assertThat(Path.of("..", "configs", name + ".yml")).exists());
     assertThat(Recipe.of("PYTHIA/70m", null).deviation()).isEqualTo(Math.sqrt(2 / (5.0 * 512)));
   }
 
@@ -161,6 +162,41 @@ class ConvertSynthTest {
       assertThat(back.resolve(file)).hasSameBinaryContentAs(hf.resolve(file));
     }
     ok("verify", neox.toString());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"f32", "bf16", "f16"})
+  void throughGgufAndBackNothingIsLost(String dtype) throws IOException {
+    Path hf = synth("hf", dtype);
+    Path gguf = dir.resolve("model.gguf");
+    Path neox = dir.resolve("neox");
+    Path back = dir.resolve("back");
+    ok("convert", "--from", hf.toString(), "--to", gguf.toString(), "--format", "gguf");
+    ok("verify", gguf.toString());
+    ok("convert", "--from", gguf.toString(), "--to", neox.toString(), "--format", "neox", "--dtype", dtype);
+    ok("convert", "--from", neox.toString(), "--to", back.toString(), "--format", "hf");
+    assertThat(back.resolve("model.safetensors")).hasSameBinaryContentAs(hf.resolve("model.safetensors"));
+    assertThat(ok("score", "--model", back.toString(), "--text", "int max(int a)", "--json").out())
+        .isEqualTo(ok("score", "--model", hf.toString(), "--text", "int max(int a)", "--json").out());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"q8_0", "q4_0"})
+  void quantisingTwiceIsQuantisingOnce(String dtype) throws IOException {
+    Path once = dir.resolve("once.gguf");
+    Path twice = dir.resolve("twice.gguf");
+    ok("synth", "--config", recipe().toString(), "--tokenizer", tokenizer().toString(), "--format", "gguf", "--dtype", dtype,
+        "--out", once.toString());
+    ok("convert", "--from", once.toString(), "--to", twice.toString(), "--format", "gguf");
+    assertThat(checksums(twice)).isEqualTo(checksums(once));
+    JsonNode types = new ObjectMapper().readTree(ok("inspect", once.toString(), "--json").out()).get("dtypes");
+    assertThat(types.at("/" + dtype.toUpperCase(java.util.Locale.ROOT) + "/tensors").intValue()).isGreaterThanOrEqualTo(8);
+    assertThat(ok("inspect", once.toString()).out()).contains("GGUF file").contains("4 heads of 16");
+    ok("generate", "--model", once.toString(), "--prompt", "int max", "--max-tokens", "4");
+    refused(1, "found " + dtype + ", which only gguf has", "convert", "--from", once.toString(), "--to", dir.resolve("x").toString(), "--format", "hf");
+    ok("convert", "--from", once.toString(), "--to", dir.resolve("x").toString(), "--format", "hf", "--dtype", "f32");
+    ok("convert", "--from", dir.resolve("x").toString(), "--to", once.toString(), "--format", "gguf", "--dtype", dtype, "--force");
+    assertThat(checksums(once)).isEqualTo(checksums(twice));
   }
 
   @ParameterizedTest
@@ -235,7 +271,7 @@ class ConvertSynthTest {
     refused(2, "--tp is for --format neox", "synth", "--config", recipe, "--format", "hf", "--tp", "2", "--out", out);
     refused(2, "--shard-size is for --format hf", "synth", "--config", recipe, "--format", "neox", "--shard-size", "1GB", "--out", out);
     refused(2, "--shard-size: expected a size such as 5GB", "synth", "--config", recipe, "--format", "hf", "--shard-size", "big", "--out", out);
-    refused(1, "expected f32, bf16 or f16 in a folder of format hf, found q4_0", "synth", "--config", recipe, "--format", "hf", "--dtype", "q4_0",
+    refused(1, "expected f32, bf16 or f16 in a model of format hf, found q4_0", "synth", "--config", recipe, "--format", "hf", "--dtype", "q4_0",
         "--out", out);
     refused(1, "expected a name that ends in .gguf", "synth", "--config", recipe, "--format", "gguf", "--out", out);
     refused(1, "--config: expected a file, a model folder or one of 20B, pythia/14M", "synth", "--config", "21B", "--format", "hf", "--out", out);

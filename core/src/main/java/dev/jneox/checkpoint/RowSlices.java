@@ -20,12 +20,22 @@ final class RowSlices {
    * @param each may make tensors: they go when it returns
    */
   static void forEach(Tensor tensor, Consumer<Tensor> each) {
+    forEach(tensor, (row, count) -> each.accept(tensor.narrow(0, row, count)));
+  }
+
+  /** The same, by number: the first row of a slice and how many they are. */
+  static void forEach(Tensor tensor, Range each) {
     long rows = tensor.size(0);
     long atOnce = Math.max(1, ELEMENTS / Math.max(1, tensor.numel() / Math.max(1, rows)));
     for (long row = 0; row < rows; row += atOnce) {
       try (PointerScope scope = new PointerScope()) {
-        each.accept(tensor.narrow(0, row, Math.min(atOnce, rows - row)));
+        each.accept(row, Math.min(atOnce, rows - row));
       }
     }
+  }
+
+  /** Some rows that follow one another. */
+  interface Range {
+    void accept(long first, long count);
   }
 }
