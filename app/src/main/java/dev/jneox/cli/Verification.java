@@ -2,6 +2,7 @@ package dev.jneox.cli;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import dev.jneox.checkpoint.Dtype;
+import dev.jneox.checkpoint.HfFolder;
 import dev.jneox.checkpoint.MappedTensor;
 import dev.jneox.checkpoint.NonFinite;
 import dev.jneox.checkpoint.StoredModel;
@@ -61,7 +62,8 @@ final class Verification {
       contents.model().ifPresent(model -> verification.model(model));
       verification.values(contents);
     } catch (InputException e) {
-      verification.findings.add(Finding.wrong("model", e.getMessage()));
+      List<String> problems = Files.exists(path.resolve("config.json")) ? HfFolder.problems(path) : List.of(e.getMessage());
+      problems.forEach(problem -> verification.findings.add(Finding.wrong("model", problem)));
       verification.valuesFileByFile();
     }
     return verification.findings;

@@ -210,6 +210,18 @@ class ConvertSynthTest {
   }
 
   @Test
+  void theCardThatAModelCameWithStaysAndElseOneIsWritten() throws IOException {
+    Path made = synth("made", "f32");
+    assertThat(made.resolve("README.md")).content().contains("# made").contains("the weights are random numbers");
+    Files.writeString(made.resolve("README.md"), "its own card");
+    ok("convert", "--from", made.toString(), "--to", dir.resolve("copy").toString(), "--format", "hf");
+    assertThat(dir.resolve("copy").resolve("README.md")).hasContent("its own card");
+    Files.delete(made.resolve("README.md"));
+    ok("convert", "--from", made.toString(), "--to", dir.resolve("copy").toString(), "--format", "hf", "--force");
+    assertThat(dir.resolve("copy").resolve("README.md")).content().contains("# copy").contains("Not stated.");
+  }
+
+  @Test
   void anotherTypeIsTheValuesRounded() throws IOException {
     Path f32 = synth("f32", "f32");
     ok("convert", "--from", f32.toString(), "--to", dir.resolve("bf16").toString(), "--format", "hf", "--dtype", "bf16");

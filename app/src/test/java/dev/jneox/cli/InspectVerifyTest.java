@@ -227,6 +227,7 @@ class InspectVerifyTest {
     Output output = Output.of("verify", model.toString());
     assertThat(output.code()).isEqualTo(1);
     assertThat(output.out()).contains("WRONG  model").contains("dense_h_to_4h").contains("by config.json");
+    assertThat(output.out().lines().filter(line -> line.startsWith("WRONG  model"))).as("three layers: two matrices, one bias").hasSize(9);
     assertThat(output.out()).contains("1 NaN and 0 infinite of 32,768 values, the first at [1, 0]");
   }
 

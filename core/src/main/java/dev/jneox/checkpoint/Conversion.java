@@ -1,9 +1,11 @@
 package dev.jneox.checkpoint;
 
+import dev.jneox.checkpoint.ModelCard.Facts;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.AtomicFolder;
 import dev.jneox.io.InputException;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -26,6 +28,8 @@ import org.bytedeco.pytorch.Tensor;
 public record Conversion(StoredModel model, Path target, Format format, WeightType type, int ranks, long shardBytes) {
   /** transformers' own bound on one file. */
   public static final long SHARD_BYTES = 5_000_000_000L;
+
+  private static final String CARD = "README.md";
 
   /** Headers, configuration, tokenizer. */
   private static final long BESIDE_THE_WEIGHTS = 32 << 20;
@@ -173,7 +177,18 @@ public record Conversion(StoredModel model, Path target, Format format, WeightTy
   private HfFolderWriter hf(Path folder) {
     HfFolderWriter writer = new HfFolderWriter(folder, model.config(), type.dtype()).shards(shardBytes);
     model.tokenizerJson().ifPresent(json -> writer.tokenizer(json, model.path()));
-    return writer;
+    return writer.file(CARD, card().getBytes(StandardCharsets.UTF_8));
+  }
+
+  /** The card that the model came with, else one of what is known. */
+  private String card() {
+    Path own = model.path().resolve(CARD);
+    if (Files.isRegularFile(own)) {
+      return HfFolder.text(own);
+    }
+    Facts facts = Facts.of(target.toAbsolutePath().normalize().getFileName().toString());
+    return ModelCard.text(
+        model.config(), model instanceof SyntheticModel ? facts.withData("None: the weights are random numbers.") : facts);
   }
 
   private NeoxCheckpointWriter neox(Path folder) {
