@@ -20,14 +20,16 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {
-      "Convert a model from any format that is read into any that is written. One tensor at a time is in memory, so the",
-      "size of the model does not matter. Without another type the weights stay what they are, bit for bit."
+      "Convert a model from any format that is read into any that is written.",
+      "One tensor at a time is in memory, so the size of the model does not matter.",
+      "Without --dtype the weights stay what they are, bit for bit."
     },
     footer = {
       "",
       "Examples:",
       "  jneox convert --from checkpoints/global_step1000 --to model --format hf",
-      "  jneox convert --from EleutherAI/pythia-410m --to pythia-410m-q4.gguf --format gguf --dtype q4_0",
+      "  jneox convert --from EleutherAI/pythia-410m --to 410m.gguf \\",
+      "    --format gguf --dtype q4_0",
       "  jneox convert --from 20B --to 20B-neox --format neox --tp 2"
     })
 final class ConvertCommand implements Callable<Integer> {

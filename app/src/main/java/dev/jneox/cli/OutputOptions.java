@@ -5,6 +5,7 @@ import dev.jneox.checkpoint.Conversion.Format;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.checkpoint.WeightType;
 import dev.jneox.io.Progress;
+import dev.jneox.tensor.Native;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.Locale;
@@ -18,7 +19,8 @@ import picocli.CommandLine.Spec.Target;
 
 /** How a model is written: the options that {@code convert} and {@code synth} share, and what they do with them. */
 final class OutputOptions {
-  private static final Pattern SIZE = Pattern.compile("([0-9]{1,12}(?:[.][0-9]{1,6})?)(B|KB|MB|GB|TB)?", Pattern.CASE_INSENSITIVE);
+  private static final Pattern SIZE =
+      Pattern.compile("([0-9]{1,12}(?:[.][0-9]{1,6})?)(B|KB|MB|GB|TB)?", Pattern.CASE_INSENSITIVE);
 
   @Spec(Target.MIXEE)
   private CommandSpec spec;
@@ -28,7 +30,8 @@ final class OutputOptions {
       required = true,
       paramLabel = "hf|neox|gguf",
       description = {
-        "hf: a folder of HF transformers. neox: a checkpoint of GPT-NeoX, a file for each layer and rank.",
+        "hf: a folder of HF transformers.",
+        "neox: a checkpoint of GPT-NeoX, a file for each layer and rank.",
         "gguf: one file for llama.cpp."
       })
   private Format format;
@@ -36,7 +39,7 @@ final class OutputOptions {
   @Option(
       names = "--dtype",
       paramLabel = "TYPE",
-      description = "f32, bf16, f16 or, in gguf, q8_0 or q4_0. Default: what the model is stored in.")
+      description = "f32, bf16, f16 or, in gguf, q8_0 or q4_0. Default: what the model is stored in; bf16 for a new one.")
   private WeightType type;
 
   @Option(names = "--tp", paramLabel = "N", description = "neox: split every layer over N tensor-parallel ranks. Default: 1.")
@@ -96,6 +99,7 @@ final class OutputOptions {
 
   /** Writes {@code model}, with progress on standard error, and says what was written and what one can do with it. */
   void write(StoredModel model, WeightType as, Path target, String act) {
+    Native.returnFreedMemory();
     Conversion conversion = new Conversion(model, target, format, as, ranks == null ? 1 : ranks, shardBytes());
     conversion.check(force);
     conversion.concerns().forEach(this::say);

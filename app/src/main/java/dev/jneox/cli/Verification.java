@@ -111,7 +111,8 @@ final class Verification {
 
   /** What opening a model has checked already, and that the tokenizer is one. */
   private void model(StoredModel model) {
-    findings.add(Finding.ok("model", "%,d tensors, each of the shape that the configuration says, and no other", model.config().tensors().size()));
+    String message = "%,d tensors, each of the shape that the configuration says, and no other";
+    findings.add(Finding.ok("model", message, model.config().tensors().size()));
     String json = model.tokenizerJson().orElse(null);
     if (json == null) {
       findings.add(Finding.unknown("tokenizer", "the model has none"));

@@ -100,7 +100,8 @@ class ConvertSynthTest {
   @Test
   void synthWritesTheShapeOfARecipeWithItsTokenizer() throws IOException {
     Path out = dir.resolve("model");
-    Output output = ok("synth", "--config", recipe().toString(), "--tokenizer", tokenizer().toString(), "--format=hf", "--out", out.toString());
+    Output output = ok("synth", "--config", recipe().toString(), "--tokenizer", tokenizer().toString(), "--format=hf",
+        "--out", out.toString());
     assertThat(output.out()).contains("parameters in bf16").contains("next: jneox verify " + out);
     ModelConfig config = HfFolder.config(out);
     assertThat(config.hiddenSize()).isEqualTo(64);
@@ -154,7 +155,8 @@ class ConvertSynthTest {
     Path hf = synth("hf", dtype);
     Path neox = dir.resolve("neox");
     Path back = dir.resolve("back");
-    Output output = ok("convert", "--from", hf.toString(), "--to", neox.toString(), "--format", "neox", "--tp", String.valueOf(ranks));
+    Output output = ok("convert", "--from", hf.toString(), "--to", neox.toString(), "--format", "neox", "--tp",
+        String.valueOf(ranks));
     assertThat(output.out()).contains("parameters in " + dtype);
     ok("convert", "--from", neox.toString(), "--to", back.toString(), "--format", "hf");
     assertThat(checksums(neox)).isEqualTo(checksums(hf)).hasSize(28);
@@ -193,9 +195,11 @@ class ConvertSynthTest {
     assertThat(types.at("/" + dtype.toUpperCase(java.util.Locale.ROOT) + "/tensors").intValue()).isGreaterThanOrEqualTo(8);
     assertThat(ok("inspect", once.toString()).out()).contains("GGUF file").contains("4 heads of 16");
     ok("generate", "--model", once.toString(), "--prompt", "int max", "--max-tokens", "4");
-    refused(1, "found " + dtype + ", which only gguf has", "convert", "--from", once.toString(), "--to", dir.resolve("x").toString(), "--format", "hf");
+    refused(1, "found " + dtype + ", which only gguf has", "convert", "--from", once.toString(), "--to", dir.resolve("x")
+        .toString(), "--format", "hf");
     ok("convert", "--from", once.toString(), "--to", dir.resolve("x").toString(), "--format", "hf", "--dtype", "f32");
-    ok("convert", "--from", dir.resolve("x").toString(), "--to", once.toString(), "--format", "gguf", "--dtype", dtype, "--force");
+    ok("convert", "--from", dir.resolve("x").toString(), "--to", once.toString(), "--format", "gguf", "--dtype", dtype,
+        "--force");
     assertThat(checksums(once)).isEqualTo(checksums(twice));
   }
 
@@ -262,7 +266,8 @@ class ConvertSynthTest {
   void whatTheFormatCannotHoldIsRefusedBeforeTheStart() throws IOException {
     Path a = synth("a", "f32");
     Path gpt2 = PARITY.resolve("gpt-neo");
-    refused(1, "b: cannot be written: GPT-NeoX has no such model", "convert", "--from", gpt2.toString(), "--to", dir.resolve("b").toString(), "--format", "neox");
+    refused(1, "b: cannot be written: GPT-NeoX has no such model", "convert", "--from", gpt2.toString(), "--to",
+        dir.resolve("b").toString(), "--format", "neox");
     refused(1, "for 3 tensor-parallel ranks: expected a divisor of 4 heads",
         "convert", "--from", a.toString(), "--to", dir.resolve("b").toString(), "--format", "neox", "--tp", "3");
     assertThat(names(dir)).containsExactly("a", "recipe.yml", "tokenizer.json");
@@ -281,14 +286,19 @@ class ConvertSynthTest {
     String recipe = recipe().toString();
     String out = dir.resolve("x").toString();
     refused(2, "--tp is for --format neox", "synth", "--config", recipe, "--format", "hf", "--tp", "2", "--out", out);
-    refused(2, "--shard-size is for --format hf", "synth", "--config", recipe, "--format", "neox", "--shard-size", "1GB", "--out", out);
-    refused(2, "--shard-size: expected a size such as 5GB", "synth", "--config", recipe, "--format", "hf", "--shard-size", "big", "--out", out);
-    refused(1, "expected f32, bf16 or f16 in a model of format hf, found q4_0", "synth", "--config", recipe, "--format", "hf", "--dtype", "q4_0",
+    refused(2, "--shard-size is for --format hf", "synth", "--config", recipe, "--format", "neox", "--shard-size", "1GB",
+        "--out", out);
+    refused(2, "--shard-size: expected a size such as 5GB", "synth", "--config", recipe, "--format", "hf", "--shard-size",
+        "big", "--out", out);
+    refused(1, "expected f32, bf16 or f16 in a model of format hf, found q4_0", "synth", "--config", recipe, "--format",
+        "hf", "--dtype", "q4_0",
         "--out", out);
     refused(1, "expected a name that ends in .gguf", "synth", "--config", recipe, "--format", "gguf", "--out", out);
-    refused(1, "--config: expected a file, a model folder or one of 20B, pythia/14M", "synth", "--config", "21B", "--format", "hf", "--out", out);
+    refused(1, "--config: expected a file, a model folder or one of 20B, pythia/14M", "synth", "--config", "21B",
+        "--format", "hf", "--out", out);
     refused(2, "Missing required option: '--from", "convert", "--to", out, "--format", "hf");
-    refused(1, "none: expected a model's folder or file", "convert", "--from", dir.resolve("none").toString(), "--to", out, "--format", "hf");
+    refused(1, "none: expected a model's folder or file", "convert", "--from", dir.resolve("none").toString(), "--to", out,
+        "--format", "hf");
     Path alibi = Files.writeString(dir.resolve("alibi.yml"), RECIPE.replace("pos_emb: rotary", "pos_emb: alibi"));
     refused(1, "alibi.yml: line 5: pos_emb", "synth", "--config", alibi.toString(), "--format", "hf", "--out", out);
     assertThat(Path.of(out)).doesNotExist();
@@ -302,7 +312,8 @@ class ConvertSynthTest {
     ok("convert", "--from", hf.toString(), "--to", dir.resolve("neox").toString(), "--format", "neox", "--tp", "2");
     List<String> texts = new ArrayList<>();
     for (Path model : List.of(hf, dir.resolve("neox"))) {
-      texts.add(ok("generate", "--model", model.toString(), "--prompt", "int max", "--max-tokens", "8", "--temperature", "0").out());
+      texts.add(ok("generate", "--model", model.toString(), "--prompt", "int max", "--max-tokens", "8", "--temperature", "0")
+          .out());
     }
     assertThat(texts.get(1)).isEqualTo(texts.get(0));
     try (StoredModel neox = StoredModel.open(dir.resolve("neox"))) {

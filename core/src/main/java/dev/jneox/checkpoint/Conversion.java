@@ -16,9 +16,9 @@ import java.util.stream.Stream;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * A model to be written in some format: any that can be opened into any that can be written, one tensor at a time, so that a model
- * of any size passes through the memory of its largest tensor. It appears under its name whole or not at all, and what it replaces
- * goes only then.
+ * A model to be written in some format: any that can be opened into any that can be written, one tensor at a time, so that a
+ * model of any size passes through the memory of its largest tensor. It appears under its name whole or not at all, and what
+ * it replaces goes only then.
  *
  * @param model stays open
  * @param target a folder; for GGUF a file
@@ -36,8 +36,8 @@ public record Conversion(StoredModel model, Path target, Format format, WeightTy
 
   /** Files and folders that models are made of: a folder that holds only such may be replaced. */
   private static final String PARTS =
-      "(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\\.json|merges\\.txt|README\\.md"
-          + "|LICENSE|NOTICE|\\.gitattributes|SHA256SUMS"
+      "(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\\.json|merges\\.txt"
+          + "|README\\.md|LICENSE|NOTICE|\\.gitattributes|SHA256SUMS"
           + "|(model|pytorch_model)(-\\d{5}-of-\\d{5})?\\.(safetensors|bin)(\\.index\\.json)?"
           + "|latest|configs|global_step\\d+";
 

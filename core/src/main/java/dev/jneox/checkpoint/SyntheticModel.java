@@ -18,9 +18,9 @@ import org.bytedeco.pytorch.Tensor;
  * A model of random weights, made as they are asked for: matrices are normal as a training run would draw them, biases 0, the
  * weights of norms 1. It stands for a trained model of the same shape wherever size and speed matter and text does not.
  *
- * <p>Each value is a function of the seed, the tensor's name and the place in it alone: every tensor can be made by itself, on any
- * number of threads, with the same bytes. {@code values[i] = quantile(bits)}, where {@code bits} are 16 of the 64 that SplitMix64
- * (Steele, Lea and Flood 2014) gives for {@code i / 4}.
+ * <p>Each value is a function of the seed, the tensor's name and the place in it alone: every tensor can be made by itself, on
+ * any number of threads, with the same bytes. {@code values[i] = quantile(bits)}, where {@code bits} are 16 of the 64 that
+ * SplitMix64 (Steele, Lea and Flood 2014) gives for {@code i / 4}.
  */
 public final class SyntheticModel implements StoredModel {
   /** Elements that one thread makes at a time; a multiple of four. */
