@@ -3,7 +3,6 @@ package dev.jneox.cli;
 import dev.jneox.model.ModelConfig;
 import dev.jneox.model.Position;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeSet;
@@ -17,7 +16,9 @@ final class ConfigWords {
     Map<String, String> shape = new LinkedHashMap<>();
     shape.put(
         "layers",
-        text("%,d of width %,d, %d heads of %d, MLP %,d", config.layers(), config.hiddenSize(), config.heads(), config.headDim(), config.intermediateSize()));
+        text(
+            "%,d of width %,d, %d heads of %d, MLP %,d",
+            config.layers(), config.hiddenSize(), config.heads(), config.headDim(), config.intermediateSize()));
     shape.put("vocabulary", text("%,d rows, %,d used", config.vocabSize(), config.usedVocab()));
     shape.put("context", text("%,d tokens", config.maxPositions()));
     shape.put(
@@ -25,8 +26,10 @@ final class ConfigWords {
         switch (config.position()) {
           case Position.Learned() -> "learned";
           case Position.Rotary(int dims, double base, boolean interleaved) ->
-              text("rotary, %d of %d dimensions in %s, base %s", dims, config.headDim(), interleaved ? "neighbouring pairs" : "halves",
-                      base == Math.rint(base) ? text("%,.0f", base) : String.valueOf(base));
+              text(
+                  "rotary, %d of %d dimensions in %s, base %s",
+                  dims, config.headDim(), interleaved ? "neighbouring pairs" : "halves",
+                  base == Math.rint(base) ? text("%,.0f", base) : String.valueOf(base));
         });
     shape.put(
         "residual",
@@ -48,13 +51,13 @@ final class ConfigWords {
 
   private static String attention(ModelConfig config) {
     TreeSet<Integer> windows = new TreeSet<>(config.windows());
+    long local = config.windows().stream().filter(window -> window > 0).count();
     String reach =
-        windows.equals(new TreeSet<>(List.of(0)))
+        local == 0
             ? "global"
-            : windows.contains(0)
-                ? text("global in %d layers, window of %d in %d", config.windows().stream().filter(w -> w == 0).count(), windows.last(),
-                        config.windows().stream().filter(w -> w > 0).count())
-                : "windows " + windows;
+            : windows.size() == 2 && windows.first() == 0
+                ? text("global in %d layers, the last %,d tokens in %d", config.layers() - local, windows.last(), local)
+                : "windows of " + windows + " tokens";
     return reach + (config.scaledAttention() ? "" : ", unscaled") + (config.qkvBias() ? ", with biases" : "");
   }
 

@@ -1,10 +1,15 @@
 package dev.jneox.cli;
 
 import dev.jneox.checkpoint.Dtype;
+import dev.jneox.checkpoint.GgmlType;
+import dev.jneox.checkpoint.GgufModel;
 import dev.jneox.checkpoint.HfFolder;
+import dev.jneox.checkpoint.MappedTensor;
+import dev.jneox.checkpoint.NeoxCheckpoint;
 import dev.jneox.checkpoint.Safetensors;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.checkpoint.TensorFile;
+import dev.jneox.checkpoint.TorchFile;
 import dev.jneox.io.InputException;
 import dev.jneox.model.ModelConfig.TensorSpec;
 import java.io.IOException;
@@ -21,7 +26,7 @@ import org.bytedeco.pytorch.Tensor;
 /** Tensors to be looked at one by one: a model's by their canonical names, or those of a bare file of tensors. */
 final class Contents implements AutoCloseable {
   /** Folders in a model's folder that hold a part of it: NeoX keeps its layers in one. */
-  private static final int DEPTH = 2;
+  private static final int DEPTH = 3;
 
   /** A tensor, and how it lies on disk; {@code dtype} in the words of its format. */
   record Entry(String name, String dtype, long[] shape, long bytes) {
@@ -50,7 +55,13 @@ final class Contents implements AutoCloseable {
 
   private void add(String name, String dtype, long[] shape) {
     Entry entry = new Entry(name, dtype, shape, 0);
-    entries.add(new Entry(name, dtype, shape, entry.elements() * Dtype.of(dtype).bits() / 8));
+    entries.add(new Entry(name, dtype, shape, bytes(dtype, entry.elements())));
+  }
+
+  /** Bytes of so many elements of a type, whether the word is safetensors' or GGUF's; where both have one, it means the same. */
+  private static long bytes(String dtype, long elements) {
+    Dtype plain = Dtype.of(dtype);
+    return plain != null ? elements * plain.bits() / 8 : GgmlType.valueOf(dtype).bytes(elements);
   }
 
   /**
@@ -60,14 +71,14 @@ final class Contents implements AutoCloseable {
    */
   static Contents open(Path path) {
     if (isTensorFile(path)) {
-      return new Contents(path, null, Safetensors.open(path));
+      return new Contents(path, null, path.toString().endsWith(".safetensors") ? Safetensors.open(path) : TorchFile.open(path));
     }
     return new Contents(path, StoredModel.open(path), null);
   }
 
   /** Whether it is, by its name, a file of tensors without a configuration. */
   static boolean isTensorFile(Path path) {
-    return Files.isRegularFile(path) && path.toString().endsWith(".safetensors");
+    return Files.isRegularFile(path) && path.toString().matches(".*\\.(safetensors|bin|pt)");
   }
 
   Path path() {
@@ -82,14 +93,26 @@ final class Contents implements AutoCloseable {
   /** What it is, in a few words. */
   String format() {
     return switch (model) {
-      case null -> "safetensors file";
-      case HfFolder folder -> "HF folder";
+      case null -> file instanceof Safetensors ? "safetensors file" : "PyTorch file";
+      case HfFolder folder -> "HF folder, " + HfFolder.modelType(folder.config());
+      case NeoxCheckpoint checkpoint ->
+          "NeoX checkpoint, " + checkpoint.ranks() + (checkpoint.ranks() == 1 ? " rank" : " tensor-parallel ranks");
+      case GgufModel gguf -> "GGUF file";
       default -> model.getClass().getSimpleName();
     };
   }
 
   List<Entry> entries() {
     return entries;
+  }
+
+  /** A tensor's values where the file holds them as they are; valid until {@link #close}. Starts no libtorch. */
+  Optional<MappedTensor> mapped(String name) {
+    return model != null
+        ? model.mapped(name)
+        : file instanceof Safetensors tensors
+            ? Optional.of(new MappedTensor(tensors.dtype(name), tensors.data(name)))
+            : Optional.empty();
   }
 
   /** A tensor's values; the caller closes it. */

@@ -1,6 +1,5 @@
 package dev.jneox.cli;
 
-import dev.jneox.checkpoint.Conversion;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.checkpoint.WeightType;
 import dev.jneox.io.AtomicFile;
@@ -8,8 +7,6 @@ import dev.jneox.io.InputException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Locale;
-import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -23,14 +20,16 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {
-      "Convert a model from any format that is read into any that is written. One tensor at a time is in memory, so the",
-      "size of the model does not matter. Without another type the weights stay what they are, bit for bit."
+      "Convert a model from any format that is read into any that is written.",
+      "One tensor at a time is in memory, so the size of the model does not matter.",
+      "Without --dtype the weights stay what they are, bit for bit."
     },
     footer = {
       "",
       "Examples:",
       "  jneox convert --from checkpoints/global_step1000 --to model --format hf",
-      "  jneox convert --from EleutherAI/pythia-410m --to pythia-410m-q4.gguf --format gguf --dtype q4_0",
+      "  jneox convert --from EleutherAI/pythia-410m --to 410m.gguf \\",
+      "    --format gguf --dtype q4_0",
       "  jneox convert --from 20B --to 20B-neox --format neox --tp 2"
     })
 final class ConvertCommand implements Callable<Integer> {
@@ -50,12 +49,13 @@ final class ConvertCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    output.check();
     Path source = ModelOptions.path(from, spec.commandLine().getErr());
     if (sameFile(source, to)) {
       throw new InputException(to + ": is the model itself: choose another name for the new one");
     }
     try (StoredModel model = StoredModel.open(source)) {
-      output.write(output.conversion(to, type(model)), model, "converting");
+      output.write(model, type(model), to, "converting");
     }
     return 0;
   }
@@ -64,18 +64,8 @@ final class ConvertCommand implements Callable<Integer> {
     if (output.type() != null) {
       return output.type();
     }
-    Optional<WeightType> stored = WeightType.of(model);
-    WeightType type = stored.orElseThrow(() -> new InputException(
+    return WeightType.of(model).orElseThrow(() -> new InputException(
         model.path() + ": is stored in types that are not written: choose one with --dtype"));
-    model.config().tensors().stream()
-        .map(tensor -> model.storedAs(tensor.name()))
-        .filter(name -> !name.equals(type.name()))
-        .findFirst()
-        .ifPresent(
-            other -> spec.commandLine().getErr().println(
-                "jneox: part of the model is stored as " + other.toLowerCase(Locale.ROOT) + ", most as "
-                    + type.name().toLowerCase(Locale.ROOT) + ", which it will be written as; --dtype f32 loses nothing"));
-    return type;
   }
 
   private static boolean sameFile(Path a, Path b) {

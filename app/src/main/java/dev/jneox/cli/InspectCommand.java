@@ -5,6 +5,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.jneox.model.Position;
+import dev.jneox.tensor.Native;
 import java.io.PrintWriter;
 import java.util.Arrays;
 import java.util.Locale;
@@ -22,13 +23,14 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {
-      "Show what is in a model: shape, parameters, types, files, tokenizer and, if asked, every tensor.",
-      "Only headers are read, so it takes no time at any size; checksums read everything."
+      "Show what is in a model: shape, parameters, types, files, tokenizer.",
+      "Only headers are read, so it takes no time at any size; checksums read all."
     },
     footer = {
       "",
-      "A tensor's checksum is that of its values in one layout (row by row, little-endian, names and shapes as --tensors",
-      "shows them; quantised ones in fp32), so the same weights have the same checksums in every format of one type.",
+      "A tensor's checksum is that of its values row by row, little-endian, in the",
+      "name and shape that --tensors shows, quantised ones in fp32: the same weights",
+      "of the same type have the same checksums in every format.",
       "",
       "Examples:",
       "  jneox inspect DIR",
@@ -52,6 +54,7 @@ final class InspectCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws JsonProcessingException {
+    Native.returnFreedMemory();
     Inspection inspection;
     try (Contents contents = Contents.open(ModelOptions.path(model, spec.commandLine().getErr()))) {
       inspection = Inspection.of(contents, tensors, checksums);
@@ -79,7 +82,8 @@ final class InspectCommand implements Callable<Integer> {
   static String text(Inspection inspection) {
     StringBuilder out = new StringBuilder();
     long bytes = inspection.files().stream().mapToLong(Inspection.StoredFile::bytes).sum();
-    line(out, inspection.format(), "%s", inspection.path());
+    line(out, "model", "%s", inspection.path());
+    line(out, "format", "%s", inspection.format());
     if (inspection.config() != null) {
       ConfigWords.of(inspection.config()).forEach((what, words) -> line(out, what, "%s", words));
     }

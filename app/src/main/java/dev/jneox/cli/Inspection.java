@@ -1,6 +1,7 @@
 package dev.jneox.cli;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
+import dev.jneox.checkpoint.MappedTensor;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
@@ -94,9 +95,15 @@ record Inspection(
   }
 
   private static String hash(Contents contents, String name, Progress progress) {
-    try (Tensor tensor = contents.tensor(name);
-        Tensor rows = tensor.contiguous()) {
-      return Sha256.of(Tensors.segment(rows), progress);
+    try {
+      MappedTensor mapped = contents.mapped(name).orElse(null);
+      if (mapped != null) {
+        return Sha256.of(mapped.data(), progress);
+      }
+      try (Tensor tensor = contents.tensor(name);
+          Tensor rows = tensor.contiguous()) {
+        return Sha256.of(Tensors.segment(rows), progress);
+      }
     } finally {
       contents.release();
     }

@@ -6,6 +6,7 @@ import dev.jneox.checkpoint.HfFolder;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.checkpoint.WeightType;
 import dev.jneox.io.Progress;
+import dev.jneox.tensor.Native;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.Locale;
@@ -19,7 +20,8 @@ import picocli.CommandLine.Spec.Target;
 
 /** How a model is written: the options that {@code convert} and {@code synth} share, and what they do with them. */
 final class OutputOptions {
-  private static final Pattern SIZE = Pattern.compile("([0-9]{1,12}(?:[.][0-9]{1,6})?)(B|KB|MB|GB|TB)?", Pattern.CASE_INSENSITIVE);
+  private static final Pattern SIZE =
+      Pattern.compile("([0-9]{1,12}(?:[.][0-9]{1,6})?)(B|KB|MB|GB|TB)?", Pattern.CASE_INSENSITIVE);
 
   @Spec(Target.MIXEE)
   private CommandSpec spec;
@@ -29,7 +31,8 @@ final class OutputOptions {
       required = true,
       paramLabel = "hf|neox|gguf",
       description = {
-        "hf: a folder of HF transformers. neox: a checkpoint of GPT-NeoX, a file for each layer and rank.",
+        "hf: a folder of HF transformers.",
+        "neox: a checkpoint of GPT-NeoX, a file for each layer and rank.",
         "gguf: one file for llama.cpp."
       })
   private Format format;
@@ -37,7 +40,7 @@ final class OutputOptions {
   @Option(
       names = "--dtype",
       paramLabel = "TYPE",
-      description = "f32, bf16, f16 or, in gguf, q8_0 or q4_0. Default: what the model is stored in.")
+      description = "f32, bf16, f16 or, in gguf, q8_0 or q4_0. Default: what the model is stored in; bf16 for a new one.")
   private WeightType type;
 
   @Option(names = "--tp", paramLabel = "N", description = "neox: split every layer over N tensor-parallel ranks. Default: 1.")
@@ -49,8 +52,8 @@ final class OutputOptions {
   @Option(names = "--force", description = "Replace a model that is there under that name, once the new one is written in full.")
   private boolean force;
 
-  /** What was asked for; {@code stored} is the type where none was. */
-  Conversion conversion(Path target, WeightType stored) {
+  /** Stops on options that do not go together. */
+  void check() {
     if (ranks != null && format != Format.NEOX) {
       throw wrong("--tp is for --format neox");
     }
@@ -60,9 +63,7 @@ final class OutputOptions {
     if (shardSize != null && format != Format.HF) {
       throw wrong("--shard-size is for --format hf");
     }
-    return new Conversion(
-        target, format, type == null ? stored : type, ranks == null ? 1 : ranks,
-        shardSize == null ? Conversion.SHARD_BYTES : bytes(shardSize));
+    shardBytes();
   }
 
   /** The type asked for, or null. */
@@ -74,7 +75,11 @@ final class OutputOptions {
     return new ParameterException(spec.commandLine(), message);
   }
 
-  private long bytes(String size) {
+  private long shardBytes() {
+    if (shardSize == null) {
+      return Conversion.SHARD_BYTES;
+    }
+    String size = shardSize;
     Matcher matcher = SIZE.matcher(size.strip());
     double bytes = !matcher.matches() ? 0 : Double.parseDouble(matcher.group(1)) * unit(matcher.group(2));
     if (bytes < 1) {
@@ -94,14 +99,20 @@ final class OutputOptions {
   }
 
   /** Writes {@code model}, with progress on standard error, and says what was written and what one can do with it. */
-  void write(Conversion conversion, StoredModel model, String act) {
-    conversion.check(model.config(), force);
+  void write(StoredModel model, WeightType as, Path target, String act) {
+    Native.returnFreedMemory();
+    Conversion conversion = new Conversion(model, target, format, as, ranks == null ? 1 : ranks, shardBytes());
+    conversion.check(force);
+    conversion.concerns().forEach(this::say);
+    if (type == null && format != Format.GGUF) {
+      sayWhatIsRounded(model, as);
+    }
     long start = System.nanoTime();
-    try (Progress progress = Progress.bytes(act, conversion.bytes(model.config()))) {
-      conversion.write(model, progress);
+    long bytes = conversion.bytes();
+    try (Progress progress = Progress.bytes(act, bytes)) {
+      conversion.write(progress::step);
     }
     double seconds = (System.nanoTime() - start) / 1e9;
-    long bytes = conversion.bytes(model.config());
     if (format == Format.HF && HfFolder.modelType(model.config()).equals(HfFolder.OWN_TYPE)) {
       spec.commandLine().getErr().println(
           "jneox: HF transformers has no model of this shape: the folder is of JNeoX's own type, which it does not load");
@@ -109,10 +120,24 @@ final class OutputOptions {
     PrintWriter out = spec.commandLine().getOut();
     out.printf(
         Locale.ROOT, "%s: %,d parameters in %s, %s in %.1f s, %s/s%n",
-        conversion.target(), model.config().parameters(), conversion.type().name().toLowerCase(Locale.ROOT),
-        InspectCommand.size(bytes), seconds, InspectCommand.size(Math.round(bytes / seconds)));
+        target, model.config().parameters(), as.name().toLowerCase(Locale.ROOT), InspectCommand.size(bytes), seconds,
+        InspectCommand.size(Math.round(bytes / seconds)));
     String input = model.tokenizerJson().isPresent() ? "--prompt \"Once upon a time\"" : "--prompt-ids \"1 2 3\"";
-    out.printf("next: jneox verify %1$s; jneox generate --model %1$s %2$s --max-tokens 32%n", conversion.target(), input);
+    out.printf("next: jneox verify %1$s; jneox generate --model %1$s %2$s --max-tokens 32%n", target, input);
     out.flush();
+  }
+
+  private void say(String line) {
+    spec.commandLine().getErr().println("jneox: " + line);
+  }
+
+  private void sayWhatIsRounded(StoredModel model, WeightType as) {
+    model.config().tensors().stream()
+        .map(tensor -> model.storedAs(tensor.name()))
+        .filter(name -> !name.equals(as.name()))
+        .findFirst()
+        .ifPresent(other -> say(
+            String.format("most of the model is %s, part of it %s: all is written as %1$s; --dtype f32 rounds nothing", as, other)
+                .toLowerCase(Locale.ROOT)));
   }
 }

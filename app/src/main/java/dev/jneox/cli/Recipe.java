@@ -26,8 +26,8 @@ record Recipe(Path source, ModelConfig shape, double deviation, double outputDev
   /** Those that come with JNeoX. */
   static final List<String> NAMES =
       List.of(
-          "20B", "pythia/14M", "pythia/31M", "pythia/70M", "pythia/160M", "pythia/410M", "pythia/1B", "pythia/1-4B", "pythia/2-8B",
-          "pythia/6-9B", "pythia/12B");
+          "20B", "pythia/14M", "pythia/31M", "pythia/70M", "pythia/160M", "pythia/410M", "pythia/1B", "pythia/1-4B",
+          "pythia/2-8B", "pythia/6-9B", "pythia/12B");
 
   /** Tokens of GPT-NeoX-20B's tokenizer, which all of them were trained with; id 0 ends a document. */
   private static final int TOKENS = 50_277;
@@ -38,8 +38,9 @@ record Recipe(Path source, ModelConfig shape, double deviation, double outputDev
   /** Lines of {@link NeoxConfig#unsupported} that are about the shape, not about how it is trained. */
   private static final Pattern ABOUT_THE_SHAPE =
       Pattern.compile(
-          ".*: (mlp_multiple_of|sliding_window_width|norm|use_qk_layernorm|use_bias_in_attn_linear|use_bias_in_mlp|mlp_type|activation"
-              + "|pos_emb|(output_layer_)?init_method|soft_prompt_tuning|moe_num_experts|num_kv_heads|attention_config|sparse_attention): .*");
+          ".*: (mlp_multiple_of|sliding_window_width|norm|use_qk_layernorm|use_bias_in_attn_linear|use_bias_in_mlp|mlp_type"
+              + "|activation|pos_emb|(output_layer_)?init_method|soft_prompt_tuning|moe_num_experts|num_kv_heads"
+              + "|attention_config|sparse_attention): .*");
 
   /**
    * Reads one.

@@ -1,6 +1,5 @@
 package dev.jneox.cli;
 
-import dev.jneox.checkpoint.Conversion;
 import dev.jneox.checkpoint.Dtype;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.checkpoint.SyntheticModel;
@@ -22,15 +21,15 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {
-      "Write a model of random weights in the shape of a real one: to measure loading, speed and memory with, without",
-      "downloading anything. The same seed gives the same bytes."
+      "Write a model of random weights in the shape of a real one, to measure",
+      "loading, speed and memory with. The same seed gives the same bytes."
     },
     footer = {
       "",
       "Examples:",
       "  jneox synth --config pythia/410M --dtype q4_0 --format gguf --out 410M.gguf",
-      "  jneox synth --config 20B --dtype bf16 --format hf --out 20B-random --tokenizer tokenizer.json",
-      "  jneox synth --config gpt-j/config.json --dtype f16 --format hf --out gpt-j-random"
+      "  jneox synth --config 20B --format hf --out 20B-random",
+      "  jneox synth --config gpt-j/config.json --format hf --out gpt-j-random"
     })
 final class SynthCommand implements Callable<Integer> {
   @Option(
@@ -38,7 +37,8 @@ final class SynthCommand implements Callable<Integer> {
       required = true,
       paramLabel = "NAME|FILE",
       description = {
-        "20B or pythia/14M, 31M, 70M, 160M, 410M, 1B, 1-4B, 2-8B, 6-9B, 12B; a configuration in GPT-NeoX's keys (.yml);",
+        "20B or pythia/14M, 31M, 70M, 160M, 410M, 1B, 1-4B, 2-8B, 6-9B, 12B;",
+        "a configuration in GPT-NeoX's keys (.yml);",
         "or a config.json of HF transformers."
       })
   private String config;
@@ -48,21 +48,26 @@ final class SynthCommand implements Callable<Integer> {
 
   @Mixin private OutputOptions output;
 
-  @Option(names = "--seed", paramLabel = "N", defaultValue = "1", description = "Where the random numbers begin (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      defaultValue = "1",
+      description = "Where the random numbers begin (default: ${DEFAULT-VALUE}).")
   private long seed;
 
   @Option(
       names = "--tokenizer",
       paramLabel = "FILE",
-      description = "A tokenizer.json to bring along. Its tokens decide the size of the vocabulary of a recipe; without one it is 20B's.")
+      description = "A tokenizer.json to bring along, which decides about a recipe's vocabulary. Without one that is 20B's.")
   private Path tokenizer;
 
   @Override
   public Integer call() {
-    Conversion conversion = output.conversion(out, WeightType.BF16);
+    output.check();
+    WeightType type = output.type() == null ? WeightType.BF16 : output.type();
     try (Tokenizer loaded = tokenizer == null ? null : Tokenizer.load(tokenizer);
-        StoredModel model = model(Recipe.of(config, loaded), conversion.type())) {
-      output.write(conversion, model, "making");
+        StoredModel model = model(Recipe.of(config, loaded), type)) {
+      output.write(model, type, out, "making");
     }
     return 0;
   }

@@ -2,6 +2,8 @@ package dev.jneox.cli;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import dev.jneox.checkpoint.Dtype;
+import dev.jneox.checkpoint.HfFolder;
+import dev.jneox.checkpoint.MappedTensor;
 import dev.jneox.checkpoint.NonFinite;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.io.InputException;
@@ -60,7 +62,8 @@ final class Verification {
       contents.model().ifPresent(model -> verification.model(model));
       verification.values(contents);
     } catch (InputException e) {
-      verification.findings.add(Finding.wrong("model", e.getMessage()));
+      List<String> problems = Files.exists(path.resolve("config.json")) ? HfFolder.problems(path) : List.of(e.getMessage());
+      problems.forEach(problem -> verification.findings.add(Finding.wrong("model", problem)));
       verification.valuesFileByFile();
     }
     return verification.findings;
@@ -72,6 +75,11 @@ final class Verification {
       known = KnownHashes.of(path);
     } catch (InputException e) {
       findings.add(Finding.wrong("hashes", e.getMessage()));
+      return;
+    }
+    if (known.isEmpty()) {
+      String message = "nothing says what they should be: no " + KnownHashes.MANIFEST + " and no record of a download";
+      findings.add(Finding.unknown("hashes", message));
       return;
     }
     int good = 0;
@@ -88,9 +96,7 @@ final class Verification {
         }
       }
     }
-    if (known.isEmpty()) {
-      findings.add(Finding.unknown("hashes", "nothing says what they should be: no " + KnownHashes.MANIFEST + " and no record of a download"));
-    } else if (good == known.size()) {
+    if (good == known.size()) {
       findings.add(Finding.ok("hashes", "%,d of %,d files have one, and it is right", good, Contents.files(path).size()));
     }
   }
@@ -105,7 +111,8 @@ final class Verification {
 
   /** What opening a model has checked already, and that the tokenizer is one. */
   private void model(StoredModel model) {
-    findings.add(Finding.ok("model", "%,d tensors, each of the shape that the configuration says, and no other", model.config().tensors().size()));
+    String message = "%,d tensors, each of the shape that the configuration says, and no other";
+    findings.add(Finding.ok("model", message, model.config().tensors().size()));
     String json = model.tokenizerJson().orElse(null);
     if (json == null) {
       findings.add(Finding.unknown("tokenizer", "the model has none"));
@@ -161,8 +168,14 @@ final class Verification {
     if (dtype != null && !dtype.isWeight()) {
       return NonFinite.NONE; // integers, as in buffers, are finite
     }
-    try (Tensor tensor = contents.tensor(entry.name())) {
-      return NonFinite.in(tensor);
+    try {
+      MappedTensor mapped = contents.mapped(entry.name()).orElse(null);
+      if (mapped != null) {
+        return NonFinite.in(mapped.data(), mapped.dtype());
+      }
+      try (Tensor tensor = contents.tensor(entry.name())) {
+        return NonFinite.in(tensor);
+      }
     } finally {
       contents.release();
     }

@@ -1,5 +1,6 @@
 package dev.jneox.cli;
 
+import dev.jneox.tensor.Native;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -18,14 +19,14 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {
-      "Check a model without running it: hashes of its files, shapes against its configuration, tokenizer against",
-      "vocabulary, and that every value is a finite number. Reads everything once. One line for each finding; exit code 1",
-      "when anything is wrong."
+      "Check a model without running it: hashes of its files, shapes against its",
+      "configuration, tokenizer against vocabulary, every value a finite number.",
+      "Prints a line for each finding; the exit code is 1 when anything is wrong."
     },
     footer = {
       "",
-      "Hashes are compared with SHA256SUMS in the folder (write it with sha256sum * > SHA256SUMS) and with what a",
-      "download from the hub has left.",
+      "Hashes are compared with SHA256SUMS in the folder (sha256sum * > SHA256SUMS",
+      "writes it, as publish does) and with what a download from the hub has left.",
       "",
       "Examples:",
       "  jneox verify DIR",
@@ -37,12 +38,13 @@ final class VerifyCommand implements Callable<Integer> {
   @Parameters(paramLabel = "MODEL", description = "A model folder or file, a bare file of tensors, or ORG/NAME on the hub.")
   private String model;
 
-  @Option(names = "--json", description = "Print {\"path\":..,\"ok\":..,\"findings\":[{\"check\":..,\"ok\":..,\"message\":..},..]}.")
+  @Option(names = "--json", description = "Print JSON: path, ok, and findings with check, ok and message.")
   private boolean json;
 
   @Override
   public Integer call() {
     Path path = ModelOptions.path(model, spec.commandLine().getErr());
+    Native.returnFreedMemory();
     List<Verification.Finding> findings = Verification.of(path);
     boolean ok = findings.stream().noneMatch(finding -> Boolean.FALSE.equals(finding.ok()));
     PrintWriter out = spec.commandLine().getOut();

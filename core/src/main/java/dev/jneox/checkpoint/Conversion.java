@@ -1,36 +1,43 @@
 package dev.jneox.checkpoint;
 
+import dev.jneox.checkpoint.ModelCard.Facts;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.AtomicFolder;
 import dev.jneox.io.InputException;
-import dev.jneox.io.Progress;
-import dev.jneox.model.ModelConfig;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
+import java.util.Map;
+import java.util.function.LongConsumer;
 import java.util.stream.Stream;
+import org.bytedeco.pytorch.Tensor;
 
 /**
- * A model to be written in some format: any that can be opened into any that can be written, one tensor at a time, so that a model
- * of any size passes through the memory of its largest tensor. It appears under its name whole or not at all, and what it replaces
- * goes only then.
+ * A model to be written in some format: any that can be opened into any that can be written, one tensor at a time, so that a
+ * model of any size passes through the memory of its largest tensor. It appears under its name whole or not at all, and what
+ * it replaces goes only then.
  *
+ * @param model stays open
  * @param target a folder; for GGUF a file
  * @param ranks degree of tensor parallelism of a NeoX checkpoint; else 1
  * @param shardBytes largest weight file of an HF folder
  */
-public record Conversion(Path target, Format format, WeightType type, int ranks, long shardBytes) {
+public record Conversion(StoredModel model, Path target, Format format, WeightType type, int ranks, long shardBytes) {
   /** transformers' own bound on one file. */
   public static final long SHARD_BYTES = 5_000_000_000L;
+
+  private static final String CARD = "README.md";
 
   /** Headers, configuration, tokenizer. */
   private static final long BESIDE_THE_WEIGHTS = 32 << 20;
 
   /** Files and folders that models are made of: a folder that holds only such may be replaced. */
   private static final String PARTS =
-      "(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\\.json|merges\\.txt|README\\.md"
-          + "|LICENSE|NOTICE|\\.gitattributes|SHA256SUMS"
+      "(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\\.json|merges\\.txt"
+          + "|README\\.md|LICENSE|NOTICE|\\.gitattributes|SHA256SUMS"
           + "|(model|pytorch_model)(-\\d{5}-of-\\d{5})?\\.(safetensors|bin)(\\.index\\.json)?"
           + "|latest|configs|global_step\\d+";
 
@@ -44,11 +51,11 @@ public record Conversion(Path target, Format format, WeightType type, int ranks,
     GGUF
   }
 
-  /** @throws InputException when the format does not know the type */
+  /** @throws InputException when the format has no such type, or its name does not end so */
   public Conversion {
     if (format != Format.GGUF && type.isQuantised()) {
       throw new InputException(
-          target + ": expected f32, bf16 or f16 in a folder of format " + lower(format) + ", found " + lower(type)
+          target + ": expected f32, bf16 or f16 in a model of format " + lower(format) + ", found " + lower(type)
               + ", which only gguf has");
     }
     if (format == Format.GGUF && !target.toString().endsWith(".gguf")) {
@@ -60,25 +67,46 @@ public record Conversion(Path target, Format format, WeightType type, int ranks,
     return value.name().toLowerCase(Locale.ROOT);
   }
 
-  /** Bytes that the weights will take. */
-  public long bytes(ModelConfig config) {
-    return Math.round(config.parameters() * type.bytes());
+  /**
+   * Bytes that will be written, but for a few beside the weights.
+   *
+   * @throws InputException when the format has no such model
+   */
+  public long bytes() {
+    return switch (format) {
+      case HF -> hf(target).bytes();
+      case NEOX -> neox(target).bytes();
+      case GGUF -> gguf().bytes();
+    };
+  }
+
+  /** What the one who uses the result should know, a line each; mostly nothing. */
+  public List<String> concerns() {
+    return switch (format) {
+      case HF ->
+          HfFolder.modelType(model.config()).equals(HfFolder.OWN_TYPE)
+              ? List.of("HF transformers has no such model: only JNeoX will read the folder")
+              : List.of();
+      case NEOX -> List.of();
+      case GGUF -> gguf().concerns();
+    };
   }
 
   /**
    * Says what stands in the way before anything is written.
    *
    * @param replace whether a model of that name may be replaced
-   * @throws InputException when there is something of that name that may not be replaced, or too little room on the disk
+   * @throws InputException when the format has no such model, there is something of that name that may not be replaced, or too
+   *     little room on the disk
    */
-  public void check(ModelConfig config, boolean replace) {
+  public void check(boolean replace) {
+    long needed = bytes() + BESIDE_THE_WEIGHTS;
     if (Files.exists(target)) {
       if (!replace) {
         throw new InputException(target + ": exists already: choose another name, or replace it with --force");
       }
       checkReplaceable();
     }
-    long needed = bytes(config) + BESIDE_THE_WEIGHTS;
     Path folder = target.toAbsolutePath().normalize();
     while (!Files.isDirectory(folder)) {
       folder = folder.getParent();
@@ -98,19 +126,21 @@ public record Conversion(Path target, Format format, WeightType type, int ranks,
 
   /** Only what a model is made of may be replaced: a wrong name must not cost anybody his files. */
   private void checkReplaceable() {
-    if (format == Format.GGUF || !Files.isDirectory(target)) {
-      if (Files.isDirectory(target) != (format != Format.GGUF)) {
-        throw new InputException(target + ": is a " + (format == Format.GGUF ? "folder" : "file") + ": choose another name");
-      }
+    boolean folder = Files.isDirectory(target);
+    if (folder == (format == Format.GGUF)) {
+      throw new InputException(target + ": is a " + (folder ? "folder" : "file") + ": choose another name");
+    }
+    if (!folder) {
       return;
     }
     try (Stream<Path> inside = Files.list(target)) {
       inside
-          .filter(path -> !path.getFileName().toString().matches(PARTS))
+          .map(path -> path.getFileName().toString())
+          .filter(name -> !name.matches(PARTS))
           .findFirst()
           .ifPresent(
-              other -> {
-                throw new InputException(target + ": holds " + other.getFileName() + ", which is no part of a model: choose another name");
+              name -> {
+                throw new InputException(target + ": holds " + name + ", which is no part of a model: choose another name");
               });
     } catch (IOException e) {
       throw new InputException(target + ": cannot be read: " + AtomicFile.reason(e), e);
@@ -118,25 +148,59 @@ public record Conversion(Path target, Format format, WeightType type, int ranks,
   }
 
   /**
-   * Writes {@code model}; it stays open.
+   * Writes the model.
    *
-   * @param progress is told the bytes of weights that are written, {@link #bytes} in all
+   * @param progress is told of bytes written, {@link #bytes} in all
    */
-  public void write(StoredModel model, Progress progress) {
-    try (StreamedModel streamed = new StreamedModel(model, progress, type.bytes())) {
-      switch (format) {
-        case HF -> writeHf(streamed);
-        case NEOX, GGUF -> throw new InputException(target + ": format " + lower(format) + " is not written yet");
+  public void write(LongConsumer progress) {
+    if (format == Format.GGUF) {
+      gguf().write(this::tensor, progress);
+    } else {
+      try (AtomicFolder folder = new AtomicFolder(target)) {
+        if (format == Format.HF) {
+          hf(folder.path()).progress(progress).write(this::tensor);
+        } else {
+          neox(folder.path()).progress(progress).write(this::tensor);
+        }
+        folder.commit();
       }
     }
+    model.release();
   }
 
-  private void writeHf(StoredModel model) {
-    try (AtomicFolder folder = new AtomicFolder(target)) {
-      HfFolderWriter writer = new HfFolderWriter(folder.path(), model.config(), type.dtype()).shards(shardBytes);
-      model.tokenizerJson().ifPresent(json -> writer.tokenizer(json, model.path()));
-      writer.write(model::tensor);
-      folder.commit();
+  /** The next tensor that a writer asks for: it is through with those before. */
+  private Tensor tensor(String canonical) {
+    model.release();
+    return model.tensor(canonical);
+  }
+
+  private HfFolderWriter hf(Path folder) {
+    HfFolderWriter writer = new HfFolderWriter(folder, model.config(), type.dtype()).shards(shardBytes);
+    model.tokenizerJson().ifPresent(json -> writer.tokenizer(json, model.path()));
+    return writer.file(CARD, card().getBytes(StandardCharsets.UTF_8));
+  }
+
+  /** The card that the model came with, else one of what is known. */
+  private String card() {
+    Path own = model.path().resolve(CARD);
+    if (Files.isRegularFile(own)) {
+      return HfFolder.text(own);
     }
+    Facts facts = Facts.of(target.toAbsolutePath().normalize().getFileName().toString());
+    return ModelCard.text(
+        model.config(), model instanceof SyntheticModel ? facts.withData("None: the weights are random numbers.") : facts);
+  }
+
+  private NeoxCheckpointWriter neox(Path folder) {
+    NeoxCheckpointWriter writer = new NeoxCheckpointWriter(folder, model.config(), type.dtype()).tensorParallel(ranks);
+    model.tokenizerJson().ifPresent(writer::tokenizer);
+    return writer;
+  }
+
+  private GgufExport gguf() {
+    String name = target.getFileName().toString().replaceFirst("[.]gguf$", "");
+    return new GgufExport(
+        target, model.config(), GgmlType.valueOf(type.name()), model.tokenizerJson().orElse(null),
+        Map.of("general.name", GgufValue.text(name)));
   }
 }

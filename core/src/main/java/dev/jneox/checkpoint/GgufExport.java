@@ -7,6 +7,7 @@ import dev.jneox.model.ModelConfig;
 import dev.jneox.model.ModelConfig.TensorSpec;
 import dev.jneox.model.Position;
 import dev.jneox.tensor.Tensors;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -172,40 +173,47 @@ public final class GgufExport {
       for (Piece piece : pieces) {
         // What is made for a tensor, and what tensors makes, goes with the scope.
         try (PointerScope scope = new PointerScope()) {
-          writer.write(piece.declared().name(), Tensors.segment(content(piece, tensors)));
+          if (piece.canonical() == null) {
+            writer.write(piece.declared().name(), Tensors.segment(Tensors.zeros(ScalarType.Byte, piece.declared().bytes())));
+          } else {
+            write(piece, tensors.apply(piece.canonical()), writer);
+          }
         }
       }
       writer.commit();
     }
   }
 
-  /** The bytes of a tensor of the file. */
-  private Tensor content(Piece piece, Function<String, Tensor> tensors) {
-    GgmlType as = piece.declared().type();
-    if (piece.canonical() == null) {
-      return Tensors.zeros(ScalarType.Byte, piece.declared().bytes());
+  private void write(Piece piece, Tensor tensor, GgufWriter writer) {
+    Declared as = piece.declared();
+    List<Long> shape = Arrays.stream(Tensors.shape(tensor)).boxed().toList();
+    if (!shape.equals(as.shape())) {
+      throw new IllegalArgumentException(piece.canonical() + " has shape " + shape + ", the model's is " + as.shape());
     }
-    Tensor given = tensors.apply(piece.canonical());
-    List<Long> shape = Arrays.stream(Tensors.shape(given)).boxed().toList();
-    if (!shape.equals(piece.declared().shape())) {
-      throw new IllegalArgumentException(
-          piece.canonical() + " has shape " + shape + ", the model's is " + piece.declared().shape());
-    }
-    Tensor tensor = given.detach().cpu();
+    Tensor whole = tensor.detach();
     if (piece.canonical().contains("query_key_value")) {
-      int[] rows = GgufModel.queryKeyValueRows(config, interleaved());
-      tensor = tensor.index_select(0, Tensors.of(rows, rows.length));
+      int[] order = GgufModel.queryKeyValueRows(config, interleaved());
+      RowSlices.forEach(whole, (row, count) -> {
+        int[] rows = Arrays.copyOfRange(order, (int) row, (int) (row + count));
+        writer.write(as.name(), content(as, whole.index_select(0, Tensors.of(rows, rows.length))));
+      });
+    } else {
+      RowSlices.forEach(whole, rows -> writer.write(as.name(), content(as, rows)));
     }
-    float largest = Tensors.floats(tensor.abs().max())[0];
-    if (!(largest <= as.largest())) {
+  }
+
+  /** Some rows of a tensor as its bytes in the file; valid while the scope is. */
+  private MemorySegment content(Declared as, Tensor rows) {
+    float largest = Tensors.floats(rows.abs().max())[0];
+    if (!(largest <= as.type().largest())) {
       throw InputException.in(
-          file, "tensor " + piece.declared().name(), "magnitudes up to " + as.largest() + " for " + as, String.valueOf(largest));
+          file, "tensor " + as.name(), "magnitudes up to " + as.type().largest() + " for " + as.type(), String.valueOf(largest));
     }
-    if (!as.isQuantised()) {
-      return tensor.to(as.scalarType()).contiguous();
+    if (!as.type().isQuantised()) {
+      return Tensors.segment(rows.to(as.type().scalarType()).contiguous());
     }
-    Tensor blocks = Tensors.empty(ScalarType.Byte, piece.declared().bytes());
-    GgmlBlocks.quantise(as, Tensors.segment(tensor.to(ScalarType.Float).contiguous()), Tensors.segment(blocks));
-    return blocks;
+    Tensor blocks = Tensors.empty(ScalarType.Byte, as.type().bytes(rows.numel()));
+    GgmlBlocks.quantise(as.type(), Tensors.segment(rows.to(ScalarType.Float).contiguous()), Tensors.segment(blocks));
+    return Tensors.segment(blocks);
   }
 }

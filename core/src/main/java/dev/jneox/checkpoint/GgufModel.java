@@ -179,6 +179,11 @@ public final class GgufModel implements StoredModel {
     return GgufTokenizer.json(file.file(), file.metadata());
   }
 
+  @Override
+  public void release() {
+    file.release();
+  }
+
   /** Unmaps the file. */
   @Override
   public void close() {

@@ -55,6 +55,8 @@ public final class GgufWriter implements AutoCloseable {
   private final LongConsumer progress;
   private final Iterator<Declared> coming;
   private long written;
+  private Declared current;
+  private long missing; // bytes of the current one
 
   /**
    * @param metadata in the order of the file; {@code general.alignment} is not among it
@@ -181,21 +183,27 @@ public final class GgufWriter implements AutoCloseable {
     }
   }
 
-  /** Writes the next declared tensor, whole: {@code name} and the size must be those declared. */
+  /** Writes the next declared tensor, or the next part of it: {@code name} and the sizes must be those declared. */
   public void write(String name, MemorySegment data) {
-    if (!coming.hasNext()) {
-      throw new IllegalArgumentException(name + " comes after the last declared tensor");
+    if (missing == 0) {
+      if (!coming.hasNext()) {
+        throw new IllegalArgumentException(name + " comes after the last declared tensor");
+      }
+      current = coming.next();
+      missing = current.bytes();
     }
-    Declared tensor = coming.next();
-    if (!tensor.name().equals(name) || tensor.bytes() != data.byteSize()) {
-      String declared = tensor.name() + " of " + tensor.bytes() + " bytes";
+    if (!current.name().equals(name) || data.byteSize() > missing) {
+      String declared = current.name() + ", of which " + missing + " bytes are missing";
       throw new IllegalArgumentException("declared " + declared + ", got " + name + " of " + data.byteSize());
     }
     try {
       for (long at = 0; at < data.byteSize(); at += CHUNK) {
         put(data.asSlice(at, Math.min(CHUNK, data.byteSize() - at)).asByteBuffer());
       }
-      align();
+      missing -= data.byteSize();
+      if (missing == 0) {
+        align();
+      }
     } catch (IOException e) {
       throw failed(e);
     }
@@ -216,8 +224,9 @@ public final class GgufWriter implements AutoCloseable {
 
   /** Forces the file to disk and moves it to its name. */
   public void commit() {
-    if (coming.hasNext()) {
-      throw new IllegalStateException(coming.next().name() + " was declared and not written");
+    if (missing > 0 || coming.hasNext()) {
+      String name = missing > 0 ? current.name() : coming.next().name();
+      throw new IllegalStateException(name + " was declared and not written");
     }
     try {
       channel.close();

@@ -19,6 +19,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Consumer;
 import org.bytedeco.pytorch.Tensor;
 
 /**
@@ -71,9 +72,11 @@ public final class HfFolder implements StoredModel {
   private final ModelConfig config;
   private final Map<String, TensorFile> files = new LinkedHashMap<>();
   private final Map<String, Place> places = new LinkedHashMap<>();
+  private final Consumer<InputException> problem; // what is told of a tensor that is not as it should be
 
-  private HfFolder(Path dir) {
+  private HfFolder(Path dir, Consumer<InputException> problem) {
     this.dir = dir;
+    this.problem = problem;
     JsonObject json = json(dir);
     this.family = Family.of(json);
     this.config = config(dir, json);
@@ -90,7 +93,22 @@ public final class HfFolder implements StoredModel {
 
   /** Reads the configuration, maps the weights and checks one against the other. */
   public static HfFolder open(Path dir) {
-    return new HfFolder(dir);
+    return new HfFolder(
+        dir,
+        wrong -> {
+          throw wrong;
+        });
+  }
+
+  /** Everything for which {@link #open} refuses a folder, where it stops at the first; empty when it opens. */
+  public static List<String> problems(Path dir) {
+    List<String> problems = new ArrayList<>();
+    try (HfFolder folder = new HfFolder(dir, wrong -> problems.add(wrong.getMessage()))) {
+      return problems;
+    } catch (InputException e) {
+      problems.add(e.getMessage());
+      return problems;
+    }
   }
 
   /**
@@ -228,33 +246,35 @@ public final class HfFolder implements StoredModel {
         Stored stored = surplus.remove(name);
         String expected = "shape " + Arrays.toString(shapes.get(i)) + " by " + CONFIG;
         if (stored == null) {
-          throw InputException.in(listing, "tensor " + quoted(family.prefixed(name)), expected, "no such tensor");
+          problem.accept(InputException.in(listing, "tensor " + quoted(family.prefixed(name)), expected, "no such tensor"));
+        } else if (!Arrays.equals(stored.shape(), shapes.get(i))) {
+          problem.accept(stored.wrong(expected, "shape " + Arrays.toString(stored.shape())));
+        } else if (!stored.dtype().isWeight()) {
+          problem.accept(stored.wrong("F32, BF16, F16 or F64", stored.dtype().name()));
+        } else if (!parts.isEmpty() && stored.dtype() != parts.getFirst().dtype()) {
+          problem.accept(stored.wrong(parts.getFirst().dtype() + " as " + quoted(parts.getFirst().name()), stored.dtype().name()));
+        } else {
+          parts.add(stored);
         }
-        if (!Arrays.equals(stored.shape(), shapes.get(i))) {
-          throw stored.wrong(expected, "shape " + Arrays.toString(stored.shape()));
-        }
-        if (!stored.dtype().isWeight()) {
-          throw stored.wrong("F32, BF16, F16 or F64", stored.dtype().name());
-        }
-        if (i > 0 && stored.dtype() != parts.getFirst().dtype()) {
-          throw stored.wrong(parts.getFirst().dtype() + " as " + quoted(parts.getFirst().name()), stored.dtype().name());
-        }
-        parts.add(stored);
       }
       places.put(spec.name(), new Place(where.layout(), parts));
     }
     surplus.forEach(
         (bare, stored) -> {
           if (!isTiedCopy(bare, stored)) {
-            throw stored.wrong("none of this name by " + CONFIG, "shape " + Arrays.toString(stored.shape()));
+            problem.accept(stored.wrong("none of this name by " + CONFIG, "shape " + Arrays.toString(stored.shape())));
           }
         });
   }
 
   /** A tied head that was saved all the same. */
   private boolean isTiedCopy(String bare, Stored head) {
-    Stored embedding = places.get("embed_in.weight").parts().getFirst();
-    if (!config.tiedHead() || !bare.equals(family.head() + ".weight") || head.dtype() != embedding.dtype()) {
+    Place embedded = places.get("embed_in.weight");
+    if (!config.tiedHead() || !bare.equals(family.head() + ".weight") || embedded.parts().isEmpty()) {
+      return false;
+    }
+    Stored embedding = embedded.parts().getFirst();
+    if (head.dtype() != embedding.dtype()) {
       return false;
     }
     try (Tensor a = head.tensor();

@@ -202,14 +202,14 @@ public final class NeoxCheckpointWriter {
         throw new IllegalArgumentException(
             spec.name() + " has shape " + Arrays.toString(Tensors.shape(tensor)) + ", the model's is " + Arrays.toString(spec.shape()));
       }
-      Tensor stored = tensor.detach().cpu().to(dtype.scalarType());
+      // Only what is summed must be in the type it is stored in before it is divided: biases, which are small.
+      Tensor whole = place.split() == TensorSplit.SUM ? tensor.detach().to(dtype.scalarType()) : tensor.detach();
       for (int rank = 0; rank < ranks; rank++) {
-        try (PointerScope each = new PointerScope()) {
-          Tensor rows = place.split().part(stored, rank, ranks).contiguous();
-          files.get(rank).write(Tensors.segment(rows));
-          if (isTwofold(place.name())) {
-            files.get(rank).write(Tensors.segment(rows));
-          }
+        TorchFileWriter file = files.get(rank);
+        for (int copy = 0; copy < (isTwofold(place.name()) ? 2 : 1); copy++) {
+          RowSlices.forEach(
+              place.split().part(whole, rank, ranks),
+              slice -> file.write(Tensors.segment(slice.to(dtype.scalarType()).contiguous())));
         }
       }
       progress.accept(spec.elements() * (dtype.bits() / 8));

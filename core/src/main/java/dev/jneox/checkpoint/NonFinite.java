@@ -38,7 +38,8 @@ public record NonFinite(long nans, long infinities, long first) {
     }
   }
 
-  static NonFinite in(MemorySegment data, Dtype dtype) {
+  /** The same for values in memory, little-endian. */
+  public static NonFinite in(MemorySegment data, Dtype dtype) {
     if (!dtype.isWeight()) {
       throw new IllegalArgumentException(dtype + " is no weight's type");
     }

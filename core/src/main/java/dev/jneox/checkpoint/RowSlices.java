@@ -5,8 +5,8 @@ import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * A large tensor taken some rows at a time, so that what is made of it (another type, another order of its values) never is in memory
- * whole: an embedding of 20B in fp32 is 1.2 GB.
+ * A large tensor taken some rows at a time, so that what is made of it (another type, another order of its values) is never in
+ * memory whole: the embedding of GPT-NeoX-20B in fp32 is 1.2 GB.
  */
 final class RowSlices {
   /** Elements of a slice; 64 MB in fp32. */
@@ -20,12 +20,22 @@ final class RowSlices {
    * @param each may make tensors: they go when it returns
    */
   static void forEach(Tensor tensor, Consumer<Tensor> each) {
+    forEach(tensor, (row, count) -> each.accept(tensor.narrow(0, row, count)));
+  }
+
+  /** The same, by number: the first row of a slice and how many they are. */
+  static void forEach(Tensor tensor, Range each) {
     long rows = tensor.size(0);
     long atOnce = Math.max(1, ELEMENTS / Math.max(1, tensor.numel() / Math.max(1, rows)));
     for (long row = 0; row < rows; row += atOnce) {
       try (PointerScope scope = new PointerScope()) {
-        each.accept(tensor.narrow(0, row, Math.min(atOnce, rows - row)));
+        each.accept(row, Math.min(atOnce, rows - row));
       }
     }
+  }
+
+  /** Some rows that follow one another. */
+  interface Range {
+    void accept(long first, long count);
   }
 }

@@ -125,7 +125,7 @@ public final class SafetensorsWriter implements AutoCloseable {
 
   /** Writes the next declared tensor, or the next part of it: {@code name} and the sizes must be those declared. */
   public void write(String name, MemorySegment data) {
-    if (current == null || missing == 0) {
+    if (missing == 0) {
       if (!coming.hasNext()) {
         throw new IllegalArgumentException(name + " comes after the last declared tensor");
       }

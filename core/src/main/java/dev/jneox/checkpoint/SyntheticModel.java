@@ -18,9 +18,9 @@ import org.bytedeco.pytorch.Tensor;
  * A model of random weights, made as they are asked for: matrices are normal as a training run would draw them, biases 0, the
  * weights of norms 1. It stands for a trained model of the same shape wherever size and speed matter and text does not.
  *
- * <p>Each value is a function of the seed, the tensor's name and the place in it alone: every tensor can be made by itself, on any
- * number of threads, with the same bytes. {@code values[i] = quantile(bits)}, where {@code bits} are 16 of the 64 that SplitMix64
- * (Steele, Lea and Flood 2014) gives for {@code i / 4}.
+ * <p>Each value is a function of the seed, the tensor's name and the place in it alone: every tensor can be made by itself, on
+ * any number of threads, with the same bytes. {@code values[i] = quantile(bits)}, where {@code bits} are 16 of the 64 that
+ * SplitMix64 (Steele, Lea and Flood 2014) gives for {@code i / 4}.
  */
 public final class SyntheticModel implements StoredModel {
   /** Elements that one thread makes at a time; a multiple of four. */
@@ -142,11 +142,10 @@ public final class SyntheticModel implements StoredModel {
     int[] values = new int[QUANTILES.length];
     for (int i = 0; i < values.length; i++) {
       float value = (float) (deviation * QUANTILES[i]);
-      int bits = Float.floatToRawIntBits(value);
       values[i] =
           switch (dtype) {
-            case F32 -> bits;
-            case BF16 -> bits + 0x7FFF + (bits >>> 16 & 1) >>> 16; // rounded to even
+            case F32 -> Float.floatToRawIntBits(value);
+            case BF16 -> MappedTensor.bfloat16(value) & 0xFFFF;
             default -> Float.floatToFloat16(value) & 0xFFFF;
           };
     }

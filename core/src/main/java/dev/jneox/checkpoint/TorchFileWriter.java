@@ -69,6 +69,13 @@ public final class TorchFileWriter implements AutoCloseable {
   private final AtomicFile atomic;
   private FileChannel channel;
 
+  // The entry that is being written.
+  private final CRC32 crc = new CRC32();
+  private byte[] current;
+  private long header;
+  private long currentSize;
+  private long missing;
+
   /**
    * @param root what {@code torch.load} will give: text, numbers, truth values, null, lists and dictionaries with text as keys
    *     (Map), and among them a {@link Declared} wherever a tensor stands; {@link #write} then takes the tensors in that order
@@ -109,48 +116,65 @@ public final class TorchFileWriter implements AutoCloseable {
     return MemorySegment.ofArray(text.getBytes(StandardCharsets.US_ASCII));
   }
 
-  /** Writes the next declared tensor, whole: native memory, or an array of bytes. */
+  /** Writes the next declared tensor, or the next part of it: native memory, or an array of bytes. */
   public void write(MemorySegment data) {
-    if (!coming.hasNext()) {
-      throw new IllegalArgumentException("more tensors than were declared");
-    }
-    Declared next = coming.next();
-    if (next.bytes() != data.byteSize()) {
-      throw new IllegalArgumentException("declared was " + next + ", got " + data.byteSize() + " bytes");
-    }
     try {
-      entry("data/" + (written.size() - 2), data);
+      if (missing == 0) {
+        if (!coming.hasNext()) {
+          throw new IllegalArgumentException("more tensors than were declared");
+        }
+        begin("data/" + (written.size() - 2), coming.next().bytes());
+      }
+      if (data.byteSize() > missing) {
+        throw new IllegalArgumentException("a tensor has " + missing + " bytes to come, got " + data.byteSize());
+      }
+      append(data);
     } catch (IOException e) {
       throw failed(e);
     }
   }
 
-  /** An entry's header, its bytes, and then its checksum back in the header. */
   private void entry(String name, MemorySegment data) throws IOException {
+    begin(name, data.byteSize());
+    append(data);
+  }
+
+  /** The header of an entry whose bytes follow. */
+  private void begin(String name, long size) throws IOException {
     byte[] path = (folder + name).getBytes(StandardCharsets.UTF_8);
-    long header = channel.position();
+    header = channel.position();
     int sizes = zip64 ? 20 : 0;
     int before = 30 + path.length + sizes + 4;
     int padding = Math.floorMod(-(header + before), ALIGNMENT);
     ByteBuffer out = little(before + padding);
     out.putInt(TorchArchive.LOCAL_HEADER);
-    begin(out, 0, data.byteSize(), path.length, sizes + 4 + padding).put(path);
+    begin(out, 0, size, path.length, sizes + 4 + padding).put(path);
     if (zip64) {
-      out.putShort((short) TorchArchive.ZIP64).putShort((short) 16).putLong(data.byteSize()).putLong(data.byteSize());
+      out.putShort((short) TorchArchive.ZIP64).putShort((short) 16).putLong(size).putLong(size);
     }
     out.putShort((short) PADDING).putShort((short) padding).put(new byte[padding]).flip();
     writeFully(out);
-    CRC32 crc = new CRC32();
+    current = path;
+    currentSize = size;
+    missing = size;
+    crc.reset();
+  }
+
+  /** Bytes of the entry and, behind the last, its checksum back in the header. */
+  private void append(MemorySegment data) throws IOException {
     for (long at = 0; at < data.byteSize(); at += CHUNK) {
       MemorySegment chunk = data.asSlice(at, Math.min(CHUNK, data.byteSize() - at));
       crc.update(chunk.asByteBuffer());
       writeFully(chunk.asByteBuffer());
     }
-    ByteBuffer sum = little(4).putInt((int) crc.getValue()).flip();
-    for (long at = header + 14; sum.hasRemaining(); ) {
-      at += channel.write(sum, at);
+    missing -= data.byteSize();
+    if (missing == 0) {
+      ByteBuffer sum = little(4).putInt((int) crc.getValue()).flip();
+      for (long at = header + 14; sum.hasRemaining(); ) {
+        at += channel.write(sum, at);
+      }
+      written.add(new Written(current, header, currentSize, (int) crc.getValue()));
     }
-    written.add(new Written(path, header, data.byteSize(), (int) crc.getValue()));
   }
 
   /** What local headers and the directory's entries have in common: version, flags, method, time, checksum, sizes, lengths. */
@@ -203,8 +227,8 @@ public final class TorchFileWriter implements AutoCloseable {
 
   /** Writes the archive's directory, forces the file to disk and moves it to its name. */
   public void commit() {
-    if (coming.hasNext()) {
-      throw new IllegalStateException(coming.next() + " was declared and not written");
+    if (missing > 0 || coming.hasNext()) {
+      throw new IllegalStateException((missing > 0 ? missing + " bytes of a tensor" : coming.next()) + " were declared and not written");
     }
     try {
       entry("version", text("3\n"));

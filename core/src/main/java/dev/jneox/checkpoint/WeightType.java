@@ -7,24 +7,13 @@ import java.util.Optional;
 
 /** What the weights of a model can be written as. */
 public enum WeightType {
-  F32(32.0),
-  BF16(16.0),
-  F16(16.0),
+  F32,
+  BF16,
+  F16,
   /** 32 integers of 8 bits and a scale of 16. */
-  Q8_0(8.5),
+  Q8_0,
   /** 32 integers of 4 bits and a scale of 16. */
-  Q4_0(4.5);
-
-  private final double bits;
-
-  WeightType(double bits) {
-    this.bits = bits;
-  }
-
-  /** Bytes of one weight, scales included. */
-  public double bytes() {
-    return bits / 8;
-  }
+  Q4_0;
 
   /** Whether libtorch has no such type: integers with scales. */
   public boolean isQuantised() {

@@ -1,5 +1,8 @@
 package dev.jneox.tensor;
 
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.ValueLayout;
 import org.bytedeco.javacpp.Loader;
 import org.bytedeco.pytorch.global.torch;
 
@@ -8,6 +11,11 @@ import org.bytedeco.pytorch.global.torch;
  * tensor calls {@link #start()} first; it costs nothing after the first time.
  */
 public final class Native {
+  // Of glibc's malloc.h; blocks from this size on are mapped on their own, which is also the most that it allows.
+  private static final int M_TRIM_THRESHOLD = -1;
+  private static final int M_MMAP_THRESHOLD = -3;
+  private static final int LARGE_BLOCK = 32 << 20;
+
   private static boolean started;
 
   private Native() {}
@@ -20,6 +28,25 @@ public final class Native {
     Loader.load(torch.class);
     torch.set_num_threads(threads());
     started = true;
+  }
+
+  /**
+   * From now on large blocks of freed memory go back to the system. The launcher has them kept, because who computes asks for the
+   * same sizes again and again; who goes through a model once would only look larger than he is. Where the C library knows no
+   * {@code mallopt} nothing changes.
+   */
+  public static void returnFreedMemory() {
+    Linker linker = Linker.nativeLinker();
+    FunctionDescriptor type = FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.JAVA_INT);
+    linker.defaultLookup().find("mallopt").map(address -> linker.downcallHandle(address, type)).ifPresent(
+        mallopt -> {
+          try {
+            int mapped = (int) mallopt.invokeExact(M_MMAP_THRESHOLD, LARGE_BLOCK);
+            int trimmed = (int) mallopt.invokeExact(M_TRIM_THRESHOLD, LARGE_BLOCK);
+          } catch (Throwable e) {
+            throw new AssertionError(e); // a downcall throws nothing
+          }
+        });
   }
 
   /** Threads that compute: {@code OMP_NUM_THREADS}, else the cores the JVM may use. */

@@ -258,8 +258,10 @@ class GgufFileTest {
     List<Declared> two = List.of(tensor("t", GgmlType.F32, 2), tensor("t", GgmlType.F32, 2));
     assertThatThrownBy(() -> new GgufWriter(file, Map.of(), two, bytes -> {})).hasMessageContaining("t is taken");
     try (GgufWriter writer = new GgufWriter(file, Map.of(), List.of(tensor("t", GgmlType.F32, 2)), bytes -> {})) {
-      MemorySegment short4 = MemorySegment.ofArray(new byte[4]);
-      assertThatThrownBy(() -> writer.write("t", short4)).hasMessageContaining("declared t of 8 bytes");
+      MemorySegment nine = MemorySegment.ofArray(new byte[9]);
+      assertThatThrownBy(() -> writer.write("t", nine)).hasMessageContaining("declared t, of which 8 bytes are missing");
+      writer.write("t", nine.asSlice(0, 4));
+      assertThatThrownBy(writer::commit).isInstanceOf(IllegalStateException.class).hasMessageContaining("t was declared");
     }
     try (GgufWriter writer = new GgufWriter(file, Map.of(), List.of(tensor("t", GgmlType.F32, 2)), bytes -> {})) {
       assertThatThrownBy(writer::commit).isInstanceOf(IllegalStateException.class);

@@ -17,7 +17,8 @@ class NonFiniteTest {
   /** Values of every exponent that is finite, among them a few that are not; sizes on both sides of a block and of a share. */
   @Property(tries = 60)
   void everyValueThatIsNoNumberIsCounted(
-      @ForAll long seed, @ForAll @IntRange(max = 3) int type, @ForAll @IntRange(max = 5) int broken, @ForAll @IntRange(max = 3) int size) {
+      @ForAll long seed, @ForAll @IntRange(max = 3) int type, @ForAll @IntRange(max = 5) int broken,
+          @ForAll @IntRange(max = 3) int size) {
     Random random = new Random(seed);
     int n = new int[] {1, 40_000, 70_001, 2_200_000}[size];
     float[] values = new float[n];

@@ -37,6 +37,26 @@ class SafetensorsWriterTest {
   }
 
   @Test
+  void aTensorMayComeInParts() throws IOException {
+    byte[] a = {1, 2, 3, 4, 5, 6, 7, 8};
+    byte[] b = {9, 10, 11};
+    Path whole = dir.resolve("whole.safetensors");
+    Path parts = dir.resolve("parts.safetensors");
+    try (SafetensorsWriter writer = new SafetensorsWriter(whole, TWO, Map.of())) {
+      writer.write("a", MemorySegment.ofArray(a));
+      writer.write("b", MemorySegment.ofArray(b));
+      writer.commit();
+    }
+    try (SafetensorsWriter writer = new SafetensorsWriter(parts, TWO, Map.of())) {
+      writer.write("a", MemorySegment.ofArray(a).asSlice(0, 5));
+      writer.write("a", MemorySegment.ofArray(a).asSlice(5, 3));
+      writer.write("b", MemorySegment.ofArray(b));
+      writer.commit();
+    }
+    assertThat(parts).hasSameBinaryContentAs(whole);
+  }
+
+  @Test
   void onlyWhatWasDeclaredIsWritten() {
     Path file = dir.resolve("m.safetensors");
     try (SafetensorsWriter writer = new SafetensorsWriter(file, TWO, Map.of())) {

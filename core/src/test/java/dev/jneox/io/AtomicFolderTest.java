@@ -88,7 +88,8 @@ class AtomicFolderTest {
   @Test
   void aFolderThatCannotBeMadeIsNamed() throws IOException {
     Files.writeString(dir.resolve("deep"), "a file");
-    assertThatThrownBy(() -> new AtomicFolder(target)).isInstanceOf(InputException.class).hasMessageContaining("cannot be written");
+    assertThatThrownBy(() -> new AtomicFolder(target)).isInstanceOf(InputException.class)
+        .hasMessageContaining("cannot be written");
     assertThatThrownBy(() -> new AtomicFolder(Path.of("/"))).isInstanceOf(InputException.class);
   }
 }

@@ -65,7 +65,8 @@ class MappedMemoryTest {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment memory = arena.allocate(1 << 20);
       assertThatThrownBy(() -> MappedMemory.release(memory)).isInstanceOf(IllegalArgumentException.class);
-      assertThatThrownBy(() -> MappedMemory.release(MemorySegment.ofArray(new long[9]))).isInstanceOf(IllegalArgumentException.class);
+      assertThatThrownBy(() -> MappedMemory.release(MemorySegment.ofArray(new long[9])))
+          .isInstanceOf(IllegalArgumentException.class);
     }
   }
 }

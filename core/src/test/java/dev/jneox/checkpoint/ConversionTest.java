@@ -1,0 +1,137 @@
+package dev.jneox.checkpoint;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.jneox.checkpoint.Conversion.Format;
+import dev.jneox.io.InputException;
+import dev.jneox.model.ModelConfig;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.atomic.LongAdder;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+import org.bytedeco.pytorch.Tensor;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+class ConversionTest {
+  private static final ModelConfig CONFIG = ModelConfig.neox(96, 64, 2, 4, 16);
+
+  @TempDir Path dir;
+
+  /** Random weights; reading {@code broken} fails, as on a disk that gives up. */
+  private static StoredModel model(long seed, String broken) {
+    return model(seed, broken, name -> {});
+  }
+
+  private static StoredModel model(long seed, String broken, Consumer<String> asked) {
+    StoredModel model = new SyntheticModel(Path.of("shape"), CONFIG, 0.02, 0.01, Dtype.F32, seed, null);
+    return new StoredModel() {
+      @Override
+      public Path path() {
+        return model.path();
+      }
+
+      @Override
+      public ModelConfig config() {
+        return CONFIG;
+      }
+
+      @Override
+      public String storedAs(String canonical) {
+        return "F32";
+      }
+
+      @Override
+      public Tensor tensor(String canonical) {
+        asked.accept(canonical);
+        if (canonical.equals(broken)) {
+          throw new IllegalStateException("the disk gave up");
+        }
+        return model.tensor(canonical);
+      }
+
+      @Override
+      public Optional<String> tokenizerJson() {
+        return Optional.empty();
+      }
+
+      @Override
+      public void close() {}
+    };
+  }
+
+  private Conversion to(String name, Format format, StoredModel model) {
+    return new Conversion(model, dir.resolve(format == Format.GGUF ? name + ".gguf" : name), format, WeightType.F32, 1, 100_000);
+  }
+
+  private List<String> files() throws IOException {
+    try (Stream<Path> walk = Files.walk(dir)) {
+      return walk.filter(Files::isRegularFile).map(file -> dir.relativize(file).toString()).sorted().toList();
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void aWriterThatFailsInTheMiddleLeavesNothing(Format format) throws IOException {
+    assertThatThrownBy(() -> to("model", format, model(1, "layers.1.mlp.dense_4h_to_h.weight")).write(bytes -> {}))
+        .hasMessage("the disk gave up");
+    assertThat(files()).isEmpty();
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void aWriterThatFailsInTheMiddleLeavesTheOldModel(Format format) throws IOException {
+    to("model", format, model(1, null)).write(bytes -> {});
+    List<String> before = files();
+    assertThatThrownBy(() -> to("model", format, model(2, "final_layer_norm.bias")).write(bytes -> {}))
+        .hasMessage("the disk gave up");
+    assertThat(files()).isEqualTo(before);
+    try (StoredModel expected = model(1, null);
+        StoredModel found = StoredModel.open(to("model", format, expected).target());
+        Tensor a = expected.tensor("embed_out.weight");
+        Tensor b = found.tensor("embed_out.weight")) {
+      assertThat(a.equal(b)).isTrue();
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void theNameComesAfterTheLastTensor(Format format) {
+    Path target = to("model", format, null).target();
+    List<Boolean> there = new ArrayList<>();
+    to("model", format, model(1, null, name -> there.add(Files.exists(target)))).write(bytes -> {});
+    assertThat(there).hasSizeGreaterThanOrEqualTo(CONFIG.tensors().size()).containsOnly(false);
+    assertThat(target).exists();
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void progressAddsUpToTheBytesThatWereAnnounced(Format format) {
+    Conversion conversion = to("model", format, model(1, null));
+    LongAdder written = new LongAdder();
+    conversion.write(written::add);
+    assertThat(written.sum()).isEqualTo(conversion.bytes()).isGreaterThanOrEqualTo(4 * CONFIG.parameters());
+  }
+
+  @Test
+  void theTypeOfAModelIsThatOfMostOfIt() {
+    try (StoredModel model = model(1, null)) {
+      assertThat(WeightType.of(model)).contains(WeightType.F32);
+    }
+  }
+
+  @Test
+  void aQuantisedFolderIsRefused() {
+    assertThatThrownBy(() -> new Conversion(null, dir.resolve("x"), Format.HF, WeightType.Q8_0, 1, 1))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("found q8_0, which only gguf has");
+  }
+}
