@@ -33,30 +33,33 @@ final class Q4Kernel {
   /** Output rows that one call of these methods computes: two vectors, which share the broadcast coefficients. */
   static final int ROWS = 2 * S.length();
 
-  /** Bytes of a block's codes of four inputs, and of its scales of a group. */
+  /** Bytes of a block's codes of four inputs, and of its scales of a group, which follow the codes. */
   private static final int LINE = 2 * PackedWeight.BLOCK;
 
   private Q4Kernel() {}
 
   /**
-   * The sums of one activation row.
+   * The sums of one activation row. The scales between the codes are put aside for {@link #scale}: memory is read once, from
+   * front to back, which is the order it comes fastest in.
    *
-   * @param codes a block's codes
+   * @param data a weight
    * @param at the first byte to read: that of the first lane in the first group
    * @param groups how many groups
    * @param g index of the first group in the arrays of {@code x}
-   * @param sums for each group {@link #ROWS} sums, written from {@code s} on
+   * @param sums for each group {@link #ROWS} sums
+   * @param scales for each group {@link #ROWS} scales
    */
-  static void sums(MemorySegment codes, int at, int groups, Int8Rows x, int g, short[] sums, int s) {
+  static void sums(MemorySegment data, long at, int groups, Int8Rows x, int g, short[] sums, short[] scales) {
     int[] coefficients = x.coefficients();
     int[] starts = x.starts();
     int c = g * Int8Rows.GROUP;
+    int s = 0;
     for (int end = g + groups; g < end; g++) {
       ShortVector left = pair(starts, g);
       ShortVector right = left;
       for (int q = 0; q < Int8Rows.GROUP / 4; q++) {
-        ShortVector v = ShortVector.fromMemorySegment(S, codes, at, ORDER);
-        ShortVector w = ShortVector.fromMemorySegment(S, codes, at + BYTES, ORDER);
+        ShortVector v = ShortVector.fromMemorySegment(S, data, at, ORDER);
+        ShortVector w = ShortVector.fromMemorySegment(S, data, at + BYTES, ORDER);
         ShortVector k = pair(coefficients, c);
         left = left.add(v.mul(k));
         right = right.add(w.mul(k));
@@ -74,24 +77,28 @@ final class Q4Kernel {
       }
       left.intoArray(sums, s);
       right.intoArray(sums, s + S.length());
+      putAside(data, at, scales, s);
+      at += LINE;
       s += ROWS;
     }
   }
 
-  /** The sums of two activation rows, from group {@code g} and group {@code h} on, written from {@code s} and {@code t} on. */
-  static void sums(MemorySegment codes, int at, int groups, Int8Rows x, int g, int h, short[] sums, int s, int t) {
+  /** The sums of two activation rows, from group {@code g} and group {@code h} on. */
+  static void sums(
+      MemorySegment data, long at, int groups, Int8Rows x, int g, int h, short[] sums, short[] sums2, short[] scales) {
     int[] coefficients = x.coefficients();
     int[] starts = x.starts();
     int c = g * Int8Rows.GROUP;
     int d = h * Int8Rows.GROUP;
+    int s = 0;
     for (int i = 0; i < groups; i++) {
       ShortVector left = pair(starts, g + i);
       ShortVector right = left;
       ShortVector left2 = pair(starts, h + i);
       ShortVector right2 = left2;
       for (int q = 0; q < Int8Rows.GROUP; q += 4) {
-        ShortVector v = ShortVector.fromMemorySegment(S, codes, at, ORDER);
-        ShortVector w = ShortVector.fromMemorySegment(S, codes, at + BYTES, ORDER);
+        ShortVector v = ShortVector.fromMemorySegment(S, data, at, ORDER);
+        ShortVector w = ShortVector.fromMemorySegment(S, data, at + BYTES, ORDER);
         for (int n = q; n < q + 4; n++) {
           ShortVector k = pair(coefficients, c + n);
           left = left.add(v.mul(k));
@@ -108,11 +115,17 @@ final class Q4Kernel {
       d += Int8Rows.GROUP;
       left.intoArray(sums, s);
       right.intoArray(sums, s + S.length());
-      left2.intoArray(sums, t);
-      right2.intoArray(sums, t + S.length());
+      left2.intoArray(sums2, s);
+      right2.intoArray(sums2, s + S.length());
+      putAside(data, at, scales, s);
+      at += LINE;
       s += ROWS;
-      t += ROWS;
     }
+  }
+
+  private static void putAside(MemorySegment data, long at, short[] scales, int s) {
+    ShortVector.fromMemorySegment(S, data, at, ORDER).intoArray(scales, s);
+    ShortVector.fromMemorySegment(S, data, at + BYTES, ORDER).intoArray(scales, s + S.length());
   }
 
   /** An int of two equal shorts in all lanes: a broadcast of 32 bits costs nothing but the read, one of 16 bits is a shuffle. */
@@ -124,29 +137,26 @@ final class Q4Kernel {
    * Adds sums times scales to {@code y}. Neighbouring lanes are rows {@value Q4Weight#APART} apart, so that widening even and odd
    * lanes by shifts leaves consecutive rows side by side and no lane is ever moved.
    *
-   * @param scales a block's scales
-   * @param at the first byte to read
    * @param y0 index of the output row of the first lane
    * @param y1 index of the output row of the second vector's first lane
    */
-  static void scale(
-      MemorySegment scales, int at, int groups, Int8Rows x, int g, short[] sums, int s, float[] y, int y0, int y1) {
+  static void scale(int groups, Int8Rows x, int g, short[] sums, short[] scales, float[] y, int y0, int y1) {
     float[] xScales = x.scales();
     FloatVector even0 = FloatVector.fromArray(F, y, y0);
     FloatVector odd0 = FloatVector.fromArray(F, y, y0 + Q4Weight.APART);
     FloatVector even1 = FloatVector.fromArray(F, y, y1);
     FloatVector odd1 = FloatVector.fromArray(F, y, y1 + Q4Weight.APART);
+    int s = 0;
     for (int end = g + groups; g < end; g++) {
       FloatVector k = FloatVector.broadcast(F, xScales[g]);
-      IntVector scale = ShortVector.fromMemorySegment(S, scales, at, ORDER).reinterpretAsInts();
+      IntVector scale = ShortVector.fromArray(S, scales, s).reinterpretAsInts();
       IntVector sum = ShortVector.fromArray(S, sums, s).reinterpretAsInts();
       even0 = low(sum).fma(lowHalf(scale).mul(k), even0);
       odd0 = high(sum).fma(highHalf(scale).mul(k), odd0);
-      scale = ShortVector.fromMemorySegment(S, scales, at + BYTES, ORDER).reinterpretAsInts();
+      scale = ShortVector.fromArray(S, scales, s + S.length()).reinterpretAsInts();
       sum = ShortVector.fromArray(S, sums, s + S.length()).reinterpretAsInts();
       even1 = low(sum).fma(lowHalf(scale).mul(k), even1);
       odd1 = high(sum).fma(highHalf(scale).mul(k), odd1);
-      at += LINE;
       s += ROWS;
     }
     even0.intoArray(y, y0);

@@ -135,7 +135,7 @@ class Q4WeightTest {
     assertThatThrownBy(() -> pack(64, 32, MemorySegment.ofArray(new byte[1151]))).hasMessageContaining("1152");
   }
 
-  static MemorySegment gguf(int out, int in, Random random) {
+  private static MemorySegment gguf(int out, int in, Random random) {
     int groups = (in + 31) / 32;
     byte[] bytes = new byte[out * groups * 18];
     random.nextBytes(bytes);
@@ -149,7 +149,7 @@ class Q4WeightTest {
     return gguf;
   }
 
-  static Q4Weight pack(int out, int in, MemorySegment gguf) {
+  private static Q4Weight pack(int out, int in, MemorySegment gguf) {
     MemorySegment data = Arena.ofAuto().allocate(Q4Weight.bytes(out, in), 64);
     int half = (out + 63) / 64 / 2;
     Q4Layout.pack(out, in, gguf, data, 0, half);
@@ -157,7 +157,7 @@ class Q4WeightTest {
     return new Q4Weight(out, in, data);
   }
 
-  private static float[] activations(int n, Random random) {
+  static float[] activations(int n, Random random) {
     float[] x = new float[n];
     double size = Math.pow(10, random.nextInt(9) - 4);
     for (int i = 0; i < n; i++) {
