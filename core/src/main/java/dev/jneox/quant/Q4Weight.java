@@ -36,9 +36,9 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
   private static final int CHUNK = 8;
 
   /** A thread's own memory between the two halves of the kernel. */
-  private record Scratch(short[] sums, short[] sums2, short[] scales, float[] y) {
+  private record Scratch(short[] sums, float[] scales, float[] y) {
     Scratch() {
-      this(new short[CHUNK * BLOCK], new short[CHUNK * BLOCK], new short[CHUNK * BLOCK], new float[BLOCK]);
+      this(new short[4 * CHUNK * BLOCK], new float[CHUNK * BLOCK], new float[BLOCK]);
     }
   }
 
@@ -100,31 +100,37 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
   /** {@code n} groups of {@link Q4Kernel#ROWS} lanes, for all activation rows: after the first they find the codes in a cache. */
   private void chunk(
       long from, int g, int n, int lane, Int8Rows x, int rows, Scratch scratch, float[] y, int at, int ldy, int width) {
+    int next = x.groups();
     int r = 0;
-    for (; r + 2 <= rows; r += 2) {
-      int x0 = r * x.groups() + g;
-      int x1 = x0 + x.groups();
-      Q4Kernel.sums(data, from, n, x, x0, x1, scratch.sums, scratch.sums2, scratch.scales);
-      scale(n, lane, x, x0, scratch.sums, scratch, y, at + r * ldy, width);
-      scale(n, lane, x, x1, scratch.sums2, scratch, y, at + (r + 1) * ldy, width);
+    for (; r + 4 <= rows; r += 4) {
+      int x0 = r * next + g;
+      Q4Kernel.sums(data, from, n, x, x0, x0 + next, x0 + 2 * next, x0 + 3 * next, scratch.sums);
+      if (r == 0) {
+        Q4Kernel.scales(data, from, n, scratch.scales);
+      }
+      for (int i = 0; i < 4; i++) {
+        scale(n, lane, x, x0 + i * next, i * n * Q4Kernel.ROWS, scratch, y, at + (r + i) * ldy, width);
+      }
     }
-    if (r < rows) {
-      int x0 = r * x.groups() + g;
-      Q4Kernel.sums(data, from, n, x, x0, scratch.sums, scratch.scales);
-      scale(n, lane, x, x0, scratch.sums, scratch, y, at + r * ldy, width);
+    for (; r < rows; r++) {
+      Q4Kernel.sums(data, from, n, x, r * next + g, scratch.sums);
+      if (r == 0) {
+        Q4Kernel.scales(data, from, n, scratch.scales); // after the codes: memory comes fastest in its own order
+      }
+      scale(n, lane, x, r * next + g, 0, scratch, y, at + r * ldy, width);
     }
   }
 
   /** Scales the sums of some lanes and adds them to the {@code width} rows of {@code y} there are from {@code at} on. */
-  private static void scale(int n, int lane, Int8Rows x, int x0, short[] sums, Scratch scratch, float[] y, int at, int width) {
+  private static void scale(int n, int lane, Int8Rows x, int x0, int s, Scratch scratch, float[] y, int at, int width) {
     int first = row(lane);
     int second = row(lane + Q4Kernel.ROWS / 2);
     if (width == BLOCK) {
-      Q4Kernel.scale(n, x, x0, sums, scratch.scales, y, at + first, at + second);
+      Q4Kernel.scale(n, x, x0, scratch.sums, s, scratch.scales, y, at + first, at + second);
       return;
     }
     System.arraycopy(y, at, scratch.y, 0, width);
-    Q4Kernel.scale(n, x, x0, sums, scratch.scales, scratch.y, first, second);
+    Q4Kernel.scale(n, x, x0, scratch.sums, s, scratch.scales, scratch.y, first, second);
     System.arraycopy(scratch.y, 0, y, at, width);
   }
 }

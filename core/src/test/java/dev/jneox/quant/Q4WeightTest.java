@@ -18,12 +18,12 @@ class Q4WeightTest {
   void productsAreTheScalarOnesToTheLastBit(
       @ForAll @IntRange(min = 1, max = 200) int out,
       @ForAll @IntRange(min = 1, max = 2500) int in,
-      @ForAll @IntRange(min = 0, max = 5) int rows,
+      @ForAll @IntRange(min = 0, max = 10) int rows,
       @ForAll Random random) {
     MemorySegment gguf = gguf(out, in, random);
     Q4Weight weight = pack(out, in, gguf);
     float[] x = activations(rows * in, random);
-    Activations activations = new Activations(5, in, weight.form());
+    Activations activations = new Activations(10, in, weight.form());
     activations.set(x, 0, in, rows);
     int from = random.nextInt(weight.blocks() + 1);
     int to = from + random.nextInt(weight.blocks() - from + 1);
