@@ -22,8 +22,8 @@ final class Int8Rows {
   /** Adding it leaves an integer in the low bits of the mantissa, rounded to even. */
   private static final float ROUND = 0x1.8p23f;
 
-  /** What {@link Q4Kernel} leaves to multiply by, after it has moved the bits of a half-precision scale to those of an fp32. */
-  private static final float HALF_BIAS = 0x1p112f;
+  /** What {@link Q4Kernel} leaves to multiply by: its scales of weights are too small by 2^112, its sums too large by 2^16. */
+  private static final float FACTOR = 0x1p96f;
 
   /** Minus sixteen times the code before, except for the first of each four. */
   private static final IntVector BEFORE = IntVector.broadcast(I, -16).blend(0, VectorMask.fromLong(I, 0x1111111111111111L));
@@ -60,7 +60,7 @@ final class Int8Rows {
     return starts;
   }
 
-  /** The scale of each group times 2^112. */
+  /** The scale of each group times 2^96, which {@link Q4Kernel} leaves to multiply by. */
   float[] scales() {
     return scales;
   }
@@ -71,7 +71,7 @@ final class Int8Rows {
       int from = at + GROUP * g;
       float max = largest(x, from);
       boolean zero = max < TINY;
-      scales[row * groups + g] = zero ? 0 : max / 127 * HALF_BIAS;
+      scales[row * groups + g] = zero ? 0 : max / 127 * FACTOR;
       starts[row * groups + g] = twice(-8 * codes(x, from, zero ? 0 : 127 / max, 1 + GROUP * g));
     }
     combine(row * GROUP * groups);

@@ -23,8 +23,9 @@ import jdk.incubator.vector.VectorSpecies;
  * v >>> 4i} a code is {@code n_i = u_i - 16 u_(i+1)}, so {@code n0 a0 + n1 a1 + n2 a2 + n3 a3 = u0 a0 + u1 (a1 - 16 a0) +
  * u2 (a2 - 16 a1) + u3 (a3 - 16 a2)}: three shifts, four products, four sums. The coefficients come from {@link Int8Rows}.
  *
- * <p>C2 gives up inlining in a method of very many vector operations, and a vector that meets a call is put on the heap. So sums
- * and scaling are two methods with an array between them; look for GC activity after a change.
+ * <p>C2 gives up inlining in a method of some fifty vector operations, and a vector that meets a call is put on the heap. So sums
+ * and scaling are several methods with arrays between them, and the loop over the four codes is left for C2 to unroll, which it
+ * does where the count is a constant; look for GC activity after a change.
  */
 final class Q4Kernel {
   private static final VectorSpecies<Short> S = ShortVector.SPECIES_PREFERRED;
@@ -33,7 +34,7 @@ final class Q4Kernel {
   /** Output rows that one call of these methods computes: two vectors, which share the broadcast coefficients. */
   static final int ROWS = 2 * S.length();
 
-  /** Bytes of a block's codes of four inputs, and of its scales of a group. */
+  /** Bytes of a block's codes of four inputs, and of its scales of a group, which follow the codes. */
   private static final int LINE = 2 * PackedWeight.BLOCK;
 
   private Q4Kernel() {}
@@ -41,22 +42,23 @@ final class Q4Kernel {
   /**
    * The sums of one activation row.
    *
-   * @param codes a block's codes
+   * @param data a weight
    * @param at the first byte to read: that of the first lane in the first group
    * @param groups how many groups
    * @param g index of the first group in the arrays of {@code x}
-   * @param sums for each group {@link #ROWS} sums, written from {@code s} on
+   * @param sums for each group {@link #ROWS} sums
    */
-  static void sums(MemorySegment codes, int at, int groups, Int8Rows x, int g, short[] sums, int s) {
+  static void sums(MemorySegment data, long at, int groups, Int8Rows x, int g, short[] sums) {
     int[] coefficients = x.coefficients();
     int[] starts = x.starts();
     int c = g * Int8Rows.GROUP;
+    int s = 0;
     for (int end = g + groups; g < end; g++) {
       ShortVector left = pair(starts, g);
       ShortVector right = left;
       for (int q = 0; q < Int8Rows.GROUP / 4; q++) {
-        ShortVector v = ShortVector.fromMemorySegment(S, codes, at, ORDER);
-        ShortVector w = ShortVector.fromMemorySegment(S, codes, at + BYTES, ORDER);
+        ShortVector v = ShortVector.fromMemorySegment(S, data, at, ORDER);
+        ShortVector w = ShortVector.fromMemorySegment(S, data, at + BYTES, ORDER);
         ShortVector k = pair(coefficients, c);
         left = left.add(v.mul(k));
         right = right.add(w.mul(k));
@@ -74,45 +76,91 @@ final class Q4Kernel {
       }
       left.intoArray(sums, s);
       right.intoArray(sums, s + S.length());
+      at += LINE;
       s += ROWS;
     }
   }
 
-  /** The sums of two activation rows, from group {@code g} and group {@code h} on, written from {@code s} and {@code t} on. */
-  static void sums(MemorySegment codes, int at, int groups, Int8Rows x, int g, int h, short[] sums, int s, int t) {
+  /** The sums of four activation rows, from groups {@code g0} to {@code g3} on, one row after the other in {@code sums}. */
+  static void sums(
+      MemorySegment data, long at, int groups, Int8Rows x, int g0, int g1, int g2, int g3, short[] sums) {
     int[] coefficients = x.coefficients();
     int[] starts = x.starts();
-    int c = g * Int8Rows.GROUP;
-    int d = h * Int8Rows.GROUP;
+    int c0 = g0 * Int8Rows.GROUP;
+    int c1 = g1 * Int8Rows.GROUP;
+    int c2 = g2 * Int8Rows.GROUP;
+    int c3 = g3 * Int8Rows.GROUP;
+    int next = groups * ROWS;
+    int s = 0;
     for (int i = 0; i < groups; i++) {
-      ShortVector left = pair(starts, g + i);
-      ShortVector right = left;
-      ShortVector left2 = pair(starts, h + i);
+      ShortVector left0 = pair(starts, g0 + i);
+      ShortVector right0 = left0;
+      ShortVector left1 = pair(starts, g1 + i);
+      ShortVector right1 = left1;
+      ShortVector left2 = pair(starts, g2 + i);
       ShortVector right2 = left2;
-      for (int q = 0; q < Int8Rows.GROUP; q += 4) {
-        ShortVector v = ShortVector.fromMemorySegment(S, codes, at, ORDER);
-        ShortVector w = ShortVector.fromMemorySegment(S, codes, at + BYTES, ORDER);
-        for (int n = q; n < q + 4; n++) {
-          ShortVector k = pair(coefficients, c + n);
-          left = left.add(v.mul(k));
-          right = right.add(w.mul(k));
-          k = pair(coefficients, d + n);
+      ShortVector left3 = pair(starts, g3 + i);
+      ShortVector right3 = left3;
+      for (int q = 0; q < Int8Rows.GROUP / 4; q++) {
+        ShortVector v = ShortVector.fromMemorySegment(S, data, at, ORDER);
+        ShortVector w = ShortVector.fromMemorySegment(S, data, at + BYTES, ORDER);
+        for (int n = 0; n < 4; n++) {
+          ShortVector k = pair(coefficients, c0 + n);
+          left0 = left0.add(v.mul(k));
+          right0 = right0.add(w.mul(k));
+          k = pair(coefficients, c1 + n);
+          left1 = left1.add(v.mul(k));
+          right1 = right1.add(w.mul(k));
+          k = pair(coefficients, c2 + n);
           left2 = left2.add(v.mul(k));
           right2 = right2.add(w.mul(k));
+          k = pair(coefficients, c3 + n);
+          left3 = left3.add(v.mul(k));
+          right3 = right3.add(w.mul(k));
           v = v.lanewise(LSHR, 4);
           w = w.lanewise(LSHR, 4);
         }
         at += LINE;
+        c0 += 4;
+        c1 += 4;
+        c2 += 4;
+        c3 += 4;
       }
-      c += Int8Rows.GROUP;
-      d += Int8Rows.GROUP;
-      left.intoArray(sums, s);
-      right.intoArray(sums, s + S.length());
-      left2.intoArray(sums, t);
-      right2.intoArray(sums, t + S.length());
+      left0.intoArray(sums, s);
+      right0.intoArray(sums, s + S.length());
+      left1.intoArray(sums, s + next);
+      right1.intoArray(sums, s + next + S.length());
+      left2.intoArray(sums, s + 2 * next);
+      right2.intoArray(sums, s + 2 * next + S.length());
+      left3.intoArray(sums, s + 3 * next);
+      right3.intoArray(sums, s + 3 * next + S.length());
+      at += LINE;
       s += ROWS;
-      t += ROWS;
     }
+  }
+
+  /**
+   * The scales of some groups as fp32 over 2^112, in the order {@link #scale} reads them: {@link #ROWS} for each group.
+   *
+   * @param at where the codes of the first lane in the first group are
+   */
+  static void scales(MemorySegment data, long at, int groups, float[] scales) {
+    at += Q4Weight.CODE_BYTES;
+    for (int s = 0; s < groups * ROWS; s += ROWS) {
+      halves(data, at, scales, s);
+      halves(data, at + BYTES, scales, s + S.length());
+      at += Q4Weight.GROUP_BYTES;
+    }
+  }
+
+  /**
+   * Half precision to fp32: sign, exponent and mantissa are moved to their places. The difference of the exponents' biases, 127 -
+   * 15, is left to the factor that comes with the activations. Exact for subnormal halves too.
+   */
+  private static void halves(MemorySegment data, long at, float[] scales, int s) {
+    IntVector pairs = ShortVector.fromMemorySegment(S, data, at, ORDER).reinterpretAsInts();
+    pairs.lanewise(LSHL, 16).lanewise(ASHR, 3).and(0x8FFFE000).reinterpretAsFloats().intoArray(scales, s);
+    pairs.lanewise(ASHR, 3).and(0x8FFFE000).reinterpretAsFloats().intoArray(scales, s + F.length());
   }
 
   /** An int of two equal shorts in all lanes: a broadcast of 32 bits costs nothing but the read, one of 16 bits is a shuffle. */
@@ -121,33 +169,30 @@ final class Q4Kernel {
   }
 
   /**
-   * Adds sums times scales to {@code y}. Neighbouring lanes are rows {@value Q4Weight#APART} apart, so that widening even and odd
-   * lanes by shifts leaves consecutive rows side by side and no lane is ever moved.
+   * Adds sums times scales to {@code y}. Neighbouring lanes are rows {@value Q4Weight#APART} apart, so that the even and the odd
+   * lanes of a vector, each brought to the upper half of an int, are consecutive rows and no lane is ever moved.
    *
-   * @param scales a block's scales
-   * @param at the first byte to read
+   * @param s index of the first sum
    * @param y0 index of the output row of the first lane
    * @param y1 index of the output row of the second vector's first lane
    */
-  static void scale(
-      MemorySegment scales, int at, int groups, Int8Rows x, int g, short[] sums, int s, float[] y, int y0, int y1) {
+  static void scale(int groups, Int8Rows x, int g, short[] sums, int s, float[] scales, float[] y, int y0, int y1) {
     float[] xScales = x.scales();
     FloatVector even0 = FloatVector.fromArray(F, y, y0);
     FloatVector odd0 = FloatVector.fromArray(F, y, y0 + Q4Weight.APART);
     FloatVector even1 = FloatVector.fromArray(F, y, y1);
     FloatVector odd1 = FloatVector.fromArray(F, y, y1 + Q4Weight.APART);
+    int f = 0;
     for (int end = g + groups; g < end; g++) {
       FloatVector k = FloatVector.broadcast(F, xScales[g]);
-      IntVector scale = ShortVector.fromMemorySegment(S, scales, at, ORDER).reinterpretAsInts();
-      IntVector sum = ShortVector.fromArray(S, sums, s).reinterpretAsInts();
-      even0 = low(sum).fma(lowHalf(scale).mul(k), even0);
-      odd0 = high(sum).fma(highHalf(scale).mul(k), odd0);
-      scale = ShortVector.fromMemorySegment(S, scales, at + BYTES, ORDER).reinterpretAsInts();
-      sum = ShortVector.fromArray(S, sums, s + S.length()).reinterpretAsInts();
-      even1 = low(sum).fma(lowHalf(scale).mul(k), even1);
-      odd1 = high(sum).fma(highHalf(scale).mul(k), odd1);
-      at += LINE;
+      IntVector pairs = ShortVector.fromArray(S, sums, s).reinterpretAsInts();
+      even0 = low(pairs).fma(FloatVector.fromArray(F, scales, f).mul(k), even0);
+      odd0 = high(pairs).fma(FloatVector.fromArray(F, scales, f + F.length()).mul(k), odd0);
+      pairs = ShortVector.fromArray(S, sums, s + S.length()).reinterpretAsInts();
+      even1 = low(pairs).fma(FloatVector.fromArray(F, scales, f + 2 * F.length()).mul(k), even1);
+      odd1 = high(pairs).fma(FloatVector.fromArray(F, scales, f + 3 * F.length()).mul(k), odd1);
       s += ROWS;
+      f += ROWS;
     }
     even0.intoArray(y, y0);
     odd0.intoArray(y, y0 + Q4Weight.APART);
@@ -155,22 +200,13 @@ final class Q4Kernel {
     odd1.intoArray(y, y1 + Q4Weight.APART);
   }
 
+  /** The shorts in the lower halves, times 2^16. */
   private static FloatVector low(IntVector pairs) {
-    return (FloatVector) pairs.lanewise(LSHL, 16).lanewise(ASHR, 16).convert(I2F, 0);
+    return (FloatVector) pairs.lanewise(LSHL, 16).convert(I2F, 0);
   }
 
+  /** The shorts in the upper halves, times 2^16. */
   private static FloatVector high(IntVector pairs) {
-    return (FloatVector) pairs.lanewise(ASHR, 16).convert(I2F, 0);
-  }
-
-  // Half precision to fp32, over 2^112: sign, exponent and mantissa are moved to their places, and the difference of the biases,
-  // 127 - 15, is left to the factor that comes with the activations. Exact for subnormal halves too.
-
-  private static FloatVector lowHalf(IntVector pairs) {
-    return pairs.lanewise(LSHL, 16).lanewise(ASHR, 3).and(0x8FFFE000).reinterpretAsFloats();
-  }
-
-  private static FloatVector highHalf(IntVector pairs) {
-    return pairs.lanewise(ASHR, 3).and(0x8FFFE000).reinterpretAsFloats();
+    return (FloatVector) pairs.and(0xFFFF0000).convert(I2F, 0);
   }
 }

@@ -61,9 +61,9 @@ public final class Q4Layout {
           quads(first >>> 4, codes, lane + 4 * BLOCK);
           quads(second >>> 4, codes, lane + 6 * BLOCK);
         }
-        MemorySegment.copy(codes, 0, packed, SHORT, block + (long) g * Q4Weight.CODE_BYTES, codes.length);
-        MemorySegment.copy(
-            scales, 0, packed, SHORT, block + (long) groups * Q4Weight.CODE_BYTES + (long) g * Q4Weight.SCALE_BYTES, BLOCK);
+        long target = block + (long) g * Q4Weight.GROUP_BYTES;
+        MemorySegment.copy(codes, 0, packed, SHORT, target, codes.length);
+        MemorySegment.copy(scales, 0, packed, SHORT, target + Q4Weight.CODE_BYTES, BLOCK);
       }
     }
   }
@@ -94,10 +94,9 @@ public final class Q4Layout {
       for (int lane = 0; lane < BLOCK; lane++) {
         int o = b * BLOCK + Q4Weight.row(lane);
         for (int g = 0; g < groups && o < weight.out(); g++) {
-          long codes = (long) g * Q4Weight.CODE_BYTES + 2L * lane;
+          long codes = (long) g * Q4Weight.GROUP_BYTES + 2L * lane;
           long target = ((long) o * groups + g) * GGUF_BYTES;
-          long scale = (long) groups * Q4Weight.CODE_BYTES + (long) g * Q4Weight.SCALE_BYTES + 2L * lane;
-          gguf.set(SHORT, target, block.get(SHORT, scale));
+          gguf.set(SHORT, target, block.get(SHORT, codes + Q4Weight.CODE_BYTES));
           gguf.set(LONG, target + 2, bytes(block, codes, 0) | bytes(block, codes, 4) << 4);
           gguf.set(LONG, target + 10, bytes(block, codes, 2) | bytes(block, codes, 6) << 4);
         }

@@ -6,13 +6,13 @@ import java.lang.foreign.MemorySegment;
  * 4-bit codes in groups of 32 inputs with a half-precision scale each, the numbers of GGUF's Q4_0 in another order: a weight is
  * {@code (code - 8) * scale}. 4.5 bits a weight. Products see activations rounded to 8 bits ({@link Activations.Form#INT8}).
  *
- * <p><b>Layout.</b> All little-endian. {@code groups} is {@code in / 32} rounded up. The output rows come in blocks of 64, one
- * after the other, the last filled up with rows of zeros. A block is
+ * <p><b>Layout.</b> All little-endian, in the order it is read. The output rows come in blocks of 64, one after the other, the
+ * last filled up with rows of zeros. A block is its groups, {@code in / 32} rounded up, one after the other. A group is
  *
  * <ol>
- *   <li>codes: {@code short[groups][8][64]}. The short for group g, quad q, lane l holds the codes of inputs {@code 32g + 4q} to
- *       {@code 32g + 4q + 3} of the lane's row, the first in the lowest four bits;
- *   <li>scales: IEEE half precision, {@code [groups][64]}, by lane.
+ *   <li>codes: {@code short[8][64]}. The short for quad q and lane l holds the codes of the group's inputs {@code 4q} to
+ *       {@code 4q + 3} of the lane's row, the first in the lowest four bits;
+ *   <li>scales: 64 numbers in IEEE half precision, by lane.
  * </ol>
  *
  * Lane l is row {@code 32 (l / 32) + l % 32 / 2 + 16 (l % 2)} of the block: 0, 16, 1, 17, ... 15, 31, 32, 48, ... Codes that
@@ -27,17 +27,22 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
   /** Two neighbouring lanes are rows this far apart. */
   static final int APART = 16;
 
+  /** Bytes of a group's codes and of its scales, in a block. */
   static final int CODE_BYTES = BLOCK * GROUP / 2;
-  static final int SCALE_BYTES = BLOCK * 2;
 
-  /** Groups whose sums are kept before they are scaled: their codes and sums stay in the first-level cache. */
-  private static final int CHUNK = 32;
+  static final int GROUP_BYTES = CODE_BYTES + BLOCK * 2;
+
+  /** Groups whose sums are kept before they are scaled: all of this stays in the first-level cache. */
+  private static final int CHUNK = 8;
 
   /** A thread's own memory between the two halves of the kernel. */
-  private record Scratch(short[] sums, float[] rows) {}
+  private record Scratch(short[] sums, float[] scales, float[] y) {
+    Scratch() {
+      this(new short[4 * CHUNK * BLOCK], new float[CHUNK * BLOCK], new float[BLOCK]);
+    }
+  }
 
-  private static final ThreadLocal<Scratch> SCRATCH =
-      ThreadLocal.withInitial(() -> new Scratch(new short[2 * CHUNK * BLOCK], new float[BLOCK]));
+  private static final ThreadLocal<Scratch> SCRATCH = ThreadLocal.withInitial(Scratch::new);
 
   public Q4Weight {
     if (data.byteSize() != bytes(out, in)) {
@@ -52,7 +57,7 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
   }
 
   static long blockBytes(int in) {
-    return groups(in) * (long) (CODE_BYTES + SCALE_BYTES);
+    return (long) groups(in) * GROUP_BYTES;
   }
 
   static int groups(int in) {
@@ -80,52 +85,52 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
     Int8Rows rows = x.int8();
     Scratch scratch = SCRATCH.get();
     int groups = groups(in);
-    long blockBytes = blockBytes(in);
     for (int b = fromBlock; b < toBlock; b++) {
-      MemorySegment block = data.asSlice(b * blockBytes, blockBytes);
-      MemorySegment codes = block.asSlice(0, (long) groups * CODE_BYTES);
-      MemorySegment scales = block.asSlice((long) groups * CODE_BYTES);
+      int to = at + b * BLOCK;
+      int width = Math.min(BLOCK, out - b * BLOCK);
       for (int g = 0; g < groups; g += CHUNK) {
-        chunk(codes, scales, g, Math.min(CHUNK, groups - g), rows, x.rows(), scratch, y, at + b * BLOCK, ldy, out - b * BLOCK);
+        long from = b * blockBytes(in) + (long) g * GROUP_BYTES;
+        for (int lane = 0; lane < BLOCK; lane += Q4Kernel.ROWS) {
+          chunk(from + 2 * lane, g, Math.min(CHUNK, groups - g), lane, rows, x.rows(), scratch, y, to, ldy, width);
+        }
       }
     }
   }
 
-  private static void chunk(
-      MemorySegment codes, MemorySegment scales, int g, int n, Int8Rows x, int rows, Scratch scratch,
-      float[] y, int at, int ldy, int width) {
-    short[] sums = scratch.sums;
-    int second = CHUNK * Q4Kernel.ROWS;
-    for (int lane = 0; lane < BLOCK; lane += Q4Kernel.ROWS) {
-      int codesAt = g * CODE_BYTES + 2 * lane;
-      int r = 0;
-      for (; r + 2 <= rows; r += 2) {
-        int x0 = r * x.groups() + g;
-        int x1 = x0 + x.groups();
-        Q4Kernel.sums(codes, codesAt, n, x, x0, x1, sums, 0, second);
-        scale(scales, g, n, lane, x, x0, scratch, 0, y, at + r * ldy, width);
-        scale(scales, g, n, lane, x, x1, scratch, second, y, at + (r + 1) * ldy, width);
+  /** {@code n} groups of {@link Q4Kernel#ROWS} lanes, for all activation rows: after the first they find the codes in a cache. */
+  private void chunk(
+      long from, int g, int n, int lane, Int8Rows x, int rows, Scratch scratch, float[] y, int at, int ldy, int width) {
+    int next = x.groups();
+    int r = 0;
+    for (; r + 4 <= rows; r += 4) {
+      int x0 = r * next + g;
+      Q4Kernel.sums(data, from, n, x, x0, x0 + next, x0 + 2 * next, x0 + 3 * next, scratch.sums);
+      if (r == 0) {
+        Q4Kernel.scales(data, from, n, scratch.scales);
       }
-      if (r < rows) {
-        int x0 = r * x.groups() + g;
-        Q4Kernel.sums(codes, codesAt, n, x, x0, sums, 0);
-        scale(scales, g, n, lane, x, x0, scratch, 0, y, at + r * ldy, width);
+      for (int i = 0; i < 4; i++) {
+        scale(n, lane, x, x0 + i * next, i * n * Q4Kernel.ROWS, scratch, y, at + (r + i) * ldy, width);
       }
+    }
+    for (; r < rows; r++) {
+      Q4Kernel.sums(data, from, n, x, r * next + g, scratch.sums);
+      if (r == 0) {
+        Q4Kernel.scales(data, from, n, scratch.scales); // after the codes: memory comes fastest in its own order
+      }
+      scale(n, lane, x, r * next + g, 0, scratch, y, at + r * ldy, width);
     }
   }
 
-  /** Scales the sums of some lanes and adds them to the rows of {@code y} there are: {@code width} from {@code at} on. */
-  private static void scale(
-      MemorySegment scales, int g, int n, int lane, Int8Rows x, int x0, Scratch scratch, int s, float[] y, int at, int width) {
+  /** Scales the sums of some lanes and adds them to the {@code width} rows of {@code y} there are from {@code at} on. */
+  private static void scale(int n, int lane, Int8Rows x, int x0, int s, Scratch scratch, float[] y, int at, int width) {
     int first = row(lane);
     int second = row(lane + Q4Kernel.ROWS / 2);
-    int scalesAt = g * SCALE_BYTES + 2 * lane;
-    if (width >= BLOCK) {
-      Q4Kernel.scale(scales, scalesAt, n, x, x0, scratch.sums, s, y, at + first, at + second);
+    if (width == BLOCK) {
+      Q4Kernel.scale(n, x, x0, scratch.sums, s, scratch.scales, y, at + first, at + second);
       return;
     }
-    System.arraycopy(y, at, scratch.rows, 0, width);
-    Q4Kernel.scale(scales, scalesAt, n, x, x0, scratch.sums, s, scratch.rows, first, second);
-    System.arraycopy(scratch.rows, 0, y, at, width);
+    System.arraycopy(y, at, scratch.y, 0, width);
+    Q4Kernel.scale(n, x, x0, scratch.sums, s, scratch.scales, scratch.y, first, second);
+    System.arraycopy(scratch.y, 0, y, at, width);
   }
 }

@@ -94,8 +94,11 @@ public record Machine(int threads, double gemmFloat, double gemmBfloat16, double
     }
   }
 
-  /** Bytes/s at which {@code threads} threads read {@code memory} together, each its own share. */
-  private static double readRate(MemorySegment memory, int threads) {
+  /**
+   * Bytes/s at which {@code threads} threads read {@code memory} together, each its own share: the median of some rounds. Memory
+   * has to be far larger than the caches and written once, for the figure to be that of memory.
+   */
+  public static double readRate(MemorySegment memory, int threads) {
     long share = memory.byteSize() / threads / BLOCK * BLOCK;
     List<Callable<Long>> readers = new ArrayList<>();
     for (int t = 0; t < threads; t++) {

@@ -18,12 +18,12 @@ class Q4WeightTest {
   void productsAreTheScalarOnesToTheLastBit(
       @ForAll @IntRange(min = 1, max = 200) int out,
       @ForAll @IntRange(min = 1, max = 2500) int in,
-      @ForAll @IntRange(min = 0, max = 5) int rows,
+      @ForAll @IntRange(min = 0, max = 10) int rows,
       @ForAll Random random) {
     MemorySegment gguf = gguf(out, in, random);
     Q4Weight weight = pack(out, in, gguf);
     float[] x = activations(rows * in, random);
-    Activations activations = new Activations(5, in, weight.form());
+    Activations activations = new Activations(10, in, weight.form());
     activations.set(x, 0, in, rows);
     int from = random.nextInt(weight.blocks() + 1);
     int to = from + random.nextInt(weight.blocks() - from + 1);
@@ -135,7 +135,7 @@ class Q4WeightTest {
     assertThatThrownBy(() -> pack(64, 32, MemorySegment.ofArray(new byte[1151]))).hasMessageContaining("1152");
   }
 
-  static MemorySegment gguf(int out, int in, Random random) {
+  private static MemorySegment gguf(int out, int in, Random random) {
     int groups = (in + 31) / 32;
     byte[] bytes = new byte[out * groups * 18];
     random.nextBytes(bytes);
@@ -149,7 +149,7 @@ class Q4WeightTest {
     return gguf;
   }
 
-  static Q4Weight pack(int out, int in, MemorySegment gguf) {
+  private static Q4Weight pack(int out, int in, MemorySegment gguf) {
     MemorySegment data = Arena.ofAuto().allocate(Q4Weight.bytes(out, in), 64);
     int half = (out + 63) / 64 / 2;
     Q4Layout.pack(out, in, gguf, data, 0, half);
@@ -157,7 +157,7 @@ class Q4WeightTest {
     return new Q4Weight(out, in, data);
   }
 
-  private static float[] activations(int n, Random random) {
+  static float[] activations(int n, Random random) {
     float[] x = new float[n];
     double size = Math.pow(10, random.nextInt(9) - 4);
     for (int i = 0; i < n; i++) {
