@@ -197,9 +197,9 @@ final class Forward {
     for (Piece piece : pieces) {
       for (int r = 0; r < piece.rows; r++) {
         int row = piece.row + r;
-        model.embedding.read((long) ids[row] * width, x, row * width, width);
+        model.embedding.read(ids[row], x, row * width);
         if (model.positions != null) {
-          model.positions.read((long) (piece.past + r) * width, normed, row * width, width);
+          model.positions.read(piece.past + r, normed, row * width);
           Vectors.add(x, row * width, normed, row * width, width);
         }
       }

@@ -1,6 +1,8 @@
 package dev.jneox.generate;
 
 import dev.jneox.checkpoint.Dtype;
+import dev.jneox.checkpoint.GgmlRows;
+import dev.jneox.checkpoint.GgmlType;
 import dev.jneox.checkpoint.MappedTensor;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.model.CausalLM;
@@ -10,12 +12,15 @@ import dev.jneox.model.Residual;
 import dev.jneox.quant.Bf16Weight;
 import dev.jneox.quant.F32Weight;
 import dev.jneox.quant.PackedWeight;
+import dev.jneox.quant.Q4Layout;
+import dev.jneox.quant.Q4Weight;
 import dev.jneox.tensor.Tensors;
+import dev.jneox.tensor.Workers;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.Function;
+import java.util.Optional;
 import org.bytedeco.pytorch.Tensor;
 
 /**
@@ -36,21 +41,34 @@ public final class PackedModel implements AutoCloseable {
   record Layer(
       Norm attentionNorm, Norm mlpNorm, PackedLinear queryKeyValue, PackedLinear dense, PackedLinear up, PackedLinear down, int window) {}
 
+  /** A matrix of which single rows are read. */
+  @FunctionalInterface
+  interface Rows {
+    void read(int row, float[] into, int at);
+  }
+
+  /** Where weights come from. */
+  private interface Source {
+    MappedTensor tensor(String name);
+
+    Optional<GgmlRows> quantised(String name);
+  }
+
   private final ModelConfig config;
   private final Arena arena = Arena.ofShared();
   private final List<Tensor> made; // by libtorch, where the file holds no such tensor as it is
-  final MappedTensor embedding;
-  final MappedTensor positions; // null where the model is rotary
+  final Rows embedding;
+  final Rows positions; // null where the model is rotary
   final List<Layer> layers = new ArrayList<>();
   final Norm finalNorm;
   final PackedLinear head;
 
-  private PackedModel(ModelConfig config, Precision precision, Function<String, MappedTensor> tensors, List<Tensor> made) {
+  private PackedModel(ModelConfig config, Precision precision, Source source, List<Tensor> made) {
     this.config = config;
     this.made = made;
-    embedding = tensors.apply("embed_in.weight");
-    positions = config.position() instanceof Position.Learned ? tensors.apply("embed_positions.weight") : null;
-    Reader reader = new Reader(precision, tensors);
+    Reader reader = new Reader(precision, source);
+    embedding = reader.rows("embed_in.weight", config.hiddenSize());
+    positions = config.position() instanceof Position.Learned ? reader.rows("embed_positions.weight", config.hiddenSize()) : null;
     for (int l = 0; l < config.layers(); l++) {
       String p = "layers." + l + ".";
       layers.add(
@@ -73,23 +91,40 @@ public final class PackedModel implements AutoCloseable {
   /** Over the weights of a model on disk, which stays open for as long as this is used. */
   public static PackedModel of(StoredModel stored, Precision precision) {
     List<Tensor> made = new ArrayList<>();
-    return new PackedModel(
-        stored.config(),
-        precision,
-        name ->
-            stored
-                .mapped(name)
-                .orElseGet(
-                    () -> {
-                      made.add(stored.tensor(name).retainReference());
-                      return view(made.getLast());
-                    }),
-        made);
+    Source source =
+        new Source() {
+          @Override
+          public MappedTensor tensor(String name) {
+            Optional<MappedTensor> mapped = stored.mapped(name);
+            if (mapped.isEmpty()) {
+              made.add(stored.tensor(name).retainReference());
+            }
+            return mapped.orElseGet(() -> view(made.getLast()));
+          }
+
+          @Override
+          public Optional<GgmlRows> quantised(String name) {
+            return stored.quantised(name);
+          }
+        };
+    return new PackedModel(stored.config(), precision, source, made);
   }
 
   /** Over the weights of a model in libtorch's memory, which stays open for as long as this is used; norms and biases are copied. */
   public static PackedModel of(CausalLM model) {
-    return new PackedModel(model.config(), Precision.STORED, name -> view(model.weights().get(name)), List.of());
+    Source source =
+        new Source() {
+          @Override
+          public MappedTensor tensor(String name) {
+            return view(model.weights().get(name));
+          }
+
+          @Override
+          public Optional<GgmlRows> quantised(String name) {
+            return Optional.empty();
+          }
+        };
+    return new PackedModel(model.config(), Precision.STORED, source, List.of());
   }
 
   private static MappedTensor view(Tensor tensor) {
@@ -123,15 +158,24 @@ public final class PackedModel implements AutoCloseable {
     private static final int STRIP = 1 << 14;
 
     private final Precision precision;
-    private final Function<String, MappedTensor> tensors;
+    private final Source source;
 
-    Reader(Precision precision, Function<String, MappedTensor> tensors) {
+    Reader(Precision precision, Source source) {
       this.precision = precision;
-      this.tensors = tensors;
+      this.source = source;
     }
 
     Norm norm(String name) {
-      return new Norm(tensors.apply(name + ".weight").floats(), tensors.apply(name + ".bias").floats());
+      return new Norm(source.tensor(name + ".weight").floats(), source.tensor(name + ".bias").floats());
+    }
+
+    Rows rows(String name, int width) {
+      Optional<GgmlRows> quantised = source.quantised(name);
+      if (quantised.isPresent()) {
+        return quantised.get()::dequantise;
+      }
+      MappedTensor tensor = source.tensor(name);
+      return (row, into, at) -> tensor.read((long) row * width, into, at, width);
     }
 
     PackedLinear linear(String name, int out, int in, boolean bias) {
@@ -139,27 +183,64 @@ public final class PackedModel implements AutoCloseable {
     }
 
     float[] bias(String name, boolean there) {
-      return there ? tensors.apply(name + ".bias").floats() : null;
+      return there ? source.tensor(name + ".bias").floats() : null;
     }
 
     PackedWeight weight(String name, int out, int in) {
-      MappedTensor stored = tensors.apply(name);
+      Optional<GgmlRows> quantised = source.quantised(name);
+      if (quantised.isPresent()) {
+        return quantised(quantised.get());
+      }
+      MappedTensor stored = source.tensor(name);
       boolean bf16 = precision == Precision.BF16 || precision == Precision.STORED && stored.dtype() == Dtype.BF16;
-      Dtype wanted = bf16 ? Dtype.BF16 : Dtype.F32;
-      MemorySegment data = stored.dtype() == wanted ? stored.data() : converted(stored, wanted);
-      return bf16 ? new Bf16Weight(out, in, data) : new F32Weight(out, in, data);
+      MappedTensor into = stored.dtype() == (bf16 ? Dtype.BF16 : Dtype.F32) ? stored : plain(bf16, out, in);
+      if (into != stored) {
+        float[] strip = new float[STRIP];
+        for (long at = 0; at < stored.size(); at += STRIP) {
+          int n = (int) Math.min(STRIP, stored.size() - at);
+          stored.read(at, strip, 0, n);
+          into.write(at, strip, 0, n);
+        }
+      }
+      return weight(into, out, in);
     }
 
-    private MemorySegment converted(MappedTensor stored, Dtype wanted) {
-      MemorySegment data = arena.allocate(stored.size() * wanted.bits() / 8, 64);
-      MappedTensor into = new MappedTensor(wanted, data);
-      float[] strip = new float[STRIP];
-      for (long at = 0; at < stored.size(); at += STRIP) {
-        int n = (int) Math.min(STRIP, stored.size() - at);
-        stored.read(at, strip, 0, n);
-        into.write(at, strip, 0, n);
+    private static PackedWeight weight(MappedTensor tensor, int out, int in) {
+      return tensor.dtype() == Dtype.BF16 ? new Bf16Weight(out, in, tensor.data()) : new F32Weight(out, in, tensor.data());
+    }
+
+    private MappedTensor plain(boolean bf16, int out, int in) {
+      long bytes = (bf16 ? 2L : 4L) * out * in;
+      return new MappedTensor(bf16 ? Dtype.BF16 : Dtype.F32, arena.allocate(bytes, 64));
+    }
+
+    /** Types that have no kernel are multiplied in bf16: its rounding is far below theirs. */
+    private PackedWeight quantised(GgmlRows stored) {
+      int out = stored.out();
+      int in = stored.in();
+      if (stored.type() == GgmlType.Q4_0 && precision == Precision.STORED) {
+        MemorySegment packed = arena.allocate(Q4Weight.bytes(out, in), 64);
+        try (Arena passing = Arena.ofShared()) {
+          MemorySegment gguf = stored.inPlace() ? stored.parts().getFirst() : passing.allocate(Q4Layout.ggufBytes(out, in), 64);
+          if (!stored.inPlace()) {
+            Workers.all().forEach(out, (from, to, thread) -> stored.copy(from, to, gguf));
+          }
+          Workers.all().forEach(
+              Math.ceilDiv(out, PackedWeight.BLOCK), (from, to, thread) -> Q4Layout.pack(out, in, gguf, packed, from, to));
+        }
+        return new Q4Weight(out, in, packed);
       }
-      return data;
+      MappedTensor into = plain(precision != Precision.F32, out, in);
+      Workers.all().forEach(
+          out,
+          (from, to, thread) -> {
+            float[] row = new float[in];
+            for (int r = from; r < to; r++) {
+              stored.dequantise(r, row, 0);
+              into.write((long) r * in, row, 0, in);
+            }
+          });
+      return weight(into, out, in);
     }
   }
 }
