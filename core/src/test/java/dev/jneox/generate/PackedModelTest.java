@@ -84,7 +84,7 @@ class PackedModelTest {
     "BF16, SERIAL, STORED, Bf16Weight, 0.02", "BF16, PARALLEL_ONE_NORM, F32, F32Weight, 1e-5",
     "Q4_0, PARALLEL, STORED, Q4Weight, 0.05", "Q4_0, PARALLEL_ONE_NORM, STORED, Q4Weight, 0.05",
     "Q4_0, SERIAL, STORED, Q4Weight, 0.05", "Q4_0, PARALLEL, F32, F32Weight, 1e-5",
-    "Q8_0, PARALLEL, STORED, Bf16Weight, 0.02", "Q8_0, SERIAL, F32, F32Weight, 1e-5",
+    "Q8_0, PARALLEL, STORED, Q8Weight, 0.05", "Q8_0, PARALLEL_ONE_NORM, BF16, Bf16Weight, 0.02", "Q8_0, SERIAL, F32, F32Weight, 1e-5",
   })
   void ggufFilesAreMultipliedAsTheyAreStored(
       GgmlType type, Residual residual, Precision precision, String kernel, double tolerance) {
