@@ -23,6 +23,7 @@ import picocli.CommandLine.Command;
       ScheduleCommand.class,
       GenerateCommand.class,
       ScoreCommand.class,
+      BenchCommand.class,
       DownloadCommand.class,
       ConvertCommand.class,
       SynthCommand.class,

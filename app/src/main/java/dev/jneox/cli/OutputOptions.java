@@ -2,7 +2,6 @@ package dev.jneox.cli;
 
 import dev.jneox.checkpoint.Conversion;
 import dev.jneox.checkpoint.Conversion.Format;
-import dev.jneox.checkpoint.HfFolder;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.checkpoint.WeightType;
 import dev.jneox.io.Progress;
@@ -113,10 +112,6 @@ final class OutputOptions {
       conversion.write(progress::step);
     }
     double seconds = (System.nanoTime() - start) / 1e9;
-    if (format == Format.HF && HfFolder.modelType(model.config()).equals(HfFolder.OWN_TYPE)) {
-      spec.commandLine().getErr().println(
-          "jneox: HF transformers has no model of this shape: the folder is of JNeoX's own type, which it does not load");
-    }
     PrintWriter out = spec.commandLine().getOut();
     out.printf(
         Locale.ROOT, "%s: %,d parameters in %s, %s in %.1f s, %s/s%n",

@@ -7,6 +7,8 @@ import dev.jneox.model.ModelConfig;
 import dev.jneox.model.ModelConfig.TensorSpec;
 import dev.jneox.model.Position;
 import dev.jneox.tensor.Tensors;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -141,11 +143,7 @@ public final class GgufModel implements StoredModel {
     if (names.size() == 1 && !names.getFirst().contains(FUSED)) {
       return file.tensor(names.getFirst());
     }
-    int[] rows = queryKeyValueRows(config, false);
-    int[] back = new int[rows.length];
-    for (int row = 0; row < rows.length; row++) {
-      back[rows[row]] = row;
-    }
+    int[] back = canonicalOrder();
     return Tensors.scoped(() -> {
       Tensor[] parts = names.stream().map(file::tensor).toArray(Tensor[]::new);
       Tensor all = parts.length == 1 ? parts[0] : torch.cat(new TensorVector(parts));
@@ -153,17 +151,51 @@ public final class GgufModel implements StoredModel {
     });
   }
 
-  @Override
-  public Optional<MappedTensor> mapped(String canonical) {
-    String name = place(canonical).getFirst();
-    GgmlType type = file.entry(name).type();
-    boolean asItIs = place(canonical).size() == 1 && !name.contains(FUSED) && !type.isQuantised();
-    return asItIs ? Optional.of(new MappedTensor(Dtype.of(type.scalarType()), file.data(name))) : Optional.empty();
+  /** For each canonical row of queries, keys and values its place in the file. */
+  private int[] canonicalOrder() {
+    int[] rows = queryKeyValueRows(config, false);
+    int[] back = new int[rows.length];
+    for (int row = 0; row < rows.length; row++) {
+      back[rows[row]] = row;
+    }
+    return back;
   }
 
   @Override
-  public void release() {
-    file.release();
+  public Optional<MappedTensor> mapped(String canonical) {
+    GgmlRows rows = rows(canonical);
+    if (rows == null || rows.type().isQuantised()) {
+      return Optional.empty();
+    }
+    Dtype dtype = Dtype.of(rows.type().scalarType());
+    if (rows.inPlace()) {
+      return Optional.of(new MappedTensor(dtype, rows.parts().getFirst()));
+    }
+    MemorySegment all = Arena.ofAuto().allocate(rows.out() * rows.rowBytes(), 64);
+    rows.copy(0, rows.out(), all);
+    return Optional.of(new MappedTensor(dtype, all));
+  }
+
+  @Override
+  public Optional<GgmlRows> quantised(String canonical) {
+    return Optional.ofNullable(rows(canonical)).filter(rows -> rows.type().isQuantised());
+  }
+
+  /** A tensor by its rows, those of a vector single values; null where its parts are stored in different types. */
+  private GgmlRows rows(String canonical) {
+    List<String> names = place(canonical);
+    GgmlType type = file.entry(names.getFirst()).type();
+    if (names.stream().anyMatch(name -> file.entry(name).type() != type)) {
+      return null;
+    }
+    long[] shape = file.entry(names.getFirst()).axes();
+    boolean inOrder = names.size() == 1 && !names.getFirst().contains(FUSED);
+    return new GgmlRows(
+        type,
+        Math.toIntExact(names.size() * shape[0]),
+        shape.length == 1 ? 1 : Math.toIntExact(shape[1]),
+        names.stream().map(file::data).toList(),
+        inOrder ? null : canonicalOrder());
   }
 
   private List<String> place(String canonical) {

@@ -30,10 +30,15 @@ public interface StoredModel extends AutoCloseable {
   Tensor tensor(String canonical);
 
   /**
-   * A tensor's values where the file holds them in canonical layout, valid until {@link #close}; empty where it does not, and
-   * {@link #tensor} makes them. Starts no libtorch, which takes longer than a small model takes to answer.
+   * A tensor's values where the file holds them, or rows of them, in canonical layout, valid until {@link #close}; empty where it
+   * does not, and {@link #tensor} makes them. Starts no libtorch, which takes longer than a small model takes to answer.
    */
   default Optional<MappedTensor> mapped(String canonical) {
+    return Optional.empty();
+  }
+
+  /** The rows of a matrix that is stored in a quantised type of ggml; empty for any other. */
+  default Optional<GgmlRows> quantised(String canonical) {
     return Optional.empty();
   }
 

@@ -161,8 +161,11 @@ final class Forward {
         prepare(layer.mlpNorm(), forMlp);
       }
       workers.claim(firstSlices + (serial ? 0 : secondSlices), input);
-      workers.claim(pieces.size() * config.heads() + (serial ? 0 : 1), attend);
-      forDense.set(normed, 0, width, rows);
+      if (!serial) {
+        forDown.begin(rows);
+      }
+      workers.claim(pieces.size() * config.heads() + (serial ? 0 : rows), attend);
+      prepare(normed, width, forDense);
       if (!serial) {
         firstSlices = PackedLinear.slices(layer.dense(), layer.down());
         workers.claim(firstSlices, output);
@@ -171,7 +174,7 @@ final class Forward {
         workers.claim(firstSlices, dense);
         prepare(layer.mlpNorm(), forMlp);
         workers.claim(secondSlices, up);
-        forDown.set(mlp, 0, paddedMlp, rows);
+        prepare(mlp, paddedMlp, forDown);
         firstSlices = PackedLinear.slices(layer.down());
         workers.claim(firstSlices, down);
       }
@@ -197,9 +200,9 @@ final class Forward {
     for (Piece piece : pieces) {
       for (int r = 0; r < piece.rows; r++) {
         int row = piece.row + r;
-        model.embedding.read((long) ids[row] * width, x, row * width, width);
+        model.embedding.read(ids[row], x, row * width);
         if (model.positions != null) {
-          model.positions.read((long) (piece.past + r) * width, normed, row * width, width);
+          model.positions.read(piece.past + r, normed, row * width);
           Vectors.add(x, row * width, normed, row * width, width);
         }
       }
@@ -212,16 +215,28 @@ final class Forward {
       for (int r = 0; r < rows; r++) {
         norm(x, r * width, weights, normed, r * width);
       }
+      into.set(normed, 0, width, rows);
     } else {
+      into.begin(rows);
       workers.forEach(
           rows,
           (from, to, thread) -> {
             for (int r = from; r < to; r++) {
               norm(x, r * width, weights, normed, r * width);
+              into.fill(r, normed, r * width);
             }
           });
     }
-    into.set(normed, 0, width, rows);
+  }
+
+  /** Makes activations of all rows of {@code from}, {@code ld} values apart. */
+  private void prepare(float[] from, int ld, Activations into) {
+    if (rows < SHARED_ROWS) {
+      into.set(from, 0, ld, rows);
+    } else {
+      into.begin(rows);
+      workers.claim(rows, (r, thread) -> into.fill(r, from, r * ld));
+    }
   }
 
   private void norm(float[] from, int at, PackedModel.Norm weights, float[] to, int toAt) {
@@ -256,13 +271,13 @@ final class Forward {
     }
   }
 
-  /** One head of one text, after the one task that readies the MLP's activations where they are there already. */
+  /** One head of one text; before them, where the MLP has been computed already, its rows are readied for what reads them. */
   private void attend(int task, int thread) {
-    if (!serial && task == 0) {
-      forDown.set(mlp, 0, paddedMlp, rows);
+    if (!serial && task < rows) {
+      forDown.fill(task, mlp, task * paddedMlp);
       return;
     }
-    int n = serial ? task : task - 1;
+    int n = serial ? task : task - rows;
     int head = n % config.heads();
     Piece piece = pieces.get(n / config.heads());
     int at = piece.row * 3 * width + head * 3 * config.headDim();

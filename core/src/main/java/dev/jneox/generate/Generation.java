@@ -94,7 +94,7 @@ final class Generation {
     }
     ids[count++] = id;
     seen.set(id);
-    boolean end = id == config.endOfText();
+    boolean end = id == config.endOfText() && !request.ignoreEnd();
     String piece = end || text == null ? "" : text.next(id);
     if (end) {
       reason = StopReason.END_OF_TEXT;

@@ -19,8 +19,9 @@ public final class Generator {
    * @param promptIds what to continue; empty begins a document, after the end-of-text token, as in GPT-NeoX
    * @param maxTokens most tokens to draw, from 1
    * @param stop strings that end the text, which is cut before them; they need not be whole tokens
+   * @param ignoreEnd goes on past an end-of-text token, which then is a token like any other
    */
-  public record Request(int[] promptIds, int maxTokens, Sampler sampler, List<String> stop) {
+  public record Request(int[] promptIds, int maxTokens, Sampler sampler, List<String> stop, boolean ignoreEnd) {
     /** @throws InputException if {@code maxTokens} is below 1 or a stop string is empty */
     public Request {
       if (maxTokens < 1) {
@@ -30,6 +31,11 @@ public final class Generator {
       if (stop.contains("")) {
         throw new InputException("stop string: expected some text, found none");
       }
+    }
+
+    /** A text that an end-of-text token ends. */
+    public Request(int[] promptIds, int maxTokens, Sampler sampler, List<String> stop) {
+      this(promptIds, maxTokens, sampler, stop, false);
     }
   }
 

@@ -1,21 +1,20 @@
 package dev.jneox.generate;
 
 import dev.jneox.checkpoint.Dtype;
+import dev.jneox.checkpoint.GgmlRows;
 import dev.jneox.checkpoint.MappedTensor;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.model.CausalLM;
 import dev.jneox.model.ModelConfig;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
-import dev.jneox.quant.Bf16Weight;
-import dev.jneox.quant.F32Weight;
 import dev.jneox.quant.PackedWeight;
 import dev.jneox.tensor.Tensors;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.Function;
+import java.util.Optional;
 import org.bytedeco.pytorch.Tensor;
 
 /**
@@ -39,18 +38,18 @@ public final class PackedModel implements AutoCloseable {
   private final ModelConfig config;
   private final Arena arena = Arena.ofShared();
   private final List<Tensor> made; // by libtorch, where the file holds no such tensor as it is
-  final MappedTensor embedding;
-  final MappedTensor positions; // null where the model is rotary
+  final WeightReader.Rows embedding;
+  final WeightReader.Rows positions; // null where the model is rotary
   final List<Layer> layers = new ArrayList<>();
   final Norm finalNorm;
   final PackedLinear head;
 
-  private PackedModel(ModelConfig config, Precision precision, Function<String, MappedTensor> tensors, List<Tensor> made) {
+  private PackedModel(ModelConfig config, Precision precision, WeightReader.Source source, List<Tensor> made) {
     this.config = config;
     this.made = made;
-    embedding = tensors.apply("embed_in.weight");
-    positions = config.position() instanceof Position.Learned ? tensors.apply("embed_positions.weight") : null;
-    Reader reader = new Reader(precision, tensors);
+    WeightReader reader = new WeightReader(source, precision, arena);
+    embedding = reader.rows("embed_in.weight", config.hiddenSize());
+    positions = config.position() instanceof Position.Learned ? reader.rows("embed_positions.weight", config.hiddenSize()) : null;
     for (int l = 0; l < config.layers(); l++) {
       String p = "layers." + l + ".";
       layers.add(
@@ -73,23 +72,40 @@ public final class PackedModel implements AutoCloseable {
   /** Over the weights of a model on disk, which stays open for as long as this is used. */
   public static PackedModel of(StoredModel stored, Precision precision) {
     List<Tensor> made = new ArrayList<>();
-    return new PackedModel(
-        stored.config(),
-        precision,
-        name ->
-            stored
-                .mapped(name)
-                .orElseGet(
-                    () -> {
-                      made.add(stored.tensor(name).retainReference());
-                      return view(made.getLast());
-                    }),
-        made);
+    WeightReader.Source source =
+        new WeightReader.Source() {
+          @Override
+          public MappedTensor tensor(String name) {
+            Optional<MappedTensor> mapped = stored.mapped(name);
+            if (mapped.isEmpty()) {
+              made.add(stored.tensor(name).retainReference());
+            }
+            return mapped.orElseGet(() -> view(made.getLast()));
+          }
+
+          @Override
+          public Optional<GgmlRows> quantised(String name) {
+            return stored.quantised(name);
+          }
+        };
+    return new PackedModel(stored.config(), precision, source, made);
   }
 
   /** Over the weights of a model in libtorch's memory, which stays open for as long as this is used; norms and biases are copied. */
   public static PackedModel of(CausalLM model) {
-    return new PackedModel(model.config(), Precision.STORED, name -> view(model.weights().get(name)), List.of());
+    WeightReader.Source source =
+        new WeightReader.Source() {
+          @Override
+          public MappedTensor tensor(String name) {
+            return view(model.weights().get(name));
+          }
+
+          @Override
+          public Optional<GgmlRows> quantised(String name) {
+            return Optional.empty();
+          }
+        };
+    return new PackedModel(model.config(), Precision.STORED, source, List.of());
   }
 
   private static MappedTensor view(Tensor tensor) {
@@ -116,50 +132,5 @@ public final class PackedModel implements AutoCloseable {
   public void close() {
     made.forEach(Tensor::close);
     arena.close();
-  }
-
-  /** Brings stored tensors into the form that the kernels read. */
-  private final class Reader {
-    private static final int STRIP = 1 << 14;
-
-    private final Precision precision;
-    private final Function<String, MappedTensor> tensors;
-
-    Reader(Precision precision, Function<String, MappedTensor> tensors) {
-      this.precision = precision;
-      this.tensors = tensors;
-    }
-
-    Norm norm(String name) {
-      return new Norm(tensors.apply(name + ".weight").floats(), tensors.apply(name + ".bias").floats());
-    }
-
-    PackedLinear linear(String name, int out, int in, boolean bias) {
-      return new PackedLinear(weight(name + ".weight", out, in), bias(name, bias));
-    }
-
-    float[] bias(String name, boolean there) {
-      return there ? tensors.apply(name + ".bias").floats() : null;
-    }
-
-    PackedWeight weight(String name, int out, int in) {
-      MappedTensor stored = tensors.apply(name);
-      boolean bf16 = precision == Precision.BF16 || precision == Precision.STORED && stored.dtype() == Dtype.BF16;
-      Dtype wanted = bf16 ? Dtype.BF16 : Dtype.F32;
-      MemorySegment data = stored.dtype() == wanted ? stored.data() : converted(stored, wanted);
-      return bf16 ? new Bf16Weight(out, in, data) : new F32Weight(out, in, data);
-    }
-
-    private MemorySegment converted(MappedTensor stored, Dtype wanted) {
-      MemorySegment data = arena.allocate(stored.size() * wanted.bits() / 8, 64);
-      MappedTensor into = new MappedTensor(wanted, data);
-      float[] strip = new float[STRIP];
-      for (long at = 0; at < stored.size(); at += STRIP) {
-        int n = (int) Math.min(STRIP, stored.size() - at);
-        stored.read(at, strip, 0, n);
-        into.write(at, strip, 0, n);
-      }
-      return data;
-    }
   }
 }

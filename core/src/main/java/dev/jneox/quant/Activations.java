@@ -6,7 +6,7 @@ import java.util.Set;
 
 /**
  * Rows {@code [rows, in]} of activations, prepared once for all the weights that multiply them, in the forms those weights read.
- * Made once and filled again for every step without allocation. One thread fills it; any number may then read it.
+ * Made once and filled again for every step without allocation. One thread fills it, or several a row each; any number may then read it.
  */
 public final class Activations {
   /** What a kernel reads. */
@@ -63,16 +63,30 @@ public final class Activations {
    * @throws IllegalArgumentException if there is no room for so many
    */
   public void set(float[] x, int at, int ldx, int rows) {
+    begin(rows);
+    for (int r = 0; r < rows; r++) {
+      fill(r, x, at + r * ldx);
+    }
+  }
+
+  /**
+   * Says that {@code rows} rows follow, each by {@link #fill}: for more than one thread to fill them.
+   *
+   * @throws IllegalArgumentException if there is no room for so many
+   */
+  public void begin(int rows) {
     if (rows < 0 || rows > maxRows) {
       throw new IllegalArgumentException("room for " + maxRows + " activation rows, given " + rows);
     }
-    for (int r = 0; r < rows; r++) {
-      System.arraycopy(x, at + r * ldx, values, r * stride, in);
-      if (int8 != null) {
-        int8.set(r, values, r * stride);
-      }
-    }
     this.rows = rows;
+  }
+
+  /** Fills row {@code r} with {@code x[at ...]}; several threads may fill a row each. */
+  public void fill(int r, float[] x, int at) {
+    System.arraycopy(x, at, values, r * stride, in);
+    if (int8 != null) {
+      int8.set(r, values, r * stride);
+    }
   }
 
   /** Element {@code i} of row {@code r} is at {@code r * stride() + i}; the values behind a row's end are zero. */

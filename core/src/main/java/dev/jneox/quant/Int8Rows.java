@@ -29,14 +29,14 @@ final class Int8Rows {
   private static final IntVector BEFORE = IntVector.broadcast(I, -16).blend(0, VectorMask.fromLong(I, 0x1111111111111111L));
 
   private final int groups;
-  private final int[] codes;
+  private final ThreadLocal<int[]> codes; // of the row that is being filled
   private final int[] coefficients;
   private final int[] starts;
   private final float[] scales;
 
   Int8Rows(int rows, int groups) {
     this.groups = groups;
-    this.codes = new int[1 + GROUP * groups]; // one in front, for the code before the first
+    this.codes = ThreadLocal.withInitial(() -> new int[1 + GROUP * groups]); // one in front, for the code before the first
     this.coefficients = new int[Math.multiplyExact(rows, GROUP * groups)];
     this.starts = new int[rows * groups];
     this.scales = new float[rows * groups];
@@ -65,16 +65,17 @@ final class Int8Rows {
     return scales;
   }
 
-  /** Fills row {@code row} from {@code GROUP * groups()} values. */
+  /** Fills row {@code row} from {@code GROUP * groups()} values; several threads may fill a row each. */
   void set(int row, float[] x, int at) {
+    int[] codes = this.codes.get();
     for (int g = 0; g < groups; g++) {
       int from = at + GROUP * g;
       float max = largest(x, from);
       boolean zero = max < TINY;
       scales[row * groups + g] = zero ? 0 : max / 127 * FACTOR;
-      starts[row * groups + g] = twice(-8 * codes(x, from, zero ? 0 : 127 / max, 1 + GROUP * g));
+      starts[row * groups + g] = twice(-8 * codes(x, from, zero ? 0 : 127 / max, codes, 1 + GROUP * g));
     }
-    combine(row * GROUP * groups);
+    combine(codes, row * GROUP * groups);
   }
 
   private static float largest(float[] x, int from) {
@@ -86,7 +87,7 @@ final class Int8Rows {
   }
 
   /** Writes the codes of a group and returns their sum. */
-  private int codes(float[] x, int from, float inverse, int to) {
+  private static int codes(float[] x, int from, float inverse, int[] codes, int to) {
     IntVector sum = IntVector.zero(I);
     for (int i = 0; i < GROUP; i += F.length()) {
       IntVector a = FloatVector.fromArray(F, x, from + i).mul(inverse).add(ROUND).reinterpretAsInts();
@@ -97,7 +98,7 @@ final class Int8Rows {
     return sum.reduceLanes(VectorOperators.ADD);
   }
 
-  private void combine(int to) {
+  private void combine(int[] codes, int to) {
     for (int i = 0; i < GROUP * groups; i += I.length()) {
       IntVector c = IntVector.fromArray(I, codes, i).mul(BEFORE).add(IntVector.fromArray(I, codes, i + 1));
       c.and(0xFFFF).or(c.lanewise(VectorOperators.LSHL, 16)).intoArray(coefficients, to + i);

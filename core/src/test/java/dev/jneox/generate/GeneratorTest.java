@@ -71,7 +71,7 @@ class GeneratorTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied"})
+  @ValueSource(strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied", "gptj", "gpt-neo", "gpt2"})
   void greedyIdsAreThoseOfHfTransformers(String name) {
     Path dir = Path.of("src/test/resources/parity", name);
     int[] expected;

@@ -21,7 +21,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class ScorerTest {
   @ParameterizedTest
-  @ValueSource(strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied"})
+  @ValueSource(strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied", "gptj", "gpt-neo", "gpt2"})
   void logProbabilitiesAreThoseOfHfTransformers(String name) {
     Path dir = Path.of("src/test/resources/parity", name);
     try (PointerScope _ = new PointerScope();

@@ -1,0 +1,211 @@
+package dev.jneox.cli;
+
+import dev.jneox.generate.Engine;
+import dev.jneox.generate.KvPrecision;
+import dev.jneox.generate.LanguageModel;
+import dev.jneox.io.InputException;
+import dev.jneox.io.Progress;
+import dev.jneox.model.ModelConfig;
+import dev.jneox.tensor.Machine;
+import dev.jneox.tensor.Native;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.function.ToDoubleFunction;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** Measures how fast texts are written, and what share that is of what memory allows. */
+@Command(
+    name = "decode",
+    sortOptions = false,
+    description = {
+      "Measure how fast a model reads prompts and writes tokens, greedily and from random ids, by the engine that generate uses:",
+      "median and range over some rounds, after others that warm up. The limit is the read bandwidth, measured in the same",
+      "run, by the bytes of weights, keys and values that a token needs."
+    },
+    footer = {
+      "",
+      "Examples: one text; eight at once, over keys and values in bfloat16:",
+      "  jneox bench decode --model DIR --prompt 128 --new 128",
+      "  jneox bench decode --model DIR --sessions 8 --kv bf16 --rounds 5 --json"
+    })
+public final class BenchDecodeCommand implements Runnable {
+  /** Far more than any last-level cache keeps. */
+  private static final long READ_BYTES = 1L << 29;
+
+  @Spec private CommandSpec spec;
+
+  @Mixin private ModelOptions model;
+
+  @Option(names = "--prompt", paramLabel = "N", defaultValue = "128", description = "Tokens of each prompt. Default: ${DEFAULT-VALUE}.")
+  private int prompt;
+
+  @Option(names = "--new", paramLabel = "N", defaultValue = "128", description = "Tokens to write. Default: ${DEFAULT-VALUE}.")
+  private int fresh;
+
+  @Option(names = "--sessions", paramLabel = "S", defaultValue = "1", description = "Texts written at once. Default: ${DEFAULT-VALUE}.")
+  private int sessions;
+
+  @Option(names = "--threads", paramLabel = "T", description = "Threads that compute. Default: all cores.")
+  private Integer threads;
+
+  @Option(names = "--rounds", paramLabel = "N", defaultValue = "5", description = "Rounds measured. Default: ${DEFAULT-VALUE}.")
+  private int rounds;
+
+  @Option(
+      names = "--warmup",
+      paramLabel = "N",
+      defaultValue = "3",
+      description = "Rounds before them, reported apart. Default: ${DEFAULT-VALUE}.")
+  private int warmup;
+
+  @Option(names = "--kv", paramLabel = "f32|bf16", defaultValue = "f32", description = "What keys and values are kept in. Default: f32.")
+  private KvPrecision kv;
+
+  @Option(names = "--json", description = "Print one line of JSON: seconds, bytes, and rates a second.")
+  private boolean json;
+
+  @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
+  private boolean help;
+
+  @Override
+  public void run() {
+    atLeast("--prompt", prompt, 1);
+    atLeast("--new", fresh, 2);
+    atLeast("--rounds", rounds, 1);
+    atLeast("--warmup", warmup, 0);
+    int workers = threads == null ? Native.threads() : threads;
+    Engine.Settings defaults = Engine.Settings.of(sessions);
+    Engine.Settings settings =
+        new Engine.Settings(sessions, sessions, defaults.promptRows(), kv, defaults.kvBytes(), workers);
+    long opening = System.nanoTime();
+    try (LanguageModel loaded = model.open();
+        Engine engine = loaded.engine(settings)) {
+      if (prompt + fresh > loaded.config().maxPositions()) {
+        throw new InputException(
+            "--prompt and --new: expected " + loaded.config().maxPositions() + " tokens together at most, the model's context, found "
+                + (prompt + fresh));
+      }
+      double opened = (System.nanoTime() - opening) / 1e9;
+      List<DecodeRound> warm = new ArrayList<>();
+      List<DecodeRound> measured = new ArrayList<>();
+      try (Progress progress = Progress.of("measuring", "rounds", warmup + rounds)) {
+        for (int r = 0; r < warmup + rounds; r++) {
+          (r < warmup ? warm : measured).add(DecodeRound.run(engine, sessions, prompt, fresh, r));
+          progress.step(1);
+        }
+      }
+      Map<String, Object> report = new LinkedHashMap<>();
+      report.put("model", model.path().toString());
+      report.put("parameters", loaded.config().parameters());
+      report.put("prompt_tokens", prompt);
+      report.put("new_tokens", fresh);
+      report.put("sessions", sessions);
+      report.put("threads", workers);
+      report.put("kv", kv.name().toLowerCase(Locale.ROOT));
+      report.put("open_seconds", opened);
+      if (warmup > 0) {
+        report.put("cold_first_token_seconds", warm.getFirst().firstToken());
+        report.put("warmup", figures(warm));
+      }
+      report.putAll(figures(measured));
+      report.put("resident_bytes", memory("VmRSS"));
+      report.put("peak_resident_bytes", memory("VmHWM"));
+      limits(report, loaded, workers, median(measured, DecodeRound::decodeRate));
+      print(report);
+    }
+  }
+
+  private static void atLeast(String option, int value, int least) {
+    if (value < least) {
+      throw new InputException(option + ": expected " + least + " or more, found " + value);
+    }
+  }
+
+  private static Map<String, Object> figures(List<DecodeRound> rounds) {
+    Map<String, Object> figures = new LinkedHashMap<>();
+    figures.put("rounds", rounds.size());
+    figures.put("first_token_seconds", spread(rounds, DecodeRound::firstToken));
+    figures.put("prompt_tokens_per_second", spread(rounds, DecodeRound::promptRate));
+    figures.put("decode_tokens_per_second", spread(rounds, DecodeRound::decodeRate));
+    return figures;
+  }
+
+  private static Map<String, Double> spread(List<DecodeRound> rounds, ToDoubleFunction<DecodeRound> figure) {
+    Map<String, Double> spread = new LinkedHashMap<>();
+    spread.put("median", median(rounds, figure));
+    spread.put("min", rounds.stream().mapToDouble(figure).min().getAsDouble());
+    spread.put("max", rounds.stream().mapToDouble(figure).max().getAsDouble());
+    return spread;
+  }
+
+  private static double median(List<DecodeRound> rounds, ToDoubleFunction<DecodeRound> figure) {
+    double[] sorted = rounds.stream().mapToDouble(figure).sorted().toArray();
+    return (sorted[(sorted.length - 1) / 2] + sorted[sorted.length / 2]) / 2;
+  }
+
+  /** What a step must read, how fast memory is, and which share of the rate that follows was reached. */
+  private void limits(Map<String, Object> report, LanguageModel loaded, int workers, double rate) {
+    long weights = loaded.packed().stepBytes();
+    ModelConfig config = loaded.config();
+    long position = 2L * config.layers() * config.hiddenSize() * (kv == KvPrecision.F32 ? Float.BYTES : Short.BYTES);
+    double keysAndValues = sessions * (double) position * (prompt + fresh / 2.0);
+    double bandwidth;
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment memory = arena.allocate(READ_BYTES, 64);
+      memory.fill((byte) 1); // untouched pages all map to one page of zeros, which would be read from the cache
+      bandwidth = Machine.readRate(memory, workers);
+    }
+    double limit = sessions * bandwidth / (weights + keysAndValues);
+    report.put("weight_bytes_per_step", weights);
+    report.put("kv_bytes_per_step", Math.round(keysAndValues));
+    report.put("read_bytes_per_second", Math.round(bandwidth));
+    report.put("limit_tokens_per_second", limit);
+    report.put("share_of_limit", rate / limit);
+  }
+
+  /** A line of Linux's {@code /proc/self/status}, in bytes; -1 on other systems. */
+  private static long memory(String name) {
+    try {
+      Matcher line = Pattern.compile(name + ":\\s+(\\d+) kB").matcher(Files.readString(Path.of("/proc/self/status")));
+      return line.find() ? Long.parseLong(line.group(1)) * 1024 : -1;
+    } catch (IOException e) {
+      return -1;
+    }
+  }
+
+  private void print(Map<String, Object> report) {
+    PrintWriter out = spec.commandLine().getOut();
+    if (json) {
+      out.println(Json.line(report));
+    } else {
+      report.forEach((name, value) -> line(out, "", name, value));
+    }
+    out.flush();
+  }
+
+  private static void line(PrintWriter out, String indent, String name, Object value) {
+    if (value instanceof Map<?, ?> map && map.containsKey("median")) {
+      out.printf(Locale.ROOT, "%s%-26s %.4g (%.4g to %.4g)%n", indent, name, map.get("median"), map.get("min"), map.get("max"));
+    } else if (value instanceof Map<?, ?> map) {
+      out.println(indent + name);
+      map.forEach((key, inner) -> line(out, indent + "  ", key.toString(), inner));
+    } else {
+      out.printf(Locale.ROOT, value instanceof Double ? "%s%-26s %.4g%n" : "%s%-26s %s%n", indent, name, value);
+    }
+  }
+}
