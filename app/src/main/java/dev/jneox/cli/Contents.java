@@ -1,7 +1,10 @@
 package dev.jneox.cli;
 
 import dev.jneox.checkpoint.Dtype;
+import dev.jneox.checkpoint.GgmlType;
+import dev.jneox.checkpoint.GgufModel;
 import dev.jneox.checkpoint.HfFolder;
+import dev.jneox.checkpoint.PackedFolder;
 import dev.jneox.checkpoint.Safetensors;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.checkpoint.TensorFile;
@@ -49,8 +52,9 @@ final class Contents implements AutoCloseable {
   }
 
   private void add(String name, String dtype, long[] shape) {
-    Entry entry = new Entry(name, dtype, shape, 0);
-    entries.add(new Entry(name, dtype, shape, entry.elements() * Dtype.of(dtype).bits() / 8));
+    long elements = new Entry(name, dtype, shape, 0).elements();
+    Dtype plain = Dtype.of(dtype);
+    entries.add(new Entry(name, dtype, shape, plain == null ? GgmlType.valueOf(dtype).bytes(elements) : elements * plain.bits() / 8));
   }
 
   /**
@@ -84,6 +88,8 @@ final class Contents implements AutoCloseable {
     return switch (model) {
       case null -> "safetensors file";
       case HfFolder folder -> "HF folder";
+      case PackedFolder folder -> "quantised";
+      case GgufModel file -> "GGUF file";
       default -> model.getClass().getSimpleName();
     };
   }

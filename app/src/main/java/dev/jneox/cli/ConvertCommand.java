@@ -78,7 +78,7 @@ final class ConvertCommand implements Callable<Integer> {
     return type;
   }
 
-  private static boolean sameFile(Path a, Path b) {
+  static boolean sameFile(Path a, Path b) {
     try {
       return Files.exists(b) && Files.isSameFile(a, b);
     } catch (IOException e) {

@@ -72,13 +72,18 @@ public record Conversion(Path target, Format format, WeightType type, int ranks,
    * @throws InputException when there is something of that name that may not be replaced, or too little room on the disk
    */
   public void check(ModelConfig config, boolean replace) {
+    check(target, format != Format.GGUF, bytes(config), replace);
+  }
+
+  /** The same for {@code bytes} of weights in a folder, or in a file. */
+  static void check(Path target, boolean isFolder, long bytes, boolean replace) {
     if (Files.exists(target)) {
       if (!replace) {
         throw new InputException(target + ": exists already: choose another name, or replace it with --force");
       }
-      checkReplaceable();
+      checkReplaceable(target, isFolder);
     }
-    long needed = bytes(config) + BESIDE_THE_WEIGHTS;
+    long needed = bytes + BESIDE_THE_WEIGHTS;
     Path folder = target.toAbsolutePath().normalize();
     while (!Files.isDirectory(folder)) {
       folder = folder.getParent();
@@ -97,10 +102,10 @@ public record Conversion(Path target, Format format, WeightType type, int ranks,
   }
 
   /** Only what a model is made of may be replaced: a wrong name must not cost anybody his files. */
-  private void checkReplaceable() {
-    if (format == Format.GGUF || !Files.isDirectory(target)) {
-      if (Files.isDirectory(target) != (format != Format.GGUF)) {
-        throw new InputException(target + ": is a " + (format == Format.GGUF ? "folder" : "file") + ": choose another name");
+  private static void checkReplaceable(Path target, boolean isFolder) {
+    if (!isFolder || !Files.isDirectory(target)) {
+      if (Files.isDirectory(target) == !isFolder) {
+        throw new InputException(target + ": is a " + (isFolder ? "file" : "folder") + ": choose another name");
       }
       return;
     }

@@ -4,6 +4,7 @@ import static dev.jneox.checkpoint.JsonObject.quoted;
 
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.MappedMemory;
 import dev.jneox.tensor.Tensors;
 import java.io.IOException;
 import java.io.InputStream;
@@ -116,6 +117,13 @@ public final class GgufFile implements AutoCloseable {
       memory.copyFrom(data);
     }
     return tensor;
+  }
+
+  /** Gives the memory of what was read back to the system; views stay valid and read it again. */
+  void release() {
+    if (arena.scope().isAlive()) {
+      MappedMemory.release(whole);
+    }
   }
 
   /** Unmaps the file. */
