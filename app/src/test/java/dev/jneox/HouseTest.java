@@ -30,7 +30,7 @@ class HouseTest {
               "tensor", Set.of(),
               "tokenizer", Set.of("tensor"),
               "model", Set.of("tensor"),
-              "checkpoint", Set.of("tensor", "model"),
+              "checkpoint", Set.of("tensor", "model", "quant"),
               "quant", Set.of("tensor"),
               "generate", Set.of("tensor", "model", "tokenizer", "checkpoint", "quant"),
               "data", CORE,

@@ -6,6 +6,7 @@ import dev.jneox.checkpoint.GgufModel;
 import dev.jneox.checkpoint.HfFolder;
 import dev.jneox.checkpoint.MappedTensor;
 import dev.jneox.checkpoint.NeoxCheckpoint;
+import dev.jneox.checkpoint.PackedFolder;
 import dev.jneox.checkpoint.Safetensors;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.checkpoint.TensorFile;
@@ -98,6 +99,7 @@ final class Contents implements AutoCloseable {
       case NeoxCheckpoint checkpoint ->
           "NeoX checkpoint, " + checkpoint.ranks() + (checkpoint.ranks() == 1 ? " rank" : " tensor-parallel ranks");
       case GgufModel gguf -> "GGUF file";
+      case PackedFolder folder -> "quantised folder";
       default -> model.getClass().getSimpleName();
     };
   }

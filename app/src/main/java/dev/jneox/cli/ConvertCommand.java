@@ -68,7 +68,7 @@ final class ConvertCommand implements Callable<Integer> {
         model.path() + ": is stored in types that are not written: choose one with --dtype"));
   }
 
-  private static boolean sameFile(Path a, Path b) {
+  static boolean sameFile(Path a, Path b) {
     try {
       return Files.exists(b) && Files.isSameFile(a, b);
     } catch (IOException e) {

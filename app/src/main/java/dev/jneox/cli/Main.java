@@ -26,6 +26,7 @@ import picocli.CommandLine.Command;
       BenchCommand.class,
       DownloadCommand.class,
       ConvertCommand.class,
+      QuantizeCommand.class,
       SynthCommand.class,
       InspectCommand.class,
       VerifyCommand.class,

@@ -1,5 +1,6 @@
 package dev.jneox.cli;
 
+import dev.jneox.checkpoint.GgufCache;
 import dev.jneox.checkpoint.hub.Hub;
 import dev.jneox.checkpoint.hub.HubName;
 import dev.jneox.checkpoint.hub.HubSettings;
@@ -14,6 +15,7 @@ import java.nio.file.Path;
 import java.util.Optional;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 import picocli.CommandLine.Spec.Target;
 
@@ -44,8 +46,25 @@ final class ModelOptions {
     return path(model, spec.commandLine().getErr());
   }
 
+  @Option(
+      names = "--cache",
+      description = {
+        "For a GGUF file: keep its weights as they are read beside it, in FILE.gguf.jneox, which takes as much disk again.",
+        "What is kept is used, with this or without, until the file changes: the model then opens at once."
+      })
+  private boolean cache;
+
   LanguageModel open() {
-    return LanguageModel.open(path(), precision);
+    Path path = path();
+    if (cache && (!Files.isRegularFile(path) || precision != Precision.STORED)) {
+      throw new ParameterException(spec.commandLine(), "--cache is for a GGUF file, without --dtype");
+    }
+    LanguageModel loaded =
+        cache
+            ? LanguageModel.open(GgufCache.make(path, bytes -> Progress.bytes("keeping", bytes)), precision)
+            : LanguageModel.open(path, precision);
+    loaded.concern().ifPresent(concern -> spec.commandLine().getErr().println("jneox: " + concern));
+    return loaded;
   }
 
   /** What is on this machine comes first; the environment decides about the hub. */

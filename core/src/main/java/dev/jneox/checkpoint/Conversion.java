@@ -100,13 +100,18 @@ public record Conversion(StoredModel model, Path target, Format format, WeightTy
    *     little room on the disk
    */
   public void check(boolean replace) {
-    long needed = bytes() + BESIDE_THE_WEIGHTS;
+    check(target, format != Format.GGUF, bytes(), replace);
+  }
+
+  /** The same for {@code bytes} of weights in a folder, or in a file. */
+  static void check(Path target, boolean isFolder, long bytes, boolean replace) {
     if (Files.exists(target)) {
       if (!replace) {
         throw new InputException(target + ": exists already: choose another name, or replace it with --force");
       }
-      checkReplaceable();
+      checkReplaceable(target, isFolder);
     }
+    long needed = bytes + BESIDE_THE_WEIGHTS;
     Path folder = target.toAbsolutePath().normalize();
     while (!Files.isDirectory(folder)) {
       folder = folder.getParent();
@@ -125,9 +130,9 @@ public record Conversion(StoredModel model, Path target, Format format, WeightTy
   }
 
   /** Only what a model is made of may be replaced: a wrong name must not cost anybody his files. */
-  private void checkReplaceable() {
+  private static void checkReplaceable(Path target, boolean isFolder) {
     boolean folder = Files.isDirectory(target);
-    if (folder == (format == Format.GGUF)) {
+    if (folder != isFolder) {
       throw new InputException(target + ": is a " + (folder ? "folder" : "file") + ": choose another name");
     }
     if (!folder) {

@@ -64,6 +64,17 @@ final class GgmlBlocks {
     each(in.byteSize() / size, block -> decoder.decode(in, block * size, out, block * values));
   }
 
+  /** Reads the first {@code n} values of a row of blocks into {@code out[at ...]}. */
+  static void read(GgmlType type, MemorySegment row, int n, float[] out, int at) {
+    int all = Math.toIntExact(row.byteSize() / type.blockBytes()) * type.blockValues();
+    float[] values = all == n ? out : new float[all];
+    int from = all == n ? at : 0;
+    dequantise(type, row, MemorySegment.ofArray(values).asSlice((long) from * Float.BYTES, (long) all * Float.BYTES));
+    if (all != n) {
+      System.arraycopy(values, 0, out, at, n);
+    }
+  }
+
   /** Writes fp32 values, whole blocks of finite ones, as {@code type}. */
   static void quantise(GgmlType type, MemorySegment in, MemorySegment out) {
     long size = type.blockBytes();

@@ -1,43 +1,67 @@
 package dev.jneox.checkpoint;
 
+import dev.jneox.quant.PackedWeight;
+import dev.jneox.tensor.Workers;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 
 /**
- * The rows of a tensor of a GGUF file, as blocks of the type they are stored in and in the canonical order; read one at a time, whatever
+ * The rows of a tensor, as ggml's blocks of the type they are stored in and in the canonical order; read one at a time, whatever
  * order the file has them in.
  *
- * @param in values of a row, a whole number of blocks
+ * @param in values of a row
  * @param parts the tensors of the file, each with as many rows
  * @param order for each canonical row, its place in the file's; null where they are the same
  */
-public record GgmlRows(GgmlType type, int out, int in, List<MemorySegment> parts, int[] order) {
-  /** Bytes of a row. */
-  public long rowBytes() {
-    return type.bytes(in);
-  }
-
+public record GgmlRows(GgmlType type, int out, int in, List<MemorySegment> parts, int[] order) implements QuantisedMatrix {
   /** The blocks of a row. */
-  public MemorySegment row(int row) {
+  MemorySegment row(int row) {
     int place = order == null ? row : order[row];
     int rows = out / parts.size();
     return parts.get(place / rows).asSlice(place % rows * rowBytes(), rowBytes());
   }
 
   /** Whether all rows lie in one piece, in order. */
-  public boolean inPlace() {
+  boolean inOrder() {
     return order == null && parts.size() == 1;
   }
 
   /** Copies rows {@code from} to {@code to} to their places in {@code all}, which has room for all. */
-  public void copy(int from, int to, MemorySegment all) {
+  void copy(int from, int to, MemorySegment all) {
     for (int r = from; r < to; r++) {
       MemorySegment.copy(row(r), 0, all, r * rowBytes(), rowBytes());
     }
   }
 
-  /** The values of a row of a quantised tensor, as ggml computes them. */
+  @Override
+  public void blocks(int row, MemorySegment into, long at) {
+    MemorySegment.copy(row(row), 0, into, at, rowBytes());
+  }
+
+  @Override
   public void dequantise(int row, float[] into, int at) {
-    GgmlBlocks.dequantise(type, row(row), MemorySegment.ofArray(into).asSlice(4L * at, 4L * in));
+    GgmlBlocks.read(type, row(row), in, into, at);
+  }
+
+  @Override
+  public long kernelBytes() {
+    return LaneLayout.bytes(LaneLayout.kernelType(type), out, in);
+  }
+
+  @Override
+  public boolean inPlace() {
+    return false;
+  }
+
+  @Override
+  public PackedWeight weight(Arena arena) {
+    GgmlType kernel = LaneLayout.kernelType(type);
+    MemorySegment packed = arena.allocate(kernelBytes(), 64);
+    PackedWeight weight = LaneLayout.weight(kernel, out, in, packed);
+    try (RowQuantiser rows = new RowQuantiser(this, kernel, Workers.all().count())) {
+      LaneLayout.pack(kernel, out, in, 0, weight.blocks(), rows, packed);
+    }
+    return weight;
   }
 }

@@ -42,6 +42,11 @@ public enum GgmlType {
     return blockBytes;
   }
 
+  /** Bytes of a row of {@code values} values, its last block filled up. */
+  long rowBytes(int values) {
+    return (long) Math.ceilDiv(values, blockValues) * blockBytes;
+  }
+
   /** Bytes of {@code values} values, a whole number of blocks. */
   public long bytes(long values) {
     return values / blockValues * blockBytes;

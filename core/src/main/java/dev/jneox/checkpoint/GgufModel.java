@@ -168,7 +168,7 @@ public final class GgufModel implements StoredModel {
       return Optional.empty();
     }
     Dtype dtype = Dtype.of(rows.type().scalarType());
-    if (rows.inPlace()) {
+    if (rows.inOrder()) {
       return Optional.of(new MappedTensor(dtype, rows.parts().getFirst()));
     }
     MemorySegment all = Arena.ofAuto().allocate(rows.out() * rows.rowBytes(), 64);
@@ -177,8 +177,9 @@ public final class GgufModel implements StoredModel {
   }
 
   @Override
-  public Optional<GgmlRows> quantised(String canonical) {
-    return Optional.ofNullable(rows(canonical)).filter(rows -> rows.type().isQuantised());
+  public Optional<QuantisedMatrix> quantised(String canonical) {
+    return Optional.<QuantisedMatrix>ofNullable(rows(canonical))
+        .filter(rows -> rows.type().isQuantised() && rows.in() % rows.type().blockValues() == 0);
   }
 
   /** A tensor by its rows, those of a vector single values; null where its parts are stored in different types. */

@@ -29,6 +29,9 @@ public final class SafetensorsWriter implements AutoCloseable {
   /** The metadata without which HF transformers refuses a file. */
   public static final Map<String, String> PYTORCH = Map.of("format", "pt");
 
+  /** Where the reference implementation lets the data begin: at a multiple of this many bytes. */
+  private static final int ALIGNMENT = 8;
+
   /** Bytes given to the system in one write. */
   private static final long CHUNK = 16 << 20;
 
@@ -58,6 +61,11 @@ public final class SafetensorsWriter implements AutoCloseable {
    * @throws IllegalArgumentException when a name is used twice or a tensor would not be aligned to its element size
    */
   public SafetensorsWriter(Path file, List<Declared> tensors, Map<String, String> metadata) {
+    this(file, tensors, metadata, ALIGNMENT);
+  }
+
+  /** @param alignment the data begins at a multiple of so many bytes */
+  SafetensorsWriter(Path file, List<Declared> tensors, Map<String, String> metadata, int alignment) {
     this.file = file;
     List<Entry> entries = place(tensors);
     this.coming = entries.iterator();
@@ -65,7 +73,7 @@ public final class SafetensorsWriter implements AutoCloseable {
     FileChannel opened = null;
     try {
       opened = FileChannel.open(atomic.path(), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
-      writeFully(opened, header(entries, metadata));
+      writeFully(opened, header(entries, metadata, alignment));
     } catch (IOException e) {
       closeAll(opened);
       throw failed(e);
@@ -91,8 +99,8 @@ public final class SafetensorsWriter implements AutoCloseable {
     return entries;
   }
 
-  /** Length and JSON, padded with spaces so that the data begins at a multiple of eight bytes. */
-  private static ByteBuffer header(List<Entry> entries, Map<String, String> metadata) throws IOException {
+  /** Length and JSON, padded with spaces so that the data begins at a multiple of {@code alignment}. */
+  private static ByteBuffer header(List<Entry> entries, Map<String, String> metadata, int alignment) throws IOException {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     try (JsonGenerator json = new JsonFactory().createGenerator(bytes)) {
       json.writeStartObject();
@@ -114,7 +122,7 @@ public final class SafetensorsWriter implements AutoCloseable {
       }
       json.writeEndObject();
     }
-    int padding = (8 - bytes.size() % 8) % 8;
+    int padding = Math.floorMod(-(Long.BYTES + bytes.size()), alignment);
     bytes.write(" ".repeat(padding).getBytes(StandardCharsets.US_ASCII));
     if (bytes.size() > SafetensorsHeader.MAX_BYTES) {
       throw new IllegalArgumentException("a header of " + bytes.size() + " bytes is more than the format allows");

@@ -37,8 +37,11 @@ public interface StoredModel extends AutoCloseable {
     return Optional.empty();
   }
 
-  /** The rows of a matrix that is stored in a quantised type of ggml; empty for any other. */
-  default Optional<GgmlRows> quantised(String canonical) {
+  /**
+   * A matrix that the file keeps as integers with scales, for kernels that multiply those and for writers that take them over; valid
+   * until {@link #close}. Empty for any other tensor.
+   */
+  default Optional<QuantisedMatrix> quantised(String canonical) {
     return Optional.empty();
   }
 
@@ -72,6 +75,9 @@ public interface StoredModel extends AutoCloseable {
     }
     if (Files.isRegularFile(path)) {
       return GgufModel.open(path);
+    }
+    if (PackedFolder.is(path)) {
+      return PackedFolder.open(path);
     }
     boolean neox = !Files.exists(path.resolve(HfFolder.CONFIG)) && NeoxCheckpoint.is(path);
     return neox ? NeoxCheckpoint.open(path) : HfFolder.open(path);

@@ -1,6 +1,8 @@
 package dev.jneox.generate;
 
+import dev.jneox.checkpoint.GgufCache;
 import dev.jneox.checkpoint.StoredModel;
+import dev.jneox.io.FreeMemory;
 import dev.jneox.io.InputException;
 import dev.jneox.model.CausalLM;
 import dev.jneox.model.ModelConfig;
@@ -9,6 +11,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalLong;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
@@ -32,14 +36,24 @@ public final class LanguageModel implements AutoCloseable {
   }
 
   /**
-   * Opens whatever {@link StoredModel#open} knows. Weights that are stored in the type wanted stay in the mapped file.
+   * Opens whatever {@link StoredModel#open} knows, or what {@link GgufCache} keeps of it. Weights that are stored as wanted stay in the
+   * mapped file.
    *
-   * @throws InputException if it is not a whole model
+   * @throws InputException if it is not a whole model, or too large for the memory there is
    */
   public static LanguageModel open(Path path, Precision precision) {
-    StoredModel stored = StoredModel.open(path);
+    Optional<StoredModel> kept = precision == Precision.STORED ? GgufCache.open(path) : Optional.empty();
+    return open(kept.orElseGet(() -> StoredModel.open(path)), precision);
+  }
+
+  /** Over a model that is open, which is closed with this, or when it cannot be used. */
+  public static LanguageModel open(StoredModel stored, Precision precision) {
     PackedModel packed = null;
     try {
+      OptionalLong free = FreeMemory.bytes();
+      if (free.isPresent()) {
+        MemoryNeed.of(stored, precision).check(free.getAsLong());
+      }
       packed = PackedModel.of(stored, precision);
       return new LanguageModel(stored, precision, packed, tokenizer(stored));
     } catch (RuntimeException e) {
@@ -75,6 +89,14 @@ public final class LanguageModel implements AutoCloseable {
 
   public ModelConfig config() {
     return stored.config();
+  }
+
+  /** What to expect where the model is larger than the memory it is to stay in; mostly nothing. */
+  public Optional<String> concern() {
+    OptionalLong free = FreeMemory.bytes();
+    // What loading made is taken by now.
+    MemoryNeed need = MemoryNeed.of(stored, precision);
+    return free.isEmpty() ? Optional.empty() : need.concern(free.getAsLong() + need.made());
   }
 
   /** The network in libtorch, for hooks and gradients. */

@@ -1,9 +1,10 @@
 package dev.jneox.generate;
 
 import dev.jneox.checkpoint.Dtype;
-import dev.jneox.checkpoint.GgmlRows;
 import dev.jneox.checkpoint.MappedTensor;
+import dev.jneox.checkpoint.QuantisedMatrix;
 import dev.jneox.checkpoint.StoredModel;
+import dev.jneox.io.InputException;
 import dev.jneox.model.CausalLM;
 import dev.jneox.model.ModelConfig;
 import dev.jneox.model.Position;
@@ -84,8 +85,13 @@ public final class PackedModel implements AutoCloseable {
           }
 
           @Override
-          public Optional<GgmlRows> quantised(String name) {
+          public Optional<QuantisedMatrix> quantised(String name) {
             return stored.quantised(name);
+          }
+
+          @Override
+          public InputException broken(String name, String found) {
+            return InputException.in(stored.path(), "tensor \"" + name + '"', "finite numbers", found);
           }
         };
     return new PackedModel(stored.config(), precision, source, made);
@@ -101,7 +107,7 @@ public final class PackedModel implements AutoCloseable {
           }
 
           @Override
-          public Optional<GgmlRows> quantised(String name) {
+          public Optional<QuantisedMatrix> quantised(String name) {
             return Optional.empty();
           }
         };

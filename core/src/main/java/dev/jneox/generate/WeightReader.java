@@ -1,18 +1,14 @@
 package dev.jneox.generate;
 
 import dev.jneox.checkpoint.Dtype;
-import dev.jneox.checkpoint.GgmlRows;
 import dev.jneox.checkpoint.MappedTensor;
+import dev.jneox.checkpoint.QuantisedMatrix;
+import dev.jneox.io.InputException;
 import dev.jneox.quant.Bf16Weight;
 import dev.jneox.quant.F32Weight;
 import dev.jneox.quant.PackedWeight;
-import dev.jneox.quant.Q4Layout;
-import dev.jneox.quant.Q4Weight;
-import dev.jneox.quant.Q8Layout;
-import dev.jneox.quant.Q8Weight;
 import dev.jneox.tensor.Workers;
 import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import java.util.Optional;
 
 /** Brings stored tensors into the form that the kernels read. */
@@ -28,13 +24,12 @@ final class WeightReader {
     MappedTensor tensor(String name);
 
     /** The tensor if it is stored in a quantised type; else {@link #tensor} gives it. */
-    Optional<GgmlRows> quantised(String name);
-  }
+    Optional<QuantisedMatrix> quantised(String name);
 
-  /** Fills blocks of a weight from the blocks of ggml. */
-  @FunctionalInterface
-  private interface Packer {
-    void pack(int out, int in, MemorySegment ggml, MemorySegment packed, int fromBlock, int toBlock);
+    /** The error for a tensor whose numbers cannot be used. */
+    default InputException broken(String name, String found) {
+      throw new IllegalStateException(name + ": " + found);
+    }
   }
 
   private static final int STRIP = 1 << 14;
@@ -55,9 +50,10 @@ final class WeightReader {
   }
 
   Rows rows(String name, int width) {
-    Optional<GgmlRows> quantised = source.quantised(name);
+    Optional<QuantisedMatrix> quantised = source.quantised(name);
     if (quantised.isPresent()) {
-      return quantised.get()::dequantise;
+      QuantisedMatrix matrix = quantised.get();
+      return matrix::dequantise;
     }
     MappedTensor tensor = source.tensor(name);
     return (row, into, at) -> tensor.read((long) row * width, into, at, width);
@@ -72,9 +68,9 @@ final class WeightReader {
   }
 
   PackedWeight weight(String name, int out, int in) {
-    Optional<GgmlRows> quantised = source.quantised(name);
+    Optional<QuantisedMatrix> quantised = source.quantised(name);
     if (quantised.isPresent()) {
-      return quantised(quantised.get());
+      return quantised(name, quantised.get());
     }
     MappedTensor stored = source.tensor(name);
     boolean bf16 = precision == Precision.BF16 || precision == Precision.STORED && stored.dtype() == Dtype.BF16;
@@ -99,24 +95,19 @@ final class WeightReader {
     return new MappedTensor(bf16 ? Dtype.BF16 : Dtype.F32, arena.allocate(bytes, 64));
   }
 
-  /** Types that have no kernel are multiplied in bf16: its rounding is far below theirs. */
-  private PackedWeight quantised(GgmlRows stored) {
-    int out = stored.out();
-    int in = stored.in();
+  /** In the layout of its kernel; where another type was asked for, dequantised to that. */
+  private PackedWeight quantised(String name, QuantisedMatrix stored) {
     if (precision == Precision.STORED) {
-      switch (stored.type()) {
-        case Q4_0 -> {
-          return new Q4Weight(out, in, packed(stored, Q4Weight.bytes(out, in), Q4Layout::pack));
-        }
-        case Q8_0 -> {
-          return new Q8Weight(out, in, packed(stored, Q8Weight.bytes(out, in), Q8Layout::pack));
-        }
-        default -> {}
+      try {
+        return stored.weight(arena);
+      } catch (IllegalArgumentException e) {
+        throw source.broken(name, e.getMessage());
       }
     }
-    MappedTensor into = plain(precision != Precision.F32, out, in);
+    int in = stored.in();
+    MappedTensor into = plain(precision == Precision.BF16, stored.out(), in);
     Workers.all().forEach(
-        out,
+        stored.out(),
         (from, to, thread) -> {
           float[] row = new float[in];
           for (int r = from; r < to; r++) {
@@ -124,20 +115,6 @@ final class WeightReader {
             into.write((long) r * in, row, 0, in);
           }
         });
-    return weight(into, out, in);
-  }
-
-  private MemorySegment packed(GgmlRows stored, long bytes, Packer packer) {
-    MemorySegment packed = arena.allocate(bytes, 64);
-    int out = stored.out();
-    try (Arena passing = Arena.ofShared()) {
-      MemorySegment ggml = stored.inPlace() ? stored.parts().getFirst() : passing.allocate(out * stored.rowBytes(), 64);
-      if (!stored.inPlace()) {
-        Workers.all().forEach(out, (from, to, thread) -> stored.copy(from, to, ggml));
-      }
-      int blocks = Math.ceilDiv(out, PackedWeight.BLOCK);
-      Workers.all().forEach(blocks, (from, to, thread) -> packer.pack(out, stored.in(), ggml, packed, from, to));
-    }
-    return packed;
+    return weight(into, stored.out(), in);
   }
 }

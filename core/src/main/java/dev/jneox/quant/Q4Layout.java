@@ -84,23 +84,26 @@ public final class Q4Layout {
     }
   }
 
-  /** The inverse of {@link #pack}, for all blocks. */
+  /** The inverse of {@link #pack}, for all rows. */
   public static void unpack(Q4Weight weight, MemorySegment gguf) {
-    int in = weight.in();
-    check(weight.out(), in, gguf, weight.data());
-    int groups = Q4Weight.groups(in);
-    for (int b = 0; b < weight.blocks(); b++) {
-      MemorySegment block = weight.data().asSlice(b * Q4Weight.blockBytes(in), Q4Weight.blockBytes(in));
-      for (int lane = 0; lane < BLOCK; lane++) {
-        int o = b * BLOCK + Q4Weight.row(lane);
-        for (int g = 0; g < groups && o < weight.out(); g++) {
-          long codes = (long) g * Q4Weight.GROUP_BYTES + 2L * lane;
-          long target = ((long) o * groups + g) * GGUF_BYTES;
-          gguf.set(SHORT, target, block.get(SHORT, codes + Q4Weight.CODE_BYTES));
-          gguf.set(LONG, target + 2, bytes(block, codes, 0) | bytes(block, codes, 4) << 4);
-          gguf.set(LONG, target + 10, bytes(block, codes, 2) | bytes(block, codes, 6) << 4);
-        }
-      }
+    check(weight.out(), weight.in(), gguf, weight.data());
+    for (int o = 0; o < weight.out(); o++) {
+      unpack(weight, o, gguf, ggufBytes(o, weight.in()));
+    }
+  }
+
+  /** Writes the Q4_0 blocks of row {@code o}, {@code ggufBytes(1, in)} bytes, to {@code gguf} from {@code at} on. */
+  public static void unpack(Q4Weight weight, int o, MemorySegment gguf, long at) {
+    int groups = Q4Weight.groups(weight.in());
+    long blockBytes = Q4Weight.blockBytes(weight.in());
+    MemorySegment block = weight.data().asSlice(o / BLOCK * blockBytes, blockBytes);
+    int lane = Q4Weight.lane(o % BLOCK);
+    for (int g = 0; g < groups; g++) {
+      long codes = (long) g * Q4Weight.GROUP_BYTES + 2L * lane;
+      long target = at + (long) g * GGUF_BYTES;
+      gguf.set(SHORT, target, block.get(SHORT, codes + Q4Weight.CODE_BYTES));
+      gguf.set(LONG, target + 2, bytes(block, codes, 0) | bytes(block, codes, 4) << 4);
+      gguf.set(LONG, target + 10, bytes(block, codes, 2) | bytes(block, codes, 6) << 4);
     }
   }
 

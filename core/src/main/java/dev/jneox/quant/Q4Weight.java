@@ -69,6 +69,11 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
     return lane / 32 * 32 + lane % 32 / 2 + APART * (lane % 2);
   }
 
+  /** The lane that computes row {@code row} of its block: the inverse of {@link #row}. */
+  static int lane(int row) {
+    return row / 32 * 32 + row % APART * 2 + row % 32 / APART;
+  }
+
   @Override
   public long bytes() {
     return data.byteSize();

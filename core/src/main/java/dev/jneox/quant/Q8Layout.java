@@ -60,18 +60,23 @@ public final class Q8Layout {
     }
   }
 
-  /** The inverse of {@link #pack}, for all blocks. */
+  /** The inverse of {@link #pack}, for all rows. */
   public static void unpack(Q8Weight weight, MemorySegment gguf) {
     check(weight.out(), weight.in(), gguf, weight.data());
-    int groups = Q8Weight.groups(weight.in());
     for (int o = 0; o < weight.out(); o++) {
-      for (int g = 0; g < groups; g++) {
-        long source = o / TILE * Q8Weight.tileBytes(weight.in()) + (long) g * Q8Weight.GROUP_BYTES;
-        long target = ((long) o * groups + g) * GGUF_BYTES;
-        gguf.set(SHORT, target, weight.data().get(SHORT, source + Q8Weight.CODE_BYTES + 2 * (o % TILE)));
-        for (int q = 0; q < QUADS; q++) {
-          gguf.set(INT, target + 2 + 4 * q, weight.data().get(INT, source + 4L * (q * TILE + o % TILE)));
-        }
+      unpack(weight, o, gguf, ggufBytes(o, weight.in()));
+    }
+  }
+
+  /** Writes the Q8_0 blocks of row {@code o}, {@code ggufBytes(1, in)} bytes, to {@code gguf} from {@code at} on. */
+  public static void unpack(Q8Weight weight, int o, MemorySegment gguf, long at) {
+    int groups = Q8Weight.groups(weight.in());
+    for (int g = 0; g < groups; g++) {
+      long source = o / TILE * Q8Weight.tileBytes(weight.in()) + (long) g * Q8Weight.GROUP_BYTES;
+      long target = at + (long) g * GGUF_BYTES;
+      gguf.set(SHORT, target, weight.data().get(SHORT, source + Q8Weight.CODE_BYTES + 2 * (o % TILE)));
+      for (int q = 0; q < QUADS; q++) {
+        gguf.set(INT, target + 2 + 4 * q, weight.data().get(INT, source + 4L * (q * TILE + o % TILE)));
       }
     }
   }

@@ -1,0 +1,257 @@
+package dev.jneox.cli;
+
+import dev.jneox.checkpoint.GgmlType;
+import dev.jneox.checkpoint.Quantisation;
+import dev.jneox.checkpoint.Quantisation.Written;
+import dev.jneox.checkpoint.StoredModel;
+import dev.jneox.generate.LanguageModel;
+import dev.jneox.generate.Precision;
+import dev.jneox.io.AtomicFile;
+import dev.jneox.io.InputException;
+import dev.jneox.io.Progress;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** {@code jneox quantize}: a model with weights of 4 or 8 bits. */
+@Command(
+    name = "quantize",
+    mixinStandardHelpOptions = true,
+    sortOptions = false,
+    description = {
+      "Write a model with weights of 4 or 8 bits, as the kernels read them: a folder that opens at once at any size and is",
+      "generated from as fast as memory is read. One tensor at a time is in memory. Shows the relative root mean square error",
+      "of every matrix and, with a text, how much less likely the model finds it."
+    },
+    footer = {
+      "",
+      "Weights are in groups of 32 with a scale of 16 bits, those of ggml's Q4_0 and Q8_0; what a GGUF file has in these is taken",
+      "over bit for bit. The head and the embedding have 8 bits always.",
+      "",
+      "Examples:",
+      "  jneox quantize --from EleutherAI/pythia-410m --to pythia-410m-q4 --dtype q4 --text article.txt",
+      "  jneox quantize --from model.gguf --to model-q8 --dtype q8 --json > report.json"
+    })
+final class QuantizeCommand implements Callable<Integer> {
+  /** Bits of a weight. */
+  enum Bits {
+    Q4(GgmlType.Q4_0),
+    Q8(GgmlType.Q8_0);
+
+    private final GgmlType type;
+
+    Bits(GgmlType type) {
+      this.type = type;
+    }
+  }
+
+  @Spec private CommandSpec spec;
+
+  @Option(
+      names = "--from",
+      required = true,
+      paramLabel = "MODEL",
+      description = "A model folder or file of any format that is read, or ORG/NAME on the hub.")
+  private String from;
+
+  @Option(names = "--to", required = true, paramLabel = "DIR", description = "The folder to write.")
+  private Path to;
+
+  @Option(names = "--dtype", required = true, paramLabel = "q4|q8", description = "q4: 4.5 bits a weight. q8: 8.5.")
+  private Bits bits;
+
+  @ArgGroup private Text text;
+
+  private static final class Text {
+    @Option(names = "--text", paramLabel = "FILE", description = "A text in UTF-8 to compare the two models on.")
+    private Path file;
+
+    @Option(names = "--ids", paramLabel = "IDS", description = "The same as token ids, \"1 2 3\".")
+    private String ids;
+
+    int[] ids(LanguageModel model) {
+      int[] all = file == null ? TextArgument.ids("--ids", ids) : model.tokenizer().encode(read());
+      if (all.length < 2) {
+        throw new InputException((file == null ? "--ids" : file.toString()) + ": expected two tokens or more to score, found " + all.length);
+      }
+      return all;
+    }
+
+    private String read() {
+      try {
+        return Files.readString(file);
+      } catch (IOException e) {
+        throw new InputException(file + ": cannot be read as UTF-8: " + AtomicFile.reason(e), e);
+      }
+    }
+  }
+
+  @Option(names = "--force", description = "Replace a model that is there under that name, once the new one is written in full.")
+  private boolean force;
+
+  @Option(names = "--json", description = "Print one line of JSON.")
+  private boolean json;
+
+  /** How likely a text is: mean natural logarithm of the tokens' probabilities. */
+  private record Likelihood(int tokens, double before, double after) {}
+
+  @Override
+  public Integer call() {
+    Path source = ModelOptions.path(from, spec.commandLine().getErr());
+    if (ConvertCommand.sameFile(source, to)) {
+      throw new InputException(to + ": is the model itself: choose another name for the new one");
+    }
+    int[] ids = null;
+    double before = 0;
+    if (text != null) {
+      try (LanguageModel model = LanguageModel.open(source, Precision.STORED)) {
+        ids = text.ids(model);
+        before = score(model, ids, "scoring before");
+      }
+    }
+    long start = System.nanoTime();
+    List<Written> written;
+    try (StoredModel model = StoredModel.open(source)) {
+      Quantisation quantisation = Quantisation.to(bits.type, model);
+      quantisation.check(to, force);
+      try (Progress progress = Progress.bytes("quantizing", quantisation.bytes())) {
+        written = quantisation.write(to, progress);
+      }
+    }
+    double seconds = (System.nanoTime() - start) / 1e9;
+    Likelihood likelihood = null;
+    if (ids != null) {
+      try (LanguageModel model = LanguageModel.open(to, Precision.STORED)) {
+        likelihood = new Likelihood(ids.length - 1, before, score(model, ids, "scoring after"));
+      }
+    }
+    PrintWriter out = spec.commandLine().getOut();
+    if (json) {
+      out.println(json(written, seconds, likelihood));
+    } else {
+      print(out, written, seconds, likelihood);
+    }
+    out.flush();
+    return 0;
+  }
+
+  private static double score(LanguageModel model, int[] ids, String act) {
+    try (Progress progress = Progress.of(act, "tokens", ids.length - 1)) {
+      double sum = 0;
+      for (float score : model.scorer().logProbabilities(ids, progress)) {
+        sum += score;
+      }
+      return sum / (ids.length - 1);
+    }
+  }
+
+  /** All tensors of a kind together. */
+  private static Map<String, Written> kinds(List<Written> written) {
+    Map<String, Written> kinds = new LinkedHashMap<>();
+    for (Written w : written) {
+      kinds.merge(
+          kind(w.canonical()) + " " + w.type(),
+          w,
+          (a, b) ->
+              new Written(
+                  a.canonical(), a.type(), a.was(), a.parameters() + b.parameters(), a.bytes() + b.bytes(), a.error() + b.error(),
+                  a.squares() + b.squares()));
+    }
+    return kinds;
+  }
+
+  private static String kind(String name) {
+    return name.startsWith("embed_in") ? "embedding"
+        : name.startsWith("embed_out") ? "head"
+        : name.endsWith(".bias") || name.contains("norm") || name.startsWith("embed_positions") ? "vectors"
+        : name.replaceFirst("layers[.]\\d+[.]", "").replaceFirst("[.]weight$", "");
+  }
+
+  private static Written worst(List<Written> written) {
+    return written.stream().max((a, b) -> Double.compare(a.relativeError(), b.relativeError())).orElseThrow();
+  }
+
+  private String json(List<Written> written, double seconds, Likelihood likelihood) {
+    Map<String, Object> report = new LinkedHashMap<>();
+    report.put("from", from);
+    report.put("to", to.toString());
+    report.put("dtype", bits.name().toLowerCase(Locale.ROOT));
+    report.put("parameters", written.stream().mapToLong(Written::parameters).sum());
+    report.put("bytes", written.stream().mapToLong(Written::bytes).sum());
+    report.put("seconds", seconds);
+    List<Object> tensors = new ArrayList<>();
+    written.forEach(w -> tensors.add(row("name", w.canonical(), w)));
+    report.put("tensors", tensors);
+    List<Object> kinds = new ArrayList<>();
+    kinds(written).forEach((name, w) -> kinds.add(row("kind", name.substring(0, name.indexOf(' ')), w)));
+    report.put("kinds", kinds);
+    report.put("worst", worst(written).canonical());
+    if (likelihood != null) {
+      Map<String, Object> scores = new LinkedHashMap<>();
+      scores.put("tokens", likelihood.tokens);
+      scores.put("mean_logprob_before", likelihood.before);
+      scores.put("mean_logprob_after", likelihood.after);
+      scores.put("perplexity_before", Math.exp(-likelihood.before));
+      scores.put("perplexity_after", Math.exp(-likelihood.after));
+      report.put("text", scores);
+    }
+    return Json.line(report);
+  }
+
+  private static Map<String, Object> row(String key, String name, Written w) {
+    Map<String, Object> row = new LinkedHashMap<>();
+    row.put(key, name);
+    row.put("was", w.was());
+    row.put("type", w.type());
+    row.put("parameters", w.parameters());
+    row.put("bytes", w.bytes());
+    row.put("relative_error", w.relativeError());
+    return row;
+  }
+
+  private void print(PrintWriter out, List<Written> written, double seconds, Likelihood likelihood) {
+    line(out, "%-48s %-5s %-5s %s", "matrix", "was", "is", "relative error");
+    written.stream()
+        .filter(w -> !kind(w.canonical()).equals("vectors"))
+        .forEach(w -> line(out, "%-48s %-5s %-5s %s", w.canonical(), w.was(), w.type(), error(w)));
+    out.println();
+    kinds(written).forEach((name, w) -> line(
+        out, "%-32s %,16d parameters %10s  %s", name, w.parameters(), InspectCommand.size(w.bytes()),
+        name.startsWith("vectors") ? "" : error(w)));
+    Written worst = worst(written);
+    if (worst.squares() > 0) {
+      line(out, "worst: %s, %.4f", worst.canonical(), worst.relativeError());
+    }
+    if (likelihood != null) {
+      line(
+          out, "text of %,d tokens: %.4f -> %.4f nats a token (%+.4f), perplexity %.3f -> %.3f", likelihood.tokens,
+          -likelihood.before, -likelihood.after, likelihood.before - likelihood.after, Math.exp(-likelihood.before),
+          Math.exp(-likelihood.after));
+    }
+    long bytes = written.stream().mapToLong(Written::bytes).sum();
+    long parameters = written.stream().mapToLong(Written::parameters).sum();
+    line(
+        out, "%s: %,d parameters in %s, %.2f bits each, in %.1f s, %s/s", to, parameters, InspectCommand.size(bytes),
+        8.0 * bytes / parameters, seconds, InspectCommand.size(Math.round(bytes / seconds)));
+  }
+
+  private static String error(Written w) {
+    return w.squares() == 0 ? "copied" : String.format(Locale.ROOT, "%.4f", w.relativeError());
+  }
+
+  private static void line(PrintWriter out, String format, Object... values) {
+    out.println(String.format(Locale.ROOT, format, values).stripTrailing());
+  }
+}

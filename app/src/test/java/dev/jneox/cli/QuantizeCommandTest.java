@@ -1,0 +1,128 @@
+package dev.jneox.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.jneox.checkpoint.GgmlType;
+import dev.jneox.checkpoint.GgufExport;
+import dev.jneox.checkpoint.StoredModel;
+import dev.jneox.tokenizer.BpeTrainer;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** {@code quantize}, and what it wrote in the hands of the other commands: 3 layers x 64, vocabulary 512. */
+class QuantizeCommandTest {
+  private static final Path FIXTURE = Path.of("..", "core", "src", "test", "resources", "parity", "neox-parallel");
+  private static final String IDS = "5 6 7 8 9 10 200 201 300 17 18 19";
+
+  @TempDir Path dir;
+  private String model;
+  private String quantised;
+
+  @BeforeEach
+  void copy() throws IOException {
+    Path folder = Files.createDirectory(dir.resolve("model"));
+    Files.copy(FIXTURE.resolve("config.json"), folder.resolve("config.json"));
+    Files.copy(FIXTURE.resolve("model.safetensors"), folder.resolve("model.safetensors"));
+    BpeTrainer trainer = new BpeTrainer(300);
+    trainer.count(List.of("final class Max { static int max(int a, int b) { return a > b ? a : b; } }").iterator());
+    trainer.train(merges -> {}).write(folder.resolve("tokenizer.json"));
+    model = folder.toString();
+    quantised = dir.resolve("quantised").toString();
+  }
+
+  private static JsonNode json(Output output) throws IOException {
+    assertThat(output.code()).as(output.err()).isZero();
+    assertThat(output.out().lines()).hasSize(1);
+    return new ObjectMapper().readTree(output.out());
+  }
+
+  @Test
+  void reportsEveryTensorAndTheChangeOnAText() throws IOException {
+    JsonNode report = json(Output.of("quantize", "--from", model, "--to", quantised, "--dtype", "q4", "--ids", IDS, "--json"));
+    assertThat(report.get("tensors")).hasSize(2 + 3 * 12 + 2);
+    double worst = 0;
+    for (JsonNode tensor : report.get("tensors")) {
+      boolean vector = tensor.get("type").textValue().equals("F32");
+      double error = tensor.get("relative_error").doubleValue();
+      assertThat(error).as(tensor.toString()).isBetween(vector ? 0 : 0.001, vector ? 0 : 0.15);
+      worst = Math.max(worst, error);
+    }
+    assertThat(report.get("kinds").findValuesAsText("kind"))
+        .contains("attention.query_key_value", "attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h", "head", "embedding", "vectors");
+    assertThat(report.at("/text/tokens").intValue()).isEqualTo(11);
+    double before = report.at("/text/mean_logprob_before").doubleValue();
+    double after = report.at("/text/mean_logprob_after").doubleValue();
+    assertThat(before).isCloseTo(score(model), within(1e-6));
+    assertThat(after).isCloseTo(score(quantised), within(1e-6)).isNotEqualTo(before).isCloseTo(before, within(0.5));
+    assertThat(report.at("/text/perplexity_after").doubleValue()).isCloseTo(Math.exp(-after), within(1e-9));
+  }
+
+  private static double score(String model) throws IOException {
+    JsonNode scores = json(Output.of("score", "--model", model, "--ids", IDS, "--json")).get("logprobs");
+    double sum = 0;
+    for (int i = 1; i < scores.size(); i++) {
+      sum += scores.get(i).doubleValue();
+    }
+    return sum / (scores.size() - 1);
+  }
+
+  @Test
+  void whatItWroteIsInspectedVerifiedAndGeneratedFrom() throws IOException {
+    Path text = Files.writeString(dir.resolve("text.txt"), "int max(int a, int b) { return a; }");
+    Output output = Output.of("quantize", "--from", model, "--to", quantised, "--dtype", "q4", "--text", text.toString());
+    assertThat(output.code()).as(output.err()).isZero();
+    assertThat(output.out())
+        .contains("layers.2.mlp.dense_4h_to_h.weight", "worst: ", "nats a token", "perplexity", quantised + ": 215,616 parameters");
+    JsonNode inspection = json(Output.of("inspect", quantised, "--json"));
+    assertThat(inspection.get("parameters").longValue()).isEqualTo(215_616);
+    assertThat(inspection.get("dtypes").has("Q4_0")).isTrue();
+    assertThat(inspection.at("/tokenizer/rows").intValue()).isEqualTo(512);
+    Output verified = Output.of("verify", quantised);
+    assertThat(verified.code()).as(verified.out()).isZero();
+    JsonNode generated = json(Output.of("generate", "--model", quantised, "--prompt", "int", "--max-tokens", "8", "--json"));
+    assertThat(generated.get("ids")).hasSize(8);
+    JsonNode plain = json(Output.of("generate", "--model", quantised, "--prompt", "int", "--max-tokens", "8", "--dtype", "f32", "--json"));
+    assertThat(plain.get("ids")).as("dequantised").hasSize(8);
+  }
+
+  @Test
+  void aGgufFileIsTakenOverAndKeptAsItIsReadWhereOneAgrees() throws IOException {
+    String gguf = dir.resolve("model.gguf").toString();
+    try (StoredModel source = StoredModel.open(Path.of(model))) {
+      new GgufExport(Path.of(gguf), source.config(), GgmlType.Q8_0, null, Map.of()).write(source::tensor, bytes -> {});
+    }
+    JsonNode report = json(Output.of("quantize", "--from", gguf, "--to", quantised, "--dtype", "q8", "--json"));
+    report.get("tensors").forEach(tensor -> assertThat(tensor.get("relative_error").doubleValue()).isZero());
+    String[] generate = {"generate", "--model", gguf, "--prompt-ids", IDS, "--max-tokens", "12", "--json"};
+    JsonNode ids = json(Output.of(generate)).get("ids");
+    assertThat(dir.resolve("model.gguf.jneox")).doesNotExist();
+    assertThat(json(Output.of("generate", "--model", quantised, "--prompt-ids", IDS, "--max-tokens", "12", "--json")).get("ids")).isEqualTo(ids);
+    assertThat(json(Output.of("generate", "--cache", "--model", gguf, "--prompt-ids", IDS, "--max-tokens", "12", "--json")).get("ids"))
+        .isEqualTo(ids);
+    assertThat(dir.resolve("model.gguf.jneox/model.safetensors")).exists();
+    assertThat(json(Output.of(generate)).get("ids")).isEqualTo(ids);
+    assertThat(Output.of("score", "--cache", "--model", quantised, "--ids", IDS).code()).as("no GGUF file").isEqualTo(2);
+  }
+
+  @Test
+  void nothingIsReplacedUnasked() throws IOException {
+    assertThat(Output.of("quantize", "--from", model, "--to", model, "--dtype", "q4").err()).contains("is the model itself");
+    json(Output.of("quantize", "--from", model, "--to", quantised, "--dtype", "q4", "--json"));
+    Output again = Output.of("quantize", "--from", model, "--to", quantised, "--dtype", "q4", "--json");
+    assertThat(again.code()).isEqualTo(1);
+    assertThat(again.err().lines()).hasSize(1);
+    assertThat(again.err()).contains("exists already", "--force");
+    json(Output.of("quantize", "--from", model, "--to", quantised, "--dtype", "q4", "--json", "--force"));
+    Output usage = Output.of("quantize", "--from", model, "--to", quantised, "--dtype", "q3");
+    assertThat(usage.code()).isEqualTo(2);
+  }
+}

@@ -1,0 +1,62 @@
+package dev.jneox.io;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.OptionalLong;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * Memory that this process may still take: what the system calls available (free, or a file's that can be read again), or less where
+ * the process's control group has a bound. Of Linux; nobody knows elsewhere.
+ */
+public final class FreeMemory {
+  private static final String CGROUP = "sys/fs/cgroup/";
+
+  private FreeMemory() {}
+
+  /** Bytes; empty where the system does not say. */
+  public static OptionalLong bytes() {
+    return bytes(Path.of("/"));
+  }
+
+  /** The same of a system whose files are under {@code root}. */
+  static OptionalLong bytes(Path root) {
+    OptionalLong available = value(root.resolve("proc/meminfo"), "MemAvailable:\\s+(\\d+) kB", 1024);
+    OptionalLong group = version2(root).isPresent() ? version2(root) : version1(root);
+    return available.isEmpty() ? group
+        : group.isEmpty() ? available
+        : OptionalLong.of(Math.min(available.getAsLong(), group.getAsLong()));
+  }
+
+  private static OptionalLong version2(Path root) {
+    return left(
+        value(root.resolve(CGROUP + "memory.max"), "^(\\d+)$", 1),
+        value(root.resolve(CGROUP + "memory.current"), "^(\\d+)$", 1),
+        value(root.resolve(CGROUP + "memory.stat"), "(?m)^inactive_file (\\d+)$", 1));
+  }
+
+  private static OptionalLong version1(Path root) {
+    return left(
+        value(root.resolve(CGROUP + "memory/memory.limit_in_bytes"), "^(\\d+)$", 1),
+        value(root.resolve(CGROUP + "memory/memory.usage_in_bytes"), "^(\\d+)$", 1),
+        value(root.resolve(CGROUP + "memory/memory.stat"), "(?m)^total_inactive_file (\\d+)$", 1));
+  }
+
+  /** Cached pages of files count as used in a group, though they go when memory is needed. */
+  private static OptionalLong left(OptionalLong limit, OptionalLong used, OptionalLong files) {
+    return limit.isEmpty() || used.isEmpty()
+        ? OptionalLong.empty()
+        : OptionalLong.of(Math.max(0, limit.getAsLong() - used.getAsLong() + files.orElse(0)));
+  }
+
+  private static OptionalLong value(Path file, String pattern, long unit) {
+    try {
+      Matcher matcher = Pattern.compile(pattern).matcher(Files.readString(file).strip());
+      return matcher.find() ? OptionalLong.of(Math.multiplyExact(Long.parseLong(matcher.group(1)), unit)) : OptionalLong.empty();
+    } catch (IOException | NumberFormatException | ArithmeticException e) {
+      return OptionalLong.empty(); // no such file, or no such number: nobody knows
+    }
+  }
+}

@@ -1,0 +1,112 @@
+package dev.jneox.checkpoint;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.jneox.io.Progress;
+import dev.jneox.model.ModelConfig;
+import dev.jneox.model.RandomModel;
+import dev.jneox.quant.PackedWeight;
+import dev.jneox.quant.Q4Weight;
+import dev.jneox.quant.Q8Weight;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileTime;
+import java.util.Map;
+import java.util.Optional;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+class GgufCacheTest {
+  private static final ModelConfig CONFIG = ModelConfig.neox(96, 64, 2, 4, 32);
+
+  @TempDir Path dir;
+  private int made;
+
+  private Path gguf(GgmlType type, long seed) {
+    Path file = dir.resolve("model.gguf");
+    new GgufExport(file, CONFIG, type, null, Map.of()).write(RandomModel.of(CONFIG, seed).weights()::get, bytes -> {});
+    return file;
+  }
+
+  private StoredModel make(Path file) {
+    return GgufCache.make(
+        file,
+        bytes -> {
+          made++;
+          return Progress.silent();
+        });
+  }
+
+  private static MemorySegment data(PackedWeight weight) {
+    return weight instanceof Q4Weight q4 ? q4.data() : ((Q8Weight) weight).data();
+  }
+
+  @ParameterizedTest
+  @EnumSource(GgmlType.class)
+  void holdsWhatLoadingMakes(GgmlType type) {
+    if (!type.isWritable()) {
+      return;
+    }
+    Path file = gguf(type, 1);
+    assertThat(GgufCache.open(file)).isEmpty();
+    try (StoredModel kept = make(file);
+        StoredModel model = StoredModel.open(file);
+        Arena arena = Arena.ofShared()) {
+      assertThat(kept.path()).isEqualTo(dir.resolve("model.gguf.jneox"));
+      assertThat(kept.config()).isEqualTo(model.config());
+      for (ModelConfig.TensorSpec spec : CONFIG.tensors()) {
+        Optional<QuantisedMatrix> stored = model.quantised(spec.name());
+        assertThat(kept.quantised(spec.name()).isPresent()).isEqualTo(stored.isPresent());
+        if (stored.isPresent() && !spec.name().startsWith("embed_in")) {
+          QuantisedMatrix matrix = kept.quantised(spec.name()).orElseThrow();
+          assertThat(matrix.inPlace()).isTrue();
+          assertThat(data(matrix.weight(arena)).mismatch(data(stored.get().weight(arena)))).isEqualTo(-1);
+        }
+      }
+    }
+  }
+
+  @Test
+  void isMadeOnceAndAnewWhenTheFileChanges() throws IOException {
+    Path file = gguf(GgmlType.Q4_0, 1);
+    make(file).close();
+    make(file).close();
+    assertThat(made).isEqualTo(1);
+    FileTime time = Files.getLastModifiedTime(file);
+    Files.setLastModifiedTime(file, FileTime.fromMillis(time.toMillis() - 5000));
+    assertThat(GgufCache.open(file)).as("another time").isEmpty();
+    make(file).close();
+    assertThat(made).isEqualTo(2);
+    gguf(GgmlType.Q4_0, 2);
+    Files.setLastModifiedTime(file, FileTime.fromMillis(time.toMillis() - 5000));
+    assertThat(GgufCache.open(file)).as("other bytes of the same size and time").isEmpty();
+    make(file).close();
+    assertThat(made).isEqualTo(3);
+  }
+
+  @Test
+  void aBrokenOneIsMadeAnew() throws IOException {
+    Path file = gguf(GgmlType.Q4_0, 1);
+    make(file).close();
+    Path weights = GgufCache.beside(file).resolve("model.safetensors");
+    Files.write(weights, new byte[100], StandardOpenOption.TRUNCATE_EXISTING);
+    assertThat(GgufCache.open(file)).isEmpty();
+    make(file).close();
+    assertThat(made).isEqualTo(2);
+    try (StoredModel kept = GgufCache.open(file).orElseThrow()) {
+      assertThat(kept.storedAs("layers.0.attention.dense.weight")).isEqualTo("Q4_0");
+    }
+  }
+
+  @Test
+  void isOfNoUseToOtherFiles() {
+    assertThat(GgufCache.open(dir)).isEmpty();
+    assertThat(GgufCache.open(dir.resolve("none.gguf"))).isEmpty();
+  }
+}

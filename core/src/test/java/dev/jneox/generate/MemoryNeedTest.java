@@ -1,0 +1,87 @@
+package dev.jneox.generate;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.jneox.checkpoint.Dtype;
+import dev.jneox.checkpoint.GgmlType;
+import dev.jneox.checkpoint.HfFolder;
+import dev.jneox.checkpoint.Quantisation;
+import dev.jneox.checkpoint.StoredModel;
+import dev.jneox.checkpoint.SyntheticModel;
+import dev.jneox.io.InputException;
+import dev.jneox.io.Progress;
+import dev.jneox.model.ModelConfig;
+import dev.jneox.model.RandomModel;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class MemoryNeedTest {
+  private static final long GB = 1_000_000_000;
+  private static final ModelConfig SMALL = ModelConfig.neox(128, 64, 2, 4, 32);
+  private static final long READ = 2 * 12 * 64 * 64 + 128 * 64;
+
+  @TempDir Path dir;
+
+  /** GPT-NeoX-20B's shape; nothing of it is made. */
+  private static StoredModel large(Dtype dtype) {
+    return new SyntheticModel(Path.of("20B"), ModelConfig.neox(50432, 6144, 44, 64, 2048), 0.02, 0.02, dtype, 1, null);
+  }
+
+  @Test
+  void whatLoadingWouldFillBeyondMemoryIsSaidWithWhatFits() {
+    MemoryNeed need = MemoryNeed.of(large(Dtype.F16), Precision.STORED);
+    assertThat(need.mapped()).isZero();
+    assertThat(need.made()).as("fp16 becomes fp32").isEqualTo(4L * (44L * 12 * 6144 * 6144 + 50432L * 6144));
+    assertThatThrownBy(() -> need.check(24 * GB))
+        .isInstanceOf(InputException.class)
+        .hasMessage(
+            "20B: does not fit in memory: its weights take 81.0 GB once loaded, 24.0 GB are free; it would fit as q8 (21.8 GB) or q4 "
+                + "(11.6 GB): see jneox quantize");
+    assertThatThrownBy(() -> need.check(16 * GB)).hasMessageEndingWith("it would fit as q4 (11.6 GB): see jneox quantize");
+    assertThatThrownBy(() -> need.check(4 * GB)).hasMessageContaining("a smaller model would fit, of up to 6.2 billion parameters");
+    assertThatCode(() -> need.check(100 * GB)).doesNotThrowAnyException();
+  }
+
+  @Test
+  void aMappedModelLargerThanMemoryRunsAndIsWarnedOf() {
+    MemoryNeed need = MemoryNeed.of(large(Dtype.BF16), Precision.STORED);
+    assertThat(need.made()).isZero();
+    assertThatCode(() -> need.check(2 * GB)).doesNotThrowAnyException();
+    assertThat(need.concern(24 * GB).orElseThrow()).contains("every token reads 40.5 GB", "from the disk each time", "q8 (21.8 GB)");
+    assertThat(need.concern(43 * GB).orElseThrow()).contains("keys and values of about 915 tokens", "context of 2,048");
+    assertThat(need.concern(60 * GB)).isEmpty();
+  }
+
+  @ParameterizedTest
+  @CsvSource({"F32, STORED, 0, 4", "BF16, STORED, 0, 2", "F16, STORED, 4, 0", "BF16, F32, 4, 0", "F32, BF16, 2, 0"})
+  void onlyWhatIsNotStoredAsItIsReadIsMade(Dtype dtype, Precision precision, int made, int mapped) {
+    HfFolder.write(dir, SMALL, RandomModel.of(SMALL, 1).weights(), dtype, null);
+    try (StoredModel stored = StoredModel.open(dir);
+        PackedModel packed = PackedModel.of(stored, precision)) {
+      MemoryNeed need = MemoryNeed.of(stored, precision);
+      assertThat(need.made()).isEqualTo(made * READ);
+      assertThat(need.mapped()).isEqualTo(mapped * READ);
+      assertThat(need.made() + need.mapped()).isEqualTo(packed.stepBytes());
+    }
+  }
+
+  @Test
+  void quantisedWeightsAreCountedAsTheyAre() {
+    HfFolder.write(dir.resolve("plain"), SMALL, RandomModel.of(SMALL, 1).weights(), Dtype.F32, null);
+    try (StoredModel plain = StoredModel.open(dir.resolve("plain"))) {
+      Quantisation.to(GgmlType.Q4_0, plain).write(dir.resolve("q4"), Progress.silent());
+    }
+    try (StoredModel stored = StoredModel.open(dir.resolve("q4"));
+        PackedModel packed = PackedModel.of(stored, Precision.STORED)) {
+      MemoryNeed need = MemoryNeed.of(stored, Precision.STORED);
+      assertThat(need.made()).isZero();
+      assertThat(need.mapped()).isEqualTo(packed.stepBytes());
+      assertThat(MemoryNeed.of(stored, Precision.F32).made()).isEqualTo(4 * READ);
+    }
+  }
+}
