@@ -100,7 +100,7 @@ class GgufModelTest {
           float[] expected = Tensors.floats(source.tensor(spec.name()).to(stored));
           assertThat(Tensors.floats(model.tensor(spec.name()))).as(spec.name()).isEqualTo(expected);
           model.mapped(spec.name()).ifPresent(data -> assertThat(data.floats()).as(spec.name()).isEqualTo(expected));
-          assertThat(model.mapped(spec.name()).isPresent()).isNotEqualTo(spec.name().contains("query_key_value"));
+          assertThat(model.mapped(spec.name())).isPresent();
         }
       }
     }
