@@ -18,6 +18,7 @@ import jdk.incubator.vector.VectorOperators;
  * @param data {@code out * in * 2} bytes
  */
 public record Bf16Weight(int out, int in, MemorySegment data) implements PackedWeight {
+  private static final int L = F.length();
   private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ORDER);
 
   public Bf16Weight {
@@ -39,66 +40,82 @@ public record Bf16Weight(int out, int in, MemorySegment data) implements PackedW
   @Override
   public void multiply(Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     x.check(this);
+    int stride = x.stride();
     int end = Math.min(out, toBlock * BLOCK);
-    for (int o = fromBlock * BLOCK; o < end; o += 4) {
-      int n = Math.min(4, end - o);
-      MemorySegment rows = data.asSlice(2L * in * o, 2L * in * n);
-      for (int r = 0; r < x.rows(); r++) {
-        int x0 = r * x.stride();
-        int y0 = at + r * ldy + o;
-        if (n == 4) {
-          four(rows, x.values(), x0, y, y0);
-        } else {
-          for (int i = 0; i < n; i++) {
-            y[y0 + i] += dot(rows.asSlice(2L * in * i, 2L * in), x.values(), x0);
-          }
-        }
+    for (int o = fromBlock * BLOCK; o < end; o++) {
+      long row = 2L * in * o;
+      int to = at + o;
+      int r = 0;
+      for (; r + 4 <= x.rows(); r += 4) {
+        four(row, x.values(), r * stride, stride, y, to + r * ldy, ldy);
+      }
+      for (; r < x.rows(); r++) {
+        y[to + r * ldy] += one(row, x.values(), r * stride);
       }
     }
   }
 
-  private void four(MemorySegment rows, float[] x, int x0, float[] y, int y0) {
-    FloatVector s0 = FloatVector.zero(F);
-    FloatVector s1 = s0;
-    FloatVector s2 = s0;
-    FloatVector s3 = s0;
-    long next = 2L * in;
-    int bound = F.loopBound(in);
-    for (int i = 0; i < bound; i += F.length()) {
-      FloatVector v = FloatVector.fromArray(F, x, x0 + i);
-      long offset = 2L * i;
-      s0 = v.fma(widen(rows, offset), s0);
-      s1 = v.fma(widen(rows, offset + next), s1);
-      s2 = v.fma(widen(rows, offset + 2 * next), s2);
-      s3 = v.fma(widen(rows, offset + 3 * next), s3);
+  // One row of the weight after the other, as they are in memory: several at once would come slower. Two sums for even and odd
+  // vectors, because an fma waits for the one before; the same two for one row of activations and for four.
+
+  private float one(long row, float[] x, int x0) {
+    FloatVector even = FloatVector.zero(F);
+    FloatVector odd = even;
+    int i = 0;
+    for (int bound = in - in % (2 * L); i < bound; i += 2 * L) {
+      even = FloatVector.fromArray(F, x, x0 + i).fma(load(row, i), even);
+      odd = FloatVector.fromArray(F, x, x0 + i + L).fma(load(row, i + L), odd);
     }
-    y[y0] += Lanes.total(s0) + tail(rows, 0, bound, x, x0);
-    y[y0 + 1] += Lanes.total(s1) + tail(rows, next, bound, x, x0);
-    y[y0 + 2] += Lanes.total(s2) + tail(rows, 2 * next, bound, x, x0);
-    y[y0 + 3] += Lanes.total(s3) + tail(rows, 3 * next, bound, x, x0);
+    return Lanes.total(even.add(odd)) + tail(row, i, x, x0);
   }
 
-  private float dot(MemorySegment row, float[] x, int x0) {
-    FloatVector s = FloatVector.zero(F);
-    int bound = F.loopBound(in);
-    for (int i = 0; i < bound; i += F.length()) {
-      s = FloatVector.fromArray(F, x, x0 + i).fma(widen(row, 2L * i), s);
+  private void four(long row, float[] x, int x0, int stride, float[] y, int y0, int ldy) {
+    FloatVector even0 = FloatVector.zero(F);
+    FloatVector odd0 = even0;
+    FloatVector even1 = even0;
+    FloatVector odd1 = even0;
+    FloatVector even2 = even0;
+    FloatVector odd2 = even0;
+    FloatVector even3 = even0;
+    FloatVector odd3 = even0;
+    int x1 = x0 + stride;
+    int x2 = x1 + stride;
+    int x3 = x2 + stride;
+    int i = 0;
+    for (int bound = in - in % (2 * L); i < bound; i += 2 * L) {
+      FloatVector w = load(row, i);
+      even0 = FloatVector.fromArray(F, x, x0 + i).fma(w, even0);
+      even1 = FloatVector.fromArray(F, x, x1 + i).fma(w, even1);
+      even2 = FloatVector.fromArray(F, x, x2 + i).fma(w, even2);
+      even3 = FloatVector.fromArray(F, x, x3 + i).fma(w, even3);
+      w = load(row, i + L);
+      odd0 = FloatVector.fromArray(F, x, x0 + i + L).fma(w, odd0);
+      odd1 = FloatVector.fromArray(F, x, x1 + i + L).fma(w, odd1);
+      odd2 = FloatVector.fromArray(F, x, x2 + i + L).fma(w, odd2);
+      odd3 = FloatVector.fromArray(F, x, x3 + i + L).fma(w, odd3);
     }
-    return Lanes.total(s) + tail(row, 0, bound, x, x0);
+    float[] sums = Lanes.scratch();
+    even0.add(odd0).intoArray(sums, 0);
+    even1.add(odd1).intoArray(sums, L);
+    even2.add(odd2).intoArray(sums, 2 * L);
+    even3.add(odd3).intoArray(sums, 3 * L);
+    for (int r = 0; r < 4; r++) {
+      y[y0 + r * ldy] += Lanes.total(sums, r * L) + tail(row, i, x, x0 + r * stride);
+    }
   }
 
   /** A bfloat16 is the upper half of an fp32. */
-  private static FloatVector widen(MemorySegment rows, long offset) {
-    ShortVector bits = ShortVector.fromMemorySegment(HALF, rows, offset, ORDER);
+  private FloatVector load(long row, int i) {
+    ShortVector bits = ShortVector.fromMemorySegment(HALF, data, row + 2L * i, ORDER);
     return ((IntVector) bits.convertShape(VectorOperators.ZERO_EXTEND_S2I, I, 0))
         .lanewise(VectorOperators.LSHL, 16)
         .reinterpretAsFloats();
   }
 
-  private float tail(MemorySegment rows, long row, int from, float[] x, int x0) {
+  private float tail(long row, int i, float[] x, int x0) {
     float sum = 0;
-    for (int i = from; i < in; i++) {
-      sum = Math.fma(x[x0 + i], Float.intBitsToFloat(rows.get(SHORT, row + 2L * i) << 16), sum);
+    for (; i < in; i++) {
+      sum = Math.fma(x[x0 + i], Float.intBitsToFloat(data.get(SHORT, row + 2L * i) << 16), sum);
     }
     return sum;
   }

@@ -24,7 +24,24 @@ final class Lanes {
   private static final VectorShuffle<Float> BY_4 = VectorShuffle.iota(F, 4, 1, true);
   private static final VectorShuffle<Float> BY_2 = VectorShuffle.iota(F, 2, 1, true);
 
+  private static final ThreadLocal<float[]> SCRATCH = ThreadLocal.withInitial(() -> new float[4 * F.length()]);
+
   private Lanes() {}
+
+  /** A thread's own room for four vectors. */
+  static float[] scratch() {
+    return SCRATCH.get();
+  }
+
+  /** The sum of a vector in memory, whose values it overwrites: the same to the last bit as that of the vector. */
+  static float total(float[] values, int at) {
+    for (int half = F.length() / 2; half > 0; half /= 2) {
+      for (int i = at; i < at + half; i++) {
+        values[i] += values[i + half];
+      }
+    }
+    return values[at];
+  }
 
   /** The sum of all lanes, in halves: {@code reduceLanes} adds in another order once it is compiled. */
   static float total(FloatVector v) {

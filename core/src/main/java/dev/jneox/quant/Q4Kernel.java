@@ -25,7 +25,8 @@ import jdk.incubator.vector.VectorSpecies;
  *
  * <p>C2 gives up inlining in a method of some fifty vector operations, and a vector that meets a call is put on the heap. So sums
  * and scaling are several methods with arrays between them, and the loop over the four codes is left for C2 to unroll, which it
- * does where the count is a constant; look for GC activity after a change.
+ * does where the count is a constant. A hot method of more than 325 bytecodes (C2's FreqInlineSize) is compiled on its own: were
+ * it shorter, its callers' code would count too. After a change look for GC activity, with different numbers of rows in turn.
  */
 final class Q4Kernel {
   private static final VectorSpecies<Short> S = ShortVector.SPECIES_PREFERRED;

@@ -1,25 +1,22 @@
 package dev.jneox.quant;
 
 import static dev.jneox.quant.Lanes.F;
-import static dev.jneox.quant.Lanes.HALF;
 import static dev.jneox.quant.Lanes.I;
 import static dev.jneox.quant.Lanes.ORDER;
 import static jdk.incubator.vector.VectorOperators.ASHR;
 import static jdk.incubator.vector.VectorOperators.I2F;
 import static jdk.incubator.vector.VectorOperators.LSHL;
-import static jdk.incubator.vector.VectorOperators.S2I;
 
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
-import jdk.incubator.vector.ShortVector;
 
 /**
  * The inner loops of {@link Q8Weight}. A lane is an output row and holds four codes, which are cut out by shifts and multiplied
  * as fp32. The sum of a group is that of its even inputs plus that of its odd ones, each with an fma for each input in order: two
  * shorter chains, because an fma waits for the one before.
  *
- * <p>Sums and scaling are two methods for the reason given in {@link Q4Kernel}.
+ * <p>Sums and scaling are several methods for the reason given in {@link Q4Kernel}.
  */
 final class Q8Kernel {
   private static final int L = F.length();
@@ -43,10 +40,8 @@ final class Q8Kernel {
    * @param groups how many groups
    * @param x activations, from {@code x0} on
    * @param sums for each group {@link #ROWS} sums
-   * @param scales for each group {@link #ROWS} scales
    */
-  static void sums(
-      MemorySegment data, long at, int row, int groups, float[] x, int x0, float[] sums, short[] scales) {
+  static void sums(MemorySegment data, long at, int row, int groups, float[] x, int x0, float[] sums) {
     int s = 0;
     for (int g = 0; g < groups; g++) {
       FloatVector a0 = FloatVector.zero(F);
@@ -58,23 +53,24 @@ final class Q8Kernel {
         IntVector v = IntVector.fromMemorySegment(I, data, codes, ORDER);
         IntVector w = IntVector.fromMemorySegment(I, data, codes + BYTES, ORDER);
         FloatVector k = FloatVector.broadcast(F, x[x0]);
-        a0 = code(v, 24).fma(k, a0);
-        b0 = code(w, 24).fma(k, b0);
+        a0 = first(v).fma(k, a0);
+        b0 = first(w).fma(k, b0);
         k = FloatVector.broadcast(F, x[x0 + 1]);
-        a1 = code(v, 16).fma(k, a1);
-        b1 = code(w, 16).fma(k, b1);
+        a1 = second(v).fma(k, a1);
+        b1 = second(w).fma(k, b1);
+        v = v.lanewise(ASHR, 16);
+        w = w.lanewise(ASHR, 16);
         k = FloatVector.broadcast(F, x[x0 + 2]);
-        a0 = code(v, 8).fma(k, a0);
-        b0 = code(w, 8).fma(k, b0);
+        a0 = first(v).fma(k, a0);
+        b0 = first(w).fma(k, b0);
         k = FloatVector.broadcast(F, x[x0 + 3]);
-        a1 = last(v).fma(k, a1);
-        b1 = last(w).fma(k, b1);
+        a1 = second(v).fma(k, a1);
+        b1 = second(w).fma(k, b1);
         codes += LINE;
         x0 += 4;
       }
       a0.add(a1).intoArray(sums, s);
       b0.add(b1).intoArray(sums, s + L);
-      putAside(data, at + Q8Weight.CODE_BYTES + 2 * row, scales, s);
       at += Q8Weight.GROUP_BYTES;
       s += ROWS;
     }
@@ -82,7 +78,7 @@ final class Q8Kernel {
 
   /** The sums of two activation rows, from {@code x0} and from {@code x1} on. */
   static void sums(
-      MemorySegment data, long at, int row, int groups, float[] x, int x0, int x1, float[] sums, float[] sums2, short[] scales) {
+      MemorySegment data, long at, int row, int groups, float[] x, int x0, int x1, float[] sums, float[] sums2) {
     int s = 0;
     for (int g = 0; g < groups; g++) {
       FloatVector a0 = FloatVector.zero(F);
@@ -100,18 +96,18 @@ final class Q8Kernel {
         for (int n = 0; n < 4; n += 2) {
           FloatVector k = FloatVector.broadcast(F, x[x0 + n]);
           FloatVector l = FloatVector.broadcast(F, x[x1 + n]);
-          FloatVector f = code(v, 24);
+          FloatVector f = first(v);
           a0 = f.fma(k, a0);
           c0 = f.fma(l, c0);
-          f = code(w, 24);
+          f = first(w);
           b0 = f.fma(k, b0);
           d0 = f.fma(l, d0);
           k = FloatVector.broadcast(F, x[x0 + n + 1]);
           l = FloatVector.broadcast(F, x[x1 + n + 1]);
-          f = code(v, 16);
+          f = second(v);
           a1 = f.fma(k, a1);
           c1 = f.fma(l, c1);
-          f = code(w, 16);
+          f = second(w);
           b1 = f.fma(k, b1);
           d1 = f.fma(l, d1);
           v = v.lanewise(ASHR, 16);
@@ -125,40 +121,51 @@ final class Q8Kernel {
       b0.add(b1).intoArray(sums, s + L);
       c0.add(c1).intoArray(sums2, s);
       d0.add(d1).intoArray(sums2, s + L);
-      putAside(data, at + Q8Weight.CODE_BYTES + 2 * row, scales, s);
       at += Q8Weight.GROUP_BYTES;
       s += ROWS;
     }
   }
 
-  /** The byte of each lane that {@code shift} to the left brings to the front. */
-  private static FloatVector code(IntVector v, int shift) {
-    return (FloatVector) v.lanewise(LSHL, shift).lanewise(ASHR, 24).convert(I2F, 0);
+  /**
+   * The lowest byte of each lane, times 2^24: as fp32 that is as exact as the byte itself, and shifting it back took longer than
+   * anything else here.
+   */
+  private static FloatVector first(IntVector v) {
+    return (FloatVector) v.lanewise(LSHL, 24).convert(I2F, 0);
   }
 
-  private static FloatVector last(IntVector v) {
-    return (FloatVector) v.lanewise(ASHR, 24).convert(I2F, 0);
+  /** The second lowest byte of each lane, times 2^24. */
+  private static FloatVector second(IntVector v) {
+    return (FloatVector) v.lanewise(LSHL, 16).and(0xFF000000).convert(I2F, 0);
   }
 
-  private static void putAside(MemorySegment data, long at, short[] scales, int s) {
-    ShortVector.fromMemorySegment(HALF, data, at, ORDER).intoArray(scales, s);
-    ShortVector.fromMemorySegment(HALF, data, at + 2 * L, ORDER).intoArray(scales, s + L);
+  /**
+   * The scales of some groups over 2^24, {@value Q8Weight#TILE} for each group by row. Half precision becomes fp32 exactly: the
+   * bits are moved to their places, and the biases of the exponents differ by 112.
+   */
+  static void scales(MemorySegment data, long at, int groups, float[] scales) {
+    for (int s = 0; s < groups * Q8Weight.TILE; s += Q8Weight.TILE) {
+      for (int i = 0; i < Q8Weight.APART; i += L) {
+        IntVector pairs = IntVector.fromMemorySegment(I, data, at + Q8Weight.CODE_BYTES + 4 * i, ORDER);
+        pairs.lanewise(LSHL, 16).lanewise(ASHR, 3).and(0x8FFFE000).reinterpretAsFloats().mul(0x1p88f).intoArray(scales, s + i);
+        pairs.lanewise(ASHR, 3).and(0x8FFFE000).reinterpretAsFloats().mul(0x1p88f)
+            .intoArray(scales, s + i + Q8Weight.APART);
+      }
+      at += Q8Weight.GROUP_BYTES;
+    }
   }
 
   /** Adds sums times scales to {@link #ROWS} values of {@code y} from {@code y0} on, with an fma for each group. */
-  static void scale(int groups, float[] sums, short[] scales, float[] y, int y0) {
+  static void scale(int groups, float[] sums, float[] scales, int row, float[] y, int y0) {
     FloatVector a = FloatVector.fromArray(F, y, y0);
     FloatVector b = FloatVector.fromArray(F, y, y0 + L);
-    for (int s = 0; s < groups * ROWS; s += ROWS) {
-      a = FloatVector.fromArray(F, sums, s).fma(half(ShortVector.fromArray(HALF, scales, s)), a);
-      b = FloatVector.fromArray(F, sums, s + L).fma(half(ShortVector.fromArray(HALF, scales, s + L)), b);
+    int s = 0;
+    for (int f = row; f < groups * Q8Weight.TILE; f += Q8Weight.TILE) {
+      a = FloatVector.fromArray(F, sums, s).fma(FloatVector.fromArray(F, scales, f), a);
+      b = FloatVector.fromArray(F, sums, s + L).fma(FloatVector.fromArray(F, scales, f + L), b);
+      s += ROWS;
     }
     a.intoArray(y, y0);
     b.intoArray(y, y0 + L);
-  }
-
-  /** Half precision as fp32, exactly: the bits are moved to their places, and the biases of the exponents differ by 112. */
-  private static FloatVector half(ShortVector v) {
-    return ((IntVector) v.convertShape(S2I, I, 0)).lanewise(LSHL, 13).and(0x8FFFE000).reinterpretAsFloats().mul(0x1p112f);
   }
 }

@@ -45,8 +45,9 @@ public final class Q8Layout {
         for (int row = 0; row < TILE; row++) {
           long source = ((long) (first + row) * groups + g) * GGUF_BYTES;
           boolean there = first + row < out;
-          scales[row] = there ? gguf.get(SHORT, source) : 0;
-          if ((scales[row] & 0x7C00) == 0x7C00) {
+          short scale = there ? gguf.get(SHORT, source) : 0;
+          scales[place(row)] = scale;
+          if ((scale & 0x7C00) == 0x7C00) {
             throw new IllegalArgumentException("row " + (first + row) + ", input " + g * GROUP + ": a scale that is not finite");
           }
           for (int q = 0; q < QUADS; q++) {
@@ -74,11 +75,16 @@ public final class Q8Layout {
     for (int g = 0; g < groups; g++) {
       long source = o / TILE * Q8Weight.tileBytes(weight.in()) + (long) g * Q8Weight.GROUP_BYTES;
       long target = at + (long) g * GGUF_BYTES;
-      gguf.set(SHORT, target, weight.data().get(SHORT, source + Q8Weight.CODE_BYTES + 2 * (o % TILE)));
+      gguf.set(SHORT, target, weight.data().get(SHORT, source + Q8Weight.CODE_BYTES + 2 * place(o % TILE)));
       for (int q = 0; q < QUADS; q++) {
         gguf.set(INT, target + 2 + 4 * q, weight.data().get(INT, source + 4L * (q * TILE + o % TILE)));
       }
     }
+  }
+
+  /** Where the scale of a tile's row stands among the scales. */
+  private static int place(int row) {
+    return row % Q8Weight.APART * 2 + row / Q8Weight.APART;
   }
 
   private static void check(int out, int in, MemorySegment gguf, MemorySegment packed) {

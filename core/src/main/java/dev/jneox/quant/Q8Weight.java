@@ -12,7 +12,7 @@ import java.lang.foreign.MemorySegment;
  * <ol>
  *   <li>codes: {@code byte[8][32][4]}. The four bytes for quad q and row r are the codes of the group's inputs {@code 4q} to
  *       {@code 4q + 3};
- *   <li>scales: 32 numbers in IEEE half precision, by row.
+ *   <li>scales: 32 numbers in IEEE half precision, of rows 0, 16, 1, 17, ... 15, 31.
  * </ol>
  *
  * Codes that stand for no weight and scales that belong to no row are 0.
@@ -26,6 +26,9 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
   /** Output rows of a tile. */
   static final int TILE = 32;
 
+  /** Two neighbouring scales are those of rows this far apart. */
+  static final int APART = TILE / 2;
+
   static final int CODE_BYTES = TILE * GROUP;
 
   /** Bytes of a group in a tile. */
@@ -35,9 +38,9 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
   private static final int CHUNK = 8;
 
   /** A thread's own memory between the two halves of the kernel. */
-  private record Scratch(float[] sums, float[] sums2, short[] scales, float[] y) {
+  private record Scratch(float[] sums, float[] sums2, float[] scales, float[] y) {
     Scratch() {
-      this(new float[CHUNK * TILE], new float[CHUNK * TILE], new short[CHUNK * TILE], new float[TILE]);
+      this(new float[CHUNK * TILE], new float[CHUNK * TILE], new float[CHUNK * TILE], new float[TILE]);
     }
   }
 
@@ -97,24 +100,33 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
     int r = 0;
     for (; r + 2 <= x.rows(); r += 2) {
       int xr = x0 + r * x.stride();
-      Q8Kernel.sums(data, from, row, n, x.values(), xr, xr + x.stride(), scratch.sums, scratch.sums2, scratch.scales);
+      Q8Kernel.sums(data, from, row, n, x.values(), xr, xr + x.stride(), scratch.sums, scratch.sums2);
+      scales(from, row, r, n, scratch);
       scale(n, row, scratch.sums, scratch, y, at + r * ldy, width);
       scale(n, row, scratch.sums2, scratch, y, at + (r + 1) * ldy, width);
     }
     if (r < x.rows()) {
-      Q8Kernel.sums(data, from, row, n, x.values(), x0 + r * x.stride(), scratch.sums, scratch.scales);
+      Q8Kernel.sums(data, from, row, n, x.values(), x0 + r * x.stride(), scratch.sums);
+      scales(from, row, r, n, scratch);
       scale(n, row, scratch.sums, scratch, y, at + r * ldy, width);
+    }
+  }
+
+  /** Widens the scales of a tile's chunk when they are first needed, after the codes: memory comes fastest in its own order. */
+  private void scales(long from, int row, int r, int n, Scratch scratch) {
+    if (row == 0 && r == 0) {
+      Q8Kernel.scales(data, from, n, scratch.scales);
     }
   }
 
   /** Scales the sums of some rows and adds them to the {@code width} rows of {@code y} there are from {@code at} on. */
   private static void scale(int n, int row, float[] sums, Scratch scratch, float[] y, int at, int width) {
     if (width == TILE) {
-      Q8Kernel.scale(n, sums, scratch.scales, y, at + row);
+      Q8Kernel.scale(n, sums, scratch.scales, row, y, at + row);
       return;
     }
     System.arraycopy(y, at, scratch.y, 0, width);
-    Q8Kernel.scale(n, sums, scratch.scales, scratch.y, row);
+    Q8Kernel.scale(n, sums, scratch.scales, row, scratch.y, row);
     System.arraycopy(scratch.y, 0, y, at, width);
   }
 }
