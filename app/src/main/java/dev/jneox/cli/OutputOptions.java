@@ -30,7 +30,7 @@ final class OutputOptions {
       required = true,
       paramLabel = "hf|neox|gguf",
       description = {
-        "hf: a folder of HF transformers.",
+        "hf: a folder of HF transformers; of q8_0 or q4_0, JNeoX's own, as jneox quantize writes it.",
         "neox: a checkpoint of GPT-NeoX, a file for each layer and rank.",
         "gguf: one file for llama.cpp."
       })
@@ -39,7 +39,7 @@ final class OutputOptions {
   @Option(
       names = "--dtype",
       paramLabel = "TYPE",
-      description = "f32, bf16, f16 or, in gguf, q8_0 or q4_0. Default: what the model is stored in; bf16 for a new one.")
+      description = "f32, bf16, f16 or, but for neox, q8_0 or q4_0. Default: what the model is stored in; bf16 for a new one.")
   private WeightType type;
 
   @Option(names = "--tp", paramLabel = "N", description = "neox: split every layer over N tensor-parallel ranks. Default: 1.")

@@ -9,6 +9,7 @@ import dev.jneox.generate.Precision;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.tensor.Native;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -121,13 +122,14 @@ final class QuantizeCommand implements Callable<Integer> {
         before = score(model, ids, "scoring before");
       }
     }
+    Native.returnFreedMemory();
     long start = System.nanoTime();
     List<Written> written;
     try (StoredModel model = StoredModel.open(source)) {
       Quantisation quantisation = Quantisation.to(bits.type, model);
       quantisation.check(to, force);
       try (Progress progress = Progress.bytes("quantizing", quantisation.bytes())) {
-        written = quantisation.write(to, progress);
+        written = quantisation.write(to, progress::step);
       }
     }
     double seconds = (System.nanoTime() - start) / 1e9;

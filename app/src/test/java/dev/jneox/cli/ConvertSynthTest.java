@@ -195,8 +195,10 @@ class ConvertSynthTest {
     assertThat(types.at("/" + dtype.toUpperCase(java.util.Locale.ROOT) + "/tensors").intValue()).isGreaterThanOrEqualTo(8);
     assertThat(ok("inspect", once.toString()).out()).contains("GGUF file").contains("4 heads of 16");
     ok("generate", "--model", once.toString(), "--prompt", "int max", "--max-tokens", "4");
-    refused(1, "found " + dtype + ", which only gguf has", "convert", "--from", once.toString(), "--to", dir.resolve("x")
-        .toString(), "--format", "hf");
+    ok("convert", "--from", once.toString(), "--to", dir.resolve("packed").toString(), "--format", "hf");
+    assertThat(checksums(dir.resolve("packed"))).isEqualTo(checksums(once));
+    refused(1, "found " + dtype + ", which gguf and hf have", "convert", "--from", once.toString(), "--to", dir.resolve("x")
+        .toString(), "--format", "neox");
     ok("convert", "--from", once.toString(), "--to", dir.resolve("x").toString(), "--format", "hf", "--dtype", "f32");
     ok("convert", "--from", dir.resolve("x").toString(), "--to", once.toString(), "--format", "gguf", "--dtype", dtype,
         "--force");
@@ -290,8 +292,8 @@ class ConvertSynthTest {
         "--out", out);
     refused(2, "--shard-size: expected a size such as 5GB", "synth", "--config", recipe, "--format", "hf", "--shard-size",
         "big", "--out", out);
-    refused(1, "expected f32, bf16 or f16 in a model of format hf, found q4_0", "synth", "--config", recipe, "--format",
-        "hf", "--dtype", "q4_0",
+    refused(1, "expected f32, bf16 or f16 in a model of format neox, found q4_0", "synth", "--config", recipe, "--format",
+        "neox", "--dtype", "q4_0",
         "--out", out);
     refused(1, "expected a name that ends in .gguf", "synth", "--config", recipe, "--format", "gguf", "--out", out);
     refused(1, "--config: expected a file, a model folder or one of 20B, pythia/14M", "synth", "--config", "21B",

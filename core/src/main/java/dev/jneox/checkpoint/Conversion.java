@@ -43,7 +43,7 @@ public record Conversion(StoredModel model, Path target, Format format, WeightTy
 
   /** The layouts on disk that models are written in. */
   public enum Format {
-    /** A folder of HF transformers. */
+    /** A folder of HF transformers; of quantised weights, JNeoX's own ({@link PackedFolder}). */
     HF,
     /** A checkpoint of GPT-NeoX: a file for each layer and tensor-parallel rank. */
     NEOX,
@@ -53,10 +53,10 @@ public record Conversion(StoredModel model, Path target, Format format, WeightTy
 
   /** @throws InputException when the format has no such type, or its name does not end so */
   public Conversion {
-    if (format != Format.GGUF && type.isQuantised()) {
+    if (format == Format.NEOX && type.isQuantised()) {
       throw new InputException(
           target + ": expected f32, bf16 or f16 in a model of format " + lower(format) + ", found " + lower(type)
-              + ", which only gguf has");
+              + ", which gguf and hf have");
     }
     if (format == Format.GGUF && !target.toString().endsWith(".gguf")) {
       throw new InputException(target + ": expected a name that ends in .gguf: this format is one file");
@@ -74,7 +74,7 @@ public record Conversion(StoredModel model, Path target, Format format, WeightTy
    */
   public long bytes() {
     return switch (format) {
-      case HF -> hf(target).bytes();
+      case HF -> type.isQuantised() ? packed().bytes() : hf(target).bytes();
       case NEOX -> neox(target).bytes();
       case GGUF -> gguf().bytes();
     };
@@ -84,7 +84,7 @@ public record Conversion(StoredModel model, Path target, Format format, WeightTy
   public List<String> concerns() {
     return switch (format) {
       case HF ->
-          HfFolder.modelType(model.config()).equals(HfFolder.OWN_TYPE)
+          type.isQuantised() || HfFolder.modelType(model.config()).equals(HfFolder.OWN_TYPE)
               ? List.of("HF transformers has no such model: only JNeoX will read the folder")
               : List.of();
       case NEOX -> List.of();
@@ -160,6 +160,8 @@ public record Conversion(StoredModel model, Path target, Format format, WeightTy
   public void write(LongConsumer progress) {
     if (format == Format.GGUF) {
       gguf().write(this::tensor, progress);
+    } else if (type.isQuantised()) {
+      packed().write(target, progress);
     } else {
       try (AtomicFolder folder = new AtomicFolder(target)) {
         if (format == Format.HF) {
@@ -194,6 +196,10 @@ public record Conversion(StoredModel model, Path target, Format format, WeightTy
     Facts facts = Facts.of(target.toAbsolutePath().normalize().getFileName().toString());
     return ModelCard.text(
         model.config(), model instanceof SyntheticModel ? facts.withData("None: the weights are random numbers.") : facts);
+  }
+
+  private Quantisation packed() {
+    return Quantisation.to(GgmlType.valueOf(type.name()), model);
   }
 
   private NeoxCheckpointWriter neox(Path folder) {

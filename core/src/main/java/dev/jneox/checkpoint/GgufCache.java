@@ -66,7 +66,7 @@ public final class GgufCache {
       Quantisation quantisation = Quantisation.asLoaded(model).with(identity(gguf));
       quantisation.check(beside(gguf), true);
       try (Progress told = progress.apply(quantisation.bytes())) {
-        quantisation.write(beside(gguf), told);
+        quantisation.write(beside(gguf), told::step);
       }
     }
     return PackedFolder.open(beside(gguf));

@@ -4,7 +4,6 @@ import dev.jneox.checkpoint.SafetensorsWriter.Declared;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.AtomicFolder;
 import dev.jneox.io.InputException;
-import dev.jneox.io.Progress;
 import dev.jneox.model.ModelConfig;
 import dev.jneox.model.ModelConfig.TensorSpec;
 import dev.jneox.quant.PackedWeight;
@@ -22,6 +21,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.BiFunction;
+import java.util.function.LongConsumer;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 
@@ -162,7 +162,7 @@ public final class Quantisation {
    * @return what was written, in the order of the file
    * @throws InputException for a value that is not finite or too large; it names the tensor
    */
-  public List<Written> write(Path target, Progress progress) {
+  public List<Written> write(Path target, LongConsumer progress) {
     List<Written> written = new ArrayList<>();
     try (AtomicFolder folder = new AtomicFolder(target);
         SafetensorsWriter writer =
@@ -191,7 +191,7 @@ public final class Quantisation {
     return json;
   }
 
-  private Written dense(Piece piece, SafetensorsWriter writer, Progress progress) {
+  private Written dense(Piece piece, SafetensorsWriter writer, LongConsumer progress) {
     String name = piece.spec.name();
     try (Values values = new Values(source, name);
         Arena arena = Arena.ofConfined()) {
@@ -205,11 +205,11 @@ public final class Quantisation {
         writer.write(name, bytes.asSlice(0, (long) n * piece.dtype.bits() / 8));
       }
     }
-    progress.step(piece.bytes());
+    progress.accept(piece.bytes());
     return new Written(name, piece.dtype.name(), source.storedAs(name), piece.spec.elements(), piece.bytes(), 0, 0);
   }
 
-  private Written quantised(Piece piece, SafetensorsWriter writer, Progress progress) {
+  private Written quantised(Piece piece, SafetensorsWriter writer, LongConsumer progress) {
     String name = piece.spec.name();
     GgmlType type = piece.form.type();
     int threads = Workers.all().count();
@@ -231,7 +231,7 @@ public final class Quantisation {
     }
   }
 
-  private static void lanes(Piece piece, RowQuantiser rows, SafetensorsWriter writer, Progress progress) {
+  private static void lanes(Piece piece, RowQuantiser rows, SafetensorsWriter writer, LongConsumer progress) {
     GgmlType type = piece.form.type();
     int blocks = Math.ceilDiv(piece.rows(), PackedWeight.BLOCK);
     long blockBytes = LaneLayout.bytes(type, PackedWeight.BLOCK, piece.columns());
@@ -244,12 +244,12 @@ public final class Quantisation {
         MemorySegment part = slab.asSlice(0, LaneLayout.bytes(type, n, piece.columns()));
         LaneLayout.pack(type, piece.rows(), piece.columns(), block, end, rows, part);
         writer.write(piece.declared().name(), part);
-        progress.step(part.byteSize());
+        progress.accept(part.byteSize());
       }
     }
   }
 
-  private static void rows(Piece piece, RowQuantiser rows, SafetensorsWriter writer, Progress progress) {
+  private static void rows(Piece piece, RowQuantiser rows, SafetensorsWriter writer, LongConsumer progress) {
     long rowBytes = piece.declared().shape().get(1);
     int atOnce = Math.toIntExact(Math.clamp(SLAB / rowBytes, 1, piece.rows()));
     try (Arena arena = Arena.ofShared()) {
@@ -259,7 +259,7 @@ public final class Quantisation {
         int n = Math.min(atOnce, piece.rows() - row);
         Workers.all().claim(n, (task, thread) -> rows.blocks(first + task, slab, task * rowBytes, thread));
         writer.write(piece.declared().name(), slab.asSlice(0, n * rowBytes));
-        progress.step(n * rowBytes);
+        progress.accept(n * rowBytes);
       }
     }
   }

@@ -129,9 +129,9 @@ class ConversionTest {
   }
 
   @Test
-  void aQuantisedFolderIsRefused() {
-    assertThatThrownBy(() -> new Conversion(null, dir.resolve("x"), Format.HF, WeightType.Q8_0, 1, 1))
+  void aQuantisedCheckpointIsRefused() {
+    assertThatThrownBy(() -> new Conversion(null, dir.resolve("x"), Format.NEOX, WeightType.Q8_0, 1, 1))
         .isInstanceOf(InputException.class)
-        .hasMessageContaining("found q8_0, which only gguf has");
+        .hasMessageContaining("found q8_0, which gguf and hf have");
   }
 }

@@ -8,7 +8,6 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.jneox.checkpoint.Quantisation.Written;
 import dev.jneox.io.InputException;
-import dev.jneox.io.Progress;
 import dev.jneox.model.Activation;
 import dev.jneox.model.ModelConfig;
 import dev.jneox.model.ModelConfig.TensorSpec;
@@ -59,7 +58,7 @@ class QuantisationTest {
 
   private List<Written> quantise(GgmlType type, Path from, Path to) {
     try (StoredModel source = StoredModel.open(from)) {
-      return Quantisation.to(type, source).write(to, Progress.silent());
+      return Quantisation.to(type, source).write(to, bytes -> {});
     }
   }
 

@@ -11,7 +11,6 @@ import dev.jneox.checkpoint.Quantisation;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.checkpoint.SyntheticModel;
 import dev.jneox.io.InputException;
-import dev.jneox.io.Progress;
 import dev.jneox.model.ModelConfig;
 import dev.jneox.model.RandomModel;
 import java.nio.file.Path;
@@ -74,7 +73,7 @@ class MemoryNeedTest {
   void quantisedWeightsAreCountedAsTheyAre() {
     HfFolder.write(dir.resolve("plain"), SMALL, RandomModel.of(SMALL, 1).weights(), Dtype.F32, null);
     try (StoredModel plain = StoredModel.open(dir.resolve("plain"))) {
-      Quantisation.to(GgmlType.Q4_0, plain).write(dir.resolve("q4"), Progress.silent());
+      Quantisation.to(GgmlType.Q4_0, plain).write(dir.resolve("q4"), bytes -> {});
     }
     try (StoredModel stored = StoredModel.open(dir.resolve("q4"));
         PackedModel packed = PackedModel.of(stored, Precision.STORED)) {
