@@ -56,14 +56,15 @@ public final class NeoxCheckpointWriter {
     if (!dtype.isWeight()) {
       throw new IllegalArgumentException("weights are not written as " + dtype);
     }
-    boolean neox =
-        !(config.position() instanceof Position.Rotary rotary && rotary.interleaved())
-            && config.windows().stream().allMatch(w -> w == 0)
-            && config.scaledAttention()
-            && config.qkvBias() == config.denseBias()
-            && !config.headBias();
-    if (!neox) {
-      throw new InputException("GPT-NeoX has no such model, a checkpoint of it cannot be written: " + config);
+    String foreign =
+        config.position() instanceof Position.Rotary rotary && rotary.interleaved() ? "rotary pairs side by side"
+            : config.windows().stream().anyMatch(w -> w != 0) ? "attention windows"
+            : !config.scaledAttention() ? "unscaled attention scores"
+            : config.qkvBias() != config.denseBias() ? "biases in only a part of the attention"
+            : config.headBias() ? "a bias in the head"
+            : null;
+    if (foreign != null) {
+      throw new InputException(dir + ": cannot be written: GPT-NeoX has no such model, with " + foreign);
     }
     this.dir = dir;
     this.config = config;
