@@ -6,7 +6,8 @@ import java.util.Set;
 
 /**
  * Rows {@code [rows, in]} of activations, prepared once for all the weights that multiply them, in the forms those weights read.
- * Made once and filled again for every step without allocation. One thread fills it, or several a row each; any number may then read it.
+ * Made once and filled again for every step without allocation. One thread fills it, or several a row each; any number may then
+ * read it.
  */
 public final class Activations {
   /** What a kernel reads. */

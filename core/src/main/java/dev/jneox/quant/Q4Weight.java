@@ -32,13 +32,19 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
 
   static final int GROUP_BYTES = CODE_BYTES + BLOCK * 2;
 
-  /** Groups whose sums are kept before they are scaled: all of this stays in the first-level cache. */
+  /**
+   * Groups whose sums are kept before they are scaled. One row waits for memory, which comes most evenly when little is done in
+   * between; many rows find the codes in the first-level cache, and are better off with fewer, longer calls.
+   */
   private static final int CHUNK = 8;
+
+  private static final int LONG_CHUNK = 16;
+  private static final int MANY_ROWS = 8;
 
   /** A thread's own memory between the two halves of the kernel. */
   private record Scratch(short[] sums, float[] scales, float[] y) {
     Scratch() {
-      this(new short[4 * CHUNK * BLOCK], new float[CHUNK * BLOCK], new float[BLOCK]);
+      this(new short[4 * LONG_CHUNK * BLOCK], new float[LONG_CHUNK * BLOCK], new float[BLOCK]);
     }
   }
 
@@ -90,13 +96,14 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
     Int8Rows rows = x.int8();
     Scratch scratch = SCRATCH.get();
     int groups = groups(in);
+    int chunk = x.rows() < MANY_ROWS ? CHUNK : LONG_CHUNK;
     for (int b = fromBlock; b < toBlock; b++) {
       int to = at + b * BLOCK;
       int width = Math.min(BLOCK, out - b * BLOCK);
-      for (int g = 0; g < groups; g += CHUNK) {
+      for (int g = 0; g < groups; g += chunk) {
         long from = b * blockBytes(in) + (long) g * GROUP_BYTES;
         for (int lane = 0; lane < BLOCK; lane += Q4Kernel.ROWS) {
-          chunk(from + 2 * lane, g, Math.min(CHUNK, groups - g), lane, rows, x.rows(), scratch, y, to, ldy, width);
+          chunk(from + 2 * lane, g, Math.min(chunk, groups - g), lane, rows, x.rows(), scratch, y, to, ldy, width);
         }
       }
     }
