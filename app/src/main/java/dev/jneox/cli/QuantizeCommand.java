@@ -38,8 +38,8 @@ import picocli.CommandLine.Spec;
     },
     footer = {
       "",
-      "Weights are in groups of 32 with a scale of 16 bits, those of ggml's Q4_0 and Q8_0; what a GGUF file has in these is taken",
-      "over bit for bit. The head and the embedding have 8 bits always.",
+      "Weights are in groups of 32 with a scale of 16 bits, those of ggml's Q4_0 and Q8_0; what a GGUF file has in these",
+      "is taken over bit for bit. The head and the embedding have 8 bits always.",
       "",
       "Examples:",
       "  jneox quantize --from EleutherAI/pythia-410m --to pythia-410m-q4 --dtype q4 --text article.txt",
@@ -85,7 +85,8 @@ final class QuantizeCommand implements Callable<Integer> {
     int[] ids(LanguageModel model) {
       int[] all = file == null ? TextArgument.ids("--ids", ids) : model.tokenizer().encode(read());
       if (all.length < 2) {
-        throw new InputException((file == null ? "--ids" : file.toString()) + ": expected two tokens or more to score, found " + all.length);
+        String where = file == null ? "--ids" : file.toString();
+        throw new InputException(where + ": expected two tokens or more to score, found " + all.length);
       }
       return all;
     }

@@ -1,5 +1,6 @@
 package dev.jneox.checkpoint;
 
+import dev.jneox.io.MappedMemory;
 import dev.jneox.quant.PackedWeight;
 import dev.jneox.tensor.Workers;
 import java.lang.foreign.Arena;
@@ -62,6 +63,8 @@ public record GgmlRows(GgmlType type, int out, int in, List<MemorySegment> parts
     try (RowQuantiser rows = new RowQuantiser(this, kernel, Workers.all().count())) {
       LaneLayout.pack(kernel, out, in, 0, weight.blocks(), rows, packed);
     }
+    // Nobody reads them again: a model that fits once need not fit twice.
+    parts.stream().filter(part -> part.isMapped() && part.isReadOnly()).forEach(MappedMemory::release);
     return weight;
   }
 }

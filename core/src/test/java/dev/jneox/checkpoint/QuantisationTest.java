@@ -14,16 +14,23 @@ import dev.jneox.model.ModelConfig.TensorSpec;
 import dev.jneox.model.Position;
 import dev.jneox.model.RandomModel;
 import dev.jneox.model.Residual;
+import dev.jneox.quant.Q4Weight;
 import dev.jneox.tensor.Tensors;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.function.Consumer;
 import org.bytedeco.pytorch.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -153,7 +160,7 @@ class QuantisationTest {
     try (PackedFolder model = PackedFolder.open(dir.resolve("quantised"))) {
       for (TensorSpec spec : model.config().tensors()) {
         if (spec.name().startsWith("layers") && spec.shape().length == 2) {
-          var first = (dev.jneox.quant.Q4Weight) model.quantised(spec.name()).orElseThrow().weight(null);
+          var first = (Q4Weight) model.quantised(spec.name()).orElseThrow().weight(null);
           assertThat(first.data().isMapped()).isTrue();
           assertThat(first.data().address() % 64).isZero();
         }
@@ -182,7 +189,7 @@ class QuantisationTest {
   void aValueThatIsNotFiniteIsNamedAndNothingIsWritten() {
     ModelConfig config = config(64, false, ROTARY);
     Map<String, Tensor> weights = RandomModel.of(config, 3).weights();
-    Tensors.segment(weights.get("layers.1.mlp.dense_4h_to_h.weight")).set(java.lang.foreign.ValueLayout.JAVA_FLOAT, 4 * 128 * 5, Float.NaN);
+    Tensors.segment(weights.get("layers.1.mlp.dense_4h_to_h.weight")).set(ValueLayout.JAVA_FLOAT, 4 * 128 * 5, Float.NaN);
     HfFolder.write(dir.resolve("hf"), config, weights, Dtype.F32, null);
     assertThatThrownBy(() -> quantise(GgmlType.Q4_0, dir.resolve("hf"), dir.resolve("quantised")))
         .isInstanceOf(InputException.class)
@@ -192,13 +199,85 @@ class QuantisationTest {
     assertThat(dir.toFile().list()).containsExactly("hf");
   }
 
+  /** A model whose every tensor is made when asked for, and remembers those that were. */
+  private static final class Made implements StoredModel {
+    private final SyntheticModel model =
+        new SyntheticModel(Path.of("none"), QuantisationTest.config(64, false, ROTARY), 0.02, 0.02, Dtype.F32, 1, null);
+    private final List<Tensor> tensors = new ArrayList<>();
+    private int released;
+
+    @Override
+    public Tensor tensor(String canonical) {
+      assertThat(tensors).as("still there when " + canonical + " is asked for").allMatch(tensor -> tensor.isNull());
+      assertThat(released).isEqualTo(tensors.size());
+      tensors.add(model.tensor(canonical));
+      return tensors.getLast();
+    }
+
+    @Override
+    public Path path() {
+      return model.path();
+    }
+
+    @Override
+    public ModelConfig config() {
+      return model.config();
+    }
+
+    @Override
+    public String storedAs(String canonical) {
+      return model.storedAs(canonical);
+    }
+
+    @Override
+    public Optional<String> tokenizerJson() {
+      return Optional.empty();
+    }
+
+    @Override
+    public void release() {
+      released++;
+    }
+
+    @Override
+    public void close() {}
+  }
+
+  @Test
+  void oneTensorAtATimeIsInMemory() {
+    Made source = new Made();
+    long[] told = {0};
+    Quantisation quantisation = Quantisation.to(GgmlType.Q8_0, source);
+    quantisation.write(dir.resolve("quantised"), bytes -> told[0] += bytes);
+    assertThat(told[0]).isEqualTo(quantisation.bytes());
+    assertThat(source.tensors).hasSameSizeAs(source.config().tensors()).allMatch(tensor -> tensor.isNull());
+  }
+
+  @Test
+  void aScaleThatIsNotFiniteInAGgufFileIsNamed() throws IOException {
+    Path file = gguf(config(64, false, ROTARY), GgmlType.Q4_0);
+    try (GgufFile tensors = GgufFile.open(file);
+        FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+      long row = 3 * GgmlType.Q4_0.rowBytes(64);
+      channel.write(ByteBuffer.wrap(new byte[] {0, 0x7C}), tensors.entry("blk.1.ffn_up.weight").begin() + row);
+    }
+    assertThatThrownBy(() -> quantise(GgmlType.Q4_0, file, dir.resolve("quantised")))
+        .isInstanceOf(InputException.class)
+        .hasMessageContainingAll("model.gguf", "layers.1.mlp.dense_h_to_4h.weight", "row 3, input 0");
+    try (StoredModel model = StoredModel.open(file);
+        Arena arena = Arena.ofShared()) {
+      QuantisedMatrix matrix = model.quantised("layers.1.mlp.dense_h_to_4h.weight").orElseThrow();
+      assertThatThrownBy(() -> matrix.weight(arena)).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("row 3");
+    }
+  }
+
   private void assertRefused(String... message) {
     assertThatThrownBy(() -> StoredModel.open(dir.resolve("quantised")))
         .isInstanceOf(InputException.class)
         .satisfies(e -> assertThat(e.getMessage()).contains(message).doesNotContain("\n"));
   }
 
-  private void editConfig(java.util.function.Consumer<ObjectNode> edit) throws IOException {
+  private void editConfig(Consumer<ObjectNode> edit) throws IOException {
     Path file = dir.resolve("quantised/config.json");
     ObjectNode json = (ObjectNode) new ObjectMapper().readTree(file.toFile());
     edit.accept(json);
