@@ -20,20 +20,22 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * JNeoX's own folder of a quantised model, whose weights kernels read where they lie in the mapped file: opening it reads a header,
- * and of the weights nothing before they are used. {@link Quantisation} writes it.
+ * JNeoX's own folder of a quantised model, whose weights kernels read where they lie in the mapped file: opening it reads a
+ * header, and of the weights nothing before they are used. {@link Quantisation} writes it.
  *
- * <p><b>Layout, version {@value #VERSION}.</b> As a folder of HF transformers, with a {@code tokenizer.json} if the model has one and
+ * <p><b>Layout, version {@value #VERSION}.</b> As a folder of HF transformers, with a {@code tokenizer.json} if the model has
+ * one and
  *
  * <ul>
  *   <li>{@code config.json}: that of the model's family, and {@code quantization_config} with {@code quant_method} "jneox" and
  *       {@code version}; so HF transformers refuses it by name rather than computing something else;
  *   <li>{@code model.safetensors}: every tensor of {@link ModelConfig#tensors} under its canonical name, linear weights
- *       {@code [out, in]}. Norms, biases and learned positions are dense, F32 mostly. A quantised matrix is a U8 tensor whose name
- *       goes on with how: {@code .q4_0.lanes} or {@code .q8_0.lanes} as kernels read it, in tiles of 64 or 32 rows
- *       ({@link dev.jneox.quant.Q4Weight}, {@link dev.jneox.quant.Q8Weight}); {@code .q4_0.rows} or {@code .q8_0.rows} as ggml's blocks, row after row, for an embedding,
- *       of which one row a token is read. Rows end in a whole block of 32 values, lanes in a whole tile; what fills them up is zero.
- *       Lanes come first and the data begins at a multiple of 64 bytes, so that each of their vectors lies in one line of the cache.
+ *       {@code [out, in]}. Norms, biases and learned positions are dense, F32 mostly. A quantised matrix is a U8 tensor whose
+ *       name goes on with how: {@code .q4_0.lanes} or {@code .q8_0.lanes} as kernels read it, in tiles of 64 or 32 rows
+ *       ({@link dev.jneox.quant.Q4Weight}, {@link dev.jneox.quant.Q8Weight}); {@code .q4_0.rows} or {@code .q8_0.rows} as ggml's
+ *       blocks, row after row, for an embedding, of which one row a token is read. Rows end in a whole block of 32 values, lanes
+ *       in a whole tile; what fills them up is zero. Lanes come first and the data begins at a multiple of 64 bytes, so that each
+ *       of their vectors lies in one line of the cache.
  * </ul>
  *
  * <p>This object holds the mapping: let go of every tensor and weight before {@link #close}, a later touch ends the process.
@@ -89,7 +91,9 @@ public final class PackedFolder implements StoredModel {
     JsonObject how = JsonObject.read(config, MAX_JSON).object(QUANTISATION);
     if (how == null || !METHOD.equals(how.text("quant_method"))) {
       String expected = METHOD + " (take the model itself and jneox quantize it)";
-      throw how == null ? InputException.in(config, QUANTISATION, "an object", "nothing") : how.unsupported("quant_method", expected);
+      throw how == null
+          ? InputException.in(config, QUANTISATION, "an object", "nothing")
+          : how.unsupported("quant_method", expected);
     }
     if (how.integer("version", 0, 0, Integer.MAX_VALUE) != VERSION) {
       throw how.unsupported("version", VERSION + ", which this JNeoX reads (quantize the model again)");
@@ -125,17 +129,21 @@ public final class PackedFolder implements StoredModel {
         }
       }
     }
-    throw wrong(spec.name(), "shape " + Arrays.toString(shape) + " by " + HfFolder.CONFIG + ", plain or quantised", "no such tensor");
+    throw wrong(spec.name(), asConfigured(shape) + ", plain or quantised", "no such tensor");
   }
 
   private void check(String name, long[] shape, Dtype... types) {
     if (!Arrays.equals(file.shape(name), shape)) {
-      throw wrong(name, "shape " + Arrays.toString(shape) + " by " + HfFolder.CONFIG, "shape " + Arrays.toString(file.shape(name)));
+      throw wrong(name, asConfigured(shape), "shape " + Arrays.toString(file.shape(name)));
     }
     if (!List.of(types).contains(file.dtype(name))) {
       String expected = Arrays.stream(types).map(Dtype::name).collect(Collectors.joining(" or "));
       throw wrong(name, expected, file.dtype(name).name());
     }
+  }
+
+  private static String asConfigured(long[] shape) {
+    return "shape " + Arrays.toString(shape) + " by " + HfFolder.CONFIG;
   }
 
   private InputException wrong(String name, String expected, String found) {

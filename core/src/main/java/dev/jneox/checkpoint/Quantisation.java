@@ -26,12 +26,12 @@ import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * Writes any model as a {@link PackedFolder}, one tensor after another by all cores: what is in memory is a few megabytes, beside a
- * tensor that its file does not hold in canonical layout. The folder appears whole or not at all.
+ * Writes any model as a {@link PackedFolder}, one tensor after another by all cores: what is in memory is a few megabytes, beside
+ * a tensor that its file does not hold in canonical layout. The folder appears whole or not at all.
  *
  * <p>Linear weights get the type asked for. The head is Q8_0 always: it is a large share of a small model's error and a small one
- * of a large model's bytes, and every token comes out of it. So is the embedding, of which a token reads one row. What the source has
- * in Q4_0, or in the type it is to get, is copied bit for bit. Norms, biases and learned positions stay fp32.
+ * of a large model's bytes, and every token comes out of it. So is the embedding, of which a token reads one row. What the source
+ * has in Q4_0, or in the type it is to get, is copied bit for bit. Norms, biases and learned positions stay fp32.
  */
 public final class Quantisation {
   private static final String EMBEDDING = "embed_in.weight";
@@ -95,7 +95,8 @@ public final class Quantisation {
     }
     // Lanes first, then by falling alignment, so that no tensor needs a gap before it.
     pieces.sort(
-        Comparator.comparing((Piece p) -> p.form == null || !p.form.lanes()).thenComparing(p -> p.dtype, Comparator.reverseOrder()));
+        Comparator.comparing((Piece p) -> p.form == null || !p.form.lanes())
+            .thenComparing(p -> p.dtype, Comparator.reverseOrder()));
     metadata.put("format", PackedFolder.METHOD);
     metadata.put("version", String.valueOf(PackedFolder.VERSION));
   }

@@ -7,8 +7,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * A matrix {@code [out, in]} that a model file keeps as integers with scales, where it lies in the mapped file: valid as long as the
- * model is open. For any number of threads.
+ * A matrix {@code [out, in]} that a model file keeps as integers with scales, where it lies in the mapped file: valid as long as
+ * the model is open. For any number of threads.
  */
 public sealed interface QuantisedMatrix permits GgmlRows, LaneMatrix {
   /** The type whose numbers these are. */
@@ -52,8 +52,8 @@ public sealed interface QuantisedMatrix permits GgmlRows, LaneMatrix {
   boolean inPlace();
 
   /**
-   * The matrix as a kernel reads it. Q4_0 and Q8_0 keep every bit: over the mapped file where it lies so, else brought there by all
-   * cores. Every other type, for which there is no kernel, becomes Q8_0, whose rounding is small beside what was lost before.
+   * The matrix as a kernel reads it. Q4_0 and Q8_0 keep every bit: over the mapped file where it lies so, else brought there by
+   * all cores. Every other type, for which there is no kernel, becomes Q8_0, whose rounding is small beside what was lost before.
    *
    * @param arena where what has to be made is made; 64 rows a thread are needed beside it
    * @throws IllegalArgumentException for a number that is not finite; it names the row

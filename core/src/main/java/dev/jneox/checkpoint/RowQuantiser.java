@@ -5,8 +5,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * Rows of a matrix as blocks of a type: copied where they are stored as such, else rounded, with a record of how much was lost. For
- * several threads, each row once.
+ * Rows of a matrix as blocks of a type: copied where they are stored as such, else rounded, with a record of how much was lost.
+ * For several threads, each row once.
  */
 final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
   /** What one thread works on: a row's values, and what is left of them. */
@@ -38,10 +38,10 @@ final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
     this.errors = new double[rows];
     this.squares = new double[rows];
     this.scratch = new Scratch[threads];
-    long padded = Math.ceilDiv(columns, type.blockValues()) * (long) type.blockValues();
+    long bytes = Math.ceilDiv(columns, type.blockValues()) * (long) type.blockValues() * Float.BYTES;
     for (int i = 0; i < threads; i++) {
       // Zero from the start: what is past the end of a row stays so.
-      scratch[i] = new Scratch(new float[columns], arena.allocate(padded * Float.BYTES, 64), arena.allocate(padded * Float.BYTES, 64));
+      scratch[i] = new Scratch(new float[columns], arena.allocate(bytes, 64), arena.allocate(bytes, 64));
     }
   }
 

@@ -17,8 +17,8 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * A model on disk, opened to be used: its network and its tokenizer if it has one. Writing and scoring need no libtorch, and nothing
- * here starts it but {@link #network}.
+ * A model on disk, opened to be used: its network and its tokenizer if it has one. Writing and scoring need no libtorch, and
+ * nothing here starts it but {@link #network}.
  */
 public final class LanguageModel implements AutoCloseable {
   private final StoredModel stored;
@@ -36,8 +36,8 @@ public final class LanguageModel implements AutoCloseable {
   }
 
   /**
-   * Opens whatever {@link StoredModel#open} knows, or what {@link GgufCache} keeps of it. Weights that are stored as wanted stay in the
-   * mapped file.
+   * Opens whatever {@link StoredModel#open} knows, or what {@link GgufCache} keeps of it. Weights that are stored as wanted stay
+   * in the mapped file.
    *
    * @throws InputException if it is not a whole model, or too large for the memory there is
    */

@@ -49,8 +49,8 @@ record MemoryNeed(Path path, long parameters, long made, long mapped, int contex
         mapped += inPlace ? bytes : 0;
       }
     }
-    return new MemoryNeed(
-        stored.path(), config.parameters(), made, mapped, config.maxPositions(), 2L * Float.BYTES * config.layers() * config.hiddenSize());
+    long tokenBytes = 2L * Float.BYTES * config.layers() * config.hiddenSize();
+    return new MemoryNeed(stored.path(), config.parameters(), made, mapped, config.maxPositions(), tokenBytes);
   }
 
   private static Dtype wanted(Precision precision, String stored) {
@@ -67,8 +67,8 @@ record MemoryNeed(Path path, long parameters, long made, long mapped, int contex
   void check(long free) {
     if (made + BESIDE > free) {
       throw new InputException(
-          path + ": does not fit in memory: its weights take " + gigabytes(made) + " once loaded, " + gigabytes(free) + " are free; "
-              + whatFits(free));
+          path + ": does not fit in memory: its weights take " + gigabytes(made) + " once loaded, " + gigabytes(free)
+              + " are free; " + whatFits(free));
     }
   }
 
@@ -84,7 +84,7 @@ record MemoryNeed(Path path, long parameters, long made, long mapped, int contex
         ? Optional.empty()
         : Optional.of(
             String.format(
-                Locale.ROOT, "%s: beside the weights, memory is left for the keys and values of about %,d tokens in fp32, of a context of %,d",
+                Locale.ROOT, "%s: memory is left for the keys and values of about %,d tokens in fp32, of a context of %,d",
                 path, left / tokenBytes, context));
   }
 
@@ -92,11 +92,11 @@ record MemoryNeed(Path path, long parameters, long made, long mapped, int contex
     long q8 = Math.round(parameters * Q8_BITS / 8);
     long q4 = Math.round(parameters * Q4_BITS / 8);
     if (q4 + BESIDE > free || q4 >= made + mapped) {
-      return "a smaller model would fit, of up to " + String.format(Locale.ROOT, "%.1f", Math.max(0, free - BESIDE) * 8 / Q4_BITS / 1e9)
-          + " billion parameters with --dtype q4";
+      double most = Math.max(0, free - BESIDE) * 8 / Q4_BITS / 1e9;
+      return String.format(Locale.ROOT, "a smaller model would fit, of up to %.1f billion parameters with --dtype q4", most);
     }
-    String fits = q8 + BESIDE <= free && q8 < made + mapped ? "q8 (" + gigabytes(q8) + ") or q4 (" + gigabytes(q4) + ")" : "q4 (" + gigabytes(q4) + ")";
-    return "it would fit as " + fits + ": see jneox quantize";
+    String either = q8 + BESIDE <= free && q8 < made + mapped ? "q8 (" + gigabytes(q8) + ") or " : "";
+    return "it would fit as " + either + "q4 (" + gigabytes(q4) + "): see jneox quantize";
   }
 
   private static String gigabytes(long bytes) {

@@ -8,8 +8,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Memory that this process may still take: what the system calls available (free, or a file's that can be read again), or less where
- * the process's control group has a bound. Of Linux; nobody knows elsewhere.
+ * Memory that this process may still take: what the system calls available (free, or a file's that can be read again), or less
+ * where the process's control group has a bound. Of Linux; nobody knows elsewhere.
  */
 public final class FreeMemory {
   private static final String CGROUP = "sys/fs/cgroup/";
