@@ -22,8 +22,9 @@ import picocli.CommandLine.Spec;
     name = "publish",
     sortOptions = false,
     description = {
-      "Prepare a folder to publish a model from: check the model, link or copy its files, write a model card where there",
-      "is none, .gitattributes for git LFS, and SHA256SUMS; print the commands that send it. Sends nothing."
+      "Prepare a folder to publish a model from.",
+      "Checks the model, links or copies its files, writes a model card where there is none, .gitattributes for git LFS and",
+      "SHA256SUMS, and prints the commands that send it. Sends nothing."
     },
     footer = {
       "",

@@ -32,8 +32,8 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {
-      "Write a model with weights of 4 or 8 bits, as the kernels read them: a folder that opens at once at any size and is",
-      "generated from as fast as memory is read. One tensor at a time is in memory. Shows the relative root mean square error",
+      "Write a model with weights of 4 or 8 bits, as the kernels read them.",
+      "The folder opens at once at any size. One tensor at a time is in memory. Shows the relative root mean square error",
       "of every matrix and, with a text, how much less likely the model finds it."
     },
     footer = {

@@ -21,8 +21,8 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {
-      "Write a model of random weights in the shape of a real one, to measure",
-      "loading, speed and memory with. The same seed gives the same bytes."
+      "Write a model of random weights in the shape of a real one.",
+      "Loading, speed and memory are measured with it. The same seed gives the same bytes."
     },
     footer = {
       "",

@@ -19,8 +19,8 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {
-      "Check a model without running it: hashes of its files, shapes against its",
-      "configuration, tokenizer against vocabulary, every value a finite number.",
+      "Check a model without running it.",
+      "Hashes of its files, shapes against its configuration, tokenizer against vocabulary, every value a finite number.",
       "Prints a line for each finding; the exit code is 1 when anything is wrong."
     },
     footer = {
