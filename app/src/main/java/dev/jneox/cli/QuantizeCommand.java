@@ -92,6 +92,11 @@ final class QuantizeCommand implements Callable<Integer> {
     }
 
     private String read() {
+      if (!Files.isRegularFile(file)) {
+        String name = file.toString();
+        throw new InputException(
+            "--text: expected a file, found none of the name " + (name.length() > 80 ? name.substring(0, 80) + "..." : name));
+      }
       try {
         return Files.readString(file);
       } catch (IOException e) {
