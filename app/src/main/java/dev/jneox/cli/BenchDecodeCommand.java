@@ -51,13 +51,21 @@ public final class BenchDecodeCommand implements Runnable {
 
   @Mixin private ModelOptions model;
 
-  @Option(names = "--prompt", paramLabel = "N", defaultValue = "128", description = "Tokens of each prompt. Default: ${DEFAULT-VALUE}.")
+  @Option(
+      names = "--prompt",
+      paramLabel = "N",
+      defaultValue = "128",
+      description = "Tokens of each prompt. Default: ${DEFAULT-VALUE}.")
   private int prompt;
 
   @Option(names = "--new", paramLabel = "N", defaultValue = "128", description = "Tokens to write. Default: ${DEFAULT-VALUE}.")
   private int fresh;
 
-  @Option(names = "--sessions", paramLabel = "S", defaultValue = "1", description = "Texts written at once. Default: ${DEFAULT-VALUE}.")
+  @Option(
+      names = "--sessions",
+      paramLabel = "S",
+      defaultValue = "1",
+      description = "Texts written at once. Default: ${DEFAULT-VALUE}.")
   private int sessions;
 
   @Option(names = "--threads", paramLabel = "T", description = "Threads that compute. Default: all cores.")
@@ -73,7 +81,11 @@ public final class BenchDecodeCommand implements Runnable {
       description = "Rounds before them, reported apart. Default: ${DEFAULT-VALUE}.")
   private int warmup;
 
-  @Option(names = "--kv", paramLabel = "f32|bf16", defaultValue = "f32", description = "What keys and values are kept in. Default: f32.")
+  @Option(
+      names = "--kv",
+      paramLabel = "f32|bf16",
+      defaultValue = "f32",
+      description = "What keys and values are kept in. Default: ${DEFAULT-VALUE}.")
   private KvPrecision kv;
 
   @Option(names = "--json", description = "Print one line of JSON: seconds, bytes, and rates a second.")
@@ -97,8 +109,8 @@ public final class BenchDecodeCommand implements Runnable {
         Engine engine = loaded.engine(settings)) {
       if (prompt + fresh > loaded.config().maxPositions()) {
         throw new InputException(
-            "--prompt and --new: expected " + loaded.config().maxPositions() + " tokens together at most, the model's context, found "
-                + (prompt + fresh));
+            "--prompt and --new: expected " + loaded.config().maxPositions()
+                + " tokens together at most, the model's context, found " + (prompt + fresh));
       }
       double opened = (System.nanoTime() - opening) / 1e9;
       List<DecodeRound> warm = new ArrayList<>();

@@ -41,6 +41,8 @@ record DecodeRound(double firstToken, double promptRate, double decodeRate) {
     long firstDone = Arrays.stream(times).mapToLong(t -> t[newTokens - 1]).min().getAsLong();
     long tokens = Arrays.stream(times).flatMapToLong(Arrays::stream).filter(t -> t > allBegun && t <= firstDone).count();
     return new DecodeRound(
-        (first - start) / 1e9, (double) sessions * promptTokens * 1e9 / (allBegun - start), tokens * 1e9 / (firstDone - allBegun));
+        (first - start) / 1e9,
+        (double) sessions * promptTokens * 1e9 / (allBegun - start),
+        tokens * 1e9 / (firstDone - allBegun));
   }
 }

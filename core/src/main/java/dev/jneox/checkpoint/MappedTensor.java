@@ -48,7 +48,9 @@ public record MappedTensor(Dtype dtype, MemorySegment data) {
     }
   }
 
-  /** Writes {@code n} values of {@code from[at ...]} to the {@code to}th on, rounded to nearest, ties to even; F32 and BF16 only. */
+  /**
+   * Writes {@code n} values of {@code from[at ...]} to the {@code to}th on, rounded to nearest, ties to even; F32 and BF16 only.
+   */
   public void write(long to, float[] from, int at, int n) {
     switch (dtype) {
       case F32 -> MemorySegment.copy(from, at, data, FLOAT, to * Float.BYTES, n);

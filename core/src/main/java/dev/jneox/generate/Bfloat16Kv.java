@@ -10,8 +10,8 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * Keys and values in bfloat16, two to an int, the first in its low half: of keys two neighbouring values of the head, of values two
- * neighbouring positions. So a shift or a mask makes floats of them and nothing is ever shuffled.
+ * Keys and values in bfloat16, two to an int, the first in its low half: of keys two neighbouring values of the head, of values
+ * two neighbouring positions. So a shift or a mask makes floats of them and nothing is ever shuffled.
  */
 final class Bfloat16Kv extends KvFormat {
   private static final VectorSpecies<Integer> I = IntVector.SPECIES_PREFERRED;

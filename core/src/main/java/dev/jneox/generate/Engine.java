@@ -13,14 +13,14 @@ import java.util.Iterator;
 import java.util.List;
 
 /**
- * Writes many texts at once with one model: every step reads the weights once for all of them (continuous batching, Yu et al. 2022).
- * New texts join between steps; their prompts are read in pieces beside the tokens of those that run, which so never wait for
- * a long prompt. Keys and values lie in pages (Kwon et al. 2023) that texts with a common beginning share, living ones and those that
- * ended lately. What is written for a request is the same to the last token whatever else the engine does.
+ * Writes many texts at once with one model: every step reads the weights once for all of them (continuous batching, Yu et al.
+ * 2022). New texts join between steps; their prompts are read in pieces beside the tokens of those that run, which so never wait
+ * for a long prompt. Keys and values lie in pages (Kwon et al. 2023) that texts with a common beginning share, living ones and
+ * those that ended lately. What is written for a request is the same to the last token whatever else the engine does.
  *
- * <p>Requests wait in line, first come first served, until a place and the memory for their longest course are there; so a text that has
- * begun always has the memory to end. Safe for many threads. Listeners run on the engine's own thread, between two steps: they
- * hand on what they hear and return.
+ * <p>Requests wait in line, first come first served, until a place and the memory for their longest course are there; so a text
+ * that has begun always has the memory to end. Safe for many threads. Listeners run on the engine's own thread, between two
+ * steps: they hand on what they hear and return.
  */
 public final class Engine implements AutoCloseable {
   /**
@@ -67,7 +67,8 @@ public final class Engine implements AutoCloseable {
    * @param kvLimit the bound on it
    */
   public record Metrics(
-      int queued, int active, long promptTokens, long reusedTokens, long tokens, double tokensPerSecond, long kvUsed, long kvLimit) {}
+      int queued, int active, long promptTokens, long reusedTokens, long tokens, double tokensPerSecond, long kvUsed,
+      long kvLimit) {}
 
   private final ModelConfig config;
   private final Tokenizer tokenizer;

@@ -12,15 +12,16 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * The forward pass of a {@link PackedModel} over rows of several texts at once: one token of each that is being written, and pieces of
- * prompts. Allocates nothing once made. The threads meet three times a layer where the residual is parallel:
+ * The forward pass of a {@link PackedModel} over rows of several texts at once: one token of each that is being written, and
+ * pieces of prompts. Its memory is made once: a pass allocates no more than a few small objects. The threads meet three times a
+ * layer where the residual is parallel:
  *
  * <pre>
  *   norms | query, key, value; up, GELU | attention | dense + down + residual |
  * </pre>
  *
- * and twice more where it is serial. What comes out for a row depends on its text alone: neither on the other rows, nor on how the text
- * was cut into pieces, nor on the threads.
+ * and twice more where it is serial. What comes out for a row depends on its text alone: neither on the other rows, nor on how
+ * the text was cut into pieces, nor on the threads.
  *
  * <p>Use: {@link #begin}, {@link #add} for every text, {@link #run}, then {@link #logits}. For one thread.
  */
@@ -283,7 +284,8 @@ final class Forward {
     int at = piece.row * 3 * width + head * 3 * config.headDim();
     int out = piece.row * width + head * config.headDim();
     attention.head(
-        layerIndex, head, layer.window(), qkv, at, 3 * width, piece.rows, piece.text, piece.past, normed, out, width, scratch[thread]);
+        layerIndex, head, layer.window(), qkv, at, 3 * width, piece.rows, piece.text, piece.past, normed, out, width,
+        scratch[thread]);
   }
 
   private void output(int slice, int thread) {

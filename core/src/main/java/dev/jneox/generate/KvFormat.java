@@ -4,10 +4,11 @@ import dev.jneox.model.ModelConfig;
 import dev.jneox.tensor.Vectors;
 
 /**
- * How the keys and values of {@value #POSITIONS} positions lie in a {@link KvPage}: for every layer and head first the keys with the
- * positions side by side, {@code [headDim][64]}, so that one vector holds a value of many keys and a score needs no sum over
- * lanes; then the values one position after the other, {@code [64][headDim, padded]}. Every score is one sum over the head's width
- * in rising order, every output one sum over the positions in rising order: the same bits however many queries share a read.
+ * How the keys and values of {@value #POSITIONS} positions lie in a {@link KvPage}: for every layer and head first the keys with
+ * the positions side by side, {@code [headDim][64]}, so that one vector holds a value of many keys and a score needs no sum over
+ * lanes; then the values one position after the other, {@code [64][headDim, padded]}. Every score is one sum over the head's
+ * width in rising order, every output one sum over the positions in rising order: the same bits however many queries share a
+ * read.
  */
 abstract sealed class KvFormat permits FloatKv, Bfloat16Kv {
   /** Positions in a page. */

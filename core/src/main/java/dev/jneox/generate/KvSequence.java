@@ -48,7 +48,9 @@ final class KvSequence {
     return pageCount;
   }
 
-  /** Begins as another text does: shares the full pages of what {@code prompt}'s first {@code most} ids have in common with it. */
+  /**
+   * Begins as another text does: shares the full pages of what {@code prompt}'s first {@code most} ids have in common with it.
+   */
   void begin(KvSequence other, int[] prompt, int most) {
     int whole = Math.min(most, other.commonPrefix(prompt)) / KvFormat.POSITIONS;
     for (int p = 0; p < whole; p++) {

@@ -19,9 +19,9 @@ import java.util.Optional;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * A network as inference reads it: weights in the layouts of {@link PackedWeight}, over the mapped file where it holds them so, and
- * norms and biases in fp32. What {@link CausalLM} is for training and research this is for writing and scoring: the same model
- * without libtorch. Immutable; any number of engines may read it.
+ * A network as inference reads it: weights in the layouts of {@link PackedWeight}, over the mapped file where it holds them so,
+ * and norms and biases in fp32. What {@link CausalLM} is for training and research this is for writing and scoring: the same
+ * model without libtorch. Immutable; any number of engines may read it.
  */
 public final class PackedModel implements AutoCloseable {
   /** A layer norm. */
@@ -34,7 +34,8 @@ public final class PackedModel implements AutoCloseable {
    * @param window how many positions a query sees, itself included; 0 is all
    */
   record Layer(
-      Norm attentionNorm, Norm mlpNorm, PackedLinear queryKeyValue, PackedLinear dense, PackedLinear up, PackedLinear down, int window) {}
+      Norm attentionNorm, Norm mlpNorm, PackedLinear queryKeyValue, PackedLinear dense, PackedLinear up, PackedLinear down,
+      int window) {}
 
   private final ModelConfig config;
   private final Arena arena = Arena.ofShared();
@@ -97,7 +98,9 @@ public final class PackedModel implements AutoCloseable {
     return new PackedModel(stored.config(), precision, source, made);
   }
 
-  /** Over the weights of a model in libtorch's memory, which stays open for as long as this is used; norms and biases are copied. */
+  /**
+   * Over the weights of a model in libtorch's memory, which stays open for as long as this is used; norms and biases are copied.
+   */
   public static PackedModel of(CausalLM model) {
     WeightReader.Source source =
         new WeightReader.Source() {

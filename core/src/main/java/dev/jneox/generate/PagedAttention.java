@@ -8,9 +8,9 @@ import dev.jneox.tensor.Vectors;
 import java.util.Arrays;
 
 /**
- * Causal attention of one head at a time over the pages of a {@link KvSequence}: keys and values of new positions are stored, then each
- * new query sees all positions up to its own, or those in its window. What comes out for a query depends on nothing but the text up
- * to it: not on how many are computed at once, nor on who computes them.
+ * Causal attention of one head at a time over the pages of a {@link KvSequence}: keys and values of new positions are stored,
+ * then each new query sees all positions up to its own, or those in its window. What comes out for a query depends on nothing but
+ * the text up to it: not on how many are computed at once, nor on who computes them.
  */
 final class PagedAttention {
   private static final int QUERIES = KvFormat.QUERIES;
@@ -51,8 +51,8 @@ final class PagedAttention {
    * @param z where the outputs go, {@code headDim} values at {@code zAt + row * ldz}
    */
   void head(
-      int layer, int head, int window, float[] qkv, int at, int ldq, int rows, KvSequence text, int past, float[] z, int zAt, int ldz,
-      Scratch scratch) {
+      int layer, int head, int window, float[] qkv, int at, int ldq, int rows, KvSequence text, int past, float[] z, int zAt,
+      int ldz, Scratch scratch) {
     int unit = format.at(layer, head);
     for (int r = 0; r < rows; r++) {
       int q = at + r * ldq;

@@ -8,8 +8,8 @@ import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * The functions of one row that C2 does not vectorise by itself: exponentials, GELU, sums. Rows are {@code float[]}. Every sum is taken
- * in a fixed order, so that the same row gives the same bits whenever and wherever it is computed.
+ * The functions of one row that C2 does not vectorise by itself: exponentials, GELU, sums. Rows are {@code float[]}. Every sum is
+ * taken in a fixed order, so that the same row gives the same bits whenever and wherever it is computed.
  */
 public final class Vectors {
   public static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;

@@ -4,9 +4,9 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 
 /**
- * A fixed set of threads, the caller among them, that share out the tasks of one parallel region after another. A region starts and
- * ends within a few microseconds: idle workers spin briefly before they park, and then use no processor, so that libtorch's own threads
- * have the cores between two regions. One region runs at a time; a second caller waits.
+ * A fixed set of threads, the caller among them, that share out the tasks of one parallel region after another. A region starts
+ * and ends within a few microseconds: idle workers spin briefly before they park, and then use no processor, so that libtorch's
+ * own threads have the cores between two regions. One region runs at a time; a second caller waits.
  */
 public final class Workers implements AutoCloseable {
   /** One share of a loop: rows {@code from} (inclusive) to {@code to} (exclusive), run by thread {@code thread}. */
@@ -57,8 +57,8 @@ public final class Workers implements AutoCloseable {
   }
 
   /**
-   * Runs {@code share} over {@code rows} rows and returns when all are done; the first failure is thrown. Each thread always gets the
-   * same contiguous share, so that sums which are kept a thread and added in thread order come out the same bits every time.
+   * Runs {@code share} over {@code rows} rows and returns when all are done; the first failure is thrown. Each thread always gets
+   * the same contiguous share, so that sums which are kept a thread and added in thread order come out the same bits every time.
    */
   public synchronized void forEach(int rows, Share share) {
     this.size = rows;

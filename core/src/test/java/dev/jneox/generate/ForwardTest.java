@@ -45,7 +45,8 @@ class ForwardTest {
         Combinators.combine(Arbitraries.of(6, 7, 16, 20, 64, 80), Arbitraries.integers().between(1, 3), Arbitraries.of(11, 64, 130))
             .as((headDim, heads, mlp) -> new int[] {headDim, heads, mlp});
     return Combinators.combine(
-            position, Arbitraries.of(Residual.class), Arbitraries.of(Activation.class), windows, sizes, flag.array(boolean[].class).ofSize(5))
+            position, Arbitraries.of(Residual.class), Arbitraries.of(Activation.class), windows, sizes,
+            flag.array(boolean[].class).ofSize(5))
         .as(
             (where, residual, activation, window, size, choice) ->
                 new ModelConfig(
@@ -135,7 +136,8 @@ class ForwardTest {
   }
 
   @Property(tries = 40, edgeCases = EdgeCasesMode.NONE)
-  void theBitsOfATextDependOnNothingButTheText(@ForAll("configs") ModelConfig config, @ForAll KvPrecision precision, @ForAll long seed) {
+  void theBitsOfATextDependOnNothingButTheText(
+      @ForAll("configs") ModelConfig config, @ForAll KvPrecision precision, @ForAll long seed) {
     Random random = new Random(seed);
     List<int[]> texts = new ArrayList<>();
     for (int t = 0; t < 5; t++) {

@@ -65,7 +65,8 @@ class PackedModelTest {
       float[] logits = Tensors.floats(expected.tensor("logits"));
       for (int row = 0; row < 2; row++) {
         float[] found = logits(model, Arrays.copyOfRange(ids, 41 * row, 41 * row + 41));
-        assertThat(found).containsExactly(Arrays.copyOfRange(logits, row * found.length, (row + 1) * found.length), within(1e-4f));
+        float[] expectedRow = Arrays.copyOfRange(logits, row * found.length, (row + 1) * found.length);
+        assertThat(found).containsExactly(expectedRow, within(1e-4f));
       }
     }
   }
