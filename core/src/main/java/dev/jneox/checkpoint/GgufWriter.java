@@ -14,7 +14,6 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.HashSet;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -53,10 +52,8 @@ public final class GgufWriter implements AutoCloseable {
   private final AtomicFile atomic;
   private final FileChannel channel;
   private final LongConsumer progress;
-  private final Iterator<Declared> coming;
+  private final DeclaredTensors coming;
   private long written;
-  private Declared current;
-  private long missing; // bytes of the current one
 
   /**
    * @param metadata in the order of the file; {@code general.alignment} is not among it
@@ -65,7 +62,7 @@ public final class GgufWriter implements AutoCloseable {
    */
   public GgufWriter(Path file, Map<String, GgufValue> metadata, List<Declared> tensors, LongConsumer progress) {
     this.file = file;
-    this.coming = tensors.iterator();
+    this.coming = new DeclaredTensors(tensors.stream().map(t -> new DeclaredTensors.Item(t.name(), t.bytes())).toList());
     this.progress = progress;
     ByteBuffer header = header(metadata, tensors);
     this.atomic = new AtomicFile(file);
@@ -185,23 +182,12 @@ public final class GgufWriter implements AutoCloseable {
 
   /** Writes the next declared tensor, or the next part of it: {@code name} and the sizes must be those declared. */
   public void write(String name, MemorySegment data) {
-    if (missing == 0) {
-      if (!coming.hasNext()) {
-        throw new IllegalArgumentException(name + " comes after the last declared tensor");
-      }
-      current = coming.next();
-      missing = current.bytes();
-    }
-    if (!current.name().equals(name) || data.byteSize() > missing) {
-      String declared = current.name() + ", of which " + missing + " bytes are missing";
-      throw new IllegalArgumentException("declared " + declared + ", got " + name + " of " + data.byteSize());
-    }
+    boolean whole = coming.take(name, data.byteSize());
     try {
       for (long at = 0; at < data.byteSize(); at += CHUNK) {
         put(data.asSlice(at, Math.min(CHUNK, data.byteSize() - at)).asByteBuffer());
       }
-      missing -= data.byteSize();
-      if (missing == 0) {
+      if (whole) {
         align();
       }
     } catch (IOException e) {
@@ -224,10 +210,7 @@ public final class GgufWriter implements AutoCloseable {
 
   /** Forces the file to disk and moves it to its name. */
   public void commit() {
-    if (missing > 0 || coming.hasNext()) {
-      String name = missing > 0 ? current.name() : coming.next().name();
-      throw new IllegalStateException(name + " was declared and not written");
-    }
+    coming.requireAll();
     try {
       channel.close();
     } catch (IOException e) {

@@ -16,7 +16,6 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.HashSet;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -52,9 +51,7 @@ public final class SafetensorsWriter implements AutoCloseable {
   private final Path file;
   private final AtomicFile atomic;
   private final FileChannel channel;
-  private final Iterator<Entry> coming;
-  private Entry current;
-  private long missing; // bytes of the current one
+  private final DeclaredTensors coming;
 
   /**
    * @param tensors in the order in which {@link #write} will get them; wider types first, so that each is aligned in the file
@@ -68,7 +65,7 @@ public final class SafetensorsWriter implements AutoCloseable {
   SafetensorsWriter(Path file, List<Declared> tensors, Map<String, String> metadata, int alignment) {
     this.file = file;
     List<Entry> entries = place(tensors);
-    this.coming = entries.iterator();
+    this.coming = new DeclaredTensors(entries.stream().map(t -> new DeclaredTensors.Item(t.name(), t.bytes())).toList());
     this.atomic = new AtomicFile(file);
     FileChannel opened = null;
     try {
@@ -133,18 +130,7 @@ public final class SafetensorsWriter implements AutoCloseable {
 
   /** Writes the next declared tensor, or the next part of it: {@code name} and the sizes must be those declared. */
   public void write(String name, MemorySegment data) {
-    if (missing == 0) {
-      if (!coming.hasNext()) {
-        throw new IllegalArgumentException(name + " comes after the last declared tensor");
-      }
-      current = coming.next();
-      missing = current.bytes();
-    }
-    if (!current.name().equals(name) || data.byteSize() > missing) {
-      String declared = current.name() + ", of which " + missing + " bytes are missing";
-      throw new IllegalArgumentException("declared " + declared + ", got " + name + " of " + data.byteSize());
-    }
-    missing -= data.byteSize();
+    coming.take(name, data.byteSize());
     try {
       for (long at = 0; at < data.byteSize(); at += CHUNK) {
         writeFully(channel, data.asSlice(at, Math.min(CHUNK, data.byteSize() - at)).asByteBuffer());
@@ -162,10 +148,7 @@ public final class SafetensorsWriter implements AutoCloseable {
 
   /** Forces the file to disk and moves it to its name. */
   public void commit() {
-    if (missing > 0 || coming.hasNext()) {
-      String name = missing > 0 ? current.name() : coming.next().name();
-      throw new IllegalStateException(name + " was declared and not written");
-    }
+    coming.requireAll();
     try {
       channel.close();
     } catch (IOException e) {
