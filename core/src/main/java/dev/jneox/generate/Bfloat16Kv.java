@@ -27,8 +27,13 @@ final class Bfloat16Kv extends KvFormat {
   }
 
   @Override
-  int unit() {
-    return POSITIONS * rows + POSITIONS / 2 * padded;
+  int keyElements() {
+    return POSITIONS * rows;
+  }
+
+  @Override
+  int valueElements() {
+    return POSITIONS / 2 * padded;
   }
 
   @Override
@@ -42,13 +47,17 @@ final class Bfloat16Kv extends KvFormat {
   }
 
   @Override
-  void store(KvPage page, int at, int position, float[] k, int kAt, float[] v, int vAt) {
-    int[] data = page.pairs;
+  void storeKey(KvPage page, int at, int position, float[] k, int kAt) {
     for (int r = 0; r < rows; r++) {
       int high = 2 * r + 1 < dims ? bfloat16(k[kAt + 2 * r + 1]) << 16 : 0;
-      data[at + r * POSITIONS + position] = bfloat16(k[kAt + 2 * r]) & 0xFFFF | high;
+      page.pairs[at + r * POSITIONS + position] = bfloat16(k[kAt + 2 * r]) & 0xFFFF | high;
     }
-    int row = at + POSITIONS * rows + position / 2 * padded;
+  }
+
+  @Override
+  void storeValue(KvPage page, int at, int position, float[] v, int vAt) {
+    int[] data = page.pairs;
+    int row = at + position / 2 * padded;
     boolean first = position % 2 == 0; // and then nothing of an earlier text stays in the high half
     for (int d = 0; d < dims; d++) {
       short bits = bfloat16(v[vAt + d]);
@@ -147,14 +156,13 @@ final class Bfloat16Kv extends KvFormat {
   }
 
   @Override
-  void values(KvPage page, int at, float[] p, int pAt, int n, float[] out) {
-    int first = at + POSITIONS * rows;
+  void values(KvPage page, int at, float[] p, int pAt, int n, float[] out, int outAt) {
     int d = 0;
     for (; d + 4 * W <= padded; d += 4 * W) {
-      fourValues(page.pairs, first + d, padded, p, pAt, n, out, d);
+      fourValues(page.pairs, at + d, padded, p, pAt, n, out, outAt + d);
     }
     for (; d < padded; d += W) {
-      oneValue(page.pairs, first + d, padded, p, pAt, n, out, d);
+      oneValue(page.pairs, at + d, padded, p, pAt, n, out, outAt + d);
     }
   }
 
@@ -198,9 +206,8 @@ final class Bfloat16Kv extends KvFormat {
 
   @Override
   void values(KvPage page, int at, float[] p, int pAt, int ldp, int n, float[] out) {
-    int first = at + POSITIONS * rows;
     for (int d = 0; d < padded; d += W) {
-      rowsOfValues(page.pairs, first + d, padded, p, pAt, ldp, n, out, d);
+      rowsOfValues(page.pairs, at + d, padded, p, pAt, ldp, n, out, d);
     }
   }
 

@@ -14,8 +14,13 @@ final class FloatKv extends KvFormat {
   }
 
   @Override
-  int unit() {
-    return POSITIONS * (dims + padded);
+  int keyElements() {
+    return POSITIONS * dims;
+  }
+
+  @Override
+  int valueElements() {
+    return POSITIONS * padded;
   }
 
   @Override
@@ -29,12 +34,15 @@ final class FloatKv extends KvFormat {
   }
 
   @Override
-  void store(KvPage page, int at, int position, float[] k, int kAt, float[] v, int vAt) {
-    float[] data = page.floats;
+  void storeKey(KvPage page, int at, int position, float[] k, int kAt) {
     for (int d = 0; d < dims; d++) {
-      data[at + d * POSITIONS + position] = k[kAt + d];
+      page.floats[at + d * POSITIONS + position] = k[kAt + d];
     }
-    System.arraycopy(v, vAt, data, at + POSITIONS * dims + position * padded, dims);
+  }
+
+  @Override
+  void storeValue(KvPage page, int at, int position, float[] v, int vAt) {
+    System.arraycopy(v, vAt, page.floats, at + position * padded, dims);
   }
 
   @Override
@@ -118,14 +126,13 @@ final class FloatKv extends KvFormat {
   }
 
   @Override
-  void values(KvPage page, int at, float[] p, int pAt, int n, float[] out) {
-    int first = at + POSITIONS * dims;
-    int d = 0;
+  void values(KvPage page, int at, float[] p, int pAt, int n, float[] out, int outAt) {
+        int d = 0;
     for (; d + 4 * W <= padded; d += 4 * W) {
-      fourValues(page.floats, first + d, padded, p, pAt, n, out, d);
+      fourValues(page.floats, at + d, padded, p, pAt, n, out, outAt + d);
     }
     for (; d < padded; d += W) {
-      oneValue(page.floats, first + d, padded, p, pAt, n, out, d);
+      oneValue(page.floats, at + d, padded, p, pAt, n, out, outAt + d);
     }
   }
 
@@ -158,9 +165,8 @@ final class FloatKv extends KvFormat {
 
   @Override
   void values(KvPage page, int at, float[] p, int pAt, int ldp, int n, float[] out) {
-    int first = at + POSITIONS * dims;
-    for (int d = 0; d < padded; d += W) {
-      rowsOfValues(page.floats, first + d, padded, p, pAt, ldp, n, out, d);
+        for (int d = 0; d < padded; d += W) {
+      rowsOfValues(page.floats, at + d, padded, p, pAt, ldp, n, out, d);
     }
   }
 

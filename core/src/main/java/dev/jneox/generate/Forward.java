@@ -29,6 +29,9 @@ final class Forward {
   /** Rows that the head is applied to at a time: their scores take more room than all else. */
   static final int LOGIT_ROWS = 16;
 
+  /** Tasks a thread that the heads of a text make: few, so that each reads long runs of memory. */
+  private static final int HEAD_GROUPS = 2;
+
   /** Fewer rows than this are prepared by one thread sooner than by several. */
   private static final int SHARED_ROWS = 16;
 
@@ -42,6 +45,7 @@ final class Forward {
   private final PagedAttention.Scratch[] scratch;
   private final boolean serial;
   private final int maxRows;
+  private final int groups; // of heads, each a task
   private final int width;
   private final int paddedMlp;
 
@@ -84,6 +88,7 @@ final class Forward {
     Arrays.setAll(scratch, i -> new PagedAttention.Scratch());
     this.serial = config.residual() == Residual.SERIAL;
     this.maxRows = maxRows;
+    this.groups = Math.min(config.heads(), HEAD_GROUPS * workers.count());
     this.width = config.hiddenSize();
     this.paddedMlp = Vectors.padded(config.intermediateSize());
     this.ids = new int[maxRows];
@@ -165,7 +170,7 @@ final class Forward {
       if (!serial) {
         forDown.begin(rows);
       }
-      workers.claim(pieces.size() * config.heads() + (serial ? 0 : rows), attend);
+      workers.claim(pieces.size() * groups + (serial ? 0 : rows), attend);
       prepare(normed, width, forDense);
       if (!serial) {
         firstSlices = PackedLinear.slices(layer.dense(), layer.down());
@@ -272,20 +277,18 @@ final class Forward {
     }
   }
 
-  /** One head of one text; before them, where the MLP has been computed already, its rows are readied for what reads them. */
+  /** Some heads of one text; before them, where the MLP has been computed already, its rows are readied for what reads them. */
   private void attend(int task, int thread) {
     if (!serial && task < rows) {
       forDown.fill(task, mlp, task * paddedMlp);
       return;
     }
     int n = serial ? task : task - rows;
-    int head = n % config.heads();
-    Piece piece = pieces.get(n / config.heads());
-    int at = piece.row * 3 * width + head * 3 * config.headDim();
-    int out = piece.row * width + head * config.headDim();
-    attention.head(
-        layerIndex, head, layer.window(), qkv, at, 3 * width, piece.rows, piece.text, piece.past, normed, out, width,
-        scratch[thread]);
+    int group = n % groups;
+    Piece piece = pieces.get(n / groups);
+    attention.heads(
+        layerIndex, config.heads() * group / groups, config.heads() * (group + 1) / groups, layer.window(), qkv,
+        piece.row * 3 * width, 3 * width, piece.rows, piece.text, piece.past, normed, piece.row * width, width, scratch[thread]);
   }
 
   private void output(int slice, int thread) {

@@ -4,9 +4,10 @@ import dev.jneox.model.ModelConfig;
 import dev.jneox.tensor.Vectors;
 
 /**
- * How the keys and values of {@value #POSITIONS} positions lie in a {@link KvPage}: for every layer and head first the keys with
- * the positions side by side, {@code [headDim][64]}, so that one vector holds a value of many keys and a score needs no sum over
- * lanes; then the values one position after the other, {@code [64][headDim, padded]}. Every score is one sum over the head's
+ * How the keys and values of {@value #POSITIONS} positions lie in a {@link KvPage}: for every layer first the keys of all heads, each
+ * with the positions side by side, {@code [headDim][64]}, so that one vector holds a value of many keys and a score needs no sum
+ * over lanes; then the values of all heads, each one position after the other, {@code [64][headDim, padded]}. So a thread that
+ * takes some neighbouring heads reads memory in long runs. Every score is one sum over the head's
  * width in rising order, every output one sum over the positions in rising order: the same bits however many queries share a
  * read.
  */
@@ -34,14 +35,17 @@ abstract sealed class KvFormat permits FloatKv, Bfloat16Kv {
     return precision == KvPrecision.F32 ? new FloatKv(config) : new Bfloat16Kv(config);
   }
 
-  /** Elements of the page's array that one head of one layer takes. */
-  abstract int unit();
+  /** Elements of the page's array that the keys of one head of one layer take. */
+  abstract int keyElements();
+
+  /** Elements of the page's array that the values of one head of one layer take. */
+  abstract int valueElements();
 
   abstract KvPage newPage();
 
   /** Elements of a page's array. */
   final int elements() {
-    return Math.toIntExact((long) layers * heads * unit());
+    return Math.toIntExact((long) layers * layerElements());
   }
 
   final long pageBytes() {
@@ -55,13 +59,25 @@ abstract sealed class KvFormat permits FloatKv, Bfloat16Kv {
     return layers * heads;
   }
 
-  /** Where a head of a layer begins. */
-  final int at(int layer, int head) {
-    return (layer * heads + head) * unit();
+  private int layerElements() {
+    return Math.multiplyExact(heads, keyElements() + valueElements());
   }
 
-  /** Writes the key {@code k[kAt ...]} and the value {@code v[vAt ...]} of a position of the page, rising from 0. */
-  abstract void store(KvPage page, int at, int position, float[] k, int kAt, float[] v, int vAt);
+  /** Where the keys of a head of a layer begin. */
+  final int keys(int layer, int head) {
+    return layer * layerElements() + head * keyElements();
+  }
+
+  /** Where the values of a head of a layer begin. */
+  final int values(int layer, int head) {
+    return layer * layerElements() + heads * keyElements() + head * valueElements();
+  }
+
+  /** Writes the key of a position of the page, the head's keys being at {@code at}. */
+  abstract void storeKey(KvPage page, int at, int position, float[] k, int kAt);
+
+  /** Writes the value of a position of the page, the head's values being at {@code at}; positions come rising from 0. */
+  abstract void storeValue(KvPage page, int at, int position, float[] v, int vAt);
 
   /** {@code out[outAt + t] = k[t] q} for the first {@code vectors} vectors of positions, or one more. */
   abstract void scores(KvPage page, int at, float[] q, int qAt, int vectors, float[] out, int outAt);
@@ -69,8 +85,8 @@ abstract sealed class KvFormat permits FloatKv, Bfloat16Kv {
   /** The same for {@link #QUERIES} queries at once, rows of {@code q} and {@code out}. */
   abstract void scores(KvPage page, int at, float[] q, int qAt, int ldq, int vectors, float[] out, int outAt, int ldo);
 
-  /** {@code out[d] += p[pAt + t] v[t][d]} over the first {@code n} positions. */
-  abstract void values(KvPage page, int at, float[] p, int pAt, int n, float[] out);
+  /** {@code out[outAt + d] += p[pAt + t] v[t][d]} over the first {@code n} positions. */
+  abstract void values(KvPage page, int at, float[] p, int pAt, int n, float[] out, int outAt);
 
   /** The same for {@link #QUERIES} rows of probabilities; row {@code i} of the output is at {@code i * padded}. */
   abstract void values(KvPage page, int at, float[] p, int pAt, int ldp, int n, float[] out);

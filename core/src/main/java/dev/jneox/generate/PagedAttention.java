@@ -8,18 +8,27 @@ import dev.jneox.tensor.Vectors;
 import java.util.Arrays;
 
 /**
- * Causal attention of one head at a time over the pages of a {@link KvSequence}: keys and values of new positions are stored,
+ * Causal attention over the pages of a {@link KvSequence}: keys and values of new positions are stored,
  * then each new query sees all positions up to its own, or those in its window. What comes out for a query depends on nothing but
  * the text up to it: not on how many are computed at once, nor on who computes them.
  */
 final class PagedAttention {
   private static final int QUERIES = KvFormat.QUERIES;
+  private static final int POSITIONS = KvFormat.POSITIONS;
 
   /** What one thread writes to. */
   static final class Scratch {
     private float[] scores = {};
     private float[] out = {};
-    private final float[] inverse = new float[QUERIES];
+
+    private void ensure(int scored, int written) {
+      if (scores.length < scored) {
+        scores = new float[2 * scored];
+      }
+      if (out.length < written) {
+        out = new float[written];
+      }
+    }
   }
 
   private final KvFormat format;
@@ -34,7 +43,7 @@ final class PagedAttention {
     this.scale = config.scaledAttention() ? (float) (1 / Math.sqrt(dims)) : 1;
   }
 
-  /** To be called before {@link #head}, by one thread: positions up to {@code positions} will be needed. */
+  /** To be called before {@link #heads}, by one thread: positions up to {@code positions} will be needed. */
   void ensure(int positions) {
     if (rotary != null) {
       rotary.ensure(positions);
@@ -42,80 +51,117 @@ final class PagedAttention {
   }
 
   /**
-   * One head of {@code rows} consecutive positions.
+   * Some neighbouring heads of {@code rows} consecutive positions.
    *
+   * @param from the first head
+   * @param to the head after the last
    * @param window how many positions a query sees, itself included; 0 is all
-   * @param qkv query, key and value of the first row from {@code at} on; changed
+   * @param qkv query, key and value of head 0 in the first row from {@code at} on, then those of head 1; changed
    * @param ldq values from one row of {@code qkv} to the next
    * @param past positions of {@code text} before the first row
-   * @param z where the outputs go, {@code headDim} values at {@code zAt + row * ldz}
+   * @param z where the outputs go, {@code headDim} values at {@code zAt + row * ldz + head * headDim}
    */
-  void head(
-      int layer, int head, int window, float[] qkv, int at, int ldq, int rows, KvSequence text, int past, float[] z, int zAt,
-      int ldz, Scratch scratch) {
-    int unit = format.at(layer, head);
-    for (int r = 0; r < rows; r++) {
-      int q = at + r * ldq;
-      int position = past + r;
-      if (rotary != null) {
-        rotary.turn(qkv, q, position);
-        rotary.turn(qkv, q + dims, position);
+  void heads(
+      int layer, int from, int to, int window, float[] qkv, int at, int ldq, int rows, KvSequence text, int past, float[] z,
+      int zAt, int ldz, Scratch scratch) {
+    for (int head = from; head < to; head++) {
+      for (int r = 0; r < rows; r++) {
+        store(layer, head, qkv, at + r * ldq + 3 * head * dims, text, past + r);
       }
-      Vectors.multiply(qkv, q, scale, dims);
-      format.store(text.page(position), unit, position % KvFormat.POSITIONS, qkv, q + dims, qkv, q + 2 * dims);
     }
-    int r = 0;
-    for (; r + QUERIES <= rows; r += QUERIES) {
-      attend(unit, window, qkv, at + r * ldq, ldq, QUERIES, text, past + r, z, zAt + r * ldz, ldz, scratch);
+    int blocks = rows / QUERIES * QUERIES;
+    for (int head = from; head < to; head++) {
+      for (int r = 0; r < blocks; r += QUERIES) {
+        int q = at + r * ldq + 3 * head * dims;
+        queries(layer, head, window, qkv, q, ldq, text, past + r, z, zAt + r * ldz + head * dims, ldz, scratch);
+      }
     }
-    for (; r < rows; r++) {
-      attend(unit, window, qkv, at + r * ldq, ldq, 1, text, past + r, z, zAt + r * ldz, ldz, scratch);
+    for (int r = blocks; r < rows; r++) {
+      query(layer, from, to, window, qkv, at + r * ldq, text, past + r, z, zAt + r * ldz, scratch);
     }
   }
 
-  /** One query or {@link #QUERIES} of them, the first at {@code position}. */
-  private void attend(
-      int unit, int window, float[] q, int at, int ldq, int queries, KvSequence text, int position, float[] z, int zAt, int ldz,
+  /** Turns query and key by their position, scales the query, and puts key and value into their page. */
+  private void store(int layer, int head, float[] qkv, int q, KvSequence text, int position) {
+    if (rotary != null) {
+      rotary.turn(qkv, q, position);
+      rotary.turn(qkv, q + dims, position);
+    }
+    Vectors.multiply(qkv, q, scale, dims);
+    KvPage page = text.page(position);
+    format.storeKey(page, format.keys(layer, head), position % POSITIONS, qkv, q + dims);
+    format.storeValue(page, format.values(layer, head), position % POSITIONS, qkv, q + 2 * dims);
+  }
+
+  /** One query in some heads. It waits for memory, so all heads' keys on a page are read before any on the next, then the values. */
+  private void query(
+      int layer, int from, int to, int window, float[] qkv, int at, KvSequence text, int position, float[] z, int zAt,
       Scratch scratch) {
-    int first = first(window, position) / KvFormat.POSITIONS * KvFormat.POSITIONS;
-    int end = position + queries;
-    int ld = Math.ceilDiv(end - first, KvFormat.POSITIONS) * KvFormat.POSITIONS;
-    if (scratch.scores.length < queries * ld) {
-      scratch.scores = new float[QUERIES * 2 * ld];
-    }
-    if (scratch.out.length == 0) {
-      scratch.out = new float[QUERIES * format.padded];
-    }
+    int first = first(window, position) / POSITIONS * POSITIONS;
+    int end = position + 1;
+    int ld = Math.ceilDiv(end - first, POSITIONS) * POSITIONS;
+    scratch.ensure((to - from) * ld, (to - from) * format.padded);
     float[] scores = scratch.scores;
     float[] out = scratch.out;
-    for (int p = first; p < end; p += KvFormat.POSITIONS) {
-      int vectors = Math.ceilDiv(Math.min(KvFormat.POSITIONS, end - p), F.length());
-      if (queries == 1) {
-        format.scores(text.page(p), unit, q, at, vectors, scores, p - first);
-      } else {
-        format.scores(text.page(p), unit, q, at, ldq, vectors, scores, p - first, ld);
+    for (int p = first; p < end; p += POSITIONS) {
+      int vectors = Math.ceilDiv(Math.min(POSITIONS, end - p), F.length());
+      KvPage page = text.page(p);
+      for (int head = from; head < to; head++) {
+        int q = at + 3 * head * dims;
+        format.scores(page, format.keys(layer, head), qkv, q, vectors, scores, (head - from) * ld + p - first);
       }
     }
+    int hidden = first(window, position) - first;
     int n = end - first;
-    for (int i = 0; i < queries; i++) {
+    for (int head = from; head < to; head++) {
+      int row = (head - from) * ld;
+      Arrays.fill(scores, row, row + hidden, Float.NEGATIVE_INFINITY);
+      float sum = Vectors.expAndSum(scores, row, Vectors.max(scores, row, n), n);
+      Vectors.multiply(scores, row, 1 / sum, n);
+    }
+    Arrays.fill(out, 0, (to - from) * format.padded, 0);
+    for (int p = first; p < end; p += POSITIONS) {
+      int seen = Math.min(POSITIONS, end - p);
+      KvPage page = text.page(p);
+      for (int head = from; head < to; head++) {
+        int i = head - from;
+        format.values(page, format.values(layer, head), scores, i * ld + p - first, seen, out, i * format.padded);
+      }
+    }
+    for (int head = from; head < to; head++) {
+      System.arraycopy(out, (head - from) * format.padded, z, zAt + head * dims, dims);
+    }
+  }
+
+  /** {@link #QUERIES} queries of one head, the first at {@code position}, that share the reads. */
+  private void queries(
+      int layer, int head, int window, float[] q, int at, int ldq, KvSequence text, int position, float[] z, int zAt, int ldz,
+      Scratch scratch) {
+    int first = first(window, position) / POSITIONS * POSITIONS;
+    int end = position + QUERIES;
+    int ld = Math.ceilDiv(end - first, POSITIONS) * POSITIONS;
+    scratch.ensure(QUERIES * ld, QUERIES * format.padded);
+    float[] scores = scratch.scores;
+    float[] out = scratch.out;
+    for (int p = first; p < end; p += POSITIONS) {
+      int vectors = Math.ceilDiv(Math.min(POSITIONS, end - p), F.length());
+      format.scores(text.page(p), format.keys(layer, head), q, at, ldq, vectors, scores, p - first, ld);
+    }
+    int n = end - first;
+    for (int i = 0; i < QUERIES; i++) {
       int row = i * ld;
       Arrays.fill(scores, row, row + first(window, position + i) - first, Float.NEGATIVE_INFINITY);
       Arrays.fill(scores, row + position + i + 1 - first, row + n, Float.NEGATIVE_INFINITY);
-      scratch.inverse[i] = 1 / Vectors.expAndSum(scores, row, Vectors.max(scores, row, n), n);
+      float sum = Vectors.expAndSum(scores, row, Vectors.max(scores, row, n), n);
+      Vectors.multiply(scores, row, 1 / sum, n);
     }
-    Arrays.fill(out, 0, queries * format.padded, 0);
-    for (int p = first; p < end; p += KvFormat.POSITIONS) {
-      int seen = Math.min(KvFormat.POSITIONS, end - p);
-      if (queries == 1) {
-        format.values(text.page(p), unit, scores, p - first, seen, out);
-      } else {
-        format.values(text.page(p), unit, scores, p - first, ld, seen, out);
-      }
+    Arrays.fill(out, 0, QUERIES * format.padded, 0);
+    for (int p = first; p < end; p += POSITIONS) {
+      int seen = Math.min(POSITIONS, end - p);
+      format.values(text.page(p), format.values(layer, head), scores, p - first, ld, seen, out);
     }
-    for (int i = 0; i < queries; i++) {
-      for (int d = 0; d < dims; d++) {
-        z[zAt + i * ldz + d] = out[i * format.padded + d] * scratch.inverse[i];
-      }
+    for (int i = 0; i < QUERIES; i++) {
+      System.arraycopy(out, i * format.padded, z, zAt + i * ldz, dims);
     }
   }
 
