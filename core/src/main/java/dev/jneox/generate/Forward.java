@@ -68,15 +68,13 @@ final class Forward {
   // The region that is running.
   private PackedModel.Layer layer;
   private int layerIndex;
-  private int firstSlices;
-  private int secondSlices;
-  private final Workers.Task input = this::input;
+  private final Workers.Share input = this::input;
   private final Workers.Task attend = this::attend;
-  private final Workers.Task output = this::output;
-  private final Workers.Task dense = this::dense;
-  private final Workers.Task up = this::up;
-  private final Workers.Task down = this::down;
-  private final Workers.Task scores = this::scores;
+  private final Workers.Share output = this::output;
+  private final Workers.Share dense = this::dense;
+  private final Workers.Share up = this::up;
+  private final Workers.Share down = this::down;
+  private final Workers.Share scores = this::scores;
 
   /** @param maxRows most rows of one pass */
   Forward(PackedModel model, KvFormat format, Workers workers, int maxRows) {
@@ -161,28 +159,27 @@ final class Forward {
     for (layerIndex = 0; layerIndex < model.layers.size(); layerIndex++) {
       layer = model.layers.get(layerIndex);
       prepare(layer.attentionNorm(), forAttention);
-      firstSlices = PackedLinear.slices(layer.queryKeyValue());
-      secondSlices = PackedLinear.slices(layer.up());
-      if (!serial && layer.mlpNorm() != null) {
-        prepare(layer.mlpNorm(), forMlp);
+      int inputs = layer.queryKeyValue().blocks();
+      if (!serial) {
+        if (layer.mlpNorm() != null) {
+          prepare(layer.mlpNorm(), forMlp);
+        }
+        inputs += layer.up().blocks();
       }
-      workers.claim(firstSlices + (serial ? 0 : secondSlices), input);
+      workers.claim(inputs, input);
       if (!serial) {
         forDown.begin(rows);
       }
       workers.claim(pieces.size() * groups + (serial ? 0 : rows), attend);
       prepare(normed, width, forDense);
       if (!serial) {
-        firstSlices = PackedLinear.slices(layer.dense(), layer.down());
-        workers.claim(firstSlices, output);
+        workers.claim(layer.dense().blocks(), output);
       } else {
-        firstSlices = PackedLinear.slices(layer.dense());
-        workers.claim(firstSlices, dense);
+        workers.claim(layer.dense().blocks(), dense);
         prepare(layer.mlpNorm(), forMlp);
-        workers.claim(secondSlices, up);
+        workers.claim(layer.up().blocks(), up);
         prepare(mlp, paddedMlp, forDown);
-        firstSlices = PackedLinear.slices(layer.down());
-        workers.claim(firstSlices, down);
+        workers.claim(layer.down().blocks(), down);
       }
     }
   }
@@ -197,8 +194,7 @@ final class Forward {
       norm(x, wanted[at + i] * width, model.finalNorm, normed, i * width);
     }
     forHead.set(normed, 0, width, n);
-    firstSlices = PackedLinear.slices(model.head);
-    workers.claim(firstSlices, scores);
+    workers.claim(model.head.blocks(), scores);
     return logits;
   }
 
@@ -255,19 +251,22 @@ final class Forward {
     }
   }
 
-  private void input(int task, int thread) {
-    if (task < firstSlices) {
-      layer.queryKeyValue().multiply(task, firstSlices, forAttention, qkv, 3 * width);
-    } else {
-      up(task - firstSlices, thread);
+  /** Blocks of query, key and value, and behind them those of the MLP. */
+  private void input(int from, int to, int thread) {
+    int border = layer.queryKeyValue().blocks();
+    if (from < border) {
+      layer.queryKeyValue().multiply(from, Math.min(border, to), forAttention, qkv, 3 * width);
+    }
+    if (to > border) {
+      up(Math.max(border, from) - border, to - border, thread);
     }
   }
 
-  private void up(int slice, int thread) {
+  private void up(int fromBlock, int toBlock, int thread) {
     PackedLinear linear = layer.up();
-    linear.multiply(slice, secondSlices, layer.mlpNorm() == null ? forAttention : forMlp, mlp, paddedMlp);
-    int from = linear.first(slice, secondSlices);
-    int n = Math.min(config.intermediateSize(), linear.first(slice + 1, secondSlices)) - from;
+    linear.multiply(fromBlock, toBlock, layer.mlpNorm() == null ? forAttention : forMlp, mlp, paddedMlp);
+    int from = fromBlock * PackedWeight.BLOCK;
+    int n = linear.end(toBlock) - from;
     for (int r = 0; r < rows; r++) {
       if (config.activation() == Activation.GELU) {
         Vectors.gelu(mlp, r * paddedMlp + from, n);
@@ -291,20 +290,20 @@ final class Forward {
         piece.row * 3 * width, 3 * width, piece.rows, piece.text, piece.past, normed, piece.row * width, width, scratch[thread]);
   }
 
-  private void output(int slice, int thread) {
-    layer.dense().add(slice, firstSlices, forDense, x, width);
-    layer.down().add(slice, firstSlices, forDown, x, width);
+  private void output(int from, int to, int thread) {
+    layer.dense().add(from, to, forDense, x, width);
+    layer.down().add(from, to, forDown, x, width);
   }
 
-  private void dense(int slice, int thread) {
-    layer.dense().add(slice, firstSlices, forDense, x, width);
+  private void dense(int from, int to, int thread) {
+    layer.dense().add(from, to, forDense, x, width);
   }
 
-  private void down(int slice, int thread) {
-    layer.down().add(slice, firstSlices, forDown, x, width);
+  private void down(int from, int to, int thread) {
+    layer.down().add(from, to, forDown, x, width);
   }
 
-  private void scores(int slice, int thread) {
-    model.head.multiply(slice, firstSlices, forHead, logits, config.vocabSize());
+  private void scores(int from, int to, int thread) {
+    model.head.multiply(from, to, forHead, logits, config.vocabSize());
   }
 }

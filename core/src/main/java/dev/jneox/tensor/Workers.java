@@ -1,6 +1,6 @@
 package dev.jneox.tensor;
 
-import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLongArray;
 import java.util.concurrent.locks.LockSupport;
 
 /**
@@ -33,18 +33,26 @@ public final class Workers implements AutoCloseable {
   /** About 50 microseconds: longer than from one region of a forward pass to the next, shorter than a wait for anything else. */
   private static final int SPINS = 2_000;
 
+  /** From the tasks of one thread to those of the next: a cache line or two. */
+  private static final int APART = 16;
+
+  private static final long NONE = -1;
+
   private final int count;
   private final Worker[] workers; // one fewer than count: the caller works too
-  private final AtomicInteger next = new AtomicInteger();
-  private int size; // these three describe the region; published by the write to Worker.asked
+  /** The tasks that each thread has left: see {@link #pair}. */
+  private final AtomicLongArray ranges;
+  private int size; // these four describe the region; published by the write to Worker.asked
   private Share share;
   private Task task;
+  private boolean claimed;
   private volatile boolean closed;
 
   /** Starts {@code count - 1} daemon threads. */
   public Workers(int count) {
     this.count = count;
     this.workers = new Worker[count - 1];
+    this.ranges = new AtomicLongArray(count * APART);
     for (int i = 0; i < workers.length; i++) {
       workers[i] = new Worker(i + 1);
       Thread.ofPlatform().daemon().name("jneox-worker-" + (i + 1)).start(workers[i]);
@@ -63,20 +71,39 @@ public final class Workers implements AutoCloseable {
   public synchronized void forEach(int rows, Share share) {
     this.size = rows;
     this.share = share;
-    this.task = null;
+    this.claimed = false;
     run(count);
   }
 
   /**
-   * Runs tasks 0 to {@code tasks - 1}, begun in that order by whichever thread is free, and returns when all are done; the first
-   * failure is thrown. For tasks whose results do not depend on the thread: all threads end together even where one is held up.
+   * Runs tasks 0 to {@code tasks - 1} and returns when all are done; the first failure is thrown. For tasks whose results do not
+   * depend on the thread: all threads end together even where one is held up.
    */
   public synchronized void claim(int tasks, Task task) {
-    this.size = tasks;
-    this.share = null;
     this.task = task;
-    next.set(0);
-    run(Math.min(count, tasks));
+    this.share = null;
+    this.claimed = true;
+    claim(tasks);
+  }
+
+  /**
+   * The same for tasks that read memory: each thread runs long shares of consecutive ones, half of what it has left at a time,
+   * and when it has none half of what another has left.
+   */
+  public synchronized void claim(int tasks, Share share) {
+    this.task = null;
+    this.share = share;
+    this.claimed = true;
+    claim(tasks);
+  }
+
+  private void claim(int tasks) {
+    size = tasks;
+    int threads = Math.min(count, tasks);
+    for (int t = 0; t < threads; t++) {
+      ranges.set(t * APART, pair(bound(t, threads), bound(t + 1, threads)));
+    }
+    run(threads);
   }
 
   private void run(int threads) {
@@ -104,17 +131,52 @@ public final class Workers implements AutoCloseable {
   }
 
   private void work(int thread) {
-    if (share != null) {
-      share.run(bound(size, thread), bound(size, thread + 1), thread);
+    if (!claimed) {
+      share.run(bound(thread, count), bound(thread + 1, count), thread);
       return;
     }
-    for (int t = next.getAndIncrement(); t < size; t = next.getAndIncrement()) {
-      task.run(t, thread);
+    int threads = Math.min(count, size);
+    for (int i = 0; i < threads; i++) {
+      for (long t = take((thread + i) % threads, i == 0); t != NONE; t = take((thread + i) % threads, i == 0)) {
+        if (share == null) {
+          task.run(from(t), thread);
+        } else {
+          share.run(from(t), to(t), thread);
+        }
+      }
     }
   }
 
-  private int bound(int rows, int share) {
-    return (int) ((long) rows * share / count);
+  /** Takes the next of the tasks that a thread has left, or of those that come last. */
+  private long take(int thread, boolean first) {
+    while (true) {
+      long left = ranges.get(thread * APART);
+      int from = from(left);
+      int to = to(left);
+      if (from == to) {
+        return NONE;
+      }
+      int n = share == null ? 1 : (to - from + 1) / 2;
+      if (ranges.compareAndSet(thread * APART, left, first ? pair(from + n, to) : pair(from, to - n))) {
+        return first ? pair(from, from + n) : pair(to - n, to);
+      }
+    }
+  }
+
+  private static long pair(int from, int to) {
+    return (long) from << 32 | to;
+  }
+
+  private static int from(long pair) {
+    return (int) (pair >>> 32);
+  }
+
+  private static int to(long pair) {
+    return (int) pair;
+  }
+
+  private int bound(int share, int shares) {
+    return (int) ((long) size * share / shares);
   }
 
   /** Ends the threads; no region may follow. */
