@@ -3,6 +3,7 @@ package dev.jneox.cli;
 import dev.jneox.generate.Engine;
 import dev.jneox.generate.KvPrecision;
 import dev.jneox.generate.LanguageModel;
+import dev.jneox.generate.PackedModel;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.model.ModelConfig;
@@ -84,8 +85,7 @@ public final class BenchDecodeCommand implements Runnable {
   @Option(
       names = "--kv",
       paramLabel = "f32|bf16",
-      defaultValue = "f32",
-      description = "What keys and values are kept in. Default: ${DEFAULT-VALUE}.")
+      description = "What keys and values are kept in. Default: f32 beside weights in f32, else bf16.")
   private KvPrecision kv;
 
   @Option(names = "--json", description = "Print one line of JSON: seconds, bytes, and rates a second.")
@@ -101,12 +101,9 @@ public final class BenchDecodeCommand implements Runnable {
     atLeast("--rounds", rounds, 1);
     atLeast("--warmup", warmup, 0);
     int workers = threads == null ? Native.threads() : threads;
-    Engine.Settings defaults = Engine.Settings.of(sessions);
-    Engine.Settings settings =
-        new Engine.Settings(sessions, sessions, defaults.promptRows(), kv, defaults.kvBytes(), workers);
     long opening = System.nanoTime();
     try (LanguageModel loaded = model.open();
-        Engine engine = loaded.engine(settings)) {
+        Engine engine = loaded.engine(settings(loaded.packed(), workers))) {
       if (prompt + fresh > loaded.config().maxPositions()) {
         throw new InputException(
             "--prompt and --new: expected " + loaded.config().maxPositions()
@@ -142,6 +139,12 @@ public final class BenchDecodeCommand implements Runnable {
     }
   }
 
+  private Engine.Settings settings(PackedModel packed, int workers) {
+    Engine.Settings defaults = Engine.Settings.of(packed, sessions);
+    kv = kv == null ? defaults.kv() : kv;
+    return new Engine.Settings(sessions, sessions, defaults.promptRows(), kv, defaults.kvBytes(), workers);
+  }
+
   private static void atLeast(String option, int value, int least) {
     if (value < least) {
       throw new InputException(option + ": expected " + least + " or more, found " + value);
@@ -174,7 +177,7 @@ public final class BenchDecodeCommand implements Runnable {
   private void limits(Map<String, Object> report, LanguageModel loaded, int workers, double rate) {
     long weights = loaded.packed().stepBytes();
     ModelConfig config = loaded.config();
-    long position = 2L * config.layers() * config.hiddenSize() * (kv == KvPrecision.F32 ? Float.BYTES : Short.BYTES);
+    long position = 2L * config.layers() * config.hiddenSize() * kv.bytes();
     double keysAndValues = sessions * (double) position * (prompt + fresh / 2.0);
     double bandwidth;
     try (Arena arena = Arena.ofShared()) {

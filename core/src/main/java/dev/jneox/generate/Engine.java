@@ -48,9 +48,10 @@ public final class Engine implements AutoCloseable {
       }
     }
 
-    /** For {@code sessions} texts: all cores, and half of the Java heap for keys and values in fp32. */
-    public static Settings of(int sessions) {
-      return new Settings(sessions, 1024, 256, KvPrecision.F32, Runtime.getRuntime().maxMemory() / 2, Native.threads());
+    /** For {@code sessions} texts: all cores, and half of the Java heap for keys and values, in what goes with the model. */
+    public static Settings of(PackedModel model, int sessions) {
+      return new Settings(
+          sessions, 1024, 256, KvPrecision.of(model), Runtime.getRuntime().maxMemory() / 2, Native.threads());
     }
   }
 

@@ -128,7 +128,7 @@ public final class LanguageModel implements AutoCloseable {
   /** Continues texts one at a time; without a tokenizer, ids alone. */
   public synchronized Generator generator() {
     if (engine == null) {
-      engine = engine(Engine.Settings.of(1));
+      engine = engine(Engine.Settings.of(packed, 1));
     }
     return new Generator(engine);
   }

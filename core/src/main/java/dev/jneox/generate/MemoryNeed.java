@@ -17,9 +17,10 @@ import java.util.Optional;
  * @param made bytes that loading fills: weights that the file does not hold as kernels read them
  * @param mapped bytes of the file that every token reads: where they do not fit, they come from the disk each time
  * @param context tokens of the longest text
- * @param tokenBytes keys and values of one token, in fp32
+ * @param kv what keys and values are kept in
+ * @param tokenBytes keys and values of one token
  */
-record MemoryNeed(Path path, long parameters, long made, long mapped, int context, long tokenBytes) {
+record MemoryNeed(Path path, long parameters, long made, long mapped, int context, KvPrecision kv, long tokenBytes) {
   /** The program itself, activations and a short text. */
   private static final long BESIDE = 512L << 20;
 
@@ -49,8 +50,13 @@ record MemoryNeed(Path path, long parameters, long made, long mapped, int contex
         mapped += inPlace ? bytes : 0;
       }
     }
-    long tokenBytes = 2L * Float.BYTES * config.layers() * config.hiddenSize();
-    return new MemoryNeed(stored.path(), config.parameters(), made, mapped, config.maxPositions(), tokenBytes);
+    String weight = "layers.0.attention.query_key_value.weight";
+    KvPrecision kv =
+        KvPrecision.of(
+            (stored.quantised(weight).isEmpty() || precision != Precision.STORED)
+                && wanted(precision, stored.storedAs(weight)) == Dtype.F32);
+    long tokenBytes = 2L * kv.bytes() * config.layers() * config.hiddenSize();
+    return new MemoryNeed(stored.path(), config.parameters(), made, mapped, config.maxPositions(), kv, tokenBytes);
   }
 
   private static Dtype wanted(Precision precision, String stored) {
@@ -84,8 +90,8 @@ record MemoryNeed(Path path, long parameters, long made, long mapped, int contex
         ? Optional.empty()
         : Optional.of(
             String.format(
-                Locale.ROOT, "%s: memory is left for the keys and values of about %,d tokens in fp32, of a context of %,d",
-                path, left / tokenBytes, context));
+                Locale.ROOT, "%s: memory is left for the keys and values of about %,d tokens in %s, of a context of %,d",
+                path, left / tokenBytes, kv.name().toLowerCase(Locale.ROOT), context));
   }
 
   private String whatFits(long free) {

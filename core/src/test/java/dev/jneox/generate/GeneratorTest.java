@@ -33,8 +33,8 @@ class GeneratorTest {
 
   private static final CausalLM MODEL = model(64);
   private static final PackedModel PACKED = PackedModel.of(MODEL);
-  private static final Engine ENGINE = new Engine(PACKED, Pieces.letters(32), Engine.Settings.of(2));
-  private static final Engine ENGINE_OF_IDS = new Engine(PACKED, null, Engine.Settings.of(1));
+  private static final Engine ENGINE = new Engine(PACKED, Pieces.letters(32), Engine.Settings.of(PACKED, 2));
+  private static final Engine ENGINE_OF_IDS = new Engine(PACKED, null, Engine.Settings.of(PACKED, 1));
 
   /** Ids 30 and 31 are padding; the head has a bias so that a test can make an id likely. */
   private static CausalLM model(int maxPositions) {
@@ -65,7 +65,7 @@ class GeneratorTest {
   /** What a model writes whose head was changed after it was made. */
   private static Result generate(CausalLM model, Request request) {
     try (PackedModel packed = PackedModel.of(model);
-        Engine engine = new Engine(packed, Pieces.letters(32), Engine.Settings.of(1))) {
+        Engine engine = new Engine(packed, Pieces.letters(32), Engine.Settings.of(PACKED, 1))) {
       return new Generator(engine).generate(request, Listener.NONE);
     }
   }
