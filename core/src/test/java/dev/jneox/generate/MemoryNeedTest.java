@@ -53,7 +53,7 @@ class MemoryNeedTest {
     assertThatCode(() -> need.check(2 * GB)).doesNotThrowAnyException();
     assertThat(need.concern(24 * GB).orElseThrow())
         .contains("every token reads 40.5 GB", "from the disk each time", "q8 (21.8 GB)");
-    assertThat(need.concern(43 * GB).orElseThrow()).contains("keys and values of about 915 tokens", "context of 2,048");
+    assertThat(need.concern(43 * GB).orElseThrow()).contains("keys and values of about 1,831 tokens", "context of 2,048");
     assertThat(need.concern(60 * GB)).isEmpty();
   }
 
