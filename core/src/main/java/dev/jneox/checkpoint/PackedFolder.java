@@ -42,7 +42,7 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
  */
 public final class PackedFolder implements StoredModel {
   /** Of the layout; a change that older readers cannot read raises it. */
-  public static final int VERSION = 1;
+  public static final int VERSION = 2;
 
   static final String QUANTISATION = "quantization_config";
   static final String METHOD = "jneox";

@@ -1,5 +1,8 @@
 package dev.jneox.quant;
 
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.Set;
@@ -25,7 +28,7 @@ public final class Activations {
   private final int in;
   private final Set<Form> forms;
   private final int stride;
-  private final float[] values;
+  private final MemorySegment values;
   private final Int8Rows int8;
   private int rows;
 
@@ -39,7 +42,7 @@ public final class Activations {
     this.in = in;
     this.forms = EnumSet.copyOf(Arrays.asList(forms));
     this.stride = (in + PADDING - 1) / PADDING * PADDING;
-    this.values = new float[Math.multiplyExact(maxRows, stride)];
+    this.values = Arena.ofAuto().allocate(4L * maxRows * stride, 64);
     this.int8 = this.forms.contains(Form.INT8) ? new Int8Rows(maxRows, (in + Int8Rows.GROUP - 1) / Int8Rows.GROUP) : null;
   }
 
@@ -84,19 +87,15 @@ public final class Activations {
 
   /** Fills row {@code r} with {@code x[at ...]}; several threads may fill a row each. */
   public void fill(int r, float[] x, int at) {
-    System.arraycopy(x, at, values, r * stride, in);
+    MemorySegment.copy(x, at, values, ValueLayout.JAVA_FLOAT, 4L * r * stride, in);
     if (int8 != null) {
-      int8.set(r, values, r * stride);
+      int8.set(r, row(r));
     }
   }
 
-  /** Element {@code i} of row {@code r} is at {@code r * stride() + i}; the values behind a row's end are zero. */
-  float[] values() {
-    return values;
-  }
-
-  int stride() {
-    return stride;
+  /** The address of row {@code r}; the values behind its end are zero. */
+  long row(int r) {
+    return values.address() + 4L * r * stride;
   }
 
   Int8Rows int8() {

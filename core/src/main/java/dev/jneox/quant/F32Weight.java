@@ -1,10 +1,13 @@
 package dev.jneox.quant;
 
 import static dev.jneox.quant.Lanes.F;
+import static dev.jneox.quant.Lanes.MEMORY;
 import static dev.jneox.quant.Lanes.ORDER;
+import static dev.jneox.quant.Lanes.TOP;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.ref.Reference;
 import jdk.incubator.vector.FloatVector;
 
 /**
@@ -20,6 +23,7 @@ public record F32Weight(int out, int in, MemorySegment data) implements PackedWe
     if (data.byteSize() != 4L * out * in) {
       throw new IllegalArgumentException(out + " x " + in + " fp32 values in " + data.byteSize() + " bytes");
     }
+    Lanes.checkNative(data);
   }
 
   @Override
@@ -34,37 +38,39 @@ public record F32Weight(int out, int in, MemorySegment data) implements PackedWe
 
   @Override
   public void multiply(Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
-    x.check(this);
-    int stride = x.stride();
+    check(x, fromBlock, toBlock);
+    long next = x.row(1) - x.row(0);
     int end = Math.min(out, toBlock * BLOCK);
     for (int o = fromBlock * BLOCK; o < end; o++) {
-      long row = 4L * in * o;
+      long row = data.address() + 4L * in * o;
       int to = at + o;
       int r = 0;
       for (; r + 4 <= x.rows(); r += 4) {
-        four(row, x.values(), r * stride, stride, y, to + r * ldy, ldy);
+        four(row, x.row(r), next, y, to + r * ldy, ldy);
       }
       for (; r < x.rows(); r++) {
-        y[to + r * ldy] += one(row, x.values(), r * stride);
+        y[to + r * ldy] += one(row, x.row(r));
       }
     }
+    Reference.reachabilityFence(data);
+    Reference.reachabilityFence(x);
   }
 
   // One row of the weight after the other, as they are in memory: several at once would come slower. Two sums for even and odd
   // vectors, because an fma waits for the one before; the same two for one row of activations and for four.
 
-  private float one(long row, float[] x, int x0) {
+  private float one(long row, long x) {
     FloatVector even = FloatVector.zero(F);
     FloatVector odd = even;
     int i = 0;
     for (int bound = in - in % (2 * L); i < bound; i += 2 * L) {
-      even = FloatVector.fromArray(F, x, x0 + i).fma(load(row, i), even);
-      odd = FloatVector.fromArray(F, x, x0 + i + L).fma(load(row, i + L), odd);
+      even = FloatVector.fromMemorySegment(F, MEMORY, x + 4L * i & TOP, ORDER).fma(load(row, i), even);
+      odd = FloatVector.fromMemorySegment(F, MEMORY, x + 4L * (i + L) & TOP, ORDER).fma(load(row, i + L), odd);
     }
-    return Lanes.total(even.add(odd)) + tail(row, i, x, x0);
+    return Lanes.total(even.add(odd)) + tail(row, i, x);
   }
 
-  private void four(long row, float[] x, int x0, int stride, float[] y, int y0, int ldy) {
+  private void four(long row, long x0, long next, float[] y, int y0, int ldy) {
     FloatVector even0 = FloatVector.zero(F);
     FloatVector odd0 = even0;
     FloatVector even1 = even0;
@@ -73,21 +79,21 @@ public record F32Weight(int out, int in, MemorySegment data) implements PackedWe
     FloatVector odd2 = even0;
     FloatVector even3 = even0;
     FloatVector odd3 = even0;
-    int x1 = x0 + stride;
-    int x2 = x1 + stride;
-    int x3 = x2 + stride;
+    long x1 = x0 + next;
+    long x2 = x1 + next;
+    long x3 = x2 + next;
     int i = 0;
     for (int bound = in - in % (2 * L); i < bound; i += 2 * L) {
       FloatVector w = load(row, i);
-      even0 = FloatVector.fromArray(F, x, x0 + i).fma(w, even0);
-      even1 = FloatVector.fromArray(F, x, x1 + i).fma(w, even1);
-      even2 = FloatVector.fromArray(F, x, x2 + i).fma(w, even2);
-      even3 = FloatVector.fromArray(F, x, x3 + i).fma(w, even3);
+      even0 = FloatVector.fromMemorySegment(F, MEMORY, x0 + 4L * i & TOP, ORDER).fma(w, even0);
+      even1 = FloatVector.fromMemorySegment(F, MEMORY, x1 + 4L * i & TOP, ORDER).fma(w, even1);
+      even2 = FloatVector.fromMemorySegment(F, MEMORY, x2 + 4L * i & TOP, ORDER).fma(w, even2);
+      even3 = FloatVector.fromMemorySegment(F, MEMORY, x3 + 4L * i & TOP, ORDER).fma(w, even3);
       w = load(row, i + L);
-      odd0 = FloatVector.fromArray(F, x, x0 + i + L).fma(w, odd0);
-      odd1 = FloatVector.fromArray(F, x, x1 + i + L).fma(w, odd1);
-      odd2 = FloatVector.fromArray(F, x, x2 + i + L).fma(w, odd2);
-      odd3 = FloatVector.fromArray(F, x, x3 + i + L).fma(w, odd3);
+      odd0 = FloatVector.fromMemorySegment(F, MEMORY, x0 + 4L * (i + L) & TOP, ORDER).fma(w, odd0);
+      odd1 = FloatVector.fromMemorySegment(F, MEMORY, x1 + 4L * (i + L) & TOP, ORDER).fma(w, odd1);
+      odd2 = FloatVector.fromMemorySegment(F, MEMORY, x2 + 4L * (i + L) & TOP, ORDER).fma(w, odd2);
+      odd3 = FloatVector.fromMemorySegment(F, MEMORY, x3 + 4L * (i + L) & TOP, ORDER).fma(w, odd3);
     }
     float[] sums = Lanes.scratch();
     even0.add(odd0).intoArray(sums, 0);
@@ -95,18 +101,18 @@ public record F32Weight(int out, int in, MemorySegment data) implements PackedWe
     even2.add(odd2).intoArray(sums, 2 * L);
     even3.add(odd3).intoArray(sums, 3 * L);
     for (int r = 0; r < 4; r++) {
-      y[y0 + r * ldy] += Lanes.total(sums, r * L) + tail(row, i, x, x0 + r * stride);
+      y[y0 + r * ldy] += Lanes.total(sums, r * L) + tail(row, i, x0 + r * next);
     }
   }
 
-  private FloatVector load(long row, int i) {
-    return FloatVector.fromMemorySegment(F, data, row + 4L * i, ORDER);
+  private static FloatVector load(long row, int i) {
+    return FloatVector.fromMemorySegment(F, MEMORY, row + 4L * i & TOP, ORDER);
   }
 
-  private float tail(long row, int i, float[] x, int x0) {
+  private float tail(long row, int i, long x) {
     float sum = 0;
     for (; i < in; i++) {
-      sum = Math.fma(x[x0 + i], data.get(FLOAT, row + 4L * i), sum);
+      sum = Math.fma(MEMORY.get(FLOAT, x + 4L * i), MEMORY.get(FLOAT, row + 4L * i), sum);
     }
     return sum;
   }

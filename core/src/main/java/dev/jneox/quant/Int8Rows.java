@@ -2,11 +2,18 @@ package dev.jneox.quant;
 
 import static dev.jneox.quant.Lanes.F;
 import static dev.jneox.quant.Lanes.I;
+import static dev.jneox.quant.Lanes.MEMORY;
+import static dev.jneox.quant.Lanes.ORDER;
+import static dev.jneox.quant.Lanes.TOP;
+import static jdk.incubator.vector.VectorOperators.LSHL;
 
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
-import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorSpecies;
 
 /**
  * Rows of activations as 8-bit codes in groups of {@value #GROUP}, in the form {@link Q4Kernel} multiplies: value {@code i} of a
@@ -15,6 +22,9 @@ import jdk.incubator.vector.VectorOperators;
  */
 final class Int8Rows {
   static final int GROUP = 32;
+
+  /** Ints of a group's coefficients. */
+  static final int COEFFICIENTS = GROUP / 2;
 
   /** Groups whose largest value is below count as zero: the inverse of their scale is no fp32 number. */
   private static final float TINY = 0x1p-100f;
@@ -25,21 +35,23 @@ final class Int8Rows {
   /** What {@link Q4Kernel} leaves to multiply by: its scales of weights are too small by 2^112, its sums too large by 2^16. */
   private static final float FACTOR = 0x1p96f;
 
-  /** Minus sixteen times the code before, except for the first of each four. */
-  private static final IntVector BEFORE = IntVector.broadcast(I, -16).blend(0, VectorMask.fromLong(I, 0x1111111111111111L));
+  private static final VectorSpecies<Integer> FOUR = IntVector.SPECIES_128;
+
+  /** Sixteen for the code before, but for the first code of eight, which has none. */
+  private static final IntVector BEFORE = IntVector.fromArray(FOUR, new int[] {0, 16, 16, 16}, 0);
 
   private final int groups;
   private final ThreadLocal<int[]> codes; // of the row that is being filled
-  private final int[] coefficients;
-  private final int[] starts;
-  private final float[] scales;
+  private final MemorySegment coefficients;
+  private final MemorySegment starts;
+  private final MemorySegment scales;
 
   Int8Rows(int rows, int groups) {
     this.groups = groups;
     this.codes = ThreadLocal.withInitial(() -> new int[1 + GROUP * groups]); // one in front, for the code before the first
-    this.coefficients = new int[Math.multiplyExact(rows, GROUP * groups)];
-    this.starts = new int[rows * groups];
-    this.scales = new float[rows * groups];
+    this.coefficients = Arena.ofAuto().allocate(4L * rows * COEFFICIENTS * groups, 64);
+    this.starts = Arena.ofAuto().allocate(4L * rows * groups, 64);
+    this.scales = Arena.ofAuto().allocate(4L * rows * groups, 64);
   }
 
   /** Groups of a row; those of row r start at {@code r * groups()}. */
@@ -48,49 +60,51 @@ final class Int8Rows {
   }
 
   /**
-   * For each four codes a0 to a3 of the input the coefficients {@code a0, a1 - 16 a0, a2 - 16 a1, a3 - 16 a2}, each as two equal
-   * shorts: {@value #GROUP} ints a group.
+   * For each eight codes a0 to a7 of the input the coefficients {@code k0 = a0, k1 = a1 - 16 a0, ... k7 = a7 - 16 a6} as four ints,
+   * {@code k0 + 2^16 k4} to {@code k3 + 2^16 k7}: the address of the {@value #COEFFICIENTS} ints of group {@code g}, {@code r *
+   * groups()} being the first of row r.
    */
-  int[] coefficients() {
-    return coefficients;
+  long coefficients(long g) {
+    return coefficients.address() + 4 * COEFFICIENTS * g;
   }
 
-  /** What a group's sums start with, minus eight times the sum of its codes, as two equal shorts. */
-  int[] starts() {
-    return starts;
+  /** What a group's sums start with, minus eight times the sum of its codes, in the lower half of an int: its address. */
+  long starts(long g) {
+    return starts.address() + 4 * g;
   }
 
-  /** The scale of each group times 2^96, which {@link Q4Kernel} leaves to multiply by. */
-  float[] scales() {
-    return scales;
+  /** The scale of a group, in fp32, times 2^96, which {@link Q4Kernel} leaves to multiply by: its address. */
+  long scales(long g) {
+    return scales.address() + 4 * g;
   }
 
-  /** Fills row {@code row} from {@code GROUP * groups()} values; several threads may fill a row each. */
-  void set(int row, float[] x, int at) {
+  /** Fills row {@code row} from the {@code GROUP * groups()} values at address {@code x}; several threads may fill a row each. */
+  void set(int row, long x) {
     int[] codes = this.codes.get();
     for (int g = 0; g < groups; g++) {
-      int from = at + GROUP * g;
-      float max = largest(x, from);
+      long from = x + 4L * GROUP * g;
+      float max = largest(from);
       boolean zero = max < TINY;
-      scales[row * groups + g] = zero ? 0 : max / 127 * FACTOR;
-      starts[row * groups + g] = twice(-8 * codes(x, from, zero ? 0 : 127 / max, codes, 1 + GROUP * g));
+      scales.setAtIndex(ValueLayout.JAVA_FLOAT, (long) row * groups + g, zero ? 0 : max / 127 * FACTOR);
+      int sum = codes(from, zero ? 0 : 127 / max, codes, 1 + GROUP * g);
+      starts.setAtIndex(ValueLayout.JAVA_INT, (long) row * groups + g, -8 * sum & 0xFFFF);
     }
-    combine(codes, row * GROUP * groups);
+    combine(codes, 4L * row * COEFFICIENTS * groups);
   }
 
-  private static float largest(float[] x, int from) {
+  private static float largest(long from) {
     FloatVector m = FloatVector.zero(F);
     for (int i = 0; i < GROUP; i += F.length()) {
-      m = m.max(FloatVector.fromArray(F, x, from + i).abs());
+      m = m.max(FloatVector.fromMemorySegment(F, MEMORY, from + 4 * i & TOP, ORDER).abs());
     }
     return m.reduceLanes(VectorOperators.MAX);
   }
 
   /** Writes the codes of a group and returns their sum. */
-  private static int codes(float[] x, int from, float inverse, int[] codes, int to) {
+  private static int codes(long from, float inverse, int[] codes, int to) {
     IntVector sum = IntVector.zero(I);
     for (int i = 0; i < GROUP; i += F.length()) {
-      IntVector a = FloatVector.fromArray(F, x, from + i).mul(inverse).add(ROUND).reinterpretAsInts();
+      IntVector a = FloatVector.fromMemorySegment(F, MEMORY, from + 4 * i & TOP, ORDER).mul(inverse).add(ROUND).reinterpretAsInts();
       a = a.sub(Float.floatToRawIntBits(ROUND));
       a.intoArray(codes, to + i);
       sum = sum.add(a);
@@ -98,14 +112,11 @@ final class Int8Rows {
     return sum.reduceLanes(VectorOperators.ADD);
   }
 
-  private void combine(int[] codes, int to) {
-    for (int i = 0; i < GROUP * groups; i += I.length()) {
-      IntVector c = IntVector.fromArray(I, codes, i).mul(BEFORE).add(IntVector.fromArray(I, codes, i + 1));
-      c.and(0xFFFF).or(c.lanewise(VectorOperators.LSHL, 16)).intoArray(coefficients, to + i);
+  private void combine(int[] codes, long to) {
+    for (int i = 0; i < GROUP * groups; i += 8) {
+      IntVector low = IntVector.fromArray(FOUR, codes, i + 1).sub(IntVector.fromArray(FOUR, codes, i).mul(BEFORE));
+      IntVector high = IntVector.fromArray(FOUR, codes, i + 5).sub(IntVector.fromArray(FOUR, codes, i + 4).lanewise(LSHL, 4));
+      low.and(0xFFFF).or(high.lanewise(LSHL, 16)).intoMemorySegment(coefficients, to + 2L * i, ORDER);
     }
-  }
-
-  private static int twice(int value) {
-    return (value & 0xFFFF) * 0x10001;
   }
 }

@@ -1,5 +1,7 @@
 package dev.jneox.quant;
 
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
@@ -19,6 +21,19 @@ final class Lanes {
   /** Stored weights are little-endian, whatever the CPU. */
   static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
 
+  /**
+   * All memory, by address. The checks of a segment with an end are worth as much as the products of a kernel, and C2 rarely takes
+   * them out of a loop; of an address below {@link #TOP} it knows at compile time that this one has it. So whoever hands addresses
+   * to a kernel checks them first, a product at a time.
+   */
+  static final MemorySegment MEMORY = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
+
+  /** {@code address & TOP} is the address, and C2 then knows that it is no negative number and far from the largest. */
+  static final long TOP = (1L << 62) - 1;
+
+  /** An int of {@link #MEMORY}. */
+  static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ORDER);
+
   // Rotations by so many lanes; used only where a vector is longer than that.
   private static final VectorShuffle<Float> BY_8 = VectorShuffle.iota(F, 8, 1, true);
   private static final VectorShuffle<Float> BY_4 = VectorShuffle.iota(F, 4, 1, true);
@@ -27,6 +42,13 @@ final class Lanes {
   private static final ThreadLocal<float[]> SCRATCH = ThreadLocal.withInitial(() -> new float[4 * F.length()]);
 
   private Lanes() {}
+
+  /** Kernels read weights by address, which those on the Java heap do not have. */
+  static void checkNative(MemorySegment data) {
+    if (!data.isNative()) {
+      throw new IllegalArgumentException("a weight in native memory is expected, given one on the Java heap");
+    }
+  }
 
   /** A thread's own room for four vectors. */
   static float[] scratch() {

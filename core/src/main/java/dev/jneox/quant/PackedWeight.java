@@ -1,5 +1,8 @@
 package dev.jneox.quant;
 
+import java.lang.foreign.MemorySegment;
+import java.util.Objects;
+
 /**
  * The weight {@code [out, in]} of a linear map in the layout its kernels read, over mapped or native memory that the caller
  * keeps alive. Immutable and safe for several threads: the output rows come in blocks of {@value #BLOCK}, and each thread that
@@ -14,6 +17,9 @@ public sealed interface PackedWeight permits F32Weight, Bf16Weight, Q8Weight, Q4
 
   /** Input features, the columns of the weight. */
   int in();
+
+  /** Native memory, which the caller keeps alive. */
+  MemorySegment data();
 
   /** Bytes of memory that one product reads, however many activation rows share it. */
   long bytes();
@@ -39,4 +45,20 @@ public sealed interface PackedWeight permits F32Weight, Bf16Weight, Q8Weight, Q4
    * @param toBlock the block after the last
    */
   void multiply(Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock);
+
+  /**
+   * Fails unless the weight may be multiplied as it is asked to be: kernels read memory by address, so this is the check there is. The
+   * memory must be there until the product is done.
+   *
+   * @throws IllegalArgumentException for activations made for another weight
+   * @throws IndexOutOfBoundsException for blocks that are not there
+   * @throws IllegalStateException for memory that was freed
+   */
+  default void check(Activations x, int fromBlock, int toBlock) {
+    x.check(this);
+    Objects.checkFromToIndex(fromBlock, toBlock, blocks());
+    if (!data().scope().isAlive()) {
+      throw new IllegalStateException("the memory of the weight was freed");
+    }
+  }
 }

@@ -2,212 +2,231 @@ package dev.jneox.quant;
 
 import static dev.jneox.quant.Lanes.F;
 import static dev.jneox.quant.Lanes.I;
+import static dev.jneox.quant.Lanes.INT;
+import static dev.jneox.quant.Lanes.MEMORY;
 import static dev.jneox.quant.Lanes.ORDER;
+import static dev.jneox.quant.Lanes.TOP;
+import static dev.jneox.quant.PackedWeight.BLOCK;
 import static jdk.incubator.vector.VectorOperators.ASHR;
 import static jdk.incubator.vector.VectorOperators.I2F;
 import static jdk.incubator.vector.VectorOperators.LSHL;
 import static jdk.incubator.vector.VectorOperators.LSHR;
 
-import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
-import jdk.incubator.vector.VectorSpecies;
 
 /**
- * The inner loops of {@link Q4Weight}. A lane is an output row, so nothing is ever summed across lanes, and everything up to a
- * group's sum is 16-bit arithmetic modulo 2^16: the sum over 32 inputs of {@code (n - 8) a}, with codes n of 0 to 15 and a of
- * -127 to 127, is at most 8 * 127 * 32 = 32512, so it is exact however the sums before it wrapped around.
+ * The inner loops of {@link Q4Weight}. A lane of 32 bits is an output row, so nothing is ever summed across lanes, and everything up
+ * to a group's sum is 16-bit arithmetic modulo 2^16: the sum over 32 inputs of {@code (n - 8) a}, with codes n of 0 to 15 and a of -127
+ * to 127, is at most 8 * 127 * 32 = 32512, so it is exact however the sums before it wrapped around.
  *
- * <p>A lane holds four codes, {@code v = n0 + 16 n1 + 256 n2 + 4096 n3}, and none of them is ever cut out: with {@code u_i =
- * v >>> 4i} a code is {@code n_i = u_i - 16 u_(i+1)}, so {@code n0 a0 + n1 a1 + n2 a2 + n3 a3 = u0 a0 + u1 (a1 - 16 a0) +
- * u2 (a2 - 16 a1) + u3 (a3 - 16 a2)}: three shifts, four products, four sums. The coefficients come from {@link Int8Rows}.
+ * <p>A lane holds eight codes of its row, {@code v = n0 + 16 n1 + ... + 16^7 n7}, and none of them is ever cut out. With {@code u_j =
+ * v >>> 4j} modulo 2^16 a code is {@code n_j = u_j - 16 u_(j+1)}, so the sum of all {@code n_j a_j} is that of {@code u_j (a_j - 16
+ * a_(j-1))}. Shifting the whole lane by 0, 4, 8 and 12 bits gives u0 to u3 in its lower half and u4 to u7 in its upper one: three
+ * shifts, by constants, four products and four sums for two codes a 16-bit lane at a time. The two halves are added at the end of a
+ * group. The coefficients come from {@link Int8Rows}.
  *
- * <p>C2 gives up inlining in a method of some fifty vector operations, and a vector that meets a call is put on the heap. So sums
- * and scaling are several methods with arrays between them, and the loop over the four codes is left for C2 to unroll, which it
- * does where the count is a constant. A hot method of more than 325 bytecodes (C2's FreqInlineSize) is compiled on its own: were
- * it shorter, its callers' code would count too. After a change look for GC activity, with different numbers of rows in turn.
+ * <p>What C2 makes of a loop decides about its speed; after a change look at the machine code and for GC activity, with different
+ * numbers of rows in turn. It stops inlining methods of ours in a method of some fifty vector operations, and a vector that meets a call
+ * is put on the heap: so no method is called in a loop but those of the Vector API, and sums and scaling are several methods with memory
+ * between them. Addresses are kept below {@link Lanes#TOP}, so that nothing is checked. The body of a loop is no longer than the
+ * registers can hold: C2 moves all loads of a straight line of code to its beginning. A hot method of more than 325 bytecodes (C2's
+ * FreqInlineSize) is compiled on its own: were it shorter, its callers' code would count too.
  */
 final class Q4Kernel {
-  private static final VectorSpecies<Short> S = ShortVector.SPECIES_PREFERRED;
-  private static final int BYTES = S.vectorByteSize();
+  private static final int BYTES = I.vectorByteSize();
 
-  /** Output rows that one call of these methods computes: two vectors, which share the broadcast coefficients. */
-  static final int ROWS = 2 * S.length();
+  /** Output rows whose sums stay in registers: four vectors, or a block if that is less. */
+  private static final int ROWS = Math.min(BLOCK, 4 * I.length());
 
-  /** Bytes of a block's codes of four inputs, and of its scales of a group, which follow the codes. */
-  private static final int LINE = 2 * PackedWeight.BLOCK;
+  /** Bytes of a block's codes of eight inputs. */
+  private static final int LINE = 4 * BLOCK;
+
+  /** The same for {@link #sumsOfFour}: two vectors. */
+  static final int ROWS_OF_FOUR = 2 * I.length();
 
   private Q4Kernel() {}
 
   /**
-   * The sums of one activation row.
+   * The sums of one activation row with a block.
    *
-   * @param data a weight
-   * @param at the first byte to read: that of the first lane in the first group
+   * @param at address of the block's first group
    * @param groups how many groups
-   * @param g index of the first group in the arrays of {@code x}
-   * @param sums for each group {@link #ROWS} sums
+   * @param k address of the coefficients of the first group
+   * @param start address of what its sums start with
+   * @param sums where they go, for each group an int for each row of the block: in its halves, modulo 2^16, two numbers to be added
    */
-  static void sums(MemorySegment data, long at, int groups, Int8Rows x, int g, short[] sums) {
-    int[] coefficients = x.coefficients();
-    int[] starts = x.starts();
-    int c = g * Int8Rows.GROUP;
-    int s = 0;
-    for (int end = g + groups; g < end; g++) {
-      ShortVector left = pair(starts, g);
-      ShortVector right = left;
-      for (int q = 0; q < Int8Rows.GROUP / 4; q++) {
-        ShortVector v = ShortVector.fromMemorySegment(S, data, at, ORDER);
-        ShortVector w = ShortVector.fromMemorySegment(S, data, at + BYTES, ORDER);
-        ShortVector k = pair(coefficients, c);
-        left = left.add(v.mul(k));
-        right = right.add(w.mul(k));
-        k = pair(coefficients, c + 1);
-        left = left.add(v.lanewise(LSHR, 4).mul(k));
-        right = right.add(w.lanewise(LSHR, 4).mul(k));
-        k = pair(coefficients, c + 2);
-        left = left.add(v.lanewise(LSHR, 8).mul(k));
-        right = right.add(w.lanewise(LSHR, 8).mul(k));
-        k = pair(coefficients, c + 3);
-        left = left.add(v.lanewise(LSHR, 12).mul(k));
-        right = right.add(w.lanewise(LSHR, 12).mul(k));
-        at += LINE;
-        c += 4;
+  static void sums(long at, int groups, long k, long start, long sums) {
+    for (int g = 0; g < groups; g++) {
+      ShortVector begin = IntVector.broadcast(I, MEMORY.get(INT, start & TOP)).reinterpretAsShorts();
+      for (int row = 0; row < BLOCK; row += ROWS) {
+        ShortVector a = begin;
+        ShortVector b = begin;
+        ShortVector c = begin;
+        ShortVector d = begin;
+        for (int oct = 0; oct < Int8Rows.GROUP / 8; oct++) {
+          long from = k + 16 * oct & TOP;
+          ShortVector k0 = IntVector.broadcast(I, MEMORY.get(INT, from)).reinterpretAsShorts();
+          ShortVector k1 = IntVector.broadcast(I, MEMORY.get(INT, from + 4)).reinterpretAsShorts();
+          ShortVector k2 = IntVector.broadcast(I, MEMORY.get(INT, from + 8)).reinterpretAsShorts();
+          ShortVector k3 = IntVector.broadcast(I, MEMORY.get(INT, from + 12)).reinterpretAsShorts();
+          from = at + LINE * oct + 4 * row & TOP;
+          IntVector v = IntVector.fromMemorySegment(I, MEMORY, from, ORDER);
+          a = a.add(v.reinterpretAsShorts().mul(k0))
+              .add(v.lanewise(LSHR, 4).reinterpretAsShorts().mul(k1))
+              .add(v.lanewise(LSHR, 8).reinterpretAsShorts().mul(k2))
+              .add(v.lanewise(LSHR, 12).reinterpretAsShorts().mul(k3));
+          v = IntVector.fromMemorySegment(I, MEMORY, from + BYTES, ORDER);
+          b = b.add(v.reinterpretAsShorts().mul(k0))
+              .add(v.lanewise(LSHR, 4).reinterpretAsShorts().mul(k1))
+              .add(v.lanewise(LSHR, 8).reinterpretAsShorts().mul(k2))
+              .add(v.lanewise(LSHR, 12).reinterpretAsShorts().mul(k3));
+          v = IntVector.fromMemorySegment(I, MEMORY, from + 2 * BYTES, ORDER);
+          c = c.add(v.reinterpretAsShorts().mul(k0))
+              .add(v.lanewise(LSHR, 4).reinterpretAsShorts().mul(k1))
+              .add(v.lanewise(LSHR, 8).reinterpretAsShorts().mul(k2))
+              .add(v.lanewise(LSHR, 12).reinterpretAsShorts().mul(k3));
+          v = IntVector.fromMemorySegment(I, MEMORY, from + 3 * BYTES, ORDER);
+          d = d.add(v.reinterpretAsShorts().mul(k0))
+              .add(v.lanewise(LSHR, 4).reinterpretAsShorts().mul(k1))
+              .add(v.lanewise(LSHR, 8).reinterpretAsShorts().mul(k2))
+              .add(v.lanewise(LSHR, 12).reinterpretAsShorts().mul(k3));
+        }
+        long to = sums & TOP;
+        a.intoMemorySegment(MEMORY, to, ORDER);
+        b.intoMemorySegment(MEMORY, to + BYTES, ORDER);
+        c.intoMemorySegment(MEMORY, to + 2 * BYTES, ORDER);
+        d.intoMemorySegment(MEMORY, to + 3 * BYTES, ORDER);
+        sums += 4 * BYTES;
       }
-      left.intoArray(sums, s);
-      right.intoArray(sums, s + S.length());
-      at += LINE;
-      s += ROWS;
+      at += Q4Weight.GROUP_BYTES;
+      k += 4 * Int8Rows.COEFFICIENTS;
+      start += 4;
     }
   }
 
-  /** The sums of four activation rows, from groups {@code g0} to {@code g3} on, one row after the other in {@code sums}. */
-  static void sums(
-      MemorySegment data, long at, int groups, Int8Rows x, int g0, int g1, int g2, int g3, short[] sums) {
-    int[] coefficients = x.coefficients();
-    int[] starts = x.starts();
-    int c0 = g0 * Int8Rows.GROUP;
-    int c1 = g1 * Int8Rows.GROUP;
-    int c2 = g2 * Int8Rows.GROUP;
-    int c3 = g3 * Int8Rows.GROUP;
-    int next = groups * ROWS;
-    int s = 0;
-    for (int i = 0; i < groups; i++) {
-      ShortVector left0 = pair(starts, g0 + i);
-      ShortVector right0 = left0;
-      ShortVector left1 = pair(starts, g1 + i);
-      ShortVector right1 = left1;
-      ShortVector left2 = pair(starts, g2 + i);
-      ShortVector right2 = left2;
-      ShortVector left3 = pair(starts, g3 + i);
-      ShortVector right3 = left3;
-      for (int q = 0; q < Int8Rows.GROUP / 4; q++) {
-        ShortVector v = ShortVector.fromMemorySegment(S, data, at, ORDER);
-        ShortVector w = ShortVector.fromMemorySegment(S, data, at + BYTES, ORDER);
-        for (int n = 0; n < 4; n++) {
-          ShortVector k = pair(coefficients, c0 + n);
-          left0 = left0.add(v.mul(k));
-          right0 = right0.add(w.mul(k));
-          k = pair(coefficients, c1 + n);
-          left1 = left1.add(v.mul(k));
-          right1 = right1.add(w.mul(k));
-          k = pair(coefficients, c2 + n);
-          left2 = left2.add(v.mul(k));
-          right2 = right2.add(w.mul(k));
-          k = pair(coefficients, c3 + n);
-          left3 = left3.add(v.mul(k));
-          right3 = right3.add(w.mul(k));
+  /**
+   * The sums of four activation rows with {@link #ROWS_OF_FOUR} rows of a block, which share its loads and shifts: for CPUs that have
+   * registers for it.
+   *
+   * @param at address of the first row's codes in the first group
+   * @param nextK bytes from the coefficients of an activation row to those of the next
+   * @param nextStart bytes from where its sums start to where those of the next do
+   * @param sums where those of the first activation row go, at the place of the first row
+   * @param nextSums bytes from there to where those of the next go
+   */
+  static void sumsOfFour(long at, int groups, long k, long nextK, long start, long nextStart, long sums, long nextSums) {
+    for (int g = 0; g < groups; g++) {
+      ShortVector a0 = IntVector.broadcast(I, MEMORY.get(INT, start & TOP)).reinterpretAsShorts();
+      ShortVector a1 = IntVector.broadcast(I, MEMORY.get(INT, start + nextStart & TOP)).reinterpretAsShorts();
+      ShortVector a2 = IntVector.broadcast(I, MEMORY.get(INT, start + 2 * nextStart & TOP)).reinterpretAsShorts();
+      ShortVector a3 = IntVector.broadcast(I, MEMORY.get(INT, start + 3 * nextStart & TOP)).reinterpretAsShorts();
+      ShortVector b0 = a0;
+      ShortVector b1 = a1;
+      ShortVector b2 = a2;
+      ShortVector b3 = a3;
+      for (int oct = 0; oct < Int8Rows.GROUP / 8; oct++) {
+        long from = at + LINE * oct & TOP;
+        IntVector v = IntVector.fromMemorySegment(I, MEMORY, from, ORDER);
+        IntVector w = IntVector.fromMemorySegment(I, MEMORY, from + BYTES, ORDER);
+        for (int j = 0; j < 4; j++) {
+          long next = k + 16 * oct + 4 * j;
+          ShortVector kj = IntVector.broadcast(I, MEMORY.get(INT, next & TOP)).reinterpretAsShorts();
+          a0 = a0.add(v.reinterpretAsShorts().mul(kj));
+          b0 = b0.add(w.reinterpretAsShorts().mul(kj));
+          next += nextK;
+          kj = IntVector.broadcast(I, MEMORY.get(INT, next & TOP)).reinterpretAsShorts();
+          a1 = a1.add(v.reinterpretAsShorts().mul(kj));
+          b1 = b1.add(w.reinterpretAsShorts().mul(kj));
+          next += nextK;
+          kj = IntVector.broadcast(I, MEMORY.get(INT, next & TOP)).reinterpretAsShorts();
+          a2 = a2.add(v.reinterpretAsShorts().mul(kj));
+          b2 = b2.add(w.reinterpretAsShorts().mul(kj));
+          next += nextK;
+          kj = IntVector.broadcast(I, MEMORY.get(INT, next & TOP)).reinterpretAsShorts();
+          a3 = a3.add(v.reinterpretAsShorts().mul(kj));
+          b3 = b3.add(w.reinterpretAsShorts().mul(kj));
           v = v.lanewise(LSHR, 4);
           w = w.lanewise(LSHR, 4);
         }
-        at += LINE;
-        c0 += 4;
-        c1 += 4;
-        c2 += 4;
-        c3 += 4;
       }
-      left0.intoArray(sums, s);
-      right0.intoArray(sums, s + S.length());
-      left1.intoArray(sums, s + next);
-      right1.intoArray(sums, s + next + S.length());
-      left2.intoArray(sums, s + 2 * next);
-      right2.intoArray(sums, s + 2 * next + S.length());
-      left3.intoArray(sums, s + 3 * next);
-      right3.intoArray(sums, s + 3 * next + S.length());
-      at += LINE;
-      s += ROWS;
-    }
-  }
-
-  /**
-   * The scales of some groups as fp32 over 2^112, in the order {@link #scale} reads them: {@link #ROWS} for each group.
-   *
-   * @param at where the codes of the first lane in the first group are
-   */
-  static void scales(MemorySegment data, long at, int groups, float[] scales) {
-    at += Q4Weight.CODE_BYTES;
-    for (int s = 0; s < groups * ROWS; s += ROWS) {
-      halves(data, at, scales, s);
-      halves(data, at + BYTES, scales, s + S.length());
+      long to = sums & TOP;
+      a0.intoMemorySegment(MEMORY, to, ORDER);
+      b0.intoMemorySegment(MEMORY, to + BYTES, ORDER);
+      to = to + nextSums & TOP;
+      a1.intoMemorySegment(MEMORY, to, ORDER);
+      b1.intoMemorySegment(MEMORY, to + BYTES, ORDER);
+      to = to + nextSums & TOP;
+      a2.intoMemorySegment(MEMORY, to, ORDER);
+      b2.intoMemorySegment(MEMORY, to + BYTES, ORDER);
+      to = to + nextSums & TOP;
+      a3.intoMemorySegment(MEMORY, to, ORDER);
+      b3.intoMemorySegment(MEMORY, to + BYTES, ORDER);
       at += Q4Weight.GROUP_BYTES;
+      k += 4 * Int8Rows.COEFFICIENTS;
+      start += 4;
+      sums += 4 * BLOCK;
     }
   }
 
   /**
-   * Half precision to fp32: sign, exponent and mantissa are moved to their places. The difference of the exponents' biases, 127 -
-   * 15, is left to the factor that comes with the activations. Exact for subnormal halves too.
-   */
-  private static void halves(MemorySegment data, long at, float[] scales, int s) {
-    IntVector pairs = ShortVector.fromMemorySegment(S, data, at, ORDER).reinterpretAsInts();
-    pairs.lanewise(LSHL, 16).lanewise(ASHR, 3).and(0x8FFFE000).reinterpretAsFloats().intoArray(scales, s);
-    pairs.lanewise(ASHR, 3).and(0x8FFFE000).reinterpretAsFloats().intoArray(scales, s + F.length());
-  }
-
-  /** An int of two equal shorts in all lanes: a broadcast of 32 bits costs nothing but the read, one of 16 bits is a shuffle. */
-  private static ShortVector pair(int[] values, int at) {
-    return IntVector.broadcast(I, values[at]).reinterpretAsShorts();
-  }
-
-  /**
-   * Adds sums times scales to {@code y}. Neighbouring lanes are rows {@value Q4Weight#APART} apart, so that the even and the odd
-   * lanes of a vector, each brought to the upper half of an int, are consecutive rows and no lane is ever moved.
+   * The scales of some groups of a block as fp32 over 2^112, one a row. Half precision to fp32: sign, exponent and mantissa are moved to
+   * their places; the difference of the exponents' biases, 127 - 15, is left to the factor that comes with the activations. Exact for
+   * subnormal halves too.
    *
-   * @param s index of the first sum
-   * @param y0 index of the output row of the first lane
-   * @param y1 index of the output row of the second vector's first lane
+   * @param at address of the block's first group
+   * @param scales where they go
    */
-  static void scale(int groups, Int8Rows x, int g, short[] sums, int s, float[] scales, float[] y, int y0, int y1) {
-    float[] xScales = x.scales();
-    FloatVector even0 = FloatVector.fromArray(F, y, y0);
-    FloatVector odd0 = FloatVector.fromArray(F, y, y0 + Q4Weight.APART);
-    FloatVector even1 = FloatVector.fromArray(F, y, y1);
-    FloatVector odd1 = FloatVector.fromArray(F, y, y1 + Q4Weight.APART);
-    int f = 0;
-    for (int end = g + groups; g < end; g++) {
-      FloatVector k = FloatVector.broadcast(F, xScales[g]);
-      IntVector pairs = ShortVector.fromArray(S, sums, s).reinterpretAsInts();
-      even0 = low(pairs).fma(FloatVector.fromArray(F, scales, f).mul(k), even0);
-      odd0 = high(pairs).fma(FloatVector.fromArray(F, scales, f + F.length()).mul(k), odd0);
-      pairs = ShortVector.fromArray(S, sums, s + S.length()).reinterpretAsInts();
-      even1 = low(pairs).fma(FloatVector.fromArray(F, scales, f + 2 * F.length()).mul(k), even1);
-      odd1 = high(pairs).fma(FloatVector.fromArray(F, scales, f + 3 * F.length()).mul(k), odd1);
-      s += ROWS;
-      f += ROWS;
+  static void scales(long at, int groups, long scales) {
+    for (int g = 0; g < groups; g++) {
+      for (int i = 0; i < 4 * Q4Weight.APART; i += BYTES) {
+        IntVector pairs = IntVector.fromMemorySegment(I, MEMORY, at + Q4Weight.CODE_BYTES + i & TOP, ORDER);
+        long to = scales + i & TOP;
+        pairs.lanewise(LSHL, 16).lanewise(ASHR, 3).and(0x8FFFE000).intoMemorySegment(MEMORY, to, ORDER);
+        pairs.lanewise(ASHR, 3).and(0x8FFFE000).intoMemorySegment(MEMORY, to + 4 * Q4Weight.APART, ORDER);
+      }
+      at += Q4Weight.GROUP_BYTES;
+      scales += 4 * BLOCK;
     }
-    even0.intoArray(y, y0);
-    odd0.intoArray(y, y0 + Q4Weight.APART);
-    even1.intoArray(y, y1);
-    odd1.intoArray(y, y1 + Q4Weight.APART);
   }
 
-  /** The shorts in the lower halves, times 2^16. */
-  private static FloatVector low(IntVector pairs) {
-    return (FloatVector) pairs.lanewise(LSHL, 16).convert(I2F, 0);
-  }
-
-  /** The shorts in the upper halves, times 2^16. */
-  private static FloatVector high(IntVector pairs) {
-    return (FloatVector) pairs.and(0xFFFF0000).convert(I2F, 0);
+  /**
+   * Adds the sums of one activation row times scales to its block of {@code y}, with an fma for each group.
+   *
+   * @param sums address of the first group's, as {@link #sums} leaves them
+   * @param scales address of the first group's, as {@link #scales} leaves them
+   * @param xScales address of the activations' scales
+   * @param y the block's rows, from {@code y0} on
+   */
+  static void scale(int groups, long sums, long scales, long xScales, float[] y, int y0) {
+    for (int row = 0; row < BLOCK; row += ROWS) {
+      FloatVector a = FloatVector.fromArray(F, y, y0 + row);
+      FloatVector b = FloatVector.fromArray(F, y, y0 + row + F.length());
+      FloatVector c = FloatVector.fromArray(F, y, y0 + row + 2 * F.length());
+      FloatVector d = FloatVector.fromArray(F, y, y0 + row + 3 * F.length());
+      for (int g = 0; g < groups; g++) {
+        FloatVector k = IntVector.broadcast(I, MEMORY.get(INT, xScales + 4 * g & TOP)).reinterpretAsFloats();
+        long from = sums + 4 * (BLOCK * g + row) & TOP;
+        long scale = scales + 4 * (BLOCK * g + row) & TOP;
+        // The halves of each int are added in its upper one, which makes a sum that is too large by 2^16.
+        IntVector s = IntVector.fromMemorySegment(I, MEMORY, from, ORDER);
+        a = ((FloatVector) s.add(s.lanewise(LSHL, 16)).and(0xFFFF0000).convert(I2F, 0))
+            .fma(FloatVector.fromMemorySegment(F, MEMORY, scale, ORDER).mul(k), a);
+        s = IntVector.fromMemorySegment(I, MEMORY, from + BYTES, ORDER);
+        b = ((FloatVector) s.add(s.lanewise(LSHL, 16)).and(0xFFFF0000).convert(I2F, 0))
+            .fma(FloatVector.fromMemorySegment(F, MEMORY, scale + BYTES, ORDER).mul(k), b);
+        s = IntVector.fromMemorySegment(I, MEMORY, from + 2 * BYTES, ORDER);
+        c = ((FloatVector) s.add(s.lanewise(LSHL, 16)).and(0xFFFF0000).convert(I2F, 0))
+            .fma(FloatVector.fromMemorySegment(F, MEMORY, scale + 2 * BYTES, ORDER).mul(k), c);
+        s = IntVector.fromMemorySegment(I, MEMORY, from + 3 * BYTES, ORDER);
+        d = ((FloatVector) s.add(s.lanewise(LSHL, 16)).and(0xFFFF0000).convert(I2F, 0))
+            .fma(FloatVector.fromMemorySegment(F, MEMORY, scale + 3 * BYTES, ORDER).mul(k), d);
+      }
+      a.intoArray(y, y0 + row);
+      b.intoArray(y, y0 + row + F.length());
+      c.intoArray(y, y0 + row + 2 * F.length());
+      d.intoArray(y, y0 + row + 3 * F.length());
+    }
   }
 }

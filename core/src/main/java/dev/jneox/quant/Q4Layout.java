@@ -17,9 +17,10 @@ public final class Q4Layout {
   public static final int GGUF_BYTES = 18;
 
   private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ORDER);
+  private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ORDER);
   private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ORDER);
-  private static final int QUADS = Q4Weight.GROUP / 4;
-  private static final short ZEROS = (short) 0x8888;
+  private static final int OCTS = Q4Weight.GROUP / 8;
+  private static final int ZEROS = 0x88888888;
 
   private Q4Layout() {}
 
@@ -38,49 +39,49 @@ public final class Q4Layout {
   public static void pack(int out, int in, MemorySegment gguf, MemorySegment packed, int fromBlock, int toBlock) {
     check(out, in, gguf, packed);
     int groups = Q4Weight.groups(in);
-    short[] codes = new short[QUADS * BLOCK];
+    int[] codes = new int[OCTS * BLOCK];
     short[] scales = new short[BLOCK];
     for (int b = fromBlock; b < toBlock; b++) {
       long block = b * Q4Weight.blockBytes(in);
       for (int g = 0; g < groups; g++) {
-        for (int lane = 0; lane < BLOCK; lane++) {
-          int o = b * BLOCK + Q4Weight.row(lane);
+        for (int row = 0; row < BLOCK; row++) {
+          int o = b * BLOCK + row;
           if (o >= out) {
-            zero(codes, scales, lane);
+            zero(codes, scales, row);
             continue;
           }
           long source = ((long) o * groups + g) * GGUF_BYTES;
-          scales[lane] = gguf.get(SHORT, source);
-          if ((scales[lane] & 0x7C00) == 0x7C00) {
+          short scale = gguf.get(SHORT, source);
+          if ((scale & 0x7C00) == 0x7C00) {
             throw new IllegalArgumentException("row " + o + ", input " + g * Q4Weight.GROUP + ": a scale that is not finite");
           }
+          scales[Q4Weight.place(row)] = scale;
           long first = gguf.get(LONG, source + 2);
           long second = gguf.get(LONG, source + 10);
-          quads(first, codes, lane);
-          quads(second, codes, lane + 2 * BLOCK);
-          quads(first >>> 4, codes, lane + 4 * BLOCK);
-          quads(second >>> 4, codes, lane + 6 * BLOCK);
+          codes[row] = oct(first);
+          codes[row + BLOCK] = oct(second);
+          codes[row + 2 * BLOCK] = oct(first >>> 4);
+          codes[row + 3 * BLOCK] = oct(second >>> 4);
         }
         long target = block + (long) g * Q4Weight.GROUP_BYTES;
-        MemorySegment.copy(codes, 0, packed, SHORT, target, codes.length);
+        MemorySegment.copy(codes, 0, packed, INT, target, codes.length);
         MemorySegment.copy(scales, 0, packed, SHORT, target + Q4Weight.CODE_BYTES, BLOCK);
       }
     }
   }
 
-  /** The lower halves of eight bytes as two shorts of four codes. */
-  private static void quads(long bytes, short[] codes, int at) {
+  /** The lower halves of eight bytes as eight codes. */
+  private static int oct(long bytes) {
     long x = bytes & 0x0F0F0F0F0F0F0F0FL;
     x = (x | x >>> 4) & 0x00FF00FF00FF00FFL;
-    x |= x >>> 8;
-    codes[at] = (short) x;
-    codes[at + BLOCK] = (short) (x >>> 32);
+    x = (x | x >>> 8) & 0x0000FFFF0000FFFFL;
+    return (int) (x | x >>> 16);
   }
 
-  private static void zero(short[] codes, short[] scales, int lane) {
-    scales[lane] = 0;
-    for (int q = 0; q < QUADS; q++) {
-      codes[q * BLOCK + lane] = ZEROS;
+  private static void zero(int[] codes, short[] scales, int row) {
+    scales[Q4Weight.place(row)] = 0;
+    for (int oct = 0; oct < OCTS; oct++) {
+      codes[oct * BLOCK + row] = ZEROS;
     }
   }
 
@@ -97,21 +98,20 @@ public final class Q4Layout {
     int groups = Q4Weight.groups(weight.in());
     long blockBytes = Q4Weight.blockBytes(weight.in());
     MemorySegment block = weight.data().asSlice(o / BLOCK * blockBytes, blockBytes);
-    int lane = Q4Weight.lane(o % BLOCK);
+    int row = o % BLOCK;
     for (int g = 0; g < groups; g++) {
-      long codes = (long) g * Q4Weight.GROUP_BYTES + 2L * lane;
+      long codes = (long) g * Q4Weight.GROUP_BYTES + 4 * row;
       long target = at + (long) g * GGUF_BYTES;
-      gguf.set(SHORT, target, block.get(SHORT, codes + Q4Weight.CODE_BYTES));
-      gguf.set(LONG, target + 2, bytes(block, codes, 0) | bytes(block, codes, 4) << 4);
-      gguf.set(LONG, target + 10, bytes(block, codes, 2) | bytes(block, codes, 6) << 4);
+      gguf.set(SHORT, target, block.get(SHORT, (long) g * Q4Weight.GROUP_BYTES + Q4Weight.CODE_BYTES + 2 * Q4Weight.place(row)));
+      gguf.set(LONG, target + 2, bytes(block, codes, 0) | bytes(block, codes, 2) << 4);
+      gguf.set(LONG, target + 10, bytes(block, codes, 1) | bytes(block, codes, 3) << 4);
     }
   }
 
-  /** Quads q and q + 1 with a code in the lower half of each byte. */
-  private static long bytes(MemorySegment block, long codes, int q) {
-    long first = block.get(SHORT, codes + 2L * BLOCK * q) & 0xFFFFL;
-    long second = block.get(SHORT, codes + 2L * BLOCK * (q + 1)) & 0xFFFFL;
-    long x = first | second << 32;
+  /** An oct with a code in the lower half of each byte. */
+  private static long bytes(MemorySegment block, long codes, int oct) {
+    long x = block.get(INT, codes + 4L * BLOCK * oct) & 0xFFFFFFFFL;
+    x = (x | x << 16) & 0x0000FFFF0000FFFFL;
     x = (x | x << 8) & 0x00FF00FF00FF00FFL;
     return (x | x << 4) & 0x0F0F0F0F0F0F0F0FL;
   }

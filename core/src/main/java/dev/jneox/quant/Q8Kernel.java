@@ -2,12 +2,14 @@ package dev.jneox.quant;
 
 import static dev.jneox.quant.Lanes.F;
 import static dev.jneox.quant.Lanes.I;
+import static dev.jneox.quant.Lanes.MEMORY;
 import static dev.jneox.quant.Lanes.ORDER;
+import static dev.jneox.quant.Lanes.TOP;
 import static jdk.incubator.vector.VectorOperators.ASHR;
 import static jdk.incubator.vector.VectorOperators.I2F;
 import static jdk.incubator.vector.VectorOperators.LSHL;
 
-import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 
@@ -21,10 +23,12 @@ import jdk.incubator.vector.IntVector;
 final class Q8Kernel {
   private static final int L = F.length();
 
-  /** Output rows that one call of these methods computes: two vectors. */
+  /** Output rows whose sums stay in registers: two vectors. */
   static final int ROWS = 2 * L;
 
   private static final int BYTES = 4 * L;
+
+  private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ORDER);
 
   /** Bytes of a tile's codes of four inputs. */
   private static final int LINE = 4 * Q8Weight.TILE;
@@ -32,54 +36,57 @@ final class Q8Kernel {
   private Q8Kernel() {}
 
   /**
-   * The sums of one activation row.
+   * The sums of one activation row with a tile.
    *
-   * @param data a weight
-   * @param at where the first group begins
-   * @param row the first output row in the tile
+   * @param at address of the tile's first group
    * @param groups how many groups
-   * @param x activations, from {@code x0} on
-   * @param sums for each group {@link #ROWS} sums
+   * @param x address of the activations of the first group
+   * @param sums where they go, for each group one for each row of the tile
    */
-  static void sums(MemorySegment data, long at, int row, int groups, float[] x, int x0, float[] sums) {
-    int s = 0;
+  static void sums(long at, int groups, long x, long sums) {
     for (int g = 0; g < groups; g++) {
-      FloatVector a0 = FloatVector.zero(F);
-      FloatVector a1 = a0;
-      FloatVector b0 = a0;
-      FloatVector b1 = a0;
-      long codes = at + 4 * row;
-      for (int q = 0; q < Q8Weight.GROUP / 4; q++) {
-        IntVector v = IntVector.fromMemorySegment(I, data, codes, ORDER);
-        IntVector w = IntVector.fromMemorySegment(I, data, codes + BYTES, ORDER);
-        FloatVector k = FloatVector.broadcast(F, x[x0]);
-        a0 = first(v).fma(k, a0);
-        b0 = first(w).fma(k, b0);
-        k = FloatVector.broadcast(F, x[x0 + 1]);
-        a1 = second(v).fma(k, a1);
-        b1 = second(w).fma(k, b1);
-        v = v.lanewise(ASHR, 16);
-        w = w.lanewise(ASHR, 16);
-        k = FloatVector.broadcast(F, x[x0 + 2]);
-        a0 = first(v).fma(k, a0);
-        b0 = first(w).fma(k, b0);
-        k = FloatVector.broadcast(F, x[x0 + 3]);
-        a1 = second(v).fma(k, a1);
-        b1 = second(w).fma(k, b1);
-        codes += LINE;
-        x0 += 4;
+      for (int row = 0; row < Q8Weight.TILE; row += ROWS) {
+        FloatVector a0 = FloatVector.zero(F);
+        FloatVector a1 = a0;
+        FloatVector b0 = a0;
+        FloatVector b1 = a0;
+        for (int q = 0; q < Q8Weight.GROUP / 4; q++) {
+          long from = at + LINE * q + 4 * row & TOP;
+          IntVector v = IntVector.fromMemorySegment(I, MEMORY, from, ORDER);
+          IntVector w = IntVector.fromMemorySegment(I, MEMORY, from + BYTES, ORDER);
+          from = x + 16 * q & TOP;
+          FloatVector k = FloatVector.broadcast(F, MEMORY.get(FLOAT, from));
+          a0 = first(v).fma(k, a0);
+          b0 = first(w).fma(k, b0);
+          k = FloatVector.broadcast(F, MEMORY.get(FLOAT, from + 4));
+          a1 = second(v).fma(k, a1);
+          b1 = second(w).fma(k, b1);
+          v = v.lanewise(ASHR, 16);
+          w = w.lanewise(ASHR, 16);
+          k = FloatVector.broadcast(F, MEMORY.get(FLOAT, from + 8));
+          a0 = first(v).fma(k, a0);
+          b0 = first(w).fma(k, b0);
+          k = FloatVector.broadcast(F, MEMORY.get(FLOAT, from + 12));
+          a1 = second(v).fma(k, a1);
+          b1 = second(w).fma(k, b1);
+        }
+        long to = sums + 4 * row & TOP;
+        a0.add(a1).intoMemorySegment(MEMORY, to, ORDER);
+        b0.add(b1).intoMemorySegment(MEMORY, to + BYTES, ORDER);
       }
-      a0.add(a1).intoArray(sums, s);
-      b0.add(b1).intoArray(sums, s + L);
       at += Q8Weight.GROUP_BYTES;
-      s += ROWS;
+      x += 4 * Q8Weight.GROUP;
+      sums += 4 * Q8Weight.TILE;
     }
   }
 
-  /** The sums of two activation rows, from {@code x0} and from {@code x1} on. */
-  static void sums(
-      MemorySegment data, long at, int row, int groups, float[] x, int x0, int x1, float[] sums, float[] sums2) {
-    int s = 0;
+  /**
+   * The sums of two activation rows with {@link #ROWS} rows of a tile.
+   *
+   * @param at address of the first row's codes in the first group
+   * @param sums where those of the first activation row go, at the place of the first row; {@code sums2} the same for the second
+   */
+  static void sums(long at, int groups, long x, long x2, long sums, long sums2) {
     for (int g = 0; g < groups; g++) {
       FloatVector a0 = FloatVector.zero(F);
       FloatVector a1 = a0;
@@ -89,21 +96,23 @@ final class Q8Kernel {
       FloatVector c1 = a0;
       FloatVector d0 = a0;
       FloatVector d1 = a0;
-      long codes = at + 4 * row;
       for (int q = 0; q < Q8Weight.GROUP / 4; q++) {
-        IntVector v = IntVector.fromMemorySegment(I, data, codes, ORDER);
-        IntVector w = IntVector.fromMemorySegment(I, data, codes + BYTES, ORDER);
+        long from = at + LINE * q & TOP;
+        IntVector v = IntVector.fromMemorySegment(I, MEMORY, from, ORDER);
+        IntVector w = IntVector.fromMemorySegment(I, MEMORY, from + BYTES, ORDER);
         for (int n = 0; n < 4; n += 2) {
-          FloatVector k = FloatVector.broadcast(F, x[x0 + n]);
-          FloatVector l = FloatVector.broadcast(F, x[x1 + n]);
+          long k0 = x + 16 * q + 4 * n & TOP;
+          long k1 = x2 + 16 * q + 4 * n & TOP;
+          FloatVector k = FloatVector.broadcast(F, MEMORY.get(FLOAT, k0));
+          FloatVector l = FloatVector.broadcast(F, MEMORY.get(FLOAT, k1));
           FloatVector f = first(v);
           a0 = f.fma(k, a0);
           c0 = f.fma(l, c0);
           f = first(w);
           b0 = f.fma(k, b0);
           d0 = f.fma(l, d0);
-          k = FloatVector.broadcast(F, x[x0 + n + 1]);
-          l = FloatVector.broadcast(F, x[x1 + n + 1]);
+          k = FloatVector.broadcast(F, MEMORY.get(FLOAT, k0 + 4));
+          l = FloatVector.broadcast(F, MEMORY.get(FLOAT, k1 + 4));
           f = second(v);
           a1 = f.fma(k, a1);
           c1 = f.fma(l, c1);
@@ -113,16 +122,16 @@ final class Q8Kernel {
           v = v.lanewise(ASHR, 16);
           w = w.lanewise(ASHR, 16);
         }
-        codes += LINE;
-        x0 += 4;
-        x1 += 4;
       }
-      a0.add(a1).intoArray(sums, s);
-      b0.add(b1).intoArray(sums, s + L);
-      c0.add(c1).intoArray(sums2, s);
-      d0.add(d1).intoArray(sums2, s + L);
+      a0.add(a1).intoMemorySegment(MEMORY, sums & TOP, ORDER);
+      b0.add(b1).intoMemorySegment(MEMORY, sums + BYTES & TOP, ORDER);
+      c0.add(c1).intoMemorySegment(MEMORY, sums2 & TOP, ORDER);
+      d0.add(d1).intoMemorySegment(MEMORY, sums2 + BYTES & TOP, ORDER);
       at += Q8Weight.GROUP_BYTES;
-      s += ROWS;
+      x += 4 * Q8Weight.GROUP;
+      x2 += 4 * Q8Weight.GROUP;
+      sums += 4 * Q8Weight.TILE;
+      sums2 += 4 * Q8Weight.TILE;
     }
   }
 
@@ -143,29 +152,36 @@ final class Q8Kernel {
    * The scales of some groups over 2^24, {@value Q8Weight#TILE} for each group by row. Half precision becomes fp32 exactly: the
    * bits are moved to their places, and the biases of the exponents differ by 112.
    */
-  static void scales(MemorySegment data, long at, int groups, float[] scales) {
-    for (int s = 0; s < groups * Q8Weight.TILE; s += Q8Weight.TILE) {
-      for (int i = 0; i < Q8Weight.APART; i += L) {
-        IntVector pairs = IntVector.fromMemorySegment(I, data, at + Q8Weight.CODE_BYTES + 4 * i, ORDER);
-        pairs.lanewise(LSHL, 16).lanewise(ASHR, 3).and(0x8FFFE000).reinterpretAsFloats().mul(0x1p88f).intoArray(scales, s + i);
+  static void scales(long at, int groups, long scales) {
+    for (int g = 0; g < groups; g++) {
+      for (int i = 0; i < 4 * Q8Weight.APART; i += BYTES) {
+        IntVector pairs = IntVector.fromMemorySegment(I, MEMORY, at + Q8Weight.CODE_BYTES + i & TOP, ORDER);
+        long to = scales + i & TOP;
+        pairs.lanewise(LSHL, 16).lanewise(ASHR, 3).and(0x8FFFE000).reinterpretAsFloats().mul(0x1p88f)
+            .intoMemorySegment(MEMORY, to, ORDER);
         pairs.lanewise(ASHR, 3).and(0x8FFFE000).reinterpretAsFloats().mul(0x1p88f)
-            .intoArray(scales, s + i + Q8Weight.APART);
+            .intoMemorySegment(MEMORY, to + 4 * Q8Weight.APART, ORDER);
       }
       at += Q8Weight.GROUP_BYTES;
+      scales += 4 * Q8Weight.TILE;
     }
   }
 
-  /** Adds sums times scales to {@link #ROWS} values of {@code y} from {@code y0} on, with an fma for each group. */
-  static void scale(int groups, float[] sums, float[] scales, int row, float[] y, int y0) {
-    FloatVector a = FloatVector.fromArray(F, y, y0);
-    FloatVector b = FloatVector.fromArray(F, y, y0 + L);
-    int s = 0;
-    for (int f = row; f < groups * Q8Weight.TILE; f += Q8Weight.TILE) {
-      a = FloatVector.fromArray(F, sums, s).fma(FloatVector.fromArray(F, scales, f), a);
-      b = FloatVector.fromArray(F, sums, s + L).fma(FloatVector.fromArray(F, scales, f + L), b);
-      s += ROWS;
+  /** Adds the sums of one activation row times scales to its tile of {@code y} from {@code y0} on, with an fma for each group. */
+  static void scale(int groups, long sums, long scales, float[] y, int y0) {
+    for (int row = 0; row < Q8Weight.TILE; row += ROWS) {
+      FloatVector a = FloatVector.fromArray(F, y, y0 + row);
+      FloatVector b = FloatVector.fromArray(F, y, y0 + row + L);
+      for (int g = 0; g < groups; g++) {
+        long from = sums + 4 * (Q8Weight.TILE * g + row) & TOP;
+        long scale = scales + 4 * (Q8Weight.TILE * g + row) & TOP;
+        a = FloatVector.fromMemorySegment(F, MEMORY, from, ORDER)
+            .fma(FloatVector.fromMemorySegment(F, MEMORY, scale, ORDER), a);
+        b = FloatVector.fromMemorySegment(F, MEMORY, from + BYTES, ORDER)
+            .fma(FloatVector.fromMemorySegment(F, MEMORY, scale + BYTES, ORDER), b);
+      }
+      a.intoArray(y, y0 + row);
+      b.intoArray(y, y0 + row + L);
     }
-    a.intoArray(y, y0);
-    b.intoArray(y, y0 + L);
   }
 }

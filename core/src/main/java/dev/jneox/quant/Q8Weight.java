@@ -1,6 +1,8 @@
 package dev.jneox.quant;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.ref.Reference;
 
 /**
  * Signed 8-bit codes in groups of 32 inputs with a half-precision scale each, the numbers of GGUF's Q8_0 in another order: a
@@ -37,10 +39,13 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
   /** Groups whose sums are kept before they are scaled: all of this stays in the first-level cache. */
   private static final int CHUNK = 8;
 
+  /** Bytes of the sums of a chunk with one activation row. */
+  private static final int SUM_BYTES = 4 * CHUNK * TILE;
+
   /** A thread's own memory between the two halves of the kernel. */
-  private record Scratch(float[] sums, float[] sums2, float[] scales, float[] y) {
+  private record Scratch(MemorySegment sums, MemorySegment scales, float[] y) {
     Scratch() {
-      this(new float[CHUNK * TILE], new float[CHUNK * TILE], new float[CHUNK * TILE], new float[TILE]);
+      this(Arena.ofAuto().allocate(2 * SUM_BYTES, 64), Arena.ofAuto().allocate(SUM_BYTES, 64), new float[TILE]);
     }
   }
 
@@ -51,6 +56,7 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
       throw new IllegalArgumentException(
           out + " x " + in + " weights of 8 bits take " + bytes(out, in) + " bytes, given " + data.byteSize());
     }
+    Lanes.checkNative(data);
   }
 
   /** Bytes of a weight {@code [out, in]} in this layout. */
@@ -78,55 +84,58 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
 
   @Override
   public void multiply(Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
-    x.check(this);
+    check(x, fromBlock, toBlock);
     Scratch scratch = SCRATCH.get();
     int groups = groups(in);
     int end = Math.min(out, toBlock * BLOCK);
     for (int o = fromBlock * BLOCK; o < end; o += TILE) {
       int width = Math.min(TILE, end - o);
+      long tile = data.address() + o / TILE * tileBytes(in);
       for (int g = 0; g < groups; g += CHUNK) {
-        long from = o / TILE * tileBytes(in) + (long) g * GROUP_BYTES;
-        for (int row = 0; row < width; row += Q8Kernel.ROWS) {
-          chunk(from, row, g, Math.min(CHUNK, groups - g), x, scratch, y, at + o, ldy, width);
-        }
+        chunk(tile + (long) g * GROUP_BYTES, g, Math.min(CHUNK, groups - g), x, scratch, y, at + o, ldy, width);
       }
     }
+    Reference.reachabilityFence(data);
+    Reference.reachabilityFence(x);
   }
 
-  /** {@code n} groups of {@link Q8Kernel#ROWS} output rows, for all activation rows. */
-  private void chunk(
-      long from, int row, int g, int n, Activations x, Scratch scratch, float[] y, int at, int ldy, int width) {
-    int x0 = g * GROUP;
+  /** {@code n} groups of a tile from {@code from} on, for all activation rows. */
+  private static void chunk(
+      long from, int g, int n, Activations x, Scratch scratch, float[] y, int at, int ldy, int width) {
+    long sums = scratch.sums.address();
+    long x0 = 4L * g * GROUP;
     int r = 0;
     for (; r + 2 <= x.rows(); r += 2) {
-      int xr = x0 + r * x.stride();
-      Q8Kernel.sums(data, from, row, n, x.values(), xr, xr + x.stride(), scratch.sums, scratch.sums2);
-      scales(from, row, r, n, scratch);
-      scale(n, row, scratch.sums, scratch, y, at + r * ldy, width);
-      scale(n, row, scratch.sums2, scratch, y, at + (r + 1) * ldy, width);
+      for (int row = 0; row < TILE; row += Q8Kernel.ROWS) {
+        long to = sums + 4 * row;
+        Q8Kernel.sums(from + 4 * row, n, x.row(r) + x0, x.row(r + 1) + x0, to, to + SUM_BYTES);
+      }
+      scales(from, r, n, scratch);
+      scale(n, sums, scratch, y, at + r * ldy, width);
+      scale(n, sums + SUM_BYTES, scratch, y, at + (r + 1) * ldy, width);
     }
     if (r < x.rows()) {
-      Q8Kernel.sums(data, from, row, n, x.values(), x0 + r * x.stride(), scratch.sums);
-      scales(from, row, r, n, scratch);
-      scale(n, row, scratch.sums, scratch, y, at + r * ldy, width);
+      Q8Kernel.sums(from, n, x.row(r) + x0, sums);
+      scales(from, r, n, scratch);
+      scale(n, sums, scratch, y, at + r * ldy, width);
     }
   }
 
   /** Widens the scales of a tile's chunk when they are first needed, after the codes: memory comes fastest in its own order. */
-  private void scales(long from, int row, int r, int n, Scratch scratch) {
-    if (row == 0 && r == 0) {
-      Q8Kernel.scales(data, from, n, scratch.scales);
+  private static void scales(long from, int r, int n, Scratch scratch) {
+    if (r == 0) {
+      Q8Kernel.scales(from, n, scratch.scales.address());
     }
   }
 
-  /** Scales the sums of some rows and adds them to the {@code width} rows of {@code y} there are from {@code at} on. */
-  private static void scale(int n, int row, float[] sums, Scratch scratch, float[] y, int at, int width) {
+  /** Scales sums and adds them to the {@code width} rows of {@code y} there are from {@code at} on. */
+  private static void scale(int n, long sums, Scratch scratch, float[] y, int at, int width) {
     if (width == TILE) {
-      Q8Kernel.scale(n, sums, scratch.scales, row, y, at + row);
+      Q8Kernel.scale(n, sums, scratch.scales.address(), y, at);
       return;
     }
     System.arraycopy(y, at, scratch.y, 0, width);
-    Q8Kernel.scale(n, sums, scratch.scales, row, scratch.y, row);
+    Q8Kernel.scale(n, sums, scratch.scales.address(), scratch.y, 0);
     System.arraycopy(scratch.y, 0, y, at, width);
   }
 }

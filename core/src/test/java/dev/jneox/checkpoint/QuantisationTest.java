@@ -287,9 +287,9 @@ class QuantisationTest {
   @Test
   void anotherVersionMethodArchitectureOrAPartOfTheFileIsNamed() throws IOException {
     quantise(GgmlType.Q4_0, hf(config(64, false, ROTARY), Dtype.F32), dir.resolve("quantised"));
-    editConfig(json -> ((ObjectNode) json.get("quantization_config")).put("version", 2));
-    assertRefused("config.json", "quantization_config.version", "expected 1", "found 2");
-    editConfig(json -> ((ObjectNode) json.get("quantization_config")).put("version", 1).put("quant_method", "gptq"));
+    editConfig(json -> ((ObjectNode) json.get("quantization_config")).put("version", 1));
+    assertRefused("config.json", "quantization_config.version", "expected 2", "found 1");
+    editConfig(json -> ((ObjectNode) json.get("quantization_config")).put("version", 2).put("quant_method", "gptq"));
     assertRefused("quantization_config.quant_method", "expected jneox", "\"gptq\"");
     editConfig(json -> ((ObjectNode) json.get("quantization_config")).put("quant_method", "jneox"));
     editConfig(json -> json.put("model_type", "llama"));

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.ref.Reference;
 import java.util.Arrays;
 import java.util.Random;
 import net.jqwik.api.ForAll;
@@ -92,6 +93,46 @@ class Q4WeightTest {
       pack(1, 32, gguf).multiply(activations, y, 0, 1, 0, 1);
       assertThat(y[0]).isEqualTo(-8 * 32 * value);
     }
+  }
+
+  /** Four rows at once are for CPUs with many registers, and would else be run on those alone. */
+  @Property(tries = 50)
+  void fourRowsHaveTheSumsOfEach(@ForAll @IntRange(min = 1, max = 9) int groups, @ForAll Random random) {
+    int in = 32 * groups;
+    Q4Weight weight = pack(64, in, gguf(64, in, random));
+    Int8Rows x = new Int8Rows(4, groups);
+    MemorySegment values = Arena.ofAuto().allocateFrom(ValueLayout.JAVA_FLOAT, activations(4 * in, random));
+    MemorySegment each = Arena.ofAuto().allocate(4 * 4 * 64 * groups, 64);
+    MemorySegment four = Arena.ofAuto().allocate(each.byteSize(), 64);
+    long bytes = each.byteSize() / 4;
+    for (int r = 0; r < 4; r++) {
+      x.set(r, values.address() + 4L * r * in);
+      long g = (long) r * groups;
+      Q4Kernel.sums(weight.data().address(), groups, x.coefficients(g), x.starts(g), each.address() + r * bytes);
+    }
+    for (int row = 0; row < 64; row += Q4Kernel.ROWS_OF_FOUR) {
+      Q4Kernel.sumsOfFour(
+          weight.data().address() + 4 * row, groups, x.coefficients(0), 64L * groups, x.starts(0), 4L * groups,
+          four.address() + 4 * row, bytes);
+    }
+    assertThat(four.mismatch(each)).isEqualTo(-1);
+    Reference.reachabilityFence(weight);
+    Reference.reachabilityFence(x);
+    Reference.reachabilityFence(values);
+  }
+
+  @Test
+  void memoryThatWasFreedAndBlocksThatAreNotThereAreRefused() {
+    Q4Weight weight;
+    Activations x = new Activations(1, 32, Activations.Form.INT8);
+    x.begin(1);
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment data = arena.allocate(Q4Weight.bytes(64, 32), 64);
+      weight = new Q4Weight(64, 32, data);
+      assertThatThrownBy(() -> weight.multiply(x, new float[128], 0, 64, 0, 2)).isInstanceOf(IndexOutOfBoundsException.class);
+    }
+    assertThatThrownBy(() -> weight.multiply(x, new float[64], 0, 64, 0, 1)).hasMessageContaining("freed");
+    assertThatThrownBy(() -> new Q4Weight(64, 32, MemorySegment.ofArray(new byte[1152]))).hasMessageContaining("native memory");
   }
 
   @Test
