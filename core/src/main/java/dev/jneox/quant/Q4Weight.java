@@ -33,8 +33,14 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
 
   static final int GROUP_BYTES = CODE_BYTES + BLOCK * 2;
 
-  /** Groups whose sums are kept before they are scaled: with their codes they stay in the first-level cache. */
+  /**
+   * Most groups that are multiplied with all activation rows before the next: with their sums they stay in the first-level cache.
+   * With few rows it is a group a row, so that one is asked of memory with every row: more at a time would wait for each other.
+   */
   private static final int CHUNK = 8;
+
+  /** Groups that are asked of memory before those of the next chunk are reached. */
+  private static final int AHEAD = 2;
 
   /** Whether four activation rows share a read of the codes: with the 32 registers of AVX-512, else their sums have no room. */
   private static final boolean BY_FOUR = Lanes.I.length() >= 16;
@@ -93,11 +99,12 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
     Int8Rows rows = x.int8();
     Scratch scratch = SCRATCH.get();
     int groups = groups(in);
+    int chunk = Math.clamp(x.rows(), 1, CHUNK);
     for (int b = fromBlock; b < toBlock; b++) {
       int width = Math.min(BLOCK, out - b * BLOCK);
       long block = data.address() + b * blockBytes(in);
-      for (int g = 0; g < groups; g += CHUNK) {
-        chunk(block + (long) g * GROUP_BYTES, g, Math.min(CHUNK, groups - g), rows, x.rows(), scratch, y, at + b * BLOCK, ldy, width);
+      for (int g = 0; g < groups; g += chunk) {
+        chunk(block + (long) g * GROUP_BYTES, g, Math.min(chunk, groups - g), rows, x.rows(), scratch, y, at + b * BLOCK, ldy, width);
       }
     }
     Reference.reachabilityFence(data);
@@ -109,9 +116,13 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
       long from, int g, int n, Int8Rows x, int rows, Scratch scratch, float[] y, int at, int ldy, int width) {
     long sums = scratch.sums.address();
     long scales = scratch.scales.address();
+    long ahead = from + (long) (n + AHEAD) * GROUP_BYTES;
     int next = x.groups();
     int r = 0;
     for (; BY_FOUR && r + 4 <= rows; r += 4) {
+      if (r < n) {
+        Prefetch.lines(ahead + r * GROUP_BYTES, 4 * GROUP_BYTES);
+      }
       long first = (long) r * next + g;
       for (int row = 0; row < BLOCK; row += Q4Kernel.ROWS_OF_FOUR) {
         Q4Kernel.sumsOfFour(
@@ -126,6 +137,9 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
       }
     }
     for (; r < rows; r++) {
+      if (r < n) {
+        Prefetch.lines(ahead + r * GROUP_BYTES, GROUP_BYTES);
+      }
       long first = (long) r * next + g;
       Q4Kernel.sums(from, n, x.coefficients(first), x.starts(first), sums);
       if (r == 0) {

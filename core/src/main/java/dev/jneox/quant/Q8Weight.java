@@ -36,8 +36,11 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
   /** Bytes of a group in a tile. */
   static final int GROUP_BYTES = CODE_BYTES + TILE * 2;
 
-  /** Groups whose sums are kept before they are scaled: all of this stays in the first-level cache. */
+  /** Most groups that are multiplied with all activation rows before the next, see {@link Q4Weight}. */
   private static final int CHUNK = 8;
+
+  /** Groups that are asked of memory before those of the next chunk are reached. */
+  private static final int AHEAD = 2;
 
   /** Bytes of the sums of a chunk with one activation row. */
   private static final int SUM_BYTES = 4 * CHUNK * TILE;
@@ -87,12 +90,13 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
     check(x, fromBlock, toBlock);
     Scratch scratch = SCRATCH.get();
     int groups = groups(in);
+    int chunk = Math.clamp(x.rows(), 1, CHUNK);
     int end = Math.min(out, toBlock * BLOCK);
     for (int o = fromBlock * BLOCK; o < end; o += TILE) {
       int width = Math.min(TILE, end - o);
       long tile = data.address() + o / TILE * tileBytes(in);
-      for (int g = 0; g < groups; g += CHUNK) {
-        chunk(tile + (long) g * GROUP_BYTES, g, Math.min(CHUNK, groups - g), x, scratch, y, at + o, ldy, width);
+      for (int g = 0; g < groups; g += chunk) {
+        chunk(tile + (long) g * GROUP_BYTES, g, Math.min(chunk, groups - g), x, scratch, y, at + o, ldy, width);
       }
     }
     Reference.reachabilityFence(data);
@@ -104,8 +108,12 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
       long from, int g, int n, Activations x, Scratch scratch, float[] y, int at, int ldy, int width) {
     long sums = scratch.sums.address();
     long x0 = 4L * g * GROUP;
+    long ahead = from + (long) (n + AHEAD) * GROUP_BYTES;
     int r = 0;
     for (; r + 2 <= x.rows(); r += 2) {
+      if (r < n) {
+        Prefetch.lines(ahead + r * GROUP_BYTES, 2 * GROUP_BYTES);
+      }
       for (int row = 0; row < TILE; row += Q8Kernel.ROWS) {
         long to = sums + 4 * row;
         Q8Kernel.sums(from + 4 * row, n, x.row(r) + x0, x.row(r + 1) + x0, to, to + SUM_BYTES);
@@ -115,6 +123,9 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
       scale(n, sums + SUM_BYTES, scratch, y, at + (r + 1) * ldy, width);
     }
     if (r < x.rows()) {
+      if (r < n) {
+        Prefetch.lines(ahead + r * GROUP_BYTES, GROUP_BYTES);
+      }
       Q8Kernel.sums(from, n, x.row(r) + x0, sums);
       scales(from, r, n, scratch);
       scale(n, sums, scratch, y, at + r * ldy, width);
