@@ -15,6 +15,7 @@ import static jdk.incubator.vector.VectorOperators.LSHR;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
+import jdk.incubator.vector.VectorSpecies;
 
 /**
  * The inner loops of {@link Q4Weight}. A lane of 32 bits is an output row, so nothing is ever summed across lanes, and everything up
@@ -35,6 +36,7 @@ import jdk.incubator.vector.ShortVector;
  * FreqInlineSize) is compiled on its own: were it shorter, its callers' code would count too.
  */
 final class Q4Kernel {
+  private static final VectorSpecies<Short> S = ShortVector.SPECIES_PREFERRED;
   private static final int BYTES = I.vectorByteSize();
 
   /** Output rows whose sums stay in registers: four vectors, or a block if that is less. */
@@ -43,8 +45,8 @@ final class Q4Kernel {
   /** Bytes of a block's codes of eight inputs. */
   private static final int LINE = 4 * BLOCK;
 
-  /** The same for {@link #sumsOfFour}: two vectors. */
-  static final int ROWS_OF_FOUR = 2 * I.length();
+  /** Bytes of a group's codes once they are expanded. */
+  static final int EXPANDED_BYTES = 4 * Q4Weight.CODE_BYTES;
 
   private Q4Kernel() {}
 
@@ -107,66 +109,72 @@ final class Q4Kernel {
   }
 
   /**
-   * The sums of four activation rows with {@link #ROWS_OF_FOUR} rows of a block, which share its loads and shifts: for CPUs that have
-   * registers for it.
+   * Shifts the codes of some groups for {@link #sumsOfExpanded}: for each eight inputs of each row not one int but four, shifted by 0, 4,
+   * 8 and 12 bits.
    *
-   * @param at address of the first row's codes in the first group
-   * @param nextK bytes from the coefficients of an activation row to those of the next
-   * @param nextStart bytes from where its sums start to where those of the next do
-   * @param sums where those of the first activation row go, at the place of the first row
-   * @param nextSums bytes from there to where those of the next go
+   * @param at address of the block's first group
+   * @param expanded where they go: {@code int[groups][4][4][64]}
    */
-  static void sumsOfFour(long at, int groups, long k, long nextK, long start, long nextStart, long sums, long nextSums) {
+  static void expand(long at, int groups, long expanded) {
     for (int g = 0; g < groups; g++) {
-      ShortVector a0 = IntVector.broadcast(I, MEMORY.get(INT, start & TOP)).reinterpretAsShorts();
-      ShortVector a1 = IntVector.broadcast(I, MEMORY.get(INT, start + nextStart & TOP)).reinterpretAsShorts();
-      ShortVector a2 = IntVector.broadcast(I, MEMORY.get(INT, start + 2 * nextStart & TOP)).reinterpretAsShorts();
-      ShortVector a3 = IntVector.broadcast(I, MEMORY.get(INT, start + 3 * nextStart & TOP)).reinterpretAsShorts();
-      ShortVector b0 = a0;
-      ShortVector b1 = a1;
-      ShortVector b2 = a2;
-      ShortVector b3 = a3;
       for (int oct = 0; oct < Int8Rows.GROUP / 8; oct++) {
-        long from = at + LINE * oct & TOP;
-        IntVector v = IntVector.fromMemorySegment(I, MEMORY, from, ORDER);
-        IntVector w = IntVector.fromMemorySegment(I, MEMORY, from + BYTES, ORDER);
-        for (int j = 0; j < 4; j++) {
-          long next = k + 16 * oct + 4 * j;
-          ShortVector kj = IntVector.broadcast(I, MEMORY.get(INT, next & TOP)).reinterpretAsShorts();
-          a0 = a0.add(v.reinterpretAsShorts().mul(kj));
-          b0 = b0.add(w.reinterpretAsShorts().mul(kj));
-          next += nextK;
-          kj = IntVector.broadcast(I, MEMORY.get(INT, next & TOP)).reinterpretAsShorts();
-          a1 = a1.add(v.reinterpretAsShorts().mul(kj));
-          b1 = b1.add(w.reinterpretAsShorts().mul(kj));
-          next += nextK;
-          kj = IntVector.broadcast(I, MEMORY.get(INT, next & TOP)).reinterpretAsShorts();
-          a2 = a2.add(v.reinterpretAsShorts().mul(kj));
-          b2 = b2.add(w.reinterpretAsShorts().mul(kj));
-          next += nextK;
-          kj = IntVector.broadcast(I, MEMORY.get(INT, next & TOP)).reinterpretAsShorts();
-          a3 = a3.add(v.reinterpretAsShorts().mul(kj));
-          b3 = b3.add(w.reinterpretAsShorts().mul(kj));
-          v = v.lanewise(LSHR, 4);
-          w = w.lanewise(LSHR, 4);
+        for (int i = 0; i < LINE; i += BYTES) {
+          IntVector v = IntVector.fromMemorySegment(I, MEMORY, at + LINE * oct + i & TOP, ORDER);
+          long to = expanded + 4 * LINE * oct + i & TOP;
+          v.intoMemorySegment(MEMORY, to, ORDER);
+          v.lanewise(LSHR, 4).intoMemorySegment(MEMORY, to + LINE, ORDER);
+          v.lanewise(LSHR, 8).intoMemorySegment(MEMORY, to + 2 * LINE, ORDER);
+          v.lanewise(LSHR, 12).intoMemorySegment(MEMORY, to + 3 * LINE, ORDER);
         }
       }
-      long to = sums & TOP;
-      a0.intoMemorySegment(MEMORY, to, ORDER);
-      b0.intoMemorySegment(MEMORY, to + BYTES, ORDER);
-      to = to + nextSums & TOP;
-      a1.intoMemorySegment(MEMORY, to, ORDER);
-      b1.intoMemorySegment(MEMORY, to + BYTES, ORDER);
-      to = to + nextSums & TOP;
-      a2.intoMemorySegment(MEMORY, to, ORDER);
-      b2.intoMemorySegment(MEMORY, to + BYTES, ORDER);
-      to = to + nextSums & TOP;
-      a3.intoMemorySegment(MEMORY, to, ORDER);
-      b3.intoMemorySegment(MEMORY, to + BYTES, ORDER);
       at += Q4Weight.GROUP_BYTES;
+      expanded += EXPANDED_BYTES;
+    }
+  }
+
+  /** What {@link #sums} computes, from codes that {@link #expand} has shifted, with which a product needs no more than to read them. */
+  static void sumsOfExpanded(long expanded, int groups, long k, long start, long sums) {
+    for (int g = 0; g < groups; g++) {
+      ShortVector begin = IntVector.broadcast(I, MEMORY.get(INT, start & TOP)).reinterpretAsShorts();
+      for (int row = 0; row < BLOCK; row += ROWS) {
+        ShortVector a = begin;
+        ShortVector b = begin;
+        ShortVector c = begin;
+        ShortVector d = begin;
+        for (int oct = 0; oct < Int8Rows.GROUP / 8; oct++) {
+          long from = k + 16 * oct & TOP;
+          ShortVector k0 = IntVector.broadcast(I, MEMORY.get(INT, from)).reinterpretAsShorts();
+          ShortVector k1 = IntVector.broadcast(I, MEMORY.get(INT, from + 4)).reinterpretAsShorts();
+          ShortVector k2 = IntVector.broadcast(I, MEMORY.get(INT, from + 8)).reinterpretAsShorts();
+          ShortVector k3 = IntVector.broadcast(I, MEMORY.get(INT, from + 12)).reinterpretAsShorts();
+          from = expanded + 4 * LINE * oct + 4 * row & TOP;
+          a = a.add(ShortVector.fromMemorySegment(S, MEMORY, from, ORDER).mul(k0));
+          b = b.add(ShortVector.fromMemorySegment(S, MEMORY, from + BYTES, ORDER).mul(k0));
+          c = c.add(ShortVector.fromMemorySegment(S, MEMORY, from + 2 * BYTES, ORDER).mul(k0));
+          d = d.add(ShortVector.fromMemorySegment(S, MEMORY, from + 3 * BYTES, ORDER).mul(k0));
+          a = a.add(ShortVector.fromMemorySegment(S, MEMORY, from + LINE, ORDER).mul(k1));
+          b = b.add(ShortVector.fromMemorySegment(S, MEMORY, from + LINE + BYTES, ORDER).mul(k1));
+          c = c.add(ShortVector.fromMemorySegment(S, MEMORY, from + LINE + 2 * BYTES, ORDER).mul(k1));
+          d = d.add(ShortVector.fromMemorySegment(S, MEMORY, from + LINE + 3 * BYTES, ORDER).mul(k1));
+          a = a.add(ShortVector.fromMemorySegment(S, MEMORY, from + 2 * LINE, ORDER).mul(k2));
+          b = b.add(ShortVector.fromMemorySegment(S, MEMORY, from + 2 * LINE + BYTES, ORDER).mul(k2));
+          c = c.add(ShortVector.fromMemorySegment(S, MEMORY, from + 2 * LINE + 2 * BYTES, ORDER).mul(k2));
+          d = d.add(ShortVector.fromMemorySegment(S, MEMORY, from + 2 * LINE + 3 * BYTES, ORDER).mul(k2));
+          a = a.add(ShortVector.fromMemorySegment(S, MEMORY, from + 3 * LINE, ORDER).mul(k3));
+          b = b.add(ShortVector.fromMemorySegment(S, MEMORY, from + 3 * LINE + BYTES, ORDER).mul(k3));
+          c = c.add(ShortVector.fromMemorySegment(S, MEMORY, from + 3 * LINE + 2 * BYTES, ORDER).mul(k3));
+          d = d.add(ShortVector.fromMemorySegment(S, MEMORY, from + 3 * LINE + 3 * BYTES, ORDER).mul(k3));
+        }
+        long to = sums & TOP;
+        a.intoMemorySegment(MEMORY, to, ORDER);
+        b.intoMemorySegment(MEMORY, to + BYTES, ORDER);
+        c.intoMemorySegment(MEMORY, to + 2 * BYTES, ORDER);
+        d.intoMemorySegment(MEMORY, to + 3 * BYTES, ORDER);
+        sums += 4 * BYTES;
+      }
+      expanded += EXPANDED_BYTES;
       k += 4 * Int8Rows.COEFFICIENTS;
       start += 4;
-      sums += 4 * BLOCK;
     }
   }
 

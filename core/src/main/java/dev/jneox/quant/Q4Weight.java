@@ -42,18 +42,24 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
   /** Groups that are asked of memory before those of the next chunk are reached. */
   private static final int AHEAD = 2;
 
-  /** Whether four activation rows share a read of the codes: with the 32 registers of AVX-512, else their sums have no room. */
-  private static final boolean BY_FOUR = Lanes.I.length() >= 16;
+  /**
+   * From so many activation rows on the codes are shifted once for all of them, and are then four times as large:
+   * {@value #EXPANDED_CHUNK} groups of them still stay in the first-level cache.
+   */
+  private static final int EXPANDED_ROWS = 16;
 
-  /** A thread's own memory between the two halves of the kernel. */
-  private record Scratch(MemorySegment sums, MemorySegment scales, float[] y) {
+  private static final int EXPANDED_CHUNK = 4;
+
+  /** A thread's own memory between the parts of the kernel. */
+  private record Scratch(MemorySegment sums, MemorySegment scales, MemorySegment expanded, float[] y) {
     Scratch() {
-      this(Arena.ofAuto().allocate(4 * SUM_BYTES, 64), Arena.ofAuto().allocate(SUM_BYTES, 64), new float[BLOCK]);
+      this(bytes(4 * CHUNK * BLOCK), bytes(4 * CHUNK * BLOCK), bytes(EXPANDED_CHUNK * Q4Kernel.EXPANDED_BYTES), new float[BLOCK]);
+    }
+
+    private static MemorySegment bytes(long n) {
+      return Arena.ofAuto().allocate(n, 64);
     }
   }
-
-  /** Bytes of the sums of a chunk with one activation row. */
-  private static final int SUM_BYTES = 4 * CHUNK * BLOCK;
 
   private static final ThreadLocal<Scratch> SCRATCH = ThreadLocal.withInitial(Scratch::new);
 
@@ -99,7 +105,7 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
     Int8Rows rows = x.int8();
     Scratch scratch = SCRATCH.get();
     int groups = groups(in);
-    int chunk = Math.clamp(x.rows(), 1, CHUNK);
+    int chunk = x.rows() < EXPANDED_ROWS ? Math.clamp(x.rows(), 1, CHUNK) : EXPANDED_CHUNK;
     for (int b = fromBlock; b < toBlock; b++) {
       int width = Math.min(BLOCK, out - b * BLOCK);
       long block = data.address() + b * blockBytes(in);
@@ -116,32 +122,21 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
       long from, int g, int n, Int8Rows x, int rows, Scratch scratch, float[] y, int at, int ldy, int width) {
     long sums = scratch.sums.address();
     long scales = scratch.scales.address();
+    long expanded = rows < EXPANDED_ROWS ? 0 : scratch.expanded.address();
     long ahead = from + (long) (n + AHEAD) * GROUP_BYTES;
-    int next = x.groups();
-    int r = 0;
-    for (; BY_FOUR && r + 4 <= rows; r += 4) {
-      if (r < n) {
-        Prefetch.lines(ahead + r * GROUP_BYTES, 4 * GROUP_BYTES);
-      }
-      long first = (long) r * next + g;
-      for (int row = 0; row < BLOCK; row += Q4Kernel.ROWS_OF_FOUR) {
-        Q4Kernel.sumsOfFour(
-            from + 4 * row, n, x.coefficients(first), x.coefficients(next) - x.coefficients(0), x.starts(first), 4L * next,
-            sums + 4 * row, SUM_BYTES);
-      }
-      if (r == 0) {
-        Q4Kernel.scales(from, n, scales);
-      }
-      for (int i = 0; i < 4; i++) {
-        scale(n, sums + i * SUM_BYTES, scales, x.scales(first + (long) i * next), scratch, y, at + (r + i) * ldy, width);
-      }
+    if (expanded != 0) {
+      Q4Kernel.expand(from, n, expanded);
     }
-    for (; r < rows; r++) {
+    for (int r = 0; r < rows; r++) {
       if (r < n) {
         Prefetch.lines(ahead + r * GROUP_BYTES, GROUP_BYTES);
       }
-      long first = (long) r * next + g;
-      Q4Kernel.sums(from, n, x.coefficients(first), x.starts(first), sums);
+      long first = (long) r * x.groups() + g;
+      if (expanded != 0) {
+        Q4Kernel.sumsOfExpanded(expanded, n, x.coefficients(first), x.starts(first), sums);
+      } else {
+        Q4Kernel.sums(from, n, x.coefficients(first), x.starts(first), sums);
+      }
       if (r == 0) {
         Q4Kernel.scales(from, n, scales); // after the codes: memory comes fastest in its own order
       }
