@@ -13,106 +13,140 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
-import java.util.Arrays;
+import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
 import java.util.Random;
-import java.util.concurrent.Callable;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
-import org.bytedeco.pytorch.global.torch.ScalarType;
+import java.util.concurrent.TimeUnit;
+import org.openjdk.jmh.annotations.AuxCounters;
+import org.openjdk.jmh.annotations.Benchmark;
+import org.openjdk.jmh.annotations.BenchmarkMode;
+import org.openjdk.jmh.annotations.Fork;
+import org.openjdk.jmh.annotations.Measurement;
+import org.openjdk.jmh.annotations.Mode;
+import org.openjdk.jmh.annotations.OutputTimeUnit;
+import org.openjdk.jmh.annotations.Param;
+import org.openjdk.jmh.annotations.Scope;
+import org.openjdk.jmh.annotations.Setup;
+import org.openjdk.jmh.annotations.State;
+import org.openjdk.jmh.annotations.TearDown;
+import org.openjdk.jmh.annotations.Warmup;
+import org.openjdk.jmh.infra.ThreadParams;
+import org.openjdk.jmh.results.RunResult;
+import org.openjdk.jmh.runner.Runner;
+import org.openjdk.jmh.runner.options.CommandLineOptions;
 
 /**
- * The kernels that multiply stored weights, against the rate at which this machine reads memory: {@code KernelBench FORMATS
- * SHAPES THREADS ROWS ROUNDS}, each but the last a list with commas, for example {@code q4,bf16 4096x1024,24576x6144 1,2 1,8 7}.
- * A shape is outputs by inputs. The weights of one measurement fill 400 MB, so none is in a cache when its turn comes; reading
- * and each number of rows take turns, and every figure is the median of its rounds. With 64 rows or more, as of a prompt, it ends
- * with the rate of libtorch's bfloat16 products, which is their ceiling.
+ * The kernels that multiply stored weights, against the rate at which this machine reads memory. A shape is outputs by inputs. The
+ * weights of one measurement fill 400 MB and are multiplied one after the other, each thread a share of every one's blocks, so none
+ * is in a cache when its turn comes. {@code bench/kernels.sh} runs it with JMH's own options and ends with a table: GB/s of weights,
+ * the share of what reading alone gets in the same run, and the rate of multiplications.
  */
-public final class KernelBench {
+@State(Scope.Benchmark)
+@BenchmarkMode(Mode.Throughput)
+@OutputTimeUnit(TimeUnit.SECONDS)
+@Warmup(iterations = 4, time = 2)
+@Measurement(iterations = 7, time = 1)
+@Fork(1)
+public class KernelBench {
   private static final long BYTES = 400_000_000;
-  private static final int PROMPT = 64;
 
-  private KernelBench() {}
+  /** {@code read} is not multiplied but only read. */
+  @Param({"read", "q4", "q8", "bf16", "f32"})
+  public String format;
 
-  public static void main(String[] args) throws Exception {
-    int[] threads = numbers(args[2]);
-    int[] rows = numbers(args[3]);
-    int rounds = Integer.parseInt(args[4]);
-    System.out.println("format  shape        threads  rows   GB/s  of reading  G weights/s  GFLOP/s");
-    for (String shape : args[1].split(",")) {
-      int out = Integer.parseInt(shape.split("x")[0]);
-      int in = Integer.parseInt(shape.split("x")[1]);
-      for (String format : args[0].split(",")) {
-        try (Arena arena = Arena.ofShared()) {
-          MemorySegment memory = arena.allocate(BYTES, 64);
-          List<PackedWeight> weights = weights(format, out, in, memory);
-          for (int t : threads) {
-            measure(format, weights, memory, t, rows, rounds);
-          }
-        }
-      }
-    }
-    if (Arrays.stream(rows).anyMatch(r -> r >= PROMPT)) {
-      System.out.printf(
-          Locale.ROOT, "bf16 products of libtorch on all threads: %.0f GFLOP/s%n", Machine.gemmRate(ScalarType.BFloat16) / 1e9);
-    }
+  @Param({"4096x1024"})
+  public String shape;
+
+  @Param({"1", "8", "512"})
+  public int rows;
+
+  private Arena arena;
+  private MemorySegment memory;
+  private List<PackedWeight> weights;
+  private Activations x;
+  private float[] y;
+
+  /** What a thread has done. */
+  @AuxCounters(AuxCounters.Type.OPERATIONS)
+  @State(Scope.Thread)
+  public static class Done {
+    public long bytes;
+    public long weights;
+    private int next;
   }
 
-  private static void measure(
-      String format, List<PackedWeight> weights, MemorySegment memory, int threads, int[] rows, int rounds) throws Exception {
-    double[] read = new double[rounds];
-    double[][] rate = new double[rows.length][rounds];
-    PackedWeight first = weights.getFirst();
-    try (ExecutorService pool = Executors.newFixedThreadPool(threads)) {
-      for (int round = -2; round < rounds; round++) { // the first two compile
-        read[Math.max(0, round)] = Machine.readRate(memory, threads);
-        for (int k = 0; k < rows.length; k++) {
-          // A prompt is computed, not read: a few weights tell as much.
-          List<PackedWeight> some = rows[k] < PROMPT ? weights : weights.subList(0, Math.max(1, weights.size() / rows[k]));
-          rate[k][Math.max(0, round)] = some.size() * first.bytes() / seconds(pool, some, threads, rows[k]);
-        }
-      }
+  @Setup
+  public void allocate() {
+    int out = Integer.parseInt(shape.split("x")[0]);
+    int in = Integer.parseInt(shape.split("x")[1]);
+    arena = Arena.ofShared();
+    memory = arena.allocate(BYTES, 64);
+    memory.fill((byte) 1); // untouched pages all map to one page of zeros, which would be read from the cache
+    if (format.equals("read")) {
+      return;
     }
-    for (int k = 0; k < rows.length; k++) {
-      double gb = median(rate[k]) / 1e9;
-      double weightsPerSecond = gb * first.out() * first.in() / first.bytes();
-      System.out.printf(
-          Locale.ROOT, "%-7s %-13s %6d %5d  %5.1f       %3.0f %%        %5.1f    %5.0f%n",
-          format, first.out() + "x" + first.in(), threads, rows[k], gb, 100e9 * gb / median(read), weightsPerSecond,
-          2 * rows[k] * weightsPerSecond);
-    }
-  }
-
-  /** The time in which the threads multiply every weight once. */
-  private static double seconds(ExecutorService pool, List<PackedWeight> weights, int threads, int rows) throws Exception {
-    PackedWeight first = weights.getFirst();
-    Activations x = new Activations(rows, first.in(), first.form());
-    float[] values = new float[rows * first.in()];
+    weights = weights(format, out, in, memory);
+    x = new Activations(rows, in, weights.getFirst().form());
     Random random = new Random(1);
+    float[] values = new float[rows * in];
     for (int i = 0; i < values.length; i++) {
       values[i] = (float) random.nextGaussian();
     }
-    x.set(values, 0, first.in(), rows);
-    float[] y = new float[rows * first.out()];
-    List<Callable<Void>> tasks = new ArrayList<>();
-    for (int t = 0; t < threads; t++) {
-      int from = first.blocks() * t / threads;
-      int to = first.blocks() * (t + 1) / threads;
-      tasks.add(
-          () -> {
-            for (PackedWeight weight : weights) {
-              weight.multiply(x, y, 0, first.out(), from, to);
-            }
-            return null;
-          });
+    x.set(values, 0, in, rows);
+    y = new float[rows * out];
+  }
+
+  @TearDown
+  public void free() {
+    arena.close();
+  }
+
+  /** A thread's share of the next weight; of reading, of as many bytes. */
+  @Benchmark
+  public long multiply(ThreadParams thread, Done done) {
+    int t = thread.getThreadIndex();
+    int threads = thread.getThreadCount();
+    if (weights == null) {
+      long share = Machine.READ_BLOCK * 16L;
+      long at = (done.next++ * threads + t) * share % (BYTES - share) / Machine.READ_BLOCK * Machine.READ_BLOCK;
+      done.bytes += share;
+      return Machine.sum(memory.asSlice(at, share));
     }
-    long start = System.nanoTime();
-    for (Future<Void> task : pool.invokeAll(tasks)) {
-      task.get();
+    PackedWeight weight = weights.get(done.next++ % weights.size());
+    int from = weight.blocks() * t / threads;
+    int to = weight.blocks() * (t + 1) / threads;
+    weight.multiply(x, y, 0, weight.out(), from, to);
+    done.bytes += weight.bytes() * (to - from) / weight.blocks();
+    done.weights += (long) weight.out() * weight.in() * (to - from) / weight.blocks();
+    return to;
+  }
+
+  /** Takes JMH's options, for example {@code -p format=read,q4 -p rows=1,2,8 -t 2 -prof gc}. */
+  public static void main(String[] args) throws Exception {
+    CommandLineOptions options = new CommandLineOptions(args);
+    if (options.shouldHelp()) {
+      options.showHelp();
+      return;
     }
-    return (System.nanoTime() - start) / 1e9;
+    Collection<RunResult> results = new Runner(options).run();
+    double read = // the same whatever the shape and the rows
+        results.stream().filter(r -> r.getParams().getParam("format").equals("read")).mapToDouble(r -> rate(r, "bytes")).max()
+            .orElse(Double.NaN);
+    System.out.println("\nformat  shape          threads  rows   GB/s  of reading  G weights/s  GFLOP/s");
+    for (RunResult result : results) {
+      int rows = Integer.parseInt(result.getParams().getParam("rows"));
+      double bytes = rate(result, "bytes");
+      double each = rate(result, "weights") / 1e9;
+      System.out.printf(
+          Locale.ROOT, "%-7s %-14s %7d %5d  %5.1f  %8.0f %%  %11.1f  %7.0f%n", result.getParams().getParam("format"),
+          result.getParams().getParam("shape"), result.getParams().getThreads(), rows, bytes / 1e9,
+          100 * bytes / read, each, 2 * rows * each);
+    }
+  }
+
+  private static double rate(RunResult result, String counter) {
+    return result.getSecondaryResults().get(counter).getStatistics().getPercentile(50);
   }
 
   /** As many weights as fit into the memory. They hold the same values: only their addresses matter. */
@@ -123,7 +157,7 @@ public final class KernelBench {
           case "q8" -> Q8Weight.bytes(out, in);
           case "bf16" -> 2L * out * in;
           case "f32" -> 4L * out * in;
-          default -> throw new IllegalArgumentException(format + ": not one of q4, q8, bf16, f32");
+          default -> throw new IllegalArgumentException(format + ": not one of read, q4, q8, bf16, f32");
         };
     List<PackedWeight> weights = new ArrayList<>();
     for (long at = 0; at + bytes <= memory.byteSize(); at += bytes) {
@@ -179,15 +213,5 @@ public final class KernelBench {
       blocks.set(ValueLayout.JAVA_SHORT_UNALIGNED, at, Float.floatToFloat16(0.01f));
     }
     return blocks;
-  }
-
-  private static int[] numbers(String list) {
-    return Arrays.stream(list.split(",")).mapToInt(Integer::parseInt).toArray();
-  }
-
-  private static double median(double[] values) {
-    double[] sorted = values.clone();
-    Arrays.sort(sorted);
-    return sorted[sorted.length / 2];
   }
 }

@@ -43,7 +43,8 @@ public record Machine(int threads, double gemmFloat, double gemmBfloat16, double
   /** Far more than any last-level cache keeps, so that what is measured is memory. */
   private static final long READ_BYTES = 1L << 29;
 
-  private static final int BLOCK = 1 << 16;
+  /** {@link #sum} reads multiples of so many bytes. */
+  public static final int READ_BLOCK = 1 << 16;
   private static final VectorSpecies<Long> LANES = LongVector.SPECIES_PREFERRED;
 
   private static final Map<ScalarType, Double> GEMM_RATES = new EnumMap<>(ScalarType.class);
@@ -99,7 +100,7 @@ public record Machine(int threads, double gemmFloat, double gemmBfloat16, double
    * has to be far larger than the caches and written once, for the figure to be that of memory.
    */
   public static double readRate(MemorySegment memory, int threads) {
-    long share = memory.byteSize() / threads / BLOCK * BLOCK;
+    long share = memory.byteSize() / threads / READ_BLOCK * READ_BLOCK;
     List<Callable<Long>> readers = new ArrayList<>();
     for (int t = 0; t < threads; t++) {
       MemorySegment part = memory.asSlice(t * share, share);
@@ -126,11 +127,11 @@ public record Machine(int threads, double gemmFloat, double gemmBfloat16, double
     return share * threads / median(seconds, READS);
   }
 
-  /** The sum of the longs in {@code memory}, whose size is a multiple of {@link #BLOCK}: reads and does little else. */
-  static long sum(MemorySegment memory) {
+  /** The sum of the longs in {@code memory}, whose size is a multiple of {@link #READ_BLOCK}: reads and does little else. */
+  public static long sum(MemorySegment memory) {
     long sum = 0;
-    for (long at = 0; at < memory.byteSize(); at += BLOCK) {
-      sum += blockSum(memory.asSlice(at, BLOCK)); // a method called often: compiled better than one long loop
+    for (long at = 0; at < memory.byteSize(); at += READ_BLOCK) {
+      sum += blockSum(memory.asSlice(at, READ_BLOCK)); // a method called often: compiled better than one long loop
     }
     return sum;
   }
@@ -141,7 +142,7 @@ public record Machine(int threads, double gemmFloat, double gemmBfloat16, double
     LongVector b = a;
     LongVector c = a;
     LongVector d = a;
-    for (int at = 0; at < BLOCK; at += 4 * width) {
+    for (int at = 0; at < READ_BLOCK; at += 4 * width) {
       a = a.add(LongVector.fromMemorySegment(LANES, block, at, ByteOrder.nativeOrder()));
       b = b.add(LongVector.fromMemorySegment(LANES, block, at + width, ByteOrder.nativeOrder()));
       c = c.add(LongVector.fromMemorySegment(LANES, block, at + 2 * width, ByteOrder.nativeOrder()));
