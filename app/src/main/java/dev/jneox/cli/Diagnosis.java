@@ -211,7 +211,7 @@ record Diagnosis(
       advice.add(text("%s multiplies float matrices; MKL trains faster on x86: start with ./jneox", libraries.blas()));
     }
     if (rates.gemmBfloat16() < rates.gemmFloat()) {
-      advice.add("bfloat16 is slower than float32 on this CPU: train with --set precision=fp32");
+      advice.add("bfloat16 gains nothing on this CPU, where fp32 carries its numbers: train with --set precision=fp32");
     }
     return advice;
   }
