@@ -83,7 +83,7 @@ public final class TrainCommand implements Runnable {
   private static String precision(PrecisionSection.Format format) {
     String name = format.name().toLowerCase(Locale.ROOT);
     // Which of the two it is decides the order of sums, so the losses' last digits, and the rate.
-    return Products.carrier(format.dtype()) == format.dtype() ? name : name + " carried by fp32, which this CPU multiplies faster";
+    return Products.carrier(format.dtype()) == format.dtype() ? name : name + " (multiplied in fp32)";
   }
 
   /** Of the kind of matrix product the run will use. */
