@@ -12,9 +12,10 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
  * Matrix products of bf16 and fp16 numbers, fast on every CPU. Where the CPU has instructions for them libtorch multiplies the
- * 16-bit numbers. Elsewhere it would take a plain loop (on a Zen 3 a sixtieth of the fp32 rate at 256 cubed, far less beyond), so
- * fp32 carries them: both operands hold numbers of the 16-bit type in fp32, the product is fp32's and is rounded to the type. Either
- * way sums are fp32 and rounded once; only their order differs. What fp32 carries takes as much memory as fp32.
+ * 16-bit numbers. Elsewhere it imitates the instructions or takes a plain loop (on a Zen 3 a sixtieth of the fp32 rate at 256
+ * cubed, 3 in 10,000 of it at 2048), so fp32 carries them: both operands hold numbers of the 16-bit type in fp32,
+ * the product is fp32's and is rounded to the type. Either way sums are fp32 and rounded once; only their order differs. What fp32
+ * carries takes as much memory as fp32.
  */
 public final class Products {
   private static final ScalarType BFLOAT16 = carrier(ScalarType.BFloat16, cpuFlags());

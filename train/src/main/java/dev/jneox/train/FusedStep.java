@@ -178,7 +178,7 @@ public final class FusedStep implements GradientStep {
     w.attend.backward(
         tape.fused, layer.queryKeyValue.bias, layer.window, tape.z, tape.logSums, w.mlp, layer.queryKeyValue.biasGradient);
     backward(tape.fused, layer.queryKeyValue, tape.normed1, w.normedGradient1);
-    if (config.residual() == Residual.PARALLEL_ONE_NORM) {
+    if (config.residual() == Residual.PARALLEL_ONE_NORM) { // carried by fp32 neither is rounded yet: who reads the sum rounds it
       w.normedGradient1.tensor.add_(w.normedGradient2.tensor);
     }
     Kernels.normBackward(
