@@ -23,7 +23,7 @@ public final class Products {
 
   private Products() {}
 
-  /** The type in memory of numbers of {@code dtype} that are to be multiplied: {@code dtype} itself, or fp32 where that is faster. */
+  /** The type in memory of numbers of {@code dtype} that are to be multiplied: itself, or fp32 where that is faster. */
   public static ScalarType carrier(ScalarType dtype) {
     return switch (dtype) {
       case BFloat16 -> BFLOAT16;
