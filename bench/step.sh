@@ -1,7 +1,7 @@
 #!/bin/sh
 # The training step side by side with PyTorch + HF transformers: same shapes, same machine, in turns. Prints, for each shape, the
 # median tokens/s of each engine, the lowest and highest median of a turn, how many times faster JNeoX in bf16 is, and its share of
-# the rate of bf16 matrix products (2048 cubed, libtorch, measured in the same turns).
+# the rate of bf16 matrix products (2048 cubed, libtorch, as this CPU multiplies them, measured in the same turns).
 #
 #   bench/step.sh                                     everything, about 25 minutes on 2 cores
 #   SHAPES=6x256 PEERS=bf16-eager bench/step.sh       one shape, one peer

@@ -68,9 +68,11 @@ record Diagnosis(
     INSTRUCTIONS.put("avx2", "AVX2");
     INSTRUCTIONS.put("avx512f", "AVX-512");
     INSTRUCTIONS.put("avx512_bf16", "AVX-512 BF16");
+    INSTRUCTIONS.put("avx512_fp16", "AVX-512 FP16");
     INSTRUCTIONS.put("avx512_vnni", "AVX-512 VNNI");
     INSTRUCTIONS.put("avx_vnni", "AVX VNNI");
     INSTRUCTIONS.put("amx_bf16", "AMX BF16");
+    INSTRUCTIONS.put("amx_fp16", "AMX FP16");
     INSTRUCTIONS.put("amx_int8", "AMX INT8");
     INSTRUCTIONS.put("asimd", "NEON");
     INSTRUCTIONS.put("sve", "SVE");
@@ -211,7 +213,7 @@ record Diagnosis(
       advice.add(text("%s multiplies float matrices; MKL trains faster on x86: start with ./jneox", libraries.blas()));
     }
     if (rates.gemmBfloat16() < rates.gemmFloat()) {
-      advice.add("bfloat16 is slower than float32 on this CPU: train with --set precision=fp32");
+      advice.add("bfloat16 gains nothing on this CPU, where fp32 carries its numbers: train with --set precision=fp32");
     }
     return advice;
   }

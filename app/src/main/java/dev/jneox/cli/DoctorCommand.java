@@ -66,7 +66,7 @@ public final class DoctorCommand implements Runnable {
     line(out, "libtorch", "%s with oneDNN %s, OpenMP %s, %d threads",
         d.libraries().libtorch(), d.libraries().oneDnn(), d.libraries().openMp(), d.cpu().threads());
     line(out, "BLAS", "%s, %s", d.libraries().blas(), d.libraries().blasPath());
-    line(out, "GEMM", "float32 %.0f GFLOP/s, bfloat16 %.0f GFLOP/s (2048 x 2048 x 2048)",
+    line(out, "GEMM", "float32 %.0f GFLOP/s, bfloat16 %.0f GFLOP/s (matrix products of libtorch)",
         d.rates().gemmFloat() / 1e9, d.rates().gemmBfloat16() / 1e9);
     line(out, "memory read", "%.1f GB/s on one thread, %.1f GB/s on %d",
         d.rates().readOneThread() / GB, d.rates().readAllThreads() / GB, d.rates().threads());

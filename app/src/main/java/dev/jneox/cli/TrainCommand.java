@@ -4,6 +4,7 @@ import dev.jneox.checkpoint.HfFolder;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.tensor.Machine;
+import dev.jneox.tensor.Products;
 import dev.jneox.tokenizer.Tokenizer;
 import dev.jneox.train.NeoxConfig;
 import dev.jneox.train.PrecisionSection;
@@ -14,7 +15,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -69,7 +69,7 @@ public final class TrainCommand implements Runnable {
     out.printf(
         Locale.ROOT, "%,d parameters: %d layers x %d, %d heads, vocabulary %,d; %s; %d x %d x %d tokens a step%n",
         trainer.model().parameters(), trainer.model().layers(), trainer.model().hiddenSize(), trainer.model().heads(),
-        trainer.model().vocabSize(), config.precision().format().name().toLowerCase(Locale.ROOT), config.batch().accumulation(),
+        trainer.model().vocabSize(), precision(config.precision().format()), config.batch().accumulation(),
         config.batch().micro(), config.model().seqLength());
     if (HfFolder.modelType(trainer.model()).equals(HfFolder.OWN_TYPE)) {
       out.println("HF transformers has no model of this shape: checkpoints are of JNeoX's own type, which it does not load");
@@ -80,9 +80,14 @@ public final class TrainCommand implements Runnable {
     out.flush();
   }
 
+  private static String precision(PrecisionSection.Format format) {
+    String name = format.name().toLowerCase(Locale.ROOT);
+    // Which of the two it is decides the order of sums, so the losses' last digits, and the rate.
+    return Products.carrier(format.dtype()) == format.dtype() ? name : name + " (multiplied in fp32)";
+  }
+
   /** Of the kind of matrix product the run will use. */
   static double gemmRate(NeoxConfig config) {
-    boolean half = config.precision().format() != PrecisionSection.Format.FP32;
-    return Machine.gemmRate(half ? ScalarType.BFloat16 : ScalarType.Float);
+    return Machine.gemmRate(Products.carrier(config.precision().format().dtype()));
   }
 }

@@ -5,6 +5,7 @@ import dev.jneox.model.ModelConfig;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
 import dev.jneox.tensor.Machine;
+import dev.jneox.tensor.Products;
 import dev.jneox.train.AdamW;
 import dev.jneox.train.FusedStep;
 import dev.jneox.train.GradientStep;
@@ -17,8 +18,8 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
  * The training step alone, on random tokens: {@code StepBench layers hidden heads vocab sequences length bf16|f32 rounds}. Prints
- * the measured rate of bf16 products and one line a round; the first rounds warm up. {@code bench/step.sh} runs it in turns with
- * PyTorch.
+ * the measured rate of bf16 products, as this CPU multiplies them, and one line a round; the first rounds warm up.
+ * {@code bench/step.sh} runs it in turns with PyTorch.
  */
 public final class StepBench {
   private StepBench() {}
@@ -37,7 +38,7 @@ public final class StepBench {
             vocab, vocab, hidden, layers, heads, 4 * hidden, length,
             new Position.Rotary(ModelConfig.rotaryDims(hidden / heads, 0.25), 10000, false),
             Residual.PARALLEL, Activation.GELU, 1e-5, ModelConfig.everywhere(layers), true, true, true, false, false, 0);
-    System.out.printf(Locale.ROOT, "bf16 products: %.1f GFLOP/s%n", Machine.gemmRate(ScalarType.BFloat16) / 1e9);
+    System.out.printf(Locale.ROOT, "bf16 products: %.1f GFLOP/s%n", Machine.gemmRate(Products.carrier(ScalarType.BFloat16)) / 1e9);
     try (Parameters parameters = new Parameters(config, dtype);
         GradientStep step = new FusedStep(config, parameters, false)) {
       new Initializer(0.02, 0.01).fill(parameters, 1);

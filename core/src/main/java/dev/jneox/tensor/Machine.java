@@ -28,13 +28,20 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
  *
  * @param threads threads that compute ({@link Native#threads})
  * @param gemmFloat FLOP/s of float32 matrix products on all threads
- * @param gemmBfloat16 FLOP/s of bfloat16 matrix products on all threads; below {@code gemmFloat} where the CPU has no bf16 instructions
+ * @param gemmBfloat16 the same of libtorch's bfloat16 products; far below {@code gemmFloat} where the CPU has no bf16 instructions,
+ *     and then not used (see {@link Products})
  * @param readOneThread bytes/s that one thread reads from memory
  * @param readAllThreads bytes/s that all threads read together
  */
 public record Machine(int threads, double gemmFloat, double gemmBfloat16, double readOneThread, double readAllThreads) {
-  /** Sides of the multiplied matrices: large enough for the full rate, small enough for several rounds in a second. */
+  /** Sides of the multiplied matrices: large enough for the full rate, small enough for several rounds in a second ... */
   private static final int SIDE = 2048;
+
+  /** ... and of those that tell, within milliseconds, whether they are. */
+  private static final int SMALL_SIDE = 256;
+
+  /** What a product of {@link #SIDE} may take, going by a small one: a core without vectors stays below it in fp32. */
+  private static final double MOST_SECONDS = 4;
 
   private static final double GEMM_SECONDS = 0.8;
   private static final int MAX_GEMMS = 15;
@@ -67,20 +74,30 @@ public record Machine(int threads, double gemmFloat, double gemmBfloat16, double
   }
 
   /**
-   * FLOP/s of square matrix products of {@code dtype} (float, bfloat16, half or double) on all threads: the median over some
-   * products of side 2048, 2 * 2048^3 operations each. Takes about a second the first time; the figure is kept for the process.
+   * FLOP/s of square matrix products of {@code dtype} (float, bfloat16, half or double) on all threads, 2 * side^3 operations each:
+   * the median over some of side 2048, or of side 256 where libtorch has no fast kernel and one of 2048 would take minutes. Takes
+   * about a second the first time; the figure is kept for the process.
    */
   public static synchronized double gemmRate(ScalarType dtype) {
     return GEMM_RATES.computeIfAbsent(dtype, Machine::measureGemm);
   }
 
   private static double measureGemm(ScalarType dtype) {
+    double small = measureGemm(dtype, SMALL_SIDE);
+    return operations(SIDE) / small > MOST_SECONDS ? small : measureGemm(dtype, SIDE);
+  }
+
+  private static double operations(int side) {
+    return 2.0 * side * side * side;
+  }
+
+  private static double measureGemm(ScalarType dtype, int side) {
     Native.start();
     try (PointerScope scope = new PointerScope();
         NoGradGuard noGrad = new NoGradGuard()) {
-      Tensor a = torch.rand(SIDE, SIDE).to(dtype);
-      Tensor b = torch.rand(SIDE, SIDE).to(dtype);
-      Tensor product = Tensors.empty(dtype, SIDE, SIDE);
+      Tensor a = torch.rand(side, side).to(dtype);
+      Tensor b = torch.rand(side, side).to(dtype);
+      Tensor product = Tensors.empty(dtype, side, side);
       torch.mm_out(product, a, b); // the first one chooses and compiles its kernel
       double[] seconds = new double[MAX_GEMMS];
       int rounds = 0;
@@ -91,7 +108,7 @@ public record Machine(int threads, double gemmFloat, double gemmBfloat16, double
         seconds[rounds] = (System.nanoTime() - start) / 1e9;
         spent += seconds[rounds++];
       }
-      return 2.0 * SIDE * SIDE * SIDE / median(seconds, rounds);
+      return operations(side) / median(seconds, rounds);
     }
   }
 

@@ -120,8 +120,9 @@ public final class AdamW {
     MemorySegment gradients = parameters.gradients();
     MemorySegment first = parameters.firstMoments();
     MemorySegment second = parameters.secondMoments();
-    MemorySegment halves = parameters.halves();
+    MemorySegment rounded = parameters.rounded();
     boolean bf16 = parameters.compute() == ScalarType.BFloat16;
+    boolean carried = parameters.carrier() == ScalarType.Float;
     float b1 = (float) beta1;
     float b2 = (float) beta2;
     float oneMinusB1 = (float) (1 - beta1);
@@ -138,8 +139,10 @@ public final class AdamW {
       v.intoMemorySegment(second, i * 4, ORDER);
       p.intoMemorySegment(weights, i * 4, ORDER);
       zero.intoMemorySegment(gradients, i * 4, ORDER);
-      if (bf16) {
-        Matrix.narrow(p, halves, i * 2);
+      if (bf16 && carried) {
+        Matrix.bf16(p).intoMemorySegment(rounded, i * 4, ORDER);
+      } else if (bf16) {
+        Matrix.narrow(p, rounded, i * 2);
       }
     }
   }

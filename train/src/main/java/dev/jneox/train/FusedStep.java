@@ -27,7 +27,6 @@ public final class FusedStep implements GradientStep {
 
   private final ModelConfig config;
   private final Parameters parameters;
-  private final ScalarType compute;
   private final boolean recompute;
   private final Layer[] layers;
   private final Kernels.NormWeights finalNorm;
@@ -46,7 +45,6 @@ public final class FusedStep implements GradientStep {
   public FusedStep(ModelConfig config, Parameters parameters, boolean recompute) {
     this.config = config;
     this.parameters = parameters;
-    this.compute = parameters.compute();
     this.recompute = recompute;
     layers = new Layer[config.layers()];
     for (int l = 0; l < layers.length; l++) {
@@ -180,7 +178,7 @@ public final class FusedStep implements GradientStep {
     w.attend.backward(
         tape.fused, layer.queryKeyValue.bias, layer.window, tape.z, tape.logSums, w.mlp, layer.queryKeyValue.biasGradient);
     backward(tape.fused, layer.queryKeyValue, tape.normed1, w.normedGradient1);
-    if (config.residual() == Residual.PARALLEL_ONE_NORM) {
+    if (config.residual() == Residual.PARALLEL_ONE_NORM) { // carried by fp32 neither is rounded yet: who reads the sum rounds it
       w.normedGradient1.tensor.add_(w.normedGradient2.tensor);
     }
     Kernels.normBackward(
@@ -216,10 +214,14 @@ public final class FusedStep implements GradientStep {
 
   /** {@code gradient += dy^T x}: the product is rounded to the precision of the products, the sum is fp32. */
   private void weightGradient(Matrix dy, Weight weight, Matrix x) {
-    Matrix product =
-        products.computeIfAbsent((long) dy.cols << 32 | x.cols, key -> Matrix.of(compute, dy.cols, x.cols));
+    Matrix product = products.computeIfAbsent((long) dy.cols << 32 | x.cols, key -> matrix(dy.cols, x.cols));
     torch.mm_out(product.tensor, dy.transposed, x.tensor);
     Kernels.accumulate(product, weight.gradient);
+  }
+
+  /** A fresh matrix for a product's operand or result. */
+  private Matrix matrix(long rows, long cols) {
+    return Matrix.of(parameters.compute(), parameters.carrier(), rows, cols);
   }
 
   private Workspace workspace(Batch batch) {
@@ -244,15 +246,15 @@ public final class FusedStep implements GradientStep {
 
     Tape(int tokens, CausalAttention attend) {
       int h = config.hiddenSize();
-      normed1 = Matrix.of(compute, tokens, h);
-      normed2 = config.residual() == Residual.PARALLEL_ONE_NORM ? normed1 : Matrix.of(compute, tokens, h);
+      normed1 = matrix(tokens, h);
+      normed2 = config.residual() == Residual.PARALLEL_ONE_NORM ? normed1 : matrix(tokens, h);
       statistics1 = new Kernels.NormStatistics(tokens);
       statistics2 = new Kernels.NormStatistics(tokens);
       middle = config.residual() == Residual.SERIAL ? Matrix.of(ScalarType.Float, tokens, h) : null;
-      fused = Matrix.of(compute, tokens, 3L * h);
-      z = Matrix.of(compute, tokens, h);
-      pre = Matrix.of(compute, tokens, config.intermediateSize());
-      post = Matrix.of(compute, tokens, config.intermediateSize());
+      fused = matrix(tokens, 3L * h);
+      z = matrix(tokens, h);
+      pre = matrix(tokens, config.intermediateSize());
+      post = matrix(tokens, config.intermediateSize());
       logSums = attend.statistics();
     }
   }
@@ -292,20 +294,20 @@ public final class FusedStep implements GradientStep {
       for (int l = 0; l < tapes.length; l++) {
         tapes[l] = new Tape(tokens, attend);
       }
-      normed = Matrix.of(compute, tokens, h);
+      normed = matrix(tokens, h);
       finalStatistics = new Kernels.NormStatistics(tokens);
       gradient = Matrix.of(ScalarType.Float, tokens, h);
-      attention = Matrix.of(compute, tokens, h);
-      mlp = Matrix.of(compute, tokens, h);
-      wide = Matrix.of(compute, tokens, config.intermediateSize());
-      normedGradient1 = Matrix.of(compute, tokens, h);
-      normedGradient2 = Matrix.of(compute, tokens, h);
+      attention = matrix(tokens, h);
+      mlp = matrix(tokens, h);
+      wide = matrix(tokens, config.intermediateSize());
+      normedGradient1 = matrix(tokens, h);
+      normedGradient2 = matrix(tokens, h);
 
       int vocab = config.vocabSize();
-      int rows = (int) Math.max(128, Math.min(tokens, LOGITS_BYTES / vocab / (compute == ScalarType.Float ? 4 : 2)));
+      int rows = (int) Math.max(128, Math.min(tokens, LOGITS_BYTES / vocab / parameters.carrierBytes()));
       int slices = Math.max(1, (tokens + rows - 1) / rows);
       rows = (tokens + slices - 1) / slices;
-      Matrix all = Matrix.of(compute, Math.min(rows, tokens), vocab);
+      Matrix all = matrix(Math.min(rows, tokens), vocab);
       normedSlices = new Matrix[slices];
       logits = new Matrix[slices];
       for (int s = 0; s < slices; s++) {

@@ -2,6 +2,7 @@ package dev.jneox.train;
 
 import dev.jneox.model.ModelConfig;
 import dev.jneox.tensor.Native;
+import dev.jneox.tensor.Products;
 import dev.jneox.tensor.Tensors;
 import dev.jneox.tensor.Workers;
 import java.lang.foreign.Arena;
@@ -15,8 +16,8 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
  * A model's parameters as training keeps them: four flat fp32 arrays of the same layout (weights, gradients, and Adam's two
- * moments) and, where the products run in bf16 or fp16, one more of the weights in that precision, refreshed once a step. Each tensor
- * starts on a 64-byte boundary; the gaps hold zeros and stay so.
+ * moments) and, where the products are of bf16 or fp16 numbers, one more of the weights rounded to that precision, refreshed once a
+ * step. Each tensor starts on a 64-byte boundary; the gaps hold zeros and stay so.
  */
 public final class Parameters implements AutoCloseable {
   private static final int ALIGN = 16;
@@ -33,14 +34,20 @@ public final class Parameters implements AutoCloseable {
   private final Map<String, Slot> slots = new LinkedHashMap<>();
   private final long length;
   private final ScalarType compute;
+  private final ScalarType carrier;
   private final MemorySegment weights;
   private final MemorySegment gradients;
   private final MemorySegment firstMoments;
   private final MemorySegment secondMoments;
-  private final MemorySegment halves; // null in fp32
+  private final MemorySegment rounded; // null in fp32
 
-  /** Zeros of the shapes of {@code config}; products run in {@code compute}: Float, BFloat16 or Half. */
+  /** Zeros of the shapes of {@code config}; products are of numbers of {@code compute}: Float, BFloat16 or Half. */
   public Parameters(ModelConfig config, ScalarType compute) {
+    this(config, compute, Products.carrier(compute));
+  }
+
+  /** The same, multiplied in memory of type {@code carrier}: {@code compute} or Float. */
+  Parameters(ModelConfig config, ScalarType compute, ScalarType carrier) {
     Native.start();
     long at = 0;
     for (ModelConfig.TensorSpec spec : config.tensors()) {
@@ -49,11 +56,12 @@ public final class Parameters implements AutoCloseable {
     }
     length = at;
     this.compute = compute;
+    this.carrier = carrier;
     weights = arena.allocate(length * 4, 64);
     gradients = arena.allocate(length * 4, 64);
     firstMoments = arena.allocate(length * 4, 64);
     secondMoments = arena.allocate(length * 4, 64);
-    halves = compute == ScalarType.Float ? null : arena.allocate(length * 2, 64);
+    rounded = compute == ScalarType.Float ? null : arena.allocate(length * carrierBytes(), 64);
   }
 
   public List<Slot> slots() {
@@ -82,6 +90,15 @@ public final class Parameters implements AutoCloseable {
     return compute;
   }
 
+  /** The type in memory of what is multiplied: {@link #compute}, or fp32 (see {@link Products}). */
+  ScalarType carrier() {
+    return carrier;
+  }
+
+  int carrierBytes() {
+    return carrier == ScalarType.Float ? 4 : 2;
+  }
+
   MemorySegment weights() {
     return weights;
   }
@@ -98,9 +115,9 @@ public final class Parameters implements AutoCloseable {
     return secondMoments;
   }
 
-  /** The weights in the precision of the products, or null in fp32. */
-  MemorySegment halves() {
-    return halves;
+  /** The weights rounded to the precision of the products, in memory of type {@link #carrier}; null in fp32. */
+  MemorySegment rounded() {
+    return rounded;
   }
 
   /** A view of one parameter's fp32 weights, of its own shape; valid until {@link #close}. */
@@ -129,11 +146,11 @@ public final class Parameters implements AutoCloseable {
   /** The matrix that products use: the weights in {@link #compute}. */
   Matrix computeMatrix(String name) {
     Slot slot = slot(name);
-    if (halves == null) {
+    if (rounded == null) {
       return new Matrix(view(weights, slot).retainReference());
     }
-    Tensor t = Tensors.view(halves.asSlice(slot.offset() * 2, slot.size() * 2), compute, slot.shape());
-    return new Matrix(t.retainReference());
+    MemorySegment place = rounded.asSlice(slot.offset() * carrierBytes(), slot.size() * carrierBytes());
+    return new Matrix(Tensors.view(place, carrier, slot.shape()).retainReference(), compute);
   }
 
   Matrix gradientMatrix(String name) {
@@ -153,13 +170,13 @@ public final class Parameters implements AutoCloseable {
         (from, to, thread) -> gradients.asSlice(from * 65536L * 4, Math.min(length, to * 65536L) * 4 - from * 65536L * 4).fill((byte) 0));
   }
 
-  /** Casts the weights to the precision of the products; after any change to them from outside the optimizer. */
+  /** Rounds the weights to the precision of the products; after any change to them from outside the optimizer. */
   public void refresh() {
-    if (halves == null) {
+    if (rounded == null) {
       return;
     }
     Matrix from = new Matrix(Tensors.view(weights, ScalarType.Float, length / ALIGN, ALIGN).retainReference());
-    Matrix into = new Matrix(Tensors.view(halves, compute, length / ALIGN, ALIGN).retainReference());
+    Matrix into = new Matrix(Tensors.view(rounded, carrier, length / ALIGN, ALIGN).retainReference(), compute);
     Kernels.cast(from, into);
   }
 

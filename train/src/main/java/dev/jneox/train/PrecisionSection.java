@@ -1,5 +1,7 @@
 package dev.jneox.train;
 
+import org.bytedeco.pytorch.global.torch.ScalarType;
+
 /**
  * The arithmetic of the forward and backward pass. Weights, moments and the loss are fp32 in every case.
  *
@@ -9,9 +11,20 @@ public record PrecisionSection(Format format, LossScaler lossScaler) {
 
   /** Of the matrix products. */
   public enum Format {
-    FP32,
-    BF16,
-    FP16
+    FP32(ScalarType.Float),
+    BF16(ScalarType.BFloat16),
+    FP16(ScalarType.Half);
+
+    private final ScalarType dtype;
+
+    Format(ScalarType dtype) {
+      this.dtype = dtype;
+    }
+
+    /** libtorch's type of the same numbers. */
+    public ScalarType dtype() {
+      return dtype;
+    }
   }
 
   static PrecisionSection of(Settings s) {

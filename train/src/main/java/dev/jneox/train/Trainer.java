@@ -8,7 +8,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
  * The training loop: read a batch, compute the gradient, step, tell, and now and then validate and save. The same configuration, data
@@ -89,12 +88,7 @@ public final class Trainer implements AutoCloseable {
     this.tokenizer = tokenizer;
     this.data = data;
     this.maskedId = config.data().maskEndOfDocument() ? endOfText : -1;
-    ScalarType compute = switch (config.precision().format()) {
-      case FP32 -> ScalarType.Float;
-      case BF16 -> ScalarType.BFloat16;
-      case FP16 -> ScalarType.Half;
-    };
-    parameters = new Parameters(model, compute);
+    parameters = new Parameters(model, config.precision().format().dtype());
     gradients = new FusedStep(model, parameters, config.run().recompute() > 0);
     OptimizerSection o = config.optimizer();
     adam = new AdamW(parameters, o.beta1(), o.beta2(), o.eps(), o.weightDecay());

@@ -10,6 +10,7 @@ import dev.jneox.model.Residual;
 import dev.jneox.tensor.Tensors;
 import java.util.List;
 import java.util.Random;
+import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -62,9 +63,16 @@ class GradientStepTest {
   }
 
   private static void fusedGivesAutogradsGradients(ModelConfig config, ScalarType compute, boolean recompute) {
+    fusedGivesAutogradsGradients(config, compute, compute, recompute);
+    if (compute != ScalarType.Float) {
+      fusedGivesAutogradsGradients(config, compute, ScalarType.Float, recompute);
+    }
+  }
+
+  private static void fusedGivesAutogradsGradients(ModelConfig config, ScalarType compute, ScalarType carrier, boolean recompute) {
     GradientStep.Batch batch = batch(config, 2, 101, 11);
-    try (Parameters slow = filled(config, ScalarType.Float);
-        Parameters fast = filled(config, compute)) {
+    try (Parameters slow = filled(config, ScalarType.Float, ScalarType.Float);
+        Parameters fast = filled(config, compute, carrier)) {
       double scale = 0.5;
       try (GradientStep autograd = new AutogradStep(config, slow);
           GradientStep fused = new FusedStep(config, fast, recompute)) {
@@ -85,6 +93,38 @@ class GradientStepTest {
     }
   }
 
+  /** The same numbers are multiplied whatever carries them: only the order of sums differs, and then here and there a rounding. */
+  @ParameterizedTest
+  @CsvSource({"PARALLEL, BFloat16", "SERIAL, BFloat16", "PARALLEL_ONE_NORM, BFloat16", "PARALLEL, Half", "SERIAL, Half"})
+  void fp32CarriesTheNumbersOfSixteenBits(Residual residual, ScalarType compute) {
+    ModelConfig config = config(residual, Activation.GELU, false, 0.5);
+    GradientStep.Batch batch = batch(config, 2, 101, 11);
+    double precision = compute == ScalarType.Half ? 0x1p-11 : 0x1p-8;
+    try (Parameters own = filled(config, compute, compute);
+        Parameters carried = filled(config, compute, ScalarType.Float);
+        GradientStep ownStep = new FusedStep(config, own, false);
+        GradientStep carriedStep = new FusedStep(config, carried, false)) {
+      assertThat(carriedStep.gradient(batch, 1)).isCloseTo(ownStep.gradient(batch, 1), within(precision));
+      for (Parameters.Slot slot : own.slots()) {
+        Tensor expected = own.gradient(slot.name());
+        assertThat(distance(Tensors.floats(expected), Tensors.floats(carried.gradient(slot.name()))))
+            .as(slot.name()).isLessThan(3 * precision);
+        carried.gradient(slot.name()).copy_(expected);
+      }
+      for (Parameters parameters : List.of(own, carried)) {
+        new AdamW(parameters, 0.9, 0.95, 1e-8, 0.1).step(0.01, 1);
+      }
+      for (Parameters.Slot slot : own.slots()) {
+        if (slot.decays()) { // a matrix
+          Tensor expected = own.computeMatrix(slot.name()).tensor;
+          Tensor found = carried.computeMatrix(slot.name()).tensor;
+          assertThat(found.scalar_type().intern()).isEqualTo(ScalarType.Float);
+          assertThat(Tensors.floats(found)).as(slot.name()).isEqualTo(Tensors.floats(expected));
+        }
+      }
+    }
+  }
+
   /** |a - b| / |a|. */
   private static double distance(float[] a, float[] b) {
     double difference = 0;
@@ -96,8 +136,8 @@ class GradientStepTest {
     return Math.sqrt(difference / norm);
   }
 
-  static Parameters filled(ModelConfig config, ScalarType compute) {
-    Parameters parameters = new Parameters(config, compute);
+  private static Parameters filled(ModelConfig config, ScalarType compute, ScalarType carrier) {
+    Parameters parameters = new Parameters(config, compute, carrier);
     new Initializer(0.2, 0.2).fill(parameters, 5);
     // Biases of zero and norms of one would hide mistakes.
     Random random = new Random(9);
