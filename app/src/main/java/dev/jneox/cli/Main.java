@@ -31,6 +31,9 @@ public final class Main {
 
   /** The command that is asked for: to look through the options of all the others takes a quarter of a second. */
   private static List<Class<?>> needed(String... args) {
+    if (args.length == 1 && List.of("-V", "--version").contains(args[0])) {
+      return List.of();
+    }
     List<Class<?>> named = args.length == 0 ? List.of() : COMMANDS.stream().filter(command -> name(command).equals(args[0])).toList();
     return named.isEmpty() || named.contains(CommandLine.HelpCommand.class) ? COMMANDS : named;
   }
