@@ -13,7 +13,7 @@ import java.util.Optional;
  * one of them is written.
  */
 final class Vocabulary {
-  /** Without the table of known keys and the search for one that is there twice: of fifty thousand they cost more than reading. */
+  /** Without the table of known keys and the search for one that is there twice: fifty thousand are met once each. */
   private static final JsonFactory JSON = JsonFactory.builder().disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES).build();
 
   private final Path file;
