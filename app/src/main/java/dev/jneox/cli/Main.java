@@ -4,6 +4,7 @@ import dev.jneox.io.InputException;
 import java.io.OutputStreamWriter;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
@@ -12,37 +13,42 @@ import picocli.CommandLine.Command;
     name = "jneox",
     mixinStandardHelpOptions = true,
     versionProvider = Main.Version.class,
-    description = "GPT-NeoX on the JVM: from raw text to a trained model that writes.",
-    subcommands = {
-      DemoCommand.class,
-      DoctorCommand.class,
-      TokenizerCommand.class,
-      PrepareCommand.class,
-      DataCommand.class,
-      TrainCommand.class,
-      ScheduleCommand.class,
-      GenerateCommand.class,
-      ScoreCommand.class,
-      BenchCommand.class,
-      DownloadCommand.class,
-      ConvertCommand.class,
-      QuantizeCommand.class,
-      SynthCommand.class,
-      InspectCommand.class,
-      VerifyCommand.class,
-      PublishCommand.class,
-      CommandLine.HelpCommand.class
-    })
+    description = "GPT-NeoX on the JVM: from raw text to a trained model that writes.")
 public final class Main {
+  private static final List<Class<?>> COMMANDS =
+      List.of(
+          DemoCommand.class, DoctorCommand.class, TokenizerCommand.class, PrepareCommand.class, DataCommand.class, TrainCommand.class,
+          ScheduleCommand.class, GenerateCommand.class, ScoreCommand.class, BenchCommand.class, DownloadCommand.class,
+          ConvertCommand.class, QuantizeCommand.class, SynthCommand.class, InspectCommand.class, VerifyCommand.class,
+          PublishCommand.class, CommandLine.HelpCommand.class);
+
   private Main() {}
 
   /** Runs one command and returns its exit code; used by {@link Start} and by the tests. */
   public static int run(String... args) {
-    return commandLine().execute(args);
+    return commandLine(needed(args)).execute(args);
+  }
+
+  /** The command that is asked for: to look through the options of all the others takes a quarter of a second. */
+  private static List<Class<?>> needed(String... args) {
+    if (args.length == 1 && List.of("-V", "--version").contains(args[0])) {
+      return List.of();
+    }
+    List<Class<?>> named = args.length == 0 ? List.of() : COMMANDS.stream().filter(command -> name(command).equals(args[0])).toList();
+    return named.isEmpty() || named.contains(CommandLine.HelpCommand.class) ? COMMANDS : named;
+  }
+
+  private static String name(Class<?> command) {
+    return command.getAnnotation(Command.class).name();
   }
 
   static CommandLine commandLine() {
+    return commandLine(COMMANDS);
+  }
+
+  private static CommandLine commandLine(List<Class<?>> commands) {
     CommandLine line = new CommandLine(new Main());
+    commands.forEach(command -> line.addSubcommand(name(command), command));
     line.setCaseInsensitiveEnumValuesAllowed(true);
     // A prompt may well begin with @.
     line.setExpandAtFiles(false);

@@ -1,5 +1,6 @@
 package dev.jneox.cli;
 
+import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -62,11 +63,19 @@ record Relaunch(Map<String, String> environment, List<String> options) {
     List<String> command = new ArrayList<>();
     command.add(java);
     command.addAll(options);
+    command.addAll(cache(classPath));
     command.addAll(userOptions);
     command.add("-D" + GUARD + "=true");
     command.addAll(List.of("-cp", classPath, Start.class.getName()));
     command.addAll(List.of(args));
     return command;
+  }
+
+  /** As in the launcher, which makes the cache beside the jar and has the reasons. */
+  private static List<String> cache(String classPath) {
+    File cache = new File(new File(classPath).getParent(), "jneox.aot");
+    boolean there = classPath.endsWith("jneox.jar") && cache.isFile(); // of a list of several there is no such file
+    return there ? List.of("-XX:AOTCache=" + cache, "-Xlog:aot*=off,cds*=off") : List.of();
   }
 
   /** Runs the command line anew and returns its exit code. When this process is asked to end, the new one ends first. */

@@ -182,6 +182,62 @@ class LauncherTest {
     assertThat(result.err).contains("mvn is not on the PATH");
   }
 
+  @Test
+  void aCacheOfClassesIsMadeOnceAndThenUsed() throws Exception {
+    Map<String, String> environment = Map.of("JAVA_HOME", jdk("jdk-25"));
+    script(
+        folder.resolve("jdk-25/bin/java"),
+        "for a; do case $a in -XX:AOTCacheOutput=*) echo classes >\"${a#*=}\"; echo made >>'" + folder + "/made' ;; esac; done\n"
+            + "printf '%s\\n' \"$@\"\n");
+    assertThat(run(environment, "x").out).doesNotContain("AOT");
+    Path cache = house.resolve("app/target/jneox.aot");
+    await(() -> Files.size(cache) > 0);
+    assertThat(run(environment, "x").out).contains("-XX:AOTCache=" + cache + "\n-Xlog:aot*=off,cds*=off\n-XX:+One\n");
+    assertThat(run(environment, "--show-command", "x").out).contains("'-XX:AOTCache=" + cache + "' '-Xlog:aot*=off,cds*=off' -XX:+One");
+    assertThat(folder.resolve("made")).hasContent("made\n");
+    Files.setLastModifiedTime(house.resolve("app/target/jneox.jar"), FileTime.from(Instant.now().plusSeconds(5)));
+    run(environment, "x");
+    await(() -> Files.size(cache) > 0);
+    assertThat(folder.resolve("made")).hasContent("made\nmade\n");
+    assertThat(house.resolve("app/target")).isDirectoryNotContaining("glob:**/jneox.aot.*");
+  }
+
+  /** An empty file, which the launcher passes over and the JVM would. */
+  @Test
+  void aCacheThatCouldNotBeMadeIsNotTriedAgain() throws Exception {
+    Map<String, String> environment = Map.of("JAVA_HOME", jdk("jdk-25"));
+    script(
+        folder.resolve("jdk-25/bin/java"),
+        "for a; do case $a in -XX:AOTCacheOutput=*) echo tried >>'" + folder + "/tried'; exit 1 ;; esac; done\nprintf '%s\\n' \"$@\"\n");
+    run(environment, "x");
+    await(() -> Files.exists(folder.resolve("tried")));
+    Result result = run(environment, "x");
+    assertThat(result.out).doesNotContain("AOT");
+    assertThat(result.err).isEmpty();
+    assertThat(folder.resolve("tried")).hasContent("tried\n");
+  }
+
+  @Test
+  void whereNothingCanBeWrittenThereIsNoCache() throws Exception {
+    // A file in the way: root may write into any directory.
+    Files.createDirectories(house.resolve("app/target/jneox.aot/in the way"));
+    Result result = run(Map.of("JAVA_HOME", jdk("jdk-25")), "x");
+    assertThat(result.exit).isZero();
+    assertThat(result.err).isEmpty();
+    assertThat(result.out).doesNotContain("AOT");
+  }
+
+  private interface Condition {
+    boolean holds() throws IOException;
+  }
+
+  private static void await(Condition condition) throws IOException, InterruptedException {
+    for (int i = 0; i < 600 && !condition.holds(); i++) {
+      Thread.sleep(50);
+    }
+    assertThat(condition.holds()).isTrue();
+  }
+
   private void addSources() throws IOException {
     FileTime now = FileTime.from(Instant.now());
     Files.setLastModifiedTime(house.resolve("app/target/jneox.jar"), FileTime.from(now.toInstant().minusSeconds(100)));

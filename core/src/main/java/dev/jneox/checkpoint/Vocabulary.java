@@ -1,5 +1,6 @@
 package dev.jneox.checkpoint;
 
+import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonToken;
 import dev.jneox.io.InputException;
@@ -12,6 +13,9 @@ import java.util.Optional;
  * one of them is written.
  */
 final class Vocabulary {
+  /** Without the table of known keys and the search for one that is there twice: fifty thousand are met once each. */
+  private static final JsonFactory JSON = JsonFactory.builder().disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES).build();
+
   private final Path file;
   private final int wanted;
   private final String wantedText;
@@ -43,25 +47,21 @@ final class Vocabulary {
 
   /** The same of the text of a {@code tokenizer.json} that came from {@code source}. */
   static int size(String tokenizerJson, Path source) {
-    return of(tokenizerJson, source, -1).largest + 1;
+    return of(tokenizerJson, source, -1, null).largest + 1;
   }
 
   /** How token {@code id} is written. */
   static Optional<String> token(String tokenizerJson, Path source, int id) {
-    return Optional.ofNullable(of(tokenizerJson, source, id).found);
+    return Optional.ofNullable(of(tokenizerJson, source, id, null).found);
   }
 
   private static Vocabulary of(Path file, int wanted, String wantedText) {
-    try {
-      return new Vocabulary(file, JsonObject.JSON.createParser(file.toFile()), wanted, wantedText);
-    } catch (IOException e) {
-      throw JsonObject.unreadable(file, "content", e);
-    }
+    return of(HfFolder.text(file), file, wanted, wantedText);
   }
 
-  private static Vocabulary of(String tokenizerJson, Path source, int wanted) {
+  private static Vocabulary of(String tokenizerJson, Path source, int wanted, String wantedText) {
     try {
-      return new Vocabulary(source, JsonObject.JSON.createParser(tokenizerJson), wanted, null);
+      return new Vocabulary(source, JSON.createParser(tokenizerJson), wanted, wantedText);
     } catch (IOException e) {
       throw JsonObject.unreadable(source, "content", e);
     }

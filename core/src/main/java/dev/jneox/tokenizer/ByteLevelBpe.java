@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import dev.jneox.io.InputException;
 import java.nio.file.Path;
 import java.util.BitSet;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -11,7 +12,6 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.function.UnaryOperator;
-import java.util.stream.StreamSupport;
 
 /**
  * The byte-level byte-pair encoding of GPT-2, GPT-J, GPT-Neo and GPT-NeoX (Radford et al. 2019), read from a {@code
@@ -22,7 +22,8 @@ import java.util.stream.StreamSupport;
 public final class ByteLevelBpe implements Tokenizer {
   private static final int LARGEST_VOCABULARY = 1 << 24;
 
-  private final Map<String, Integer> ids;
+  private final Map<String, Integer> vocab;
+  private final Map<String, Integer> added = new HashMap<>();
   private final Rules rules;
   /** Id {@code i} stands for {@code bytes[starts[i], starts[i + 1])}. */
   private final byte[] bytes;
@@ -44,9 +45,11 @@ public final class ByteLevelBpe implements Tokenizer {
 
   private ByteLevelBpe(TokenizerFile file, Rules rules) {
     this.rules = rules;
-    this.ids = file.ids();
+    this.vocab = file.vocab();
+    file.added().forEach(token -> added.put(token.content(), token.id()));
     byte[][] written = new byte[file.vocabSize()][0];
-    ids.forEach((token, id) -> written[id] = ByteAlphabet.read(token));
+    vocab.forEach((token, id) -> written[id] = ByteAlphabet.read(token));
+    added.forEach((token, id) -> written[id] = ByteAlphabet.read(token));
     starts = new int[written.length + 1];
     for (int id = 0; id < written.length; id++) {
       starts[id + 1] = Math.addExact(starts[id], written[id].length);
@@ -153,25 +156,21 @@ public final class ByteLevelBpe implements Tokenizer {
     return byteIds;
   }
 
-  /** The merge rules, written as "a b" or ["a", "b"], or null if one is of another form or names an unknown token. */
+  /** The merge rules, or null if one is of another form or names an unknown token. */
   private static Merges merges(TokenizerFile file) {
-    JsonNode rules = file.node("model", "merges");
-    Merges merges = new Merges(rules.size());
-    int rank = 0;
-    for (JsonNode rule : rules) {
-      String[] pair = rule.isTextual()
-          ? rule.textValue().split(" ", -1)
-          : StreamSupport.stream(rule.spliterator(), false).map(JsonNode::textValue).toArray(String[]::new);
-      if (pair.length != 2) {
-        return null;
-      }
-      Integer left = file.vocab().get(pair[0]);
-      Integer right = file.vocab().get(pair[1]);
-      Integer merged = file.vocab().get(pair[0] + pair[1]);
+    List<String> sides = file.merges();
+    if (sides == null) {
+      return null;
+    }
+    Merges merges = new Merges(sides.size() / 2);
+    for (int i = 0; i < sides.size(); i += 2) {
+      Integer left = file.vocab().get(sides.get(i));
+      Integer right = file.vocab().get(sides.get(i + 1));
+      Integer merged = file.vocab().get(sides.get(i).concat(sides.get(i + 1)));
       if (left == null || right == null || merged == null) {
         return null;
       }
-      merges.put(left, right, rank++, merged);
+      merges.put(left, right, i / 2, merged);
     }
     return merges;
   }
@@ -219,7 +218,7 @@ public final class ByteLevelBpe implements Tokenizer {
 
   @Override
   public OptionalInt id(String token) {
-    Integer id = ids.get(token);
+    Integer id = vocab.getOrDefault(token, added.get(token));
     return id == null ? OptionalInt.empty() : OptionalInt.of(id);
   }
 

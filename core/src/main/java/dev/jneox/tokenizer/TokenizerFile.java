@@ -1,11 +1,8 @@
 package dev.jneox.tokenizer;
 
-import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonLocation;
 import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import java.io.IOException;
@@ -19,17 +16,14 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * A {@code tokenizer.json} as read from disk: its text, its tree, and what every kind of tokenizer has in it.
+ * A {@code tokenizer.json} as read from disk: its text, and what every kind of tokenizer has in it.
  *
+ * @param root the tree, without the vocabulary and the merge rules where they are given below
  * @param vocab the model's tokens in their written form, with their ids
+ * @param merges the two sides of each merge rule, one rule after the other; null where one of them is no pair
  */
-record TokenizerFile(Path path, String json, JsonNode root, Map<String, Integer> vocab, List<AddedToken> added) {
-  // The keys of a vocabulary are met once each: a table of known keys would only cost time.
-  private static final JsonMapper JSON =
-      JsonMapper.builder(JsonFactory.builder().disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES).build())
-          .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
-          .build();
-
+record TokenizerFile(
+    Path path, String json, JsonNode root, Map<String, Integer> vocab, List<String> merges, List<AddedToken> added) {
   /** Reads and checks the file; anything that is not a tokenizer is an {@link InputException}. */
   static TokenizerFile read(Path path) {
     return of(path, text(path));
@@ -37,20 +31,26 @@ record TokenizerFile(Path path, String json, JsonNode root, Map<String, Integer>
 
   /** Checks the text of a {@code tokenizer.json} that came with {@code path}, which errors name. */
   static TokenizerFile of(Path path, String json) {
+    TokenizerReader reader = new TokenizerReader(path, json.length());
     JsonNode root;
     try {
-      root = JSON.readTree(json);
+      root = reader.read(json);
     } catch (JsonProcessingException e) {
       JsonLocation at = e.getLocation();
       String place = at == null ? "JSON" : "line " + at.getLineNr() + ", column " + at.getColumnNr();
       String problem = e.getOriginalMessage().lines().findFirst().orElse("no JSON");
       throw new InputException(path + ": " + place + ": expected a whole tokenizer.json, found: " + problem, e);
+    } catch (IOException e) {
+      throw new IllegalStateException(e); // reading a text in memory
     }
     JsonNode vocab = root.path("model").path("vocab");
-    if (!(vocab.isObject() || vocab.isArray())) {
+    if (vocab.isArray()) {
+      return new TokenizerFile(path, json, root, pieces(vocab), reader.merges(), added(path, root.path("added_tokens")));
+    }
+    if (!vocab.isObject()) {
       throw InputException.in(path, "key model.vocab", "the tokens of a tokenizer.json", describe(vocab));
     }
-    return new TokenizerFile(path, json, root, vocab(path, vocab), added(path, root.path("added_tokens")));
+    return new TokenizerFile(path, json, root, reader.vocab(), reader.merges(), added(path, root.path("added_tokens")));
   }
 
   private static String text(Path path) {
@@ -65,16 +65,11 @@ record TokenizerFile(Path path, String json, JsonNode root, Map<String, Integer>
     }
   }
 
-  /** BPE, WordPiece and WordLevel write a map from token to id; Unigram writes [token, score] pairs in the order of the ids. */
-  private static Map<String, Integer> vocab(Path path, JsonNode vocab) {
+  /** Unigram writes [token, score] pairs in the order of the ids; the others a map from token to id. */
+  private static Map<String, Integer> pieces(JsonNode vocab) {
     Map<String, Integer> ids = HashMap.newHashMap(vocab.size());
-    if (vocab.isArray()) {
-      for (JsonNode piece : vocab) {
-        ids.put(piece.path(0).asText(), ids.size());
-      }
-    } else {
-      vocab.properties().forEach(
-          token -> ids.put(token.getKey(), id(path, "key model.vocab, token " + token.getKey(), token.getValue())));
+    for (JsonNode piece : vocab) {
+      ids.put(piece.path(0).asText(), ids.size());
     }
     return ids;
   }
@@ -99,7 +94,7 @@ record TokenizerFile(Path path, String json, JsonNode root, Map<String, Integer>
     return added;
   }
 
-  private static int id(Path path, String place, JsonNode id) {
+  static int id(Path path, String place, JsonNode id) {
     if (!id.isIntegralNumber() || !id.canConvertToInt() || id.intValue() < 0 || id.intValue() == Integer.MAX_VALUE) {
       throw InputException.in(path, place, "a token id", describe(id));
     }

@@ -1,0 +1,125 @@
+package dev.jneox.tokenizer;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonParseException;
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonToken;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.MissingNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Parses a {@code tokenizer.json}. All but a few of its hundred thousand lines are the vocabulary and the merge rules, and these
+ * are read as a stream, which takes two fifths less of a fresh JVM's time than a tree of them did. The rest is a tree.
+ */
+final class TokenizerReader {
+  // The keys of a vocabulary are met once each: a table of known keys would only cost time.
+  private static final JsonMapper JSON =
+      JsonMapper.builder(JsonFactory.builder().disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES).build()).build();
+
+  /** About the characters of a token and its merge rule, to make room for all at once. */
+  private static final int CHARACTERS = 48;
+
+  private final Path path;
+  private final Map<String, Integer> vocab;
+  private final List<String> merges;
+  private boolean pairs = true;
+
+  /**
+   * @param path what errors name
+   * @param length of the text to come
+   */
+  TokenizerReader(Path path, int length) {
+    this.path = path;
+    this.vocab = HashMap.newHashMap(length / CHARACTERS);
+    this.merges = new ArrayList<>(length / CHARACTERS * 2);
+  }
+
+  /** The tree, in which a vocabulary that is an object and merge rules that are an array are there but empty. */
+  JsonNode read(String text) throws IOException {
+    try (JsonParser json = JSON.createParser(text)) {
+      JsonNode root = json.nextToken() == null ? MissingNode.getInstance() : value(json, "");
+      if (json.nextToken() != null) {
+        throw new JsonParseException(json, "more text behind its end");
+      }
+      return root;
+    }
+  }
+
+  /** The tokens of a vocabulary that is an object. */
+  Map<String, Integer> vocab() {
+    return vocab;
+  }
+
+  /** The two sides of each merge rule, one rule after the other; null where one of them is no pair. */
+  List<String> merges() {
+    return pairs ? merges : null;
+  }
+
+  /** The value at hand, which is that of {@code key}: the keys from the root on, each with a full stop before it. */
+  private JsonNode value(JsonParser json, String key) throws IOException {
+    JsonToken token = json.currentToken();
+    if (token == JsonToken.START_OBJECT && (key.isEmpty() || key.equals(".model"))) {
+      ObjectNode object = JSON.createObjectNode();
+      while (json.nextToken() == JsonToken.FIELD_NAME) {
+        String name = json.currentName();
+        json.nextToken();
+        object.set(name, value(json, key + "." + name));
+      }
+      return object;
+    }
+    if (token == JsonToken.START_OBJECT && key.equals(".model.vocab")) {
+      vocab(json);
+      return JSON.createObjectNode();
+    }
+    if (token == JsonToken.START_ARRAY && key.equals(".model.merges")) {
+      merges(json);
+      return JSON.createArrayNode();
+    }
+    return JSON.readTree(json);
+  }
+
+  private void vocab(JsonParser json) throws IOException {
+    vocab.clear(); // of a key that is there twice the last one counts
+    while (json.nextToken() == JsonToken.FIELD_NAME) {
+      String token = json.currentName();
+      boolean small = json.nextToken() == JsonToken.VALUE_NUMBER_INT && json.getNumberType() == JsonParser.NumberType.INT;
+      int id = small ? json.getIntValue() : -1;
+      if (id < 0 || id == Integer.MAX_VALUE) {
+        id = TokenizerFile.id(path, "key model.vocab, token " + token, JSON.readTree(json)); // which says what is wrong
+      }
+      vocab.put(token, id);
+    }
+  }
+
+  /** A rule is written as "a b" or as ["a", "b"]. */
+  private void merges(JsonParser json) throws IOException {
+    merges.clear();
+    pairs = true;
+    while (json.nextToken() != JsonToken.END_ARRAY) {
+      if (json.currentToken() == JsonToken.VALUE_STRING) {
+        String rule = json.getText();
+        int space = rule.indexOf(' ');
+        if (space >= 0 && rule.indexOf(' ', space + 1) < 0) {
+          merges.add(rule.substring(0, space));
+          merges.add(rule.substring(space + 1));
+          continue;
+        }
+      }
+      JsonNode rule = JSON.readTree(json);
+      if (rule.size() == 2 && rule.get(0).isTextual() && rule.get(1).isTextual()) {
+        merges.add(rule.get(0).textValue());
+        merges.add(rule.get(1).textValue());
+      } else {
+        pairs = false;
+      }
+    }
+  }
+}
