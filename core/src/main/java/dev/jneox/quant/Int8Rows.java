@@ -41,6 +41,8 @@ final class Int8Rows {
   private static final IntVector BEFORE = IntVector.fromArray(FOUR, new int[] {0, 16, 16, 16}, 0);
 
   private final int groups;
+  /** From a row's first group to the next row's: an odd number, so that those of many rows do not share places of a cache. */
+  private final int stride;
   private final ThreadLocal<int[]> codes; // of the row that is being filled
   private final MemorySegment coefficients;
   private final MemorySegment starts;
@@ -48,21 +50,22 @@ final class Int8Rows {
 
   Int8Rows(int rows, int groups) {
     this.groups = groups;
+    this.stride = groups | 1;
     this.codes = ThreadLocal.withInitial(() -> new int[1 + GROUP * groups]); // one in front, for the code before the first
-    this.coefficients = Arena.ofAuto().allocate(4L * rows * COEFFICIENTS * groups, 64);
-    this.starts = Arena.ofAuto().allocate(4L * rows * groups, 64);
-    this.scales = Arena.ofAuto().allocate(4L * rows * groups, 64);
+    this.coefficients = Arena.ofAuto().allocate(4L * rows * COEFFICIENTS * stride, 64);
+    this.starts = Arena.ofAuto().allocate(4L * rows * stride, 64);
+    this.scales = Arena.ofAuto().allocate(4L * rows * stride, 64);
   }
 
-  /** Groups of a row; those of row r start at {@code r * groups()}. */
-  int groups() {
-    return groups;
+  /** The first group of row {@code r}; its others follow. */
+  long first(int r) {
+    return (long) r * stride;
   }
 
   /**
    * For each eight codes a0 to a7 of the input the coefficients {@code k0 = a0, k1 = a1 - 16 a0, ... k7 = a7 - 16 a6} as four ints,
-   * {@code k0 + 2^16 k4} to {@code k3 + 2^16 k7}: the address of the {@value #COEFFICIENTS} ints of group {@code g}, {@code r *
-   * groups()} being the first of row r.
+   * {@code k0 + 2^16 k4} to {@code k3 + 2^16 k7}: the address of the {@value #COEFFICIENTS} ints of group
+   * {@code g}, of which {@link #first} gives a row's first.
    */
   long coefficients(long g) {
     return coefficients.address() + 4 * COEFFICIENTS * g;
@@ -85,11 +88,11 @@ final class Int8Rows {
       long from = x + 4L * GROUP * g;
       float max = largest(from);
       boolean zero = max < TINY;
-      scales.setAtIndex(ValueLayout.JAVA_FLOAT, (long) row * groups + g, zero ? 0 : max / 127 * FACTOR);
+      scales.setAtIndex(ValueLayout.JAVA_FLOAT, first(row) + g, zero ? 0 : max / 127 * FACTOR);
       int sum = codes(from, zero ? 0 : 127 / max, codes, 1 + GROUP * g);
-      starts.setAtIndex(ValueLayout.JAVA_INT, (long) row * groups + g, -8 * sum & 0xFFFF);
+      starts.setAtIndex(ValueLayout.JAVA_INT, first(row) + g, -8 * sum & 0xFFFF);
     }
-    combine(codes, 4L * row * COEFFICIENTS * groups);
+    combine(codes, 4 * COEFFICIENTS * first(row));
   }
 
   private static float largest(long from) {

@@ -51,13 +51,26 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
   private static final int EXPANDED_CHUNK = 4;
 
   /** A thread's own memory between the parts of the kernel. */
-  private record Scratch(MemorySegment sums, MemorySegment scales, MemorySegment expanded, float[] y) {
-    Scratch() {
-      this(bytes(4 * CHUNK * BLOCK), bytes(4 * CHUNK * BLOCK), bytes(EXPANDED_CHUNK * Q4Kernel.EXPANDED_BYTES), new float[BLOCK]);
-    }
+  private static final class Scratch {
+    private final MemorySegment sums = bytes(4 * CHUNK * BLOCK);
+    private final MemorySegment scales = bytes(4 * CHUNK * BLOCK);
+    private final MemorySegment expanded = bytes(EXPANDED_CHUNK * Q4Kernel.EXPANDED_BYTES);
+
+    /**
+     * A block's values of all activation rows, side by side. Where they go they are thousands of values apart, mostly a power of two, so that
+     * many would share a few places of a cache.
+     */
+    private float[] y = new float[BLOCK];
 
     private static MemorySegment bytes(long n) {
       return Arena.ofAuto().allocate(n, 64);
+    }
+
+    float[] y(int rows) {
+      if (y.length < rows * BLOCK) {
+        y = new float[rows * BLOCK];
+      }
+      return y;
     }
   }
 
@@ -106,11 +119,18 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
     Scratch scratch = SCRATCH.get();
     int groups = groups(in);
     int chunk = x.rows() < EXPANDED_ROWS ? Math.clamp(x.rows(), 1, CHUNK) : EXPANDED_CHUNK;
+    float[] tile = scratch.y(x.rows());
     for (int b = fromBlock; b < toBlock; b++) {
       int width = Math.min(BLOCK, out - b * BLOCK);
       long block = data.address() + b * blockBytes(in);
+      for (int r = 0; r < x.rows(); r++) {
+        System.arraycopy(y, at + r * ldy + b * BLOCK, tile, r * BLOCK, width);
+      }
       for (int g = 0; g < groups; g += chunk) {
-        chunk(block + (long) g * GROUP_BYTES, g, Math.min(chunk, groups - g), rows, x.rows(), scratch, y, at + b * BLOCK, ldy, width);
+        chunk(block + (long) g * GROUP_BYTES, g, Math.min(chunk, groups - g), rows, x.rows(), scratch, tile);
+      }
+      for (int r = 0; r < x.rows(); r++) {
+        System.arraycopy(tile, r * BLOCK, y, at + r * ldy + b * BLOCK, width);
       }
     }
     Reference.reachabilityFence(data);
@@ -118,8 +138,7 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
   }
 
   /** {@code n} groups of a block from {@code from} on, for all activation rows: after the first they find the codes in a cache. */
-  private static void chunk(
-      long from, int g, int n, Int8Rows x, int rows, Scratch scratch, float[] y, int at, int ldy, int width) {
+  private static void chunk(long from, int g, int n, Int8Rows x, int rows, Scratch scratch, float[] tile) {
     long sums = scratch.sums.address();
     long scales = scratch.scales.address();
     long expanded = rows < EXPANDED_ROWS ? 0 : scratch.expanded.address();
@@ -131,7 +150,7 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
       if (r < n) {
         Prefetch.lines(ahead + r * GROUP_BYTES, GROUP_BYTES);
       }
-      long first = (long) r * x.groups() + g;
+      long first = x.first(r) + g;
       if (expanded != 0) {
         Q4Kernel.sumsOfExpanded(expanded, n, x.coefficients(first), x.starts(first), sums);
       } else {
@@ -140,18 +159,7 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
       if (r == 0) {
         Q4Kernel.scales(from, n, scales); // after the codes: memory comes fastest in its own order
       }
-      scale(n, sums, scales, x.scales(first), scratch, y, at + r * ldy, width);
+      Q4Kernel.scale(n, sums, scales, x.scales(first), tile, r * BLOCK);
     }
-  }
-
-  /** Scales sums and adds them to the {@code width} rows of {@code y} there are from {@code at} on. */
-  private static void scale(int n, long sums, long scales, long xScales, Scratch scratch, float[] y, int at, int width) {
-    if (width == BLOCK) {
-      Q4Kernel.scale(n, sums, scales, xScales, y, at);
-      return;
-    }
-    System.arraycopy(y, at, scratch.y, 0, width);
-    Q4Kernel.scale(n, sums, scales, xScales, scratch.y, 0);
-    System.arraycopy(scratch.y, 0, y, at, width);
   }
 }
