@@ -139,9 +139,9 @@ public class KernelBench {
       double bytes = rate(result, "bytes");
       double each = rate(result, "weights") / 1e9;
       System.out.printf(
-          Locale.ROOT, "%-7s %-14s %7d %5d  %5.1f  %8.0f %%  %11.1f  %7.0f%n", result.getParams().getParam("format"),
+          Locale.ROOT, "%-7s %-14s %7d %5d  %5.1f  %10s  %11.1f  %7.0f%n", result.getParams().getParam("format"),
           result.getParams().getParam("shape"), result.getParams().getThreads(), rows, bytes / 1e9,
-          100 * bytes / read, each, 2 * rows * each);
+          Double.isNaN(read) ? "-" : Math.round(100 * bytes / read) + " %", each, 2 * rows * each);
     }
   }
 

@@ -9,8 +9,8 @@ import java.lang.invoke.MethodHandle;
 /**
  * Asks for memory before it is needed, with the one instruction that Java has no way to say. A kernel computes so much for each byte
  * that a CPU which looks some hundred instructions ahead sees few of its loads at a time: on a Zen 3, a thread that multiplied 4-bit
- * weights got 64 % of the bytes of one that only read, and gets 85 % of them like this. Loads ahead of time are no way to do it: they hold up
- * everything behind them until they are there.
+ * weights got 64 % of the bytes of one that only read, and gets 75 to 85 % of them like this. Loads ahead of time are no way to do it: they
+ * hold up everything behind them until they are there.
  *
  * <p>The instruction is in a function of 20 bytes that is put into memory when this class is first used, on Linux on x86-64 alone; elsewhere,
  * and where a system allows no such memory, nothing is asked for and everything else is the same.
