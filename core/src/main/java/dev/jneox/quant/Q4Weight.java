@@ -51,26 +51,13 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
   private static final int EXPANDED_CHUNK = 4;
 
   /** A thread's own memory between the parts of the kernel. */
-  private static final class Scratch {
-    private final MemorySegment sums = bytes(4 * CHUNK * BLOCK);
-    private final MemorySegment scales = bytes(4 * CHUNK * BLOCK);
-    private final MemorySegment expanded = bytes(EXPANDED_CHUNK * Q4Kernel.EXPANDED_BYTES);
-
-    /**
-     * A block's values of all activation rows, side by side. Where they go they are thousands of values apart, mostly a power of two, so that
-     * many would share a few places of a cache.
-     */
-    private float[] y = new float[BLOCK];
+  private record Scratch(MemorySegment sums, MemorySegment scales, MemorySegment expanded) {
+    Scratch() {
+      this(bytes(4 * CHUNK * BLOCK), bytes(4 * CHUNK * BLOCK), bytes(EXPANDED_CHUNK * Q4Kernel.EXPANDED_BYTES));
+    }
 
     private static MemorySegment bytes(long n) {
       return Arena.ofAuto().allocate(n, 64);
-    }
-
-    float[] y(int rows) {
-      if (y.length < rows * BLOCK) {
-        y = new float[rows * BLOCK];
-      }
-      return y;
     }
   }
 
@@ -119,7 +106,7 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
     Scratch scratch = SCRATCH.get();
     int groups = groups(in);
     int chunk = x.rows() < EXPANDED_ROWS ? Math.clamp(x.rows(), 1, CHUNK) : EXPANDED_CHUNK;
-    float[] tile = scratch.y(x.rows());
+    float[] tile = Lanes.tile(x.rows() * BLOCK);
     for (int b = fromBlock; b < toBlock; b++) {
       int width = Math.min(BLOCK, out - b * BLOCK);
       long block = data.address() + b * blockBytes(in);

@@ -46,9 +46,9 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
   private static final int SUM_BYTES = 4 * CHUNK * TILE;
 
   /** A thread's own memory between the two halves of the kernel. */
-  private record Scratch(MemorySegment sums, MemorySegment scales, float[] y) {
+  private record Scratch(MemorySegment sums, MemorySegment scales) {
     Scratch() {
-      this(Arena.ofAuto().allocate(2 * SUM_BYTES, 64), Arena.ofAuto().allocate(SUM_BYTES, 64), new float[TILE]);
+      this(Arena.ofAuto().allocate(2 * SUM_BYTES, 64), Arena.ofAuto().allocate(SUM_BYTES, 64));
     }
   }
 
@@ -92,11 +92,18 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
     int groups = groups(in);
     int chunk = Math.clamp(x.rows(), 1, CHUNK);
     int end = Math.min(out, toBlock * BLOCK);
+    float[] sums = Lanes.tile(x.rows() * TILE);
     for (int o = fromBlock * BLOCK; o < end; o += TILE) {
       int width = Math.min(TILE, end - o);
       long tile = data.address() + o / TILE * tileBytes(in);
+      for (int r = 0; r < x.rows(); r++) {
+        System.arraycopy(y, at + r * ldy + o, sums, r * TILE, width);
+      }
       for (int g = 0; g < groups; g += chunk) {
-        chunk(tile + (long) g * GROUP_BYTES, g, Math.min(chunk, groups - g), x, scratch, y, at + o, ldy, width);
+        chunk(tile + (long) g * GROUP_BYTES, g, Math.min(chunk, groups - g), x, scratch, sums);
+      }
+      for (int r = 0; r < x.rows(); r++) {
+        System.arraycopy(sums, r * TILE, y, at + r * ldy + o, width);
       }
     }
     Reference.reachabilityFence(data);
@@ -104,9 +111,9 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
   }
 
   /** {@code n} groups of a tile from {@code from} on, for all activation rows. */
-  private static void chunk(
-      long from, int g, int n, Activations x, Scratch scratch, float[] y, int at, int ldy, int width) {
+  private static void chunk(long from, int g, int n, Activations x, Scratch scratch, float[] y) {
     long sums = scratch.sums.address();
+    long scales = scratch.scales.address();
     long x0 = 4L * g * GROUP;
     long ahead = from + (long) (n + AHEAD) * GROUP_BYTES;
     int r = 0;
@@ -118,35 +125,21 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
         long to = sums + 4 * row;
         Q8Kernel.sums(from + 4 * row, n, x.row(r) + x0, x.row(r + 1) + x0, to, to + SUM_BYTES);
       }
-      scales(from, r, n, scratch);
-      scale(n, sums, scratch, y, at + r * ldy, width);
-      scale(n, sums + SUM_BYTES, scratch, y, at + (r + 1) * ldy, width);
+      if (r == 0) {
+        Q8Kernel.scales(from, n, scales); // after the codes: memory comes fastest in its own order
+      }
+      Q8Kernel.scale(n, sums, scales, y, r * TILE);
+      Q8Kernel.scale(n, sums + SUM_BYTES, scales, y, (r + 1) * TILE);
     }
     if (r < x.rows()) {
       if (r < n) {
         Prefetch.lines(ahead + r * GROUP_BYTES, GROUP_BYTES);
       }
       Q8Kernel.sums(from, n, x.row(r) + x0, sums);
-      scales(from, r, n, scratch);
-      scale(n, sums, scratch, y, at + r * ldy, width);
+      if (r == 0) {
+        Q8Kernel.scales(from, n, scales);
+      }
+      Q8Kernel.scale(n, sums, scales, y, r * TILE);
     }
-  }
-
-  /** Widens the scales of a tile's chunk when they are first needed, after the codes: memory comes fastest in its own order. */
-  private static void scales(long from, int r, int n, Scratch scratch) {
-    if (r == 0) {
-      Q8Kernel.scales(from, n, scratch.scales.address());
-    }
-  }
-
-  /** Scales sums and adds them to the {@code width} rows of {@code y} there are from {@code at} on. */
-  private static void scale(int n, long sums, Scratch scratch, float[] y, int at, int width) {
-    if (width == TILE) {
-      Q8Kernel.scale(n, sums, scratch.scales.address(), y, at);
-      return;
-    }
-    System.arraycopy(y, at, scratch.y, 0, width);
-    Q8Kernel.scale(n, sums, scratch.scales.address(), scratch.y, 0);
-    System.arraycopy(scratch.y, 0, y, at, width);
   }
 }
