@@ -38,12 +38,21 @@ public final class Activations {
    * @param forms the {@link PackedWeight#form()} of each weight that will read it
    */
   public Activations(int maxRows, int in, Form... forms) {
+    this(maxRows, in, Q4Code.PRESENT, forms);
+  }
+
+  /** @param machineCode whether {@link Q4Code} multiplies them, or {@link Q4Kernel} */
+  Activations(int maxRows, int in, boolean machineCode, Form... forms) {
     this.maxRows = maxRows;
     this.in = in;
     this.forms = EnumSet.copyOf(Arrays.asList(forms));
     this.stride = (in + PADDING - 1) / PADDING * PADDING;
     this.values = Arena.ofAuto().allocate(4L * maxRows * stride, 64);
-    this.int8 = this.forms.contains(Form.INT8) ? new Int8Rows(maxRows, (in + Int8Rows.GROUP - 1) / Int8Rows.GROUP) : null;
+    this.int8 = this.forms.contains(Form.INT8) ? int8(maxRows, (in + Int8Rows.GROUP - 1) / Int8Rows.GROUP, machineCode) : null;
+  }
+
+  private static Int8Rows int8(int rows, int groups, boolean machineCode) {
+    return machineCode ? new Int8Tiles(rows, groups) : new Int8Coefficients(rows, groups);
   }
 
   /** Rows there is room for. */
@@ -83,6 +92,9 @@ public final class Activations {
       throw new IllegalArgumentException("room for " + maxRows + " activation rows, given " + rows);
     }
     this.rows = rows;
+    if (int8 != null) {
+      int8.begin(rows);
+    }
   }
 
   /** Fills row {@code r} with {@code x[at ...]}; several threads may fill a row each. */

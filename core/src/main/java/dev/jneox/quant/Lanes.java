@@ -41,8 +41,6 @@ final class Lanes {
 
   private static final ThreadLocal<float[]> SCRATCH = ThreadLocal.withInitial(() -> new float[4 * F.length()]);
 
-  private static final ThreadLocal<float[]> TILE = ThreadLocal.withInitial(() -> new float[PackedWeight.BLOCK]);
-
   private Lanes() {}
 
   /** Kernels read weights by address, which those on the Java heap do not have. */
@@ -55,19 +53,6 @@ final class Lanes {
   /** A thread's own room for four vectors. */
   static float[] scratch() {
     return SCRATCH.get();
-  }
-
-  /**
-   * A thread's own room for a tile of results, the values of some output rows for all activation rows side by side: where they go they are
-   * thousands of values apart, mostly a power of two, so that many would share a few places of a cache.
-   */
-  static float[] tile(int values) {
-    float[] tile = TILE.get();
-    if (tile.length < values) {
-      tile = new float[values];
-      TILE.set(tile);
-    }
-    return tile;
   }
 
   /** The sum of a vector in memory, whose values it overwrites: the same to the last bit as that of the vector. */

@@ -26,7 +26,7 @@ import jdk.incubator.vector.VectorSpecies;
  * v >>> 4j} modulo 2^16 a code is {@code n_j = u_j - 16 u_(j+1)}, so the sum of all {@code n_j a_j} is that of {@code u_j (a_j - 16
  * a_(j-1))}. Shifting the whole lane by 0, 4, 8 and 12 bits gives u0 to u3 in its lower half and u4 to u7 in its upper one: three
  * shifts, by constants, four products and four sums for two codes a 16-bit lane at a time. The two halves are added at the end of a
- * group. The coefficients come from {@link Int8Rows}.
+ * group. The coefficients come from {@link Int8Coefficients}.
  *
  * <p>What C2 makes of a loop decides about its speed; after a change look at the machine code and for GC activity, with different
  * numbers of rows in turn. It stops inlining methods of ours in a method of some fifty vector operations, and a vector that meets a call
@@ -103,7 +103,7 @@ final class Q4Kernel {
         sums += 4 * BYTES;
       }
       at += Q4Weight.GROUP_BYTES;
-      k += 4 * Int8Rows.COEFFICIENTS;
+      k += 4 * Int8Coefficients.INTS;
       start += 4;
     }
   }
@@ -173,7 +173,7 @@ final class Q4Kernel {
         sums += 4 * BYTES;
       }
       expanded += EXPANDED_BYTES;
-      k += 4 * Int8Rows.COEFFICIENTS;
+      k += 4 * Int8Coefficients.INTS;
       start += 4;
     }
   }
@@ -200,19 +200,20 @@ final class Q4Kernel {
   }
 
   /**
-   * Adds the sums of one activation row times scales to its block of {@code y}, with an fma for each group.
+   * Adds the sums of one activation row times scales to the results of a block, with an fma for each group.
    *
    * @param sums address of the first group's, as {@link #sums} leaves them
    * @param scales address of the first group's, as {@link #scales} leaves them
    * @param xScales address of the activations' scales
-   * @param y the block's rows, from {@code y0} on
+   * @param y address of the block's results
    */
-  static void scale(int groups, long sums, long scales, long xScales, float[] y, int y0) {
+  static void scale(int groups, long sums, long scales, long xScales, long y) {
     for (int row = 0; row < BLOCK; row += ROWS) {
-      FloatVector a = FloatVector.fromArray(F, y, y0 + row);
-      FloatVector b = FloatVector.fromArray(F, y, y0 + row + F.length());
-      FloatVector c = FloatVector.fromArray(F, y, y0 + row + 2 * F.length());
-      FloatVector d = FloatVector.fromArray(F, y, y0 + row + 3 * F.length());
+      long to = y + 4 * row & TOP;
+      FloatVector a = FloatVector.fromMemorySegment(F, MEMORY, to, ORDER);
+      FloatVector b = FloatVector.fromMemorySegment(F, MEMORY, to + BYTES, ORDER);
+      FloatVector c = FloatVector.fromMemorySegment(F, MEMORY, to + 2 * BYTES, ORDER);
+      FloatVector d = FloatVector.fromMemorySegment(F, MEMORY, to + 3 * BYTES, ORDER);
       for (int g = 0; g < groups; g++) {
         FloatVector k = IntVector.broadcast(I, MEMORY.get(INT, xScales + 4 * g & TOP)).reinterpretAsFloats();
         long from = sums + 4 * (BLOCK * g + row) & TOP;
@@ -231,10 +232,10 @@ final class Q4Kernel {
         d = ((FloatVector) s.add(s.lanewise(LSHL, 16)).and(0xFFFF0000).convert(I2F, 0))
             .fma(FloatVector.fromMemorySegment(F, MEMORY, scale + 3 * BYTES, ORDER).mul(k), d);
       }
-      a.intoArray(y, y0 + row);
-      b.intoArray(y, y0 + row + F.length());
-      c.intoArray(y, y0 + row + 2 * F.length());
-      d.intoArray(y, y0 + row + 3 * F.length());
+      a.intoMemorySegment(MEMORY, to, ORDER);
+      b.intoMemorySegment(MEMORY, to + BYTES, ORDER);
+      c.intoMemorySegment(MEMORY, to + 2 * BYTES, ORDER);
+      d.intoMemorySegment(MEMORY, to + 3 * BYTES, ORDER);
     }
   }
 }

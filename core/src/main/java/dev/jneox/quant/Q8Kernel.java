@@ -167,11 +167,12 @@ final class Q8Kernel {
     }
   }
 
-  /** Adds the sums of one activation row times scales to its tile of {@code y} from {@code y0} on, with an fma for each group. */
-  static void scale(int groups, long sums, long scales, float[] y, int y0) {
+  /** Adds the sums of one activation row times scales to the results of a tile at address {@code y}, with an fma for each group. */
+  static void scale(int groups, long sums, long scales, long y) {
     for (int row = 0; row < Q8Weight.TILE; row += ROWS) {
-      FloatVector a = FloatVector.fromArray(F, y, y0 + row);
-      FloatVector b = FloatVector.fromArray(F, y, y0 + row + L);
+      long to = y + 4 * row & TOP;
+      FloatVector a = FloatVector.fromMemorySegment(F, MEMORY, to, ORDER);
+      FloatVector b = FloatVector.fromMemorySegment(F, MEMORY, to + BYTES, ORDER);
       for (int g = 0; g < groups; g++) {
         long from = sums + 4 * (Q8Weight.TILE * g + row) & TOP;
         long scale = scales + 4 * (Q8Weight.TILE * g + row) & TOP;
@@ -180,8 +181,8 @@ final class Q8Kernel {
         b = FloatVector.fromMemorySegment(F, MEMORY, from + BYTES, ORDER)
             .fma(FloatVector.fromMemorySegment(F, MEMORY, scale + BYTES, ORDER), b);
       }
-      a.intoArray(y, y0 + row);
-      b.intoArray(y, y0 + row + L);
+      a.intoMemorySegment(MEMORY, to, ORDER);
+      b.intoMemorySegment(MEMORY, to + BYTES, ORDER);
     }
   }
 }

@@ -92,26 +92,22 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
     int groups = groups(in);
     int chunk = Math.clamp(x.rows(), 1, CHUNK);
     int end = Math.min(out, toBlock * BLOCK);
-    float[] sums = Lanes.tile(x.rows() * TILE);
+    Tile results = Tile.of(x.rows(), TILE);
     for (int o = fromBlock * BLOCK; o < end; o += TILE) {
       int width = Math.min(TILE, end - o);
       long tile = data.address() + o / TILE * tileBytes(in);
-      for (int r = 0; r < x.rows(); r++) {
-        System.arraycopy(y, at + r * ldy + o, sums, r * TILE, width);
-      }
+      results.read(y, at + o, ldy, x.rows(), width);
       for (int g = 0; g < groups; g += chunk) {
-        chunk(tile + (long) g * GROUP_BYTES, g, Math.min(chunk, groups - g), x, scratch, sums);
+        chunk(tile + (long) g * GROUP_BYTES, g, Math.min(chunk, groups - g), x, scratch, results);
       }
-      for (int r = 0; r < x.rows(); r++) {
-        System.arraycopy(sums, r * TILE, y, at + r * ldy + o, width);
-      }
+      results.write(y, at + o, ldy, x.rows(), width);
     }
     Reference.reachabilityFence(data);
     Reference.reachabilityFence(x);
   }
 
   /** {@code n} groups of a tile from {@code from} on, for all activation rows. */
-  private static void chunk(long from, int g, int n, Activations x, Scratch scratch, float[] y) {
+  private static void chunk(long from, int g, int n, Activations x, Scratch scratch, Tile results) {
     long sums = scratch.sums.address();
     long scales = scratch.scales.address();
     long x0 = 4L * g * GROUP;
@@ -128,8 +124,8 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
       if (r == 0) {
         Q8Kernel.scales(from, n, scales); // after the codes: memory comes fastest in its own order
       }
-      Q8Kernel.scale(n, sums, scales, y, r * TILE);
-      Q8Kernel.scale(n, sums + SUM_BYTES, scales, y, (r + 1) * TILE);
+      Q8Kernel.scale(n, sums, scales, results.row(r));
+      Q8Kernel.scale(n, sums + SUM_BYTES, scales, results.row(r + 1));
     }
     if (r < x.rows()) {
       if (r < n) {
@@ -139,7 +135,7 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
       if (r == 0) {
         Q8Kernel.scales(from, n, scales);
       }
-      Q8Kernel.scale(n, sums, scales, y, r * TILE);
+      Q8Kernel.scale(n, sums, scales, results.row(r));
     }
   }
 }

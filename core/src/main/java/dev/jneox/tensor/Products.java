@@ -1,9 +1,5 @@
 package dev.jneox.tensor;
 
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.List;
 import java.util.Set;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptional;
@@ -18,8 +14,8 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
  * carries takes as much memory as fp32.
  */
 public final class Products {
-  private static final ScalarType BFLOAT16 = carrier(ScalarType.BFloat16, cpuFlags());
-  private static final ScalarType HALF = carrier(ScalarType.Half, cpuFlags());
+  private static final ScalarType BFLOAT16 = carrier(ScalarType.BFloat16, Cpu.flags());
+  private static final ScalarType HALF = carrier(ScalarType.Half, Cpu.flags());
 
   private Products() {}
 
@@ -44,18 +40,6 @@ public final class Products {
       default -> true;
     };
     return fast ? dtype : ScalarType.Float;
-  }
-
-  private static Set<String> cpuFlags() {
-    try (var lines = Files.lines(Path.of("/proc/cpuinfo"))) {
-      return lines.filter(line -> line.startsWith("flags")).findFirst().map(Products::words).orElse(Set.of());
-    } catch (IOException e) {
-      return Set.of(); // not Linux
-    }
-  }
-
-  private static Set<String> words(String line) {
-    return Set.copyOf(List.of(line.split("\\s+")));
   }
 
   /**

@@ -3,15 +3,19 @@ package dev.jneox.quant;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.jneox.tensor.Cpu;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class Q4WeightTest {
   @Property(tries = 300)
@@ -19,11 +23,29 @@ class Q4WeightTest {
       @ForAll @IntRange(min = 1, max = 200) int out,
       @ForAll @IntRange(min = 1, max = 2500) int in,
       @ForAll @IntRange(min = 0, max = 20) int rows,
+      @ForAll boolean machineCode,
       @ForAll Random random) {
+    assertProducts(out, in, rows, machineCode, random);
+  }
+
+  @Property(tries = 50)
+  void productsOfManyRowsAreTheScalarOnesToo(
+      @ForAll @IntRange(min = 1, max = 70) int out,
+      @ForAll @IntRange(min = 1, max = 300) int in,
+      @ForAll @IntRange(min = 60, max = 200) int rows,
+      @ForAll boolean machineCode,
+      @ForAll Random random) {
+    assertProducts(out, in, rows, machineCode, random);
+  }
+
+  private static void assertProducts(int out, int in, int rows, boolean machineCode, Random random) {
     MemorySegment gguf = gguf(out, in, random);
     Q4Weight weight = pack(out, in, gguf);
     float[] x = activations(rows * in, random);
-    Activations activations = new Activations(20, in, weight.form());
+    Activations activations = new Activations(rows + 3, in, machineCode && Q4Code.PRESENT, weight.form());
+    // What was in it before, in other rows and another number of them, is of no account.
+    int before = random.nextInt(rows + 3) + 1;
+    activations.set(activations(before * in, random), 0, in, before);
     activations.set(x, 0, in, rows);
     int from = random.nextInt(weight.blocks() + 1);
     int to = from + random.nextInt(weight.blocks() - from + 1);
@@ -39,6 +61,11 @@ class Q4WeightTest {
     }
     weight.multiply(activations, y, at, ldy, from, to);
     assertThat(y).isEqualTo(expected);
+  }
+
+  @Test
+  void machineCodeIsThereWhereItCanBe() {
+    assertThat(Q4Code.PRESENT).isEqualTo(Cpu.isLinuxX64() && Cpu.flags().containsAll(List.of("avx2", "fma")));
   }
 
   @Property(tries = 50)
@@ -78,15 +105,16 @@ class Q4WeightTest {
     assertThat(back.mismatch(gguf)).isEqualTo(-1);
   }
 
-  @Test
-  void theExtremeCodesOfWeightsAndActivationsDoNotOverflow() {
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void theExtremeCodesOfWeightsAndActivationsDoNotOverflow(boolean machineCode) {
     MemorySegment gguf = gguf(1, 32, new Random(1));
     gguf.asSlice(2).fill((byte) 0);
     gguf.set(ValueLayout.JAVA_SHORT_UNALIGNED, 0, Float.floatToFloat16(1));
     float[] x = new float[32];
     for (float value : new float[] {127, -127}) {
       Arrays.fill(x, value);
-      Activations activations = new Activations(1, 32, Activations.Form.INT8);
+      Activations activations = new Activations(1, 32, machineCode && Q4Code.PRESENT, Activations.Form.INT8);
       activations.set(x, 0, 32, 1);
       float[] y = new float[1];
       pack(1, 32, gguf).multiply(activations, y, 0, 1, 0, 1);
@@ -108,13 +136,14 @@ class Q4WeightTest {
     assertThatThrownBy(() -> new Q4Weight(64, 32, MemorySegment.ofArray(new byte[1152]))).hasMessageContaining("native memory");
   }
 
-  @Test
-  void whatIsNoNumberStaysNone() {
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void whatIsNoNumberStaysNone(boolean machineCode) {
     Q4Weight weight = pack(70, 64, gguf(70, 64, new Random(1)));
     for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
       float[] x = activations(64, new Random(2));
       x[40] = bad;
-      Activations activations = new Activations(1, 64, weight.form());
+      Activations activations = new Activations(1, 64, machineCode && Q4Code.PRESENT, weight.form());
       activations.set(x, 0, 64, 1);
       float[] y = new float[70];
       weight.multiply(activations, y, 0, 70, 0, 2);
@@ -124,12 +153,13 @@ class Q4WeightTest {
     }
   }
 
-  @Test
-  void valuesTooSmallToScaleCountAsZero() {
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void valuesTooSmallToScaleCountAsZero(boolean machineCode) {
     Q4Weight weight = pack(3, 32, gguf(3, 32, new Random(1)));
     float[] x = new float[32];
     x[5] = Float.MIN_VALUE;
-    Activations activations = new Activations(1, 32, weight.form());
+    Activations activations = new Activations(1, 32, machineCode && Q4Code.PRESENT, weight.form());
     activations.set(x, 0, 32, 1);
     float[] y = {1, 2, 3};
     weight.multiply(activations, y, 0, 3, 0, 1);

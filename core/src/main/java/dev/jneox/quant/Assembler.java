@@ -1,0 +1,239 @@
+package dev.jneox.quant;
+
+import java.io.ByteArrayOutputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Machine code for x86-64 from the instructions that our kernels need, each method one of them with its operands in Intel's order. Vectors
+ * have 256 bits; the instructions are those of AVX2 and FMA.
+ *
+ * <p>Encodings: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, chapter 2 (REX, VEX, ModR/M) and the page of
+ * each instruction.
+ */
+final class Assembler {
+  /** A general register, by its number in an encoding. */
+  enum Register {
+    RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11
+  }
+
+  /** What an instruction may read. */
+  sealed interface Source permits Ymm, Memory, Constant {}
+
+  /** A vector register, 0 to 15. */
+  record Ymm(int number) implements Source {}
+
+  /** Memory {@code displacement} bytes after the address in a register, which is none of RSP and R12. */
+  record Memory(Register base, int displacement) implements Source {}
+
+  /** 256 bits that stand behind the code: the same 32 bits eight times. */
+  record Constant(int bits) implements Source {}
+
+  // The prefix that an opcode had before VEX, and its map: pp and mmmmm of VEX.
+  private static final int NONE = 0;
+  private static final int P66 = 1;
+  private static final int PF3 = 2;
+  private static final int MAP_0F = 1;
+  private static final int MAP_0F38 = 2;
+
+  private static final int VECTOR_BYTES = 32;
+
+  private record Fixup(int at, Constant constant) {}
+
+  private final ByteArrayOutputStream code = new ByteArrayOutputStream();
+  private final List<Fixup> fixups = new ArrayList<>();
+
+  static Memory at(Register base, int displacement) {
+    return new Memory(base, displacement);
+  }
+
+  void vmovdqu(Ymm to, Source from) {
+    vex(PF3, MAP_0F, 0x6F, to.number, 0, from);
+  }
+
+  void vmovdqu(Memory to, Ymm from) {
+    vex(PF3, MAP_0F, 0x7F, from.number, 0, to);
+  }
+
+  /** 32 bits of memory into every lane. */
+  void vpbroadcastd(Ymm to, Memory from) {
+    vex(P66, MAP_0F38, 0x58, to.number, 0, from);
+  }
+
+  void vpand(Ymm to, Ymm a, Source b) {
+    vex(P66, MAP_0F, 0xDB, to.number, a.number, b);
+  }
+
+  void vpslld(Ymm to, Ymm from, int bits) {
+    vex(P66, MAP_0F, 0x72, 6, to.number, from);
+    code.write(bits);
+  }
+
+  void vpsrld(Ymm to, Ymm from, int bits) {
+    vex(P66, MAP_0F, 0x72, 2, to.number, from);
+    code.write(bits);
+  }
+
+  void vpsrad(Ymm to, Ymm from, int bits) {
+    vex(P66, MAP_0F, 0x72, 4, to.number, from);
+    code.write(bits);
+  }
+
+  /** Sums of two products of neighbours, in 16 bits: bytes of {@code a} without a sign times bytes of {@code b} with one; saturates. */
+  void vpmaddubsw(Ymm to, Ymm a, Source b) {
+    vex(P66, MAP_0F38, 0x04, to.number, a.number, b);
+  }
+
+  /** Sums of two products of neighbours, in 32 bits: 16-bit numbers with a sign. */
+  void vpmaddwd(Ymm to, Ymm a, Source b) {
+    vex(P66, MAP_0F, 0xF5, to.number, a.number, b);
+  }
+
+  void vpaddw(Ymm to, Ymm a, Source b) {
+    vex(P66, MAP_0F, 0xFD, to.number, a.number, b);
+  }
+
+  /** 32-bit integers to fp32. */
+  void vcvtdq2ps(Ymm to, Source from) {
+    vex(NONE, MAP_0F, 0x5B, to.number, 0, from);
+  }
+
+  void vmulps(Ymm to, Ymm a, Source b) {
+    vex(NONE, MAP_0F, 0x59, to.number, a.number, b);
+  }
+
+  /** {@code to = to * a + b}, rounded once. */
+  void vfmadd213ps(Ymm to, Ymm a, Source b) {
+    vex(P66, MAP_0F38, 0xA8, to.number, a.number, b);
+  }
+
+  /** Before code that knows nothing of 256 bits. */
+  void vzeroupper() {
+    bytes(0xC5, 0xF8, 0x77);
+  }
+
+  void prefetcht0(Memory what) {
+    bytes(0x40 | high(what.base.ordinal()), 0x0F, 0x18);
+    operand(1, what);
+  }
+
+  void mov(Register to, Register from) {
+    bytes(0x48 | high(from.ordinal()) << 2 | high(to.ordinal()), 0x89, 0xC0 | low(from.ordinal()) << 3 | low(to.ordinal()));
+  }
+
+  void mov(Register to, int value) {
+    bytes(0x48 | high(to.ordinal()), 0xC7, 0xC0 | low(to.ordinal()));
+    word(value);
+  }
+
+  void add(Register to, int value) {
+    bytes(0x48 | high(to.ordinal()), 0x81, 0xC0 | low(to.ordinal()));
+    word(value);
+  }
+
+  /** Sets the flags that {@link #jnz} and {@link #ja} read. */
+  void sub(Register to, int value) {
+    bytes(0x48 | high(to.ordinal()), 0x81, 0xE8 | low(to.ordinal()));
+    word(value);
+  }
+
+  /** This place, for a jump back to it. */
+  int here() {
+    return code.size();
+  }
+
+  void jnz(int target) {
+    bytes(0x0F, 0x85);
+    word(target - code.size() - 4);
+  }
+
+  void ja(int target) {
+    bytes(0x0F, 0x87);
+    word(target - code.size() - 4);
+  }
+
+  /** Where a function begins that is called by an address; without it a CPU that guards such calls refuses them. */
+  void endbr64() {
+    bytes(0xF3, 0x0F, 0x1E, 0xFA);
+  }
+
+  void ret() {
+    code.write(0xC3);
+  }
+
+  /** The code and, behind it, its constants. It runs at any address that is a multiple of 32. */
+  byte[] code() {
+    List<Constant> constants = fixups.stream().map(Fixup::constant).distinct().toList();
+    int begin = (code.size() + VECTOR_BYTES - 1) / VECTOR_BYTES * VECTOR_BYTES;
+    ByteBuffer all = ByteBuffer.allocate(begin + constants.size() * VECTOR_BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    all.put(code.toByteArray());
+    for (Fixup fixup : fixups) {
+      // From the end of the instruction, which is that of the displacement: no instruction with a constant has anything behind it.
+      all.putInt(fixup.at, begin + constants.indexOf(fixup.constant) * VECTOR_BYTES - (fixup.at + 4));
+    }
+    all.position(begin);
+    for (Constant constant : constants) {
+      for (int i = 0; i < VECTOR_BYTES / 4; i++) {
+        all.putInt(constant.bits);
+      }
+    }
+    return all.array();
+  }
+
+  /** An instruction with a VEX prefix of three bytes. */
+  private void vex(int prefix, int map, int opcode, int register, int second, Source source) {
+    int base = switch (source) {
+      case Ymm ymm -> ymm.number;
+      case Memory memory -> memory.base.ordinal();
+      case Constant constant -> 0;
+    };
+    // Registers' highest bits and the second operand are stored inverted; 0x40: no index register; 4: 256 bits.
+    bytes(0xC4, (high(register) ^ 1) << 7 | 0x40 | (high(base) ^ 1) << 5 | map, (second ^ 15) << 3 | 4 | prefix, opcode);
+    operand(register, source);
+  }
+
+  /** ModR/M and what belongs to it. */
+  private void operand(int register, Source source) {
+    int middle = low(register) << 3;
+    switch (source) {
+      case Ymm ymm -> code.write(0xC0 | middle | low(ymm.number));
+      case Memory memory -> {
+        int base = low(memory.base.ordinal());
+        if (base == Register.RSP.ordinal()) {
+          throw new IllegalArgumentException("no address in " + memory.base);
+        }
+        if (memory.displacement == (byte) memory.displacement) {
+          bytes(0x40 | middle | base, memory.displacement);
+        } else {
+          code.write(0x80 | middle | base);
+          word(memory.displacement);
+        }
+      }
+      case Constant constant -> {
+        code.write(middle | 5); // relative to the next instruction
+        fixups.add(new Fixup(code.size(), constant));
+        word(0);
+      }
+    }
+  }
+
+  private static int high(int register) {
+    return register >>> 3;
+  }
+
+  private static int low(int register) {
+    return register & 7;
+  }
+
+  private void bytes(int... bytes) {
+    for (int b : bytes) {
+      code.write(b);
+    }
+  }
+
+  private void word(int value) {
+    bytes(value, value >>> 8, value >>> 16, value >>> 24);
+  }
+}

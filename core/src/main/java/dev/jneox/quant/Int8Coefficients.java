@@ -1,0 +1,71 @@
+package dev.jneox.quant;
+
+import static dev.jneox.quant.Lanes.INT;
+import static dev.jneox.quant.Lanes.MEMORY;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/** {@link Int8Rows} in the form {@link Q4Kernel} multiplies, each row on its own. */
+final class Int8Coefficients extends Int8Rows {
+  /** Ints of a group's coefficients. */
+  static final int INTS = GROUP / 2;
+
+  /** What {@link Q4Kernel} leaves to multiply by: its scales of weights are too small by 2^112, its sums too large by 2^16. */
+  private static final float FACTOR = 0x1p96f;
+
+  private final MemorySegment coefficients;
+  private final MemorySegment starts;
+  private final MemorySegment scales;
+
+  Int8Coefficients(int rows, int groups) {
+    super(groups);
+    this.coefficients = Arena.ofAuto().allocate(4L * rows * INTS * stride, 64);
+    this.starts = Arena.ofAuto().allocate(4L * rows * stride, 64);
+    this.scales = Arena.ofAuto().allocate(4L * rows * stride, 64);
+  }
+
+  @Override
+  void begin(int rows) {}
+
+  @Override
+  void put(int row, int group, int[] codes, float scale) {
+    long g = first(row) + group;
+    int sum = 0;
+    for (int i = 0; i < GROUP; i += 8) {
+      for (int j = 0; j < 4; j++) {
+        int low = codes[i + j] - 16 * (j == 0 ? 0 : codes[i + j - 1]);
+        int high = codes[i + j + 4] - 16 * codes[i + j + 3];
+        MEMORY.set(INT, coefficients(g) + 2 * i + 4 * j, low & 0xFFFF | high << 16);
+        sum += codes[i + j] + codes[i + j + 4];
+      }
+    }
+    starts.setAtIndex(ValueLayout.JAVA_INT, g, -8 * sum & 0xFFFF);
+    scales.setAtIndex(ValueLayout.JAVA_FLOAT, g, scale * FACTOR);
+  }
+
+  /** The first group of row {@code r}; its others follow. */
+  long first(int r) {
+    return (long) r * stride;
+  }
+
+  /**
+   * For each eight codes a0 to a7 of the input the coefficients {@code k0 = a0, k1 = a1 - 16 a0, ... k7 = a7 - 16 a6} as four ints,
+   * {@code k0 + 2^16 k4} to {@code k3 + 2^16 k7}: the address of the {@value #INTS} ints of group
+   * {@code g}, of which {@link #first} gives a row's first.
+   */
+  long coefficients(long g) {
+    return coefficients.address() + 4 * INTS * g;
+  }
+
+  /** What a group's sums start with, minus eight times the sum of its codes, in the lower half of an int: its address. */
+  long starts(long g) {
+    return starts.address() + 4 * g;
+  }
+
+  /** The scale of a group, in fp32, times 2^96, which {@link Q4Kernel} leaves to multiply by: its address. */
+  long scales(long g) {
+    return scales.address() + 4 * g;
+  }
+}

@@ -1,0 +1,68 @@
+package dev.jneox.quant;
+
+import dev.jneox.tensor.Cpu;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * Functions made of instructions at run time, for what Java has no words for. On Linux on x86-64, where the CPU has AVX2 and FMA and the
+ * system allows memory with code in it; elsewhere there are none, and Java does their work.
+ */
+final class MachineCode {
+  // Of <sys/mman.h> on Linux.
+  private static final int PROT_READ = 1;
+  private static final int PROT_WRITE = 2;
+  private static final int PROT_EXEC = 4;
+  private static final int MAP_PRIVATE = 2;
+  private static final int MAP_ANONYMOUS = 0x20;
+  private static final long PAGE = 4096;
+
+  private MachineCode() {}
+
+  /**
+   * A function of {@code arguments} longs that returns nothing, by the calling convention of System V: arguments in RDI, RSI, RDX, RCX;
+   * RAX, R8 to R11 and all vectors are free for it. The JVM waits for it when it collects garbage, so it takes microseconds.
+   *
+   * @return null where it cannot be had
+   */
+  static MethodHandle function(Assembler assembler, int arguments) {
+    if (!Cpu.isLinuxX64() || !Cpu.flags().containsAll(List.of("avx2", "fma"))) {
+      return null;
+    }
+    byte[] code = assembler.code();
+    Linker linker = Linker.nativeLinker();
+    try {
+      MethodHandle map =
+          libc(
+              linker, "mmap", ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG, ValueLayout.JAVA_INT,
+              ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG);
+      MethodHandle protect =
+          libc(linker, "mprotect", ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG, ValueLayout.JAVA_INT);
+      // Written first and executable then, never both at once: systems that mind, mind that.
+      long bytes = (code.length + PAGE - 1) / PAGE * PAGE;
+      long address = (long) map.invokeExact(0L, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0L);
+      if (address == -1) {
+        return null;
+      }
+      MemorySegment memory = MemorySegment.ofAddress(address).reinterpret(bytes);
+      MemorySegment.copy(code, 0, memory, ValueLayout.JAVA_BYTE, 0, code.length);
+      if ((int) protect.invokeExact(address, bytes, PROT_READ | PROT_EXEC) != 0) {
+        return null;
+      }
+      ValueLayout[] longs = new ValueLayout[arguments];
+      Arrays.fill(longs, ValueLayout.JAVA_LONG);
+      return linker.downcallHandle(memory, FunctionDescriptor.ofVoid(longs), Linker.Option.critical(false));
+    } catch (Throwable t) {
+      return null;
+    }
+  }
+
+  private static MethodHandle libc(Linker linker, String name, ValueLayout result, ValueLayout... parameters) {
+    return linker.downcallHandle(linker.defaultLookup().findOrThrow(name), FunctionDescriptor.of(result, parameters));
+  }
+}
