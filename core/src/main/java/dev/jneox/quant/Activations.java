@@ -26,6 +26,7 @@ public final class Activations {
 
   private final int maxRows;
   private final int in;
+  private final boolean machineCode;
   private final Set<Form> forms;
   private final int stride;
   private final MemorySegment values;
@@ -38,13 +39,14 @@ public final class Activations {
    * @param forms the {@link PackedWeight#form()} of each weight that will read it
    */
   public Activations(int maxRows, int in, Form... forms) {
-    this(maxRows, in, Q4Code.PRESENT, forms);
+    this(maxRows, in, MachineCode.PRESENT, forms);
   }
 
-  /** @param machineCode whether {@link Q4Code} multiplies them, or {@link Q4Kernel} */
+  /** @param machineCode whether they are multiplied in {@link MachineCode}, or in Java */
   Activations(int maxRows, int in, boolean machineCode, Form... forms) {
     this.maxRows = maxRows;
     this.in = in;
+    this.machineCode = machineCode;
     this.forms = EnumSet.copyOf(Arrays.asList(forms));
     this.stride = (in + PADDING - 1) / PADDING * PADDING;
     this.values = Arena.ofAuto().allocate(4L * maxRows * stride, 64);
@@ -112,6 +114,10 @@ public final class Activations {
 
   Int8Rows int8() {
     return int8;
+  }
+
+  boolean machineCode() {
+    return machineCode;
   }
 
   /** Called by a weight before it multiplies: fails when it was made for other weights. */

@@ -7,7 +7,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Machine code for x86-64 from the instructions that our kernels need, each method one of them with its operands in Intel's order. Vectors
+ * Machine code for x86-64 from the instructions that our kernels need, each method one of them (but {@link #halves}) with its operands in Intel's order. Vectors
  * have 256 bits; the instructions are those of AVX2 and FMA.
  *
  * <p>Encodings: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, chapter 2 (REX, VEX, ModR/M) and the page of
@@ -66,6 +66,10 @@ final class Assembler {
     vex(P66, MAP_0F, 0xDB, to.number, a.number, b);
   }
 
+  void vpxor(Ymm to, Ymm a, Source b) {
+    vex(P66, MAP_0F, 0xEF, to.number, a.number, b);
+  }
+
   void vpslld(Ymm to, Ymm from, int bits) {
     vex(P66, MAP_0F, 0x72, 6, to.number, from);
     code.write(bits);
@@ -104,9 +108,34 @@ final class Assembler {
     vex(NONE, MAP_0F, 0x59, to.number, a.number, b);
   }
 
+  void vaddps(Ymm to, Ymm a, Source b) {
+    vex(NONE, MAP_0F, 0x58, to.number, a.number, b);
+  }
+
+  /** {@code to = a * b + to}, rounded once. */
+  void vfmadd231ps(Ymm to, Ymm a, Source b) {
+    vex(P66, MAP_0F38, 0xB8, to.number, a.number, b);
+  }
+
   /** {@code to = to * a + b}, rounded once. */
   void vfmadd213ps(Ymm to, Ymm a, Source b) {
     vex(P66, MAP_0F38, 0xA8, to.number, a.number, b);
+  }
+
+  /**
+   * Eight pairs of half-precision numbers to fp32, times a power of two: the lower ones of the pairs and the upper ones. Their bits are moved to
+   * their places, and the biases of the exponents differ by 112: exact, of subnormal numbers too.
+   */
+  void halves(Ymm lower, Ymm upper, Memory from, float factor) {
+    Constant bits = new Constant(0x8FFFE000);
+    Constant scale = new Constant(Float.floatToRawIntBits(0x1p112f * factor));
+    vmovdqu(upper, from);
+    vpslld(lower, upper, 16);
+    for (Ymm half : List.of(lower, upper)) {
+      vpsrad(half, half, 3);
+      vpand(half, half, bits);
+      vmulps(half, half, scale);
+    }
   }
 
   /** Before code that knows nothing of 256 bits. */
@@ -126,6 +155,10 @@ final class Assembler {
   void mov(Register to, int value) {
     bytes(0x48 | high(to.ordinal()), 0xC7, 0xC0 | low(to.ordinal()));
     word(value);
+  }
+
+  void add(Register to, Register from) {
+    bytes(0x48 | high(from.ordinal()) << 2 | high(to.ordinal()), 0x01, 0xC0 | low(from.ordinal()) << 3 | low(to.ordinal()));
   }
 
   void add(Register to, int value) {

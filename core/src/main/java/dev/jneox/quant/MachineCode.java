@@ -22,18 +22,32 @@ final class MachineCode {
   private static final int MAP_ANONYMOUS = 0x20;
   private static final long PAGE = 4096;
 
+  /** Whether there is any. */
+  static final boolean PRESENT = present();
+
   private MachineCode() {}
 
+  private static boolean present() {
+    if (!Cpu.isLinuxX64() || !Cpu.flags().containsAll(List.of("avx2", "fma"))) {
+      return false;
+    }
+    Assembler nothing = new Assembler();
+    nothing.ret();
+    try {
+      function(nothing, 0);
+      return true;
+    } catch (IllegalStateException e) {
+      return false; // a system that allows no memory with code in it
+    }
+  }
+
   /**
-   * A function of {@code arguments} longs that returns nothing, by the calling convention of System V: arguments in RDI, RSI, RDX, RCX;
+   * A function of {@code arguments} longs that returns nothing, by the calling convention of System V: arguments in RDI, RSI, RDX, RCX, R8;
    * RAX, R8 to R11 and all vectors are free for it. The JVM waits for it when it collects garbage, so it takes microseconds.
    *
-   * @return null where it cannot be had
+   * @throws IllegalStateException where it cannot be had
    */
   static MethodHandle function(Assembler assembler, int arguments) {
-    if (!Cpu.isLinuxX64() || !Cpu.flags().containsAll(List.of("avx2", "fma"))) {
-      return null;
-    }
     byte[] code = assembler.code();
     Linker linker = Linker.nativeLinker();
     try {
@@ -47,18 +61,20 @@ final class MachineCode {
       long bytes = (code.length + PAGE - 1) / PAGE * PAGE;
       long address = (long) map.invokeExact(0L, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0L);
       if (address == -1) {
-        return null;
+        throw new IllegalStateException("no memory for machine code");
       }
       MemorySegment memory = MemorySegment.ofAddress(address).reinterpret(bytes);
       MemorySegment.copy(code, 0, memory, ValueLayout.JAVA_BYTE, 0, code.length);
       if ((int) protect.invokeExact(address, bytes, PROT_READ | PROT_EXEC) != 0) {
-        return null;
+        throw new IllegalStateException("no memory may hold machine code");
       }
       ValueLayout[] longs = new ValueLayout[arguments];
       Arrays.fill(longs, ValueLayout.JAVA_LONG);
       return linker.downcallHandle(memory, FunctionDescriptor.ofVoid(longs), Linker.Option.critical(false));
+    } catch (RuntimeException | Error e) {
+      throw e;
     } catch (Throwable t) {
-      return null;
+      throw new IllegalStateException(t); // a call of native code throws nothing
     }
   }
 

@@ -17,14 +17,13 @@ import java.lang.invoke.MethodHandle;
 final class Prefetch {
   private static final int LINE = 64;
 
-  /** Null where there is none. */
-  private static final MethodHandle LINES = lines();
+  private static final MethodHandle LINES = MachineCode.PRESENT ? lines() : null;
 
   private Prefetch() {}
 
   /** Asks for the cache lines of {@code bytes} bytes, one or more, from an address on; it need not be of memory that is there. */
   static void lines(long address, long bytes) {
-    if (LINES == null) {
+    if (!MachineCode.PRESENT) {
       return;
     }
     try {

@@ -49,19 +49,10 @@ final class Q4Code {
   private static final Constant NIBBLES = new Constant(0x0F0F0F0F);
   private static final Constant ONES = new Constant(0x00010001);
 
-  /** Of a half-precision number's bits in the upper half of an int, shifted right by 3 with its sign: those that stay. */
-  private static final Constant HALF = new Constant(0x8FFFE000);
-
-  /** What the biases of the exponents of half and single precision differ by. */
-  private static final Constant BIAS = new Constant(Float.floatToRawIntBits(0x1p112f));
-
   private static final Ymm MASK = new Ymm(15);
 
   private static final MethodHandle ONE = MachineCode.function(one(), 4);
   private static final MethodHandle FOUR = MachineCode.function(four(), 4);
-
-  /** Whether this machine can run it. */
-  static final boolean PRESENT = ONE != null && FOUR != null;
 
   private Q4Code() {}
 
@@ -208,15 +199,9 @@ final class Q4Code {
     return new Ymm(2 * row + vector);
   }
 
-  /** The scales of the rows of a vector and of those {@link #APART} behind it: half precision to single, exact for subnormal halves too. */
+  /** The scales of the rows of a vector and of those {@link #APART} behind it. */
   private static void scales(Assembler a, Ymm first, Ymm second, Register block, int vector) {
-    a.vmovdqu(second, at(block, Q4Weight.CODE_BYTES + vector));
-    a.vpslld(first, second, 16);
-    for (Ymm scales : new Ymm[] {first, second}) {
-      a.vpsrad(scales, scales, 3);
-      a.vpand(scales, scales, HALF);
-      a.vmulps(scales, scales, BIAS);
-    }
+    a.halves(first, second, at(block, Q4Weight.CODE_BYTES + vector), 1);
   }
 
   /** {@code y += sum * scales}, where the two halves of each lane of the sum are added first. */

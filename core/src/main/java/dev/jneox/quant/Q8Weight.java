@@ -39,7 +39,7 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
   /** Most groups that are multiplied with all activation rows before the next, see {@link Q4Weight}. */
   private static final int CHUNK = 8;
 
-  /** Groups that are asked of memory before those of the next chunk are reached. */
+  /** Groups that are asked of memory before those of the next chunk are reached, in Java. */
   private static final int AHEAD = 2;
 
   /** Bytes of the sums of a chunk with one activation row. */
@@ -88,9 +88,8 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
   @Override
   public void multiply(Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     check(x, fromBlock, toBlock);
-    Scratch scratch = SCRATCH.get();
     int groups = groups(in);
-    int chunk = Math.clamp(x.rows(), 1, CHUNK);
+    int chunk = x.machineCode() ? CHUNK : Math.clamp(x.rows(), 1, CHUNK);
     int end = Math.min(out, toBlock * BLOCK);
     Tile results = Tile.of(x.rows(), TILE);
     for (int o = fromBlock * BLOCK; o < end; o += TILE) {
@@ -98,7 +97,13 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
       long tile = data.address() + o / TILE * tileBytes(in);
       results.read(y, at + o, ldy, x.rows(), width);
       for (int g = 0; g < groups; g += chunk) {
-        chunk(tile + (long) g * GROUP_BYTES, g, Math.min(chunk, groups - g), x, scratch, results);
+        long from = tile + (long) g * GROUP_BYTES;
+        int n = Math.min(chunk, groups - g);
+        if (x.machineCode()) {
+          codeChunk(from, g, n, x, results);
+        } else {
+          chunk(from, g, n, x, results);
+        }
       }
       results.write(y, at + o, ldy, x.rows(), width);
     }
@@ -106,8 +111,21 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
     Reference.reachabilityFence(x);
   }
 
-  /** {@code n} groups of a tile from {@code from} on, for all activation rows. */
-  private static void chunk(long from, int g, int n, Activations x, Scratch scratch, Tile results) {
+  /** {@code n} groups of a tile from {@code from} on, for all activation rows, in machine code. */
+  private static void codeChunk(long from, int g, int n, Activations x, Tile results) {
+    long x0 = 4L * g * GROUP;
+    int r = 0;
+    for (; r + Q8Code.ROWS <= x.rows(); r += Q8Code.ROWS) {
+      Q8Code.four(from, n, x.row(r) + x0, results.row(r), x.row(1) - x.row(0));
+    }
+    for (; r < x.rows(); r++) {
+      Q8Code.one(from, n, x.row(r) + x0, results.row(r));
+    }
+  }
+
+  /** The same in Java. */
+  private static void chunk(long from, int g, int n, Activations x, Tile results) {
+    Scratch scratch = SCRATCH.get();
     long sums = scratch.sums.address();
     long scales = scratch.scales.address();
     long x0 = 4L * g * GROUP;

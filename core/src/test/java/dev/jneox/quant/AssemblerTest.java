@@ -14,8 +14,13 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.jneox.quant.Assembler.Constant;
 import dev.jneox.quant.Assembler.Ymm;
+import dev.jneox.tensor.Cpu;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.HexFormat;
+import java.util.List;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 
@@ -36,6 +41,9 @@ class AssemblerTest {
     assertBytes(a -> a.vcvtdq2ps(new Ymm(5), new Ymm(5)), "c4e17c5bed");
     assertBytes(a -> a.vmulps(new Ymm(13), new Ymm(8), new Ymm(12)), "c4413c59ec");
     assertBytes(a -> a.vfmadd213ps(new Ymm(2), new Ymm(14), at(R8, -128)), "c4c20da85080");
+    assertBytes(a -> a.vpxor(new Ymm(9), new Ymm(3), new Ymm(14)), "c44165efce");
+    assertBytes(a -> a.vaddps(new Ymm(0), new Ymm(1), new Ymm(2)), "c4e17458c2");
+    assertBytes(a -> a.vfmadd231ps(new Ymm(7), new Ymm(10), new Ymm(8)), "c4c22db8f8");
     assertBytes(Assembler::vzeroupper, "c5f877");
     assertBytes(a -> a.prefetcht0(at(RDI, 4608)), "400f188f00120000");
     assertBytes(a -> a.prefetcht0(at(R11, 64)), "410f184b40");
@@ -43,6 +51,8 @@ class AssemblerTest {
     assertBytes(a -> a.mov(RDI, R9), "4c89cf");
     assertBytes(a -> a.mov(R10, 4), "49c7c204000000");
     assertBytes(a -> a.add(RDI, 1152), "4881c780040000");
+    assertBytes(a -> a.add(R9, R8), "4d01c1");
+    assertBytes(a -> a.add(RDX, R11), "4c01da");
     assertBytes(a -> a.sub(R10, 1), "4981ea01000000");
     assertBytes(a -> a.sub(RSI, -129), "4881ee7fffffff");
     assertBytes(Assembler::endbr64, "f30f1efa");
@@ -75,6 +85,23 @@ class AssemblerTest {
         .isEqualTo("c4e175db05" + "17000000" + "c4e175db05" + "2e000000" + "c4e175db05" + "05000000");
     assertThat(HexFormat.of().formatHex(code, 32, 64)).isEqualTo("04030201".repeat(8));
     assertThat(HexFormat.of().formatHex(code, 64, 96)).isEqualTo("05000000".repeat(8));
+  }
+
+  @Test
+  void machineCodeIsThereWhereItCanBe() throws Throwable {
+    assertThat(MachineCode.PRESENT).isEqualTo(Cpu.isLinuxX64() && Cpu.flags().containsAll(List.of("avx2", "fma")));
+    if (MachineCode.PRESENT) {
+      Assembler a = new Assembler(); // y[0] = x[0] to x[7] as fp32, twice them
+      a.vcvtdq2ps(new Ymm(4), at(RDI, 0));
+      a.vaddps(new Ymm(4), new Ymm(4), new Ymm(4));
+      a.vmovdqu(at(RSI, 0), new Ymm(4));
+      a.vzeroupper();
+      a.ret();
+      MemorySegment x = Arena.ofAuto().allocateFrom(ValueLayout.JAVA_INT, 1, -2, 3, 4, 5, 6, 7, 1 << 24);
+      MemorySegment y = Arena.ofAuto().allocate(32);
+      MachineCode.function(a, 2).invokeExact(x.address(), y.address());
+      assertThat(y.toArray(ValueLayout.JAVA_FLOAT)).containsExactly(2, -4, 6, 8, 10, 12, 14, 1 << 25);
+    }
   }
 
   private static void assertBytes(Consumer<Assembler> instructions, String expected) {

@@ -19,11 +19,12 @@ class Q8WeightTest {
       @ForAll @IntRange(min = 1, max = 200) int out,
       @ForAll @IntRange(min = 1, max = 700) int in,
       @ForAll @IntRange(min = 0, max = 10) int rows,
+      @ForAll boolean machineCode,
       @ForAll Random random) {
     MemorySegment gguf = gguf(out, in, random);
     Q8Weight weight = pack(out, in, gguf);
     float[] x = Q4WeightTest.activations(rows * in, random);
-    Activations activations = new Activations(10, in, weight.form());
+    Activations activations = new Activations(10, in, machineCode && MachineCode.PRESENT, weight.form());
     activations.set(x, 0, in, rows);
     int from = random.nextInt(weight.blocks() + 1);
     int to = from + random.nextInt(weight.blocks() - from + 1);
@@ -43,11 +44,14 @@ class Q8WeightTest {
 
   @Property(tries = 50)
   void productsAreTheTrueOnesWithinTheRoundingOfFloats(
-      @ForAll @IntRange(min = 1, max = 100) int out, @ForAll @IntRange(min = 1, max = 300) int in, @ForAll Random random) {
+      @ForAll @IntRange(min = 1, max = 100) int out,
+      @ForAll @IntRange(min = 1, max = 300) int in,
+      @ForAll boolean machineCode,
+      @ForAll Random random) {
     MemorySegment gguf = gguf(out, in, random);
     Q8Weight weight = pack(out, in, gguf);
     float[] x = Q4WeightTest.activations(in, random);
-    Activations activations = new Activations(1, in, weight.form());
+    Activations activations = new Activations(1, in, machineCode && MachineCode.PRESENT, weight.form());
     activations.set(x, 0, in, 1);
     float[] y = new float[out];
     weight.multiply(activations, y, 0, out, 0, weight.blocks());
