@@ -9,7 +9,7 @@ import java.util.stream.Stream;
 
 /**
  * Writes a few tokens with a small model made for the purpose, for the JVM to keep the classes that a start needs
- * ({@code -XX:AOTCacheOutput}); the launcher runs it once a build. The model is made with our own commands: so their classes are
+ * ({@code -XX:ArchiveClassesAtExit}); the launcher runs it once a build. The model is made with our own commands: so their classes are
  * kept as well.
  */
 final class Rehearsal {

@@ -73,9 +73,9 @@ record Relaunch(Map<String, String> environment, List<String> options) {
 
   /** As in the launcher, which makes the cache beside the jar and has the reasons. */
   private static List<String> cache(String classPath) {
-    File cache = new File(new File(classPath).getParent(), "jneox.aot");
+    File cache = new File(new File(classPath).getParent(), "jneox.jsa");
     boolean there = classPath.endsWith("jneox.jar") && cache.isFile(); // of a list of several there is no such file
-    return there ? List.of("-XX:AOTCache=" + cache, "-Xlog:aot*=off,cds*=off") : List.of();
+    return there ? List.of("-XX:SharedArchiveFile=" + cache, "-Xlog:aot*=off,cds*=off") : List.of();
   }
 
   /** Runs the command line anew and returns its exit code. When this process is asked to end, the new one ends first. */

@@ -187,19 +187,19 @@ class LauncherTest {
     Map<String, String> environment = Map.of("JAVA_HOME", jdk("jdk-25"));
     script(
         folder.resolve("jdk-25/bin/java"),
-        "for a; do case $a in -XX:AOTCacheOutput=*) echo classes >\"${a#*=}\"; echo made >>'" + folder + "/made' ;; esac; done\n"
+        "for a; do case $a in -XX:ArchiveClassesAtExit=*) echo classes >\"${a#*=}\"; echo made >>'" + folder + "/made' ;; esac; done\n"
             + "printf '%s\\n' \"$@\"\n");
-    assertThat(run(environment, "x").out).doesNotContain("AOT");
-    Path cache = house.resolve("app/target/jneox.aot");
+    assertThat(run(environment, "x").out).doesNotContain("Archive");
+    Path cache = house.resolve("app/target/jneox.jsa");
     await(() -> Files.size(cache) > 0);
-    assertThat(run(environment, "x").out).contains("-XX:AOTCache=" + cache + "\n-Xlog:aot*=off,cds*=off\n-XX:+One\n");
-    assertThat(run(environment, "--show-command", "x").out).contains("'-XX:AOTCache=" + cache + "' '-Xlog:aot*=off,cds*=off' -XX:+One");
+    assertThat(run(environment, "x").out).contains("-XX:SharedArchiveFile=" + cache + "\n-Xlog:aot*=off,cds*=off\n-XX:+One\n");
+    assertThat(run(environment, "--show-command", "x").out).contains("'-XX:SharedArchiveFile=" + cache + "' '-Xlog:aot*=off,cds*=off' -XX:+One");
     assertThat(folder.resolve("made")).hasContent("made\n");
     Files.setLastModifiedTime(house.resolve("app/target/jneox.jar"), FileTime.from(Instant.now().plusSeconds(5)));
     run(environment, "x");
     await(() -> Files.size(cache) > 0);
     assertThat(folder.resolve("made")).hasContent("made\nmade\n");
-    assertThat(house.resolve("app/target")).isDirectoryNotContaining("glob:**/jneox.aot.*");
+    assertThat(house.resolve("app/target")).isDirectoryNotContaining("glob:**/jneox.jsa.*");
   }
 
   /** An empty file, which the launcher passes over and the JVM would. */
@@ -208,11 +208,11 @@ class LauncherTest {
     Map<String, String> environment = Map.of("JAVA_HOME", jdk("jdk-25"));
     script(
         folder.resolve("jdk-25/bin/java"),
-        "for a; do case $a in -XX:AOTCacheOutput=*) echo tried >>'" + folder + "/tried'; exit 1 ;; esac; done\nprintf '%s\\n' \"$@\"\n");
+        "for a; do case $a in -XX:ArchiveClassesAtExit=*) echo tried >>'" + folder + "/tried'; exit 1 ;; esac; done\nprintf '%s\\n' \"$@\"\n");
     run(environment, "x");
     await(() -> Files.exists(folder.resolve("tried")));
     Result result = run(environment, "x");
-    assertThat(result.out).doesNotContain("AOT");
+    assertThat(result.out).doesNotContain("Archive");
     assertThat(result.err).isEmpty();
     assertThat(folder.resolve("tried")).hasContent("tried\n");
   }
@@ -220,11 +220,11 @@ class LauncherTest {
   @Test
   void whereNothingCanBeWrittenThereIsNoCache() throws Exception {
     // A file in the way: root may write into any directory.
-    Files.createDirectories(house.resolve("app/target/jneox.aot/in the way"));
+    Files.createDirectories(house.resolve("app/target/jneox.jsa/in the way"));
     Result result = run(Map.of("JAVA_HOME", jdk("jdk-25")), "x");
     assertThat(result.exit).isZero();
     assertThat(result.err).isEmpty();
-    assertThat(result.out).doesNotContain("AOT");
+    assertThat(result.out).doesNotContain("Archive");
   }
 
   private interface Condition {

@@ -49,18 +49,18 @@ class RelaunchTest {
     Relaunch launch = new Relaunch(Map.of(), List.of());
     String jar = folder.resolve("jneox.jar").toString();
     assertThat(launch.command("java", List.of(), jar)).doesNotContain("-Xlog:aot*=off,cds*=off");
-    Path cache = Files.createFile(folder.resolve("jneox.aot"));
-    assertThat(launch.command("java", List.of("-Xmx2g"), jar)).startsWith("java", "-XX:AOTCache=" + cache, "-Xlog:aot*=off,cds*=off", "-Xmx2g");
+    Path cache = Files.createFile(folder.resolve("jneox.jsa"));
+    assertThat(launch.command("java", List.of("-Xmx2g"), jar)).startsWith("java", "-XX:SharedArchiveFile=" + cache, "-Xlog:aot*=off,cds*=off", "-Xmx2g");
     assertThat(launch.command("java", List.of(), "a.jar:" + jar)).doesNotContain("-Xlog:aot*=off,cds*=off");
   }
 
   /** One that is cut short, of another JDK or of an older jar: the JVM goes on without it, and says nothing. */
   @Test
   void aCacheThatDoesNotFitIsPassedOverInSilence() throws Exception {
-    Path cache = Files.writeString(folder.resolve("jneox.aot"), "not classes");
+    Path cache = Files.writeString(folder.resolve("jneox.jsa"), "not classes");
     List<String> command = new ArrayList<>(List.of(JAVA));
     command.addAll(Relaunch.read().options());
-    command.addAll(List.of("-XX:AOTCache=" + cache, "-Xlog:aot*=off,cds*=off", "-cp", CLASS_PATH, Start.class.getName(), "--version"));
+    command.addAll(List.of("-XX:SharedArchiveFile=" + cache, "-Xlog:aot*=off,cds*=off", "-cp", CLASS_PATH, Start.class.getName(), "--version"));
     Result result = run(command);
     assertThat(result.exit).isZero();
     assertThat(result.out).startsWith("jneox ");

@@ -13,6 +13,8 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
@@ -48,6 +50,8 @@ public final class LanguageModel implements AutoCloseable {
 
   /** Over a model that is open, which is closed with this, or when it cannot be used. */
   public static LanguageModel open(StoredModel stored, Precision precision) {
+    // The tokenizer takes as long as the weights of a small model, and nothing of them.
+    CompletableFuture<Tokenizer> tokenizer = CompletableFuture.supplyAsync(() -> tokenizer(stored));
     PackedModel packed = null;
     try {
       OptionalLong free = FreeMemory.bytes();
@@ -55,13 +59,17 @@ public final class LanguageModel implements AutoCloseable {
         MemoryNeed.of(stored, precision).check(free.getAsLong());
       }
       packed = PackedModel.of(stored, precision);
-      return new LanguageModel(stored, precision, packed, tokenizer(stored));
+      return new LanguageModel(stored, precision, packed, tokenizer.join());
     } catch (RuntimeException e) {
+      Tokenizer read = tokenizer.exceptionally(failure -> null).join(); // it reads what is closed below
+      if (read != null) {
+        read.close();
+      }
       if (packed != null) {
         packed.close();
       }
       stored.close();
-      throw e;
+      throw e instanceof CompletionException && e.getCause() instanceof RuntimeException cause ? cause : e;
     }
   }
 

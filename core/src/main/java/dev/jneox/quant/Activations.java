@@ -1,5 +1,6 @@
 package dev.jneox.quant;
 
+import dev.jneox.tensor.MachineCode;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

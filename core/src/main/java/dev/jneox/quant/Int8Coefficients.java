@@ -1,11 +1,17 @@
 package dev.jneox.quant;
 
+import static dev.jneox.quant.Lanes.F;
 import static dev.jneox.quant.Lanes.INT;
 import static dev.jneox.quant.Lanes.MEMORY;
+import static dev.jneox.quant.Lanes.ORDER;
+import static dev.jneox.quant.Lanes.TOP;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorOperators;
 
 /** {@link Int8Rows} in the form {@link Q4Kernel} multiplies, each row on its own. */
 final class Int8Coefficients extends Int8Rows {
@@ -14,6 +20,11 @@ final class Int8Coefficients extends Int8Rows {
 
   /** What {@link Q4Kernel} leaves to multiply by: its scales of weights are too small by 2^112, its sums too large by 2^16. */
   private static final float FACTOR = 0x1p96f;
+
+  /** Adding it leaves an integer in the low bits of the mantissa, rounded to even. */
+  private static final float ROUND = 0x1.8p23f;
+
+  private static final ThreadLocal<int[]> CODES = ThreadLocal.withInitial(() -> new int[GROUP]);
 
   private final MemorySegment coefficients;
   private final MemorySegment starts;
@@ -30,8 +41,33 @@ final class Int8Coefficients extends Int8Rows {
   void begin(int rows) {}
 
   @Override
-  void put(int row, int group, int[] codes, float scale) {
-    long g = first(row) + group;
+  void set(int row, long x) {
+    int[] codes = CODES.get();
+    for (int g = 0; g < groups; g++) {
+      long from = x + 4L * GROUP * g;
+      float max = largest(from);
+      boolean zero = max < TINY;
+      codes(from, zero ? 0 : 127 / max, codes);
+      put(first(row) + g, codes, zero ? 0 : max / 127);
+    }
+  }
+
+  private static float largest(long from) {
+    FloatVector m = FloatVector.zero(F);
+    for (int i = 0; i < GROUP; i += F.length()) {
+      m = m.max(FloatVector.fromMemorySegment(F, MEMORY, from + 4 * i & TOP, ORDER).abs());
+    }
+    return m.reduceLanes(VectorOperators.MAX);
+  }
+
+  private static void codes(long from, float inverse, int[] codes) {
+    for (int i = 0; i < GROUP; i += F.length()) {
+      IntVector a = FloatVector.fromMemorySegment(F, MEMORY, from + 4 * i & TOP, ORDER).mul(inverse).add(ROUND).reinterpretAsInts();
+      a.sub(Float.floatToRawIntBits(ROUND)).intoArray(codes, i);
+    }
+  }
+
+  private void put(long g, int[] codes, float scale) {
     int sum = 0;
     for (int i = 0; i < GROUP; i += 8) {
       for (int j = 0; j < 4; j++) {

@@ -73,23 +73,7 @@ final class Int8Tiles extends Int8Rows {
   }
 
   @Override
-  void put(int row, int group, int[] codes, float scale) {
-    long to = address(row, group);
-    int r = row % width;
-    int first = 0;
-    int last = 0;
-    for (int oct = 0; oct < GROUP / 8; oct++) {
-      int i = 8 * oct;
-      MEMORY.set(INT, to + codes(width, r, oct, 0), bytes(codes[i], codes[i + 2], codes[i + 4], codes[i + 6]));
-      MEMORY.set(INT, to + codes(width, r, oct, 1), bytes(codes[i + 1], codes[i + 3], codes[i + 5], codes[i + 7]));
-      first += codes[i] + codes[i + 1] + codes[i + 2] + codes[i + 3];
-      last += codes[i + 4] + codes[i + 5] + codes[i + 6] + codes[i + 7];
-    }
-    MEMORY.set(INT, to + start(width, r), -8 * first & 0xFFFF | -8 * last << 16);
-    MEMORY.set(INT, to + scale(width, r), Float.floatToRawIntBits(scale));
-  }
-
-  private static int bytes(int a, int b, int c, int d) {
-    return a & 0xFF | (b & 0xFF) << 8 | (c & 0xFF) << 16 | d << 24;
+  void set(int row, long x) {
+    Int8Code.row(x, groups, address(row, 0) + 4 * (row % width), width);
   }
 }

@@ -1,9 +1,11 @@
 package dev.jneox.quant;
 
-import static dev.jneox.quant.Assembler.Register.RDI;
-import static dev.jneox.quant.Assembler.Register.RSI;
-import static dev.jneox.quant.Assembler.at;
+import static dev.jneox.tensor.Assembler.Register.RDI;
+import static dev.jneox.tensor.Assembler.Register.RSI;
+import static dev.jneox.tensor.Assembler.at;
 
+import dev.jneox.tensor.Assembler;
+import dev.jneox.tensor.MachineCode;
 import java.lang.invoke.MethodHandle;
 
 /**

@@ -1,18 +1,20 @@
 package dev.jneox.quant;
 
-import static dev.jneox.quant.Assembler.Register.R10;
-import static dev.jneox.quant.Assembler.Register.R11;
-import static dev.jneox.quant.Assembler.Register.R8;
-import static dev.jneox.quant.Assembler.Register.R9;
-import static dev.jneox.quant.Assembler.Register.RCX;
-import static dev.jneox.quant.Assembler.Register.RDI;
-import static dev.jneox.quant.Assembler.Register.RDX;
-import static dev.jneox.quant.Assembler.Register.RSI;
-import static dev.jneox.quant.Assembler.at;
+import static dev.jneox.tensor.Assembler.Register.R10;
+import static dev.jneox.tensor.Assembler.Register.R11;
+import static dev.jneox.tensor.Assembler.Register.R8;
+import static dev.jneox.tensor.Assembler.Register.R9;
+import static dev.jneox.tensor.Assembler.Register.RCX;
+import static dev.jneox.tensor.Assembler.Register.RDI;
+import static dev.jneox.tensor.Assembler.Register.RDX;
+import static dev.jneox.tensor.Assembler.Register.RSI;
+import static dev.jneox.tensor.Assembler.at;
 
-import dev.jneox.quant.Assembler.Constant;
-import dev.jneox.quant.Assembler.Register;
-import dev.jneox.quant.Assembler.Ymm;
+import dev.jneox.tensor.Assembler;
+import dev.jneox.tensor.Assembler.Constant;
+import dev.jneox.tensor.Assembler.Register;
+import dev.jneox.tensor.Assembler.Ymm;
+import dev.jneox.tensor.MachineCode;
 import java.lang.invoke.MethodHandle;
 
 /**

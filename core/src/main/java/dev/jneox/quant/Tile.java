@@ -1,14 +1,8 @@
 package dev.jneox.quant;
 
-import static dev.jneox.quant.Lanes.F;
-import static dev.jneox.quant.Lanes.MEMORY;
-import static dev.jneox.quant.Lanes.ORDER;
-import static dev.jneox.quant.Lanes.TOP;
-
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import jdk.incubator.vector.FloatVector;
 
 /**
  * A thread's own native memory for the results of some output rows and all activation rows, side by side: where they go they are thousands of values
@@ -23,7 +17,7 @@ final class Tile {
 
   private Tile() {}
 
-  /** The thread's tile of {@code rows} rows of {@code width} values, a multiple of a vector's. */
+  /** The thread's tile of {@code rows} rows of {@code width} values. */
   static Tile of(int rows, int width) {
     Tile tile = OWN.get();
     long bytes = 4L * rows * width;
@@ -43,22 +37,14 @@ final class Tile {
   /** Reads the first {@code n} values of {@code rows} rows from {@code y[at + r * ldy ...]}. */
   void read(float[] y, int at, int ldy, int rows, int n) {
     for (int r = 0; r < rows; r++) {
-      int i = 0;
-      for (; i + F.length() <= n; i += F.length()) {
-        FloatVector.fromArray(F, y, at + r * ldy + i).intoMemorySegment(MEMORY, row(r) + 4 * i & TOP, ORDER);
-      }
-      MemorySegment.copy(y, at + r * ldy + i, MEMORY, ValueLayout.JAVA_FLOAT, row(r) + 4 * i, n - i);
+      MemorySegment.copy(y, at + r * ldy, memory, ValueLayout.JAVA_FLOAT, 4L * r * width, n);
     }
   }
 
   /** Writes them back. */
   void write(float[] y, int at, int ldy, int rows, int n) {
     for (int r = 0; r < rows; r++) {
-      int i = 0;
-      for (; i + F.length() <= n; i += F.length()) {
-        FloatVector.fromMemorySegment(F, MEMORY, row(r) + 4 * i & TOP, ORDER).intoArray(y, at + r * ldy + i);
-      }
-      MemorySegment.copy(MEMORY, ValueLayout.JAVA_FLOAT, row(r) + 4 * i, y, at + r * ldy + i, n - i);
+      MemorySegment.copy(memory, ValueLayout.JAVA_FLOAT, 4L * r * width, y, at + r * ldy, n);
     }
   }
 }

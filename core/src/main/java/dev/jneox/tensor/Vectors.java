@@ -1,5 +1,6 @@
 package dev.jneox.tensor;
 
+import java.util.Objects;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorMask;
@@ -19,9 +20,9 @@ public final class Vectors {
   private static final VectorShuffle<Float> BY_4 = VectorShuffle.iota(F, 4, 1, true);
   private static final VectorShuffle<Float> BY_2 = VectorShuffle.iota(F, 2, 1, true);
 
-  private static final float SQRT_2_OVER_PI = 0.7978845608028654f;
-  private static final float CUBIC = 0.044715f;
-  private static final float SQRT_HALF = 0.70710678f;
+  static final float SQRT_2_OVER_PI = 0.7978845608028654f;
+  static final float CUBIC = 0.044715f;
+  static final float SQRT_HALF = 0.70710678f;
   private static final float INV_SQRT_2PI = 0.3989422804f;
 
   private Vectors() {}
@@ -183,6 +184,15 @@ public final class Vectors {
 
   /** Exact GELU, {@code x Phi(x)}, by {@link #normalCdf}, of {@code n} values from {@code at} on. Writes up to a whole vector. */
   public static void gelu(float[] row, int at, int n) {
+    if (MachineCode.PRESENT && n > 0) {
+      Objects.checkFromIndexSize(at, padded(n), row.length);
+      GeluCode.gelu(row, at, n);
+    } else {
+      geluInJava(row, at, n);
+    }
+  }
+
+  static void geluInJava(float[] row, int at, int n) {
     for (int i = at; i < at + n; i += F.length()) {
       FloatVector x = FloatVector.fromArray(F, row, i);
       x.mul(normalCdf(x, gaussian(x))).intoArray(row, i);
@@ -201,6 +211,15 @@ public final class Vectors {
 
   /** Tanh GELU as {@code x sigmoid(2 z)}, {@code z = sqrt(2/pi) (x + 0.044715 x^3)}. */
   public static void geluTanh(float[] row, int at, int n) {
+    if (MachineCode.PRESENT && n > 0) {
+      Objects.checkFromIndexSize(at, padded(n), row.length);
+      GeluCode.geluTanh(row, at, n);
+    } else {
+      geluTanhInJava(row, at, n);
+    }
+  }
+
+  static void geluTanhInJava(float[] row, int at, int n) {
     for (int i = at; i < at + n; i += F.length()) {
       FloatVector x = FloatVector.fromArray(F, row, i);
       x.mul(gate(x, x.mul(x))).intoArray(row, i);

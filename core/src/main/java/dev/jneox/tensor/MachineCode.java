@@ -1,6 +1,5 @@
-package dev.jneox.quant;
+package dev.jneox.tensor;
 
-import dev.jneox.tensor.Cpu;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
@@ -13,7 +12,7 @@ import java.util.List;
  * Functions made of instructions at run time, for what Java has no words for. On Linux on x86-64, where the CPU has AVX2 and FMA and the
  * system allows memory with code in it; elsewhere there are none, and Java does their work.
  */
-final class MachineCode {
+public final class MachineCode {
   // Of <sys/mman.h> on Linux.
   private static final int PROT_READ = 1;
   private static final int PROT_WRITE = 2;
@@ -23,7 +22,7 @@ final class MachineCode {
   private static final long PAGE = 4096;
 
   /** Whether there is any. */
-  static final boolean PRESENT = present();
+  public static final boolean PRESENT = present();
 
   private MachineCode() {}
 
@@ -47,7 +46,16 @@ final class MachineCode {
    *
    * @throws IllegalStateException where it cannot be had
    */
-  static MethodHandle function(Assembler assembler, int arguments) {
+  public static MethodHandle function(Assembler assembler, int arguments) {
+    return function(assembler, arguments, false);
+  }
+
+  /** The same of a segment, which may be of an array, and then of longs: the address of the segment is in RDI. */
+  public static MethodHandle functionOfArray(Assembler assembler, int arguments) {
+    return function(assembler, 1 + arguments, true);
+  }
+
+  private static MethodHandle function(Assembler assembler, int arguments, boolean array) {
     byte[] code = assembler.code();
     Linker linker = Linker.nativeLinker();
     try {
@@ -68,9 +76,12 @@ final class MachineCode {
       if ((int) protect.invokeExact(address, bytes, PROT_READ | PROT_EXEC) != 0) {
         throw new IllegalStateException("no memory may hold machine code");
       }
-      ValueLayout[] longs = new ValueLayout[arguments];
-      Arrays.fill(longs, ValueLayout.JAVA_LONG);
-      return linker.downcallHandle(memory, FunctionDescriptor.ofVoid(longs), Linker.Option.critical(false));
+      ValueLayout[] types = new ValueLayout[arguments];
+      Arrays.fill(types, ValueLayout.JAVA_LONG);
+      if (array) {
+        types[0] = ValueLayout.ADDRESS;
+      }
+      return linker.downcallHandle(memory, FunctionDescriptor.ofVoid(types), Linker.Option.critical(array));
     } catch (RuntimeException | Error e) {
       throw e;
     } catch (Throwable t) {
