@@ -1,8 +1,7 @@
 package dev.jneox.bench;
 
 import dev.jneox.quant.Activations;
-import dev.jneox.quant.Bf16Weight;
-import dev.jneox.quant.F32Weight;
+import dev.jneox.quant.DenseWeight;
 import dev.jneox.quant.PackedWeight;
 import dev.jneox.quant.Q4Layout;
 import dev.jneox.quant.Q4Weight;
@@ -171,8 +170,8 @@ public class KernelBench {
           switch (format) {
             case "q4" -> new Q4Weight(out, in, data);
             case "q8" -> new Q8Weight(out, in, data);
-            case "bf16" -> new Bf16Weight(out, in, data);
-            default -> new F32Weight(out, in, data);
+            case "bf16" -> new DenseWeight(out, in, DenseWeight.Type.BF16, data);
+            default -> new DenseWeight(out, in, DenseWeight.Type.F32, data);
           });
     }
     if (weights.isEmpty()) {

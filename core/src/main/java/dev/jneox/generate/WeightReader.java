@@ -4,8 +4,7 @@ import dev.jneox.checkpoint.Dtype;
 import dev.jneox.checkpoint.MappedTensor;
 import dev.jneox.checkpoint.QuantisedMatrix;
 import dev.jneox.io.InputException;
-import dev.jneox.quant.Bf16Weight;
-import dev.jneox.quant.F32Weight;
+import dev.jneox.quant.DenseWeight;
 import dev.jneox.quant.PackedWeight;
 import dev.jneox.tensor.Workers;
 import java.lang.foreign.Arena;
@@ -87,7 +86,8 @@ final class WeightReader {
   }
 
   private static PackedWeight weight(MappedTensor tensor, int out, int in) {
-    return tensor.dtype() == Dtype.BF16 ? new Bf16Weight(out, in, tensor.data()) : new F32Weight(out, in, tensor.data());
+    DenseWeight.Type type = tensor.dtype() == Dtype.BF16 ? DenseWeight.Type.BF16 : DenseWeight.Type.F32;
+    return new DenseWeight(out, in, type, tensor.data());
   }
 
   private MappedTensor plain(boolean bf16, int out, int in) {

@@ -8,7 +8,7 @@ import java.util.Objects;
  * keeps alive. Immutable and safe for several threads: the output rows come in blocks of {@value #BLOCK}, and each thread that
  * takes part in a product multiplies some of the blocks. Kernels start no threads and allocate nothing.
  */
-public sealed interface PackedWeight permits F32Weight, Bf16Weight, Q8Weight, Q4Weight {
+public sealed interface PackedWeight permits DenseWeight, Q8Weight, Q4Weight {
   /** Output rows in a block; the last block of a weight may have fewer. */
   int BLOCK = 64;
 

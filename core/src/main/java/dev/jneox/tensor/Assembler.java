@@ -47,8 +47,12 @@ public final class Assembler {
 
   private record Fixup(int at, Constant constant) {}
 
+  /** @param jump the place behind it */
+  private record Landing(int jump, int target) {}
+
   private final ByteArrayOutputStream code = new ByteArrayOutputStream();
   private final List<Fixup> fixups = new ArrayList<>();
+  private final List<Landing> landings = new ArrayList<>();
 
   public static Memory at(Register base, int displacement) {
     return new Memory(base, displacement);
@@ -65,6 +69,11 @@ public final class Assembler {
   /** 32 bits of memory into every lane. */
   public void vpbroadcastd(Ymm to, Memory from) {
     vex(P66, MAP_0F38, 0x58, to.number, 0, from);
+  }
+
+  /** Eight 16-bit numbers without a sign to 32 bits. */
+  public void vpmovzxwd(Ymm to, Memory from) {
+    vex(P66, MAP_0F38, 0x33, to.number, 0, from);
   }
 
   public void vpand(Ymm to, Ymm a, Source b) {
@@ -261,7 +270,7 @@ public final class Assembler {
     word(value);
   }
 
-  /** Sets the flags that {@link #jnz} and {@link #ja} read. */
+  /** Sets the flags that the jumps read. */
   public void sub(Register to, int value) {
     bytes(0x48 | high(to.ordinal()), 0x81, 0xE8 | low(to.ordinal()));
     word(value);
@@ -275,6 +284,23 @@ public final class Assembler {
   public void jnz(int target) {
     bytes(0x0F, 0x85);
     word(target - code.size() - 4);
+  }
+
+  public void jae(int target) {
+    bytes(0x0F, 0x83);
+    word(target - code.size() - 4);
+  }
+
+  /** A jump forward, to where {@link #land} is called with what this returns. */
+  public int jumpIfBelow() {
+    bytes(0x0F, 0x82);
+    word(0);
+    return code.size();
+  }
+
+  /** The target of a jump forward. */
+  public void land(int jump) {
+    landings.add(new Landing(jump, code.size()));
   }
 
   public void ja(int target) {
@@ -297,6 +323,9 @@ public final class Assembler {
     int begin = (code.size() + VECTOR_BYTES - 1) / VECTOR_BYTES * VECTOR_BYTES;
     ByteBuffer all = ByteBuffer.allocate(begin + constants.size() * VECTOR_BYTES).order(ByteOrder.LITTLE_ENDIAN);
     all.put(code.toByteArray());
+    for (Landing landing : landings) {
+      all.putInt(landing.jump - 4, landing.target - landing.jump);
+    }
     for (Fixup fixup : fixups) {
       // From the end of the instruction, which is that of the displacement: no instruction with a constant has anything behind it.
       all.putInt(fixup.at, begin + constants.indexOf(fixup.constant) * VECTOR_BYTES - (fixup.at + 4));

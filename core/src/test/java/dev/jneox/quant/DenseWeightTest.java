@@ -3,6 +3,8 @@ package dev.jneox.quant;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.jneox.quant.DenseWeight.Type;
+import dev.jneox.tensor.MachineCode;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -20,10 +22,11 @@ class DenseWeightTest {
       @ForAll @IntRange(min = 1, max = 150) int in,
       @ForAll @IntRange(min = 0, max = 5) int rows,
       @ForAll boolean half,
+      @ForAll boolean machineCode,
       @ForAll Random random) {
-    PackedWeight weight = random(out, in, half, random);
+    DenseWeight weight = random(out, in, half, random);
     float[] x = random(rows * in, random);
-    Activations activations = new Activations(5, in, weight.form());
+    Activations activations = new Activations(5, in, machineCode && MachineCode.PRESENT, weight.form());
     activations.set(x, 0, in, rows);
     int from = random.nextInt(weight.blocks() + 1);
     int to = from + random.nextInt(weight.blocks() - from + 1);
@@ -52,10 +55,11 @@ class DenseWeightTest {
   }
 
   @Property(tries = 50)
-  void theSumsOfARowDoNotDependOnTheOtherRows(@ForAll boolean half, @ForAll Random random) {
-    PackedWeight weight = random(130, 100, half, random);
+  void theSumsOfARowDoNotDependOnTheOtherRows(
+      @ForAll boolean half, @ForAll boolean machineCode, @ForAll Random random) {
+    DenseWeight weight = random(130, 100, half, random);
     float[] x = random(7 * 100, random);
-    Activations activations = new Activations(7, 100, weight.form());
+    Activations activations = new Activations(7, 100, machineCode && MachineCode.PRESENT, weight.form());
     activations.set(x, 0, 100, 7);
     float[] together = new float[7 * 130];
     weight.multiply(activations, together, 0, 130, 0, weight.blocks());
@@ -70,15 +74,15 @@ class DenseWeightTest {
 
   @Test
   void activationsMadeForAnotherWeightAreRefused() {
-    PackedWeight weight = random(4, 10, false, new Random(1));
+    DenseWeight weight = random(4, 10, false, new Random(1));
     Activations activations = new Activations(1, 12, weight.form());
     assertThatThrownBy(() -> weight.multiply(activations, new float[4], 0, 4, 0, 1))
         .hasMessageContaining("12").hasMessageContaining("10");
     assertThatThrownBy(() -> activations.set(new float[24], 0, 12, 2)).hasMessageContaining("room for 1");
-    assertThatThrownBy(() -> new F32Weight(4, 10, MemorySegment.ofArray(new float[39]))).hasMessageContaining("156 bytes");
+    assertThatThrownBy(() -> new DenseWeight(4, 10, Type.F32, MemorySegment.ofArray(new float[39]))).hasMessageContaining("156 bytes");
   }
 
-  private static PackedWeight random(int out, int in, boolean half, Random random) {
+  private static DenseWeight random(int out, int in, boolean half, Random random) {
     MemorySegment data = Arena.ofAuto().allocate((half ? 2L : 4L) * out * in, 64);
     for (int i = 0; i < out * in; i++) {
       float value = (float) random.nextGaussian();
@@ -88,15 +92,13 @@ class DenseWeightTest {
         data.setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
       }
     }
-    return half ? new Bf16Weight(out, in, data) : new F32Weight(out, in, data);
+    return new DenseWeight(out, in, half ? Type.BF16 : Type.F32, data);
   }
 
-  private static float value(PackedWeight weight, int i) {
-    return switch (weight) {
-      case F32Weight w -> w.data().getAtIndex(ValueLayout.JAVA_FLOAT, i);
-      case Bf16Weight w -> Float.intBitsToFloat(w.data().getAtIndex(ValueLayout.JAVA_SHORT, i) << 16);
-      default -> throw new AssertionError();
-    };
+  private static float value(DenseWeight weight, int i) {
+    return weight.type() == Type.F32
+        ? weight.data().getAtIndex(ValueLayout.JAVA_FLOAT, i)
+        : Float.intBitsToFloat(weight.data().getAtIndex(ValueLayout.JAVA_SHORT, i) << 16);
   }
 
   private static float[] random(int n, Random random) {

@@ -30,6 +30,7 @@ class AssemblerTest {
     assertBytes(a -> a.vmovdqu(new Ymm(3), at(RDI, 256)), "c4e17e6f9f00010000");
     assertBytes(a -> a.vmovdqu(at(R9, 16), new Ymm(12)), "c4417e7f6110");
     assertBytes(a -> a.vpbroadcastd(new Ymm(8), at(RDX, 4)), "c4627d584204");
+    assertBytes(a -> a.vpmovzxwd(new Ymm(8), at(RDI, 16)), "c4627d334710");
     assertBytes(a -> a.vpand(new Ymm(10), new Ymm(10), new Ymm(15)), "c4412ddbd7");
     assertBytes(a -> a.vpslld(new Ymm(1), new Ymm(10), 16), "c4c17572f210");
     assertBytes(a -> a.vpsrld(new Ymm(11), new Ymm(10), 4), "c4c12572d204");
@@ -88,6 +89,20 @@ class AssemblerTest {
           a.ja(here);
         },
         "c3" + "c3" + "0f85f9ffffff" + "0f87f3ffffff");
+  }
+
+  @Test
+  void jumpsForwardLandWhereTheyAreSaidTo() {
+    assertBytes(
+        a -> {
+          int jump = a.jumpIfBelow();
+          int here = a.here();
+          a.ret();
+          a.jae(here);
+          a.land(jump);
+          a.ret();
+        },
+        "0f8207000000" + "c3" + "0f83f9ffffff" + "c3");
   }
 
   @Test

@@ -1,0 +1,120 @@
+package dev.jneox.quant;
+
+import static dev.jneox.tensor.Assembler.Register.R10;
+import static dev.jneox.tensor.Assembler.Register.R11;
+import static dev.jneox.tensor.Assembler.Register.R8;
+import static dev.jneox.tensor.Assembler.Register.R9;
+import static dev.jneox.tensor.Assembler.Register.RCX;
+import static dev.jneox.tensor.Assembler.Register.RDI;
+import static dev.jneox.tensor.Assembler.Register.RDX;
+import static dev.jneox.tensor.Assembler.Register.RSI;
+import static dev.jneox.tensor.Assembler.at;
+
+import dev.jneox.quant.DenseWeight.Type;
+import dev.jneox.tensor.Assembler;
+import dev.jneox.tensor.Assembler.Register;
+import dev.jneox.tensor.Assembler.Ymm;
+import dev.jneox.tensor.MachineCode;
+import java.lang.invoke.MethodHandle;
+
+/** The products of {@link DenseWeight} in machine code, which asks for the weights before it needs them. */
+final class DenseCode {
+  /** Inputs at a time, a vector of them for each of two sums. */
+  static final int STEP = 16;
+
+  /** Bytes of the weight that are asked of memory ahead of time. */
+  private static final int AHEAD = 4096;
+
+  private static final int BY_2 = 0x4E;
+  private static final int BY_1 = 0xB1;
+
+  private static final MethodHandle F32_ONE = MachineCode.function(products(Type.F32, 1), 5);
+  private static final MethodHandle F32_FOUR = MachineCode.function(products(Type.F32, DenseWeight.ROWS), 5);
+  private static final MethodHandle BF16_ONE = MachineCode.function(products(Type.BF16, 1), 5);
+  private static final MethodHandle BF16_FOUR = MachineCode.function(products(Type.BF16, DenseWeight.ROWS), 5);
+
+  private DenseCode() {}
+
+  /**
+   * The products of a row of a weight with rows of activations.
+   *
+   * @param row its address
+   * @param inputs how many, a multiple of {@link #STEP}; may be 0
+   * @param x address of the first row of activations
+   * @param next bytes from it to the next
+   * @param rows 1 or {@link DenseWeight#ROWS}
+   * @param sums address of the results
+   */
+  static void products(Type type, long row, long inputs, long x, long next, int rows, long sums) {
+    try {
+      if (type == Type.F32) {
+        if (rows == 1) {
+          F32_ONE.invokeExact(row, inputs, x, sums, next);
+        } else {
+          F32_FOUR.invokeExact(row, inputs, x, sums, next);
+        }
+      } else if (rows == 1) {
+        BF16_ONE.invokeExact(row, inputs, x, sums, next);
+      } else {
+        BF16_FOUR.invokeExact(row, inputs, x, sums, next);
+      }
+    } catch (Throwable t) {
+      throw new IllegalStateException(t); // a call of native code throws nothing
+    }
+  }
+
+  private static Assembler products(Type type, int rows) {
+    Assembler a = new Assembler();
+    Register[] x = {RDX, R9, R10, R11};
+    Ymm weights = new Ymm(8);
+    a.endbr64();
+    for (int r = 1; r < rows; r++) {
+      a.mov(x[r], x[r - 1]);
+      a.add(x[r], R8);
+    }
+    for (int i = 0; i < 2 * rows; i++) {
+      a.vpxor(new Ymm(i), new Ymm(i), new Ymm(i));
+    }
+    a.sub(RSI, STEP);
+    int none = a.jumpIfBelow();
+    int step = a.here();
+    a.prefetcht0(at(RDI, AHEAD));
+    for (int parity = 0; parity < 2; parity++) {
+      if (type == Type.F32) {
+        a.vmovdqu(weights, at(RDI, 32 * parity));
+      } else {
+        a.vpmovzxwd(weights, at(RDI, 16 * parity));
+        a.vpslld(weights, weights, 16);
+      }
+      for (int r = 0; r < rows; r++) {
+        a.vfmadd231ps(sum(r, parity), weights, at(x[r], 32 * parity));
+      }
+    }
+    a.add(RDI, STEP * type.bytes());
+    for (int r = 0; r < rows; r++) {
+      a.add(x[r], STEP * Float.BYTES);
+    }
+    a.sub(RSI, STEP);
+    a.jae(step);
+    a.land(none);
+    for (int r = 0; r < rows; r++) {
+      Ymm sum = sum(r, 0);
+      a.vaddps(sum, sum, sum(r, 1));
+      a.swapHalves(weights, sum);
+      a.vaddps(sum, sum, weights);
+      a.vpshufd(weights, sum, BY_2);
+      a.vaddps(sum, sum, weights);
+      a.vpshufd(weights, sum, BY_1);
+      a.vaddps(sum, sum, weights);
+      a.vpextrd(at(RCX, Float.BYTES * r), sum, 0);
+    }
+    a.vzeroupper();
+    a.ret();
+    return a;
+  }
+
+  /** The sum of even (0) or odd (1) vectors of inputs. */
+  private static Ymm sum(int row, int parity) {
+    return new Ymm(2 * row + parity);
+  }
+}
