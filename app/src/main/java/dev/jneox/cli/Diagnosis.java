@@ -3,6 +3,7 @@ package dev.jneox.cli;
 import com.sun.management.OperatingSystemMXBean;
 import dev.jneox.tensor.Libraries;
 import dev.jneox.tensor.Machine;
+import dev.jneox.tensor.MachineCode;
 import dev.jneox.tensor.Native;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
@@ -45,8 +46,10 @@ record Diagnosis(
    * @param usableCores cores that this process may use; fewer in a limited container
    * @param threads threads that compute
    * @param vectorBits width of the Vector API's vectors
+   * @param machineCode whether inference multiplies in machine code ({@link MachineCode}), or in Java
    */
-  record Cpu(String name, List<String> instructions, int machineCores, int usableCores, int threads, int vectorBits) {}
+  record Cpu(
+      String name, List<String> instructions, int machineCores, int usableCores, int threads, int vectorBits, boolean machineCode) {}
 
   /**
    * @param machine bytes of the machine
@@ -92,7 +95,7 @@ record Diagnosis(
             System.getProperty("java.vendor"),
             System.getProperty("java.vm.name"),
             System.getProperty("java.home")),
-        cpu(read("/proc/cpuinfo"), Runtime.getRuntime().availableProcessors(), Native.threads(), Machine.vectorBits()),
+        cpu(read("/proc/cpuinfo"), Runtime.getRuntime().availableProcessors(), Native.threads(), Machine.vectorBits(), MachineCode.PRESENT),
         memory(read("/proc/meminfo"), system.getTotalMemorySize(), system.getFreeMemorySize(), Runtime.getRuntime().maxMemory()),
         new Disk(
             work.toString(),
@@ -115,7 +118,7 @@ record Diagnosis(
   }
 
   /** @param cpuinfo the text of Linux's /proc/cpuinfo; empty elsewhere */
-  static Cpu cpu(String cpuinfo, int usableCores, int threads, int vectorBits) {
+  static Cpu cpu(String cpuinfo, int usableCores, int threads, int vectorBits, boolean machineCode) {
     List<String> flags = List.of(find("(?m)^(?:flags|Features)\\s*: (.*)$", cpuinfo, "").split(" "));
     int cores = (int) cpuinfo.lines().filter(line -> line.matches("processor\\s*:.*")).count();
     return new Cpu(
@@ -124,7 +127,8 @@ record Diagnosis(
         Math.max(cores, usableCores),
         usableCores,
         threads,
-        vectorBits);
+        vectorBits,
+        machineCode);
   }
 
   /**
@@ -184,6 +188,9 @@ record Diagnosis(
     }
     if (cpu.threads > cpu.usableCores) {
       advice.add(text("OMP_NUM_THREADS=%d is more than the %d usable cores: unset it", cpu.threads, cpu.usableCores));
+    }
+    if (cpu.instructions.contains("AVX2") && !cpu.machineCode) {
+      advice.add("inference multiplies in Java, at a third of the rate of machine code: run on Linux where a process may make memory executable");
     }
     if (cpu.instructions.contains("AVX-512") && cpu.vectorBits < 512) {
       advice.add(text("the JVM computes with %d-bit vectors though the CPU has AVX-512: set JNEOX_JAVA_OPTS=-XX:UseAVX=3", cpu.vectorBits));

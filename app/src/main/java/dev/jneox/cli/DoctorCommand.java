@@ -59,6 +59,7 @@ public final class DoctorCommand implements Runnable {
     line(out, "vectors", "%d bits in the JVM, %s in libtorch; %s",
         d.cpu().vectorBits(), d.libraries().cpuCapability(),
         d.cpu().instructions().isEmpty() ? "instruction sets unknown" : String.join(", ", d.cpu().instructions()));
+    line(out, "inference", "products in %s", d.cpu().machineCode() ? "machine code" : "Java");
     line(out, "memory", "%.1f GB, %.1f GB available, Java heap up to %.1f GB",
         d.memory().usable() / GB, d.memory().available() / GB, d.memory().heap() / GB);
     line(out, "disk", "%.1f GB free in %s (here)", d.disk().workFree() / GB, d.disk().work());

@@ -43,6 +43,7 @@ final class Rehearsal {
             },
             new String[] {"quantize", "--from", gguf, "--to", model, "--dtype", "q4"},
             new String[] {"generate", "--model", model, "--prompt", TEXT, "--max-tokens", "8"});
+    Relaunch.read(); // as Start does
     for (String[] command : commands) {
       int exit = Main.run(command);
       if (exit != 0) {

@@ -12,7 +12,7 @@ import org.junit.jupiter.api.Test;
 
 class DoctorCommandTest {
   private static final Diagnosis.Java JAVA = new Diagnosis.Java("25.0.3+9", "Eclipse Adoptium", "OpenJDK 64-Bit Server VM", "/jdk");
-  private static final Diagnosis.Cpu CPU = new Diagnosis.Cpu("EPYC", List.of("AVX2", "AVX-512", "AVX-512 BF16"), 2, 2, 2, 512);
+  private static final Diagnosis.Cpu CPU = new Diagnosis.Cpu("EPYC", List.of("AVX2", "AVX-512", "AVX-512 BF16"), 2, 2, 2, 512, true);
   private static final Diagnosis.Memory MEMORY = new Diagnosis.Memory(24_000_000_000L, 24_000_000_000L, 20_000_000_000L, 8_000_000_000L);
   private static final Diagnosis.Disk DISK = new Diagnosis.Disk("/work", 80_000_000_000L, "/cache", 80_000_000_000L);
   private static final Libraries LIBRARIES = new Libraries("2.10.0", "3.7.1", "4.5", "AVX512", "MKL 2025.3", "/cache/libmkl_rt.so.2");
@@ -41,7 +41,7 @@ class DoctorCommandTest {
   void whereAllIsBestThereIsNothingToChange() {
     assertThat(BEST.advice()).isEmpty();
     assertThat(DoctorCommand.text(BEST))
-        .contains("float32 190 GFLOP/s, bfloat16 410 GFLOP/s", "22.0 GB/s on one thread, 45.0 GB/s on 2", "EPYC, 2 cores\n", "MKL 2025.3")
+        .contains("float32 190 GFLOP/s, bfloat16 410 GFLOP/s", "22.0 GB/s on one thread, 45.0 GB/s on 2", "EPYC, 2 cores\n", "products in machine code\n", "MKL 2025.3")
         .endsWith("Nothing to change.\n");
   }
 
@@ -50,7 +50,7 @@ class DoctorCommandTest {
     Diagnosis worst =
         new Diagnosis(
             new Diagnosis.Java("25", "IBM", "Eclipse OpenJ9 VM", "/jdk"),
-            new Diagnosis.Cpu("EPYC", List.of("AVX-512"), 8, 4, 1, 256),
+            new Diagnosis.Cpu("EPYC", List.of("AVX2", "AVX-512"), 8, 4, 1, 256, false),
             new Diagnosis.Memory(64_000_000_000L, 3_000_000_000L, 2_000_000_000L, 1_000_000_000L),
             new Diagnosis.Disk("/work", 1_000_000_000L, "/cache", 100_000_000L),
             LIBRARIES,
@@ -64,6 +64,7 @@ class DoctorCommandTest {
             line -> assertThat(line).startsWith("OMP_WAIT_POLICY=ACTIVE").endsWith("unset it"),
             line -> assertThat(line).contains("4 of the machine's 8 cores"),
             line -> assertThat(line).startsWith("OMP_NUM_THREADS=1"),
+            line -> assertThat(line).contains("multiplies in Java").contains("executable"),
             line -> assertThat(line).contains("256-bit").contains("-XX:UseAVX=3"),
             line -> assertThat(line).contains("OpenJ9"),
             line -> assertThat(line).contains("3.0 of the machine's 64.0 GB"),
@@ -72,7 +73,7 @@ class DoctorCommandTest {
             line -> assertThat(line).contains("0.1 GB are free in /cache").contains("cachedir"),
             line -> assertThat(line).contains("transparent_hugepage"),
             line -> assertThat(line).contains("precision=fp32"));
-    assertThat(DoctorCommand.text(worst)).contains("4 of 8 cores usable").contains("What to change:\n  - other programs");
+    assertThat(DoctorCommand.text(worst)).contains("4 of 8 cores usable", "products in Java\n").contains("What to change:\n  - other programs");
   }
 
   @Test
@@ -87,8 +88,8 @@ class DoctorCommandTest {
         model name\t: AMD EPYC
         flags\t\t: fpu avx2 avx512f avx512_bf16
         """;
-    assertThat(Diagnosis.cpu(cpuinfo, 1, 1, 512))
-        .isEqualTo(new Diagnosis.Cpu("AMD EPYC", List.of("AVX2", "AVX-512", "AVX-512 BF16"), 2, 1, 1, 512));
+    assertThat(Diagnosis.cpu(cpuinfo, 1, 1, 512, true))
+        .isEqualTo(new Diagnosis.Cpu("AMD EPYC", List.of("AVX2", "AVX-512", "AVX-512 BF16"), 2, 1, 1, 512, true));
     String meminfo = "MemTotal:       1000 kB\nMemFree: 1 kB\nMemAvailable:    600 kB\n";
     assertThat(Diagnosis.memory(meminfo, 1_024_000, 5, 7)).isEqualTo(new Diagnosis.Memory(1_024_000, 1_024_000, 614_400, 7));
     assertThat(Diagnosis.memory(meminfo, 500_000, 5, 7)).isEqualTo(new Diagnosis.Memory(1_024_000, 500_000, 5, 7));
@@ -96,7 +97,7 @@ class DoctorCommandTest {
 
   @Test
   void doesWithoutLinuxsFiles() {
-    assertThat(Diagnosis.cpu("", 8, 8, 128)).isEqualTo(new Diagnosis.Cpu(System.getProperty("os.arch"), List.of(), 8, 8, 8, 128));
+    assertThat(Diagnosis.cpu("", 8, 8, 128, false)).isEqualTo(new Diagnosis.Cpu(System.getProperty("os.arch"), List.of(), 8, 8, 8, 128, false));
     assertThat(Diagnosis.memory("", 100, 50, 7)).isEqualTo(new Diagnosis.Memory(100, 100, 50, 7));
   }
 

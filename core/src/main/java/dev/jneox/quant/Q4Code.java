@@ -18,14 +18,14 @@ import dev.jneox.tensor.MachineCode;
 import java.lang.invoke.MethodHandle;
 
 /**
- * The products of {@link Q4Weight} in machine code, for CPUs with AVX2: to the last bit those of {@link Q4Kernel}, at two to three times the rate, and at
- * once, where Java's have to be compiled first. What makes the difference is one instruction that the Vector API does not have, {@code vpmaddubsw},
- * which multiplies 32 pairs of bytes and adds neighbours.
+ * The products of {@link Q4Weight} in machine code, for CPUs with AVX2: those of {@link Q4Kernel} to the last bit, at two to three times
+ * the rate, and from the first call on, where Java's have to be compiled first. What makes the difference is one instruction that the
+ * Vector API does not have: {@code vpmaddubsw} multiplies 32 pairs of bytes and adds neighbours.
  *
- * <p>A lane of 32 bits holds the eight codes n0 to n7 of a row as in {@code Q4Kernel}. Masked with 0x0F0F0F0F it is the bytes n0, n2, n4, n6, and shifted by
- * 4 before that n1, n3, n5, n7. Both are multiplied with the activations' bytes of the same inputs, which leaves two sums of 16
- * bits a lane: each of 16 products of a group, of codes of 0 to 15 and activations of -127 to 127, to which eight times the activations are
- * subtracted to begin with; so it is at most 8 * 127 * 16 = 16256 at the end and exact however it wrapped around before.
+ * <p>A lane of 32 bits holds the eight codes n0 to n7 of a row as in {@code Q4Kernel}. Masked with 0x0F0F0F0F it is the bytes n0, n2, n4
+ * and n6; shifted right by 4 before that, n1, n3, n5 and n7. Both are multiplied with the bytes of the activations of the same inputs, which
+ * gives two sums of 16 bits a lane. Each takes in 16 products of a group, {@code (n - 8) a} with codes n of 0 to 15 and a of -127 to 127, where
+ * the {@code -8 a} is what it starts with: at most 8 * 127 * 16 = 16256 in the end, so exact however it wrapped around before.
  */
 final class Q4Code {
   /** Activation rows that share a load of codes. */
