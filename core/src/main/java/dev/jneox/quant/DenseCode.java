@@ -15,7 +15,6 @@ import dev.jneox.tensor.Assembler;
 import dev.jneox.tensor.Assembler.Register;
 import dev.jneox.tensor.Assembler.Ymm;
 import dev.jneox.tensor.MachineCode;
-import java.lang.invoke.MethodHandle;
 
 /** The products of {@link DenseWeight} in machine code, which asks for the weights before it needs them. */
 final class DenseCode {
@@ -28,10 +27,10 @@ final class DenseCode {
   private static final int BY_2 = 0x4E;
   private static final int BY_1 = 0xB1;
 
-  private static final MethodHandle F32_ONE = MachineCode.function(products(Type.F32, 1), 5);
-  private static final MethodHandle F32_FOUR = MachineCode.function(products(Type.F32, DenseWeight.ROWS), 5);
-  private static final MethodHandle BF16_ONE = MachineCode.function(products(Type.BF16, 1), 5);
-  private static final MethodHandle BF16_FOUR = MachineCode.function(products(Type.BF16, DenseWeight.ROWS), 5);
+  private static final MachineCode F32_ONE = MachineCode.of(products(Type.F32, 1));
+  private static final MachineCode F32_FOUR = MachineCode.of(products(Type.F32, DenseWeight.ROWS));
+  private static final MachineCode BF16_ONE = MachineCode.of(products(Type.BF16, 1));
+  private static final MachineCode BF16_FOUR = MachineCode.of(products(Type.BF16, DenseWeight.ROWS));
 
   private DenseCode() {}
 
@@ -46,21 +45,8 @@ final class DenseCode {
    * @param sums address of the results
    */
   static void products(Type type, long row, long inputs, long x, long next, int rows, long sums) {
-    try {
-      if (type == Type.F32) {
-        if (rows == 1) {
-          F32_ONE.invokeExact(row, inputs, x, sums, next);
-        } else {
-          F32_FOUR.invokeExact(row, inputs, x, sums, next);
-        }
-      } else if (rows == 1) {
-        BF16_ONE.invokeExact(row, inputs, x, sums, next);
-      } else {
-        BF16_FOUR.invokeExact(row, inputs, x, sums, next);
-      }
-    } catch (Throwable t) {
-      throw new IllegalStateException(t); // a call of native code throws nothing
-    }
+    MachineCode code = type == Type.F32 ? rows == 1 ? F32_ONE : F32_FOUR : rows == 1 ? BF16_ONE : BF16_FOUR;
+    code.call(row, inputs, x, sums, next);
   }
 
   private static Assembler products(Type type, int rows) {

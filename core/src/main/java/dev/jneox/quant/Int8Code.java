@@ -9,7 +9,6 @@ import dev.jneox.tensor.Assembler;
 import dev.jneox.tensor.Assembler.Constant;
 import dev.jneox.tensor.Assembler.Ymm;
 import dev.jneox.tensor.MachineCode;
-import java.lang.invoke.MethodHandle;
 
 /** Makes a row of {@link Int8Tiles} in machine code: to the last bit as {@link Int8Coefficients} rounds. */
 final class Int8Code {
@@ -27,8 +26,8 @@ final class Int8Code {
   private static final Constant EVEN_BYTES = new Constant(0x00FF00FF);
   private static final Constant LOWER = new Constant(0x0000FFFF);
 
-  private static final MethodHandle ALONE = MachineCode.function(row(1), 3);
-  private static final MethodHandle IN_TILE = MachineCode.function(row(Int8Tiles.ROWS), 3);
+  private static final MachineCode ALONE = MachineCode.of(row(1));
+  private static final MachineCode IN_TILE = MachineCode.of(row(Int8Tiles.ROWS));
 
   private Int8Code() {}
 
@@ -41,15 +40,7 @@ final class Int8Code {
    * @param width rows of the tile, 1 or {@link Int8Tiles#ROWS}
    */
   static void row(long x, long groups, long to, int width) {
-    try {
-      if (width == 1) {
-        ALONE.invokeExact(x, groups, to);
-      } else {
-        IN_TILE.invokeExact(x, groups, to);
-      }
-    } catch (Throwable t) {
-      throw new IllegalStateException(t); // a call of native code throws nothing
-    }
+    (width == 1 ? ALONE : IN_TILE).call(x, groups, to, 0, 0);
   }
 
   private static Assembler row(int width) {

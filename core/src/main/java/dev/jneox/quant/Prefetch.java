@@ -6,7 +6,6 @@ import static dev.jneox.tensor.Assembler.at;
 
 import dev.jneox.tensor.Assembler;
 import dev.jneox.tensor.MachineCode;
-import java.lang.invoke.MethodHandle;
 
 /**
  * Asks for memory before it is needed, with the one instruction that Java has no way to say. A kernel computes so much for each byte
@@ -19,7 +18,7 @@ import java.lang.invoke.MethodHandle;
 final class Prefetch {
   private static final int LINE = 64;
 
-  private static final MethodHandle LINES = MachineCode.PRESENT ? lines() : null;
+  private static final MachineCode LINES = MachineCode.PRESENT ? lines() : null;
 
   private Prefetch() {}
 
@@ -28,14 +27,10 @@ final class Prefetch {
     if (!MachineCode.PRESENT) {
       return;
     }
-    try {
-      LINES.invokeExact(address, bytes);
-    } catch (Throwable t) {
-      throw new IllegalStateException(t); // a call of native code throws nothing
-    }
+    LINES.call(address, bytes, 0, 0, 0);
   }
 
-  private static MethodHandle lines() {
+  private static MachineCode lines() {
     Assembler a = new Assembler();
     a.endbr64();
     int again = a.here();
@@ -44,6 +39,6 @@ final class Prefetch {
     a.sub(RSI, LINE);
     a.ja(again);
     a.ret();
-    return MachineCode.function(a, 2);
+    return MachineCode.of(a);
   }
 }

@@ -15,7 +15,6 @@ import dev.jneox.tensor.Assembler.Constant;
 import dev.jneox.tensor.Assembler.Register;
 import dev.jneox.tensor.Assembler.Ymm;
 import dev.jneox.tensor.MachineCode;
-import java.lang.invoke.MethodHandle;
 
 /**
  * The products of {@link Q4Weight} in machine code, for CPUs with AVX2: those of {@link Q4Kernel} to the last bit, at two to three times
@@ -53,8 +52,8 @@ final class Q4Code {
 
   private static final Ymm MASK = new Ymm(15);
 
-  private static final MethodHandle ONE = MachineCode.function(one(), 4);
-  private static final MethodHandle FOUR = MachineCode.function(four(), 4);
+  private static final MachineCode ONE = MachineCode.of(one());
+  private static final MachineCode FOUR = MachineCode.of(four());
 
   private Q4Code() {}
 
@@ -67,20 +66,12 @@ final class Q4Code {
    * @param y address of 64 fp32 numbers
    */
   static void one(long block, long groups, long x, long y) {
-    try {
-      ONE.invokeExact(block, groups, x, y);
-    } catch (Throwable t) {
-      throw new IllegalStateException(t); // a call of native code throws nothing
-    }
+    ONE.call(block, groups, x, y, 0);
   }
 
   /** The same for {@link #ROWS} rows at a time, whose results are one behind the other. */
   static void four(long block, long groups, long x, long y) {
-    try {
-      FOUR.invokeExact(block, groups, x, y);
-    } catch (Throwable t) {
-      throw new IllegalStateException(t);
-    }
+    FOUR.call(block, groups, x, y, 0);
   }
 
   private static Assembler one() {

@@ -15,7 +15,6 @@ import dev.jneox.tensor.Assembler.Constant;
 import dev.jneox.tensor.Assembler.Register;
 import dev.jneox.tensor.Assembler.Ymm;
 import dev.jneox.tensor.MachineCode;
-import java.lang.invoke.MethodHandle;
 
 /** The products of {@link Q8Weight} in machine code, for CPUs with AVX2: in the order of {@link Q8Kernel} and to the last bit like it. */
 final class Q8Code {
@@ -43,8 +42,8 @@ final class Q8Code {
 
   private static final Ymm MASK = new Ymm(15);
 
-  private static final MethodHandle ONE = MachineCode.function(one(), 4);
-  private static final MethodHandle FOUR = MachineCode.function(four(), 5);
+  private static final MachineCode ONE = MachineCode.of(one());
+  private static final MachineCode FOUR = MachineCode.of(four());
 
   private Q8Code() {}
 
@@ -57,20 +56,12 @@ final class Q8Code {
    * @param y address of 32 fp32 numbers
    */
   static void one(long tile, long groups, long x, long y) {
-    try {
-      ONE.invokeExact(tile, groups, x, y);
-    } catch (Throwable t) {
-      throw new IllegalStateException(t); // a call of native code throws nothing
-    }
+    ONE.call(tile, groups, x, y, 0);
   }
 
   /** The same for {@link #ROWS} rows, the activations of which are {@code next} bytes apart and the results one behind the other. */
   static void four(long tile, long groups, long x, long y, long next) {
-    try {
-      FOUR.invokeExact(tile, groups, x, y, next);
-    } catch (Throwable t) {
-      throw new IllegalStateException(t);
-    }
+    FOUR.call(tile, groups, x, y, next);
   }
 
   private static Assembler one() {

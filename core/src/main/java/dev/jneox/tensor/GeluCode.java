@@ -7,8 +7,6 @@ import static dev.jneox.tensor.Assembler.at;
 
 import dev.jneox.tensor.Assembler.Constant;
 import dev.jneox.tensor.Assembler.Ymm;
-import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandle;
 import java.util.function.Consumer;
 
 /**
@@ -31,27 +29,19 @@ final class GeluCode {
   private static final Constant SIGN = new Constant(0x80000000);
   private static final Constant MAGNITUDE = new Constant(0x7FFFFFFF);
 
-  private static final MethodHandle EXACT = MachineCode.functionOfArray(loop(GeluCode::exact), 2);
-  private static final MethodHandle TANH = MachineCode.functionOfArray(loop(GeluCode::tanh), 2);
+  private static final MachineCode EXACT = MachineCode.of(loop(GeluCode::exact));
+  private static final MachineCode TANH = MachineCode.of(loop(GeluCode::tanh));
 
   private GeluCode() {}
 
   /** {@link Vectors#gelu}. */
   static void gelu(float[] row, int at, int n) {
-    try {
-      EXACT.invokeExact(MemorySegment.ofArray(row), 4L * at, (long) n);
-    } catch (Throwable t) {
-      throw new IllegalStateException(t); // a call of native code throws nothing
-    }
+    EXACT.call(row, 4L * at, n);
   }
 
   /** {@link Vectors#geluTanh}. */
   static void geluTanh(float[] row, int at, int n) {
-    try {
-      TANH.invokeExact(MemorySegment.ofArray(row), 4L * at, (long) n);
-    } catch (Throwable t) {
-      throw new IllegalStateException(t);
-    }
+    TANH.call(row, 4L * at, n);
   }
 
   /** A function of an array, a place in it in bytes and how many values are to be replaced by what {@code body} makes of X in RESULT. */

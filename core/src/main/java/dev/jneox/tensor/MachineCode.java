@@ -9,10 +9,16 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Functions made of instructions at run time, for what Java has no words for. On Linux on x86-64, where the CPU has AVX2 and FMA and the
- * system allows memory with code in it; elsewhere there are none, and Java does their work.
+ * A function made of instructions at run time, for what Java has no words for. There are some on Linux on x86-64, where the CPU has AVX2
+ * and FMA and the system allows memory with code in it; elsewhere Java does their work.
+ *
+ * <p>It is called by the convention of System V: arguments in RDI, RSI, RDX, RCX and R8; RAX, R9 to R11 and all vectors are free for it. The
+ * JVM waits for it when it collects garbage, so it takes microseconds. All have the same arguments, and so have the functions of the
+ * system that are needed here, because the JVM takes ten milliseconds for each kind of function to learn how it is called.
+ *
+ * @param address where it is
  */
-public final class MachineCode {
+public record MachineCode(MemorySegment address) {
   // Of <sys/mman.h> on Linux.
   private static final int PROT_READ = 1;
   private static final int PROT_WRITE = 2;
@@ -21,10 +27,13 @@ public final class MachineCode {
   private static final int MAP_ANONYMOUS = 0x20;
   private static final long PAGE = 4096;
 
+  private static final Linker LINKER = Linker.nativeLinker();
+
+  /** A function of six longs, of which one may be the address of an array. */
+  private static final MethodHandle CALL = call(ValueLayout.JAVA_LONG, false);
+
   /** Whether there is any. */
   public static final boolean PRESENT = present();
-
-  private MachineCode() {}
 
   private static boolean present() {
     if (!Cpu.isLinuxX64() || !Cpu.flags().containsAll(List.of("avx2", "fma"))) {
@@ -33,63 +42,74 @@ public final class MachineCode {
     Assembler nothing = new Assembler();
     nothing.ret();
     try {
-      function(nothing, 0);
+      of(nothing);
       return true;
     } catch (IllegalStateException e) {
       return false; // a system that allows no memory with code in it
     }
   }
 
+  private static MethodHandle call(ValueLayout first, boolean array) {
+    ValueLayout[] types = new ValueLayout[6];
+    Arrays.fill(types, ValueLayout.JAVA_LONG);
+    types[0] = first;
+    return LINKER.downcallHandle(FunctionDescriptor.of(ValueLayout.JAVA_LONG, types), Linker.Option.critical(array));
+  }
+
+  /** Arrays are linked for when the first is handed over: most programs have none. */
+  private static final class OnArray {
+    static final MethodHandle CALL = call(ValueLayout.ADDRESS, true);
+  }
+
   /**
-   * A function of {@code arguments} longs that returns nothing, by the calling convention of System V: arguments in RDI, RSI, RDX, RCX, R8;
-   * RAX, R8 to R11 and all vectors are free for it. The JVM waits for it when it collects garbage, so it takes microseconds.
+   * Puts instructions where they can be called.
    *
-   * @throws IllegalStateException where it cannot be had
+   * @throws IllegalStateException where the system does not allow it
    */
-  public static MethodHandle function(Assembler assembler, int arguments) {
-    return function(assembler, arguments, false);
-  }
-
-  /** The same of a segment, which may be of an array, and then of longs: the address of the segment is in RDI. */
-  public static MethodHandle functionOfArray(Assembler assembler, int arguments) {
-    return function(assembler, 1 + arguments, true);
-  }
-
-  private static MethodHandle function(Assembler assembler, int arguments, boolean array) {
+  public static MachineCode of(Assembler assembler) {
     byte[] code = assembler.code();
-    Linker linker = Linker.nativeLinker();
+    long bytes = (code.length + PAGE - 1) / PAGE * PAGE;
+    // Written first and executable then, never both at once: systems that mind, mind that.
+    long address = system("mmap", 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (address == -1) {
+      throw new IllegalStateException("no memory for machine code");
+    }
+    MemorySegment memory = MemorySegment.ofAddress(address).reinterpret(bytes);
+    MemorySegment.copy(code, 0, memory, ValueLayout.JAVA_BYTE, 0, code.length);
+    if ((int) system("mprotect", address, bytes, PROT_READ | PROT_EXEC, 0, 0, 0) != 0) {
+      throw new IllegalStateException("no memory may hold machine code");
+    }
+    return new MachineCode(memory);
+  }
+
+  /** A function of the C library; an int among its arguments is the lower half of a long. */
+  private static long system(String name, long a, long b, long c, long d, long e, long f) {
     try {
-      MethodHandle map =
-          libc(
-              linker, "mmap", ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG, ValueLayout.JAVA_INT,
-              ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG);
-      MethodHandle protect =
-          libc(linker, "mprotect", ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG, ValueLayout.JAVA_INT);
-      // Written first and executable then, never both at once: systems that mind, mind that.
-      long bytes = (code.length + PAGE - 1) / PAGE * PAGE;
-      long address = (long) map.invokeExact(0L, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0L);
-      if (address == -1) {
-        throw new IllegalStateException("no memory for machine code");
-      }
-      MemorySegment memory = MemorySegment.ofAddress(address).reinterpret(bytes);
-      MemorySegment.copy(code, 0, memory, ValueLayout.JAVA_BYTE, 0, code.length);
-      if ((int) protect.invokeExact(address, bytes, PROT_READ | PROT_EXEC) != 0) {
-        throw new IllegalStateException("no memory may hold machine code");
-      }
-      ValueLayout[] types = new ValueLayout[arguments];
-      Arrays.fill(types, ValueLayout.JAVA_LONG);
-      if (array) {
-        types[0] = ValueLayout.ADDRESS;
-      }
-      return linker.downcallHandle(memory, FunctionDescriptor.ofVoid(types), Linker.Option.critical(array));
-    } catch (RuntimeException | Error e) {
-      throw e;
+      return (long) CALL.invokeExact(LINKER.defaultLookup().findOrThrow(name), a, b, c, d, e, f);
     } catch (Throwable t) {
-      throw new IllegalStateException(t); // a call of native code throws nothing
+      throw failed(t);
     }
   }
 
-  private static MethodHandle libc(Linker linker, String name, ValueLayout result, ValueLayout... parameters) {
-    return linker.downcallHandle(linker.defaultLookup().findOrThrow(name), FunctionDescriptor.of(result, parameters));
+  /** Runs it; it looks at as many of the arguments as it has. */
+  public void call(long a, long b, long c, long d, long e) {
+    try {
+      long nothing = (long) CALL.invokeExact(address, a, b, c, d, e, 0L);
+    } catch (Throwable t) {
+      throw failed(t);
+    }
+  }
+
+  /** Runs it with the address of an array in the place of the first argument. */
+  public void call(float[] array, long b, long c) {
+    try {
+      long nothing = (long) OnArray.CALL.invokeExact(address, MemorySegment.ofArray(array), b, c, 0L, 0L, 0L);
+    } catch (Throwable t) {
+      throw failed(t);
+    }
+  }
+
+  private static IllegalStateException failed(Throwable t) {
+    return new IllegalStateException(t); // a call of native code throws nothing
   }
 }

@@ -120,7 +120,7 @@ class AssemblerTest {
   }
 
   @Test
-  void machineCodeIsThereWhereItCanBe() throws Throwable {
+  void machineCodeIsThereWhereItCanBe() {
     assertThat(MachineCode.PRESENT).isEqualTo(Cpu.isLinuxX64() && Cpu.flags().containsAll(List.of("avx2", "fma")));
     if (MachineCode.PRESENT) {
       Assembler a = new Assembler(); // y[0] = x[0] to x[7] as fp32, twice them
@@ -131,7 +131,7 @@ class AssemblerTest {
       a.ret();
       MemorySegment x = Arena.ofAuto().allocateFrom(ValueLayout.JAVA_INT, 1, -2, 3, 4, 5, 6, 7, 1 << 24);
       MemorySegment y = Arena.ofAuto().allocate(32);
-      MachineCode.function(a, 2).invokeExact(x.address(), y.address());
+      MachineCode.of(a).call(x.address(), y.address(), 0, 0, 0);
       assertThat(y.toArray(ValueLayout.JAVA_FLOAT)).containsExactly(2, -4, 6, 8, 10, 12, 14, 1 << 25);
     }
   }
