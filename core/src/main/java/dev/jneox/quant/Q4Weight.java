@@ -33,14 +33,8 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
 
   static final int GROUP_BYTES = CODE_BYTES + BLOCK * 2;
 
-  /**
-   * Most groups that are multiplied with all activation rows before the next: they stay in the first-level cache. In Java it is a group a
-   * row where rows are few, so that one is asked of memory with every row: more at a time would wait for each other.
-   */
+  /** Most groups that are multiplied with all activation rows before the next: they stay in the first-level cache. */
   private static final int CHUNK = 8;
-
-  /** Groups that are asked of memory before those of the next chunk are reached, in Java. */
-  private static final int AHEAD = 2;
 
   /**
    * From so many activation rows on the codes are shifted once for all of them, and are then four times as large:
@@ -143,7 +137,7 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
   private void multiply(Int8Coefficients x, int rows, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     Scratch scratch = SCRATCH.get();
     int groups = groups(in);
-    int chunk = rows < EXPANDED_ROWS ? Math.clamp(rows, 1, CHUNK) : EXPANDED_CHUNK;
+    int chunk = rows < EXPANDED_ROWS ? CHUNK : EXPANDED_CHUNK;
     Tile tile = Tile.of(rows, BLOCK);
     for (int b = fromBlock; b < toBlock; b++) {
       int width = Math.min(BLOCK, out - b * BLOCK);
@@ -161,14 +155,10 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
     long sums = scratch.sums.address();
     long scales = scratch.scales.address();
     long expanded = rows < EXPANDED_ROWS ? 0 : scratch.expanded.address();
-    long ahead = from + (long) (n + AHEAD) * GROUP_BYTES;
     if (expanded != 0) {
       Q4Kernel.expand(from, n, expanded);
     }
     for (int r = 0; r < rows; r++) {
-      if (r < n) {
-        Prefetch.lines(ahead + r * GROUP_BYTES, GROUP_BYTES);
-      }
       long first = x.first(r) + g;
       if (expanded != 0) {
         Q4Kernel.sumsOfExpanded(expanded, n, x.coefficients(first), x.starts(first), sums);

@@ -39,9 +39,6 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
   /** Most groups that are multiplied with all activation rows before the next, see {@link Q4Weight}. */
   private static final int CHUNK = 8;
 
-  /** Groups that are asked of memory before those of the next chunk are reached, in Java. */
-  private static final int AHEAD = 2;
-
   /** Bytes of the sums of a chunk with one activation row. */
   private static final int SUM_BYTES = 4 * CHUNK * TILE;
 
@@ -89,16 +86,15 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
   public void multiply(Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     check(x, fromBlock, toBlock);
     int groups = groups(in);
-    int chunk = x.machineCode() ? CHUNK : Math.clamp(x.rows(), 1, CHUNK);
     int end = Math.min(out, toBlock * BLOCK);
     Tile results = Tile.of(x.rows(), TILE);
     for (int o = fromBlock * BLOCK; o < end; o += TILE) {
       int width = Math.min(TILE, end - o);
       long tile = data.address() + o / TILE * tileBytes(in);
       results.read(y, at + o, ldy, x.rows(), width);
-      for (int g = 0; g < groups; g += chunk) {
+      for (int g = 0; g < groups; g += CHUNK) {
         long from = tile + (long) g * GROUP_BYTES;
-        int n = Math.min(chunk, groups - g);
+        int n = Math.min(CHUNK, groups - g);
         if (x.machineCode()) {
           codeChunk(from, g, n, x, results);
         } else {
@@ -129,12 +125,8 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
     long sums = scratch.sums.address();
     long scales = scratch.scales.address();
     long x0 = 4L * g * GROUP;
-    long ahead = from + (long) (n + AHEAD) * GROUP_BYTES;
     int r = 0;
     for (; r + 2 <= x.rows(); r += 2) {
-      if (r < n) {
-        Prefetch.lines(ahead + r * GROUP_BYTES, 2 * GROUP_BYTES);
-      }
       for (int row = 0; row < TILE; row += Q8Kernel.ROWS) {
         long to = sums + 4 * row;
         Q8Kernel.sums(from + 4 * row, n, x.row(r) + x0, x.row(r + 1) + x0, to, to + SUM_BYTES);
@@ -146,9 +138,6 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
       Q8Kernel.scale(n, sums + SUM_BYTES, scales, results.row(r + 1));
     }
     if (r < x.rows()) {
-      if (r < n) {
-        Prefetch.lines(ahead + r * GROUP_BYTES, GROUP_BYTES);
-      }
       Q8Kernel.sums(from, n, x.row(r) + x0, sums);
       if (r == 0) {
         Q8Kernel.scales(from, n, scales);

@@ -10,7 +10,7 @@ import java.util.List;
 
 /**
  * A function made of instructions at run time, for what Java has no words for. There are some on Linux on x86-64, where the CPU has AVX2
- * and FMA and the system allows memory with code in it; elsewhere Java does their work.
+ * and FMA and the system allows memory with code in it; elsewhere, or with {@code -Djneox.machineCode=false}, Java does their work.
  *
  * <p>It is called by the convention of System V: arguments in RDI, RSI, RDX, RCX and R8; RAX, R9 to R11 and all vectors are free for it. The
  * JVM waits for it when it collects garbage, so it takes microseconds. All have the same arguments, and so have the functions of the
@@ -29,14 +29,15 @@ public record MachineCode(MemorySegment address) {
 
   private static final Linker LINKER = Linker.nativeLinker();
 
-  /** A function of six longs, of which one may be the address of an array. */
+  /** Calls the function at an address with six longs. */
   private static final MethodHandle CALL = call(ValueLayout.JAVA_LONG, false);
 
   /** Whether there is any. */
   public static final boolean PRESENT = present();
 
   private static boolean present() {
-    if (!Cpu.isLinuxX64() || !Cpu.flags().containsAll(List.of("avx2", "fma"))) {
+    boolean wanted = Boolean.parseBoolean(System.getProperty("jneox.machineCode", "true"));
+    if (!wanted || !Cpu.isLinuxX64() || !Cpu.flags().containsAll(List.of("avx2", "fma"))) {
       return false;
     }
     Assembler nothing = new Assembler();
@@ -56,7 +57,7 @@ public record MachineCode(MemorySegment address) {
     return LINKER.downcallHandle(FunctionDescriptor.of(ValueLayout.JAVA_LONG, types), Linker.Option.critical(array));
   }
 
-  /** Arrays are linked for when the first is handed over: most programs have none. */
+  /** The same with an array in the place of the first long; linked when it is first needed. */
   private static final class OnArray {
     static final MethodHandle CALL = call(ValueLayout.ADDRESS, true);
   }
