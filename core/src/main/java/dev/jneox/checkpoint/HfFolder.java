@@ -152,14 +152,18 @@ public final class HfFolder implements StoredModel {
   private static ModelConfig config(Path dir, JsonObject json) {
     Family family = Family.of(json);
     try {
-      return family.config(json, usedVocab(dir, family.vocabSize(json)));
+      return family.config(json, usedVocab(dir, json, family.vocabSize(json)));
     } catch (IllegalArgumentException e) {
       throw new InputException(dir.resolve(CONFIG) + ": " + e.getMessage(), e);
     }
   }
 
-  /** The ids of the tokenizer beside the model; without one every row of the embedding counts as used. */
-  private static int usedVocab(Path dir, int vocabSize) {
+  /** The ids of the tokenizer beside the model, as they were counted or are now; without one every row of the embedding counts as used. */
+  private static int usedVocab(Path dir, JsonObject json, int vocabSize) {
+    JsonObject quantised = json.object(PackedFolder.QUANTISATION);
+    if (quantised != null && quantised.has(PackedFolder.USED_VOCAB)) {
+      return quantised.integer(PackedFolder.USED_VOCAB, 0, 1, vocabSize);
+    }
     Path tokenizer = dir.resolve(TOKENIZER);
     if (!Files.exists(tokenizer)) {
       return vocabSize;

@@ -27,8 +27,8 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
  * one and
  *
  * <ul>
- *   <li>{@code config.json}: that of the model's family, and {@code quantization_config} with {@code quant_method} "jneox" and
- *       {@code version}; so HF transformers refuses it by name rather than computing something else;
+ *   <li>{@code config.json}: that of the model's family, and {@code quantization_config} with {@code quant_method} "jneox", {@code
+ *       version} and, since it is not counted again, {@code used_vocab_size}; so HF transformers refuses it by name rather than computing something else;
  *   <li>{@code model.safetensors}: every tensor of {@link ModelConfig#tensors} under its canonical name, linear weights
  *       {@code [out, in]}. Norms, biases and learned positions are dense, F32 mostly. A quantised matrix is a U8 tensor whose
  *       name goes on with how: {@code .q4_0.lanes} or {@code .q8_0.lanes} as kernels read it, in tiles of 64 or 32 rows
@@ -46,6 +46,10 @@ public final class PackedFolder implements StoredModel {
 
   static final String QUANTISATION = "quantization_config";
   static final String METHOD = "jneox";
+
+  /** How many ids mean something: counting them in {@code tokenizer.json} takes longer than all else of opening a folder. */
+  static final String USED_VOCAB = "used_vocab_size";
+
   private static final long MAX_JSON = 16 << 20;
 
   /** @param form null where the tensor is dense */

@@ -188,6 +188,7 @@ public final class Quantisation {
     how.put("quant_method", PackedFolder.METHOD);
     how.put("version", PackedFolder.VERSION);
     how.put("group_size", GgmlType.Q4_0.blockValues());
+    how.put(PackedFolder.USED_VOCAB, config.usedVocab());
     json.put(PackedFolder.QUANTISATION, how);
     return json;
   }

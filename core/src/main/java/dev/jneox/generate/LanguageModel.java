@@ -59,7 +59,12 @@ public final class LanguageModel implements AutoCloseable {
         MemoryNeed.of(stored, precision).check(free.getAsLong());
       }
       packed = PackedModel.of(stored, precision);
-      return new LanguageModel(stored, precision, packed, tokenizer.join());
+      Tokenizer read = tokenizer.join();
+      if (read != null && read.vocabSize() > stored.config().vocabSize()) {
+        String expected = "below vocab_size " + stored.config().vocabSize() + " of the model";
+        throw InputException.in(tokenizerFile(stored), "largest id", expected, String.valueOf(read.vocabSize() - 1));
+      }
+      return new LanguageModel(stored, precision, packed, read);
     } catch (RuntimeException e) {
       Tokenizer read = tokenizer.exceptionally(failure -> null).join(); // it reads what is closed below
       if (read != null) {
@@ -74,9 +79,12 @@ public final class LanguageModel implements AutoCloseable {
   }
 
   private static Tokenizer tokenizer(StoredModel stored) {
+    return stored.tokenizerJson().map(json -> Tokenizer.parse(json, tokenizerFile(stored))).orElse(null);
+  }
+
+  private static Path tokenizerFile(StoredModel stored) {
     Path path = stored.path();
-    Path named = Files.isDirectory(path) ? path.resolve("tokenizer.json") : path;
-    return stored.tokenizerJson().map(json -> Tokenizer.parse(json, named)).orElse(null);
+    return Files.isDirectory(path) ? path.resolve("tokenizer.json") : path;
   }
 
   private static Map<String, Tensor> weights(StoredModel stored, Precision precision) {

@@ -5,13 +5,17 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.jneox.checkpoint.Dtype;
+import dev.jneox.checkpoint.GgmlType;
 import dev.jneox.checkpoint.HfFolder;
+import dev.jneox.checkpoint.Quantisation;
+import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.generate.Generator.Listener;
 import dev.jneox.generate.Generator.Request;
 import dev.jneox.io.InputException;
 import dev.jneox.model.CausalLM;
 import dev.jneox.model.ModelConfig;
 import dev.jneox.model.RandomModel;
+import dev.jneox.tokenizer.BpeTrainer;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -71,5 +75,30 @@ class LanguageModelTest {
     assertThatThrownBy(() -> LanguageModel.open(dir, Precision.STORED))
         .isInstanceOf(InputException.class)
         .hasMessageContaining("tokenizer.json");
+  }
+
+  @Test
+  void aQuantisedFolderKnowsHowManyIdsAreUsedAndRefusesATokenizerOfMore() throws IOException {
+    write(Dtype.F32);
+    Path quantised = dir.resolve("quantised");
+    try (StoredModel source = StoredModel.open(dir)) {
+      Quantisation.to(GgmlType.Q4_0, source).write(quantised, bytes -> {});
+    }
+    Path config = quantised.resolve("config.json");
+    assertThat(Files.readString(config)).contains("\"used_vocab_size\": 40");
+    Files.writeString(config, Files.readString(config).replace("\"used_vocab_size\": 40", "\"used_vocab_size\": 33"));
+    try (LanguageModel model = LanguageModel.open(quantised, Precision.STORED)) {
+      assertThat(model.config().usedVocab()).isEqualTo(33);
+    }
+    BpeTrainer trainer = new BpeTrainer(BpeTrainer.SMALLEST_VOCABULARY);
+    trainer.count(List.of("a text").iterator());
+    trainer.train(merges -> {}).write(quantised.resolve("tokenizer.json"));
+    assertThatThrownBy(() -> LanguageModel.open(quantised, Precision.STORED))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("tokenizer.json: largest id: expected below vocab_size 40 of the model, found 257");
+    Files.writeString(config, Files.readString(config).replace("\"used_vocab_size\": 33", "\"used_vocab_size\": 41"));
+    assertThatThrownBy(() -> LanguageModel.open(quantised, Precision.STORED))
+        .isInstanceOf(InputException.class)
+        .hasMessageContainingAll("config.json", "quantization_config.used_vocab_size", "from 1 to 40", "41");
   }
 }
