@@ -24,13 +24,10 @@ final class DenseCode {
   /** Bytes of the weight that are asked of memory ahead of time. */
   private static final int AHEAD = 4096;
 
-  private static final int BY_2 = 0x4E;
-  private static final int BY_1 = 0xB1;
-
-  private static final MachineCode F32_ONE = MachineCode.of(products(Type.F32, 1));
-  private static final MachineCode F32_FOUR = MachineCode.of(products(Type.F32, DenseWeight.ROWS));
-  private static final MachineCode BF16_ONE = MachineCode.of(products(Type.BF16, 1));
-  private static final MachineCode BF16_FOUR = MachineCode.of(products(Type.BF16, DenseWeight.ROWS));
+  private static final MachineCode F32_ONE = MachineCode.of(a -> products(a, Type.F32, 1));
+  private static final MachineCode F32_FOUR = MachineCode.of(a -> products(a, Type.F32, DenseWeight.ROWS));
+  private static final MachineCode BF16_ONE = MachineCode.of(a -> products(a, Type.BF16, 1));
+  private static final MachineCode BF16_FOUR = MachineCode.of(a -> products(a, Type.BF16, DenseWeight.ROWS));
 
   private DenseCode() {}
 
@@ -49,11 +46,9 @@ final class DenseCode {
     code.call(row, inputs, x, sums, next);
   }
 
-  private static Assembler products(Type type, int rows) {
-    Assembler a = new Assembler();
+  private static void products(Assembler a, Type type, int rows) {
     Register[] x = {RDX, R9, R10, R11};
     Ymm weights = new Ymm(8);
-    a.endbr64();
     for (int r = 1; r < rows; r++) {
       a.mov(x[r], x[r - 1]);
       a.add(x[r], R8);
@@ -88,15 +83,12 @@ final class DenseCode {
       a.vaddps(sum, sum, sum(r, 1));
       a.swapHalves(weights, sum);
       a.vaddps(sum, sum, weights);
-      a.vpshufd(weights, sum, BY_2);
+      a.vpshufd(weights, sum, Assembler.BY_2);
       a.vaddps(sum, sum, weights);
-      a.vpshufd(weights, sum, BY_1);
+      a.vpshufd(weights, sum, Assembler.BY_1);
       a.vaddps(sum, sum, weights);
       a.vpextrd(at(RCX, Float.BYTES * r), sum, 0);
     }
-    a.vzeroupper();
-    a.ret();
-    return a;
   }
 
   /** The sum of even (0) or odd (1) vectors of inputs. */

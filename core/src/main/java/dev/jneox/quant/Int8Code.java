@@ -15,10 +15,6 @@ final class Int8Code {
   private static final int VECTOR = 32;
   private static final int VECTORS = Int8Rows.GROUP / 8;
 
-  /** Orders of lanes: two and two exchanged, and neighbours. */
-  private static final int BY_2 = 0x4E;
-  private static final int BY_1 = 0xB1;
-
   private static final Constant MAGNITUDE = new Constant(0x7FFFFFFF);
   private static final Constant MAX_CODE = new Constant(Float.floatToRawIntBits(127));
   private static final Constant TINY = new Constant(Float.floatToRawIntBits(Int8Rows.TINY));
@@ -26,8 +22,8 @@ final class Int8Code {
   private static final Constant EVEN_BYTES = new Constant(0x00FF00FF);
   private static final Constant LOWER = new Constant(0x0000FFFF);
 
-  private static final MachineCode ALONE = MachineCode.of(row(1));
-  private static final MachineCode IN_TILE = MachineCode.of(row(Int8Tiles.ROWS));
+  private static final MachineCode ALONE = MachineCode.of(a -> row(a, 1));
+  private static final MachineCode IN_TILE = MachineCode.of(a -> row(a, Int8Tiles.ROWS));
 
   private Int8Code() {}
 
@@ -43,8 +39,7 @@ final class Int8Code {
     (width == 1 ? ALONE : IN_TILE).call(x, groups, to, 0, 0);
   }
 
-  private static Assembler row(int width) {
-    Assembler a = new Assembler();
+  private static void row(Assembler a, int width) {
     Ymm max = new Ymm(4);
     Ymm other = new Ymm(5);
     Ymm scale = new Ymm(6);
@@ -54,7 +49,6 @@ final class Int8Code {
     Ymm magnitude = new Ymm(13);
     Ymm maxCode = new Ymm(14);
     Ymm tiny = new Ymm(15);
-    a.endbr64();
     a.vmovdqu(magnitude, MAGNITUDE);
     a.vmovdqu(maxCode, MAX_CODE);
     a.vmovdqu(tiny, TINY);
@@ -68,7 +62,7 @@ final class Int8Code {
     }
     a.swapHalves(other, max);
     a.vpmaxud(max, max, other);
-    for (int order : new int[] {BY_2, BY_1}) {
+    for (int order : new int[] {Assembler.BY_2, Assembler.BY_1}) {
       a.vpshufd(other, max, order);
       a.vpmaxud(max, max, other);
     }
@@ -87,7 +81,7 @@ final class Int8Code {
     a.vpackssdw(x(2), x(2), x(3));
     a.vpaddw(sums, x(0), x(2));
     a.vpmaddwd(sums, sums, MINUS_EIGHT);
-    for (int order : new int[] {BY_2, BY_1}) {
+    for (int order : new int[] {Assembler.BY_2, Assembler.BY_1}) {
       a.vpshufd(other, sums, order);
       a.vpaddd(sums, sums, other);
     }
@@ -113,9 +107,6 @@ final class Int8Code {
     a.add(RDX, Int8Tiles.bytes(width));
     a.sub(RSI, 1);
     a.jnz(group);
-    a.vzeroupper();
-    a.ret();
-    return a;
   }
 
   /** The values of eight inputs. */

@@ -52,8 +52,8 @@ final class Q4Code {
 
   private static final Ymm MASK = new Ymm(15);
 
-  private static final MachineCode ONE = MachineCode.of(one());
-  private static final MachineCode FOUR = MachineCode.of(four());
+  private static final MachineCode ONE = MachineCode.of(Q4Code::one);
+  private static final MachineCode FOUR = MachineCode.of(Q4Code::four);
 
   private Q4Code() {}
 
@@ -74,14 +74,12 @@ final class Q4Code {
     FOUR.call(block, groups, x, y, 0);
   }
 
-  private static Assembler one() {
-    Assembler a = new Assembler();
+  private static void one(Assembler a) {
     Ymm even = new Ymm(8);
     Ymm odd = new Ymm(9);
     Ymm low = new Ymm(10);
     Ymm high = new Ymm(11);
     Ymm factor = new Ymm(12);
-    a.endbr64();
     a.vmovdqu(MASK, NIBBLES);
     int group = a.here();
     for (int v = 0; v < VECTORS; v++) {
@@ -121,19 +119,14 @@ final class Q4Code {
     a.add(RDX, Int8Tiles.bytes(1));
     a.sub(RSI, 1);
     a.jnz(group);
-    a.vzeroupper();
-    a.ret();
-    return a;
   }
 
   /** Two vectors of rows at a time, whose scales stand beside each other: their sums for four rows of activations are half of all registers. */
-  private static Assembler four() {
-    Assembler a = new Assembler();
+  private static void four(Assembler a) {
     Ymm[] even = {new Ymm(8), new Ymm(9)};
     Ymm[] odd = {new Ymm(10), new Ymm(11)};
     Ymm factor = new Ymm(12);
     Ymm[] products = {new Ymm(13), new Ymm(14)};
-    a.endbr64();
     a.vmovdqu(MASK, NIBBLES);
     int group = a.here();
     a.mov(R11, RDI);
@@ -183,9 +176,6 @@ final class Q4Code {
     a.add(RDX, Int8Tiles.bytes(ROWS));
     a.sub(RSI, 1);
     a.jnz(group);
-    a.vzeroupper();
-    a.ret();
-    return a;
   }
 
   private static Ymm sum(int row, int vector) {

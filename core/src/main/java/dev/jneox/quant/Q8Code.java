@@ -42,8 +42,8 @@ final class Q8Code {
 
   private static final Ymm MASK = new Ymm(15);
 
-  private static final MachineCode ONE = MachineCode.of(one());
-  private static final MachineCode FOUR = MachineCode.of(four());
+  private static final MachineCode ONE = MachineCode.of(Q8Code::one);
+  private static final MachineCode FOUR = MachineCode.of(Q8Code::four);
 
   private Q8Code() {}
 
@@ -64,12 +64,10 @@ final class Q8Code {
     FOUR.call(tile, groups, x, y, next);
   }
 
-  private static Assembler one() {
-    Assembler a = new Assembler();
+  private static void one(Assembler a) {
     Ymm k = new Ymm(8);
     Ymm codes = new Ymm(9);
     Ymm number = new Ymm(10);
-    a.endbr64();
     a.vmovdqu(MASK, TOP_BYTE);
     int group = a.here();
     for (int i = 0; i < 2 * VECTORS; i++) {
@@ -100,18 +98,13 @@ final class Q8Code {
     a.add(RDX, 4 * Q8Weight.GROUP);
     a.sub(RSI, 1);
     a.jnz(group);
-    a.vzeroupper();
-    a.ret();
-    return a;
   }
 
-  private static Assembler four() {
-    Assembler a = new Assembler();
+  private static void four(Assembler a) {
     Register[] x = {RDX, R9, R10, R11};
     Ymm k = new Ymm(8);
     Ymm codes = new Ymm(9);
     Ymm number = new Ymm(10);
-    a.endbr64();
     a.vmovdqu(MASK, TOP_BYTE);
     for (int r = 1; r < ROWS; r++) {
       a.mov(x[r], x[r - 1]);
@@ -149,9 +142,6 @@ final class Q8Code {
     }
     a.sub(RSI, 1);
     a.jnz(group);
-    a.vzeroupper();
-    a.ret();
-    return a;
   }
 
   /** The sum of even (0) or odd (1) inputs. */

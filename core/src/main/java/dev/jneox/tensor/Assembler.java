@@ -45,6 +45,10 @@ public final class Assembler {
 
   private static final int VECTOR_BYTES = 32;
 
+  /** Orders of lanes for {@link #vpshufd}: two and two exchanged, and neighbours. */
+  public static final int BY_2 = 0x4E;
+  public static final int BY_1 = 0xB1;
+
   private record Fixup(int at, Constant constant) {}
 
   /** @param jump the place behind it */
@@ -243,7 +247,7 @@ public final class Assembler {
   }
 
   /** Before code that knows nothing of 256 bits. */
-  public void vzeroupper() {
+  void vzeroupper() {
     bytes(0xC5, 0xF8, 0x77);
   }
 
@@ -309,11 +313,11 @@ public final class Assembler {
   }
 
   /** Where a function begins that is called by an address; without it a CPU that guards such calls refuses them. */
-  public void endbr64() {
+  void endbr64() {
     bytes(0xF3, 0x0F, 0x1E, 0xFA);
   }
 
-  public void ret() {
+  void ret() {
     code.write(0xC3);
   }
 

@@ -29,8 +29,8 @@ final class GeluCode {
   private static final Constant SIGN = new Constant(0x80000000);
   private static final Constant MAGNITUDE = new Constant(0x7FFFFFFF);
 
-  private static final MachineCode EXACT = MachineCode.of(loop(GeluCode::exact));
-  private static final MachineCode TANH = MachineCode.of(loop(GeluCode::tanh));
+  private static final MachineCode EXACT = MachineCode.of(a -> loop(a, GeluCode::exact));
+  private static final MachineCode TANH = MachineCode.of(a -> loop(a, GeluCode::tanh));
 
   private GeluCode() {}
 
@@ -45,9 +45,7 @@ final class GeluCode {
   }
 
   /** A function of an array, a place in it in bytes and how many values are to be replaced by what {@code body} makes of X in RESULT. */
-  private static Assembler loop(Consumer<Assembler> body) {
-    Assembler a = new Assembler();
-    a.endbr64();
+  private static void loop(Assembler a, Consumer<Assembler> body) {
     a.add(RDI, RSI);
     int again = a.here();
     a.vmovdqu(X, at(RDI, 0));
@@ -56,9 +54,6 @@ final class GeluCode {
     a.add(RDI, 32);
     a.sub(RDX, 8);
     a.ja(again);
-    a.vzeroupper();
-    a.ret();
-    return a;
   }
 
   private static void tanh(Assembler a) {

@@ -7,6 +7,7 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Consumer;
 
 /**
  * A function made of instructions at run time, for what Java has no words for. There are some on Linux on x86-64, where the CPU has AVX2
@@ -40,10 +41,8 @@ public record MachineCode(MemorySegment address) {
     if (!wanted || !Cpu.isLinuxX64() || !Cpu.flags().containsAll(List.of("avx2", "fma"))) {
       return false;
     }
-    Assembler nothing = new Assembler();
-    nothing.ret();
     try {
-      of(nothing);
+      of(nothing -> {});
       return true;
     } catch (IllegalStateException e) {
       return false; // a system that allows no memory with code in it
@@ -63,11 +62,16 @@ public record MachineCode(MemorySegment address) {
   }
 
   /**
-   * Puts instructions where they can be called.
+   * Puts instructions where they can be called, with what begins and ends every function.
    *
    * @throws IllegalStateException where the system does not allow it
    */
-  public static MachineCode of(Assembler assembler) {
+  public static MachineCode of(Consumer<Assembler> body) {
+    Assembler assembler = new Assembler();
+    assembler.endbr64();
+    body.accept(assembler);
+    assembler.vzeroupper();
+    assembler.ret();
     byte[] code = assembler.code();
     long bytes = (code.length + PAGE - 1) / PAGE * PAGE;
     // Written first and executable then, never both at once: systems that mind, mind that.

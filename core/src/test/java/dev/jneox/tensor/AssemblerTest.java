@@ -124,15 +124,16 @@ class AssemblerTest {
     boolean wanted = !"false".equals(System.getProperty("jneox.machineCode"));
     assertThat(MachineCode.PRESENT).isEqualTo(wanted && Cpu.isLinuxX64() && Cpu.flags().containsAll(List.of("avx2", "fma")));
     if (MachineCode.PRESENT) {
-      Assembler a = new Assembler(); // y[0] = x[0] to x[7] as fp32, twice them
-      a.vcvtdq2ps(new Ymm(4), at(RDI, 0));
-      a.vaddps(new Ymm(4), new Ymm(4), new Ymm(4));
-      a.vmovdqu(at(RSI, 0), new Ymm(4));
-      a.vzeroupper();
-      a.ret();
       MemorySegment x = Arena.ofAuto().allocateFrom(ValueLayout.JAVA_INT, 1, -2, 3, 4, 5, 6, 7, 1 << 24);
       MemorySegment y = Arena.ofAuto().allocate(32);
-      MachineCode.of(a).call(x.address(), y.address(), 0, 0, 0);
+      MachineCode twice =
+          MachineCode.of(
+              a -> {
+                a.vcvtdq2ps(new Ymm(4), at(RDI, 0));
+                a.vaddps(new Ymm(4), new Ymm(4), new Ymm(4));
+                a.vmovdqu(at(RSI, 0), new Ymm(4));
+              });
+      twice.call(x.address(), y.address(), 0, 0, 0);
       assertThat(y.toArray(ValueLayout.JAVA_FLOAT)).containsExactly(2, -4, 6, 8, 10, 12, 14, 1 << 25);
     }
   }
