@@ -1,0 +1,201 @@
+package dev.jneox.io;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.HashSet;
+import java.util.Objects;
+import java.util.Set;
+
+/**
+ * Keeps a second writer away from a file or folder while it is being written, in this process, in others and on other hosts.
+ *
+ * <p>The lock is the operating system's, on a file {@code .NAME.lock} beside the target that holds the owner's pid and host. A killed
+ * owner loses it at once; the file may stay and does no harm. {@link #close} deletes the file. On a file system without locks only
+ * writers in this process exclude each other.
+ */
+public final class TargetLock implements AutoCloseable {
+  /** How often a waiting writer looks again. */
+  private static final long POLL_MILLIS = 50;
+
+  /**
+   * Lock files held by this process. POSIX drops all locks of a process on a file when it closes any descriptor of that file, so a
+   * lock file that is held is never opened again.
+   */
+  private static final Set<Path> HELD = new HashSet<>();
+
+  private final Path file;
+  private final FileChannel channel; // null where the file system has no locks
+  private boolean closed;
+
+  private TargetLock(Path file, FileChannel channel) {
+    this.file = file;
+    this.channel = channel;
+  }
+
+  /**
+   * Takes the lock of a target that need not exist; its folder is created.
+   *
+   * @throws InputException when another writer has it, naming its pid and host
+   */
+  public static TargetLock take(Path target) {
+    Path file = lockFile(target);
+    TargetLock lock = tryTake(target, file);
+    if (lock == null) {
+      throw new InputException(target + ": is being written by " + owner(file) + ": wait for it to end, or choose another name");
+    }
+    return lock;
+  }
+
+  /**
+   * Takes the lock of a target, waiting for another writer to end.
+   *
+   * @param waiting is run once before waiting, for a message
+   */
+  public static TargetLock await(Path target, Runnable waiting) {
+    Path file = lockFile(target);
+    boolean told = false;
+    for (; ; ) {
+      TargetLock lock = tryTake(target, file);
+      if (lock != null) {
+        return lock;
+      }
+      if (!told) {
+        waiting.run();
+        told = true;
+      }
+      try {
+        Thread.sleep(POLL_MILLIS);
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        throw new InputException(target + ": waiting for " + owner(file) + " was interrupted", e);
+      }
+    }
+  }
+
+  /** Symbolic links to the target's folder lead to one lock. */
+  private static Path lockFile(Path target) {
+    Path absolute = target.toAbsolutePath().normalize();
+    if (absolute.getFileName() == null) {
+      throw new InputException(target + ": expected the name of a file or folder to write, found the root of the file system");
+    }
+    try {
+      Files.createDirectories(absolute.getParent());
+      return absolute.getParent().toRealPath().resolve("." + absolute.getFileName() + ".lock");
+    } catch (IOException e) {
+      throw failed(target, e);
+    }
+  }
+
+  /** The lock, or null when another has it. */
+  private static TargetLock tryTake(Path target, Path file) {
+    synchronized (HELD) {
+      if (!HELD.add(file)) {
+        return null;
+      }
+    }
+    boolean taken = false;
+    try {
+      for (; ; ) {
+        Object before = key(file);
+        FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+        FileLock lock;
+        try {
+          lock = channel.tryLock();
+        } catch (IOException e) { // the file system has no locks
+          channel.close();
+          Files.deleteIfExists(file);
+          taken = true;
+          return new TargetLock(file, null);
+        }
+        if (lock == null) {
+          channel.close();
+          return null;
+        }
+        // An owner deletes the file when it ends: a lock on a file that has lost its name excludes nobody.
+        Object after = key(file);
+        if (after != null && (before == null || Objects.equals(before, after))) {
+          byte[] owner = (ProcessHandle.current().pid() + " " + host() + "\n").getBytes(StandardCharsets.UTF_8);
+          channel.truncate(0).write(ByteBuffer.wrap(owner), 0);
+          taken = true;
+          return new TargetLock(file, channel);
+        }
+        channel.close();
+      }
+    } catch (IOException e) {
+      throw failed(target, e);
+    } finally {
+      if (!taken) {
+        synchronized (HELD) {
+          HELD.remove(file);
+        }
+      }
+    }
+  }
+
+  /** What tells a file from another of the same name (device and inode); null when there is none. */
+  private static Object key(Path file) throws IOException {
+    try {
+      Object key = Files.readAttributes(file, BasicFileAttributes.class).fileKey();
+      return key == null ? "none" : key;
+    } catch (NoSuchFileException e) {
+      return null;
+    }
+  }
+
+  private static String owner(Path file) {
+    synchronized (HELD) {
+      if (HELD.contains(file)) {
+        return "this process";
+      }
+    }
+    try {
+      String[] words = Files.readString(file).strip().split(" ", 2);
+      if (words.length == 2 && words[0].matches("\\d{1,10}")) {
+        return "process " + words[0] + " on " + words[1];
+      }
+    } catch (IOException e) {
+      // It ended in this moment: what follows is still right.
+    }
+    return "another process";
+  }
+
+  /** From the system, not from the network, where the name of a host may take seconds to resolve. */
+  private static String host() {
+    try {
+      return Files.readString(Path.of("/proc/sys/kernel/hostname")).strip();
+    } catch (IOException e) {
+      return Objects.requireNonNullElse(System.getenv("HOSTNAME"), Objects.requireNonNullElse(System.getenv("COMPUTERNAME"), "unknown"));
+    }
+  }
+
+  private static InputException failed(Path target, IOException e) {
+    return new InputException(target + ": cannot be written: " + AtomicFile.reason(e), e);
+  }
+
+  /** Lets the next writer in. */
+  @Override
+  public synchronized void close() {
+    if (closed) {
+      return;
+    }
+    closed = true;
+    if (channel != null) {
+      try (channel) {
+        Files.deleteIfExists(file);
+      } catch (IOException e) {
+        // The next writer finds the file without a lock on it and takes it over.
+      }
+    }
+    synchronized (HELD) {
+      HELD.remove(file);
+    }
+  }
+}

@@ -1,0 +1,125 @@
+package dev.jneox.io;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class TargetLockTest {
+  @TempDir private Path dir;
+
+  @Test
+  void aSecondWriterInThisProcessIsRefusedUntilTheFirstEnds() {
+    Path target = dir.resolve("data.bin");
+    try (TargetLock first = TargetLock.take(target)) {
+      assertThatThrownBy(() -> TargetLock.take(target))
+          .isInstanceOf(InputException.class)
+          .hasMessage(target + ": is being written by this process: wait for it to end, or choose another name");
+      TargetLock.take(dir.resolve("other")).close();
+    }
+    TargetLock.take(target).close();
+    assertThat(dir).isEmptyDirectory();
+  }
+
+  @Test
+  void aSecondProcessIsToldThePidAndTheHostOfTheFirst() throws Exception {
+    Path target = dir.resolve("data.bin");
+    Process owner = hold(target);
+    try {
+      assertThatThrownBy(() -> TargetLock.take(target))
+          .isInstanceOf(InputException.class)
+          .hasMessageMatching(".*data.bin: is being written by process " + owner.pid() + " on \\S+: wait for it.*");
+    } finally {
+      owner.destroyForcibly().waitFor();
+    }
+    assertThat(dir.resolve(".data.bin.lock")).exists();
+    TargetLock.take(target).close();
+    assertThat(dir).isEmptyDirectory();
+  }
+
+  @Test
+  void aWaitingWriterFollowsTheOneThatEnds() throws Exception {
+    Path target = dir.resolve("data.bin");
+    Process owner = hold(target);
+    boolean[] waited = new boolean[1];
+    Thread.ofPlatform().start(() -> {
+      try {
+        Thread.sleep(200);
+      } catch (InterruptedException e) {
+        throw new AssertionError(e);
+      }
+      owner.destroyForcibly();
+    });
+    try (TargetLock lock = TargetLock.await(target, () -> waited[0] = true)) {
+      assertThat(waited[0]).isTrue();
+      assertThat(owner.waitFor(5, TimeUnit.SECONDS)).isTrue();
+    }
+  }
+
+  /** A link to the folder is another way to the same target. */
+  @Test
+  void linksLeadToOneLock() throws IOException {
+    Path folder = Files.createDirectories(dir.resolve("folder"));
+    Path link = Files.createSymbolicLink(dir.resolve("link"), folder);
+    try (TargetLock first = TargetLock.take(folder.resolve("run"))) {
+      assertThatThrownBy(() -> TargetLock.take(link.resolve("run"))).isInstanceOf(InputException.class);
+    }
+  }
+
+  @Test
+  void onlyOneHasItAtATime() throws Exception {
+    Path target = dir.resolve("counter");
+    int[] value = new int[1];
+    List<Future<?>> all = new ArrayList<>();
+    try (ExecutorService pool = Executors.newFixedThreadPool(4)) {
+      for (int t = 0; t < 4; t++) {
+        all.add(pool.submit(() -> {
+          for (int i = 0; i < 20; i++) {
+            try (TargetLock lock = TargetLock.await(target, () -> {})) {
+              int seen = value[0];
+              Thread.yield();
+              value[0] = seen + 1;
+            }
+          }
+        }));
+      }
+      for (Future<?> each : all) {
+        each.get();
+      }
+    }
+    assertThat(value[0]).isEqualTo(80);
+  }
+
+  private static Process hold(Path target) throws IOException {
+    Process process =
+        new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp", System.getProperty("java.class.path"),
+                Holder.class.getName(), target.toString())
+            .redirectError(ProcessBuilder.Redirect.INHERIT)
+            .start();
+    BufferedReader out = process.inputReader();
+    assertThat(out.readLine()).isEqualTo("held");
+    return process;
+  }
+
+  /** Takes a lock and keeps it until it is killed. */
+  static final class Holder {
+    public static void main(String[] args) throws InterruptedException {
+      TargetLock lock = TargetLock.take(Path.of(args[0]));
+      System.out.println("held");
+      Thread.sleep(60_000);
+      lock.close();
+    }
+  }
+}
