@@ -33,7 +33,6 @@ import org.bytedeco.pytorch.Tensor;
  * folder, or the configuration's {@code vocab_file}.
  */
 public final class NeoxCheckpoint implements StoredModel {
-  static final String LATEST = "latest";
   private static final Pattern LAYER_FILE = Pattern.compile("layer_(\\d{1,6})-model_(\\d{1,6})-model_states\\.pt");
   private static final Pattern RANK_FILE = Pattern.compile("mp_rank_(\\d{1,6})_model_states\\.pt");
   private static final Pattern SEQUENTIAL = Pattern.compile("(?:module\\.)?sequential\\.(\\d{1,6})\\.(.+)");
@@ -87,17 +86,13 @@ public final class NeoxCheckpoint implements StoredModel {
 
   /** Whether a folder looks like one of these, whole or not. */
   static boolean is(Path path) {
-    return Files.isRegularFile(path.resolve(LATEST)) || isStep(path) || !steps(path).isEmpty();
+    return isStep(path) || RunFolder.is(path);
   }
 
   private static boolean isStep(Path path) {
     return list(path).stream()
         .map(file -> file.getFileName().toString())
         .anyMatch(name -> LAYER_FILE.matcher(name).matches() || RANK_FILE.matcher(name).matches());
-  }
-
-  private static List<Path> steps(Path path) {
-    return list(path).stream().filter(file -> file.getFileName().toString().matches("global_step\\d+")).toList();
   }
 
   private static List<Path> list(Path path) {
@@ -111,30 +106,9 @@ public final class NeoxCheckpoint implements StoredModel {
     }
   }
 
-  /** The folder of the layer files: the one that {@code latest} names, the only one, or the path itself. */
+  /** The folder of the layer files: the path itself, or the checkpoint that the folder of a run names. */
   private static Path step(Path path) {
-    if (isStep(path)) {
-      return path;
-    }
-    Path latest = path.resolve(LATEST);
-    if (!Files.exists(latest)) {
-      List<Path> steps = steps(path);
-      if (steps.size() == 1) {
-        return steps.getFirst();
-      }
-      String found = steps.isEmpty() ? "none" : steps.size() + " of them; give one";
-      throw InputException.in(path, LATEST, "the name of a folder global_stepN", found);
-    }
-    String tag;
-    try {
-      tag = Files.size(latest) > 256 ? "a long text" : Files.readString(latest).strip();
-    } catch (IOException e) {
-      throw new InputException(latest + ": cannot be read: " + AtomicFile.reason(e), e);
-    }
-    if (!tag.matches("[A-Za-z0-9_][A-Za-z0-9._-]*") || !Files.isDirectory(path.resolve(tag))) {
-      throw InputException.in(latest, "content", "the name of a folder beside it", quoted(tag));
-    }
-    return path.resolve(tag);
+    return isStep(path) ? path : RunFolder.of(path).newest();
   }
 
   private void openFiles() {

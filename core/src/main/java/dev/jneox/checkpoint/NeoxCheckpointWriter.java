@@ -146,7 +146,7 @@ public final class NeoxCheckpointWriter {
       }
       step.commit();
     }
-    AtomicFile.write(dir.resolve(NeoxCheckpoint.LATEST), tag.getBytes(StandardCharsets.UTF_8));
+    AtomicFile.write(dir.resolve(RunFolder.LATEST), tag.getBytes(StandardCharsets.UTF_8));
   }
 
   private void writeLayers(Path step, Function<String, Tensor> tensors) {

@@ -65,7 +65,7 @@ public interface StoredModel extends AutoCloseable {
   void close();
 
   /**
-   * Opens a folder of HF transformers, a checkpoint of GPT-NeoX or a GGUF file.
+   * Opens a folder of HF transformers, a checkpoint of GPT-NeoX, a GGUF file, or the newest checkpoint in the folder of a run.
    *
    * @throws InputException when it is none, or not whole
    */
@@ -79,7 +79,12 @@ public interface StoredModel extends AutoCloseable {
     if (PackedFolder.is(path)) {
       return PackedFolder.open(path);
     }
-    boolean neox = !Files.exists(path.resolve(HfFolder.CONFIG)) && NeoxCheckpoint.is(path);
-    return neox ? NeoxCheckpoint.open(path) : HfFolder.open(path);
+    if (Files.exists(path.resolve(HfFolder.CONFIG))) {
+      return HfFolder.open(path);
+    }
+    if (RunFolder.is(path) && Files.exists(RunFolder.of(path).newest().resolve(HfFolder.CONFIG))) {
+      return HfFolder.open(RunFolder.of(path).newest());
+    }
+    return NeoxCheckpoint.is(path) ? NeoxCheckpoint.open(path) : HfFolder.open(path);
   }
 }

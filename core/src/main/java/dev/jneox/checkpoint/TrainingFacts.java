@@ -66,7 +66,7 @@ public record TrainingFacts(
    * @return empty when it holds nothing about training
    */
   public static Optional<TrainingFacts> read(Path folder) {
-    Path checkpoint = checkpoint(folder);
+    Path checkpoint = RunFolder.is(folder) ? RunFolder.of(folder).newest() : folder;
     Path state = checkpoint.resolve(STATE);
     if (!Files.isRegularFile(state)) {
       return Optional.empty();
@@ -82,18 +82,6 @@ public record TrainingFacts(
     OptionalDouble[] losses = losses(checkpoint.toAbsolutePath().resolveSibling(METRICS), iterations);
     return Optional.of(
         new TrainingFacts(OptionalLong.of(iterations), tokens, losses[0], losses[1], settings, List.copyOf(data)));
-  }
-
-  private static Path checkpoint(Path folder) {
-    Path latest = folder.resolve("latest");
-    if (Files.isRegularFile(latest)) {
-      String name = String.join("", lines(latest, MAX_STATE)).strip();
-      if (!name.matches("global_step\\d{1,9}")) {
-        throw InputException.in(latest, "line 1", "the name of a checkpoint in this folder", "\"" + name + "\"");
-      }
-      return folder.resolve(name);
-    }
-    return folder;
   }
 
   private static List<Path> recipes(Path folder) {

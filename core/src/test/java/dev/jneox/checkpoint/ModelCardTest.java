@@ -118,7 +118,7 @@ class ModelCardTest {
   void aPointerOutOfTheRunIsRefused() throws IOException {
     write("latest", "../../etc");
     assertThatThrownBy(() -> TrainingFacts.read(run)).isInstanceOf(InputException.class)
-        .hasMessageContaining("latest: line 1: expected the name of a checkpoint");
+        .hasMessageContaining("latest: content: expected the name of a checkpoint");
   }
 
   @ParameterizedTest

@@ -145,14 +145,14 @@ class NeoxCheckpointTest {
     copy();
     for (String tag : List.of("../global_step10", "/etc", "global_step11", "", ".", "x".repeat(300))) {
       Files.writeString(dir.resolve("latest"), tag);
-      refused("latest: content: expected the name of a folder beside it");
+      refused("latest: content: expected the name of a checkpoint in this folder");
     }
     Files.delete(dir.resolve("latest"));
     try (StoredModel only = StoredModel.open(dir)) {
       assertThat(only.config().layers()).isEqualTo(3);
     }
     Files.createDirectory(dir.resolve("global_step20"));
-    refused("latest: expected the name of a folder global_stepN, found 2 of them; give one");
+    refused("latest: expected a file that names a checkpoint, found no such file, and global_step");
   }
 
   @Test

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.jneox.checkpoint.Dtype;
 import dev.jneox.checkpoint.HfFolder;
+import dev.jneox.checkpoint.RunFolder;
 import dev.jneox.checkpoint.Safetensors;
 import dev.jneox.checkpoint.SafetensorsWriter;
 import dev.jneox.io.AtomicFile;
@@ -34,7 +35,6 @@ import org.bytedeco.pytorch.Tensor;
  * at any moment leaves the checkpoint before.
  */
 final class Checkpoint {
-  private static final String LATEST = "latest";
   private static final String MOMENTS = "optimizer.safetensors";
   private static final String STATE = "training.json";
   private static final ObjectMapper JSON = new ObjectMapper()
@@ -56,8 +56,8 @@ final class Checkpoint {
   /** Saves and returns the folder. */
   static Path save(
       Path save, State state, ModelConfig model, Parameters parameters, Path tokenizer, Map<String, String> configs, OptionalInt keep) {
-    Path folder = save.resolve("global_step" + state.iteration);
-    Path partial = save.resolve("global_step" + state.iteration + ".partial");
+    Path folder = save.resolve(RunFolder.name(state.iteration));
+    Path partial = save.resolve(RunFolder.name(state.iteration) + ".partial");
     try {
       delete(partial);
       Files.createDirectories(partial);
@@ -68,7 +68,7 @@ final class Checkpoint {
       }
       AtomicFile.write(partial.resolve(STATE), JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(state));
       replace(folder, partial);
-      AtomicFile.write(save.resolve(LATEST), folder.getFileName().toString().getBytes(StandardCharsets.UTF_8));
+      AtomicFile.write(save.resolve(RunFolder.LATEST), folder.getFileName().toString().getBytes(StandardCharsets.UTF_8));
       if (keep.isPresent()) {
         prune(save, Math.max(1, keep.getAsInt()));
       }
@@ -96,7 +96,7 @@ final class Checkpoint {
   }
 
   private static Path replaced(Path folder) {
-    return folder.resolveSibling(folder.getFileName() + ".replaced");
+    return folder.resolveSibling(folder.getFileName() + RunFolder.REPLACED);
   }
 
   private static void writeMoments(Path file, Parameters parameters) {
@@ -119,11 +119,7 @@ final class Checkpoint {
 
   /** Removes all but the newest {@code keep} checkpoints. */
   private static void prune(Path save, int keep) throws IOException {
-    List<Path> found = new ArrayList<>();
-    try (Stream<Path> entries = Files.list(save)) {
-      entries.filter(p -> p.getFileName().toString().matches("global_step\\d{1,9}")).forEach(found::add);
-    }
-    found.sort(Comparator.comparingInt(p -> Integer.parseInt(p.getFileName().toString().substring("global_step".length()))));
+    List<Path> found = RunFolder.of(save).checkpoints();
     for (Path old : found.subList(0, Math.max(0, found.size() - keep))) {
       delete(old);
     }
@@ -142,24 +138,7 @@ final class Checkpoint {
 
   /** The newest whole checkpoint of {@code load}, or null when there is none yet. */
   static Path latest(Path load) {
-    Path pointer = load.resolve(LATEST);
-    if (!Files.exists(pointer)) {
-      return null;
-    }
-    try {
-      String name = Files.readString(pointer).strip();
-      Path folder = load.resolve(name);
-      boolean named = name.matches("global_step\\d{1,9}");
-      if (named && !Files.isDirectory(folder) && Files.isDirectory(replaced(folder))) {
-        return replaced(folder);
-      }
-      if (!named || !Files.isDirectory(folder)) {
-        throw InputException.in(pointer, "line 1", "the name of a checkpoint in this folder, such as global_step100", "'" + name + "'");
-      }
-      return folder;
-    } catch (IOException e) {
-      throw new InputException(pointer + ": cannot be read: " + AtomicFile.reason(e), e);
-    }
+    return Files.exists(load.resolve(RunFolder.LATEST)) ? RunFolder.of(load).newest() : null;
   }
 
   /** Reads the weights into {@code parameters}; the model in {@code folder} must have the shape of {@code model}. */

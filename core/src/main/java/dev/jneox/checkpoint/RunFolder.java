@@ -1,0 +1,116 @@
+package dev.jneox.checkpoint;
+
+import dev.jneox.io.AtomicFile;
+import dev.jneox.io.InputException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.List;
+import java.util.stream.Stream;
+
+/**
+ * Describes the folder of a training run: checkpoints {@code global_stepN} and the text file {@code latest} that names one of them.
+ * GPT-NeoX and JNeoX lay out their runs in this way; what is in a checkpoint differs.
+ *
+ * @param path of the folder
+ * @param checkpoints folders {@code global_stepN}, by N
+ */
+public record RunFolder(Path path, List<Path> checkpoints) {
+  /** The file that names the checkpoint to go on from. */
+  public static final String LATEST = "latest";
+
+  /** Put behind the name of a checkpoint while one of the same step takes its place. */
+  public static final String REPLACED = ".replaced";
+
+  private static final String STEP = "global_step";
+
+  /** Longest content of {@link #LATEST} that is read. */
+  private static final int MAX_NAME = 256;
+
+  /** How many checkpoints a message lists. */
+  private static final int MAX_LISTED = 6;
+
+  public RunFolder {
+    checkpoints = List.copyOf(checkpoints);
+  }
+
+  /** Tells whether a folder has checkpoints or names one. */
+  public static boolean is(Path path) {
+    return Files.exists(path.resolve(LATEST)) || !of(path).checkpoints.isEmpty();
+  }
+
+  /** Lists the checkpoints of a folder; none when there is no such folder. */
+  public static RunFolder of(Path path) {
+    if (!Files.isDirectory(path)) {
+      return new RunFolder(path, List.of());
+    }
+    try (Stream<Path> entries = Files.list(path)) {
+      return new RunFolder(
+          path,
+          entries.filter(RunFolder::isCheckpoint).sorted(Comparator.comparingLong(RunFolder::step)).toList());
+    } catch (IOException e) {
+      throw new InputException(path + ": cannot be read: " + AtomicFile.reason(e), e);
+    }
+  }
+
+  private static boolean isCheckpoint(Path path) {
+    return path.getFileName().toString().matches(STEP + "\\d{1,18}") && Files.isDirectory(path);
+  }
+
+  /** The number in the name of a checkpoint. */
+  public static long step(Path checkpoint) {
+    return Long.parseLong(checkpoint.getFileName().toString().replaceAll("\\D", ""));
+  }
+
+  /** The name of the checkpoint after {@code iteration} steps. */
+  public static String name(long iteration) {
+    return STEP + iteration;
+  }
+
+  /**
+   * Finds the checkpoint that {@link #LATEST} names or, without that file, the only one.
+   *
+   * @throws InputException when {@code latest} names none, or is missing and there is not exactly one checkpoint
+   */
+  public Path newest() {
+    Path latest = path.resolve(LATEST);
+    if (!Files.exists(latest)) {
+      if (checkpoints.size() == 1) {
+        return checkpoints.getFirst();
+      }
+      throw InputException.in(
+          path, LATEST, "a file that names a checkpoint", "no such file, and " + listing() + ": name one of them in it, or give its folder");
+    }
+    String name;
+    try {
+      name = Files.size(latest) > MAX_NAME ? "a long text" : Files.readString(latest).strip();
+    } catch (IOException e) {
+      throw new InputException(latest + ": cannot be read: " + AtomicFile.reason(e), e);
+    }
+    if (name.matches("[A-Za-z0-9_][A-Za-z0-9._-]*")) {
+      Path named = path.resolve(name);
+      Path replaced = path.resolve(name + REPLACED);
+      if (Files.isDirectory(named)) {
+        return named;
+      }
+      if (Files.isDirectory(replaced)) {
+        return replaced; // a save was killed between its two moves
+      }
+    }
+    throw InputException.in(
+        latest, "content", "the name of a checkpoint in this folder", JsonObject.quoted(name) + "; there is " + listing());
+  }
+
+  /** The names of the checkpoints in words: {@code global_step5, global_step10}, or {@code no checkpoint}. */
+  public String listing() {
+    if (checkpoints.isEmpty()) {
+      return "no checkpoint";
+    }
+    List<String> names = checkpoints.stream().map(checkpoint -> checkpoint.getFileName().toString()).toList();
+    int left = names.size() - MAX_LISTED;
+    return left <= 0
+        ? String.join(", ", names)
+        : names.getFirst() + ", ... (" + (left + 1) + " more), " + String.join(", ", names.subList(left + 2, names.size()));
+  }
+}
