@@ -5,6 +5,7 @@ import dev.jneox.data.GptDataset;
 import dev.jneox.data.IndexedDataset;
 import dev.jneox.data.SampleIndex;
 import dev.jneox.io.Progress;
+import dev.jneox.io.TargetLock;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -77,7 +78,8 @@ final class DataIndexCommand implements Callable<Integer> {
     if (weights.length > 0 && weights.length < parts.size()) {
       throw new ParameterException(spec.commandLine(), "Either every --part has a weight or none");
     }
-    try (Arena arena = Arena.ofShared()) {
+    try (TargetLock lock = TargetLock.take(out);
+        Arena arena = Arena.ofShared()) {
       List<GptDataset> datasets = new ArrayList<>();
       for (int k = 0; k < parts.size(); k++) {
         datasets.add(index(parts.get(k), "part" + k + ".", arena));

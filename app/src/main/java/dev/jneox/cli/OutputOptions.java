@@ -5,6 +5,7 @@ import dev.jneox.checkpoint.Conversion.Format;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.checkpoint.WeightType;
 import dev.jneox.io.Progress;
+import dev.jneox.io.TargetLock;
 import dev.jneox.tensor.Native;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -101,15 +102,17 @@ final class OutputOptions {
   void write(StoredModel model, WeightType as, Path target, String act) {
     Native.returnFreedMemory();
     Conversion conversion = new Conversion(model, target, format, as, ranks == null ? 1 : ranks, shardBytes());
-    conversion.check(force);
-    conversion.concerns().forEach(this::say);
-    if (type == null && format != Format.GGUF) {
-      sayWhatIsRounded(model, as);
-    }
     long start = System.nanoTime();
     long bytes = conversion.bytes();
-    try (Progress progress = Progress.bytes(act, bytes)) {
-      conversion.write(progress::step);
+    try (TargetLock lock = TargetLock.take(target)) {
+      conversion.check(force);
+      conversion.concerns().forEach(this::say);
+      if (type == null && format != Format.GGUF) {
+        sayWhatIsRounded(model, as);
+      }
+      try (Progress progress = Progress.bytes(act, bytes)) {
+        conversion.write(progress::step);
+      }
     }
     double seconds = (System.nanoTime() - start) / 1e9;
     PrintWriter out = spec.commandLine().getOut();

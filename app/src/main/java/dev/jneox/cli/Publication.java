@@ -5,6 +5,7 @@ import dev.jneox.checkpoint.hub.Selection;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.TargetLock;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -44,7 +45,7 @@ record Publication(Path folder, List<String> files, List<String> leftOut, List<S
    * @param card the README.md, where neither has one
    */
   static Publication prepare(Path model, Path folder, String card) {
-    try {
+    try (TargetLock lock = TargetLock.take(folder)) {
       Path source = Files.isDirectory(model) ? model : model.toAbsolutePath().getParent();
       List<HubFile> found = Files.isDirectory(model) ? list(model) : List.of(file(model));
       Set<String> names =

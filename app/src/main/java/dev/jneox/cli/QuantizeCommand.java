@@ -9,6 +9,7 @@ import dev.jneox.generate.Precision;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.TargetLock;
 import dev.jneox.tensor.Native;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -131,7 +132,8 @@ final class QuantizeCommand implements Callable<Integer> {
     Native.returnFreedMemory();
     long start = System.nanoTime();
     List<Written> written;
-    try (StoredModel model = StoredModel.open(source)) {
+    try (StoredModel model = StoredModel.open(source);
+        TargetLock lock = TargetLock.take(to)) {
       Quantisation quantisation = Quantisation.to(bits.type, model);
       quantisation.check(to, force);
       try (Progress progress = Progress.bytes("quantizing", quantisation.bytes())) {

@@ -34,12 +34,12 @@ public record Conversion(StoredModel model, Path target, Format format, WeightTy
   /** Headers, configuration, tokenizer. */
   private static final long BESIDE_THE_WEIGHTS = 32 << 20;
 
-  /** Files and folders that models are made of: a folder that holds only such may be replaced. */
+  /** Files and folders that models are made of, and what killed writers leave: a folder that holds only such may be replaced. */
   private static final String PARTS =
       "(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\\.json|merges\\.txt"
           + "|README\\.md|LICENSE|NOTICE|\\.gitattributes|SHA256SUMS"
           + "|(model|pytorch_model)(-\\d{5}-of-\\d{5})?\\.(safetensors|bin)(\\.index\\.json)?"
-          + "|latest|configs|global_step\\d+";
+          + "|latest|configs|global_step\\d+|[.].+[.]lock|.*[.]partial";
 
   /** The layouts on disk that models are written in. */
   public enum Format {

@@ -3,6 +3,7 @@ package dev.jneox.checkpoint;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.TargetLock;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -62,7 +63,12 @@ public final class GgufCache {
     if (kept.isPresent()) {
       return kept.get();
     }
-    try (StoredModel model = GgufModel.open(gguf)) {
+    try (TargetLock lock = TargetLock.await(beside(gguf), () -> {});
+        StoredModel model = GgufModel.open(gguf)) {
+      kept = open(gguf);
+      if (kept.isPresent()) {
+        return kept.get(); // made by another process in the meantime
+      }
       Quantisation quantisation = Quantisation.asLoaded(model).with(identity(gguf));
       quantisation.check(beside(gguf), true);
       try (Progress told = progress.apply(quantisation.bytes())) {

@@ -3,6 +3,7 @@ package dev.jneox.checkpoint;
 import dev.jneox.checkpoint.SafetensorsWriter.Declared;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.TargetLock;
 import dev.jneox.model.ModelConfig;
 import dev.jneox.model.ModelConfig.TensorSpec;
 import dev.jneox.tensor.Tensors;
@@ -132,6 +133,12 @@ public final class HfFolderWriter {
    *     {@link ModelConfig#tensors()}, and what it returns is closed
    */
   public void write(Function<String, Tensor> tensors) {
+    try (TargetLock lock = TargetLock.take(dir)) {
+      writeLocked(tensors);
+    }
+  }
+
+  private void writeLocked(Function<String, Tensor> tensors) {
     try {
       clear();
       Files.createDirectories(partial);

@@ -1,6 +1,7 @@
 package dev.jneox.checkpoint;
 
 import dev.jneox.io.AtomicFile;
+import dev.jneox.io.AtomicFolder;
 import dev.jneox.io.InputException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -19,9 +20,6 @@ import java.util.stream.Stream;
 public record RunFolder(Path path, List<Path> checkpoints) {
   /** The file that names the checkpoint to go on from. */
   public static final String LATEST = "latest";
-
-  /** Put behind the name of a checkpoint while one of the same step takes its place. */
-  public static final String REPLACED = ".replaced";
 
   private static final String STEP = "global_step";
 
@@ -90,7 +88,7 @@ public record RunFolder(Path path, List<Path> checkpoints) {
     }
     if (name.matches("[A-Za-z0-9_][A-Za-z0-9._-]*")) {
       Path named = path.resolve(name);
-      Path replaced = path.resolve(name + REPLACED);
+      Path replaced = path.resolve(name + AtomicFolder.REPLACED);
       if (Files.isDirectory(named)) {
         return named;
       }

@@ -8,26 +8,64 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.util.List;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.stream.Stream;
 
 /**
- * A file that appears under its name whole or not at all: it is written beside it, under a name ending in {@code .partial},
- * forced to disk and moved into place by {@link #commit}. Closing without a commit deletes what was written.
+ * Writes a file that appears under its name whole or not at all. The bytes go to a file beside it, of a name of its own that ends in
+ * {@code .partial}; {@link #commit} forces it to disk and moves it into place. Closing without a commit deletes what was written.
  */
 public final class AtomicFile implements AutoCloseable {
+  static final String PARTIAL = ".partial";
+
   private final Path target;
   private final Path partial;
+  private final TargetLock lock; // null for a file that is written in one act
   private boolean done;
 
+  /**
+   * Keeps other writers away from {@code target} until {@link #close}, and removes what killed ones have left.
+   *
+   * @throws InputException when another writer is at work, or the folder cannot be written
+   */
   public AtomicFile(Path target) {
-    this.target = target;
-    this.partial = target.resolveSibling(target.getFileName() + ".partial");
+    this(target, TargetLock.take(target));
     try {
-      if (target.toAbsolutePath().getParent() != null) {
-        Files.createDirectories(target.toAbsolutePath().getParent());
+      for (Path left : leftovers(target)) {
+        Files.deleteIfExists(left);
       }
-      Files.deleteIfExists(partial);
     } catch (IOException e) {
-      throw new InputException(target + ": cannot be written: " + reason(e), e);
+      lock.close();
+      throw failed(e);
+    }
+  }
+
+  private AtomicFile(Path target, TargetLock lock) {
+    this.target = target;
+    this.lock = lock;
+    this.partial = partial(target);
+  }
+
+  /** A name beside {@code target} that no other writer has. */
+  static Path partial(Path target) {
+    if (target.getFileName() == null) {
+      throw new InputException(target + ": expected the name of a file or folder to write, found the root of the file system");
+    }
+    String unique = "%d-%08x".formatted(ProcessHandle.current().pid(), ThreadLocalRandom.current().nextInt());
+    return target.resolveSibling(target.getFileName() + "." + unique + PARTIAL);
+  }
+
+  /** What writers of {@code target} have left that were killed. */
+  static List<Path> leftovers(Path target) throws IOException {
+    String name = target.getFileName().toString();
+    try (Stream<Path> siblings = Files.list(target.toAbsolutePath().getParent())) {
+      return siblings
+          .filter(path -> {
+            String sibling = path.getFileName().toString();
+            return sibling.startsWith(name + ".") && sibling.substring(name.length()).matches("(\\.\\d+-[0-9a-f]{8})?\\.partial");
+          })
+          .toList();
     }
   }
 
@@ -36,7 +74,10 @@ public final class AtomicFile implements AutoCloseable {
     return partial;
   }
 
-  /** Forces the written bytes to disk and moves them to the final name, replacing what was there. */
+  /**
+   * Forces the written bytes to disk and moves them to the final name, replacing what was there. Then other writers may come: the folder
+   * around the file may be moved before this is closed.
+   */
   public void commit() {
     try {
       try (FileChannel channel = FileChannel.open(partial, StandardOpenOption.WRITE)) {
@@ -49,28 +90,42 @@ public final class AtomicFile implements AutoCloseable {
       }
       done = true;
     } catch (IOException e) {
-      throw new InputException(target + ": cannot be written: " + reason(e), e);
+      throw failed(e);
     }
+    release();
+  }
+
+  private void release() {
+    if (lock != null) {
+      lock.close();
+    }
+  }
+
+  private InputException failed(IOException e) {
+    return new InputException(target + ": cannot be written: " + reason(e), e);
   }
 
   @Override
   public void close() {
-    if (!done) {
-      try {
+    try {
+      if (!done) {
         Files.deleteIfExists(partial);
-      } catch (IOException e) {
-        throw new UncheckedIOException(e);
       }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    } finally {
+      release();
     }
   }
 
-  /** Writes a whole small file in one act. */
+  /** Writes a whole small file in one act; of two writers at a time one wins, and neither is refused. */
   public static void write(Path target, byte[] bytes) {
-    try (AtomicFile file = new AtomicFile(target)) {
+    try (AtomicFile file = new AtomicFile(target, (TargetLock) null)) {
       try {
+        Files.createDirectories(target.toAbsolutePath().getParent());
         Files.write(file.path(), bytes);
       } catch (IOException e) {
-        throw new InputException(target + ": cannot be written: " + reason(e), e);
+        throw file.failed(e);
       }
       file.commit();
     }

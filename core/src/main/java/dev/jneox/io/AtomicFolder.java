@@ -10,33 +10,47 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /**
- * A folder that appears under its name whole or not at all: it is filled beside it, under a name ending in {@code .partial}, and
- * moved into place by {@link #commit}; a folder of that name is replaced only then. Closing without a commit deletes what was
- * written. The files in it are forced to disk by who writes them.
+ * Writes a folder that appears under its name whole or not at all. It is filled beside it, under a name of its own that ends in
+ * {@code .partial}, and moved into place by {@link #commit}; a folder of that name is replaced only then. Closing without a commit
+ * deletes what was written. The writers of the files in it force them to disk.
  */
 public final class AtomicFolder implements AutoCloseable {
+  /** Put behind the name of the folder that is being replaced, between the two moves of a commit. */
+  public static final String REPLACED = ".replaced";
+
   private final Path target;
   private final Path partial;
   private final Path replaced;
+  private final TargetLock lock;
   private boolean done;
 
-  /** Clears what an attempt that was killed has left. */
+  /**
+   * Keeps other writers away from {@code target} until {@link #close}, and removes what killed ones have left.
+   *
+   * @throws InputException when another writer is at work, or the folder cannot be written
+   */
   public AtomicFolder(Path target) {
+    this.lock = TargetLock.take(target);
     this.target = target.toAbsolutePath().normalize();
-    if (this.target.getFileName() == null) {
-      throw new InputException(target + ": is no name for a new folder");
-    }
-    this.partial = this.target.resolveSibling(this.target.getFileName() + ".partial");
-    this.replaced = this.target.resolveSibling(this.target.getFileName() + ".replaced");
+    this.partial = AtomicFile.partial(this.target);
+    this.replaced = this.target.resolveSibling(this.target.getFileName() + REPLACED);
+    boolean ready = false;
     try {
       if (Files.exists(replaced) && !Files.exists(this.target)) {
         Files.move(replaced, this.target); // killed between the two moves of a commit
       }
       delete(replaced);
-      delete(partial);
+      for (Path left : AtomicFile.leftovers(this.target)) {
+        delete(left);
+      }
       Files.createDirectories(partial);
+      ready = true;
     } catch (IOException e) {
       throw failed(e);
+    } finally {
+      if (!ready) {
+        lock.close();
+      }
     }
   }
 
@@ -45,7 +59,7 @@ public final class AtomicFolder implements AutoCloseable {
     return partial;
   }
 
-  /** Moves the folder to its name; the one that was there goes. */
+  /** Moves the folder to its name; the one that was there goes. Then other writers may come. */
   public void commit() {
     try {
       if (Files.exists(target)) {
@@ -57,6 +71,7 @@ public final class AtomicFolder implements AutoCloseable {
     } catch (IOException e) {
       throw failed(e);
     }
+    lock.close();
   }
 
   private InputException failed(IOException e) {
@@ -65,12 +80,14 @@ public final class AtomicFolder implements AutoCloseable {
 
   @Override
   public void close() {
-    if (!done) {
-      try {
+    try {
+      if (!done) {
         delete(partial);
-      } catch (IOException e) {
-        throw new UncheckedIOException(e);
       }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    } finally {
+      lock.close();
     }
   }
 

@@ -10,16 +10,16 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
-import java.util.HashSet;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Objects;
-import java.util.Set;
 
 /**
  * Keeps a second writer away from a file or folder while it is being written, in this process, in others and on other hosts.
  *
  * <p>The lock is the operating system's, on a file {@code .NAME.lock} beside the target that holds the owner's pid and host. A killed
  * owner loses it at once; the file may stay and does no harm. {@link #close} deletes the file. On a file system without locks only
- * writers in this process exclude each other.
+ * writers in this process exclude each other. The thread that has a lock may take it again; it is released when the first one is closed.
  */
 public final class TargetLock implements AutoCloseable {
   /** How often a waiting writer looks again. */
@@ -29,15 +29,16 @@ public final class TargetLock implements AutoCloseable {
    * Lock files held by this process. POSIX drops all locks of a process on a file when it closes any descriptor of that file, so a
    * lock file that is held is never opened again.
    */
-  private static final Set<Path> HELD = new HashSet<>();
+  private static final Map<Path, Thread> HELD = new HashMap<>();
 
   private final Path file;
   private final FileChannel channel; // null where the file system has no locks
   private boolean closed;
 
-  private TargetLock(Path file, FileChannel channel) {
+  private TargetLock(Path file, FileChannel channel, boolean closed) {
     this.file = file;
     this.channel = channel;
+    this.closed = closed;
   }
 
   /**
@@ -97,8 +98,9 @@ public final class TargetLock implements AutoCloseable {
   /** The lock, or null when another has it. */
   private static TargetLock tryTake(Path target, Path file) {
     synchronized (HELD) {
-      if (!HELD.add(file)) {
-        return null;
+      Thread owner = HELD.putIfAbsent(file, Thread.currentThread());
+      if (owner != null) {
+        return owner == Thread.currentThread() ? new TargetLock(file, null, true) : null;
       }
     }
     boolean taken = false;
@@ -113,7 +115,7 @@ public final class TargetLock implements AutoCloseable {
           channel.close();
           Files.deleteIfExists(file);
           taken = true;
-          return new TargetLock(file, null);
+          return new TargetLock(file, null, false);
         }
         if (lock == null) {
           channel.close();
@@ -125,7 +127,7 @@ public final class TargetLock implements AutoCloseable {
           byte[] owner = (ProcessHandle.current().pid() + " " + host() + "\n").getBytes(StandardCharsets.UTF_8);
           channel.truncate(0).write(ByteBuffer.wrap(owner), 0);
           taken = true;
-          return new TargetLock(file, channel);
+          return new TargetLock(file, channel, false);
         }
         channel.close();
       }
@@ -152,7 +154,7 @@ public final class TargetLock implements AutoCloseable {
 
   private static String owner(Path file) {
     synchronized (HELD) {
-      if (HELD.contains(file)) {
+      if (HELD.containsKey(file)) {
         return "this process";
       }
     }

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -66,13 +67,27 @@ class AtomicFolderTest {
   @Test
   void whatAKilledAttemptLeftIsCleared() throws IOException {
     write("old");
-    Path partial = target.resolveSibling("model.partial");
+    Path partial = target.resolveSibling("model.4711-0123abcd.partial");
     Files.createDirectories(partial);
     Files.writeString(partial.resolve("half"), "1");
     write("new");
     assertThat(target.resolve("half")).doesNotExist();
     assertThat(target.resolve("inner/a")).hasContent("new");
     assertThat(partial).doesNotExist();
+  }
+
+  @Test
+  void aSecondWriterIsRefused() throws IOException {
+    try (AtomicFolder first = new AtomicFolder(target)) {
+      Files.writeString(first.path().resolve("a"), "first");
+      CompletableFuture.runAsync(
+              () -> assertThatThrownBy(() -> new AtomicFolder(target))
+                  .isInstanceOf(InputException.class)
+                  .hasMessageContaining("model: is being written by this process"))
+          .join();
+      first.commit();
+    }
+    assertThat(target.resolve("a")).hasContent("first");
   }
 
   @Test

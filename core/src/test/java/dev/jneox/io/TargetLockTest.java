@@ -7,12 +7,13 @@ import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
-import java.util.ArrayList;
-import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -23,9 +24,9 @@ class TargetLockTest {
   void aSecondWriterInThisProcessIsRefusedUntilTheFirstEnds() {
     Path target = dir.resolve("data.bin");
     try (TargetLock first = TargetLock.take(target)) {
-      assertThatThrownBy(() -> TargetLock.take(target))
+      elsewhere(() -> assertThatThrownBy(() -> TargetLock.take(target))
           .isInstanceOf(InputException.class)
-          .hasMessage(target + ": is being written by this process: wait for it to end, or choose another name");
+          .hasMessage(target + ": is being written by this process: wait for it to end, or choose another name"));
       TargetLock.take(dir.resolve("other")).close();
     }
     TargetLock.take(target).close();
@@ -73,7 +74,7 @@ class TargetLockTest {
     Path folder = Files.createDirectories(dir.resolve("folder"));
     Path link = Files.createSymbolicLink(dir.resolve("link"), folder);
     try (TargetLock first = TargetLock.take(folder.resolve("run"))) {
-      assertThatThrownBy(() -> TargetLock.take(link.resolve("run"))).isInstanceOf(InputException.class);
+      elsewhere(() -> assertThatThrownBy(() -> TargetLock.take(link.resolve("run"))).isInstanceOf(InputException.class));
     }
   }
 
@@ -99,6 +100,21 @@ class TargetLockTest {
       }
     }
     assertThat(value[0]).isEqualTo(80);
+  }
+
+  /** A command takes the lock before it looks, and the writer that it calls takes it again. */
+  @Test
+  void theOwnersThreadTakesItAgainAndOnlyTheFirstReleasesIt() {
+    Path target = dir.resolve("model");
+    try (TargetLock first = TargetLock.take(target)) {
+      TargetLock.take(target).close();
+      elsewhere(() -> assertThatThrownBy(() -> TargetLock.take(target)).isInstanceOf(InputException.class));
+    }
+    elsewhere(() -> TargetLock.take(target).close());
+  }
+
+  private static void elsewhere(Runnable act) {
+    CompletableFuture.runAsync(act).join();
   }
 
   private static Process hold(Path target) throws IOException {

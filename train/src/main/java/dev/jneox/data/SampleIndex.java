@@ -2,9 +2,11 @@ package dev.jneox.data;
 
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.TargetLock;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Optional;
 
 /**
  * The order in which GPT-NeoX ({@code pack_impl: packed}) feeds a data set, to the last index. The documents of all epochs are
@@ -157,26 +159,40 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
     Path documents = folder.resolve(file + "doc_idx.npy");
     Path samples = folder.resolve(file + "sample_idx.npy");
     Path shuffle = folder.resolve(file + "shuffle_idx.npy");
-    if (Files.exists(documents) && Files.exists(samples) && Files.exists(shuffle)) {
-      try {
-        SampleIndex found = new SampleIndex(Npy.map(documents, arena), Npy.map(samples, arena), Npy.map(shuffle, arena));
-        if (found.fits(data, spec)) {
-          return found;
-        }
-      } catch (InputException damaged) {
-        // As stale as one that does not fit: built anew.
-      }
+    Optional<SampleIndex> found = found(data, spec, documents, samples, shuffle, arena);
+    if (found.isPresent()) {
+      return found.get();
     }
     if (!Files.isWritable(folder)) {
       return build(data, spec, arena, progress);
     }
-    try (Arena building = Arena.ofShared()) {
+    // Two runs on the same data begin together: the second waits for the files of the first.
+    try (TargetLock lock = TargetLock.await(folder.resolve(file + "idx"), () -> progress.note("waiting for another run's"));
+        Arena building = Arena.ofShared()) {
+      found = found(data, spec, documents, samples, shuffle, arena);
+      if (found.isPresent()) {
+        return found.get();
+      }
       SampleIndex built = build(data, spec, building, progress);
       built.documents.write(documents);
       built.samples.write(samples);
       built.shuffle.write(shuffle);
     }
     return new SampleIndex(Npy.map(documents, arena), Npy.map(samples, arena), Npy.map(shuffle, arena));
+  }
+
+  /** The index in three files, if they are there and fit; damaged ones are as stale as others that do not. */
+  private static Optional<SampleIndex> found(
+      IndexedDataset data, Spec spec, Path documents, Path samples, Path shuffle, Arena arena) {
+    if (!Files.exists(documents) || !Files.exists(samples) || !Files.exists(shuffle)) {
+      return Optional.empty();
+    }
+    try {
+      SampleIndex index = new SampleIndex(Npy.map(documents, arena), Npy.map(samples, arena), Npy.map(shuffle, arena));
+      return index.fits(data, spec) ? Optional.of(index) : Optional.empty();
+    } catch (InputException damaged) {
+      return Optional.empty();
+    }
   }
 
   /** Whether this is the index of these data: every cut is made again, only the two shuffles are believed. */

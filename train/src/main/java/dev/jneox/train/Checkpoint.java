@@ -9,6 +9,7 @@ import dev.jneox.checkpoint.RunFolder;
 import dev.jneox.checkpoint.Safetensors;
 import dev.jneox.checkpoint.SafetensorsWriter;
 import dev.jneox.io.AtomicFile;
+import dev.jneox.io.AtomicFolder;
 import dev.jneox.io.InputException;
 import dev.jneox.model.ModelConfig;
 import dev.jneox.model.Position;
@@ -96,7 +97,7 @@ final class Checkpoint {
   }
 
   private static Path replaced(Path folder) {
-    return folder.resolveSibling(folder.getFileName() + RunFolder.REPLACED);
+    return folder.resolveSibling(folder.getFileName() + AtomicFolder.REPLACED);
   }
 
   private static void writeMoments(Path file, Parameters parameters) {
