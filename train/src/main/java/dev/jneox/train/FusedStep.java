@@ -231,6 +231,13 @@ public final class FusedStep implements GradientStep {
     return space;
   }
 
+  /** Rows of logits that are held at a time, of {@code tokens} in all: slices as equal as they can be. */
+  static long logitRows(long tokens, int vocab, int bytes) {
+    long rows = Math.max(128, Math.min(tokens, LOGITS_BYTES / vocab / bytes));
+    long slices = Math.ceilDiv(tokens, rows);
+    return Math.ceilDiv(tokens, slices);
+  }
+
   /** What the backward pass of one layer reads. */
   private final class Tape {
     final Matrix normed1;
@@ -304,10 +311,9 @@ public final class FusedStep implements GradientStep {
       normedGradient2 = matrix(tokens, h);
 
       int vocab = config.vocabSize();
-      int rows = (int) Math.max(128, Math.min(tokens, LOGITS_BYTES / vocab / parameters.carrierBytes()));
-      int slices = Math.max(1, (tokens + rows - 1) / rows);
-      rows = (tokens + slices - 1) / slices;
-      Matrix all = matrix(Math.min(rows, tokens), vocab);
+      int rows = (int) logitRows(tokens, vocab, parameters.carrierBytes());
+      int slices = (tokens + rows - 1) / rows;
+      Matrix all = matrix(rows, vocab);
       normedSlices = new Matrix[slices];
       logits = new Matrix[slices];
       for (int s = 0; s < slices; s++) {

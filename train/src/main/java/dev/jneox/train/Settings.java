@@ -7,12 +7,14 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.Set;
 
 /**
  * The keys of one or more GPT-NeoX configuration files, merged, with every name and type checked and every value knowing the line
@@ -24,6 +26,16 @@ import java.util.OptionalInt;
  */
 public final class Settings {
   private static final int SHOWN = 60; // characters of a wrong value that a message repeats
+
+  /** Sets of keys of which a run has one: where the data are, how long it is, what it multiplies in. */
+  private static final List<List<List<String>>> ALTERNATIVES = List.of(
+      List.of(
+          List.of("data_path"),
+          List.of(
+              "train_data_paths", "train_data_weights", "valid_data_paths", "valid_data_weights", "test_data_paths",
+              "test_data_weights")),
+      List.of(List.of("train_iters"), List.of("train_epochs")),
+      List.of(List.of("precision"), List.of("fp16.enabled"), List.of("bf16.enabled")));
 
   private final Map<String, String> texts = new LinkedHashMap<>();
   private final Map<String, Object> tree = new LinkedHashMap<>();
@@ -51,7 +63,9 @@ public final class Settings {
   static Settings of(Map<Path, String> files, List<String> overrides) {
     Settings settings = new Settings();
     files.forEach(settings::merge);
-    overrides.forEach(settings::override);
+    Set<String> overridden = new HashSet<>();
+    overrides.forEach(assignment -> overridden.add(settings.override(assignment)));
+    ALTERNATIVES.forEach(ways -> settings.choose(ways, overridden));
     settings.check();
     return settings;
   }
@@ -90,7 +104,41 @@ public final class Settings {
     map.forEach((key, value) -> tree.put((String) key, value));
   }
 
-  private void override(String assignment) {
+  /**
+   * Lets an override win over the keys that say the same in another way: {@code --set data_path=x} leaves out a file's
+   * {@code train_data_paths}. Without an override two ways remain a contradiction.
+   */
+  private void choose(List<List<String>> ways, Set<String> overridden) {
+    List<List<String>> chosen =
+        ways.stream()
+            .filter(way -> way.stream().anyMatch(key -> overridden.contains(key) && !Boolean.FALSE.equals(inTree(key))))
+            .toList();
+    if (!chosen.isEmpty()) {
+      ways.stream().flatMap(List::stream)
+          .filter(key -> !overridden.contains(key) && chosen.stream().noneMatch(way -> way.contains(key)))
+          .forEach(this::leaveOut);
+    }
+  }
+
+  private Object inTree(String path) {
+    Object at = tree;
+    for (String name : path.split("\\.")) {
+      at = at instanceof Map<?, ?> map ? map.get(name) : null;
+    }
+    return at;
+  }
+
+  private void leaveOut(String path) {
+    int dot = path.lastIndexOf('.');
+    Object inside = dot < 0 ? tree : inTree(path.substring(0, dot));
+    if (inside instanceof Map<?, ?> map) {
+      map.remove(path.substring(dot + 1));
+    }
+    places.remove(path);
+  }
+
+  /** Returns the path of the key that was set. */
+  private String override(String assignment) {
     String place = YamlTree.oneLine("--set " + assignment);
     int equals = assignment.indexOf('=');
     if (equals < 1) {
@@ -110,6 +158,7 @@ public final class Settings {
     inside.put(names[names.length - 1], value);
     places.keySet().removeIf(p -> p.startsWith(path + "."));
     places.put(path, place);
+    return path;
   }
 
   @SuppressWarnings("unchecked")

@@ -85,6 +85,7 @@ public final class Trainer implements AutoCloseable {
     }
     this.config = config;
     this.model = config.model().shape(vocabulary, endOfText);
+    TrainingNeed.of(config, model).check();
     this.tokenizer = tokenizer;
     this.data = data;
     this.maskedId = config.data().maskEndOfDocument() ? endOfText : -1;

@@ -59,7 +59,24 @@ public final class TrainingData implements AutoCloseable {
     if (data.train == null) {
       throw new InputException("no training data: the split leaves it no documents");
     }
+    data.requireABatch(data.train, "train", "");
+    String remedy = "; or set eval_iters to 0, which leaves out validation and test";
+    data.requireABatch(data.valid, "valid", remedy);
+    data.requireABatch(data.test, "test", remedy);
     return data;
+  }
+
+  /** Stops before the first step what would stop after the last: a micro-batch is read whole or not at all. */
+  private void requireABatch(Dataset dataset, String name, String remedy) {
+    int micro = config.batch().micro();
+    if (dataset != null && dataset.length() < micro) {
+      String where = switch (source(config)) {
+        case DataSection.Source.Split split -> split.path() + ": the " + name + " part of split " + split.parts();
+        case DataSection.Source.Separate mixes -> name + "_data_paths";
+      };
+      throw new InputException(where + " has " + dataset.length() + " sequences of " + config.model().seqLength()
+          + " tokens, fewer than one micro-batch of " + micro + ": give it more, or a smaller train_micro_batch_size_per_gpu" + remedy);
+    }
   }
 
   private static DataSection.Source source(NeoxConfig config) {
@@ -109,6 +126,11 @@ public final class TrainingData implements AutoCloseable {
     if (samples == 0) {
       return null;
     }
+    for (Path path : mix.paths()) {
+      if (file(path).sequences() == 0) {
+        throw new InputException(path + ": holds no documents: leave it out of " + name + "_data_paths, or prepare it again");
+      }
+    }
     double[] weights = mix.weights().stream().mapToDouble(w -> w).toArray();
     if (config.data().weightByDocuments()) {
       long[] documents = mix.paths().stream().mapToLong(p -> file(p).sequences()).toArray();
@@ -150,9 +172,6 @@ public final class TrainingData implements AutoCloseable {
    */
   static GradientStep.Batch batch(Dataset dataset, long index, int size, int usedVocab, int endOfText) {
     long whole = dataset.length() / size;
-    if (whole == 0) {
-      throw new InputException("the data has " + dataset.length() + " sequences, fewer than one micro-batch of " + size);
-    }
     int[][] samples = new int[size][];
     for (int i = 0; i < size; i++) {
       samples[i] = dataset.sample(index % whole * size + i);

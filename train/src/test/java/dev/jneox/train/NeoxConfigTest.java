@@ -190,7 +190,10 @@ class NeoxConfigTest {
   @Test
   void aRunIsSoManyIterationsOrEpochs() {
     assertThat(config("train_iters=null", "train_epochs=2").run().epochs()).hasValue(2);
-    fails("train_epochs: is set beside train_iters (small.yml: line 8)", "train_epochs=2");
+    fails("train_epochs: is set beside train_iters (--set train_iters=3)", "train_iters=3", "train_epochs=2");
+    assertThatThrownBy(() -> NeoxConfig.of(Settings.of(Map.of(Path.of("small.yml"), SMALL + "train_epochs: 2\n"), List.of())))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("train_epochs: is set beside train_iters (small.yml: line 8)");
     fails("train_epochs: needs equal weights", "train_iters=null", "train_epochs=2",
         "train_data_paths=[a, b]", "train_data_weights=[1, 2]", "valid_data_paths=[v]", "test_data_paths=[v]");
     assertThat(config("checkpoint_activations=true", "checkpoint_num_layers=2").run().recompute()).isEqualTo(2);
@@ -285,5 +288,31 @@ class NeoxConfigTest {
             "optimizer.type=AdamW", "soft_prompt_tuning={enabled: false}", "curriculum_learning={}", "hidden_dropout=0.0",
             "deepspeed_extra_args={a: {b: [1]}}")
         .unsupported()).isEmpty();
+  }
+
+  /** {@code --set} is stronger than a file, also where the file says it in another key. */
+  @Test
+  void anOverrideTakesThePlaceOfWhatAFileSaysInAnotherWay() {
+    String text = SMALL + """
+        train_data_paths: [a]
+        train_data_weights: [2.0]
+        valid_data_paths: [b]
+        test_data_paths: [c]
+        fp16: {enabled: true, initial_scale_power: 12}
+        """;
+    Map<Path, String> file = Map.of(Path.of("small.yml"), text);
+    NeoxConfig c = NeoxConfig.of(Settings.of(file, List.of("data_path=d", "precision=bfloat16", "train_epochs=2")));
+    assertThat(c.data().source()).contains(new DataSection.Source.Split(Path.of("d"), "969,30,1"));
+    assertThat(c.precision().format()).isEqualTo(Format.BF16);
+    assertThat(c.run().iters()).isEmpty();
+    assertThat(c.run().epochs()).hasValue(2);
+    NeoxConfig half = NeoxConfig.of(Settings.of(file, List.of("precision=fp16")));
+    assertThat(half.precision().format()).isEqualTo(Format.FP16);
+    assertThat(half.precision().lossScaler().start().scale()).isEqualTo(4096);
+    NeoxConfig none = NeoxConfig.of(Settings.of(file, List.of("fp16.enabled=false")));
+    assertThat(none.precision().format()).isEqualTo(Format.FP32);
+    NeoxConfig mixes = NeoxConfig.of(Settings.of(Map.of(Path.of("s.yml"), SMALL + "data_path: d\n"),
+        List.of("train_data_paths=[a]", "valid_data_paths=[b]", "test_data_paths=[c]")));
+    assertThat(mixes.data().source().orElseThrow()).isInstanceOf(DataSection.Source.Separate.class);
   }
 }

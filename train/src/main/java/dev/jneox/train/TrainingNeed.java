@@ -1,0 +1,187 @@
+package dev.jneox.train;
+
+import dev.jneox.io.AtomicFile;
+import dev.jneox.io.FreeMemory;
+import dev.jneox.io.InputException;
+import dev.jneox.model.ModelConfig;
+import dev.jneox.model.Residual;
+import dev.jneox.tensor.Products;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.Optional;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+
+/**
+ * Computes what a training run takes of memory and disk, in bytes, from its configuration alone: so that a run which cannot fit says
+ * so before its first step. The sizes are those that {@link Parameters} and {@link FusedStep} allocate.
+ *
+ * @param config of the run
+ * @param model its shape
+ * @param carrierBytes of a number that is multiplied: 2, or 4 where fp32 carries it
+ */
+record TrainingNeed(NeoxConfig config, ModelConfig model, int carrierBytes) {
+  private static final String MICRO = "train_micro_batch_size_per_gpu";
+
+  /** The JVM itself, libtorch's code and its scratch memory. */
+  private static final long BESIDE = 512L << 20;
+
+  /** What the heap needs besides the arrays of a batch. */
+  private static final long HEAP_BESIDE = 128L << 20;
+
+  static TrainingNeed of(NeoxConfig config, ModelConfig model) {
+    return new TrainingNeed(config, model, Products.carrier(config.precision().format().dtype()) == ScalarType.Float ? 4 : 2);
+  }
+
+  /** Weights, gradients, both moments, and the weights rounded for products. */
+  long parameterBytes() {
+    boolean rounded = config.precision().format() != PrecisionSection.Format.FP32;
+    return model.parameters() * (16 + (rounded ? carrierBytes : 0));
+  }
+
+  /** Native memory of the activations and gradients of a micro-batch of {@code sequences}. */
+  long activationBytes(long sequences, boolean recompute) {
+    long tokens = sequences * config.model().seqLength();
+    long h = model.hiddenSize();
+    long wide = model.intermediateSize();
+    long c = carrierBytes;
+    boolean oneNorm = model.residual() == Residual.PARALLEL_ONE_NORM;
+    boolean serial = model.residual() == Residual.SERIAL;
+    long tape = c * (h + (oneNorm ? 0 : h) + 3 * h + h + 2 * wide) + (serial ? 4 * h : 0);
+    long tapes = recompute ? 1 : model.layers();
+    long inputs = 4 * h * (model.layers() + 1);
+    long shared = c * (5 * h + wide) + 4 * h;
+    long products = c * (3 * h * h + h * h + 2 * h * wide + h * model.vocabSize());
+    return tokens * (inputs + tapes * tape + shared) + FusedStep.logitRows(tokens, model.vocabSize(), carrierBytes) * model.vocabSize() * c + products;
+  }
+
+  /** Java's heap: the batch, and what each layer keeps of its norms and its attention. */
+  long heapBytes(long sequences, boolean recompute) {
+    long tokens = sequences * config.model().seqLength();
+    long tape = 16 + 4L * model.heads();
+    long batch = 2 * 16;
+    return tokens * ((recompute ? 1 : model.layers()) * tape + 12 + batch) + HEAP_BESIDE;
+  }
+
+  /** A checkpoint on disk: fp32 weights and both moments. */
+  long checkpointBytes() {
+    return 12 * model.parameters() + (1 << 20);
+  }
+
+  /**
+   * Stops a run that this machine cannot hold.
+   *
+   * @throws InputException when memory, the heap or the disk is too small, with what would fit
+   */
+  void check() {
+    checkMemory(FreeMemory.bytes().orElse(Long.MAX_VALUE), Runtime.getRuntime().maxMemory());
+    Path save = config.checkpoint().save().orElse(null);
+    if (save != null) {
+      long free = free(save);
+      if (free < checkpointBytes()) {
+        throw config.settings().wrong(
+            "save", "a checkpoint of this run takes %s, %s are free in %s: free some, or save elsewhere"
+                .formatted(size(checkpointBytes()), size(free), save));
+      }
+    }
+  }
+
+  /** The same of memory, with {@code free} bytes left, {@code heap} of which Java may use for objects. */
+  void checkMemory(long free, long heap) {
+    int micro = config.batch().micro();
+    boolean recompute = config.run().recompute() > 0;
+    if (fits(micro, recompute, free, heap)) {
+      return;
+    }
+    long need = BESIDE + parameterBytes() + activationBytes(micro, recompute) + heapBytes(micro, recompute);
+    String key = config.settings().given(MICRO) ? MICRO : "train_batch_size";
+    if (BESIDE + parameterBytes() > free) {
+      throw config.settings().wrong(
+          key, "%,d parameters take %s in training, %s of memory are free: train a smaller model"
+              .formatted(model.parameters(), size(parameterBytes()), size(free)));
+    }
+    String found = "a micro-batch of %,d sequences of %,d tokens takes %s of memory in all, %s are free"
+        .formatted(micro, config.model().seqLength(), size(need), size(free));
+    if (need <= free) {
+      found = "a micro-batch of %,d sequences of %,d tokens takes %s of Java's heap, which may have %s (-Xmx in JNEOX_JAVA_OPTS)"
+          .formatted(micro, config.model().seqLength(), size(heapBytes(micro, recompute)), size(heap));
+    }
+    long plain = largest(micro, recompute, free, heap);
+    long recomputed = recompute ? plain : largest(micro, true, free, heap);
+    String remedy = plain > 0 ? "at most %,d fit".formatted(plain) : "not even one fits";
+    if (recomputed > plain) {
+      remedy += ", %,d with checkpoint_activations true".formatted(recomputed);
+    }
+    if (recomputed == 0) {
+      remedy += ": shorten seq_length, or train a smaller model";
+    } else {
+      remedy += "; gradient_accumulation_steps makes up for a smaller one";
+    }
+    throw config.settings().wrong(key, found + ": " + remedy);
+  }
+
+  private boolean fits(long micro, boolean recompute, long free, long heap) {
+    long tokens = micro * config.model().seqLength();
+    long heapNeed = heapBytes(micro, recompute);
+    return tokens * Math.max(model.heads(), 1) <= Integer.MAX_VALUE - 8
+        && heapNeed <= heap
+        && BESIDE + parameterBytes() + activationBytes(micro, recompute) + heapNeed <= free;
+  }
+
+  /** The largest micro-batch below {@code most} that fits; 0 for none. */
+  private long largest(long most, boolean recompute, long free, long heap) {
+    long fits = 0;
+    for (long above = most; above - fits > 1; ) {
+      long middle = (fits + above) / 2;
+      if (fits(middle, recompute, free, heap)) {
+        fits = middle;
+      } else {
+        above = middle;
+      }
+    }
+    return fits;
+  }
+
+  /**
+   * Warns of a disk on which the first checkpoint fits and not all that the run will keep.
+   *
+   * @param from iterations that are done
+   * @param to iterations of the whole run
+   */
+  Optional<String> concern(int from, int to) {
+    CheckpointSection section = config.checkpoint();
+    if (section.save().isEmpty()) {
+      return Optional.empty();
+    }
+    long saves = 1;
+    for (int n = from + 1; n < to; n++) {
+      saves += section.savesAt(n) ? 1 : 0;
+    }
+    // While one is pruned the next is there already.
+    long kept = section.keepLast().isPresent() ? Math.min(saves, Math.max(1, section.keepLast().getAsInt()) + 1L) : saves;
+    long free = free(section.save().get());
+    if (kept * checkpointBytes() <= free) {
+      return Optional.empty();
+    }
+    return Optional.of(
+        "%s: the %,d checkpoints of this run take %s, %s are free: set keep_last_n_checkpoints or a larger checkpoint_factor"
+            .formatted(section.save().get(), kept, size(kept * checkpointBytes()), size(free)));
+  }
+
+  private static long free(Path folder) {
+    Path there = folder.toAbsolutePath().normalize();
+    while (!Files.isDirectory(there)) {
+      there = there.getParent();
+    }
+    try {
+      return Files.getFileStore(there).getUsableSpace();
+    } catch (IOException e) {
+      throw new InputException(folder + ": free space is unknown: " + AtomicFile.reason(e), e);
+    }
+  }
+
+  private static String size(long bytes) {
+    return bytes < 1_000_000_000 ? String.format(Locale.ROOT, "%.1f MB", bytes / 1e6) : String.format(Locale.ROOT, "%.1f GB", bytes / 1e9);
+  }
+}

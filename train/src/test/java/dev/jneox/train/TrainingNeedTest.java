@@ -1,0 +1,146 @@
+package dev.jneox.train;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.jneox.io.InputException;
+import dev.jneox.model.ModelConfig;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemoryLayout;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.assertj.core.data.Percentage;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class TrainingNeedTest {
+  private static final long GB = 1_000_000_000;
+
+  /** Fields of {@code struct mallinfo2}: bytes in blocks mapped on their own, and in all others. */
+  private static final int MAPPED = 4;
+
+  private static final int IN_USE = 7;
+
+  @TempDir private Path dir;
+
+  private static TrainingNeed need(String... sets) {
+    List<String> all =
+        new ArrayList<>(List.of("hidden_size=256", "num_attention_heads=8", "seq_length=256", "max_position_embeddings=256", "num_layers=6"));
+    all.addAll(List.of(sets));
+    NeoxConfig config = NeoxConfigTest.config(all.toArray(String[]::new));
+    return TrainingNeed.of(config, config.model().shape(2000, 0));
+  }
+
+  /** The arithmetic against what a step really takes of memory. */
+  @ParameterizedTest
+  @ValueSource(strings = {"precision=fp32", "precision=bfloat16", "checkpoint_activations=true", "gpt_j_residual=true", "gpt_j_tied=true"})
+  @EnabledOnOs(OS.LINUX) // glibc says how much it has given out
+  void activationsTakeWhatIsComputed(String set) throws InterruptedException {
+    TrainingNeed need = need("train_micro_batch_size_per_gpu=32", set, "gpt_j_residual=" + set.startsWith("gpt_j"));
+    ModelConfig model = need.model();
+    NeoxConfig config = need.config();
+    try (Parameters parameters = new Parameters(model, config.precision().format().dtype());
+        FusedStep step = new FusedStep(model, parameters, config.run().recompute() > 0)) {
+      step.gradient(batch(1), 1); // code is loaded, parameters are touched
+      settle();
+      long before = allocated();
+      step.gradient(batch(32), 1);
+      long taken = allocated() - before;
+      long computed = need.activationBytes(32, config.run().recompute() > 0);
+      assertThat(taken).isCloseTo(computed, Percentage.withPercentage(5));
+    }
+  }
+
+  /** Matrices are freed by the collector: those of other tests must not go while this one measures. */
+  private static void settle() throws InterruptedException {
+    for (long last = -1; last != allocated() >> 20; ) {
+      last = allocated() >> 20;
+      System.gc();
+      Thread.sleep(100);
+    }
+  }
+
+  private static GradientStep.Batch batch(int sequences) {
+    return GradientStep.Batch.of(new int[sequences][257]);
+  }
+
+  /** Bytes that the C library has given out: libtorch's tensors and our arenas, by {@code struct mallinfo2 mallinfo2(void)} of glibc. */
+  private static long allocated() {
+    Linker linker = Linker.nativeLinker();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment info = (MemorySegment) linker
+          .downcallHandle(
+              linker.defaultLookup().findOrThrow("mallinfo2"),
+              FunctionDescriptor.of(MemoryLayout.structLayout(MemoryLayout.sequenceLayout(10, ValueLayout.JAVA_LONG))))
+          .invokeExact((SegmentAllocator) arena);
+      return info.getAtIndex(ValueLayout.JAVA_LONG, MAPPED) + info.getAtIndex(ValueLayout.JAVA_LONG, IN_USE);
+    } catch (Throwable e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  @Test
+  void parametersTakeTheirFourArraysAndTheRoundedOne() {
+    assertThat(need("precision=fp32").parameterBytes()).isEqualTo(16 * need().model().parameters());
+    TrainingNeed half = need("precision=fp16");
+    assertThat(half.parameterBytes()).isEqualTo((16 + half.carrierBytes()) * half.model().parameters());
+  }
+
+  @Test
+  void aMicroBatchThatDoesNotFitSaysWhichOneDoes() {
+    TrainingNeed need = need("train_micro_batch_size_per_gpu=4000");
+    assertThatThrownBy(() -> need.checkMemory(20 * GB, 8 * GB))
+        .isInstanceOf(InputException.class)
+        .hasMessageStartingWith("--set train_micro_batch_size_per_gpu=4000: train_micro_batch_size_per_gpu: "
+            + "a micro-batch of 4,000 sequences of 256 tokens takes ")
+        .hasMessageMatching(".* of memory in all, 20\\.0 GB are free: at most [\\d,]+ fit, [\\d,]+ with checkpoint_activations true; "
+            + "gradient_accumulation_steps makes up for a smaller one");
+  }
+
+  /** What a refusal proposes is accepted, and one more is not. */
+  @ParameterizedTest
+  @ValueSource(longs = {2, 5, 20, 100})
+  void theProposedMicroBatchIsTheLargestThatFits(long gigabytes) {
+    String message = "";
+    try {
+      need("train_micro_batch_size_per_gpu=100000").checkMemory(gigabytes * GB, 16 * GB);
+    } catch (InputException e) {
+      message = e.getMessage();
+    }
+    assertThat(message).contains("at most ");
+    int most = Integer.parseInt(message.replaceAll(".*at most ([\\d,]+) fit.*", "$1").replace(",", ""));
+    need("train_micro_batch_size_per_gpu=" + most).checkMemory(gigabytes * GB, 16 * GB);
+    assertThatThrownBy(() -> need("train_micro_batch_size_per_gpu=" + (most + 1)).checkMemory(gigabytes * GB, 16 * GB))
+        .isInstanceOf(InputException.class);
+  }
+
+  @Test
+  void aModelThatDoesNotFitAndAHeapThatIsTooSmallAreSaid() {
+    assertThatThrownBy(() -> need("num_layers=4000").checkMemory(20 * GB, 8 * GB))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("parameters take").hasMessageContaining("20.0 GB of memory are free: train a smaller model");
+    assertThatThrownBy(() -> need("train_micro_batch_size_per_gpu=4000").checkMemory(500 * GB, GB / 4))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("of Java's heap, which may have 250.0 MB (-Xmx in JNEOX_JAVA_OPTS)");
+  }
+
+  @Test
+  void moreCheckpointsThanTheDiskHoldsAreAWarning() {
+    TrainingNeed every = need("save=" + dir, "checkpoint_factor=1", "num_layers=12", "hidden_size=1024", "train_iters=1000000");
+    assertThat(every.concern(0, 1_000_000)).hasValueSatisfying(
+        line -> assertThat(line).contains("the 1,000,000 checkpoints of this run take", "keep_last_n_checkpoints"));
+    TrainingNeed few = need("save=" + dir, "checkpoint_factor=1", "keep_last_n_checkpoints=2", "train_iters=1000000");
+    assertThat(few.concern(0, 1_000_000)).isEmpty();
+    assertThat(need().concern(0, 100)).isEmpty();
+  }
+}
