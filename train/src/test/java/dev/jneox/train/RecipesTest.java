@@ -31,7 +31,17 @@ class RecipesTest {
       Map.entry("pythia/6-9B", 6_857_302_016L),
       Map.entry("pythia/12B", 11_846_072_320L),
       Map.entry("gpt3/125M", 125_262_336L),
-      Map.entry("demo", 8_933_376L));
+      Map.entry("demo", 8_933_376L),
+      Map.entry("starter", 3_352_704L));
+
+  /** Ids of the tokenizer that a recipe is for. */
+  private static int tokens(String name) {
+    return switch (name) {
+      case "demo" -> 8192;
+      case "starter" -> 4096;
+      default -> TOKENS_20B;
+    };
+  }
 
   private static NeoxConfig load(String name, String... overrides) {
     return NeoxConfig.load(List.of(CONFIGS.resolve(name)), List.of(overrides));
@@ -51,7 +61,7 @@ class RecipesTest {
     return PARAMETERS.entrySet().stream()
         .map(e -> DynamicTest.dynamicTest(e.getKey(), () -> {
           NeoxConfig c = load(e.getKey());
-          assertThat(c.model().shape(e.getKey().equals("demo") ? 8192 : TOKENS_20B, 0).parameters()).isEqualTo(e.getValue());
+          assertThat(c.model().shape(tokens(e.getKey()), 0).parameters()).isEqualTo(e.getValue());
           assertThat(Files.readString(CONFIGS.resolve(e.getKey() + ".yml"))).contains("%,d parameters".formatted(e.getValue()));
         }))
         .toList();
