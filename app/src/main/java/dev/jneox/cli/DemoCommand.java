@@ -19,6 +19,8 @@ import dev.jneox.tokenizer.BpeTrainer;
 import dev.jneox.tokenizer.TrainedBpe;
 import dev.jneox.tokenizer.Tokenizer;
 import dev.jneox.train.NeoxConfig;
+import dev.jneox.train.Resume;
+import dev.jneox.train.RunDirectory;
 import dev.jneox.train.Trainer;
 import dev.jneox.train.TrainingData;
 import java.io.IOException;
@@ -33,6 +35,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import picocli.CommandLine.Command;
@@ -51,7 +54,7 @@ import picocli.CommandLine.Spec;
       "The same seed and minutes give the same losses."
     },
     footer = {"", "Example:", "  jneox demo --minutes 2 --out my-demo --seed 7"})
-public final class DemoCommand implements Runnable {
+public final class DemoCommand implements Callable<Integer> {
   /**
    * Training steps for a minute of the whole demo, set on two cores of a Zen 4, which multiplies bf16; fixed, so that results do not depend
    * on the clock.
@@ -96,7 +99,7 @@ public final class DemoCommand implements Runnable {
   private PrintWriter console;
 
   @Override
-  public void run() {
+  public Integer call() {
     if (!(minutes >= 0.2 && minutes <= 10_000)) {
       throw new InputException("--minutes: expected a number from 0.2 to 10000, found " + minutes);
     }
@@ -119,6 +122,9 @@ public final class DemoCommand implements Runnable {
       NeoxConfig config = config(parts, vocabulary);
       Path model = out.resolve("model");
       Outcome outcome = train(config, tokenizer, vocabulary, model);
+      if (outcome.exitCode != 0) {
+        return outcome.exitCode;
+      }
 
       say("[4/5] loss curve: %s", draw(outcome));
       say("      validation loss %.3f nats a token; a unigram model has %.3f", outcome.finalValidation(), outcome.unigram);
@@ -130,6 +136,7 @@ public final class DemoCommand implements Runnable {
       say("  ./jneox generate --model %s --prompt 'public static int ' --temperature 0.7 --max-tokens 120", model);
       say("  ./jneox score --model %s --text 'for (int i = 0; i < n; i++) {' --json", model);
       say("  ./jneox train %s --set train_iters=%d --set load=%s   # train on", out.resolve("demo.yml"), 4 * steps(), out.resolve("run"));
+      return 0;
     }
   }
 
@@ -267,8 +274,9 @@ public final class DemoCommand implements Runnable {
     return "'" + path.toString().replace("'", "''") + "'";
   }
 
+  /** @param exitCode 0, or that of a signal, and then the rest is unfinished */
   private record Outcome(
-      String title, List<LossCurve.Point> training, List<LossCurve.Point> validation, double unigram) {
+      int exitCode, String title, List<LossCurve.Point> training, List<LossCurve.Point> validation, double unigram) {
     double finalValidation() {
       return validation.getLast().loss();
     }
@@ -277,9 +285,11 @@ public final class DemoCommand implements Runnable {
   private Outcome train(NeoxConfig config, Tokenizer tokenizer, Path vocabulary, Path model) {
     List<LossCurve.Point> training = new ArrayList<>();
     List<LossCurve.Point> validation = new ArrayList<>();
-    try (TrainingData data = TrainingData.open(config, Progress.silent());
-        Trainer trainer = new Trainer(config, tokenizer.vocabSize(), tokenizer.id(BpeTrainer.END_OF_TEXT).orElse(-1), vocabulary, data)) {
-      TrainCommand.describe(console, config, trainer);
+    try (RunDirectory directory = RunDirectory.open(config.checkpoint(), Resume.RESTART);
+        TrainingData data = TrainingData.open(config, Progress.silent());
+        Trainer trainer = new Trainer(
+            config, tokenizer.vocabSize(), tokenizer.id(BpeTrainer.END_OF_TEXT).orElse(-1), vocabulary, data, directory)) {
+      TrainCommand.describe(console, config, trainer, directory);
       double gemmRate = TrainCommand.gemmRate(config);
       StepLines lines = new StepLines(console, config.run().logInterval(), trainer.iterations(), gemmRate);
       long tokensAStep = (long) config.batch().total() * config.model().seqLength();
@@ -287,7 +297,7 @@ public final class DemoCommand implements Runnable {
       // The steps are fixed, so that the losses are: a slow or busy machine takes longer, and says so here.
       say("%d steps, about %s on this machine as it is now", trainer.iterations(),
           StepLines.clock(trainer.iterations() * flops / (SHARE_OF_GEMM * gemmRate)));
-      trainer.run(new Trainer.Listener() {
+      Trainer.Listener listener = new Trainer.Listener() {
         @Override
         public void stepped(Trainer.Step step) {
           lines.stepped(step);
@@ -306,11 +316,21 @@ public final class DemoCommand implements Runnable {
         public void saved(Path checkpoint, int iteration) {
           lines.saved(checkpoint, iteration);
         }
-      });
+
+        @Override
+        public void noted(String line) {
+          lines.noted(line);
+        }
+      };
+      String goOn = "./jneox train " + out.resolve("demo.yml") + " --set load=%s goes on from there; a second demo starts over";
+      int exitCode = TrainCommand.train(config, trainer, listener, spec.commandLine().getErr(), goOn);
+      if (exitCode != 0) {
+        return new Outcome(exitCode, "", training, validation, Double.NaN);
+      }
       HfFolder.write(model, trainer.model(), trainer.weights(), Dtype.F32, vocabulary);
       say("      HF folder: %s", model);
       String title = "GPT-NeoX, %.1f M parameters, on Java sources".formatted(trainer.model().parameters() / 1e6);
-      return new Outcome(title, training, validation, unigram(data, config, trainer.model().usedVocab()));
+      return new Outcome(exitCode, title, training, validation, unigram(data, config, trainer.model().usedVocab()));
     }
   }
 

@@ -66,7 +66,12 @@ final class StepLines implements Trainer.Listener {
 
   @Override
   public void saved(Path checkpoint, int iteration) {
-    out.println("saved " + checkpoint);
+    noted("saved " + checkpoint);
+  }
+
+  @Override
+  public void noted(String line) {
+    out.println(line);
     out.flush();
   }
 

@@ -8,6 +8,8 @@ import dev.jneox.tensor.Products;
 import dev.jneox.tokenizer.Tokenizer;
 import dev.jneox.train.NeoxConfig;
 import dev.jneox.train.PrecisionSection;
+import dev.jneox.train.Resume;
+import dev.jneox.train.RunDirectory;
 import dev.jneox.train.Trainer;
 import dev.jneox.train.TrainingData;
 import java.io.PrintWriter;
@@ -15,6 +17,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -29,15 +32,23 @@ import picocli.CommandLine.Spec;
       "Train a model as a configuration in GPT-NeoX's own keys says.",
       "Several files are merged. With save set, checkpoints go to SAVE/global_stepN, each an HF folder that",
       "generate and score read, with metrics.csv and TensorBoard events beside; with load set to the",
-      "same folder a run goes on where its newest checkpoint left it, to the last bit."
+      "same folder a run goes on where its newest checkpoint left it, to the last bit.",
+      "",
+      "Ctrl-C or SIGTERM saves after the last whole step and stops; a second one leaves at once.",
+      "Every checkpoint lists its files with checksums (manifest.crc32c), which are verified before a",
+      "run goes on from it.",
+      ""
     },
     footer = {
       "",
+      "Exit codes: 0 done, 1 bad input or a failed run, 2 wrong usage, 130 stopped by Ctrl-C, 143 by SIGTERM.",
+      "",
       "Examples:",
       "  jneox train configs/pythia/14M.yml data.yml --set train_iters=1000",
-      "  jneox train run.yml --set save=run --set load=run --set checkpoint_factor=500"
+      "  jneox train run.yml --set save=run --set load=run --set checkpoint_factor=500",
+      "  jneox train run.yml --set save=run --set load=run --restart"
     })
-public final class TrainCommand implements Runnable {
+public final class TrainCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
 
   @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
@@ -49,23 +60,56 @@ public final class TrainCommand implements Runnable {
   @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Set a key over the files; inner ones with dots: optimizer.params.lr=1e-3.")
   private List<String> sets = new ArrayList<>();
 
+  @Option(
+      names = "--restart",
+      description = "Begin anew although the folder of save has checkpoints. They stay until keep_last_n_checkpoints removes them; metrics.csv gets another name.")
+  private boolean restart;
+
+  @Option(names = "--skip-damaged", description = "Go on from the newest whole checkpoint where the newest is damaged.")
+  private boolean skipDamaged;
+
+  @Option(names = "--no-verify", description = "Go on from a checkpoint without verifying it, as from one that has no manifest.")
+  private boolean noVerify;
+
   @Override
-  public void run() {
+  public Integer call() {
     NeoxConfig config = NeoxConfig.load(files, sets);
     Path vocabulary = config.data().vocabFile().orElseThrow(() -> new InputException(
         "vocab_file is required and not set: the tokenizer.json that the data was prepared with"));
     PrintWriter out = spec.commandLine().getOut();
     try (Tokenizer tokenizer = Tokenizer.load(vocabulary);
+        RunDirectory directory = RunDirectory.open(config.checkpoint(), new Resume(restart, skipDamaged, noVerify));
         Progress progress = Progress.of("data order", "samples", -1);
         TrainingData data = TrainingData.open(config, progress);
-        Trainer trainer = new Trainer(config, tokenizer.vocabSize(), tokenizer.id("<|endoftext|>").orElse(-1), vocabulary, data)) {
+        Trainer trainer = new Trainer(
+            config, tokenizer.vocabSize(), tokenizer.id("<|endoftext|>").orElse(-1), vocabulary, data, directory)) {
       progress.close();
-      describe(out, config, trainer);
-      trainer.run(new StepLines(out, config.run().logInterval(), trainer.iterations(), gemmRate(config)));
+      describe(out, config, trainer, directory);
+      StepLines lines = new StepLines(out, config.run().logInterval(), trainer.iterations(), gemmRate(config));
+      String goOn = "start again with load=%s" + (config.checkpoint().finetune() ? " and finetune=false" : "") + " to go on";
+      return train(config, trainer, lines, spec.commandLine().getErr(), goOn);
     }
   }
 
-  static void describe(PrintWriter out, NeoxConfig config, Trainer trainer) {
+  /**
+   * Trains until the end or a signal, after which it says how to go on; returns the exit code.
+   *
+   * @param goOn format of that line, of the folder that has the checkpoint
+   */
+  static int train(NeoxConfig config, Trainer trainer, Trainer.Listener listener, PrintWriter err, String goOn) {
+    boolean saves = config.checkpoint().save().isPresent();
+    try (Interruption interruption = new Interruption(trainer, saves, err)) {
+      if (trainer.run(listener) == Trainer.End.STOPPED) {
+        err.println(
+            !saves ? "nothing was saved: save is not set"
+                : trainer.checkpoint().isEmpty() ? "nothing was saved: no step was done"
+                : goOn.formatted(trainer.checkpoint().get().getParent()));
+      }
+      return interruption.exitCode();
+    }
+  }
+
+  static void describe(PrintWriter out, NeoxConfig config, Trainer trainer, RunDirectory directory) {
     out.printf(
         Locale.ROOT, "%,d parameters: %d layers x %d, %d heads, vocabulary %,d; %s; %d x %d x %d tokens a step%n",
         trainer.model().parameters(), trainer.model().layers(), trainer.model().hiddenSize(), trainer.model().heads(),
@@ -74,9 +118,10 @@ public final class TrainCommand implements Runnable {
     if (HfFolder.modelType(trainer.model()).equals(HfFolder.OWN_TYPE)) {
       out.println("HF transformers has no model of this shape: checkpoints are of JNeoX's own type, which it does not load");
     }
-    if (trainer.iteration() > 0) {
-      out.printf(Locale.ROOT, "resuming after step %d of %d%n", trainer.iteration(), trainer.iterations());
-    }
+    directory.notes().forEach(out::println);
+    directory.start().ifPresent(from -> out.printf(
+        Locale.ROOT, trainer.iteration() > 0 ? "resuming from %s after step %d of %d%n" : "starting from the weights of %s%n",
+        from, trainer.iteration(), trainer.iterations()));
     out.flush();
   }
 

@@ -5,11 +5,9 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.jneox.checkpoint.Dtype;
 import dev.jneox.checkpoint.HfFolder;
-import dev.jneox.checkpoint.RunFolder;
 import dev.jneox.checkpoint.Safetensors;
 import dev.jneox.checkpoint.SafetensorsWriter;
 import dev.jneox.io.AtomicFile;
-import dev.jneox.io.AtomicFolder;
 import dev.jneox.io.InputException;
 import dev.jneox.model.ModelConfig;
 import dev.jneox.model.Position;
@@ -18,22 +16,17 @@ import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
-import java.util.Comparator;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalInt;
-import java.util.stream.Stream;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * A run on disk, in GPT-NeoX's layout of folders: {@code SAVE/global_stepN/} and the text file {@code SAVE/latest} that names the
- * newest whole one. A checkpoint is an HF folder of the fp32 weights, which every command that takes a model can read, with
- * {@code optimizer.safetensors} (both moments by parameter), {@code training.json} (the state below) and {@code configs/} (the
- * recipe, verbatim) beside it. The folder is written under another name and renamed when it is whole, then {@code latest} is replaced: a kill
- * at any moment leaves the checkpoint before.
+ * Writes and reads the state of a run in one folder: an HF folder of the fp32 weights, which every command that takes a model can
+ * read, with {@code optimizer.safetensors} (both moments by parameter), {@code training.json} (the state below) and {@code configs/}
+ * (the recipe, verbatim) beside it. {@link RunDirectory} decides where the folder is and sees to it that it appears whole.
  */
 final class Checkpoint {
   private static final String MOMENTS = "optimizer.safetensors";
@@ -54,57 +47,34 @@ final class Checkpoint {
 
   private Checkpoint() {}
 
-  /** Saves and returns the folder. */
-  static Path save(
-      Path save, State state, ModelConfig model, Parameters parameters, Path tokenizer, Map<String, String> configs, OptionalInt keep) {
-    Path folder = save.resolve(RunFolder.name(state.iteration));
-    Path partial = save.resolve(RunFolder.name(state.iteration) + ".partial");
+  /**
+   * Fills an empty folder.
+   *
+   * @param tokenizer copied along, or null
+   * @param configs texts of the recipe by the names of their files
+   */
+  static void write(
+      Path folder, State state, ModelConfig model, Parameters parameters, Path tokenizer, Map<String, String> configs) {
+    HfFolder.write(folder, model, parameters.weightViews(), Dtype.F32, tokenizer);
+    writeMoments(folder.resolve(MOMENTS), parameters);
+    configs.forEach((name, text) -> AtomicFile.write(folder.resolve("configs").resolve(name), text.getBytes(StandardCharsets.UTF_8)));
     try {
-      delete(partial);
-      Files.createDirectories(partial);
-      HfFolder.write(partial, model, parameters.weightViews(), Dtype.F32, tokenizer);
-      writeMoments(partial.resolve(MOMENTS), parameters);
-      for (Map.Entry<String, String> config : configs.entrySet()) {
-        AtomicFile.write(partial.resolve("configs").resolve(config.getKey()), config.getValue().getBytes(StandardCharsets.UTF_8));
-      }
-      AtomicFile.write(partial.resolve(STATE), JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(state));
-      replace(folder, partial);
-      AtomicFile.write(save.resolve(RunFolder.LATEST), folder.getFileName().toString().getBytes(StandardCharsets.UTF_8));
-      if (keep.isPresent()) {
-        prune(save, Math.max(1, keep.getAsInt()));
-      }
-    } catch (IOException e) {
-      throw new InputException(folder + ": cannot be written: " + AtomicFile.reason(e), e);
-    } finally {
-      try {
-        delete(partial);
-      } catch (IOException e) {
-        // What is left of it is in no one's way: the next save removes it.
-      }
+      AtomicFile.write(folder.resolve(STATE), JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(state));
+    } catch (JsonProcessingException e) {
+      throw new IllegalStateException(e); // a record of numbers
     }
-    return folder;
   }
 
-  /** Moves {@code whole} to {@code folder}; what was there keeps a name that {@link #latest} finds until then. */
-  private static void replace(Path folder, Path whole) throws IOException {
-    Path replaced = replaced(folder);
-    if (Files.exists(folder)) {
-      delete(replaced);
-      Files.move(folder, replaced, StandardCopyOption.ATOMIC_MOVE);
-    }
-    Files.move(whole, folder, StandardCopyOption.ATOMIC_MOVE);
-    delete(replaced);
-  }
-
-  private static Path replaced(Path folder) {
-    return folder.resolveSibling(folder.getFileName() + AtomicFolder.REPLACED);
+  /** Bytes that {@link #write} needs, within a few kilobytes: weights and two moments. */
+  static long bytes(ModelConfig model) {
+    return 3 * Float.BYTES * model.parameters();
   }
 
   private static void writeMoments(Path file, Parameters parameters) {
     List<SafetensorsWriter.Declared> declared = new ArrayList<>();
     for (String moment : List.of("exp_avg.", "exp_avg_sq.")) {
       for (Parameters.Slot slot : parameters.slots()) {
-        declared.add(new SafetensorsWriter.Declared(moment + slot.name(), Dtype.F32, java.util.Arrays.stream(slot.shape()).boxed().toList()));
+        declared.add(new SafetensorsWriter.Declared(moment + slot.name(), Dtype.F32, Arrays.stream(slot.shape()).boxed().toList()));
       }
     }
     try (SafetensorsWriter writer = new SafetensorsWriter(file, declared, SafetensorsWriter.PYTORCH)) {
@@ -116,30 +86,6 @@ final class Checkpoint {
       }
       writer.commit();
     }
-  }
-
-  /** Removes all but the newest {@code keep} checkpoints. */
-  private static void prune(Path save, int keep) throws IOException {
-    List<Path> found = RunFolder.of(save).checkpoints();
-    for (Path old : found.subList(0, Math.max(0, found.size() - keep))) {
-      delete(old);
-    }
-  }
-
-  private static void delete(Path folder) throws IOException {
-    if (!Files.exists(folder)) {
-      return;
-    }
-    try (Stream<Path> walk = Files.walk(folder)) {
-      for (Path p : walk.sorted(Comparator.reverseOrder()).toList()) {
-        Files.delete(p);
-      }
-    }
-  }
-
-  /** The newest whole checkpoint of {@code load}, or null when there is none yet. */
-  static Path latest(Path load) {
-    return Files.exists(load.resolve(RunFolder.LATEST)) ? RunFolder.of(load).newest() : null;
   }
 
   /** Reads the weights into {@code parameters}; the model in {@code folder} must have the shape of {@code model}. */

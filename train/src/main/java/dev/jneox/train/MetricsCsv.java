@@ -9,12 +9,17 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.function.Consumer;
+import java.util.stream.IntStream;
 
 /**
  * The numbers of a run as a table: a header, {@code step} and the columns, then a row a step. Numbers are written so that they
  * read back to the same bits; a column without a value in a step stays empty.
  */
 public final class MetricsCsv implements AutoCloseable {
+  /** What {@link Double#toString} writes. */
+  private static final String NUMBER = "NaN|-?(Infinity|\\d+\\.\\d+(E-?\\d+)?)";
+
   private final Path path;
   private final int columns;
   private final Writer out;
@@ -26,18 +31,33 @@ public final class MetricsCsv implements AutoCloseable {
   }
 
   /**
-   * Opens a table to append to. Of an existing one, the rows up to {@code lastStep} are kept and the later ones, which the run
-   * will make again, dropped; a row that a crash cut off too. With {@code lastStep} 0 it starts anew.
+   * Opens a table to append to; no state of an existing one is an error, and nothing of it is lost.
+   *
+   * <p>With {@code lastStep} above 0 the rows up to it are kept. The later ones, which the run will make again, are dropped, and so
+   * is a row that a crash cut off. Where the header or another row is damaged, the file as it was is kept beside the table as well.
+   * With {@code lastStep} 0 the table begins anew, and an existing one gets another name.
    *
    * @param columns beside the step
-   * @throws InputException when the existing table has other columns or a row that is none, or the file cannot be written
+   * @param notes gets a line when a file was put aside
+   * @throws InputException when the file cannot be written
    */
-  public static MetricsCsv open(Path path, List<String> columns, long lastStep) {
+  public static MetricsCsv open(Path path, List<String> columns, long lastStep, Consumer<String> notes) {
     String header = "step," + String.join(",", columns);
     StringBuilder kept = new StringBuilder(header).append('\n');
     try {
-      if (lastStep > 0 && Files.exists(path)) {
-        keep(path, header, lastStep, kept);
+      if (Files.exists(path)) {
+        if (lastStep > 0) {
+          int damaged = keep(path, header, columns.size(), lastStep, kept);
+          if (damaged > 0) {
+            Path aside = free(path);
+            Files.copy(path, aside);
+            notes.accept(path + ": line " + damaged + " is damaged: the good rows are kept, and the file as it was is now " + aside);
+          }
+        } else {
+          Path aside = free(path);
+          Files.move(path, aside);
+          notes.accept(path + ": is of an earlier run: it is now " + aside);
+        }
       }
       AtomicFile.write(path, kept.toString().getBytes(StandardCharsets.UTF_8));
       return new MetricsCsv(path, columns.size(), Files.newBufferedWriter(path, StandardOpenOption.APPEND));
@@ -46,22 +66,34 @@ public final class MetricsCsv implements AutoCloseable {
     }
   }
 
-  private static void keep(Path path, String header, long lastStep, StringBuilder kept) throws IOException {
+  /** Appends the good rows up to {@code lastStep} to {@code kept}; returns the first damaged line, from 1, or 0. */
+  private static int keep(Path path, String header, int columns, long lastStep, StringBuilder kept) throws IOException {
     String text = Files.readString(path, StandardCharsets.ISO_8859_1);
-    String[] lines = text.substring(0, text.lastIndexOf('\n') + 1).split("\n");
-    if (!lines[0].equals(header)) {
-      throw new InputException(
-          path + ": line 1: expected the columns " + header + ", found " + lines[0] + ": move the file away or log elsewhere");
-    }
+    String[] lines = text.substring(0, Math.max(0, text.lastIndexOf('\n'))).split("\n", -1);
+    int damaged = lines[0].equals(header) ? 0 : 1;
+    long last = 0;
     for (int i = 1; i < lines.length; i++) {
-      String step = lines[i].split(",", 2)[0];
-      if (!step.matches("\\d{1,18}")) {
-        throw new InputException(path + ": line " + (i + 1) + ": expected a step number, found " + step);
-      }
-      if (Long.parseLong(step) <= lastStep) {
+      boolean good = lines[i].matches("\\d{1,18}(,(" + NUMBER + ")?){" + columns + "}");
+      long step = good ? Long.parseLong(lines[i].substring(0, lines[i].indexOf(','))) : 0;
+      if (step <= last) {
+        damaged = damaged == 0 ? i + 1 : damaged;
+      } else if (step <= lastStep) {
         kept.append(lines[i]).append('\n');
+        last = step;
       }
     }
+    return damaged;
+  }
+
+  /** A name beside {@code metrics.csv} that is not taken: {@code metrics-1.csv}, {@code metrics-2.csv}. */
+  private static Path free(Path path) {
+    String name = path.getFileName().toString();
+    int dot = name.lastIndexOf('.');
+    return IntStream.iterate(1, n -> n + 1)
+        .mapToObj(n -> path.resolveSibling(name.substring(0, dot) + "-" + n + name.substring(dot)))
+        .filter(other -> !Files.exists(other))
+        .findFirst()
+        .orElseThrow();
   }
 
   /**

@@ -7,6 +7,8 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
 import org.bytedeco.pytorch.Tensor;
 
 /**
@@ -57,6 +59,17 @@ public final class Trainer implements AutoCloseable {
     default void evaluated(String name, int iteration, double loss) {}
 
     default void saved(Path checkpoint, int iteration) {}
+
+    /** Something that the user should know and that does not stop the run, in one line. */
+    default void noted(String line) {}
+  }
+
+  /** Why {@link #run} returned. */
+  public enum End {
+    /** The run is at its end, or at an {@code exit_interval}. */
+    DONE,
+    /** {@link #stop} was called. */
+    STOPPED
   }
 
   private final NeoxConfig config;
@@ -68,17 +81,21 @@ public final class Trainer implements AutoCloseable {
   private final AdamW adam;
   private final LearningRate schedule;
   private final int maskedId;
-  private Checkpoint.State state;
-  private Path lastCheckpoint;
+  private final RunDirectory directory;
+  private volatile Checkpoint.State state;
+  private volatile boolean stopping;
+  private volatile Path lastCheckpoint;
+  private int savedAt = -1;
 
   /**
-   * A run at its start, or where the newest checkpoint in the configuration's {@code load} left it.
+   * Prepares a run at step 0, or where the checkpoint that {@code directory} chose left it.
    *
    * @param vocabulary ids of the tokenizer
    * @param endOfText its end-of-document id, or -1
    * @param tokenizer copied into every checkpoint, or null
+   * @param directory opened for the same configuration; the caller closes it after this
    */
-  public Trainer(NeoxConfig config, int vocabulary, int endOfText, Path tokenizer, TrainingData data) {
+  public Trainer(NeoxConfig config, int vocabulary, int endOfText, Path tokenizer, TrainingData data, RunDirectory directory) {
     List<String> unsupported = config.unsupported();
     if (!unsupported.isEmpty()) {
       throw new InputException("the configuration asks for what JNeoX does not do: " + String.join("; ", unsupported));
@@ -88,6 +105,7 @@ public final class Trainer implements AutoCloseable {
     TrainingNeed.of(config, model).check();
     this.tokenizer = tokenizer;
     this.data = data;
+    this.directory = directory;
     this.maskedId = config.data().maskEndOfDocument() ? endOfText : -1;
     parameters = new Parameters(model, config.precision().format().dtype());
     gradients = new FusedStep(model, parameters, config.run().recompute() > 0);
@@ -98,7 +116,7 @@ public final class Trainer implements AutoCloseable {
   }
 
   private void start() {
-    Path found = config.checkpoint().load().map(Checkpoint::latest).orElse(null);
+    Path found = directory.start().orElse(null);
     state = new Checkpoint.State(0, 0, config.precision().lossScaler().start(), 0);
     if (found == null) {
       new Initializer(config.model().initStd(), config.model().outputInitStd()).fill(parameters, config.run().seed());
@@ -109,6 +127,7 @@ public final class Trainer implements AutoCloseable {
       state = Checkpoint.loadTraining(found, parameters);
       adam.resume(state.updates());
       lastCheckpoint = found;
+      savedAt = state.iteration();
     }
   }
 
@@ -132,56 +151,81 @@ public final class Trainer implements AutoCloseable {
     return parameters.weightViews();
   }
 
-  /** Trains to the end of the run (or {@code exit_interval}), validates, tests and saves. */
-  public void run(Listener listener) {
-    int first = state.iteration();
+  /** The newest checkpoint of this run: the one it began from, then each one saved; empty while there is none. */
+  public Optional<Path> checkpoint() {
+    return Optional.ofNullable(lastCheckpoint);
+  }
+
+  /**
+   * Asks {@link #run} to save and return; any thread may call it.
+   *
+   * <p>The run looks between micro-batches, also of a validation. The gradient of the unfinished step is dropped, so that what is
+   * saved is the state after the last whole step, and a validation that was cut off is missing in the run's tables.
+   */
+  public void stop() {
+    stopping = true;
+  }
+
+  /**
+   * Trains to the end of the run (or {@code exit_interval}), validates, tests and saves.
+   *
+   * @throws InputException when the run cannot go on; the message names the newest checkpoint
+   */
+  public End run(Listener listener) {
     Path save = config.checkpoint().save().orElse(null);
     Path events = config.run().tensorboardDir().orElse(save == null ? null : save.resolve("tensorboard"));
     Path table = config.run().logDir().or(() -> config.checkpoint().save()).map(dir -> dir.resolve("metrics.csv")).orElse(null);
+    int first = state.iteration();
     try (EventFile board = events == null ? null : EventFile.create(events, first + 1);
-        MetricsCsv csv = table == null ? null : MetricsCsv.open(table, COLUMNS, first)) {
-      boolean saved = first > 0;
-      boolean validated = false;
-      while (state.iteration() < data.trainIters()) {
-        Step step = step();
-        listener.stepped(step);
-        int n = step.iteration();
-        validated = n % config.run().evalInterval() == 0 && data.valid() != null;
-        double valid = validated ? evaluate(data.valid(), n) : Double.NaN;
-        if (validated) {
-          listener.evaluated("validation", n, valid);
-        }
-        record(board, csv, step, valid);
-        stopIfBroken(step);
-        saved = save != null && config.checkpoint().savesAt(n);
-        if (saved) {
-          listener.saved(save(save), n);
-        }
-        if (config.run().exitInterval().isPresent() && n % config.run().exitInterval().getAsInt() == 0) {
-          break;
-        }
+        MetricsCsv csv = table == null ? null : MetricsCsv.open(table, COLUMNS, first, listener::noted)) {
+      return run(listener, board, csv);
+    } catch (InputException e) {
+      String last = lastCheckpoint == null ? "no checkpoint was saved" : "the last good checkpoint is " + lastCheckpoint;
+      throw new InputException(e.getMessage() + "; " + last, e);
+    }
+  }
+
+  private End run(Listener listener, EventFile board, MetricsCsv csv) {
+    boolean saves = config.checkpoint().save().isPresent();
+    int exit = config.run().exitInterval().orElse(Integer.MAX_VALUE);
+    int validatedAt = -1;
+    while (state.iteration() < data.trainIters()) {
+      Step step = step().orElse(null);
+      if (step == null) {
+        break;
       }
-      finish(listener, save, saved, validated);
+      listener.stepped(step);
+      int n = step.iteration();
+      OptionalDouble valid = n % config.run().evalInterval() == 0 ? evaluate(listener, "validation", data.valid(), n) : OptionalDouble.empty();
+      validatedAt = valid.isPresent() ? n : validatedAt;
+      record(board, csv, step, valid.orElse(Double.NaN));
+      stopIfBroken(step);
+      if (saves && config.checkpoint().savesAt(n)) {
+        save(listener);
+      }
+      if (n % exit == 0) {
+        break;
+      }
     }
-  }
-
-  private void finish(Listener listener, Path save, boolean saved, boolean validated) {
     int n = state.iteration();
-    if (data.valid() != null && !validated) {
-      listener.evaluated("validation", n, evaluate(data.valid(), n));
+    if (validatedAt != n) {
+      evaluate(listener, "validation", data.valid(), n);
     }
-    if (data.test() != null && n == data.trainIters()) {
-      listener.evaluated("test", n, evaluate(data.test(), 0));
+    if (n == data.trainIters()) {
+      evaluate(listener, "test", data.test(), n);
     }
-    if (save != null && !saved) {
-      listener.saved(save(save), n);
+    if (saves && savedAt != n && !(stopping && n == 0)) {
+      save(listener);
     }
+    return stopping ? End.STOPPED : End.DONE;
   }
 
-  private Path save(Path folder) {
-    lastCheckpoint = Checkpoint.save(
-        folder, state, model, parameters, tokenizer, config.settings().texts(), config.checkpoint().keepLast());
-    return lastCheckpoint;
+  private void save(Listener listener) {
+    lastCheckpoint = directory.save(
+        state.iteration(), Checkpoint.bytes(model),
+        folder -> Checkpoint.write(folder, state, model, parameters, tokenizer, config.settings().texts()));
+    savedAt = state.iteration();
+    listener.saved(lastCheckpoint, savedAt);
   }
 
   private void record(EventFile board, MetricsCsv csv, Step step, double valid) {
@@ -206,17 +250,21 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  /** One iteration. */
-  Step step() {
+  /** One iteration; empty when it was stopped, which leaves the state as it was. */
+  private Optional<Step> step() {
     long start = System.nanoTime();
     int accumulation = config.batch().accumulation();
     int micro = config.batch().micro();
     double scale = state.scaler().scale();
     double loss = 0;
-    for (int m = 0; m < accumulation; m++) {
+    for (int m = 0; m < accumulation && !stopping; m++) {
       long index = (long) state.iteration() * accumulation + m;
       GradientStep.Batch batch = TrainingData.batch(data.train(), index, micro, model.usedVocab(), maskedId);
       loss += gradients.gradient(batch, scale / accumulation) / accumulation;
+    }
+    if (stopping) {
+      parameters.clearGradients();
+      return Optional.empty();
     }
     double norm = adam.gradientNorm() / scale;
     boolean overflow = !Double.isFinite(norm);
@@ -230,18 +278,11 @@ public final class Trainer implements AutoCloseable {
     }
     long tokens = (long) accumulation * micro * config.model().seqLength();
     state = new Checkpoint.State(
-        state.iteration() + 1, adam.steps(), scalerAfter(overflow), state.tokens() + tokens);
-    return new Step(
+        state.iteration() + 1, adam.steps(), config.precision().lossScaler().after(state.scaler(), overflow),
+        state.tokens() + tokens);
+    return Optional.of(new Step(
         state.iteration(), loss, lr, norm, scale, overflow, tokens, (System.nanoTime() - start) / 1e9,
-        model.trainingFlops(tokens, config.model().seqLength()));
-  }
-
-  private LossScaler.State scalerAfter(boolean overflow) {
-    try {
-      return config.precision().lossScaler().after(state.scaler(), overflow);
-    } catch (InputException e) {
-      throw new InputException(e.getMessage() + "; " + lastGood(), e);
-    }
+        model.trainingFlops(tokens, config.model().seqLength())));
   }
 
   /** Stops a run that can no longer come to anything. */
@@ -249,27 +290,36 @@ public final class Trainer implements AutoCloseable {
     boolean scaled = config.precision().format() == PrecisionSection.Format.FP16;
     if (step.skipped() && !scaled) {
       throw new InputException("iteration " + step.iteration() + ": the gradient norm is " + step.gradientNorm() + " and the loss "
-          + step.loss() + ": the run diverged; lower the learning rate; " + lastGood());
+          + step.loss() + ": the run diverged; lower the learning rate");
     }
     if (state.scaler().skips() >= LossScaler.MOST_SKIPS) {
       throw new InputException("iteration " + step.iteration() + ": the last " + state.scaler().skips()
-          + " iterations overflowed and were skipped, at loss scale " + step.lossScale() + " now; " + lastGood());
+          + " iterations overflowed and were skipped, at loss scale " + step.lossScale() + " now");
     }
   }
 
-  private String lastGood() {
-    return lastCheckpoint == null ? "no checkpoint was saved" : "the last good checkpoint is " + lastCheckpoint;
-  }
-
-  /** The mean loss over {@code eval_iters} batches: the ones GPT-NeoX reads in the validation after {@code iteration}. */
-  double evaluate(Dataset dataset, int iteration) {
+  /**
+   * Tells the mean loss over {@code eval_iters} batches: the ones GPT-NeoX reads in the validation after {@code iteration}; in the
+   * test it reads the first ones.
+   *
+   * @param dataset null for none
+   * @return empty without a data set, or when the run was stopped
+   */
+  private OptionalDouble evaluate(Listener listener, String name, Dataset dataset, int iteration) {
+    if (dataset == null) {
+      return OptionalDouble.empty();
+    }
     int batches = config.run().evalIters() * config.batch().accumulation();
-    long first = (long) iteration / config.run().evalInterval() * batches;
+    long first = name.equals("test") ? 0 : (long) iteration / config.run().evalInterval() * batches;
     double sum = 0;
     for (int b = 0; b < batches; b++) {
+      if (stopping) {
+        return OptionalDouble.empty();
+      }
       sum += gradients.loss(TrainingData.batch(dataset, first + b, config.batch().micro(), model.usedVocab(), maskedId));
     }
-    return sum / batches;
+    listener.evaluated(name, iteration, sum / batches);
+    return OptionalDouble.of(sum / batches);
   }
 
   @Override

@@ -3,11 +3,11 @@ package dev.jneox.train;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.jneox.io.InputException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import net.jqwik.api.ForAll;
@@ -19,6 +19,7 @@ import org.junit.jupiter.api.io.TempDir;
 class MetricsCsvTest {
   @TempDir Path dir;
   private Path path;
+  private final List<String> notes = new ArrayList<>();
 
   @BeforeEach
   void name() {
@@ -26,7 +27,7 @@ class MetricsCsvTest {
   }
 
   private void write(long lastStep, long from, long to) {
-    try (MetricsCsv csv = MetricsCsv.open(path, List.of("loss", "lr"), lastStep)) {
+    try (MetricsCsv csv = MetricsCsv.open(path, List.of("loss", "lr"), lastStep, notes::add)) {
       for (long step = from; step <= to; step++) {
         csv.write(step, List.of(1.0 / step, 1e-3));
       }
@@ -41,7 +42,7 @@ class MetricsCsvTest {
 
   @Test
   void aRowIsInTheFileWhenTheCallReturnsAndMayHaveGaps() throws IOException {
-    try (MetricsCsv csv = MetricsCsv.open(path, List.of("loss", "valid"), 0)) {
+    try (MetricsCsv csv = MetricsCsv.open(path, List.of("loss", "valid"), 0, notes::add)) {
       csv.write(1, Arrays.asList(Double.NaN, null));
       assertThat(Files.readString(path)).isEqualTo("step,loss,valid\n1,NaN,\n");
     }
@@ -66,46 +67,59 @@ class MetricsCsvTest {
   }
 
   @Test
-  void aNewRunStartsAnew() throws IOException {
-    Files.createDirectories(path.getParent());
-    Files.writeString(path, "something else");
+  void aNewRunStartsAnewAndKeepsTheOldTables() throws IOException {
+    write(0, 1, 3);
+    String first = Files.readString(path);
+    write(0, 1, 2);
     write(0, 1, 1);
     assertThat(Files.readAllLines(path)).containsExactly("step,loss,lr", "1,1.0,0.001");
+    assertThat(path.resolveSibling("metrics-1.csv")).hasContent(first);
+    assertThat(path.resolveSibling("metrics-2.csv")).hasContent(first.substring(0, first.indexOf("3,")));
+    assertThat(notes).containsExactly(
+        path + ": is of an earlier run: it is now " + path.resolveSibling("metrics-1.csv"),
+        path + ": is of an earlier run: it is now " + path.resolveSibling("metrics-2.csv"));
   }
 
   @Test
-  void aTableOfOtherColumnsIsNotTouched() throws IOException {
+  void goodRowsOfADamagedTableAreKeptAndTheTableToo() throws IOException {
+    String damaged = "step,loss,lr\n1,2.0,3.0\nx,y,z\n3,1.0\n4,1.0,0.5\n4,1.0,0.5\n5,0.5,\n9,0.5,0.1\n";
+    Files.createDirectories(path.getParent());
+    Files.writeString(path, damaged);
+    write(6, 7, 7);
+    assertThat(Files.readAllLines(path)).containsExactly("step,loss,lr", "1,2.0,3.0", "4,1.0,0.5", "5,0.5,", "7,0.14285714285714285,0.001");
+    Path aside = path.resolveSibling("metrics-1.csv");
+    assertThat(aside).hasContent(damaged);
+    assertThat(notes).containsExactly(path + ": line 3 is damaged: the good rows are kept, and the file as it was is now " + aside);
+  }
+
+  @Test
+  void aTableOfOtherColumnsIsKeptBesideTheNewOne() throws IOException {
     write(0, 1, 3);
     String before = Files.readString(path);
-    assertThatThrownBy(() -> MetricsCsv.open(path, List.of("loss"), 2))
-        .isInstanceOf(InputException.class)
-        .hasMessage(path + ": line 1: expected the columns step,loss, found step,loss,lr: move the file away or log elsewhere");
-    assertThat(Files.readString(path)).isEqualTo(before);
-    Files.writeString(path, "step,loss,lr\n1,2,3\nx,y,z\n");
-    assertThatThrownBy(() -> MetricsCsv.open(path, List.of("loss", "lr"), 2))
-        .hasMessage(path + ": line 3: expected a step number, found x");
+    MetricsCsv.open(path, List.of("loss"), 2, notes::add).close();
+    assertThat(Files.readString(path)).isEqualTo("step,loss\n");
+    assertThat(path.resolveSibling("metrics-1.csv")).hasContent(before);
+    assertThat(notes).singleElement().asString().startsWith(path + ": line 1 is damaged");
   }
 
   @Test
   void aRowHasAValueForEveryColumn() {
-    try (MetricsCsv csv = MetricsCsv.open(path, List.of("loss"), 0)) {
+    try (MetricsCsv csv = MetricsCsv.open(path, List.of("loss"), 0, notes::add)) {
       assertThatThrownBy(() -> csv.write(1, List.of(1.0, 2.0))).isInstanceOf(IllegalArgumentException.class);
     }
   }
 
   @Property(tries = 200)
-  void whateverTheFileHoldsItOpensOrIsNamed(@ForAll String text) throws IOException {
-    Path file = Files.createTempFile("metrics", ".csv");
-    try {
-      Files.writeString(file, "step,loss\n" + text);
-      MetricsCsv.open(file, List.of("loss"), 5).close();
-      assertThat(Files.readAllLines(file)).first().isEqualTo("step,loss");
-    } catch (InputException e) {
-      assertThat(e.getMessage()).contains("line ");
-    } catch (java.nio.charset.CharacterCodingException unpairedSurrogate) {
-      // not a text at all
-    } finally {
-      Files.delete(file);
-    }
+  void whateverTheFileHoldsItOpensAndNothingIsLost(@ForAll byte[] bytes) throws IOException {
+    Path file = Files.createTempDirectory("metrics").resolve("metrics.csv");
+    List<String> told = new ArrayList<>();
+    Files.write(file, bytes);
+    MetricsCsv.open(file, List.of("loss"), 5, told::add).close();
+    assertThat(Files.readString(file)).isEqualTo("step,loss\n");
+    assertThat(file.resolveSibling("metrics-1.csv")).hasBinaryContent(bytes);
+    assertThat(told).hasSize(1);
+    Files.delete(file.resolveSibling("metrics-1.csv"));
+    Files.delete(file);
+    Files.delete(file.getParent());
   }
 }

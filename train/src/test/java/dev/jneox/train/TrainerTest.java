@@ -69,15 +69,27 @@ class TrainerTest {
     return NeoxConfig.load(List.of(dir.resolve("tiny.yml")), all);
   }
 
-  private record Run(List<Trainer.Step> steps, List<String> evaluations, float[] weights) {}
+  private record Run(List<Trainer.Step> steps, List<String> evaluations, float[] weights, List<String> notes) {}
 
   private Run train(String... sets) {
+    return train(Resume.DEFAULT, sets);
+  }
+
+  private Run train(Resume resume, String... sets) {
     NeoxConfig config = config(sets);
     List<Trainer.Step> steps = new ArrayList<>();
     List<String> evaluations = new ArrayList<>();
-    try (TrainingData data = TrainingData.open(config, Progress.silent());
-        Trainer trainer = new Trainer(config, VOCAB, 0, null, data)) {
+    List<String> notes = new ArrayList<>();
+    try (RunDirectory directory = RunDirectory.open(config.checkpoint(), resume);
+        TrainingData data = TrainingData.open(config, Progress.silent());
+        Trainer trainer = new Trainer(config, VOCAB, 0, null, data, directory)) {
+      notes.addAll(directory.notes());
       trainer.run(new Trainer.Listener() {
+        @Override
+        public void noted(String line) {
+          notes.add(line);
+        }
+
         @Override
         public void stepped(Trainer.Step step) {
           steps.add(step);
@@ -98,7 +110,7 @@ class TrainerTest {
       for (int i = 0; i < flat.length; i++) {
         flat[i] = weights.get(i);
       }
-      return new Run(steps, evaluations, flat);
+      return new Run(steps, evaluations, flat, notes);
     }
   }
 
@@ -166,7 +178,8 @@ class TrainerTest {
   @Test
   void theTableHasARowAStepAndResumingReplacesLaterOnes() throws IOException {
     String save = "save=" + dir.resolve("run");
-    train(save, "checkpoint_factor=5", "exit_interval=5");
+    train(save, "checkpoint_factor=5", "exit_interval=15");
+    Files.writeString(dir.resolve("run/latest"), "global_step5");
     train(save, "load=" + dir.resolve("run"));
     List<String> rows = Files.readAllLines(dir.resolve("run/metrics.csv"));
     assertThat(rows).hasSize(21).element(0).asString().startsWith("step,loss,lr");
@@ -204,8 +217,9 @@ class TrainerTest {
   @Test
   void aDivergedRunStopsAndNamesTheLastGoodCheckpoint() {
     NeoxConfig config = config("save=" + dir.resolve("run"), "checkpoint_factor=2");
-    try (TrainingData data = TrainingData.open(config, Progress.silent());
-        Trainer trainer = new Trainer(config, VOCAB, 0, null, data)) {
+    try (RunDirectory directory = RunDirectory.open(config.checkpoint(), Resume.DEFAULT);
+        TrainingData data = TrainingData.open(config, Progress.silent());
+        Trainer trainer = new Trainer(config, VOCAB, 0, null, data, directory)) {
       Trainer.Listener poison = new Trainer.Listener() {
         @Override
         public void saved(Path checkpoint, int iteration) {
@@ -230,8 +244,9 @@ class TrainerTest {
   @Test
   void idsPastTheVocabularyAreAnError() {
     NeoxConfig config = config();
-    try (TrainingData data = TrainingData.open(config, Progress.silent());
-        Trainer trainer = new Trainer(config, 40, 0, null, data)) {
+    try (RunDirectory directory = RunDirectory.open(config.checkpoint(), Resume.DEFAULT);
+        TrainingData data = TrainingData.open(config, Progress.silent());
+        Trainer trainer = new Trainer(config, 40, 0, null, data, directory)) {
       assertThatThrownBy(() -> trainer.run(new Trainer.Listener() {})).isInstanceOf(InputException.class)
           .hasMessageContaining("vocabulary");
     }
@@ -263,7 +278,7 @@ class TrainerTest {
   void savingTheSameStepAgainReplacesIt() throws IOException {
     Path run = dir.resolve("run");
     train("save=" + run, "exit_interval=5");
-    train("save=" + run, "exit_interval=5");
+    train(Resume.RESTART, "save=" + run, "exit_interval=5");
     try (Stream<Path> entries = Files.list(run)) {
       assertThat(entries.map(p -> p.getFileName().toString()).filter(n -> n.startsWith("global_step"))).containsExactly("global_step5");
     }

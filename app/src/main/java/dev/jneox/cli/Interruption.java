@@ -1,0 +1,62 @@
+package dev.jneox.cli;
+
+import dev.jneox.train.Trainer;
+import java.io.PrintWriter;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import sun.misc.Signal;
+import sun.misc.SignalHandler;
+
+/**
+ * Turns the first SIGINT or SIGTERM into a request to the training to save and stop; the second ends the process at once.
+ *
+ * <p>A terminal sends Ctrl-C to every process of a pipeline, and a wrapper may pass its own on: signals within a quarter of a second
+ * count as one. Without an instance the JVM's handlers end the process.
+ */
+final class Interruption implements AutoCloseable {
+  private static final long ONE_NANOS = 250_000_000;
+
+  private final Trainer trainer;
+  private final boolean saves;
+  private final PrintWriter err;
+  private final Map<Signal, SignalHandler> before = new LinkedHashMap<>();
+  private int exit;
+  private long first;
+
+  /** @param saves whether the run has a folder to save in */
+  Interruption(Trainer trainer, boolean saves, PrintWriter err) {
+    this.trainer = trainer;
+    this.saves = saves;
+    this.err = err;
+    for (String name : new String[] {"INT", "TERM"}) {
+      Signal signal = new Signal(name);
+      try {
+        before.put(signal, Signal.handle(signal, this::received));
+      } catch (IllegalArgumentException e) {
+        // The JVM was started with -Xrs: signals are none of its business.
+      }
+    }
+  }
+
+  private synchronized void received(Signal signal) {
+    if (exit == 0) {
+      exit = 128 + signal.getNumber();
+      first = System.nanoTime();
+      trainer.stop();
+      err.println("interrupted: " + (saves ? "saving" : "stopping") + " after step " + trainer.iteration() + ", a second Ctrl-C leaves at once");
+      err.flush();
+    } else if (System.nanoTime() - first > ONE_NANOS) {
+      Runtime.getRuntime().halt(128 + signal.getNumber());
+    }
+  }
+
+  /** 128 plus the number of the first signal, as a shell has it; 0 when there was none. */
+  synchronized int exitCode() {
+    return exit;
+  }
+
+  @Override
+  public void close() {
+    before.forEach(Signal::handle);
+  }
+}

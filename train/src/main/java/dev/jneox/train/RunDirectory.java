@@ -1,0 +1,298 @@
+package dev.jneox.train;
+
+import dev.jneox.checkpoint.Manifest;
+import dev.jneox.checkpoint.RunFolder;
+import dev.jneox.io.AtomicFile;
+import dev.jneox.io.AtomicFolder;
+import dev.jneox.io.InputException;
+import dev.jneox.io.TargetLock;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+
+/**
+ * Decides which checkpoint a run begins from, and keeps the folder that it saves in, in GPT-NeoX's layout: {@code global_stepN/} and
+ * the text file {@code latest} that names the newest save.
+ *
+ * <p>From {@link #open} to {@link #close} no other run can use that folder. A checkpoint is written under another name and renamed
+ * when it is whole, then {@code latest} is replaced: a kill at any moment leaves the checkpoint before. Each save has a number, in
+ * its {@link Manifest}, and retention goes by it: step numbers go back when a run does.
+ */
+public final class RunDirectory implements AutoCloseable {
+  /** Names that a killed run may leave behind in its folder, in whatever way they are made unique. */
+  private static final String LEFTOVER = "\\.?(global_step\\d+|latest|metrics.*\\.csv).*\\.(partial|replaced)";
+
+  /** What a save may need beyond the tensors: headers, tokenizer, recipe. */
+  private static final long SMALL_FILES = 16 << 20;
+
+  /** How many names a message lists. */
+  private static final int LISTED = 5;
+
+  private final CheckpointSection section;
+  private final Resume resume;
+  private final Path save; // null when the run is not saved
+  private final TargetLock lock; // null with save
+  private final List<String> notes = new ArrayList<>();
+  private Path start;
+
+  private RunDirectory(CheckpointSection section, Resume resume) {
+    this.section = section;
+    this.resume = resume;
+    this.save = section.save().orElse(null);
+    this.lock = save == null ? null : TargetLock.take(real(save));
+  }
+
+  /**
+   * Takes the folder that the run saves in, removes what killed saves left there, and chooses the checkpoint to begin from.
+   *
+   * @throws InputException when another run has the folder, when the run would pass over checkpoints, or when the one to go on from
+   *     is missing or damaged
+   */
+  public static RunDirectory open(CheckpointSection section, Resume resume) {
+    RunDirectory run = new RunDirectory(section, resume);
+    try {
+      if (run.save != null) {
+        run.clear();
+      }
+      run.choose();
+      return run;
+    } catch (InputException e) {
+      run.close();
+      throw e;
+    }
+  }
+
+  /** The checkpoint to begin from; empty at step 0. */
+  public Optional<Path> start() {
+    return Optional.ofNullable(start);
+  }
+
+  /** What the user should know about the choice, a line each. */
+  public List<String> notes() {
+    return List.copyOf(notes);
+  }
+
+  private void clear() {
+    try {
+      Files.createDirectories(save);
+      for (Path left : list(save)) {
+        String name = left.getFileName().toString();
+        if (name.matches(LEFTOVER)) {
+          Path target = save.resolve(name.substring(0, name.lastIndexOf('.')));
+          if (name.endsWith(RunFolder.REPLACED) && !Files.exists(target)) {
+            Files.move(left, target); // a save was killed between its two moves
+          } else {
+            delete(left);
+          }
+        }
+      }
+    } catch (IOException e) {
+      throw new InputException(save + ": cannot be written: " + AtomicFile.reason(e), e);
+    }
+  }
+
+  private void choose() {
+    Path load = section.load().orElse(null);
+    boolean resumes = save != null && load != null && !section.finetune() && real(save).equals(real(load));
+    if (save != null && RunFolder.is(save)) {
+      RunFolder there = RunFolder.of(save);
+      if (!resumes && !resume.restart()) {
+        throw new InputException(save + ": has " + there.listing() + ", and this run would not go on from there: set load=" + save
+            + " to go on, add --restart to begin anew, or set save to another folder");
+      }
+      if (resume.restart()) {
+        notes.add(save + " has " + there.listing() + ": beginning anew; retention removes them, the oldest saves first");
+      }
+    }
+    if (load == null || resumes && resume.restart()) {
+      return;
+    }
+    if (RunFolder.is(load)) {
+      start = newest(RunFolder.of(load), resumes);
+    } else if (resumes) {
+      notes.add("no checkpoint in " + load + " yet: starting from step 0");
+    } else {
+      throw new InputException("load: " + load + ": expected a folder with checkpoints (global_stepN), found " + found(load));
+    }
+  }
+
+  /** The checkpoint that {@code latest} names, verified; the newest whole one where that is damaged and may be skipped. */
+  private Path newest(RunFolder folder, boolean resumes) {
+    Path named = null;
+    InputException problem;
+    try {
+      named = folder.newest();
+      if (!resume.noVerify()) {
+        Manifest.verify(named);
+      }
+      tellNewer(folder, named);
+      return named;
+    } catch (InputException e) {
+      problem = e;
+    }
+    Path broken = named;
+    Optional<Path> whole = bySave(folder).reversed().stream().filter(checkpoint -> !checkpoint.equals(broken) && isWhole(checkpoint)).findFirst();
+    if (resume.skipDamaged() && whole.isPresent()) {
+      notes.add(problem.getMessage() + "; going on from " + whole.get().getFileName() + ", the newest whole checkpoint");
+      return whole.get();
+    }
+    String accept = broken != null && !Manifest.exists(broken) ? "; start again with --no-verify to go on from it as it is" : "";
+    String others = whole.isPresent()
+        ? "; the newest whole checkpoint is " + whole.get().getFileName() + ": start again with --skip-damaged to go on from it"
+        : "; no other checkpoint in " + folder.path() + " is whole" + (resumes ? ": --restart begins at step 0" : "");
+    throw new InputException(problem.getMessage() + accept + others, problem);
+  }
+
+  private void tellNewer(RunFolder folder, Path named) {
+    Path last = bySave(folder).stream().reduce(named, (earlier, later) -> later);
+    if (Manifest.save(last) > Manifest.save(named)) {
+      notes.add(folder.path().resolve(RunFolder.LATEST) + " names " + named.getFileName() + ", and " + last.getFileName() + " was saved after it");
+    }
+  }
+
+  private static boolean isWhole(Path checkpoint) {
+    try {
+      Manifest.verify(checkpoint);
+      return true;
+    } catch (InputException e) {
+      return false;
+    }
+  }
+
+  /** From the first save to the last; those without a number come first, by step. */
+  private static List<Path> bySave(RunFolder folder) {
+    return folder.checkpoints().stream().sorted(Comparator.comparingLong(Manifest::save)).toList();
+  }
+
+  /** What there is instead of checkpoints, in words. */
+  private static String found(Path load) {
+    Path absolute = load.toAbsolutePath().normalize();
+    try {
+      if (Files.isDirectory(load)) {
+        if (Manifest.exists(load)) {
+          return "a checkpoint: set load=" + absolute.getParent() + ", whose file latest names the one to go on from";
+        }
+        List<String> names = list(load).stream().map(path -> path.getFileName().toString()).toList();
+        return names.isEmpty() ? "an empty folder"
+            : String.join(", ", names.subList(0, Math.min(LISTED, names.size()))) + (names.size() > LISTED ? ", ..." : "");
+      }
+      if (Files.exists(load)) {
+        return "a file";
+      }
+      Path parent = absolute.getParent();
+      return "no such folder" + (parent == null || !Files.isDirectory(parent) ? "" : nearest(load, parent));
+    } catch (IOException e) {
+      throw new InputException(load + ": cannot be read: " + AtomicFile.reason(e), e);
+    }
+  }
+
+  private static String nearest(Path missing, Path parent) throws IOException {
+    String name = missing.getFileName().toString();
+    return list(parent).stream()
+        .filter(path -> Files.isReadable(path) && RunFolder.is(path))
+        .map(path -> path.getFileName().toString())
+        .min(Comparator.comparingInt(other -> NeoxKeys.edits(name, other)))
+        .map(other -> "; the nearest name of one with checkpoints is " + missing.resolveSibling(other))
+        .orElse("");
+  }
+
+  /** Symbolic links resolved as far as the path exists. */
+  private static Path real(Path path) {
+    Path absolute = path.toAbsolutePath().normalize();
+    try {
+      return absolute.toRealPath();
+    } catch (NoSuchFileException e) {
+      return absolute.getParent() == null ? absolute : real(absolute.getParent()).resolve(absolute.getFileName());
+    } catch (IOException e) {
+      throw new InputException(path + ": cannot be read: " + AtomicFile.reason(e), e);
+    }
+  }
+
+  /**
+   * Saves a checkpoint, makes {@code latest} name it, and removes the oldest saves beyond {@code keep_last_n_checkpoints}.
+   *
+   * @param bytes what the checkpoint will take, about
+   * @param writer fills the folder that it is given
+   * @return the checkpoint
+   */
+  Path save(long iteration, long bytes, Consumer<Path> writer) {
+    Path folder = save.resolve(RunFolder.name(iteration));
+    long number = 1 + RunFolder.of(save).checkpoints().stream().mapToLong(Manifest::save).max().orElse(0);
+    long free = free();
+    try (AtomicFolder whole = new AtomicFolder(folder)) {
+      writer.accept(whole.path());
+      Manifest.write(whole.path(), number);
+      whole.commit();
+    } catch (InputException e) {
+      if (free >= bytes + SMALL_FILES) {
+        throw e;
+      }
+      throw new InputException("%s: cannot be written: a checkpoint takes %s, and %s were free; %s".formatted(
+          folder, size(bytes), size(free), e.getMessage()), e);
+    }
+    AtomicFile.write(save.resolve(RunFolder.LATEST), folder.getFileName().toString().getBytes(StandardCharsets.UTF_8));
+    section.keepLast().ifPresent(keep -> prune(folder, Math.max(1, keep)));
+    return folder;
+  }
+
+  private long free() {
+    try {
+      return Files.getFileStore(save).getUsableSpace();
+    } catch (IOException e) {
+      return Long.MAX_VALUE; // nobody knows: the write will tell
+    }
+  }
+
+  private static String size(long bytes) {
+    return String.format(Locale.ROOT, "%,.1f MB", bytes / 1e6);
+  }
+
+  /** Removes the oldest saves until {@code keep} checkpoints are left; never {@code latest}. */
+  private void prune(Path latest, int keep) {
+    List<Path> found = bySave(RunFolder.of(save));
+    List<Path> old = found.stream().filter(checkpoint -> !checkpoint.equals(latest)).limit(Math.max(0, found.size() - keep)).toList();
+    for (Path checkpoint : old) {
+      // First the name: half a checkpoint under its own would be taken for a damaged one.
+      Path gone = checkpoint.resolveSibling(checkpoint.getFileName() + ".partial");
+      try {
+        delete(gone);
+        Files.move(checkpoint, gone);
+        delete(gone);
+      } catch (IOException e) {
+        throw new InputException(checkpoint + ": cannot be removed: " + AtomicFile.reason(e), e);
+      }
+    }
+  }
+
+  private static List<Path> list(Path folder) throws IOException {
+    try (Stream<Path> entries = Files.list(folder)) {
+      return entries.sorted().toList();
+    }
+  }
+
+  private static void delete(Path path) throws IOException {
+    if (Files.exists(path)) {
+      try (Stream<Path> walk = Files.walk(path)) {
+        for (Path p : walk.sorted(Comparator.reverseOrder()).toList()) {
+          Files.delete(p);
+        }
+      }
+    }
+  }
+
+  @Override
+  public void close() {
+    if (lock != null) {
+      lock.close();
+    }
+  }
+}
