@@ -7,6 +7,7 @@ import dev.jneox.data.IndexedDatasetWriter;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -14,6 +15,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.BiConsumer;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -26,6 +29,7 @@ class TrainerTest {
   private static final int VOCAB = 61;
 
   @TempDir Path dir;
+  private Path tokenizer;
 
   @BeforeEach
   void writeData() throws IOException {
@@ -69,22 +73,27 @@ class TrainerTest {
     return NeoxConfig.load(List.of(dir.resolve("tiny.yml")), all);
   }
 
-  private record Run(List<Trainer.Step> steps, List<String> evaluations, float[] weights, List<String> notes) {}
+  private record Run(Trainer.End end, List<Trainer.Step> steps, List<String> evaluations, float[] weights, List<String> notes) {}
 
   private Run train(String... sets) {
     return train(Resume.DEFAULT, sets);
   }
 
   private Run train(Resume resume, String... sets) {
+    return train(resume, (trainer, step) -> {}, sets);
+  }
+
+  /** @param each is called after each step */
+  private Run train(Resume resume, BiConsumer<Trainer, Trainer.Step> each, String... sets) {
     NeoxConfig config = config(sets);
     List<Trainer.Step> steps = new ArrayList<>();
     List<String> evaluations = new ArrayList<>();
     List<String> notes = new ArrayList<>();
     try (RunDirectory directory = RunDirectory.open(config.checkpoint(), resume);
         TrainingData data = TrainingData.open(config, Progress.silent());
-        Trainer trainer = new Trainer(config, VOCAB, 0, null, data, directory)) {
+        Trainer trainer = new Trainer(config, VOCAB, 0, tokenizer, data, directory)) {
       notes.addAll(directory.notes());
-      trainer.run(new Trainer.Listener() {
+      Trainer.End end = trainer.run(new Trainer.Listener() {
         @Override
         public void noted(String line) {
           notes.add(line);
@@ -93,6 +102,7 @@ class TrainerTest {
         @Override
         public void stepped(Trainer.Step step) {
           steps.add(step);
+          each.accept(trainer, step);
         }
 
         @Override
@@ -110,7 +120,7 @@ class TrainerTest {
       for (int i = 0; i < flat.length; i++) {
         flat[i] = weights.get(i);
       }
-      return new Run(steps, evaluations, flat, notes);
+      return new Run(end, steps, evaluations, flat, notes);
     }
   }
 
@@ -250,6 +260,140 @@ class TrainerTest {
       assertThatThrownBy(() -> trainer.run(new Trainer.Listener() {})).isInstanceOf(InputException.class)
           .hasMessageContaining("vocabulary");
     }
+  }
+
+  @Test
+  void oneFlippedBitInAnyFileOfACheckpointIsNamed() throws IOException {
+    tokenizer = Files.writeString(dir.resolve("tokenizer.json"), """
+        {"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}}""");
+    Path run = dir.resolve("run");
+    train("save=" + run, "exit_interval=2");
+    List<Path> files;
+    try (Stream<Path> walk = Files.walk(run.resolve("global_step2"))) {
+      files = walk.filter(Files::isRegularFile).toList();
+    }
+    assertThat(files).extracting(file -> run.resolve("global_step2").relativize(file).toString()).containsExactlyInAnyOrder(
+        "config.json", "configs/tiny.yml", "generation_config.json", "manifest.crc32c", "model.safetensors", "optimizer.safetensors",
+        "tokenizer.json", "tokenizer_config.json", "training.json");
+    long seed = System.nanoTime();
+    Random random = new Random(seed);
+    for (Path file : files) {
+      byte[] bytes = Files.readAllBytes(file);
+      byte[] damaged = bytes.clone();
+      int bit = random.nextInt(8 * bytes.length);
+      damaged[bit / 8] ^= (byte) (1 << bit % 8);
+      Files.write(file, damaged);
+      assertThatThrownBy(() -> train("load=" + run)).as("seed " + seed).isInstanceOf(InputException.class).hasMessageStartingWith(file + ": damaged: ");
+      Files.write(file, bytes);
+    }
+    assertThat(train("load=" + run).steps.getFirst().iteration()).isEqualTo(3);
+  }
+
+  @Test
+  void aDamagedTableIsPutAsideAndTheRunGoesOn() throws IOException {
+    Path run = dir.resolve("run");
+    train("save=" + run, "exit_interval=4");
+    Path table = run.resolve("metrics.csv");
+    String damaged = Files.readString(table).replaceFirst("(?m)^2,", "2;");
+    Files.writeString(table, damaged);
+    Run resumed = train("save=" + run, "load=" + run, "exit_interval=6");
+    assertThat(resumed.notes).containsExactly(
+        table + ": line 3 is damaged: the good rows are kept, and the file as it was is now " + run.resolve("metrics-1.csv"));
+    assertThat(run.resolve("metrics-1.csv")).hasContent(damaged);
+    assertThat(Files.readAllLines(table)).extracting(row -> row.split(",")[0]).containsExactly("step", "1", "3", "4", "5", "6");
+  }
+
+  @Test
+  void aRestartKeepsTheTableOfTheRunBefore() throws IOException {
+    Path run = dir.resolve("run");
+    train("save=" + run, "exit_interval=2");
+    String before = Files.readString(run.resolve("metrics.csv"));
+    Run again = train(Resume.RESTART, "save=" + run, "load=" + run, "exit_interval=4");
+    assertThat(again.steps.getFirst().iteration()).isEqualTo(1);
+    assertThat(again.notes).hasSize(2).element(1).asString().contains("is of an earlier run: it is now " + run.resolve("metrics-1.csv"));
+    assertThat(run.resolve("metrics-1.csv")).hasContent(before);
+    assertThat(run.resolve("global_step2")).exists();
+    assertThat(run.resolve("latest")).hasContent("global_step4");
+  }
+
+  @Test
+  void aFailedSaveNamesTheCheckpointBeforeIt() {
+    Path run = dir.resolve("run");
+    BiConsumer<Trainer, Trainer.Step> obstruct = (trainer, step) -> {
+      if (step.iteration() == 3) {
+        try {
+          Files.delete(run.resolve("latest"));
+          Files.createDirectories(run.resolve("latest/in the way"));
+        } catch (IOException e) {
+          throw new UncheckedIOException(e);
+        }
+      }
+    };
+    assertThatThrownBy(() -> train(Resume.DEFAULT, obstruct, "save=" + run, "checkpoint_factor=2")).isInstanceOf(InputException.class)
+        .hasMessageStartingWith(run.resolve("latest") + ": cannot be written: ")
+        .hasMessageEndingWith("; the last good checkpoint is " + run.resolve("global_step2"));
+  }
+
+  /** Stops from another thread, so at moments between and within steps, validations and the test. */
+  @ParameterizedTest
+  @ValueSource(strings = {"precision=fp32", "precision=bfloat16", "precision=fp16"})
+  void stoppedAtAnyMomentsAndResumedIsTheSameToTheLastBit(String precision) throws IOException {
+    String often = "gradient_accumulation_steps=8";
+    Run straight = train(precision, often);
+    Path run = dir.resolve("run");
+    List<Trainer.Step> steps = new ArrayList<>();
+    Random random = new Random();
+    Run part;
+    int starts = 0;
+    do {
+      int after = steps.size() + 1 + random.nextInt(2);
+      long delay = random.nextInt(8_000_000);
+      part = train(
+          Resume.DEFAULT,
+          (trainer, step) -> {
+            if (step.iteration() == after) {
+              Thread.startVirtualThread(() -> {
+                LockSupport.parkNanos(delay);
+                trainer.stop();
+              });
+            }
+          },
+          precision, often, "save=" + run, "load=" + run);
+      steps.addAll(part.steps);
+      starts++;
+    } while (part.end == Trainer.End.STOPPED && steps.size() < 20);
+    assertThat(starts).isGreaterThan(2);
+    assertThat(losses(steps)).isEqualTo(losses(straight.steps));
+    assertThat(part.weights).isEqualTo(straight.weights);
+    assertThat(Files.readAllLines(run.resolve("metrics.csv"))).extracting(row -> row.split(",")[0]).hasSize(21).endsWith("20");
+  }
+
+  @Test
+  void aValidationThatWasStoppedIsLeftOutAndTheStepIsSaved() throws IOException {
+    Path run = dir.resolve("run");
+    Run stopped = train(Resume.DEFAULT, (trainer, step) -> {
+      if (step.iteration() == 8) {
+        trainer.stop();
+      }
+    }, "save=" + run);
+    assertThat(stopped.end).isEqualTo(Trainer.End.STOPPED);
+    assertThat(stopped.evaluations).isEmpty();
+    assertThat(run.resolve("latest")).hasContent("global_step8");
+    assertThat(Files.readAllLines(run.resolve("metrics.csv"))).hasSize(9).last().asString().startsWith("8,").endsWith(",NaN");
+  }
+
+  @Test
+  void stoppedBeforeTheFirstStepThereIsNothingToSave() {
+    Path run = dir.resolve("run");
+    NeoxConfig config = config("save=" + run);
+    try (RunDirectory directory = RunDirectory.open(config.checkpoint(), Resume.DEFAULT);
+        TrainingData data = TrainingData.open(config, Progress.silent());
+        Trainer trainer = new Trainer(config, VOCAB, 0, null, data, directory)) {
+      trainer.stop();
+      assertThat(trainer.run(new Trainer.Listener() {})).isEqualTo(Trainer.End.STOPPED);
+      assertThat(trainer.checkpoint()).isEmpty();
+    }
+    assertThat(run.resolve("latest")).doesNotExist();
   }
 
   /** Whatever remains of a save that was cut off, the run goes on from the checkpoint before. */
