@@ -3,8 +3,10 @@ package dev.jneox.cli;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import dev.jneox.checkpoint.Dtype;
 import dev.jneox.checkpoint.HfFolder;
+import dev.jneox.checkpoint.Manifest;
 import dev.jneox.checkpoint.MappedTensor;
 import dev.jneox.checkpoint.NonFinite;
+import dev.jneox.checkpoint.RunFolder;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
@@ -24,7 +26,7 @@ final class Verification {
   /**
    * One result.
    *
-   * @param check hashes, model (tensors against the configuration), tokenizer or values
+   * @param check hashes, manifest (of a checkpoint), model (tensors against the configuration), tokenizer or values
    * @param ok null where there was nothing to check by
    * @param tensor the tensor that is wrong, or null
    * @param first place of its first value that is no number, one index an axis
@@ -58,6 +60,7 @@ final class Verification {
     }
     Verification verification = new Verification(path);
     verification.hashes();
+    verification.manifests();
     try (Contents contents = Contents.open(path)) {
       contents.model().ifPresent(model -> verification.model(model));
       verification.values(contents);
@@ -98,6 +101,24 @@ final class Verification {
     }
     if (good == known.size()) {
       findings.add(Finding.ok("hashes", "%,d of %,d files have one, and it is right", good, Contents.files(path).size()));
+    }
+  }
+
+  /** Of a checkpoint, or of every checkpoint of a run. */
+  private void manifests() {
+    List<Path> checkpoints = RunFolder.is(path) ? RunFolder.of(path).checkpoints() : List.of(path);
+    for (Path checkpoint : checkpoints.stream().filter(Manifest::exists).toList()) {
+      try {
+        Manifest manifest = Manifest.read(checkpoint);
+        List<String> problems = manifest.problems(checkpoint).toList();
+        problems.forEach(problem -> findings.add(Finding.wrong("manifest", problem)));
+        if (problems.isEmpty()) {
+          String where = checkpoint.equals(path) ? "" : checkpoint.getFileName() + ": ";
+          findings.add(Finding.ok("manifest", "%ssave %d, %,d files, each as it was written", where, manifest.save(), manifest.files().size()));
+        }
+      } catch (InputException e) {
+        findings.add(Finding.wrong("manifest", e.getMessage()));
+      }
     }
   }
 

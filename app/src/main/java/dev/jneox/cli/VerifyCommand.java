@@ -27,10 +27,13 @@ import picocli.CommandLine.Spec;
       "",
       "Hashes are compared with SHA256SUMS in the folder (sha256sum * > SHA256SUMS",
       "writes it, as publish does) and with what a download from the hub has left.",
+      "A checkpoint of a training is compared with its manifest.crc32c too; of the",
+      "folder of a run, every checkpoint is.",
       "",
       "Examples:",
       "  jneox verify DIR",
-      "  jneox verify model.safetensors --json"
+      "  jneox verify model.safetensors --json",
+      "  jneox verify run/global_step1000"
     })
 final class VerifyCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;

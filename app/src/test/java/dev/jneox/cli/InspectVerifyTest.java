@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.jneox.checkpoint.Manifest;
 import dev.jneox.checkpoint.Safetensors;
 import dev.jneox.tokenizer.BpeTrainer;
 import java.io.IOException;
@@ -134,6 +135,26 @@ class InspectVerifyTest {
     assertThat(report.get("tensors").findValuesAsText("name")).contains("gpt_neox.embed_in.weight").hasSize(40);
     assertThat(report.has("config")).isFalse();
     assertThat(Output.of("inspect", weights.toString(), "--tensors").out()).contains("gpt_neox.embed_in.weight");
+  }
+
+  @Test
+  void checkpointsAreComparedWithTheirManifests() throws IOException {
+    Path run = Files.createDirectory(dir.resolve("run"));
+    Path checkpoint = Files.move(model, run.resolve("global_step5"));
+    Files.writeString(run.resolve("latest"), "global_step5");
+    Manifest.write(checkpoint, 3);
+    for (Path path : List.of(checkpoint, run)) {
+      JsonNode report = json(Output.of("verify", path.toString(), "--json"), 0);
+      assertThat(report.get("findings").findValuesAsText("check")).containsExactly("hashes", "manifest", "model", "tokenizer", "values");
+      assertThat(report.at("/findings/1/message").textValue()).endsWith("save 3, 2 files, each as it was written");
+    }
+    weights = checkpoint.resolve("model.safetensors");
+    put("gpt_neox.embed_in.weight", 7, 0.25f);
+    for (Path path : List.of(checkpoint, run)) {
+      JsonNode report = json(Output.of("verify", path.toString(), "--json"), 1);
+      assertThat(report.at("/findings/1/message").textValue()).startsWith(weights + ": damaged: expected CRC-32C ");
+      assertThat(report.at("/findings/4/ok").booleanValue()).isTrue();
+    }
   }
 
   @Test
