@@ -14,6 +14,7 @@ import dev.jneox.generate.Sampler;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.TargetLock;
 import dev.jneox.tensor.Products;
 import dev.jneox.tokenizer.BpeTrainer;
 import dev.jneox.tokenizer.TrainedBpe;
@@ -64,9 +65,6 @@ public final class DemoCommand implements Callable<Integer> {
   /** The same of a Zen 3, where fp32 carries bf16. */
   private static final int CARRIED_STEPS_A_MINUTE = 22;
 
-  /** How much of the rate of its matrix products a machine trains at, about. */
-  private static final double SHARE_OF_GEMM = 0.6;
-
   private static final int VOCABULARY = 8192;
 
   /** One document in so many is held out for validation. */
@@ -107,6 +105,12 @@ public final class DemoCommand implements Callable<Integer> {
       throw new InputException("--seed: expected a number from 0 on, found " + seed);
     }
     console = spec.commandLine().getOut();
+    try (TargetLock lock = TargetLock.take(out)) {
+      return demo();
+    }
+  }
+
+  private int demo() {
     long start = System.nanoTime();
     List<Path> libraries = libraries();
 
@@ -293,10 +297,7 @@ public final class DemoCommand implements Callable<Integer> {
       double gemmRate = TrainCommand.gemmRate(config);
       StepLines lines = new StepLines(console, config.run().logInterval(), trainer.iterations(), gemmRate);
       long tokensAStep = (long) config.batch().total() * config.model().seqLength();
-      double flops = trainer.model().trainingFlops(tokensAStep, config.model().seqLength());
-      // The steps are fixed, so that the losses are: a slow or busy machine takes longer, and says so here.
-      say("%d steps, about %s on this machine as it is now", trainer.iterations(),
-          StepLines.clock(trainer.iterations() * flops / (SHARE_OF_GEMM * gemmRate)));
+      TrainCommand.forecast(console, config, trainer, gemmRate);
       Trainer.Listener listener = new Trainer.Listener() {
         @Override
         public void stepped(Trainer.Step step) {

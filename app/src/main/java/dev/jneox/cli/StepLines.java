@@ -7,6 +7,9 @@ import java.util.Locale;
 
 /** Tells of a training run: one line every so many iterations, over the mean of those. */
 final class StepLines implements Trainer.Listener {
+  /** A step that takes longer than this is told of while it goes on. */
+  private static final long PATIENCE_NANOS = 20_000_000_000L;
+
   private final PrintWriter out;
   private final int every;
   private final int iterations;
@@ -17,6 +20,7 @@ final class StepLines implements Trainer.Listener {
   private double seconds;
   private double flops;
   private int skipped;
+  private long told = System.nanoTime();
 
   /**
    * @param every iterations a line
@@ -50,12 +54,25 @@ final class StepLines implements Trainer.Listener {
         n, iterations, loss / Math.max(1, steps - skipped), step.lr(), step.gradientNorm(), tokens / seconds, flops / seconds / 1e12,
         100 * flops / seconds / gemmRate, clock(seconds / steps * (iterations - n)), skips);
     out.flush();
+    told = System.nanoTime();
     steps = 0;
     loss = 0;
     tokens = 0;
     seconds = 0;
     flops = 0;
     skipped = 0;
+  }
+
+  @Override
+  public void accumulated(int iteration, int done, int of, double seconds) {
+    if (System.nanoTime() - told < PATIENCE_NANOS) {
+      return;
+    }
+    out.printf(
+        Locale.ROOT, "step %d/%d | micro-batch %d of %d | %s of about %s%n", iteration, iterations, done, of, clock(seconds),
+        clock(seconds / done * of));
+    out.flush();
+    told = System.nanoTime();
   }
 
   @Override
@@ -75,9 +92,12 @@ final class StepLines implements Trainer.Listener {
     out.flush();
   }
 
-  /** {@code 1:02:03}, or {@code 2:03} below an hour. */
+  /** {@code 2:03}, {@code 1:02:03} from an hour on, {@code 12 days} from three on. */
   static String clock(double seconds) {
     long s = Math.round(seconds);
+    if (s >= 3 * 86_400) {
+      return "%,d days".formatted(Math.round(s / 86_400.0));
+    }
     return s < 3600 ? "%d:%02d".formatted(s / 60, s % 60) : "%d:%02d:%02d".formatted(s / 3600, s / 60 % 60, s % 60);
   }
 }

@@ -49,6 +49,9 @@ import picocli.CommandLine.Spec;
       "  jneox train run.yml --set save=run --set load=run --restart"
     })
 public final class TrainCommand implements Callable<Integer> {
+  /** How much of the rate of its matrix products a machine trains at, about. */
+  private static final double SHARE_OF_GEMM = 0.6;
+
   @Spec private CommandSpec spec;
 
   @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
@@ -85,7 +88,9 @@ public final class TrainCommand implements Callable<Integer> {
             config, tokenizer.vocabSize(), tokenizer.id("<|endoftext|>").orElse(-1), vocabulary, data, directory)) {
       progress.close();
       describe(out, config, trainer, directory);
-      StepLines lines = new StepLines(out, config.run().logInterval(), trainer.iterations(), gemmRate(config));
+      double gemmRate = gemmRate(config);
+      forecast(out, config, trainer, gemmRate);
+      StepLines lines = new StepLines(out, config.run().logInterval(), trainer.iterations(), gemmRate);
       String goOn = "start again with load=%s" + (config.checkpoint().finetune() ? " and finetune=false" : "") + " to go on";
       return train(config, trainer, lines, spec.commandLine().getErr(), goOn);
     }
@@ -119,9 +124,20 @@ public final class TrainCommand implements Callable<Integer> {
       out.println("HF transformers has no model of this shape: checkpoints are of JNeoX's own type, which it does not load");
     }
     directory.notes().forEach(out::println);
+    trainer.concerns().forEach(out::println);
     directory.start().ifPresent(from -> out.printf(
         Locale.ROOT, trainer.iteration() > 0 ? "resuming from %s after step %d of %d%n" : "starting from the weights of %s%n",
         from, trainer.iteration(), trainer.iterations()));
+    out.flush();
+  }
+
+  /** Says how long the run will take. The number of steps is fixed: a slow or busy machine takes longer, and says so here. */
+  static void forecast(PrintWriter out, NeoxConfig config, Trainer trainer, double gemmRate) {
+    long tokens = (long) config.batch().total() * config.model().seqLength();
+    int steps = trainer.iterations() - trainer.iteration();
+    double flops = steps * trainer.model().trainingFlops(tokens, config.model().seqLength());
+    out.printf(
+        Locale.ROOT, "%,d steps, about %s on this machine as it is now%n", steps, StepLines.clock(flops / (SHARE_OF_GEMM * gemmRate)));
     out.flush();
   }
 

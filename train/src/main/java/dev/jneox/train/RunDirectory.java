@@ -28,8 +28,8 @@ import java.util.stream.Stream;
  * its {@link Manifest}, and retention goes by it: step numbers go back when a run does.
  */
 public final class RunDirectory implements AutoCloseable {
-  /** Names that a killed run may leave behind in its folder, in whatever way they are made unique. */
-  private static final String LEFTOVER = "\\.?(global_step\\d+|latest|metrics.*\\.csv).*\\.(partial|replaced)";
+  /** Names that a killed run may leave behind in its folder. */
+  private static final String LEFTOVER = "\\.?(global_step\\d+|latest|metrics.*\\.csv).*\\.(partial|replaced|lock)";
 
   /** What a save may need beyond the tensors: headers, tokenizer, recipe. */
   private static final long SMALL_FILES = 16 << 20;
@@ -88,7 +88,7 @@ public final class RunDirectory implements AutoCloseable {
         String name = left.getFileName().toString();
         if (name.matches(LEFTOVER)) {
           Path target = save.resolve(name.substring(0, name.lastIndexOf('.')));
-          if (name.endsWith(RunFolder.REPLACED) && !Files.exists(target)) {
+          if (name.endsWith(AtomicFolder.REPLACED) && !Files.exists(target)) {
             Files.move(left, target); // a save was killed between its two moves
           } else {
             delete(left);

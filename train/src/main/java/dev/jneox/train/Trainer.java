@@ -55,6 +55,16 @@ public final class Trainer implements AutoCloseable {
   public interface Listener {
     default void stepped(Step step) {}
 
+    /**
+     * After each micro-batch but the last of a step, which may take minutes.
+     *
+     * @param iteration of the step, from 1
+     * @param done micro-batches of it that are done
+     * @param of how many it has
+     * @param seconds since it began
+     */
+    default void accumulated(int iteration, int done, int of, double seconds) {}
+
     /** After a validation, or at the end the test; {@code loss} in nats a token. */
     default void evaluated(String name, int iteration, double loss) {}
 
@@ -146,6 +156,11 @@ public final class Trainer implements AutoCloseable {
     return data.trainIters();
   }
 
+  /** What the user should know about this run on this machine, a line each; mostly nothing. */
+  public List<String> concerns() {
+    return TrainingNeed.of(config, model).concern(iteration(), iterations()).stream().toList();
+  }
+
   /** The fp32 weights by canonical name: views that are valid until {@link #close}. */
   public Map<String, Tensor> weights() {
     return parameters.weightViews();
@@ -190,7 +205,7 @@ public final class Trainer implements AutoCloseable {
     int exit = config.run().exitInterval().orElse(Integer.MAX_VALUE);
     int validatedAt = -1;
     while (state.iteration() < data.trainIters()) {
-      Step step = step().orElse(null);
+      Step step = step(listener).orElse(null);
       if (step == null) {
         break;
       }
@@ -251,7 +266,7 @@ public final class Trainer implements AutoCloseable {
   }
 
   /** One iteration; empty when it was stopped, which leaves the state as it was. */
-  private Optional<Step> step() {
+  private Optional<Step> step(Listener listener) {
     long start = System.nanoTime();
     int accumulation = config.batch().accumulation();
     int micro = config.batch().micro();
@@ -261,6 +276,9 @@ public final class Trainer implements AutoCloseable {
       long index = (long) state.iteration() * accumulation + m;
       GradientStep.Batch batch = TrainingData.batch(data.train(), index, micro, model.usedVocab(), maskedId);
       loss += gradients.gradient(batch, scale / accumulation) / accumulation;
+      if (m + 1 < accumulation) {
+        listener.accumulated(state.iteration() + 1, m + 1, accumulation, (System.nanoTime() - start) / 1e9);
+      }
     }
     if (stopping) {
       parameters.clearGradients();
