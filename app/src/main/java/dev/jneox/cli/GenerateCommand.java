@@ -160,7 +160,9 @@ public final class GenerateCommand implements Runnable {
               return !out.checkError();
             });
     out.println();
-    out.flush();
+    if (out.checkError()) {
+      return; // what follows is about a text that nobody has
+    }
     PrintWriter err = spec.commandLine().getErr();
     err.printf(
         Locale.ROOT, "%d tokens in %.2f s, %.1f tokens/s; ended by: %s%n",

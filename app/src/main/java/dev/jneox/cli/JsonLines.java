@@ -24,7 +24,8 @@ final class JsonLines {
   private JsonLines() {}
 
   /**
-   * Answers every line, but for blank ones. Answers are sent off as soon as no more input is waiting.
+   * Answers every line, but for blank ones. Answers are sent off as soon as no more input is waiting. Ends early when nobody takes
+   * them.
    *
    * @param answer makes the object to write from the one read; an {@link InputException} says what is wrong with it
    * @throws InputException naming the line that is no JSON or was refused
@@ -40,8 +41,8 @@ final class JsonLines {
           answers.writeBytes(JSON.writeValueAsBytes(answer.apply(JSON.readTree(line))));
           answers.write('\n');
         }
-        if (answers.size() >= BUFFER || input.available() == 0) {
-          send(answers, output);
+        if ((answers.size() >= BUFFER || input.available() == 0) && !send(answers, output)) {
+          return; // StandardOutput tells why
         }
       }
       send(answers, output);
@@ -56,12 +57,11 @@ final class JsonLines {
     }
   }
 
-  private static void send(ByteArrayOutputStream answers, PrintStream output) {
+  /** False when nothing can be written any more. */
+  private static boolean send(ByteArrayOutputStream answers, PrintStream output) {
     output.writeBytes(answers.toByteArray());
     answers.reset();
-    if (output.checkError()) {
-      throw new InputException("standard output: cannot be written: closed, or its disk is full");
-    }
+    return !output.checkError();
   }
 
   private static String place(long line) {

@@ -1,19 +1,25 @@
 package dev.jneox.cli;
 
 import dev.jneox.io.InputException;
-import java.io.OutputStreamWriter;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
-/** The command line: one subcommand per room of the house. Exit codes: 0 done, 1 bad input or a failed run, 2 wrong usage. */
+/** The command line: one subcommand per room of the house. */
 @Command(
     name = "jneox",
     mixinStandardHelpOptions = true,
     versionProvider = Main.Version.class,
-    description = "GPT-NeoX on the JVM: from raw text to a trained model that writes.")
+    description = "GPT-NeoX on the JVM: from raw text to a trained model that writes.",
+    exitCodeListHeading = "%nExit codes:%n",
+    exitCodeList = {
+      "0:done",
+      "1:bad input, a failed run, or output that cannot be written",
+      "2:wrong usage",
+      "141:the reader of standard output has gone, as head does"
+    })
 public final class Main {
   private static final List<Class<?>> COMMANDS =
       List.of(
@@ -26,7 +32,10 @@ public final class Main {
 
   /** Runs one command and returns its exit code; used by {@link Start} and by the tests. */
   public static int run(String... args) {
-    return commandLine(needed(args)).execute(args);
+    CommandLine line = commandLine(needed(args));
+    int code = line.execute(args);
+    line.getOut().flush();
+    return StandardOutput.exitCode(code, line.getErr());
   }
 
   /** The command that is asked for: to look through the options of all the others takes a quarter of a second. */
@@ -53,8 +62,9 @@ public final class Main {
     // A prompt may well begin with @.
     line.setExpandAtFiles(false);
     // Text and JSON are UTF-8 in every locale.
-    line.setOut(new PrintWriter(new OutputStreamWriter(System.out, StandardCharsets.UTF_8), true));
-    line.setErr(new PrintWriter(new OutputStreamWriter(System.err, StandardCharsets.UTF_8), true));
+    // Made over the stream itself, so that checkError asks it.
+    line.setOut(new PrintWriter(System.out, true, StandardCharsets.UTF_8));
+    line.setErr(new PrintWriter(System.err, true, StandardCharsets.UTF_8));
     line.setParameterExceptionHandler(Main::wrongUsage);
     line.setExecutionExceptionHandler(
         (exception, command, parsed) -> {

@@ -19,6 +19,7 @@ final class Rehearsal {
   private Rehearsal() {}
 
   public static void main(String[] args) throws IOException {
+    StandardOutput.install(); // as Start does
     Path folder = Files.createTempDirectory("jneox-rehearsal");
     int exit;
     try {

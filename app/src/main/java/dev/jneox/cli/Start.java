@@ -14,7 +14,11 @@ public final class Start {
   public static void main(String[] args) {
     restoreStandardError();
     Relaunch relaunch = Relaunch.read();
-    System.exit(relaunch.isNeeded() ? relaunch.run(args) : Main.run(args));
+    if (relaunch.isNeeded()) {
+      System.exit(relaunch.run(args));
+    }
+    StandardOutput.install();
+    System.exit(Main.run(args));
   }
 
   /**
