@@ -39,7 +39,7 @@ final class ConvertCommand implements Callable<Integer> {
       names = "--from",
       required = true,
       paramLabel = "MODEL",
-      description = "A model folder or file of any format that is read, or ORG/NAME on the hub.")
+      description = "A model folder or file of any format that is read, a run of train, or ORG/NAME on the hub.")
   private String from;
 
   @Option(names = "--to", required = true, paramLabel = "PATH", description = "The folder to write; for gguf the file.")

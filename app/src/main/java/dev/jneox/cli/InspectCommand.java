@@ -4,9 +4,11 @@ import com.fasterxml.jackson.annotation.JsonTypeInfo;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.model.Position;
 import dev.jneox.tensor.Native;
 import java.io.PrintWriter;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.concurrent.Callable;
@@ -24,7 +26,9 @@ import picocli.CommandLine.Spec;
     sortOptions = false,
     description = {
       "Show what is in a model: shape, parameters, types, files, tokenizer.",
-      "Only headers are read, so it takes no time at any size; checksums read all."
+      "Only headers are read, so it takes no time at any size; checksums read all.",
+      "Of a run of train, list the checkpoints; with --tensors or --checksums, show the",
+      "newest one."
     },
     footer = {
       "",
@@ -34,13 +38,14 @@ import picocli.CommandLine.Spec;
       "",
       "Examples:",
       "  jneox inspect DIR",
+      "  jneox inspect run",
       "  jneox inspect DIR --tensors --checksums --json > model.json",
       "  jneox inspect model.safetensors --tensors"
     })
 final class InspectCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
 
-  @Parameters(paramLabel = "MODEL", description = "A model folder or file, a bare file of tensors, or ORG/NAME on the hub.")
+  @Parameters(paramLabel = "MODEL", description = "A model folder or file, a run of train, a bare file of tensors, or ORG/NAME on the hub.")
   private String model;
 
   @Option(names = "--tensors", description = "List every tensor: name, type, shape, bytes.")
@@ -55,10 +60,20 @@ final class InspectCommand implements Callable<Integer> {
   @Override
   public Integer call() throws JsonProcessingException {
     Native.returnFreedMemory();
-    Inspection inspection;
-    try (Contents contents = Contents.open(ModelOptions.path(model, spec.commandLine().getErr()))) {
-      inspection = Inspection.of(contents, tensors, checksums);
+    Path path = ModelOptions.find(model, spec.commandLine().getErr());
+    if (StoredModel.isRun(path) && !tensors && !checksums) {
+      RunInspection run = RunInspection.of(path);
+      print(run, run.text());
+    } else {
+      try (Contents contents = Contents.open(StoredModel.resolve(path))) {
+        Inspection inspection = Inspection.of(contents, tensors, checksums);
+        print(inspection, text(inspection));
+      }
     }
+    return 0;
+  }
+
+  private void print(Object inspection, String text) throws JsonProcessingException {
     PrintWriter out = spec.commandLine().getOut();
     if (json) {
       JsonMapper mapper =
@@ -68,10 +83,9 @@ final class InspectCommand implements Callable<Integer> {
               .build();
       out.println(mapper.writeValueAsString(inspection));
     } else {
-      out.print(text(inspection));
+      out.print(text);
     }
     out.flush();
-    return 0;
   }
 
   /** Says which of the closed choice a position is. */

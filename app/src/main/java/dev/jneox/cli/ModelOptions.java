@@ -1,6 +1,7 @@
 package dev.jneox.cli;
 
 import dev.jneox.checkpoint.GgufCache;
+import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.checkpoint.hub.Hub;
 import dev.jneox.checkpoint.hub.HubName;
 import dev.jneox.checkpoint.hub.HubSettings;
@@ -28,10 +29,9 @@ final class ModelOptions {
       names = "--model",
       required = true,
       paramLabel = "MODEL",
-      description = {
-        "A folder with config.json, weights and, to read and write text, tokenizer.json; a model file;",
-        "or ORG/NAME[@REVISION] on the hub, which is downloaded the first time (see jneox download --help)."
-      })
+      description =
+          "A folder with config.json, weights and, to read and write text, tokenizer.json; a run of train, which stands for its newest "
+              + "checkpoint; a model file; or ORG/NAME[@REVISION] on the hub, downloaded the first time (see jneox download --help).")
   private String model;
 
   @Option(
@@ -67,8 +67,13 @@ final class ModelOptions {
     return loaded;
   }
 
-  /** What is on this machine comes first; the environment decides about the hub. */
+  /** The model's folder or file; that of a run is its newest checkpoint. */
   static Path path(String model, PrintWriter err) {
+    return StoredModel.resolve(find(model, err));
+  }
+
+  /** What is on this machine comes first; the environment decides about the hub. */
+  static Path find(String model, PrintWriter err) {
     return local(model).orElseGet(() -> fromHub(model, HubSettings.ofEnvironment(), err));
   }
 

@@ -39,7 +39,7 @@ import picocli.CommandLine.Spec;
 public final class PublishCommand implements Runnable {
   @Spec private CommandSpec spec;
 
-  @Parameters(paramLabel = "MODEL", description = "A folder of HF transformers, a checkpoint of train, or a GGUF file.")
+  @Parameters(paramLabel = "MODEL", description = "A folder of HF transformers, a run or checkpoint of train, or a GGUF file.")
   private Path model;
 
   @Option(names = "--repo", required = true, paramLabel = "ORG/NAME", description = "Its name on the hub.")
@@ -78,6 +78,7 @@ public final class PublishCommand implements Runnable {
   @Override
   public void run() {
     HubName name = HubName.parse(repo);
+    model = StoredModel.resolve(model);
     ModelCard.Facts facts =
         ModelCard.Facts.of(name.repository()).withLicense(license).withLanguages(languages).withData(data)
             .withBaseModel(baseModel == null ? null : HubName.parse(baseModel).repository())

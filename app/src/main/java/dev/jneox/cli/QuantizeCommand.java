@@ -65,7 +65,7 @@ final class QuantizeCommand implements Callable<Integer> {
       names = "--from",
       required = true,
       paramLabel = "MODEL",
-      description = "A model folder or file of any format that is read, or ORG/NAME on the hub.")
+      description = "A model folder or file of any format that is read, a run of train, or ORG/NAME on the hub.")
   private String from;
 
   @Option(names = "--to", required = true, paramLabel = "DIR", description = "The folder to write.")

@@ -38,7 +38,7 @@ import picocli.CommandLine.Spec;
 final class VerifyCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
 
-  @Parameters(paramLabel = "MODEL", description = "A model folder or file, a bare file of tensors, or ORG/NAME on the hub.")
+  @Parameters(paramLabel = "MODEL", description = "A model folder or file, a run of train, a bare file of tensors, or ORG/NAME on the hub.")
   private String model;
 
   @Option(names = "--json", description = "Print JSON: path, ok, and findings with check, ok and message.")

@@ -89,7 +89,8 @@ public final class NeoxCheckpoint implements StoredModel {
     return isStep(path) || RunFolder.is(path);
   }
 
-  private static boolean isStep(Path path) {
+  /** Whether a folder holds files of layers or ranks itself. */
+  static boolean isStep(Path path) {
     return list(path).stream()
         .map(file -> file.getFileName().toString())
         .anyMatch(name -> LAYER_FILE.matcher(name).matches() || RANK_FILE.matcher(name).matches());

@@ -8,6 +8,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
+import java.util.NavigableMap;
+import java.util.OptionalDouble;
+import java.util.TreeMap;
 import java.util.stream.Stream;
 
 /**
@@ -26,8 +30,21 @@ public record RunFolder(Path path, List<Path> checkpoints) {
   /** Longest content of {@link #LATEST} that is read. */
   private static final int MAX_NAME = 256;
 
+  private static final String METRICS = "metrics.csv";
+  private static final long MAX_METRICS = 1 << 28;
+
   /** How many checkpoints a message lists. */
   private static final int MAX_LISTED = 6;
+
+  /**
+   * The losses that {@code metrics.csv} has up to a step, in nats per token.
+   *
+   * @param training of the last row up to the step
+   * @param validation the last one up to the step
+   */
+  public record Losses(OptionalDouble training, OptionalDouble validation) {
+    static final Losses NONE = new Losses(OptionalDouble.empty(), OptionalDouble.empty());
+  }
 
   public RunFolder {
     checkpoints = List.copyOf(checkpoints);
@@ -98,6 +115,39 @@ public record RunFolder(Path path, List<Path> checkpoints) {
     }
     throw InputException.in(
         latest, "content", "the name of a checkpoint in this folder", JsonObject.quoted(name) + "; there is " + listing());
+  }
+
+  /** Reads the losses up to a step. */
+  public Losses losses(long step) {
+    Map.Entry<Long, Losses> row = losses().floorEntry(step);
+    return row == null ? Losses.NONE : row.getValue();
+  }
+
+  /** Reads the losses up to each step of {@code metrics.csv}; none when there is no such file. */
+  public NavigableMap<Long, Losses> losses() {
+    NavigableMap<Long, Losses> losses = new TreeMap<>();
+    Path file = path.resolve(METRICS);
+    if (!Files.isRegularFile(file)) {
+      return losses;
+    }
+    List<String> rows = TrainingFacts.lines(file, MAX_METRICS);
+    List<String> columns = rows.isEmpty() ? List.of() : List.of(rows.getFirst().split(","));
+    Losses last = Losses.NONE;
+    for (String row : rows.stream().skip(1).toList()) {
+      String[] cells = row.split(",", -1);
+      if (cells[0].matches("\\d{1,18}")) {
+        last =
+            new Losses(
+                cell(cells, columns.indexOf("loss"), last.training), cell(cells, columns.indexOf("valid_loss"), last.validation));
+        losses.put(Long.parseLong(cells[0]), last);
+      }
+    }
+    return losses;
+  }
+
+  private static OptionalDouble cell(String[] cells, int column, OptionalDouble before) {
+    boolean given = column >= 0 && column < cells.length && cells[column].matches("[0-9.]+([eE][-+]?\\d+)?");
+    return given ? OptionalDouble.of(Double.parseDouble(cells[column])) : before;
   }
 
   /** The names of the checkpoints in words: {@code global_step5, global_step10}, or {@code no checkpoint}. */

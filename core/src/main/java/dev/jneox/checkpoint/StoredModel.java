@@ -5,6 +5,7 @@ import dev.jneox.model.ModelConfig;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.bytedeco.pytorch.Tensor;
@@ -76,15 +77,35 @@ public interface StoredModel extends AutoCloseable {
     if (Files.isRegularFile(path)) {
       return GgufModel.open(path);
     }
-    if (PackedFolder.is(path)) {
-      return PackedFolder.open(path);
+    Path folder = resolve(path);
+    if (PackedFolder.is(folder)) {
+      return PackedFolder.open(folder);
     }
-    if (Files.exists(path.resolve(HfFolder.CONFIG))) {
-      return HfFolder.open(path);
+    return !isHf(folder) && NeoxCheckpoint.is(folder) ? NeoxCheckpoint.open(folder) : HfFolder.open(folder);
+  }
+
+  /**
+   * Resolves the folder of a run to its newest checkpoint; every other path stands for itself.
+   *
+   * @throws InputException when the run does not say which one that is
+   */
+  static Path resolve(Path path) {
+    return isRun(path) ? RunFolder.of(path).newest() : path;
+  }
+
+  /**
+   * Tells whether a folder is that of a run rather than a model. With one checkpoint of GPT-NeoX it is a model: the configuration and
+   * the tokenizer beside the checkpoint are parts of it.
+   */
+  static boolean isRun(Path path) {
+    if (isHf(path) || NeoxCheckpoint.isStep(path) || !RunFolder.is(path)) {
+      return false;
     }
-    if (RunFolder.is(path) && Files.exists(RunFolder.of(path).newest().resolve(HfFolder.CONFIG))) {
-      return HfFolder.open(RunFolder.of(path).newest());
-    }
-    return NeoxCheckpoint.is(path) ? NeoxCheckpoint.open(path) : HfFolder.open(path);
+    List<Path> checkpoints = RunFolder.of(path).checkpoints();
+    return checkpoints.size() != 1 || isHf(checkpoints.getFirst());
+  }
+
+  private static boolean isHf(Path folder) {
+    return Files.exists(folder.resolve(HfFolder.CONFIG));
   }
 }

@@ -38,10 +38,8 @@ public record TrainingFacts(
     Map<String, String> settings,
     List<String> data) {
   private static final String STATE = "training.json";
-  private static final String METRICS = "metrics.csv";
   private static final long MAX_STATE = 1 << 20;
   private static final long MAX_RECIPE = 1 << 20;
-  private static final long MAX_METRICS = 1 << 28;
 
   /** A key and its value on a line of YAML, or of the JSON that GPT-NeoX's files mix with it. */
   private static final Pattern LINE = Pattern.compile("\\s*[\"']?([A-Za-z0-9_-]+)[\"']?\\s*:\\s*(.*?)\\s*,?\\s*(?:\\s#.*)?");
@@ -79,9 +77,10 @@ public record TrainingFacts(
       recipe(recipe, settings, data);
     }
     OptionalLong tokens = json.has("tokens") ? OptionalLong.of((long) json.positive("tokens", 1)) : OptionalLong.empty();
-    OptionalDouble[] losses = losses(checkpoint.toAbsolutePath().resolveSibling(METRICS), iterations);
+    RunFolder.Losses losses = RunFolder.of(checkpoint.toAbsolutePath().getParent()).losses(iterations);
     return Optional.of(
-        new TrainingFacts(OptionalLong.of(iterations), tokens, losses[0], losses[1], settings, List.copyOf(data)));
+        new TrainingFacts(
+            OptionalLong.of(iterations), tokens, losses.training(), losses.validation(), settings, List.copyOf(data)));
   }
 
   private static List<Path> recipes(Path folder) {
@@ -123,29 +122,7 @@ public record TrainingFacts(
     return names;
   }
 
-  /** Of the row of step {@code until}, and the last validation up to it. */
-  private static OptionalDouble[] losses(Path file, int until) {
-    OptionalDouble[] found = {OptionalDouble.empty(), OptionalDouble.empty()};
-    if (!Files.isRegularFile(file)) {
-      return found;
-    }
-    List<String> rows = lines(file, MAX_METRICS);
-    List<String> columns = rows.isEmpty() ? List.of() : List.of(rows.getFirst().split(","));
-    int[] places = {columns.indexOf("loss"), columns.indexOf("valid_loss")};
-    for (String row : rows.stream().skip(1).toList()) {
-      String[] cells = row.split(",", -1);
-      if (!cells[0].matches("\\d{1,9}") || Integer.parseInt(cells[0]) > until) {
-        continue;
-      }
-      for (int i = 0; i < places.length; i++) {
-        boolean given = places[i] >= 0 && places[i] < cells.length && cells[places[i]].matches("[0-9.]+([eE][-+]?\\d+)?");
-        found[i] = given ? OptionalDouble.of(Double.parseDouble(cells[places[i]])) : found[i];
-      }
-    }
-    return found;
-  }
-
-  private static List<String> lines(Path file, long maxBytes) {
+  static List<String> lines(Path file, long maxBytes) {
     try {
       if (Files.size(file) > maxBytes) {
         throw InputException.in(file, "size", "at most " + maxBytes + " bytes", Files.size(file) + " bytes");
