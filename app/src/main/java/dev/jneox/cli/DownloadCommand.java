@@ -5,6 +5,7 @@ import dev.jneox.checkpoint.hub.HubFile;
 import dev.jneox.checkpoint.hub.HubName;
 import dev.jneox.checkpoint.hub.HubSettings;
 import dev.jneox.checkpoint.hub.Selection;
+import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -42,7 +43,7 @@ public final class DownloadCommand implements Runnable {
 
   @Spec private CommandSpec spec;
 
-  @Parameters(paramLabel = "ORG/NAME", description = "The model's name on the hub; ORG/NAME@REVISION for a revision.")
+  @Parameters(paramLabel = "ORG/NAME", description = "The model's name on the hub; ORG/NAME@REVISION for a revision, and where there is a folder ORG here.")
   private String name;
 
   @Option(names = "--revision", paramLabel = "R", description = "A branch, tag or commit. Default: main.")
@@ -84,9 +85,14 @@ public final class DownloadCommand implements Runnable {
   @Override
   public void run() {
     HubName wanted = HubName.parse(name);
+    if (revision == null && ModelPath.is(name)) {
+      throw ModelPath.local(name).isPresent()
+          ? new InputException(name + ": is a path on this machine; on the hub it is " + name + "@main")
+          : ModelPath.missing(name, "ORG/NAME on the hub");
+    }
     wanted = revision == null ? wanted : wanted.at(revision);
     String task = "downloading " + wanted;
-    try (Hub hub = new Hub(settings())) {
+    try (Hub hub = ModelOptions.hub(settings())) {
       Hub.Download done = hub.download(wanted, new Selection(include, exclude), bytes -> Progress.bytes(task, bytes));
       PrintWriter out = spec.commandLine().getOut();
       if (json) {

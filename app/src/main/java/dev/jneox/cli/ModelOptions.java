@@ -7,11 +7,9 @@ import dev.jneox.checkpoint.hub.HubName;
 import dev.jneox.checkpoint.hub.HubSettings;
 import dev.jneox.generate.LanguageModel;
 import dev.jneox.generate.Precision;
-import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import java.io.PrintWriter;
 import java.nio.file.Files;
-import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.Optional;
 import picocli.CommandLine.Model.CommandSpec;
@@ -74,30 +72,37 @@ final class ModelOptions {
 
   /** What is on this machine comes first; the environment decides about the hub. */
   static Path find(String model, PrintWriter err) {
-    return local(model).orElseGet(() -> fromHub(model, HubSettings.ofEnvironment(), err));
-  }
-
-  private static Optional<Path> local(String model) {
-    try {
-      return Optional.of(Path.of(model)).filter(Files::exists);
-    } catch (InvalidPathException e) {
-      return Optional.empty();
+    Optional<Path> local = ModelPath.local(model);
+    if (local.isPresent()) {
+      if (Files.isDirectory(local.get()) && !StoredModel.is(local.get())) {
+        ModelPath.among(local.get()).ifPresent(wrong -> {
+          throw wrong;
+        });
+      }
+      return local.get();
     }
+    if (ModelPath.is(model)) {
+      boolean word = !model.isEmpty() && !model.contains("/");
+      throw ModelPath.missing(model, "a model's folder or file" + (word ? ", or ORG/NAME on the hub" : ""));
+    }
+    return fromHub(model, HubSettings.ofEnvironment(), err);
   }
 
   /** The model of a name in the cache, else from the hub, with progress on standard error. */
   static Path fromHub(String model, HubSettings settings, PrintWriter err) {
-    HubName name = HubName.tryParse(model).orElseThrow(
-        () -> new InputException(
-            model + ": expected a model's folder or file, or ORG/NAME on the hub, found no such path, and no such name"));
-    try (Hub hub = new Hub(settings)) {
-      return hub.cached(name).orElseGet(() -> {
-        if (!settings.offline()) {
-          err.println(model + ": no such path here, so downloading it from " + settings.endpoint());
-          err.flush();
-        }
-        return hub.model(name, bytes -> Progress.bytes("downloading " + name.repository(), bytes));
-      });
+    try (Hub hub = hub(settings)) {
+      return hub.model(
+          HubName.parse(model),
+          bytes -> {
+            err.println(model + ": no such path here, so downloading it from " + settings.endpoint());
+            err.flush();
+            return Progress.bytes("downloading " + model, bytes);
+          });
     }
+  }
+
+  /** A hub that tells on standard error of what it tries again. */
+  static Hub hub(HubSettings settings) {
+    return new Hub(settings, retry -> Progress.line("jneox: " + retry));
   }
 }

@@ -40,7 +40,7 @@ public final class PublishCommand implements Runnable {
   @Spec private CommandSpec spec;
 
   @Parameters(paramLabel = "MODEL", description = "A folder of HF transformers, a run or checkpoint of train, or a GGUF file.")
-  private Path model;
+  private String given;
 
   @Option(names = "--repo", required = true, paramLabel = "ORG/NAME", description = "Its name on the hub.")
   private String repo;
@@ -75,10 +75,13 @@ public final class PublishCommand implements Runnable {
   @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
   private boolean help;
 
+  private Path model;
+
   @Override
   public void run() {
     HubName name = HubName.parse(repo);
-    model = StoredModel.resolve(model);
+    Path path = ModelPath.local(given).orElseThrow(() -> ModelPath.missing(given, "a model's folder or file"));
+    model = StoredModel.resolve(path);
     ModelCard.Facts facts =
         ModelCard.Facts.of(name.repository()).withLicense(license).withLanguages(languages).withData(data)
             .withBaseModel(baseModel == null ? null : HubName.parse(baseModel).repository())

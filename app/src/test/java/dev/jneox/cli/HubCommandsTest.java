@@ -10,6 +10,8 @@ import com.sun.net.httpserver.HttpServer;
 import dev.jneox.checkpoint.hub.HubSettings;
 import dev.jneox.io.InputException;
 import java.io.IOException;
+import java.io.OutputStream;
+import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.net.InetAddress;
@@ -17,10 +19,14 @@ import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
+import java.util.Arrays;
 import java.util.HexFormat;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -35,12 +41,15 @@ class HubCommandsTest {
   @TempDir private Path dir;
 
   private final StringWriter err = new StringWriter();
+  private final List<String> requests = new CopyOnWriteArrayList<>();
+  private int failures; // answers of 503 before the listing
   private HttpServer server;
 
   @BeforeEach
   void start() throws IOException {
     server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
-    server.createContext("/api/models/org/model/revision/", exchange -> send(exchange, 200, listing().getBytes()));
+    server.createContext(
+        "/api/models/org/model/revision/", exchange -> send(exchange, failures-- > 0 ? 503 : 200, listing().getBytes()));
     server.createContext("/org/model/resolve/" + COMMIT + "/", exchange -> {
       String path = exchange.getRequestURI().getPath();
       send(exchange, 200, bytes(path.substring(path.lastIndexOf('/') + 1)));
@@ -53,7 +62,8 @@ class HubCommandsTest {
     server.stop(0);
   }
 
-  private static void send(HttpExchange exchange, int status, byte[] bytes) throws IOException {
+  private void send(HttpExchange exchange, int status, byte[] bytes) throws IOException {
+    requests.add(exchange.getRequestURI().getPath());
     try (exchange) {
       exchange.sendResponseHeaders(status, bytes.length);
       exchange.getResponseBody().write(bytes);
@@ -157,6 +167,93 @@ class HubCommandsTest {
     assertThat(ModelOptions.path(MODEL.toString(), new PrintWriter(err))).isEqualTo(MODEL);
     assertThatThrownBy(() -> ModelOptions.path("no such folder", new PrintWriter(err))).isInstanceOf(InputException.class)
         .hasMessageContaining("no such folder: expected a model's folder or file, or ORG/NAME on the hub");
+  }
+
+  /** The working directory of the tests has a folder src with main and test. */
+  @Test
+  void aMistypedPathIsNotAskedOfTheHub() throws IOException {
+    Files.createDirectories(dir.resolve("demo/model"));
+    Files.copy(MODEL.resolve("config.json"), dir.resolve("demo/model/config.json"));
+    for (int i = 0; i < 8; i++) {
+      Files.createFile(dir.resolve("demo/file" + i));
+    }
+    Files.createFile(dir.resolve("demo/modli"));
+    String demo = dir.resolve("demo").toString();
+    Map<String, String> messages = new LinkedHashMap<>();
+    messages.put(demo + "/modle", ": expected a model's folder or file, found no such path; did you mean " + demo + "/model? " + demo
+        + " holds model, modli, file0, file1, file2, file3 and 4 more");
+    messages.put(dir + "/dmeo/model", "; did you mean " + demo + "/model? ");
+    messages.put("src/tset", "; did you mean src/test? src holds test, main; on the hub it is src/tset@main");
+    messages.put("./x/y", ": expected a model's folder or file, found no such path; . holds ");
+    messages.put("../x", "; .. holds ");
+    messages.put("a/b/c", ": expected a model's folder or file, found no such path; this folder holds ");
+    messages.put("~/model", "; a shell replaces ~ by the home folder");
+    for (String suffix : List.of("gguf", "safetensors", "bin", "json")) {
+      messages.put("org/model." + suffix, ": expected a model's folder or file, found no such path; ");
+    }
+    messages.put("modle", ": expected a model's folder or file, or ORG/NAME on the hub, found no such path; ");
+    messages.put("", ": expected a model's folder or file, found no such path");
+    for (Map.Entry<String, String> path : messages.entrySet()) {
+      for (String command : List.of("score --ids 1 --model", "generate --prompt-ids 1 --model", "bench decode --model", "inspect", "verify",
+          "convert --format hf --to x --from", "quantize --dtype q4 --to x --from", "publish --repo me/name")) {
+        String[] words = (command + " ?").split(" ");
+        words[words.length - 1] = path.getKey();
+        Output output = Output.of(words);
+        assertThat(output.code()).as(command).isEqualTo(1);
+        boolean publish = command.startsWith("publish");
+        String message = publish ? path.getValue().replace(", or ORG/NAME on the hub", "") : path.getValue();
+        assertThat(output.err().lines()).as(command).singleElement().asString()
+            .startsWith("jneox: " + (path.getKey().isEmpty() ? "\"\"" : path.getKey())).contains(message);
+      }
+    }
+    assertThat(Output.of("inspect", demo).err()).startsWith("jneox: " + demo).contains("; " + demo + " holds model");
+  }
+
+  @Test
+  void downloadAsksForNoPathEither() {
+    assertThat(Output.of("download", "src/test", "--endpoint", endpoint()).err()).isEqualToIgnoringNewLines(
+        "jneox: src/test: is a path on this machine; on the hub it is src/test@main");
+    assertThat(Output.of("download", "src/tset", "--endpoint", endpoint()).err().lines()).singleElement().asString()
+        .contains("did you mean src/test?").endsWith("; on the hub it is src/tset@main");
+    assertThat(Output.of("download", "./org/model", "--endpoint", endpoint()).code()).isEqualTo(1);
+    assertThat(requests).isEmpty();
+    for (String[] name : new String[][] {{"src/tset@main"}, {"src/tset", "--revision", "main"}}) {
+      String[] hub = {"download", "--endpoint", endpoint(), "--cache", dir.toString()};
+      Output asked = Output.of(Stream.concat(Arrays.stream(hub), Arrays.stream(name)).toArray(String[]::new));
+      assertThat(asked.err()).startsWith("jneox: src/tset: no such repository or revision");
+    }
+  }
+
+  @Test
+  void aHubThatIsNotThereIsOneLineAndRetriesAreShown() {
+    failures = 1;
+    Output busy = Output.of(download());
+    assertThat(busy.code()).as(busy.err()).isZero();
+    assertThat(busy.err().lines().toList().getFirst()).startsWith("jneox: org/model: the listing of ").contains(" answered 503; try 2 of 6 in ");
+    server.stop(0);
+    Output gone = Output.of("download", "org/model", "--endpoint", endpoint(), "--cache", dir.resolve("other").toString());
+    assertThat(gone.code()).isEqualTo(1);
+    assertThat(gone.err().lines()).singleElement().asString()
+        .startsWith("jneox: org/model: no connection to " + endpoint() + ": connection refused; ").contains("HF_HUB_OFFLINE=1");
+  }
+
+  @Test
+  void aDownloadWhosePathCannotBePrintedIsKept() {
+    PrintStream out = System.out;
+    int code;
+    try {
+      System.setOut(new StandardOutput(new OutputStream() {
+        @Override
+        public void write(int b) throws IOException {
+          throw new IOException("No space left on device");
+        }
+      }));
+      code = Main.run(download());
+    } finally {
+      System.setOut(out);
+    }
+    assertThat(code).isEqualTo(1);
+    assertThat(Output.of(download("--offline")).code()).isZero();
   }
 
   private Output publish(Path model, Path out, String... more) {

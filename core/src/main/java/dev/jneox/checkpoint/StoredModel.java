@@ -105,6 +105,11 @@ public interface StoredModel extends AutoCloseable {
     return checkpoints.size() != 1 || isHf(checkpoints.getFirst());
   }
 
+  /** Tells by names alone whether a path looks like what {@link #open} takes. */
+  static boolean is(Path path) {
+    return Files.isRegularFile(path) ? path.toString().endsWith(".gguf") : isHf(path) || NeoxCheckpoint.is(path);
+  }
+
   private static boolean isHf(Path folder) {
     return Files.exists(folder.resolve(HfFolder.CONFIG));
   }

@@ -51,6 +51,11 @@ public final class Progress implements AutoCloseable {
     return new Progress(task, "MB", MB, total, System.err, isTerminal(), INTERVAL);
   }
 
+  /** Prints a line of its own to standard error; on a terminal it takes the line of a bar, which moves on below. */
+  public static void line(String line) {
+    System.err.println(isTerminal() ? "\r\033[K" + line : line);
+  }
+
   /** Counts and says nothing. */
   public static Progress silent() {
     return new Progress("", "", 1, -1, null, false, INTERVAL);

@@ -3,7 +3,9 @@ package dev.jneox.checkpoint.hub;
 import dev.jneox.io.InputException;
 import java.io.IOException;
 import java.time.Duration;
+import java.util.Locale;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.function.Consumer;
 
 /** Tries one act again and again, with growing pauses, for as long as it makes sense. */
 final class Attempts {
@@ -25,12 +27,19 @@ final class Attempts {
 
   private final Patience patience;
   private final String what;
+  private final Consumer<String> onRetry;
   private int failures;
 
-  /** @param what named in the error when all was in vain */
-  Attempts(Patience patience, String what) {
+  /**
+   * Makes the first attempt possible.
+   *
+   * @param what named in the error when all was in vain
+   * @param onRetry is told in one line of every failure after which the act is tried again
+   */
+  Attempts(Patience patience, String what, Consumer<String> onRetry) {
     this.patience = patience;
     this.what = what;
+    this.onRetry = onRetry;
   }
 
   <T> T run(Act<T> act) throws InterruptedException {
@@ -63,7 +72,11 @@ final class Attempts {
     Duration doubled = patience.firstPause().multipliedBy(1L << Math.min(failures - 1, 20));
     Duration pause = doubled.compareTo(patience.longestPause()) > 0 ? patience.longestPause() : doubled;
     long jittered = (long) (pause.toNanos() * ThreadLocalRandom.current().nextDouble(0.5, 1));
-    Thread.sleep(Duration.ofNanos(asked == null ? jittered : Math.max(jittered, asked.toNanos())));
+    long wait = asked == null ? jittered : Math.max(jittered, asked.toNanos());
+    onRetry.accept(
+        String.format(
+            Locale.ROOT, "%s: %s; try %d of %d in %.1f s", what, reason(failure), failures + 1, patience.tries(), wait / 1e9));
+    Thread.sleep(Duration.ofNanos(wait));
   }
 
   private static String reason(IOException e) {
@@ -71,7 +84,6 @@ final class Attempts {
     return switch (e) {
       case PassingFailure passing -> message;
       case java.net.http.HttpTimeoutException timeout -> "no answer in time";
-      case java.net.ConnectException connect -> "no connection" + (message.isEmpty() ? "" : ": " + message);
       default -> message.isEmpty() ? e.getClass().getSimpleName() : message;
     };
   }

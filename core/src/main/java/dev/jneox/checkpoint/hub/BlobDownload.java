@@ -82,7 +82,7 @@ final class BlobDownload {
   /** The caller holds the blob's lock. */
   void run() throws InterruptedException {
     goOn();
-    Attempts attempts = new Attempts(patience, name + ", file \"" + file.name() + "\"");
+    Attempts attempts = http.attempts(name + ", file \"" + file.name() + "\"");
     while (true) {
       long before = have;
       try {

@@ -23,6 +23,7 @@ import java.util.concurrent.ExecutorCompletionService;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import java.util.function.LongFunction;
 import java.util.stream.Collectors;
 
@@ -58,10 +59,20 @@ public final class Hub implements AutoCloseable {
   private final HubCache cache;
   private final HubHttp http;
 
+  /** Makes a hub that tries again without a word. */
   public Hub(HubSettings settings) {
+    this(settings, retry -> {});
+  }
+
+  /**
+   * Makes a hub.
+   *
+   * @param onRetry is told in one line, maybe by several threads, of what failed, which try comes next, of how many, and when
+   */
+  public Hub(HubSettings settings, Consumer<String> onRetry) {
     this.settings = settings;
     this.cache = new HubCache(settings.cache());
-    this.http = new HubHttp(settings);
+    this.http = new HubHttp(settings, onRetry);
   }
 
   /** The model in the cache, as {@link Download#model}, if every file of it is there; the hub is not asked. */
@@ -159,7 +170,7 @@ public final class Hub implements AutoCloseable {
 
   private HubFile describe(HubName name, String commit, HubFile file) throws InterruptedException {
     String what = name + ", file \"" + file.name() + "\"";
-    return new Attempts(settings.patience(), what).run(
+    return http.attempts(what).run(
         () -> {
           try (HubHttp.Answer answer = http.send(name, file.name(), "HEAD", uri(name, commit, file), -1)) {
             String linked = answer.first().firstValue("X-Linked-Etag").orElse("");

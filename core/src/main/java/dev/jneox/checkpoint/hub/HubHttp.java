@@ -22,6 +22,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Consumer;
 import java.util.zip.GZIPInputStream;
 
 /**
@@ -60,13 +61,20 @@ final class HubHttp implements AutoCloseable {
 
   private final HubSettings settings;
   private final Refusals refusals;
+  private final Consumer<String> onRetry;
 
   /** Made when it is first needed: it takes as long as all the rest of finding a model in the cache. */
   private HttpClient client;
 
-  HubHttp(HubSettings settings) {
+  HubHttp(HubSettings settings, Consumer<String> onRetry) {
     this.settings = settings;
     this.refusals = new Refusals(settings);
+    this.onRetry = onRetry;
+  }
+
+  /** Attempts at what {@code what} names, as patient as the settings say. */
+  Attempts attempts(String what) {
+    return new Attempts(settings.patience(), what, onRetry);
   }
 
   private synchronized HttpClient client() {
@@ -84,7 +92,7 @@ final class HubHttp implements AutoCloseable {
 
   /** Reads a small answer whole, trying again as {@link Patience} says. */
   byte[] read(HubName name, URI uri, String what, long maxBytes) throws InterruptedException {
-    return new Attempts(settings.patience(), what).run(
+    return attempts(what).run(
         () -> {
           try (Answer answer = send(name, null, "GET", uri, -1);
               InputStream body = answer.isGzip() ? new GZIPInputStream(answer.body()) : answer.body()) {
@@ -108,13 +116,18 @@ final class HubHttp implements AutoCloseable {
    * @param from the first byte wanted, or -1 for all
    * @return an answer of 200, 206, 416, or of another success
    * @throws PassingFailure for a status that may be another next time
-   * @throws InputException for one that will not
+   * @throws InputException for one that will not, and for a host that is unknown or refuses connections
    */
   Answer send(HubName name, String file, String method, URI start, long from) throws IOException, InterruptedException {
     URI uri = start;
     HttpHeaders first = null;
     for (int hop = 0; hop <= MAX_REDIRECTS; hop++) {
-      HttpResponse<InputStream> response = begin(request(method, uri, from));
+      HttpResponse<InputStream> response;
+      try {
+        response = begin(request(method, uri, from));
+      } catch (IOException e) {
+        throw refusals.unreachable(name, uri, e).orElseThrow(() -> e);
+      }
       first = first == null ? response.headers() : first;
       int status = response.statusCode();
       if (REDIRECTS.contains(status)) {

@@ -1,9 +1,16 @@
 package dev.jneox.checkpoint.hub;
 
 import dev.jneox.io.InputException;
+import java.io.IOException;
+import java.net.ConnectException;
+import java.net.NoRouteToHostException;
+import java.net.URI;
+import java.net.UnknownHostException;
+import java.nio.channels.UnresolvedAddressException;
+import java.util.Optional;
 
 /**
- * What a hub's final "no" means and what to do about it. The hub says more in {@code X-Error-Code} and {@code X-Error-Message}.
+ * What a hub's final "no", or its silence, means and what to do about it. The hub says more in {@code X-Error-Code} and {@code X-Error-Message}.
  */
 final class Refusals {
   private static final int LONGEST_MESSAGE = 200;
@@ -41,6 +48,26 @@ final class Refusals {
               + "; check the name; " + account);
     }
     return new InputException(what + HubHttp.shown(answer.uri()) + " answered " + answer.status() + said);
+  }
+
+  /** What to do about a host that cannot be reached at all; empty for failures that may pass. */
+  Optional<InputException> unreachable(HubName name, URI uri, IOException failure) {
+    String reason = null;
+    for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
+      String message = cause.getMessage() == null ? "" : cause.getMessage();
+      if (cause instanceof UnknownHostException || cause instanceof UnresolvedAddressException) {
+        reason = "unknown host";
+      } else if (reason == null && (cause instanceof ConnectException || cause instanceof NoRouteToHostException)
+          && !message.contains("timed out")) {
+        reason = message.isEmpty() ? "connection refused" : message; // the JDK's client drops the message of a refusal
+      }
+    }
+    String host = uri.getScheme() + "://" + uri.getRawAuthority();
+    return reason == null
+        ? Optional.empty()
+        : Optional.of(new InputException(
+            name + ": no connection to " + host + ": " + reason + "; check the network or choose a mirror with HF_ENDPOINT; with "
+                + "HF_HUB_OFFLINE=1 models come from the cache " + settings.cache() + " alone", failure));
   }
 
   private static String getToken() {

@@ -24,6 +24,7 @@ import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
@@ -344,7 +345,41 @@ class HubTest {
   @Test
   void aServerThatIsNotThereIsNamed() {
     server.close();
-    assertRefused("gave up after 4 tries: no connection", server.address());
+    assertUnreachable(settings(), "no connection to " + server.address() + ": connection refused");
+  }
+
+  @Test
+  void aHostThatIsUnknownIsNotTriedAgain() {
+    assertUnreachable(settings().withEndpoint("http://hub.invalid"), "no connection to http://hub.invalid: unknown host");
+    server.always.put(WEIGHTS_PATH, redirect("http://cdn.invalid/x?s3cr3t"));
+    assertUnreachable(settings(), "no connection to http://cdn.invalid: unknown host");
+  }
+
+  private void assertUnreachable(HubSettings settings, String message) {
+    List<String> retries = new CopyOnWriteArrayList<>();
+    try (Hub hub = new Hub(settings, retries::add)) {
+      assertThatThrownBy(() -> hub.download(NAME, Selection.MODEL, bytes -> Progress.silent()))
+          .isInstanceOf(InputException.class)
+          .hasMessageStartingWith("org/model: " + message + "; ")
+          .hasMessageContainingAll("HF_ENDPOINT", "HF_HUB_OFFLINE=1", cache.toString());
+    }
+    assertThat(retries).isEmpty();
+    assertNoModel();
+  }
+
+  @Test
+  void everyRetryIsTold() {
+    server.next(LISTING, answer(503), answer(503));
+    server.next(WEIGHTS_PATH, server.dropAfter(10));
+    List<String> retries = new CopyOnWriteArrayList<>();
+    try (Hub hub = new Hub(settings(), retries::add)) {
+      assertWhole(hub.download(NAME, Selection.MODEL, bytes -> Progress.silent()));
+    }
+    String listing = "org/model: the listing of " + server.address() + ": " + server.address() + LISTING + " answered 503; try ";
+    assertThat(retries).hasSize(3);
+    assertThat(retries.get(0)).startsWith(listing + "2 of 4 in 0.").endsWith(" s");
+    assertThat(retries.get(1)).startsWith(listing + "3 of 4 in 0.");
+    assertThat(retries.get(2)).startsWith("org/model, file \"model.safetensors\": ").contains("; try 2 of 4 in 0.");
   }
 
   // Servers that are busy.
@@ -549,7 +584,7 @@ class HubTest {
   @Test
   void aRedirectFromHttpsToHttpIsRefused() {
     URI file = URI.create("https://hub.example/org/model/resolve/main/x");
-    try (HubHttp secure = new HubHttp(settings().withEndpoint("https://hub.example"))) {
+    try (HubHttp secure = new HubHttp(settings().withEndpoint("https://hub.example"), retry -> {})) {
       assertThat(secure.next(file, "https://cdn.example/x?a=b c")).hasToString("https://cdn.example/x?a=b%20c");
       assertThat(secure.next(file, "../y")).hasToString("https://hub.example/org/model/resolve/y");
       for (String plain : List.of("http://hub.example/x", "HTTP://cdn.example/x?s3cr3t")) {
@@ -557,7 +592,7 @@ class HubTest {
             .hasMessageContaining("redirects from https to").message().doesNotContain("s3cr3t");
       }
     }
-    try (HubHttp plain = new HubHttp(settings())) {
+    try (HubHttp plain = new HubHttp(settings(), retry -> {})) {
       assertThat(plain.next(URI.create(server.address()), "http://cdn.example/x")).hasToString("http://cdn.example/x");
     }
   }

@@ -1,0 +1,142 @@
+package dev.jneox.cli;
+
+import dev.jneox.checkpoint.StoredModel;
+import dev.jneox.checkpoint.hub.HubName;
+import dev.jneox.io.InputException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.function.ToIntFunction;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+
+/** Tells the path of a model from its name on the hub, and says what is near a path that leads nowhere. */
+final class ModelPath {
+  private static final Pattern BEGINS = Pattern.compile("(~|\\.{0,2}/).*|\\.{1,2}");
+  private static final Pattern ENDS = Pattern.compile(".*\\.(gguf|safetensors|bin|pt|json)", Pattern.CASE_INSENSITIVE);
+
+  /** How many names a message lists. */
+  private static final int MAX_LISTED = 6;
+
+  private ModelPath() {}
+
+  /**
+   * Tells whether a text is a path by its form or by what is here, so that nothing is asked of the network for it. {@code ORG/NAME}
+   * is one where there is a folder {@code ORG}; {@code ORG/NAME@REVISION} is not.
+   */
+  static boolean is(String text) {
+    int revision = text.indexOf('@');
+    String name = revision < 0 ? text : text.substring(0, revision);
+    return BEGINS.matcher(text).matches() || ENDS.matcher(name).matches() || HubName.tryParse(text).isEmpty()
+        || revision < 0 && of(text).map(Path::getParent).filter(Files::isDirectory).isPresent();
+  }
+
+  /** Finds what a text names on this machine. */
+  static Optional<Path> local(String text) {
+    return of(text).filter(Files::exists);
+  }
+
+  /** The path that a text has the form of; an empty one is no name for the working directory. */
+  private static Optional<Path> of(String text) {
+    try {
+      return text.isEmpty() ? Optional.empty() : Optional.of(Path.of(text));
+    } catch (InvalidPathException e) {
+      return Optional.empty();
+    }
+  }
+
+  /**
+   * Says that there is no such path, with the likeliest one and what the folder holds: models first, the nearest names first.
+   *
+   * @param expected what a command takes
+   */
+  static InputException missing(String text, String expected) {
+    String wrong = (text.isEmpty() ? "\"\"" : text) + ": expected " + expected + ", found no such path";
+    if (text.startsWith("~")) {
+      return new InputException(wrong + "; a shell replaces ~ by the home folder where it is not quoted");
+    }
+    Path path = of(text).orElse(null);
+    if (path == null) {
+      return new InputException(wrong);
+    }
+    Path folder = path.getParent();
+    Path wanted = path;
+    while (folder != null && !Files.isDirectory(folder)) {
+      wanted = folder;
+      folder = folder.getParent();
+    }
+    Path rest = wanted.relativize(path);
+    String name = String.valueOf(wanted.getFileName());
+    List<Path> near = near(folder == null ? Path.of("") : folder, name);
+    String meant =
+        near.stream().filter(entry -> distance(name, entry) <= Math.max(2, name.length() / 3)).findFirst()
+            .map(entry -> Files.exists(entry.resolve(rest)) ? entry.resolve(rest) : entry)
+            .map(entry -> "; did you mean " + entry + "? ").orElse("; ");
+    String hub = HubName.tryParse(text).isPresent() ? "; on the hub it is " + text + "@main" : "";
+    return new InputException(wrong + meant + held(folder, near) + hub);
+  }
+
+  /** Says which models are in a folder that is none itself; empty when there are none. */
+  static Optional<InputException> among(Path folder) {
+    List<Path> models = near(folder, "").stream().filter(ModelPath::isModel).toList();
+    return models.isEmpty()
+        ? Optional.empty()
+        : Optional.of(new InputException(
+            folder + ": expected a model's folder or file, found a folder of others; " + held(folder, models)));
+  }
+
+  private static String held(Path folder, List<Path> entries) {
+    String place = folder == null ? "this folder" : folder.toString();
+    if (entries.isEmpty()) {
+      return place + " is empty";
+    }
+    List<String> names = entries.stream().limit(MAX_LISTED).map(entry -> entry.getFileName().toString()).toList();
+    int more = entries.size() - names.size();
+    return place + " holds " + String.join(", ", names) + (more > 0 ? " and " + more + " more" : "");
+  }
+
+  private static List<Path> near(Path folder, String name) {
+    try (Stream<Path> entries = Files.list(folder)) {
+      ToIntFunction<Path> distance = entry -> distance(name, entry);
+      return entries
+          .filter(entry -> !entry.getFileName().toString().startsWith("."))
+          .sorted(Comparator.comparing(ModelPath::isModel).reversed().thenComparingInt(distance).thenComparing(Comparator.naturalOrder()))
+          .toList();
+    } catch (IOException e) {
+      return List.of();
+    }
+  }
+
+  private static boolean isModel(Path path) {
+    try {
+      return StoredModel.is(path);
+    } catch (InputException e) {
+      return false; // a folder that this user may not read
+    }
+  }
+
+  /** Letters to insert, delete or replace to make one name of the other. */
+  private static int distance(String name, Path entry) {
+    String a = name.toLowerCase(Locale.ROOT);
+    String b = entry.getFileName().toString().toLowerCase(Locale.ROOT);
+    int[] row = new int[b.length() + 1];
+    for (int j = 0; j < row.length; j++) {
+      row[j] = j;
+    }
+    for (int i = 1; i <= a.length(); i++) {
+      int diagonal = row[0];
+      row[0] = i;
+      for (int j = 1; j <= b.length(); j++) {
+        int replaced = diagonal + (a.charAt(i - 1) == b.charAt(j - 1) ? 0 : 1);
+        diagonal = row[j];
+        row[j] = Math.min(replaced, 1 + Math.min(row[j], row[j - 1]));
+      }
+    }
+    return row[b.length()];
+  }
+}
