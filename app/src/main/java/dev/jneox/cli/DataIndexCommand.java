@@ -81,8 +81,18 @@ final class DataIndexCommand implements Callable<Integer> {
     try (TargetLock lock = TargetLock.take(out);
         Arena arena = Arena.ofShared()) {
       List<GptDataset> datasets = new ArrayList<>();
+      List<SampleIndex> indexes = new ArrayList<>();
+      for (Part part : parts) {
+        IndexedDataset data = IndexedDataset.open(part.prefix);
+        try (Progress progress = Progress.of("indexing " + part.prefix, "rows", -1)) {
+          SampleIndex.Spec all = SampleIndex.Spec.all(data, part.samples, seqLength, part.seed);
+          indexes.add(SampleIndex.build(data, all, arena, progress));
+          datasets.add(new GptDataset(data, indexes.getLast(), seqLength));
+        }
+      }
+      // Nothing is written before every part has been found good.
       for (int k = 0; k < parts.size(); k++) {
-        datasets.add(index(parts.get(k), "part" + k + ".", arena));
+        write("part" + k + ".", indexes.get(k), datasets.get(k), arena);
       }
       if (weights.length > 0) {
         try (Progress progress = Progress.of("blending", "samples", -1)) {
@@ -95,17 +105,10 @@ final class DataIndexCommand implements Callable<Integer> {
     return 0;
   }
 
-  private GptDataset index(Part part, String name, Arena arena) {
-    IndexedDataset data = IndexedDataset.open(part.prefix);
-    try (Progress progress = Progress.of("indexing " + part.prefix, "rows", -1)) {
-      SampleIndex index = SampleIndex.build(
-          data, SampleIndex.Spec.all(data, part.samples, seqLength, part.seed), arena, progress);
-      index.documents().write(out.resolve(name + "doc_idx.npy"));
-      index.samples().write(out.resolve(name + "sample_idx.npy"));
-      index.shuffle().write(out.resolve(name + "shuffle_idx.npy"));
-      GptDataset dataset = new GptDataset(data, index, seqLength);
-      dataset.first(SHOWN, arena).write(out.resolve(name + "first16.npy"));
-      return dataset;
-    }
+  private void write(String name, SampleIndex index, GptDataset dataset, Arena arena) {
+    index.documents().write(out.resolve(name + "doc_idx.npy"));
+    index.samples().write(out.resolve(name + "sample_idx.npy"));
+    index.shuffle().write(out.resolve(name + "shuffle_idx.npy"));
+    dataset.first(SHOWN, arena).write(out.resolve(name + "first16.npy"));
   }
 }

@@ -113,6 +113,7 @@ public final class DemoCommand implements Callable<Integer> {
   private int demo() {
     long start = System.nanoTime();
     List<Path> libraries = libraries();
+    Corpus.requireText(libraries, true, 1);
 
     say("[1/5] tokenizer: a byte-level BPE vocabulary of %,d from %d libraries", VOCABULARY, libraries.size());
     Path vocabulary = out.resolve("tokenizer.json");

@@ -18,6 +18,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.NavigableMap;
 import java.util.OptionalDouble;
+import java.util.function.Function;
 import java.util.stream.Stream;
 
 /**
@@ -107,29 +108,31 @@ record RunInspection(String path, String format, List<Checkpoint> checkpoints, S
 
   /** Lines of at most 80 characters, but for long paths. */
   String text() {
+    boolean losses = checkpoints.stream().anyMatch(checkpoint -> checkpoint.loss() != null || checkpoint.validationLoss() != null);
+    int name = width(Checkpoint::name);
+    int size = width(checkpoint -> InspectCommand.size(checkpoint.bytes()));
+    String row = "%-" + name + "s  %-16s  %" + size + "s  " + (losses ? "%8s  %10s  " : "%.0s%.0s") + "%s%n";
     StringBuilder out = new StringBuilder();
-    int width = checkpoints.stream().mapToInt(checkpoint -> checkpoint.name().length()).max().orElse(0);
-    String row = "%-" + width + "s  %-16s  %14s  %8s  %10s  %s";
     out.append(String.format("%-11s %s%n", "run", path));
     out.append(String.format("%-11s %d%n%n", "checkpoints", checkpoints.size()));
-    line(out, row, "", "saved", "size", "loss", "validation", "");
+    out.append(String.format(row, "", "saved", "size", "loss", "validation", "").stripTrailing()).append(System.lineSeparator());
     for (Checkpoint c : checkpoints) {
-      String mark = c.latest() ? "latest" : "";
-      line(
-          out, row, c.name(), TIME.format(Instant.parse(c.saved())), InspectCommand.size(c.bytes()), loss(c.loss()),
-          loss(c.validationLoss()), mark);
+      String line =
+          String.format(
+              row, c.name(), TIME.format(Instant.parse(c.saved())), InspectCommand.size(c.bytes()), loss(c.loss()),
+              loss(c.validationLoss()), c.latest() ? "latest" : "");
+      out.append(line.stripTrailing()).append(System.lineSeparator());
     }
     String shown = checkpoints.stream().filter(Checkpoint::latest).findFirst().orElse(checkpoints.getLast()).path();
     out.append(problem == null ? "" : String.format("%n%s%n", problem));
-    out.append(String.format("%nnext: jneox inspect %s%n", shown));
-    return out.toString();
+    return out.append(String.format("%nnext: jneox inspect %s%n", shown)).toString();
+  }
+
+  private int width(Function<Checkpoint, String> column) {
+    return checkpoints.stream().map(column).mapToInt(String::length).max().orElse(0);
   }
 
   private static String loss(Double loss) {
     return loss == null ? "" : String.format(Locale.ROOT, "%.4f", loss);
-  }
-
-  private static void line(StringBuilder out, String format, Object... values) {
-    out.append(String.format(Locale.ROOT, format, values).stripTrailing()).append(System.lineSeparator());
   }
 }

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.jneox.data.Documents;
+import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.tokenizer.BpeTrainer;
 import dev.jneox.tokenizer.TrainedBpe;
@@ -64,6 +65,7 @@ final class TokenizerTrainCommand implements Callable<Integer> {
           "--vocab-size: expected at least " + BpeTrainer.SMALLEST_VOCABULARY + " (256 bytes and 2 special tokens), found "
               + vocabSize);
     }
+    Corpus.requireText(inputs, skipBad, 1);
     long start = System.nanoTime();
     BpeTrainer trainer = new BpeTrainer(vocabSize);
     Documents.Skipped skipped;
@@ -76,6 +78,11 @@ final class TokenizerTrainCommand implements Callable<Integer> {
     TrainedBpe trained;
     try (Progress progress = Progress.of("learning", "merges", vocabSize - BpeTrainer.SMALLEST_VOCABULARY)) {
       trained = trainer.train(progress::step);
+    }
+    if (trained.merges().isEmpty() && vocabSize > BpeTrainer.SMALLEST_VOCABULARY) {
+      throw new InputException(
+          "the texts: expected pairs of letters that occur twice, found none: " + trained.documents() + " documents of "
+              + trained.bytes() + " bytes; give more text");
     }
     trained.write(out);
     if (trained.vocab().size() < vocabSize) {

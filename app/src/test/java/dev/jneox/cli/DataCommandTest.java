@@ -110,6 +110,20 @@ class DataCommandTest {
   }
 
   @Test
+  void writesNothingWhenAPartIsEmpty() {
+    Path empty = folder.resolve("empty");
+    try (IndexedDatasetWriter writer = new IndexedDatasetWriter(empty, 300)) {
+      writer.commit();
+    }
+    Output output = jneox("data", "index", "--seq-length", "8", "--part", folder.resolve("in0") + ":1:5", "--part", empty + ":1:5",
+        "--out", folder.resolve("out").toString());
+    assertThat(output.code()).isEqualTo(1);
+    assertThat(output.err().lines()).last().asString()
+        .isEqualTo("jneox: " + empty + ": documents 0 to 0: expected at least 2 tokens, found 0");
+    assertThat(folder.resolve("out")).doesNotExist();
+  }
+
+  @Test
   void tellsWhatIsInAPair() throws IOException {
     Output output = jneox("data", "inspect", folder.resolve("in1").toString(), "--tokens", "5");
     JsonNode report = new ObjectMapper().readTree(output.out());

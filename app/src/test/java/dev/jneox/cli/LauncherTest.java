@@ -108,6 +108,26 @@ class LauncherTest {
   }
 
   @Test
+  void aClosedStreamKeepsItsNumberFromOtherFiles() throws Exception {
+    script(folder.resolve("jdk-25/bin/java"), "readlink /proc/$$/fd/1 >&3; exit 5\n");
+    Map<String, String> environment = Map.of("JAVA_HOME", jdk("jdk-25"));
+    Result result = start(environment, "sh", "-c", "exec '" + house + "/jneox' x >&-").end();
+    assertThat(result).extracting(r -> r.exit, r -> r.out, r -> r.err).containsExactly(5, "", "/dev/null\n");
+    script(folder.resolve("jdk-25/bin/java"), "echo out\n");
+    Result silent = start(environment, "sh", "-c", "exec '" + house + "/jneox' x 2>&-").end();
+    assertThat(silent).extracting(r -> r.exit, r -> r.out).containsExactly(0, "out\n");
+  }
+
+  @Test
+  void aMessageThatIsLostDoesNotStopTheBuild() throws Exception {
+    addSources();
+    maven("echo '[INFO] Building JNeoX core'; echo new >app/target/jneox.jar");
+    Result result = start(Map.of("JAVA_HOME", jdk("jdk-25")), "sh", "-c", "exec '" + house + "/jneox' x 2>/dev/full").end();
+    assertThat(result.exit).isZero();
+    assertThat(result.out).endsWith("\nx\n");
+  }
+
+  @Test
   void buildsOnceWhenASourceIsNewerAlsoWhenTwoStartTogether() throws Exception {
     addSources();
     maven("sleep 1; echo built >>builds; echo '[INFO] Building JNeoX core'; echo new >app/target/jneox.jar");

@@ -12,6 +12,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.IntStream;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipOutputStream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -80,5 +82,38 @@ class PrepareCommandTest {
     assertThat(folder.resolve("data.bin")).doesNotExist();
     assertThat(folder.resolve("data.idx")).doesNotExist();
     assertThat(prepare("--skip-bad", bad.toString()).out()).contains("\"bad\" : 1");
+  }
+
+  @Test
+  void nothingLeftIsOneLineThatSaysWhyAndTheTargetStays() throws IOException {
+    assertThat(prepare(file("good.txt", TEXT).toString()).code()).isZero();
+    byte[] before = Files.readAllBytes(folder.resolve("data.bin"));
+    Path empty = Files.createDirectory(folder.resolve("empty"));
+    nothing(": folder: expected files that end in .jsonl", empty.toString());
+    Files.createFile(empty.resolve("a.txt"));
+    nothing(": expected text, found none: 1 files, 1 documents, 0 skipped as bad, 1 empty", empty.toString());
+    Files.createFile(empty.resolve("b.jsonl"));
+    Files.writeString(empty.resolve("c.jsonl"), "{\"text\": \"\"}\n{\"text\": \"short\"}\nno JSON\n");
+    Files.createFile(empty.resolve("d.png"));
+    nothing(": expected text, found none: 3 files, 4 documents, 1 skipped as bad, 3 shorter than 6 characters; 1 files are of another kind",
+        "--skip-bad", "--min-chars", "6", empty.toString());
+    nothing(": expected text, found none: 4 files, 5 documents, 2 skipped as bad, 3 shorter",
+        "--skip-bad", "--min-chars", "6", empty.toString(), file("bad.jsonl", "{}\n").toString());
+    Path archive = folder.resolve("images.zip");
+    try (ZipOutputStream zip = new ZipOutputStream(Files.newOutputStream(archive))) {
+      zip.putNextEntry(new ZipEntry("a.png"));
+      zip.write(new byte[] {(byte) 0x89, 'P', 'N', 'G', 0, 1, 2});
+    }
+    nothing(": expected text, found none: 1 files, 0 documents, 0 skipped as bad, 0 empty; 1 members of archives are no text",
+        archive.toString());
+    assertThat(folder.resolve("data.bin")).hasBinaryContent(before);
+    assertThat(prepare("--skip-bad", "--min-chars", "5", empty.toString()).out()).contains("\"documents\" : 1");
+  }
+
+  private void nothing(String message, String... rest) {
+    Output output = prepare(rest);
+    assertThat(output.code()).isEqualTo(1);
+    assertThat(output.out()).isEmpty();
+    assertThat(output.err().lines()).singleElement().asString().startsWith("jneox: ").contains(message);
   }
 }

@@ -130,7 +130,7 @@ class RunCommandsTest {
       Files.createDirectories(next.resolve(only.relativize(file)).getParent());
       Files.copy(file, next.resolve(only.relativize(file)));
     }
-    assertThat(ok("inspect " + neox).out()).contains("checkpoints 2").contains("global_step77")
+    assertThat(ok("inspect " + neox).out()).contains("checkpoints 2").contains("global_step77").doesNotContain("validation")
         .endsWith("next: jneox inspect " + only + System.lineSeparator());
     assertThat(ok("inspect " + neox + " --tensors").out()).contains("NeoX checkpoint, 1 rank").doesNotContain("global_step77");
     assertThat(ok("score --model " + neox + " --text int --json").out()).contains("logprobs");

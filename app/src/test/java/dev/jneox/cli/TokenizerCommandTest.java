@@ -105,6 +105,37 @@ class TokenizerCommandTest {
   }
 
   @Test
+  void trainOfNothingIsOneLineAndTheTokenizerStays() throws IOException {
+    train("280");
+    byte[] before = Files.readAllBytes(tokenizer);
+    corpus = Files.createDirectory(folder.resolve("empty"));
+    nothing("jneox: " + corpus + ": folder: expected files that end in .jsonl");
+    Files.createFile(corpus.resolve("a.txt"));
+    Files.writeString(corpus.resolve("b.jsonl"), "{\"text\": \"\"}\n{\"text\": \"\"}\n");
+    nothing("jneox: " + corpus + ": expected text, found none: 2 files, 3 documents, 0 skipped as bad, 3 empty");
+    Files.writeString(corpus.resolve("a.txt"), "abc");
+    nothing("jneox: the texts: expected pairs of letters that occur twice, found none: 3 documents of 3 bytes; give more text");
+    assertThat(tokenizer).hasBinaryContent(before);
+    assertThat(train("258").code()).as("no merges are asked for").isZero();
+  }
+
+  private void nothing(String message) {
+    Run run = train("300");
+    assertThat(run.code).isEqualTo(1);
+    assertThat(run.out).isEmpty();
+    assertThat(run.err.lines().filter(line -> line.startsWith("jneox: "))).singleElement().asString().startsWith(message);
+  }
+
+  /** A filter makes nothing of nothing. */
+  @Test
+  void noLinesAreAnsweredByNone() {
+    train("300");
+    for (String command : new String[] {"encode", "decode"}) {
+      assertThat(run("\n", "tokenizer", command, "--tokenizer", tokenizer.toString())).isEqualTo(new Run(0, "", ""));
+    }
+  }
+
+  @Test
   void encodeAndDecodeUndoEachOther() throws IOException {
     train("300");
     String lines = "{\"text\": \"the café 猫\\n\\ud83d\\ude42\"}\n\n{\"meta\": 1, \"text\": \"\"}\r\n"
