@@ -23,7 +23,7 @@ final class Corpus {
    */
   static void requireText(List<Path> inputs, boolean skipBad, int minChars) {
     if (!inputs.stream().allMatch(input -> Files.isRegularFile(input) || Files.isDirectory(input))) {
-      return; // a pipe can be read once; what does not exist is told of by those who read it
+      return; // a pipe can be read only once, and Documents reports inputs that do not exist
     }
     try (Documents documents = Documents.open(inputs, skipBad, bytes -> {})) {
       long shorter = 0;

@@ -87,7 +87,7 @@ public final class DownloadCommand implements Runnable {
     HubName wanted = HubName.parse(name);
     if (revision == null && ModelPath.is(name)) {
       throw ModelPath.local(name).isPresent()
-          ? new InputException(name + ": is a path on this machine; on the hub it is " + name + "@main")
+          ? new InputException(name + ": is a path on this machine, so the hub is not asked; on the hub it is " + name + "@main")
           : ModelPath.missing(name, "ORG/NAME on the hub");
     }
     wanted = revision == null ? wanted : wanted.at(revision);

@@ -156,12 +156,12 @@ public final class GenerateCommand implements Runnable {
             request,
             (id, text) -> {
               out.print(tokenizer == null ? id + " " : text);
-              // Nobody reads on when the pipe is closed.
+              // A closed pipe ends the generation.
               return !out.checkError();
             });
     out.println();
     if (out.checkError()) {
-      return; // what follows is about a text that nobody has
+      return; // the text was lost, and Main says so
     }
     PrintWriter err = spec.commandLine().getErr();
     err.printf(

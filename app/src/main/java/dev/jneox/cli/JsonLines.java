@@ -24,8 +24,8 @@ final class JsonLines {
   private JsonLines() {}
 
   /**
-   * Answers every line, but for blank ones. Answers are sent off as soon as no more input is waiting. Ends early when nobody takes
-   * them.
+   * Answers every line, but for blank ones. Answers are sent off as soon as no more input is waiting. Ends early once they
+   * cannot be written.
    *
    * @param answer makes the object to write from the one read; an {@link InputException} says what is wrong with it
    * @throws InputException naming the line that is no JSON or was refused

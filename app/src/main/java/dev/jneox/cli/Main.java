@@ -18,7 +18,7 @@ import picocli.CommandLine.Command;
       "0:done",
       "1:bad input, a failed run, or output that cannot be written",
       "2:wrong usage",
-      "141:the reader of standard output has gone, as head does"
+      "141:standard output was closed early, as head closes a pipe"
     })
 public final class Main {
   private static final List<Class<?>> COMMANDS =

@@ -87,7 +87,7 @@ final class ModelPath {
     return models.isEmpty()
         ? Optional.empty()
         : Optional.of(new InputException(
-            folder + ": expected a model's folder or file, found a folder of others; " + held(folder, models)));
+            folder + ": expected a model's folder or file, found a folder without config.json; " + held(folder, models)));
   }
 
   private static String held(Path folder, List<Path> entries) {

@@ -67,7 +67,7 @@ final class StandardOutput extends PrintStream {
    * Flushes {@link System#out} and returns the exit code of a command: its own unless that is 0 and its output was lost.
    *
    * @param code of the command
-   * @param err is told why, except of a closed pipe: a reader that has seen enough is no error
+   * @param err gets the reason, except for a closed pipe, which is how head ends what it reads
    */
   static int exitCode(int code, PrintWriter err) {
     if (!System.out.checkError()) {

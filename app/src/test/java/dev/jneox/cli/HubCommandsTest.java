@@ -212,7 +212,7 @@ class HubCommandsTest {
   @Test
   void downloadAsksForNoPathEither() {
     assertThat(Output.of("download", "src/test", "--endpoint", endpoint()).err()).isEqualToIgnoringNewLines(
-        "jneox: src/test: is a path on this machine; on the hub it is src/test@main");
+        "jneox: src/test: is a path on this machine, so the hub is not asked; on the hub it is src/test@main");
     assertThat(Output.of("download", "src/tset", "--endpoint", endpoint()).err().lines()).singleElement().asString()
         .contains("did you mean src/test?").endsWith("; on the hub it is src/tset@main");
     assertThat(Output.of("download", "./org/model", "--endpoint", endpoint()).code()).isEqualTo(1);
