@@ -34,13 +34,18 @@ final class Corpus {
       }
       Documents.Skipped skipped = documents.skipped();
       String length = minChars == 1 ? "empty" : "shorter than " + minChars + " characters";
+      String binary = skipped.binary() == 0 ? "" : "; " + count(skipped.binary(), "binary member") + " of archives";
+      String other = skipped.other() == 0 ? "" : "; " + count(skipped.other(), "file") + " of another kind";
       throw new InputException(
           String.format(
-              Locale.ROOT, "%s: expected text, found none: %,d files, %,d documents, %,d skipped as bad, %,d %s%s%s", names(inputs),
-              files(inputs) - skipped.other(), shorter + skipped.bad(), skipped.bad(), shorter, length,
-              skipped.binary() == 0 ? "" : String.format(Locale.ROOT, "; %,d members of archives are no text", skipped.binary()),
-              skipped.other() == 0 ? "" : String.format(Locale.ROOT, "; %,d files are of another kind", skipped.other())));
+              Locale.ROOT, "%s: expected text, found none: %s, %s, %,d skipped as bad, %,d %s%s%s", names(inputs),
+              count(files(inputs) - skipped.other(), "file"), count(shorter + skipped.bad(), "document"), skipped.bad(), shorter,
+              length, binary, other));
     }
+  }
+
+  private static String count(long n, String noun) {
+    return String.format(Locale.ROOT, "%,d %s%s", n, noun, n == 1 ? "" : "s");
   }
 
   private static String names(List<Path> inputs) {

@@ -43,7 +43,9 @@ public final class DownloadCommand implements Runnable {
 
   @Spec private CommandSpec spec;
 
-  @Parameters(paramLabel = "ORG/NAME", description = "The model's name on the hub; ORG/NAME@REVISION for a revision, and where there is a folder ORG here.")
+  @Parameters(
+      paramLabel = "ORG/NAME",
+      description = "The model's name on the hub; ORG/NAME@REVISION for a revision, and where there is a folder ORG here.")
   private String name;
 
   @Option(names = "--revision", paramLabel = "R", description = "A branch, tag or commit. Default: main.")

@@ -24,11 +24,13 @@ import java.util.stream.Stream;
 /**
  * Lists the checkpoints in the folder of a run: what {@code inspect} prints of one.
  *
+ * @param latest the checkpoint that the file {@code latest} names; null when it names none that is here
  * @param problem why the run does not stand for one of them; null when it does
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
-record RunInspection(String path, String format, List<Checkpoint> checkpoints, String problem) {
-  private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm", Locale.ROOT).withZone(ZoneId.systemDefault());
+record RunInspection(String path, String format, String latest, List<Checkpoint> checkpoints, String problem) {
+  private static final DateTimeFormatter TIME =
+      DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm", Locale.ROOT).withZone(ZoneId.systemDefault());
 
   /**
    * One checkpoint.
@@ -37,13 +39,15 @@ record RunInspection(String path, String format, List<Checkpoint> checkpoints, S
    * @param bytes of all its files
    * @param loss of its last step, in nats per token; null when {@code metrics.csv} does not have it
    * @param validationLoss the last one up to it; null likewise
-   * @param latest whether the file {@code latest} names it
    */
   @JsonInclude(JsonInclude.Include.NON_NULL)
-  record Checkpoint(
-      String name, String path, long step, String saved, long bytes, Double loss, Double validationLoss, boolean latest) {}
+  record Checkpoint(String name, String path, long step, String saved, long bytes, Double loss, Double validationLoss) {}
 
-  /** @throws InputException when the folder has no checkpoints */
+  /**
+   * Lists the checkpoints of a folder.
+   *
+   * @throws InputException when it has none
+   */
   static RunInspection of(Path path) {
     RunFolder run = RunFolder.of(path);
     List<Path> checkpoints = new ArrayList<>(run.checkpoints());
@@ -61,7 +65,7 @@ record RunInspection(String path, String format, List<Checkpoint> checkpoints, S
       checkpoints.add(newest); // a save was killed between its two moves
       checkpoints.sort(Comparator.comparingLong(RunFolder::step));
     }
-    boolean named = Files.exists(path.resolve(RunFolder.LATEST));
+    boolean named = newest != null && Files.exists(path.resolve(RunFolder.LATEST));
     NavigableMap<Long, RunFolder.Losses> losses = run.losses();
     List<Checkpoint> list = new ArrayList<>();
     for (Path checkpoint : checkpoints) {
@@ -70,10 +74,9 @@ record RunInspection(String path, String format, List<Checkpoint> checkpoints, S
       list.add(
           new Checkpoint(
               checkpoint.getFileName().toString(), checkpoint.toString(), step, saved(checkpoint), bytes(checkpoint),
-              row == null ? null : number(row.getValue().training()), row == null ? null : number(row.getValue().validation()),
-              named && checkpoint.equals(newest)));
+              row == null ? null : number(row.getValue().training()), row == null ? null : number(row.getValue().validation())));
     }
-    return new RunInspection(path.toString(), "run", list, problem);
+    return new RunInspection(path.toString(), "run", named ? newest.getFileName().toString() : null, list, problem);
   }
 
   private static Double number(OptionalDouble value) {
@@ -120,10 +123,10 @@ record RunInspection(String path, String format, List<Checkpoint> checkpoints, S
       String line =
           String.format(
               row, c.name(), TIME.format(Instant.parse(c.saved())), InspectCommand.size(c.bytes()), loss(c.loss()),
-              loss(c.validationLoss()), c.latest() ? "latest" : "");
+              loss(c.validationLoss()), c.name().equals(latest) ? "latest" : "");
       out.append(line.stripTrailing()).append(System.lineSeparator());
     }
-    String shown = checkpoints.stream().filter(Checkpoint::latest).findFirst().orElse(checkpoints.getLast()).path();
+    String shown = checkpoints.stream().filter(c -> c.name().equals(latest)).findFirst().orElse(checkpoints.getLast()).path();
     out.append(problem == null ? "" : String.format("%n%s%n", problem));
     return out.append(String.format("%nnext: jneox inspect %s%n", shown)).toString();
   }

@@ -109,7 +109,7 @@ class LauncherTest {
 
   @Test
   void aClosedStreamKeepsItsNumberFromOtherFiles() throws Exception {
-    script(folder.resolve("jdk-25/bin/java"), "readlink /proc/$$/fd/1 >&3; exit 5\n");
+    script(folder.resolve("jdk-25/bin/java"), "link=$(readlink /proc/$$/fd/1); echo \"$link\" >&3; exit 5\n");
     Map<String, String> environment = Map.of("JAVA_HOME", jdk("jdk-25"));
     Result result = start(environment, "sh", "-c", "exec '" + house + "/jneox' x >&-").end();
     assertThat(result).extracting(r -> r.exit, r -> r.out, r -> r.err).containsExactly(5, "", "/dev/null\n");

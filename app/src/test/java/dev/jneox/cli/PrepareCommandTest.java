@@ -91,11 +91,11 @@ class PrepareCommandTest {
     Path empty = Files.createDirectory(folder.resolve("empty"));
     nothing(": folder: expected files that end in .jsonl", empty.toString());
     Files.createFile(empty.resolve("a.txt"));
-    nothing(": expected text, found none: 1 files, 1 documents, 0 skipped as bad, 1 empty", empty.toString());
+    nothing(": expected text, found none: 1 file, 1 document, 0 skipped as bad, 1 empty", empty.toString());
     Files.createFile(empty.resolve("b.jsonl"));
     Files.writeString(empty.resolve("c.jsonl"), "{\"text\": \"\"}\n{\"text\": \"short\"}\nno JSON\n");
     Files.createFile(empty.resolve("d.png"));
-    nothing(": expected text, found none: 3 files, 4 documents, 1 skipped as bad, 3 shorter than 6 characters; 1 files are of another kind",
+    nothing(": expected text, found none: 3 files, 4 documents, 1 skipped as bad, 3 shorter than 6 characters; 1 file of another kind",
         "--skip-bad", "--min-chars", "6", empty.toString());
     nothing(": expected text, found none: 4 files, 5 documents, 2 skipped as bad, 3 shorter",
         "--skip-bad", "--min-chars", "6", empty.toString(), file("bad.jsonl", "{}\n").toString());
@@ -104,7 +104,7 @@ class PrepareCommandTest {
       zip.putNextEntry(new ZipEntry("a.png"));
       zip.write(new byte[] {(byte) 0x89, 'P', 'N', 'G', 0, 1, 2});
     }
-    nothing(": expected text, found none: 1 files, 0 documents, 0 skipped as bad, 0 empty; 1 members of archives are no text",
+    nothing(": expected text, found none: 1 file, 0 documents, 0 skipped as bad, 0 empty; 1 binary member of archives",
         archive.toString());
     assertThat(folder.resolve("data.bin")).hasBinaryContent(before);
     assertThat(prepare("--skip-bad", "--min-chars", "5", empty.toString()).out()).contains("\"documents\" : 1");

@@ -87,7 +87,7 @@ class RunCommandsTest {
     JsonNode report = new ObjectMapper().readTree(ok("inspect " + run + " --json").out());
     assertThat(report.get("format").textValue()).isEqualTo("run");
     assertThat(report.get("checkpoints").findValuesAsText("name")).containsExactly("global_step9", "global_step10", "global_step11");
-    assertThat(report.get("checkpoints").findValuesAsText("latest")).containsExactly("false", "true", "false");
+    assertThat(report.get("latest").textValue()).isEqualTo("global_step10");
     JsonNode second = report.at("/checkpoints/1");
     assertThat(second.get("loss").doubleValue()).isEqualTo(7.125);
     assertThat(second.get("validation_loss").doubleValue()).isEqualTo(6.5);

@@ -10,7 +10,8 @@ import java.nio.channels.UnresolvedAddressException;
 import java.util.Optional;
 
 /**
- * What a hub's final "no", or its silence, means and what to do about it. The hub says more in {@code X-Error-Code} and {@code X-Error-Message}.
+ * What a hub's final "no", or its silence, means and what to do about it. The hub says more in {@code X-Error-Code} and
+ * {@code X-Error-Message}.
  */
 final class Refusals {
   private static final int LONGEST_MESSAGE = 200;
