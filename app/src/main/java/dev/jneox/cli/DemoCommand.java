@@ -2,7 +2,6 @@ package dev.jneox.cli;
 
 import dev.jneox.checkpoint.Dtype;
 import dev.jneox.checkpoint.HfFolder;
-import dev.jneox.data.Document;
 import dev.jneox.data.Documents;
 import dev.jneox.data.IndexedDataset;
 import dev.jneox.data.IndexedDatasetWriter;
@@ -31,7 +30,6 @@ import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -113,7 +111,6 @@ public final class DemoCommand implements Callable<Integer> {
   private int demo() {
     long start = System.nanoTime();
     List<Path> libraries = libraries();
-    Corpus.requireText(libraries, true, 1);
 
     say("[1/5] tokenizer: a byte-level BPE vocabulary of %,d from %d libraries", VOCABULARY, libraries.size());
     Path vocabulary = out.resolve("tokenizer.json");
@@ -182,18 +179,10 @@ public final class DemoCommand implements Callable<Integer> {
     try (Progress progress = Progress.bytes("counting words", 0);
         Documents documents = Documents.open(libraries, true, progress::step)) {
       progress.total(documents.totalBytes());
-      Iterator<Document> each = documents;
-      trainer.count(new Iterator<>() {
-        @Override
-        public boolean hasNext() {
-          return each.hasNext();
-        }
-
-        @Override
-        public String next() {
-          return each.next().text();
-        }
-      });
+      trainer.count(documents.texts());
+      if (trainer.bytes() == 0) {
+        throw documents.nothing(trainer.documents(), 1);
+      }
     }
     try (Progress progress = Progress.of("merging pairs", "merges", VOCABULARY - BpeTrainer.SMALLEST_VOCABULARY)) {
       TrainedBpe trained = trainer.train(progress::step);

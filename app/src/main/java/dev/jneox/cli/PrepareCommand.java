@@ -71,7 +71,6 @@ final class PrepareCommand implements Callable<Integer> {
   @Override
   public Integer call() throws JsonProcessingException {
     Prepare.Options options = new Prepare.Options(threads, appendEod ? eod : null, skipBad, minChars);
-    Corpus.requireText(inputs, skipBad, minChars);
     Prepare.Result result;
     try (Tokenizer loaded = Tokenizer.load(tokenizer);
         Progress progress = Progress.bytes("tokenising", -1)) {

@@ -6,10 +6,10 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.jneox.data.Documents;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.TargetLock;
 import dev.jneox.tokenizer.BpeTrainer;
 import dev.jneox.tokenizer.TrainedBpe;
 import java.nio.file.Path;
-import java.util.Iterator;
 import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -65,15 +65,23 @@ final class TokenizerTrainCommand implements Callable<Integer> {
           "--vocab-size: expected at least " + BpeTrainer.SMALLEST_VOCABULARY + " (256 bytes and 2 special tokens), found "
               + vocabSize);
     }
-    Corpus.requireText(inputs, skipBad, 1);
+    try (TargetLock lock = TargetLock.take(out)) {
+      return learn();
+    }
+  }
+
+  private int learn() throws JsonProcessingException {
     long start = System.nanoTime();
     BpeTrainer trainer = new BpeTrainer(vocabSize);
     Documents.Skipped skipped;
     try (Progress progress = Progress.bytes("counting words", -1);
         Documents documents = Documents.open(inputs, skipBad, progress::step)) {
       progress.total(documents.totalBytes());
-      trainer.count(texts(documents));
+      trainer.count(documents.texts());
       skipped = documents.skipped();
+      if (trainer.bytes() == 0) {
+        throw documents.nothing(trainer.documents(), 1);
+      }
     }
     TrainedBpe trained;
     try (Progress progress = Progress.of("learning", "merges", vocabSize - BpeTrainer.SMALLEST_VOCABULARY)) {
@@ -96,20 +104,6 @@ final class TokenizerTrainCommand implements Callable<Integer> {
     spec.commandLine().getOut().println(
         JsonMapper.builder().propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE).build().writeValueAsString(report));
     return 0;
-  }
-
-  private static Iterator<String> texts(Documents documents) {
-    return new Iterator<>() {
-      @Override
-      public boolean hasNext() {
-        return documents.hasNext();
-      }
-
-      @Override
-      public String next() {
-        return documents.next().text();
-      }
-    };
   }
 
   /** What is printed. */

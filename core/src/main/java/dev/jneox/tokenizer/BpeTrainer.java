@@ -69,6 +69,16 @@ public final class BpeTrainer {
     documents += batches.documents;
   }
 
+  /** Texts counted so far. */
+  public long documents() {
+    return documents;
+  }
+
+  /** Bytes of the texts counted so far, in UTF-8. */
+  public long bytes() {
+    return words.bytes();
+  }
+
   /** Deals out texts to several threads. */
   private static final class Batches {
     private final Iterator<String> texts;

@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Locale;
 import java.util.NoSuchElementException;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongConsumer;
@@ -36,6 +37,7 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
    */
   public record Skipped(long bad, long binary, long other) {}
 
+  private final List<Path> inputs;
   private final List<Path> files;
   private final boolean skipBad;
   private final LongConsumer onRead;
@@ -60,6 +62,7 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
   }
 
   Documents(List<Path> inputs, boolean skipBad, LongConsumer onRead, int limit) {
+    this.inputs = List.copyOf(inputs);
     this.skipBad = skipBad;
     this.onRead = onRead;
     this.limit = limit;
@@ -116,6 +119,42 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
   /** What was passed over so far. */
   public Skipped skipped() {
     return new Skipped(bad.get(), binary + (open == null ? 0 : open.binary()), other);
+  }
+
+  /** The texts of the documents that are left. */
+  public Iterator<String> texts() {
+    return new Iterator<>() {
+      @Override
+      public boolean hasNext() {
+        return Documents.this.hasNext();
+      }
+
+      @Override
+      public String next() {
+        return Documents.this.next().text();
+      }
+    };
+  }
+
+  /**
+   * Makes the error of a corpus of which nothing is left, once all was read.
+   *
+   * @param shorter documents passed over because they are shorter than {@code minChars}
+   */
+  public InputException nothing(long shorter, int minChars) {
+    Skipped skipped = skipped();
+    String length = minChars == 1 ? "empty" : "shorter than " + minChars + " characters";
+    String members = skipped.binary == 0 ? "" : "; " + count(skipped.binary, "binary member") + " of archives";
+    String others = skipped.other == 0 ? "" : "; " + count(skipped.other, "file") + " of another kind";
+    return new InputException(
+        String.format(
+            Locale.ROOT, "%s%s: expected text, found none: %s, %s, %,d skipped as bad, %,d %s%s%s", inputs.getFirst(),
+            inputs.size() == 1 ? "" : " and " + (inputs.size() - 1) + " more", count(files.size(), "file"),
+            count(shorter + skipped.bad, "document"), skipped.bad, shorter, length, members, others));
+  }
+
+  private static String count(long n, String noun) {
+    return String.format(Locale.ROOT, "%,d %s%s", n, noun, n == 1 ? "" : "s");
   }
 
   /** The next document, undecoded, or null at the end. */

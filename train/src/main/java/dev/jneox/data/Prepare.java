@@ -94,6 +94,7 @@ public final class Prepare {
    * Tokenises the inputs into {@code out.bin} and {@code out.idx}, which appear together at the end or not at all.
    *
    * @param progress counts the bytes of the inputs; which are added to its total
+   * @throws InputException also when no document is left to write
    */
   public static Result run(List<Path> inputs, Tokenizer tokenizer, Path out, Options options, Progress progress) {
     long start = System.nanoTime();
@@ -102,6 +103,9 @@ public final class Prepare {
       progress.expect(documents.totalBytes());
       Prepare prepare = new Prepare(documents, tokenizer, writer, options);
       prepare.run();
+      if (writer.documents() == 0) {
+        throw documents.nothing(prepare.shorter, options.minChars);
+      }
       writer.commit();
       return new Result(writer.documents(), writer.tokens(), documents.totalBytes(), (System.nanoTime() - start) / 1e9,
           prepare.shorter, documents.skipped(), prepare.sets);
