@@ -18,7 +18,6 @@ import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
-import org.bytedeco.javacpp.Loader;
 
 /**
  * What a machine gives this program, and what could be changed so that it gives more. Bytes are bytes, rates a second.
@@ -88,7 +87,7 @@ record Diagnosis(
     OperatingSystemMXBean system = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
     double load = otherLoad(system);
     Path work = Path.of("").toAbsolutePath();
-    Path cache = Loader.getCacheDir().toPath();
+    Path cache = Native.libraries().folder();
     return new Diagnosis(
         new Java(
             System.getProperty("java.runtime.version"),

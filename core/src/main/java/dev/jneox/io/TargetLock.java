@@ -13,6 +13,7 @@ import java.nio.file.attribute.BasicFileAttributes;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.Consumer;
 
 /**
  * Keeps a second writer away from a file or folder while it is being written, in this process, in others and on other hosts.
@@ -61,6 +62,15 @@ public final class TargetLock implements AutoCloseable {
    * @param waiting is run once before waiting, for a message
    */
   public static TargetLock await(Path target, Runnable waiting) {
+    return await(target, owner -> waiting.run());
+  }
+
+  /**
+   * Takes the lock of a target, waiting for another writer to end.
+   *
+   * @param waiting is given the name of that writer once before waiting, for a message
+   */
+  public static TargetLock await(Path target, Consumer<String> waiting) {
     Path file = lockFile(target);
     boolean told = false;
     for (; ; ) {
@@ -69,7 +79,7 @@ public final class TargetLock implements AutoCloseable {
         return lock;
       }
       if (!told) {
-        waiting.run();
+        waiting.accept(owner(file));
         told = true;
       }
       try {

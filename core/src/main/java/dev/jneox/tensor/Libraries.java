@@ -1,5 +1,6 @@
 package dev.jneox.tensor;
 
+import dev.jneox.io.NativeLibraries;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -7,10 +8,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
-import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.bytedeco.javacpp.Loader;
 import org.bytedeco.pytorch.global.torch;
 
 /**
@@ -28,10 +27,8 @@ public record Libraries(String libtorch, String oneDnn, String openMp, String cp
 
   /** Starts libtorch, if nobody did, and asks the libraries. */
   public static Libraries loaded() {
-    Native.start();
-    Map<String, String> paths = Loader.getLoadedLibraries();
-    String mkl = path(paths, "mkl_rt");
-    String openBlas = path(paths, "openblas");
+    String mkl = path("mkl_rt");
+    String openBlas = path("openblas");
     return new Libraries(
         find("TORCH_VERSION=([^,\\s]+)", torch.show_config().getString()),
         find("v(\\S+)", torch.get_mkldnn_version().getString()),
@@ -41,11 +38,13 @@ public record Libraries(String libtorch, String oneDnn, String openMp, String cp
         mkl.isEmpty() ? openBlas : mkl);
   }
 
-  /** The file of a library that JavaCPP loaded; its names may carry a version, as {@code mkl_rt@.2} does. */
-  private static String path(Map<String, String> paths, String name) {
-    return paths.entrySet().stream()
-        .filter(entry -> entry.getKey().equals(name) || entry.getKey().startsWith(name + "@"))
-        .map(Map.Entry::getValue)
+  /** The file of a loaded library, whose name may carry a version, as {@code libmkl_rt.so.2} does; empty if there is none. */
+  private static String path(String name) {
+    NativeLibraries libraries = Native.libraries();
+    String prefix = System.mapLibraryName(name).replaceFirst("\\.[a-z]+$", ".");
+    return libraries.files().stream()
+        .filter(file -> file.startsWith(prefix))
+        .map(file -> libraries.folder().resolve(file).toString())
         .findFirst()
         .orElse("");
   }

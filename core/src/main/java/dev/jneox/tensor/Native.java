@@ -1,9 +1,9 @@
 package dev.jneox.tensor;
 
+import dev.jneox.io.NativeLibraries;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.ValueLayout;
-import org.bytedeco.javacpp.Loader;
 import org.bytedeco.pytorch.global.torch;
 
 /**
@@ -16,18 +16,42 @@ public final class Native {
   private static final int M_MMAP_THRESHOLD = -3;
   private static final int LARGE_BLOCK = 32 << 20;
 
-  private static boolean started;
+  private static NativeLibraries libraries;
 
   private Native() {}
 
-  /** Loads libtorch and sets one thread a core, or as many as {@code OMP_NUM_THREADS} says. */
+  /**
+   * Loads libtorch and sets one thread a core, or as many as {@code OMP_NUM_THREADS} says.
+   *
+   * <p>JavaCPP itself loads nothing from then on: left alone, it looks for libraries in folders that others may write, and two processes
+   * unpack into one folder at once. An application with more libraries of JavaCPP loads those first.
+   *
+   * @throws dev.jneox.io.InputException when the libraries cannot be unpacked or loaded
+   */
   public static synchronized void start() {
-    if (started) {
-      return;
+    if (libraries == null) {
+      start(NativeLibraries.unpacked(BundledLibraries.name(), BundledLibraries::list));
     }
-    Loader.load(torch.class);
+  }
+
+  /** Like {@link #start()}, and first compares the content of every library with the jars; a damaged one is unpacked again. */
+  public static synchronized void startVerified() {
+    if (libraries == null) {
+      start(NativeLibraries.verified(BundledLibraries.name(), BundledLibraries::list));
+    }
+  }
+
+  private static void start(NativeLibraries unpacked) {
+    System.setProperty(BundledLibraries.LOADING, "false");
+    unpacked.load();
     torch.set_num_threads(threads());
-    started = true;
+    libraries = unpacked;
+  }
+
+  /** The libraries in the order of loading. */
+  public static synchronized NativeLibraries libraries() {
+    start();
+    return libraries;
   }
 
   /**

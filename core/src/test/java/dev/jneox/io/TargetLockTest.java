@@ -53,7 +53,7 @@ class TargetLockTest {
   void aWaitingWriterFollowsTheOneThatEnds() throws Exception {
     Path target = dir.resolve("data.bin");
     Process owner = hold(target);
-    boolean[] waited = new boolean[1];
+    List<String> waited = new ArrayList<>();
     Thread.ofPlatform().start(() -> {
       try {
         Thread.sleep(200);
@@ -62,8 +62,8 @@ class TargetLockTest {
       }
       owner.destroyForcibly();
     });
-    try (TargetLock lock = TargetLock.await(target, () -> waited[0] = true)) {
-      assertThat(waited[0]).isTrue();
+    try (TargetLock lock = TargetLock.await(target, name -> waited.add(name))) {
+      assertThat(waited).singleElement().asString().startsWith("process " + owner.pid() + " on ");
       assertThat(owner.waitFor(5, TimeUnit.SECONDS)).isTrue();
     }
   }

@@ -1,0 +1,386 @@
+package dev.jneox.io;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.io.UncheckedIOException;
+import java.net.JarURLConnection;
+import java.net.MalformedURLException;
+import java.net.URI;
+import java.net.URL;
+import java.nio.channels.FileChannel;
+import java.nio.file.DirectoryStream;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Supplier;
+import java.util.jar.JarEntry;
+import java.util.jar.JarFile;
+import java.util.zip.CRC32;
+import java.util.zip.CheckedInputStream;
+
+/**
+ * Unpacks the native libraries of jars once, into a folder that only this user can write, and loads them from there.
+ *
+ * <p>The folder is a child of {@link #home()}. Each file is written under another name and moved into place, under a {@link TargetLock}.
+ * A manifest, written last, lists every file with its CRC-32 and with what the file system says of it (size, times, inode). A start
+ * compares the latter; where they differ, the content is compared with the jar, and a damaged file is unpacked again.
+ *
+ * @param folder an absolute path; its owner is this user, its mode 0700
+ * @param files names in the folder, in the order in which the libraries are loaded
+ */
+public record NativeLibraries(Path folder, List<String> files) {
+  /** Names the folder of all unpacked libraries; also the advice in messages. */
+  private static final String VARIABLE = "JNEOX_NATIVES";
+
+  private static final String MOVE = "set " + VARIABLE + " to a folder of yours on another file system";
+  private static final String MANIFEST = "manifest";
+  private static final String PARTIAL = ".partial";
+  private static final boolean POSIX = Path.of("").getFileSystem().supportedFileAttributeViews().contains("unix");
+  private static final int OTHERS_WRITE = 0022;
+  private static final int OTHERS = 0077;
+
+  /**
+   * A library in a jar.
+   *
+   * @param file the name it is unpacked under
+   * @param bytes its size, unpacked
+   * @param crc CRC-32 of its content, from the jar
+   */
+  public record Source(String file, long bytes, long crc, URL content) {
+    /** Looks up an entry of a jar; a fragment of the URL does not count. */
+    public static Source of(String file, URL content) {
+      try {
+        JarURLConnection connection = connection(content);
+        try (JarFile jar = connection.getJarFile()) {
+          JarEntry entry = connection.getJarEntry();
+          return new Source(file, entry.getSize(), entry.getCrc(), content);
+        }
+      } catch (IOException e) {
+        throw new InputException(content + ": cannot be read: " + AtomicFile.reason(e), e);
+      }
+    }
+
+    private InputStream open() throws IOException {
+      return connection(content).getInputStream();
+    }
+
+    private static JarURLConnection connection(URL content) throws IOException {
+      try {
+        JarURLConnection connection = (JarURLConnection) URI.create(content.toString().split("#")[0]).toURL().openConnection();
+        connection.setUseCaches(false); // the jar is closed with the stream
+        return connection;
+      } catch (MalformedURLException e) {
+        throw new IllegalArgumentException(e);
+      }
+    }
+  }
+
+  /** One line of the manifest; the stamp is what the file system said of the file after it was unpacked. */
+  private record Entry(String file, long crc, String stamp) {
+    static Entry parse(String line) {
+      String[] words = line.split(" ", 3);
+      if (words.length != 3) {
+        throw new NumberFormatException(line);
+      }
+      return new Entry(words[1], Long.parseLong(words[0], 16), words[2]);
+    }
+
+    String line() {
+      return "%08x %s %s\n".formatted(crc, file, stamp);
+    }
+  }
+
+  /**
+   * Returns the folder of all unpacked libraries, which need not exist. It is {@code JNEOX_NATIVES}, else {@code jneox/natives} in the
+   * user's folder for caches: {@code XDG_CACHE_HOME} or {@code ~/.cache}, on macOS {@code ~/Library/Caches}, on Windows
+   * {@code LOCALAPPDATA}.
+   */
+  public static Path home() {
+    return home(System.getenv(), System.getProperty("os.name"), System.getProperty("user.home"));
+  }
+
+  static Path home(Map<String, String> environment, String system, String userHome) {
+    String chosen = environment.getOrDefault(VARIABLE, "");
+    if (!chosen.isBlank()) {
+      return Path.of(chosen).toAbsolutePath().normalize();
+    }
+    Path home = absolute(environment, "HOME").orElse(Path.of(userHome).toAbsolutePath());
+    Path caches =
+        system.startsWith("Mac")
+            ? home.resolve("Library/Caches")
+            : system.startsWith("Windows")
+                ? absolute(environment, "LOCALAPPDATA").orElse(home.resolve("AppData/Local"))
+                : absolute(environment, "XDG_CACHE_HOME").orElse(home.resolve(".cache"));
+    return caches.resolve("jneox").resolve("natives");
+  }
+
+  /** The XDG specification has relative paths ignored. */
+  private static Optional<Path> absolute(Map<String, String> environment, String name) {
+    return Optional.ofNullable(environment.get(name)).filter(value -> !value.isBlank()).map(Path::of).filter(Path::isAbsolute);
+  }
+
+  /**
+   * Makes sure that libraries are unpacked and undamaged.
+   *
+   * @param name of the folder in {@link #home()}; another version or choice of libraries has another name
+   * @param sources what the folder holds, in the order of loading; asked for only where something is not as it was left
+   * @throws InputException when the folder cannot be written, is too small, or is open to others
+   */
+  public static NativeLibraries unpacked(String name, Supplier<List<Source>> sources) {
+    return unpacked(home(), name, sources, userId(), false);
+  }
+
+  /** Like {@link #unpacked(String, Supplier)}, and compares the content of every file with the jars. */
+  public static NativeLibraries verified(String name, Supplier<List<Source>> sources) {
+    return unpacked(home(), name, sources, userId(), true);
+  }
+
+  static NativeLibraries unpacked(Path home, String name, Supplier<List<Source>> sources, long user, boolean verify) {
+    Path folder = privateFolder(home, user).resolve(name);
+    Optional<NativeLibraries> known = verify ? Optional.empty() : known(folder, user);
+    if (known.isPresent()) {
+      return known.get();
+    }
+    try (TargetLock lock = TargetLock.await(folder, owner -> say("waiting for " + owner + " to unpack native libraries into " + folder))) {
+      // Whoever had the lock may have done the work.
+      return (verify ? known : known(folder, user)).orElseGet(() -> restore(folder, sources.get(), user));
+    }
+  }
+
+  /** The libraries, if every file is as the manifest says. */
+  private static Optional<NativeLibraries> known(Path folder, long user) {
+    try {
+      if (!Files.exists(folder, LinkOption.NOFOLLOW_LINKS)) {
+        return Optional.empty();
+      }
+      check(folder, user, OTHERS);
+      List<String> files = new ArrayList<>();
+      for (String line : Files.readAllLines(folder.resolve(MANIFEST))) {
+        Entry entry = Entry.parse(line);
+        if (!entry.stamp.equals(stamp(folder.resolve(entry.file)))) {
+          return Optional.empty();
+        }
+        files.add(entry.file);
+      }
+      return files.isEmpty() ? Optional.empty() : Optional.of(new NativeLibraries(folder, files));
+    } catch (IOException | NumberFormatException e) {
+      return Optional.empty(); // no manifest, or a damaged one: the content decides
+    }
+  }
+
+  /** Unpacks what is missing or differs from the jars, and writes the manifest. */
+  private static NativeLibraries restore(Path folder, List<Source> sources, long user) {
+    long needed = 0;
+    try {
+      create(folder);
+      check(folder, user, OTHERS);
+      deletePartials(folder);
+      List<Source> absent = new ArrayList<>();
+      for (Source source : sources) {
+        if (!isSound(folder, source)) {
+          absent.add(source);
+          needed += source.bytes;
+        }
+      }
+      long free = Files.getFileStore(folder).getUsableSpace();
+      if (needed > free) {
+        throw tooSmall(folder, needed, free);
+      }
+      if (needed > 0) {
+        say("unpacking native libraries into %s (%s, once)".formatted(folder, megabytes(needed)));
+      }
+      for (Source source : absent) {
+        unpack(folder, source);
+      }
+      StringBuilder manifest = new StringBuilder();
+      for (Source source : sources) {
+        manifest.append(new Entry(source.file, source.crc, stamp(folder.resolve(source.file))).line());
+      }
+      write(folder.resolve(MANIFEST), manifest.toString());
+      return new NativeLibraries(folder, sources.stream().map(Source::file).toList());
+    } catch (IOException e) {
+      throw new InputException(
+          "%s: native libraries (%s) cannot be unpacked: %s: %s".formatted(folder, megabytes(needed), AtomicFile.reason(e), MOVE), e);
+    }
+  }
+
+  private static boolean isSound(Path folder, Source source) throws IOException {
+    Path file = folder.resolve(source.file);
+    if (!Files.exists(file, LinkOption.NOFOLLOW_LINKS)) {
+      return false;
+    }
+    if (Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
+      long bytes = Files.size(file);
+      long crc = bytes == source.bytes ? crc(file) : 0;
+      if (bytes == source.bytes && crc == source.crc) {
+        return true;
+      }
+      say(
+          bytes == source.bytes
+              ? "%s: damaged: expected CRC-32 %08x, found %08x: unpacking it again".formatted(file, source.crc, crc)
+              : "%s: damaged: expected %d bytes, found %d: unpacking it again".formatted(file, source.bytes, bytes));
+    } else {
+      say(file + ": expected a file, found something else: unpacking it again");
+    }
+    return false;
+  }
+
+  private static void unpack(Path folder, Source source) throws IOException {
+    Path partial = Files.createTempFile(folder, source.file + ".", PARTIAL);
+    try {
+      CRC32 crc = new CRC32();
+      try (InputStream in = new CheckedInputStream(source.open(), crc);
+          OutputStream out = Files.newOutputStream(partial)) {
+        in.transferTo(out);
+      }
+      if (crc.getValue() != source.crc) {
+        throw new InputException(
+            "%s: damaged: expected CRC-32 %08x, found %08x: fetch the jar again".formatted(source.content, source.crc, crc.getValue()));
+      }
+      Files.move(partial, folder.resolve(source.file), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    } finally {
+      Files.deleteIfExists(partial);
+    }
+  }
+
+  /** Of unpacking that was killed. */
+  private static void deletePartials(Path folder) throws IOException {
+    try (DirectoryStream<Path> partials = Files.newDirectoryStream(folder, "*" + PARTIAL)) {
+      for (Path partial : partials) {
+        Files.deleteIfExists(partial);
+      }
+    }
+  }
+
+  private static void write(Path file, String text) throws IOException {
+    Path partial = Files.createTempFile(file.getParent(), MANIFEST + ".", PARTIAL);
+    Files.writeString(partial, text);
+    Files.move(partial, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+  }
+
+  /** At the speed of memory where the file is cached: 760 MB in 0.14 s. */
+  private static long crc(Path file) throws IOException {
+    CRC32 crc = new CRC32();
+    try (FileChannel channel = FileChannel.open(file)) {
+      long size = channel.size();
+      for (long at = 0; at < size; at += Integer.MAX_VALUE) {
+        crc.update(channel.map(FileChannel.MapMode.READ_ONLY, at, Math.min(Integer.MAX_VALUE, size - at)));
+      }
+    }
+    return crc.getValue();
+  }
+
+  /** What changes with every write to a file, in nanoseconds where the file system has them. */
+  private static String stamp(Path file) throws IOException {
+    Map<String, Object> all =
+        Files.readAttributes(file, POSIX ? "unix:size,lastModifiedTime,ctime,ino,mode" : "size,lastModifiedTime", LinkOption.NOFOLLOW_LINKS);
+    return POSIX
+        ? "%s %s %s %s %o".formatted(all.get("size"), all.get("lastModifiedTime"), all.get("ctime"), all.get("ino"), all.get("mode"))
+        : "%s %s".formatted(all.get("size"), all.get("lastModifiedTime"));
+  }
+
+  /** The home as a real path, created if need be. Symbolic links of the user's on the way to it are his own choice. */
+  private static Path privateFolder(Path home, long user) {
+    try {
+      if (!Files.isDirectory(home)) {
+        if (home.getParent() != null) {
+          Files.createDirectories(home.getParent());
+        }
+        create(home);
+      }
+      Path real = home.toRealPath();
+      check(real, user, OTHERS_WRITE);
+      return real;
+    } catch (IOException e) {
+      throw new InputException(home + ": the folder of native libraries cannot be made: " + AtomicFile.reason(e) + ": " + MOVE, e);
+    }
+  }
+
+  private static void create(Path folder) throws IOException {
+    FileAttribute<?>[] mode =
+        POSIX ? new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"))} : new FileAttribute<?>[0];
+    try {
+      Files.createDirectory(folder, mode);
+    } catch (FileAlreadyExistsException e) {
+      if (!Files.isDirectory(folder)) {
+        throw e;
+      }
+    }
+  }
+
+  /** Refuses a folder in which somebody else could have put a library. */
+  private static void check(Path folder, long user, int forbidden) throws IOException {
+    if (!POSIX) {
+      return;
+    }
+    Map<String, Object> found = Files.readAttributes(folder, "unix:isDirectory,uid,owner,mode", LinkOption.NOFOLLOW_LINKS);
+    int mode = (int) found.get("mode") & 07777;
+    if (!(boolean) found.get("isDirectory")) {
+      throw new InputException(folder + ": expected the folder of native libraries, found a link or a file: delete it, or set " + VARIABLE);
+    }
+    if (((Number) found.get("uid")).longValue() != user) {
+      throw new InputException(
+          "%s: native libraries are loaded only from a folder of yours, and this one is owned by %s: delete it, or set %s to another"
+              .formatted(folder, found.get("owner"), VARIABLE));
+    }
+    if ((mode & forbidden) != 0) {
+      throw new InputException(
+          "%s: native libraries are loaded only from a folder that others cannot write, and the mode of this one is %04o: "
+                  .formatted(folder, mode)
+              + "if you trust its content, chmod 700 it, or else delete it, or set " + VARIABLE + " to another");
+    }
+  }
+
+  private static long userId() {
+    return POSIX ? new com.sun.security.auth.module.UnixSystem().getUid() : 0;
+  }
+
+  /**
+   * Loads the libraries, for the classes of this class's loader. One that cannot be loaded is passed over unless it is the last, which
+   * needs those before it: a library for another CPU or of a missing tool does no harm.
+   *
+   * @throws InputException when the last cannot be loaded, with the reason of the first that could not
+   */
+  public void load() {
+    UnsatisfiedLinkError first = null;
+    UnsatisfiedLinkError last = null;
+    for (String file : files) {
+      try {
+        System.load(folder.resolve(file).toString());
+        last = null;
+      } catch (UnsatisfiedLinkError e) {
+        last = e;
+        first = first == null ? e : first;
+      }
+    }
+    if (last != null) {
+      String reason = first.getMessage();
+      // What glibc says on a file system that is mounted noexec.
+      String remedy = reason.contains("failed to map segment") || reason.contains("not permitted") ? "is it mounted noexec? " : "";
+      throw new InputException(folder + ": native libraries cannot be loaded from here: " + reason + ": " + remedy + MOVE, last);
+    }
+  }
+
+  private static InputException tooSmall(Path folder, long needed, long free) {
+    return new InputException(
+        "%s: native libraries need %s, %s are free: make room, or %s".formatted(folder, megabytes(needed), megabytes(free), MOVE));
+  }
+
+  private static String megabytes(long bytes) {
+    return (bytes + 999_999) / 1_000_000 + " MB";
+  }
+
+  private static void say(String line) {
+    System.err.println("jneox: " + line);
+  }
+}
