@@ -87,6 +87,7 @@ record Diagnosis(
     OperatingSystemMXBean system = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
     double load = otherLoad(system);
     Path work = Path.of("").toAbsolutePath();
+    Native.startVerified();
     Path cache = Native.libraries().folder();
     return new Diagnosis(
         new Java(

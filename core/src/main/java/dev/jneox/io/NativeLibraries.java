@@ -3,17 +3,17 @@ package dev.jneox.io;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
-import java.io.UncheckedIOException;
 import java.net.JarURLConnection;
 import java.net.MalformedURLException;
 import java.net.URI;
 import java.net.URL;
 import java.nio.channels.FileChannel;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileAttribute;
@@ -42,7 +42,7 @@ public record NativeLibraries(Path folder, List<String> files) {
   /** Names the folder of all unpacked libraries; also the advice in messages. */
   private static final String VARIABLE = "JNEOX_NATIVES";
 
-  private static final String MOVE = "set " + VARIABLE + " to a folder of yours on another file system";
+  private static final String MOVE = "set " + VARIABLE + " to a folder on another file system";
   private static final String MANIFEST = "manifest";
   private static final String PARTIAL = ".partial";
   private static final boolean POSIX = Path.of("").getFileSystem().supportedFileAttributeViews().contains("unix");
@@ -146,13 +146,21 @@ public record NativeLibraries(Path folder, List<String> files) {
   }
 
   static NativeLibraries unpacked(Path home, String name, Supplier<List<Source>> sources, long user, boolean verify) {
-    Path folder = privateFolder(home, user).resolve(name);
+    Path folder;
+    try {
+      folder = privateFolder(home, user).resolve(name);
+    } catch (IOException e) {
+      throw cannotUnpack(home, sources.get(), e);
+    }
     Optional<NativeLibraries> known = verify ? Optional.empty() : known(folder, user);
     if (known.isPresent()) {
       return known.get();
     }
+    if (!Files.isWritable(folder.getParent())) {
+      throw cannotUnpack(folder, sources.get(), new AccessDeniedException(folder.toString(), null, "not writable"));
+    }
     try (TargetLock lock = TargetLock.await(folder, owner -> say("waiting for " + owner + " to unpack native libraries into " + folder))) {
-      // Whoever had the lock may have done the work.
+      // The owner before may have done the work.
       return (verify ? known : known(folder, user)).orElseGet(() -> restore(folder, sources.get(), user));
     }
   }
@@ -180,23 +188,24 @@ public record NativeLibraries(Path folder, List<String> files) {
 
   /** Unpacks what is missing or differs from the jars, and writes the manifest. */
   private static NativeLibraries restore(Path folder, List<Source> sources, long user) {
-    long needed = 0;
+    List<Source> absent = new ArrayList<>();
     try {
       create(folder);
       check(folder, user, OTHERS);
       deletePartials(folder);
-      List<Source> absent = new ArrayList<>();
+      boolean incomplete = sources.stream().anyMatch(source -> Files.notExists(folder.resolve(source.file), LinkOption.NOFOLLOW_LINKS));
       for (Source source : sources) {
         if (!isSound(folder, source)) {
           absent.add(source);
-          needed += source.bytes;
         }
       }
+      long needed = bytes(absent);
       long free = Files.getFileStore(folder).getUsableSpace();
       if (needed > free) {
-        throw tooSmall(folder, needed, free);
+        throw new InputException(
+            "%s: native libraries need %s, %s are free: make room, or %s".formatted(folder, megabytes(needed), megabytes(free), MOVE));
       }
-      if (needed > 0) {
+      if (incomplete) {
         say("unpacking native libraries into %s (%s, once)".formatted(folder, megabytes(needed)));
       }
       for (Source source : absent) {
@@ -209,8 +218,7 @@ public record NativeLibraries(Path folder, List<String> files) {
       write(folder.resolve(MANIFEST), manifest.toString());
       return new NativeLibraries(folder, sources.stream().map(Source::file).toList());
     } catch (IOException e) {
-      throw new InputException(
-          "%s: native libraries (%s) cannot be unpacked: %s: %s".formatted(folder, megabytes(needed), AtomicFile.reason(e), MOVE), e);
+      throw cannotUnpack(folder, absent, e);
     }
   }
 
@@ -289,21 +297,17 @@ public record NativeLibraries(Path folder, List<String> files) {
         : "%s %s".formatted(all.get("size"), all.get("lastModifiedTime"));
   }
 
-  /** The home as a real path, created if need be. Symbolic links of the user's on the way to it are his own choice. */
-  private static Path privateFolder(Path home, long user) {
-    try {
-      if (!Files.isDirectory(home)) {
-        if (home.getParent() != null) {
-          Files.createDirectories(home.getParent());
-        }
-        create(home);
+  /** The home as a real path, created if need be. Symbolic links on the way to it are the user's choice. */
+  private static Path privateFolder(Path home, long user) throws IOException {
+    if (!Files.isDirectory(home)) {
+      if (home.getParent() != null) {
+        Files.createDirectories(home.getParent());
       }
-      Path real = home.toRealPath();
-      check(real, user, OTHERS_WRITE);
-      return real;
-    } catch (IOException e) {
-      throw new InputException(home + ": the folder of native libraries cannot be made: " + AtomicFile.reason(e) + ": " + MOVE, e);
+      create(home);
     }
+    Path real = home.toRealPath();
+    check(real, user, OTHERS_WRITE);
+    return real;
   }
 
   private static void create(Path folder) throws IOException {
@@ -364,16 +368,21 @@ public record NativeLibraries(Path folder, List<String> files) {
       }
     }
     if (last != null) {
-      String reason = first.getMessage();
-      // What glibc says on a file system that is mounted noexec.
+      // "PATH: PATH: reason", of which the folder has been named.
+      String reason = first.getMessage().replace(folder + "/", "").replaceFirst("^(.+?): \\1: ", "$1: ");
       String remedy = reason.contains("failed to map segment") || reason.contains("not permitted") ? "is it mounted noexec? " : "";
       throw new InputException(folder + ": native libraries cannot be loaded from here: " + reason + ": " + remedy + MOVE, last);
     }
   }
 
-  private static InputException tooSmall(Path folder, long needed, long free) {
+  private static InputException cannotUnpack(Path folder, List<Source> absent, IOException e) {
+    String reason = e instanceof FileSystemException f && f.getReason() != null ? f.getReason() : AtomicFile.reason(e);
     return new InputException(
-        "%s: native libraries need %s, %s are free: make room, or %s".formatted(folder, megabytes(needed), megabytes(free), MOVE));
+        "%s: native libraries (%s) cannot be unpacked: %s: %s".formatted(folder, megabytes(bytes(absent)), reason, MOVE), e);
+  }
+
+  private static long bytes(List<Source> sources) {
+    return sources.stream().mapToLong(Source::bytes).sum();
   }
 
   private static String megabytes(long bytes) {

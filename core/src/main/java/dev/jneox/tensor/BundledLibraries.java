@@ -2,6 +2,7 @@ package dev.jneox.tensor;
 
 import dev.jneox.io.NativeLibraries;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.URL;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -47,18 +48,19 @@ final class BundledLibraries {
     }
   }
 
-  /** Names the platform and the versions: with these the list is another. */
+  /** Names the list: another platform, version or choice of BLAS makes another. */
   static String name() {
-    StringBuilder name = new StringBuilder(Loader.getPlatform());
+    StringBuilder all = new StringBuilder(System.getProperty("org.bytedeco.openblas.load", ""));
+    String libtorch = "";
     try {
-      for (String artifact : List.of("pytorch", "openblas", "mkl")) {
-        String version = Loader.getVersion("org.bytedeco", artifact, torch.class);
-        name.append(version == null ? "" : "-" + artifact + "-" + version);
+      for (String artifact : List.of("openblas", "mkl", "pytorch")) {
+        libtorch = Loader.getVersion("org.bytedeco", artifact, torch.class);
+        all.append(' ').append(libtorch);
       }
     } catch (IOException e) {
-      throw new IllegalStateException(e);
+      throw new UncheckedIOException(e);
     }
-    return name + "-" + System.getProperty("org.bytedeco.openblas.load", "openblas").replaceAll("[^A-Za-z0-9_.]", "_");
+    return "%s-pytorch-%s-%08x".formatted(Loader.getPlatform(), libtorch, all.toString().hashCode());
   }
 
   private void add(Class<?> type) throws ClassNotFoundException {
