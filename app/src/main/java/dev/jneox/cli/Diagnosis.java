@@ -8,6 +8,7 @@ import dev.jneox.tensor.Native;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -58,8 +59,17 @@ record Diagnosis(
    */
   record Memory(long machine, long usable, long available, long heap) {}
 
-  /** Free bytes where the user works, and where the native libraries are unpacked (about 800 MB, once). */
-  record Disk(String work, long workFree, String cache, long cacheFree) {}
+  /**
+   * @param work the folder the user works in
+   * @param workFree bytes free there
+   * @param cache the folder of the unpacked native libraries
+   * @param cacheFree bytes free there
+   * @param cacheBytes bytes of the libraries
+   * @param unused folders with libraries that this version does not load
+   */
+  record Disk(String work, long workFree, String cache, long cacheFree, long cacheBytes, List<Unused> unused) {}
+
+  record Unused(String folder, long bytes) {}
 
   private static final double GB = 1e9;
 
@@ -89,6 +99,7 @@ record Diagnosis(
     Path work = Path.of("").toAbsolutePath();
     Native.startVerified();
     Path cache = Native.libraries().folder();
+    Path javaCpp = Path.of(System.getProperty("user.home"), ".javacpp", "cache"); // where they were unpacked by JavaCPP itself
     return new Diagnosis(
         new Java(
             System.getProperty("java.runtime.version"),
@@ -101,12 +112,34 @@ record Diagnosis(
             work.toString(),
             Files.getFileStore(work).getUsableSpace(),
             cache.toString(),
-            Files.getFileStore(cache).getUsableSpace()),
+            Files.getFileStore(cache).getUsableSpace(),
+            bytes(cache),
+            unused(cache, javaCpp)),
         Libraries.loaded(),
         Machine.measure(),
         overridden(launch, System.getenv()),
         load,
         find("\\[(\\w+)]", read("/sys/kernel/mm/transparent_hugepage/enabled"), ""));
+  }
+
+  private static List<Unused> unused(Path cache, Path javaCpp) throws IOException {
+    List<Unused> unused = new ArrayList<>();
+    try (Stream<Path> beside = Files.list(cache.getParent())) {
+      for (Path folder : (Iterable<Path>) Stream.concat(beside, Stream.of(javaCpp)).filter(Files::isDirectory)::iterator) {
+        String platform = cache.getFileName().toString().replaceFirst("-pytorch-.*", "-pytorch-");
+        boolean other = folder.equals(javaCpp) || folder.getFileName().toString().startsWith(platform) && !folder.equals(cache);
+        if (other) {
+          unused.add(new Unused(folder.toString(), bytes(folder)));
+        }
+      }
+    }
+    return unused;
+  }
+
+  private static long bytes(Path folder) throws IOException {
+    try (Stream<Path> files = Files.walk(folder)) {
+      return files.filter(file -> Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)).mapToLong(file -> file.toFile().length()).sum();
+    }
   }
 
   /** The share of the CPU that other processes took for half a second. */
@@ -210,9 +243,12 @@ record Diagnosis(
     }
     if (disk.cacheFree < GB) {
       advice.add(
-          text("%.1f GB are free in %s for the native libraries: set JNEOX_JAVA_OPTS=-Dorg.bytedeco.javacpp.cachedir=DIRECTORY",
+          text("%.1f GB are free in %s for the native libraries: set JNEOX_NATIVES to a folder on a larger disk",
               disk.cacheFree / GB, disk.cache));
     }
+    disk.unused.forEach(
+        old -> advice.add(
+            text("%.1f GB in %s are libraries that this version does not load: delete it if no other program does", old.bytes / GB, old.folder)));
     if (hugePages.equals("never")) {
       advice.add("huge pages are off and large tensors pay for it: echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled");
     }

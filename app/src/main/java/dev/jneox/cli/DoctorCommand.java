@@ -63,7 +63,8 @@ public final class DoctorCommand implements Runnable {
     line(out, "memory", "%.1f GB, %.1f GB available, Java heap up to %.1f GB",
         d.memory().usable() / GB, d.memory().available() / GB, d.memory().heap() / GB);
     line(out, "disk", "%.1f GB free in %s (here)", d.disk().workFree() / GB, d.disk().work());
-    line(out, "", "%.1f GB free in %s (native libraries)", d.disk().cacheFree() / GB, d.disk().cache());
+    line(out, "", "%.1f GB free in %s (native libraries, %.1f GB, verified)",
+        d.disk().cacheFree() / GB, d.disk().cache(), d.disk().cacheBytes() / GB);
     line(out, "libtorch", "%s with oneDNN %s, OpenMP %s, %d threads",
         d.libraries().libtorch(), d.libraries().oneDnn(), d.libraries().openMp(), d.cpu().threads());
     line(out, "BLAS", "%s, %s", d.libraries().blas(), d.libraries().blasPath());

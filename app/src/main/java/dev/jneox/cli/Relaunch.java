@@ -1,11 +1,12 @@
 package dev.jneox.cli;
 
-import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -62,8 +63,9 @@ record Relaunch(Map<String, String> environment, List<String> options) {
   List<String> command(String java, List<String> userOptions, String classPath, String... args) {
     List<String> command = new ArrayList<>();
     command.add(java);
+    command.addAll(crashFiles(System.getenv(), System.getProperty("user.home")));
     command.addAll(options);
-    command.addAll(cache(classPath));
+    command.addAll(archive(classPath));
     command.addAll(userOptions);
     command.add("-D" + GUARD + "=true");
     command.addAll(List.of("-cp", classPath, Start.class.getName()));
@@ -71,11 +73,39 @@ record Relaunch(Map<String, String> environment, List<String> options) {
     return command;
   }
 
-  /** As in the launcher, which makes the cache beside the jar and has the reasons. */
-  private static List<String> cache(String classPath) {
-    File cache = new File(new File(classPath).getParent(), "jneox.jsa");
-    boolean there = classPath.endsWith("jneox.jar") && cache.isFile(); // of a list of several there is no such file
-    return there ? List.of("-XX:SharedArchiveFile=" + cache, "-Xlog:aot*=off,cds*=off") : List.of();
+  /** As in the launcher, which makes the archive beside the jar and has the reasons. */
+  private static List<String> archive(String classPath) {
+    Path archive = Path.of(classPath).resolveSibling("jneox.jsa");
+    boolean sound = classPath.endsWith("jneox.jar") && isSound(archive); // of a list of several there is no such file
+    return sound ? List.of("-XX:SharedArchiveFile=" + archive, "-Xlog:aot*=off,cds*=off") : List.of();
+  }
+
+  /** Whether a file is this user's and has the checksum that {@code cksum} gave when it was written. */
+  private static boolean isSound(Path archive) {
+    try {
+      if (!Files.isRegularFile(archive) || !Files.getOwner(archive).getName().equals(System.getProperty("user.name"))) {
+        return false;
+      }
+      String expected = Files.readString(archive.resolveSibling(archive.getFileName() + ".sum")).strip();
+      Process cksum = new ProcessBuilder("cksum").redirectInput(archive.toFile()).redirectError(ProcessBuilder.Redirect.DISCARD).start();
+      return new String(cksum.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip().equals(expected);
+    } catch (IOException e) {
+      return false; // no sum, or no cksum on this system: a start without the archive is only slower
+    }
+  }
+
+  /** Where a crash leaves its report: in the user's folder for caches, or else in the system's temporary folder. */
+  static List<String> crashFiles(Map<String, String> environment, String userHome) {
+    Path home = Path.of(environment.getOrDefault("HOME", userHome)).toAbsolutePath();
+    String caches = environment.getOrDefault("XDG_CACHE_HOME", "");
+    Path mac = home.resolve("Library/Caches");
+    Path folder = (caches.startsWith("/") ? Path.of(caches) : Files.isDirectory(mac) ? mac : home.resolve(".cache")).resolve("jneox/crash");
+    try {
+      Files.createDirectories(folder);
+    } catch (IOException e) {
+      folder = Path.of(System.getProperty("java.io.tmpdir"));
+    }
+    return List.of("-XX:ErrorFile=" + folder.resolve("hs_err_pid%p.log"), "-XX:ReplayDataFile=" + folder.resolve("replay_pid%p.log"));
   }
 
   /** Runs the command line anew and returns its exit code. When this process is asked to end, the new one ends first. */

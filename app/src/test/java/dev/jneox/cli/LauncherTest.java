@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -37,11 +38,13 @@ class LauncherTest {
 
   @Test
   void javaGetsTheOptionsThenTheUsersThenTheArguments() throws Exception {
+    Path crash = folder.resolve("a home/.cache/jneox/crash");
     Result result = run(Map.of("JAVA_HOME", jdk("jdk-25"), "JNEOX_JAVA_OPTS", "-Xmx8g -Dfour=5"), "train", "it's a file.yml", "");
     assertThat(result.err).isEmpty();
     assertThat(result.out.lines())
         .containsExactly(
-            jdk("jdk-25") + "/bin/java", "variable ours:a=b", "locale C.UTF-8", "-XX:+One", "--two", "three", "-Dfour=4", "-Xmx8g", "-Dfour=5", "-cp",
+            jdk("jdk-25") + "/bin/java", "variable ours:a=b", "locale C.UTF-8", "-XX:ErrorFile=" + crash + "/hs_err_pid%p.log",
+            "-XX:ReplayDataFile=" + crash + "/replay_pid%p.log", "-XX:+One", "--two", "three", "-Dfour=4", "-Xmx8g", "-Dfour=5", "-cp",
             house + "/app/target/jneox.jar", "dev.jneox.cli.Start", "train", "it's a file.yml", "");
   }
 
@@ -64,7 +67,7 @@ class LauncherTest {
   void theCommandShownDoesWhatTheLauncherDoes() throws Exception {
     Map<String, String> environment = Map.of("JAVA_HOME", jdk("jdk-25"), "JNEOX_JAVA_OPTS", "-Xmx8g");
     Result shown = run(environment, "--show-command", "train", "it's a $file.yml", "", "*");
-    assertThat(shown.out).startsWith("JNEOX_TEST_VARIABLE=ours:a=b LC_ALL=C.UTF-8 " + jdk("jdk-25") + "/bin/java -XX:+One --two three ");
+    assertThat(shown.out).startsWith("JNEOX_TEST_VARIABLE=ours:a=b LC_ALL=C.UTF-8 " + jdk("jdk-25") + "/bin/java '-XX:ErrorFile=").contains(" -XX:+One --two three ");
     Result pasted = start(Map.of(), "sh", "-c", shown.out).end();
     assertThat(pasted.out).isEqualTo(run(environment, "train", "it's a $file.yml", "", "*").out);
   }
@@ -203,48 +206,149 @@ class LauncherTest {
   }
 
   @Test
-  void aCacheOfClassesIsMadeOnceAndThenUsed() throws Exception {
+  void anArchiveOfClassesIsMadeOnceAndThenUsed() throws Exception {
     Map<String, String> environment = Map.of("JAVA_HOME", jdk("jdk-25"));
-    script(
-        folder.resolve("jdk-25/bin/java"),
-        "for a; do case $a in -XX:ArchiveClassesAtExit=*) echo classes >\"${a#*=}\"; echo made >>'" + folder + "/made' ;; esac; done\n"
-            + "printf '%s\\n' \"$@\"\n");
+    archiver("echo classes >\"${a#*=}\"");
     assertThat(run(environment, "x").out).doesNotContain("Archive");
-    Path cache = house.resolve("app/target/jneox.jsa");
-    await(() -> Files.size(cache) > 0);
-    assertThat(run(environment, "x").out).contains("-XX:SharedArchiveFile=" + cache + "\n-Xlog:aot*=off,cds*=off\n-XX:+One\n");
-    assertThat(run(environment, "--show-command", "x").out).contains("'-XX:SharedArchiveFile=" + cache + "' '-Xlog:aot*=off,cds*=off' -XX:+One");
+    Path archive = awaitArchive();
+    assertThat(run(environment, "x").out).contains("-XX:SharedArchiveFile=" + archive + "\n-Xlog:aot*=off,cds*=off\n-XX:ErrorFile=");
+    assertThat(run(environment, "--show-command", "x").out)
+        .contains("'-XX:SharedArchiveFile=" + archive + "' '-Xlog:aot*=off,cds*=off' '-XX:ErrorFile=");
     assertThat(folder.resolve("made")).hasContent("made\n");
-    Files.setLastModifiedTime(house.resolve("app/target/jneox.jar"), FileTime.from(Instant.now().plusSeconds(5)));
-    run(environment, "x");
-    await(() -> Files.size(cache) > 0);
+    // The archive is older than the jar.
+    Files.setLastModifiedTime(archive, FileTime.from(Instant.now().minusSeconds(5)));
+    Files.setLastModifiedTime(house.resolve("app/target/jneox.jar"), FileTime.from(Instant.now()));
+    assertThat(run(environment, "x").out).doesNotContain("SharedArchive");
+    awaitArchive();
     assertThat(folder.resolve("made")).hasContent("made\nmade\n");
-    assertThat(house.resolve("app/target")).isDirectoryNotContaining("glob:**/jneox.jsa.*");
+    assertThat(names(house.resolve("app/target"))).contains("jneox.jsa", "jneox.jsa.sum").noneMatch(name -> name.matches("jneox\\.jsa\\.(try)?\\d.*"));
   }
 
-  /** An empty file, which the launcher passes over and the JVM would. */
+  /** The JVM would crash on most of them. */
   @Test
-  void aCacheThatCouldNotBeMadeIsNotTriedAgain() throws Exception {
+  void aDamagedArchiveIsNotUsedAndMadeAnew() throws Exception {
     Map<String, String> environment = Map.of("JAVA_HOME", jdk("jdk-25"));
-    script(
-        folder.resolve("jdk-25/bin/java"),
-        "for a; do case $a in -XX:ArchiveClassesAtExit=*) echo tried >>'" + folder + "/tried'; exit 1 ;; esac; done\nprintf '%s\\n' \"$@\"\n");
+    archiver("echo classes >\"${a#*=}\"");
     run(environment, "x");
-    await(() -> Files.exists(folder.resolve("tried")));
-    Result result = run(environment, "x");
-    assertThat(result.out).doesNotContain("Archive");
-    assertThat(result.err).isEmpty();
-    assertThat(folder.resolve("tried")).hasContent("tried\n");
+    Path archive = awaitArchive();
+    Path sum = house.resolve("app/target/jneox.jsa.sum");
+    List<ThrowingRunnable> damages =
+        List.of(
+            () -> Files.writeString(archive, "classfs\n"),
+            () -> Files.writeString(archive, ""),
+            () -> Files.writeString(archive, "class"),
+            () -> Files.delete(sum),
+            () -> Files.writeString(sum, ""));
+    for (ThrowingRunnable damage : damages) {
+      damage.run();
+      Result result = run(environment, "x");
+      assertThat(result.out).doesNotContain("SharedArchive");
+      assertThat(result.err).isEmpty();
+      awaitArchive();
+      assertThat(run(environment, "x").out).contains("SharedArchive");
+    }
+    assertThat(Files.readAllLines(folder.resolve("made"))).hasSize(6);
   }
 
   @Test
-  void whereNothingCanBeWrittenThereIsNoCache() throws Exception {
+  void anArchiveThatCouldNotBeMadeIsTriedThreeTimesABuild() throws Exception {
+    Map<String, String> environment = Map.of("JAVA_HOME", jdk("jdk-25"));
+    archiver("exit 1");
+    Files.setLastModifiedTime(house.resolve("app/target/jneox.jar"), FileTime.from(Instant.now().minusSeconds(1000)));
+    for (int start = 1; start <= 5; start++) {
+      int tries = Math.min(start, 3);
+      Result result = run(environment, "x");
+      assertThat(result.out).doesNotContain("Archive");
+      assertThat(result.err).isEmpty();
+      await(() -> Files.exists(folder.resolve("made")) && Files.readAllLines(folder.resolve("made")).size() == tries);
+      run(environment, "x"); // within the same minute
+      assertThat(house.resolve("app/target/jneox.jsa")).doesNotExist();
+      // A while later.
+      for (int n = 1; n <= tries; n++) {
+        Files.setLastModifiedTime(house.resolve("app/target/jneox.jsa.try" + n), FileTime.from(Instant.now().minusSeconds(600)));
+      }
+    }
+    assertThat(Files.readAllLines(folder.resolve("made"))).hasSize(3);
+    Files.setLastModifiedTime(house.resolve("app/target/jneox.jar"), FileTime.from(Instant.now()));
+    run(environment, "x");
+    await(() -> Files.readAllLines(folder.resolve("made")).size() == 4);
+  }
+
+  /** The JVM may end well without having written the archive. */
+  @Test
+  void anArchiveThatIsEmptyOrMissingDoesNotCount() throws Exception {
+    for (String write : List.of(":", ": >\"${a#*=}\"")) {
+      archiver(write);
+      run(Map.of("JAVA_HOME", jdk("jdk-25")), "x");
+      await(() -> Files.exists(folder.resolve("made")));
+      await(() -> names(house.resolve("app/target")).stream().noneMatch(name -> name.matches("jneox\\.jsa\\.\\d.*")));
+      assertThat(house.resolve("app/target/jneox.jsa")).doesNotExist();
+      Files.deleteIfExists(house.resolve("app/target/jneox.jsa.try1"));
+      Files.delete(folder.resolve("made"));
+    }
+  }
+
+  @Test
+  void ofManyStartsAtOnceOneMakesTheArchive() throws Exception {
+    archiver("sleep 1; echo classes >\"${a#*=}\"");
+    List<Running> all = new ArrayList<>();
+    for (int i = 0; i < 4; i++) {
+      all.add(start(Map.of("JAVA_HOME", jdk("jdk-25")), house + "/jneox", "x"));
+    }
+    for (Running each : all) {
+      assertThat(each.end().exit).isZero();
+    }
+    awaitArchive();
+    assertThat(folder.resolve("made")).hasContent("made\n");
+  }
+
+  @Test
+  void whereNothingCanBeWrittenThereIsNoArchive() throws Exception {
     // A file in the way: root may write into any directory.
     Files.createDirectories(house.resolve("app/target/jneox.jsa/in the way"));
     Result result = run(Map.of("JAVA_HOME", jdk("jdk-25")), "x");
     assertThat(result.exit).isZero();
     assertThat(result.err).isEmpty();
     assertThat(result.out).doesNotContain("Archive");
+  }
+
+  @Test
+  void aCrashLeavesItsReportInTheFolderForCachesOrElseInTheTemporaryOne() throws Exception {
+    Files.createDirectories(folder.resolve("a home"));
+    String jdk = jdk("jdk-25");
+    assertThat(run(Map.of("JAVA_HOME", jdk), "x").out).contains("-XX:ErrorFile=" + folder + "/a home/.cache/jneox/crash/hs_err_pid%p.log\n");
+    assertThat(folder.resolve("a home/.cache/jneox/crash")).isDirectory();
+    assertThat(run(Map.of("JAVA_HOME", jdk, "XDG_CACHE_HOME", folder + "/xdg"), "x").out)
+        .contains("-XX:ErrorFile=" + folder + "/xdg/jneox/crash/hs_err_pid%p.log\n");
+    assertThat(run(Map.of("JAVA_HOME", jdk, "XDG_CACHE_HOME", "xdg"), "x").out).contains("=" + folder + "/a home/.cache/jneox/crash/replay_pid");
+    Files.createFile(folder.resolve("file"));
+    assertThat(run(Map.of("JAVA_HOME", jdk, "HOME", folder + "/file"), "x").out).contains("-XX:ErrorFile=/tmp/hs_err_pid%p.log\n");
+    assertThat(run(Map.of("JAVA_HOME", jdk, "HOME", "/proc", "TMPDIR", folder.toString()), "x").out)
+        .contains("-XX:ErrorFile=" + folder + "/hs_err_pid%p.log\n");
+  }
+
+  /** A java that, asked for an archive of classes, leaves a line in a file and runs a command for which $a is the option. */
+  private void archiver(String command) throws IOException {
+    script(
+        folder.resolve("jdk-25/bin/java"),
+        "for a; do case $a in -XX:ArchiveClassesAtExit=*) echo made >>'" + folder + "/made'; " + command + " ;; esac; done\n"
+            + "printf '%s\\n' \"$@\"\n");
+  }
+
+  private Path awaitArchive() throws IOException, InterruptedException {
+    Path target = house.resolve("app/target");
+    await(() -> names(target).contains("jneox.jsa") && names(target).stream().noneMatch(name -> name.contains(".try")));
+    return target.resolve("jneox.jsa");
+  }
+
+  private static List<String> names(Path folder) throws IOException {
+    try (Stream<Path> all = Files.list(folder)) {
+      return all.map(path -> path.getFileName().toString()).toList();
+    }
+  }
+
+  private interface ThrowingRunnable {
+    void run() throws IOException;
   }
 
   private interface Condition {
@@ -304,6 +408,7 @@ class LauncherTest {
     ProcessBuilder builder = new ProcessBuilder(command).directory(folder.toFile()).redirectOutput(out.toFile()).redirectError(err.toFile());
     builder.environment().clear();
     builder.environment().put("PATH", bin + ":/usr/bin:/bin");
+    builder.environment().put("HOME", folder + "/a home");
     builder.environment().putAll(environment);
     return new Running(builder.start(), out, err);
   }

@@ -40,18 +40,38 @@ class RelaunchTest {
   @Test
   void theUsersOptionsComeAfterOurs() {
     Relaunch launch = new Relaunch(Map.of(), List.of("-Xmx1g"));
+    List<String> crashFiles = Relaunch.crashFiles(System.getenv(), System.getProperty("user.home"));
     assertThat(launch.command("java", List.of("-Xmx2g"), "a:b", "train", "it's"))
-        .containsExactly("java", "-Xmx1g", "-Xmx2g", "-Djneox.relaunched=true", "-cp", "a:b", "dev.jneox.cli.Start", "train", "it's");
+        .containsExactly("java", crashFiles.get(0), crashFiles.get(1), "-Xmx1g", "-Xmx2g", "-Djneox.relaunched=true", "-cp", "a:b", "dev.jneox.cli.Start", "train", "it's");
   }
 
   @Test
-  void theCacheBesideTheJarIsUsedWhereThereIsOne() throws IOException {
+  void theArchiveBesideTheJarIsUsedWhereItHasItsChecksum() throws IOException {
     Relaunch launch = new Relaunch(Map.of(), List.of());
     String jar = folder.resolve("jneox.jar").toString();
-    assertThat(launch.command("java", List.of(), jar)).doesNotContain("-Xlog:aot*=off,cds*=off");
-    Path cache = Files.createFile(folder.resolve("jneox.jsa"));
-    assertThat(launch.command("java", List.of("-Xmx2g"), jar)).startsWith("java", "-XX:SharedArchiveFile=" + cache, "-Xlog:aot*=off,cds*=off", "-Xmx2g");
-    assertThat(launch.command("java", List.of(), "a.jar:" + jar)).doesNotContain("-Xlog:aot*=off,cds*=off");
+    String option = "-XX:SharedArchiveFile=" + folder.resolve("jneox.jsa");
+    assertThat(launch.command("java", List.of(), jar)).doesNotContain(option);
+    Path archive = Files.writeString(folder.resolve("jneox.jsa"), "classes\n");
+    assertThat(launch.command("java", List.of(), jar)).doesNotContain(option);
+    Path sum = Files.writeString(folder.resolve("jneox.jsa.sum"), "1 8\n");
+    assertThat(launch.command("java", List.of(), jar)).doesNotContain(option);
+    Files.writeString(sum, "1268333997 8\n"); // what cksum says of it
+    assertThat(launch.command("java", List.of("-Xmx2g"), jar)).containsSubsequence("java", option, "-Xlog:aot*=off,cds*=off", "-Xmx2g");
+    assertThat(launch.command("java", List.of(), "a.jar:" + jar)).doesNotContain(option);
+    Files.writeString(archive, "classfs\n");
+    assertThat(launch.command("java", List.of("-Xmx2g"), jar)).doesNotContain(option);
+  }
+
+  @Test
+  void aCrashLeavesItsReportInTheFolderForCachesOrElseInTheTemporaryOne() throws IOException {
+    Path cache = folder.resolve("cache");
+    assertThat(Relaunch.crashFiles(Map.of("XDG_CACHE_HOME", cache.toString()), "/u"))
+        .containsExactly("-XX:ErrorFile=" + cache + "/jneox/crash/hs_err_pid%p.log", "-XX:ReplayDataFile=" + cache + "/jneox/crash/replay_pid%p.log");
+    assertThat(cache.resolve("jneox/crash")).isDirectory();
+    assertThat(Relaunch.crashFiles(Map.of("HOME", folder.toString()), "/u").getFirst()).startsWith("-XX:ErrorFile=" + folder + "/.cache/jneox/crash/");
+    Path file = Files.createFile(folder.resolve("file"));
+    assertThat(Relaunch.crashFiles(Map.of("HOME", file.toString()), "/u").getFirst())
+        .isEqualTo("-XX:ErrorFile=" + Path.of(System.getProperty("java.io.tmpdir"), "hs_err_pid%p.log"));
   }
 
   /** One that is cut short, of another JDK or of an older jar: the JVM goes on without it, and says nothing. */
