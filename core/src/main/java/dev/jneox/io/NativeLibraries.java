@@ -45,6 +45,9 @@ public record NativeLibraries(Path folder, List<String> files) {
   private static final String MOVE = "set " + VARIABLE + " to a folder on another file system";
   private static final String MANIFEST = "manifest";
   private static final String PARTIAL = ".partial";
+  /** Bytes that take more than a second to unpack. */
+  private static final long NOTABLE = 100_000_000;
+
   private static final boolean POSIX = Path.of("").getFileSystem().supportedFileAttributeViews().contains("unix");
   private static final int OTHERS_WRITE = 0022;
   private static final int OTHERS = 0077;
@@ -205,7 +208,7 @@ public record NativeLibraries(Path folder, List<String> files) {
         throw new InputException(
             "%s: native libraries need %s, %s are free: make room, or %s".formatted(folder, megabytes(needed), megabytes(free), MOVE));
       }
-      if (incomplete) {
+      if (incomplete && needed > NOTABLE) {
         say("unpacking native libraries into %s (%s, once)".formatted(folder, megabytes(needed)));
       }
       for (Source source : absent) {

@@ -2,11 +2,16 @@ package dev.jneox.tokenizer;
 
 import ai.djl.huggingface.tokenizers.jni.LibUtils;
 import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
+import ai.djl.util.Platform;
 import dev.jneox.io.InputException;
+import dev.jneox.io.NativeLibraries;
+import java.net.URL;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.stream.Stream;
 
 /**
  * The Hugging Face {@code tokenizers} library (Rust) on a {@code tokenizer.json}: knows every kind of tokenizer, and is the
@@ -14,16 +19,9 @@ import java.util.OptionalInt;
  * applied.
  */
 public final class HfTokenizer implements Tokenizer {
-  static {
-    // DJL would otherwise look for a CUDA build of the library on its site; the one for the CPU is in its jar.
-    System.setProperty("RUST_FLAVOR", "cpu");
-    System.setProperty("ai.djl.offline", "true");
-    LibUtils.checkStatus();
-  }
-
   // DJL's own HuggingFaceTokenizer reports each start to a server and computes offsets nobody here reads: this is the layer
   // below it.
-  private static final TokenizersLibrary LIBRARY = TokenizersLibrary.LIB;
+  private static TokenizersLibrary library;
 
   private final Path path;
   private final Map<String, Integer> ids;
@@ -34,13 +32,42 @@ public final class HfTokenizer implements Tokenizer {
     ids = file.ids();
     vocabSize = file.vocabSize();
     path = file.path();
+    loadLibrary();
     try {
-      handle = LIBRARY.createTokenizerFromString(file.json());
+      handle = library.createTokenizerFromString(file.json());
     } catch (RuntimeException e) {
       throw new InputException(path + ": expected a tokenizer.json, but the tokenizers library says: " + reason(e), e);
     }
-    LIBRARY.disableTruncation(handle);
-    LIBRARY.disablePadding(handle);
+    library.disableTruncation(handle);
+    library.disablePadding(handle);
+  }
+
+  /** Loads the library from a folder of ours: DJL would take one that lies in the temporary folder, whoever put it there. */
+  private static synchronized void loadLibrary() {
+    if (library != null) {
+      return;
+    }
+    String file = System.mapLibraryName("tokenizers");
+    Platform platform = Platform.detectPlatform("tokenizers");
+    String resources = "native/lib/" + platform.getClassifier() + "/cpu/";
+    // On Windows it needs three more.
+    List<String> files = Stream.of("libwinpthread-1.dll", "libgcc_s_seh-1.dll", "libstdc++-6.dll", file).filter(name -> find(resources + name) != null).toList();
+    if (!files.contains(file)) {
+      throw new InputException("the tokenizers library has no version for " + platform.getClassifier() + ": byte-level BPE needs none");
+    }
+    NativeLibraries libraries =
+        NativeLibraries.unpacked(
+            "%s-tokenizers-%s".formatted(platform.getClassifier(), platform.getVersion()),
+            () -> files.stream().map(name -> NativeLibraries.Source.of(name, find(resources + name))).toList());
+    libraries.load();
+    System.setProperty("RUST_LIBRARY_PATH", libraries.folder().resolve(file).toString());
+    System.setProperty("ai.djl.offline", "true");
+    LibUtils.checkStatus();
+    library = TokenizersLibrary.LIB;
+  }
+
+  private static URL find(String resource) {
+    return TokenizersLibrary.class.getClassLoader().getResource(resource);
   }
 
   private static String reason(RuntimeException e) {
@@ -61,20 +88,20 @@ public final class HfTokenizer implements Tokenizer {
     long tokenizer = handle();
     long encoding;
     try {
-      encoding = LIBRARY.encode(tokenizer, Utf8.wellFormed(text), false);
+      encoding = library.encode(tokenizer, Utf8.wellFormed(text), false);
     } catch (RuntimeException e) {
       throw new InputException(path + ": the tokenizers library cannot encode a text with it: " + reason(e), e);
     }
     try {
-      return Arrays.stream(LIBRARY.getTokenIds(encoding)).mapToInt(Math::toIntExact).toArray();
+      return Arrays.stream(library.getTokenIds(encoding)).mapToInt(Math::toIntExact).toArray();
     } finally {
-      LIBRARY.deleteEncoding(encoding);
+      library.deleteEncoding(encoding);
     }
   }
 
   @Override
   public String decode(int[] ids) {
-    return LIBRARY.decode(handle(), Arrays.stream(ids).asLongStream().toArray(), false);
+    return library.decode(handle(), Arrays.stream(ids).asLongStream().toArray(), false);
   }
 
   @Override
@@ -99,7 +126,7 @@ public final class HfTokenizer implements Tokenizer {
   @Override
   public void close() {
     if (handle != 0) {
-      LIBRARY.deleteTokenizer(handle);
+      library.deleteTokenizer(handle);
       handle = 0;
     }
   }
