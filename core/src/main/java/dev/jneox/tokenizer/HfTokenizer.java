@@ -1,16 +1,18 @@
 package dev.jneox.tokenizer;
 
-import ai.djl.huggingface.tokenizers.jni.LibUtils;
 import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
-import ai.djl.util.Platform;
 import dev.jneox.io.InputException;
 import dev.jneox.io.NativeLibraries;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.net.URL;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.Properties;
 import java.util.stream.Stream;
 
 /**
@@ -42,28 +44,42 @@ public final class HfTokenizer implements Tokenizer {
     library.disablePadding(handle);
   }
 
-  /** Loads the library from a folder of ours: DJL would take one that lies in the temporary folder, whoever put it there. */
+  /**
+   * Loads the library from the folder that {@link NativeLibraries} checks. DJL's own loader takes one that lies in the temporary folder,
+   * whoever put it there, and looks for CUDA with a library more.
+   */
   private static synchronized void loadLibrary() {
     if (library != null) {
       return;
     }
-    String file = System.mapLibraryName("tokenizers");
-    Platform platform = Platform.detectPlatform("tokenizers");
-    String resources = "native/lib/" + platform.getClassifier() + "/cpu/";
-    // On Windows it needs three more.
-    List<String> files = Stream.of("libwinpthread-1.dll", "libgcc_s_seh-1.dll", "libstdc++-6.dll", file).filter(name -> find(resources + name) != null).toList();
-    if (!files.contains(file)) {
-      throw new InputException("the tokenizers library has no version for " + platform.getClassifier() + ": byte-level BPE needs none");
+    String system = System.getProperty("os.name");
+    String platform =
+        (system.startsWith("Mac") ? "osx" : system.startsWith("Windows") ? "win" : "linux")
+            + (System.getProperty("os.arch").equals("amd64") ? "-x86_64" : "-" + System.getProperty("os.arch"));
+    String resources = "native/lib/" + platform + "/cpu/";
+    // The first three are what the library needs on Windows.
+    List<String> files =
+        Stream.of("libwinpthread-1.dll", "libgcc_s_seh-1.dll", "libstdc++-6.dll", System.mapLibraryName("tokenizers"))
+            .filter(file -> find(resources + file) != null)
+            .toList();
+    if (files.isEmpty()) {
+      throw new InputException("the tokenizers library has no version for " + platform + ": only byte-level BPE can be used here");
     }
-    NativeLibraries libraries =
-        NativeLibraries.unpacked(
-            "%s-tokenizers-%s".formatted(platform.getClassifier(), platform.getVersion()),
-            () -> files.stream().map(name -> NativeLibraries.Source.of(name, find(resources + name))).toList());
-    libraries.load();
-    System.setProperty("RUST_LIBRARY_PATH", libraries.folder().resolve(file).toString());
-    System.setProperty("ai.djl.offline", "true");
-    LibUtils.checkStatus();
+    NativeLibraries.unpacked(
+            platform + "-tokenizers-" + version(),
+            () -> files.stream().map(file -> NativeLibraries.Source.of(file, find(resources + file))).toList())
+        .load();
     library = TokenizersLibrary.LIB;
+  }
+
+  private static String version() {
+    Properties properties = new Properties();
+    try (InputStream in = find("native/lib/tokenizers.properties").openStream()) {
+      properties.load(in);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    return properties.getProperty("version");
   }
 
   private static URL find(String resource) {
