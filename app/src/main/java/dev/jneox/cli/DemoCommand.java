@@ -14,6 +14,7 @@ import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.io.TargetLock;
+import dev.jneox.tensor.Native;
 import dev.jneox.tensor.Products;
 import dev.jneox.tokenizer.BpeTrainer;
 import dev.jneox.tokenizer.TrainedBpe;
@@ -112,6 +113,7 @@ public final class DemoCommand implements Callable<Integer> {
     long start = System.nanoTime();
     List<Path> libraries = libraries();
 
+    Native.start(); // what is wrong with its libraries is said before a minute of work
     say("[1/5] tokenizer: a byte-level BPE vocabulary of %,d from %d libraries", VOCABULARY, libraries.size());
     Path vocabulary = out.resolve("tokenizer.json");
     trainTokenizer(libraries, vocabulary);

@@ -44,6 +44,7 @@ public record NativeLibraries(Path folder, List<String> files) {
 
   private static final String MOVE = "set " + VARIABLE + " to a folder on another file system";
   private static final String MANIFEST = "manifest";
+  private static final String END = "end"; // last line of a manifest
   private static final String PARTIAL = ".partial";
   /** Bytes that take more than a second to unpack. */
   private static final long NOTABLE = 100_000_000;
@@ -152,38 +153,47 @@ public record NativeLibraries(Path folder, List<String> files) {
     Path folder;
     try {
       folder = privateFolder(home, user).resolve(name);
+      if (Files.exists(folder, LinkOption.NOFOLLOW_LINKS)) {
+        check(folder, user, OTHERS);
+      }
     } catch (IOException e) {
       throw cannotUnpack(home, sources.get(), e);
     }
-    Optional<NativeLibraries> known = verify ? Optional.empty() : known(folder, user);
+    Optional<NativeLibraries> known = verify ? Optional.empty() : known(folder);
     if (known.isPresent()) {
       return known.get();
     }
     if (!Files.isWritable(folder.getParent())) {
-      throw cannotUnpack(folder, sources.get(), new AccessDeniedException(folder.toString(), null, "not writable"));
+      // A copy, as in the image of a container, has other times and inodes: then the content decides, at each start.
+      List<Source> all = sources.get();
+      List<Source> absent = absent(folder, all);
+      if (!absent.isEmpty()) {
+        throw cannotUnpack(folder, absent, new AccessDeniedException(folder.toString(), null, "not writable"));
+      }
+      return new NativeLibraries(folder, all.stream().map(Source::file).toList());
     }
     try (TargetLock lock = TargetLock.await(folder, owner -> say("waiting for " + owner + " to unpack native libraries into " + folder))) {
       // The owner before may have done the work.
-      return (verify ? known : known(folder, user)).orElseGet(() -> restore(folder, sources.get(), user));
+      return (verify ? known : known(folder)).orElseGet(() -> restore(folder, sources.get(), user));
     }
   }
 
   /** The libraries, if every file is as the manifest says. */
-  private static Optional<NativeLibraries> known(Path folder, long user) {
+  private static Optional<NativeLibraries> known(Path folder) {
     try {
-      if (!Files.exists(folder, LinkOption.NOFOLLOW_LINKS)) {
+      List<String> lines = Files.readAllLines(folder.resolve(MANIFEST));
+      if (lines.size() < 2 || !lines.getLast().equals(END)) {
         return Optional.empty();
       }
-      check(folder, user, OTHERS);
       List<String> files = new ArrayList<>();
-      for (String line : Files.readAllLines(folder.resolve(MANIFEST))) {
+      for (String line : lines.subList(0, lines.size() - 1)) {
         Entry entry = Entry.parse(line);
         if (!entry.stamp.equals(stamp(folder.resolve(entry.file)))) {
           return Optional.empty();
         }
         files.add(entry.file);
       }
-      return files.isEmpty() ? Optional.empty() : Optional.of(new NativeLibraries(folder, files));
+      return Optional.of(new NativeLibraries(folder, files));
     } catch (IOException | NumberFormatException e) {
       return Optional.empty(); // no manifest, or a damaged one: the content decides
     }
@@ -191,17 +201,13 @@ public record NativeLibraries(Path folder, List<String> files) {
 
   /** Unpacks what is missing or differs from the jars, and writes the manifest. */
   private static NativeLibraries restore(Path folder, List<Source> sources, long user) {
-    List<Source> absent = new ArrayList<>();
+    List<Source> absent = List.of();
     try {
       create(folder);
       check(folder, user, OTHERS);
       deletePartials(folder);
       boolean incomplete = sources.stream().anyMatch(source -> Files.notExists(folder.resolve(source.file), LinkOption.NOFOLLOW_LINKS));
-      for (Source source : sources) {
-        if (!isSound(folder, source)) {
-          absent.add(source);
-        }
-      }
+      absent = absent(folder, sources);
       long needed = bytes(absent);
       long free = Files.getFileStore(folder).getUsableSpace();
       if (needed > free) {
@@ -218,30 +224,35 @@ public record NativeLibraries(Path folder, List<String> files) {
       for (Source source : sources) {
         manifest.append(new Entry(source.file, source.crc, stamp(folder.resolve(source.file))).line());
       }
-      write(folder.resolve(MANIFEST), manifest.toString());
+      write(folder.resolve(MANIFEST), manifest.append(END).toString());
       return new NativeLibraries(folder, sources.stream().map(Source::file).toList());
     } catch (IOException e) {
       throw cannotUnpack(folder, absent, e);
     }
   }
 
-  private static boolean isSound(Path folder, Source source) throws IOException {
+  /** What is missing or differs from the jars; the latter is said. */
+  private static List<Source> absent(Path folder, List<Source> sources) {
+    return sources.stream().filter(source -> !isSound(folder, source)).toList();
+  }
+
+  private static boolean isSound(Path folder, Source source) {
     Path file = folder.resolve(source.file);
     if (!Files.exists(file, LinkOption.NOFOLLOW_LINKS)) {
       return false;
     }
-    if (Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
-      long bytes = Files.size(file);
-      long crc = bytes == source.bytes ? crc(file) : 0;
-      if (bytes == source.bytes && crc == source.crc) {
+    try {
+      long bytes = Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS) ? Files.size(file) : -1;
+      long crc = bytes == source.bytes ? crc(file) : -1;
+      if (crc == source.crc) {
         return true;
       }
       say(
-          bytes == source.bytes
-              ? "%s: damaged: expected CRC-32 %08x, found %08x: unpacking it again".formatted(file, source.crc, crc)
-              : "%s: damaged: expected %d bytes, found %d: unpacking it again".formatted(file, source.bytes, bytes));
-    } else {
-      say(file + ": expected a file, found something else: unpacking it again");
+          crc >= 0
+              ? "%s: damaged: expected CRC-32 %08x, found %08x: to be unpacked again".formatted(file, source.crc, crc)
+              : "%s: damaged: expected %d bytes, found %s: to be unpacked again".formatted(file, source.bytes, bytes < 0 ? "no file" : bytes));
+    } catch (IOException e) {
+      say(file + ": cannot be read: " + AtomicFile.reason(e) + ": to be unpacked again");
     }
     return false;
   }
