@@ -63,7 +63,7 @@ public final class GgufCache {
     if (kept.isPresent()) {
       return kept.get();
     }
-    try (TargetLock lock = TargetLock.await(beside(gguf), () -> {});
+    try (TargetLock lock = TargetLock.await(beside(gguf), owner -> {});
         StoredModel model = GgufModel.open(gguf)) {
       kept = open(gguf);
       if (kept.isPresent()) {

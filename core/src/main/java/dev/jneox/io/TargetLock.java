@@ -59,15 +59,6 @@ public final class TargetLock implements AutoCloseable {
   /**
    * Takes the lock of a target, waiting for another writer to end.
    *
-   * @param waiting is run once before waiting, for a message
-   */
-  public static TargetLock await(Path target, Runnable waiting) {
-    return await(target, owner -> waiting.run());
-  }
-
-  /**
-   * Takes the lock of a target, waiting for another writer to end.
-   *
    * @param waiting is given the name of that writer once before waiting, for a message
    */
   public static TargetLock await(Path target, Consumer<String> waiting) {

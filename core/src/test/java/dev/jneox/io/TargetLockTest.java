@@ -87,7 +87,7 @@ class TargetLockTest {
       for (int t = 0; t < 4; t++) {
         all.add(pool.submit(() -> {
           for (int i = 0; i < 20; i++) {
-            try (TargetLock lock = TargetLock.await(target, () -> {})) {
+            try (TargetLock lock = TargetLock.await(target, owner -> {})) {
               int seen = value[0];
               Thread.yield();
               value[0] = seen + 1;
