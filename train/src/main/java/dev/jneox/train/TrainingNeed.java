@@ -108,7 +108,7 @@ record TrainingNeed(NeoxConfig config, ModelConfig model, int carrierBytes) {
           .formatted(micro, config.model().seqLength(), size(heapBytes(micro, recompute)), size(heap));
     }
     long plain = largest(micro, recompute, free, heap);
-    long recomputed = recompute ? plain : largest(micro, true, free, heap);
+    long recomputed = largest(micro, true, free, heap);
     String remedy = plain > 0 ? "at most %,d fit".formatted(plain) : "not even one fits";
     if (recomputed > plain) {
       remedy += ", %,d with checkpoint_activations true".formatted(recomputed);
@@ -129,10 +129,10 @@ record TrainingNeed(NeoxConfig config, ModelConfig model, int carrierBytes) {
         && BESIDE + parameterBytes() + activationBytes(micro, recompute) + heapNeed <= free;
   }
 
-  /** The largest micro-batch below {@code most} that fits; 0 for none. */
+  /** The largest micro-batch up to {@code most} that fits; 0 for none. */
   private long largest(long most, boolean recompute, long free, long heap) {
     long fits = 0;
-    for (long above = most; above - fits > 1; ) {
+    for (long above = most + 1; above - fits > 1; ) {
       long middle = (fits + above) / 2;
       if (fits(middle, recompute, free, heap)) {
         fits = middle;

@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -253,7 +254,8 @@ class RunDirectoryTest {
   @Test
   void aSecondRunInTheFolderStops() {
     try (RunDirectory first = open(run, run, Resume.DEFAULT)) {
-      assertThatThrownBy(() -> open(run, run, Resume.DEFAULT)).isInstanceOf(InputException.class).hasMessageContaining("is being written by");
+      CompletableFuture.runAsync(() -> assertThatThrownBy(() -> open(run, run, Resume.DEFAULT))
+          .isInstanceOf(InputException.class).hasMessageContaining("is being written by")).join();
       save(first, 5);
     }
     assertThat(start(run, run, Resume.DEFAULT)).isEqualTo(run.resolve("global_step5"));
