@@ -8,12 +8,13 @@ import sun.misc.Signal;
 import sun.misc.SignalHandler;
 
 /**
- * Turns the first SIGINT or SIGTERM into a request to the training to save and stop; the second ends the process at once.
+ * Turns SIGINT and SIGTERM into a request to the training to save and stop; a second ends the process.
  *
- * <p>A terminal sends Ctrl-C to every process of a pipeline, and a wrapper may pass its own on: signals within a quarter of a second
- * count as one. Without an instance the JVM's handlers end the process.
+ * <p>A terminal sends Ctrl-C to a wrapper (see {@link Relaunch}) and to this process, and the wrapper passes its own on: signals within
+ * a quarter of a second count as one. {@link #close} gives the signals back to the JVM, which ends the process at the first.
  */
 final class Interruption implements AutoCloseable {
+  /** Signals within this time count as one. */
   private static final long ONE_NANOS = 250_000_000;
 
   private final Trainer trainer;
@@ -33,7 +34,7 @@ final class Interruption implements AutoCloseable {
       try {
         before.put(signal, Signal.handle(signal, this::received));
       } catch (IllegalArgumentException e) {
-        // The JVM was started with -Xrs: signals are none of its business.
+        // The JVM was started with -Xrs, which leaves signals to the system.
       }
     }
   }

@@ -24,7 +24,7 @@ import java.util.Map;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * Writes and reads the state of a run in one folder: an HF folder of the fp32 weights, which every command that takes a model can
+ * Writes and reads the state of a run in one folder. It is an HF folder of the fp32 weights, which every command that takes a model can
  * read, with {@code optimizer.safetensors} (both moments by parameter), {@code training.json} (the state below) and {@code configs/}
  * (the recipe, verbatim) beside it. {@link RunDirectory} decides where the folder is and sees to it that it appears whole.
  */

@@ -31,7 +31,7 @@ public final class MetricsCsv implements AutoCloseable {
   }
 
   /**
-   * Opens a table to append to; no state of an existing one is an error, and nothing of it is lost.
+   * Opens a table to append to, whatever state an existing one is in.
    *
    * <p>With {@code lastStep} above 0 the rows up to it are kept. The later ones, which the run will make again, are dropped, and so
    * is a row that a crash cut off. Where the header or another row is damaged, the file as it was is kept beside the table as well.

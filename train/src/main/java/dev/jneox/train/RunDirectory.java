@@ -20,8 +20,8 @@ import java.util.function.Consumer;
 import java.util.stream.Stream;
 
 /**
- * Decides which checkpoint a run begins from, and keeps the folder that it saves in, in GPT-NeoX's layout: {@code global_stepN/} and
- * the text file {@code latest} that names the newest save.
+ * Decides which checkpoint a run begins from, and keeps the folder that it saves in. The layout is GPT-NeoX's: checkpoints
+ * {@code global_stepN/}, and the text file {@code latest} that names the newest save.
  *
  * <p>From {@link #open} to {@link #close} no other run can use that folder. A checkpoint is written under another name and renamed
  * when it is whole, then {@code latest} is replaced: a kill at any moment leaves the checkpoint before. Each save has a number, in
@@ -103,14 +103,14 @@ public final class RunDirectory implements AutoCloseable {
   private void choose() {
     Path load = section.load().orElse(null);
     boolean resumes = save != null && load != null && !section.finetune() && real(save).equals(real(load));
-    if (save != null && RunFolder.is(save)) {
-      RunFolder there = RunFolder.of(save);
+    RunFolder there = save == null ? null : RunFolder.of(save);
+    if (there != null && !there.checkpoints().isEmpty()) {
       if (!resumes && !resume.restart()) {
         throw new InputException(save + ": has " + there.listing() + ", and this run would not go on from there: set load=" + save
             + " to go on, add --restart to begin anew, or set save to another folder");
       }
       if (resume.restart()) {
-        notes.add(save + " has " + there.listing() + ": beginning anew; retention removes them, the oldest saves first");
+        notes.add(save + " has " + there.listing() + ": beginning anew; they stay until keep_last_n_checkpoints removes them");
       }
     }
     if (load == null || resumes && resume.restart()) {
@@ -248,7 +248,7 @@ public final class RunDirectory implements AutoCloseable {
     try {
       return Files.getFileStore(save).getUsableSpace();
     } catch (IOException e) {
-      return Long.MAX_VALUE; // nobody knows: the write will tell
+      return Long.MAX_VALUE; // unknown: the write itself reports a full disk
     }
   }
 

@@ -317,8 +317,8 @@ public final class Trainer implements AutoCloseable {
   }
 
   /**
-   * Tells the mean loss over {@code eval_iters} batches: the ones GPT-NeoX reads in the validation after {@code iteration}; in the
-   * test it reads the first ones.
+   * Computes the mean loss over {@code eval_iters} batches and tells it to the listener. The batches are those that GPT-NeoX reads in the
+   * validation after {@code iteration}; its test reads the first ones.
    *
    * @param dataset null for none
    * @return empty without a data set, or when the run was stopped
