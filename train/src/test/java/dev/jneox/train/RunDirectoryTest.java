@@ -185,6 +185,17 @@ class RunDirectoryTest {
     assertThatThrownBy(() -> open(null, run, Resume.DEFAULT)).hasMessageContaining("no such file, and global_step5, global_step10");
   }
 
+  /** Someone deleted the checkpoints: a run that wants to go on must not start over, and a new one has nothing to pass over. */
+  @Test
+  void aLatestWithoutAnyCheckpointStopsOnlyARunThatGoesOn() throws IOException {
+    saves(Resume.DEFAULT, 0);
+    Files.writeString(run.resolve("latest"), "global_step5");
+    assertThatThrownBy(() -> open(run, run, Resume.DEFAULT)).hasMessageStartingWith(run.resolve("latest") + ": ")
+        .hasMessageContaining("there is no checkpoint").hasMessageEndingWith("--restart begins at step 0");
+    assertThat(start(run, null, Resume.DEFAULT)).isNull();
+    assertThat(start(run, run, Resume.RESTART)).isNull();
+  }
+
   @Test
   void checkpointsAreNotPassedOver() {
     saves(Resume.DEFAULT, 0, 5, 10);
