@@ -89,10 +89,20 @@ public final class AtomicFile implements AutoCloseable {
         Files.move(partial, target, StandardCopyOption.REPLACE_EXISTING);
       }
       done = true;
+      forceNames(target);
     } catch (IOException e) {
       throw failed(e);
     }
     release();
+  }
+
+  /** Forces the names in the folder of {@code target} to disk: a rename could otherwise be lost with the power. */
+  static void forceNames(Path target) {
+    try (FileChannel folder = FileChannel.open(target.toAbsolutePath().getParent())) {
+      folder.force(true);
+    } catch (IOException e) {
+      // Not every system can: Windows opens no folder.
+    }
   }
 
   private void release() {

@@ -67,6 +67,7 @@ public final class AtomicFolder implements AutoCloseable {
       }
       Files.move(partial, target, StandardCopyOption.ATOMIC_MOVE);
       done = true;
+      AtomicFile.forceNames(target);
       delete(replaced);
     } catch (IOException e) {
       throw failed(e);
