@@ -288,6 +288,16 @@ class LauncherTest {
     }
   }
 
+  /** The terminal is closed while the archive is made; an earlier one was killed before that. */
+  @Test
+  void theArchiveOutlivesTheTerminalAndLeftoversGo() throws Exception {
+    archiver("kill -HUP $PPID; sleep 0.2; echo classes >\"${a#*=}\"");
+    write("app/target/jneox.jsa.123", "half");
+    run(Map.of("JAVA_HOME", jdk("jdk-25")), "x");
+    awaitArchive();
+    assertThat(house.resolve("app/target/jneox.jsa.123")).doesNotExist();
+  }
+
   @Test
   void ofManyStartsAtOnceOneMakesTheArchive() throws Exception {
     archiver("sleep 1; echo classes >\"${a#*=}\"");
