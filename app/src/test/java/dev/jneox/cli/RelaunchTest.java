@@ -34,6 +34,7 @@ class RelaunchTest {
   void theBuildFilledInTheOptions() {
     assertThat(Relaunch.read().options())
         .contains("jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED", "-Dorg.bytedeco.javacpp.maxBytes=0", "-Djneox.launched=true")
+        .contains("-Dorg.bytedeco.javacpp.loadlibraries=false", "-XX:-CreateCoredumpOnCrash")
         .noneMatch(option -> option.contains("${"));
   }
 

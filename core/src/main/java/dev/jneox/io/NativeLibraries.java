@@ -46,6 +46,7 @@ public record NativeLibraries(Path folder, List<String> files) {
   private static final String MANIFEST = "manifest";
   private static final String END = "end"; // last line of a manifest
   private static final String PARTIAL = ".partial";
+
   /** Bytes that take more than a second to unpack. */
   private static final long NOTABLE = 100_000_000;
 
@@ -331,7 +332,7 @@ public record NativeLibraries(Path folder, List<String> files) {
       Files.createDirectory(folder, mode);
     } catch (FileAlreadyExistsException e) {
       if (!Files.isDirectory(folder)) {
-        throw e;
+        throw new FileSystemException(folder.toString(), null, "expected a folder, found a file");
       }
     }
   }

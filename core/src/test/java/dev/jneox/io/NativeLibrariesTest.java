@@ -223,6 +223,9 @@ class NativeLibrariesTest {
         .isInstanceOf(InputException.class)
         .hasMessageStartingWith(home + ": native libraries (1 MB) cannot be unpacked: ")
         .hasMessageContaining("set JNEOX_NATIVES to");
+    Path file = dir.resolve("cache");
+    assertThatThrownBy(() -> NativeLibraries.unpacked(file, "some-1", this::sources, user, false))
+        .hasMessage(file + ": native libraries (1 MB) cannot be unpacked: expected a folder, found a file: set JNEOX_NATIVES to a folder on another file system");
   }
 
   @Test
