@@ -173,7 +173,7 @@ class NativeLibrariesTest {
     Files.createDirectories(home, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
     String said;
     try (ExecutorService pool = Executors.newFixedThreadPool(1)) {
-      TargetLock lock = TargetLock.take(home.resolve("some-1"));
+      TargetLock lock = pool.submit(() -> TargetLock.take(home.resolve("some-1"))).get();
       pool.submit(
           () -> {
             Thread.sleep(300);
