@@ -182,7 +182,8 @@ public final class BenchDecodeCommand implements Runnable {
     double bandwidth;
     try (Arena arena = Arena.ofShared()) {
       MemorySegment memory = arena.allocate(READ_BYTES, 64);
-      memory.fill((byte) 1); // untouched pages all map to one page of zeros, which would be read from the cache
+      // Untouched pages all map to one page of zeros, which would be read from the cache.
+      memory.fill((byte) 1);
       bandwidth = Machine.readRate(memory, workers);
     }
     double limit = sessions * bandwidth / (weights + keysAndValues);

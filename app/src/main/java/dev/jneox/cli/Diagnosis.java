@@ -99,7 +99,8 @@ record Diagnosis(
     Path work = Path.of("").toAbsolutePath();
     Native.startVerified();
     Path cache = Native.libraries().folder();
-    Path javaCpp = Path.of(System.getProperty("user.home"), ".javacpp", "cache"); // where they were unpacked by JavaCPP itself
+    // Where they were unpacked by JavaCPP itself.
+    Path javaCpp = Path.of(System.getProperty("user.home"), ".javacpp", "cache");
     return new Diagnosis(
         new Java(
             System.getProperty("java.runtime.version"),

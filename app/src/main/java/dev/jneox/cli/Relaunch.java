@@ -76,7 +76,8 @@ record Relaunch(Map<String, String> environment, List<String> options) {
   /** As in the launcher, which makes the archive beside the jar and has the reasons. */
   private static List<String> archive(String classPath) {
     Path archive = Path.of(classPath).resolveSibling("jneox.jsa");
-    boolean sound = classPath.endsWith("jneox.jar") && isSound(archive); // of a list of several there is no such file
+    // Of a list of several there is no such file.
+    boolean sound = classPath.endsWith("jneox.jar") && isSound(archive);
     return sound ? List.of("-XX:SharedArchiveFile=" + archive, "-Xlog:aot*=off,cds*=off") : List.of();
   }
 
@@ -90,7 +91,8 @@ record Relaunch(Map<String, String> environment, List<String> options) {
       Process cksum = new ProcessBuilder("cksum").redirectInput(archive.toFile()).redirectError(ProcessBuilder.Redirect.DISCARD).start();
       return new String(cksum.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip().equals(expected);
     } catch (IOException e) {
-      return false; // no sum, or no cksum on this system: a start without the archive is only slower
+      // No sum, or no cksum on this system: a start without the archive is only slower.
+      return false;
     }
   }
 

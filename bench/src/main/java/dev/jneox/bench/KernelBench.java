@@ -81,7 +81,8 @@ public class KernelBench {
     int in = Integer.parseInt(shape.split("x")[1]);
     arena = Arena.ofShared();
     memory = arena.allocate(BYTES, 64);
-    memory.fill((byte) 1); // untouched pages all map to one page of zeros, which would be read from the cache
+    // Untouched pages all map to one page of zeros, which would be read from the cache.
+    memory.fill((byte) 1);
     if (format.equals("read")) {
       return;
     }

@@ -72,7 +72,8 @@ public final class HfFolder implements StoredModel {
   private final ModelConfig config;
   private final Map<String, TensorFile> files = new LinkedHashMap<>();
   private final Map<String, Place> places = new LinkedHashMap<>();
-  private final Consumer<InputException> problem; // what is told of a tensor that is not as it should be
+  // What is told of a tensor that is not as it should be.
+  private final Consumer<InputException> problem;
 
   private HfFolder(Path dir, Consumer<InputException> problem) {
     this.dir = dir;

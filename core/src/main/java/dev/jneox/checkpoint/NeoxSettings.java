@@ -62,7 +62,8 @@ final class NeoxSettings {
 
   private void merge(Path file) {
     LoaderOptions options = new LoaderOptions();
-    options.setMaxAliasesForCollections(0); // with them a value may contain itself, or unfold without end
+    // With them a value may contain itself, or unfold without end.
+    options.setMaxAliasesForCollections(0);
     Object root;
     try {
       root = new Yaml(new SafeConstructor(options)).load(text(file));

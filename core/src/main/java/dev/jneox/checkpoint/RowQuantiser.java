@@ -16,7 +16,8 @@ final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
   private final MappedTensor dense;
   private final int columns;
   private final GgmlType type;
-  private final double[] errors; // sums of squares of each row, so that totals do not depend on the threads
+  // Sums of squares of each row, so that totals do not depend on the threads.
+  private final double[] errors;
   private final double[] squares;
   private final Arena arena = Arena.ofShared();
   private final Scratch[] scratch;

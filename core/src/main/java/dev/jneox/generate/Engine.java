@@ -255,7 +255,8 @@ public final class Engine implements AutoCloseable {
     int[] prompt = session.generation.prompt();
     KvSequence like = longestPrefix(prompt);
     if (like != null) {
-      session.text.begin(like, prompt, prompt.length - 1); // the last one must be read for its scores
+      // The last one must be read for its scores.
+      session.text.begin(like, prompt, prompt.length - 1);
     }
     int needed = KvSequence.pages(session.generation.positions()) - session.text.pageCount();
     while (pool.available() - promised < needed && prefixes.forgetOldest()) {

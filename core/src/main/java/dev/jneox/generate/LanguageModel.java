@@ -66,7 +66,8 @@ public final class LanguageModel implements AutoCloseable {
       }
       return new LanguageModel(stored, precision, packed, read);
     } catch (RuntimeException e) {
-      Tokenizer read = tokenizer.exceptionally(failure -> null).join(); // it reads what is closed below
+      // It reads what is closed below.
+      Tokenizer read = tokenizer.exceptionally(failure -> null).join();
       if (read != null) {
         read.close();
       }

@@ -57,7 +57,8 @@ final class Int8Code {
       a.vmovdqu(x(i), at(RDI, VECTOR * i));
       a.vpand(i == 0 ? max : other, magnitude, x(i));
       if (i > 0) {
-        a.vpmaxud(max, max, other); // the order of magnitudes is that of their bits, and what is no number is above all
+        // The order of magnitudes is that of their bits, and what is no number is above all.
+        a.vpmaxud(max, max, other);
       }
     }
     a.swapHalves(other, max);

@@ -63,7 +63,8 @@ public record Machine(int threads, double gemmFloat, double gemmBfloat16, double
     double gemmBfloat16 = gemmRate(ScalarType.BFloat16);
     try (Arena arena = Arena.ofShared()) {
       MemorySegment memory = arena.allocate(READ_BYTES, 64);
-      memory.fill((byte) 1); // untouched pages all map to one page of zeros, which would be read from the cache
+      // Untouched pages all map to one page of zeros, which would be read from the cache.
+      memory.fill((byte) 1);
       return new Machine(threads, gemmFloat, gemmBfloat16, readRate(memory, 1), readRate(memory, threads));
     }
   }
@@ -148,7 +149,8 @@ public record Machine(int threads, double gemmFloat, double gemmBfloat16, double
   public static long sum(MemorySegment memory) {
     long sum = 0;
     for (long at = 0; at < memory.byteSize(); at += READ_BLOCK) {
-      sum += blockSum(memory.asSlice(at, READ_BLOCK)); // a method called often: compiled better than one long loop
+      // A method called often: compiled better than one long loop.
+      sum += blockSum(memory.asSlice(at, READ_BLOCK));
     }
     return sum;
   }

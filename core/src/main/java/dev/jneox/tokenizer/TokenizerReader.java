@@ -93,7 +93,8 @@ final class TokenizerReader {
       boolean small = json.nextToken() == JsonToken.VALUE_NUMBER_INT && json.getNumberType() == JsonParser.NumberType.INT;
       int id = small ? json.getIntValue() : -1;
       if (id < 0 || id == Integer.MAX_VALUE) {
-        id = TokenizerFile.id(path, "key model.vocab, token " + token, JSON.readTree(json)); // which says what is wrong
+        // Which says what is wrong.
+        id = TokenizerFile.id(path, "key model.vocab, token " + token, JSON.readTree(json));
       }
       vocab.put(token, id);
     }

@@ -21,7 +21,8 @@ class ManifestTest {
   void write() throws IOException {
     manifest = folder.resolve("manifest.crc32c");
     Files.createDirectories(folder.resolve("configs"));
-    Files.writeString(folder.resolve("check.txt"), "123456789"); // the check value of CRC-32C is E3069283
+    // The check value of CRC-32C is E3069283.
+    Files.writeString(folder.resolve("check.txt"), "123456789");
     Files.writeString(folder.resolve("configs/größe \\ a\nb.yml"), "");
     byte[] large = new byte[(1 << 20) + 17];
     new Random(1).nextBytes(large);

@@ -163,7 +163,8 @@ public final class FusedStep implements GradientStep {
   /** Turns {@code w.gradient}, the gradient of the layer's output, into that of its input {@code x}; adds its weights'. */
   private void backward(Layer layer, Workspace w, Matrix x, Tape tape) {
     boolean serial = config.residual() == Residual.SERIAL;
-    Matrix branch = w.attention; // the gradient of both branches' outputs, in the precision of the products
+    // The gradient of both branches' outputs, in the precision of the products.
+    Matrix branch = w.attention;
     Kernels.castAndSum(w.gradient, branch, layer.fc2.biasGradient, serial ? null : layer.dense.biasGradient);
 
     backward(branch, layer.fc2, tape.post, w.wide);
@@ -178,7 +179,8 @@ public final class FusedStep implements GradientStep {
     w.attend.backward(
         tape.fused, layer.queryKeyValue.bias, layer.window, tape.z, tape.logSums, w.mlp, layer.queryKeyValue.biasGradient);
     backward(tape.fused, layer.queryKeyValue, tape.normed1, w.normedGradient1);
-    if (config.residual() == Residual.PARALLEL_ONE_NORM) { // carried by fp32 neither is rounded yet: who reads the sum rounds it
+    // Carried by fp32 neither is rounded yet: who reads the sum rounds it.
+    if (config.residual() == Residual.PARALLEL_ONE_NORM) {
       w.normedGradient1.tensor.add_(w.normedGradient2.tensor);
     }
     Kernels.normBackward(

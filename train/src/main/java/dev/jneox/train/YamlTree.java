@@ -35,7 +35,8 @@ import org.yaml.snakeyaml.resolver.Resolver;
 final class YamlTree {
   private static final Pattern JSON_NUMBER = Pattern.compile("[-+]?(\\d+\\.?\\d*|\\.\\d+)[eE][-+]?\\d+");
   private static final Resolver RESOLVER = new Resolver();
-  private static final int MOST_ALIASES = 16; // PyYAML has no limit; a file may otherwise unfold without end
+  // PyYAML has no limit; a file may otherwise unfold without end.
+  private static final int MOST_ALIASES = 16;
 
   private final String source;
   private final Map<String, Integer> lines = new LinkedHashMap<>();

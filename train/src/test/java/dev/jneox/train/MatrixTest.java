@@ -26,7 +26,8 @@ class MatrixTest {
       matrix.store(1, values);
       assertThat(Tensors.floats(matrix.tensor.select(0, 1))).as("stored in " + carrier).isEqualTo(expected);
       assertThat(loaded(matrix, 1)).isEqualTo(expected);
-      matrix.tensor.select(0, 1).copy_(Tensors.of(values, COLS)); // a product that is not rounded yet, if fp32 carries it
+      // A product that is not rounded yet, if fp32 carries it.
+      matrix.tensor.select(0, 1).copy_(Tensors.of(values, COLS));
       assertThat(loaded(matrix, 1)).as("loaded from " + carrier).isEqualTo(expected);
       assertThat(loaded(matrix.slice(1, 2), 0)).isEqualTo(expected);
     }

@@ -60,7 +60,8 @@ final class Refusals {
         reason = "unknown host";
       } else if (reason == null && (cause instanceof ConnectException || cause instanceof NoRouteToHostException)
           && !message.contains("timed out")) {
-        reason = message.isEmpty() ? "connection refused" : message; // the JDK's client drops the message of a refusal
+        // The JDK's client drops the message of a refusal.
+        reason = message.isEmpty() ? "connection refused" : message;
       }
     }
     String host = uri.getScheme() + "://" + uri.getRawAuthority();
