@@ -18,9 +18,13 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
-/** Holds the table of rooms: which may use which. Arrows only point down; {@code io} is the floor under all. */
+/**
+ * Holds the table of rooms: which may use which. Arrows only point down; {@code io} is the floor
+ * under all.
+ */
 class HouseTest {
-  private static final Set<String> CORE = Set.of("tensor", "tokenizer", "model", "checkpoint", "quant", "generate");
+  private static final Set<String> CORE =
+      Set.of("tensor", "tokenizer", "model", "checkpoint", "quant", "generate");
 
   /** A room, and those it may use beside itself and {@code io}. */
   private static final Map<String, Set<String>> ROOMS =
@@ -38,7 +42,9 @@ class HouseTest {
               "cli", with(CORE, "data", "train")));
 
   private static final JavaClasses HOUSE =
-      new ClassFileImporter().withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS).importPackages("dev.jneox");
+      new ClassFileImporter()
+          .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
+          .importPackages("dev.jneox");
 
   @Test
   void everyRoomIsInTheTable() {
@@ -51,12 +57,15 @@ class HouseTest {
     ROOMS.forEach(
         (room, below) -> {
           String[] allowed =
-              Stream.concat(Stream.of(room, "io"), below.stream()).map(name -> "dev.jneox." + name + "..").toArray(String[]::new);
+              Stream.concat(Stream.of(room, "io"), below.stream())
+                  .map(name -> "dev.jneox." + name + "..")
+                  .toArray(String[]::new);
           classes()
               .that()
               .resideInAPackage("dev.jneox." + room + "..")
               .should()
-              .onlyDependOnClassesThat(or(resideOutsideOfPackage("dev.jneox.."), resideInAnyPackage(allowed)))
+              .onlyDependOnClassesThat(
+                  or(resideOutsideOfPackage("dev.jneox.."), resideInAnyPackage(allowed)))
               .as("dev.jneox." + room + " uses only " + below + " and io")
               .check(HOUSE);
         });

@@ -34,8 +34,10 @@ import picocli.CommandLine.Spec;
     name = "decode",
     sortOptions = false,
     description = {
-      "Measure how fast a model reads prompts and writes tokens, greedily and from random ids, by the engine that generate uses:",
-      "median and range over some rounds, after others that warm up. The limit is the read bandwidth, measured in the same",
+      "Measure how fast a model reads prompts and writes tokens, greedily and from random ids, by"
+          + " the engine that generate uses:",
+      "median and range over some rounds, after others that warm up. The limit is the read"
+          + " bandwidth, measured in the same",
       "run, by the bytes of weights, keys and values that a token needs."
     },
     footer = {
@@ -59,7 +61,11 @@ public final class BenchDecodeCommand implements Runnable {
       description = "Tokens of each prompt. Default: ${DEFAULT-VALUE}.")
   private int prompt;
 
-  @Option(names = "--new", paramLabel = "N", defaultValue = "128", description = "Tokens to write. Default: ${DEFAULT-VALUE}.")
+  @Option(
+      names = "--new",
+      paramLabel = "N",
+      defaultValue = "128",
+      description = "Tokens to write. Default: ${DEFAULT-VALUE}.")
   private int fresh;
 
   @Option(
@@ -69,10 +75,17 @@ public final class BenchDecodeCommand implements Runnable {
       description = "Texts written at once. Default: ${DEFAULT-VALUE}.")
   private int sessions;
 
-  @Option(names = "--threads", paramLabel = "T", description = "Threads that compute. Default: all cores.")
+  @Option(
+      names = "--threads",
+      paramLabel = "T",
+      description = "Threads that compute. Default: all cores.")
   private Integer threads;
 
-  @Option(names = "--rounds", paramLabel = "N", defaultValue = "5", description = "Rounds measured. Default: ${DEFAULT-VALUE}.")
+  @Option(
+      names = "--rounds",
+      paramLabel = "N",
+      defaultValue = "5",
+      description = "Rounds measured. Default: ${DEFAULT-VALUE}.")
   private int rounds;
 
   @Option(
@@ -85,13 +98,19 @@ public final class BenchDecodeCommand implements Runnable {
   @Option(
       names = "--kv",
       paramLabel = "f32|bf16",
-      description = "What keys and values are kept in. Default: f32 beside weights in f32, else bf16.")
+      description =
+          "What keys and values are kept in. Default: f32 beside weights in f32, else bf16.")
   private KvPrecision kv;
 
-  @Option(names = "--json", description = "Print one line of JSON: seconds, bytes, and rates a second.")
+  @Option(
+      names = "--json",
+      description = "Print one line of JSON: seconds, bytes, and rates a second.")
   private boolean json;
 
-  @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Show this help.")
   private boolean help;
 
   @Override
@@ -106,8 +125,10 @@ public final class BenchDecodeCommand implements Runnable {
         Engine engine = loaded.engine(settings(loaded.packed(), workers))) {
       if (prompt + fresh > loaded.config().maxPositions()) {
         throw new InputException(
-            "--prompt and --new: expected " + loaded.config().maxPositions()
-                + " tokens together at most, the model's context, found " + (prompt + fresh));
+            "--prompt and --new: expected "
+                + loaded.config().maxPositions()
+                + " tokens together at most, the model's context, found "
+                + (prompt + fresh));
       }
       double opened = (System.nanoTime() - opening) / 1e9;
       List<DecodeRound> warm = new ArrayList<>();
@@ -142,7 +163,8 @@ public final class BenchDecodeCommand implements Runnable {
   private Engine.Settings settings(PackedModel packed, int workers) {
     Engine.Settings defaults = Engine.Settings.of(packed, sessions);
     kv = kv == null ? defaults.kv() : kv;
-    return new Engine.Settings(sessions, sessions, defaults.promptRows(), kv, defaults.kvBytes(), workers);
+    return new Engine.Settings(
+        sessions, sessions, defaults.promptRows(), kv, defaults.kvBytes(), workers);
   }
 
   private static void atLeast(String option, int value, int least) {
@@ -160,7 +182,8 @@ public final class BenchDecodeCommand implements Runnable {
     return figures;
   }
 
-  private static Map<String, Double> spread(List<DecodeRound> rounds, ToDoubleFunction<DecodeRound> figure) {
+  private static Map<String, Double> spread(
+      List<DecodeRound> rounds, ToDoubleFunction<DecodeRound> figure) {
     Map<String, Double> spread = new LinkedHashMap<>();
     spread.put("median", median(rounds, figure));
     spread.put("min", rounds.stream().mapToDouble(figure).min().getAsDouble());
@@ -173,7 +196,10 @@ public final class BenchDecodeCommand implements Runnable {
     return (sorted[(sorted.length - 1) / 2] + sorted[sorted.length / 2]) / 2;
   }
 
-  /** What a step must read, how fast memory is, and which share of the rate that follows was reached. */
+  /**
+   * What a step must read, how fast memory is, and which share of the rate that follows was
+   * reached.
+   */
   private void limits(Map<String, Object> report, LanguageModel loaded, int workers, double rate) {
     long weights = loaded.packed().stepBytes();
     ModelConfig config = loaded.config();
@@ -197,7 +223,9 @@ public final class BenchDecodeCommand implements Runnable {
   /** A line of Linux's {@code /proc/self/status}, in bytes; -1 on other systems. */
   private static long memory(String name) {
     try {
-      Matcher line = Pattern.compile(name + ":\\s+(\\d+) kB").matcher(Files.readString(Path.of("/proc/self/status")));
+      Matcher line =
+          Pattern.compile(name + ":\\s+(\\d+) kB")
+              .matcher(Files.readString(Path.of("/proc/self/status")));
       return line.find() ? Long.parseLong(line.group(1)) * 1024 : -1;
     } catch (IOException e) {
       return -1;
@@ -216,12 +244,24 @@ public final class BenchDecodeCommand implements Runnable {
 
   private static void line(PrintWriter out, String indent, String name, Object value) {
     if (value instanceof Map<?, ?> map && map.containsKey("median")) {
-      out.printf(Locale.ROOT, "%s%-26s %.4g (%.4g to %.4g)%n", indent, name, map.get("median"), map.get("min"), map.get("max"));
+      out.printf(
+          Locale.ROOT,
+          "%s%-26s %.4g (%.4g to %.4g)%n",
+          indent,
+          name,
+          map.get("median"),
+          map.get("min"),
+          map.get("max"));
     } else if (value instanceof Map<?, ?> map) {
       out.println(indent + name);
       map.forEach((key, inner) -> line(out, indent + "  ", key.toString(), inner));
     } else {
-      out.printf(Locale.ROOT, value instanceof Double ? "%s%-26s %.4g%n" : "%s%-26s %s%n", indent, name, value);
+      out.printf(
+          Locale.ROOT,
+          value instanceof Double ? "%s%-26s %.4g%n" : "%s%-26s %s%n",
+          indent,
+          name,
+          value);
     }
   }
 }

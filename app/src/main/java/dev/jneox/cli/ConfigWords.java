@@ -18,7 +18,11 @@ final class ConfigWords {
         "layers",
         text(
             "%,d of width %,d, %d heads of %d, MLP %,d",
-            config.layers(), config.hiddenSize(), config.heads(), config.headDim(), config.intermediateSize()));
+            config.layers(),
+            config.hiddenSize(),
+            config.heads(),
+            config.headDim(),
+            config.intermediateSize()));
     shape.put("vocabulary", text("%,d rows, %,d used", config.vocabSize(), config.usedVocab()));
     shape.put("context", text("%,d tokens", config.maxPositions()));
     shape.put(
@@ -28,7 +32,9 @@ final class ConfigWords {
           case Position.Rotary(int dims, double base, boolean interleaved) ->
               text(
                   "rotary, %d of %d dimensions in %s, base %s",
-                  dims, config.headDim(), interleaved ? "neighbouring pairs" : "halves",
+                  dims,
+                  config.headDim(),
+                  interleaved ? "neighbouring pairs" : "halves",
                   base == Math.rint(base) ? text("%,.0f", base) : String.valueOf(base));
         });
     shape.put(
@@ -45,7 +51,11 @@ final class ConfigWords {
           case GELU -> "GELU";
           case GELU_TANH -> "GELU, tanh form";
         });
-    shape.put("head", config.tiedHead() ? "tied to the embedding" : "its own" + (config.headBias() ? ", with bias" : ""));
+    shape.put(
+        "head",
+        config.tiedHead()
+            ? "tied to the embedding"
+            : "its own" + (config.headBias() ? ", with bias" : ""));
     return shape;
   }
 
@@ -56,9 +66,13 @@ final class ConfigWords {
         local == 0
             ? "global"
             : windows.size() == 2 && windows.first() == 0
-                ? text("global in %d layers, the last %,d tokens in %d", config.layers() - local, windows.last(), local)
+                ? text(
+                    "global in %d layers, the last %,d tokens in %d",
+                    config.layers() - local, windows.last(), local)
                 : "windows of " + windows + " tokens";
-    return reach + (config.scaledAttention() ? "" : ", unscaled") + (config.qkvBias() ? ", with biases" : "");
+    return reach
+        + (config.scaledAttention() ? "" : ", unscaled")
+        + (config.qkvBias() ? ", with biases" : "");
   }
 
   private static String text(String format, Object... values) {

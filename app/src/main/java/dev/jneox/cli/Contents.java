@@ -24,7 +24,10 @@ import java.util.Optional;
 import java.util.stream.Stream;
 import org.bytedeco.pytorch.Tensor;
 
-/** Tensors to be looked at one by one: a model's by their canonical names, or those of a bare file of tensors. */
+/**
+ * Tensors to be looked at one by one: a model's by their canonical names, or those of a bare file
+ * of tensors.
+ */
 final class Contents implements AutoCloseable {
   /** Folders in a model's folder that hold a part of it: NeoX keeps its layers in one. */
   private static final int DEPTH = 3;
@@ -59,7 +62,10 @@ final class Contents implements AutoCloseable {
     entries.add(new Entry(name, dtype, shape, bytes(dtype, entry.elements())));
   }
 
-  /** Bytes of so many elements of a type, whether the word is safetensors' or GGUF's; where both have one, it means the same. */
+  /**
+   * Bytes of so many elements of a type, whether the word is safetensors' or GGUF's; where both
+   * have one, it means the same.
+   */
   private static long bytes(String dtype, long elements) {
     Dtype plain = Dtype.of(dtype);
     return plain != null ? elements * plain.bits() / 8 : GgmlType.valueOf(dtype).bytes(elements);
@@ -72,7 +78,10 @@ final class Contents implements AutoCloseable {
    */
   static Contents open(Path path) {
     if (isTensorFile(path)) {
-      return new Contents(path, null, path.toString().endsWith(".safetensors") ? Safetensors.open(path) : TorchFile.open(path));
+      return new Contents(
+          path,
+          null,
+          path.toString().endsWith(".safetensors") ? Safetensors.open(path) : TorchFile.open(path));
     }
     return new Contents(path, StoredModel.open(path), null);
   }
@@ -97,7 +106,9 @@ final class Contents implements AutoCloseable {
       case null -> file instanceof Safetensors ? "safetensors file" : "PyTorch file";
       case HfFolder folder -> "HF folder, " + HfFolder.modelType(folder.config());
       case NeoxCheckpoint checkpoint ->
-          "NeoX checkpoint, " + checkpoint.ranks() + (checkpoint.ranks() == 1 ? " rank" : " tensor-parallel ranks");
+          "NeoX checkpoint, "
+              + checkpoint.ranks()
+              + (checkpoint.ranks() == 1 ? " rank" : " tensor-parallel ranks");
       case GgufModel gguf -> "GGUF file";
       case PackedFolder folder -> "quantised folder";
       default -> model.getClass().getSimpleName();
@@ -108,7 +119,10 @@ final class Contents implements AutoCloseable {
     return entries;
   }
 
-  /** A tensor's values where the file holds them as they are; valid until {@link #close}. Starts no libtorch. */
+  /**
+   * A tensor's values where the file holds them as they are; valid until {@link #close}. Starts no
+   * libtorch.
+   */
   Optional<MappedTensor> mapped(String name) {
     return model != null
         ? model.mapped(name)

@@ -39,10 +39,16 @@ final class ConvertCommand implements Callable<Integer> {
       names = "--from",
       required = true,
       paramLabel = "MODEL",
-      description = "A model folder or file of any format that is read, a run of train, or ORG/NAME on the hub.")
+      description =
+          "A model folder or file of any format that is read, a run of train, or ORG/NAME on the"
+              + " hub.")
   private String from;
 
-  @Option(names = "--to", required = true, paramLabel = "PATH", description = "The folder to write; for gguf the file.")
+  @Option(
+      names = "--to",
+      required = true,
+      paramLabel = "PATH",
+      description = "The folder to write; for gguf the file.")
   private Path to;
 
   @Mixin private OutputOptions output;
@@ -64,8 +70,12 @@ final class ConvertCommand implements Callable<Integer> {
     if (output.type() != null) {
       return output.type();
     }
-    return WeightType.of(model).orElseThrow(() -> new InputException(
-        model.path() + ": is stored in types that are not written: choose one with --dtype"));
+    return WeightType.of(model)
+        .orElseThrow(
+            () ->
+                new InputException(
+                    model.path()
+                        + ": is stored in types that are not written: choose one with --dtype"));
   }
 
   static boolean sameFile(Path a, Path b) {

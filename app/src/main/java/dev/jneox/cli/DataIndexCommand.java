@@ -27,28 +27,38 @@ import picocli.CommandLine.TypeConversionException;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {
-        "Write the order in which GPT-NeoX feeds data sets as NumPy files.",
-        "  partK.doc_idx, partK.sample_idx, partK.shuffle_idx    the order of part K",
-        "  partK.first16                                         its first 16 samples",
-        "  blend.dataset_index, blend.dataset_sample_index       the mix, by weights",
-        ""
+      "Write the order in which GPT-NeoX feeds data sets as NumPy files.",
+      "  partK.doc_idx, partK.sample_idx, partK.shuffle_idx    the order of part K",
+      "  partK.first16                                         its first 16 samples",
+      "  blend.dataset_index, blend.dataset_sample_index       the mix, by weights",
+      ""
     },
     footer = {
-        "",
-        "Example:",
-        "  jneox data index --seq-length 2048 --out index \\",
-        "    --part data/web:1234:10000:0.7 --part data/code:1234:5000:0.3"
+      "",
+      "Example:",
+      "  jneox data index --seq-length 2048 --out index \\",
+      "    --part data/web:1234:10000:0.7 --part data/code:1234:5000:0.3"
     })
 final class DataIndexCommand implements Callable<Integer> {
   private static final int SHOWN = 16;
 
   @Spec private CommandSpec spec;
 
-  @Option(names = "--seq-length", required = true, paramLabel = "N", description = "Tokens of an input; a sample has one more.")
+  @Option(
+      names = "--seq-length",
+      required = true,
+      paramLabel = "N",
+      description = "Tokens of an input; a sample has one more.")
   private int seqLength;
 
-  @Option(names = "--part", required = true, paramLabel = "PREFIX:SEED:SAMPLES[:WEIGHT]", converter = Part.Parser.class,
-      description = "A data set, the seed of its shuffles, the samples to cover and its weight in a blend; once for each.")
+  @Option(
+      names = "--part",
+      required = true,
+      paramLabel = "PREFIX:SEED:SAMPLES[:WEIGHT]",
+      converter = Part.Parser.class,
+      description =
+          "A data set, the seed of its shuffles, the samples to cover and its weight in a blend;"
+              + " once for each.")
   private List<Part> parts;
 
   @Option(names = "--out", required = true, paramLabel = "DIR", description = "Folder to write to.")
@@ -57,16 +67,21 @@ final class DataIndexCommand implements Callable<Integer> {
   /** One {@code --part}; the weight is NaN where none is given. */
   record Part(Path prefix, long seed, long samples, double weight) {
     static final class Parser implements ITypeConverter<Part> {
-      private static final Pattern FORM = Pattern.compile(
-          "(.+?):(\\d{1,10}):(\\d{1,18})(?::((?:\\d+\\.?\\d*|\\.\\d+)(?:[eE][+-]?\\d+)?))?");
+      private static final Pattern FORM =
+          Pattern.compile(
+              "(.+?):(\\d{1,10}):(\\d{1,18})(?::((?:\\d+\\.?\\d*|\\.\\d+)(?:[eE][+-]?\\d+)?))?");
 
       @Override
       public Part convert(String value) {
         Matcher matcher = FORM.matcher(value);
         if (!matcher.matches()) {
-          throw new TypeConversionException("expected PREFIX:SEED:SAMPLES[:WEIGHT], found " + value);
+          throw new TypeConversionException(
+              "expected PREFIX:SEED:SAMPLES[:WEIGHT], found " + value);
         }
-        return new Part(Path.of(matcher.group(1)), Long.parseLong(matcher.group(2)), Long.parseLong(matcher.group(3)),
+        return new Part(
+            Path.of(matcher.group(1)),
+            Long.parseLong(matcher.group(2)),
+            Long.parseLong(matcher.group(3)),
             matcher.group(4) == null ? Double.NaN : Double.parseDouble(matcher.group(4)));
       }
     }
@@ -74,7 +89,8 @@ final class DataIndexCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    double[] weights = parts.stream().mapToDouble(Part::weight).filter(weight -> !Double.isNaN(weight)).toArray();
+    double[] weights =
+        parts.stream().mapToDouble(Part::weight).filter(weight -> !Double.isNaN(weight)).toArray();
     if (weights.length > 0 && weights.length < parts.size()) {
       throw new ParameterException(spec.commandLine(), "Either every --part has a weight or none");
     }

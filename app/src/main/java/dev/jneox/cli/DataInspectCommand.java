@@ -26,7 +26,10 @@ final class DataInspectCommand implements Callable<Integer> {
   @Parameters(paramLabel = "PREFIX", description = "The path of both files without .bin and .idx.")
   private Path prefix;
 
-  @Option(names = "--tokens", paramLabel = "N", defaultValue = "16",
+  @Option(
+      names = "--tokens",
+      paramLabel = "N",
+      defaultValue = "16",
       description = "Tokens of the first document to show (default: ${DEFAULT-VALUE}).")
   private int tokens;
 

@@ -13,7 +13,8 @@ import java.util.Random;
  * One measured round: some texts written at once, each from a prompt of its own.
  *
  * @param firstToken seconds from the first request to the first token of any text
- * @param promptRate prompt tokens a second, from the first request until every text has its first token
+ * @param promptRate prompt tokens a second, from the first request until every text has its first
+ *     token
  * @param decodeRate tokens a second of all texts together, while all were being written
  */
 record DecodeRound(double firstToken, double promptRate, double decodeRate) {
@@ -39,7 +40,11 @@ record DecodeRound(double firstToken, double promptRate, double decodeRate) {
     long first = Arrays.stream(times).mapToLong(t -> t[0]).min().getAsLong();
     long allBegun = Arrays.stream(times).mapToLong(t -> t[0]).max().getAsLong();
     long firstDone = Arrays.stream(times).mapToLong(t -> t[newTokens - 1]).min().getAsLong();
-    long tokens = Arrays.stream(times).flatMapToLong(Arrays::stream).filter(t -> t > allBegun && t <= firstDone).count();
+    long tokens =
+        Arrays.stream(times)
+            .flatMapToLong(Arrays::stream)
+            .filter(t -> t > allBegun && t <= firstDone)
+            .count();
     return new DecodeRound(
         (first - start) / 1e9,
         (double) sessions * promptTokens * 1e9 / (allBegun - start),

@@ -17,8 +17,8 @@ import dev.jneox.io.TargetLock;
 import dev.jneox.tensor.Native;
 import dev.jneox.tensor.Products;
 import dev.jneox.tokenizer.BpeTrainer;
-import dev.jneox.tokenizer.TrainedBpe;
 import dev.jneox.tokenizer.Tokenizer;
+import dev.jneox.tokenizer.TrainedBpe;
 import dev.jneox.train.NeoxConfig;
 import dev.jneox.train.Resume;
 import dev.jneox.train.RunDirectory;
@@ -49,15 +49,17 @@ import picocli.CommandLine.Spec;
     sortOptions = false,
     description = {
       "Text in, a trained GPT-NeoX out: the main job, end to end.",
-      "In under five minutes on two cores, the sources of Apache-2.0 Java libraries become a byte-level BPE vocabulary,",
-      "Megatron .bin/.idx files, a trained model, a loss curve (PNG), an HF folder, and some Java that the model writes.",
+      "In under five minutes on two cores, the sources of Apache-2.0 Java libraries become a"
+          + " byte-level BPE vocabulary,",
+      "Megatron .bin/.idx files, a trained model, a loss curve (PNG), an HF folder, and some Java"
+          + " that the model writes.",
       "The same seed and minutes give the same losses."
     },
     footer = {"", "Example:", "  jneox demo --minutes 2 --out my-demo --seed 7"})
 public final class DemoCommand implements Callable<Integer> {
   /**
-   * Training steps for a minute of the whole demo, set on two cores of a Zen 4, which multiplies bf16; fixed, so that results do not depend
-   * on the clock.
+   * Training steps for a minute of the whole demo, set on two cores of a Zen 4, which multiplies
+   * bf16; fixed, so that results do not depend on the clock.
    */
   private static final int STEPS_A_MINUTE = 55;
 
@@ -69,28 +71,51 @@ public final class DemoCommand implements Callable<Integer> {
   /** One document in so many is held out for validation. */
   private static final int HOLD_OUT = 20;
 
-  private static final String PROMPT = "  /**\n   * Returns the number of elements in the given array";
+  private static final String PROMPT =
+      "  /**\n   * Returns the number of elements in the given array";
 
-  /** How much of each library the model reads, as the Pile weights its parts; libraries not named here count 1. */
-  private static final Map<String, Double> WEIGHTS = Map.of("lucene-core", 3.0, "guava", 3.0, "commons-math3", 2.0, "jackson-databind", 2.0);
+  /**
+   * How much of each library the model reads, as the Pile weights its parts; libraries not named
+   * here count 1.
+   */
+  private static final Map<String, Double> WEIGHTS =
+      Map.of("lucene-core", 3.0, "guava", 3.0, "commons-math3", 2.0, "jackson-databind", 2.0);
 
   @Spec private CommandSpec spec;
 
-  @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Show this help.")
   private boolean help;
 
   @Option(
-      names = "--minutes", paramLabel = "M", defaultValue = "4",
-      description = "How long it may take on two cores; sets the number of training steps. Default: ${DEFAULT-VALUE}.")
+      names = "--minutes",
+      paramLabel = "M",
+      defaultValue = "4",
+      description =
+          "How long it may take on two cores; sets the number of training steps. Default:"
+              + " ${DEFAULT-VALUE}.")
   private double minutes;
 
-  @Option(names = "--out", paramLabel = "DIR", defaultValue = "jneox-demo", description = "Where everything goes. Default: ${DEFAULT-VALUE}.")
+  @Option(
+      names = "--out",
+      paramLabel = "DIR",
+      defaultValue = "jneox-demo",
+      description = "Where everything goes. Default: ${DEFAULT-VALUE}.")
   private Path out;
 
-  @Option(names = "--seed", paramLabel = "N", defaultValue = "1234", description = "Of weights, data order and sampling. Default: ${DEFAULT-VALUE}.")
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      defaultValue = "1234",
+      description = "Of weights, data order and sampling. Default: ${DEFAULT-VALUE}.")
   private int seed;
 
-  @Option(names = "--corpus", paramLabel = "DIR", description = "Train on the jars, .jsonl and .txt files of this folder instead.")
+  @Option(
+      names = "--corpus",
+      paramLabel = "DIR",
+      description = "Train on the jars, .jsonl and .txt files of this folder instead.")
   private Path corpus;
 
   private PrintWriter console;
@@ -114,7 +139,9 @@ public final class DemoCommand implements Callable<Integer> {
     List<Path> libraries = libraries();
 
     Native.start(); // what is wrong with its libraries is said before a minute of work
-    say("[1/5] tokenizer: a byte-level BPE vocabulary of %,d from %d libraries", VOCABULARY, libraries.size());
+    say(
+        "[1/5] tokenizer: a byte-level BPE vocabulary of %,d from %d libraries",
+        VOCABULARY, libraries.size());
     Path vocabulary = out.resolve("tokenizer.json");
     trainTokenizer(libraries, vocabulary);
 
@@ -131,15 +158,22 @@ public final class DemoCommand implements Callable<Integer> {
       }
 
       say("[4/5] loss curve: %s", draw(outcome));
-      say("      validation loss %.3f nats a token; a unigram model has %.3f", outcome.finalValidation(), outcome.unigram);
+      say(
+          "      validation loss %.3f nats a token; a unigram model has %.3f",
+          outcome.finalValidation(), outcome.unigram);
 
       say("[5/5] the model continues a prompt:");
       write(model);
       say("");
       say("Done in %s. What now:", StepLines.clock((System.nanoTime() - start) / 1e9));
-      say("  ./jneox generate --model %s --prompt 'public static int ' --temperature 0.7 --max-tokens 120", model);
+      say(
+          "  ./jneox generate --model %s --prompt 'public static int ' --temperature 0.7"
+              + " --max-tokens 120",
+          model);
       say("  ./jneox score --model %s --text 'for (int i = 0; i < n; i++) {' --json", model);
-      say("  ./jneox train %s --set train_iters=%d --set load=%s   # train on", out.resolve("demo.yml"), 4 * steps(), out.resolve("run"));
+      say(
+          "  ./jneox train %s --set train_iters=%d --set load=%s   # train on",
+          out.resolve("demo.yml"), 4 * steps(), out.resolve("run"));
       return 0;
     }
   }
@@ -151,7 +185,9 @@ public final class DemoCommand implements Callable<Integer> {
 
   private int steps() {
     boolean carried = Products.carrier(ScalarType.BFloat16) != ScalarType.BFloat16;
-    return (int) Math.max(10, Math.round((carried ? CARRIED_STEPS_A_MINUTE : STEPS_A_MINUTE) * (minutes - 0.4)));
+    return (int)
+        Math.max(
+            10, Math.round((carried ? CARRIED_STEPS_A_MINUTE : STEPS_A_MINUTE) * (minutes - 0.4)));
   }
 
   /** The jars that the build put beside ours, or those of {@code --corpus}. */
@@ -159,21 +195,33 @@ public final class DemoCommand implements Callable<Integer> {
     Path folder = corpus;
     if (folder == null) {
       try {
-        Path jar = Path.of(DemoCommand.class.getProtectionDomain().getCodeSource().getLocation().toURI());
+        Path jar =
+            Path.of(DemoCommand.class.getProtectionDomain().getCodeSource().getLocation().toURI());
         folder = jar.getParent().resolve("corpus");
       } catch (URISyntaxException e) {
         throw new IllegalStateException(e);
       }
     }
     try (Stream<Path> files = Files.list(folder)) {
-      List<Path> found = files.filter(f -> f.getFileName().toString().matches(".+\\.(jar|zip|jsonl|jsonl\\.zst|txt)")).sorted().toList();
+      List<Path> found =
+          files
+              .filter(
+                  f -> f.getFileName().toString().matches(".+\\.(jar|zip|jsonl|jsonl\\.zst|txt)"))
+              .sorted()
+              .toList();
       if (!found.isEmpty()) {
         return found;
       }
     } catch (IOException e) {
-      throw new InputException(folder + ": no corpus: " + AtomicFile.reason(e) + "; build first (./jneox does), or name one with --corpus", e);
+      throw new InputException(
+          folder
+              + ": no corpus: "
+              + AtomicFile.reason(e)
+              + "; build first (./jneox does), or name one with --corpus",
+          e);
     }
-    throw new InputException(folder + ": expected .jar, .zip, .jsonl, .jsonl.zst or .txt files, found none");
+    throw new InputException(
+        folder + ": expected .jar, .zip, .jsonl, .jsonl.zst or .txt files, found none");
   }
 
   private void trainTokenizer(List<Path> libraries, Path vocabulary) {
@@ -186,11 +234,14 @@ public final class DemoCommand implements Callable<Integer> {
         throw documents.nothing(trainer.documents(), 1);
       }
     }
-    try (Progress progress = Progress.of("merging pairs", "merges", VOCABULARY - BpeTrainer.SMALLEST_VOCABULARY)) {
+    try (Progress progress =
+        Progress.of("merging pairs", "merges", VOCABULARY - BpeTrainer.SMALLEST_VOCABULARY)) {
       TrainedBpe trained = trainer.train(progress::step);
       trained.write(vocabulary);
       progress.close();
-      say("      %,.1f MB of text, %.2f bytes a token: %s", trained.bytes() / 1e6, (double) trained.bytes() / trained.tokens(), vocabulary);
+      say(
+          "      %,.1f MB of text, %.2f bytes a token: %s",
+          trained.bytes() / 1e6, (double) trained.bytes() / trained.tokens(), vocabulary);
     }
   }
 
@@ -200,21 +251,31 @@ public final class DemoCommand implements Callable<Integer> {
   private List<Part> prepare(List<Path> libraries, Tokenizer tokenizer) {
     List<Part> parts = new ArrayList<>();
     for (Path library : libraries) {
-      String name = library.getFileName().toString().replaceAll("(-\\d[^/]*)?\\.(jar|zip|jsonl|jsonl\\.zst|txt)$", "");
+      String name =
+          library
+              .getFileName()
+              .toString()
+              .replaceAll("(-\\d[^/]*)?\\.(jar|zip|jsonl|jsonl\\.zst|txt)$", "");
       Path all = out.resolve("data").resolve(name);
       Prepare.Result result;
       try (Progress progress = Progress.bytes(name, 0)) {
-        result = Prepare.run(List.of(library), tokenizer, all, Prepare.Options.defaults(), progress);
+        result =
+            Prepare.run(List.of(library), tokenizer, all, Prepare.Options.defaults(), progress);
       }
       double weight = WEIGHTS.getOrDefault(name, 1.0);
       Part part = holdOut(all, tokenizer.vocabSize(), weight);
       if (part != null) {
         parts.add(part);
-        say("      %-22s %,6d documents %,10d tokens, weight %.0f", name, result.documents(), result.tokens(), weight);
+        say(
+            "      %-22s %,6d documents %,10d tokens, weight %.0f",
+            name, result.documents(), result.tokens(), weight);
       }
     }
     if (parts.isEmpty()) {
-      throw new InputException("the corpus has no component of " + HOLD_OUT + " documents or more: too little to hold one out");
+      throw new InputException(
+          "the corpus has no component of "
+              + HOLD_OUT
+              + " documents or more: too little to hold one out");
     }
     return parts;
   }
@@ -225,7 +286,11 @@ public final class DemoCommand implements Callable<Integer> {
     if (data.sequences() < HOLD_OUT) {
       return null;
     }
-    Part part = new Part(all.resolveSibling(all.getFileName() + "_train"), all.resolveSibling(all.getFileName() + "_valid"), weight);
+    Part part =
+        new Part(
+            all.resolveSibling(all.getFileName() + "_train"),
+            all.resolveSibling(all.getFileName() + "_valid"),
+            weight);
     try (IndexedDatasetWriter train = new IndexedDatasetWriter(part.train, vocabSize);
         IndexedDatasetWriter valid = new IndexedDatasetWriter(part.valid, vocabSize)) {
       for (int d = 0; d < data.sequences(); d++) {
@@ -259,7 +324,8 @@ public final class DemoCommand implements Callable<Integer> {
     set.put("test_data_paths", parts.stream().map(p -> quoted(p.valid)).toList());
     set.put("test_data_weights", weights);
     set.put("save", quoted(out.resolve("run")));
-    String body = text.toString().replaceAll("(?m)^(" + String.join("|", set.keySet()) + "):.*\\R", "");
+    String body =
+        text.toString().replaceAll("(?m)^(" + String.join("|", set.keySet()) + "):.*\\R", "");
     StringBuilder whole = new StringBuilder(body).append("\n# What the demo set\n");
     set.forEach((key, value) -> whole.append(key).append(": ").append(value).append('\n'));
     AtomicFile.write(recipe, whole.toString().getBytes(java.nio.charset.StandardCharsets.UTF_8));
@@ -270,9 +336,15 @@ public final class DemoCommand implements Callable<Integer> {
     return "'" + path.toString().replace("'", "''") + "'";
   }
 
-  /** @param exitCode 0, or that of a signal, and then the rest is unfinished */
+  /**
+   * @param exitCode 0, or that of a signal, and then the rest is unfinished
+   */
   private record Outcome(
-      int exitCode, String title, List<LossCurve.Point> training, List<LossCurve.Point> validation, double unigram) {
+      int exitCode,
+      String title,
+      List<LossCurve.Point> training,
+      List<LossCurve.Point> validation,
+      double unigram) {
     double finalValidation() {
       return validation.getLast().loss();
     }
@@ -283,56 +355,79 @@ public final class DemoCommand implements Callable<Integer> {
     List<LossCurve.Point> validation = new ArrayList<>();
     try (RunDirectory directory = RunDirectory.open(config.checkpoint(), Resume.RESTART);
         TrainingData data = TrainingData.open(config, Progress.silent());
-        Trainer trainer = new Trainer(
-            config, tokenizer.vocabSize(), tokenizer.id(BpeTrainer.END_OF_TEXT).orElse(-1), vocabulary, data, directory)) {
+        Trainer trainer =
+            new Trainer(
+                config,
+                tokenizer.vocabSize(),
+                tokenizer.id(BpeTrainer.END_OF_TEXT).orElse(-1),
+                vocabulary,
+                data,
+                directory)) {
       TrainCommand.describe(console, config, trainer, directory);
       double gemmRate = TrainCommand.gemmRate(config);
-      StepLines lines = new StepLines(console, config.run().logInterval(), trainer.iterations(), gemmRate);
+      StepLines lines =
+          new StepLines(console, config.run().logInterval(), trainer.iterations(), gemmRate);
       long tokensAStep = (long) config.batch().total() * config.model().seqLength();
       TrainCommand.forecast(console, config, trainer, gemmRate);
-      Trainer.Listener listener = new Trainer.Listener() {
-        @Override
-        public void stepped(Trainer.Step step) {
-          lines.stepped(step);
-          training.add(new LossCurve.Point(step.iteration() * tokensAStep, step.loss()));
-        }
+      Trainer.Listener listener =
+          new Trainer.Listener() {
+            @Override
+            public void stepped(Trainer.Step step) {
+              lines.stepped(step);
+              training.add(new LossCurve.Point(step.iteration() * tokensAStep, step.loss()));
+            }
 
-        @Override
-        public void evaluated(String name, int iteration, double loss) {
-          if (name.equals("validation")) { // the test data are the same documents here
-            lines.evaluated(name, iteration, loss);
-            validation.add(new LossCurve.Point(iteration * tokensAStep, loss));
-          }
-        }
+            @Override
+            public void evaluated(String name, int iteration, double loss) {
+              if (name.equals("validation")) { // the test data are the same documents here
+                lines.evaluated(name, iteration, loss);
+                validation.add(new LossCurve.Point(iteration * tokensAStep, loss));
+              }
+            }
 
-        @Override
-        public void saved(Path checkpoint, int iteration) {
-          lines.saved(checkpoint, iteration);
-        }
+            @Override
+            public void saved(Path checkpoint, int iteration) {
+              lines.saved(checkpoint, iteration);
+            }
 
-        @Override
-        public void noted(String line) {
-          lines.noted(line);
-        }
-      };
-      String goOn = "./jneox train " + out.resolve("demo.yml") + " --set load=%s goes on from there; a second demo starts over";
-      int exitCode = TrainCommand.train(config, trainer, listener, spec.commandLine().getErr(), goOn);
+            @Override
+            public void noted(String line) {
+              lines.noted(line);
+            }
+          };
+      String goOn =
+          "./jneox train "
+              + out.resolve("demo.yml")
+              + " --set load=%s goes on from there; a second demo starts over";
+      int exitCode =
+          TrainCommand.train(config, trainer, listener, spec.commandLine().getErr(), goOn);
       if (exitCode != 0) {
         return new Outcome(exitCode, "", training, validation, Double.NaN);
       }
       HfFolder.write(model, trainer.model(), trainer.weights(), Dtype.F32, vocabulary);
       say("      HF folder: %s", model);
-      String title = "GPT-NeoX, %.1f M parameters, on Java sources".formatted(trainer.model().parameters() / 1e6);
-      return new Outcome(exitCode, title, training, validation, unigram(data, config, trainer.model().usedVocab()));
+      String title =
+          "GPT-NeoX, %.1f M parameters, on Java sources"
+              .formatted(trainer.model().parameters() / 1e6);
+      return new Outcome(
+          exitCode,
+          title,
+          training,
+          validation,
+          unigram(data, config, trainer.model().usedVocab()));
     }
   }
 
-  /** The loss on the validation data of the frequencies of the tokens that were trained on, one added to each. */
+  /**
+   * The loss on the validation data of the frequencies of the tokens that were trained on, one
+   * added to each.
+   */
   private static double unigram(TrainingData data, NeoxConfig config, int vocabulary) {
     double[] counts = new double[vocabulary];
     java.util.Arrays.fill(counts, 1);
     double total = vocabulary;
-    long samples = Math.min(data.train().length(), (long) data.trainIters() * config.batch().total());
+    long samples =
+        Math.min(data.train().length(), (long) data.trainIters() * config.batch().total());
     for (long i = 0; i < samples; i++) {
       int[] ids = data.train().sample(i);
       for (int t = 1; t < ids.length; t++) {
@@ -342,7 +437,11 @@ public final class DemoCommand implements Callable<Integer> {
     }
     double sum = 0;
     long tokens = 0;
-    for (long i = 0; i < Math.min(data.valid().length(), (long) config.run().evalIters() * config.batch().total()); i++) {
+    for (long i = 0;
+        i
+            < Math.min(
+                data.valid().length(), (long) config.run().evalIters() * config.batch().total());
+        i++) {
       int[] ids = data.valid().sample(i);
       for (int t = 1; t < ids.length; t++) {
         sum -= Math.log(counts[ids[t]] / total);
@@ -362,12 +461,17 @@ public final class DemoCommand implements Callable<Integer> {
     try (LanguageModel model = LanguageModel.open(folder, Precision.STORED)) {
       console.print(PROMPT);
       int[] prompt = model.tokenizer().encode(PROMPT);
-      Generator.Request request = new Generator.Request(prompt, 160, new Sampler(0.7, 40, 0.95, 1.1, seed), List.of());
-      model.generator().generate(request, (id, text) -> {
-        console.print(text);
-        console.flush();
-        return true;
-      });
+      Generator.Request request =
+          new Generator.Request(prompt, 160, new Sampler(0.7, 40, 0.95, 1.1, seed), List.of());
+      model
+          .generator()
+          .generate(
+              request,
+              (id, text) -> {
+                console.print(text);
+                console.flush();
+                return true;
+              });
       console.println();
     }
   }

@@ -21,11 +21,14 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * What a machine gives this program, and what could be changed so that it gives more. Bytes are bytes, rates a second.
+ * What a machine gives this program, and what could be changed so that it gives more. Bytes are
+ * bytes, rates a second.
  *
- * @param overridden variables of launch.conf that the user has set to something else: name to the user's value
+ * @param overridden variables of launch.conf that the user has set to something else: name to the
+ *     user's value
  * @param otherLoad the share of the CPU, 0 to 1, that was busy before anything was measured
- * @param hugePages Linux's setting for transparent huge pages: always, madvise or never; empty if unknown
+ * @param hugePages Linux's setting for transparent huge pages: always, madvise or never; empty if
+ *     unknown
  */
 record Diagnosis(
     Java java,
@@ -46,10 +49,17 @@ record Diagnosis(
    * @param usableCores cores that this process may use; fewer in a limited container
    * @param threads threads that compute
    * @param vectorBits width of the Vector API's vectors
-   * @param machineCode whether inference multiplies in machine code ({@link MachineCode}), or in Java
+   * @param machineCode whether inference multiplies in machine code ({@link MachineCode}), or in
+   *     Java
    */
   record Cpu(
-      String name, List<String> instructions, int machineCores, int usableCores, int threads, int vectorBits, boolean machineCode) {}
+      String name,
+      List<String> instructions,
+      int machineCores,
+      int usableCores,
+      int threads,
+      int vectorBits,
+      boolean machineCode) {}
 
   /**
    * @param machine bytes of the machine
@@ -67,7 +77,13 @@ record Diagnosis(
    * @param cacheBytes bytes of the libraries
    * @param unused folders with libraries that this version does not load
    */
-  record Disk(String work, long workFree, String cache, long cacheFree, long cacheBytes, List<Unused> unused) {}
+  record Disk(
+      String work,
+      long workFree,
+      String cache,
+      long cacheFree,
+      long cacheBytes,
+      List<Unused> unused) {}
 
   record Unused(String folder, long bytes) {}
 
@@ -94,7 +110,8 @@ record Diagnosis(
 
   /** Looks at everything and measures; takes about six seconds. */
   static Diagnosis make(Relaunch launch) throws IOException, InterruptedException {
-    OperatingSystemMXBean system = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+    OperatingSystemMXBean system =
+        (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
     double load = otherLoad(system);
     Path work = Path.of("").toAbsolutePath();
     Native.startVerified();
@@ -107,8 +124,17 @@ record Diagnosis(
             System.getProperty("java.vendor"),
             System.getProperty("java.vm.name"),
             System.getProperty("java.home")),
-        cpu(read("/proc/cpuinfo"), Runtime.getRuntime().availableProcessors(), Native.threads(), Machine.vectorBits(), MachineCode.PRESENT),
-        memory(read("/proc/meminfo"), system.getTotalMemorySize(), system.getFreeMemorySize(), Runtime.getRuntime().maxMemory()),
+        cpu(
+            read("/proc/cpuinfo"),
+            Runtime.getRuntime().availableProcessors(),
+            Native.threads(),
+            Machine.vectorBits(),
+            MachineCode.PRESENT),
+        memory(
+            read("/proc/meminfo"),
+            system.getTotalMemorySize(),
+            system.getFreeMemorySize(),
+            Runtime.getRuntime().maxMemory()),
         new Disk(
             work.toString(),
             Files.getFileStore(work).getUsableSpace(),
@@ -126,9 +152,13 @@ record Diagnosis(
   private static List<Unused> unused(Path cache, Path javaCpp) throws IOException {
     List<Unused> unused = new ArrayList<>();
     try (Stream<Path> beside = Files.list(cache.getParent())) {
-      for (Path folder : (Iterable<Path>) Stream.concat(beside, Stream.of(javaCpp)).filter(Files::isDirectory)::iterator) {
+      for (Path folder :
+          (Iterable<Path>)
+              Stream.concat(beside, Stream.of(javaCpp)).filter(Files::isDirectory)::iterator) {
         String platform = cache.getFileName().toString().replaceFirst("-pytorch-.*", "-pytorch-");
-        boolean other = folder.equals(javaCpp) || folder.getFileName().toString().startsWith(platform) && !folder.equals(cache);
+        boolean other =
+            folder.equals(javaCpp)
+                || folder.getFileName().toString().startsWith(platform) && !folder.equals(cache);
         if (other) {
           unused.add(new Unused(folder.toString(), bytes(folder)));
         }
@@ -139,7 +169,10 @@ record Diagnosis(
 
   private static long bytes(Path folder) throws IOException {
     try (Stream<Path> files = Files.walk(folder)) {
-      return files.filter(file -> Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)).mapToLong(file -> file.toFile().length()).sum();
+      return files
+          .filter(file -> Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS))
+          .mapToLong(file -> file.toFile().length())
+          .sum();
     }
   }
 
@@ -151,13 +184,20 @@ record Diagnosis(
     return Math.max(0, system.getCpuLoad() - Math.max(0, system.getProcessCpuLoad()));
   }
 
-  /** @param cpuinfo the text of Linux's /proc/cpuinfo; empty elsewhere */
-  static Cpu cpu(String cpuinfo, int usableCores, int threads, int vectorBits, boolean machineCode) {
-    List<String> flags = List.of(find("(?m)^(?:flags|Features)\\s*: (.*)$", cpuinfo, "").split(" "));
+  /**
+   * @param cpuinfo the text of Linux's /proc/cpuinfo; empty elsewhere
+   */
+  static Cpu cpu(
+      String cpuinfo, int usableCores, int threads, int vectorBits, boolean machineCode) {
+    List<String> flags =
+        List.of(find("(?m)^(?:flags|Features)\\s*: (.*)$", cpuinfo, "").split(" "));
     int cores = (int) cpuinfo.lines().filter(line -> line.matches("processor\\s*:.*")).count();
     return new Cpu(
         find("(?m)^(?:model name|Hardware)\\s*: (.*)$", cpuinfo, System.getProperty("os.arch")),
-        INSTRUCTIONS.entrySet().stream().filter(entry -> flags.contains(entry.getKey())).map(Map.Entry::getValue).toList(),
+        INSTRUCTIONS.entrySet().stream()
+            .filter(entry -> flags.contains(entry.getKey()))
+            .map(Map.Entry::getValue)
+            .toList(),
         Math.max(cores, usableCores),
         usableCores,
         threads,
@@ -173,7 +213,8 @@ record Diagnosis(
   static Memory memory(String meminfo, long usable, long free, long heap) {
     long machine = kilobytes(meminfo, "MemTotal", usable);
     boolean limited = usable < machine;
-    return new Memory(machine, usable, limited ? free : kilobytes(meminfo, "MemAvailable", free), heap);
+    return new Memory(
+        machine, usable, limited ? free : kilobytes(meminfo, "MemAvailable", free), heap);
   }
 
   private static long kilobytes(String meminfo, String name, long otherwise) {
@@ -183,13 +224,15 @@ record Diagnosis(
 
   static Map<String, String> overridden(Relaunch launch, Map<String, String> environment) {
     Map<String, String> overridden = new TreeMap<>();
-    launch.environment().forEach(
-        (name, ours) -> {
-          String value = environment.get(name);
-          if (value != null && !value.equals(ours)) {
-            overridden.put(name, value);
-          }
-        });
+    launch
+        .environment()
+        .forEach(
+            (name, ours) -> {
+              String value = environment.get(name);
+              if (value != null && !value.equals(ours)) {
+                overridden.put(name, value);
+              }
+            });
     return overridden;
   }
 
@@ -206,58 +249,110 @@ record Diagnosis(
     return matcher.find() ? matcher.group(1).strip() : otherwise;
   }
 
-  /** One line for each thing that is not best: what it is, and what to change. Empty when there is nothing to gain. */
+  /**
+   * One line for each thing that is not best: what it is, and what to change. Empty when there is
+   * nothing to gain.
+   */
   List<String> advice() {
     List<String> advice = new ArrayList<>();
     if (otherLoad > 0.2) {
-      advice.add(text("other programs keep %.0f %% of the CPU busy: the rates above are what is left; stop them and look again", 100 * otherLoad));
+      advice.add(
+          text(
+              "other programs keep %.0f %% of the CPU busy: the rates above are what is left; stop"
+                  + " them and look again",
+              100 * otherLoad));
     }
     overridden.forEach(
-        (name, value) -> advice.add(text("%s=%s is set in your environment and replaces our setting: unset it", name, value)));
+        (name, value) ->
+            advice.add(
+                text(
+                    "%s=%s is set in your environment and replaces our setting: unset it",
+                    name, value)));
     if (cpu.usableCores < cpu.machineCores) {
-      advice.add(text("%d of the machine's %d cores may be used: raise the container's CPU limit", cpu.usableCores, cpu.machineCores));
+      advice.add(
+          text(
+              "%d of the machine's %d cores may be used: raise the container's CPU limit",
+              cpu.usableCores, cpu.machineCores));
     }
     if (cpu.threads < cpu.usableCores) {
-      advice.add(text("OMP_NUM_THREADS=%d leaves some of the %d cores idle: unset it", cpu.threads, cpu.usableCores));
+      advice.add(
+          text(
+              "OMP_NUM_THREADS=%d leaves some of the %d cores idle: unset it",
+              cpu.threads, cpu.usableCores));
     }
     if (cpu.threads > cpu.usableCores) {
-      advice.add(text("OMP_NUM_THREADS=%d is more than the %d usable cores: unset it", cpu.threads, cpu.usableCores));
+      advice.add(
+          text(
+              "OMP_NUM_THREADS=%d is more than the %d usable cores: unset it",
+              cpu.threads, cpu.usableCores));
     }
     if (cpu.instructions.contains("AVX2") && !cpu.machineCode) {
-      advice.add("inference multiplies in Java, at a third of the rate of machine code: run on Linux where a process may make memory executable");
+      advice.add(
+          "inference multiplies in Java, at a third of the rate of machine code: run on Linux where"
+              + " a process may make memory executable");
     }
     if (cpu.instructions.contains("AVX-512") && cpu.vectorBits < 512) {
-      advice.add(text("the JVM computes with %d-bit vectors though the CPU has AVX-512: set JNEOX_JAVA_OPTS=-XX:UseAVX=3", cpu.vectorBits));
+      advice.add(
+          text(
+              "the JVM computes with %d-bit vectors though the CPU has AVX-512: set"
+                  + " JNEOX_JAVA_OPTS=-XX:UseAVX=3",
+              cpu.vectorBits));
     }
     if (!Stream.of("HotSpot", "OpenJDK").anyMatch(java.vm::contains)) {
-      advice.add(text("%s may run Vector API code slowly: use a JDK with HotSpot, for example from https://adoptium.net", java.vm));
+      advice.add(
+          text(
+              "%s may run Vector API code slowly: use a JDK with HotSpot, for example from"
+                  + " https://adoptium.net",
+              java.vm));
     }
     if (memory.usable < memory.machine) {
       advice.add(
-          text("%.1f of the machine's %.1f GB of memory may be used: raise the container's limit", memory.usable / GB, memory.machine / GB));
+          text(
+              "%.1f of the machine's %.1f GB of memory may be used: raise the container's limit",
+              memory.usable / GB, memory.machine / GB));
     }
     if (memory.available < 4 * GB) {
-      advice.add(text("%.1f GB of memory are available: the demo takes about 3, larger models more; close other programs", memory.available / GB));
+      advice.add(
+          text(
+              "%.1f GB of memory are available: the demo takes about 3, larger models more; close"
+                  + " other programs",
+              memory.available / GB));
     }
     if (disk.workFree < 5 * GB) {
-      advice.add(text("%.1f GB are free in %s: data sets and checkpoints need more; work on a larger disk", disk.workFree / GB, disk.work));
+      advice.add(
+          text(
+              "%.1f GB are free in %s: data sets and checkpoints need more; work on a larger disk",
+              disk.workFree / GB, disk.work));
     }
     if (disk.cacheFree < GB) {
       advice.add(
-          text("%.1f GB are free in %s for the native libraries: set JNEOX_NATIVES to a folder on a larger disk",
+          text(
+              "%.1f GB are free in %s for the native libraries: set JNEOX_NATIVES to a folder on a"
+                  + " larger disk",
               disk.cacheFree / GB, disk.cache));
     }
     disk.unused.forEach(
-        old -> advice.add(
-            text("%.1f GB in %s are libraries that this version does not load: delete it if no other program does", old.bytes / GB, old.folder)));
+        old ->
+            advice.add(
+                text(
+                    "%.1f GB in %s are libraries that this version does not load: delete it if no"
+                        + " other program does",
+                    old.bytes / GB, old.folder)));
     if (hugePages.equals("never")) {
-      advice.add("huge pages are off and large tensors pay for it: echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled");
+      advice.add(
+          "huge pages are off and large tensors pay for it: echo madvise | sudo tee"
+              + " /sys/kernel/mm/transparent_hugepage/enabled");
     }
     if (!libraries.blas().startsWith("MKL") && System.getProperty("os.arch").equals("amd64")) {
-      advice.add(text("%s multiplies float matrices; MKL trains faster on x86: start with ./jneox", libraries.blas()));
+      advice.add(
+          text(
+              "%s multiplies float matrices; MKL trains faster on x86: start with ./jneox",
+              libraries.blas()));
     }
     if (rates.gemmBfloat16() < rates.gemmFloat()) {
-      advice.add("bfloat16 gains nothing on this CPU, where fp32 carries its numbers: train with --set precision=fp32");
+      advice.add(
+          "bfloat16 gains nothing on this CPU, where fp32 carries its numbers: train with --set"
+              + " precision=fp32");
     }
     return advice;
   }

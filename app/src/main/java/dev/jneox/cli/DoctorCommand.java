@@ -23,7 +23,10 @@ public final class DoctorCommand implements Runnable {
 
   @Spec private CommandSpec spec;
 
-  @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Show this help.")
   private boolean help;
 
   @Option(names = "--json", description = "Print JSON: bytes, and rates a second, in full.")
@@ -56,22 +59,53 @@ public final class DoctorCommand implements Runnable {
     StringBuilder out = new StringBuilder();
     line(out, "Java", "%s, %s, %s", d.java().version(), d.java().vendor(), d.java().home());
     line(out, "CPU", "%s, %s", d.cpu().name(), cores(d.cpu()));
-    line(out, "vectors", "%d bits in the JVM, %s in libtorch; %s",
-        d.cpu().vectorBits(), d.libraries().cpuCapability(),
-        d.cpu().instructions().isEmpty() ? "instruction sets unknown" : String.join(", ", d.cpu().instructions()));
+    line(
+        out,
+        "vectors",
+        "%d bits in the JVM, %s in libtorch; %s",
+        d.cpu().vectorBits(),
+        d.libraries().cpuCapability(),
+        d.cpu().instructions().isEmpty()
+            ? "instruction sets unknown"
+            : String.join(", ", d.cpu().instructions()));
     line(out, "inference", "products in %s", d.cpu().machineCode() ? "machine code" : "Java");
-    line(out, "memory", "%.1f GB, %.1f GB available, Java heap up to %.1f GB",
-        d.memory().usable() / GB, d.memory().available() / GB, d.memory().heap() / GB);
+    line(
+        out,
+        "memory",
+        "%.1f GB, %.1f GB available, Java heap up to %.1f GB",
+        d.memory().usable() / GB,
+        d.memory().available() / GB,
+        d.memory().heap() / GB);
     line(out, "disk", "%.1f GB free in %s (here)", d.disk().workFree() / GB, d.disk().work());
-    line(out, "", "%.1f GB free in %s (native libraries, %.1f GB, verified)",
-        d.disk().cacheFree() / GB, d.disk().cache(), d.disk().cacheBytes() / GB);
-    line(out, "libtorch", "%s with oneDNN %s, OpenMP %s, %d threads",
-        d.libraries().libtorch(), d.libraries().oneDnn(), d.libraries().openMp(), d.cpu().threads());
+    line(
+        out,
+        "",
+        "%.1f GB free in %s (native libraries, %.1f GB, verified)",
+        d.disk().cacheFree() / GB,
+        d.disk().cache(),
+        d.disk().cacheBytes() / GB);
+    line(
+        out,
+        "libtorch",
+        "%s with oneDNN %s, OpenMP %s, %d threads",
+        d.libraries().libtorch(),
+        d.libraries().oneDnn(),
+        d.libraries().openMp(),
+        d.cpu().threads());
     line(out, "BLAS", "%s, %s", d.libraries().blas(), d.libraries().blasPath());
-    line(out, "GEMM", "float32 %.0f GFLOP/s, bfloat16 %.0f GFLOP/s (matrix products of libtorch)",
-        d.rates().gemmFloat() / 1e9, d.rates().gemmBfloat16() / 1e9);
-    line(out, "memory read", "%.1f GB/s on one thread, %.1f GB/s on %d",
-        d.rates().readOneThread() / GB, d.rates().readAllThreads() / GB, d.rates().threads());
+    line(
+        out,
+        "GEMM",
+        "float32 %.0f GFLOP/s, bfloat16 %.0f GFLOP/s (matrix products of libtorch)",
+        d.rates().gemmFloat() / 1e9,
+        d.rates().gemmBfloat16() / 1e9);
+    line(
+        out,
+        "memory read",
+        "%.1f GB/s on one thread, %.1f GB/s on %d",
+        d.rates().readOneThread() / GB,
+        d.rates().readAllThreads() / GB,
+        d.rates().threads());
     List<String> advice = d.advice();
     out.append(advice.isEmpty() ? "\nNothing to change.\n" : "\nWhat to change:\n");
     advice.forEach(line -> out.append("  - ").append(line).append('\n'));
@@ -80,10 +114,14 @@ public final class DoctorCommand implements Runnable {
 
   private static String cores(Diagnosis.Cpu cpu) {
     String cores = cpu.machineCores() + (cpu.machineCores() == 1 ? " core" : " cores");
-    return cpu.usableCores() == cpu.machineCores() ? cores : cpu.usableCores() + " of " + cores + " usable";
+    return cpu.usableCores() == cpu.machineCores()
+        ? cores
+        : cpu.usableCores() + " of " + cores + " usable";
   }
 
   private static void line(StringBuilder out, String name, String format, Object... values) {
-    out.append(String.format("%-12s ", name)).append(String.format(Locale.ROOT, format, values)).append('\n');
+    out.append(String.format("%-12s ", name))
+        .append(String.format(Locale.ROOT, format, values))
+        .append('\n');
   }
 }

@@ -25,14 +25,18 @@ import picocli.CommandLine.Spec;
     name = "download",
     sortOptions = false,
     description = {
-      "Download a model from the Hugging Face Hub, or a mirror of it, into the cache that Python's tools use too.",
-      "Goes on where an interrupted download stopped; a file counts only when its size and hash are right.",
-      "Environment: HF_TOKEN (or what \"hf auth login\" wrote) for private and gated models; HF_ENDPOINT; HF_HOME or",
+      "Download a model from the Hugging Face Hub, or a mirror of it, into the cache that Python's"
+          + " tools use too.",
+      "Goes on where an interrupted download stopped; a file counts only when its size and hash are"
+          + " right.",
+      "Environment: HF_TOKEN (or what \"hf auth login\" wrote) for private and gated models;"
+          + " HF_ENDPOINT; HF_HOME or",
       "HF_HUB_CACHE; HF_HUB_OFFLINE."
     },
     footer = {
       "",
-      "Examples: a model; its weights at another revision; everything but one folder; from a mirror:",
+      "Examples: a model; its weights at another revision; everything but one folder; from a"
+          + " mirror:",
       "  jneox download EleutherAI/pythia-160m",
       "  jneox download EleutherAI/pythia-160m --revision step3000",
       "  jneox download ORG/NAME --include '*' --exclude 'onnx/*'",
@@ -45,22 +49,31 @@ public final class DownloadCommand implements Runnable {
 
   @Parameters(
       paramLabel = "ORG/NAME",
-      description = "The model's name on the hub; ORG/NAME@REVISION for a revision, and where there is a folder ORG here.")
+      description =
+          "The model's name on the hub; ORG/NAME@REVISION for a revision, and where there is a"
+              + " folder ORG here.")
   private String name;
 
-  @Option(names = "--revision", paramLabel = "R", description = "A branch, tag or commit. Default: main.")
+  @Option(
+      names = "--revision",
+      paramLabel = "R",
+      description = "A branch, tag or commit. Default: main.")
   private String revision;
 
   @Option(
       names = "--include",
       paramLabel = "GLOB",
       description = {
-        "Fetch the files that match, instead of what a model needs (configuration, tokenizer, and weights once:",
+        "Fetch the files that match, instead of what a model needs (configuration, tokenizer, and"
+            + " weights once:",
         "safetensors where there are any). * matches folders too. May be given several times."
       })
   private List<String> include = List.of();
 
-  @Option(names = "--exclude", paramLabel = "GLOB", description = "Leave these out. May be given several times.")
+  @Option(
+      names = "--exclude",
+      paramLabel = "GLOB",
+      description = "Leave these out. May be given several times.")
   private List<String> exclude = List.of();
 
   @Option(
@@ -69,7 +82,10 @@ public final class DownloadCommand implements Runnable {
       description = "Where models are kept. Default: HF_HUB_CACHE, else ~/.cache/huggingface/hub.")
   private Path cache;
 
-  @Option(names = "--endpoint", paramLabel = "URL", description = "The hub. Default: HF_ENDPOINT, else https://huggingface.co.")
+  @Option(
+      names = "--endpoint",
+      paramLabel = "URL",
+      description = "The hub. Default: HF_ENDPOINT, else https://huggingface.co.")
   private String endpoint;
 
   @Option(names = "--offline", description = "Only look whether it is all in the cache.")
@@ -78,10 +94,16 @@ public final class DownloadCommand implements Runnable {
   @Option(names = "--jobs", paramLabel = "N", description = "Files fetched at once. Default: 4.")
   private Integer jobs;
 
-  @Option(names = "--json", description = "Print repository, revision, commit, path, files, left_out, fetched_bytes and seconds.")
+  @Option(
+      names = "--json",
+      description =
+          "Print repository, revision, commit, path, files, left_out, fetched_bytes and seconds.")
   private boolean json;
 
-  @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Show this help.")
   private boolean help;
 
   @Override
@@ -89,13 +111,19 @@ public final class DownloadCommand implements Runnable {
     HubName wanted = HubName.parse(name);
     if (revision == null && ModelPath.is(name)) {
       throw ModelPath.local(name).isPresent()
-          ? new InputException(name + ": is a path on this machine, so the hub is not asked; on the hub it is " + name + "@main")
+          ? new InputException(
+              name
+                  + ": is a path on this machine, so the hub is not asked; on the hub it is "
+                  + name
+                  + "@main")
           : ModelPath.missing(name, "ORG/NAME on the hub");
     }
     wanted = revision == null ? wanted : wanted.at(revision);
     String task = "downloading " + wanted;
     try (Hub hub = ModelOptions.hub(settings())) {
-      Hub.Download done = hub.download(wanted, new Selection(include, exclude), bytes -> Progress.bytes(task, bytes));
+      Hub.Download done =
+          hub.download(
+              wanted, new Selection(include, exclude), bytes -> Progress.bytes(task, bytes));
       PrintWriter out = spec.commandLine().getOut();
       if (json) {
         out.println(json(done));
@@ -118,22 +146,37 @@ public final class DownloadCommand implements Runnable {
     long bytes = done.files().stream().mapToLong(HubFile::size).sum();
     out.println(
         String.format(
-            Locale.ROOT, "%s, commit %s: %d files, %s, all in the cache%s", done.name(), done.commit().substring(0, 8),
-            done.files().size(), size(bytes), done.fetchedBytes() == 0 ? " already" : "; fetched " + size(done.fetchedBytes())));
+            Locale.ROOT,
+            "%s, commit %s: %d files, %s, all in the cache%s",
+            done.name(),
+            done.commit().substring(0, 8),
+            done.files().size(),
+            size(bytes),
+            done.fetchedBytes() == 0 ? " already" : "; fetched " + size(done.fetchedBytes())));
     if (!done.left().isEmpty()) {
-      String first = done.left().stream().limit(SHOWN).map(file -> file.name() + " (" + size(file.size()) + ")")
-          .collect(Collectors.joining(", "));
+      String first =
+          done.left().stream()
+              .limit(SHOWN)
+              .map(file -> file.name() + " (" + size(file.size()) + ")")
+              .collect(Collectors.joining(", "));
       int more = done.left().size() - SHOWN;
-      out.println("left out: " + first + (more > 0 ? " and " + more + " more" : "") + "; --include chooses others");
+      out.println(
+          "left out: "
+              + first
+              + (more > 0 ? " and " + more + " more" : "")
+              + "; --include chooses others");
     }
     out.println(done.model());
   }
 
   private static String size(long bytes) {
-    return bytes < 0 ? "size unknown"
-        : bytes < 1_000_000 ? String.format(Locale.ROOT, "%.1f kB", bytes / 1e3)
-        : bytes < 1_000_000_000 ? String.format(Locale.ROOT, "%.1f MB", bytes / 1e6)
-        : String.format(Locale.ROOT, "%.2f GB", bytes / 1e9);
+    return bytes < 0
+        ? "size unknown"
+        : bytes < 1_000_000
+            ? String.format(Locale.ROOT, "%.1f kB", bytes / 1e3)
+            : bytes < 1_000_000_000
+                ? String.format(Locale.ROOT, "%.1f MB", bytes / 1e6)
+                : String.format(Locale.ROOT, "%.2f GB", bytes / 1e9);
   }
 
   private static String json(Hub.Download done) {
@@ -150,12 +193,15 @@ public final class DownloadCommand implements Runnable {
   }
 
   private static List<Map<String, Object>> files(List<HubFile> files) {
-    return files.stream().map(file -> {
-      Map<String, Object> one = new LinkedHashMap<>();
-      one.put("name", file.name());
-      one.put("bytes", file.size());
-      one.put("sha256", file.sha256());
-      return one;
-    }).toList();
+    return files.stream()
+        .map(
+            file -> {
+              Map<String, Object> one = new LinkedHashMap<>();
+              one.put("name", file.name());
+              one.put("bytes", file.size());
+              one.put("sha256", file.sha256());
+              return one;
+            })
+        .toList();
   }
 }

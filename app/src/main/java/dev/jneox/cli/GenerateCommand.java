@@ -45,14 +45,20 @@ public final class GenerateCommand implements Runnable {
     @Option(
         names = "--prompt",
         paramLabel = "TEXT",
-        description = "What to continue; - reads it from standard input. An empty one begins a document.")
+        description =
+            "What to continue; - reads it from standard input. An empty one begins a document.")
     private String text;
 
-    @Option(names = "--prompt-ids", paramLabel = "IDS", description = "What to continue as token ids, \"1 2 3\".")
+    @Option(
+        names = "--prompt-ids",
+        paramLabel = "IDS",
+        description = "What to continue as token ids, \"1 2 3\".")
     private String ids;
 
     int[] ids(LanguageModel model) {
-      return text == null ? TextArgument.ids("--prompt-ids", ids) : model.tokenizer().encode(TextArgument.text("--prompt", text));
+      return text == null
+          ? TextArgument.ids("--prompt-ids", ids)
+          : model.tokenizer().encode(TextArgument.text("--prompt", text));
     }
   }
 
@@ -83,14 +89,18 @@ public final class GenerateCommand implements Runnable {
       names = "--top-p",
       paramLabel = "P",
       defaultValue = "1",
-      description = "Draw from the likeliest tokens that together pass this probability. Default: ${DEFAULT-VALUE}, all.")
+      description =
+          "Draw from the likeliest tokens that together pass this probability. Default:"
+              + " ${DEFAULT-VALUE}, all.")
   private double topP;
 
   @Option(
       names = "--repetition-penalty",
       paramLabel = "F",
       defaultValue = "1",
-      description = "Above 1, tokens that are in the text already become less likely. Default: ${DEFAULT-VALUE}, none.")
+      description =
+          "Above 1, tokens that are in the text already become less likely. Default:"
+              + " ${DEFAULT-VALUE}, none.")
   private double repetitionPenalty;
 
   @Option(
@@ -100,19 +110,30 @@ public final class GenerateCommand implements Runnable {
       description = "The same seed writes the same text. Default: ${DEFAULT-VALUE}.")
   private long seed;
 
-  @Option(names = "--stop", paramLabel = "TEXT", description = "End the text before this string; may be given several times.")
+  @Option(
+      names = "--stop",
+      paramLabel = "TEXT",
+      description = "End the text before this string; may be given several times.")
   private List<String> stop = List.of();
 
-  @Option(names = "--json", description = "Print prompt_ids, ids, text, seconds, tokens_per_second and stop_reason at the end.")
+  @Option(
+      names = "--json",
+      description =
+          "Print prompt_ids, ids, text, seconds, tokens_per_second and stop_reason at the end.")
   private boolean json;
 
-  @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Show this help.")
   private boolean help;
 
   @Override
   public void run() {
     boolean draws = topK > 0 || topP > 0 && topP < 1;
-    Sampler sampler = new Sampler(temperature != null ? temperature : draws ? 1 : 0, topK, topP, repetitionPenalty, seed);
+    Sampler sampler =
+        new Sampler(
+            temperature != null ? temperature : draws ? 1 : 0, topK, topP, repetitionPenalty, seed);
     try (LanguageModel loaded = model.open()) {
       Request request = new Request(prompt.ids(loaded), maxTokens, sampler, stop);
       if (json) {
@@ -146,27 +167,36 @@ public final class GenerateCommand implements Runnable {
     out.flush();
   }
 
-  /** The prompt and what follows, each piece as soon as it is there; ids where there is no tokenizer. */
+  /**
+   * The prompt and what follows, each piece as soon as it is there; ids where there is no
+   * tokenizer.
+   */
   private void stream(LanguageModel loaded, Request request) {
     PrintWriter out = spec.commandLine().getOut();
     Tokenizer tokenizer = loaded.hasTokenizer() ? loaded.tokenizer() : null;
     out.print(tokenizer == null ? "" : tokenizer.decode(request.promptIds()));
     Result result =
-        loaded.generator().generate(
-            request,
-            (id, text) -> {
-              out.print(tokenizer == null ? id + " " : text);
-              // A closed pipe ends the generation.
-              return !out.checkError();
-            });
+        loaded
+            .generator()
+            .generate(
+                request,
+                (id, text) -> {
+                  out.print(tokenizer == null ? id + " " : text);
+                  // A closed pipe ends the generation.
+                  return !out.checkError();
+                });
     out.println();
     if (out.checkError()) {
       return; // the text was lost, and Main says so
     }
     PrintWriter err = spec.commandLine().getErr();
     err.printf(
-        Locale.ROOT, "%d tokens in %.2f s, %.1f tokens/s; ended by: %s%n",
-        result.ids().length, result.seconds(), result.tokensPerSecond(), result.stopReason().description());
+        Locale.ROOT,
+        "%d tokens in %.2f s, %.1f tokens/s; ended by: %s%n",
+        result.ids().length,
+        result.seconds(),
+        result.tokensPerSecond(),
+        result.stopReason().description());
     err.flush();
   }
 }

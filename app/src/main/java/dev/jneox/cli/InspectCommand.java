@@ -45,13 +45,18 @@ import picocli.CommandLine.Spec;
 final class InspectCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
 
-  @Parameters(paramLabel = "MODEL", description = "A model folder or file, a run of train, a bare file of tensors, or ORG/NAME on the hub.")
+  @Parameters(
+      paramLabel = "MODEL",
+      description =
+          "A model folder or file, a run of train, a bare file of tensors, or ORG/NAME on the hub.")
   private String model;
 
   @Option(names = "--tensors", description = "List every tensor: name, type, shape, bytes.")
   private boolean tensors;
 
-  @Option(names = "--checksums", description = "Compute the SHA-256 of every file and, with --tensors, of every tensor.")
+  @Option(
+      names = "--checksums",
+      description = "Compute the SHA-256 of every file and, with --tensors, of every tensor.")
   private boolean checksums;
 
   @Option(names = "--json", description = "Print JSON.")
@@ -108,13 +113,28 @@ final class InspectCommand implements Callable<Integer> {
       line(out, "tokenizer", "none");
     }
     line(out, "parameters", "%,d", inspection.parameters());
-    inspection.parts().forEach((part, n) -> line(out, "", "%-10s %,18d  %5.1f %%", part, n, 100.0 * n / inspection.parameters()));
+    inspection
+        .parts()
+        .forEach(
+            (part, n) ->
+                line(
+                    out,
+                    "",
+                    "%-10s %,18d  %5.1f %%",
+                    part,
+                    n,
+                    100.0 * n / inspection.parameters()));
     String title = "types";
     for (var entry : inspection.dtypes().entrySet()) {
       Inspection.Stored stored = entry.getValue();
       line(
-          out, title, "%-10s %,18d  parameters in %,d tensors, %s",
-          entry.getKey(), stored.parameters(), stored.tensors(), size(stored.bytes()));
+          out,
+          title,
+          "%-10s %,18d  parameters in %,d tensors, %s",
+          entry.getKey(),
+          stored.parameters(),
+          stored.tensors(),
+          size(stored.bytes()));
       title = "";
     }
     line(out, "files", "%s in %,d", size(bytes), inspection.files().size());
@@ -132,9 +152,16 @@ final class InspectCommand implements Callable<Integer> {
     int width = inspection.tensors().stream().mapToInt(t -> t.name().length()).max().orElse(0);
     out.append('\n');
     for (Inspection.StoredTensor tensor : inspection.tensors()) {
-      String shape = Arrays.stream(tensor.shape()).mapToObj(Long::toString).collect(Collectors.joining(" x "));
-      out.append(String.format(Locale.ROOT, "%-" + Math.clamp(width, 1, 56) + "s  %-5s %14s %,14d%n",
-          tensor.name(), tensor.dtype(), shape, tensor.bytes()));
+      String shape =
+          Arrays.stream(tensor.shape()).mapToObj(Long::toString).collect(Collectors.joining(" x "));
+      out.append(
+          String.format(
+              Locale.ROOT,
+              "%-" + Math.clamp(width, 1, 56) + "s  %-5s %14s %,14d%n",
+              tensor.name(),
+              tensor.dtype(),
+              shape,
+              tensor.bytes()));
       hash(out, tensor.sha256());
     }
   }
@@ -155,6 +182,8 @@ final class InspectCommand implements Callable<Integer> {
   }
 
   private static void line(StringBuilder out, String name, String format, Object... values) {
-    out.append(String.format("%-11s ", name)).append(String.format(Locale.ROOT, format, values)).append('\n');
+    out.append(String.format("%-11s ", name))
+        .append(String.format(Locale.ROOT, format, values))
+        .append('\n');
   }
 }

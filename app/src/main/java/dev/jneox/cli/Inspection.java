@@ -47,7 +47,9 @@ record Inspection(
     }
   }
 
-  /** @param sha256 null unless asked for */
+  /**
+   * @param sha256 null unless asked for
+   */
   @JsonInclude(JsonInclude.Include.NON_NULL)
   record StoredFile(String name, long bytes, String sha256) {}
 
@@ -58,7 +60,10 @@ record Inspection(
    */
   record Vocabulary(int tokens, int rows, int padding) {}
 
-  /** @param sha256 of the values in canonical layout, row by row, little-endian; null unless asked for */
+  /**
+   * @param sha256 of the values in canonical layout, row by row, little-endian; null unless asked
+   *     for
+   */
   @JsonInclude(JsonInclude.Include.NON_NULL)
   record StoredTensor(String name, String dtype, long[] shape, long bytes, String sha256) {}
 
@@ -67,7 +72,8 @@ record Inspection(
     Map<String, Long> parts = new LinkedHashMap<>();
     long parameters = 0;
     for (Contents.Entry entry : contents.entries()) {
-      dtypes.put(entry.dtype(), dtypes.getOrDefault(entry.dtype(), new Stored(0, 0, 0)).plus(entry));
+      dtypes.put(
+          entry.dtype(), dtypes.getOrDefault(entry.dtype(), new Stored(0, 0, 0)).plus(entry));
       parameters += entry.elements();
       if (contents.model().isPresent()) {
         parts.merge(part(entry.name()), entry.elements(), Long::sum);
@@ -76,22 +82,34 @@ record Inspection(
     long bytes = contents.entries().stream().mapToLong(Contents.Entry::bytes).sum();
     List<StoredFile> files = new ArrayList<>();
     List<StoredTensor> rows = new ArrayList<>();
-    try (Progress progress = checksums ? Progress.bytes("hashing", tensors ? 2 * bytes : bytes) : Progress.silent()) {
+    try (Progress progress =
+        checksums ? Progress.bytes("hashing", tensors ? 2 * bytes : bytes) : Progress.silent()) {
       for (Path file : contents.files()) {
-        String name = file.equals(contents.path()) ? file.getFileName().toString() : contents.path().relativize(file).toString();
+        String name =
+            file.equals(contents.path())
+                ? file.getFileName().toString()
+                : contents.path().relativize(file).toString();
         files.add(new StoredFile(name, size(file), checksums ? Sha256.of(file, progress) : null));
       }
       if (tensors) {
         for (Contents.Entry entry : contents.entries()) {
           String hash = checksums ? hash(contents, entry.name(), progress) : null;
-          rows.add(new StoredTensor(entry.name(), entry.dtype(), entry.shape(), entry.bytes(), hash));
+          rows.add(
+              new StoredTensor(entry.name(), entry.dtype(), entry.shape(), entry.bytes(), hash));
         }
       }
       progress.total(progress.done());
     }
     return new Inspection(
-        contents.path().toString(), contents.format(), contents.model().map(StoredModel::config).orElse(null), parameters, parts,
-        dtypes, files, contents.model().map(Inspection::vocabulary).orElse(null), tensors ? rows : null);
+        contents.path().toString(),
+        contents.format(),
+        contents.model().map(StoredModel::config).orElse(null),
+        parameters,
+        parts,
+        dtypes,
+        files,
+        contents.model().map(Inspection::vocabulary).orElse(null),
+        tensors ? rows : null);
   }
 
   private static String hash(Contents contents, String name, Progress progress) {

@@ -8,10 +8,12 @@ import sun.misc.Signal;
 import sun.misc.SignalHandler;
 
 /**
- * Turns SIGINT and SIGTERM into a request to the training to save and stop; a second ends the process.
+ * Turns SIGINT and SIGTERM into a request to the training to save and stop; a second ends the
+ * process.
  *
- * <p>A terminal sends Ctrl-C to a wrapper (see {@link Relaunch}) and to this process, and the wrapper passes its own on: signals within
- * a quarter of a second count as one. {@link #close} gives the signals back to the JVM, which ends the process at the first.
+ * <p>A terminal sends Ctrl-C to a wrapper (see {@link Relaunch}) and to this process, and the
+ * wrapper passes its own on: signals within a quarter of a second count as one. {@link #close}
+ * gives the signals back to the JVM, which ends the process at the first.
  */
 final class Interruption implements AutoCloseable {
   /** Signals within this time count as one. */
@@ -24,7 +26,9 @@ final class Interruption implements AutoCloseable {
   private int exit;
   private long first;
 
-  /** @param saves whether the run has a folder to save in */
+  /**
+   * @param saves whether the run has a folder to save in
+   */
   Interruption(Trainer trainer, boolean saves, PrintWriter err) {
     this.trainer = trainer;
     this.saves = saves;
@@ -44,7 +48,12 @@ final class Interruption implements AutoCloseable {
       exit = 128 + signal.getNumber();
       first = System.nanoTime();
       trainer.stop();
-      err.println("interrupted: " + (saves ? "saving" : "stopping") + " after step " + trainer.iteration() + ", a second Ctrl-C leaves at once");
+      err.println(
+          "interrupted: "
+              + (saves ? "saving" : "stopping")
+              + " after step "
+              + trainer.iteration()
+              + ", a second Ctrl-C leaves at once");
       err.flush();
     } else if (System.nanoTime() - first > ONE_NANOS) {
       Runtime.getRuntime().halt(128 + signal.getNumber());

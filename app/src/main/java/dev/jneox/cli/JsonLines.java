@@ -16,18 +16,23 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.function.Function;
 
-/** A filter from standard input to standard output: a JSON object a line in, one a line out, in UTF-8 whatever the locale. */
+/**
+ * A filter from standard input to standard output: a JSON object a line in, one a line out, in
+ * UTF-8 whatever the locale.
+ */
 final class JsonLines {
-  private static final JsonMapper JSON = JsonMapper.builder().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
+  private static final JsonMapper JSON =
+      JsonMapper.builder().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
   private static final int BUFFER = 1 << 16;
 
   private JsonLines() {}
 
   /**
-   * Answers every line, but for blank ones. Answers are sent off as soon as no more input is waiting. Ends early once they
-   * cannot be written.
+   * Answers every line, but for blank ones. Answers are sent off as soon as no more input is
+   * waiting. Ends early once they cannot be written.
    *
-   * @param answer makes the object to write from the one read; an {@link InputException} says what is wrong with it
+   * @param answer makes the object to write from the one read; an {@link InputException} says what
+   *     is wrong with it
    * @throws InputException naming the line that is no JSON or was refused
    */
   static void filter(Function<JsonNode, Object> answer) {
@@ -48,10 +53,13 @@ final class JsonLines {
       send(answers, output);
     } catch (JsonProcessingException e) {
       send(answers, output);
-      throw new InputException(place(number) + "expected a JSON object, found: " + e.getOriginalMessage(), e);
+      throw new InputException(
+          place(number) + "expected a JSON object, found: " + e.getOriginalMessage(), e);
     } catch (InputException e) {
       send(answers, output);
-      throw e.getMessage().startsWith("standard ") ? e : new InputException(place(number) + e.getMessage(), e);
+      throw e.getMessage().startsWith("standard ")
+          ? e
+          : new InputException(place(number) + e.getMessage(), e);
     } catch (IOException e) {
       throw new InputException("standard input: cannot be read: " + AtomicFile.reason(e), e);
     }
@@ -79,7 +87,10 @@ final class JsonLines {
       line.write(b);
     }
     try {
-      return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(line.toByteArray())).toString();
+      return StandardCharsets.UTF_8
+          .newDecoder()
+          .decode(ByteBuffer.wrap(line.toByteArray()))
+          .toString();
     } catch (CharacterCodingException e) {
       throw new InputException(place(number) + "expected UTF-8, found other bytes", e);
     }

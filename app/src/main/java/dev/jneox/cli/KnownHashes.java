@@ -15,9 +15,10 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * The hashes that files of a model should have, from whatever says so beside them: a manifest {@code SHA256SUMS} as
- * {@code sha256sum} writes it, the records that a download from the hub leaves in {@code .cache/huggingface/download}, or a hub
- * cache, where a file is a link to a blob named by its hash. The hub gives the SHA-256 of large files and git's SHA-1 of others.
+ * The hashes that files of a model should have, from whatever says so beside them: a manifest
+ * {@code SHA256SUMS} as {@code sha256sum} writes it, the records that a download from the hub
+ * leaves in {@code .cache/huggingface/download}, or a hub cache, where a file is a link to a blob
+ * named by its hash. The hub gives the SHA-256 of large files and git's SHA-1 of others.
  */
 final class KnownHashes {
   static final String MANIFEST = "SHA256SUMS";
@@ -37,7 +38,9 @@ final class KnownHashes {
 
   private KnownHashes() {}
 
-  /** The hashes of a folder's files, or of one file, by absolute path; empty when nothing is known. */
+  /**
+   * The hashes of a folder's files, or of one file, by absolute path; empty when nothing is known.
+   */
   static Map<Path, Known> of(Path path) {
     boolean whole = Files.isDirectory(path);
     Path given = path.toAbsolutePath().normalize();
@@ -47,7 +50,8 @@ final class KnownHashes {
       hub(folder, file).ifPresent(k -> known.put(file, k));
     }
     if (Files.isRegularFile(folder.resolve(MANIFEST))) {
-      manifest(folder.resolve(MANIFEST)).forEach((name, hash) -> known.put(folder.resolve(name), new Known(hash, MANIFEST)));
+      manifest(folder.resolve(MANIFEST))
+          .forEach((name, hash) -> known.put(folder.resolve(name), new Known(hash, MANIFEST)));
     }
     known.keySet().removeIf(file -> !whole && !file.equals(given));
     return known;
@@ -63,7 +67,11 @@ final class KnownHashes {
       Matcher line = LINE.matcher(lines.get(i));
       Path name = line.matches() ? Path.of(line.group(2)).normalize() : null;
       if (name == null || name.isAbsolute() || name.startsWith("..")) {
-        throw InputException.in(file, "line " + (i + 1), "64 hexadecimal digits and a file of this folder", lines.get(i));
+        throw InputException.in(
+            file,
+            "line " + (i + 1),
+            "64 hexadecimal digits and a file of this folder",
+            lines.get(i));
       }
       hashes.put(name.toString(), line.group(1).toLowerCase(Locale.ROOT));
     }
@@ -75,12 +83,16 @@ final class KnownHashes {
     if (Files.isRegularFile(record)) {
       // The commit, the hash, and the time of the download.
       List<String> lines = lines(record);
-      return lines.size() < 2 ? Optional.empty() : known(lines.get(1), "the record of its download");
+      return lines.size() < 2
+          ? Optional.empty()
+          : known(lines.get(1), "the record of its download");
     }
     try {
       Path blob = file.toRealPath();
       boolean linked = Files.isSymbolicLink(file) && blob.getParent().endsWith("blobs");
-      return linked ? known(blob.getFileName().toString(), "the name of its blob") : Optional.empty();
+      return linked
+          ? known(blob.getFileName().toString(), "the name of its blob")
+          : Optional.empty();
     } catch (IOException e) {
       throw new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
     }
@@ -93,7 +105,8 @@ final class KnownHashes {
   private static List<String> lines(Path file) {
     try {
       if (Files.size(file) > MAX_BYTES) {
-        throw InputException.in(file, "size", "at most " + MAX_BYTES + " bytes", Files.size(file) + " bytes");
+        throw InputException.in(
+            file, "size", "at most " + MAX_BYTES + " bytes", Files.size(file) + " bytes");
       }
       return Files.readAllLines(file);
     } catch (IOException e) {

@@ -22,15 +22,17 @@ import org.knowm.xchart.style.XYStyler;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 
 /**
- * The picture of a training run: the losses of the steps, their local mean, the validation losses, and the loss of a model that
- * knows nothing but how often each token occurs. All losses are in nats a token.
+ * The picture of a training run: the losses of the steps, their local mean, the validation losses,
+ * and the loss of a model that knows nothing but how often each token occurs. All losses are in
+ * nats a token.
  *
  * @param title over the picture, for example the model's size and the corpus
  * @param training the loss of each step, by tokens seen; values that are not finite are left out
  * @param validation the losses on held-out text, likewise
  * @param unigramEntropy the loss of the unigram model on the held-out text
  */
-public record LossCurve(String title, List<Point> training, List<Point> validation, double unigramEntropy) {
+public record LossCurve(
+    String title, List<Point> training, List<Point> validation, double unigramEntropy) {
   /** A loss after so many training tokens. */
   public record Point(long tokens, double loss) {
     private boolean isFinite() {
@@ -59,14 +61,20 @@ public record LossCurve(String title, List<Point> training, List<Point> validati
   /**
    * Draws the picture, 1200 x 700 pixels, as a PNG file.
    *
-   * @throws InputException when the file cannot be written, or the system has no font to write labels with
+   * @throws InputException when the file cannot be written, or the system has no font to write
+   *     labels with
    */
   public void write(Path png) {
     byte[] bytes;
     try {
       bytes = BitmapEncoder.getBitmapBytes(chart(), BitmapEncoder.BitmapFormat.PNG);
     } catch (IOException | RuntimeException | LinkageError | InternalError e) {
-      throw new InputException(png + ": cannot be drawn (" + e + "): install fontconfig and a font, for example fonts-dejavu-core", e);
+      throw new InputException(
+          png
+              + ": cannot be drawn ("
+              + e
+              + "): install fontconfig and a font, for example fonts-dejavu-core",
+          e);
     }
     AtomicFile.write(png, bytes);
   }
@@ -93,28 +101,45 @@ public record LossCurve(String title, List<Point> training, List<Point> validati
       series.setLineColor(VALIDATION).setLineStyle(new BasicStroke(2f));
       Point last = validation.get(validation.size() - 1);
       String label = String.format(Locale.ROOT, "validation %.2f", last.loss());
-      chart.addAnnotation(new AnnotationText(label, Math.min(last.tokens() / unit.size, 0.94 * end), last.loss() + 0.06 * height, false));
+      chart.addAnnotation(
+          new AnnotationText(
+              label,
+              Math.min(last.tokens() / unit.size, 0.94 * end),
+              last.loss() + 0.06 * height,
+              false));
     }
-    // the odd point in between: XChart labels evenly spaced data at its points, here at every so many steps, instead of at round numbers
+    // the odd point in between: XChart labels evenly spaced data at its points, here at every so
+    // many steps, instead of at round numbers
     double[] ends = {0, end / Math.PI, end};
-    XYSeries unigram = chart.addSeries("unigram model", ends, new double[] {unigramEntropy, unigramEntropy, unigramEntropy});
+    XYSeries unigram =
+        chart.addSeries(
+            "unigram model", ends, new double[] {unigramEntropy, unigramEntropy, unigramEntropy});
     unigram.setMarker(SeriesMarkers.NONE);
-    unigram.setLineColor(UNIGRAM).setLineStyle(
-        new BasicStroke(1.8f, BasicStroke.CAP_BUTT, BasicStroke.JOIN_BEVEL, 1f, new float[] {9, 6}, 0));
+    unigram
+        .setLineColor(UNIGRAM)
+        .setLineStyle(
+            new BasicStroke(
+                1.8f, BasicStroke.CAP_BUTT, BasicStroke.JOIN_BEVEL, 1f, new float[] {9, 6}, 0));
     String label = String.format(Locale.ROOT, "unigram model %.2f", unigramEntropy);
-    chart.addAnnotation(new AnnotationText(label, 0.93 * end, unigramEntropy + 0.03 * height, false));
+    chart.addAnnotation(
+        new AnnotationText(label, 0.93 * end, unigramEntropy + 0.03 * height, false));
     return chart;
   }
 
-  private static void line(XYChart chart, String name, double[] x, double[] y, Color color, float width) {
+  private static void line(
+      XYChart chart, String name, double[] x, double[] y, Color color, float width) {
     XYSeries series = chart.addSeries(name, x, y);
     series.setMarker(SeriesMarkers.NONE);
-    series.setLineColor(color).setLineStyle(new BasicStroke(width, BasicStroke.CAP_ROUND, BasicStroke.JOIN_ROUND));
+    series
+        .setLineColor(color)
+        .setLineStyle(new BasicStroke(width, BasicStroke.CAP_ROUND, BasicStroke.JOIN_ROUND));
   }
 
   private void style(XYStyler styler, double end) {
     DoubleSummaryStatistics losses =
-        Stream.concat(training.stream(), validation.stream()).mapToDouble(Point::loss).summaryStatistics();
+        Stream.concat(training.stream(), validation.stream())
+            .mapToDouble(Point::loss)
+            .summaryStatistics();
     losses.accept(unigramEntropy);
     double margin = Math.max(0.05 * (losses.getMax() - losses.getMin()), 0.01);
     styler.setYAxisMin(Math.max(0, losses.getMin() - margin));
@@ -145,7 +170,10 @@ public record LossCurve(String title, List<Point> training, List<Point> validati
     styler.setMarkerSize(8);
   }
 
-  /** The mean of each value and its neighbours, over about a fortieth of the run; fewer, evenly on both sides, near its ends. */
+  /**
+   * The mean of each value and its neighbours, over about a fortieth of the run; fewer, evenly on
+   * both sides, near its ends.
+   */
   static double[] localMean(double[] values) {
     int reach = values.length / 80;
     double[] sums = new double[values.length + 1];
@@ -176,7 +204,9 @@ public record LossCurve(String title, List<Point> training, List<Point> validati
     }
 
     static Unit of(long most) {
-      return most < 10_000 ? ONES : most < 2_000_000 ? THOUSANDS : most < 2_000_000_000 ? MILLIONS : BILLIONS;
+      return most < 10_000
+          ? ONES
+          : most < 2_000_000 ? THOUSANDS : most < 2_000_000_000 ? MILLIONS : BILLIONS;
     }
 
     double[] tokens(List<Point> points) {

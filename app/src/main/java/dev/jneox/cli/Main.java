@@ -23,10 +23,24 @@ import picocli.CommandLine.Command;
 public final class Main {
   private static final List<Class<?>> COMMANDS =
       List.of(
-          DemoCommand.class, DoctorCommand.class, TokenizerCommand.class, PrepareCommand.class, DataCommand.class, TrainCommand.class,
-          ScheduleCommand.class, GenerateCommand.class, ScoreCommand.class, BenchCommand.class, DownloadCommand.class,
-          ConvertCommand.class, QuantizeCommand.class, SynthCommand.class, InspectCommand.class, VerifyCommand.class,
-          PublishCommand.class, CommandLine.HelpCommand.class);
+          DemoCommand.class,
+          DoctorCommand.class,
+          TokenizerCommand.class,
+          PrepareCommand.class,
+          DataCommand.class,
+          TrainCommand.class,
+          ScheduleCommand.class,
+          GenerateCommand.class,
+          ScoreCommand.class,
+          BenchCommand.class,
+          DownloadCommand.class,
+          ConvertCommand.class,
+          QuantizeCommand.class,
+          SynthCommand.class,
+          InspectCommand.class,
+          VerifyCommand.class,
+          PublishCommand.class,
+          CommandLine.HelpCommand.class);
 
   private Main() {}
 
@@ -38,12 +52,18 @@ public final class Main {
     return StandardOutput.exitCode(code, line.getErr());
   }
 
-  /** The command that is asked for: to look through the options of all the others takes a quarter of a second. */
+  /**
+   * The command that is asked for: to look through the options of all the others takes a quarter of
+   * a second.
+   */
   private static List<Class<?>> needed(String... args) {
     if (args.length == 1 && List.of("-V", "--version").contains(args[0])) {
       return List.of();
     }
-    List<Class<?>> named = args.length == 0 ? List.of() : COMMANDS.stream().filter(command -> name(command).equals(args[0])).toList();
+    List<Class<?>> named =
+        args.length == 0
+            ? List.of()
+            : COMMANDS.stream().filter(command -> name(command).equals(args[0])).toList();
     return named.isEmpty() || named.contains(CommandLine.HelpCommand.class) ? COMMANDS : named;
   }
 
@@ -86,7 +106,14 @@ public final class Main {
       command.usage(command.getErr());
     } else {
       String message = e.getMessage().replaceAll("\\s*\\R\\s*", " ").replaceFirst("^Error: ", "");
-      command.getErr().println("jneox: " + message + " (see " + command.getCommandSpec().qualifiedName() + " --help)");
+      command
+          .getErr()
+          .println(
+              "jneox: "
+                  + message
+                  + " (see "
+                  + command.getCommandSpec().qualifiedName()
+                  + " --help)");
     }
     return command.getCommandSpec().exitCodeOnInvalidInput();
   }
@@ -96,7 +123,9 @@ public final class Main {
     @Override
     public String[] getVersion() {
       String version = Main.class.getPackage().getImplementationVersion();
-      return new String[] {"jneox " + (version == null ? "development" : version) + ", Java " + Runtime.version()};
+      return new String[] {
+        "jneox " + (version == null ? "development" : version) + ", Java " + Runtime.version()
+      };
     }
   }
 }

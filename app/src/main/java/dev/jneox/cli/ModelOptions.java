@@ -28,15 +28,19 @@ final class ModelOptions {
       required = true,
       paramLabel = "MODEL",
       description =
-          "A folder with config.json, weights and, to read and write text, tokenizer.json; a run of train, which stands for its newest "
-              + "checkpoint; a model file; or ORG/NAME[@REVISION] on the hub, downloaded the first time (see jneox download --help).")
+          "A folder with config.json, weights and, to read and write text, tokenizer.json; a run of"
+              + " train, which stands for its newest checkpoint; a model file; or"
+              + " ORG/NAME[@REVISION] on the hub, downloaded the first time (see jneox download"
+              + " --help).")
   private String model;
 
   @Option(
       names = "--dtype",
       paramLabel = "stored|f32|bf16",
       defaultValue = "stored",
-      description = "What the weights are multiplied in. Default: as stored, where fp16 and fp64 are read as f32.")
+      description =
+          "What the weights are multiplied in. Default: as stored, where fp16 and fp64 are read as"
+              + " f32.")
   private Precision precision;
 
   /** The folder or file of the model, downloaded if need be. */
@@ -47,19 +51,23 @@ final class ModelOptions {
   @Option(
       names = "--cache",
       description = {
-        "For a GGUF file: keep its weights as they are read beside it, in FILE.gguf.jneox, which takes as much disk again.",
-        "What is kept is used, with this or without, until the file changes: the model then opens at once."
+        "For a GGUF file: keep its weights as they are read beside it, in FILE.gguf.jneox, which"
+            + " takes as much disk again.",
+        "What is kept is used, with this or without, until the file changes: the model then opens"
+            + " at once."
       })
   private boolean cache;
 
   LanguageModel open() {
     Path path = path();
     if (cache && (!Files.isRegularFile(path) || precision != Precision.STORED)) {
-      throw new ParameterException(spec.commandLine(), "--cache is for a GGUF file, without --dtype");
+      throw new ParameterException(
+          spec.commandLine(), "--cache is for a GGUF file, without --dtype");
     }
     LanguageModel loaded =
         cache
-            ? LanguageModel.open(GgufCache.make(path, bytes -> Progress.bytes("keeping", bytes)), precision)
+            ? LanguageModel.open(
+                GgufCache.make(path, bytes -> Progress.bytes("keeping", bytes)), precision)
             : LanguageModel.open(path, precision);
     loaded.concern().ifPresent(concern -> spec.commandLine().getErr().println("jneox: " + concern));
     return loaded;
@@ -75,15 +83,18 @@ final class ModelOptions {
     Optional<Path> local = ModelPath.local(model);
     if (local.isPresent()) {
       if (Files.isDirectory(local.get()) && !StoredModel.is(local.get())) {
-        ModelPath.among(local.get()).ifPresent(wrong -> {
-          throw wrong;
-        });
+        ModelPath.among(local.get())
+            .ifPresent(
+                wrong -> {
+                  throw wrong;
+                });
       }
       return local.get();
     }
     if (ModelPath.is(model)) {
       boolean word = !model.isEmpty() && !model.contains("/");
-      throw ModelPath.missing(model, "a model's folder or file" + (word ? ", or ORG/NAME on the hub" : ""));
+      throw ModelPath.missing(
+          model, "a model's folder or file" + (word ? ", or ORG/NAME on the hub" : ""));
     }
     return fromHub(model, HubSettings.ofEnvironment(), err);
   }
@@ -94,7 +105,8 @@ final class ModelOptions {
       return hub.model(
           HubName.parse(model),
           bytes -> {
-            err.println(model + ": no such path here, so downloading it from " + settings.endpoint());
+            err.println(
+                model + ": no such path here, so downloading it from " + settings.endpoint());
             err.flush();
             return Progress.bytes("downloading " + model, bytes);
           });

@@ -15,10 +15,14 @@ import java.util.function.ToIntFunction;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
-/** Tells the path of a model from its name on the hub, and says what is near a path that leads nowhere. */
+/**
+ * Tells the path of a model from its name on the hub, and says what is near a path that leads
+ * nowhere.
+ */
 final class ModelPath {
   private static final Pattern BEGINS = Pattern.compile("(~|\\.{0,2}/).*|\\.{1,2}");
-  private static final Pattern ENDS = Pattern.compile(".*\\.(gguf|safetensors|bin|pt|json)", Pattern.CASE_INSENSITIVE);
+  private static final Pattern ENDS =
+      Pattern.compile(".*\\.(gguf|safetensors|bin|pt|json)", Pattern.CASE_INSENSITIVE);
 
   /** How many names a message lists. */
   private static final int MAX_LISTED = 6;
@@ -26,13 +30,16 @@ final class ModelPath {
   private ModelPath() {}
 
   /**
-   * Tells whether a text is a path by its form or by what is here, so that nothing is asked of the network for it. {@code ORG/NAME}
-   * is one where there is a folder {@code ORG}; {@code ORG/NAME@REVISION} is not.
+   * Tells whether a text is a path by its form or by what is here, so that nothing is asked of the
+   * network for it. {@code ORG/NAME} is one where there is a folder {@code ORG}; {@code
+   * ORG/NAME@REVISION} is not.
    */
   static boolean is(String text) {
     int revision = text.indexOf('@');
     String name = revision < 0 ? text : text.substring(0, revision);
-    return BEGINS.matcher(text).matches() || ENDS.matcher(name).matches() || HubName.tryParse(text).isEmpty()
+    return BEGINS.matcher(text).matches()
+        || ENDS.matcher(name).matches()
+        || HubName.tryParse(text).isEmpty()
         || revision < 0 && of(text).map(Path::getParent).filter(Files::isDirectory).isPresent();
   }
 
@@ -51,14 +58,17 @@ final class ModelPath {
   }
 
   /**
-   * Says that there is no such path, with the likeliest one and what the folder holds: models first, the nearest names first.
+   * Says that there is no such path, with the likeliest one and what the folder holds: models
+   * first, the nearest names first.
    *
    * @param expected what a command takes
    */
   static InputException missing(String text, String expected) {
-    String wrong = (text.isEmpty() ? "\"\"" : text) + ": expected " + expected + ", found no such path";
+    String wrong =
+        (text.isEmpty() ? "\"\"" : text) + ": expected " + expected + ", found no such path";
     if (text.startsWith("~")) {
-      return new InputException(wrong + "; a shell replaces ~ by the home folder where it is not quoted");
+      return new InputException(
+          wrong + "; a shell replaces ~ by the home folder where it is not quoted");
     }
     Path path = of(text).orElse(null);
     if (path == null) {
@@ -74,9 +84,12 @@ final class ModelPath {
     String name = String.valueOf(wanted.getFileName());
     List<Path> near = near(folder == null ? Path.of("") : folder, name);
     String meant =
-        near.stream().filter(entry -> distance(name, entry) <= Math.max(2, name.length() / 3)).findFirst()
+        near.stream()
+            .filter(entry -> distance(name, entry) <= Math.max(2, name.length() / 3))
+            .findFirst()
             .map(entry -> Files.exists(entry.resolve(rest)) ? entry.resolve(rest) : entry)
-            .map(entry -> "; did you mean " + entry + "? ").orElse("; ");
+            .map(entry -> "; did you mean " + entry + "? ")
+            .orElse("; ");
     String hub = HubName.tryParse(text).isPresent() ? "; on the hub it is " + text + "@main" : "";
     return new InputException(wrong + meant + held(folder, near) + hub);
   }
@@ -86,8 +99,11 @@ final class ModelPath {
     List<Path> models = near(folder, "").stream().filter(ModelPath::isModel).toList();
     return models.isEmpty()
         ? Optional.empty()
-        : Optional.of(new InputException(
-            folder + ": expected a model's folder or file, found a folder without config.json; " + held(folder, models)));
+        : Optional.of(
+            new InputException(
+                folder
+                    + ": expected a model's folder or file, found a folder without config.json; "
+                    + held(folder, models)));
   }
 
   private static String held(Path folder, List<Path> entries) {
@@ -95,9 +111,13 @@ final class ModelPath {
     if (entries.isEmpty()) {
       return place + " is empty";
     }
-    List<String> names = entries.stream().limit(MAX_LISTED).map(entry -> entry.getFileName().toString()).toList();
+    List<String> names =
+        entries.stream().limit(MAX_LISTED).map(entry -> entry.getFileName().toString()).toList();
     int more = entries.size() - names.size();
-    return place + " holds " + String.join(", ", names) + (more > 0 ? " and " + more + " more" : "");
+    return place
+        + " holds "
+        + String.join(", ", names)
+        + (more > 0 ? " and " + more + " more" : "");
   }
 
   private static List<Path> near(Path folder, String name) {
@@ -105,7 +125,11 @@ final class ModelPath {
       ToIntFunction<Path> distance = entry -> distance(name, entry);
       return entries
           .filter(entry -> !entry.getFileName().toString().startsWith("."))
-          .sorted(Comparator.comparing(ModelPath::isModel).reversed().thenComparingInt(distance).thenComparing(Comparator.naturalOrder()))
+          .sorted(
+              Comparator.comparing(ModelPath::isModel)
+                  .reversed()
+                  .thenComparingInt(distance)
+                  .thenComparing(Comparator.naturalOrder()))
           .toList();
     } catch (IOException e) {
       return List.of();

@@ -18,7 +18,10 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 import picocli.CommandLine.Spec.Target;
 
-/** How a model is written: the options that {@code convert} and {@code synth} share, and what they do with them. */
+/**
+ * How a model is written: the options that {@code convert} and {@code synth} share, and what they
+ * do with them.
+ */
 final class OutputOptions {
   private static final Pattern SIZE =
       Pattern.compile("([0-9]{1,12}(?:[.][0-9]{1,6})?)(B|KB|MB|GB|TB)?", Pattern.CASE_INSENSITIVE);
@@ -31,7 +34,8 @@ final class OutputOptions {
       required = true,
       paramLabel = "hf|neox|gguf",
       description = {
-        "hf: a folder of HF transformers; of q8_0 or q4_0, JNeoX's own, as jneox quantize writes it.",
+        "hf: a folder of HF transformers; of q8_0 or q4_0, JNeoX's own, as jneox quantize writes"
+            + " it.",
         "neox: a checkpoint of GPT-NeoX, a file for each layer and rank.",
         "gguf: one file for llama.cpp."
       })
@@ -40,16 +44,27 @@ final class OutputOptions {
   @Option(
       names = "--dtype",
       paramLabel = "TYPE",
-      description = "f32, bf16, f16 or, but for neox, q8_0 or q4_0. Default: what the model is stored in; bf16 for a new one.")
+      description =
+          "f32, bf16, f16 or, but for neox, q8_0 or q4_0. Default: what the model is stored in;"
+              + " bf16 for a new one.")
   private WeightType type;
 
-  @Option(names = "--tp", paramLabel = "N", description = "neox: split every layer over N tensor-parallel ranks. Default: 1.")
+  @Option(
+      names = "--tp",
+      paramLabel = "N",
+      description = "neox: split every layer over N tensor-parallel ranks. Default: 1.")
   private Integer ranks;
 
-  @Option(names = "--shard-size", paramLabel = "SIZE", description = "hf: largest weight file, as 5GB or 500MB. Default: 5GB.")
+  @Option(
+      names = "--shard-size",
+      paramLabel = "SIZE",
+      description = "hf: largest weight file, as 5GB or 500MB. Default: 5GB.")
   private String shardSize;
 
-  @Option(names = "--force", description = "Replace a model that is there under that name, once the new one is written in full.")
+  @Option(
+      names = "--force",
+      description =
+          "Replace a model that is there under that name, once the new one is written in full.")
   private boolean force;
 
   /** Stops on options that do not go together. */
@@ -81,7 +96,8 @@ final class OutputOptions {
     }
     String size = shardSize;
     Matcher matcher = SIZE.matcher(size.strip());
-    double bytes = !matcher.matches() ? 0 : Double.parseDouble(matcher.group(1)) * unit(matcher.group(2));
+    double bytes =
+        !matcher.matches() ? 0 : Double.parseDouble(matcher.group(1)) * unit(matcher.group(2));
     if (bytes < 1) {
       throw wrong("--shard-size: expected a size such as 5GB or 500MB, found " + size);
     }
@@ -98,10 +114,14 @@ final class OutputOptions {
     };
   }
 
-  /** Writes {@code model}, with progress on standard error, and says what was written and what one can do with it. */
+  /**
+   * Writes {@code model}, with progress on standard error, and says what was written and what one
+   * can do with it.
+   */
   void write(StoredModel model, WeightType as, Path target, String act) {
     Native.returnFreedMemory();
-    Conversion conversion = new Conversion(model, target, format, as, ranks == null ? 1 : ranks, shardBytes());
+    Conversion conversion =
+        new Conversion(model, target, format, as, ranks == null ? 1 : ranks, shardBytes());
     long start = System.nanoTime();
     long bytes = conversion.bytes();
     try (TargetLock lock = TargetLock.take(target)) {
@@ -117,11 +137,21 @@ final class OutputOptions {
     double seconds = (System.nanoTime() - start) / 1e9;
     PrintWriter out = spec.commandLine().getOut();
     out.printf(
-        Locale.ROOT, "%s: %,d parameters in %s, %s in %.1f s, %s/s%n",
-        target, model.config().parameters(), as.name().toLowerCase(Locale.ROOT), InspectCommand.size(bytes), seconds,
+        Locale.ROOT,
+        "%s: %,d parameters in %s, %s in %.1f s, %s/s%n",
+        target,
+        model.config().parameters(),
+        as.name().toLowerCase(Locale.ROOT),
+        InspectCommand.size(bytes),
+        seconds,
         InspectCommand.size(Math.round(bytes / seconds)));
-    String input = model.tokenizerJson().isPresent() ? "--prompt \"Once upon a time\"" : "--prompt-ids \"1 2 3\"";
-    out.printf("next: jneox verify %1$s; jneox generate --model %1$s %2$s --max-tokens 32%n", target, input);
+    String input =
+        model.tokenizerJson().isPresent()
+            ? "--prompt \"Once upon a time\""
+            : "--prompt-ids \"1 2 3\"";
+    out.printf(
+        "next: jneox verify %1$s; jneox generate --model %1$s %2$s --max-tokens 32%n",
+        target, input);
     out.flush();
   }
 
@@ -134,8 +164,13 @@ final class OutputOptions {
         .map(tensor -> model.storedAs(tensor.name()))
         .filter(name -> !name.equals(as.name()))
         .findFirst()
-        .ifPresent(other -> say(
-            String.format("most of the model is %s, part of it %s: all is written as %1$s; --dtype f32 rounds nothing", as, other)
-                .toLowerCase(Locale.ROOT)));
+        .ifPresent(
+            other ->
+                say(
+                    String.format(
+                            "most of the model is %s, part of it %s: all is written as %1$s;"
+                                + " --dtype f32 rounds nothing",
+                            as, other)
+                        .toLowerCase(Locale.ROOT)));
   }
 }

@@ -23,76 +23,122 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {
-        "Turn text into PREFIX.bin and PREFIX.idx, the files that GPT-NeoX trains on.",
-        "What was done goes to standard output as JSON, the progress to standard error.",
-        ""
+      "Turn text into PREFIX.bin and PREFIX.idx, the files that GPT-NeoX trains on.",
+      "What was done goes to standard output as JSON, the progress to standard error.",
+      ""
     },
     footer = {
-        "",
-        "Inputs are files or folders of these (deep, in the order of their paths):",
-        "  .jsonl, .json    a line is {\"text\": .., \"meta\": {\"pile_set_name\": ..}}",
-        "  the same .zst    or .gz",
-        "  .txt             the file is one document",
-        "  .zip, .jar       a document per text member",
-        "",
-        "Example:",
-        "  jneox prepare --tokenizer tokenizer.json --out data/pile 00.jsonl.zst"
+      "",
+      "Inputs are files or folders of these (deep, in the order of their paths):",
+      "  .jsonl, .json    a line is {\"text\": .., \"meta\": {\"pile_set_name\": ..}}",
+      "  the same .zst    or .gz",
+      "  .txt             the file is one document",
+      "  .zip, .jar       a document per text member",
+      "",
+      "Example:",
+      "  jneox prepare --tokenizer tokenizer.json --out data/pile 00.jsonl.zst"
     })
 final class PrepareCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
 
-  @Option(names = "--tokenizer", required = true, paramLabel = "FILE", description = "A tokenizer.json.")
+  @Option(
+      names = "--tokenizer",
+      required = true,
+      paramLabel = "FILE",
+      description = "A tokenizer.json.")
   private Path tokenizer;
 
-  @Option(names = "--out", required = true, paramLabel = "PREFIX", description = "Where to write: PREFIX.bin and PREFIX.idx.")
+  @Option(
+      names = "--out",
+      required = true,
+      paramLabel = "PREFIX",
+      description = "Where to write: PREFIX.bin and PREFIX.idx.")
   private Path out;
 
   @Parameters(arity = "1..*", paramLabel = "INPUT", description = "Files or folders to read.")
   private List<Path> inputs;
 
-  @Option(names = "--threads", paramLabel = "N", description = "Threads that tokenise (default: one for each core).")
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      description = "Threads that tokenise (default: one for each core).")
   private int threads = Runtime.getRuntime().availableProcessors();
 
-  @Option(names = "--append-eod", negatable = true, defaultValue = "true", fallbackValue = "true",
-      description = "End every document with a token of its own; on unless --no-append-eod says otherwise.")
+  @Option(
+      names = "--append-eod",
+      negatable = true,
+      defaultValue = "true",
+      fallbackValue = "true",
+      description =
+          "End every document with a token of its own; on unless --no-append-eod says otherwise.")
   private boolean appendEod;
 
-  @Option(names = "--eod", paramLabel = "TOKEN", defaultValue = "<|endoftext|>",
+  @Option(
+      names = "--eod",
+      paramLabel = "TOKEN",
+      defaultValue = "<|endoftext|>",
       description = "The token that ends a document (default: ${DEFAULT-VALUE}).")
   private String eod;
 
-  @Option(names = "--min-chars", paramLabel = "N", defaultValue = "1",
-      description = "Leave out documents that are shorter (default: ${DEFAULT-VALUE}, only empty ones).")
+  @Option(
+      names = "--min-chars",
+      paramLabel = "N",
+      defaultValue = "1",
+      description =
+          "Leave out documents that are shorter (default: ${DEFAULT-VALUE}, only empty ones).")
   private int minChars;
 
-  @Option(names = "--skip-bad", description = "Count documents that are no JSON or no UTF-8 and go on, instead of stopping.")
+  @Option(
+      names = "--skip-bad",
+      description = "Count documents that are no JSON or no UTF-8 and go on, instead of stopping.")
   private boolean skipBad;
 
   @Override
   public Integer call() throws JsonProcessingException {
-    Prepare.Options options = new Prepare.Options(threads, appendEod ? eod : null, skipBad, minChars);
+    Prepare.Options options =
+        new Prepare.Options(threads, appendEod ? eod : null, skipBad, minChars);
     Prepare.Result result;
     try (Tokenizer loaded = Tokenizer.load(tokenizer);
         Progress progress = Progress.bytes("tokenising", -1)) {
       result = Prepare.run(inputs, loaded, out, options, progress);
     }
-    JsonMapper json = JsonMapper.builder()
-        .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
-        .enable(SerializationFeature.INDENT_OUTPUT)
-        .build();
+    JsonMapper json =
+        JsonMapper.builder()
+            .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
+            .enable(SerializationFeature.INDENT_OUTPUT)
+            .build();
     spec.commandLine().getOut().println(json.writeValueAsString(new Report(out, result)));
     return 0;
   }
 
   /** What is printed. */
   private record Report(
-      String prefix, long documents, long tokens, long inputBytes,
-      double seconds, double tokensPerSecond, double megabytesPerSecond,
-      long emptyOrShort, long bad, long binaryMembers, long otherFiles, Map<String, Prepare.Count> sets) {
+      String prefix,
+      long documents,
+      long tokens,
+      long inputBytes,
+      double seconds,
+      double tokensPerSecond,
+      double megabytesPerSecond,
+      long emptyOrShort,
+      long bad,
+      long binaryMembers,
+      long otherFiles,
+      Map<String, Prepare.Count> sets) {
     Report(Path out, Prepare.Result result) {
-      this(out.toString(), result.documents(), result.tokens(), result.bytes(),
-          result.seconds(), result.tokens() / result.seconds(), result.bytes() / 1e6 / result.seconds(),
-          result.shorter(), result.skipped().bad(), result.skipped().binary(), result.skipped().other(), result.sets());
+      this(
+          out.toString(),
+          result.documents(),
+          result.tokens(),
+          result.bytes(),
+          result.seconds(),
+          result.tokens() / result.seconds(),
+          result.bytes() / 1e6 / result.seconds(),
+          result.shorter(),
+          result.skipped().bad(),
+          result.skipped().binary(),
+          result.skipped().other(),
+          result.sets());
     }
   }
 }

@@ -20,20 +20,25 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * A folder that a model can be published from. {@code SHA256SUMS} lists its files and comes last: where it is, the folder is
- * whole.
+ * A folder that a model can be published from. {@code SHA256SUMS} lists its files and comes last:
+ * where it is, the folder is whole.
  *
  * @param files of the model, card and hashes included
  * @param leftOut files beside the model that are none of it, such as the optimizer's state
  * @param surplus files that were in the folder before and are none of the model
  * @param keptCard whether there was a README.md already
  */
-record Publication(Path folder, List<String> files, List<String> leftOut, List<String> surplus, boolean keptCard) {
+record Publication(
+    Path folder, List<String> files, List<String> leftOut, List<String> surplus, boolean keptCard) {
   private static final String CARD = "README.md";
   private static final String ATTRIBUTES = ".gitattributes";
 
-  /** Files of these names and of this size belong into git LFS; the hub takes no larger ones outside of it. */
-  private static final List<String> LFS = List.of("*.safetensors", "*.bin", "*.gguf", "*.pt", "*.model");
+  /**
+   * Files of these names and of this size belong into git LFS; the hub takes no larger ones outside
+   * of it.
+   */
+  private static final List<String> LFS =
+      List.of("*.safetensors", "*.bin", "*.gguf", "*.pt", "*.model");
 
   private static final long LFS_BYTES = 10_000_000;
   private static final String LFS_RULE = " filter=lfs diff=lfs merge=lfs -text";
@@ -49,15 +54,22 @@ record Publication(Path folder, List<String> files, List<String> leftOut, List<S
       Path source = Files.isDirectory(model) ? model : model.toAbsolutePath().getParent();
       List<HubFile> found = Files.isDirectory(model) ? list(model) : List.of(file(model));
       Set<String> names =
-          Selection.MODEL.of(found).chosen().stream().map(HubFile::name).collect(Collectors.toCollection(TreeSet::new));
+          Selection.MODEL.of(found).chosen().stream()
+              .map(HubFile::name)
+              .collect(Collectors.toCollection(TreeSet::new));
       if (names.stream().noneMatch(name -> name.matches(".+\\.(safetensors|bin|gguf)"))) {
         throw new InputException(
-            model + ": expected a folder of HF transformers or a GGUF file, found neither; make one with jneox convert --from "
+            model
+                + ": expected a folder of HF transformers or a GGUF file, found neither; make one"
+                + " with jneox convert --from "
                 + model
                 + " --to DIR --format hf");
       }
       if (Files.isDirectory(model)) {
-        found.stream().map(HubFile::name).filter(name -> name.matches("(LICENSE|NOTICE|README)([.-].*)?")).forEach(names::add);
+        found.stream()
+            .map(HubFile::name)
+            .filter(name -> name.matches("(LICENSE|NOTICE|README)([.-].*)?"))
+            .forEach(names::add);
       }
       Files.createDirectories(folder);
       Files.deleteIfExists(folder.resolve(KnownHashes.MANIFEST));
@@ -71,10 +83,13 @@ record Publication(Path folder, List<String> files, List<String> leftOut, List<S
       names.add(ATTRIBUTES);
       manifest(folder, names);
       names.add(KnownHashes.MANIFEST);
-      List<String> leftOut = found.stream().map(HubFile::name).filter(name -> !names.contains(name)).toList();
-      List<String> surplus = list(folder).stream().map(HubFile::name).filter(name -> !names.contains(name)).toList();
+      List<String> leftOut =
+          found.stream().map(HubFile::name).filter(name -> !names.contains(name)).toList();
+      List<String> surplus =
+          list(folder).stream().map(HubFile::name).filter(name -> !names.contains(name)).toList();
       boolean inPlace = Files.isSameFile(source, folder);
-      return new Publication(folder, List.copyOf(names), inPlace ? List.of() : leftOut, surplus, keptCard);
+      return new Publication(
+          folder, List.copyOf(names), inPlace ? List.of() : leftOut, surplus, keptCard);
     } catch (IOException e) {
       throw new InputException(folder + ": cannot be written: " + AtomicFile.reason(e), e);
     }
@@ -109,7 +124,8 @@ record Publication(Path folder, List<String> files, List<String> leftOut, List<S
 
   /** Weights are linked, which takes no room; small files, which somebody may edit, are copied. */
   private static void put(Path file, Path target) throws IOException {
-    if (Files.exists(target) && Files.isSameFile(file, target) || Files.size(file) >= LFS_BYTES && link(file, target)) {
+    if (Files.exists(target) && Files.isSameFile(file, target)
+        || Files.size(file) >= LFS_BYTES && link(file, target)) {
       return;
     }
     try (AtomicFile whole = new AtomicFile(target)) {
@@ -134,7 +150,8 @@ record Publication(Path folder, List<String> files, List<String> leftOut, List<S
   /** What is there is kept; rules that are missing are added. */
   private static void attributes(Path folder, Set<String> names) throws IOException {
     Path file = folder.resolve(ATTRIBUTES);
-    Set<String> lines = new LinkedHashSet<>(Files.exists(file) ? Files.readAllLines(file) : List.of());
+    Set<String> lines =
+        new LinkedHashSet<>(Files.exists(file) ? Files.readAllLines(file) : List.of());
     LFS.forEach(pattern -> lines.add(pattern + LFS_RULE));
     for (String name : names) {
       boolean covered = LFS.stream().anyMatch(pattern -> name.endsWith(pattern.substring(1)));
@@ -153,9 +170,14 @@ record Publication(Path folder, List<String> files, List<String> leftOut, List<S
     StringBuilder lines = new StringBuilder();
     try (Progress progress = Progress.bytes("hashing", bytes)) {
       for (String name : names) {
-        lines.append(Sha256.of(folder.resolve(name), progress)).append("  ").append(name).append('\n');
+        lines
+            .append(Sha256.of(folder.resolve(name), progress))
+            .append("  ")
+            .append(name)
+            .append('\n');
       }
     }
-    AtomicFile.write(folder.resolve(KnownHashes.MANIFEST), lines.toString().getBytes(StandardCharsets.UTF_8));
+    AtomicFile.write(
+        folder.resolve(KnownHashes.MANIFEST), lines.toString().getBytes(StandardCharsets.UTF_8));
   }
 }

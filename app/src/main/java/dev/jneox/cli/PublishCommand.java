@@ -23,38 +23,59 @@ import picocli.CommandLine.Spec;
     sortOptions = false,
     description = {
       "Prepare a folder to publish a model from.",
-      "Checks the model, links or copies its files, writes a model card where there is none, .gitattributes for git LFS and",
+      "Checks the model, links or copies its files, writes a model card where there is none,"
+          + " .gitattributes for git LFS and",
       "SHA256SUMS, and prints the commands that send it. Sends nothing."
     },
     footer = {
       "",
-      "The folder may be a clone of the repository, or one prepared before: README.md is kept, so that it can be edited",
+      "The folder may be a clone of the repository, or one prepared before: README.md is kept, so"
+          + " that it can be edited",
       "by hand. A card without a licence says so; better state one.",
       "",
       "Examples:",
       "  jneox publish jneox-demo/model --repo me/java-9m --license apache-2.0 --language code \\",
-      "      --run jneox-demo/run --data 'Sources of nine Java libraries under the Apache License 2.0.'",
+      "      --run jneox-demo/run --data 'Sources of nine Java libraries under the Apache License"
+          + " 2.0.'",
       "  jneox publish run/global_step1000 --repo me/name --license mit --language en --out name"
     })
 public final class PublishCommand implements Runnable {
   @Spec private CommandSpec spec;
 
-  @Parameters(paramLabel = "MODEL", description = "A folder of HF transformers, a run or checkpoint of train, or a GGUF file.")
+  @Parameters(
+      paramLabel = "MODEL",
+      description = "A folder of HF transformers, a run or checkpoint of train, or a GGUF file.")
   private String given;
 
-  @Option(names = "--repo", required = true, paramLabel = "ORG/NAME", description = "Its name on the hub.")
+  @Option(
+      names = "--repo",
+      required = true,
+      paramLabel = "ORG/NAME",
+      description = "Its name on the hub.")
   private String repo;
 
-  @Option(names = "--out", paramLabel = "DIR", description = "The folder to prepare. Default: publish/NAME.")
+  @Option(
+      names = "--out",
+      paramLabel = "DIR",
+      description = "The folder to prepare. Default: publish/NAME.")
   private Path out;
 
-  @Option(names = "--license", paramLabel = "ID", description = "For the card: apache-2.0, mit, cc-by-4.0, ...")
+  @Option(
+      names = "--license",
+      paramLabel = "ID",
+      description = "For the card: apache-2.0, mit, cc-by-4.0, ...")
   private String license;
 
-  @Option(names = "--language", paramLabel = "CODE", description = "For the card: en, de, code, ... May be given several times.")
+  @Option(
+      names = "--language",
+      paramLabel = "CODE",
+      description = "For the card: en, de, code, ... May be given several times.")
   private List<String> languages = List.of();
 
-  @Option(names = "--data", paramLabel = "TEXT", description = "For the card: what it was trained on.")
+  @Option(
+      names = "--data",
+      paramLabel = "TEXT",
+      description = "For the card: what it was trained on.")
   private String data;
 
   @Option(
@@ -66,13 +87,19 @@ public final class PublishCommand implements Runnable {
   @Option(
       names = "--run",
       paramLabel = "DIR",
-      description = "For the card: the training run or checkpoint. Default: MODEL, where it is a checkpoint.")
+      description =
+          "For the card: the training run or checkpoint. Default: MODEL, where it is a checkpoint.")
   private Path run;
 
-  @Option(names = "--json", description = "Print repository, path, files, left_out, kept_card and commands.")
+  @Option(
+      names = "--json",
+      description = "Print repository, path, files, left_out, kept_card and commands.")
   private boolean json;
 
-  @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Show this help.")
   private boolean help;
 
   private Path model;
@@ -80,15 +107,21 @@ public final class PublishCommand implements Runnable {
   @Override
   public void run() {
     HubName name = HubName.parse(repo);
-    Path path = ModelPath.local(given).orElseThrow(() -> ModelPath.missing(given, "a model's folder or file"));
+    Path path =
+        ModelPath.local(given)
+            .orElseThrow(() -> ModelPath.missing(given, "a model's folder or file"));
     model = StoredModel.resolve(path);
     ModelCard.Facts facts =
-        ModelCard.Facts.of(name.repository()).withLicense(license).withLanguages(languages).withData(data)
+        ModelCard.Facts.of(name.repository())
+            .withLicense(license)
+            .withLanguages(languages)
+            .withData(data)
             .withBaseModel(baseModel == null ? null : HubName.parse(baseModel).repository())
             .inFile(Files.isRegularFile(model) ? model.getFileName().toString() : null);
     TrainingFacts training = TrainingFacts.read(run == null ? model : run).orElse(null);
     if (run != null && training == null) {
-      throw new InputException(run + ": expected a training run or a checkpoint, with a training.json, found none");
+      throw new InputException(
+          run + ": expected a training run or a checkpoint, with a training.json, found none");
     }
     requireWhole();
     String card;
@@ -109,22 +142,29 @@ public final class PublishCommand implements Runnable {
   private void requireWhole() {
     for (Verification.Finding finding : Verification.of(model)) {
       if (Boolean.FALSE.equals(finding.ok())) {
-        throw new InputException(model + ": not fit to publish: " + finding.check() + ": " + finding.message());
+        throw new InputException(
+            model + ": not fit to publish: " + finding.check() + ": " + finding.message());
       }
     }
   }
 
   private void tell(PrintWriter console, HubName name, Publication done) {
-    console.println(done.folder() + ": ready, " + done.files().size() + " files: " + String.join(", ", done.files()));
+    console.println(
+        done.folder()
+            + ": ready, "
+            + done.files().size()
+            + " files: "
+            + String.join(", ", done.files()));
     if (!done.leftOut().isEmpty()) {
       console.println("left out: " + String.join(", ", done.leftOut()));
     }
     if (!done.surplus().isEmpty()) {
       console.println("also there, and not of this model: " + String.join(", ", done.surplus()));
     }
-    console.println(done.keptCard()
-        ? "README.md was there and is kept"
-        : "README.md is new: read it, and say in it what only you know");
+    console.println(
+        done.keptCard()
+            ? "README.md was there and is kept"
+            : "README.md is new: read it, and say in it what only you know");
     if (license == null && !done.keptCard()) {
       console.println("the card states no licence: give --license");
     }
@@ -141,8 +181,18 @@ public final class PublishCommand implements Runnable {
   private static List<String> gitCommands(HubName name, Path folder) {
     String clone = "https://huggingface.co/" + name.repository();
     return List.of(
-        "hf repos create " + name.repository() + " && git lfs install && git clone " + clone + " " + name.name(),
-        "cp -rL " + quoted(folder) + "/. " + name.name() + " && cd " + name.name()
+        "hf repos create "
+            + name.repository()
+            + " && git lfs install && git clone "
+            + clone
+            + " "
+            + name.name(),
+        "cp -rL "
+            + quoted(folder)
+            + "/. "
+            + name.name()
+            + " && cd "
+            + name.name()
             + " && git add -A && git commit -m 'Add the model' && git push");
   }
 

@@ -34,16 +34,19 @@ import picocli.CommandLine.Spec;
     sortOptions = false,
     description = {
       "Write a model with weights of 4 or 8 bits, as the kernels read them.",
-      "The folder opens at once at any size. One tensor at a time is in memory. Shows the relative root mean square error",
+      "The folder opens at once at any size. One tensor at a time is in memory. Shows the relative"
+          + " root mean square error",
       "of every matrix and, with a text, how much less likely the model finds it."
     },
     footer = {
       "",
-      "Weights are in groups of 32 with a scale of 16 bits, those of ggml's Q4_0 and Q8_0; what a GGUF file has in these",
+      "Weights are in groups of 32 with a scale of 16 bits, those of ggml's Q4_0 and Q8_0; what a"
+          + " GGUF file has in these",
       "is taken over bit for bit. The head and the embedding have 8 bits always.",
       "",
       "Examples:",
-      "  jneox quantize --from EleutherAI/pythia-410m --to pythia-410m-q4 --dtype q4 --text article.txt",
+      "  jneox quantize --from EleutherAI/pythia-410m --to pythia-410m-q4 --dtype q4 --text"
+          + " article.txt",
       "  jneox quantize --from model.gguf --to model-q8 --dtype q8 --json > report.json"
     })
 final class QuantizeCommand implements Callable<Integer> {
@@ -65,19 +68,28 @@ final class QuantizeCommand implements Callable<Integer> {
       names = "--from",
       required = true,
       paramLabel = "MODEL",
-      description = "A model folder or file of any format that is read, a run of train, or ORG/NAME on the hub.")
+      description =
+          "A model folder or file of any format that is read, a run of train, or ORG/NAME on the"
+              + " hub.")
   private String from;
 
   @Option(names = "--to", required = true, paramLabel = "DIR", description = "The folder to write.")
   private Path to;
 
-  @Option(names = "--dtype", required = true, paramLabel = "q4|q8", description = "q4: 4.5 bits a weight. q8: 8.5.")
+  @Option(
+      names = "--dtype",
+      required = true,
+      paramLabel = "q4|q8",
+      description = "q4: 4.5 bits a weight. q8: 8.5.")
   private Bits bits;
 
   @ArgGroup private Text text;
 
   private static final class Text {
-    @Option(names = "--text", paramLabel = "FILE", description = "A text in UTF-8 to compare the two models on.")
+    @Option(
+        names = "--text",
+        paramLabel = "FILE",
+        description = "A text in UTF-8 to compare the two models on.")
     private Path file;
 
     @Option(names = "--ids", paramLabel = "IDS", description = "The same as token ids, \"1 2 3\".")
@@ -87,7 +99,8 @@ final class QuantizeCommand implements Callable<Integer> {
       int[] all = file == null ? TextArgument.ids("--ids", ids) : model.tokenizer().encode(read());
       if (all.length < 2) {
         String where = file == null ? "--ids" : file.toString();
-        throw new InputException(where + ": expected two tokens or more to score, found " + all.length);
+        throw new InputException(
+            where + ": expected two tokens or more to score, found " + all.length);
       }
       return all;
     }
@@ -96,7 +109,8 @@ final class QuantizeCommand implements Callable<Integer> {
       if (!Files.isRegularFile(file)) {
         String name = file.toString();
         throw new InputException(
-            "--text: expected a file, found none of the name " + (name.length() > 80 ? name.substring(0, 80) + "..." : name));
+            "--text: expected a file, found none of the name "
+                + (name.length() > 80 ? name.substring(0, 80) + "..." : name));
       }
       try {
         return Files.readString(file);
@@ -106,7 +120,10 @@ final class QuantizeCommand implements Callable<Integer> {
     }
   }
 
-  @Option(names = "--force", description = "Replace a model that is there under that name, once the new one is written in full.")
+  @Option(
+      names = "--force",
+      description =
+          "Replace a model that is there under that name, once the new one is written in full.")
   private boolean force;
 
   @Option(names = "--json", description = "Print one line of JSON.")
@@ -176,21 +193,31 @@ final class QuantizeCommand implements Callable<Integer> {
           w,
           (a, b) ->
               new Written(
-                  a.canonical(), a.type(), a.was(), a.parameters() + b.parameters(), a.bytes() + b.bytes(), a.error() + b.error(),
+                  a.canonical(),
+                  a.type(),
+                  a.was(),
+                  a.parameters() + b.parameters(),
+                  a.bytes() + b.bytes(),
+                  a.error() + b.error(),
                   a.squares() + b.squares()));
     }
     return kinds;
   }
 
   private static String kind(String name) {
-    return name.startsWith("embed_in") ? "embedding"
-        : name.startsWith("embed_out") ? "head"
-        : name.endsWith(".bias") || name.contains("norm") || name.startsWith("embed_positions") ? "vectors"
-        : name.replaceFirst("layers[.]\\d+[.]", "").replaceFirst("[.]weight$", "");
+    return name.startsWith("embed_in")
+        ? "embedding"
+        : name.startsWith("embed_out")
+            ? "head"
+            : name.endsWith(".bias") || name.contains("norm") || name.startsWith("embed_positions")
+                ? "vectors"
+                : name.replaceFirst("layers[.]\\d+[.]", "").replaceFirst("[.]weight$", "");
   }
 
   private static Written worst(List<Written> written) {
-    return written.stream().max((a, b) -> Double.compare(a.relativeError(), b.relativeError())).orElseThrow();
+    return written.stream()
+        .max((a, b) -> Double.compare(a.relativeError(), b.relativeError()))
+        .orElseThrow();
   }
 
   private String json(List<Written> written, double seconds, Likelihood likelihood) {
@@ -205,7 +232,8 @@ final class QuantizeCommand implements Callable<Integer> {
     written.forEach(w -> tensors.add(row("name", w.canonical(), w)));
     report.put("tensors", tensors);
     List<Object> kinds = new ArrayList<>();
-    kinds(written).forEach((name, w) -> kinds.add(row("kind", name.substring(0, name.indexOf(' ')), w)));
+    kinds(written)
+        .forEach((name, w) -> kinds.add(row("kind", name.substring(0, name.indexOf(' ')), w)));
     report.put("kinds", kinds);
     report.put("worst", worst(written).canonical());
     if (likelihood != null) {
@@ -231,30 +259,49 @@ final class QuantizeCommand implements Callable<Integer> {
     return row;
   }
 
-  private void print(PrintWriter out, List<Written> written, double seconds, Likelihood likelihood) {
+  private void print(
+      PrintWriter out, List<Written> written, double seconds, Likelihood likelihood) {
     line(out, "%-48s %-5s %-5s %s", "matrix", "was", "is", "relative error");
     written.stream()
         .filter(w -> !kind(w.canonical()).equals("vectors"))
         .forEach(w -> line(out, "%-48s %-5s %-5s %s", w.canonical(), w.was(), w.type(), error(w)));
     out.println();
-    kinds(written).forEach((name, w) -> line(
-        out, "%-32s %,16d parameters %10s  %s", name, w.parameters(), InspectCommand.size(w.bytes()),
-        name.startsWith("vectors") ? "" : error(w)));
+    kinds(written)
+        .forEach(
+            (name, w) ->
+                line(
+                    out,
+                    "%-32s %,16d parameters %10s  %s",
+                    name,
+                    w.parameters(),
+                    InspectCommand.size(w.bytes()),
+                    name.startsWith("vectors") ? "" : error(w)));
     Written worst = worst(written);
     if (worst.squares() > 0) {
       line(out, "worst: %s, %.4f", worst.canonical(), worst.relativeError());
     }
     if (likelihood != null) {
       line(
-          out, "text of %,d tokens: %.4f -> %.4f nats a token (%+.4f), perplexity %.3f -> %.3f", likelihood.tokens,
-          -likelihood.before, -likelihood.after, likelihood.before - likelihood.after, Math.exp(-likelihood.before),
+          out,
+          "text of %,d tokens: %.4f -> %.4f nats a token (%+.4f), perplexity %.3f -> %.3f",
+          likelihood.tokens,
+          -likelihood.before,
+          -likelihood.after,
+          likelihood.before - likelihood.after,
+          Math.exp(-likelihood.before),
           Math.exp(-likelihood.after));
     }
     long bytes = written.stream().mapToLong(Written::bytes).sum();
     long parameters = written.stream().mapToLong(Written::parameters).sum();
     line(
-        out, "%s: %,d parameters in %s, %.2f bits each, in %.1f s, %s/s", to, parameters, InspectCommand.size(bytes),
-        8.0 * bytes / parameters, seconds, InspectCommand.size(Math.round(bytes / seconds)));
+        out,
+        "%s: %,d parameters in %s, %.2f bits each, in %.1f s, %s/s",
+        to,
+        parameters,
+        InspectCommand.size(bytes),
+        8.0 * bytes / parameters,
+        seconds,
+        InspectCommand.size(Math.round(bytes / seconds)));
   }
 
   private static String error(Written w) {

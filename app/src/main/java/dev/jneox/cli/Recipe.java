@@ -26,27 +26,45 @@ record Recipe(Path source, ModelConfig shape, double deviation, double outputDev
   /** Those that come with JNeoX. */
   static final List<String> NAMES =
       List.of(
-          "20B", "pythia/14M", "pythia/31M", "pythia/70M", "pythia/160M", "pythia/410M", "pythia/1B", "pythia/1-4B",
-          "pythia/2-8B", "pythia/6-9B", "pythia/12B");
+          "20B",
+          "pythia/14M",
+          "pythia/31M",
+          "pythia/70M",
+          "pythia/160M",
+          "pythia/410M",
+          "pythia/1B",
+          "pythia/1-4B",
+          "pythia/2-8B",
+          "pythia/6-9B",
+          "pythia/12B");
 
-  /** Tokens of GPT-NeoX-20B's tokenizer, which all of them were trained with; id 0 ends a document. */
+  /**
+   * Tokens of GPT-NeoX-20B's tokenizer, which all of them were trained with; id 0 ends a document.
+   */
   private static final int TOKENS = 50_277;
 
-  /** What HF transformers draws the weights of all four families with, unless a folder says otherwise. */
+  /**
+   * What HF transformers draws the weights of all four families with, unless a folder says
+   * otherwise.
+   */
   private static final double HF_DEVIATION = 0.02;
 
-  /** Lines of {@link NeoxConfig#unsupported} that are about the shape, not about how it is trained. */
+  /**
+   * Lines of {@link NeoxConfig#unsupported} that are about the shape, not about how it is trained.
+   */
   private static final Pattern ABOUT_THE_SHAPE =
       Pattern.compile(
           ".*: (mlp_multiple_of|sliding_window_width|norm|use_qk_layernorm|use_bias_in_attn_linear|use_bias_in_mlp|mlp_type"
-              + "|activation|pos_emb|(output_layer_)?init_method|soft_prompt_tuning|moe_num_experts|num_kv_heads"
-              + "|attention_config|sparse_attention): .*");
+              + "|activation|pos_emb|(output_layer_)?init_method|soft_prompt_tuning|moe_num_experts|num_kv_heads|attention_config|sparse_attention):"
+              + " .*");
 
   /**
    * Reads one.
    *
-   * @param name one of {@link #NAMES}, a configuration in GPT-NeoX's keys, or a folder or {@code config.json} of HF transformers
-   * @param tokenizer decides about the vocabulary of a configuration in GPT-NeoX's keys; null for that of 20B
+   * @param name one of {@link #NAMES}, a configuration in GPT-NeoX's keys, or a folder or {@code
+   *     config.json} of HF transformers
+   * @param tokenizer decides about the vocabulary of a configuration in GPT-NeoX's keys; null for
+   *     that of 20B
    */
   static Recipe of(String name, Tokenizer tokenizer) {
     Path path = Path.of(name);
@@ -61,9 +79,15 @@ record Recipe(Path source, ModelConfig shape, double deviation, double outputDev
         NAMES.stream()
             .filter(name::equalsIgnoreCase)
             .findFirst()
-            .orElseThrow(() -> new InputException(
-                "--config: expected a file, a model folder or one of " + String.join(", ", NAMES) + ", found " + name));
-    return of(path, NeoxConfig.of(Map.of(Path.of(known + ".yml"), shipped(known)), List.of()), tokenizer);
+            .orElseThrow(
+                () ->
+                    new InputException(
+                        "--config: expected a file, a model folder or one of "
+                            + String.join(", ", NAMES)
+                            + ", found "
+                            + name));
+    return of(
+        path, NeoxConfig.of(Map.of(Path.of(known + ".yml"), shipped(known)), List.of()), tokenizer);
   }
 
   private static Recipe of(Path source, NeoxConfig config, Tokenizer tokenizer) {
@@ -76,7 +100,11 @@ record Recipe(Path source, ModelConfig shape, double deviation, double outputDev
             });
     int tokens = tokenizer == null ? TOKENS : tokenizer.vocabSize();
     int endOfText = tokenizer == null ? 0 : tokenizer.id("<|endoftext|>").orElse(-1);
-    return new Recipe(source, config.model().shape(tokens, endOfText), config.model().initStd(), config.model().outputInitStd());
+    return new Recipe(
+        source,
+        config.model().shape(tokens, endOfText),
+        config.model().initStd(),
+        config.model().outputInitStd());
   }
 
   private static String shipped(String name) {

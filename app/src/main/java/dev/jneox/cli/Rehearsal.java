@@ -18,13 +18,15 @@ import java.util.Random;
 import java.util.stream.Stream;
 
 /**
- * Writes a few tokens with a small model made for the purpose, for the JVM to keep the classes that a start needs
- * ({@code -XX:ArchiveClassesAtExit}); the launcher runs it once a build. It does without libtorch, whose libraries a first command may
- * be unpacking meanwhile. The model is made with our own commands: so their classes are kept as well.
+ * Writes a few tokens with a small model made for the purpose, for the JVM to keep the classes that
+ * a start needs ({@code -XX:ArchiveClassesAtExit}); the launcher runs it once a build. It does
+ * without libtorch, whose libraries a first command may be unpacking meanwhile. The model is made
+ * with our own commands: so their classes are kept as well.
  */
 final class Rehearsal {
   /** The tokenizer is trained on this, and it is what is continued. */
-  private static final String TEXT = "Once upon a time there was a model that had read nothing but this. ";
+  private static final String TEXT =
+      "Once upon a time there was a model that had read nothing but this. ";
 
   private static final String CONFIG =
       """
@@ -57,7 +59,13 @@ final class Rehearsal {
     List<String[]> commands =
         List.of(
             new String[] {
-              "tokenizer", "train", "--vocab-size", "270", "--out", source.resolve("tokenizer.json").toString(), text.toString()
+              "tokenizer",
+              "train",
+              "--vocab-size",
+              "270",
+              "--out",
+              source.resolve("tokenizer.json").toString(),
+              text.toString()
             },
             new String[] {"quantize", "--from", source.toString(), "--to", model, "--dtype", "q4"},
             new String[] {"generate", "--model", model, "--prompt", TEXT, "--max-tokens", "8"});
@@ -76,14 +84,20 @@ final class Rehearsal {
     Files.writeString(folder.resolve("config.json"), CONFIG);
     List<SafetensorsWriter.Declared> tensors = new ArrayList<>();
     for (ModelConfig.TensorSpec tensor : HfFolder.config(folder).tensors()) {
-      String name = tensor.name().startsWith("embed_out") ? tensor.name() : "gpt_neox." + tensor.name();
-      tensors.add(new SafetensorsWriter.Declared(name, Dtype.F32, Arrays.stream(tensor.shape()).boxed().toList()));
+      String name =
+          tensor.name().startsWith("embed_out") ? tensor.name() : "gpt_neox." + tensor.name();
+      tensors.add(
+          new SafetensorsWriter.Declared(
+              name, Dtype.F32, Arrays.stream(tensor.shape()).boxed().toList()));
     }
     Random random = new Random(1);
-    try (SafetensorsWriter writer = new SafetensorsWriter(folder.resolve("model.safetensors"), tensors, SafetensorsWriter.PYTORCH)) {
+    try (SafetensorsWriter writer =
+        new SafetensorsWriter(
+            folder.resolve("model.safetensors"), tensors, SafetensorsWriter.PYTORCH)) {
       for (SafetensorsWriter.Declared tensor : tensors) {
         int elements = Math.toIntExact(tensor.shape().stream().reduce(1L, Math::multiplyExact));
-        ByteBuffer values = ByteBuffer.allocate(elements * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer values =
+            ByteBuffer.allocate(elements * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
         while (values.hasRemaining()) {
           values.putFloat((float) random.nextGaussian(0, 0.02));
         }

@@ -13,8 +13,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * How a JVM of JNeoX must start, as {@code launch.conf} says, and the way there for one that did not: {@code java -jar jneox.jar}
- * starts a second JVM with the flags and the environment that only the start of a process can set, and stands for it until it ends.
+ * How a JVM of JNeoX must start, as {@code launch.conf} says, and the way there for one that did
+ * not: {@code java -jar jneox.jar} starts a second JVM with the flags and the environment that only
+ * the start of a process can set, and stands for it until it ends.
  *
  * @param environment variables to set unless they are set already
  * @param options options for {@code java}
@@ -52,13 +53,14 @@ record Relaunch(Map<String, String> environment, List<String> options) {
 
   /** Whether this process lacks a flag or a variable that only a new one can have. */
   boolean isNeeded() {
-    boolean complete = Boolean.getBoolean(MARKER) && System.getenv().keySet().containsAll(environment.keySet());
+    boolean complete =
+        Boolean.getBoolean(MARKER) && System.getenv().keySet().containsAll(environment.keySet());
     return !complete && !Boolean.getBoolean(GUARD);
   }
 
   /**
-   * The command that does what this process was asked to, with our options first and the user's own ({@code JNEOX_JAVA_OPTS}, those
-   * of this JVM) after them, so that the user's win.
+   * The command that does what this process was asked to, with our options first and the user's own
+   * ({@code JNEOX_JAVA_OPTS}, those of this JVM) after them, so that the user's win.
    */
   List<String> command(String java, List<String> userOptions, String classPath, String... args) {
     List<String> command = new ArrayList<>();
@@ -78,44 +80,75 @@ record Relaunch(Map<String, String> environment, List<String> options) {
     Path archive = Path.of(classPath).resolveSibling("jneox.jsa");
     // Of a list of several there is no such file.
     boolean sound = classPath.endsWith("jneox.jar") && isSound(archive);
-    return sound ? List.of("-XX:SharedArchiveFile=" + archive, "-Xlog:aot*=off,cds*=off") : List.of();
+    return sound
+        ? List.of("-XX:SharedArchiveFile=" + archive, "-Xlog:aot*=off,cds*=off")
+        : List.of();
   }
 
-  /** Whether a file is this user's and has the checksum that {@code cksum} gave when it was written. */
+  /**
+   * Whether a file is this user's and has the checksum that {@code cksum} gave when it was written.
+   */
   private static boolean isSound(Path archive) {
     try {
-      if (!Files.isRegularFile(archive) || !Files.getOwner(archive).getName().equals(System.getProperty("user.name"))) {
+      if (!Files.isRegularFile(archive)
+          || !Files.getOwner(archive).getName().equals(System.getProperty("user.name"))) {
         return false;
       }
-      String expected = Files.readString(archive.resolveSibling(archive.getFileName() + ".sum")).strip();
-      Process cksum = new ProcessBuilder("cksum").redirectInput(archive.toFile()).redirectError(ProcessBuilder.Redirect.DISCARD).start();
-      return new String(cksum.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip().equals(expected);
+      String expected =
+          Files.readString(archive.resolveSibling(archive.getFileName() + ".sum")).strip();
+      Process cksum =
+          new ProcessBuilder("cksum")
+              .redirectInput(archive.toFile())
+              .redirectError(ProcessBuilder.Redirect.DISCARD)
+              .start();
+      return new String(cksum.getInputStream().readAllBytes(), StandardCharsets.UTF_8)
+          .strip()
+          .equals(expected);
     } catch (IOException e) {
       // No sum, or no cksum on this system: a start without the archive is only slower.
       return false;
     }
   }
 
-  /** Where a crash leaves its report: in the user's folder for caches, or else in the system's temporary folder. */
+  /**
+   * Where a crash leaves its report: in the user's folder for caches, or else in the system's
+   * temporary folder.
+   */
   static List<String> crashFiles(Map<String, String> environment, String userHome) {
     Path home = Path.of(environment.getOrDefault("HOME", userHome)).toAbsolutePath();
     String caches = environment.getOrDefault("XDG_CACHE_HOME", "");
     Path mac = home.resolve("Library/Caches");
-    Path folder = (caches.startsWith("/") ? Path.of(caches) : Files.isDirectory(mac) ? mac : home.resolve(".cache")).resolve("jneox/crash");
+    Path folder =
+        (caches.startsWith("/")
+                ? Path.of(caches)
+                : Files.isDirectory(mac) ? mac : home.resolve(".cache"))
+            .resolve("jneox/crash");
     try {
       Files.createDirectories(folder);
     } catch (IOException e) {
       folder = Path.of(System.getProperty("java.io.tmpdir"));
     }
-    return List.of("-XX:ErrorFile=" + folder.resolve("hs_err_pid%p.log"), "-XX:ReplayDataFile=" + folder.resolve("replay_pid%p.log"));
+    return List.of(
+        "-XX:ErrorFile=" + folder.resolve("hs_err_pid%p.log"),
+        "-XX:ReplayDataFile=" + folder.resolve("replay_pid%p.log"));
   }
 
-  /** Runs the command line anew and returns its exit code. When this process is asked to end, the new one ends first. */
+  /**
+   * Runs the command line anew and returns its exit code. When this process is asked to end, the
+   * new one ends first.
+   */
   int run(String... args) {
-    List<String> userOptions = new ArrayList<>(words(System.getenv().getOrDefault("JNEOX_JAVA_OPTS", "")));
+    List<String> userOptions =
+        new ArrayList<>(words(System.getenv().getOrDefault("JNEOX_JAVA_OPTS", "")));
     userOptions.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
-    String java = ProcessHandle.current().info().command().orElse(System.getProperty("java.home") + "/bin/java");
-    ProcessBuilder builder = new ProcessBuilder(command(java, userOptions, System.getProperty("java.class.path"), args)).inheritIO();
+    String java =
+        ProcessHandle.current()
+            .info()
+            .command()
+            .orElse(System.getProperty("java.home") + "/bin/java");
+    ProcessBuilder builder =
+        new ProcessBuilder(command(java, userOptions, System.getProperty("java.class.path"), args))
+            .inheritIO();
     environment.forEach(builder.environment()::putIfAbsent);
     try {
       Process process = builder.start();

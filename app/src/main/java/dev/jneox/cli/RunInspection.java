@@ -24,11 +24,13 @@ import java.util.stream.Stream;
 /**
  * Lists the checkpoints in the folder of a run: what {@code inspect} prints of one.
  *
- * @param latest the checkpoint that the file {@code latest} names; null when it names none that is here
+ * @param latest the checkpoint that the file {@code latest} names; null when it names none that is
+ *     here
  * @param problem why the run does not stand for one of them; null when it does
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
-record RunInspection(String path, String format, String latest, List<Checkpoint> checkpoints, String problem) {
+record RunInspection(
+    String path, String format, String latest, List<Checkpoint> checkpoints, String problem) {
   private static final DateTimeFormatter TIME =
       DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm", Locale.ROOT).withZone(ZoneId.systemDefault());
 
@@ -41,7 +43,14 @@ record RunInspection(String path, String format, String latest, List<Checkpoint>
    * @param validationLoss the last one up to it; null likewise
    */
   @JsonInclude(JsonInclude.Include.NON_NULL)
-  record Checkpoint(String name, String path, long step, String saved, long bytes, Double loss, Double validationLoss) {}
+  record Checkpoint(
+      String name,
+      String path,
+      long step,
+      String saved,
+      long bytes,
+      Double loss,
+      Double validationLoss) {}
 
   /**
    * Lists the checkpoints of a folder.
@@ -73,10 +82,16 @@ record RunInspection(String path, String format, String latest, List<Checkpoint>
       Map.Entry<Long, RunFolder.Losses> row = losses.floorEntry(step);
       list.add(
           new Checkpoint(
-              checkpoint.getFileName().toString(), checkpoint.toString(), step, saved(checkpoint), bytes(checkpoint),
-              row == null ? null : number(row.getValue().training()), row == null ? null : number(row.getValue().validation())));
+              checkpoint.getFileName().toString(),
+              checkpoint.toString(),
+              step,
+              saved(checkpoint),
+              bytes(checkpoint),
+              row == null ? null : number(row.getValue().training()),
+              row == null ? null : number(row.getValue().validation())));
     }
-    return new RunInspection(path.toString(), "run", named ? newest.getFileName().toString() : null, list, problem);
+    return new RunInspection(
+        path.toString(), "run", named ? newest.getFileName().toString() : null, list, problem);
   }
 
   private static Double number(OptionalDouble value) {
@@ -111,22 +126,37 @@ record RunInspection(String path, String format, String latest, List<Checkpoint>
 
   /** Lines of at most 80 characters, but for long paths. */
   String text() {
-    boolean losses = checkpoints.stream().anyMatch(checkpoint -> checkpoint.loss() != null || checkpoint.validationLoss() != null);
+    boolean losses =
+        checkpoints.stream()
+            .anyMatch(
+                checkpoint -> checkpoint.loss() != null || checkpoint.validationLoss() != null);
     int name = width(Checkpoint::name);
     int size = width(checkpoint -> InspectCommand.size(checkpoint.bytes()));
-    String row = "%-" + name + "s  %-16s  %" + size + "s  " + (losses ? "%8s  %10s  " : "%.0s%.0s") + "%s%n";
+    String row =
+        "%-" + name + "s  %-16s  %" + size + "s  " + (losses ? "%8s  %10s  " : "%.0s%.0s") + "%s%n";
     StringBuilder out = new StringBuilder();
     out.append(String.format("%-11s %s%n", "run", path));
     out.append(String.format("%-11s %d%n%n", "checkpoints", checkpoints.size()));
-    out.append(String.format(row, "", "saved", "size", "loss", "validation", "").stripTrailing()).append(System.lineSeparator());
+    out.append(String.format(row, "", "saved", "size", "loss", "validation", "").stripTrailing())
+        .append(System.lineSeparator());
     for (Checkpoint c : checkpoints) {
       String line =
           String.format(
-              row, c.name(), TIME.format(Instant.parse(c.saved())), InspectCommand.size(c.bytes()), loss(c.loss()),
-              loss(c.validationLoss()), c.name().equals(latest) ? "latest" : "");
+              row,
+              c.name(),
+              TIME.format(Instant.parse(c.saved())),
+              InspectCommand.size(c.bytes()),
+              loss(c.loss()),
+              loss(c.validationLoss()),
+              c.name().equals(latest) ? "latest" : "");
       out.append(line.stripTrailing()).append(System.lineSeparator());
     }
-    String shown = checkpoints.stream().filter(c -> c.name().equals(latest)).findFirst().orElse(checkpoints.getLast()).path();
+    String shown =
+        checkpoints.stream()
+            .filter(c -> c.name().equals(latest))
+            .findFirst()
+            .orElse(checkpoints.getLast())
+            .path();
     out.append(problem == null ? "" : String.format("%n%s%n", problem));
     return out.append(String.format("%nnext: jneox inspect %s%n", shown)).toString();
   }

@@ -27,7 +27,10 @@ import picocli.CommandLine.TypeConversionException;
 public final class ScheduleCommand implements Runnable {
   @Spec private CommandSpec spec;
 
-  @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Show this help.")
   private boolean help;
 
   @Option(
@@ -35,23 +38,39 @@ public final class ScheduleCommand implements Runnable {
       paramLabel = "v1.0|v2",
       defaultValue = "v2",
       converter = VersionConverter.class,
-      description = "Whose formulas: v1.0 trained 20B and Pythia; v2 is every later one. Default: ${DEFAULT-VALUE}.")
+      description =
+          "Whose formulas: v1.0 trained 20B and Pythia; v2 is every later one. Default:"
+              + " ${DEFAULT-VALUE}.")
   private LearningRate.Version version;
 
-  @Option(names = "--lr", required = true, paramLabel = "RATE", description = "The peak, reached at the end of the warm-up.")
+  @Option(
+      names = "--lr",
+      required = true,
+      paramLabel = "RATE",
+      description = "The peak, reached at the end of the warm-up.")
   private double lr;
 
-  @Option(names = "--min-lr", paramLabel = "RATE", defaultValue = "0", description = "The floor. Default: ${DEFAULT-VALUE}.")
+  @Option(
+      names = "--min-lr",
+      paramLabel = "RATE",
+      defaultValue = "0",
+      description = "The floor. Default: ${DEFAULT-VALUE}.")
   private double minLr;
 
   @Option(
       names = "--warmup-iters",
       paramLabel = "N",
       defaultValue = "0",
-      description = "Iterations of the linear warm-up; GPT-NeoX has warmup x lr_decay_iters, not rounded. Default: 0.")
+      description =
+          "Iterations of the linear warm-up; GPT-NeoX has warmup x lr_decay_iters, not rounded."
+              + " Default: 0.")
   private double warmupIters;
 
-  @Option(names = "--decay-iters", required = true, paramLabel = "N", description = "The iteration at which the decay ends.")
+  @Option(
+      names = "--decay-iters",
+      required = true,
+      paramLabel = "N",
+      description = "The iteration at which the decay ends.")
   private long decayIters;
 
   @Option(
@@ -61,7 +80,12 @@ public final class ScheduleCommand implements Runnable {
       description = "constant, linear, cosine or exponential. Default: ${DEFAULT-VALUE}.")
   private LearningRate.Style style;
 
-  @Option(names = "--at", required = true, split = ",", paramLabel = "N", description = "Iterations to print, counted from 0.")
+  @Option(
+      names = "--at",
+      required = true,
+      split = ",",
+      paramLabel = "N",
+      description = "Iterations to print, counted from 0.")
   private List<Long> at;
 
   @Option(names = "--json", description = "Print {\"lr_at\":{\"0\":..}} instead of a table.")
@@ -70,7 +94,8 @@ public final class ScheduleCommand implements Runnable {
   @Override
   public void run() {
     if (at.stream().anyMatch(n -> n < 0)) {
-      throw new ParameterException(spec.commandLine(), "--at: expected iterations >= 0, found " + at);
+      throw new ParameterException(
+          spec.commandLine(), "--at: expected iterations >= 0, found " + at);
     }
     LearningRate schedule = new LearningRate(version, style, lr, minLr, warmupIters, decayIters);
     Map<String, Double> rates = new LinkedHashMap<>();
@@ -80,7 +105,10 @@ public final class ScheduleCommand implements Runnable {
       out.println(Json.line(Map.of("lr_at", rates)));
     } else {
       out.printf("%12s  %-24s %s%n", "iteration", "learning rate", "of the peak");
-      rates.forEach((iteration, rate) -> out.printf("%12s  %-24s %9.2f%%%n", iteration, rate, lr == 0 ? 100 : 100 * rate / lr));
+      rates.forEach(
+          (iteration, rate) ->
+              out.printf(
+                  "%12s  %-24s %9.2f%%%n", iteration, rate, lr == 0 ? 100 : 100 * rate / lr));
     }
     out.flush();
   }

@@ -21,7 +21,8 @@ import picocli.CommandLine.Spec;
     name = "score",
     sortOptions = false,
     description = {
-      "Print how likely a model finds each token of a text, given those before it: natural logarithms of probabilities.",
+      "Print how likely a model finds each token of a text, given those before it: natural"
+          + " logarithms of probabilities.",
       "A text beyond the model's context is read in windows that overlap by half."
     },
     footer = {
@@ -39,7 +40,10 @@ public final class ScoreCommand implements Runnable {
   private Input input;
 
   private static final class Input {
-    @Option(names = "--text", paramLabel = "TEXT", description = "The text; - reads it from standard input.")
+    @Option(
+        names = "--text",
+        paramLabel = "TEXT",
+        description = "The text; - reads it from standard input.")
     private String text;
 
     @Option(names = "--ids", paramLabel = "IDS", description = "The text as token ids, \"1 2 3\".")
@@ -48,10 +52,15 @@ public final class ScoreCommand implements Runnable {
 
   @Option(
       names = "--json",
-      description = "Print {\"ids\":[..],\"logprobs\":[null,..]}: nothing is before the first token, so it has no score.")
+      description =
+          "Print {\"ids\":[..],\"logprobs\":[null,..]}: nothing is before the first token, so it"
+              + " has no score.")
   private boolean json;
 
-  @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Show this help.")
   private boolean help;
 
   @Override
@@ -62,11 +71,15 @@ public final class ScoreCommand implements Runnable {
               ? TextArgument.ids("--ids", input.ids)
               : loaded.tokenizer().encode(TextArgument.text("--text", input.text));
       if (ids.length == 0) {
-        throw new InputException((input.text == null ? "--ids" : "--text") + ": expected a text to score, found an empty one");
+        throw new InputException(
+            (input.text == null ? "--ids" : "--text")
+                + ": expected a text to score, found an empty one");
       }
       float[] scores;
       try (Progress progress =
-          ids.length > loaded.config().maxPositions() ? Progress.of("scoring", "tokens", ids.length - 1) : Progress.silent()) {
+          ids.length > loaded.config().maxPositions()
+              ? Progress.of("scoring", "tokens", ids.length - 1)
+              : Progress.silent()) {
         scores = loaded.scorer().logProbabilities(ids, progress);
       }
       PrintWriter out = spec.commandLine().getOut();
@@ -97,7 +110,8 @@ public final class ScoreCommand implements Runnable {
     for (int i = 0; i < ids.length; i++) {
       String score = i == 0 ? "" : String.format(Locale.ROOT, "%.4f", scores[i - 1]);
       sum += i == 0 ? 0 : scores[i - 1];
-      String token = model.hasTokenizer() ? Json.line(model.tokenizer().decode(new int[] {ids[i]})) : "";
+      String token =
+          model.hasTokenizer() ? Json.line(model.tokenizer().decode(new int[] {ids[i]})) : "";
       out.println(String.format(Locale.ROOT, "%8d  %9s  %s", ids[i], score, token).stripTrailing());
     }
     if (scores.length > 0) {

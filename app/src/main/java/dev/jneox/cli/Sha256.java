@@ -33,11 +33,15 @@ final class Sha256 {
     return of(file, digest("SHA-256"), progress);
   }
 
-  /** The name git gives a file: SHA-1 of {@code blob}, its size, a zero and its bytes; hubs tell it for small files. */
+  /**
+   * The name git gives a file: SHA-1 of {@code blob}, its size, a zero and its bytes; hubs tell it
+   * for small files.
+   */
   static String gitBlob(Path file, Progress progress) {
     MessageDigest digest = digest("SHA-1");
     try {
-      digest.update(("blob " + Files.size(file) + "\0").getBytes(java.nio.charset.StandardCharsets.US_ASCII));
+      digest.update(
+          ("blob " + Files.size(file) + "\0").getBytes(java.nio.charset.StandardCharsets.US_ASCII));
     } catch (IOException e) {
       throw unreadable(file, e);
     }

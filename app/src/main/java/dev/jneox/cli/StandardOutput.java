@@ -12,8 +12,9 @@ import java.nio.charset.StandardCharsets;
 import java.util.Locale;
 
 /**
- * Keeps the reason why standard output could not be written, which a {@link PrintStream} drops. No write throws, so that a long run
- * is not lost for its report: {@link #exitCode} tells of the failure at the end, and {@link #checkError} in between.
+ * Keeps the reason why standard output could not be written, which a {@link PrintStream} drops. No
+ * write throws, so that a long run is not lost for its report: {@link #exitCode} tells of the
+ * failure at the end, and {@link #checkError} in between.
  */
 final class StandardOutput extends PrintStream {
   /** What a shell shows for a process that a closed pipe ended: 128 + SIGPIPE. */
@@ -64,7 +65,8 @@ final class StandardOutput extends PrintStream {
   }
 
   /**
-   * Flushes {@link System#out} and returns the exit code of a command: its own unless that is 0 and its output was lost.
+   * Flushes {@link System#out} and returns the exit code of a command: its own unless that is 0 and
+   * its output was lost.
    *
    * @param code of the command
    * @param err gets the reason, except for a closed pipe, which is how head ends what it reads
@@ -74,7 +76,8 @@ final class StandardOutput extends PrintStream {
       return code;
     }
     IOException failure = System.out instanceof StandardOutput out ? out.sink.failure : null;
-    String reason = failure == null ? "it is closed, or its disk is full" : AtomicFile.reason(failure);
+    String reason =
+        failure == null ? "it is closed, or its disk is full" : AtomicFile.reason(failure);
     if (failure != null && reason.toLowerCase(Locale.ROOT).contains("pipe")) {
       return code == 0 ? CLOSED_PIPE : code;
     }

@@ -4,7 +4,10 @@ import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.ValueLayout;
 
-/** Where the process begins: sees to it that the JVM is one of {@code launch.conf}'s, then hands over to {@link Main}. */
+/**
+ * Where the process begins: sees to it that the JVM is one of {@code launch.conf}'s, then hands
+ * over to {@link Main}.
+ */
 public final class Start {
   /** The launcher's promise that this file descriptor is the real standard error. */
   private static final String STANDARD_ERROR = "jneox.stderr";
@@ -22,9 +25,10 @@ public final class Start {
   }
 
   /**
-   * The JVM writes "WARNING: Using incubator modules" to standard error at every start and has no option against it. So the launcher
-   * starts it with standard error closed off and the real one beside it, and here, before anything else, that is put back.
-   * This class and {@link Relaunch} use nothing but the JDK, so that whatever else is missing can be told.
+   * The JVM writes "WARNING: Using incubator modules" to standard error at every start and has no
+   * option against it. So the launcher starts it with standard error closed off and the real one
+   * beside it, and here, before anything else, that is put back. This class and {@link Relaunch}
+   * use nothing but the JDK, so that whatever else is missing can be told.
    */
   private static void restoreStandardError() {
     Integer real = Integer.getInteger(STANDARD_ERROR);
@@ -32,9 +36,14 @@ public final class Start {
       return;
     }
     Linker linker = Linker.nativeLinker();
-    FunctionDescriptor type = FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.JAVA_INT);
+    FunctionDescriptor type =
+        FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.JAVA_INT);
     try {
-      int result = (int) linker.downcallHandle(linker.defaultLookup().findOrThrow("dup2"), type).invokeExact((int) real, 2);
+      int result =
+          (int)
+              linker
+                  .downcallHandle(linker.defaultLookup().findOrThrow("dup2"), type)
+                  .invokeExact((int) real, 2);
       if (result != 2) {
         throw new IllegalStateException("dup2(" + real + ", 2) failed");
       }

@@ -47,12 +47,24 @@ final class StepLines implements Trainer.Listener {
       return;
     }
     int width = Integer.toString(iterations).length();
-    String skips = skipped == 0 ? "" : " | %d skipped, loss scale %.0f".formatted(skipped, step.lossScale());
+    String skips =
+        skipped == 0 ? "" : " | %d skipped, loss scale %.0f".formatted(skipped, step.lossScale());
     out.printf(
         Locale.ROOT,
-        "step %" + width + "d/%d | loss %7.4f | lr %.2e | grad norm %6.3f | %,7.0f tokens/s | %.3f TFLOP/s (%2.0f%% of GEMM) | ETA %s%s%n",
-        n, iterations, loss / Math.max(1, steps - skipped), step.lr(), step.gradientNorm(), tokens / seconds, flops / seconds / 1e12,
-        100 * flops / seconds / gemmRate, clock(seconds / steps * (iterations - n)), skips);
+        "step %"
+            + width
+            + "d/%d | loss %7.4f | lr %.2e | grad norm %6.3f | %,7.0f tokens/s | %.3f TFLOP/s"
+            + " (%2.0f%% of GEMM) | ETA %s%s%n",
+        n,
+        iterations,
+        loss / Math.max(1, steps - skipped),
+        step.lr(),
+        step.gradientNorm(),
+        tokens / seconds,
+        flops / seconds / 1e12,
+        100 * flops / seconds / gemmRate,
+        clock(seconds / steps * (iterations - n)),
+        skips);
     out.flush();
     told = System.nanoTime();
     steps = 0;
@@ -69,7 +81,13 @@ final class StepLines implements Trainer.Listener {
       return;
     }
     out.printf(
-        Locale.ROOT, "step %d/%d | micro-batch %d of %d | %s of about %s%n", iteration, iterations, done, of, clock(seconds),
+        Locale.ROOT,
+        "step %d/%d | micro-batch %d of %d | %s of about %s%n",
+        iteration,
+        iterations,
+        done,
+        of,
+        clock(seconds),
         clock(seconds / done * of));
     out.flush();
     told = System.nanoTime();
@@ -77,7 +95,13 @@ final class StepLines implements Trainer.Listener {
 
   @Override
   public void evaluated(String name, int iteration, double loss) {
-    out.printf(Locale.ROOT, "%s after step %d | loss %.4f | perplexity %.2f%n", name, iteration, loss, Math.exp(loss));
+    out.printf(
+        Locale.ROOT,
+        "%s after step %d | loss %.4f | perplexity %.2f%n",
+        name,
+        iteration,
+        loss,
+        Math.exp(loss));
     out.flush();
   }
 
@@ -98,6 +122,8 @@ final class StepLines implements Trainer.Listener {
     if (s >= 3 * 86_400) {
       return "%,d days".formatted(Math.round(s / 86_400.0));
     }
-    return s < 3600 ? "%d:%02d".formatted(s / 60, s % 60) : "%d:%02d:%02d".formatted(s / 3600, s / 60 % 60, s % 60);
+    return s < 3600
+        ? "%d:%02d".formatted(s / 60, s % 60)
+        : "%d:%02d:%02d".formatted(s / 3600, s / 60 % 60, s % 60);
   }
 }

@@ -43,7 +43,11 @@ final class SynthCommand implements Callable<Integer> {
       })
   private String config;
 
-  @Option(names = "--out", required = true, paramLabel = "PATH", description = "The folder to write; for gguf the file.")
+  @Option(
+      names = "--out",
+      required = true,
+      paramLabel = "PATH",
+      description = "The folder to write; for gguf the file.")
   private Path out;
 
   @Mixin private OutputOptions output;
@@ -58,7 +62,9 @@ final class SynthCommand implements Callable<Integer> {
   @Option(
       names = "--tokenizer",
       paramLabel = "FILE",
-      description = "A tokenizer.json to bring along, which decides about a recipe's vocabulary. Without one that is 20B's.")
+      description =
+          "A tokenizer.json to bring along, which decides about a recipe's vocabulary. Without one"
+              + " that is 20B's.")
   private Path tokenizer;
 
   @Override
@@ -75,7 +81,12 @@ final class SynthCommand implements Callable<Integer> {
   private StoredModel model(Recipe recipe, WeightType type) {
     Dtype dtype = type.isQuantised() ? Dtype.F32 : type.dtype();
     return new SyntheticModel(
-        recipe.source(), recipe.shape(), recipe.deviation(), recipe.outputDeviation(), dtype, seed,
+        recipe.source(),
+        recipe.shape(),
+        recipe.deviation(),
+        recipe.outputDeviation(),
+        dtype,
+        seed,
         tokenizer == null ? null : text(tokenizer));
   }
 

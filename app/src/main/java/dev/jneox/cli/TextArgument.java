@@ -17,19 +17,27 @@ final class TextArgument {
     if (value.equals("-")) {
       return standardInput();
     }
-    // Java reads arguments in the locale's encoding, and in the C locale that is ASCII: all else is lost before we see it.
+    // Java reads arguments in the locale's encoding, and in the C locale that is ASCII: all else is
+    // lost before we see it.
     String encoding = System.getProperty("sun.jnu.encoding", "UTF-8");
     if (value.indexOf('\uFFFD') >= 0 && !encoding.equals("UTF-8")) {
       throw new InputException(
-          option + ": the locale's encoding, " + encoding + ", lost a part of the text: set LC_ALL=C.UTF-8, or give it with \""
-              + option + " -\" on standard input");
+          option
+              + ": the locale's encoding, "
+              + encoding
+              + ", lost a part of the text: set LC_ALL=C.UTF-8, or give it with \""
+              + option
+              + " -\" on standard input");
     }
     return value;
   }
 
   private static String standardInput() {
     try {
-      return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(System.in.readAllBytes())).toString();
+      return StandardCharsets.UTF_8
+          .newDecoder()
+          .decode(ByteBuffer.wrap(System.in.readAllBytes()))
+          .toString();
     } catch (CharacterCodingException e) {
       throw new InputException("standard input: expected UTF-8, found other bytes", e);
     } catch (IOException e) {
@@ -40,14 +48,17 @@ final class TextArgument {
   /** Ids between blanks or commas, as {@code "1 2 3"} or {@code "[1, 2, 3]"}. */
   static int[] ids(String option, String value) {
     String list = value.strip().replaceAll("^\\[(.*)]$", "$1").strip();
-    return list.isEmpty() ? new int[0] : Arrays.stream(list.split("\\s*,\\s*|\\s+", -1)).mapToInt(id -> id(option, id)).toArray();
+    return list.isEmpty()
+        ? new int[0]
+        : Arrays.stream(list.split("\\s*,\\s*|\\s+", -1)).mapToInt(id -> id(option, id)).toArray();
   }
 
   private static int id(String option, String id) {
     try {
       return Integer.parseInt(id);
     } catch (NumberFormatException e) {
-      throw new InputException(option + ": expected token ids such as \"1 2 3\", found \"" + id + "\"", e);
+      throw new InputException(
+          option + ": expected token ids such as \"1 2 3\", found \"" + id + "\"", e);
     }
   }
 }

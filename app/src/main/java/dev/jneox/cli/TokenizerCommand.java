@@ -7,7 +7,11 @@ import picocli.CommandLine.Command;
     name = "tokenizer",
     mixinStandardHelpOptions = true,
     description = "Learn a vocabulary, turn text into token ids and ids into text.",
-    subcommands = {TokenizerTrainCommand.class, TokenizerEncodeCommand.class, TokenizerDecodeCommand.class},
+    subcommands = {
+      TokenizerTrainCommand.class,
+      TokenizerEncodeCommand.class,
+      TokenizerDecodeCommand.class
+    },
     footer = {
       "",
       "Example:",

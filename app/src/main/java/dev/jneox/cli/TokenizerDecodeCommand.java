@@ -13,7 +13,8 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {
-      "Turn JSON lines {\"ids\": [..]} on standard input into lines {\"text\": \"..\"} on standard output.",
+      "Turn JSON lines {\"ids\": [..]} on standard input into lines {\"text\": \"..\"} on standard"
+          + " output.",
       "Special tokens are written out; bytes that are no UTF-8 become U+FFFD."
     },
     footer = {
@@ -22,7 +23,11 @@ import picocli.CommandLine.Option;
       "  echo '{\"ids\": [12092, 1533, 2]}' | jneox tokenizer decode --tokenizer tokenizer.json"
     })
 final class TokenizerDecodeCommand implements Runnable {
-  @Option(names = "--tokenizer", required = true, paramLabel = "FILE", description = "A tokenizer.json.")
+  @Option(
+      names = "--tokenizer",
+      required = true,
+      paramLabel = "FILE",
+      description = "A tokenizer.json.")
   private Path tokenizer;
 
   /** What is printed for a line. */
@@ -31,7 +36,8 @@ final class TokenizerDecodeCommand implements Runnable {
   @Override
   public void run() {
     try (Tokenizer loaded = Tokenizer.load(tokenizer)) {
-      JsonLines.filter(line -> new Decoded(loaded.decode(ids(line.path("ids"), loaded.vocabSize()))));
+      JsonLines.filter(
+          line -> new Decoded(loaded.decode(ids(line.path("ids"), loaded.vocabSize()))));
     }
   }
 
@@ -42,9 +48,16 @@ final class TokenizerDecodeCommand implements Runnable {
     int[] ids = new int[node.size()];
     for (int i = 0; i < ids.length; i++) {
       JsonNode id = node.get(i);
-      if (!id.isIntegralNumber() || !id.canConvertToInt() || id.intValue() < 0 || id.intValue() >= vocabSize) {
+      if (!id.isIntegralNumber()
+          || !id.canConvertToInt()
+          || id.intValue() < 0
+          || id.intValue() >= vocabSize) {
         throw new InputException(
-            "key ids, entry " + i + ": expected an id of the vocabulary, 0 to " + (vocabSize - 1) + ", found "
+            "key ids, entry "
+                + i
+                + ": expected an id of the vocabulary, 0 to "
+                + (vocabSize - 1)
+                + ", found "
                 + JsonLines.describe(id));
       }
       ids[i] = id.intValue();

@@ -14,8 +14,10 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {
-      "Turn JSON lines {\"text\": \"..\"} on standard input into lines {\"ids\": [..], \"decoded\": \"..\"} on standard output.",
-      "Added tokens in the text, as <|endoftext|>, become their ids; nothing is put before or after."
+      "Turn JSON lines {\"text\": \"..\"} on standard input into lines {\"ids\": [..], \"decoded\":"
+          + " \"..\"} on standard output.",
+      "Added tokens in the text, as <|endoftext|>, become their ids; nothing is put before or"
+          + " after."
     },
     footer = {
       "",
@@ -23,10 +25,16 @@ import picocli.CommandLine.Option;
       "  echo '{\"text\": \"Hello world!\"}' | jneox tokenizer encode --tokenizer tokenizer.json"
     })
 final class TokenizerEncodeCommand implements Runnable {
-  @Option(names = "--tokenizer", required = true, paramLabel = "FILE", description = "A tokenizer.json.")
+  @Option(
+      names = "--tokenizer",
+      required = true,
+      paramLabel = "FILE",
+      description = "A tokenizer.json.")
   private Path tokenizer;
 
-  @Option(names = "--reference", description = "Use Hugging Face's own library even where the fast tokenizer knows the file.")
+  @Option(
+      names = "--reference",
+      description = "Use Hugging Face's own library even where the fast tokenizer knows the file.")
   private boolean reference;
 
   /** What is printed for a line. */
@@ -39,7 +47,8 @@ final class TokenizerEncodeCommand implements Runnable {
           line -> {
             JsonNode text = line.path("text");
             if (!text.isTextual()) {
-              throw new InputException("key text: expected a string, found " + JsonLines.describe(text));
+              throw new InputException(
+                  "key text: expected a string, found " + JsonLines.describe(text));
             }
             int[] ids = loaded.encode(text.textValue());
             return new Encoded(ids, loaded.decode(ids));

@@ -25,7 +25,8 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {
-      "Learn a byte-level BPE vocabulary and write it as a tokenizer.json, which Hugging Face's libraries load too.",
+      "Learn a byte-level BPE vocabulary and write it as a tokenizer.json, which Hugging Face's"
+          + " libraries load too.",
       "Every text comes back byte for byte. The same texts give the same file.",
       "What was done goes to standard output as JSON, the progress to standard error."
     },
@@ -45,13 +46,21 @@ final class TokenizerTrainCommand implements Callable<Integer> {
       names = "--vocab-size",
       required = true,
       paramLabel = "N",
-      description = "Tokens of the vocabulary: <|endoftext|> (id 0), <|padding|> (id 1), the 256 bytes, and the merges.")
+      description =
+          "Tokens of the vocabulary: <|endoftext|> (id 0), <|padding|> (id 1), the 256 bytes, and"
+              + " the merges.")
   private int vocabSize;
 
-  @Option(names = "--out", required = true, paramLabel = "FILE", description = "The tokenizer.json to write.")
+  @Option(
+      names = "--out",
+      required = true,
+      paramLabel = "FILE",
+      description = "The tokenizer.json to write.")
   private Path out;
 
-  @Option(names = "--skip-bad", description = "Count documents that are no JSON or no UTF-8 and go on, instead of stopping.")
+  @Option(
+      names = "--skip-bad",
+      description = "Count documents that are no JSON or no UTF-8 and go on, instead of stopping.")
   private boolean skipBad;
 
   @Parameters(arity = "1..*", paramLabel = "INPUT", description = "Files or folders to read.")
@@ -62,7 +71,9 @@ final class TokenizerTrainCommand implements Callable<Integer> {
     if (vocabSize < BpeTrainer.SMALLEST_VOCABULARY) {
       throw new ParameterException(
           spec.commandLine(),
-          "--vocab-size: expected at least " + BpeTrainer.SMALLEST_VOCABULARY + " (256 bytes and 2 special tokens), found "
+          "--vocab-size: expected at least "
+              + BpeTrainer.SMALLEST_VOCABULARY
+              + " (256 bytes and 2 special tokens), found "
               + vocabSize);
     }
     try (TargetLock lock = TargetLock.take(out)) {
@@ -84,30 +95,57 @@ final class TokenizerTrainCommand implements Callable<Integer> {
       }
     }
     TrainedBpe trained;
-    try (Progress progress = Progress.of("learning", "merges", vocabSize - BpeTrainer.SMALLEST_VOCABULARY)) {
+    try (Progress progress =
+        Progress.of("learning", "merges", vocabSize - BpeTrainer.SMALLEST_VOCABULARY)) {
       trained = trainer.train(progress::step);
     }
     if (trained.merges().isEmpty() && vocabSize > BpeTrainer.SMALLEST_VOCABULARY) {
       throw new InputException(
-          "the texts: expected pairs of letters that occur twice, found none: " + trained.documents() + " documents of "
-              + trained.bytes() + " bytes; give more text");
+          "the texts: expected pairs of letters that occur twice, found none: "
+              + trained.documents()
+              + " documents of "
+              + trained.bytes()
+              + " bytes; give more text");
     }
     trained.write(out);
     if (trained.vocab().size() < vocabSize) {
-      spec.commandLine().getErr().println(
-          "jneox: no further pair occurs twice in these texts: the vocabulary has " + trained.vocab().size() + " tokens");
+      spec.commandLine()
+          .getErr()
+          .println(
+              "jneox: no further pair occurs twice in these texts: the vocabulary has "
+                  + trained.vocab().size()
+                  + " tokens");
     }
-    Report report = new Report(
-        out.toString(), trained.vocab().size(), trained.documents(), skipped.bad(), trained.bytes(), trained.words(),
-        trained.tokens(),
-        trained.tokens() == 0 ? 0 : (double) trained.bytes() / trained.tokens(), (System.nanoTime() - start) / 1e9);
-    spec.commandLine().getOut().println(
-        JsonMapper.builder().propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE).build().writeValueAsString(report));
+    Report report =
+        new Report(
+            out.toString(),
+            trained.vocab().size(),
+            trained.documents(),
+            skipped.bad(),
+            trained.bytes(),
+            trained.words(),
+            trained.tokens(),
+            trained.tokens() == 0 ? 0 : (double) trained.bytes() / trained.tokens(),
+            (System.nanoTime() - start) / 1e9);
+    spec.commandLine()
+        .getOut()
+        .println(
+            JsonMapper.builder()
+                .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
+                .build()
+                .writeValueAsString(report));
     return 0;
   }
 
   /** What is printed. */
   private record Report(
-      String tokenizer, int vocabSize, long documents, long skipped, long bytes, long words, long tokens, double bytesPerToken,
+      String tokenizer,
+      int vocabSize,
+      long documents,
+      long skipped,
+      long bytes,
+      long words,
+      long tokens,
+      double bytesPerToken,
       double seconds) {}
 }

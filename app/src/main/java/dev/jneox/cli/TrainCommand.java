@@ -56,44 +56,78 @@ public final class TrainCommand implements Callable<Integer> {
 
   @Spec private CommandSpec spec;
 
-  @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Show this help.")
   private boolean help;
 
-  @Parameters(arity = "1..*", paramLabel = "CONFIG.yml", description = "Configuration files, merged in this order.")
+  @Parameters(
+      arity = "1..*",
+      paramLabel = "CONFIG.yml",
+      description = "Configuration files, merged in this order.")
   private List<Path> files;
 
-  @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Set a key over the files; inner ones with dots: optimizer.params.lr=1e-3.")
+  @Option(
+      names = "--set",
+      paramLabel = "KEY=VALUE",
+      description = "Set a key over the files; inner ones with dots: optimizer.params.lr=1e-3.")
   private List<String> sets = new ArrayList<>();
 
   @Option(
       names = "--restart",
-      description = "Begin anew although the folder of save has checkpoints. They stay until keep_last_n_checkpoints removes them; metrics.csv gets another name.")
+      description =
+          "Begin anew although the folder of save has checkpoints. They stay until"
+              + " keep_last_n_checkpoints removes them; metrics.csv gets another name.")
   private boolean restart;
 
-  @Option(names = "--skip-damaged", description = "Go on from the newest whole checkpoint where the newest is damaged.")
+  @Option(
+      names = "--skip-damaged",
+      description = "Go on from the newest whole checkpoint where the newest is damaged.")
   private boolean skipDamaged;
 
-  @Option(names = "--no-verify", description = "Go on from a checkpoint without verifying it, as from one that has no manifest.")
+  @Option(
+      names = "--no-verify",
+      description =
+          "Go on from a checkpoint without verifying it, as from one that has no manifest.")
   private boolean noVerify;
 
   @Override
   public Integer call() {
     NeoxConfig config = NeoxConfig.load(files, sets);
-    Path vocabulary = config.data().vocabFile().orElseThrow(() -> new InputException(
-        "vocab_file is required and not set: the tokenizer.json that the data was prepared with"));
+    Path vocabulary =
+        config
+            .data()
+            .vocabFile()
+            .orElseThrow(
+                () ->
+                    new InputException(
+                        "vocab_file is required and not set: the tokenizer.json that the data was"
+                            + " prepared with"));
     PrintWriter out = spec.commandLine().getOut();
     try (Tokenizer tokenizer = Tokenizer.load(vocabulary);
-        RunDirectory directory = RunDirectory.open(config.checkpoint(), new Resume(restart, skipDamaged, noVerify));
+        RunDirectory directory =
+            RunDirectory.open(config.checkpoint(), new Resume(restart, skipDamaged, noVerify));
         Progress progress = Progress.of("data order", "samples", -1);
         TrainingData data = TrainingData.open(config, progress);
-        Trainer trainer = new Trainer(
-            config, tokenizer.vocabSize(), tokenizer.id("<|endoftext|>").orElse(-1), vocabulary, data, directory)) {
+        Trainer trainer =
+            new Trainer(
+                config,
+                tokenizer.vocabSize(),
+                tokenizer.id("<|endoftext|>").orElse(-1),
+                vocabulary,
+                data,
+                directory)) {
       progress.close();
       describe(out, config, trainer, directory);
       double gemmRate = gemmRate(config);
       forecast(out, config, trainer, gemmRate);
-      StepLines lines = new StepLines(out, config.run().logInterval(), trainer.iterations(), gemmRate);
-      String goOn = "start again with load=%s" + (config.checkpoint().finetune() ? " and finetune=false" : "") + " to go on";
+      StepLines lines =
+          new StepLines(out, config.run().logInterval(), trainer.iterations(), gemmRate);
+      String goOn =
+          "start again with load=%s"
+              + (config.checkpoint().finetune() ? " and finetune=false" : "")
+              + " to go on";
       return train(config, trainer, lines, spec.commandLine().getErr(), goOn);
     }
   }
@@ -103,50 +137,81 @@ public final class TrainCommand implements Callable<Integer> {
    *
    * @param goOn format of that line, of the folder that has the checkpoint
    */
-  static int train(NeoxConfig config, Trainer trainer, Trainer.Listener listener, PrintWriter err, String goOn) {
+  static int train(
+      NeoxConfig config, Trainer trainer, Trainer.Listener listener, PrintWriter err, String goOn) {
     boolean saves = config.checkpoint().save().isPresent();
     try (Interruption interruption = new Interruption(trainer, saves, err)) {
       if (trainer.run(listener) == Trainer.End.STOPPED) {
         err.println(
-            !saves ? "nothing was saved: save is not set"
-                : trainer.checkpoint().isEmpty() ? "nothing was saved: no step was done"
-                : goOn.formatted(trainer.checkpoint().get().getParent()));
+            !saves
+                ? "nothing was saved: save is not set"
+                : trainer.checkpoint().isEmpty()
+                    ? "nothing was saved: no step was done"
+                    : goOn.formatted(trainer.checkpoint().get().getParent()));
       }
       return interruption.exitCode();
     }
   }
 
-  static void describe(PrintWriter out, NeoxConfig config, Trainer trainer, RunDirectory directory) {
+  static void describe(
+      PrintWriter out, NeoxConfig config, Trainer trainer, RunDirectory directory) {
     out.printf(
-        Locale.ROOT, "%,d parameters: %d layers x %d, %d heads, vocabulary %,d; %s; %d x %d x %d tokens a step%n",
-        trainer.model().parameters(), trainer.model().layers(), trainer.model().hiddenSize(), trainer.model().heads(),
-        trainer.model().vocabSize(), precision(config.precision().format()), config.batch().accumulation(),
-        config.batch().micro(), config.model().seqLength());
+        Locale.ROOT,
+        "%,d parameters: %d layers x %d, %d heads, vocabulary %,d; %s; %d x %d x %d tokens a"
+            + " step%n",
+        trainer.model().parameters(),
+        trainer.model().layers(),
+        trainer.model().hiddenSize(),
+        trainer.model().heads(),
+        trainer.model().vocabSize(),
+        precision(config.precision().format()),
+        config.batch().accumulation(),
+        config.batch().micro(),
+        config.model().seqLength());
     if (HfFolder.modelType(trainer.model()).equals(HfFolder.OWN_TYPE)) {
-      out.println("HF transformers has no model of this shape: checkpoints are of JNeoX's own type, which it does not load");
+      out.println(
+          "HF transformers has no model of this shape: checkpoints are of JNeoX's own type, which"
+              + " it does not load");
     }
     directory.notes().forEach(out::println);
     trainer.concerns().forEach(out::println);
-    directory.start().ifPresent(from -> out.printf(
-        Locale.ROOT, trainer.iteration() > 0 ? "resuming from %s after step %d of %d%n" : "starting from the weights of %s%n",
-        from, trainer.iteration(), trainer.iterations()));
+    directory
+        .start()
+        .ifPresent(
+            from ->
+                out.printf(
+                    Locale.ROOT,
+                    trainer.iteration() > 0
+                        ? "resuming from %s after step %d of %d%n"
+                        : "starting from the weights of %s%n",
+                    from,
+                    trainer.iteration(),
+                    trainer.iterations()));
     out.flush();
   }
 
-  /** Says how long the run will take. The number of steps is fixed: a slow or busy machine takes longer, and says so here. */
+  /**
+   * Says how long the run will take. The number of steps is fixed: a slow or busy machine takes
+   * longer, and says so here.
+   */
   static void forecast(PrintWriter out, NeoxConfig config, Trainer trainer, double gemmRate) {
     long tokens = (long) config.batch().total() * config.model().seqLength();
     int steps = trainer.iterations() - trainer.iteration();
     double flops = steps * trainer.model().trainingFlops(tokens, config.model().seqLength());
     out.printf(
-        Locale.ROOT, "%,d steps, about %s on this machine as it is now%n", steps, StepLines.clock(flops / (SHARE_OF_GEMM * gemmRate)));
+        Locale.ROOT,
+        "%,d steps, about %s on this machine as it is now%n",
+        steps,
+        StepLines.clock(flops / (SHARE_OF_GEMM * gemmRate)));
     out.flush();
   }
 
   private static String precision(PrecisionSection.Format format) {
     String name = format.name().toLowerCase(Locale.ROOT);
     // Which of the two it is decides the order of sums, so the losses' last digits, and the rate.
-    return Products.carrier(format.dtype()) == format.dtype() ? name : name + " (multiplied in fp32)";
+    return Products.carrier(format.dtype()) == format.dtype()
+        ? name
+        : name + " (multiplied in fp32)";
   }
 
   /** Of the kind of matrix product the run will use. */

@@ -26,15 +26,24 @@ final class Verification {
   /**
    * One result.
    *
-   * @param check hashes, manifest (of a checkpoint), model (tensors against the configuration), tokenizer or values
+   * @param check hashes, manifest (of a checkpoint), model (tensors against the configuration),
+   *     tokenizer or values
    * @param ok null where there was nothing to check by
    * @param tensor the tensor that is wrong, or null
    * @param first place of its first value that is no number, one index an axis
    */
   @JsonInclude(JsonInclude.Include.NON_NULL)
-  record Finding(String check, Boolean ok, String message, String tensor, long[] first, Long nans, Long infinities) {
+  record Finding(
+      String check,
+      Boolean ok,
+      String message,
+      String tensor,
+      long[] first,
+      Long nans,
+      Long infinities) {
     static Finding ok(String check, String message, Object... values) {
-      return new Finding(check, true, String.format(Locale.ROOT, message, values), null, null, null, null);
+      return new Finding(
+          check, true, String.format(Locale.ROOT, message, values), null, null, null, null);
     }
 
     static Finding wrong(String check, String message) {
@@ -65,7 +74,10 @@ final class Verification {
       contents.model().ifPresent(model -> verification.model(model));
       verification.values(contents);
     } catch (InputException e) {
-      List<String> problems = Files.exists(path.resolve("config.json")) ? HfFolder.problems(path) : List.of(e.getMessage());
+      List<String> problems =
+          Files.exists(path.resolve("config.json"))
+              ? HfFolder.problems(path)
+              : List.of(e.getMessage());
       problems.forEach(problem -> verification.findings.add(Finding.wrong("model", problem)));
       verification.valuesFileByFile();
     }
@@ -81,26 +93,43 @@ final class Verification {
       return;
     }
     if (known.isEmpty()) {
-      String message = "nothing says what they should be: no " + KnownHashes.MANIFEST + " and no record of a download";
+      String message =
+          "nothing says what they should be: no "
+              + KnownHashes.MANIFEST
+              + " and no record of a download";
       findings.add(Finding.unknown("hashes", message));
       return;
     }
     int good = 0;
-    try (Progress progress = Progress.bytes("hashing", known.keySet().stream().mapToLong(Verification::size).sum())) {
+    try (Progress progress =
+        Progress.bytes("hashing", known.keySet().stream().mapToLong(Verification::size).sum())) {
       for (Map.Entry<Path, KnownHashes.Known> entry : known.entrySet()) {
         Path file = entry.getKey();
         String expected = entry.getValue().hash();
-        String found = Files.isRegularFile(file) ? entry.getValue().of(file, progress) : "no such file";
+        String found =
+            Files.isRegularFile(file) ? entry.getValue().of(file, progress) : "no such file";
         if (found.equals(expected)) {
           good++;
         } else {
-          String message = file + ": expected " + expected + " by " + entry.getValue().source() + ", found " + found;
+          String message =
+              file
+                  + ": expected "
+                  + expected
+                  + " by "
+                  + entry.getValue().source()
+                  + ", found "
+                  + found;
           findings.add(Finding.wrong("hashes", message));
         }
       }
     }
     if (good == known.size()) {
-      findings.add(Finding.ok("hashes", "%,d of %,d files have one, and it is right", good, Contents.files(path).size()));
+      findings.add(
+          Finding.ok(
+              "hashes",
+              "%,d of %,d files have one, and it is right",
+              good,
+              Contents.files(path).size()));
     }
   }
 
@@ -114,7 +143,13 @@ final class Verification {
         problems.forEach(problem -> findings.add(Finding.wrong("manifest", problem)));
         if (problems.isEmpty()) {
           String where = checkpoint.equals(path) ? "" : checkpoint.getFileName() + ": ";
-          findings.add(Finding.ok("manifest", "%ssave %d, %,d files, each as it was written", where, manifest.save(), manifest.files().size()));
+          findings.add(
+              Finding.ok(
+                  "manifest",
+                  "%ssave %d, %,d files, each as it was written",
+                  where,
+                  manifest.save(),
+                  manifest.files().size()));
         }
       } catch (InputException e) {
         findings.add(Finding.wrong("manifest", e.getMessage()));
@@ -142,9 +177,17 @@ final class Verification {
     try (Tokenizer tokenizer = Tokenizer.parse(json, model.path())) {
       int rows = model.config().vocabSize();
       if (tokenizer.vocabSize() > rows) {
-        findings.add(Finding.wrong("tokenizer", tokenizer.vocabSize() + " tokens for " + rows + " rows of the embedding"));
+        findings.add(
+            Finding.wrong(
+                "tokenizer",
+                tokenizer.vocabSize() + " tokens for " + rows + " rows of the embedding"));
       } else {
-        findings.add(Finding.ok("tokenizer", "%,d tokens for %,d rows of the embedding", tokenizer.vocabSize(), rows));
+        findings.add(
+            Finding.ok(
+                "tokenizer",
+                "%,d tokens for %,d rows of the embedding",
+                tokenizer.vocabSize(),
+                rows));
       }
     } catch (InputException e) {
       findings.add(Finding.wrong("tokenizer", e.getMessage()));
@@ -180,7 +223,12 @@ final class Verification {
       }
     }
     if (good) {
-      findings.add(Finding.ok("values", "%,d values in %,d tensors, all finite", values, contents.entries().size()));
+      findings.add(
+          Finding.ok(
+              "values",
+              "%,d values in %,d tensors, all finite",
+              values,
+              contents.entries().size()));
     }
   }
 
@@ -212,8 +260,15 @@ final class Verification {
     String where = contents.path().equals(path) ? "" : contents.path() + ": ";
     String message =
         String.format(
-            Locale.ROOT, "%stensor \"%s\": %,d NaN and %,d infinite of %,d values, the first at %s",
-            where, entry.name(), found.nans(), found.infinities(), entry.elements(), Arrays.toString(first));
-    return new Finding("values", false, message, entry.name(), first, found.nans(), found.infinities());
+            Locale.ROOT,
+            "%stensor \"%s\": %,d NaN and %,d infinite of %,d values, the first at %s",
+            where,
+            entry.name(),
+            found.nans(),
+            found.infinities(),
+            entry.elements(),
+            Arrays.toString(first));
+    return new Finding(
+        "values", false, message, entry.name(), first, found.nans(), found.infinities());
   }
 }

@@ -20,7 +20,8 @@ import picocli.CommandLine.Spec;
     sortOptions = false,
     description = {
       "Check a model without running it.",
-      "Hashes of its files, shapes against its configuration, tokenizer against vocabulary, every value a finite number.",
+      "Hashes of its files, shapes against its configuration, tokenizer against vocabulary, every"
+          + " value a finite number.",
       "Prints a line for each finding; the exit code is 1 when anything is wrong."
     },
     footer = {
@@ -38,10 +39,15 @@ import picocli.CommandLine.Spec;
 final class VerifyCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
 
-  @Parameters(paramLabel = "MODEL", description = "A model folder or file, a run of train, a bare file of tensors, or ORG/NAME on the hub.")
+  @Parameters(
+      paramLabel = "MODEL",
+      description =
+          "A model folder or file, a run of train, a bare file of tensors, or ORG/NAME on the hub.")
   private String model;
 
-  @Option(names = "--json", description = "Print JSON: path, ok, and findings with check, ok and message.")
+  @Option(
+      names = "--json",
+      description = "Print JSON: path, ok, and findings with check, ok and message.")
   private boolean json;
 
   @Override

@@ -55,7 +55,9 @@ class ConvertSynthTest {
 
   private Path tokenizer() {
     BpeTrainer trainer = new BpeTrainer(300);
-    trainer.count(List.of("final class Max { static int max(int a, int b) { return a > b ? a : b; } }").iterator());
+    trainer.count(
+        List.of("final class Max { static int max(int a, int b) { return a > b ? a : b; } }")
+            .iterator());
     trainer.train(merges -> {}).write(dir.resolve("tokenizer.json"));
     return dir.resolve("tokenizer.json");
   }
@@ -63,8 +65,18 @@ class ConvertSynthTest {
   /** A model of 300 tokens and 320 rows, with its tokenizer. */
   private Path synth(String name, String dtype) throws IOException {
     Path out = dir.resolve(name);
-    ok("synth", "--config", recipe().toString(), "--tokenizer", tokenizer().toString(), "--format", "hf", "--dtype", dtype,
-        "--out", out.toString());
+    ok(
+        "synth",
+        "--config",
+        recipe().toString(),
+        "--tokenizer",
+        tokenizer().toString(),
+        "--format",
+        "hf",
+        "--dtype",
+        dtype,
+        "--out",
+        out.toString());
     return out;
   }
 
@@ -76,7 +88,11 @@ class ConvertSynthTest {
 
   private static void refused(int code, String message, String... args) {
     Output output = Output.of(args);
-    assertThat(output.err().lines().toList()).singleElement().asString().startsWith("jneox: ").contains(message);
+    assertThat(output.err().lines().toList())
+        .singleElement()
+        .asString()
+        .startsWith("jneox: ")
+        .contains(message);
     assertThat(output.code()).isEqualTo(code);
     assertThat(output.out()).isEmpty();
   }
@@ -100,8 +116,16 @@ class ConvertSynthTest {
   @Test
   void synthWritesTheShapeOfARecipeWithItsTokenizer() throws IOException {
     Path out = dir.resolve("model");
-    Output output = ok("synth", "--config", recipe().toString(), "--tokenizer", tokenizer().toString(), "--format=hf",
-        "--out", out.toString());
+    Output output =
+        ok(
+            "synth",
+            "--config",
+            recipe().toString(),
+            "--tokenizer",
+            tokenizer().toString(),
+            "--format=hf",
+            "--out",
+            out.toString());
     assertThat(output.out()).contains("parameters in bf16").contains("next: jneox verify " + out);
     ModelConfig config = HfFolder.config(out);
     assertThat(config.hiddenSize()).isEqualTo(64);
@@ -115,20 +139,42 @@ class ConvertSynthTest {
   @Test
   void theSameSeedWritesTheSameBytes() throws IOException {
     for (String[] run : new String[][] {{"a", "7"}, {"b", "7"}, {"c", "8"}}) {
-      ok("synth", "--config", recipe().toString(), "--format", "hf", "--out", dir.resolve(run[0]).toString(), "--seed", run[1]);
+      ok(
+          "synth",
+          "--config",
+          recipe().toString(),
+          "--format",
+          "hf",
+          "--out",
+          dir.resolve(run[0]).toString(),
+          "--seed",
+          run[1]);
     }
     Path weights = dir.resolve("a").resolve("model.safetensors");
     assertThat(dir.resolve("b").resolve("model.safetensors")).hasSameBinaryContentAs(weights);
-    assertThat(Files.mismatch(dir.resolve("c").resolve("model.safetensors"), weights)).isNotEqualTo(-1);
-    assertThat(HfFolder.config(dir.resolve("a")).vocabSize()).as("20B's vocabulary, padded to 64").isEqualTo(50_304);
+    assertThat(Files.mismatch(dir.resolve("c").resolve("model.safetensors"), weights))
+        .isNotEqualTo(-1);
+    assertThat(HfFolder.config(dir.resolve("a")).vocabSize())
+        .as("20B's vocabulary, padded to 64")
+        .isEqualTo(50_304);
   }
 
   @ParameterizedTest
   @ValueSource(strings = {"neox-parallel", "gpt2", "gptj", "gpt-neo"})
   void synthTakesTheShapeOfAnyFamily(String family) throws IOException {
     Path config = PARITY.resolve(family).resolve("config.json");
-    ok("synth", "--config", config.toString(), "--dtype", "f32", "--format", "hf", "--out", dir.resolve("model").toString());
-    assertThat(HfFolder.config(dir.resolve("model"))).isEqualTo(HfFolder.config(PARITY.resolve(family)));
+    ok(
+        "synth",
+        "--config",
+        config.toString(),
+        "--dtype",
+        "f32",
+        "--format",
+        "hf",
+        "--out",
+        dir.resolve("model").toString());
+    assertThat(HfFolder.config(dir.resolve("model")))
+        .isEqualTo(HfFolder.config(PARITY.resolve(family)));
     ok("verify", dir.resolve("model").toString());
   }
 
@@ -145,7 +191,8 @@ class ConvertSynthTest {
         .containsEntry("pythia/6-9B", 6_857_302_016L)
         .containsEntry("pythia/12B", 11_846_072_320L)
         .hasSize(11);
-    assertThat(Recipe.NAMES).allSatisfy(name -> assertThat(Path.of("..", "configs", name + ".yml")).exists());
+    assertThat(Recipe.NAMES)
+        .allSatisfy(name -> assertThat(Path.of("..", "configs", name + ".yml")).exists());
     assertThat(Recipe.of("PYTHIA/70m", null).deviation()).isEqualTo(Math.sqrt(2 / (5.0 * 512)));
   }
 
@@ -155,12 +202,22 @@ class ConvertSynthTest {
     Path hf = synth("hf", dtype);
     Path neox = dir.resolve("neox");
     Path back = dir.resolve("back");
-    Output output = ok("convert", "--from", hf.toString(), "--to", neox.toString(), "--format", "neox", "--tp",
-        String.valueOf(ranks));
+    Output output =
+        ok(
+            "convert",
+            "--from",
+            hf.toString(),
+            "--to",
+            neox.toString(),
+            "--format",
+            "neox",
+            "--tp",
+            String.valueOf(ranks));
     assertThat(output.out()).contains("parameters in " + dtype);
     ok("convert", "--from", neox.toString(), "--to", back.toString(), "--format", "hf");
     assertThat(checksums(neox)).isEqualTo(checksums(hf)).hasSize(28);
-    for (String file : List.of("model.safetensors", "tokenizer.json", "tokenizer_config.json", "config.json")) {
+    for (String file :
+        List.of("model.safetensors", "tokenizer.json", "tokenizer_config.json", "config.json")) {
       assertThat(back.resolve(file)).hasSameBinaryContentAs(hf.resolve(file));
     }
     ok("verify", neox.toString());
@@ -175,11 +232,22 @@ class ConvertSynthTest {
     Path back = dir.resolve("back");
     ok("convert", "--from", hf.toString(), "--to", gguf.toString(), "--format", "gguf");
     ok("verify", gguf.toString());
-    ok("convert", "--from", gguf.toString(), "--to", neox.toString(), "--format", "neox", "--dtype", dtype);
+    ok(
+        "convert",
+        "--from",
+        gguf.toString(),
+        "--to",
+        neox.toString(),
+        "--format",
+        "neox",
+        "--dtype",
+        dtype);
     ok("convert", "--from", neox.toString(), "--to", back.toString(), "--format", "hf");
-    assertThat(back.resolve("model.safetensors")).hasSameBinaryContentAs(hf.resolve("model.safetensors"));
+    assertThat(back.resolve("model.safetensors"))
+        .hasSameBinaryContentAs(hf.resolve("model.safetensors"));
     assertThat(ok("score", "--model", back.toString(), "--text", "int max(int a)", "--json").out())
-        .isEqualTo(ok("score", "--model", hf.toString(), "--text", "int max(int a)", "--json").out());
+        .isEqualTo(
+            ok("score", "--model", hf.toString(), "--text", "int max(int a)", "--json").out());
   }
 
   @ParameterizedTest
@@ -187,20 +255,67 @@ class ConvertSynthTest {
   void quantisingTwiceIsQuantisingOnce(String dtype) throws IOException {
     Path once = dir.resolve("once.gguf");
     Path twice = dir.resolve("twice.gguf");
-    ok("synth", "--config", recipe().toString(), "--tokenizer", tokenizer().toString(), "--format", "gguf", "--dtype", dtype,
-        "--out", once.toString());
+    ok(
+        "synth",
+        "--config",
+        recipe().toString(),
+        "--tokenizer",
+        tokenizer().toString(),
+        "--format",
+        "gguf",
+        "--dtype",
+        dtype,
+        "--out",
+        once.toString());
     ok("convert", "--from", once.toString(), "--to", twice.toString(), "--format", "gguf");
     assertThat(checksums(twice)).isEqualTo(checksums(once));
-    JsonNode types = new ObjectMapper().readTree(ok("inspect", once.toString(), "--json").out()).get("dtypes");
-    assertThat(types.at("/" + dtype.toUpperCase(java.util.Locale.ROOT) + "/tensors").intValue()).isGreaterThanOrEqualTo(8);
-    assertThat(ok("inspect", once.toString()).out()).contains("GGUF file").contains("4 heads of 16");
+    JsonNode types =
+        new ObjectMapper().readTree(ok("inspect", once.toString(), "--json").out()).get("dtypes");
+    assertThat(types.at("/" + dtype.toUpperCase(java.util.Locale.ROOT) + "/tensors").intValue())
+        .isGreaterThanOrEqualTo(8);
+    assertThat(ok("inspect", once.toString()).out())
+        .contains("GGUF file")
+        .contains("4 heads of 16");
     ok("generate", "--model", once.toString(), "--prompt", "int max", "--max-tokens", "4");
-    ok("convert", "--from", once.toString(), "--to", dir.resolve("packed").toString(), "--format", "hf");
+    ok(
+        "convert",
+        "--from",
+        once.toString(),
+        "--to",
+        dir.resolve("packed").toString(),
+        "--format",
+        "hf");
     assertThat(checksums(dir.resolve("packed"))).isEqualTo(checksums(once));
-    refused(1, "found " + dtype + ", which gguf and hf have", "convert", "--from", once.toString(), "--to", dir.resolve("x")
-        .toString(), "--format", "neox");
-    ok("convert", "--from", once.toString(), "--to", dir.resolve("x").toString(), "--format", "hf", "--dtype", "f32");
-    ok("convert", "--from", dir.resolve("x").toString(), "--to", once.toString(), "--format", "gguf", "--dtype", dtype,
+    refused(
+        1,
+        "found " + dtype + ", which gguf and hf have",
+        "convert",
+        "--from",
+        once.toString(),
+        "--to",
+        dir.resolve("x").toString(),
+        "--format",
+        "neox");
+    ok(
+        "convert",
+        "--from",
+        once.toString(),
+        "--to",
+        dir.resolve("x").toString(),
+        "--format",
+        "hf",
+        "--dtype",
+        "f32");
+    ok(
+        "convert",
+        "--from",
+        dir.resolve("x").toString(),
+        "--to",
+        once.toString(),
+        "--format",
+        "gguf",
+        "--dtype",
+        dtype,
         "--force");
     assertThat(checksums(once)).isEqualTo(checksums(twice));
   }
@@ -209,30 +324,82 @@ class ConvertSynthTest {
   @ValueSource(strings = {"neox-20b-like", "neox-serial-tied", "gpt2", "gptj", "gpt-neo"})
   void aFolderOfAnyFamilyIsConvertedToItself(String family) throws IOException {
     Path out = dir.resolve("copy");
-    ok("convert", "--from", PARITY.resolve(family).toString(), "--to", out.toString(), "--format", "hf", "--shard-size", "300KB");
+    ok(
+        "convert",
+        "--from",
+        PARITY.resolve(family).toString(),
+        "--to",
+        out.toString(),
+        "--format",
+        "hf",
+        "--shard-size",
+        "300KB");
     assertThat(HfFolder.config(out)).isEqualTo(HfFolder.config(PARITY.resolve(family)));
     assertThat(checksums(out)).isEqualTo(checksums(PARITY.resolve(family)));
-    assertThat(names(out)).contains("model.safetensors.index.json").doesNotContain("model.safetensors").hasSizeGreaterThan(5);
+    assertThat(names(out))
+        .contains("model.safetensors.index.json")
+        .doesNotContain("model.safetensors")
+        .hasSizeGreaterThan(5);
   }
 
   @Test
   void theCardThatAModelCameWithStaysAndElseOneIsWritten() throws IOException {
     Path made = synth("made", "f32");
-    assertThat(made.resolve("README.md")).content().contains("# made").contains("the weights are random numbers");
+    assertThat(made.resolve("README.md"))
+        .content()
+        .contains("# made")
+        .contains("the weights are random numbers");
     Files.writeString(made.resolve("README.md"), "its own card");
-    ok("convert", "--from", made.toString(), "--to", dir.resolve("copy").toString(), "--format", "hf");
+    ok(
+        "convert",
+        "--from",
+        made.toString(),
+        "--to",
+        dir.resolve("copy").toString(),
+        "--format",
+        "hf");
     assertThat(dir.resolve("copy").resolve("README.md")).hasContent("its own card");
     Files.delete(made.resolve("README.md"));
-    ok("convert", "--from", made.toString(), "--to", dir.resolve("copy").toString(), "--format", "hf", "--force");
-    assertThat(dir.resolve("copy").resolve("README.md")).content().contains("# copy").contains("Not stated.");
+    ok(
+        "convert",
+        "--from",
+        made.toString(),
+        "--to",
+        dir.resolve("copy").toString(),
+        "--format",
+        "hf",
+        "--force");
+    assertThat(dir.resolve("copy").resolve("README.md"))
+        .content()
+        .contains("# copy")
+        .contains("Not stated.");
   }
 
   @Test
   void anotherTypeIsTheValuesRounded() throws IOException {
     Path f32 = synth("f32", "f32");
-    ok("convert", "--from", f32.toString(), "--to", dir.resolve("bf16").toString(), "--format", "hf", "--dtype", "bf16");
-    ok("synth", "--config", recipe().toString(), "--tokenizer", dir.resolve("tokenizer.json").toString(), "--dtype", "bf16",
-        "--format", "hf", "--out", dir.resolve("rounded").toString());
+    ok(
+        "convert",
+        "--from",
+        f32.toString(),
+        "--to",
+        dir.resolve("bf16").toString(),
+        "--format",
+        "hf",
+        "--dtype",
+        "bf16");
+    ok(
+        "synth",
+        "--config",
+        recipe().toString(),
+        "--tokenizer",
+        dir.resolve("tokenizer.json").toString(),
+        "--dtype",
+        "bf16",
+        "--format",
+        "hf",
+        "--out",
+        dir.resolve("rounded").toString());
     assertThat(dir.resolve("bf16").resolve("model.safetensors"))
         .hasSameBinaryContentAs(dir.resolve("rounded").resolve("model.safetensors"));
   }
@@ -242,8 +409,16 @@ class ConvertSynthTest {
     Path a = synth("a", "f32");
     Path b = synth("b", "bf16");
     byte[] before = Files.readAllBytes(b.resolve("model.safetensors"));
-    refused(1, "b: exists already: choose another name, or replace it with --force",
-        "convert", "--from", a.toString(), "--to", b.toString(), "--format", "hf");
+    refused(
+        1,
+        "b: exists already: choose another name, or replace it with --force",
+        "convert",
+        "--from",
+        a.toString(),
+        "--to",
+        b.toString(),
+        "--format",
+        "hf");
     assertThat(b.resolve("model.safetensors")).hasBinaryContent(before);
     ok("convert", "--from", a.toString(), "--to", b.toString(), "--format", "neox", "--force");
     assertThat(names(b)).containsExactly("global_step1", "latest", "tokenizer.json");
@@ -257,29 +432,88 @@ class ConvertSynthTest {
     Path a = synth("a", "f32");
     Path home = Files.createDirectory(dir.resolve("home"));
     Files.writeString(home.resolve("thesis.tex"), "years of work");
-    refused(1, "home: holds thesis.tex, which is no part of a model",
-        "convert", "--from", a.toString(), "--to", home.toString(), "--format", "hf", "--force");
+    refused(
+        1,
+        "home: holds thesis.tex, which is no part of a model",
+        "convert",
+        "--from",
+        a.toString(),
+        "--to",
+        home.toString(),
+        "--format",
+        "hf",
+        "--force");
     assertThat(home.resolve("thesis.tex")).hasContent("years of work");
-    refused(1, "is a file", "convert", "--from", a.toString(), "--to", recipe().toString(), "--format", "hf", "--force");
-    refused(1, "is the model itself", "convert", "--from", a.toString(), "--to", a.toString(), "--format", "hf", "--force");
+    refused(
+        1,
+        "is a file",
+        "convert",
+        "--from",
+        a.toString(),
+        "--to",
+        recipe().toString(),
+        "--format",
+        "hf",
+        "--force");
+    refused(
+        1,
+        "is the model itself",
+        "convert",
+        "--from",
+        a.toString(),
+        "--to",
+        a.toString(),
+        "--format",
+        "hf",
+        "--force");
   }
 
   @Test
   void whatTheFormatCannotHoldIsRefusedBeforeTheStart() throws IOException {
     Path a = synth("a", "f32");
     Path gpt2 = PARITY.resolve("gpt-neo");
-    refused(1, "b: cannot be written: GPT-NeoX has no such model", "convert", "--from", gpt2.toString(), "--to",
-        dir.resolve("b").toString(), "--format", "neox");
-    refused(1, "expected tensor-parallel ranks that divide 4 heads",
-        "convert", "--from", a.toString(), "--to", dir.resolve("b").toString(), "--format", "neox", "--tp", "3");
+    refused(
+        1,
+        "b: cannot be written: GPT-NeoX has no such model",
+        "convert",
+        "--from",
+        gpt2.toString(),
+        "--to",
+        dir.resolve("b").toString(),
+        "--format",
+        "neox");
+    refused(
+        1,
+        "expected tensor-parallel ranks that divide 4 heads",
+        "convert",
+        "--from",
+        a.toString(),
+        "--to",
+        dir.resolve("b").toString(),
+        "--format",
+        "neox",
+        "--tp",
+        "3");
     assertThat(names(dir)).containsExactly("a", "recipe.yml", "tokenizer.json");
   }
 
   @Test
   void tooLittleRoomIsSaidBeforeTheStart() throws IOException {
-    String huge = RECIPE.replace("num_layers: 2", "num_layers: 16000").replace("hidden_size: 64", "hidden_size: 1000000");
+    String huge =
+        RECIPE
+            .replace("num_layers: 2", "num_layers: 16000")
+            .replace("hidden_size: 64", "hidden_size: 1000000");
     Path file = Files.writeString(dir.resolve("huge.yml"), huge);
-    refused(1, " GB are free in ", "synth", "--config", file.toString(), "--format", "hf", "--out", dir.resolve("x").toString());
+    refused(
+        1,
+        " GB are free in ",
+        "synth",
+        "--config",
+        file.toString(),
+        "--format",
+        "hf",
+        "--out",
+        dir.resolve("x").toString());
     assertThat(names(dir)).containsExactly("huge.yml");
   }
 
@@ -287,22 +521,98 @@ class ConvertSynthTest {
   void wrongOptionsAreNamed() throws IOException {
     String recipe = recipe().toString();
     String out = dir.resolve("x").toString();
-    refused(2, "--tp is for --format neox", "synth", "--config", recipe, "--format", "hf", "--tp", "2", "--out", out);
-    refused(2, "--shard-size is for --format hf", "synth", "--config", recipe, "--format", "neox", "--shard-size", "1GB",
-        "--out", out);
-    refused(2, "--shard-size: expected a size such as 5GB", "synth", "--config", recipe, "--format", "hf", "--shard-size",
-        "big", "--out", out);
-    refused(1, "expected f32, bf16 or f16 in a model of format neox, found q4_0", "synth", "--config", recipe, "--format",
-        "neox", "--dtype", "q4_0",
-        "--out", out);
-    refused(1, "expected a name that ends in .gguf", "synth", "--config", recipe, "--format", "gguf", "--out", out);
-    refused(1, "--config: expected a file, a model folder or one of 20B, pythia/14M", "synth", "--config", "21B",
-        "--format", "hf", "--out", out);
+    refused(
+        2,
+        "--tp is for --format neox",
+        "synth",
+        "--config",
+        recipe,
+        "--format",
+        "hf",
+        "--tp",
+        "2",
+        "--out",
+        out);
+    refused(
+        2,
+        "--shard-size is for --format hf",
+        "synth",
+        "--config",
+        recipe,
+        "--format",
+        "neox",
+        "--shard-size",
+        "1GB",
+        "--out",
+        out);
+    refused(
+        2,
+        "--shard-size: expected a size such as 5GB",
+        "synth",
+        "--config",
+        recipe,
+        "--format",
+        "hf",
+        "--shard-size",
+        "big",
+        "--out",
+        out);
+    refused(
+        1,
+        "expected f32, bf16 or f16 in a model of format neox, found q4_0",
+        "synth",
+        "--config",
+        recipe,
+        "--format",
+        "neox",
+        "--dtype",
+        "q4_0",
+        "--out",
+        out);
+    refused(
+        1,
+        "expected a name that ends in .gguf",
+        "synth",
+        "--config",
+        recipe,
+        "--format",
+        "gguf",
+        "--out",
+        out);
+    refused(
+        1,
+        "--config: expected a file, a model folder or one of 20B, pythia/14M",
+        "synth",
+        "--config",
+        "21B",
+        "--format",
+        "hf",
+        "--out",
+        out);
     refused(2, "Missing required option: '--from", "convert", "--to", out, "--format", "hf");
-    refused(1, "none: expected a model's folder or file", "convert", "--from", dir.resolve("none").toString(), "--to", out,
-        "--format", "hf");
-    Path alibi = Files.writeString(dir.resolve("alibi.yml"), RECIPE.replace("pos_emb: rotary", "pos_emb: alibi"));
-    refused(1, "alibi.yml: line 5: pos_emb", "synth", "--config", alibi.toString(), "--format", "hf", "--out", out);
+    refused(
+        1,
+        "none: expected a model's folder or file",
+        "convert",
+        "--from",
+        dir.resolve("none").toString(),
+        "--to",
+        out,
+        "--format",
+        "hf");
+    Path alibi =
+        Files.writeString(
+            dir.resolve("alibi.yml"), RECIPE.replace("pos_emb: rotary", "pos_emb: alibi"));
+    refused(
+        1,
+        "alibi.yml: line 5: pos_emb",
+        "synth",
+        "--config",
+        alibi.toString(),
+        "--format",
+        "hf",
+        "--out",
+        out);
     assertThat(Path.of(out)).doesNotExist();
     assertThat(ok("convert", "--help").out()).contains("jneox convert --from");
     assertThat(ok("synth", "--help").out()).contains("jneox synth --config pythia/410M");
@@ -311,11 +621,30 @@ class ConvertSynthTest {
   @Test
   void whatWasWrittenGeneratesTheSameTokens() throws IOException {
     Path hf = synth("hf", "f32");
-    ok("convert", "--from", hf.toString(), "--to", dir.resolve("neox").toString(), "--format", "neox", "--tp", "2");
+    ok(
+        "convert",
+        "--from",
+        hf.toString(),
+        "--to",
+        dir.resolve("neox").toString(),
+        "--format",
+        "neox",
+        "--tp",
+        "2");
     List<String> texts = new ArrayList<>();
     for (Path model : List.of(hf, dir.resolve("neox"))) {
-      texts.add(ok("generate", "--model", model.toString(), "--prompt", "int max", "--max-tokens", "8", "--temperature", "0")
-          .out());
+      texts.add(
+          ok(
+                  "generate",
+                  "--model",
+                  model.toString(),
+                  "--prompt",
+                  "int max",
+                  "--max-tokens",
+                  "8",
+                  "--temperature",
+                  "0")
+              .out());
     }
     assertThat(texts.get(1)).isEqualTo(texts.get(0));
     try (StoredModel neox = StoredModel.open(dir.resolve("neox"))) {

@@ -32,7 +32,8 @@ class DataCommandTest {
   @BeforeEach
   void writeTwoDataSets() {
     for (int part = 0; part < 2; part++) {
-      try (IndexedDatasetWriter writer = new IndexedDatasetWriter(folder.resolve("in" + part), 1000)) {
+      try (IndexedDatasetWriter writer =
+          new IndexedDatasetWriter(folder.resolve("in" + part), 1000)) {
         for (int size = 1; size < 30; size++) {
           int from = size + part;
           writer.add(IntStream.range(from, from + size).toArray(), 0, size);
@@ -49,7 +50,8 @@ class DataCommandTest {
   private GptDataset expected(int part, int samples, long seed) {
     IndexedDataset data = IndexedDataset.open(folder.resolve("in" + part));
     SampleIndex.Spec spec = SampleIndex.Spec.all(data, samples, SEQ_LENGTH, seed);
-    return new GptDataset(data, SampleIndex.build(data, spec, arena, Progress.silent()), SEQ_LENGTH);
+    return new GptDataset(
+        data, SampleIndex.build(data, spec, arena, Progress.silent()), SEQ_LENGTH);
   }
 
   private void assertSame(String file, Npy expected) {
@@ -61,12 +63,23 @@ class DataCommandTest {
 
   @Test
   void writesTheOrderOfTheSamplesAndOfTheBlend() throws IOException {
-    Output output = jneox("data", "index", "--seq-length", "8", "--part", folder.resolve("in0") + ":1234:100:3",
-        "--part", folder.resolve("in1") + ":5:20:1.5", "--out", folder.resolve("out").toString());
+    Output output =
+        jneox(
+            "data",
+            "index",
+            "--seq-length",
+            "8",
+            "--part",
+            folder.resolve("in0") + ":1234:100:3",
+            "--part",
+            folder.resolve("in1") + ":5:20:1.5",
+            "--out",
+            folder.resolve("out").toString());
     assertThat(output.err()).contains("indexing").contains("blending");
     assertThat(output.code()).isZero();
     List<GptDataset> parts = List.of(expected(0, 100, 1234), expected(1, 20, 5));
-    BlendedDataset blend = BlendedDataset.of(parts, new double[] {3, 1.5}, arena, Progress.silent());
+    BlendedDataset blend =
+        BlendedDataset.of(parts, new double[] {3, 1.5}, arena, Progress.silent());
     assertSame("blend.dataset_index.npy", blend.datasetIndex());
     assertSame("blend.dataset_sample_index.npy", blend.sampleIndex());
     assertSame("part0.first16.npy", parts.get(0).first(16, arena));
@@ -78,8 +91,16 @@ class DataCommandTest {
 
   @Test
   void blendsNothingWithoutWeights() {
-    Output output = jneox("data", "index", "--seq-length", "8", "--part", folder.resolve("in0") + ":1:10",
-        "--out", folder.resolve("out").toString());
+    Output output =
+        jneox(
+            "data",
+            "index",
+            "--seq-length",
+            "8",
+            "--part",
+            folder.resolve("in0") + ":1:10",
+            "--out",
+            folder.resolve("out").toString());
     assertThat(output.code()).isZero();
     assertThat(folder.resolve("out/part0.shuffle_idx.npy")).exists();
     assertThat(folder.resolve("out/blend.dataset_index.npy")).doesNotExist();
@@ -88,10 +109,17 @@ class DataCommandTest {
   @Test
   void explainsAPartItDoesNotUnderstand() {
     String in = folder.resolve("in0").toString();
-    for (List<String> parts : List.of(
-        List.of(in + ":1"), List.of(in + ":x:5"), List.of(in + ":1:5:"), List.of(in + ":1:5:2", in + ":1:5"))) {
-      String[] args = Stream.concat(Stream.of("data", "index", "--seq-length", "8", "--out", in),
-          parts.stream().flatMap(part -> Stream.of("--part", part))).toArray(String[]::new);
+    for (List<String> parts :
+        List.of(
+            List.of(in + ":1"),
+            List.of(in + ":x:5"),
+            List.of(in + ":1:5:"),
+            List.of(in + ":1:5:2", in + ":1:5"))) {
+      String[] args =
+          Stream.concat(
+                  Stream.of("data", "index", "--seq-length", "8", "--out", in),
+                  parts.stream().flatMap(part -> Stream.of("--part", part)))
+              .toArray(String[]::new);
       assertThat(jneox(args).code()).as(parts.toString()).isEqualTo(2);
     }
   }
@@ -102,10 +130,24 @@ class DataCommandTest {
     byte[] content = Files.readAllBytes(index);
     Files.write(index, java.util.Arrays.copyOf(content, content.length - 3));
     for (String command : List.of("inspect", "index")) {
-      Output output = command.equals("inspect") ? jneox("data", command, folder.resolve("in0").toString())
-          : jneox("data", command, "--seq-length", "8", "--part", folder.resolve("in0") + ":1:5", "--out", folder + "/out");
+      Output output =
+          command.equals("inspect")
+              ? jneox("data", command, folder.resolve("in0").toString())
+              : jneox(
+                  "data",
+                  command,
+                  "--seq-length",
+                  "8",
+                  "--part",
+                  folder.resolve("in0") + ":1:5",
+                  "--out",
+                  folder + "/out");
       assertThat(output.code()).isEqualTo(1);
-      assertThat(output.err().lines()).singleElement().asString().startsWith("jneox: " + index + ": ").contains("truncated");
+      assertThat(output.err().lines())
+          .singleElement()
+          .asString()
+          .startsWith("jneox: " + index + ": ")
+          .contains("truncated");
     }
   }
 
@@ -115,10 +157,22 @@ class DataCommandTest {
     try (IndexedDatasetWriter writer = new IndexedDatasetWriter(empty, 300)) {
       writer.commit();
     }
-    Output output = jneox("data", "index", "--seq-length", "8", "--part", folder.resolve("in0") + ":1:5", "--part", empty + ":1:5",
-        "--out", folder.resolve("out").toString());
+    Output output =
+        jneox(
+            "data",
+            "index",
+            "--seq-length",
+            "8",
+            "--part",
+            folder.resolve("in0") + ":1:5",
+            "--part",
+            empty + ":1:5",
+            "--out",
+            folder.resolve("out").toString());
     assertThat(output.code()).isEqualTo(1);
-    assertThat(output.err().lines()).last().asString()
+    assertThat(output.err().lines())
+        .last()
+        .asString()
         .isEqualTo("jneox: " + empty + ": documents 0 to 0: expected at least 2 tokens, found 0");
     assertThat(folder.resolve("out")).doesNotExist();
   }

@@ -32,11 +32,15 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** {@code download}, {@code publish} and {@code --model ORG/NAME}, against a hub on this machine. */
+/**
+ * {@code download}, {@code publish} and {@code --model ORG/NAME}, against a hub on this machine.
+ */
 class HubCommandsTest {
-  private static final Path MODEL = Path.of("..", "core", "src", "test", "resources", "parity", "neox-parallel");
+  private static final Path MODEL =
+      Path.of("..", "core", "src", "test", "resources", "parity", "neox-parallel");
   private static final String COMMIT = "0123456789abcdef0123456789abcdef01234567";
-  private static final List<String> FILES = List.of("config.json", "model.safetensors", "README.md");
+  private static final List<String> FILES =
+      List.of("config.json", "model.safetensors", "README.md");
 
   @TempDir private Path dir;
 
@@ -49,11 +53,14 @@ class HubCommandsTest {
   void start() throws IOException {
     server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
     server.createContext(
-        "/api/models/org/model/revision/", exchange -> send(exchange, failures-- > 0 ? 503 : 200, listing().getBytes()));
-    server.createContext("/org/model/resolve/" + COMMIT + "/", exchange -> {
-      String path = exchange.getRequestURI().getPath();
-      send(exchange, 200, bytes(path.substring(path.lastIndexOf('/') + 1)));
-    });
+        "/api/models/org/model/revision/",
+        exchange -> send(exchange, failures-- > 0 ? 503 : 200, listing().getBytes()));
+    server.createContext(
+        "/org/model/resolve/" + COMMIT + "/",
+        exchange -> {
+          String path = exchange.getRequestURI().getPath();
+          send(exchange, 200, bytes(path.substring(path.lastIndexOf('/') + 1)));
+        });
     server.start();
   }
 
@@ -71,12 +78,15 @@ class HubCommandsTest {
   }
 
   private static byte[] bytes(String file) throws IOException {
-    return file.equals("README.md") ? "# A model\n".getBytes() : Files.readAllBytes(MODEL.resolve(file));
+    return file.equals("README.md")
+        ? "# A model\n".getBytes()
+        : Files.readAllBytes(MODEL.resolve(file));
   }
 
   private static String listing() {
-    return FILES.stream().map(HubCommandsTest::sibling).collect(
-        Collectors.joining(",", "{\"sha\": \"" + COMMIT + "\", \"siblings\": [", "]}"));
+    return FILES.stream()
+        .map(HubCommandsTest::sibling)
+        .collect(Collectors.joining(",", "{\"sha\": \"" + COMMIT + "\", \"siblings\": [", "]}"));
   }
 
   private static String sibling(String file) {
@@ -85,7 +95,13 @@ class HubCommandsTest {
       MessageDigest digest = MessageDigest.getInstance("SHA-1");
       digest.update(("blob " + bytes.length + "\0").getBytes());
       String hash = HexFormat.of().formatHex(digest.digest(bytes));
-      return "{\"rfilename\": \"" + file + "\", \"size\": " + bytes.length + ", \"blobId\": \"" + hash + "\"}";
+      return "{\"rfilename\": \""
+          + file
+          + "\", \"size\": "
+          + bytes.length
+          + ", \"blobId\": \""
+          + hash
+          + "\"}";
     } catch (Exception e) {
       throw new IllegalStateException(e);
     }
@@ -97,8 +113,15 @@ class HubCommandsTest {
 
   private String[] download(String... more) {
     return java.util.stream.Stream.concat(
-        java.util.stream.Stream.of("download", "org/model", "--endpoint", endpoint(), "--cache", dir.resolve("cache").toString()),
-        java.util.Arrays.stream(more)).toArray(String[]::new);
+            java.util.stream.Stream.of(
+                "download",
+                "org/model",
+                "--endpoint",
+                endpoint(),
+                "--cache",
+                dir.resolve("cache").toString()),
+            java.util.Arrays.stream(more))
+        .toArray(String[]::new);
   }
 
   private static JsonNode json(String text) throws IOException {
@@ -112,7 +135,8 @@ class HubCommandsTest {
     assertThat(first.code()).isZero();
     Path snapshot = dir.resolve("cache/models--org--model/snapshots").resolve(COMMIT);
     assertThat(first.out().lines()).hasSize(3).last().isEqualTo(snapshot.toString());
-    assertThat(first.out()).contains("org/model, commit 01234567: 2 files")
+    assertThat(first.out())
+        .contains("org/model, commit 01234567: 2 files")
         .contains("left out: README.md (0.0 kB); --include chooses others");
     server.stop(0);
     Output offline = Output.of(download("--offline"));
@@ -135,28 +159,42 @@ class HubCommandsTest {
   void badArgumentsAreOneLine() {
     Output noName = Output.of("download", "gpt2");
     assertThat(noName.code()).isEqualTo(1);
-    assertThat(noName.err()).isEqualToIgnoringNewLines(
-        "jneox: \"gpt2\": expected ORG/NAME or ORG/NAME@REVISION, such as EleutherAI/pythia-160m, found no /");
-    assertThat(Output.of(download("--jobs", "0")).err()).contains("jobs: expected 1 to 64 files at once, found 0");
+    assertThat(noName.err())
+        .isEqualToIgnoringNewLines(
+            "jneox: \"gpt2\": expected ORG/NAME or ORG/NAME@REVISION, such as"
+                + " EleutherAI/pythia-160m, found no /");
+    assertThat(Output.of(download("--jobs", "0")).err())
+        .contains("jobs: expected 1 to 64 files at once, found 0");
     assertThat(Output.of("download").code()).isEqualTo(2);
-    Output other = Output.of("download", "org/other", "--endpoint", endpoint(), "--cache", dir.toString());
+    Output other =
+        Output.of("download", "org/other", "--endpoint", endpoint(), "--cache", dir.toString());
     assertThat(other.code()).isEqualTo(1);
-    assertThat(other.err().lines()).singleElement().asString().startsWith("jneox: org/other: no such repository or revision");
+    assertThat(other.err().lines())
+        .singleElement()
+        .asString()
+        .startsWith("jneox: org/other: no such repository or revision");
   }
 
   @Test
   void aModelsNameIsAPathAfterItsDownload() throws IOException {
-    HubSettings settings = HubSettings.of(Map.of("HF_HUB_CACHE", dir.toString(), "HF_ENDPOINT", endpoint()), dir);
+    HubSettings settings =
+        HubSettings.of(Map.of("HF_HUB_CACHE", dir.toString(), "HF_ENDPOINT", endpoint()), dir);
     Path path = ModelOptions.fromHub("org/model", settings, new PrintWriter(err));
-    assertThat(path.resolve("model.safetensors")).hasSameBinaryContentAs(MODEL.resolve("model.safetensors"));
-    assertThat(err.toString()).contains("org/model: no such path here, so downloading it from " + endpoint());
+    assertThat(path.resolve("model.safetensors"))
+        .hasSameBinaryContentAs(MODEL.resolve("model.safetensors"));
+    assertThat(err.toString())
+        .contains("org/model: no such path here, so downloading it from " + endpoint());
     err.getBuffer().setLength(0);
     server.stop(0);
     assertThat(ModelOptions.fromHub("org/model", settings, new PrintWriter(err))).isEqualTo(path);
-    assertThat(ModelOptions.fromHub("org/model@" + COMMIT, settings.asOffline(), new PrintWriter(err))).isEqualTo(path);
+    assertThat(
+            ModelOptions.fromHub("org/model@" + COMMIT, settings.asOffline(), new PrintWriter(err)))
+        .isEqualTo(path);
     assertThat(err.toString()).isEmpty();
-    assertThatThrownBy(() -> ModelOptions.fromHub("org/other", settings.asOffline(), new PrintWriter(err)))
-        .isInstanceOf(InputException.class).hasMessageContaining("org/other: offline, so expected the whole model in the cache");
+    assertThatThrownBy(
+            () -> ModelOptions.fromHub("org/other", settings.asOffline(), new PrintWriter(err)))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("org/other: offline, so expected the whole model in the cache");
     Output score = Output.of("score", "--model", path.toString(), "--ids", "1 2 3", "--json");
     assertThat(score.code()).as(score.err()).isZero();
     assertThat(score.out()).contains("\"logprobs\"");
@@ -165,8 +203,10 @@ class HubCommandsTest {
   @Test
   void aPathOnThisMachineComesFirst() {
     assertThat(ModelOptions.path(MODEL.toString(), new PrintWriter(err))).isEqualTo(MODEL);
-    assertThatThrownBy(() -> ModelOptions.path("no such folder", new PrintWriter(err))).isInstanceOf(InputException.class)
-        .hasMessageContaining("no such folder: expected a model's folder or file, or ORG/NAME on the hub");
+    assertThatThrownBy(() -> ModelOptions.path("no such folder", new PrintWriter(err)))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining(
+            "no such folder: expected a model's folder or file, or ORG/NAME on the hub");
   }
 
   /** The working directory of the tests has a folder src with main and test. */
@@ -180,46 +220,78 @@ class HubCommandsTest {
     Files.createFile(dir.resolve("demo/modli"));
     String demo = dir.resolve("demo").toString();
     Map<String, String> messages = new LinkedHashMap<>();
-    messages.put(demo + "/modle", ": expected a model's folder or file, found no such path; did you mean " + demo + "/model? " + demo
-        + " holds model, modli, file0, file1, file2, file3 and 4 more");
+    messages.put(
+        demo + "/modle",
+        ": expected a model's folder or file, found no such path; did you mean "
+            + demo
+            + "/model? "
+            + demo
+            + " holds model, modli, file0, file1, file2, file3 and 4 more");
     messages.put(dir + "/dmeo/model", "; did you mean " + demo + "/model? ");
-    messages.put("src/tset", "; did you mean src/test? src holds test, main; on the hub it is src/tset@main");
+    messages.put(
+        "src/tset",
+        "; did you mean src/test? src holds test, main; on the hub it is src/tset@main");
     messages.put("./x/y", ": expected a model's folder or file, found no such path; . holds ");
     messages.put("../x", "; .. holds ");
-    messages.put("a/b/c", ": expected a model's folder or file, found no such path; this folder holds ");
+    messages.put(
+        "a/b/c", ": expected a model's folder or file, found no such path; this folder holds ");
     messages.put("~/model", "; a shell replaces ~ by the home folder");
     for (String suffix : List.of("gguf", "safetensors", "bin", "json")) {
-      messages.put("org/model." + suffix, ": expected a model's folder or file, found no such path; ");
+      messages.put(
+          "org/model." + suffix, ": expected a model's folder or file, found no such path; ");
     }
-    messages.put("modle", ": expected a model's folder or file, or ORG/NAME on the hub, found no such path; ");
+    messages.put(
+        "modle",
+        ": expected a model's folder or file, or ORG/NAME on the hub, found no such path; ");
     messages.put("", ": expected a model's folder or file, found no such path");
     for (Map.Entry<String, String> path : messages.entrySet()) {
-      for (String command : List.of("score --ids 1 --model", "generate --prompt-ids 1 --model", "bench decode --model", "inspect", "verify",
-          "convert --format hf --to x --from", "quantize --dtype q4 --to x --from", "publish --repo me/name")) {
+      for (String command :
+          List.of(
+              "score --ids 1 --model",
+              "generate --prompt-ids 1 --model",
+              "bench decode --model",
+              "inspect",
+              "verify",
+              "convert --format hf --to x --from",
+              "quantize --dtype q4 --to x --from",
+              "publish --repo me/name")) {
         String[] words = (command + " ?").split(" ");
         words[words.length - 1] = path.getKey();
         Output output = Output.of(words);
         assertThat(output.code()).as(command).isEqualTo(1);
         boolean publish = command.startsWith("publish");
-        String message = publish ? path.getValue().replace(", or ORG/NAME on the hub", "") : path.getValue();
-        assertThat(output.err().lines()).as(command).singleElement().asString()
-            .startsWith("jneox: " + (path.getKey().isEmpty() ? "\"\"" : path.getKey())).contains(message);
+        String message =
+            publish ? path.getValue().replace(", or ORG/NAME on the hub", "") : path.getValue();
+        assertThat(output.err().lines())
+            .as(command)
+            .singleElement()
+            .asString()
+            .startsWith("jneox: " + (path.getKey().isEmpty() ? "\"\"" : path.getKey()))
+            .contains(message);
       }
     }
-    assertThat(Output.of("inspect", demo).err()).startsWith("jneox: " + demo).contains("; " + demo + " holds model");
+    assertThat(Output.of("inspect", demo).err())
+        .startsWith("jneox: " + demo)
+        .contains("; " + demo + " holds model");
   }
 
   @Test
   void downloadAsksForNoPathEither() {
-    assertThat(Output.of("download", "src/test", "--endpoint", endpoint()).err()).isEqualToIgnoringNewLines(
-        "jneox: src/test: is a path on this machine, so the hub is not asked; on the hub it is src/test@main");
-    assertThat(Output.of("download", "src/tset", "--endpoint", endpoint()).err().lines()).singleElement().asString()
-        .contains("did you mean src/test?").endsWith("; on the hub it is src/tset@main");
+    assertThat(Output.of("download", "src/test", "--endpoint", endpoint()).err())
+        .isEqualToIgnoringNewLines(
+            "jneox: src/test: is a path on this machine, so the hub is not asked; on the hub it is"
+                + " src/test@main");
+    assertThat(Output.of("download", "src/tset", "--endpoint", endpoint()).err().lines())
+        .singleElement()
+        .asString()
+        .contains("did you mean src/test?")
+        .endsWith("; on the hub it is src/tset@main");
     assertThat(Output.of("download", "./org/model", "--endpoint", endpoint()).code()).isEqualTo(1);
     assertThat(requests).isEmpty();
     for (String[] name : new String[][] {{"src/tset@main"}, {"src/tset", "--revision", "main"}}) {
       String[] hub = {"download", "--endpoint", endpoint(), "--cache", dir.toString()};
-      Output asked = Output.of(Stream.concat(Arrays.stream(hub), Arrays.stream(name)).toArray(String[]::new));
+      Output asked =
+          Output.of(Stream.concat(Arrays.stream(hub), Arrays.stream(name)).toArray(String[]::new));
       assertThat(asked.err()).startsWith("jneox: src/tset: no such repository or revision");
     }
   }
@@ -229,12 +301,24 @@ class HubCommandsTest {
     failures = 1;
     Output busy = Output.of(download());
     assertThat(busy.code()).as(busy.err()).isZero();
-    assertThat(busy.err().lines().toList().getFirst()).startsWith("jneox: org/model: the listing of ").contains(" answered 503; try 2 of 6 in ");
+    assertThat(busy.err().lines().toList().getFirst())
+        .startsWith("jneox: org/model: the listing of ")
+        .contains(" answered 503; try 2 of 6 in ");
     server.stop(0);
-    Output gone = Output.of("download", "org/model", "--endpoint", endpoint(), "--cache", dir.resolve("other").toString());
+    Output gone =
+        Output.of(
+            "download",
+            "org/model",
+            "--endpoint",
+            endpoint(),
+            "--cache",
+            dir.resolve("other").toString());
     assertThat(gone.code()).isEqualTo(1);
-    assertThat(gone.err().lines()).singleElement().asString()
-        .startsWith("jneox: org/model: no connection to " + endpoint() + ": connection refused; ").contains("HF_HUB_OFFLINE=1");
+    assertThat(gone.err().lines())
+        .singleElement()
+        .asString()
+        .startsWith("jneox: org/model: no connection to " + endpoint() + ": connection refused; ")
+        .contains("HF_HUB_OFFLINE=1");
   }
 
   @Test
@@ -242,12 +326,14 @@ class HubCommandsTest {
     PrintStream out = System.out;
     int code;
     try {
-      System.setOut(new StandardOutput(new OutputStream() {
-        @Override
-        public void write(int b) throws IOException {
-          throw new IOException("No space left on device");
-        }
-      }));
+      System.setOut(
+          new StandardOutput(
+              new OutputStream() {
+                @Override
+                public void write(int b) throws IOException {
+                  throw new IOException("No space left on device");
+                }
+              }));
       code = Main.run(download());
     } finally {
       System.setOut(out);
@@ -259,8 +345,10 @@ class HubCommandsTest {
   private Output publish(Path model, Path out, String... more) {
     return Output.of(
         java.util.stream.Stream.concat(
-            java.util.stream.Stream.of("publish", model.toString(), "--repo", "me/name", "--out", out.toString()),
-            java.util.Arrays.stream(more)).toArray(String[]::new));
+                java.util.stream.Stream.of(
+                    "publish", model.toString(), "--repo", "me/name", "--out", out.toString()),
+                java.util.Arrays.stream(more))
+            .toArray(String[]::new));
   }
 
   @Test
@@ -276,14 +364,29 @@ class HubCommandsTest {
     Output done = publish(model, out, "--license", "mit", "--language", "en");
     assertThat(done.err()).doesNotContain("jneox:");
     assertThat(done.code()).isZero();
-    assertThat(done.out()).contains("left out: optimizer.safetensors, training.json", "hf upload me/name '" + out + "' .",
-        "README.md is new");
-    assertThat(out.toFile().list()).containsExactlyInAnyOrder(
-        "config.json", "model.safetensors", "LICENSE", "README.md", ".gitattributes", "SHA256SUMS");
-    assertThat(out.resolve("README.md")).content().startsWith("---\nlicense: mit\n")
+    assertThat(done.out())
+        .contains(
+            "left out: optimizer.safetensors, training.json",
+            "hf upload me/name '" + out + "' .",
+            "README.md is new");
+    assertThat(out.toFile().list())
+        .containsExactlyInAnyOrder(
+            "config.json",
+            "model.safetensors",
+            "LICENSE",
+            "README.md",
+            ".gitattributes",
+            "SHA256SUMS");
+    assertThat(out.resolve("README.md"))
+        .content()
+        .startsWith("---\nlicense: mit\n")
         .contains("| steps | 7 |", "| tokens | 700 |");
-    assertThat(out.resolve(".gitattributes")).content().contains("*.safetensors filter=lfs diff=lfs merge=lfs -text\n");
-    assertThat(Files.readAllLines(out.resolve("SHA256SUMS"))).hasSize(5).allMatch(line -> line.matches("[0-9a-f]{64}  \\S+"));
+    assertThat(out.resolve(".gitattributes"))
+        .content()
+        .contains("*.safetensors filter=lfs diff=lfs merge=lfs -text\n");
+    assertThat(Files.readAllLines(out.resolve("SHA256SUMS")))
+        .hasSize(5)
+        .allMatch(line -> line.matches("[0-9a-f]{64}  \\S+"));
     Output verified = Output.of("verify", out.toString());
     assertThat(verified.code()).as(verified.out()).isZero();
     assertThat(verified.out()).contains("5 of ");
@@ -302,19 +405,25 @@ class HubCommandsTest {
     Path model = Files.createDirectories(dir.resolve("broken"));
     Files.copy(MODEL.resolve("config.json"), model.resolve("config.json"));
     byte[] weights = Files.readAllBytes(MODEL.resolve("model.safetensors"));
-    Files.write(model.resolve("model.safetensors"), java.util.Arrays.copyOf(weights, weights.length - 10));
+    Files.write(
+        model.resolve("model.safetensors"), java.util.Arrays.copyOf(weights, weights.length - 10));
     Path out = dir.resolve("out");
     Output done = publish(model, out);
     assertThat(done.code()).isEqualTo(1);
-    assertThat(done.err().lines().filter(line -> line.startsWith("jneox: "))).singleElement().asString()
+    assertThat(done.err().lines().filter(line -> line.startsWith("jneox: ")))
+        .singleElement()
+        .asString()
         .contains("not fit to publish: ", "model.safetensors: tensor");
     assertThat(out).doesNotExist();
     Path neither = Files.createDirectories(dir.resolve("no-weights"));
     Files.copy(MODEL.resolve("config.json"), neither.resolve("config.json"));
-    assertThatThrownBy(() -> Publication.prepare(neither, out, "card")).isInstanceOf(InputException.class)
+    assertThatThrownBy(() -> Publication.prepare(neither, out, "card"))
+        .isInstanceOf(InputException.class)
         .hasMessageContaining("no-weights: expected a folder of HF transformers or a GGUF file");
     assertThat(out).doesNotExist();
-    assertThat(publish(MODEL, out, "--run", dir.toString()).err()).contains("expected a training run or a checkpoint");
-    assertThat(publish(MODEL, out, "--license", "Apache 2.0").err()).contains("license: expected an identifier");
+    assertThat(publish(MODEL, out, "--run", dir.toString()).err())
+        .contains("expected a training run or a checkpoint");
+    assertThat(publish(MODEL, out, "--license", "Apache 2.0").err())
+        .contains("license: expected an identifier");
   }
 }

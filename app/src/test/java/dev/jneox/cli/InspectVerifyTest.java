@@ -22,9 +22,13 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** {@code inspect} and {@code verify} over a small GPT-NeoX of random weights: 3 layers x 64, vocabulary 512. */
+/**
+ * {@code inspect} and {@code verify} over a small GPT-NeoX of random weights: 3 layers x 64,
+ * vocabulary 512.
+ */
 class InspectVerifyTest {
-  private static final Path FIXTURE = Path.of("..", "core", "src", "test", "resources", "parity", "neox-parallel");
+  private static final Path FIXTURE =
+      Path.of("..", "core", "src", "test", "resources", "parity", "neox-parallel");
   private static final long PARAMETERS = 2 * 512 * 64 + 3 * (12 * 64 * 64 + 13 * 64) + 2 * 64;
 
   @TempDir Path dir;
@@ -47,7 +51,9 @@ class InspectVerifyTest {
 
   private void addTokenizer(Path file) {
     BpeTrainer trainer = new BpeTrainer(300);
-    trainer.count(List.of("final class Max { static int max(int a, int b) { return a > b ? a : b; } }").iterator());
+    trainer.count(
+        List.of("final class Max { static int max(int a, int b) { return a > b ? a : b; } }")
+            .iterator());
     trainer.train(merges -> {}).write(file);
   }
 
@@ -67,8 +73,10 @@ class InspectVerifyTest {
   private void put(String tensor, long index, float value) throws IOException {
     long begin;
     try (Safetensors file = Safetensors.open(weights)) {
-      begin = Files.size(weights) - file.entries().stream().mapToLong(Safetensors.Entry::bytes).sum() + file.entry(tensor)
-          .begin();
+      begin =
+          Files.size(weights)
+              - file.entries().stream().mapToLong(Safetensors.Entry::bytes).sum()
+              + file.entry(tensor).begin();
     }
     ByteBuffer bits = ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putFloat(value).flip();
     try (FileChannel channel = FileChannel.open(weights, StandardOpenOption.WRITE)) {
@@ -83,26 +91,33 @@ class InspectVerifyTest {
     assertThat(report.get("format").textValue()).isEqualTo("HF folder, gpt_neox");
     assertThat(report.get("parameters").longValue()).isEqualTo(PARAMETERS);
     assertThat(report.get("parts").toString())
-        .isEqualTo("{\"embedding\":32768,\"norms\":896,\"attention\":49920,\"mlp\":99264,\"head\":32768}");
+        .isEqualTo(
+            "{\"embedding\":32768,\"norms\":896,\"attention\":49920,\"mlp\":99264,\"head\":32768}");
     assertThat(report.at("/dtypes/F32").toString())
-        .isEqualTo("{\"tensors\":40,\"parameters\":%d,\"bytes\":%d}".formatted(PARAMETERS, 4 * PARAMETERS));
+        .isEqualTo(
+            "{\"tensors\":40,\"parameters\":%d,\"bytes\":%d}"
+                .formatted(PARAMETERS, 4 * PARAMETERS));
     assertThat(report.at("/config/hidden_size").intValue()).isEqualTo(64);
     assertThat(report.at("/config/position/dims").intValue()).isEqualTo(4);
     int tokens = report.at("/tokenizer/tokens").intValue();
     assertThat(tokens).isBetween(259, 300);
     assertThat(report.at("/tokenizer/padding").intValue()).isEqualTo(512 - tokens);
-    assertThat(report.get("files").findValuesAsText("name")).containsExactly("config.json", "model.safetensors",
-        "tokenizer.json");
+    assertThat(report.get("files").findValuesAsText("name"))
+        .containsExactly("config.json", "model.safetensors", "tokenizer.json");
     assertThat(report.at("/files/1/bytes").longValue()).isEqualTo(Files.size(weights));
     assertThat(report.has("tensors")).isFalse();
   }
 
   @Test
   void checksumsAreThoseOfTheFilesAndOfTheTensors() throws IOException {
-    JsonNode report = json(Output.of("inspect", model.toString(), "--json", "--tensors", "--checksums"), 0);
-    assertThat(report.at("/files/1/sha256").textValue()).isEqualTo(hash("SHA-256", Files.readAllBytes(weights)));
+    JsonNode report =
+        json(Output.of("inspect", model.toString(), "--json", "--tensors", "--checksums"), 0);
+    assertThat(report.at("/files/1/sha256").textValue())
+        .isEqualTo(hash("SHA-256", Files.readAllBytes(weights)));
     try (Safetensors file = Safetensors.open(weights)) {
-      byte[] bytes = file.data("gpt_neox.layers.1.mlp.dense_h_to_4h.weight").toArray(java.lang.foreign.ValueLayout.JAVA_BYTE);
+      byte[] bytes =
+          file.data("gpt_neox.layers.1.mlp.dense_h_to_4h.weight")
+              .toArray(java.lang.foreign.ValueLayout.JAVA_BYTE);
       for (JsonNode tensor : report.get("tensors")) {
         assertThat(tensor.get("sha256").textValue()).hasSize(64);
         if (tensor.get("name").textValue().equals("layers.1.mlp.dense_h_to_4h.weight")) {
@@ -118,7 +133,8 @@ class InspectVerifyTest {
   void theTableFitsAHundredColumnsAndReadsAsProse() {
     Output output = Output.of("inspect", model.toString(), "--tensors", "--checksums");
     assertThat(output.code()).isZero();
-    assertThat(output.out().lines().skip(1)).allSatisfy(line -> assertThat(line).hasSizeLessThanOrEqualTo(100));
+    assertThat(output.out().lines().skip(1))
+        .allSatisfy(line -> assertThat(line).hasSizeLessThanOrEqualTo(100));
     assertThat(output.out())
         .contains("3 of width 64, 4 heads of 16, MLP 256")
         .contains("rotary, 4 of 16 dimensions in halves, base 10,000")
@@ -132,9 +148,12 @@ class InspectVerifyTest {
     JsonNode report = json(Output.of("inspect", weights.toString(), "--json", "--tensors"), 0);
     assertThat(report.get("format").textValue()).isEqualTo("safetensors file");
     assertThat(report.get("parameters").longValue()).isEqualTo(PARAMETERS);
-    assertThat(report.get("tensors").findValuesAsText("name")).contains("gpt_neox.embed_in.weight").hasSize(40);
+    assertThat(report.get("tensors").findValuesAsText("name"))
+        .contains("gpt_neox.embed_in.weight")
+        .hasSize(40);
     assertThat(report.has("config")).isFalse();
-    assertThat(Output.of("inspect", weights.toString(), "--tensors").out()).contains("gpt_neox.embed_in.weight");
+    assertThat(Output.of("inspect", weights.toString(), "--tensors").out())
+        .contains("gpt_neox.embed_in.weight");
   }
 
   @Test
@@ -145,14 +164,17 @@ class InspectVerifyTest {
     Manifest.write(checkpoint, 3);
     for (Path path : List.of(checkpoint, run)) {
       JsonNode report = json(Output.of("verify", path.toString(), "--json"), 0);
-      assertThat(report.get("findings").findValuesAsText("check")).containsExactly("hashes", "manifest", "model", "tokenizer", "values");
-      assertThat(report.at("/findings/1/message").textValue()).endsWith("save 3, 2 files, each as it was written");
+      assertThat(report.get("findings").findValuesAsText("check"))
+          .containsExactly("hashes", "manifest", "model", "tokenizer", "values");
+      assertThat(report.at("/findings/1/message").textValue())
+          .endsWith("save 3, 2 files, each as it was written");
     }
     weights = checkpoint.resolve("model.safetensors");
     put("gpt_neox.embed_in.weight", 7, 0.25f);
     for (Path path : List.of(checkpoint, run)) {
       JsonNode report = json(Output.of("verify", path.toString(), "--json"), 1);
-      assertThat(report.at("/findings/1/message").textValue()).startsWith(weights + ": damaged: expected CRC-32C ");
+      assertThat(report.at("/findings/1/message").textValue())
+          .startsWith(weights + ": damaged: expected CRC-32C ");
       assertThat(report.at("/findings/4/ok").booleanValue()).isTrue();
     }
   }
@@ -161,13 +183,16 @@ class InspectVerifyTest {
   void aSoundModelIsFoundSound() throws IOException {
     JsonNode report = json(Output.of("verify", model.toString(), "--json"), 0);
     assertThat(report.get("ok").booleanValue()).isTrue();
-    assertThat(report.get("findings").findValuesAsText("check")).containsExactly("hashes", "model", "tokenizer", "values");
+    assertThat(report.get("findings").findValuesAsText("check"))
+        .containsExactly("hashes", "model", "tokenizer", "values");
     assertThat(report.at("/findings/3/message").textValue())
         .isEqualTo("%,d values in 40 tensors, all finite".formatted(PARAMETERS));
     addTokenizer(model.resolve("tokenizer.json"));
     Output text = Output.of("verify", model.toString());
     assertThat(text.code()).isZero();
-    assertThat(text.out()).contains("ok     tokenizer").contains("for 512 rows")
+    assertThat(text.out())
+        .contains("ok     tokenizer")
+        .contains("for 512 rows")
         .endsWith("model: nothing wrong" + System.lineSeparator());
   }
 
@@ -188,36 +213,49 @@ class InspectVerifyTest {
     Output bare = Output.of("verify", weights.toString());
     assertThat(bare.code()).isEqualTo(1);
     assertThat(bare.out())
-        .contains("WRONG  values     tensor \"gpt_neox.layers.2.mlp.dense_4h_to_h.weight\": 1 NaN and 1 infinite of 16,384 values")
+        .contains(
+            "WRONG  values     tensor \"gpt_neox.layers.2.mlp.dense_4h_to_h.weight\": 1 NaN and 1"
+                + " infinite of 16,384 values")
         .contains("the first at [40, 17]");
   }
 
   @Test
   void filesAreComparedWithAManifest() throws IOException {
     String manifest =
-        hash("SHA-256", Files.readAllBytes(weights)) + "  model.safetensors\n"
-            + hash("SHA-256", Files.readAllBytes(model.resolve("config.json"))) + " *config.json\n";
+        hash("SHA-256", Files.readAllBytes(weights))
+            + "  model.safetensors\n"
+            + hash("SHA-256", Files.readAllBytes(model.resolve("config.json")))
+            + " *config.json\n";
     Files.writeString(model.resolve("SHA256SUMS"), manifest);
-    assertThat(Output.of("verify", model.toString()).out()).contains("ok     hashes     2 of 3 files have one, and it is right");
+    assertThat(Output.of("verify", model.toString()).out())
+        .contains("ok     hashes     2 of 3 files have one, and it is right");
     put("gpt_neox.embed_in.weight", 5, 1);
     Output changed = Output.of("verify", model.toString());
     assertThat(changed.code()).isEqualTo(1);
     assertThat(changed.out())
-        .containsPattern("WRONG  hashes +\\S*model.safetensors: expected \\w{64} by SHA256SUMS, found \\w{64}");
+        .containsPattern(
+            "WRONG  hashes +\\S*model.safetensors: expected \\w{64} by SHA256SUMS, found \\w{64}");
     assertThat(changed.out()).contains("ok     values");
-    assertThat(Output.of("verify", weights.toString()).code()).as("one file against the manifest beside it").isEqualTo(1);
+    assertThat(Output.of("verify", weights.toString()).code())
+        .as("one file against the manifest beside it")
+        .isEqualTo(1);
     Files.writeString(model.resolve("SHA256SUMS"), "0".repeat(64) + "  gone.bin\n");
-    assertThat(Output.of("verify", model.toString()).out()).contains("gone.bin: expected 0000").contains("found no such file");
+    assertThat(Output.of("verify", model.toString()).out())
+        .contains("gone.bin: expected 0000")
+        .contains("found no such file");
   }
 
   @Test
   void aManifestThatIsNoneOrLeavesTheFolderIsAFinding() throws IOException {
-    for (String line : List.of("nonsense", "0".repeat(64) + "  ../other", "0".repeat(64) + "  /etc/passwd")) {
+    for (String line :
+        List.of("nonsense", "0".repeat(64) + "  ../other", "0".repeat(64) + "  /etc/passwd")) {
       Files.writeString(model.resolve("SHA256SUMS"), line + "\n");
       Output output = Output.of("verify", model.toString());
       assertThat(output.code()).isEqualTo(1);
       assertThat(output.out())
-          .contains("SHA256SUMS: line 1: expected 64 hexadecimal digits and a file of this folder, found " + line);
+          .contains(
+              "SHA256SUMS: line 1: expected 64 hexadecimal digits and a file of this folder, found "
+                  + line);
     }
   }
 
@@ -225,11 +263,19 @@ class InspectVerifyTest {
   void filesAreComparedWithTheRecordsOfADownload() throws IOException {
     Path records = Files.createDirectories(model.resolve(".cache/huggingface/download"));
     byte[] config = Files.readAllBytes(model.resolve("config.json"));
-    String git = hash("SHA-1", ("blob " + config.length + "\0").getBytes(java.nio.charset.StandardCharsets.US_ASCII), config);
-    Files.writeString(records.resolve("config.json.metadata"), "0".repeat(40) + "\n" + git + "\n1700000000.0\n");
+    String git =
+        hash(
+            "SHA-1",
+            ("blob " + config.length + "\0").getBytes(java.nio.charset.StandardCharsets.US_ASCII),
+            config);
+    Files.writeString(
+        records.resolve("config.json.metadata"), "0".repeat(40) + "\n" + git + "\n1700000000.0\n");
     String large = hash("SHA-256", Files.readAllBytes(weights));
-    Files.writeString(records.resolve("model.safetensors.metadata"), "0".repeat(40) + "\n" + large + "\n1700000000.0\n");
-    assertThat(Output.of("verify", model.toString()).out()).contains("ok     hashes     2 of 2 files have one, and it is right");
+    Files.writeString(
+        records.resolve("model.safetensors.metadata"),
+        "0".repeat(40) + "\n" + large + "\n1700000000.0\n");
+    assertThat(Output.of("verify", model.toString()).out())
+        .contains("ok     hashes     2 of 2 files have one, and it is right");
     Files.writeString(model.resolve("config.json"), new String(config) + " ");
     assertThat(Output.of("verify", model.toString()).out())
         .contains("config.json: expected " + git + " by the record of its download");
@@ -241,7 +287,8 @@ class InspectVerifyTest {
     Path blob = blobs.resolve(hash("SHA-256", Files.readAllBytes(weights)));
     Files.move(weights, blob);
     Files.createSymbolicLink(weights, blob);
-    assertThat(Output.of("verify", model.toString()).out()).contains("ok     hashes     1 of 2 files have one, and it is right");
+    assertThat(Output.of("verify", model.toString()).out())
+        .contains("ok     hashes     1 of 2 files have one, and it is right");
     Path other = Files.move(blob, blobs.resolve("f".repeat(64)));
     Files.delete(weights);
     Files.createSymbolicLink(weights, other);
@@ -251,12 +298,18 @@ class InspectVerifyTest {
   @Test
   void aModelThatDoesNotFitItsConfigurationIsAFindingAndItsValuesAreStillRead() throws IOException {
     String config = Files.readString(model.resolve("config.json"));
-    Files.writeString(model.resolve("config.json"), config.replace("\"intermediate_size\": 256", "\"intermediate_size\": 128"));
+    Files.writeString(
+        model.resolve("config.json"),
+        config.replace("\"intermediate_size\": 256", "\"intermediate_size\": 128"));
     put("gpt_neox.embed_in.weight", 64, Float.NaN);
     Output output = Output.of("verify", model.toString());
     assertThat(output.code()).isEqualTo(1);
-    assertThat(output.out()).contains("WRONG  model").contains("dense_h_to_4h").contains("by config.json");
-    assertThat(output.out().lines().filter(line -> line.startsWith("WRONG  model"))).as("three layers: two matrices, one bias")
+    assertThat(output.out())
+        .contains("WRONG  model")
+        .contains("dense_h_to_4h")
+        .contains("by config.json");
+    assertThat(output.out().lines().filter(line -> line.startsWith("WRONG  model")))
+        .as("three layers: two matrices, one bias")
         .hasSize(9);
     assertThat(output.out()).contains("1 NaN and 0 infinite of 32,768 values, the first at [1, 0]");
   }
@@ -265,7 +318,8 @@ class InspectVerifyTest {
   void aTokenizerWithMoreTokensThanRowsIsAFinding() throws IOException {
     addTokenizer(model.resolve("tokenizer.json"));
     String json = Files.readString(model.resolve("tokenizer.json"));
-    Files.writeString(model.resolve("tokenizer.json"), json.replaceFirst("\"id\"\\s*:\\s*1,", "\"id\":512,"));
+    Files.writeString(
+        model.resolve("tokenizer.json"), json.replaceFirst("\"id\"\\s*:\\s*1,", "\"id\":512,"));
     Output output = Output.of("verify", model.toString());
     assertThat(output.code()).isEqualTo(1);
     assertThat(output.out()).contains("tokenizer.json: largest id: expected below vocab_size 512");
@@ -276,7 +330,10 @@ class InspectVerifyTest {
     for (String command : List.of("inspect", "verify")) {
       Output none = Output.of(command, dir.resolve("none").toString());
       assertThat(none.code()).isEqualTo(1);
-      assertThat(none.err().lines()).singleElement().asString().contains("none: expected a model's folder or file");
+      assertThat(none.err().lines())
+          .singleElement()
+          .asString()
+          .contains("none: expected a model's folder or file");
       assertThat(Output.of(command).code()).isEqualTo(2);
       assertThat(Output.of(command, "--help").out()).contains("jneox " + command + " DIR");
     }

@@ -16,7 +16,10 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Runs {@code ./jneox} in a house of cardboard: a fake JDK whose java prints what it got, and a fake Maven. */
+/**
+ * Runs {@code ./jneox} in a house of cardboard: a fake JDK whose java prints what it got, and a
+ * fake Maven.
+ */
 class LauncherTest {
   private static final Path LAUNCHER = Path.of("..", "jneox").toAbsolutePath().normalize();
 
@@ -30,7 +33,9 @@ class LauncherTest {
     house = Files.createDirectories(folder.resolve("a house"));
     bin = Files.createDirectories(folder.resolve("bin"));
     script(house.resolve("jneox"), Files.readString(LAUNCHER));
-    write("app/target/classes/dev/jneox/cli/launch.conf", "# why\nJNEOX_TEST_VARIABLE=ours:a=b\n-XX:+One --two three\n\n-Dfour=4\n");
+    write(
+        "app/target/classes/dev/jneox/cli/launch.conf",
+        "# why\nJNEOX_TEST_VARIABLE=ours:a=b\n-XX:+One --two three\n\n-Dfour=4\n");
     write("app/target/jneox.jar", "old");
     Files.createDirectories(house.resolve("app/target/lib"));
     jdk("jdk-25", "25.0.3");
@@ -39,13 +44,32 @@ class LauncherTest {
   @Test
   void javaGetsTheOptionsThenTheUsersThenTheArguments() throws Exception {
     Path crash = folder.resolve("a home/.cache/jneox/crash");
-    Result result = run(Map.of("JAVA_HOME", jdk("jdk-25"), "JNEOX_JAVA_OPTS", "-Xmx8g -Dfour=5"), "train", "it's a file.yml", "");
+    Result result =
+        run(
+            Map.of("JAVA_HOME", jdk("jdk-25"), "JNEOX_JAVA_OPTS", "-Xmx8g -Dfour=5"),
+            "train",
+            "it's a file.yml",
+            "");
     assertThat(result.err).isEmpty();
     assertThat(result.out.lines())
         .containsExactly(
-            jdk("jdk-25") + "/bin/java", "variable ours:a=b", "locale C.UTF-8", "-XX:ErrorFile=" + crash + "/hs_err_pid%p.log",
-            "-XX:ReplayDataFile=" + crash + "/replay_pid%p.log", "-XX:+One", "--two", "three", "-Dfour=4", "-Xmx8g", "-Dfour=5", "-cp",
-            house + "/app/target/jneox.jar", "dev.jneox.cli.Start", "train", "it's a file.yml", "");
+            jdk("jdk-25") + "/bin/java",
+            "variable ours:a=b",
+            "locale C.UTF-8",
+            "-XX:ErrorFile=" + crash + "/hs_err_pid%p.log",
+            "-XX:ReplayDataFile=" + crash + "/replay_pid%p.log",
+            "-XX:+One",
+            "--two",
+            "three",
+            "-Dfour=4",
+            "-Xmx8g",
+            "-Dfour=5",
+            "-cp",
+            house + "/app/target/jneox.jar",
+            "dev.jneox.cli.Start",
+            "train",
+            "it's a file.yml",
+            "");
   }
 
   @Test
@@ -58,16 +82,25 @@ class LauncherTest {
   @Test
   void theUsersEncodingReachesJavaAndWhereThereIsNoneItIsUtf8() throws Exception {
     String jdk = jdk("jdk-25");
-    assertThat(run(Map.of("JAVA_HOME", jdk, "LC_ALL", "de_DE.UTF-8"), "x").out).contains("\nlocale de_DE.UTF-8\n");
-    assertThat(run(Map.of("JAVA_HOME", jdk, "LANG", "de_DE.UTF-8"), "x").out).contains("\nlocale \n");
-    assertThat(run(Map.of("JAVA_HOME", jdk, "LC_ALL", "POSIX", "LANG", "de_DE.UTF-8"), "x").out).contains("\nlocale C.UTF-8\n");
+    assertThat(run(Map.of("JAVA_HOME", jdk, "LC_ALL", "de_DE.UTF-8"), "x").out)
+        .contains("\nlocale de_DE.UTF-8\n");
+    assertThat(run(Map.of("JAVA_HOME", jdk, "LANG", "de_DE.UTF-8"), "x").out)
+        .contains("\nlocale \n");
+    assertThat(run(Map.of("JAVA_HOME", jdk, "LC_ALL", "POSIX", "LANG", "de_DE.UTF-8"), "x").out)
+        .contains("\nlocale C.UTF-8\n");
   }
 
   @Test
   void theCommandShownDoesWhatTheLauncherDoes() throws Exception {
-    Map<String, String> environment = Map.of("JAVA_HOME", jdk("jdk-25"), "JNEOX_JAVA_OPTS", "-Xmx8g");
+    Map<String, String> environment =
+        Map.of("JAVA_HOME", jdk("jdk-25"), "JNEOX_JAVA_OPTS", "-Xmx8g");
     Result shown = run(environment, "--show-command", "train", "it's a $file.yml", "", "*");
-    assertThat(shown.out).startsWith("JNEOX_TEST_VARIABLE=ours:a=b LC_ALL=C.UTF-8 " + jdk("jdk-25") + "/bin/java '-XX:ErrorFile=").contains(" -XX:+One --two three ");
+    assertThat(shown.out)
+        .startsWith(
+            "JNEOX_TEST_VARIABLE=ours:a=b LC_ALL=C.UTF-8 "
+                + jdk("jdk-25")
+                + "/bin/java '-XX:ErrorFile=")
+        .contains(" -XX:+One --two three ");
     Result pasted = start(Map.of(), "sh", "-c", shown.out).end();
     assertThat(pasted.out).isEqualTo(run(environment, "train", "it's a $file.yml", "", "*").out);
   }
@@ -85,7 +118,8 @@ class LauncherTest {
     jdk("jdk-17", "17.0.15");
     jdk("jdk-26", "26");
     Files.createSymbolicLink(bin.resolve("java"), Path.of("../jdk-26/bin/java"));
-    assertThat(run(Map.of("JAVA_HOME", jdk("jdk-17")), "x").out).startsWith(jdk("jdk-26") + "/bin/java\n");
+    assertThat(run(Map.of("JAVA_HOME", jdk("jdk-17")), "x").out)
+        .startsWith(jdk("jdk-26") + "/bin/java\n");
   }
 
   @Test
@@ -93,29 +127,40 @@ class LauncherTest {
     jdk("jdk-8", "1.8.0_292");
     Result result = run(Map.of("JNEOX_JAVA_HOME", jdk("jdk-8")), "x");
     assertThat(result.exit).isEqualTo(1);
-    assertThat(result.err).isEqualTo("jneox: JNEOX_JAVA_HOME=" + jdk("jdk-8") + " is no JDK 25 or newer: point it to one or unset it\n");
+    assertThat(result.err)
+        .isEqualTo(
+            "jneox: JNEOX_JAVA_HOME="
+                + jdk("jdk-8")
+                + " is no JDK 25 or newer: point it to one or unset it\n");
   }
 
   @Test
   void theChosenJdkComesFirst() throws Exception {
     jdk("jdk-26", "26");
-    assertThat(run(Map.of("JAVA_HOME", jdk("jdk-25"), "JNEOX_JAVA_HOME", jdk("jdk-26")), "x").out).startsWith(jdk("jdk-26") + "/bin/java\n");
+    assertThat(run(Map.of("JAVA_HOME", jdk("jdk-25"), "JNEOX_JAVA_HOME", jdk("jdk-26")), "x").out)
+        .startsWith(jdk("jdk-26") + "/bin/java\n");
   }
 
   @Test
   void theWarningOfTheJvmIsNotSeenAndRealErrorsAre() throws Exception {
     script(folder.resolve("jdk-25/bin/java"), "echo warning >&2; echo $1 real >&3\n");
-    assertThat(run(Map.of("JAVA_HOME", jdk("jdk-25")), "x").err).isEqualTo("-Djneox.stderr=3 real\n");
+    assertThat(run(Map.of("JAVA_HOME", jdk("jdk-25")), "x").err)
+        .isEqualTo("-Djneox.stderr=3 real\n");
     script(folder.resolve("jdk-25/bin/java"), "echo unknown option >&2\n");
-    assertThat(run(Map.of("JAVA_HOME", jdk("jdk-25"), "JNEOX_JAVA_OPTS", "-Xfoo"), "x").err).isEqualTo("unknown option\n");
+    assertThat(run(Map.of("JAVA_HOME", jdk("jdk-25"), "JNEOX_JAVA_OPTS", "-Xfoo"), "x").err)
+        .isEqualTo("unknown option\n");
   }
 
   @Test
   void aClosedStreamKeepsItsNumberFromOtherFiles() throws Exception {
-    script(folder.resolve("jdk-25/bin/java"), "link=$(readlink /proc/$$/fd/1); echo \"$link\" >&3; exit 5\n");
+    script(
+        folder.resolve("jdk-25/bin/java"),
+        "link=$(readlink /proc/$$/fd/1); echo \"$link\" >&3; exit 5\n");
     Map<String, String> environment = Map.of("JAVA_HOME", jdk("jdk-25"));
     Result result = start(environment, "sh", "-c", "exec '" + house + "/jneox' x >&-").end();
-    assertThat(result).extracting(r -> r.exit, r -> r.out, r -> r.err).containsExactly(5, "", "/dev/null\n");
+    assertThat(result)
+        .extracting(r -> r.exit, r -> r.out, r -> r.err)
+        .containsExactly(5, "", "/dev/null\n");
     script(folder.resolve("jdk-25/bin/java"), "echo out\n");
     Result silent = start(environment, "sh", "-c", "exec '" + house + "/jneox' x 2>&-").end();
     assertThat(silent).extracting(r -> r.exit, r -> r.out).containsExactly(0, "out\n");
@@ -125,7 +170,13 @@ class LauncherTest {
   void aMessageThatIsLostDoesNotStopTheBuild() throws Exception {
     addSources();
     maven("echo '[INFO] Building JNeoX core'; echo new >app/target/jneox.jar");
-    Result result = start(Map.of("JAVA_HOME", jdk("jdk-25")), "sh", "-c", "exec '" + house + "/jneox' x 2>/dev/full").end();
+    Result result =
+        start(
+                Map.of("JAVA_HOME", jdk("jdk-25")),
+                "sh",
+                "-c",
+                "exec '" + house + "/jneox' x 2>/dev/full")
+            .end();
     assertThat(result.exit).isZero();
     assertThat(result.out).endsWith("\nx\n");
   }
@@ -133,11 +184,14 @@ class LauncherTest {
   @Test
   void buildsOnceWhenASourceIsNewerAlsoWhenTwoStartTogether() throws Exception {
     addSources();
-    maven("sleep 1; echo built >>builds; echo '[INFO] Building JNeoX core'; echo new >app/target/jneox.jar");
+    maven(
+        "sleep 1; echo built >>builds; echo '[INFO] Building JNeoX core'; echo new"
+            + " >app/target/jneox.jar");
     Running first = start(Map.of("JAVA_HOME", jdk("jdk-25")), house + "/jneox", "x");
     Running second = start(Map.of("JAVA_HOME", jdk("jdk-25")), house + "/jneox", "x");
     assertThat(first.end().out).isEqualTo(second.end().out).endsWith("\nx\n");
-    assertThat(first.end().err + second.end().err).contains("building (a source is newer than the jar)", "waiting for the build of process");
+    assertThat(first.end().err + second.end().err)
+        .contains("building (a source is newer than the jar)", "waiting for the build of process");
     assertThat(Files.readString(house.resolve("builds"))).isEqualTo("built\n");
     assertThat(run(Map.of("JAVA_HOME", jdk("jdk-25")), "x").err).isEmpty();
     assertThat(house.resolve("app/target")).isDirectoryNotContaining("glob:**/build.lock*");
@@ -154,7 +208,10 @@ class LauncherTest {
         echo new >app/target/jneox.jar
         """);
     assertThat(run(Map.of("JAVA_HOME", jdk("jdk-25")), "x").err)
-        .isEqualTo("jneox: building (a source is newer than the jar)\n  Building JNeoX core 0.1.0\n  fetched c-1.jar (160 MB at 21 MB/s)\n");
+        .isEqualTo(
+            "jneox: building (a source is newer than the jar)\n"
+                + "  Building JNeoX core 0.1.0\n"
+                + "  fetched c-1.jar (160 MB at 21 MB/s)\n");
   }
 
   @Test
@@ -178,7 +235,9 @@ class LauncherTest {
   @Test
   void aFailedBuildShowsMavensErrorsAndStartsNothing() throws Exception {
     addSources();
-    maven("echo '[INFO] much'; echo '[ERROR] A.java:[1,2] no'; echo '[ERROR] Failed to execute goal x'; echo '[ERROR] [Help 1]'; exit 1");
+    maven(
+        "echo '[INFO] much'; echo '[ERROR] A.java:[1,2] no'; echo '[ERROR] Failed to execute goal"
+            + " x'; echo '[ERROR] [Help 1]'; exit 1");
     Result result = run(Map.of("JAVA_HOME", jdk("jdk-25")), "x");
     assertThat(result.exit).isEqualTo(1);
     assertThat(result.out).isEmpty();
@@ -200,7 +259,9 @@ class LauncherTest {
     for (String tool : List.of("find", "head", "readlink", "dirname", "mkdir")) {
       script(bin.resolve(tool), "PATH=/usr/bin:/bin exec " + tool + " \"$@\"\n");
     }
-    Result result = start(Map.of("JAVA_HOME", jdk("jdk-25"), "PATH", bin.toString()), house + "/jneox", "x").end();
+    Result result =
+        start(Map.of("JAVA_HOME", jdk("jdk-25"), "PATH", bin.toString()), house + "/jneox", "x")
+            .end();
     assertThat(result.exit).isEqualTo(1);
     assertThat(result.err).contains("mvn is not on the PATH");
   }
@@ -211,9 +272,11 @@ class LauncherTest {
     archiver("echo classes >\"${a#*=}\"");
     assertThat(run(environment, "x").out).doesNotContain("Archive");
     Path archive = awaitArchive();
-    assertThat(run(environment, "x").out).contains("-XX:SharedArchiveFile=" + archive + "\n-Xlog:aot*=off,cds*=off\n-XX:ErrorFile=");
+    assertThat(run(environment, "x").out)
+        .contains("-XX:SharedArchiveFile=" + archive + "\n-Xlog:aot*=off,cds*=off\n-XX:ErrorFile=");
     assertThat(run(environment, "--show-command", "x").out)
-        .contains("'-XX:SharedArchiveFile=" + archive + "' '-Xlog:aot*=off,cds*=off' '-XX:ErrorFile=");
+        .contains(
+            "'-XX:SharedArchiveFile=" + archive + "' '-Xlog:aot*=off,cds*=off' '-XX:ErrorFile=");
     assertThat(folder.resolve("made")).hasContent("made\n");
     // The archive is older than the jar.
     Files.setLastModifiedTime(archive, FileTime.from(Instant.now().minusSeconds(5)));
@@ -221,7 +284,9 @@ class LauncherTest {
     assertThat(run(environment, "x").out).doesNotContain("SharedArchive");
     awaitArchive();
     assertThat(folder.resolve("made")).hasContent("made\nmade\n");
-    assertThat(names(house.resolve("app/target"))).contains("jneox.jsa", "jneox.jsa.sum").noneMatch(name -> name.matches("jneox\\.jsa\\.(try)?\\d.*"));
+    assertThat(names(house.resolve("app/target")))
+        .contains("jneox.jsa", "jneox.jsa.sum")
+        .noneMatch(name -> name.matches("jneox\\.jsa\\.(try)?\\d.*"));
   }
 
   /** The JVM would crash on most of them. */
@@ -254,18 +319,24 @@ class LauncherTest {
   void anArchiveThatCouldNotBeMadeIsTriedThreeTimesABuild() throws Exception {
     Map<String, String> environment = Map.of("JAVA_HOME", jdk("jdk-25"));
     archiver("exit 1");
-    Files.setLastModifiedTime(house.resolve("app/target/jneox.jar"), FileTime.from(Instant.now().minusSeconds(1000)));
+    Files.setLastModifiedTime(
+        house.resolve("app/target/jneox.jar"), FileTime.from(Instant.now().minusSeconds(1000)));
     for (int start = 1; start <= 5; start++) {
       int tries = Math.min(start, 3);
       Result result = run(environment, "x");
       assertThat(result.out).doesNotContain("Archive");
       assertThat(result.err).isEmpty();
-      await(() -> Files.exists(folder.resolve("made")) && Files.readAllLines(folder.resolve("made")).size() == tries);
+      await(
+          () ->
+              Files.exists(folder.resolve("made"))
+                  && Files.readAllLines(folder.resolve("made")).size() == tries);
       run(environment, "x"); // within the same minute
       assertThat(house.resolve("app/target/jneox.jsa")).doesNotExist();
       // A while later.
       for (int n = 1; n <= tries; n++) {
-        Files.setLastModifiedTime(house.resolve("app/target/jneox.jsa.try" + n), FileTime.from(Instant.now().minusSeconds(600)));
+        Files.setLastModifiedTime(
+            house.resolve("app/target/jneox.jsa.try" + n),
+            FileTime.from(Instant.now().minusSeconds(600)));
       }
     }
     assertThat(Files.readAllLines(folder.resolve("made"))).hasSize(3);
@@ -281,7 +352,10 @@ class LauncherTest {
       archiver(write);
       run(Map.of("JAVA_HOME", jdk("jdk-25")), "x");
       await(() -> Files.exists(folder.resolve("made")));
-      await(() -> names(house.resolve("app/target")).stream().noneMatch(name -> name.matches("jneox\\.jsa\\.\\d.*")));
+      await(
+          () ->
+              names(house.resolve("app/target")).stream()
+                  .noneMatch(name -> name.matches("jneox\\.jsa\\.\\d.*")));
       assertThat(house.resolve("app/target/jneox.jsa")).doesNotExist();
       Files.deleteIfExists(house.resolve("app/target/jneox.jsa.try1"));
       Files.delete(folder.resolve("made"));
@@ -326,28 +400,41 @@ class LauncherTest {
   void aCrashLeavesItsReportInTheFolderForCachesOrElseInTheTemporaryOne() throws Exception {
     Files.createDirectories(folder.resolve("a home"));
     String jdk = jdk("jdk-25");
-    assertThat(run(Map.of("JAVA_HOME", jdk), "x").out).contains("-XX:ErrorFile=" + folder + "/a home/.cache/jneox/crash/hs_err_pid%p.log\n");
+    assertThat(run(Map.of("JAVA_HOME", jdk), "x").out)
+        .contains("-XX:ErrorFile=" + folder + "/a home/.cache/jneox/crash/hs_err_pid%p.log\n");
     assertThat(folder.resolve("a home/.cache/jneox/crash")).isDirectory();
     assertThat(run(Map.of("JAVA_HOME", jdk, "XDG_CACHE_HOME", folder + "/xdg"), "x").out)
         .contains("-XX:ErrorFile=" + folder + "/xdg/jneox/crash/hs_err_pid%p.log\n");
-    assertThat(run(Map.of("JAVA_HOME", jdk, "XDG_CACHE_HOME", "xdg"), "x").out).contains("=" + folder + "/a home/.cache/jneox/crash/replay_pid");
+    assertThat(run(Map.of("JAVA_HOME", jdk, "XDG_CACHE_HOME", "xdg"), "x").out)
+        .contains("=" + folder + "/a home/.cache/jneox/crash/replay_pid");
     Files.createFile(folder.resolve("file"));
-    assertThat(run(Map.of("JAVA_HOME", jdk, "HOME", folder + "/file"), "x").out).contains("-XX:ErrorFile=/tmp/hs_err_pid%p.log\n");
+    assertThat(run(Map.of("JAVA_HOME", jdk, "HOME", folder + "/file"), "x").out)
+        .contains("-XX:ErrorFile=/tmp/hs_err_pid%p.log\n");
     assertThat(run(Map.of("JAVA_HOME", jdk, "HOME", "/proc", "TMPDIR", folder.toString()), "x").out)
         .contains("-XX:ErrorFile=" + folder + "/hs_err_pid%p.log\n");
   }
 
-  /** A java that, asked for an archive of classes, leaves a line in a file and runs a command for which $a is the option. */
+  /**
+   * A java that, asked for an archive of classes, leaves a line in a file and runs a command for
+   * which $a is the option.
+   */
   private void archiver(String command) throws IOException {
     script(
         folder.resolve("jdk-25/bin/java"),
-        "for a; do case $a in -XX:ArchiveClassesAtExit=*) echo made >>'" + folder + "/made'; " + command + " ;; esac; done\n"
+        "for a; do case $a in -XX:ArchiveClassesAtExit=*) echo made >>'"
+            + folder
+            + "/made'; "
+            + command
+            + " ;; esac; done\n"
             + "printf '%s\\n' \"$@\"\n");
   }
 
   private Path awaitArchive() throws IOException, InterruptedException {
     Path target = house.resolve("app/target");
-    await(() -> names(target).contains("jneox.jsa") && names(target).stream().noneMatch(name -> name.contains(".try")));
+    await(
+        () ->
+            names(target).contains("jneox.jsa")
+                && names(target).stream().noneMatch(name -> name.contains(".try")));
     return target.resolve("jneox.jsa");
   }
 
@@ -374,7 +461,8 @@ class LauncherTest {
 
   private void addSources() throws IOException {
     FileTime now = FileTime.from(Instant.now());
-    Files.setLastModifiedTime(house.resolve("app/target/jneox.jar"), FileTime.from(now.toInstant().minusSeconds(100)));
+    Files.setLastModifiedTime(
+        house.resolve("app/target/jneox.jar"), FileTime.from(now.toInstant().minusSeconds(100)));
     write("pom.xml", "");
     write("core/src/main/java/A.java", "");
   }
@@ -389,10 +477,17 @@ class LauncherTest {
 
   private void jdk(String name, String version) throws IOException {
     Path jdk = Files.createDirectories(folder.resolve(name).resolve("bin"));
-    script(jdk.resolve("java"), "echo \"$0\"\necho \"variable $JNEOX_TEST_VARIABLE\"\necho \"locale $LC_ALL\"\n"
-        + "for a in \"$@\"; do case $a in -Djneox.stderr=3) ;; *) printf '%s\\n' \"$a\" ;; esac; done\n");
+    script(
+        jdk.resolve("java"),
+        "echo \"$0\"\n"
+            + "echo \"variable $JNEOX_TEST_VARIABLE\"\n"
+            + "echo \"locale $LC_ALL\"\n"
+            + "for a in \"$@\"; do case $a in -Djneox.stderr=3) ;; *) printf '%s\\n"
+            + "' \"$a\" ;; esac; done\n");
     script(jdk.resolve("javac"), "");
-    Files.writeString(folder.resolve(name).resolve("release"), "IMPLEMENTOR=\"Nobody\"\nJAVA_VERSION=\"" + version + "\"\n");
+    Files.writeString(
+        folder.resolve(name).resolve("release"),
+        "IMPLEMENTOR=\"Nobody\"\nJAVA_VERSION=\"" + version + "\"\n");
   }
 
   private void write(String file, String text) throws IOException {
@@ -406,7 +501,8 @@ class LauncherTest {
     assertThat(file.toFile().setExecutable(true)).isTrue();
   }
 
-  private Result run(Map<String, String> environment, String... arguments) throws IOException, InterruptedException {
+  private Result run(Map<String, String> environment, String... arguments)
+      throws IOException, InterruptedException {
     List<String> command = new ArrayList<>(List.of(house + "/jneox"));
     command.addAll(List.of(arguments));
     return start(environment, command.toArray(String[]::new)).end();
@@ -415,7 +511,11 @@ class LauncherTest {
   private Running start(Map<String, String> environment, String... command) throws IOException {
     Path out = Files.createTempFile(folder, "out", "");
     Path err = Files.createTempFile(folder, "err", "");
-    ProcessBuilder builder = new ProcessBuilder(command).directory(folder.toFile()).redirectOutput(out.toFile()).redirectError(err.toFile());
+    ProcessBuilder builder =
+        new ProcessBuilder(command)
+            .directory(folder.toFile())
+            .redirectOutput(out.toFile())
+            .redirectError(err.toFile());
     builder.environment().clear();
     builder.environment().put("PATH", bin + ":/usr/bin:/bin");
     builder.environment().put("HOME", folder + "/a home");

@@ -32,7 +32,10 @@ class LossCurveTest {
 
   @Test
   void drawsEveryLineFromLeftToRight() throws IOException {
-    List<Point> training = IntStream.rangeClosed(1, 200).mapToObj(i -> new Point(i * 4096L, 3 + 6 * Math.exp(-i / 40.0))).toList();
+    List<Point> training =
+        IntStream.rangeClosed(1, 200)
+            .mapToObj(i -> new Point(i * 4096L, 3 + 6 * Math.exp(-i / 40.0)))
+            .toList();
     List<Point> validation = List.of(new Point(409_600, 3.6), new Point(819_200, 3.1));
     BufferedImage image = draw(new LossCurve("a run", training, validation, 7));
     assertThat(image.getWidth()).isEqualTo(1200);
@@ -44,17 +47,26 @@ class LossCurveTest {
 
   @Test
   void lossesThatAreNotFiniteAreLeftOut() throws IOException {
-    LossCurve curve = new LossCurve("burst", List.of(new Point(1, 9), new Point(2, Double.NaN), new Point(3, Double.POSITIVE_INFINITY)), List.of(), 7);
+    LossCurve curve =
+        new LossCurve(
+            "burst",
+            List.of(
+                new Point(1, 9), new Point(2, Double.NaN), new Point(3, Double.POSITIVE_INFINITY)),
+            List.of(),
+            7);
     assertThat(curve.training()).containsExactly(new Point(1, 9));
     assertThat(draw(curve).getWidth()).isEqualTo(1200);
-    assertThatIllegalArgumentException().isThrownBy(() -> new LossCurve("none", List.of(new Point(1, Double.NaN)), List.of(), 7));
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> new LossCurve("none", List.of(new Point(1, Double.NaN)), List.of(), 7));
   }
 
   @Test
   void aFileThatCannotBeWrittenIsNamed() throws IOException {
     Path blocked = Files.writeString(folder.resolve("file"), "").resolve("loss.png");
     LossCurve curve = new LossCurve("a run", List.of(new Point(1, 9)), List.of(), 7);
-    assertThatThrownBy(() -> curve.write(blocked)).isInstanceOf(InputException.class).hasMessageContaining(blocked.toString());
+    assertThatThrownBy(() -> curve.write(blocked))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining(blocked.toString());
   }
 
   @Property
@@ -89,7 +101,10 @@ class LossCurveTest {
   /** In how many columns of the picture this colour occurs. */
   private static long columns(BufferedImage image, int colour) {
     return IntStream.range(0, image.getWidth())
-        .filter(x -> IntStream.range(0, image.getHeight() * 9 / 10).anyMatch(y -> (image.getRGB(x, y) & 0xFFFFFF) == colour))
+        .filter(
+            x ->
+                IntStream.range(0, image.getHeight() * 9 / 10)
+                    .anyMatch(y -> (image.getRGB(x, y) & 0xFFFFFF) == colour))
         .count();
   }
 }

@@ -24,7 +24,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import picocli.CommandLine;
 
-/** Every command when standard output cannot be written; {@code demo} makes what the others read. {@link HubCommandsTest} has download. */
+/**
+ * Every command when standard output cannot be written; {@code demo} makes what the others read.
+ * {@link HubCommandsTest} has download.
+ */
 class LostOutputTest {
   private static final String FULL = "No space left on device";
   private static final String LINE = "jneox: standard output: cannot be written: " + FULL;
@@ -72,7 +75,10 @@ class LostOutputTest {
   }
 
   private static InputStream lines(int count) {
-    return new ByteArrayInputStream("{\"text\": \"int max\", \"ids\": [1, 2, 3]}\n".repeat(count).getBytes(StandardCharsets.UTF_8));
+    return new ByteArrayInputStream(
+        "{\"text\": \"int max\", \"ids\": [1, 2, 3]}\n"
+            .repeat(count)
+            .getBytes(StandardCharsets.UTF_8));
   }
 
   @BeforeAll
@@ -80,26 +86,45 @@ class LostOutputTest {
     Path corpus = Files.createDirectories(dir.resolve("corpus"));
     StringBuilder documents = new StringBuilder();
     for (int i = 0; i < 60; i++) {
-      documents.append("{\"text\": \"").append("final class Max%d { static int max(int a) { return %d; } } ".formatted(i, i).repeat(9))
+      documents
+          .append("{\"text\": \"")
+          .append(
+              "final class Max%d { static int max(int a) { return %d; } } "
+                  .formatted(i, i)
+                  .repeat(9))
           .append("\"}\n");
     }
     Files.writeString(corpus.resolve("java.jsonl"), documents);
-    Files.writeString(dir.resolve("text.txt"), "int max(int a, int b) { return a > b ? a : b; }\n".repeat(9));
-    demo = lost(
-        new Failing(FULL, 0), lines(0), "demo", "--minutes", "0.2", "--corpus", corpus.toString(), "--out", dir.resolve("demo").toString());
+    Files.writeString(
+        dir.resolve("text.txt"), "int max(int a, int b) { return a > b ? a : b; }\n".repeat(9));
+    demo =
+        lost(
+            new Failing(FULL, 0),
+            lines(0),
+            "demo",
+            "--minutes",
+            "0.2",
+            "--corpus",
+            corpus.toString(),
+            "--out",
+            dir.resolve("demo").toString());
   }
 
   /** A command of its own words, with {@code @} for the folder. */
   static Stream<List<String>> commands() {
     return Stream.of(
-            "--help", "--version", "help train", "generate --help",
+            "--help",
+            "--version",
+            "help train",
+            "generate --help",
             "doctor",
             "tokenizer train --vocab-size 300 --out @/tok.json @/text.txt",
             "tokenizer encode --tokenizer @/demo/tokenizer.json",
             "tokenizer decode --tokenizer @/demo/tokenizer.json",
             "prepare --tokenizer @/demo/tokenizer.json --out @/prepared @/text.txt",
             "data inspect @/demo/data/java",
-            "train @/demo/demo.yml --set train_iters=1 --set num_layers=1 --set hidden_size=32 --set num_attention_heads=2 --set save=@/run",
+            "train @/demo/demo.yml --set train_iters=1 --set num_layers=1 --set hidden_size=32"
+                + " --set num_attention_heads=2 --set save=@/run",
             "schedule --lr 1 --decay-iters 10 --at 0,1,5",
             "generate --model @/demo/model --prompt int --max-tokens 3",
             "generate --model @/demo/model --prompt int --max-tokens 3 --json",
@@ -122,19 +147,26 @@ class LostOutputTest {
   void aReportThatIsLostIsOneLineAndOne(List<String> command) {
     Output output = lost(new Failing(FULL, 0), lines(3), command.toArray(String[]::new));
     assertThat(output.err().lines()).last().isEqualTo(LINE);
-    assertThat(output.err().lines().filter(line -> line.startsWith("jneox: ") && line.contains("cannot"))).hasSize(1);
+    assertThat(
+            output
+                .err()
+                .lines()
+                .filter(line -> line.startsWith("jneox: ") && line.contains("cannot")))
+        .hasSize(1);
     assertThat(output.code()).isEqualTo(1);
     if (command.getFirst().equals("train")) {
       assertThat(RunFolder.of(dir.resolve("run")).newest()).hasFileName("global_step1");
     }
-    Path made = dir.resolve(switch (command.getFirst()) {
-      case "prepare" -> "prepared.idx";
-      case "convert" -> "converted/model.safetensors";
-      case "quantize" -> "quantised/model.safetensors";
-      case "synth" -> "synth/model.safetensors";
-      case "publish" -> "published/SHA256SUMS";
-      default -> command.contains("--vocab-size") ? "tok.json" : "text.txt";
-    });
+    Path made =
+        dir.resolve(
+            switch (command.getFirst()) {
+              case "prepare" -> "prepared.idx";
+              case "convert" -> "converted/model.safetensors";
+              case "quantize" -> "quantised/model.safetensors";
+              case "synth" -> "synth/model.safetensors";
+              case "publish" -> "published/SHA256SUMS";
+              default -> command.contains("--vocab-size") ? "tok.json" : "text.txt";
+            });
     assertThat(made).isRegularFile();
   }
 
@@ -142,15 +174,19 @@ class LostOutputTest {
   @Test
   void everyCommandIsInTheTable() {
     List<String> table = commands().map(command -> String.join(" ", command) + " ").toList();
-    leaves(Main.commandLine(), "").filter(name -> !List.of("demo", "help", "download", "data index").contains(name)).forEach(
-        name -> assertThat(table).as(name).anyMatch(command -> command.startsWith(name + " ")));
+    leaves(Main.commandLine(), "")
+        .filter(name -> !List.of("demo", "help", "download", "data index").contains(name))
+        .forEach(
+            name -> assertThat(table).as(name).anyMatch(command -> command.startsWith(name + " ")));
   }
 
   private static Stream<String> leaves(CommandLine line, String path) {
-    return line.getSubcommands().entrySet().stream().flatMap(
-        sub -> sub.getValue().getSubcommands().isEmpty()
-            ? Stream.of(path + sub.getKey())
-            : leaves(sub.getValue(), path + sub.getKey() + " "));
+    return line.getSubcommands().entrySet().stream()
+        .flatMap(
+            sub ->
+                sub.getValue().getSubcommands().isEmpty()
+                    ? Stream.of(path + sub.getKey())
+                    : leaves(sub.getValue(), path + sub.getKey() + " "));
   }
 
   @Test
@@ -165,23 +201,47 @@ class LostOutputTest {
   @Test
   void aClosedPipeIsQuietAndEndsWhatNobodyReads() {
     String model = dir.resolve("demo/model").toString();
-    Output generate = lost(new Failing("Broken pipe", 4), lines(0), "generate", "--model", model, "--prompt", "int", "--max-tokens", "200");
+    Output generate =
+        lost(
+            new Failing("Broken pipe", 4),
+            lines(0),
+            "generate",
+            "--model",
+            model,
+            "--prompt",
+            "int",
+            "--max-tokens",
+            "200");
     assertThat(generate).isEqualTo(new Output(141, "", ""));
     InputStream input = lines(200_000);
     Failing pipe = new Failing("Broken pipe", 100);
-    Output encode = lost(pipe, input, "tokenizer", "encode", "--tokenizer", dir.resolve("demo/tokenizer.json").toString());
+    Output encode =
+        lost(
+            pipe,
+            input,
+            "tokenizer",
+            "encode",
+            "--tokenizer",
+            dir.resolve("demo/tokenizer.json").toString());
     assertThat(encode).isEqualTo(new Output(141, "", ""));
     assertThat(pipe.refused).as("tries").isEqualTo(1);
-    assertThat(input).as("lines are left").isNotNull().satisfies(rest -> assertThat(rest.available()).isPositive());
+    assertThat(input)
+        .as("lines are left")
+        .isNotNull()
+        .satisfies(rest -> assertThat(rest.available()).isPositive());
   }
 
   @Test
   void aFailureOfTheCommandKeepsItsExitCode() {
-    Output wrong = lost(new Failing("Broken pipe", 0), lines(0), "verify", dir.resolve("corpus").toString());
+    Output wrong =
+        lost(new Failing("Broken pipe", 0), lines(0), "verify", dir.resolve("corpus").toString());
     assertThat(wrong.code()).isEqualTo(1);
     Output usage = lost(new Failing(FULL, 0), lines(0), "schedule");
     assertThat(usage.code()).isEqualTo(2);
-    assertThat(usage.err().lines()).singleElement().asString().startsWith("jneox: Missing required option");
+    assertThat(usage.err().lines())
+        .singleElement()
+        .asString()
+        .startsWith("jneox: Missing required option");
   }
 
   /** What the operating system says, past our own stream in the other tests. */
@@ -193,22 +253,31 @@ class LostOutputTest {
     assertThat(exit(full)).isEqualTo(1);
 
     String tokenizer = dir.resolve("demo/tokenizer.json").toString();
-    Process closed = process("tokenizer", "decode", "--tokenizer", tokenizer).redirectError(ProcessBuilder.Redirect.DISCARD).start();
+    Process closed =
+        process("tokenizer", "decode", "--tokenizer", tokenizer)
+            .redirectError(ProcessBuilder.Redirect.DISCARD)
+            .start();
     closed.getInputStream().close();
     try (OutputStream input = closed.getOutputStream()) {
       lines(1).transferTo(input);
     }
     assertThat(exit(closed)).isEqualTo(StandardOutput.CLOSED_PIPE);
 
-    Process silent = process("schedule", "--lr", "1", "--decay-iters", "10", "--at", "0").redirectError(new File("/dev/full")).start();
-    assertThat(new String(silent.getInputStream().readAllBytes(), StandardCharsets.UTF_8)).contains("learning rate");
+    Process silent =
+        process("schedule", "--lr", "1", "--decay-iters", "10", "--at", "0")
+            .redirectError(new File("/dev/full"))
+            .start();
+    assertThat(new String(silent.getInputStream().readAllBytes(), StandardCharsets.UTF_8))
+        .contains("learning rate");
     assertThat(exit(silent)).isZero();
   }
 
   private static ProcessBuilder process(String... args) {
     Relaunch relaunch = Relaunch.read();
     String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
-    ProcessBuilder process = new ProcessBuilder(relaunch.command(java, List.of(), System.getProperty("java.class.path"), args));
+    ProcessBuilder process =
+        new ProcessBuilder(
+            relaunch.command(java, List.of(), System.getProperty("java.class.path"), args));
     relaunch.environment().forEach(process.environment()::putIfAbsent);
     return process;
   }

@@ -11,7 +11,9 @@ import picocli.CommandLine;
 class MainTest {
   @Test
   void helpAndVersionSucceedOnStandardOutput() {
-    assertThat(Output.of("--version").out()).startsWith("jneox ").contains("Java " + Runtime.version());
+    assertThat(Output.of("--version").out())
+        .startsWith("jneox ")
+        .contains("Java " + Runtime.version());
     Output help = Output.of("--help");
     assertThat(help.code()).isZero();
     assertThat(help.out()).contains("Usage: jneox").contains("doctor");
@@ -21,7 +23,9 @@ class MainTest {
   @Test
   void wrongUsageIsTwoAndSaysWhereHelpIs() {
     assertThat(Output.of("no-such-command").code()).isEqualTo(2);
-    assertThat(Output.of("no-such-command").err()).contains("'no-such-command'").contains("jneox --help");
+    assertThat(Output.of("no-such-command").err())
+        .contains("'no-such-command'")
+        .contains("jneox --help");
     assertThat(Output.of("doctor", "--no-such-option").code()).isEqualTo(2);
     assertThat(Output.of().code()).isEqualTo(2);
   }
@@ -31,7 +35,8 @@ class MainTest {
   }
 
   private static Stream<CommandLine> commands(CommandLine line) {
-    return line.getSubcommands().values().stream().flatMap(sub -> Stream.concat(Stream.of(sub), commands(sub)));
+    return line.getSubcommands().values().stream()
+        .flatMap(sub -> Stream.concat(Stream.of(sub), commands(sub)));
   }
 
   @ParameterizedTest
@@ -40,7 +45,8 @@ class MainTest {
     String help = line.getUsageMessage(CommandLine.Help.Ansi.OFF);
     assertThat(help).startsWith("Usage: jneox ").contains("--help");
     if (line.getSubcommands().isEmpty()) {
-      assertThat(help.substring(help.indexOf("Example"))).contains(line.getCommandSpec().qualifiedName());
+      assertThat(help.substring(help.indexOf("Example")))
+          .contains(line.getCommandSpec().qualifiedName());
     }
   }
 }

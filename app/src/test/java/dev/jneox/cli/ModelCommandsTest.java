@@ -26,10 +26,13 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** {@code score} and {@code generate} over a model of random weights, with and without a tokenizer. */
+/**
+ * {@code score} and {@code generate} over a model of random weights, with and without a tokenizer.
+ */
 class ModelCommandsTest {
   /** The fixtures of the core's own parity tests, read where they are. */
-  private static final Path IDS_ONLY = Path.of("..", "core", "src", "test", "resources", "parity", "neox-parallel");
+  private static final Path IDS_ONLY =
+      Path.of("..", "core", "src", "test", "resources", "parity", "neox-parallel");
 
   @TempDir static Path model;
 
@@ -42,14 +45,19 @@ class ModelCommandsTest {
       Files.copy(IDS_ONLY.resolve(file), model.resolve(file));
     }
     BpeTrainer trainer = new BpeTrainer(300);
-    trainer.count(List.of("public final class Max { static int max(int a, int b) { return a > b ? a : b; } }").iterator());
+    trainer.count(
+        List.of("public final class Max { static int max(int a, int b) { return a > b ? a : b; } }")
+            .iterator());
     trainer.train(merges -> {}).write(model.resolve("tokenizer.json"));
   }
 
   private int run(String... args) {
     out.getBuffer().setLength(0);
     err.getBuffer().setLength(0);
-    return Main.commandLine().setOut(new PrintWriter(out)).setErr(new PrintWriter(err, true)).execute(args);
+    return Main.commandLine()
+        .setOut(new PrintWriter(out))
+        .setErr(new PrintWriter(err, true))
+        .execute(args);
   }
 
   private JsonNode json(String... args) throws IOException {
@@ -83,7 +91,8 @@ class ModelCommandsTest {
     assertThat(report.get("logprobs").size()).isEqualTo(41);
     assertThat(report.get("logprobs").get(0).isNull()).isTrue();
     for (int i = 0; i < 40; i++) {
-      assertThat(report.get("logprobs").get(i + 1).floatValue()).isCloseTo(scores[i], within(1e-4f));
+      assertThat(report.get("logprobs").get(i + 1).floatValue())
+          .isCloseTo(scores[i], within(1e-4f));
     }
   }
 
@@ -92,7 +101,8 @@ class ModelCommandsTest {
     JsonNode report = json("score", "--model", model.toString(), "--text", "int max(ä)", "--json");
     try (Tokenizer tokenizer = Tokenizer.load(model.resolve("tokenizer.json"))) {
       int[] ids = tokenizer.encode("int max(ä)");
-      assertThat(report.get("ids").toString()).isEqualTo(Arrays.stream(ids).boxed().toList().toString().replace(" ", ""));
+      assertThat(report.get("ids").toString())
+          .isEqualTo(Arrays.stream(ids).boxed().toList().toString().replace(" ", ""));
     }
     assertThat(run("score", "--model", model.toString(), "--text", "int max(ä)")).isZero();
     assertThat(out.toString()).contains("\"int\"").contains("perplexity");
@@ -101,24 +111,59 @@ class ModelCommandsTest {
   @Test
   void greedyIdsAreThoseOfHfTransformers() throws IOException {
     String prompt = ids(expected("greedy", 0, 9));
-    JsonNode report = json("generate", "--model", IDS_ONLY.toString(), "--prompt-ids", prompt, "--max-tokens", "32", "--json");
-    assertThat(report.get("prompt_ids").toString()).isEqualTo("[" + prompt.strip().replace(' ', ',') + "]");
-    assertThat(report.get("ids").toString()).isEqualTo("[" + ids(expected("greedy", 9, 41)).strip().replace(' ', ',') + "]");
+    JsonNode report =
+        json(
+            "generate",
+            "--model",
+            IDS_ONLY.toString(),
+            "--prompt-ids",
+            prompt,
+            "--max-tokens",
+            "32",
+            "--json");
+    assertThat(report.get("prompt_ids").toString())
+        .isEqualTo("[" + prompt.strip().replace(' ', ',') + "]");
+    assertThat(report.get("ids").toString())
+        .isEqualTo("[" + ids(expected("greedy", 9, 41)).strip().replace(' ', ',') + "]");
     assertThat(report.get("text").isNull()).isTrue();
     assertThat(report.get("seconds").doubleValue()).isPositive();
     assertThat(report.get("tokens_per_second").doubleValue()).isPositive();
-    assertThat(run("generate", "--model", IDS_ONLY.toString(), "--prompt-ids", prompt, "--max-tokens", "32")).isZero();
-    assertThat(out.toString().strip()).as("streamed").isEqualTo(ids(expected("greedy", 9, 41)).strip());
+    assertThat(
+            run(
+                "generate",
+                "--model",
+                IDS_ONLY.toString(),
+                "--prompt-ids",
+                prompt,
+                "--max-tokens",
+                "32"))
+        .isZero();
+    assertThat(out.toString().strip())
+        .as("streamed")
+        .isEqualTo(ids(expected("greedy", 9, 41)).strip());
   }
 
   @Test
   void theTextIsStreamedBehindThePrompt() throws IOException {
-    String[] args = {"generate", "--model", model.toString(), "--prompt", "@return ä", "--max-tokens", "20", "--temperature=1"};
+    String[] args = {
+      "generate",
+      "--model",
+      model.toString(),
+      "--prompt",
+      "@return ä",
+      "--max-tokens",
+      "20",
+      "--temperature=1"
+    };
     JsonNode report = json(with(args, "--json"));
     assertThat(run(args)).isZero();
-    assertThat(out.toString()).isEqualTo("@return ä" + report.get("text").textValue() + System.lineSeparator());
-    assertThat(err.toString()).contains("20 tokens in").contains("ended by: as many tokens as asked for");
-    assertThat(json(with(with(args, "--json"), "--seed=6")).get("ids")).isNotEqualTo(report.get("ids"));
+    assertThat(out.toString())
+        .isEqualTo("@return ä" + report.get("text").textValue() + System.lineSeparator());
+    assertThat(err.toString())
+        .contains("20 tokens in")
+        .contains("ended by: as many tokens as asked for");
+    assertThat(json(with(with(args, "--json"), "--seed=6")).get("ids"))
+        .isNotEqualTo(report.get("ids"));
   }
 
   private static String[] with(String[] args, String more) {
@@ -129,7 +174,9 @@ class ModelCommandsTest {
 
   @Test
   void anEmptyPromptIsTheEndOfTextToken() throws IOException {
-    JsonNode report = json("generate", "--model", model.toString(), "--prompt", "", "--max-tokens", "3", "--json");
+    JsonNode report =
+        json(
+            "generate", "--model", model.toString(), "--prompt", "", "--max-tokens", "3", "--json");
     assertThat(report.get("prompt_ids").toString()).isEqualTo("[0]");
     assertThat(report.get("ids").size()).isEqualTo(3);
   }
@@ -140,7 +187,8 @@ class ModelCommandsTest {
     try {
       System.setIn(new ByteArrayInputStream("return ä\n".getBytes(StandardCharsets.UTF_8)));
       JsonNode report = json("score", "--model", model.toString(), "--text", "-", "--json");
-      assertThat(report).isEqualTo(json("score", "--model", model.toString(), "--text", "return ä\n", "--json"));
+      assertThat(report)
+          .isEqualTo(json("score", "--model", model.toString(), "--text", "return ä\n", "--json"));
       System.setIn(new ByteArrayInputStream(new byte[] {'a', (byte) 0xFF}));
       assertThat(run("generate", "--model", model.toString(), "--prompt", "-")).isEqualTo(1);
       assertThat(err.toString()).contains("standard input: expected UTF-8, found other bytes");
@@ -150,24 +198,42 @@ class ModelCommandsTest {
   }
 
   @ParameterizedTest
-  @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
-    "1 | generate --prompt a --temperature -1            | temperature: expected a number from 0 (greedy), found -1.0",
-    "1 | generate --prompt a --top-p 1.5                 | top-p: expected a probability from 0 to 1, found 1.5",
-    "1 | generate --prompt a --top-k -3                  | top-k: expected a number of tokens, or 0 for all, found -3",
-    "1 | generate --prompt a --repetition-penalty 0      | repetition penalty: expected a number above 0 (1 is none), found 0.0",
-    "1 | generate --prompt a --max-tokens 0              | max tokens: expected 1 or more, found 0",
-    "2 | generate --prompt a --max-tokens many           | Invalid value for option '--max-tokens': 'many' is not an int",
-    "2 | generate --prompt a --dtype f8                  | Invalid value for option '--dtype'",
-    "2 | generate                                        | Missing required argument (specify one of these): (--prompt=TEXT",
-    "2 | generate --prompt a --prompt-ids 1              | --prompt=TEXT, --prompt-ids=IDS are mutually exclusive",
-    "1 | generate --prompt-ids 1,x                       | --prompt-ids: expected token ids such as \"1 2 3\", found \"x\"",
-    "1 | generate --prompt-ids 512                       | token 1: expected an id from 0 to 511, found 512",
-    "1 | generate --prompt-ids -1                        | token 1: expected an id from 0 to 511, found -1",
-    "2 | score                                           | Missing required argument (specify one of these): (--text=TEXT",
-    "2 | score --text a --ids 1                          | --text=TEXT, --ids=IDS are mutually exclusive",
-    "1 | score --ids []                                  | --ids: expected a text to score, found an empty one",
-    "1 | score --ids 99999999999                         | --ids: expected token ids such as \"1 2 3\", found \"99999999999\"",
-  })
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '`',
+      value = {
+        "1 | generate --prompt a --temperature -1            | temperature: expected a number from"
+            + " 0 (greedy), found -1.0",
+        "1 | generate --prompt a --top-p 1.5                 | top-p: expected a probability from 0"
+            + " to 1, found 1.5",
+        "1 | generate --prompt a --top-k -3                  | top-k: expected a number of tokens,"
+            + " or 0 for all, found -3",
+        "1 | generate --prompt a --repetition-penalty 0      | repetition penalty: expected a"
+            + " number above 0 (1 is none), found 0.0",
+        "1 | generate --prompt a --max-tokens 0              | max tokens: expected 1 or more,"
+            + " found 0",
+        "2 | generate --prompt a --max-tokens many           | Invalid value for option"
+            + " '--max-tokens': 'many' is not an int",
+        "2 | generate --prompt a --dtype f8                  | Invalid value for option '--dtype'",
+        "2 | generate                                        | Missing required argument (specify"
+            + " one of these): (--prompt=TEXT",
+        "2 | generate --prompt a --prompt-ids 1              | --prompt=TEXT, --prompt-ids=IDS are"
+            + " mutually exclusive",
+        "1 | generate --prompt-ids 1,x                       | --prompt-ids: expected token ids"
+            + " such as \"1 2 3\", found \"x\"",
+        "1 | generate --prompt-ids 512                       | token 1: expected an id from 0 to"
+            + " 511, found 512",
+        "1 | generate --prompt-ids -1                        | token 1: expected an id from 0 to"
+            + " 511, found -1",
+        "2 | score                                           | Missing required argument (specify"
+            + " one of these): (--text=TEXT",
+        "2 | score --text a --ids 1                          | --text=TEXT, --ids=IDS are mutually"
+            + " exclusive",
+        "1 | score --ids []                                  | --ids: expected a text to score,"
+            + " found an empty one",
+        "1 | score --ids 99999999999                         | --ids: expected token ids such as"
+            + " \"1 2 3\", found \"99999999999\"",
+      })
   void badOptionsAreRefusedInOneLine(int code, String command, String message) {
     assertThat(run((command + " --model " + model).split(" +"))).isEqualTo(code);
     assertThat(err.toString().lines()).singleElement().asString().startsWith("jneox: " + message);
@@ -176,18 +242,25 @@ class ModelCommandsTest {
 
   @Test
   void aPromptLongerThanTheContextIsRefused() {
-    assertThat(run("generate", "--model", model.toString(), "--prompt-ids", "1 ".repeat(129))).isEqualTo(1);
-    assertThat(err.toString().strip()).isEqualTo("jneox: the prompt has 129 tokens, the model's context is 128: shorten it");
+    assertThat(run("generate", "--model", model.toString(), "--prompt-ids", "1 ".repeat(129)))
+        .isEqualTo(1);
+    assertThat(err.toString().strip())
+        .isEqualTo("jneox: the prompt has 129 tokens, the model's context is 128: shorten it");
   }
 
   @Test
   void aFolderThatIsNoModelOrHasNoTokenizerIsNamed() {
-    assertThat(run("score", "--model", model.resolve("none").toString(), "--ids", "1 2")).isEqualTo(1);
+    assertThat(run("score", "--model", model.resolve("none").toString(), "--ids", "1 2"))
+        .isEqualTo(1);
     assertThat(err.toString()).contains("none: expected a model's folder or file");
     assertThat(run("generate", "--model", IDS_ONLY.toString(), "--prompt", "a")).isEqualTo(1);
-    assertThat(err.toString().lines()).singleElement().asString().contains("neox-parallel: expected a tokenizer.json");
+    assertThat(err.toString().lines())
+        .singleElement()
+        .asString()
+        .contains("neox-parallel: expected a tokenizer.json");
     assertThat(run("generate", "--prompt", "a")).isEqualTo(2);
-    assertThat(err.toString()).contains("Missing required option: '--model=MODEL' (see jneox generate --help)");
+    assertThat(err.toString())
+        .contains("Missing required option: '--model=MODEL' (see jneox generate --help)");
   }
 
   @Test

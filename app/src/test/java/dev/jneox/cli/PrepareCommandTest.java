@@ -38,14 +38,23 @@ class PrepareCommandTest {
   }
 
   private Output prepare(String... rest) {
-    String[] head = {"prepare", "--tokenizer", tokenizer, "--out", folder.resolve("data").toString()};
-    return Output.of(IntStream.range(0, head.length + rest.length)
-        .mapToObj(i -> i < head.length ? head[i] : rest[i - head.length]).toArray(String[]::new));
+    String[] head = {
+      "prepare", "--tokenizer", tokenizer, "--out", folder.resolve("data").toString()
+    };
+    return Output.of(
+        IntStream.range(0, head.length + rest.length)
+            .mapToObj(i -> i < head.length ? head[i] : rest[i - head.length])
+            .toArray(String[]::new));
   }
 
   @Test
   void writesTheIdsAndSaysHowMany() throws IOException {
-    Path lines = file("a.jsonl", "{\"text\": \"" + TEXT + "\", \"meta\": {\"pile_set_name\": \"Cats\"}}\n{\"text\": \"\"}\n");
+    Path lines =
+        file(
+            "a.jsonl",
+            "{\"text\": \""
+                + TEXT
+                + "\", \"meta\": {\"pile_set_name\": \"Cats\"}}\n{\"text\": \"\"}\n");
     Path text = file("b.txt", "the mat");
     Output output = prepare(text.toString(), lines.toString());
     assertThat(output.code()).isZero();
@@ -77,8 +86,11 @@ class PrepareCommandTest {
     Path bad = file("a.jsonl", "{\"text\": \"fine\"}\n{\"txt\": 1}\n");
     Output output = prepare(bad.toString());
     assertThat(output.code()).isEqualTo(1);
-    assertThat(output.err()).contains("jneox: " + bad + ": line 2: expected the key \"text\", found an object without it");
-    assertThat(prepare("--eod", "</s>", bad.toString()).err()).contains("jneox: the tokenizer has no token </s>");
+    assertThat(output.err())
+        .contains(
+            "jneox: " + bad + ": line 2: expected the key \"text\", found an object without it");
+    assertThat(prepare("--eod", "</s>", bad.toString()).err())
+        .contains("jneox: the tokenizer has no token </s>");
     assertThat(folder.resolve("data.bin")).doesNotExist();
     assertThat(folder.resolve("data.idx")).doesNotExist();
     assertThat(prepare("--skip-bad", bad.toString()).out()).contains("\"bad\" : 1");
@@ -91,29 +103,48 @@ class PrepareCommandTest {
     Path empty = Files.createDirectory(folder.resolve("empty"));
     nothing(": folder: expected files that end in .jsonl", empty.toString());
     Files.createFile(empty.resolve("a.txt"));
-    nothing(": expected text, found none: 1 file, 1 document, 0 skipped as bad, 1 empty", empty.toString());
+    nothing(
+        ": expected text, found none: 1 file, 1 document, 0 skipped as bad, 1 empty",
+        empty.toString());
     Files.createFile(empty.resolve("b.jsonl"));
-    Files.writeString(empty.resolve("c.jsonl"), "{\"text\": \"\"}\n{\"text\": \"short\"}\nno JSON\n");
+    Files.writeString(
+        empty.resolve("c.jsonl"), "{\"text\": \"\"}\n{\"text\": \"short\"}\nno JSON\n");
     Files.createFile(empty.resolve("d.png"));
-    nothing(": expected text, found none: 3 files, 4 documents, 1 skipped as bad, 3 shorter than 6 characters; 1 file of another kind",
-        "--skip-bad", "--min-chars", "6", empty.toString());
-    nothing(": expected text, found none: 4 files, 5 documents, 2 skipped as bad, 3 shorter",
-        "--skip-bad", "--min-chars", "6", empty.toString(), file("bad.jsonl", "{}\n").toString());
+    nothing(
+        ": expected text, found none: 3 files, 4 documents, 1 skipped as bad, 3 shorter than 6"
+            + " characters; 1 file of another kind",
+        "--skip-bad",
+        "--min-chars",
+        "6",
+        empty.toString());
+    nothing(
+        ": expected text, found none: 4 files, 5 documents, 2 skipped as bad, 3 shorter",
+        "--skip-bad",
+        "--min-chars",
+        "6",
+        empty.toString(),
+        file("bad.jsonl", "{}\n").toString());
     Path archive = folder.resolve("images.zip");
     try (ZipOutputStream zip = new ZipOutputStream(Files.newOutputStream(archive))) {
       zip.putNextEntry(new ZipEntry("a.png"));
       zip.write(new byte[] {(byte) 0x89, 'P', 'N', 'G', 0, 1, 2});
     }
-    nothing(": expected text, found none: 1 file, 0 documents, 0 skipped as bad, 0 empty; 1 binary member of archives",
+    nothing(
+        ": expected text, found none: 1 file, 0 documents, 0 skipped as bad, 0 empty; 1 binary"
+            + " member of archives",
         archive.toString());
     assertThat(folder.resolve("data.bin")).hasBinaryContent(before);
-    assertThat(prepare("--skip-bad", "--min-chars", "5", empty.toString()).out()).contains("\"documents\" : 1");
+    assertThat(prepare("--skip-bad", "--min-chars", "5", empty.toString()).out())
+        .contains("\"documents\" : 1");
   }
 
   private void nothing(String message, String... rest) {
     Output output = prepare(rest);
     assertThat(output.code()).isEqualTo(1);
     assertThat(output.out()).isEmpty();
-    assertThat(output.err().lines().filter(line -> line.startsWith("jneox: "))).singleElement().asString().contains(message);
+    assertThat(output.err().lines().filter(line -> line.startsWith("jneox: ")))
+        .singleElement()
+        .asString()
+        .contains(message);
   }
 }

@@ -19,9 +19,13 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** {@code quantize}, and what it wrote in the hands of the other commands: 3 layers x 64, vocabulary 512. */
+/**
+ * {@code quantize}, and what it wrote in the hands of the other commands: 3 layers x 64, vocabulary
+ * 512.
+ */
 class QuantizeCommandTest {
-  private static final Path FIXTURE = Path.of("..", "core", "src", "test", "resources", "parity", "neox-parallel");
+  private static final Path FIXTURE =
+      Path.of("..", "core", "src", "test", "resources", "parity", "neox-parallel");
   private static final String IDS = "5 6 7 8 9 10 200 201 300 17 18 19";
 
   @TempDir Path dir;
@@ -34,7 +38,9 @@ class QuantizeCommandTest {
     Files.copy(FIXTURE.resolve("config.json"), folder.resolve("config.json"));
     Files.copy(FIXTURE.resolve("model.safetensors"), folder.resolve("model.safetensors"));
     BpeTrainer trainer = new BpeTrainer(300);
-    trainer.count(List.of("final class Max { static int max(int a, int b) { return a > b ? a : b; } }").iterator());
+    trainer.count(
+        List.of("final class Max { static int max(int a, int b) { return a > b ? a : b; } }")
+            .iterator());
     trainer.train(merges -> {}).write(folder.resolve("tokenizer.json"));
     model = folder.toString();
     quantised = dir.resolve("quantised").toString();
@@ -47,14 +53,27 @@ class QuantizeCommandTest {
   }
 
   private static JsonNode generated(String model, String... options) throws IOException {
-    List<String> line = new ArrayList<>(List.of("generate", "--model", model, "--max-tokens", "12", "--json"));
+    List<String> line =
+        new ArrayList<>(List.of("generate", "--model", model, "--max-tokens", "12", "--json"));
     line.addAll(List.of(options));
     return json(Output.of(line.toArray(String[]::new))).get("ids");
   }
 
   @Test
   void reportsEveryTensorAndTheChangeOnAText() throws IOException {
-    JsonNode report = json(Output.of("quantize", "--from", model, "--to", quantised, "--dtype", "q4", "--ids", IDS, "--json"));
+    JsonNode report =
+        json(
+            Output.of(
+                "quantize",
+                "--from",
+                model,
+                "--to",
+                quantised,
+                "--dtype",
+                "q4",
+                "--ids",
+                IDS,
+                "--json"));
     assertThat(report.get("tensors")).hasSize(2 + 3 * 12 + 2);
     double worst = 0;
     for (JsonNode tensor : report.get("tensors")) {
@@ -64,18 +83,27 @@ class QuantizeCommandTest {
       worst = Math.max(worst, error);
     }
     assertThat(report.get("kinds").findValuesAsText("kind"))
-        .contains("attention.query_key_value", "attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h")
+        .contains(
+            "attention.query_key_value",
+            "attention.dense",
+            "mlp.dense_h_to_4h",
+            "mlp.dense_4h_to_h")
         .contains("head", "embedding", "vectors");
     assertThat(report.at("/text/tokens").intValue()).isEqualTo(11);
     double before = report.at("/text/mean_logprob_before").doubleValue();
     double after = report.at("/text/mean_logprob_after").doubleValue();
     assertThat(before).isCloseTo(score(model), within(1e-6));
-    assertThat(after).isCloseTo(score(quantised), within(1e-6)).isNotEqualTo(before).isCloseTo(before, within(0.5));
-    assertThat(report.at("/text/perplexity_after").doubleValue()).isCloseTo(Math.exp(-after), within(1e-9));
+    assertThat(after)
+        .isCloseTo(score(quantised), within(1e-6))
+        .isNotEqualTo(before)
+        .isCloseTo(before, within(0.5));
+    assertThat(report.at("/text/perplexity_after").doubleValue())
+        .isCloseTo(Math.exp(-after), within(1e-9));
   }
 
   private static double score(String model) throws IOException {
-    JsonNode scores = json(Output.of("score", "--model", model, "--ids", IDS, "--json")).get("logprobs");
+    JsonNode scores =
+        json(Output.of("score", "--model", model, "--ids", IDS, "--json")).get("logprobs");
     double sum = 0;
     for (int i = 1; i < scores.size(); i++) {
       sum += scores.get(i).doubleValue();
@@ -86,7 +114,17 @@ class QuantizeCommandTest {
   @Test
   void whatItWroteIsInspectedVerifiedAndGeneratedFrom() throws IOException {
     Path text = Files.writeString(dir.resolve("text.txt"), "int max(int a, int b) { return a; }");
-    Output output = Output.of("quantize", "--from", model, "--to", quantised, "--dtype", "q4", "--text", text.toString());
+    Output output =
+        Output.of(
+            "quantize",
+            "--from",
+            model,
+            "--to",
+            quantised,
+            "--dtype",
+            "q4",
+            "--text",
+            text.toString());
     assertThat(output.code()).as(output.err()).isZero();
     assertThat(output.out())
         .contains("layers.2.mlp.dense_4h_to_h.weight", "worst: ", "nats a token", "perplexity")
@@ -98,35 +136,47 @@ class QuantizeCommandTest {
     Output verified = Output.of("verify", quantised);
     assertThat(verified.code()).as(verified.out()).isZero();
     assertThat(generated(quantised, "--prompt", "int")).hasSize(12);
-    assertThat(generated(quantised, "--prompt", "int", "--dtype", "f32")).as("dequantised").hasSize(12);
+    assertThat(generated(quantised, "--prompt", "int", "--dtype", "f32"))
+        .as("dequantised")
+        .hasSize(12);
   }
 
   @Test
   void aGgufFileIsTakenOverAndKeptAsItIsReadWhereOneAgrees() throws IOException {
     String gguf = dir.resolve("model.gguf").toString();
     try (StoredModel source = StoredModel.open(Path.of(model))) {
-      new GgufExport(Path.of(gguf), source.config(), GgmlType.Q8_0, null, Map.of()).write(source::tensor, bytes -> {});
+      new GgufExport(Path.of(gguf), source.config(), GgmlType.Q8_0, null, Map.of())
+          .write(source::tensor, bytes -> {});
     }
-    JsonNode report = json(Output.of("quantize", "--from", gguf, "--to", quantised, "--dtype", "q8", "--json"));
-    report.get("tensors").forEach(tensor -> assertThat(tensor.get("relative_error").doubleValue()).isZero());
+    JsonNode report =
+        json(Output.of("quantize", "--from", gguf, "--to", quantised, "--dtype", "q8", "--json"));
+    report
+        .get("tensors")
+        .forEach(tensor -> assertThat(tensor.get("relative_error").doubleValue()).isZero());
     JsonNode ids = generated(gguf, "--prompt-ids", IDS);
     assertThat(dir.resolve("model.gguf.jneox")).doesNotExist();
     assertThat(generated(quantised, "--prompt-ids", IDS)).isEqualTo(ids);
     assertThat(generated(gguf, "--cache", "--prompt-ids", IDS)).isEqualTo(ids);
     assertThat(dir.resolve("model.gguf.jneox/model.safetensors")).exists();
     assertThat(generated(gguf, "--prompt-ids", IDS)).isEqualTo(ids);
-    assertThat(Output.of("score", "--cache", "--model", quantised, "--ids", IDS).code()).as("no GGUF file").isEqualTo(2);
+    assertThat(Output.of("score", "--cache", "--model", quantised, "--ids", IDS).code())
+        .as("no GGUF file")
+        .isEqualTo(2);
   }
 
   @Test
   void nothingIsReplacedUnasked() throws IOException {
-    assertThat(Output.of("quantize", "--from", model, "--to", model, "--dtype", "q4").err()).contains("is the model itself");
+    assertThat(Output.of("quantize", "--from", model, "--to", model, "--dtype", "q4").err())
+        .contains("is the model itself");
     json(Output.of("quantize", "--from", model, "--to", quantised, "--dtype", "q4", "--json"));
-    Output again = Output.of("quantize", "--from", model, "--to", quantised, "--dtype", "q4", "--json");
+    Output again =
+        Output.of("quantize", "--from", model, "--to", quantised, "--dtype", "q4", "--json");
     assertThat(again.code()).isEqualTo(1);
     assertThat(again.err().lines()).hasSize(1);
     assertThat(again.err()).contains("exists already", "--force");
-    json(Output.of("quantize", "--from", model, "--to", quantised, "--dtype", "q4", "--json", "--force"));
+    json(
+        Output.of(
+            "quantize", "--from", model, "--to", quantised, "--dtype", "q4", "--json", "--force"));
     Output usage = Output.of("quantize", "--from", model, "--to", quantised, "--dtype", "q3");
     assertThat(usage.code()).isEqualTo(2);
   }

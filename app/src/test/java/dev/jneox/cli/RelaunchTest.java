@@ -13,7 +13,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class RelaunchTest {
-  private static final String JAVA = Path.of(System.getProperty("java.home"), "bin", "java").toString();
+  private static final String JAVA =
+      Path.of(System.getProperty("java.home"), "bin", "java").toString();
   private static final String CLASS_PATH = System.getProperty("java.class.path");
 
   @TempDir private Path folder;
@@ -27,13 +28,19 @@ class RelaunchTest {
 
   @Test
   void theTestsRunUnderTheLaunchersEnvironment() {
-    assertThat(Relaunch.read().environment()).isNotEmpty().allSatisfy((name, value) -> assertThat(System.getenv(name)).isEqualTo(value));
+    assertThat(Relaunch.read().environment())
+        .isNotEmpty()
+        .allSatisfy((name, value) -> assertThat(System.getenv(name)).isEqualTo(value));
   }
 
   @Test
   void theBuildFilledInTheOptions() {
     assertThat(Relaunch.read().options())
-        .contains("jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED", "-Dorg.bytedeco.javacpp.maxBytes=0", "-Djneox.launched=true")
+        .contains(
+            "jdk.incubator.vector",
+            "--enable-native-access=ALL-UNNAMED",
+            "-Dorg.bytedeco.javacpp.maxBytes=0",
+            "-Djneox.launched=true")
         .contains("-Dorg.bytedeco.javacpp.loadlibraries=false", "-XX:-CreateCoredumpOnCrash")
         .noneMatch(option -> option.contains("${"));
   }
@@ -43,7 +50,18 @@ class RelaunchTest {
     Relaunch launch = new Relaunch(Map.of(), List.of("-Xmx1g"));
     List<String> crashFiles = Relaunch.crashFiles(System.getenv(), System.getProperty("user.home"));
     assertThat(launch.command("java", List.of("-Xmx2g"), "a:b", "train", "it's"))
-        .containsExactly("java", crashFiles.get(0), crashFiles.get(1), "-Xmx1g", "-Xmx2g", "-Djneox.relaunched=true", "-cp", "a:b", "dev.jneox.cli.Start", "train", "it's");
+        .containsExactly(
+            "java",
+            crashFiles.get(0),
+            crashFiles.get(1),
+            "-Xmx1g",
+            "-Xmx2g",
+            "-Djneox.relaunched=true",
+            "-cp",
+            "a:b",
+            "dev.jneox.cli.Start",
+            "train",
+            "it's");
   }
 
   @Test
@@ -57,7 +75,8 @@ class RelaunchTest {
     Path sum = Files.writeString(folder.resolve("jneox.jsa.sum"), "1 8\n");
     assertThat(launch.command("java", List.of(), jar)).doesNotContain(option);
     Files.writeString(sum, "1268333997 8\n"); // what cksum says of it
-    assertThat(launch.command("java", List.of("-Xmx2g"), jar)).containsSubsequence("java", option, "-Xlog:aot*=off,cds*=off", "-Xmx2g");
+    assertThat(launch.command("java", List.of("-Xmx2g"), jar))
+        .containsSubsequence("java", option, "-Xlog:aot*=off,cds*=off", "-Xmx2g");
     assertThat(launch.command("java", List.of(), "a.jar:" + jar)).doesNotContain(option);
     Files.writeString(archive, "classfs\n");
     assertThat(launch.command("java", List.of("-Xmx2g"), jar)).doesNotContain(option);
@@ -67,21 +86,35 @@ class RelaunchTest {
   void aCrashLeavesItsReportInTheFolderForCachesOrElseInTheTemporaryOne() throws IOException {
     Path cache = folder.resolve("cache");
     assertThat(Relaunch.crashFiles(Map.of("XDG_CACHE_HOME", cache.toString()), "/u"))
-        .containsExactly("-XX:ErrorFile=" + cache + "/jneox/crash/hs_err_pid%p.log", "-XX:ReplayDataFile=" + cache + "/jneox/crash/replay_pid%p.log");
+        .containsExactly(
+            "-XX:ErrorFile=" + cache + "/jneox/crash/hs_err_pid%p.log",
+            "-XX:ReplayDataFile=" + cache + "/jneox/crash/replay_pid%p.log");
     assertThat(cache.resolve("jneox/crash")).isDirectory();
-    assertThat(Relaunch.crashFiles(Map.of("HOME", folder.toString()), "/u").getFirst()).startsWith("-XX:ErrorFile=" + folder + "/.cache/jneox/crash/");
+    assertThat(Relaunch.crashFiles(Map.of("HOME", folder.toString()), "/u").getFirst())
+        .startsWith("-XX:ErrorFile=" + folder + "/.cache/jneox/crash/");
     Path file = Files.createFile(folder.resolve("file"));
     assertThat(Relaunch.crashFiles(Map.of("HOME", file.toString()), "/u").getFirst())
-        .isEqualTo("-XX:ErrorFile=" + Path.of(System.getProperty("java.io.tmpdir"), "hs_err_pid%p.log"));
+        .isEqualTo(
+            "-XX:ErrorFile=" + Path.of(System.getProperty("java.io.tmpdir"), "hs_err_pid%p.log"));
   }
 
-  /** One that is cut short, of another JDK or of an older jar: the JVM goes on without it, and says nothing. */
+  /**
+   * One that is cut short, of another JDK or of an older jar: the JVM goes on without it, and says
+   * nothing.
+   */
   @Test
   void aCacheThatDoesNotFitIsPassedOverInSilence() throws Exception {
     Path cache = Files.writeString(folder.resolve("jneox.jsa"), "not classes");
     List<String> command = new ArrayList<>(List.of(JAVA));
     command.addAll(Relaunch.read().options());
-    command.addAll(List.of("-XX:SharedArchiveFile=" + cache, "-Xlog:aot*=off,cds*=off", "-cp", CLASS_PATH, Start.class.getName(), "--version"));
+    command.addAll(
+        List.of(
+            "-XX:SharedArchiveFile=" + cache,
+            "-Xlog:aot*=off,cds*=off",
+            "-cp",
+            CLASS_PATH,
+            Start.class.getName(),
+            "--version"));
     Result result = run(command);
     assertThat(result.exit).isZero();
     assertThat(result.out).startsWith("jneox ");
@@ -108,7 +141,8 @@ class RelaunchTest {
     String script = "exec \"$0\" \"$@\" 3>&2 2>/dev/null";
     List<String> command = new ArrayList<>(List.of("sh", "-c", script, JAVA));
     command.addAll(Relaunch.read().options());
-    command.addAll(List.of("-Djneox.stderr=3", "-cp", CLASS_PATH, Start.class.getName(), "no-such-command"));
+    command.addAll(
+        List.of("-Djneox.stderr=3", "-cp", CLASS_PATH, Start.class.getName(), "no-such-command"));
     Result result = run(command);
     assertThat(result.exit).isEqualTo(2);
     assertThat(result.err).contains("no-such-command").doesNotContain("incubator");
@@ -119,7 +153,11 @@ class RelaunchTest {
   private Result run(List<String> command) throws IOException, InterruptedException {
     Path out = folder.resolve("out");
     Path err = folder.resolve("err");
-    Process process = new ProcessBuilder(command).redirectOutput(out.toFile()).redirectError(err.toFile()).start();
+    Process process =
+        new ProcessBuilder(command)
+            .redirectOutput(out.toFile())
+            .redirectError(err.toFile())
+            .start();
     assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
     return new Result(process.exitValue(), Files.readString(out), Files.readString(err));
   }

@@ -19,7 +19,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 class TokenizerCommandTest {
   private static final ObjectMapper JSON = new ObjectMapper();
-  private static final String TEXT = "the cat and the dog, the cat's hat, and the café of the 猫 \uD83D\uDE42\uD83D\uDE42\n";
+  private static final String TEXT =
+      "the cat and the dog, the cat's hat, and the café of the 猫 \uD83D\uDE42\uD83D\uDE42\n";
 
   @TempDir private Path folder;
   private Path corpus;
@@ -46,7 +47,10 @@ class TokenizerCommandTest {
       System.setOut(new PrintStream(outBytes, true, StandardCharsets.US_ASCII));
       System.setErr(new PrintStream(errBytes, true, StandardCharsets.UTF_8));
       int code = Main.run(args);
-      return new Run(code, outBytes.toString(StandardCharsets.UTF_8), errBytes.toString(StandardCharsets.UTF_8));
+      return new Run(
+          code,
+          outBytes.toString(StandardCharsets.UTF_8),
+          errBytes.toString(StandardCharsets.UTF_8));
     } finally {
       System.setIn(in);
       System.setOut(out);
@@ -59,7 +63,15 @@ class TokenizerCommandTest {
   }
 
   private Run train(String vocabSize) {
-    return run("", "tokenizer", "train", "--vocab-size", vocabSize, "--out", tokenizer.toString(), corpus.toString());
+    return run(
+        "",
+        "tokenizer",
+        "train",
+        "--vocab-size",
+        vocabSize,
+        "--out",
+        tokenizer.toString(),
+        corpus.toString());
   }
 
   @Test
@@ -73,7 +85,8 @@ class TokenizerCommandTest {
     try (Tokenizer loaded = Tokenizer.load(tokenizer)) {
       int tokens = loaded.encode(Files.readString(corpus)).length;
       assertThat(report.get("tokens").intValue()).isEqualTo(tokens);
-      assertThat(report.get("bytes_per_token").doubleValue()).isEqualTo((double) Files.size(corpus) / tokens);
+      assertThat(report.get("bytes_per_token").doubleValue())
+          .isEqualTo((double) Files.size(corpus) / tokens);
     }
     assertThat(run.err).contains("counting words").contains("learning");
   }
@@ -112,9 +125,14 @@ class TokenizerCommandTest {
     nothing("jneox: " + corpus + ": folder: expected files that end in .jsonl");
     Files.createFile(corpus.resolve("a.txt"));
     Files.writeString(corpus.resolve("b.jsonl"), "{\"text\": \"\"}\n{\"text\": \"\"}\n");
-    nothing("jneox: " + corpus + ": expected text, found none: 2 files, 3 documents, 0 skipped as bad, 3 empty");
+    nothing(
+        "jneox: "
+            + corpus
+            + ": expected text, found none: 2 files, 3 documents, 0 skipped as bad, 3 empty");
     Files.writeString(corpus.resolve("a.txt"), "abc");
-    nothing("jneox: the texts: expected pairs of letters that occur twice, found none: 3 documents of 3 bytes; give more text");
+    nothing(
+        "jneox: the texts: expected pairs of letters that occur twice, found none: 3 documents of 3"
+            + " bytes; give more text");
     assertThat(tokenizer).hasBinaryContent(before);
     assertThat(train("258").code()).as("no merges are asked for").isZero();
   }
@@ -123,7 +141,10 @@ class TokenizerCommandTest {
     Run run = train("300");
     assertThat(run.code).isEqualTo(1);
     assertThat(run.out).isEmpty();
-    assertThat(run.err.lines().filter(line -> line.startsWith("jneox: "))).singleElement().asString().startsWith(message);
+    assertThat(run.err.lines().filter(line -> line.startsWith("jneox: ")))
+        .singleElement()
+        .asString()
+        .startsWith(message);
   }
 
   /** A filter makes nothing of nothing. */
@@ -131,15 +152,17 @@ class TokenizerCommandTest {
   void noLinesAreAnsweredByNone() {
     train("300");
     for (String command : new String[] {"encode", "decode"}) {
-      assertThat(run("\n", "tokenizer", command, "--tokenizer", tokenizer.toString())).isEqualTo(new Run(0, "", ""));
+      assertThat(run("\n", "tokenizer", command, "--tokenizer", tokenizer.toString()))
+          .isEqualTo(new Run(0, "", ""));
     }
   }
 
   @Test
   void encodeAndDecodeUndoEachOther() throws IOException {
     train("300");
-    String lines = "{\"text\": \"the café 猫\\n\\ud83d\\ude42\"}\n\n{\"meta\": 1, \"text\": \"\"}\r\n"
-        + "{\"text\": \"a<|endoftext|>\\ud83d\"}";
+    String lines =
+        "{\"text\": \"the café 猫\\n\\ud83d\\ude42\"}\n\n{\"meta\": 1, \"text\": \"\"}\r\n"
+            + "{\"text\": \"a<|endoftext|>\\ud83d\"}";
     String[] texts = {"the café 猫\n🙂", "", "a<|endoftext|>\uFFFD"};
     Run encoded = run(lines, "tokenizer", "encode", "--tokenizer", tokenizer.toString());
     assertThat(encoded.code).isZero();
@@ -147,7 +170,8 @@ class TokenizerCommandTest {
     Run decoded = run(encoded.out, "tokenizer", "decode", "--tokenizer", tokenizer.toString());
     assertThat(decoded.code).isZero();
     assertThat(decoded.out.lines().map(line -> field(line, "text"))).containsExactly(texts);
-    Run reference = run(lines, "tokenizer", "encode", "--reference", "--tokenizer", tokenizer.toString());
+    Run reference =
+        run(lines, "tokenizer", "encode", "--reference", "--tokenizer", tokenizer.toString());
     assertThat(reference).isEqualTo(encoded);
   }
 
@@ -163,14 +187,24 @@ class TokenizerCommandTest {
   void aBadLineIsNamedAfterTheGoodOnesAreAnswered() {
     train("300");
     refused("encode", "{\"text\": \"x\"}\n{\"text\": \"x\"", "line 2: expected a JSON object");
-    refused("encode", "{\"text\": \"x\"}\n\n{\"text\": 3}\n", "line 3: key text: expected a string, found 3");
-    refused("encode", "{\"text\": \"x\"}\n[]\n", "line 2: key text: expected a string, found nothing");
+    refused(
+        "encode",
+        "{\"text\": \"x\"}\n\n{\"text\": 3}\n",
+        "line 3: key text: expected a string, found 3");
+    refused(
+        "encode", "{\"text\": \"x\"}\n[]\n", "line 2: key text: expected a string, found nothing");
     refused("encode", "{\"text\": \"x\"}\n{\"text\": \"y\"} {}\n", "line 2");
-    refused("decode", "{\"ids\": []}\n{\"ids\": [3, 300]}\n", "line 2: key ids, entry 1: expected an id of the vocabulary, 0");
+    refused(
+        "decode",
+        "{\"ids\": []}\n{\"ids\": [3, 300]}\n",
+        "line 2: key ids, entry 1: expected an id of the vocabulary, 0");
     refused("decode", "{\"ids\": [1]}\n{\"ids\": [-1]}\n", "found -1");
     refused("decode", "{\"ids\": [1]}\n{\"ids\": [1.0]}\n", "found 1.0");
     refused("decode", "{\"ids\": [1]}\n{\"ids\": [4294967296]}\n", "found 4294967296");
-    refused("decode", "{\"ids\": [1]}\n{\"text\": \"x\"}\n", "line 2: key ids: expected an array, found nothing");
+    refused(
+        "decode",
+        "{\"ids\": [1]}\n{\"text\": \"x\"}\n",
+        "line 2: key ids: expected an array, found nothing");
   }
 
   private void refused(String command, String input, String message) {

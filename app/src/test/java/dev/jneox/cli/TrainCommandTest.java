@@ -26,7 +26,8 @@ class TrainCommandTest {
 
   private TrainingProcess train(String... sets) throws IOException {
     String[] rest = Stream.of(sets).flatMap(set -> Stream.of("--set", set)).toArray(String[]::new);
-    return TrainingProcess.start(dir, Stream.concat(Stream.of("train", recipe), Stream.of(rest)).toArray(String[]::new));
+    return TrainingProcess.start(
+        dir, Stream.concat(Stream.of("train", recipe), Stream.of(rest)).toArray(String[]::new));
   }
 
   @ParameterizedTest
@@ -38,21 +39,56 @@ class TrainCommandTest {
       process.signal(signal);
       Output output = process.end();
       assertThat(output.code()).as(output.err()).isEqualTo(code);
-      step = Integer.parseInt(output.err().replaceAll("(?s)interrupted: saving after step (\\d+),.*", "$1"));
+      step =
+          Integer.parseInt(
+              output.err().replaceAll("(?s)interrupted: saving after step (\\d+),.*", "$1"));
       String latest = Files.readString(run.resolve("latest"));
       // A step whose update is being made when the signal comes is done.
       assertThat(latest).isIn("global_step" + step, "global_step" + (step + 1));
       step = Integer.parseInt(latest.replaceAll("\\D", ""));
-      assertThat(output.out()).contains("no checkpoint in " + run + " yet: starting from step 0").endsWith("saved " + run.resolve(latest) + "\n");
-      assertThat(output.err().lines()).element(0).asString().endsWith(", a second Ctrl-C leaves at once");
-      assertThat(output.err().lines()).hasSize(2).last().isEqualTo("start again with load=" + run + " to go on");
+      assertThat(output.out())
+          .contains("no checkpoint in " + run + " yet: starting from step 0")
+          .endsWith("saved " + run.resolve(latest) + "\n");
+      assertThat(output.err().lines())
+          .element(0)
+          .asString()
+          .endsWith(", a second Ctrl-C leaves at once");
+      assertThat(output.err().lines())
+          .hasSize(2)
+          .last()
+          .isEqualTo("start again with load=" + run + " to go on");
     }
-    Output resumed = Output.of("train", recipe, "--set", "save=" + run, "--set", "load=" + run, "--set", "exit_interval=" + (step + 4));
+    Output resumed =
+        Output.of(
+            "train",
+            recipe,
+            "--set",
+            "save=" + run,
+            "--set",
+            "load=" + run,
+            "--set",
+            "exit_interval=" + (step + 4));
     assertThat(resumed.code()).as(resumed.err()).isZero();
-    assertThat(resumed.out()).contains("resuming from " + run.resolve("global_step" + step) + " after step " + step + " of 5000");
+    assertThat(resumed.out())
+        .contains(
+            "resuming from "
+                + run.resolve("global_step" + step)
+                + " after step "
+                + step
+                + " of 5000");
     Path straight = dir.resolve("straight");
-    assertThat(Output.of("train", recipe, "--set", "save=" + straight, "--set", "exit_interval=" + (step + 4)).code()).isZero();
-    for (String file : new String[] {"model.safetensors", "optimizer.safetensors", "training.json"}) {
+    assertThat(
+            Output.of(
+                    "train",
+                    recipe,
+                    "--set",
+                    "save=" + straight,
+                    "--set",
+                    "exit_interval=" + (step + 4))
+                .code())
+        .isZero();
+    for (String file :
+        new String[] {"model.safetensors", "optimizer.safetensors", "training.json"}) {
       String path = "global_step" + (step + 4) + "/" + file;
       assertThat(Files.mismatch(run.resolve(path), straight.resolve(path))).as(file).isEqualTo(-1);
     }
@@ -65,8 +101,10 @@ class TrainCommandTest {
       process.signal("INT");
       Output output = process.end();
       assertThat(output.code()).isEqualTo(130);
-      assertThat(output.err()).matches(
-          "interrupted: stopping after step \\d+, a second Ctrl-C leaves at once\\Rnothing was saved: save is not set\\R");
+      assertThat(output.err())
+          .matches(
+              "interrupted: stopping after step \\d+, a second Ctrl-C leaves at once\\Rnothing was"
+                  + " saved: save is not set\\R");
     }
   }
 
@@ -74,8 +112,13 @@ class TrainCommandTest {
   @Test
   void aSecondSignalLeavesAtOnce() throws Exception {
     // A micro-batch of seconds, and the run looks between them.
-    try (TrainingProcess process = train(
-        "save=" + run, "train_iters=2", "seq_length=1024", "max_position_embeddings=1024", "train_micro_batch_size_per_gpu=96")) {
+    try (TrainingProcess process =
+        train(
+            "save=" + run,
+            "train_iters=2",
+            "seq_length=1024",
+            "max_position_embeddings=1024",
+            "train_micro_batch_size_per_gpu=96")) {
       while (!Files.exists(run.resolve("metrics.csv"))) {
         Thread.sleep(1);
       }
@@ -109,8 +152,11 @@ class TrainCommandTest {
       Output second = Output.of("train", recipe, "--set", "save=" + run);
       assertThat(second.code()).isEqualTo(1);
       assertThat(second.out()).isEmpty();
-      assertThat(second.err().lines()).singleElement().asString()
-          .startsWith("jneox: " + run).contains("is being written by process " + first.process().pid() + " on ");
+      assertThat(second.err().lines())
+          .singleElement()
+          .asString()
+          .startsWith("jneox: " + run)
+          .contains("is being written by process " + first.process().pid() + " on ");
       first.signal("INT");
       assertThat(first.end().out()).contains("saved " + run);
     }
@@ -122,20 +168,47 @@ class TrainCommandTest {
     assertThat(Output.of(twoSteps).code()).isZero();
     Output refused = Output.of(twoSteps);
     assertThat(refused.code()).isEqualTo(1);
-    assertThat(refused.err()).isEqualTo("jneox: " + run + ": has global_step2, and this run would not go on from there: set load=" + run
-        + " to go on, add --restart to begin anew, or set save to another folder\n");
-    Output again = Output.of(Stream.concat(Stream.of(twoSteps), Stream.of("--restart")).toArray(String[]::new));
+    assertThat(refused.err())
+        .isEqualTo(
+            "jneox: "
+                + run
+                + ": has global_step2, and this run would not go on from there: set load="
+                + run
+                + " to go on, add --restart to begin anew, or set save to another folder\n");
+    Output again =
+        Output.of(
+            Stream.concat(Stream.of(twoSteps), Stream.of("--restart")).toArray(String[]::new));
     assertThat(again.code()).as(again.err()).isZero();
-    assertThat(again.out()).contains("metrics.csv: is of an earlier run: it is now " + run.resolve("metrics-1.csv"));
-    Output four = Output.of("train", recipe, "--set", "save=" + run, "--set", "load=" + run, "--set", "exit_interval=4");
+    assertThat(again.out())
+        .contains("metrics.csv: is of an earlier run: it is now " + run.resolve("metrics-1.csv"));
+    Output four =
+        Output.of(
+            "train",
+            recipe,
+            "--set",
+            "save=" + run,
+            "--set",
+            "load=" + run,
+            "--set",
+            "exit_interval=4");
     assertThat(four.code()).as(four.err()).isZero();
     Files.delete(run.resolve("global_step4/manifest.crc32c"));
-    String[] six = {"train", recipe, "--set", "save=" + run, "--set", "load=" + run, "--set", "exit_interval=6"};
-    assertThat(Output.of(six).err()).contains("--no-verify", "the newest whole checkpoint is global_step2", "--skip-damaged");
-    assertThat(Output.of(Stream.concat(Stream.of(six), Stream.of("--skip-damaged")).toArray(String[]::new)).out())
+    String[] six = {
+      "train", recipe, "--set", "save=" + run, "--set", "load=" + run, "--set", "exit_interval=6"
+    };
+    assertThat(Output.of(six).err())
+        .contains("--no-verify", "the newest whole checkpoint is global_step2", "--skip-damaged");
+    assertThat(
+            Output.of(
+                    Stream.concat(Stream.of(six), Stream.of("--skip-damaged"))
+                        .toArray(String[]::new))
+                .out())
         .contains("resuming from " + run.resolve("global_step2"));
     Files.writeString(run.resolve("latest"), "global_step4");
-    assertThat(Output.of(Stream.concat(Stream.of(six), Stream.of("--no-verify")).toArray(String[]::new)).out())
+    assertThat(
+            Output.of(
+                    Stream.concat(Stream.of(six), Stream.of("--no-verify")).toArray(String[]::new))
+                .out())
         .contains("resuming from " + run.resolve("global_step4"));
   }
 }

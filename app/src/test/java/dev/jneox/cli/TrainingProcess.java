@@ -23,14 +23,17 @@ record TrainingProcess(Process process, Path out, Path err) implements AutoClose
     trainer.train(merges -> {}).write(vocabulary);
     Random random = new Random(1);
     try (Tokenizer tokenizer = Tokenizer.load(vocabulary);
-        IndexedDatasetWriter writer = new IndexedDatasetWriter(dir.resolve("data"), tokenizer.vocabSize())) {
+        IndexedDatasetWriter writer =
+            new IndexedDatasetWriter(dir.resolve("data"), tokenizer.vocabSize())) {
       for (int d = 0; d < 400; d++) {
         int[] ids = random.ints(5 + random.nextInt(40), 0, tokenizer.vocabSize()).toArray();
         writer.add(ids, 0, ids.length);
       }
       writer.commit();
     }
-    return Files.writeString(dir.resolve("tiny.yml"), """
+    return Files.writeString(
+        dir.resolve("tiny.yml"),
+        """
         num_layers: 2
         hidden_size: 64
         num_attention_heads: 4
@@ -51,18 +54,25 @@ record TrainingProcess(Process process, Path out, Path err) implements AutoClose
         checkpoint_factor: 1000000
         vocab_file: '%s'
         data_path: '%s'
-        """.formatted(vocabulary, dir.resolve("data")));
+        """
+            .formatted(vocabulary, dir.resolve("data")));
   }
 
   /** Starts {@code jneox arguments} as the launcher does. */
   static TrainingProcess start(Path dir, String... arguments) throws IOException {
-    List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
+    List<String> command =
+        new ArrayList<>(
+            List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
     command.addAll(Relaunch.read().options());
     command.addAll(List.of("-cp", System.getProperty("java.class.path"), Start.class.getName()));
     command.addAll(List.of(arguments));
     Path out = Files.createTempFile(dir, "out", "");
     Path err = Files.createTempFile(dir, "err", "");
-    Process process = new ProcessBuilder(command).redirectOutput(out.toFile()).redirectError(err.toFile()).start();
+    Process process =
+        new ProcessBuilder(command)
+            .redirectOutput(out.toFile())
+            .redirectError(err.toFile())
+            .start();
     return new TrainingProcess(process, out, err);
   }
 
@@ -77,12 +87,15 @@ record TrainingProcess(Process process, Path out, Path err) implements AutoClose
   }
 
   void signal(String name) throws IOException, InterruptedException {
-    assertThat(new ProcessBuilder("kill", "-" + name, "" + process.pid()).start().waitFor()).isZero();
+    assertThat(new ProcessBuilder("kill", "-" + name, "" + process.pid()).start().waitFor())
+        .isZero();
   }
 
   /** Waits for the end; of standard error only what follows the data order counts. */
   Output end() throws IOException, InterruptedException {
-    assertThat(process.waitFor(120, TimeUnit.SECONDS)).as(Files.readString(out) + Files.readString(err)).isTrue();
+    assertThat(process.waitFor(120, TimeUnit.SECONDS))
+        .as(Files.readString(out) + Files.readString(err))
+        .isTrue();
     String errors = Files.readString(err).replaceFirst("(?s)^.*data order: [^\n]*took[^\n]*\n", "");
     return new Output(process.exitValue(), Files.readString(out), errors);
   }

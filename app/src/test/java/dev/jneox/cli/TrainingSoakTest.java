@@ -15,14 +15,20 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Kills real trainings at random moments, and flips random bits of a checkpoint: {@code mvn -Psoak verify}, some ten minutes. */
+/**
+ * Kills real trainings at random moments, and flips random bits of a checkpoint: {@code mvn -Psoak
+ * verify}, some ten minutes.
+ */
 @Tag("soak")
 class TrainingSoakTest {
   private static final int KILLS = 30;
   private static final int FLIPS = 100;
   private static final int STEPS = 400;
 
-  /** Of one start before its kill, at most, counted in its lines, so that a busy machine makes as much progress as another. */
+  /**
+   * Of one start before its kill, at most, counted in its lines, so that a busy machine makes as
+   * much progress as another.
+   */
   private static final int STEPS_A_START = 16;
 
   /** Longest wait after the last of them: a step takes some 25 milliseconds and a save 70. */
@@ -47,14 +53,22 @@ class TrainingSoakTest {
       try (TrainingProcess process = train(recipe, run, precision, 3)) {
         int steps = random.nextInt(1, STEPS_A_START);
         while (steps(process) < steps) {
-          assertThat(process.process().isAlive()).as("seed " + seed + ": " + Files.readString(process.err())).isTrue();
+          assertThat(process.process().isAlive())
+              .as("seed " + seed + ": " + Files.readString(process.err()))
+              .isTrue();
           Thread.sleep(1);
         }
-        boolean ended = process.process().waitFor(random.nextInt(MAX_MICROS), TimeUnit.MICROSECONDS);
-        assertThat(ended).as("seed %d: ended by itself after %d kills: %s", seed, kill, Files.readString(process.err())).isFalse();
+        boolean ended =
+            process.process().waitFor(random.nextInt(MAX_MICROS), TimeUnit.MICROSECONDS);
+        assertThat(ended)
+            .as(
+                "seed %d: ended by itself after %d kills: %s",
+                seed, kill, Files.readString(process.err()))
+            .isFalse();
         process.process().destroyForcibly().waitFor();
         resumed += Files.readString(process.out()).contains("resuming from") ? 1 : 0;
-        inSave += entries(run).stream().anyMatch(name -> name.matches(".*\\.(partial|replaced)")) ? 1 : 0;
+        inSave +=
+            entries(run).stream().anyMatch(name -> name.matches(".*\\.(partial|replaced)")) ? 1 : 0;
       }
     }
     String killedAfter = Files.readString(run.resolve("latest"));
@@ -62,27 +76,58 @@ class TrainingSoakTest {
       Output last = process.end();
       assertThat(last.code()).as("seed " + seed + ": " + last.err()).isZero();
     }
-    System.out.printf("%s: %d kills up to %s, %d of them in a save, %d starts resumed%n", precision, KILLS, killedAfter, inSave, resumed);
+    System.out.printf(
+        "%s: %d kills up to %s, %d of them in a save, %d starts resumed%n",
+        precision, KILLS, killedAfter, inSave, resumed);
     for (String file : List.of("model.safetensors", "optimizer.safetensors", "training.json")) {
       String path = "global_step" + STEPS + "/" + file;
-      assertThat(Files.mismatch(run.resolve(path), straight.resolve(path))).as("seed " + seed + ": " + file).isEqualTo(-1);
+      assertThat(Files.mismatch(run.resolve(path), straight.resolve(path)))
+          .as("seed " + seed + ": " + file)
+          .isEqualTo(-1);
     }
     assertThat(losses(run)).as("seed " + seed).hasSize(STEPS + 1).isEqualTo(losses(straight));
-    assertThat(entries(run)).filteredOn(name -> name.startsWith("global_step"))
+    assertThat(entries(run))
+        .filteredOn(name -> name.startsWith("global_step"))
         .containsExactly("global_step" + (STEPS - 1), "global_step" + STEPS);
     assertThat(inSave).as("kills in a save").isPositive();
   }
 
-  /** Saves of 55 MB, the embedding and the head of 16,384 rows, take about as long as the three steps between them. */
-  private TrainingProcess train(Path recipe, Path run, String precision, int factor) throws IOException {
+  /**
+   * Saves of 55 MB, the embedding and the head of 16,384 rows, take about as long as the three
+   * steps between them.
+   */
+  private TrainingProcess train(Path recipe, Path run, String precision, int factor)
+      throws IOException {
     return TrainingProcess.start(
-        dir, "train", recipe.toString(), "--set", "save=" + run, "--set", "load=" + run, "--set", "checkpoint_factor=" + factor,
-        "--set", "keep_last_n_checkpoints=2", "--set", "train_iters=" + STEPS, "--set", "hidden_size=128",
-        "--set", "make_vocab_size_divisible_by=16384", "--set", "log_interval=1", "--set", "precision=" + precision,
-        "--set", "fp16.initial_scale_power=12");
+        dir,
+        "train",
+        recipe.toString(),
+        "--set",
+        "save=" + run,
+        "--set",
+        "load=" + run,
+        "--set",
+        "checkpoint_factor=" + factor,
+        "--set",
+        "keep_last_n_checkpoints=2",
+        "--set",
+        "train_iters=" + STEPS,
+        "--set",
+        "hidden_size=128",
+        "--set",
+        "make_vocab_size_divisible_by=16384",
+        "--set",
+        "log_interval=1",
+        "--set",
+        "precision=" + precision,
+        "--set",
+        "fp16.initial_scale_power=12");
   }
 
-  /** Step, loss, rate, norm, scale, skips and tokens of each step: what does not depend on the clock. */
+  /**
+   * Step, loss, rate, norm, scale, skips and tokens of each step: what does not depend on the
+   * clock.
+   */
   private static List<List<String>> losses(Path run) throws IOException {
     try (Stream<String> rows = Files.lines(run.resolve("metrics.csv"))) {
       return rows.map(row -> List.of(row.split(",")).subList(0, 7)).toList();
@@ -108,7 +153,16 @@ class TrainingSoakTest {
   void aHundredFlippedBitsInEachFileAreRefusedByName() throws IOException {
     Path recipe = TrainingProcess.recipe(dir);
     Path run = dir.resolve("run");
-    String[] command = {"train", recipe.toString(), "--set", "save=" + run, "--set", "load=" + run, "--set", "exit_interval=1"};
+    String[] command = {
+      "train",
+      recipe.toString(),
+      "--set",
+      "save=" + run,
+      "--set",
+      "load=" + run,
+      "--set",
+      "exit_interval=1"
+    };
     assertThat(Output.of(command).code()).isZero();
     List<Path> files;
     try (Stream<Path> walk = Files.walk(run.resolve("global_step1"))) {

@@ -16,7 +16,10 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Every command that writes, while another writer has its target: one line, nothing written; and then it works. */
+/**
+ * Every command that writes, while another writer has its target: one line, nothing written; and
+ * then it works.
+ */
 class TwoWritersTest {
   @TempDir static Path dir;
 
@@ -33,7 +36,8 @@ class TwoWritersTest {
 
   @BeforeAll
   static void makeWhatIsRead() throws IOException {
-    Files.writeString(dir.resolve("text.txt"), "int max(int a, int b) { return a > b ? a : b; }\n".repeat(40));
+    Files.writeString(
+        dir.resolve("text.txt"), "int max(int a, int b) { return a > b ? a : b; }\n".repeat(40));
     TrainingProcess.recipe(dir);
     run("synth --config pythia/14M --format hf --out @/model --tokenizer @/tokenizer.json");
   }
@@ -46,14 +50,18 @@ class TwoWritersTest {
   static Stream<Case> cases() {
     return Stream.of(
         new Case("tok.json", "tokenizer train --vocab-size 270 --out @/tok.json @/text.txt"),
-        new Case("prepared.bin", "prepare --tokenizer @/tokenizer.json --out @/prepared @/text.txt"),
+        new Case(
+            "prepared.bin", "prepare --tokenizer @/tokenizer.json --out @/prepared @/text.txt"),
         new Case("order", "data index --part @/data:1:20 --seq-length 8 --out @/order"),
         new Case("run", "train @/tiny.yml --set train_iters=1 --set save=@/run"),
         new Case("hf", "convert --from @/model --to @/hf --format hf"),
         new Case("neox", "convert --from @/model --to @/neox --format neox --tp 2"),
         new Case("model.gguf", "convert --from @/model --to @/model.gguf --format gguf"),
         new Case("q4", "quantize --from @/model --to @/q4 --dtype q4"),
-        new Case("synthetic", "synth --config pythia/14M --format neox --out @/synthetic --tokenizer @/tokenizer.json"),
+        new Case(
+            "synthetic",
+            "synth --config pythia/14M --format neox --out @/synthetic --tokenizer"
+                + " @/tokenizer.json"),
         new Case("published", "publish @/model --repo me/name --license mit --out @/published"),
         new Case("demo", "demo --minutes 0.2 --out @/demo"));
   }
@@ -70,7 +78,10 @@ class TwoWritersTest {
     }
     assertThat(output.code()).as(output.err()).isEqualTo(1);
     assertThat(output.err().lines().filter(line -> line.startsWith("jneox: ")))
-        .containsExactly("jneox: " + target + ": is being written by this process: wait for it to end, or choose another name");
+        .containsExactly(
+            "jneox: "
+                + target
+                + ": is being written by this process: wait for it to end, or choose another name");
     assertThat(target).doesNotExist();
     assertThat(output.out()).isEmpty();
     if (!each.target.equals("demo")) { // it takes minutes, and has tests of its own
@@ -82,9 +93,14 @@ class TwoWritersTest {
   @Test
   void everyCommandThatWritesIsInTheTable() {
     List<String> words = cases().map(each -> each.command.split(" ")[0]).toList();
-    Main.commandLine().getSubcommands().forEach((name, command) -> {
-      boolean writes = Stream.of("--out", "--to").anyMatch(option -> command.getCommandSpec().findOption(option) != null);
-      assertThat(!writes || words.contains(name)).as(name).isTrue();
-    });
+    Main.commandLine()
+        .getSubcommands()
+        .forEach(
+            (name, command) -> {
+              boolean writes =
+                  Stream.of("--out", "--to")
+                      .anyMatch(option -> command.getCommandSpec().findOption(option) != null);
+              assertThat(!writes || words.contains(name)).as(name).isTrue();
+            });
   }
 }

@@ -30,10 +30,11 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /**
- * Whether llama.cpp reads our GGUF files as we do: {@code GgufProof MODEL OUT PEER...} writes the model as F32, F16, BF16, Q8_0
- * and Q4_0 into the folder OUT, continues a few prompts greedily with JNeoX on each file, has the peer do the same on the same
- * file, and prints one line for each: the token up to which the two agree, and how far the probabilities of these are apart.
- * PEER is a command that takes a file and a number of tokens, as {@code bench/peers/llama_cpp.mjs} and {@code
+ * Whether llama.cpp reads our GGUF files as we do: {@code GgufProof MODEL OUT PEER...} writes the
+ * model as F32, F16, BF16, Q8_0 and Q4_0 into the folder OUT, continues a few prompts greedily with
+ * JNeoX on each file, has the peer do the same on the same file, and prints one line for each: the
+ * token up to which the two agree, and how far the probabilities of these are apart. PEER is a
+ * command that takes a file and a number of tokens, as {@code bench/peers/llama_cpp.mjs} and {@code
  * bench/peers/LlamaCpp.java} do; see {@code bench/gguf.sh}. Without one only ours is printed.
  */
 public final class GgufProof {
@@ -53,8 +54,10 @@ public final class GgufProof {
     Path out = Files.createDirectories(Path.of(args[1]));
     List<String> peer = List.of(args).subList(2, args.length);
     System.out.printf(
-        "%-6s %10s %-12s %10s %22s %18s%n", "file", "bytes", "prompt", "ours, t/s", "alike", "probability apart");
-    for (GgmlType type : List.of(GgmlType.F32, GgmlType.F16, GgmlType.BF16, GgmlType.Q8_0, GgmlType.Q4_0)) {
+        "%-6s %10s %-12s %10s %22s %18s%n",
+        "file", "bytes", "prompt", "ours, t/s", "alike", "probability apart");
+    for (GgmlType type :
+        List.of(GgmlType.F32, GgmlType.F16, GgmlType.BF16, GgmlType.Q8_0, GgmlType.Q4_0)) {
       Path file = out.resolve(type.name().toLowerCase(Locale.ROOT) + ".gguf");
       try (StoredModel model = StoredModel.open(Path.of(args[0]))) {
         String tokenizer =
@@ -71,26 +74,38 @@ public final class GgufProof {
     }
   }
 
-  /** A tokenizer of made-up words for a model that has none: the packages around llama.cpp do not work without. */
+  /**
+   * A tokenizer of made-up words for a model that has none: the packages around llama.cpp do not
+   * work without.
+   */
   private static String tokenizer(Path file, int vocabSize) throws IOException {
     Random random = new Random(1);
     BpeTrainer trainer = new BpeTrainer(vocabSize);
     trainer.count(
         IntStream.range(0, vocabSize)
-            .mapToObj(i -> random.ints(6, 'a', 'z' + 1).mapToObj(Character::toString).collect(Collectors.joining()))
+            .mapToObj(
+                i ->
+                    random
+                        .ints(6, 'a', 'z' + 1)
+                        .mapToObj(Character::toString)
+                        .collect(Collectors.joining()))
             .map(word -> word + " " + word)
             .iterator());
     trainer.train(merges -> {}).write(file);
     return Files.readString(file);
   }
 
-  private static void compare(Path file, GgmlType type, List<String> peer) throws IOException, InterruptedException {
+  private static void compare(Path file, GgmlType type, List<String> peer)
+      throws IOException, InterruptedException {
     try (LanguageModel model = LanguageModel.open(file, Precision.F32)) {
-      List<int[]> prompts = PROMPTS.stream().map(prompt -> model.tokenizer().encode(prompt)).toList();
+      List<int[]> prompts =
+          PROMPTS.stream().map(prompt -> model.tokenizer().encode(prompt)).toList();
       List<Result> ours = new ArrayList<>();
       Generator generator = model.generator();
       for (int[] ids : prompts) {
-        ours.add(generator.generate(new Request(ids, TOKENS, Sampler.GREEDY, List.of()), Generator.Listener.NONE));
+        ours.add(
+            generator.generate(
+                new Request(ids, TOKENS, Sampler.GREEDY, List.of()), Generator.Listener.NONE));
       }
       List<JsonNode> theirs = peer.isEmpty() ? List.of() : answers(peer, file, prompts);
       for (int i = 0; i < prompts.size(); i++) {
@@ -103,8 +118,14 @@ public final class GgufProof {
           apart = apart(model.scorer(), ours.get(i), answer);
         }
         System.out.printf(
-            Locale.ROOT, "%-6s %10d %-12s %10.1f %22s %18s%n",
-            type, Files.size(file), prompts.get(i).length + " tokens", ours.get(i).tokensPerSecond(), alike, apart);
+            Locale.ROOT,
+            "%-6s %10d %-12s %10.1f %22s %18s%n",
+            type,
+            Files.size(file),
+            prompts.get(i).length + " tokens",
+            ours.get(i).tokensPerSecond(),
+            alike,
+            apart);
       }
     }
   }
@@ -113,7 +134,8 @@ public final class GgufProof {
       throws IOException, InterruptedException {
     List<String> command = new ArrayList<>(peer);
     command.addAll(List.of(file.toString(), String.valueOf(TOKENS)));
-    Process process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+    Process process =
+        new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
     try (var in = process.outputWriter(StandardCharsets.UTF_8)) {
       for (int i = 0; i < prompts.size(); i++) {
         Map<String, Object> question = new LinkedHashMap<>();
@@ -123,7 +145,9 @@ public final class GgufProof {
       }
     }
     List<JsonNode> answers = new ArrayList<>();
-    try (BufferedReader lines = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
+    try (BufferedReader lines =
+        new BufferedReader(
+            new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
       for (String line = lines.readLine(); line != null; line = lines.readLine()) {
         // A library may say on the same stream what it unpacks.
         if (line.startsWith("{")) {
@@ -137,7 +161,10 @@ public final class GgufProof {
     return answers;
   }
 
-  /** How much of the two continuations is the same from the beginning: tokens, or characters where the peer has no ids. */
+  /**
+   * How much of the two continuations is the same from the beginning: tokens, or characters where
+   * the peer has no ids.
+   */
   private static String alike(Result ours, JsonNode theirs) {
     if (theirs.has("ids")) {
       int[] ids = ints(theirs.path("ids"));
@@ -146,7 +173,8 @@ public final class GgufProof {
     }
     String text = theirs.path("text").asText();
     int same = 0;
-    while (same < Math.min(text.length(), ours.text().length()) && text.charAt(same) == ours.text().charAt(same)) {
+    while (same < Math.min(text.length(), ours.text().length())
+        && text.charAt(same) == ours.text().charAt(same)) {
       same++;
     }
     return same + " of " + ours.text().length() + " chars";

@@ -36,10 +36,11 @@ import org.openjdk.jmh.runner.Runner;
 import org.openjdk.jmh.runner.options.CommandLineOptions;
 
 /**
- * The kernels that multiply stored weights, against the rate at which this machine reads memory. A shape is outputs by inputs. The
- * weights of one measurement fill 400 MB and are multiplied one after the other, each thread a share of every one's blocks, so none
- * is in a cache when its turn comes. {@code bench/kernels.sh} runs it with JMH's own options and ends with a table: GB/s of weights,
- * the share of what reading alone gets in the same run, and the rate of multiplications.
+ * The kernels that multiply stored weights, against the rate at which this machine reads memory. A
+ * shape is outputs by inputs. The weights of one measurement fill 400 MB and are multiplied one
+ * after the other, each thread a share of every one's blocks, so none is in a cache when its turn
+ * comes. {@code bench/kernels.sh} runs it with JMH's own options and ends with a table: GB/s of
+ * weights, the share of what reading alone gets in the same run, and the rate of multiplications.
  */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.Throughput)
@@ -109,7 +110,12 @@ public class KernelBench {
     int threads = thread.getThreadCount();
     if (weights == null) {
       long share = Machine.READ_BLOCK * 16L;
-      long at = (done.next++ * threads + t) * share % (BYTES - share) / Machine.READ_BLOCK * Machine.READ_BLOCK;
+      long at =
+          (done.next++ * threads + t)
+              * share
+              % (BYTES - share)
+              / Machine.READ_BLOCK
+              * Machine.READ_BLOCK;
       done.bytes += share;
       return Machine.sum(memory.asSlice(at, share));
     }
@@ -131,17 +137,28 @@ public class KernelBench {
     }
     Collection<RunResult> results = new Runner(options).run();
     double read = // the same whatever the shape and the rows
-        results.stream().filter(r -> r.getParams().getParam("format").equals("read")).mapToDouble(r -> rate(r, "bytes")).max()
+        results.stream()
+            .filter(r -> r.getParams().getParam("format").equals("read"))
+            .mapToDouble(r -> rate(r, "bytes"))
+            .max()
             .orElse(Double.NaN);
-    System.out.println("\nformat  shape          threads  rows   GB/s  of reading  G weights/s  GFLOP/s");
+    System.out.println(
+        "\nformat  shape          threads  rows   GB/s  of reading  G weights/s  GFLOP/s");
     for (RunResult result : results) {
       int rows = Integer.parseInt(result.getParams().getParam("rows"));
       double bytes = rate(result, "bytes");
       double each = rate(result, "weights") / 1e9;
       System.out.printf(
-          Locale.ROOT, "%-7s %-14s %7d %5d  %5.1f  %10s  %11.1f  %7.0f%n", result.getParams().getParam("format"),
-          result.getParams().getParam("shape"), result.getParams().getThreads(), rows, bytes / 1e9,
-          Double.isNaN(read) ? "-" : Math.round(100 * bytes / read) + " %", each, 2 * rows * each);
+          Locale.ROOT,
+          "%-7s %-14s %7d %5d  %5.1f  %10s  %11.1f  %7.0f%n",
+          result.getParams().getParam("format"),
+          result.getParams().getParam("shape"),
+          result.getParams().getThreads(),
+          rows,
+          bytes / 1e9,
+          Double.isNaN(read) ? "-" : Math.round(100 * bytes / read) + " %",
+          each,
+          2 * rows * each);
     }
   }
 
@@ -149,7 +166,9 @@ public class KernelBench {
     return result.getSecondaryResults().get(counter).getStatistics().getPercentile(50);
   }
 
-  /** As many weights as fit into the memory. They hold the same values: only their addresses matter. */
+  /**
+   * As many weights as fit into the memory. They hold the same values: only their addresses matter.
+   */
   private static List<PackedWeight> weights(String format, int out, int in, MemorySegment memory) {
     long bytes =
         switch (format) {
@@ -157,7 +176,8 @@ public class KernelBench {
           case "q8" -> Q8Weight.bytes(out, in);
           case "bf16" -> 2L * out * in;
           case "f32" -> 4L * out * in;
-          default -> throw new IllegalArgumentException(format + ": not one of read, q4, q8, bf16, f32");
+          default ->
+              throw new IllegalArgumentException(format + ": not one of read, q4, q8, bf16, f32");
         };
     List<PackedWeight> weights = new ArrayList<>();
     for (long at = 0; at + bytes <= memory.byteSize(); at += bytes) {
@@ -176,7 +196,8 @@ public class KernelBench {
           });
     }
     if (weights.isEmpty()) {
-      throw new IllegalArgumentException(out + "x" + in + ": takes " + bytes + " bytes, of " + memory.byteSize());
+      throw new IllegalArgumentException(
+          out + "x" + in + ": takes " + bytes + " bytes, of " + memory.byteSize());
     }
     return weights;
   }
@@ -185,11 +206,23 @@ public class KernelBench {
     Random random = new Random(2);
     int blocks = (out + PackedWeight.BLOCK - 1) / PackedWeight.BLOCK;
     if (format.equals("q4")) {
-      Q4Layout.pack(out, in, blocks(Q4Layout.ggufBytes(out, in), Q4Layout.GGUF_BYTES, random), data, 0, blocks);
+      Q4Layout.pack(
+          out,
+          in,
+          blocks(Q4Layout.ggufBytes(out, in), Q4Layout.GGUF_BYTES, random),
+          data,
+          0,
+          blocks);
       return;
     }
     if (format.equals("q8")) {
-      Q8Layout.pack(out, in, blocks(Q8Layout.ggufBytes(out, in), Q8Layout.GGUF_BYTES, random), data, 0, blocks);
+      Q8Layout.pack(
+          out,
+          in,
+          blocks(Q8Layout.ggufBytes(out, in), Q8Layout.GGUF_BYTES, random),
+          data,
+          0,
+          blocks);
       return;
     }
     boolean half = format.equals("bf16");

@@ -17,9 +17,10 @@ import java.util.Random;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * The training step alone, on random tokens: {@code StepBench layers hidden heads vocab sequences length bf16|f32 rounds}. Prints
- * the measured rate of bf16 products, as this CPU multiplies them, and one line a round; the first rounds warm up.
- * {@code bench/step.sh} runs it in turns with PyTorch.
+ * The training step alone, on random tokens: {@code StepBench layers hidden heads vocab sequences
+ * length bf16|f32 rounds}. Prints the measured rate of bf16 products, as this CPU multiplies them,
+ * and one line a round; the first rounds warm up. {@code bench/step.sh} runs it in turns with
+ * PyTorch.
  */
 public final class StepBench {
   private StepBench() {}
@@ -35,10 +36,28 @@ public final class StepBench {
     int rounds = Integer.parseInt(args[7]);
     ModelConfig config =
         new ModelConfig(
-            vocab, vocab, hidden, layers, heads, 4 * hidden, length,
+            vocab,
+            vocab,
+            hidden,
+            layers,
+            heads,
+            4 * hidden,
+            length,
             new Position.Rotary(ModelConfig.rotaryDims(hidden / heads, 0.25), 10000, false),
-            Residual.PARALLEL, Activation.GELU, 1e-5, ModelConfig.everywhere(layers), true, true, true, false, false, 0);
-    System.out.printf(Locale.ROOT, "bf16 products: %.1f GFLOP/s%n", Machine.gemmRate(Products.carrier(ScalarType.BFloat16)) / 1e9);
+            Residual.PARALLEL,
+            Activation.GELU,
+            1e-5,
+            ModelConfig.everywhere(layers),
+            true,
+            true,
+            true,
+            false,
+            false,
+            0);
+    System.out.printf(
+        Locale.ROOT,
+        "bf16 products: %.1f GFLOP/s%n",
+        Machine.gemmRate(Products.carrier(ScalarType.BFloat16)) / 1e9);
     try (Parameters parameters = new Parameters(config, dtype);
         GradientStep step = new FusedStep(config, parameters, false)) {
       new Initializer(0.02, 0.01).fill(parameters, 1);
@@ -56,8 +75,11 @@ public final class StepBench {
         adam.step(1e-3, Math.min(1, 1 / norm));
         double seconds = (System.nanoTime() - start) / 1e9;
         System.out.printf(
-            Locale.ROOT, "%.0f tokens/s %.1f GFLOP/s loss %.4f%n",
-            sequences * length / seconds, config.trainingFlops((long) sequences * length, length) / seconds / 1e9, loss);
+            Locale.ROOT,
+            "%.0f tokens/s %.1f GFLOP/s loss %.4f%n",
+            sequences * length / seconds,
+            config.trainingFlops((long) sequences * length, length) / seconds / 1e9,
+            loss);
       }
     }
   }

@@ -18,26 +18,36 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
 
 /**
- * Encoding of a text cut into documents: {@code TokenizerBench tokenizer.json text.txt [rounds]}, by our tokenizer and by the
- * Hugging Face library called from Java, on one and on two threads. Prints the speed of the first round (the JVM is cold), of
- * the best round by a tokenizer that has met no word before, as in one pass over a corpus, and of the best round by one that
- * knows the text. {@code bench/peers/tokenizers_bench.py} does the same in Python.
+ * Encoding of a text cut into documents: {@code TokenizerBench tokenizer.json text.txt [rounds]},
+ * by our tokenizer and by the Hugging Face library called from Java, on one and on two threads.
+ * Prints the speed of the first round (the JVM is cold), of the best round by a tokenizer that has
+ * met no word before, as in one pass over a corpus, and of the best round by one that knows the
+ * text. {@code bench/peers/tokenizers_bench.py} does the same in Python.
  */
 public final class TokenizerBench {
-  /** A document ends with the first line that ends after so many characters; the peer cuts alike. */
+  /**
+   * A document ends with the first line that ends after so many characters; the peer cuts alike.
+   */
   private static final int DOCUMENT = 10_000;
 
   private TokenizerBench() {}
 
   public static void main(String[] args) throws Exception {
     List<String> documents = documents(Path.of(args[1]));
-    long bytes = documents.stream().mapToLong(text -> text.getBytes(StandardCharsets.UTF_8).length).sum();
+    long bytes =
+        documents.stream().mapToLong(text -> text.getBytes(StandardCharsets.UTF_8).length).sum();
     int rounds = args.length > 2 ? Integer.parseInt(args[2]) : 10;
     System.out.printf(Locale.ROOT, "%d documents, %.1f MB%n", documents.size(), bytes / 1e6);
     Path json = Path.of(args[0]);
     for (int threads = 1; threads <= 2; threads++) {
       measure("jneox", () -> Tokenizer.load(json), documents, bytes, threads, rounds);
-      measure("HF tokenizers through DJL", () -> HfTokenizer.load(json), documents, bytes, threads, Math.min(rounds, 2));
+      measure(
+          "HF tokenizers through DJL",
+          () -> HfTokenizer.load(json),
+          documents,
+          bytes,
+          threads,
+          Math.min(rounds, 2));
     }
   }
 
@@ -56,7 +66,13 @@ public final class TokenizerBench {
   }
 
   private static void measure(
-      String name, Supplier<Tokenizer> load, List<String> documents, long bytes, int threads, int rounds) throws Exception {
+      String name,
+      Supplier<Tokenizer> load,
+      List<String> documents,
+      long bytes,
+      int threads,
+      int rounds)
+      throws Exception {
     List<Double> fresh = new ArrayList<>();
     double known = Double.MAX_VALUE;
     long tokens = 0;
@@ -72,19 +88,29 @@ public final class TokenizerBench {
     }
     double best = Collections.min(fresh);
     System.out.printf(
-        Locale.ROOT, "%-26s %d threads: first %6.1f MB/s, fresh %6.1f MB/s %6.2f Mtokens/s, known %6.1f MB/s (%d tokens)%n",
-        name, threads, bytes / 1e6 / fresh.getFirst(), bytes / 1e6 / best, tokens / 1e6 / best, bytes / 1e6 / known, tokens);
+        Locale.ROOT,
+        "%-26s %d threads: first %6.1f MB/s, fresh %6.1f MB/s %6.2f Mtokens/s, known %6.1f MB/s (%d"
+            + " tokens)%n",
+        name,
+        threads,
+        bytes / 1e6 / fresh.getFirst(),
+        bytes / 1e6 / best,
+        tokens / 1e6 / best,
+        bytes / 1e6 / known,
+        tokens);
   }
 
-  private static long encode(Tokenizer tokenizer, List<String> documents, int threads) throws Exception {
+  private static long encode(Tokenizer tokenizer, List<String> documents, int threads)
+      throws Exception {
     AtomicInteger next = new AtomicInteger();
-    Callable<Long> work = () -> {
-      long count = 0;
-      for (int i = next.getAndIncrement(); i < documents.size(); i = next.getAndIncrement()) {
-        count += tokenizer.encode(documents.get(i)).length;
-      }
-      return count;
-    };
+    Callable<Long> work =
+        () -> {
+          long count = 0;
+          for (int i = next.getAndIncrement(); i < documents.size(); i = next.getAndIncrement()) {
+            count += tokenizer.encode(documents.get(i)).length;
+          }
+          return count;
+        };
     try (ExecutorService workers = Executors.newFixedThreadPool(threads)) {
       long tokens = 0;
       for (Future<Long> count : workers.invokeAll(Collections.nCopies(threads, work))) {

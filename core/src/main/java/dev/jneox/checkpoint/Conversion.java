@@ -16,16 +16,17 @@ import java.util.stream.Stream;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * A model to be written in some format: any that can be opened into any that can be written, one tensor at a time, so that a
- * model of any size passes through the memory of its largest tensor. It appears under its name whole or not at all, and what
- * it replaces goes only then.
+ * A model to be written in some format: any that can be opened into any that can be written, one
+ * tensor at a time, so that a model of any size passes through the memory of its largest tensor. It
+ * appears under its name whole or not at all, and what it replaces goes only then.
  *
  * @param model stays open
  * @param target a folder; for GGUF a file
  * @param ranks degree of tensor parallelism of a NeoX checkpoint; else 1
  * @param shardBytes largest weight file of an HF folder
  */
-public record Conversion(StoredModel model, Path target, Format format, WeightType type, int ranks, long shardBytes) {
+public record Conversion(
+    StoredModel model, Path target, Format format, WeightType type, int ranks, long shardBytes) {
   /** transformers' own bound on one file. */
   public static final long SHARD_BYTES = 5_000_000_000L;
 
@@ -34,7 +35,10 @@ public record Conversion(StoredModel model, Path target, Format format, WeightTy
   /** Headers, configuration, tokenizer. */
   private static final long BESIDE_THE_WEIGHTS = 32 << 20;
 
-  /** Files and folders that models are made of, and what killed writers leave: a folder that holds only such may be replaced. */
+  /**
+   * Files and folders that models are made of, and what killed writers leave: a folder that holds
+   * only such may be replaced.
+   */
   private static final String PARTS =
       "(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\\.json|merges\\.txt"
           + "|README\\.md|LICENSE|NOTICE|\\.gitattributes|SHA256SUMS"
@@ -51,15 +55,22 @@ public record Conversion(StoredModel model, Path target, Format format, WeightTy
     GGUF
   }
 
-  /** @throws InputException when the format has no such type, or its name does not end so */
+  /**
+   * @throws InputException when the format has no such type, or its name does not end so
+   */
   public Conversion {
     if (format == Format.NEOX && type.isQuantised()) {
       throw new InputException(
-          target + ": expected f32, bf16 or f16 in a model of format " + lower(format) + ", found " + lower(type)
+          target
+              + ": expected f32, bf16 or f16 in a model of format "
+              + lower(format)
+              + ", found "
+              + lower(type)
               + ", which gguf and hf have");
     }
     if (format == Format.GGUF && !target.toString().endsWith(".gguf")) {
-      throw new InputException(target + ": expected a name that ends in .gguf: this format is one file");
+      throw new InputException(
+          target + ": expected a name that ends in .gguf: this format is one file");
     }
   }
 
@@ -96,8 +107,8 @@ public record Conversion(StoredModel model, Path target, Format format, WeightTy
    * Says what stands in the way before anything is written.
    *
    * @param replace whether a model of that name may be replaced
-   * @throws InputException when the format has no such model, there is something of that name that may not be replaced, or too
-   *     little room on the disk
+   * @throws InputException when the format has no such model, there is something of that name that
+   *     may not be replaced, or too little room on the disk
    */
   public void check(boolean replace) {
     check(target, format != Format.GGUF, bytes(), replace);
@@ -107,7 +118,8 @@ public record Conversion(StoredModel model, Path target, Format format, WeightTy
   static void check(Path target, boolean isFolder, long bytes, boolean replace) {
     if (Files.exists(target)) {
       if (!replace) {
-        throw new InputException(target + ": exists already: choose another name, or replace it with --force");
+        throw new InputException(
+            target + ": exists already: choose another name, or replace it with --force");
       }
       checkReplaceable(target, isFolder);
     }
@@ -121,8 +133,12 @@ public record Conversion(StoredModel model, Path target, Format format, WeightTy
       if (free < needed) {
         throw new InputException(
             String.format(
-                Locale.ROOT, "%s: needs %.1f GB of disk, %.1f GB are free in %s: free some, or write elsewhere",
-                target, needed / 1e9, free / 1e9, folder));
+                Locale.ROOT,
+                "%s: needs %.1f GB of disk, %.1f GB are free in %s: free some, or write elsewhere",
+                target,
+                needed / 1e9,
+                free / 1e9,
+                folder));
       }
     } catch (IOException e) {
       throw new InputException(folder + ": free space is unknown: " + AtomicFile.reason(e), e);
@@ -133,7 +149,8 @@ public record Conversion(StoredModel model, Path target, Format format, WeightTy
   private static void checkReplaceable(Path target, boolean isFolder) {
     boolean folder = Files.isDirectory(target);
     if (folder != isFolder) {
-      throw new InputException(target + ": is a " + (folder ? "folder" : "file") + ": choose another name");
+      throw new InputException(
+          target + ": is a " + (folder ? "folder" : "file") + ": choose another name");
     }
     if (!folder) {
       return;
@@ -145,7 +162,11 @@ public record Conversion(StoredModel model, Path target, Format format, WeightTy
           .findFirst()
           .ifPresent(
               name -> {
-                throw new InputException(target + ": holds " + name + ", which is no part of a model: choose another name");
+                throw new InputException(
+                    target
+                        + ": holds "
+                        + name
+                        + ", which is no part of a model: choose another name");
               });
     } catch (IOException e) {
       throw new InputException(target + ": cannot be read: " + AtomicFile.reason(e), e);
@@ -182,7 +203,8 @@ public record Conversion(StoredModel model, Path target, Format format, WeightTy
   }
 
   private HfFolderWriter hf(Path folder) {
-    HfFolderWriter writer = new HfFolderWriter(folder, model.config(), type.dtype()).shards(shardBytes);
+    HfFolderWriter writer =
+        new HfFolderWriter(folder, model.config(), type.dtype()).shards(shardBytes);
     model.tokenizerJson().ifPresent(json -> writer.tokenizer(json, model.path()));
     return writer.file(CARD, card().getBytes(StandardCharsets.UTF_8));
   }
@@ -195,7 +217,10 @@ public record Conversion(StoredModel model, Path target, Format format, WeightTy
     }
     Facts facts = Facts.of(target.toAbsolutePath().normalize().getFileName().toString());
     return ModelCard.text(
-        model.config(), model instanceof SyntheticModel ? facts.withData("None: the weights are random numbers.") : facts);
+        model.config(),
+        model instanceof SyntheticModel
+            ? facts.withData("None: the weights are random numbers.")
+            : facts);
   }
 
   private Quantisation packed() {
@@ -203,7 +228,8 @@ public record Conversion(StoredModel model, Path target, Format format, WeightTy
   }
 
   private NeoxCheckpointWriter neox(Path folder) {
-    NeoxCheckpointWriter writer = new NeoxCheckpointWriter(folder, model.config(), type.dtype()).tensorParallel(ranks);
+    NeoxCheckpointWriter writer =
+        new NeoxCheckpointWriter(folder, model.config(), type.dtype()).tensorParallel(ranks);
     model.tokenizerJson().ifPresent(writer::tokenizer);
     return writer;
   }
@@ -211,7 +237,10 @@ public record Conversion(StoredModel model, Path target, Format format, WeightTy
   private GgufExport gguf() {
     String name = target.getFileName().toString().replaceFirst("[.]gguf$", "");
     return new GgufExport(
-        target, model.config(), GgmlType.valueOf(type.name()), model.tokenizerJson().orElse(null),
+        target,
+        model.config(),
+        GgmlType.valueOf(type.name()),
+        model.tokenizerJson().orElse(null),
         Map.of("general.name", GgufValue.text(name)));
   }
 }

@@ -4,8 +4,8 @@ import java.util.Iterator;
 import java.util.List;
 
 /**
- * What a file will still be given whose header says beforehand what comes: its tensors in order, each whole or in parts. Holds a
- * writer to what it declared.
+ * What a file will still be given whose header says beforehand what comes: its tensors in order,
+ * each whole or in parts. Holds a writer to what it declared.
  */
 final class DeclaredTensors {
   /** A tensor that was declared. */
@@ -40,7 +40,9 @@ final class DeclaredTensors {
     return missing == 0;
   }
 
-  /** @throws IllegalStateException when something is still to come */
+  /**
+   * @throws IllegalStateException when something is still to come
+   */
   void requireAll() {
     if (missing > 0 || coming.hasNext()) {
       String name = missing > 0 ? current.name() : coming.next().name();

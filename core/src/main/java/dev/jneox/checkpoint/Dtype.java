@@ -3,7 +3,10 @@ package dev.jneox.checkpoint;
 import java.util.List;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/** The element types of the safetensors format, little-endian, and libtorch's type for each where it has one. */
+/**
+ * The element types of the safetensors format, little-endian, and libtorch's type for each where it
+ * has one.
+ */
 public enum Dtype {
   BOOL(8, ScalarType.Bool),
   F4(4, null),
@@ -41,7 +44,10 @@ public enum Dtype {
     return bits;
   }
 
-  /** Bytes of a tensor of this type whose axes have these lengths; -1 when that is no whole number or beyond a long. */
+  /**
+   * Bytes of a tensor of this type whose axes have these lengths; -1 when that is no whole number
+   * or beyond a long.
+   */
   long bytes(List<Long> shape) {
     try {
       long total = bits;

@@ -8,12 +8,21 @@ import java.util.Map;
 import java.util.stream.Collectors;
 
 /**
- * One spelling of the one model: how the {@code config.json} and the tensors of a kind of folder map onto {@link ModelConfig}.
- * The model itself knows of none. Absent keys have the values of transformers' configuration classes.
+ * One spelling of the one model: how the {@code config.json} and the tensors of a kind of folder
+ * map onto {@link ModelConfig}. The model itself knows of none. Absent keys have the values of
+ * transformers' configuration classes.
  */
 sealed interface Family permits NeoxFamily, GptJFamily, Gpt2Family, GptNeoFamily, JneoxFamily {
-  /** A model is written as the first of these that can say what it is; the last can say everything. */
-  List<Family> ALL = List.of(new NeoxFamily(), new GptJFamily(), new Gpt2Family(), new GptNeoFamily(), new JneoxFamily());
+  /**
+   * A model is written as the first of these that can say what it is; the last can say everything.
+   */
+  List<Family> ALL =
+      List.of(
+          new NeoxFamily(),
+          new GptJFamily(),
+          new Gpt2Family(),
+          new GptNeoFamily(),
+          new JneoxFamily());
 
   // Bounds far above any model, so that a broken file is named before memory is asked for.
   int MAX_WIDTH = 1 << 20;
@@ -34,7 +43,10 @@ sealed interface Family permits NeoxFamily, GptJFamily, Gpt2Family, GptNeoFamily
   /** {@code model_type} in {@code config.json}. */
   String modelType();
 
-  /** What stands before every name but the head's in a whole language model; a saved base model is without it. */
+  /**
+   * What stands before every name but the head's in a whole language model; a saved base model is
+   * without it.
+   */
   String prefix();
 
   /** The head's name up to the dot. */
@@ -43,7 +55,10 @@ sealed interface Family permits NeoxFamily, GptJFamily, Gpt2Family, GptNeoFamily
   /** Where the canonical tensor of this name lies. */
   Stored stored(String canonical);
 
-  /** Whether a name without prefix is that of a buffer: no weight, yet saved by older versions of transformers. */
+  /**
+   * Whether a name without prefix is that of a buffer: no weight, yet saved by older versions of
+   * transformers.
+   */
   boolean isBuffer(String name);
 
   /**
@@ -56,10 +71,16 @@ sealed interface Family permits NeoxFamily, GptJFamily, Gpt2Family, GptNeoFamily
   /** Rows of the embedding. */
   int vocabSize(JsonObject json);
 
-  /** Whether a folder of this family can say all of {@code config}, so that its readers compute the same. */
+  /**
+   * Whether a folder of this family can say all of {@code config}, so that its readers compute the
+   * same.
+   */
   boolean expresses(ModelConfig config);
 
-  /** The content of {@code config.json} for a model that this family {@link #expresses}; {@code dtype} is PyTorch's name. */
+  /**
+   * The content of {@code config.json} for a model that this family {@link #expresses}; {@code
+   * dtype} is PyTorch's name.
+   */
   Map<String, Object> json(ModelConfig config, String dtype);
 
   /** The family that a {@code config.json} names. */
@@ -70,7 +91,8 @@ sealed interface Family permits NeoxFamily, GptJFamily, Gpt2Family, GptNeoFamily
         return family;
       }
     }
-    throw json.unsupported("model_type", ALL.stream().map(Family::modelType).collect(Collectors.joining(", ")));
+    throw json.unsupported(
+        "model_type", ALL.stream().map(Family::modelType).collect(Collectors.joining(", ")));
   }
 
   /** The family as which a model is written. */
@@ -113,7 +135,8 @@ sealed interface Family permits NeoxFamily, GptJFamily, Gpt2Family, GptNeoFamily
   }
 
   /** What every {@code config.json} says in the same words. */
-  static Map<String, Object> common(String architecture, String modelType, ModelConfig config, String dtype) {
+  static Map<String, Object> common(
+      String architecture, String modelType, ModelConfig config, String dtype) {
     Integer endOfText = config.endOfText() < 0 ? null : config.endOfText();
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("architectures", new String[] {architecture});

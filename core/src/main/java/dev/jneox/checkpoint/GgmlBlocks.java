@@ -6,9 +6,9 @@ import java.nio.ByteOrder;
 import java.util.stream.LongStream;
 
 /**
- * Quantised values as ggml lays them out, to and from fp32, bit for bit as ggml's reference functions
- * ({@code dequantize_row_*}, {@code quantize_row_*_ref}) do it without fused multiply-adds. All scales are fp16, little-endian;
- * {@code q} are the stored integers.
+ * Quantised values as ggml lays them out, to and from fp32, bit for bit as ggml's reference
+ * functions ({@code dequantize_row_*}, {@code quantize_row_*_ref}) do it without fused
+ * multiply-adds. All scales are fp16, little-endian; {@code q} are the stored integers.
  *
  * <pre>
  *   Q8_0  d, q[32] of 8 bits signed               value = d q
@@ -22,7 +22,8 @@ import java.util.stream.LongStream;
  * </pre>
  */
 final class GgmlBlocks {
-  private static final ValueLayout.OfShort FP16 = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfShort FP16 =
+      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
   private static final ValueLayout.OfFloat FP32 = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
   /** Blocks that one thread takes at a time. */
@@ -69,7 +70,10 @@ final class GgmlBlocks {
     int all = Math.toIntExact(row.byteSize() / type.blockBytes()) * type.blockValues();
     float[] values = all == n ? out : new float[all];
     int from = all == n ? at : 0;
-    dequantise(type, row, MemorySegment.ofArray(values).asSlice((long) from * Float.BYTES, (long) all * Float.BYTES));
+    dequantise(
+        type,
+        row,
+        MemorySegment.ofArray(values).asSlice((long) from * Float.BYTES, (long) all * Float.BYTES));
     if (all != n) {
       System.arraycopy(values, 0, out, at, n);
     }
@@ -83,7 +87,8 @@ final class GgmlBlocks {
         switch (type) {
           case Q4_0 -> GgmlBlocks::toQ4_0;
           case Q8_0 -> GgmlBlocks::toQ8_0;
-          default -> throw new IllegalArgumentException("nothing is written as " + type + " by blocks");
+          default ->
+              throw new IllegalArgumentException("nothing is written as " + type + " by blocks");
         };
     each(in.byteSize() / values, block -> encoder.encode(in, block * values, out, block * size));
   }
@@ -150,14 +155,20 @@ final class GgmlBlocks {
     }
   }
 
-  /** Scale {@code part} of the 12 packed bytes: the first four in the low six bits of bytes 0..3, the others in two places. */
+  /**
+   * Scale {@code part} of the 12 packed bytes: the first four in the low six bits of bytes 0..3,
+   * the others in two places.
+   */
   private static int scale6(MemorySegment in, long packed, int part) {
     return part < 4
         ? u8(in, packed + part) & 63
         : u8(in, packed + part + 4) & 0xF | u8(in, packed + part - 4) >> 6 << 4;
   }
 
-  /** Minimum {@code part} of the 12 packed bytes: like the scales, four bytes later or in the high halves. */
+  /**
+   * Minimum {@code part} of the 12 packed bytes: like the scales, four bytes later or in the high
+   * halves.
+   */
   private static int min6(MemorySegment in, long packed, int part) {
     return part < 4
         ? u8(in, packed + part + 4) & 63
@@ -181,7 +192,10 @@ final class GgmlBlocks {
     return in.get(FP32, at + (long) index * Float.BYTES);
   }
 
-  /** The scale maps the largest magnitude to 127; halves are rounded away from zero, as C's roundf does. */
+  /**
+   * The scale maps the largest magnitude to 127; halves are rounded away from zero, as C's roundf
+   * does.
+   */
   private static void toQ8_0(MemorySegment in, long at, MemorySegment out, long to) {
     float largest = 0;
     for (int i = 0; i < 32; i++) {
@@ -197,7 +211,10 @@ final class GgmlBlocks {
     }
   }
 
-  /** Half up, but not by {@code q + 0.5f}, which rounds 0.49999997 up. The inverse of a subnormal scale may be infinite. */
+  /**
+   * Half up, but not by {@code q + 0.5f}, which rounds 0.49999997 up. The inverse of a subnormal
+   * scale may be infinite.
+   */
   private static int rounded(float q) {
     int whole = Math.min((int) q, 127);
     return whole < 127 && q - whole >= 0.5f ? whole + 1 : whole;

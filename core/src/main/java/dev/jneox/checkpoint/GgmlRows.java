@@ -8,14 +8,15 @@ import java.lang.foreign.MemorySegment;
 import java.util.List;
 
 /**
- * The rows of a tensor, as ggml's blocks of the type they are stored in and in the canonical order; read one at a time, whatever
- * order the file has them in.
+ * The rows of a tensor, as ggml's blocks of the type they are stored in and in the canonical order;
+ * read one at a time, whatever order the file has them in.
  *
  * @param in values of a row
  * @param parts the tensors of the file, each with as many rows
  * @param order for each canonical row, its place in the file's; null where they are the same
  */
-public record GgmlRows(GgmlType type, int out, int in, List<MemorySegment> parts, int[] order) implements QuantisedMatrix {
+public record GgmlRows(GgmlType type, int out, int in, List<MemorySegment> parts, int[] order)
+    implements QuantisedMatrix {
   /** The blocks of a row. */
   MemorySegment row(int row) {
     int place = order == null ? row : order[row];
@@ -28,7 +29,9 @@ public record GgmlRows(GgmlType type, int out, int in, List<MemorySegment> parts
     return order == null && parts.size() == 1;
   }
 
-  /** Copies rows {@code from} to {@code to} to their places in {@code all}, which has room for all. */
+  /**
+   * Copies rows {@code from} to {@code to} to their places in {@code all}, which has room for all.
+   */
   void copy(int from, int to, MemorySegment all) {
     for (int r = from; r < to; r++) {
       MemorySegment.copy(row(r), 0, all, r * rowBytes(), rowBytes());
@@ -64,7 +67,9 @@ public record GgmlRows(GgmlType type, int out, int in, List<MemorySegment> parts
       LaneLayout.pack(kernel, out, in, 0, weight.blocks(), rows, packed);
     }
     // Nobody reads them again: a model that fits once need not fit twice.
-    parts.stream().filter(part -> part.isMapped() && part.isReadOnly()).forEach(MappedMemory::release);
+    parts.stream()
+        .filter(part -> part.isMapped() && part.isReadOnly())
+        .forEach(MappedMemory::release);
     return weight;
   }
 }

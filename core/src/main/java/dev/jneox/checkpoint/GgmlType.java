@@ -3,8 +3,9 @@ package dev.jneox.checkpoint;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * How ggml stores the elements of a tensor: in blocks of a fixed number of values from one row. {@code Q} types hold small
- * integers and a scale for each block, the {@code _K} types blocks within blocks; {@link GgmlBlocks} has the layouts.
+ * How ggml stores the elements of a tensor: in blocks of a fixed number of values from one row.
+ * {@code Q} types hold small integers and a scale for each block, the {@code _K} types blocks
+ * within blocks; {@link GgmlBlocks} has the layouts.
  */
 public enum GgmlType {
   F32(0, 1, 4, Float.MAX_VALUE),

@@ -10,11 +10,13 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * The architectures of GGUF that are decoders of the GPT family, as llama.cpp's graphs compute them: which {@link ModelConfig} a
- * file of each means, by which metadata keys, and how tensors are called.
+ * The architectures of GGUF that are decoders of the GPT family, as llama.cpp's graphs compute
+ * them: which {@link ModelConfig} a file of each means, by which metadata keys, and how tensors are
+ * called.
  *
- * <p>All of llama.cpp's graphs for them compute GELU by its tanh approximation, so that is what a file means; the key
- * {@link #ACTIVATION}, which llama.cpp does not know, tells when a model was trained with the exact one.
+ * <p>All of llama.cpp's graphs for them compute GELU by its tanh approximation, so that is what a
+ * file means; the key {@link #ACTIVATION}, which llama.cpp does not know, tells when a model was
+ * trained with the exact one.
  */
 enum GgufArchitecture {
   /** Rotary, two norms, parallel or serial residual. */
@@ -23,7 +25,10 @@ enum GgufArchitecture {
   GPT2("gpt2"),
   /** Interleaved rotary, one norm. The format has a name for it, llama.cpp no graph. */
   GPTJ("gptj"),
-  /** Half-split rotary, one norm, biases everywhere: Phi-1 and Phi-2, and how a GPT-J can be given to llama.cpp. */
+  /**
+   * Half-split rotary, one norm, biases everywhere: Phi-1 and Phi-2, and how a GPT-J can be given
+   * to llama.cpp.
+   */
   PHI2("phi2");
 
   static final String ARCHITECTURE = "general.architecture";
@@ -69,7 +74,10 @@ enum GgufArchitecture {
     return parts;
   }
 
-  /** The name in a file of a canonical one: {@code layers.3.attention.dense.bias} is {@code blk.3.attn_output.bias}. */
+  /**
+   * The name in a file of a canonical one: {@code layers.3.attention.dense.bias} is {@code
+   * blk.3.attn_output.bias}.
+   */
   static String tensorName(String canonical) {
     int end = canonical.lastIndexOf('.');
     String name = canonical.substring(0, end);
@@ -93,7 +101,9 @@ enum GgufArchitecture {
     throw file.metadata().wrong(ARCHITECTURE, "gptneox, gpt2, gptj or phi2");
   }
 
-  /** The shape of the model in {@code file}. Whether its tensors agree is for the caller to check. */
+  /**
+   * The shape of the model in {@code file}. Whether its tensors agree is for the caller to check.
+   */
   ModelConfig config(GgufFile file) {
     GgufMetadata metadata = file.metadata();
     int hidden = metadata.integer(key("embedding_length"), 1, MAX_WIDTH);
@@ -144,7 +154,11 @@ enum GgufArchitecture {
   private static int vocabulary(GgufFile file) {
     GgufFile.Entry embedding = file.entry("token_embd.weight");
     if (embedding.shape().size() != 2 || embedding.shape().getFirst() > Integer.MAX_VALUE) {
-      throw InputException.in(file.file(), "tensor \"token_embd.weight\"", "rows for the tokens", "shape " + embedding.shape());
+      throw InputException.in(
+          file.file(),
+          "tensor \"token_embd.weight\"",
+          "rows for the tokens",
+          "shape " + embedding.shape());
     }
     return embedding.shape().getFirst().intValue();
   }
@@ -152,18 +166,21 @@ enum GgufArchitecture {
   private Position.Rotary rotary(GgufMetadata metadata, int headDim) {
     String scaling = metadata.text(key("rope.scaling.type"));
     if (scaling != null && !scaling.equals("none")) {
-      throw metadata.wrong(key("rope.scaling.type"), "none (scaled rotary embeddings are not supported)");
+      throw metadata.wrong(
+          key("rope.scaling.type"), "none (scaled rotary embeddings are not supported)");
     }
     int dims = metadata.integer(key("rope.dimension_count"), headDim, 2, headDim);
     if (dims % 2 != 0) {
       throw metadata.wrong(key("rope.dimension_count"), "an even number");
     }
-    return new Position.Rotary(dims, metadata.positive(key("rope.freq_base"), ROTARY_BASE), this == GPTJ);
+    return new Position.Rotary(
+        dims, metadata.positive(key("rope.freq_base"), ROTARY_BASE), this == GPTJ);
   }
 
   private Residual residual(GgufMetadata metadata) {
     return switch (this) {
-      case GPTNEOX -> metadata.flag(key("use_parallel_residual"), true) ? Residual.PARALLEL : Residual.SERIAL;
+      case GPTNEOX ->
+          metadata.flag(key("use_parallel_residual"), true) ? Residual.PARALLEL : Residual.SERIAL;
       case GPT2 -> Residual.SERIAL;
       case GPTJ, PHI2 -> Residual.PARALLEL_ONE_NORM;
     };
@@ -187,13 +204,18 @@ enum GgufArchitecture {
     boolean windows = config.windows().stream().anyMatch(window -> window != 0);
     boolean learned = config.position() instanceof Position.Learned;
     String lacking =
-        windows ? "local attention windows"
-            : !config.scaledAttention() ? "attention without the scale 1/sqrt(head size)"
-            : learned && config.residual() != Residual.SERIAL ? "learned positions with a parallel residual"
-            : config.headBias() && config.residual() != Residual.PARALLEL_ONE_NORM ? "a head with a bias in such a model"
-            : null;
+        windows
+            ? "local attention windows"
+            : !config.scaledAttention()
+                ? "attention without the scale 1/sqrt(head size)"
+                : learned && config.residual() != Residual.SERIAL
+                    ? "learned positions with a parallel residual"
+                    : config.headBias() && config.residual() != Residual.PARALLEL_ONE_NORM
+                        ? "a head with a bias in such a model"
+                        : null;
     if (lacking != null) {
-      throw new InputException(file + ": cannot be written as GGUF: llama.cpp has no graph for " + lacking);
+      throw new InputException(
+          file + ": cannot be written as GGUF: llama.cpp has no graph for " + lacking);
     }
     return learned ? GPT2 : config.residual() == Residual.PARALLEL_ONE_NORM ? PHI2 : GPTNEOX;
   }
@@ -214,7 +236,8 @@ enum GgufArchitecture {
       values.put(key("rope.freq_base"), GgufValue.f32(rotary.base()));
     }
     if (this == GPTNEOX) {
-      values.put(key("use_parallel_residual"), GgufValue.flag(config.residual() == Residual.PARALLEL));
+      values.put(
+          key("use_parallel_residual"), GgufValue.flag(config.residual() == Residual.PARALLEL));
     }
     values.put(ACTIVATION, GgufValue.text(config.activation().hfName()));
     return values;

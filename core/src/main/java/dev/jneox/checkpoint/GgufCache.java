@@ -17,9 +17,10 @@ import java.util.Optional;
 import java.util.function.LongFunction;
 
 /**
- * What kernels make of a GGUF file, kept in a {@link PackedFolder} beside it, {@code NAME.gguf.jneox}: the same numbers, without
- * bringing them into order each time. It counts for as long as the file's size, its time of last change and its first
- * {@value #HASHED} bytes are those it was made from; it may be deleted at any time.
+ * What kernels make of a GGUF file, kept in a {@link PackedFolder} beside it, {@code
+ * NAME.gguf.jneox}: the same numbers, without bringing them into order each time. It counts for as
+ * long as the file's size, its time of last change and its first {@value #HASHED} bytes are those
+ * it was made from; it may be deleted at any time.
  */
 public final class GgufCache {
   private static final String ENDING = ".jneox";
@@ -34,7 +35,10 @@ public final class GgufCache {
     return gguf.resolveSibling(gguf.getFileName() + ENDING);
   }
 
-  /** Opens what is kept of a file; empty where nothing is, or the file has changed since, or is no GGUF file at all. */
+  /**
+   * Opens what is kept of a file; empty where nothing is, or the file has changed since, or is no
+   * GGUF file at all.
+   */
   public static Optional<StoredModel> open(Path gguf) {
     Path folder = beside(gguf);
     if (!Files.isRegularFile(gguf) || !Files.isDirectory(folder)) {

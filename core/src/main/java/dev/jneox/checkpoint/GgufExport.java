@@ -21,7 +21,8 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * Writes a model as a GGUF file that llama.cpp runs: F32, F16, BF16, Q8_0 or Q4_0, with its tokenizer inside.
+ * Writes a model as a GGUF file that llama.cpp runs: F32, F16, BF16, Q8_0 or Q4_0, with its
+ * tokenizer inside.
  *
  * <pre>{@code
  * GgufExport export = new GgufExport(file, model.config(), GgmlType.Q8_0, model.tokenizerJson().orElse(null), Map.of());
@@ -29,10 +30,11 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
  * export.write(model::tensor, progress::step);
  * }</pre>
  *
- * <p>Only matrices are stored in the type asked for; norms, biases and learned positions stay in F32. As in llama.cpp's own
- * quantisation, a matrix whose rows are no whole number of blocks becomes F16, and a Q4_0 file has a more exact output head (or
- * embedding, where the two are one): there Q6_K, here Q8_0. Where a graph of llama.cpp asks for a bias that the model does not
- * have, zeros are written; where it asks for a head, a tied model's embedding is written twice.
+ * <p>Only matrices are stored in the type asked for; norms, biases and learned positions stay in
+ * F32. As in llama.cpp's own quantisation, a matrix whose rows are no whole number of blocks
+ * becomes F16, and a Q4_0 file has a more exact output head (or embedding, where the two are one):
+ * there Q6_K, here Q8_0. Where a graph of llama.cpp asks for a bias that the model does not have,
+ * zeros are written; where it asks for a head, a tied model's embedding is written twice.
  */
 public final class GgufExport {
   private static final String EMBEDDING = "embed_in.weight";
@@ -51,11 +53,18 @@ public final class GgufExport {
 
   /**
    * @param type of the matrices; one that {@link GgmlType#isWritable}
-   * @param tokenizerJson the text of the model's {@code tokenizer.json}, or null: llama.cpp then knows token ids only
+   * @param tokenizerJson the text of the model's {@code tokenizer.json}, or null: llama.cpp then
+   *     knows token ids only
    * @param about further metadata, {@code general.name} and the like
-   * @throws InputException when llama.cpp could not run such a model or does not know such a tokenizer
+   * @throws InputException when llama.cpp could not run such a model or does not know such a
+   *     tokenizer
    */
-  public GgufExport(Path file, ModelConfig config, GgmlType type, String tokenizerJson, Map<String, GgufValue> about) {
+  public GgufExport(
+      Path file,
+      ModelConfig config,
+      GgmlType type,
+      String tokenizerJson,
+      Map<String, GgufValue> about) {
     if (!type.isWritable()) {
       throw new IllegalArgumentException("weights are not written as " + type);
     }
@@ -74,7 +83,8 @@ public final class GgufExport {
           }
         });
     metadata.putAll(architecture.metadata(config));
-    metadata.putAll(GgufTokenizer.metadata(file, tokenizerJson, config.vocabSize(), config.endOfText()));
+    metadata.putAll(
+        GgufTokenizer.metadata(file, tokenizerJson, config.vocabSize(), config.endOfText()));
     this.tokenizer = tokenizerJson != null;
     this.nfc = tokenizer && GgufTokenizer.normalizes(metadata);
     addPieces();
@@ -98,7 +108,9 @@ public final class GgufExport {
       boolean lacksBias =
           spec.name().endsWith("attention.query_key_value.weight") && !config.qkvBias()
               || spec.name().endsWith("attention.dense.weight") && !config.denseBias()
-              || spec.name().equals("embed_out.weight") && !config.headBias() && architecture == GgufArchitecture.PHI2;
+              || spec.name().equals("embed_out.weight")
+                  && !config.headBias()
+                  && architecture == GgufArchitecture.PHI2;
       if (lacksBias) {
         add(spec.name().replace(".weight", ".bias"), null, spec.shape()[0]);
       }
@@ -113,7 +125,9 @@ public final class GgufExport {
 
   private void add(String as, String canonical, long... shape) {
     List<Long> axes = Arrays.stream(shape).boxed().toList();
-    pieces.add(new Piece(new Declared(GgufArchitecture.tensorName(as), typeOf(as, shape), axes), canonical));
+    pieces.add(
+        new Piece(
+            new Declared(GgufArchitecture.tensorName(as), typeOf(as, shape), axes), canonical));
   }
 
   private GgmlType typeOf(String canonical, long[] shape) {
@@ -123,7 +137,8 @@ public final class GgufExport {
     if (shape[shape.length - 1] % type.blockValues() != 0) {
       return GgmlType.F16;
     }
-    boolean head = canonical.equals("embed_out.weight") || canonical.equals(EMBEDDING) && config.tiedHead();
+    boolean head =
+        canonical.equals("embed_out.weight") || canonical.equals(EMBEDDING) && config.tiedHead();
     return head && type == GgmlType.Q4_0 ? GgmlType.Q8_0 : type;
   }
 
@@ -131,13 +146,18 @@ public final class GgufExport {
   public List<String> concerns() {
     List<String> concerns = new ArrayList<>();
     if (config.activation() == Activation.GELU) {
-      concerns.add("the model computes GELU exactly, llama.cpp by its tanh approximation: logits differ in the third decimal");
+      concerns.add(
+          "the model computes GELU exactly, llama.cpp by its tanh approximation: logits differ in"
+              + " the third decimal");
     }
     if (interleaved()) {
       concerns.add("llama.cpp has no graph for GPT-J: written as phi2, which computes the same");
     }
     if (config.tiedHead() && architecture != GgufArchitecture.GPT2) {
-      concerns.add("llama.cpp has no tied head for " + architecture.key() + ": the embedding is written twice");
+      concerns.add(
+          "llama.cpp has no tied head for "
+              + architecture.key()
+              + ": the embedding is written twice");
     }
     if (nfc) {
       concerns.add("the tokenizer normalizes text to NFC, llama.cpp does not");
@@ -164,7 +184,8 @@ public final class GgufExport {
   /**
    * Writes the file, which appears whole or not at all. One tensor at a time is in memory.
    *
-   * @param tensors the canonical tensors by name, in any float type; what it makes anew is let go once written
+   * @param tensors the canonical tensors by name, in any float type; what it makes anew is let go
+   *     once written
    * @param progress told of bytes written; they add up to {@link #bytes}
    * @throws InputException when a value is not finite in the type it is stored in
    */
@@ -174,7 +195,9 @@ public final class GgufExport {
         // What is made for a tensor, and what tensors makes, goes with the scope.
         try (PointerScope scope = new PointerScope()) {
           if (piece.canonical() == null) {
-            writer.write(piece.declared().name(), Tensors.segment(Tensors.zeros(ScalarType.Byte, piece.declared().bytes())));
+            writer.write(
+                piece.declared().name(),
+                Tensors.segment(Tensors.zeros(ScalarType.Byte, piece.declared().bytes())));
           } else {
             write(piece, tensors.apply(piece.canonical()), writer);
           }
@@ -188,15 +211,19 @@ public final class GgufExport {
     Declared as = piece.declared();
     List<Long> shape = Arrays.stream(Tensors.shape(tensor)).boxed().toList();
     if (!shape.equals(as.shape())) {
-      throw new IllegalArgumentException(piece.canonical() + " has shape " + shape + ", the model's is " + as.shape());
+      throw new IllegalArgumentException(
+          piece.canonical() + " has shape " + shape + ", the model's is " + as.shape());
     }
     Tensor whole = tensor.detach();
     if (piece.canonical().contains("query_key_value")) {
       int[] order = GgufModel.queryKeyValueRows(config, interleaved());
-      RowSlices.forEach(whole, (row, count) -> {
-        int[] rows = Arrays.copyOfRange(order, (int) row, (int) (row + count));
-        writer.write(as.name(), content(as, whole.index_select(0, Tensors.of(rows, rows.length))));
-      });
+      RowSlices.forEach(
+          whole,
+          (row, count) -> {
+            int[] rows = Arrays.copyOfRange(order, (int) row, (int) (row + count));
+            writer.write(
+                as.name(), content(as, whole.index_select(0, Tensors.of(rows, rows.length))));
+          });
     } else {
       RowSlices.forEach(whole, rows -> writer.write(as.name(), content(as, rows)));
     }
@@ -207,13 +234,19 @@ public final class GgufExport {
     float largest = Tensors.floats(rows.abs().max())[0];
     if (!(largest <= as.type().largest())) {
       throw InputException.in(
-          file, "tensor " + as.name(), "magnitudes up to " + as.type().largest() + " for " + as.type(), String.valueOf(largest));
+          file,
+          "tensor " + as.name(),
+          "magnitudes up to " + as.type().largest() + " for " + as.type(),
+          String.valueOf(largest));
     }
     if (!as.type().isQuantised()) {
       return Tensors.segment(rows.to(as.type().scalarType()).contiguous());
     }
     Tensor blocks = Tensors.empty(ScalarType.Byte, as.type().bytes(rows.numel()));
-    GgmlBlocks.quantise(as.type(), Tensors.segment(rows.to(ScalarType.Float).contiguous()), Tensors.segment(blocks));
+    GgmlBlocks.quantise(
+        as.type(),
+        Tensors.segment(rows.to(ScalarType.Float).contiguous()),
+        Tensors.segment(blocks));
     return Tensors.segment(blocks);
   }
 }

@@ -7,11 +7,9 @@ import dev.jneox.io.InputException;
 import dev.jneox.io.MappedMemory;
 import dev.jneox.tensor.Tensors;
 import java.io.IOException;
-import java.io.InputStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.channels.FileChannel;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Collection;
@@ -20,12 +18,14 @@ import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * A GGUF file of version 2 or 3, mapped into memory and never read whole: metadata by key, then where each tensor lies and how it
- * is stored, then the tensors (<a href="https://github.com/ggml-org/ggml/blob/master/docs/gguf.md">the format</a>). What stands
+ * A GGUF file of version 2 or 3, mapped into memory and never read whole: metadata by key, then
+ * where each tensor lies and how it is stored, then the tensors (<a
+ * href="https://github.com/ggml-org/ggml/blob/master/docs/gguf.md">the format</a>). What stands
  * before the tensors is checked in full on opening.
  *
- * <p>The mapping lives until {@link #close}: no segment and no view of it may be touched after that; a view of a closed file ends
- * the process. It is read-only: copy a tensor before changing it in place.
+ * <p>The mapping lives until {@link #close}: no segment and no view of it may be touched after
+ * that; a view of a closed file ends the process. It is read-only: copy a tensor before changing it
+ * in place.
  */
 public final class GgufFile implements AutoCloseable {
   /**
@@ -84,7 +84,10 @@ public final class GgufFile implements AutoCloseable {
     return header.entries().containsKey(name);
   }
 
-  /** Where and what tensor {@code name} is; an {@link InputException} when the file has none of that name. */
+  /**
+   * Where and what tensor {@code name} is; an {@link InputException} when the file has none of that
+   * name.
+   */
   public Entry entry(String name) {
     Entry entry = header.entries().get(name);
     if (entry == null) {
@@ -102,7 +105,10 @@ public final class GgufFile implements AutoCloseable {
     return whole.asSlice(entry.begin(), entry.bytes());
   }
 
-  /** The tensor in libtorch's terms: F32, F16 and BF16 as a view of the mapped file, the others in fp32. The caller owns it. */
+  /**
+   * The tensor in libtorch's terms: F32, F16 and BF16 as a view of the mapped file, the others in
+   * fp32. The caller owns it.
+   */
   public Tensor tensor(String name) {
     Entry entry = entry(name);
     MemorySegment data = data(name);
@@ -119,7 +125,9 @@ public final class GgufFile implements AutoCloseable {
     return tensor;
   }
 
-  /** Gives the memory of what was read back to the system; what is read again comes from the file. */
+  /**
+   * Gives the memory of what was read back to the system; what is read again comes from the file.
+   */
   public void release() {
     if (arena.scope().isAlive()) {
       MappedMemory.release(whole);

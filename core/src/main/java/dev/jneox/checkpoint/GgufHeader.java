@@ -18,8 +18,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Reads what stands before the tensors of a GGUF file, and believes none of it: every count and length is checked against the
- * bytes that are left before anything is made of that size, and every tensor's place against the file.
+ * Reads what stands before the tensors of a GGUF file, and believes none of it: every count and
+ * length is checked against the bytes that are left before anything is made of that size, and every
+ * tensor's place against the file.
  */
 final class GgufHeader {
   /** "GGUF", little-endian. */
@@ -40,11 +41,16 @@ final class GgufHeader {
   private static final int KEY_BYTES = Long.BYTES + Integer.BYTES + 1;
   private static final int TENSOR_BYTES = 2 * Long.BYTES + 2 * Integer.BYTES;
 
-  private static final ValueLayout.OfShort I16 = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfInt I32 = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfLong I64 = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfDouble F64 = ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfShort I16 =
+      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfInt I32 =
+      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfLong I64 =
+      ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfFloat F32 =
+      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfDouble F64 =
+      ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   private final Path file;
   private final MemorySegment bytes;
@@ -98,7 +104,8 @@ final class GgufHeader {
     if (version != 2 && version != 3) {
       boolean swapped = Integer.reverseBytes(version) == 2 || Integer.reverseBytes(version) == 3;
       String found = swapped ? "a big-endian file" : Integer.toUnsignedString(version);
-      throw InputException.in(file, "byte 4, version", "2 or 3, little-endian", found + " (convert the model again)");
+      throw InputException.in(
+          file, "byte 4, version", "2 or 3, little-endian", found + " (convert the model again)");
     }
     at = 2 * Integer.BYTES;
   }
@@ -113,14 +120,19 @@ final class GgufHeader {
     }
   }
 
-  /** A count of things of at least {@code each} bytes, all of which must fit into the rest of the file. */
+  /**
+   * A count of things of at least {@code each} bytes, all of which must fit into the rest of the
+   * file.
+   */
   private long count(String place, long most, long each) {
     long start = at;
     long count = u64(place);
     long room = Math.min(most, (bytes.byteSize() - at) / each);
     if (count < 0 || count > room) {
-      String expected = "at most " + room + (room < most ? ", as many as the rest of the file could hold" : "");
-      throw InputException.in(file, "byte " + start + ", " + place, expected, Long.toUnsignedString(count));
+      String expected =
+          "at most " + room + (room < most ? ", as many as the rest of the file could hold" : "");
+      throw InputException.in(
+          file, "byte " + start + ", " + place, expected, Long.toUnsignedString(count));
     }
     return count;
   }
@@ -143,7 +155,8 @@ final class GgufHeader {
     int length = (int) count("length of " + place, most, 1);
     byte[] utf8 = bytes.asSlice(at, length).toArray(ValueLayout.JAVA_BYTE);
     String text = new String(utf8, StandardCharsets.UTF_8);
-    if (text.indexOf('\uFFFD') >= 0 && !Arrays.equals(text.getBytes(StandardCharsets.UTF_8), utf8)) {
+    if (text.indexOf('\uFFFD') >= 0
+        && !Arrays.equals(text.getBytes(StandardCharsets.UTF_8), utf8)) {
       throw InputException.in(file, "byte " + at + ", " + place, "UTF-8", "other bytes");
     }
     at += length;
@@ -167,7 +180,8 @@ final class GgufHeader {
     Type type = Type.of(id);
     if (type == null) {
       String expected = "0 to " + (Type.values().length - 1);
-      throw InputException.in(file, "byte " + start + ", type of " + place, expected, String.valueOf(id));
+      throw InputException.in(
+          file, "byte " + start + ", type of " + place, expected, String.valueOf(id));
     }
     return type;
   }
@@ -199,7 +213,11 @@ final class GgufHeader {
       case BOOL -> {
         byte value = bytes.get(ValueLayout.JAVA_BYTE, from);
         if (value != 0 && value != 1) {
-          throw InputException.in(file, "byte " + from + ", " + place, "0 or 1 for false or true", String.valueOf(value));
+          throw InputException.in(
+              file,
+              "byte " + from + ", " + place,
+              "0 or 1 for false or true",
+              String.valueOf(value));
         }
         yield value;
       }
@@ -211,7 +229,8 @@ final class GgufHeader {
     long start = at;
     Type type = type("the elements of " + place);
     if (type == Type.ARRAY) {
-      throw InputException.in(file, "byte " + start + ", " + place, "an array of single values", "an array of arrays");
+      throw InputException.in(
+          file, "byte " + start + ", " + place, "an array of single values", "an array of arrays");
     }
     int each = type == Type.STRING ? Long.BYTES : type.bytes();
     int count = (int) count("length of " + place, MAX_ARRAY, each);
@@ -254,7 +273,11 @@ final class GgufHeader {
     long start = at;
     long axes = u32("axes of " + place);
     if (axes > MAX_AXES) {
-      throw InputException.in(file, "byte " + start + ", axes of " + place, "at most " + MAX_AXES, String.valueOf(axes));
+      throw InputException.in(
+          file,
+          "byte " + start + ", axes of " + place,
+          "at most " + MAX_AXES,
+          String.valueOf(axes));
     }
     Long[] shape = new Long[(int) axes];
     for (int i = 0; i < shape.length; i++) {
@@ -266,23 +289,31 @@ final class GgufHeader {
     GgmlType type = GgmlType.of(id);
     if (type == null) {
       String expected = "one of " + List.of(GgmlType.values());
-      throw InputException.in(file, "byte " + start + ", type of " + place, expected, "ggml's type " + id);
+      throw InputException.in(
+          file, "byte " + start + ", type of " + place, expected, "ggml's type " + id);
     }
     long values = values(List.of(shape), type);
     if (values < 0) {
-      String expected = "rows of whole blocks of " + type.blockValues() + " values, and a size that fits in a file";
+      String expected =
+          "rows of whole blocks of "
+              + type.blockValues()
+              + " values, and a size that fits in a file";
       throw InputException.in(file, "shape of " + place, expected, type + Arrays.toString(shape));
     }
     start = at;
     long offset = u64("offset of " + place);
     if (offset < 0 || offset % alignment != 0) {
       String expected = "a multiple of the alignment " + alignment;
-      throw InputException.in(file, "byte " + start + ", offset of " + place, expected, Long.toUnsignedString(offset));
+      throw InputException.in(
+          file, "byte " + start + ", offset of " + place, expected, Long.toUnsignedString(offset));
     }
     return new Entry(name, type, List.of(shape), offset, type.bytes(values));
   }
 
-  /** The number of values of a tensor; -1 when no file could hold them or a row is no whole number of blocks. */
+  /**
+   * The number of values of a tensor; -1 when no file could hold them or a row is no whole number
+   * of blocks.
+   */
   private static long values(List<Long> shape, GgmlType type) {
     try {
       long values = 1;
@@ -302,12 +333,15 @@ final class GgufHeader {
 
   private void place(Entry entry, long data) {
     String place = "tensor " + quoted(entry.name());
-    if (entry.begin() > bytes.byteSize() - data || entry.bytes() > bytes.byteSize() - data - entry.begin()) {
+    if (entry.begin() > bytes.byteSize() - data
+        || entry.bytes() > bytes.byteSize() - data - entry.begin()) {
       String expected = entry.bytes() + " bytes from " + entry.begin() + " within the data";
-      String found = Math.max(0, bytes.byteSize() - data) + " bytes of data in the file (is it complete?)";
+      String found =
+          Math.max(0, bytes.byteSize() - data) + " bytes of data in the file (is it complete?)";
       throw InputException.in(file, place, expected, found);
     }
-    Entry placed = new Entry(entry.name(), entry.type(), entry.shape(), data + entry.begin(), entry.bytes());
+    Entry placed =
+        new Entry(entry.name(), entry.type(), entry.shape(), data + entry.begin(), entry.bytes());
     if (entries.put(entry.name(), placed) != null) {
       throw InputException.in(file, place, "each tensor once", "it again");
     }
@@ -320,8 +354,13 @@ final class GgufHeader {
       Entry before = byPlace.get(i - 1);
       Entry entry = byPlace.get(i);
       if (entry.begin() < before.begin() + before.bytes()) {
-        String expected = "to begin after " + quoted(before.name()) + ", which ends at byte " + (before.begin() + before.bytes());
-        throw InputException.in(file, "tensor " + quoted(entry.name()), expected, "byte " + entry.begin());
+        String expected =
+            "to begin after "
+                + quoted(before.name())
+                + ", which ends at byte "
+                + (before.begin() + before.bytes());
+        throw InputException.in(
+            file, "tensor " + quoted(entry.name()), expected, "byte " + entry.begin());
       }
     }
   }

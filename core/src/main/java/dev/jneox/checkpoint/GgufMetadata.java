@@ -7,7 +7,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** The metadata of a GGUF file, read with the types a key must have: an integer of any width, but no text for a number. */
+/**
+ * The metadata of a GGUF file, read with the types a key must have: an integer of any width, but no
+ * text for a number.
+ */
 public final class GgufMetadata {
   private final Path file;
   private final Map<String, GgufValue> values;
@@ -34,7 +37,8 @@ public final class GgufMetadata {
   /** The integer under a key that must be there. */
   int integer(String key, int min, int max) {
     GgufValue value = values.get(key);
-    boolean good = value != null && value.value() instanceof Long number && number >= min && number <= max;
+    boolean good =
+        value != null && value.value() instanceof Long number && number >= min && number <= max;
     if (!good) {
       throw wrong(key, "an integer from " + min + " to " + max);
     }
@@ -51,7 +55,9 @@ public final class GgufMetadata {
       throw wrong(key, "a positive number");
     }
     // What was meant by fp32's 9.9999997e-6 is 1e-5.
-    return value.type() == GgufValue.Type.FLOAT32 ? Double.parseDouble(Float.toString((float) number)) : number;
+    return value.type() == GgufValue.Type.FLOAT32
+        ? Double.parseDouble(Float.toString((float) number))
+        : number;
   }
 
   boolean flag(String key, boolean absent) {
@@ -98,6 +104,7 @@ public final class GgufMetadata {
   /** The error for a key whose value cannot be used. */
   InputException wrong(String key, String expected) {
     GgufValue value = values.get(key);
-    return InputException.in(file, "key " + key, expected, value == null ? "no such key" : value.toString());
+    return InputException.in(
+        file, "key " + key, expected, value == null ? "no such key" : value.toString());
   }
 }

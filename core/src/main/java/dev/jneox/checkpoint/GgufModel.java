@@ -22,15 +22,17 @@ import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
 
 /**
- * A model in a GGUF file, as llama.cpp runs it: architectures {@code gptneox}, {@code gpt2}, {@code gptj} and {@code phi2}, with
- * the tokenizer inside. Every tensor the metadata asks for is there with its shape, and no other, once {@link #open} returns.
- * {@link GgufExport} writes such files.
+ * A model in a GGUF file, as llama.cpp runs it: architectures {@code gptneox}, {@code gpt2}, {@code
+ * gptj} and {@code phi2}, with the tokenizer inside. Every tensor the metadata asks for is there
+ * with its shape, and no other, once {@link #open} returns. {@link GgufExport} writes such files.
  *
- * <p>GELU is the tanh approximation that llama.cpp computes, whatever the model was trained with, unless the file has our key
- * {@code jneox.hidden_act}. F32, F16 and BF16 tensors are views of the mapped file, but for queries, keys and values, whose rows
- * llama.cpp orders otherwise; quantised ones are read in fp32, as ggml does.
+ * <p>GELU is the tanh approximation that llama.cpp computes, whatever the model was trained with,
+ * unless the file has our key {@code jneox.hidden_act}. F32, F16 and BF16 tensors are views of the
+ * mapped file, but for queries, keys and values, whose rows llama.cpp orders otherwise; quantised
+ * ones are read in fp32, as ggml does.
  *
- * <p>This object holds the mapping: let go of every tensor before {@link #close}, a later touch ends the process.
+ * <p>This object holds the mapping: let go of every tensor before {@link #close}, a later touch
+ * ends the process.
  */
 public final class GgufModel implements StoredModel {
   private static final String FUSED = "attn_qkv";
@@ -38,6 +40,7 @@ public final class GgufModel implements StoredModel {
 
   private final GgufFile file;
   private final ModelConfig config;
+
   /** The tensors of the file that make each canonical one: one, or query, key and value. */
   private final Map<String, List<String>> places = new LinkedHashMap<>();
 
@@ -80,7 +83,10 @@ public final class GgufModel implements StoredModel {
     }
     for (String name : surplus) {
       throw InputException.in(
-          file.file(), "tensor " + quoted(name), "none of this name by the metadata", "shape " + file.entry(name).shape());
+          file.file(),
+          "tensor " + quoted(name),
+          "none of this name by the metadata",
+          "shape " + file.entry(name).shape());
     }
   }
 
@@ -90,15 +96,17 @@ public final class GgufModel implements StoredModel {
       throw InputException.in(file.file(), "tensor " + quoted(name), expected, "no such tensor");
     }
     if (!Arrays.equals(file.entry(name).axes(), shape)) {
-      throw InputException.in(file.file(), "tensor " + quoted(name), expected, "shape " + file.entry(name).shape());
+      throw InputException.in(
+          file.file(), "tensor " + quoted(name), expected, "shape " + file.entry(name).shape());
     }
   }
 
   /**
-   * For each row of llama.cpp's queries, keys and values (all queries, head by head, then all keys, all values) the row of the
-   * canonical ones (head by head its query, key and value) that it is.
+   * For each row of llama.cpp's queries, keys and values (all queries, head by head, then all keys,
+   * all values) the row of the canonical ones (head by head its query, key and value) that it is.
    *
-   * @param halves whether an interleaved rotary's pairs (0,1), (2,3), ... are laid out as a half-split one's (0, dims/2), ...
+   * @param halves whether an interleaved rotary's pairs (0,1), (2,3), ... are laid out as a
+   *     half-split one's (0, dims/2), ...
    */
   static int[] queryKeyValueRows(ModelConfig config, boolean halves) {
     int hidden = config.hiddenSize();
@@ -144,11 +152,12 @@ public final class GgufModel implements StoredModel {
       return file.tensor(names.getFirst());
     }
     int[] back = canonicalOrder();
-    return Tensors.scoped(() -> {
-      Tensor[] parts = names.stream().map(file::tensor).toArray(Tensor[]::new);
-      Tensor all = parts.length == 1 ? parts[0] : torch.cat(new TensorVector(parts));
-      return all.index_select(0, Tensors.of(back, back.length));
-    });
+    return Tensors.scoped(
+        () -> {
+          Tensor[] parts = names.stream().map(file::tensor).toArray(Tensor[]::new);
+          Tensor all = parts.length == 1 ? parts[0] : torch.cat(new TensorVector(parts));
+          return all.index_select(0, Tensors.of(back, back.length));
+        });
   }
 
   /** For each canonical row of queries, keys and values its place in the file. */
@@ -182,7 +191,10 @@ public final class GgufModel implements StoredModel {
         .filter(rows -> rows.type().isQuantised() && rows.in() % rows.type().blockValues() == 0);
   }
 
-  /** A tensor by its rows, those of a vector single values; null where its parts are stored in different types. */
+  /**
+   * A tensor by its rows, those of a vector single values; null where its parts are stored in
+   * different types.
+   */
   private GgmlRows rows(String canonical) {
     List<String> names = place(canonical);
     GgmlType type = file.entry(names.getFirst()).type();

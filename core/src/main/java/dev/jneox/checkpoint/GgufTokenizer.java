@@ -20,9 +20,11 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * The tokenizer in a GGUF file, to and from the {@code tokenizer.json} of HF tokenizers. The file has the tokens in the order of
- * their ids, what kind each is, the merges, and by {@code tokenizer.ggml.pre} the name of the rule that splits text into words;
- * we write the {@code tokenizer.json} itself beside them, under the key that the format has for it, and read that first.
+ * The tokenizer in a GGUF file, to and from the {@code tokenizer.json} of HF tokenizers. The file
+ * has the tokens in the order of their ids, what kind each is, the merges, and by {@code
+ * tokenizer.ggml.pre} the name of the rule that splits text into words; we write the {@code
+ * tokenizer.json} itself beside them, under the key that the format has for it, and read that
+ * first.
  */
 final class GgufTokenizer {
   private static final String MODEL = "tokenizer.ggml.model";
@@ -38,10 +40,12 @@ final class GgufTokenizer {
   private static final String NONE = "no_vocab";
 
   /**
-   * The names for GPT-2's splitting pattern. Files from before there were names have none, or {@code default}; then it is what
-   * the models of our architectures were trained with, though llama.cpp splits otherwise.
+   * The names for GPT-2's splitting pattern. Files from before there were names have none, or
+   * {@code default}; then it is what the models of our architectures were trained with, though
+   * llama.cpp splits otherwise.
    */
-  private static final Set<String> GPT2_SPLITS = Set.of("gpt-2", "phi-2", "jais", "olmo", "mpt", "default");
+  private static final Set<String> GPT2_SPLITS =
+      Set.of("gpt-2", "phi-2", "jais", "olmo", "mpt", "default");
 
   /** Of the tokenizers made from GPT-NeoX-20B's, which puts text in normal form C first. */
   private static final Set<String> NFC_SPLITS = Set.of("olmo", "mpt");
@@ -56,7 +60,10 @@ final class GgufTokenizer {
 
   private GgufTokenizer() {}
 
-  /** How many of the ids mean something: the padding at the end is marked unused. All of them without a tokenizer. */
+  /**
+   * How many of the ids mean something: the padding at the end is marked unused. All of them
+   * without a tokenizer.
+   */
   static int used(GgufMetadata metadata, int vocabSize) {
     List<String> tokens = metadata.texts(TOKENS);
     if (tokens == null) {
@@ -111,7 +118,10 @@ final class GgufTokenizer {
     }
     String split = metadata.text(SPLIT);
     if (split != null && !GPT2_SPLITS.contains(split)) {
-      throw metadata.wrong(SPLIT, "a name for GPT-2's pattern: " + String.join(", ", GPT2_SPLITS.stream().sorted().toList()));
+      throw metadata.wrong(
+          SPLIT,
+          "a name for GPT-2's pattern: "
+              + String.join(", ", GPT2_SPLITS.stream().sorted().toList()));
     }
     List<String> tokens = metadata.texts(TOKENS);
     List<String> merges = metadata.texts(MERGES);
@@ -123,13 +133,22 @@ final class GgufTokenizer {
     for (int id = 0; id < used; id++) {
       if (vocab.put(tokens.get(id), id) != null) {
         throw InputException.in(
-            file, "key " + TOKENS + ", element " + id, "each token once", quoted(tokens.get(id)) + " again");
+            file,
+            "key " + TOKENS + ", element " + id,
+            "each token once",
+            quoted(tokens.get(id)) + " again");
       }
     }
-    return Optional.of(json(vocab, kinds(metadata, tokens.size()), merges, split != null && NFC_SPLITS.contains(split)));
+    return Optional.of(
+        json(
+            vocab,
+            kinds(metadata, tokens.size()),
+            merges,
+            split != null && NFC_SPLITS.contains(split)));
   }
 
-  private static String json(Map<String, Integer> vocab, long[] kinds, List<String> merges, boolean nfc) {
+  private static String json(
+      Map<String, Integer> vocab, long[] kinds, List<String> merges, boolean nfc) {
     StringWriter text = new StringWriter();
     try (JsonGenerator json = JsonObject.JSON.createGenerator(text)) {
       json.writeStartObject();
@@ -175,8 +194,12 @@ final class GgufTokenizer {
     return text.toString();
   }
 
-  /** The file does not say how it is stripped or normalized: as GPT-NeoX-20B's are, special ones not, others yes. */
-  private static void added(JsonGenerator json, String content, int id, boolean special) throws IOException {
+  /**
+   * The file does not say how it is stripped or normalized: as GPT-NeoX-20B's are, special ones
+   * not, others yes.
+   */
+  private static void added(JsonGenerator json, String content, int id, boolean special)
+      throws IOException {
     json.writeStartObject();
     json.writeNumberField("id", id);
     json.writeStringField("content", content);
@@ -193,7 +216,8 @@ final class GgufTokenizer {
    *
    * @param json the text of its {@code tokenizer.json}, or null
    * @param vocabSize rows of the model's embedding; ids past the tokenizer's become unused tokens
-   * @throws InputException naming {@code file}, which is to be written, when llama.cpp could not do what the tokenizer does
+   * @throws InputException naming {@code file}, which is to be written, when llama.cpp could not do
+   *     what the tokenizer does
    */
   static Map<String, GgufValue> metadata(Path file, String json, int vocabSize, int endOfText) {
     Map<String, GgufValue> values = new LinkedHashMap<>();
@@ -220,7 +244,9 @@ final class GgufTokenizer {
     try {
       return MAPPER.readTree(json);
     } catch (JsonProcessingException e) {
-      throw new InputException(file + ": the tokenizer.json to put into it is not valid JSON: " + e.getOriginalMessage(), e);
+      throw new InputException(
+          file + ": the tokenizer.json to put into it is not valid JSON: " + e.getOriginalMessage(),
+          e);
     }
   }
 
@@ -249,7 +275,8 @@ final class GgufTokenizer {
     return nfc ? "olmo" : "gpt-2";
   }
 
-  private static void tokens(Path file, JsonNode root, int vocabSize, Map<String, GgufValue> values) {
+  private static void tokens(
+      Path file, JsonNode root, int vocabSize, Map<String, GgufValue> values) {
     String[] tokens = new String[vocabSize];
     int[] kinds = new int[vocabSize];
     Arrays.fill(kinds, UNUSED);
@@ -266,16 +293,25 @@ final class GgufTokenizer {
       tokens[id] = tokens[id] == null ? "[PAD" + id + "]" : tokens[id];
       Integer before = seen.put(tokens[id], id);
       if (before != null) {
-        throw refused(file, "token " + quoted(tokens[id]), "each token once", MAPPER.createArrayNode().add(before).add(id));
+        throw refused(
+            file,
+            "token " + quoted(tokens[id]),
+            "each token once",
+            MAPPER.createArrayNode().add(before).add(id));
       }
     }
     values.put(TOKENS, GgufValue.texts(List.of(tokens)));
     values.put(KINDS, GgufValue.i32s(kinds));
   }
 
-  private static void token(Path file, String content, JsonNode id, int kind, String[] tokens, int[] kinds) {
+  private static void token(
+      Path file, String content, JsonNode id, int kind, String[] tokens, int[] kinds) {
     if (!id.isInt() || id.intValue() < 0 || id.intValue() >= tokens.length) {
-      throw refused(file, "token " + quoted(content), "an id below the model's vocabulary of " + tokens.length, id);
+      throw refused(
+          file,
+          "token " + quoted(content),
+          "an id below the model's vocabulary of " + tokens.length,
+          id);
     }
     tokens[id.intValue()] = content;
     kinds[id.intValue()] = kind;
@@ -289,7 +325,10 @@ final class GgufTokenizer {
     }
     List<String> merges = new ArrayList<>(model.path("merges").size());
     for (JsonNode merge : model.path("merges")) {
-      merges.add(merge.isTextual() ? merge.textValue() : merge.path(0).asText() + " " + merge.path(1).asText());
+      merges.add(
+          merge.isTextual()
+              ? merge.textValue()
+              : merge.path(0).asText() + " " + merge.path(1).asText());
     }
     return merges;
   }

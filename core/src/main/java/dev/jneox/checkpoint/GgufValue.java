@@ -8,8 +8,9 @@ import java.util.stream.IntStream;
  * A metadata value of a GGUF file.
  *
  * @param type what it is stored as; for an array, what its elements are
- * @param value a {@code Long} for the integers (of a UINT64, its bits), a {@code Double}, a {@code Boolean} or a {@code String};
- *     for an array {@code long[]} (of booleans too, 0 or 1), {@code double[]} or {@code List<String>}
+ * @param value a {@code Long} for the integers (of a UINT64, its bits), a {@code Double}, a {@code
+ *     Boolean} or a {@code String}; for an array {@code long[]} (of booleans too, 0 or 1), {@code
+ *     double[]} or {@code List<String>}
  */
 public record GgufValue(Type type, Object value) {
   /** The types of the format. */
@@ -105,6 +106,8 @@ public record GgufValue(Type type, Object value) {
   /** As shown in a message: cut when long. */
   @Override
   public String toString() {
-    return isArray() ? size() + " values of " + type : JsonObject.shortened(String.valueOf(value)) + " (" + type + ")";
+    return isArray()
+        ? size() + " values of " + type
+        : JsonObject.shortened(String.valueOf(value)) + " (" + type + ")";
   }
 }

@@ -20,8 +20,9 @@ import java.util.Set;
 import java.util.function.LongConsumer;
 
 /**
- * Writes a GGUF file of version 3 tensor by tensor: metadata and what will come are given first, then each tensor's bytes follow
- * in that order, so that one tensor at a time need be in memory. The file appears under its name at {@link #commit}.
+ * Writes a GGUF file of version 3 tensor by tensor: metadata and what will come are given first,
+ * then each tensor's bytes follow in that order, so that one tensor at a time need be in memory.
+ * The file appears under its name at {@link #commit}.
  */
 public final class GgufWriter implements AutoCloseable {
   /** Bytes given to the system in one write. */
@@ -32,14 +33,16 @@ public final class GgufWriter implements AutoCloseable {
   /**
    * A tensor to come.
    *
-   * @param shape length of each axis as libtorch orders them, rows first; a row is a whole number of the type's blocks
+   * @param shape length of each axis as libtorch orders them, rows first; a row is a whole number
+   *     of the type's blocks
    */
   public record Declared(String name, GgmlType type, List<Long> shape) {
     public Declared {
       shape = List.copyOf(shape);
       boolean whole = shape.isEmpty() || shape.getLast() % type.blockValues() == 0;
       if (shape.stream().anyMatch(n -> n < 1) || !whole) {
-        throw new IllegalArgumentException(name + ": " + type + shape + " is not made of whole blocks");
+        throw new IllegalArgumentException(
+            name + ": " + type + shape + " is not made of whole blocks");
       }
     }
 
@@ -60,15 +63,19 @@ public final class GgufWriter implements AutoCloseable {
    * @param tensors in the order in which {@link #write} will get them
    * @param progress told of bytes written, so that they add up to the size of the file
    */
-  public GgufWriter(Path file, Map<String, GgufValue> metadata, List<Declared> tensors, LongConsumer progress) {
+  public GgufWriter(
+      Path file, Map<String, GgufValue> metadata, List<Declared> tensors, LongConsumer progress) {
     this.file = file;
-    this.coming = new DeclaredTensors(tensors.stream().map(t -> new DeclaredTensors.Item(t.name(), t.bytes())).toList());
+    this.coming =
+        new DeclaredTensors(
+            tensors.stream().map(t -> new DeclaredTensors.Item(t.name(), t.bytes())).toList());
     this.progress = progress;
     ByteBuffer header = header(metadata, tensors);
     this.atomic = new AtomicFile(file);
     FileChannel opened = null;
     try {
-      opened = FileChannel.open(atomic.path(), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+      opened =
+          FileChannel.open(atomic.path(), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
     } catch (IOException e) {
       closeAll(null);
       throw failed(e);
@@ -93,7 +100,9 @@ public final class GgufWriter implements AutoCloseable {
   }
 
   private static long aligned(long at) {
-    return (at + GgufHeader.DEFAULT_ALIGNMENT - 1) / GgufHeader.DEFAULT_ALIGNMENT * GgufHeader.DEFAULT_ALIGNMENT;
+    return (at + GgufHeader.DEFAULT_ALIGNMENT - 1)
+        / GgufHeader.DEFAULT_ALIGNMENT
+        * GgufHeader.DEFAULT_ALIGNMENT;
   }
 
   private static ByteBuffer header(Map<String, GgufValue> metadata, List<Declared> tensors) {
@@ -138,7 +147,9 @@ public final class GgufWriter implements AutoCloseable {
 
     void number(long value, int bytes) {
       writeBytes(
-          Arrays.copyOf(ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN).putLong(value).array(), bytes));
+          Arrays.copyOf(
+              ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN).putLong(value).array(),
+              bytes));
     }
 
     void text(String text) {
@@ -176,11 +187,18 @@ public final class GgufWriter implements AutoCloseable {
     }
 
     void real(double value, Type type) {
-      number(type == Type.FLOAT32 ? Float.floatToRawIntBits((float) value) : Double.doubleToRawLongBits(value), type.bytes());
+      number(
+          type == Type.FLOAT32
+              ? Float.floatToRawIntBits((float) value)
+              : Double.doubleToRawLongBits(value),
+          type.bytes());
     }
   }
 
-  /** Writes the next declared tensor, or the next part of it: {@code name} and the sizes must be those declared. */
+  /**
+   * Writes the next declared tensor, or the next part of it: {@code name} and the sizes must be
+   * those declared.
+   */
   public void write(String name, MemorySegment data) {
     boolean whole = coming.take(name, data.byteSize());
     try {

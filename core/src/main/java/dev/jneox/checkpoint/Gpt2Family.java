@@ -7,9 +7,12 @@ import dev.jneox.model.Residual;
 import java.util.List;
 import java.util.Map;
 
-/** GPT-2 (Radford et al. 2019): learned positions, serial residual, weights as {@code [in, out]}. */
+/**
+ * GPT-2 (Radford et al. 2019): learned positions, serial residual, weights as {@code [in, out]}.
+ */
 record Gpt2Family() implements Family {
-  private static final GptNames NAMES = new GptNames("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj");
+  private static final GptNames NAMES =
+      new GptNames("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj");
   private static final int MLP = 4;
 
   @Override
@@ -33,7 +36,9 @@ record Gpt2Family() implements Family {
     Layout layout =
         canonical.contains(".query_key_value.")
             ? Layout.COLUMNS
-            : inLayer && canonical.endsWith(".weight") && !canonical.contains("layernorm") ? Layout.TRANSPOSED : Layout.SAME;
+            : inLayer && canonical.endsWith(".weight") && !canonical.contains("layernorm")
+                ? Layout.TRANSPOSED
+                : Layout.SAME;
     return new Stored(layout, List.of(NAMES.of(canonical)));
   }
 
@@ -74,7 +79,10 @@ record Gpt2Family() implements Family {
         Family.endOfText(json, 50256));
   }
 
-  /** {@code n_ctx} is how the first GPT-2 folders say it beside {@code n_positions}; alone it stands for it. */
+  /**
+   * {@code n_ctx} is how the first GPT-2 folders say it beside {@code n_positions}; alone it stands
+   * for it.
+   */
   static int positions(JsonObject json, int absent) {
     String key = json.spelled("n_positions", "max_position_embeddings");
     return json.integer(json.has(key) ? key : "n_ctx", absent, 1, MAX_POSITIONS);

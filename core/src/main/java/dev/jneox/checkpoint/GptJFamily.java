@@ -7,9 +7,13 @@ import dev.jneox.model.Residual;
 import java.util.List;
 import java.util.Map;
 
-/** GPT-J (Wang and Komatsuzaki 2021): rotary pairs side by side, one norm for attention and MLP, a head with a bias. */
+/**
+ * GPT-J (Wang and Komatsuzaki 2021): rotary pairs side by side, one norm for attention and MLP, a
+ * head with a bias.
+ */
 record GptJFamily() implements Family {
-  private static final GptNames NAMES = new GptNames("attn.q_proj", "attn.out_proj", "mlp.fc_in", "mlp.fc_out");
+  private static final GptNames NAMES =
+      new GptNames("attn.q_proj", "attn.out_proj", "mlp.fc_in", "mlp.fc_out");
   private static final int MLP = 4;
   private static final double ROTARY_BASE = 10000;
 
@@ -32,7 +36,9 @@ record GptJFamily() implements Family {
   public Stored stored(String canonical) {
     String name = NAMES.of(canonical);
     return canonical.contains(".query_key_value.")
-        ? new Stored(Layout.THREE, List.of(name, name.replace("q_proj", "k_proj"), name.replace("q_proj", "v_proj")))
+        ? new Stored(
+            Layout.THREE,
+            List.of(name, name.replace("q_proj", "k_proj"), name.replace("q_proj", "v_proj")))
         : Stored.same(name);
   }
 

@@ -4,8 +4,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * The names that GPT-2, GPT-J and GPT-Neo have in common ({@code wte}, {@code wpe}, {@code h.0.ln_1}, {@code ln_f},
- * {@code lm_head}), and those in which they differ.
+ * The names that GPT-2, GPT-J and GPT-Neo have in common ({@code wte}, {@code wpe}, {@code
+ * h.0.ln_1}, {@code ln_f}, {@code lm_head}), and those in which they differ.
  *
  * @param queryKeyValue after the layer, such as {@code attn.c_attn}
  * @param dense the attention's output projection
@@ -19,7 +19,8 @@ record GptNames(String queryKeyValue, String dense, String in, String out) {
   private static final Pattern LAYER = Pattern.compile("layers\\.(\\d+)\\.(.+)\\.(weight|bias)");
 
   /** Causal masks, sinusoids and the value of a masked score. */
-  private static final Pattern BUFFER = Pattern.compile("h\\.\\d+\\.attn\\.(attention\\.)?(bias|masked_bias|embed_positions)");
+  private static final Pattern BUFFER =
+      Pattern.compile("h\\.\\d+\\.attn\\.(attention\\.)?(bias|masked_bias|embed_positions)");
 
   String of(String canonical) {
     Matcher layer = LAYER.matcher(canonical);
@@ -27,7 +28,8 @@ record GptNames(String queryKeyValue, String dense, String in, String out) {
       return switch (canonical) {
         case "embed_in.weight" -> "wte.weight";
         case "embed_positions.weight" -> "wpe.weight";
-        default -> canonical.replace("final_layer_norm.", "ln_f.").replace("embed_out.", HEAD + ".");
+        default ->
+            canonical.replace("final_layer_norm.", "ln_f.").replace("embed_out.", HEAD + ".");
       };
     }
     String part =

@@ -9,7 +9,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
-/** GPT-Neo (Black et al. 2021): learned positions, layers that see all and layers that see a window, unscaled scores. */
+/**
+ * GPT-Neo (Black et al. 2021): learned positions, layers that see all and layers that see a window,
+ * unscaled scores.
+ */
 record GptNeoFamily() implements Family {
   private static final GptNames NAMES =
       new GptNames("attn.attention.q_proj", "attn.attention.out_proj", "mlp.c_fc", "mlp.c_proj");
@@ -35,7 +38,9 @@ record GptNeoFamily() implements Family {
   public Stored stored(String canonical) {
     String name = NAMES.of(canonical);
     return canonical.contains(".query_key_value.")
-        ? new Stored(Layout.THREE, List.of(name, name.replace("q_proj", "k_proj"), name.replace("q_proj", "v_proj")))
+        ? new Stored(
+            Layout.THREE,
+            List.of(name, name.replace("q_proj", "k_proj"), name.replace("q_proj", "v_proj")))
         : Stored.same(name);
   }
 
@@ -59,7 +64,9 @@ record GptNeoFamily() implements Family {
         hidden,
         layers,
         Family.heads(json, json.spelled("num_heads", "num_attention_heads"), 16, hidden),
-        json.has("intermediate_size") ? json.integer("intermediate_size", 0, 1, 16 * MAX_WIDTH) : MLP * hidden,
+        json.has("intermediate_size")
+            ? json.integer("intermediate_size", 0, 1, 16 * MAX_WIDTH)
+            : MLP * hidden,
         json.integer("max_position_embeddings", 2048, 1, MAX_POSITIONS),
         new Position.Learned(),
         Residual.SERIAL,
@@ -75,8 +82,8 @@ record GptNeoFamily() implements Family {
   }
 
   /**
-   * Of each layer. {@code attention_types} is {@code [[[types], times], ...]}, {@code attention_layers} the same written out;
-   * where both are, they agree.
+   * Of each layer. {@code attention_types} is {@code [[[types], times], ...]}, {@code
+   * attention_layers} the same written out; where both are, they agree.
    */
   private static List<Integer> windows(JsonObject json, int layers) {
     int window = json.integer("window_size", WINDOW, 1, Integer.MAX_VALUE);
@@ -116,7 +123,8 @@ record GptNeoFamily() implements Family {
     return windows;
   }
 
-  private static void addAll(List<Integer> windows, JsonNode types, int window, JsonObject json, String key) {
+  private static void addAll(
+      List<Integer> windows, JsonNode types, int window, JsonObject json, String key) {
     if (!types.isArray()) {
       throw json.unsupported(key, "lists of types");
     }
@@ -151,7 +159,8 @@ record GptNeoFamily() implements Family {
     json.put("max_position_embeddings", config.maxPositions());
     json.put("attention_types", List.of(List.of(types, 1)));
     json.put("attention_layers", types);
-    json.put("window_size", config.windows().stream().filter(w -> w != 0).findFirst().orElse(WINDOW));
+    json.put(
+        "window_size", config.windows().stream().filter(w -> w != 0).findFirst().orElse(WINDOW));
     json.put("activation_function", config.activation().hfName());
     json.put("layer_norm_epsilon", config.layerNormEps());
     return json;

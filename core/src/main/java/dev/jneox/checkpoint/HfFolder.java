@@ -23,13 +23,14 @@ import java.util.function.Consumer;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * A model in the folder layout of HF transformers: {@code config.json}, weights in one file or in shards listed by an index, and
- * mostly a {@code tokenizer.json}. GPT-NeoX, GPT-J, GPT-Neo and GPT-2 are read and written, and JNeoX's own type for what none
- * of these can say. The weights are mapped, not read; every tensor the configuration asks for is there with its shape, and no
- * other, once {@link #open} returns.
+ * A model in the folder layout of HF transformers: {@code config.json}, weights in one file or in
+ * shards listed by an index, and mostly a {@code tokenizer.json}. GPT-NeoX, GPT-J, GPT-Neo and
+ * GPT-2 are read and written, and JNeoX's own type for what none of these can say. The weights are
+ * mapped, not read; every tensor the configuration asks for is there with its shape, and no other,
+ * once {@link #open} returns.
  *
- * <p>This object holds the mapping: let go of every tensor before {@link #close}, a later touch ends the process. The mapping is
- * read-only: copy what is to be trained.
+ * <p>This object holds the mapping: let go of every tensor before {@link #close}, a later touch
+ * ends the process. The mapping is read-only: copy what is to be trained.
  */
 public final class HfFolder implements StoredModel {
   /** {@code model_type} of a folder that only JNeoX reads. */
@@ -101,7 +102,10 @@ public final class HfFolder implements StoredModel {
         });
   }
 
-  /** Everything for which {@link #open} refuses a folder, where it stops at the first; empty when it opens. */
+  /**
+   * Everything for which {@link #open} refuses a folder, where it stops at the first; empty when it
+   * opens.
+   */
   public static List<String> problems(Path dir) {
     List<String> problems = new ArrayList<>();
     try (HfFolder folder = new HfFolder(dir, wrong -> problems.add(wrong.getMessage()))) {
@@ -113,15 +117,17 @@ public final class HfFolder implements StoredModel {
   }
 
   /**
-   * Writes a model so that {@link #open} and, where {@link #modelType} is one of its own, HF transformers load it; see
-   * {@link HfFolderWriter}, which has more choices.
+   * Writes a model so that {@link #open} and, where {@link #modelType} is one of its own, HF
+   * transformers load it; see {@link HfFolderWriter}, which has more choices.
    *
-   * @param tensors every tensor of {@link ModelConfig#tensors} by its canonical name, in any float type
+   * @param tensors every tensor of {@link ModelConfig#tensors} by its canonical name, in any float
+   *     type
    * @param dtype what the weights are stored as
    * @param tokenizer a {@code tokenizer.json} to copy, or null
    * @throws IllegalArgumentException when the tensors are not those of {@code config}
    */
-  public static void write(Path dir, ModelConfig config, Map<String, Tensor> tensors, Dtype dtype, Path tokenizer) {
+  public static void write(
+      Path dir, ModelConfig config, Map<String, Tensor> tensors, Dtype dtype, Path tokenizer) {
     HfFolderWriter writer = new HfFolderWriter(dir, config, dtype);
     if (tokenizer != null) {
       writer.tokenizer(tokenizer);
@@ -130,8 +136,9 @@ public final class HfFolder implements StoredModel {
   }
 
   /**
-   * The {@code model_type} as which a model is written: {@code gpt_neox}, {@code gptj}, {@code gpt2} or {@code gpt_neo} if that
-   * family computes just this; else {@link #OWN_TYPE}, which HF transformers refuses.
+   * The {@code model_type} as which a model is written: {@code gpt_neox}, {@code gptj}, {@code
+   * gpt2} or {@code gpt_neo} if that family computes just this; else {@link #OWN_TYPE}, which HF
+   * transformers refuses.
    */
   public static String modelType(ModelConfig config) {
     return Family.of(config).modelType();
@@ -159,7 +166,10 @@ public final class HfFolder implements StoredModel {
     }
   }
 
-  /** The ids of the tokenizer beside the model, as they were counted or are now; without one every row of the embedding counts as used. */
+  /**
+   * The ids of the tokenizer beside the model, as they were counted or are now; without one every
+   * row of the embedding counts as used.
+   */
   private static int usedVocab(Path dir, JsonObject json, int vocabSize) {
     JsonObject quantised = json.object(PackedFolder.QUANTISATION);
     if (quantised != null && quantised.has(PackedFolder.USED_VOCAB)) {
@@ -191,7 +201,12 @@ public final class HfFolder implements StoredModel {
       }
     }
     throw new InputException(
-        dir + ": no weights: expected " + WEIGHTS + " or " + TORCH_WEIGHTS + ", or the index of its shards, found neither");
+        dir
+            + ": no weights: expected "
+            + WEIGHTS
+            + " or "
+            + TORCH_WEIGHTS
+            + ", or the index of its shards, found neither");
   }
 
   /** Opens one file of weights by the ending of its name. */
@@ -219,14 +234,21 @@ public final class HfFolder implements StoredModel {
             String listed = shardOf.get(name);
             if (!shard.equals(listed)) {
               throw InputException.in(
-                  index, "weight_map, " + quoted(name), shard + ", where it is", listed == null ? "nothing" : listed);
+                  index,
+                  "weight_map, " + quoted(name),
+                  shard + ", where it is",
+                  listed == null ? "nothing" : listed);
             }
           }
         });
     shardOf.forEach(
         (name, shard) -> {
           if (!files.get(shard).names().contains(name)) {
-            throw InputException.in(dir.resolve(shard), "tensor " + quoted(name), "as the index says", "no such tensor");
+            throw InputException.in(
+                dir.resolve(shard),
+                "tensor " + quoted(name),
+                "as the index says",
+                "no such tensor");
           }
         });
   }
@@ -238,7 +260,9 @@ public final class HfFolder implements StoredModel {
         String bare = family.bare(name);
         Stored stored = new Stored(file, name);
         if (!family.isBuffer(bare) && surplus.put(bare, stored) != null) {
-          throw stored.wrong("one tensor, with " + quoted(family.prefix()) + " before its name or without", "both");
+          throw stored.wrong(
+              "one tensor, with " + quoted(family.prefix()) + " before its name or without",
+              "both");
         }
       }
     }
@@ -251,13 +275,18 @@ public final class HfFolder implements StoredModel {
         Stored stored = surplus.remove(name);
         String expected = "shape " + Arrays.toString(shapes.get(i)) + " by " + CONFIG;
         if (stored == null) {
-          problem.accept(InputException.in(listing, "tensor " + quoted(family.prefixed(name)), expected, "no such tensor"));
+          problem.accept(
+              InputException.in(
+                  listing, "tensor " + quoted(family.prefixed(name)), expected, "no such tensor"));
         } else if (!Arrays.equals(stored.shape(), shapes.get(i))) {
           problem.accept(stored.wrong(expected, "shape " + Arrays.toString(stored.shape())));
         } else if (!stored.dtype().isWeight()) {
           problem.accept(stored.wrong("F32, BF16, F16 or F64", stored.dtype().name()));
         } else if (!parts.isEmpty() && stored.dtype() != parts.getFirst().dtype()) {
-          problem.accept(stored.wrong(parts.getFirst().dtype() + " as " + quoted(parts.getFirst().name()), stored.dtype().name()));
+          problem.accept(
+              stored.wrong(
+                  parts.getFirst().dtype() + " as " + quoted(parts.getFirst().name()),
+                  stored.dtype().name()));
         } else {
           parts.add(stored);
         }
@@ -267,7 +296,9 @@ public final class HfFolder implements StoredModel {
     surplus.forEach(
         (bare, stored) -> {
           if (!isTiedCopy(bare, stored)) {
-            problem.accept(stored.wrong("none of this name by " + CONFIG, "shape " + Arrays.toString(stored.shape())));
+            problem.accept(
+                stored.wrong(
+                    "none of this name by " + CONFIG, "shape " + Arrays.toString(stored.shape())));
           }
         });
   }
@@ -275,7 +306,9 @@ public final class HfFolder implements StoredModel {
   /** A tied head that was saved all the same. */
   private boolean isTiedCopy(String bare, Stored head) {
     Place embedded = places.get("embed_in.weight");
-    if (!config.tiedHead() || !bare.equals(family.head() + ".weight") || embedded.parts().isEmpty()) {
+    if (!config.tiedHead()
+        || !bare.equals(family.head() + ".weight")
+        || embedded.parts().isEmpty()) {
       return false;
     }
     Stored embedding = embedded.parts().getFirst();
@@ -333,7 +366,11 @@ public final class HfFolder implements StoredModel {
     Place place = place(canonical);
     return place.layout() == Layout.SAME
         ? place.parts().getFirst().tensor()
-        : Tensors.scoped(() -> place.layout().read(place.parts().stream().map(Stored::tensor).toList(), config.heads()));
+        : Tensors.scoped(
+            () ->
+                place
+                    .layout()
+                    .read(place.parts().stream().map(Stored::tensor).toList(), config.heads()));
   }
 
   @Override

@@ -26,13 +26,15 @@ import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * Writes a model as a folder that {@link HfFolder} and HF transformers load: {@code config.json}, {@code generation_config.json},
- * the weights in safetensors, and the tokenizer's files. The family is the one that computes just what the model computes
- * ({@link HfFolder#modelType}). One tensor at a time is in memory.
+ * Writes a model as a folder that {@link HfFolder} and HF transformers load: {@code config.json},
+ * {@code generation_config.json}, the weights in safetensors, and the tokenizer's files. The family
+ * is the one that computes just what the model computes ({@link HfFolder#modelType}). One tensor at
+ * a time is in memory.
  *
- * <p>The folder may exist; a model in it is replaced. All files are first written into a folder {@code .partial} inside it; then
- * the old {@code config.json} goes, the files move to their names and the new {@code config.json} comes last. So a model that
- * could not be written leaves the old one as it was, and a folder with a {@code config.json} is whole.
+ * <p>The folder may exist; a model in it is replaced. All files are first written into a folder
+ * {@code .partial} inside it; then the old {@code config.json} goes, the files move to their names
+ * and the new {@code config.json} comes last. So a model that could not be written leaves the old
+ * one as it was, and a folder with a {@code config.json} is whole.
  *
  * <pre>{@code
  * new HfFolderWriter(dir, model.config(), Dtype.BF16).tokenizer(json, source).shards(5_000_000_000L).write(model::tensor);
@@ -89,15 +91,23 @@ public final class HfFolderWriter {
     return tokenizer(HfFolder.text(json), json);
   }
 
-  /** Splits the weights into files of at most so many bytes, or one tensor where it is larger; 5 GB unless told. */
+  /**
+   * Splits the weights into files of at most so many bytes, or one tensor where it is larger; 5 GB
+   * unless told.
+   */
   public HfFolderWriter shards(long bytes) {
     shardBytes = bytes;
     return this;
   }
 
-  /** One more file, such as {@code README.md}; it replaces what would be written under that name. */
+  /**
+   * One more file, such as {@code README.md}; it replaces what would be written under that name.
+   */
   public HfFolderWriter file(String name, byte[] content) {
-    boolean own = name.matches(WEIGHT_FILES) || name.equals(HfFolder.CONFIG) || name.equals(HfFolder.TOKENIZER);
+    boolean own =
+        name.matches(WEIGHT_FILES)
+            || name.equals(HfFolder.CONFIG)
+            || name.equals(HfFolder.TOKENIZER);
     if (own || !name.matches("[A-Za-z0-9_][A-Za-z0-9._-]*")) {
       throw new IllegalArgumentException("not the name of an extra file: " + name);
     }
@@ -105,7 +115,9 @@ public final class HfFolderWriter {
     return this;
   }
 
-  /** Is told the bytes of each piece of weights that was written; their sum will be {@link #bytes}. */
+  /**
+   * Is told the bytes of each piece of weights that was written; their sum will be {@link #bytes}.
+   */
   public HfFolderWriter progress(LongConsumer written) {
     progress = written;
     return this;
@@ -120,7 +132,8 @@ public final class HfFolderWriter {
   public void write(Map<String, Tensor> tensors) {
     List<String> names = config.tensors().stream().map(TensorSpec::name).toList();
     if (tensors.size() != names.size() || !tensors.keySet().containsAll(names)) {
-      throw new IllegalArgumentException("the model has tensors " + names + ", given were " + tensors.keySet());
+      throw new IllegalArgumentException(
+          "the model has tensors " + names + ", given were " + tensors.keySet());
     }
     config.tensors().forEach(spec -> check(spec, tensors.get(spec.name())));
     write(name -> tensors.get(name).detach());
@@ -129,8 +142,8 @@ public final class HfFolderWriter {
   /**
    * Writes tensors as they come.
    *
-   * @param tensors the tensor of a canonical name, of its shape and any float type; called once for each in the order of
-   *     {@link ModelConfig#tensors()}, and what it returns is closed
+   * @param tensors the tensor of a canonical name, of its shape and any float type; called once for
+   *     each in the order of {@link ModelConfig#tensors()}, and what it returns is closed
    */
   public void write(Function<String, Tensor> tensors) {
     try (TargetLock lock = TargetLock.take(dir)) {
@@ -161,7 +174,11 @@ public final class HfFolderWriter {
     long[] shape = Tensors.shape(tensor);
     if (!Arrays.equals(shape, spec.shape())) {
       throw new IllegalArgumentException(
-          spec.name() + " has shape " + Arrays.toString(shape) + ", the model's is " + Arrays.toString(spec.shape()));
+          spec.name()
+              + " has shape "
+              + Arrays.toString(shape)
+              + ", the model's is "
+              + Arrays.toString(spec.shape()));
     }
   }
 
@@ -179,7 +196,9 @@ public final class HfFolderWriter {
     Map<String, String> weightMap = new TreeMap<>();
     for (int i = 0; i < shards.size(); i++) {
       String file =
-          shards.size() == 1 ? HfFolder.WEIGHTS : String.format("model-%05d-of-%05d.safetensors", i + 1, shards.size());
+          shards.size() == 1
+              ? HfFolder.WEIGHTS
+              : String.format("model-%05d-of-%05d.safetensors", i + 1, shards.size());
       List<Declared> declared = declared(shards.get(i));
       writeShard(partial.resolve(file), declared, shards.get(i), tensors);
       declared.forEach(d -> weightMap.put(d.name(), file));
@@ -222,9 +241,14 @@ public final class HfFolderWriter {
     return declared;
   }
 
-  private void writeShard(Path file, List<Declared> declared, List<TensorSpec> specs, Function<String, Tensor> tensors) {
+  private void writeShard(
+      Path file,
+      List<Declared> declared,
+      List<TensorSpec> specs,
+      Function<String, Tensor> tensors) {
     Iterator<Declared> next = declared.iterator();
-    try (SafetensorsWriter writer = new SafetensorsWriter(file, declared, SafetensorsWriter.PYTORCH)) {
+    try (SafetensorsWriter writer =
+        new SafetensorsWriter(file, declared, SafetensorsWriter.PYTORCH)) {
       for (TensorSpec spec : specs) {
         // One tensor at a time is converted; what the conversion makes goes with the scope.
         try (PointerScope scope = new PointerScope();
@@ -233,11 +257,13 @@ public final class HfFolderWriter {
           Layout layout = family.stored(spec.name()).layout();
           for (Tensor part : layout.write(tensor.detach().cpu(), config.heads())) {
             String name = next.next().name();
-            RowSlices.forEach(part, slice -> {
-              Tensor rows = slice.to(dtype.scalarType()).contiguous();
-              writer.write(name, Tensors.segment(rows));
-              progress.accept(rows.numel() * rows.element_size());
-            });
+            RowSlices.forEach(
+                part,
+                slice -> {
+                  Tensor rows = slice.to(dtype.scalarType()).contiguous();
+                  writer.write(name, Tensors.segment(rows));
+                  progress.accept(rows.numel() * rows.element_size());
+                });
           }
         }
       }
@@ -249,9 +275,13 @@ public final class HfFolderWriter {
     int used = Vocabulary.size(tokenizer, tokenizerSource);
     if (used > config.vocabSize()) {
       throw InputException.in(
-          tokenizerSource, "largest id", "below the model's vocab_size " + config.vocabSize(), String.valueOf(used - 1));
+          tokenizerSource,
+          "largest id",
+          "below the model's vocab_size " + config.vocabSize(),
+          String.valueOf(used - 1));
     }
-    AtomicFile.write(partial.resolve(HfFolder.TOKENIZER), tokenizer.getBytes(StandardCharsets.UTF_8));
+    AtomicFile.write(
+        partial.resolve(HfFolder.TOKENIZER), tokenizer.getBytes(StandardCharsets.UTF_8));
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("tokenizer_class", "PreTrainedTokenizerFast");
     json.put("model_max_length", config.maxPositions());

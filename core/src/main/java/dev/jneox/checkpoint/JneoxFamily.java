@@ -1,7 +1,6 @@
 package dev.jneox.checkpoint;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import dev.jneox.model.Activation;
 import dev.jneox.model.ModelConfig;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
@@ -13,9 +12,10 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * Every {@link ModelConfig}, written out, with the canonical tensors as they are: for what no family of transformers can say,
- * such as GPT-3's shape (Brown et al. 2020: GPT-2 whose every other layer sees a window) or learned positions with a parallel
- * residual. transformers does not know the type {@code jneox} and refuses such a folder, rather than computing something else.
+ * Every {@link ModelConfig}, written out, with the canonical tensors as they are: for what no
+ * family of transformers can say, such as GPT-3's shape (Brown et al. 2020: GPT-2 whose every other
+ * layer sees a window) or learned positions with a parallel residual. transformers does not know
+ * the type {@code jneox} and refuses such a folder, rather than computing something else.
  */
 record JneoxFamily() implements Family {
   private static final Set<String> OPTIONAL =
@@ -84,8 +84,11 @@ record JneoxFamily() implements Family {
   private static Position position(JsonObject json) {
     return switch (String.valueOf(json.text("type"))) {
       case "learned" -> new Position.Learned();
-      case "rotary" -> new Position.Rotary(
-          json.integer("dims", 0, 2, MAX_WIDTH), json.positive("base", 10000), json.flag("interleaved", false));
+      case "rotary" ->
+          new Position.Rotary(
+              json.integer("dims", 0, 2, MAX_WIDTH),
+              json.positive("base", 10000),
+              json.flag("interleaved", false));
       default -> throw json.unsupported("type", "learned or rotary");
     };
   }
@@ -111,7 +114,9 @@ record JneoxFamily() implements Family {
       node.forEach(w -> windows.add(w.isInt() && w.intValue() >= 0 ? w.intValue() : null));
     }
     if (windows.size() != layers || windows.contains(null)) {
-      throw json.unsupported("attention_windows", "for each of " + layers + " layers the positions it sees, 0 for all");
+      throw json.unsupported(
+          "attention_windows",
+          "for each of " + layers + " layers the positions it sees, 0 for all");
     }
     return windows;
   }

@@ -21,17 +21,25 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 
-/** A JSON object of a model folder, read with the types a key must have: no text for a number, no 1.5 for an integer. */
+/**
+ * A JSON object of a model folder, read with the types a key must have: no text for a number, no
+ * 1.5 for an integer.
+ */
 final class JsonObject {
-  /** Refuses duplicate keys, absurd nesting and bytes that are not UTF-8; names from files are not interned. */
+  /**
+   * Refuses duplicate keys, absurd nesting and bytes that are not UTF-8; names from files are not
+   * interned.
+   */
   static final JsonFactory JSON =
       JsonFactory.builder()
           .disable(JsonFactory.Feature.INTERN_FIELD_NAMES)
           .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-          .streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(64).maxNumberLength(100).build())
+          .streamReadConstraints(
+              StreamReadConstraints.builder().maxNestingDepth(64).maxNumberLength(100).build())
           .build();
 
-  private static final ObjectMapper MAPPER = new ObjectMapper(JSON).enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
+  private static final ObjectMapper MAPPER =
+      new ObjectMapper(JSON).enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
 
   private final Path file;
   private final String path;
@@ -62,12 +70,16 @@ final class JsonObject {
     }
   }
 
-  /** The error for JSON that cannot be read or parsed, with the byte of {@code part} where it stops making sense. */
+  /**
+   * The error for JSON that cannot be read or parsed, with the byte of {@code part} where it stops
+   * making sense.
+   */
   static InputException unreadable(Path file, String part, IOException e) {
     if (e instanceof JsonProcessingException json) {
       long at = json.getLocation() == null ? -1 : json.getLocation().getByteOffset();
       String place = part + (at < 0 ? "" : ", byte " + at);
-      return new InputException(file + ": " + place + ": not valid JSON: " + json.getOriginalMessage(), e);
+      return new InputException(
+          file + ": " + place + ": not valid JSON: " + json.getOriginalMessage(), e);
     }
     return new InputException(file + ": " + part + ": cannot be read: " + AtomicFile.reason(e), e);
   }
@@ -76,11 +88,14 @@ final class JsonObject {
   static byte[] write(Map<String, ?> content) {
     DefaultIndenter indenter = new DefaultIndenter("  ", "\n");
     DefaultPrettyPrinter printer =
-        new DefaultPrettyPrinter(Separators.createDefaultInstance().withObjectFieldValueSpacing(Separators.Spacing.AFTER));
+        new DefaultPrettyPrinter(
+            Separators.createDefaultInstance()
+                .withObjectFieldValueSpacing(Separators.Spacing.AFTER));
     printer.indentArraysWith(indenter);
     printer.indentObjectsWith(indenter);
     try {
-      return (MAPPER.writer(printer).writeValueAsString(content) + "\n").getBytes(StandardCharsets.UTF_8);
+      return (MAPPER.writer(printer).writeValueAsString(content) + "\n")
+          .getBytes(StandardCharsets.UTF_8);
     } catch (JsonProcessingException e) {
       throw new IllegalArgumentException(e);
     }
@@ -101,7 +116,10 @@ final class JsonObject {
     return node.has(key) ? integer(node.get(key), key, min, max) : absent;
   }
 
-  /** An integer, or the first of a list of them; {@code absent} without the key, {@code none} for null or an empty list. */
+  /**
+   * An integer, or the first of a list of them; {@code absent} without the key, {@code none} for
+   * null or an empty list.
+   */
   int firstInteger(String key, int absent, int none, int min, int max) {
     JsonNode value = node.get(key);
     if (value == null) {
@@ -114,7 +132,11 @@ final class JsonObject {
   }
 
   private int integer(JsonNode value, String key, int min, int max) {
-    boolean good = value.isIntegralNumber() && value.canConvertToInt() && value.intValue() >= min && value.intValue() <= max;
+    boolean good =
+        value.isIntegralNumber()
+            && value.canConvertToInt()
+            && value.intValue() >= min
+            && value.intValue() <= max;
     if (!good) {
       throw wrong(key, "an integer from " + min + " to " + max, value);
     }
@@ -148,7 +170,10 @@ final class JsonObject {
     }
   }
 
-  /** The one of several spellings of a key that is there, else the first; where several are, they agree. */
+  /**
+   * The one of several spellings of a key that is there, else the first; where several are, they
+   * agree.
+   */
   String spelled(String... spellings) {
     String used = null;
     for (String spelling : spellings) {

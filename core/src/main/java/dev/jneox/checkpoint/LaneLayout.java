@@ -14,16 +14,23 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.List;
 
-/** From rows of ggml's blocks to the order in which kernels read them ({@link Q4Weight}, {@link Q8Weight}) and back, by type. */
+/**
+ * From rows of ggml's blocks to the order in which kernels read them ({@link Q4Weight}, {@link
+ * Q8Weight}) and back, by type.
+ */
 final class LaneLayout {
-  private static final ValueLayout.OfShort FP16 = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfShort FP16 =
+      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   private LaneLayout() {}
 
   /** Where the blocks of a matrix come from. */
   @FunctionalInterface
   interface Rows {
-    /** Writes the blocks of a row to {@code into} from byte {@code at} on; called by thread {@code thread}. */
+    /**
+     * Writes the blocks of a row to {@code into} from byte {@code at} on; called by thread {@code
+     * thread}.
+     */
     void blocks(int row, MemorySegment into, long at, int thread);
   }
 
@@ -50,12 +57,14 @@ final class LaneLayout {
   }
 
   /**
-   * Fills {@code packed} with blocks {@code fromBlock} to {@code toBlock} of a weight, 64 rows each, on all cores.
+   * Fills {@code packed} with blocks {@code fromBlock} to {@code toBlock} of a weight, 64 rows
+   * each, on all cores.
    *
    * @param packed as many bytes as these blocks have
    * @throws IllegalArgumentException for a scale that is no finite number; it names row and input
    */
-  static void pack(GgmlType type, int out, int in, int fromBlock, int toBlock, Rows rows, MemorySegment packed) {
+  static void pack(
+      GgmlType type, int out, int in, int fromBlock, int toBlock, Rows rows, MemorySegment packed) {
     long rowBytes = type.rowBytes(in);
     long blockBytes = bytes(type, BLOCK, in);
     Workers workers = Workers.all();
@@ -89,7 +98,8 @@ final class LaneLayout {
     for (long at = 0; at < blocks.byteSize(); at += type.blockBytes()) {
       if ((blocks.get(FP16, at) & 0x7C00) == 0x7C00) {
         long input = at / type.blockBytes() * type.blockValues();
-        throw new IllegalArgumentException("row " + row + ", input " + input + ": a scale that is no finite number");
+        throw new IllegalArgumentException(
+            "row " + row + ", input " + input + ": a scale that is no finite number");
       }
     }
   }

@@ -6,8 +6,9 @@ import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
 
 /**
- * How a canonical tensor (a weight {@code [out, in]} or a bias {@code [out]}) lies in a family's files. The canonical rows of
- * {@code query_key_value} are {@code head * 3 * headDim + {q:0, k:1, v:2} * headDim + d}.
+ * How a canonical tensor (a weight {@code [out, in]} or a bias {@code [out]}) lies in a family's
+ * files. The canonical rows of {@code query_key_value} are {@code head * 3 * headDim + {q:0, k:1,
+ * v:2} * headDim + d}.
  */
 enum Layout {
   /** As it is. */
@@ -19,7 +20,10 @@ enum Layout {
   /** Query, key and value are three tensors, each {@code [H, in]} with the heads in order. */
   THREE,
 
-  /** GPT-2's {@code c_attn}: {@code [in, 3H]} (bias {@code [3H]}), whose columns are all queries, all keys, all values. */
+  /**
+   * GPT-2's {@code c_attn}: {@code [in, 3H]} (bias {@code [3H]}), whose columns are all queries,
+   * all keys, all values.
+   */
   COLUMNS;
 
   /** The shape of each tensor in the files. */
@@ -27,7 +31,8 @@ enum Layout {
     boolean bias = canonical.length == 1;
     return switch (this) {
       case SAME -> List.of(canonical);
-      case TRANSPOSED, COLUMNS -> List.of(bias ? canonical : new long[] {canonical[1], canonical[0]});
+      case TRANSPOSED, COLUMNS ->
+          List.of(bias ? canonical : new long[] {canonical[1], canonical[0]});
       case THREE -> {
         long third = canonical[0] / 3;
         long[] part = bias ? new long[] {third} : new long[] {third, canonical[1]};
@@ -36,7 +41,9 @@ enum Layout {
     };
   }
 
-  /** The canonical tensor of those in the files: themselves where they are the same, else a copy. */
+  /**
+   * The canonical tensor of those in the files: themselves where they are the same, else a copy.
+   */
   Tensor read(List<Tensor> stored, int heads) {
     Tensor first = stored.getFirst();
     return switch (this) {
@@ -44,8 +51,11 @@ enum Layout {
       case TRANSPOSED -> first.t().contiguous();
       case THREE -> {
         long[] perHead = split(first, heads);
-        TensorVector parts = new TensorVector(
-            first.reshape(perHead), stored.get(1).reshape(perHead), stored.get(2).reshape(perHead));
+        TensorVector parts =
+            new TensorVector(
+                first.reshape(perHead),
+                stored.get(1).reshape(perHead),
+                stored.get(2).reshape(perHead));
         yield torch.stack(parts, 1).flatten(0, 2).contiguous();
       }
       case COLUMNS -> {
@@ -55,7 +65,10 @@ enum Layout {
     };
   }
 
-  /** The tensors in the files of a canonical one: views of it where that is possible. The inverse of {@link #read}. */
+  /**
+   * The tensors in the files of a canonical one: views of it where that is possible. The inverse of
+   * {@link #read}.
+   */
   List<Tensor> write(Tensor canonical, int heads) {
     return switch (this) {
       case SAME -> List.of(canonical);
@@ -63,7 +76,9 @@ enum Layout {
       case THREE -> {
         Tensor perHead = canonical.reshape(split(canonical, heads, 3));
         yield List.of(
-            perHead.select(1, 0).flatten(0, 1), perHead.select(1, 1).flatten(0, 1), perHead.select(1, 2).flatten(0, 1));
+            perHead.select(1, 0).flatten(0, 1),
+            perHead.select(1, 1).flatten(0, 1),
+            perHead.select(1, 2).flatten(0, 1));
       }
       case COLUMNS -> {
         Tensor rows = canonical.reshape(split(canonical, heads, 3)).transpose(0, 1).flatten(0, 2);

@@ -19,11 +19,14 @@ import java.util.stream.Stream;
 import java.util.zip.CRC32C;
 
 /**
- * Lists the files of a checkpoint with size and checksum, so that training never goes on from damaged ones.
+ * Lists the files of a checkpoint with size and checksum, so that training never goes on from
+ * damaged ones.
  *
- * <p>The file {@code manifest.crc32c} is UTF-8 text: a header with the format's version and the number of the save, a line per file,
- * and the CRC-32C of all lines above, which covers the manifest itself. Numbers of saves count up within the folder of a run. CRC-32C
- * finds every burst of up to 32 flipped bits and misses longer damage once in 4 billion cases; it does not protect against intent.
+ * <p>The file {@code manifest.crc32c} is UTF-8 text: a header with the format's version and the
+ * number of the save, a line per file, and the CRC-32C of all lines above, which covers the
+ * manifest itself. Numbers of saves count up within the folder of a run. CRC-32C finds every burst
+ * of up to 32 flipped bits and misses longer damage once in 4 billion cases; it does not protect
+ * against intent.
  *
  * <pre>
  * jneox-manifest 1 save 7
@@ -40,10 +43,14 @@ public record Manifest(long save, Map<String, Entry> files) {
   public static final String NAME = "manifest.crc32c";
 
   private static final int VERSION = 1;
-  private static final Pattern HEADER = Pattern.compile("jneox-manifest (\\d{1,9}) save (\\d{1,18})");
+  private static final Pattern HEADER =
+      Pattern.compile("jneox-manifest (\\d{1,9}) save (\\d{1,18})");
   private static final Pattern LINE = Pattern.compile("([0-9a-f]{8}) (\\d{1,18}) (.+)");
 
-  /** Files from which {@link HfFolder} may read weights: one that is not listed could take the place of one that is. */
+  /**
+   * Files from which {@link HfFolder} may read weights: one that is not listed could take the place
+   * of one that is.
+   */
   private static final String WEIGHT_FILE = ".+\\.(safetensors|bin)(\\.index\\.json)?";
 
   /** Length of the last line: eight digits and the line end. */
@@ -51,7 +58,10 @@ public record Manifest(long save, Map<String, Entry> files) {
 
   private static final long MAX_BYTES = 16 << 20;
 
-  /** Bytes read at a time: this many stay in the second-level cache between the read and the checksum. */
+  /**
+   * Bytes read at a time: this many stay in the second-level cache between the read and the
+   * checksum.
+   */
   private static final int CHUNK = 1 << 20;
 
   /**
@@ -71,13 +81,18 @@ public record Manifest(long save, Map<String, Entry> files) {
     for (Path file : files(folder)) {
       try {
         Entry entry = entry(file);
-        text.append("%08x %d %s\n".formatted(entry.crc32c, entry.bytes, escaped(name(folder, file))));
+        text.append(
+            "%08x %d %s\n".formatted(entry.crc32c, entry.bytes, escaped(name(folder, file))));
       } catch (IOException e) {
         throw unreadable(file, e);
       }
     }
     byte[] lines = text.toString().getBytes(StandardCharsets.UTF_8);
-    AtomicFile.write(folder.resolve(NAME), text.append("%08x\n".formatted(crc(lines, lines.length))).toString().getBytes(StandardCharsets.UTF_8));
+    AtomicFile.write(
+        folder.resolve(NAME),
+        text.append("%08x\n".formatted(crc(lines, lines.length)))
+            .toString()
+            .getBytes(StandardCharsets.UTF_8));
   }
 
   /** Tells whether a checkpoint has a manifest. */
@@ -108,7 +123,10 @@ public record Manifest(long save, Map<String, Entry> files) {
     String expected = "%08x\n".formatted(crc(bytes, lines));
     String found = new String(bytes, lines, bytes.length - lines, StandardCharsets.ISO_8859_1);
     if (!found.equals(expected)) {
-      throw damaged(file, "CRC-32C " + expected.strip() + " in the last line", JsonObject.quoted(found.strip()));
+      throw damaged(
+          file,
+          "CRC-32C " + expected.strip() + " in the last line",
+          JsonObject.quoted(found.strip()));
     }
     return parse(file, new String(bytes, 0, lines, StandardCharsets.UTF_8).lines().toList());
   }
@@ -116,15 +134,21 @@ public record Manifest(long save, Map<String, Entry> files) {
   private static Manifest parse(Path file, List<String> lines) {
     Matcher header = HEADER.matcher(lines.isEmpty() ? "" : lines.getFirst());
     if (!header.matches() || Integer.parseInt(header.group(1)) != VERSION) {
-      throw InputException.in(file, "line 1", "jneox-manifest " + VERSION + " save N", lines.isEmpty() ? "nothing" : lines.getFirst());
+      throw InputException.in(
+          file,
+          "line 1",
+          "jneox-manifest " + VERSION + " save N",
+          lines.isEmpty() ? "nothing" : lines.getFirst());
     }
     Map<String, Entry> files = new LinkedHashMap<>();
     for (int i = 1; i < lines.size(); i++) {
       Matcher line = LINE.matcher(lines.get(i));
       if (!line.matches()) {
-        throw InputException.in(file, "line " + (i + 1), "checksum, bytes and name of a file", lines.get(i));
+        throw InputException.in(
+            file, "line " + (i + 1), "checksum, bytes and name of a file", lines.get(i));
       }
-      Entry entry = new Entry(Integer.parseUnsignedInt(line.group(1), 16), Long.parseLong(line.group(2)));
+      Entry entry =
+          new Entry(Integer.parseUnsignedInt(line.group(1), 16), Long.parseLong(line.group(2)));
       files.put(line.group(3).translateEscapes(), entry);
     }
     return new Manifest(Long.parseLong(header.group(2)), files);
@@ -145,18 +169,33 @@ public record Manifest(long save, Map<String, Entry> files) {
    * @throws InputException naming the first file that differs
    */
   public static void verify(Path folder) {
-    read(folder).problems(folder).findFirst().ifPresent(problem -> {
-      throw new InputException(problem);
-    });
+    read(folder)
+        .problems(folder)
+        .findFirst()
+        .ifPresent(
+            problem -> {
+              throw new InputException(problem);
+            });
   }
 
   /** One line for each file that differs; files are read as the stream is consumed. */
   public Stream<String> problems(Path folder) {
-    Stream<String> listed = files.entrySet().stream().flatMap(file -> problem(folder.resolve(file.getKey()), file.getValue()).stream());
-    Stream<String> others = Stream.of(folder)
-        .flatMap(f -> files(f).stream())
-        .filter(file -> file.getFileName().toString().matches(WEIGHT_FILE) && !files.containsKey(name(folder, file)))
-        .map(file -> file + ": is not of this checkpoint: " + NAME + " does not list it, yet weights would be read from it");
+    Stream<String> listed =
+        files.entrySet().stream()
+            .flatMap(file -> problem(folder.resolve(file.getKey()), file.getValue()).stream());
+    Stream<String> others =
+        Stream.of(folder)
+            .flatMap(f -> files(f).stream())
+            .filter(
+                file ->
+                    file.getFileName().toString().matches(WEIGHT_FILE)
+                        && !files.containsKey(name(folder, file)))
+            .map(
+                file ->
+                    file
+                        + ": is not of this checkpoint: "
+                        + NAME
+                        + " does not list it, yet weights would be read from it");
     return Stream.concat(listed, others);
   }
 
@@ -165,13 +204,19 @@ public record Manifest(long save, Map<String, Entry> files) {
       return Optional.of(file + ": is missing: " + NAME + " lists it");
     }
     try {
-      Entry found = Files.size(file) == expected.bytes ? entry(file) : new Entry(0, Files.size(file));
+      Entry found =
+          Files.size(file) == expected.bytes ? entry(file) : new Entry(0, Files.size(file));
       if (found.bytes != expected.bytes) {
         return Optional.of(damaged(file, expected.bytes + " bytes", "" + found.bytes).getMessage());
       }
       return found.crc32c == expected.crc32c
           ? Optional.empty()
-          : Optional.of(damaged(file, "CRC-32C %08x".formatted(expected.crc32c), "%08x".formatted(found.crc32c)).getMessage());
+          : Optional.of(
+              damaged(
+                      file,
+                      "CRC-32C %08x".formatted(expected.crc32c),
+                      "%08x".formatted(found.crc32c))
+                  .getMessage());
     } catch (IOException e) {
       return Optional.of(unreadable(file, e).getMessage());
     }
@@ -188,7 +233,9 @@ public record Manifest(long save, Map<String, Entry> files) {
   /** All regular files below a folder but the manifest, by path. */
   private static List<Path> files(Path folder) {
     try (Stream<Path> walk = Files.walk(folder)) {
-      return walk.filter(file -> Files.isRegularFile(file) && !file.equals(folder.resolve(NAME))).sorted().toList();
+      return walk.filter(file -> Files.isRegularFile(file) && !file.equals(folder.resolve(NAME)))
+          .sorted()
+          .toList();
     } catch (IOException e) {
       throw unreadable(folder, e);
     }
@@ -203,7 +250,10 @@ public record Manifest(long save, Map<String, Entry> files) {
     return name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r");
   }
 
-  /** Reads instead of mapping: a file that shrinks or cannot be read is then an error, not the end of the process. */
+  /**
+   * Reads instead of mapping: a file that shrinks or cannot be read is then an error, not the end
+   * of the process.
+   */
   private static Entry entry(Path file) throws IOException {
     CRC32C crc = new CRC32C();
     long bytes = 0;

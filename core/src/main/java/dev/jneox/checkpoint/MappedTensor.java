@@ -5,15 +5,19 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 
 /**
- * The values of a tensor where they lie, row by row and little-endian; for code that reads weights without libtorch.
+ * The values of a tensor where they lie, row by row and little-endian; for code that reads weights
+ * without libtorch.
  *
  * @param dtype F32, BF16, F16 or F64
  * @param data valid as long as whoever gave it is open
  */
 public record MappedTensor(Dtype dtype, MemorySegment data) {
-  private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfDouble DOUBLE = ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfFloat FLOAT =
+      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfDouble DOUBLE =
+      ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfShort SHORT =
+      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   public MappedTensor {
     if (!dtype.isWeight()) {
@@ -49,7 +53,8 @@ public record MappedTensor(Dtype dtype, MemorySegment data) {
   }
 
   /**
-   * Writes {@code n} values of {@code from[at ...]} to the {@code to}th on, rounded to nearest, ties to even; F32 and BF16 only.
+   * Writes {@code n} values of {@code from[at ...]} to the {@code to}th on, rounded to nearest,
+   * ties to even; F32 and BF16 only.
    */
   public void write(long to, float[] from, int at, int n) {
     switch (dtype) {

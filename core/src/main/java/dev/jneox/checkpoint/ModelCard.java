@@ -9,11 +9,13 @@ import java.util.OptionalDouble;
 import java.util.regex.Pattern;
 
 /**
- * The {@code README.md} of a published model, as the Hub reads it: facts in YAML between two lines of {@code ---}, then the card.
- * It says what is known and, where something is not, that it is not.
+ * The {@code README.md} of a published model, as the Hub reads it: facts in YAML between two lines
+ * of {@code ---}, then the card. It says what is known and, where something is not, that it is not.
  */
 public final class ModelCard {
-  /** Identifiers of the Hub's list, such as {@code apache-2.0}, {@code cc-by-4.0}, {@code other}. */
+  /**
+   * Identifiers of the Hub's list, such as {@code apache-2.0}, {@code cc-by-4.0}, {@code other}.
+   */
   private static final Pattern LICENSE = Pattern.compile("[a-z0-9][a-z0-9.+-]{1,60}");
 
   /** ISO 639, {@code code} or {@code multilingual}. */
@@ -28,19 +30,31 @@ public final class ModelCard {
    * @param baseModel what the weights were converted or trained on from, {@code ORG/NAME}, or null
    * @param data a sentence about the training text, or null
    * @param training what the run left about itself, or null
-   * @param gguf the name of the one GGUF file that the model is, or null for a folder of HF transformers
+   * @param gguf the name of the one GGUF file that the model is, or null for a folder of HF
+   *     transformers
    */
   public record Facts(
-      String name, String license, List<String> languages, String baseModel, String data, TrainingFacts training, String gguf) {
+      String name,
+      String license,
+      List<String> languages,
+      String baseModel,
+      String data,
+      TrainingFacts training,
+      String gguf) {
     public Facts {
       languages = List.copyOf(languages);
       if (license != null && !LICENSE.matcher(license).matches()) {
         throw new InputException(
-            "license: expected an identifier such as apache-2.0, mit, cc-by-4.0 or other, found \"" + license + "\"");
+            "license: expected an identifier such as apache-2.0, mit, cc-by-4.0 or other, found \""
+                + license
+                + "\"");
       }
       for (String language : languages) {
         if (!LANGUAGE.matcher(language).matches()) {
-          throw new InputException("language: expected a code of ISO 639 such as en, or code, found \"" + language + "\"");
+          throw new InputException(
+              "language: expected a code of ISO 639 such as en, or code, found \""
+                  + language
+                  + "\"");
         }
       }
     }
@@ -93,10 +107,14 @@ public final class ModelCard {
     frontMatter();
     line("# %s", facts.name());
     line("");
-    line("A causal language model of %s parameters: given a text, it says how likely each next token is.",
+    line(
+        "A causal language model of %s parameters: given a text, it says how likely each next token"
+            + " is.",
         count(config.parameters()));
     if (facts.baseModel() != null) {
-      line("Its weights come from [%s](https://huggingface.co/%s).", facts.baseModel(), facts.baseModel());
+      line(
+          "Its weights come from [%s](https://huggingface.co/%s).",
+          facts.baseModel(), facts.baseModel());
     }
     use();
     shape();
@@ -114,7 +132,9 @@ public final class ModelCard {
     }
     if (!facts.languages().isEmpty()) {
       line("language:");
-      facts.languages().forEach(language -> line("- %s", language.equals("no") ? "\"no\"" : language));
+      facts
+          .languages()
+          .forEach(language -> line("- %s", language.equals("no") ? "\"no\"" : language));
     }
     if (facts.baseModel() != null) {
       line("base_model: %s", facts.baseModel());
@@ -135,7 +155,11 @@ public final class ModelCard {
     line("```python");
     line("from transformers import AutoModelForCausalLM, AutoTokenizer");
     line("");
-    String source = "\"" + facts.name() + "\"" + (facts.gguf() == null ? "" : ", gguf_file=\"" + facts.gguf() + "\"");
+    String source =
+        "\""
+            + facts.name()
+            + "\""
+            + (facts.gguf() == null ? "" : ", gguf_file=\"" + facts.gguf() + "\"");
     line("tokenizer = AutoTokenizer.from_pretrained(%s)", source);
     line("model = AutoModelForCausalLM.from_pretrained(%s)", source);
     line("ids = tokenizer(\"Once upon a time\", return_tensors=\"pt\")");
@@ -153,21 +177,26 @@ public final class ModelCard {
     section("Shape");
     table();
     row("parameters", count(config.parameters()));
-    row("of them in the embedding", count((long) config.vocabSize() * config.hiddenSize())
-        + (config.tiedHead() ? ", which is the head too" : ""));
+    row(
+        "of them in the embedding",
+        count((long) config.vocabSize() * config.hiddenSize())
+            + (config.tiedHead() ? ", which is the head too" : ""));
     row("layers", count(config.layers()));
     row("width", count(config.hiddenSize()));
     row("heads", config.heads() + " of " + config.headDim());
     row("MLP", count(config.intermediateSize()) + ", " + config.activation().hfName());
     row("context", count(config.maxPositions()) + " tokens");
-    String padding = config.usedVocab() == config.vocabSize() ? "" : ", padded to " + count(config.vocabSize());
+    String padding =
+        config.usedVocab() == config.vocabSize() ? "" : ", padded to " + count(config.vocabSize());
     row("vocabulary", count(config.usedVocab()) + padding);
     row("positions", positions());
-    row("attention and MLP", switch (config.residual()) {
-      case SERIAL -> "one after the other";
-      case PARALLEL -> "side by side";
-      case PARALLEL_ONE_NORM -> "side by side, sharing a layer norm";
-    });
+    row(
+        "attention and MLP",
+        switch (config.residual()) {
+          case SERIAL -> "one after the other";
+          case PARALLEL -> "side by side";
+          case PARALLEL_ONE_NORM -> "side by side, sharing a layer norm";
+        });
     if (config.windows().stream().anyMatch(window -> window > 0)) {
       long local = config.windows().stream().filter(window -> window > 0).count();
       int widest = config.windows().stream().mapToInt(window -> window).max().orElse(0);
@@ -178,7 +207,8 @@ public final class ModelCard {
   private String positions() {
     return switch (config.position()) {
       case Position.Learned learned -> "learned";
-      case Position.Rotary rotary -> "rotary, " + rotary.dims() + " of " + config.headDim() + " values of a head";
+      case Position.Rotary rotary ->
+          "rotary, " + rotary.dims() + " of " + config.headDim() + " values of a head";
     };
   }
 
@@ -191,7 +221,9 @@ public final class ModelCard {
       line("Not stated.");
     }
     if (training != null && !training.data().isEmpty()) {
-      line("%sParts of the corpus: %s.", facts.data() == null ? "" : "\n",
+      line(
+          "%sParts of the corpus: %s.",
+          facts.data() == null ? "" : "\n",
           String.join(", ", training.data().stream().map(part -> "`" + part + "`").toList()));
     }
   }
@@ -212,20 +244,32 @@ public final class ModelCard {
   }
 
   private void loss(String what, OptionalDouble loss) {
-    loss.ifPresent(nats -> row(what, String.format(Locale.ROOT, "%.3f nats a token (perplexity %.2f)", nats, Math.exp(nats))));
+    loss.ifPresent(
+        nats ->
+            row(
+                what,
+                String.format(
+                    Locale.ROOT, "%.3f nats a token (perplexity %.2f)", nats, Math.exp(nats))));
   }
 
   private void limitations() {
     section("Limitations");
-    line("It continues text; it was not taught to follow instructions or to tell true from false, and it repeats what its");
-    line("training data contain: errors, prejudices, and now and then passages word for word. It reads at most %s tokens.",
+    line(
+        "It continues text; it was not taught to follow instructions or to tell true from false,"
+            + " and it repeats what its");
+    line(
+        "training data contain: errors, prejudices, and now and then passages word for word. It"
+            + " reads at most %s tokens.",
         count(config.maxPositions()));
     line("Check what it writes before anybody relies on it.");
   }
 
   private void licence() {
     section("Licence");
-    line(facts.license() == null ? "Not stated; ask who published it before you use it." : "`" + facts.license() + "`");
+    line(
+        facts.license() == null
+            ? "Not stated; ask who published it before you use it."
+            : "`" + facts.license() + "`");
   }
 
   private void section(String title) {
@@ -244,7 +288,8 @@ public final class ModelCard {
   }
 
   private void line(String format, Object... values) {
-    text.append(values.length == 0 ? format : String.format(Locale.ROOT, format, values)).append('\n');
+    text.append(values.length == 0 ? format : String.format(Locale.ROOT, format, values))
+        .append('\n');
   }
 
   private static String count(long n) {

@@ -23,19 +23,23 @@ import java.util.regex.Pattern;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * A checkpoint as GPT-NeoX itself writes it, of any degree of tensor parallelism: a folder with {@code latest}, which names a
- * folder {@code global_stepN}, and in that {@code layer_XX-model_YY-model_states.pt} for each layer and rank, or, from runs
- * without a pipeline, {@code mp_rank_YY_model_states.pt}; either folder may be given. The run's configuration is in {@code
- * configs/} inside or beside it ({@link NeoxSettings}). The ranks' parts are put together as GPT-NeoX's converter does ({@link
- * TensorSplit}), the result is a view where there is but one rank. MLPs may have their names of before or after September 2024.
+ * A checkpoint as GPT-NeoX itself writes it, of any degree of tensor parallelism: a folder with
+ * {@code latest}, which names a folder {@code global_stepN}, and in that {@code
+ * layer_XX-model_YY-model_states.pt} for each layer and rank, or, from runs without a pipeline,
+ * {@code mp_rank_YY_model_states.pt}; either folder may be given. The run's configuration is in
+ * {@code configs/} inside or beside it ({@link NeoxSettings}). The ranks' parts are put together as
+ * GPT-NeoX's converter does ({@link TensorSplit}), the result is a view where there is but one
+ * rank. MLPs may have their names of before or after September 2024.
  *
- * <p>Rows of the embedding beyond the tokenizer's ids are padding. The tokenizer is the {@code tokenizer.json} in either
- * folder, or the configuration's {@code vocab_file}.
+ * <p>Rows of the embedding beyond the tokenizer's ids are padding. The tokenizer is the {@code
+ * tokenizer.json} in either folder, or the configuration's {@code vocab_file}.
  */
 public final class NeoxCheckpoint implements StoredModel {
-  private static final Pattern LAYER_FILE = Pattern.compile("layer_(\\d{1,6})-model_(\\d{1,6})-model_states\\.pt");
+  private static final Pattern LAYER_FILE =
+      Pattern.compile("layer_(\\d{1,6})-model_(\\d{1,6})-model_states\\.pt");
   private static final Pattern RANK_FILE = Pattern.compile("mp_rank_(\\d{1,6})_model_states\\.pt");
-  private static final Pattern SEQUENTIAL = Pattern.compile("(?:module\\.)?sequential\\.(\\d{1,6})\\.(.+)");
+  private static final Pattern SEQUENTIAL =
+      Pattern.compile("(?:module\\.)?sequential\\.(\\d{1,6})\\.(.+)");
 
   /** A rank's part of a tensor. */
   private record Part(TorchFile file, String name) {
@@ -54,8 +58,10 @@ public final class NeoxCheckpoint implements StoredModel {
   private final Path path;
   private final Path step;
   private final List<TorchFile> files = new ArrayList<>();
+
   /** For each layer and name in it the parts by rank. */
   private final SortedMap<Integer, Map<String, SortedMap<Integer, Part>>> layers = new TreeMap<>();
+
   private final Map<String, Whole> places = new LinkedHashMap<>();
   private final Optional<Path> tokenizer;
   private final ModelConfig config;
@@ -107,7 +113,10 @@ public final class NeoxCheckpoint implements StoredModel {
     }
   }
 
-  /** The folder of the layer files: the path itself, or the checkpoint that the folder of a run names. */
+  /**
+   * The folder of the layer files: the path itself, or the checkpoint that the folder of a run
+   * names.
+   */
   private static Path step(Path path) {
     return isStep(path) ? path : RunFolder.of(path).newest();
   }
@@ -120,14 +129,19 @@ public final class NeoxCheckpoint implements StoredModel {
       TorchFile opened = TorchFile.open(file);
       files.add(opened);
       for (String tensor : opened.names()) {
-        add(Integer.parseInt(name.group(1)), tensor, Integer.parseInt(name.group(2)), new Part(opened, tensor));
+        add(
+            Integer.parseInt(name.group(1)),
+            tensor,
+            Integer.parseInt(name.group(2)),
+            new Part(opened, tensor));
       }
     }
     if (layerFiles.isEmpty()) {
       openRankFiles();
     }
     if (layers.isEmpty()) {
-      throw InputException.in(step, "files", "layer_XX-model_YY-model_states.pt", "none with tensors of a model");
+      throw InputException.in(
+          step, "files", "layer_XX-model_YY-model_states.pt", "none with tensors of a model");
     }
   }
 
@@ -141,19 +155,28 @@ public final class NeoxCheckpoint implements StoredModel {
       for (String tensor : opened.names()) {
         Matcher place = SEQUENTIAL.matcher(tensor);
         if (place.matches()) {
-          add(Integer.parseInt(place.group(1)), place.group(2), Integer.parseInt(name.group(1)), new Part(opened, tensor));
+          add(
+              Integer.parseInt(place.group(1)),
+              place.group(2),
+              Integer.parseInt(name.group(1)),
+              new Part(opened, tensor));
         }
       }
     }
   }
 
   private List<Path> matching(Pattern name) {
-    return list(step).stream().filter(file -> name.matcher(file.getFileName().toString()).matches()).toList();
+    return list(step).stream()
+        .filter(file -> name.matcher(file.getFileName().toString()).matches())
+        .toList();
   }
 
   private void add(int layer, String name, int rank, Part part) {
     Part other =
-        layers.computeIfAbsent(layer, l -> new LinkedHashMap<>()).computeIfAbsent(name, n -> new TreeMap<>()).put(rank, part);
+        layers
+            .computeIfAbsent(layer, l -> new LinkedHashMap<>())
+            .computeIfAbsent(name, n -> new TreeMap<>())
+            .put(rank, part);
     if (other != null) {
       throw part.wrong("one tensor of this layer and rank", "another as " + quoted(other.name()));
     }
@@ -166,7 +189,8 @@ public final class NeoxCheckpoint implements StoredModel {
         return place.resolve("configs");
       }
     }
-    throw InputException.in(step, "configs", "the folder with the run's configuration, in it or beside it", "none");
+    throw InputException.in(
+        step, "configs", "the folder with the run's configuration, in it or beside it", "none");
   }
 
   /** Where what belongs to the model as a whole may lie. */
@@ -213,10 +237,12 @@ public final class NeoxCheckpoint implements StoredModel {
 
   /** The parts of a tensor by rank, one of each. */
   private List<Part> parts(int layer, String name, String what) {
-    Map<Integer, Part> byRank = layers.getOrDefault(layer, Map.of()).getOrDefault(name, new TreeMap<>());
+    Map<Integer, Part> byRank =
+        layers.getOrDefault(layer, Map.of()).getOrDefault(name, new TreeMap<>());
     for (int rank = 0; rank < ranks; rank++) {
       if (!byRank.containsKey(rank)) {
-        String place = "layer " + layer + ", rank " + rank + " of " + ranks + ", tensor " + quoted(name);
+        String place =
+            "layer " + layer + ", rank " + rank + " of " + ranks + ", tensor " + quoted(name);
         throw InputException.in(step, place, what, "no such tensor");
       }
     }
@@ -230,7 +256,11 @@ public final class NeoxCheckpoint implements StoredModel {
       NeoxNames.Place place = names.place(spec.name());
       long[] shape = place.split().partShape(spec.shape(), ranks);
       if (shape == null) {
-        throw InputException.in(step, spec.name(), "a shape that " + ranks + " ranks can share", Arrays.toString(spec.shape()));
+        throw InputException.in(
+            step,
+            spec.name(),
+            "a shape that " + ranks + " ranks can share",
+            Arrays.toString(spec.shape()));
       }
       String expected = "shape " + Arrays.toString(shape) + " by the configuration";
       List<Part> parts = parts(place.layer(), place.name(), expected);
@@ -240,12 +270,18 @@ public final class NeoxCheckpoint implements StoredModel {
       places.put(spec.name(), new Whole(place.split(), parts));
       layers.get(place.layer()).remove(place.name());
     }
-    layers.values().forEach(left -> left.forEach((name, parts) -> {
-      if (!names.isBuffer(name)) {
-        Part part = parts.get(parts.firstKey());
-        throw part.wrong("none of this name by the configuration", "shape " + part.shape());
-      }
-    }));
+    layers
+        .values()
+        .forEach(
+            left ->
+                left.forEach(
+                    (name, parts) -> {
+                      if (!names.isBuffer(name)) {
+                        Part part = parts.get(parts.firstKey());
+                        throw part.wrong(
+                            "none of this name by the configuration", "shape " + part.shape());
+                      }
+                    }));
   }
 
   private static void check(Part part, long[] shape, String expected, Part first) {
@@ -255,7 +291,8 @@ public final class NeoxCheckpoint implements StoredModel {
     Dtype dtype = part.file().dtype(part.name());
     Dtype other = first.file().dtype(first.name());
     if (!dtype.isWeight() || dtype != other) {
-      throw part.wrong(other.isWeight() ? other + ", as of rank 0" : "F32, BF16, F16 or F64", dtype.name());
+      throw part.wrong(
+          other.isWeight() ? other + ", as of rank 0" : "F32, BF16, F16 or F64", dtype.name());
     }
   }
 
@@ -294,7 +331,11 @@ public final class NeoxCheckpoint implements StoredModel {
   public Tensor tensor(String canonical) {
     Whole whole = whole(canonical);
     return Tensors.scoped(
-        () -> whole.split().merged(whole.parts().stream().map(part -> part.file().tensor(part.name())).toList()));
+        () ->
+            whole
+                .split()
+                .merged(
+                    whole.parts().stream().map(part -> part.file().tensor(part.name())).toList()));
   }
 
   /** What one rank has. */
@@ -304,7 +345,10 @@ public final class NeoxCheckpoint implements StoredModel {
     Part first = parts.getFirst();
     return parts.size() > 1
         ? Optional.empty()
-        : first.file().data(first.name()).map(data -> new MappedTensor(first.file().dtype(first.name()), data));
+        : first
+            .file()
+            .data(first.name())
+            .map(data -> new MappedTensor(first.file().dtype(first.name()), data));
   }
 
   private Whole whole(String canonical) {

@@ -25,12 +25,14 @@ import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * Writes a model as a checkpoint of GPT-NeoX that {@link NeoxCheckpoint} and GPT-NeoX itself load: in {@code global_stepN} a file
- * for each layer and tensor-parallel rank, what its loader reads of {@code mp_rank_XX_model_states.pt}, and the configuration in
- * {@code configs/}; beside it the tokenizer and, last, {@code latest}. One tensor at a time is in memory. A checkpoint of the
- * same step is replaced once the new one is whole; the others stay.
+ * Writes a model as a checkpoint of GPT-NeoX that {@link NeoxCheckpoint} and GPT-NeoX itself load:
+ * in {@code global_stepN} a file for each layer and tensor-parallel rank, what its loader reads of
+ * {@code mp_rank_XX_model_states.pt}, and the configuration in {@code configs/}; beside it the
+ * tokenizer and, last, {@code latest}. One tensor at a time is in memory. A checkpoint of the same
+ * step is replaced once the new one is whole; the others stay.
  *
- * <p>Optimizer and random states are not part of it: the configuration asks GPT-NeoX not to load them.
+ * <p>Optimizer and random states are not part of it: the configuration asks GPT-NeoX not to load
+ * them.
  *
  * <pre>{@code
  * new NeoxCheckpointWriter(dir, model.config(), Dtype.F16).tensorParallel(2).tokenizer(json).write(model::tensor);
@@ -57,29 +59,44 @@ public final class NeoxCheckpointWriter {
       throw new IllegalArgumentException("weights are not written as " + dtype);
     }
     String foreign =
-        config.position() instanceof Position.Rotary rotary && rotary.interleaved() ? "rotary pairs side by side"
-            : config.windows().stream().anyMatch(w -> w != 0) ? "attention windows"
-            : !config.scaledAttention() ? "unscaled attention scores"
-            : config.qkvBias() != config.denseBias() ? "biases in only a part of the attention"
-            : config.headBias() ? "a bias in the head"
-            : null;
+        config.position() instanceof Position.Rotary rotary && rotary.interleaved()
+            ? "rotary pairs side by side"
+            : config.windows().stream().anyMatch(w -> w != 0)
+                ? "attention windows"
+                : !config.scaledAttention()
+                    ? "unscaled attention scores"
+                    : config.qkvBias() != config.denseBias()
+                        ? "biases in only a part of the attention"
+                        : config.headBias() ? "a bias in the head" : null;
     if (foreign != null) {
-      throw new InputException(dir + ": cannot be written: GPT-NeoX has no such model, with " + foreign);
+      throw new InputException(
+          dir + ": cannot be written: GPT-NeoX has no such model, with " + foreign);
     }
     this.dir = dir;
     this.config = config;
     this.dtype = dtype;
   }
 
-  /** Divides the model among so many ranks; 1 unless told. Heads, MLP and rows of the vocabulary must be divisible by it. */
+  /**
+   * Divides the model among so many ranks; 1 unless told. Heads, MLP and rows of the vocabulary
+   * must be divisible by it.
+   */
   public NeoxCheckpointWriter tensorParallel(int degree) {
     NeoxNames names = new NeoxNames(config, newMlpNames);
     for (TensorSpec spec : config.tensors()) {
       TensorSplit split = names.place(spec.name()).split();
-      if (degree < 1 || config.heads() % degree != 0 || split.partShape(spec.shape(), degree) == null) {
+      if (degree < 1
+          || config.heads() % degree != 0
+          || split.partShape(spec.shape(), degree) == null) {
         throw new InputException(
-            "a NeoX checkpoint of this model: expected tensor-parallel ranks that divide " + config.heads() + " heads, MLP width "
-                + config.intermediateSize() + " and " + config.vocabSize() + " rows of the vocabulary, found " + degree);
+            "a NeoX checkpoint of this model: expected tensor-parallel ranks that divide "
+                + config.heads()
+                + " heads, MLP width "
+                + config.intermediateSize()
+                + " and "
+                + config.vocabSize()
+                + " rows of the vocabulary, found "
+                + degree);
       }
     }
     ranks = degree;
@@ -87,10 +104,11 @@ public final class NeoxCheckpointWriter {
   }
 
   /**
-   * Names the MLP's tensors {@code linear1} and {@code linear2}, as GPT-NeoX's main branch has done since September 2024 and
-   * alone reads. Without this they are {@code dense_h_to_4h} and {@code dense_4h_to_h}, with the rotary buffer beside them: as
-   * GPT-NeoX v1.0 and v2.0 read them, and as the published checkpoints of GPT-NeoX-20B and Pythia are. A file cannot have both,
-   * its loader is strict.
+   * Names the MLP's tensors {@code linear1} and {@code linear2}, as GPT-NeoX's main branch has done
+   * since September 2024 and alone reads. Without this they are {@code dense_h_to_4h} and {@code
+   * dense_4h_to_h}, with the rotary buffer beside them: as GPT-NeoX v1.0 and v2.0 read them, and as
+   * the published checkpoints of GPT-NeoX-20B and Pythia are. A file cannot have both, its loader
+   * is strict.
    */
   public NeoxCheckpointWriter newMlpNames() {
     newMlpNames = true;
@@ -126,8 +144,8 @@ public final class NeoxCheckpointWriter {
   /**
    * Writes tensors as they come.
    *
-   * @param tensors the tensor of a canonical name, of its shape and any float type; called once for each, layer by layer, and
-   *     what it returns is closed
+   * @param tensors the tensor of a canonical name, of its shape and any float type; called once for
+   *     each, layer by layer, and what it returns is closed
    */
   public void write(Function<String, Tensor> tensors) {
     String tag = "global_step" + iteration;
@@ -140,9 +158,12 @@ public final class NeoxCheckpointWriter {
         }
       }
       String yaml = new NeoxYaml(config, dtype, ranks).text(newMlpNames);
-      AtomicFile.write(step.path().resolve("configs").resolve("neox.yml"), yaml.getBytes(StandardCharsets.UTF_8));
+      AtomicFile.write(
+          step.path().resolve("configs").resolve("neox.yml"),
+          yaml.getBytes(StandardCharsets.UTF_8));
       if (tokenizer != null) {
-        AtomicFile.write(dir.resolve(HfFolder.TOKENIZER), tokenizer.getBytes(StandardCharsets.UTF_8));
+        AtomicFile.write(
+            dir.resolve(HfFolder.TOKENIZER), tokenizer.getBytes(StandardCharsets.UTF_8));
       }
       step.commit();
     }
@@ -155,22 +176,23 @@ public final class NeoxCheckpointWriter {
     for (TensorSpec spec : config.tensors()) {
       layers.computeIfAbsent(names.place(spec.name()).layer(), l -> new ArrayList<>()).add(spec);
     }
-    layers.forEach((layer, specs) -> {
-      Map<String, Declared> declared = declared(layer, specs, names);
-      List<TorchFileWriter> files = new ArrayList<>();
-      try {
-        for (int rank = 0; rank < ranks; rank++) {
-          files.add(new TorchFileWriter(step.resolve(NeoxNames.file(layer, rank)), declared));
-        }
-        specs.forEach(spec -> write(spec, names.place(spec.name()), tensors, files));
-        if (declared.containsKey(NeoxNames.ROTARY_BUFFER)) {
-          writeRotaryBuffer(files);
-        }
-        files.forEach(TorchFileWriter::commit);
-      } finally {
-        files.forEach(TorchFileWriter::close);
-      }
-    });
+    layers.forEach(
+        (layer, specs) -> {
+          Map<String, Declared> declared = declared(layer, specs, names);
+          List<TorchFileWriter> files = new ArrayList<>();
+          try {
+            for (int rank = 0; rank < ranks; rank++) {
+              files.add(new TorchFileWriter(step.resolve(NeoxNames.file(layer, rank)), declared));
+            }
+            specs.forEach(spec -> write(spec, names.place(spec.name()), tensors, files));
+            if (declared.containsKey(NeoxNames.ROTARY_BUFFER)) {
+              writeRotaryBuffer(files);
+            }
+            files.forEach(TorchFileWriter::commit);
+          } finally {
+            files.forEach(TorchFileWriter::close);
+          }
+        });
   }
 
   /** What each rank's file of a layer will hold, in the order in which it is written. */
@@ -196,15 +218,24 @@ public final class NeoxCheckpointWriter {
     return config.residual() == Residual.PARALLEL_ONE_NORM && name.startsWith("input_layernorm.");
   }
 
-  private void write(TensorSpec spec, Place place, Function<String, Tensor> tensors, List<TorchFileWriter> files) {
+  private void write(
+      TensorSpec spec, Place place, Function<String, Tensor> tensors, List<TorchFileWriter> files) {
     try (PointerScope scope = new PointerScope();
         Tensor tensor = tensors.apply(spec.name())) {
       if (!Arrays.equals(Tensors.shape(tensor), spec.shape())) {
         throw new IllegalArgumentException(
-            spec.name() + " has shape " + Arrays.toString(Tensors.shape(tensor)) + ", the model's is " + Arrays.toString(spec.shape()));
+            spec.name()
+                + " has shape "
+                + Arrays.toString(Tensors.shape(tensor))
+                + ", the model's is "
+                + Arrays.toString(spec.shape()));
       }
-      // Only what is summed must be in the type it is stored in before it is divided: biases, which are small.
-      Tensor whole = place.split() == TensorSplit.SUM ? tensor.detach().to(dtype.scalarType()) : tensor.detach();
+      // Only what is summed must be in the type it is stored in before it is divided: biases, which
+      // are small.
+      Tensor whole =
+          place.split() == TensorSplit.SUM
+              ? tensor.detach().to(dtype.scalarType())
+              : tensor.detach();
       for (int rank = 0; rank < ranks; rank++) {
         TorchFileWriter file = files.get(rank);
         for (int copy = 0; copy < (isTwofold(place.name()) ? 2 : 1); copy++) {
@@ -234,7 +265,10 @@ public final class NeoxCheckpointWriter {
     return Arrays.stream(shape).boxed().toList();
   }
 
-  /** What DeepSpeed's and GPT-NeoX's loaders read of a rank's states where the weights are in layer files. */
+  /**
+   * What DeepSpeed's and GPT-NeoX's loaders read of a rank's states where the weights are in layer
+   * files.
+   */
   private Map<String, Object> states() {
     Map<String, Object> args = new LinkedHashMap<>();
     args.put("num_layers", config.layers());

@@ -8,8 +8,8 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * GPT-NeoX as HF transformers writes it (GPT-NeoX-20B, Pythia; Black et al. 2022): rotary positions, parallel residual with two
- * norms. The canonical names are its own.
+ * GPT-NeoX as HF transformers writes it (GPT-NeoX-20B, Pythia; Black et al. 2022): rotary
+ * positions, parallel residual with two norms. The canonical names are its own.
  */
 record NeoxFamily() implements Family {
   private static final double ROTARY_PCT = 0.25;
@@ -75,7 +75,10 @@ record NeoxFamily() implements Family {
         Family.endOfText(json, 2));
   }
 
-  /** New folders have {@code rope_parameters}, old ones {@code rotary_pct}, {@code rotary_emb_base} and {@code rope_scaling}. */
+  /**
+   * New folders have {@code rope_parameters}, old ones {@code rotary_pct}, {@code rotary_emb_base}
+   * and {@code rope_scaling}.
+   */
   private static Position.Rotary rotary(JsonObject json, int headDim) {
     double pct = json.positive("rotary_pct", ROTARY_PCT);
     double base = json.positive("rotary_emb_base", ROTARY_BASE);
@@ -93,7 +96,8 @@ record NeoxFamily() implements Family {
     }
     int dims = pct <= 1 ? ModelConfig.rotaryDims(headDim, pct) : 0;
     if (dims < 2 || dims % 2 != 0) {
-      String expected = "a share of the head's " + headDim + " dimensions that makes an even number from 2";
+      String expected =
+          "a share of the head's " + headDim + " dimensions that makes an even number from 2";
       throw rope != null && rope.has("partial_rotary_factor")
           ? rope.unsupported("partial_rotary_factor", expected)
           : json.unsupported("rotary_pct", expected);

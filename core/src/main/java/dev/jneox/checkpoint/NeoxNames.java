@@ -4,11 +4,12 @@ import dev.jneox.model.ModelConfig;
 import dev.jneox.model.Residual;
 
 /**
- * Where a tensor is in GPT-NeoX's own checkpoints. Its layers are numbered as the modules of its pipeline: 0 is the embedding, 1
- * only turns axes, 2 to L+1 are the blocks, L+2 turns them back, L+3 is the final norm and L+4 the head.
+ * Where a tensor is in GPT-NeoX's own checkpoints. Its layers are numbered as the modules of its
+ * pipeline: 0 is the embedding, 1 only turns axes, 2 to L+1 are the blocks, L+2 turns them back,
+ * L+3 is the final norm and L+4 the head.
  *
- * @param newMlpNames {@code mlp.linear1} and {@code mlp.linear2} (since September 2024), not {@code mlp.dense_h_to_4h} and
- *     {@code mlp.dense_4h_to_h}
+ * @param newMlpNames {@code mlp.linear1} and {@code mlp.linear2} (since September 2024), not {@code
+ *     mlp.dense_h_to_4h} and {@code mlp.dense_4h_to_h}
  */
 record NeoxNames(ModelConfig config, boolean newMlpNames) {
   static final String ROTARY_BUFFER = "attention.rotary_emb.inv_freq";
@@ -23,14 +24,16 @@ record NeoxNames(ModelConfig config, boolean newMlpNames) {
       case "embed_in" -> new Place(0, "word_embeddings.weight", TensorSplit.ROWS);
       case "embed_positions" -> new Place(0, "position_embeddings.weight", TensorSplit.SAME);
       case "layers" -> block(Integer.parseInt(parts[1]) + 2, parts[2]);
-      case "final_layer_norm" -> new Place(config.layers() + 3, "norm." + parts[1], TensorSplit.SAME);
+      case "final_layer_norm" ->
+          new Place(config.layers() + 3, "norm." + parts[1], TensorSplit.SAME);
       case "embed_out" -> new Place(config.layers() + 4, "final_linear.weight", TensorSplit.ROWS);
       default -> throw new IllegalArgumentException("no tensor " + canonical);
     };
   }
 
   private Place block(int layer, String name) {
-    // Ranks of a serial block add the bias once, after their results are summed; of a parallel one each its own, before.
+    // Ranks of a serial block add the bias once, after their results are summed; of a parallel one
+    // each its own, before.
     TensorSplit bias = config.residual() == Residual.SERIAL ? TensorSplit.SAME : TensorSplit.SUM;
     TensorSplit split =
         switch (name) {
@@ -40,7 +43,8 @@ record NeoxNames(ModelConfig config, boolean newMlpNames) {
         };
     String stored =
         newMlpNames
-            ? name.replace("mlp.dense_h_to_4h.", "mlp.linear1.").replace("mlp.dense_4h_to_h.", "mlp.linear2.")
+            ? name.replace("mlp.dense_h_to_4h.", "mlp.linear1.")
+                .replace("mlp.dense_4h_to_h.", "mlp.linear2.")
             : name;
     return new Place(layer, stored, split);
   }
@@ -50,7 +54,8 @@ record NeoxNames(ModelConfig config, boolean newMlpNames) {
     return name.startsWith("attention.rotary_emb.")
         || name.equals("attention.bias")
         || name.equals("attention.masked_bias")
-        || config.residual() == Residual.PARALLEL_ONE_NORM && name.startsWith("post_attention_layernorm.");
+        || config.residual() == Residual.PARALLEL_ONE_NORM
+            && name.startsWith("post_attention_layernorm.");
   }
 
   static String file(int layer, int rank) {

@@ -23,9 +23,9 @@ import org.yaml.snakeyaml.constructor.SafeConstructor;
 import org.yaml.snakeyaml.error.YAMLException;
 
 /**
- * The configuration that GPT-NeoX keeps beside a checkpoint, in its own keys: the files of {@code configs/}, taken together.
- * Only what decides the function of the model is read. What would make it another function than {@link ModelConfig} describes
- * is refused by its key.
+ * The configuration that GPT-NeoX keeps beside a checkpoint, in its own keys: the files of {@code
+ * configs/}, taken together. Only what decides the function of the model is read. What would make
+ * it another function than {@link ModelConfig} describes is refused by its key.
  */
 final class NeoxSettings {
   // Bounds far above any model, so that a broken file is named before memory is asked for.
@@ -68,24 +68,31 @@ final class NeoxSettings {
     try {
       root = new Yaml(new SafeConstructor(options)).load(text(file));
     } catch (YAMLException e) {
-      throw new InputException(file + ": not YAML: " + shortened(String.valueOf(e.getMessage())), e);
+      throw new InputException(
+          file + ": not YAML: " + shortened(String.valueOf(e.getMessage())), e);
     }
     if (!(root instanceof Map<?, ?> map)) {
       throw InputException.in(file, "content", "keys and values", "another value");
     }
-    map.forEach((key, value) -> {
-      String name = String.valueOf(key).replace('-', '_');
-      Value other = values.putIfAbsent(name, new Value(file, value));
-      if (other != null && !shown(other.value()).equals(shown(value))) {
-        throw InputException.in(file, name, shown(other.value()) + ", as in " + other.file().getFileName(), shown(value));
-      }
-    });
+    map.forEach(
+        (key, value) -> {
+          String name = String.valueOf(key).replace('-', '_');
+          Value other = values.putIfAbsent(name, new Value(file, value));
+          if (other != null && !shown(other.value()).equals(shown(value))) {
+            throw InputException.in(
+                file,
+                name,
+                shown(other.value()) + ", as in " + other.file().getFileName(),
+                shown(value));
+          }
+        });
   }
 
   private static String text(Path file) {
     try {
       if (Files.size(file) > MAX_BYTES) {
-        throw InputException.in(file, "size", "at most " + MAX_BYTES + " bytes", Files.size(file) + " bytes");
+        throw InputException.in(
+            file, "size", "at most " + MAX_BYTES + " bytes", Files.size(file) + " bytes");
       }
       return Files.readString(file);
     } catch (IOException e) {
@@ -108,10 +115,24 @@ final class NeoxSettings {
             : flag("gpt_j_tied", false) ? Residual.PARALLEL_ONE_NORM : Residual.PARALLEL;
     try {
       return new ModelConfig(
-          vocabSize, usedVocab, hidden, layers, heads, intermediateSize(hidden), maxPositions, position(hidden, heads), residual,
+          vocabSize,
+          usedVocab,
+          hidden,
+          layers,
+          heads,
+          intermediateSize(hidden),
+          maxPositions,
+          position(hidden, heads),
+          residual,
           flag("bias_gelu_fusion", false) ? Activation.GELU_TANH : Activation.GELU,
-          number("layernorm_epsilon", 1e-5), ModelConfig.everywhere(layers), true, biases, biases, false,
-          !flag("no_weight_tying", false), endOfText);
+          number("layernorm_epsilon", 1e-5),
+          ModelConfig.everywhere(layers),
+          true,
+          biases,
+          biases,
+          false,
+          !flag("no_weight_tying", false),
+          endOfText);
     } catch (IllegalArgumentException e) {
       throw new InputException(dir + ": " + e.getMessage(), e);
     }
@@ -128,7 +149,8 @@ final class NeoxSettings {
     only("opt_pos_emb_offset", "0");
     only("mlp_multiple_of", "1");
     only("sliding_window_width");
-    if (value("soft_prompt_tuning") instanceof Map<?, ?> prompt && Boolean.TRUE.equals(prompt.get("enabled"))) {
+    if (value("soft_prompt_tuning") instanceof Map<?, ?> prompt
+        && Boolean.TRUE.equals(prompt.get("enabled"))) {
       throw unsupported("soft_prompt_tuning", "none");
     }
     if (!"1".equals(text("model_parallel_size", "1"))) {
@@ -161,7 +183,9 @@ final class NeoxSettings {
     }
     double pct = number("rotary_pct", 1);
     return new Position.Rotary(
-        pct <= 1 ? ModelConfig.rotaryDims(hidden / heads, pct) : 0, number("rotary_emb_base", 10000), false);
+        pct <= 1 ? ModelConfig.rotaryDims(hidden / heads, pct) : 0,
+        number("rotary_emb_base", 10000),
+        false);
   }
 
   private int intermediateSize(int hidden) {
@@ -195,7 +219,8 @@ final class NeoxSettings {
     Object value = value(key);
     if (!(value instanceof Integer number) || number < 1 || number > max) {
       Path place = value == null ? dir : values.get(key).file();
-      throw InputException.in(place, key, "an integer from 1 to " + max, value == null ? "nothing" : shown(value));
+      throw InputException.in(
+          place, key, "an integer from 1 to " + max, value == null ? "nothing" : shown(value));
     }
     return number;
   }

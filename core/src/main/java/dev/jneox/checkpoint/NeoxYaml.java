@@ -14,8 +14,8 @@ record NeoxYaml(ModelConfig config, Dtype dtype, int ranks) {
   private static final int USUAL_MULTIPLE = 128;
 
   /**
-   * A {@code make_vocab_size_divisible_by} with which GPT-NeoX pads the used vocabulary to just the rows that there are: the
-   * usual one where it does, else one rank's rows.
+   * A {@code make_vocab_size_divisible_by} with which GPT-NeoX pads the used vocabulary to just the
+   * rows that there are: the usual one where it does, else one rank's rows.
    */
   static int vocabMultiple(ModelConfig config, int ranks) {
     long multiple = (long) USUAL_MULTIPLE * ranks;
@@ -26,7 +26,8 @@ record NeoxYaml(ModelConfig config, Dtype dtype, int ranks) {
   /**
    * The YAML file.
    *
-   * @param newNames for versions that have {@code linear1}; older ones do not know the keys that came later
+   * @param newNames for versions that have {@code linear1}; older ones do not know the keys that
+   *     came later
    */
   String text(boolean newNames) {
     Map<String, String> keys = new LinkedHashMap<>();
@@ -63,7 +64,9 @@ record NeoxYaml(ModelConfig config, Dtype dtype, int ranks) {
     if (dtype == Dtype.F16) {
       keys.put("fp16", "{enabled: true}");
     } else if (dtype == Dtype.BF16) {
-      keys.put(newNames ? "bf16" : "fp16", newNames ? "{enabled: true}" : "{enabled: true, type: bfloat16}");
+      keys.put(
+          newNames ? "bf16" : "fp16",
+          newNames ? "{enabled: true}" : "{enabled: true, type: bfloat16}");
     }
     keys.put("train_micro_batch_size_per_gpu", "1");
     keys.put("train_iters", "1");
@@ -71,8 +74,11 @@ record NeoxYaml(ModelConfig config, Dtype dtype, int ranks) {
     keys.put("no_load_optim", "true");
     keys.put("no_load_rng", "true");
     StringBuilder text = new StringBuilder();
-    text.append("# Written by JNeoX in GPT-NeoX's keys. Put the folder of global_step* under load and the tokenizer's path\n");
-    text.append("# under vocab_file; what follows model_parallel_size is only what the loader asks for.\n");
+    text.append(
+        "# Written by JNeoX in GPT-NeoX's keys. Put the folder of global_step* under load and the"
+            + " tokenizer's path\n");
+    text.append(
+        "# under vocab_file; what follows model_parallel_size is only what the loader asks for.\n");
     keys.forEach((key, value) -> text.append(key).append(": ").append(value).append('\n'));
     return text.toString();
   }
@@ -83,7 +89,9 @@ record NeoxYaml(ModelConfig config, Dtype dtype, int ranks) {
     return ModelConfig.rotaryDims(config.headDim(), pct) == rotary.dims() ? pct : Math.nextUp(pct);
   }
 
-  /** Without an exponent, which YAML 1.1 and YAML 1.2 read differently; whole numbers as integers. */
+  /**
+   * Without an exponent, which YAML 1.1 and YAML 1.2 read differently; whole numbers as integers.
+   */
   private static String plain(double number) {
     return BigDecimal.valueOf(number).stripTrailingZeros().toPlainString();
   }

@@ -12,7 +12,8 @@ import jdk.incubator.vector.VectorOperators;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * The values of a tensor that are no numbers: a float whose exponent is all ones is an infinity or a NaN.
+ * The values of a tensor that are no numbers: a float whose exponent is all ones is an infinity or
+ * a NaN.
  *
  * @param first place of the first in row-major order; -1 when there is none
  */
@@ -26,9 +27,12 @@ public record NonFinite(long nans, long infinities, long first) {
   /** Bytes that one thread takes at a time. */
   private static final long SHARE = 1 << 22;
 
-  private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfShort SHORT =
+      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfInt INT =
+      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfLong LONG =
+      ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   /** Counts in a tensor of F32, F64, F16 or BF16, on all threads; reads at the speed of memory. */
   public static NonFinite in(Tensor tensor) {
@@ -45,12 +49,15 @@ public record NonFinite(long nans, long infinities, long first) {
     }
     return LongStream.range(0, Math.ceilDiv(data.byteSize(), SHARE))
         .parallel()
-        .mapToObj(share -> share(data, dtype, share * SHARE, Math.min(data.byteSize(), (share + 1) * SHARE)))
+        .mapToObj(
+            share ->
+                share(data, dtype, share * SHARE, Math.min(data.byteSize(), (share + 1) * SHARE)))
         .reduce(NONE, NonFinite::plus);
   }
 
   private NonFinite plus(NonFinite other) {
-    return new NonFinite(nans + other.nans, infinities + other.infinities, first >= 0 ? first : other.first);
+    return new NonFinite(
+        nans + other.nans, infinities + other.infinities, first >= 0 ? first : other.first);
   }
 
   private static NonFinite share(MemorySegment data, Dtype dtype, long from, long to) {

@@ -20,25 +20,31 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * JNeoX's own folder of a quantised model, whose weights kernels read where they lie in the mapped file: opening it reads a
- * header, and of the weights nothing before they are used. {@link Quantisation} writes it.
+ * JNeoX's own folder of a quantised model, whose weights kernels read where they lie in the mapped
+ * file: opening it reads a header, and of the weights nothing before they are used. {@link
+ * Quantisation} writes it.
  *
- * <p><b>Layout, version {@value #VERSION}.</b> As a folder of HF transformers, with a {@code tokenizer.json} if the model has
- * one and
+ * <p><b>Layout, version {@value #VERSION}.</b> As a folder of HF transformers, with a {@code
+ * tokenizer.json} if the model has one and
  *
  * <ul>
- *   <li>{@code config.json}: that of the model's family, and {@code quantization_config} with {@code quant_method} "jneox", {@code
- *       version} and, since it is not counted again, {@code used_vocab_size}; so HF transformers refuses it by name rather than computing something else;
- *   <li>{@code model.safetensors}: every tensor of {@link ModelConfig#tensors} under its canonical name, linear weights
- *       {@code [out, in]}. Norms, biases and learned positions are dense, F32 mostly. A quantised matrix is a U8 tensor whose
- *       name goes on with how: {@code .q4_0.lanes} or {@code .q8_0.lanes} as kernels read it, in tiles of 64 or 32 rows
- *       ({@link dev.jneox.quant.Q4Weight}, {@link dev.jneox.quant.Q8Weight}); {@code .q4_0.rows} or {@code .q8_0.rows} as ggml's
- *       blocks, row after row, for an embedding, of which one row a token is read. Rows end in a whole block of 32 values, lanes
- *       in a whole tile; what fills them up is zero. Lanes come first and the data begins at a multiple of 64 bytes, so that each
- *       of their vectors lies in one line of the cache.
+ *   <li>{@code config.json}: that of the model's family, and {@code quantization_config} with
+ *       {@code quant_method} "jneox", {@code version} and, since it is not counted again, {@code
+ *       used_vocab_size}; so HF transformers refuses it by name rather than computing something
+ *       else;
+ *   <li>{@code model.safetensors}: every tensor of {@link ModelConfig#tensors} under its canonical
+ *       name, linear weights {@code [out, in]}. Norms, biases and learned positions are dense, F32
+ *       mostly. A quantised matrix is a U8 tensor whose name goes on with how: {@code .q4_0.lanes}
+ *       or {@code .q8_0.lanes} as kernels read it, in tiles of 64 or 32 rows ({@link
+ *       dev.jneox.quant.Q4Weight}, {@link dev.jneox.quant.Q8Weight}); {@code .q4_0.rows} or {@code
+ *       .q8_0.rows} as ggml's blocks, row after row, for an embedding, of which one row a token is
+ *       read. Rows end in a whole block of 32 values, lanes in a whole tile; what fills them up is
+ *       zero. Lanes come first and the data begins at a multiple of 64 bytes, so that each of their
+ *       vectors lies in one line of the cache.
  * </ul>
  *
- * <p>This object holds the mapping: let go of every tensor and weight before {@link #close}, a later touch ends the process.
+ * <p>This object holds the mapping: let go of every tensor and weight before {@link #close}, a
+ * later touch ends the process.
  */
 public final class PackedFolder implements StoredModel {
   /** Of the layout; a change that older readers cannot read raises it. */
@@ -47,12 +53,17 @@ public final class PackedFolder implements StoredModel {
   static final String QUANTISATION = "quantization_config";
   static final String METHOD = "jneox";
 
-  /** How many ids mean something: counting them in {@code tokenizer.json} takes longer than all else of opening a folder. */
+  /**
+   * How many ids mean something: counting them in {@code tokenizer.json} takes longer than all else
+   * of opening a folder.
+   */
   static final String USED_VOCAB = "used_vocab_size";
 
   private static final long MAX_JSON = 16 << 20;
 
-  /** @param form null where the tensor is dense */
+  /**
+   * @param form null where the tensor is dense
+   */
   private record Place(String name, PackedForm form, QuantisedMatrix matrix) {}
 
   private final Path dir;
@@ -100,7 +111,8 @@ public final class PackedFolder implements StoredModel {
           : how.unsupported("quant_method", expected);
     }
     if (how.integer("version", 0, 0, Integer.MAX_VALUE) != VERSION) {
-      throw how.unsupported("version", VERSION + ", which this JNeoX reads (quantize the model again)");
+      throw how.unsupported(
+          "version", VERSION + ", which this JNeoX reads (quantize the model again)");
     }
   }
 
@@ -112,7 +124,10 @@ public final class PackedFolder implements StoredModel {
       surplus.remove(place.name());
     }
     for (String name : surplus) {
-      throw wrong(name, "none of this name by " + HfFolder.CONFIG, "shape " + Arrays.toString(file.shape(name)));
+      throw wrong(
+          name,
+          "none of this name by " + HfFolder.CONFIG,
+          "shape " + Arrays.toString(file.shape(name)));
     }
   }
 
@@ -128,7 +143,10 @@ public final class PackedFolder implements StoredModel {
         if (file.contains(name)) {
           int rows = Math.toIntExact(shape[0]);
           int columns = Math.toIntExact(shape[1]);
-          check(name, form.shape(rows, columns).stream().mapToLong(Long::longValue).toArray(), Dtype.U8);
+          check(
+              name,
+              form.shape(rows, columns).stream().mapToLong(Long::longValue).toArray(),
+              Dtype.U8);
           return new Place(name, form, form.matrix(rows, columns, file.data(name)));
         }
       }

@@ -4,13 +4,18 @@ import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Locale;
 
-/** The ways in which {@link PackedFolder} keeps a matrix, each a U8 tensor called as the canonical one and what it is. */
+/**
+ * The ways in which {@link PackedFolder} keeps a matrix, each a U8 tensor called as the canonical
+ * one and what it is.
+ */
 enum PackedForm {
   /** {@code [rows / 64, columns / 32, 1152]}, both rounded up: {@link dev.jneox.quant.Q4Weight}. */
   Q4_LANES(GgmlType.Q4_0, true),
   /** {@code [rows / 32, columns / 32, 1088]}, both rounded up: {@link dev.jneox.quant.Q8Weight}. */
   Q8_LANES(GgmlType.Q8_0, true),
-  /** {@code [rows, bytes of a row]}: ggml's blocks, row after row, for what is read a row at a time. */
+  /**
+   * {@code [rows, bytes of a row]}: ggml's blocks, row after row, for what is read a row at a time.
+   */
   Q4_ROWS(GgmlType.Q4_0, false),
   Q8_ROWS(GgmlType.Q8_0, false);
 

@@ -21,8 +21,10 @@ final class PickleInput {
   private static final int MAX_LINE = 1 << 16;
   private static final int MAX_INTEGER = 256; // bytes or digits; Python's integers are unbounded
 
-  private static final ValueLayout.OfLong LITTLE = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfLong BIG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN);
+  private static final ValueLayout.OfLong LITTLE =
+      ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfLong BIG =
+      ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN);
 
   private final Path file;
   private final String part;
@@ -123,7 +125,10 @@ final class PickleInput {
     throw wrong("a line that ends within " + MAX_LINE + " bytes", "none");
   }
 
-  /** A little-endian integer in two's complement of {@code n} bytes: a Long where it fits, else a BigInteger. */
+  /**
+   * A little-endian integer in two's complement of {@code n} bytes: a Long where it fits, else a
+   * BigInteger.
+   */
   Object integer(long n) {
     if (n < 0 || n > MAX_INTEGER) {
       throw wrong("an integer of at most " + MAX_INTEGER + " bytes", Long.toString(n));

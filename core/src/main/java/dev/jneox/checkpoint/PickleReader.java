@@ -14,14 +14,17 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Reads a Python pickle (protocols 0 to 5, <a href="https://github.com/python/cpython/blob/main/Lib/pickletools.py">the
- * opcodes</a>) as data and never as a program. What it makes is dictionaries with plain keys (Map), lists and sets (List),
- * {@link Tuple}s, text, numbers (Long, BigInteger, Double), truth values, null, bytes, and the tensors that {@code torch.save}
- * writes ({@link PickleTensors}). No class is looked up and nothing is called. Any other global is refused by its name; a
- * lenient reader keeps it, and whatever it would make, as an inert {@link Opaque}.
+ * Reads a Python pickle (protocols 0 to 5, <a
+ * href="https://github.com/python/cpython/blob/main/Lib/pickletools.py">the opcodes</a>) as data
+ * and never as a program. What it makes is dictionaries with plain keys (Map), lists and sets
+ * (List), {@link Tuple}s, text, numbers (Long, BigInteger, Double), truth values, null, bytes, and
+ * the tensors that {@code torch.save} writes ({@link PickleTensors}). No class is looked up and
+ * nothing is called. Any other global is refused by its name; a lenient reader keeps it, and
+ * whatever it would make, as an inert {@link Opaque}.
  *
- * <p>Work and memory are bounded by the length of the pickle, at most {@link PickleInput#MAX_BYTES}, and by {@value #MAX_VALUES}
- * values. What is read may contain itself: a pickle can say so.
+ * <p>Work and memory are bounded by the length of the pickle, at most {@link
+ * PickleInput#MAX_BYTES}, and by {@value #MAX_VALUES} values. What is read may contain itself: a
+ * pickle can say so.
  */
 final class PickleReader {
   static final int MAX_VALUES = 1 << 20;
@@ -249,7 +252,8 @@ final class PickleReader {
   private void stackGlobal() {
     List<Object> names = popped(2);
     if (!(names.get(0) instanceof String module) || !(names.get(1) instanceof String name)) {
-      throw in.wrong("module and name of a global as text", kind(names.get(0)) + " and " + kind(names.get(1)));
+      throw in.wrong(
+          "module and name of a global as text", kind(names.get(0)) + " and " + kind(names.get(1)));
     }
     push(global(module, name));
   }
@@ -264,7 +268,10 @@ final class PickleReader {
     return "";
   }
 
-  /** Attributes that follow an object: an OrderedDict's metadata, and those of what is not looked at. */
+  /**
+   * Attributes that follow an object: an OrderedDict's metadata, and those of what is not looked
+   * at.
+   */
   private void build(Object state) {
     if (!(top() instanceof Map<?, ?>) && !(top() instanceof Opaque)) {
       throw in.wrong("an OrderedDict to have attributes", kind(top()));
@@ -273,7 +280,10 @@ final class PickleReader {
 
   private String unquoted(String text) {
     int last = text.length() - 1;
-    if (last < 1 || text.charAt(0) != text.charAt(last) || "'\"".indexOf(text.charAt(0)) < 0 || text.indexOf('\\') >= 0) {
+    if (last < 1
+        || text.charAt(0) != text.charAt(last)
+        || "'\"".indexOf(text.charAt(0)) < 0
+        || text.indexOf('\\') >= 0) {
       throw in.wrong("text in quotes without escapes", quoted(text));
     }
     return text.substring(1, last);

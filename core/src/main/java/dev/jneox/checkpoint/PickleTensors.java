@@ -15,7 +15,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** What a pickle's globals, calls and persistent ids mean: {@code torch.save}'s tensors, ordered dictionaries, nothing else. */
+/**
+ * What a pickle's globals, calls and persistent ids mean: {@code torch.save}'s tensors, ordered
+ * dictionaries, nothing else.
+ */
 final class PickleTensors {
   private static final int MAX_AXES = 64; // libtorch's own bound
 
@@ -42,7 +45,9 @@ final class PickleTensors {
     }
     String full = module + "." + name;
     if (!lenient) {
-      throw in.wrong("tensors and plain values only", "the global " + quoted(full) + near + ", which is not loaded");
+      throw in.wrong(
+          "tensors and plain values only",
+          "the global " + quoted(full) + near + ", which is not loaded");
     }
     return new Opaque(JsonObject.shortened(full));
   }
@@ -52,8 +57,12 @@ final class PickleTensors {
     if (parts.getFirst() instanceof Opaque inert) {
       return inert;
     }
-    if (!(parts.getFirst() instanceof Function function) || !(parts.get(1) instanceof Tuple arguments) || parts.size() > 2) {
-      throw in.wrong("a tensor or an OrderedDict to be made of a tuple", kind(parts.getFirst()) + " of " + kind(parts.get(1)));
+    if (!(parts.getFirst() instanceof Function function)
+        || !(parts.get(1) instanceof Tuple arguments)
+        || parts.size() > 2) {
+      throw in.wrong(
+          "a tensor or an OrderedDict to be made of a tuple",
+          kind(parts.getFirst()) + " of " + kind(parts.get(1)));
     }
     return made(function, arguments.items(), near);
   }
@@ -88,7 +97,10 @@ final class PickleTensors {
       throw in.wrong("pairs to make an OrderedDict of", kind(given));
     }
     for (Object pair : given instanceof List<?> list ? list : List.of()) {
-      List<?> items = pair instanceof Tuple tuple ? tuple.items() : pair instanceof List<?> list ? list : List.of();
+      List<?> items =
+          pair instanceof Tuple tuple
+              ? tuple.items()
+              : pair instanceof List<?> list ? list : List.of();
       if (items.size() != 2) {
         throw in.wrong("pairs to make an OrderedDict of", kind(pair));
       }
@@ -112,13 +124,17 @@ final class PickleTensors {
       throw in.wrong("a storage, an offset, a shape and strides" + near, String.join(", ", kinds));
     }
     return new StoredTensor(
-        (Storage) arguments.get(0), (Long) arguments.get(1), numbers(arguments.get(2), near), numbers(arguments.get(3), near));
+        (Storage) arguments.get(0),
+        (Long) arguments.get(1),
+        numbers(arguments.get(2), near),
+        numbers(arguments.get(3), near));
   }
 
   private long[] numbers(Object tuple, String near) {
     List<Object> items = ((Tuple) tuple).items();
     if (items.size() > MAX_AXES) {
-      throw in.wrong("a tensor of at most " + MAX_AXES + " axes" + near, String.valueOf(items.size()));
+      throw in.wrong(
+          "a tensor of at most " + MAX_AXES + " axes" + near, String.valueOf(items.size()));
     }
     for (Object item : items) {
       if (!(item instanceof Long)) {
@@ -129,7 +145,8 @@ final class PickleTensors {
   }
 
   /**
-   * {@code ("storage", type, key, device, elements)}, and in old files a view {@code (its key, offset, elements)} or None.
+   * {@code ("storage", type, key, device, elements)}, and in old files a view {@code (its key,
+   * offset, elements)} or None.
    */
   Object storage(Object id) {
     List<Object> parts = id instanceof Tuple tuple ? tuple.items() : List.of();
@@ -144,7 +161,9 @@ final class PickleTensors {
         return new Opaque("persistent id");
       }
       List<String> kinds = parts.stream().limit(6).map(PickleValue::kind).toList();
-      throw in.wrong("the id of a storage: \"storage\", type, key, device, elements", String.join(", ", kinds));
+      throw in.wrong(
+          "the id of a storage: \"storage\", type, key, device, elements",
+          String.join(", ", kinds));
     }
     String key = (String) parts.get(2);
     Dtype dtype = ((StorageType) parts.get(1)).dtype();
@@ -153,8 +172,11 @@ final class PickleTensors {
       return new Storage(key, dtype, 0, (Long) parts.get(4));
     }
     List<Object> view = parts.get(5) instanceof Tuple tuple ? tuple.items() : List.of();
-    if (view.size() != 3 || !(view.get(1) instanceof Long offset) || !(view.get(2) instanceof Long elements)) {
-      throw in.wrong("key, offset and elements of a view of storage " + quoted(key), kind(parts.get(5)));
+    if (view.size() != 3
+        || !(view.get(1) instanceof Long offset)
+        || !(view.get(2) instanceof Long elements)) {
+      throw in.wrong(
+          "key, offset and elements of a view of storage " + quoted(key), kind(parts.get(5)));
     }
     return new Storage(key, dtype, offset, elements);
   }
@@ -163,9 +185,13 @@ final class PickleTensors {
   @SuppressWarnings("unchecked")
   void put(Map<?, ?> map, List<Object> items) {
     for (int i = 0; i < items.size(); i += 2) {
-      // Only these have a hash that does not follow other values, which may be deep or lead back here.
+      // Only these have a hash that does not follow other values, which may be deep or lead back
+      // here.
       Object key = items.get(i);
-      if (key instanceof String || key instanceof Long || key instanceof Boolean || key instanceof Double) {
+      if (key instanceof String
+          || key instanceof Long
+          || key instanceof Boolean
+          || key instanceof Double) {
         ((Map<Object, Object>) map).put(key, items.get(i + 1));
       } else if (!lenient) {
         throw in.wrong("text or a number as the key of a dictionary", kind(key));

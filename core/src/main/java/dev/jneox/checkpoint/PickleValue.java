@@ -20,10 +20,17 @@ sealed interface PickleValue {
   /** The bytes that tensors lie in, as {@code torch.save} refers to them. */
   record Storage(String key, Dtype dtype, long offset, long elements) implements PickleValue {}
 
-  /** A tensor over a storage, as the file says it is; nothing is checked yet. Offset and strides count elements. */
-  record StoredTensor(Storage storage, long offset, long[] shape, long[] strides) implements PickleValue {}
+  /**
+   * A tensor over a storage, as the file says it is; nothing is checked yet. Offset and strides
+   * count elements.
+   */
+  record StoredTensor(Storage storage, long offset, long[] shape, long[] strides)
+      implements PickleValue {}
 
-  /** Something that was not looked at: a class or function of that name, or what one would have made. */
+  /**
+   * Something that was not looked at: a class or function of that name, or what one would have
+   * made.
+   */
   record Opaque(String name) implements PickleValue {}
 
   /** The functions of PyTorch and Python that are understood; none of them is code here. */

@@ -9,8 +9,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Writes plain values and tensors as the pickle that {@code torch.save} would write (protocol 2), so that {@code torch.load}
- * reads it with {@code weights_only=True}. Storages get the keys 0, 1, 2, ... in the order in which tensors are met.
+ * Writes plain values and tensors as the pickle that {@code torch.save} would write (protocol 2),
+ * so that {@code torch.load} reads it with {@code weights_only=True}. Storages get the keys 0, 1,
+ * 2, ... in the order in which tensors are met.
  */
 final class PickleWriter {
   private final ByteArrayOutputStream out = new ByteArrayOutputStream();
@@ -21,7 +22,8 @@ final class PickleWriter {
   }
 
   /**
-   * @param value text, numbers, truth values, null, lists, dictionaries with text as keys, and {@link Declared} tensors
+   * @param value text, numbers, truth values, null, lists, dictionaries with text as keys, and
+   *     {@link Declared} tensors
    * @param tensors gets every tensor in it, in order
    */
   static byte[] write(Object value, List<Declared> tensors) {
@@ -50,14 +52,16 @@ final class PickleWriter {
       }
       case Map<?, ?> map -> {
         bytes('}', '(');
-        map.forEach((key, item) -> {
-          text((String) key);
-          value(item);
-        });
+        map.forEach(
+            (key, item) -> {
+              text((String) key);
+              value(item);
+            });
         bytes('u');
       }
       case Declared tensor -> tensor(tensor);
-      default -> throw new IllegalArgumentException("cannot be pickled: " + value.getClass().getName());
+      default ->
+          throw new IllegalArgumentException("cannot be pickled: " + value.getClass().getName());
     }
   }
 
@@ -121,7 +125,10 @@ final class PickleWriter {
   }
 
   private void little(long number, int width) {
-    out.write(ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN).putLong(number).array(), 0, width);
+    out.write(
+        ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN).putLong(number).array(),
+        0,
+        width);
   }
 
   private void bytes(int... all) {

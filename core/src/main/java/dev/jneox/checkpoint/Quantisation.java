@@ -26,12 +26,14 @@ import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * Writes any model as a {@link PackedFolder}, one tensor after another by all cores: what is in memory is a few megabytes, beside
- * a tensor that its file does not hold in canonical layout. The folder appears whole or not at all.
+ * Writes any model as a {@link PackedFolder}, one tensor after another by all cores: what is in
+ * memory is a few megabytes, beside a tensor that its file does not hold in canonical layout. The
+ * folder appears whole or not at all.
  *
- * <p>Linear weights get the type asked for. The head is Q8_0 always: it is a large share of a small model's error and a small one
- * of a large model's bytes, and every token comes out of it. So is the embedding, of which a token reads one row. What the source
- * has in Q4_0, or in the type it is to get, is copied bit for bit. Norms, biases and learned positions stay fp32.
+ * <p>Linear weights get the type asked for. The head is Q8_0 always: it is a large share of a small
+ * model's error and a small one of a large model's bytes, and every token comes out of it. So is
+ * the embedding, of which a token reads one row. What the source has in Q4_0, or in the type it is
+ * to get, is copied bit for bit. Norms, biases and learned positions stay fp32.
  */
 public final class Quantisation {
   private static final String EMBEDDING = "embed_in.weight";
@@ -50,17 +52,27 @@ public final class Quantisation {
    * @param type what it is now
    * @param was what the source stored it as
    * @param bytes in the file
-   * @param error the sum of the squares of all differences to the source's values; 0 where every bit is kept
+   * @param error the sum of the squares of all differences to the source's values; 0 where every
+   *     bit is kept
    * @param squares the sum of the squares of the source's values; 0 where every bit is kept
    */
-  public record Written(String canonical, String type, String was, long parameters, long bytes, double error, double squares) {
+  public record Written(
+      String canonical,
+      String type,
+      String was,
+      long parameters,
+      long bytes,
+      double error,
+      double squares) {
     /** Relative root mean square error: {@code |w - w'| / |w|}. */
     public double relativeError() {
       return squares == 0 ? 0 : Math.sqrt(error / squares);
     }
   }
 
-  /** @param form null for a dense tensor */
+  /**
+   * @param form null for a dense tensor
+   */
   private record Piece(TensorSpec spec, PackedForm form, Dtype dtype) {
     Declared declared() {
       return form == null
@@ -111,12 +123,14 @@ public final class Quantisation {
       throw new IllegalArgumentException("no kernel reads " + type);
     }
     return new Quantisation(
-        source, (spec, stored) -> stored == GgmlType.Q4_0 ? stored : isTable(spec) ? GgmlType.Q8_0 : type);
+        source,
+        (spec, stored) -> stored == GgmlType.Q4_0 ? stored : isTable(spec) ? GgmlType.Q8_0 : type);
   }
 
   /** Just as kernels will read the model: nothing is rounded but what has no kernel. */
   static Quantisation asLoaded(StoredModel source) {
-    return new Quantisation(source, (spec, stored) -> stored == null ? null : LaneLayout.kernelType(stored));
+    return new Quantisation(
+        source, (spec, stored) -> stored == null ? null : LaneLayout.kernelType(stored));
   }
 
   /** Embedding and head. */
@@ -150,7 +164,8 @@ public final class Quantisation {
   /**
    * Says what stands in the way before anything is written.
    *
-   * @throws InputException when there is something of that name that may not be replaced, or too little room on the disk
+   * @throws InputException when there is something of that name that may not be replaced, or too
+   *     little room on the disk
    */
   public void check(Path target, boolean replace) {
     Conversion.check(target, true, bytes(), replace);
@@ -168,14 +183,25 @@ public final class Quantisation {
     try (AtomicFolder folder = new AtomicFolder(target);
         SafetensorsWriter writer =
             new SafetensorsWriter(
-                folder.path().resolve(HfFolder.WEIGHTS), pieces.stream().map(Piece::declared).toList(), metadata, ALIGNMENT)) {
+                folder.path().resolve(HfFolder.WEIGHTS),
+                pieces.stream().map(Piece::declared).toList(),
+                metadata,
+                ALIGNMENT)) {
       for (Piece piece : pieces) {
-        written.add(piece.form == null ? dense(piece, writer, progress) : quantised(piece, writer, progress));
+        written.add(
+            piece.form == null
+                ? dense(piece, writer, progress)
+                : quantised(piece, writer, progress));
         source.release();
       }
       writer.commit();
-      source.tokenizerJson()
-          .ifPresent(json -> AtomicFile.write(folder.path().resolve(HfFolder.TOKENIZER), json.getBytes(StandardCharsets.UTF_8)));
+      source
+          .tokenizerJson()
+          .ifPresent(
+              json ->
+                  AtomicFile.write(
+                      folder.path().resolve(HfFolder.TOKENIZER),
+                      json.getBytes(StandardCharsets.UTF_8)));
       AtomicFile.write(folder.path().resolve(HfFolder.CONFIG), JsonObject.write(json()));
       folder.commit();
     }
@@ -208,7 +234,14 @@ public final class Quantisation {
       }
     }
     progress.accept(piece.bytes());
-    return new Written(name, piece.dtype.name(), source.storedAs(name), piece.spec.elements(), piece.bytes(), 0, 0);
+    return new Written(
+        name,
+        piece.dtype.name(),
+        source.storedAs(name),
+        piece.spec.elements(),
+        piece.bytes(),
+        0,
+        0);
   }
 
   private Written quantised(Piece piece, SafetensorsWriter writer, LongConsumer progress) {
@@ -227,13 +260,21 @@ public final class Quantisation {
         rows(piece, rows, writer, progress);
       }
       return new Written(
-          name, type.name(), source.storedAs(name), piece.spec.elements(), piece.bytes(), rows.error(), rows.squares());
+          name,
+          type.name(),
+          source.storedAs(name),
+          piece.spec.elements(),
+          piece.bytes(),
+          rows.error(),
+          rows.squares());
     } catch (IllegalArgumentException e) {
-      throw InputException.in(source.path(), "tensor " + JsonObject.quoted(name), "finite numbers", e.getMessage());
+      throw InputException.in(
+          source.path(), "tensor " + JsonObject.quoted(name), "finite numbers", e.getMessage());
     }
   }
 
-  private static void lanes(Piece piece, RowQuantiser rows, SafetensorsWriter writer, LongConsumer progress) {
+  private static void lanes(
+      Piece piece, RowQuantiser rows, SafetensorsWriter writer, LongConsumer progress) {
     GgmlType type = piece.form.type();
     int blocks = Math.ceilDiv(piece.rows(), PackedWeight.BLOCK);
     long blockBytes = LaneLayout.bytes(type, PackedWeight.BLOCK, piece.columns());
@@ -251,7 +292,8 @@ public final class Quantisation {
     }
   }
 
-  private static void rows(Piece piece, RowQuantiser rows, SafetensorsWriter writer, LongConsumer progress) {
+  private static void rows(
+      Piece piece, RowQuantiser rows, SafetensorsWriter writer, LongConsumer progress) {
     long rowBytes = piece.declared().shape().get(1);
     int atOnce = Math.toIntExact(Math.clamp(SLAB / rowBytes, 1, piece.rows()));
     try (Arena arena = Arena.ofShared()) {
@@ -259,7 +301,8 @@ public final class Quantisation {
       for (int row = 0; row < piece.rows(); row += atOnce) {
         int first = row;
         int n = Math.min(atOnce, piece.rows() - row);
-        Workers.all().claim(n, (task, thread) -> rows.blocks(first + task, slab, task * rowBytes, thread));
+        Workers.all()
+            .claim(n, (task, thread) -> rows.blocks(first + task, slab, task * rowBytes, thread));
         writer.write(piece.declared().name(), slab.asSlice(0, n * rowBytes));
         progress.accept(n * rowBytes);
       }

@@ -7,8 +7,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * A matrix {@code [out, in]} that a model file keeps as integers with scales, where it lies in the mapped file: valid as long as
- * the model is open. For any number of threads.
+ * A matrix {@code [out, in]} that a model file keeps as integers with scales, where it lies in the
+ * mapped file: valid as long as the model is open. For any number of threads.
  */
 public sealed interface QuantisedMatrix permits GgmlRows, LaneMatrix {
   /** The type whose numbers these are. */
@@ -20,7 +20,9 @@ public sealed interface QuantisedMatrix permits GgmlRows, LaneMatrix {
   /** Columns. */
   int in();
 
-  /** Bytes of a row as ggml's blocks; one that is no whole number of them is filled up with zeros. */
+  /**
+   * Bytes of a row as ggml's blocks; one that is no whole number of them is filled up with zeros.
+   */
   default long rowBytes() {
     return type().rowBytes(in());
   }
@@ -34,15 +36,17 @@ public sealed interface QuantisedMatrix permits GgmlRows, LaneMatrix {
   /** Writes all values in fp32, row by row, to {@code into}; by all cores. */
   default void dequantise(MemorySegment into) {
     long width = (long) in() * Float.BYTES;
-    Workers.all().forEach(
-        out(),
-        (from, to, thread) -> {
-          float[] values = new float[in()];
-          for (int row = from; row < to; row++) {
-            dequantise(row, values, 0);
-            MemorySegment.copy(values, 0, into, ValueLayout.JAVA_FLOAT, row * width, values.length);
-          }
-        });
+    Workers.all()
+        .forEach(
+            out(),
+            (from, to, thread) -> {
+              float[] values = new float[in()];
+              for (int row = from; row < to; row++) {
+                dequantise(row, values, 0);
+                MemorySegment.copy(
+                    values, 0, into, ValueLayout.JAVA_FLOAT, row * width, values.length);
+              }
+            });
   }
 
   /** Bytes of {@link #weight}. */
@@ -52,8 +56,9 @@ public sealed interface QuantisedMatrix permits GgmlRows, LaneMatrix {
   boolean inPlace();
 
   /**
-   * The matrix as a kernel reads it. Q4_0 and Q8_0 keep every bit: over the mapped file where it lies so, else brought there by
-   * all cores. Every other type, for which there is no kernel, becomes Q8_0, whose rounding is small beside what was lost before.
+   * The matrix as a kernel reads it. Q4_0 and Q8_0 keep every bit: over the mapped file where it
+   * lies so, else brought there by all cores. Every other type, for which there is no kernel,
+   * becomes Q8_0, whose rounding is small beside what was lost before.
    *
    * @param arena where what has to be made is made; 64 rows a thread are needed beside it
    * @throws IllegalArgumentException for a number that is not finite; it names the row

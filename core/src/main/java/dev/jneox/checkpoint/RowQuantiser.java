@@ -5,8 +5,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * Rows of a matrix as blocks of a type: copied where they are stored as such, else rounded, with a record of how much was lost.
- * For several threads, each row once.
+ * Rows of a matrix as blocks of a type: copied where they are stored as such, else rounded, with a
+ * record of how much was lost. For several threads, each row once.
  */
 final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
   /** What one thread works on: a row's values, and what is left of them. */
@@ -26,12 +26,20 @@ final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
     this(matrix, null, matrix.out(), matrix.in(), type, threads);
   }
 
-  /** @param dense row by row */
+  /**
+   * @param dense row by row
+   */
   RowQuantiser(MappedTensor dense, int rows, int columns, GgmlType type, int threads) {
     this(null, dense, rows, columns, type, threads);
   }
 
-  private RowQuantiser(QuantisedMatrix quantised, MappedTensor dense, int rows, int columns, GgmlType type, int threads) {
+  private RowQuantiser(
+      QuantisedMatrix quantised,
+      MappedTensor dense,
+      int rows,
+      int columns,
+      GgmlType type,
+      int threads) {
     this.quantised = quantised;
     this.dense = dense;
     this.columns = columns;
@@ -39,14 +47,19 @@ final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
     this.errors = new double[rows];
     this.squares = new double[rows];
     this.scratch = new Scratch[threads];
-    long bytes = Math.ceilDiv(columns, type.blockValues()) * (long) type.blockValues() * Float.BYTES;
+    long bytes =
+        Math.ceilDiv(columns, type.blockValues()) * (long) type.blockValues() * Float.BYTES;
     for (int i = 0; i < threads; i++) {
       // Zero from the start: what is past the end of a row stays so.
-      scratch[i] = new Scratch(new float[columns], arena.allocate(bytes, 64), arena.allocate(bytes, 64));
+      scratch[i] =
+          new Scratch(new float[columns], arena.allocate(bytes, 64), arena.allocate(bytes, 64));
     }
   }
 
-  /** @throws IllegalArgumentException for values that are not finite, or not in the type; it names the row */
+  /**
+   * @throws IllegalArgumentException for values that are not finite, or not in the type; it names
+   *     the row
+   */
   @Override
   public void blocks(int row, MemorySegment into, long at, int thread) {
     if (quantised != null && quantised.type() == type) {
@@ -72,7 +85,8 @@ final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
       square += value * value;
     }
     if (!(error + square < Double.POSITIVE_INFINITY)) {
-      throw new IllegalArgumentException("row " + row + ": a value that is not finite, or too large for " + type);
+      throw new IllegalArgumentException(
+          "row " + row + ": a value that is not finite, or too large for " + type);
     }
     errors[row] = error;
     squares[row] = square;

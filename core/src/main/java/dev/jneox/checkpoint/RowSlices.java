@@ -5,8 +5,8 @@ import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * A large tensor taken some rows at a time, so that what is made of it (another type, another order of its values) is never in
- * memory whole: the embedding of GPT-NeoX-20B in fp32 is 1.2 GB.
+ * A large tensor taken some rows at a time, so that what is made of it (another type, another order
+ * of its values) is never in memory whole: the embedding of GPT-NeoX-20B in fp32 is 1.2 GB.
  */
 final class RowSlices {
   /** Elements of a slice; 64 MB in fp32. */

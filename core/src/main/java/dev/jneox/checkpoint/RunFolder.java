@@ -15,8 +15,9 @@ import java.util.TreeMap;
 import java.util.stream.Stream;
 
 /**
- * Describes the folder of a training run: checkpoints {@code global_stepN} and the text file {@code latest} that names one of them.
- * GPT-NeoX and JNeoX lay out their runs in this way; what is in a checkpoint differs.
+ * Describes the folder of a training run: checkpoints {@code global_stepN} and the text file {@code
+ * latest} that names one of them. GPT-NeoX and JNeoX lay out their runs in this way; what is in a
+ * checkpoint differs.
  *
  * @param path of the folder
  * @param checkpoints folders {@code global_stepN}, by N
@@ -63,7 +64,10 @@ public record RunFolder(Path path, List<Path> checkpoints) {
     try (Stream<Path> entries = Files.list(path)) {
       return new RunFolder(
           path,
-          entries.filter(RunFolder::isCheckpoint).sorted(Comparator.comparingLong(RunFolder::step)).toList());
+          entries
+              .filter(RunFolder::isCheckpoint)
+              .sorted(Comparator.comparingLong(RunFolder::step))
+              .toList());
     } catch (IOException e) {
       throw new InputException(path + ": cannot be read: " + AtomicFile.reason(e), e);
     }
@@ -86,7 +90,8 @@ public record RunFolder(Path path, List<Path> checkpoints) {
   /**
    * Finds the checkpoint that {@link #LATEST} names or, without that file, the only one.
    *
-   * @throws InputException when {@code latest} names none, or is missing and there is not exactly one checkpoint
+   * @throws InputException when {@code latest} names none, or is missing and there is not exactly
+   *     one checkpoint
    */
   public Path newest() {
     Path latest = path.resolve(LATEST);
@@ -95,7 +100,10 @@ public record RunFolder(Path path, List<Path> checkpoints) {
         return checkpoints.getFirst();
       }
       throw InputException.in(
-          path, LATEST, "a file that names a checkpoint", "no such file, and " + listing() + ": name one of them in it, or give its folder");
+          path,
+          LATEST,
+          "a file that names a checkpoint",
+          "no such file, and " + listing() + ": name one of them in it, or give its folder");
     }
     String name;
     try {
@@ -114,7 +122,10 @@ public record RunFolder(Path path, List<Path> checkpoints) {
       }
     }
     throw InputException.in(
-        latest, "content", "the name of a checkpoint in this folder", JsonObject.quoted(name) + "; there is " + listing());
+        latest,
+        "content",
+        "the name of a checkpoint in this folder",
+        JsonObject.quoted(name) + "; there is " + listing());
   }
 
   /** Reads the losses up to a step. */
@@ -138,7 +149,8 @@ public record RunFolder(Path path, List<Path> checkpoints) {
       if (cells[0].matches("\\d{1,18}")) {
         last =
             new Losses(
-                cell(cells, columns.indexOf("loss"), last.training), cell(cells, columns.indexOf("valid_loss"), last.validation));
+                cell(cells, columns.indexOf("loss"), last.training),
+                cell(cells, columns.indexOf("valid_loss"), last.validation));
         losses.put(Long.parseLong(cells[0]), last);
       }
     }
@@ -146,19 +158,28 @@ public record RunFolder(Path path, List<Path> checkpoints) {
   }
 
   private static OptionalDouble cell(String[] cells, int column, OptionalDouble before) {
-    boolean given = column >= 0 && column < cells.length && cells[column].matches("[0-9.]+([eE][-+]?\\d+)?");
+    boolean given =
+        column >= 0 && column < cells.length && cells[column].matches("[0-9.]+([eE][-+]?\\d+)?");
     return given ? OptionalDouble.of(Double.parseDouble(cells[column])) : before;
   }
 
-  /** The names of the checkpoints in words: {@code global_step5, global_step10}, or {@code no checkpoint}. */
+  /**
+   * The names of the checkpoints in words: {@code global_step5, global_step10}, or {@code no
+   * checkpoint}.
+   */
   public String listing() {
     if (checkpoints.isEmpty()) {
       return "no checkpoint";
     }
-    List<String> names = checkpoints.stream().map(checkpoint -> checkpoint.getFileName().toString()).toList();
+    List<String> names =
+        checkpoints.stream().map(checkpoint -> checkpoint.getFileName().toString()).toList();
     int left = names.size() - MAX_LISTED;
     return left <= 0
         ? String.join(", ", names)
-        : names.getFirst() + ", ... (" + (left + 1) + " more), " + String.join(", ", names.subList(left + 2, names.size()));
+        : names.getFirst()
+            + ", ... ("
+            + (left + 1)
+            + " more), "
+            + String.join(", ", names.subList(left + 2, names.size()));
   }
 }

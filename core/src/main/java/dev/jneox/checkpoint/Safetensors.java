@@ -21,15 +21,18 @@ import java.util.Set;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * A safetensors file, mapped into memory and never read whole: eight bytes with the header's length (little-endian), the header
- * (a JSON object of name to dtype, shape and place), then the tensors end to end, row by row, little-endian
- * (<a href="https://github.com/huggingface/safetensors">the format</a>). The header is checked in full on opening.
+ * A safetensors file, mapped into memory and never read whole: eight bytes with the header's length
+ * (little-endian), the header (a JSON object of name to dtype, shape and place), then the tensors
+ * end to end, row by row, little-endian (<a href="https://github.com/huggingface/safetensors">the
+ * format</a>). The header is checked in full on opening.
  *
- * <p>The mapping lives until {@link #close}: no segment and no view of it may be touched after that; a view of a closed file ends
- * the process. It is read-only: copy a tensor before changing it in place.
+ * <p>The mapping lives until {@link #close}: no segment and no view of it may be touched after
+ * that; a view of a closed file ends the process. It is read-only: copy a tensor before changing it
+ * in place.
  */
 public final class Safetensors implements TensorFile {
-  private static final ValueLayout.OfLong LENGTH = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfLong LENGTH =
+      ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   /**
    * One tensor of the file.
@@ -61,11 +64,14 @@ public final class Safetensors implements TensorFile {
     try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
       long size = channel.size();
       if (size < Long.BYTES + 2) {
-        throw InputException.in(file, "byte 0", "a safetensors file of 10 bytes or more", size + " bytes");
+        throw InputException.in(
+            file, "byte 0", "a safetensors file of 10 bytes or more", size + " bytes");
       }
       whole = channel.map(FileChannel.MapMode.READ_ONLY, 0, size, arena);
       long length = headerLength(whole);
-      header = SafetensorsHeader.read(file, whole.asSlice(Long.BYTES, length), size - Long.BYTES - length);
+      header =
+          SafetensorsHeader.read(
+              file, whole.asSlice(Long.BYTES, length), size - Long.BYTES - length);
       data = whole.asSlice(Long.BYTES + length);
       opened = true;
     } catch (IOException e) {
@@ -91,8 +97,13 @@ public final class Safetensors implements TensorFile {
       throw InputException.in(
           file,
           "byte 0, header length",
-          "2 to " + Math.min(rest, SafetensorsHeader.MAX_BYTES) + " in a file of " + whole.byteSize() + " bytes",
-          Long.toUnsignedString(length) + (pointer ? " (a Git LFS pointer; fetch the file itself with git lfs pull)" : ""));
+          "2 to "
+              + Math.min(rest, SafetensorsHeader.MAX_BYTES)
+              + " in a file of "
+              + whole.byteSize()
+              + " bytes",
+          Long.toUnsignedString(length)
+              + (pointer ? " (a Git LFS pointer; fetch the file itself with git lfs pull)" : ""));
     }
     if (whole.get(ValueLayout.JAVA_BYTE, Long.BYTES) != '{') {
       String found = String.format("0x%02x", whole.get(ValueLayout.JAVA_BYTE, Long.BYTES));
@@ -135,7 +146,10 @@ public final class Safetensors implements TensorFile {
     return Collections.unmodifiableMap(header.metadata());
   }
 
-  /** Where and what tensor {@code name} is; an {@link InputException} when the file has none of that name. */
+  /**
+   * Where and what tensor {@code name} is; an {@link InputException} when the file has none of that
+   * name.
+   */
   public Entry entry(String name) {
     Entry entry = header.entries().get(name);
     if (entry == null) {
@@ -154,14 +168,16 @@ public final class Safetensors implements TensorFile {
   }
 
   /**
-   * The tensor as libtorch sees it: a view of the mapped file, or a copy of it in the rare file that does not align it to its
-   * element size. The caller owns the tensor and lets go of it before {@link #close}.
+   * The tensor as libtorch sees it: a view of the mapped file, or a copy of it in the rare file
+   * that does not align it to its element size. The caller owns the tensor and lets go of it before
+   * {@link #close}.
    */
   @Override
   public Tensor tensor(String name) {
     Entry entry = entry(name);
     if (entry.dtype().scalarType() == null) {
-      throw InputException.in(file, "tensor " + JsonObject.quoted(name), "a type of whole bytes", entry.dtype().name());
+      throw InputException.in(
+          file, "tensor " + JsonObject.quoted(name), "a type of whole bytes", entry.dtype().name());
     }
     MemorySegment bytes = data(name);
     if (bytes.byteSize() == 0 || bytes.address() % entry.dtype().alignment() == 0) {

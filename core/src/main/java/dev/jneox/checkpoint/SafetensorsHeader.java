@@ -15,8 +15,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Reads the JSON of a safetensors file as a stream and believes none of it: everything a tensor's place depends on is checked
- * against the file before the first tensor is handed out.
+ * Reads the JSON of a safetensors file as a stream and believes none of it: everything a tensor's
+ * place depends on is checked against the file before the first tensor is handed out.
  */
 final class SafetensorsHeader {
   /** The reference implementation's bound on the header, in bytes. */
@@ -49,7 +49,8 @@ final class SafetensorsHeader {
    */
   static SafetensorsHeader read(Path file, MemorySegment header, long dataBytes) {
     SafetensorsHeader read = new SafetensorsHeader(file);
-    try (JsonParser json = JsonObject.JSON.createParser(new ByteBufferBackedInputStream(header.asByteBuffer()))) {
+    try (JsonParser json =
+        JsonObject.JSON.createParser(new ByteBufferBackedInputStream(header.asByteBuffer()))) {
       read.object(json);
     } catch (IOException e) {
       throw JsonObject.unreadable(file, "header", e);
@@ -72,7 +73,8 @@ final class SafetensorsHeader {
       }
     }
     if (json.nextToken() != null) {
-      throw InputException.in(file, "header", "nothing but spaces after the JSON object", describe(json));
+      throw InputException.in(
+          file, "header", "nothing but spaces after the JSON object", describe(json));
     }
   }
 
@@ -83,7 +85,8 @@ final class SafetensorsHeader {
     while (json.nextToken() == JsonToken.FIELD_NAME) {
       String key = json.currentName();
       if (json.nextToken() != JsonToken.VALUE_STRING) {
-        throw InputException.in(file, METADATA + " " + JsonObject.quoted(key), "a string", describe(json));
+        throw InputException.in(
+            file, METADATA + " " + JsonObject.quoted(key), "a string", describe(json));
       }
       metadata.put(key, json.getText());
     }
@@ -117,7 +120,11 @@ final class SafetensorsHeader {
     Entry entry = new Entry(name, dtype, shape, offsets.get(0), offsets.get(1));
     long bytes = dtype.bytes(shape);
     if (bytes < 0) {
-      throw InputException.in(file, place + ", shape", "a whole number of bytes that fits in a file", dtype + shape.toString());
+      throw InputException.in(
+          file,
+          place + ", shape",
+          "a whole number of bytes that fits in a file",
+          dtype + shape.toString());
     }
     if (entry.end() - entry.begin() != bytes) {
       String expected = bytes + " bytes for " + dtype + shape;
@@ -130,7 +137,8 @@ final class SafetensorsHeader {
     String found = json.currentToken() == JsonToken.VALUE_STRING ? json.getText() : "";
     Dtype dtype = Dtype.of(found);
     if (dtype == null) {
-      throw InputException.in(file, place + ", dtype", "one of " + List.of(Dtype.values()), describe(json));
+      throw InputException.in(
+          file, place + ", dtype", "one of " + List.of(Dtype.values()), describe(json));
     }
     return dtype;
   }
@@ -142,9 +150,11 @@ final class SafetensorsHeader {
     List<Long> values = new ArrayList<>();
     while (json.nextToken() != JsonToken.END_ARRAY) {
       boolean fits =
-          json.currentToken() == JsonToken.VALUE_NUMBER_INT && json.getNumberType() != JsonParser.NumberType.BIG_INTEGER;
+          json.currentToken() == JsonToken.VALUE_NUMBER_INT
+              && json.getNumberType() != JsonParser.NumberType.BIG_INTEGER;
       if (!fits || json.getLongValue() < 0) {
-        throw InputException.in(file, place, "integers from 0 to " + Long.MAX_VALUE, describe(json));
+        throw InputException.in(
+            file, place, "integers from 0 to " + Long.MAX_VALUE, describe(json));
       }
       if (values.size() == most) {
         throw InputException.in(file, place, "at most " + most + " numbers", "more");
@@ -154,7 +164,9 @@ final class SafetensorsHeader {
     return List.copyOf(values);
   }
 
-  /** The tensors must lie end to end and fill the data: no overlap, no hole, nothing after the last. */
+  /**
+   * The tensors must lie end to end and fill the data: no overlap, no hole, nothing after the last.
+   */
   private void checkPlaces(long dataBytes) {
     List<Entry> byPlace = new ArrayList<>(entries.values());
     byPlace.sort(Comparator.comparingLong(Entry::begin).thenComparingLong(Entry::end));
@@ -163,16 +175,25 @@ final class SafetensorsHeader {
       String place = "tensor " + JsonObject.quoted(entry.name()) + ", data_offsets";
       String found = entry.begin() + " to " + entry.end();
       if (entry.end() > dataBytes) {
-        throw InputException.in(file, place, "within the " + dataBytes + " bytes of data in the file (is it complete?)", found);
+        throw InputException.in(
+            file,
+            place,
+            "within the " + dataBytes + " bytes of data in the file (is it complete?)",
+            found);
       }
       if (entry.begin() != at) {
-        String why = entry.begin() < at ? " (it overlaps the tensor before it)" : " (it leaves a hole)";
+        String why =
+            entry.begin() < at ? " (it overlaps the tensor before it)" : " (it leaves a hole)";
         throw InputException.in(file, place, "to begin at " + at + why, found);
       }
       at = entry.end();
     }
     if (at != dataBytes) {
-      throw InputException.in(file, "data", at + " bytes, the end of the last tensor", dataBytes + " bytes in the file");
+      throw InputException.in(
+          file,
+          "data",
+          at + " bytes, the end of the last tensor",
+          dataBytes + " bytes in the file");
     }
   }
 

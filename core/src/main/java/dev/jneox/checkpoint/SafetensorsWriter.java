@@ -21,8 +21,9 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * Writes a safetensors file tensor by tensor: what will come is declared first, then each tensor's bytes follow in that order, so
- * that one tensor at a time need be in memory. The file appears under its name at {@link #commit}.
+ * Writes a safetensors file tensor by tensor: what will come is declared first, then each tensor's
+ * bytes follow in that order, so that one tensor at a time need be in memory. The file appears
+ * under its name at {@link #commit}.
  */
 public final class SafetensorsWriter implements AutoCloseable {
   /** The metadata without which HF transformers refuses a file. */
@@ -39,7 +40,8 @@ public final class SafetensorsWriter implements AutoCloseable {
     public Declared {
       shape = List.copyOf(shape);
       if (shape.stream().anyMatch(n -> n < 0) || dtype.bytes(shape) < 0) {
-        throw new IllegalArgumentException(name + ": " + dtype + shape + " is no whole number of bytes");
+        throw new IllegalArgumentException(
+            name + ": " + dtype + shape + " is no whole number of bytes");
       }
     }
 
@@ -54,22 +56,30 @@ public final class SafetensorsWriter implements AutoCloseable {
   private final DeclaredTensors coming;
 
   /**
-   * @param tensors in the order in which {@link #write} will get them; wider types first, so that each is aligned in the file
-   * @throws IllegalArgumentException when a name is used twice or a tensor would not be aligned to its element size
+   * @param tensors in the order in which {@link #write} will get them; wider types first, so that
+   *     each is aligned in the file
+   * @throws IllegalArgumentException when a name is used twice or a tensor would not be aligned to
+   *     its element size
    */
   public SafetensorsWriter(Path file, List<Declared> tensors, Map<String, String> metadata) {
     this(file, tensors, metadata, ALIGNMENT);
   }
 
-  /** @param alignment the data begins at a multiple of so many bytes */
-  SafetensorsWriter(Path file, List<Declared> tensors, Map<String, String> metadata, int alignment) {
+  /**
+   * @param alignment the data begins at a multiple of so many bytes
+   */
+  SafetensorsWriter(
+      Path file, List<Declared> tensors, Map<String, String> metadata, int alignment) {
     this.file = file;
     List<Entry> entries = place(tensors);
-    this.coming = new DeclaredTensors(entries.stream().map(t -> new DeclaredTensors.Item(t.name(), t.bytes())).toList());
+    this.coming =
+        new DeclaredTensors(
+            entries.stream().map(t -> new DeclaredTensors.Item(t.name(), t.bytes())).toList());
     this.atomic = new AtomicFile(file);
     FileChannel opened = null;
     try {
-      opened = FileChannel.open(atomic.path(), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+      opened =
+          FileChannel.open(atomic.path(), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
       writeFully(opened, header(entries, metadata, alignment));
     } catch (IOException e) {
       closeAll(opened);
@@ -87,7 +97,8 @@ public final class SafetensorsWriter implements AutoCloseable {
         throw new IllegalArgumentException("tensor name " + tensor.name() + " is taken");
       }
       if (at % tensor.dtype().alignment() != 0) {
-        throw new IllegalArgumentException(tensor.name() + " would begin at " + at + ", not a multiple of its element size");
+        throw new IllegalArgumentException(
+            tensor.name() + " would begin at " + at + ", not a multiple of its element size");
       }
       long end = Math.addExact(at, tensor.bytes());
       entries.add(new Entry(tensor.name(), tensor.dtype(), tensor.shape(), at, end));
@@ -96,8 +107,11 @@ public final class SafetensorsWriter implements AutoCloseable {
     return entries;
   }
 
-  /** Length and JSON, padded with spaces so that the data begins at a multiple of {@code alignment}. */
-  private static ByteBuffer header(List<Entry> entries, Map<String, String> metadata, int alignment) throws IOException {
+  /**
+   * Length and JSON, padded with spaces so that the data begins at a multiple of {@code alignment}.
+   */
+  private static ByteBuffer header(List<Entry> entries, Map<String, String> metadata, int alignment)
+      throws IOException {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     try (JsonGenerator json = new JsonFactory().createGenerator(bytes)) {
       json.writeStartObject();
@@ -122,13 +136,18 @@ public final class SafetensorsWriter implements AutoCloseable {
     int padding = Math.floorMod(-(Long.BYTES + bytes.size()), alignment);
     bytes.write(" ".repeat(padding).getBytes(StandardCharsets.US_ASCII));
     if (bytes.size() > SafetensorsHeader.MAX_BYTES) {
-      throw new IllegalArgumentException("a header of " + bytes.size() + " bytes is more than the format allows");
+      throw new IllegalArgumentException(
+          "a header of " + bytes.size() + " bytes is more than the format allows");
     }
-    ByteBuffer buffer = ByteBuffer.allocate(Long.BYTES + bytes.size()).order(ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer buffer =
+        ByteBuffer.allocate(Long.BYTES + bytes.size()).order(ByteOrder.LITTLE_ENDIAN);
     return buffer.putLong(bytes.size()).put(bytes.toByteArray()).flip();
   }
 
-  /** Writes the next declared tensor, or the next part of it: {@code name} and the sizes must be those declared. */
+  /**
+   * Writes the next declared tensor, or the next part of it: {@code name} and the sizes must be
+   * those declared.
+   */
   public void write(String name, MemorySegment data) {
     coming.take(name, data.byteSize());
     try {

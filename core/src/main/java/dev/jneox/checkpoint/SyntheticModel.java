@@ -15,12 +15,14 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * A model of random weights, made as they are asked for: matrices are normal as a training run would draw them, biases 0, the
- * weights of norms 1. It stands for a trained model of the same shape wherever size and speed matter and text does not.
+ * A model of random weights, made as they are asked for: matrices are normal as a training run
+ * would draw them, biases 0, the weights of norms 1. It stands for a trained model of the same
+ * shape wherever size and speed matter and text does not.
  *
- * <p>Each value is a function of the seed, the tensor's name and the place in it alone: every tensor can be made by itself, on
- * any number of threads, with the same bytes. {@code values[i] = quantile(bits)}, where {@code bits} are 16 of the 64 that
- * SplitMix64 (Steele, Lea and Flood 2014) gives for {@code i / 4}.
+ * <p>Each value is a function of the seed, the tensor's name and the place in it alone: every
+ * tensor can be made by itself, on any number of threads, with the same bytes. {@code values[i] =
+ * quantile(bits)}, where {@code bits} are 16 of the 64 that SplitMix64 (Steele, Lea and Flood 2014)
+ * gives for {@code i / 4}.
  */
 public final class SyntheticModel implements StoredModel {
   /** Elements that one thread makes at a time; a multiple of four. */
@@ -28,7 +30,8 @@ public final class SyntheticModel implements StoredModel {
 
   private static final long GOLDEN = 0x9E3779B97F4A7C15L;
   private static final long LOW = 0xFFFFFFFFL;
-  private static final ValueLayout.OfLong PAIR = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfLong PAIR =
+      ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
   private static final double[] QUANTILES = quantiles();
 
   private final Path path;
@@ -42,14 +45,21 @@ public final class SyntheticModel implements StoredModel {
 
   /**
    * @param path what the shape was taken from
-   * @param deviation standard deviation of embeddings, query-key-value, the MLP's first matrix and the head
-   * @param outputDeviation standard deviation of the matrices that write to the residual stream: attention's output and the MLP's
-   *     second
+   * @param deviation standard deviation of embeddings, query-key-value, the MLP's first matrix and
+   *     the head
+   * @param outputDeviation standard deviation of the matrices that write to the residual stream:
+   *     attention's output and the MLP's second
    * @param dtype F32, BF16 or F16
    * @param tokenizerJson text of the tokenizer to bring along, or null
    */
   public SyntheticModel(
-      Path path, ModelConfig config, double deviation, double outputDeviation, Dtype dtype, long seed, String tokenizerJson) {
+      Path path,
+      ModelConfig config,
+      double deviation,
+      double outputDeviation,
+      Dtype dtype,
+      long seed,
+      String tokenizerJson) {
     if (dtype != Dtype.F32 && dtype != Dtype.BF16 && dtype != Dtype.F16) {
       throw new IllegalArgumentException("random weights are not made as " + dtype);
     }
@@ -93,14 +103,22 @@ public final class SyntheticModel implements StoredModel {
       Tensor vector = Tensors.zeros(dtype.scalarType(), spec.shape());
       return canonical.endsWith("norm.weight") ? vector.fill_(new Scalar(1)) : vector;
     }
-    boolean output = canonical.endsWith("attention.dense.weight") || canonical.endsWith("dense_4h_to_h.weight");
+    boolean output =
+        canonical.endsWith("attention.dense.weight") || canonical.endsWith("dense_4h_to_h.weight");
     Tensor matrix = Tensors.empty(dtype.scalarType(), spec.shape());
     MemorySegment data = Tensors.segment(matrix);
     int[] table = output ? outputValues : values;
     long stream = mix(mix(seed) + canonical.hashCode());
     LongStream.range(0, Math.ceilDiv(spec.elements(), CHUNK))
         .parallel()
-        .forEach(chunk -> fill(data, chunk * CHUNK, Math.min(spec.elements(), (chunk + 1) * CHUNK), stream, table));
+        .forEach(
+            chunk ->
+                fill(
+                    data,
+                    chunk * CHUNK,
+                    Math.min(spec.elements(), (chunk + 1) * CHUNK),
+                    stream,
+                    table));
     return matrix;
   }
 
@@ -109,8 +127,14 @@ public final class SyntheticModel implements StoredModel {
     if (dtype == Dtype.F32) {
       for (long i = from; i < whole; i += 4) {
         long bits = mix(stream + (i >> 2) * GOLDEN);
-        data.set(PAIR, i * 4, values[(int) bits & 0xFFFF] & LOW | (long) values[(int) (bits >>> 16) & 0xFFFF] << 32);
-        data.set(PAIR, i * 4 + 8, values[(int) (bits >>> 32) & 0xFFFF] & LOW | (long) values[(int) (bits >>> 48)] << 32);
+        data.set(
+            PAIR,
+            i * 4,
+            values[(int) bits & 0xFFFF] & LOW | (long) values[(int) (bits >>> 16) & 0xFFFF] << 32);
+        data.set(
+            PAIR,
+            i * 4 + 8,
+            values[(int) (bits >>> 32) & 0xFFFF] & LOW | (long) values[(int) (bits >>> 48)] << 32);
       }
     } else {
       for (long i = from; i < whole; i += 4) {
@@ -137,7 +161,9 @@ public final class SyntheticModel implements StoredModel {
     return z ^ z >>> 31;
   }
 
-  /** The bits of 65,536 equally likely values of a normal distribution, in the type of the weights. */
+  /**
+   * The bits of 65,536 equally likely values of a normal distribution, in the type of the weights.
+   */
   private int[] values(double deviation) {
     int[] values = new int[QUANTILES.length];
     for (int i = 0; i < values.length; i++) {
@@ -153,8 +179,8 @@ public final class SyntheticModel implements StoredModel {
   }
 
   /**
-   * The standard normal's quantiles of {@code (i + 1/2) / 65536}. The one above a known one is found by Newton's steps on
-   * {@code P(0 < X < x) = phi(x) (x + x^3/3 + x^5/(3 5) + ...)}.
+   * The standard normal's quantiles of {@code (i + 1/2) / 65536}. The one above a known one is
+   * found by Newton's steps on {@code P(0 < X < x) = phi(x) (x + x^3/3 + x^5/(3 5) + ...)}.
    */
   private static double[] quantiles() {
     int half = 1 << 15;

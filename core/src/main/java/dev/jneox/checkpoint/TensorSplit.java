@@ -7,15 +7,18 @@ import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
 
 /**
- * How a tensor is divided among the ranks of tensor parallelism (Shoeybi et al. 2019, arXiv:1909.08053) and put together again,
- * by the rules and in the precision of GPT-NeoX's own converter: sums and means are taken in the type that is stored.
+ * How a tensor is divided among the ranks of tensor parallelism (Shoeybi et al. 2019,
+ * arXiv:1909.08053) and put together again, by the rules and in the precision of GPT-NeoX's own
+ * converter: sums and means are taken in the type that is stored.
  */
 enum TensorSplit {
   /** Each rank has some of the rows: column-parallel layers and the vocabulary. */
   ROWS,
   /** Each rank has some of the columns: row-parallel layers. */
   COLUMNS,
-  /** The whole is the sum of the ranks': biases that every rank adds before the results are summed. */
+  /**
+   * The whole is the sum of the ranks': biases that every rank adds before the results are summed.
+   */
   SUM,
   /** Every rank has the whole. Where they drifted apart in training, the mean stands for it. */
   SAME;
@@ -42,7 +45,9 @@ enum TensorSplit {
     };
   }
 
-  /** The whole of the parts in the order of their ranks; a part itself when there is only that one. */
+  /**
+   * The whole of the parts in the order of their ranks; a part itself when there is only that one.
+   */
   Tensor merged(List<Tensor> parts) {
     Tensor first = parts.getFirst();
     if (parts.size() == 1 || this == SAME && parts.stream().allMatch(first::equal)) {
@@ -74,8 +79,9 @@ enum TensorSplit {
   }
 
   /**
-   * {@code whole / ranks}; the last rank has what is left of the whole, so that the rounded shares sum to it exactly. (The rest
-   * is exact by Sterbenz's lemma: the others' sum is between half of the whole and twice it.)
+   * {@code whole / ranks}; the last rank has what is left of the whole, so that the rounded shares
+   * sum to it exactly. (The rest is exact by Sterbenz's lemma: the others' sum is between half of
+   * the whole and twice it.)
    */
   private static Tensor share(Tensor whole, int rank, int ranks) {
     if (ranks == 1) {

@@ -26,12 +26,14 @@ import java.util.Set;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * A file of {@code torch.save} ({@code .bin}, {@code .pt}) that holds a dictionary of tensors, mapped into memory: the zip
- * archive of PyTorch 1.6 and later ({@link TorchArchive}) or the stream of earlier versions ({@link TorchStream}). Its pickle
- * is read as data, so that a file from a stranger can do nothing ({@link PickleReader}).
+ * A file of {@code torch.save} ({@code .bin}, {@code .pt}) that holds a dictionary of tensors,
+ * mapped into memory: the zip archive of PyTorch 1.6 and later ({@link TorchArchive}) or the stream
+ * of earlier versions ({@link TorchStream}). Its pickle is read as data, so that a file from a
+ * stranger can do nothing ({@link PickleReader}).
  *
- * <p>Tensors in dictionaries within the dictionary have dotted names ({@code optimizer.state.step}); when all lie in one entry
- * {@code state_dict}, {@code module} or {@code model}, that name is left out. Other values are passed over.
+ * <p>Tensors in dictionaries within the dictionary have dotted names ({@code
+ * optimizer.state.step}); when all lie in one entry {@code state_dict}, {@code module} or {@code
+ * model}, that name is left out. Other values are passed over.
  */
 public final class TorchFile implements TensorFile {
   private static final List<String> WRAPPERS = List.of("state_dict", "module", "model");
@@ -70,7 +72,12 @@ public final class TorchFile implements TensorFile {
     try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
       whole = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
       TorchContent content = content(lenient);
-      collect("", unwrapped(content.root()), content.storages(), Collections.newSetFromMap(new IdentityHashMap<>()), 0);
+      collect(
+          "",
+          unwrapped(content.root()),
+          content.storages(),
+          Collections.newSetFromMap(new IdentityHashMap<>()),
+          0);
       opened = true;
     } catch (IOException e) {
       throw new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
@@ -90,7 +97,10 @@ public final class TorchFile implements TensorFile {
     return new TorchFile(file, false);
   }
 
-  /** The same, but what is neither plain nor a tensor (random states, arguments) is passed over, without being made. */
+  /**
+   * The same, but what is neither plain nor a tensor (random states, arguments) is passed over,
+   * without being made.
+   */
   static TorchFile openTensorsOf(Path file) {
     return new TorchFile(file, true);
   }
@@ -99,14 +109,21 @@ public final class TorchFile implements TensorFile {
     if (TorchStream.is(whole)) {
       return TorchStream.read(file, whole, lenient);
     }
-    if (whole.byteSize() >= 4 && whole.get(ValueLayout.JAVA_INT_UNALIGNED, 0) == TorchArchive.LOCAL_HEADER) {
+    if (whole.byteSize() >= 4
+        && whole.get(ValueLayout.JAVA_INT_UNALIGNED, 0) == TorchArchive.LOCAL_HEADER) {
       return TorchArchive.read(file, whole, lenient);
     }
     byte[] start = whole.asSlice(0, Math.min(whole.byteSize(), 8)).toArray(ValueLayout.JAVA_BYTE);
     String text = new String(start, StandardCharsets.ISO_8859_1);
-    String hint = text.equals("version ") ? " (a Git LFS pointer; fetch the file itself with git lfs pull)" : "";
+    String hint =
+        text.equals("version ")
+            ? " (a Git LFS pointer; fetch the file itself with git lfs pull)"
+            : "";
     throw InputException.in(
-        file, "byte 0", "a zip archive or a stream of torch.save", whole.byteSize() + " bytes that begin otherwise" + hint);
+        file,
+        "byte 0",
+        "a zip archive or a stream of torch.save",
+        whole.byteSize() + " bytes that begin otherwise" + hint);
   }
 
   private Map<?, ?> unwrapped(Object root) {
@@ -114,7 +131,8 @@ public final class TorchFile implements TensorFile {
       throw InputException.in(file, "content", "a dictionary of tensors", "another value");
     }
     if (map.values().stream().noneMatch(StoredTensor.class::isInstance)) {
-      List<String> wrappers = WRAPPERS.stream().filter(name -> map.get(name) instanceof Map<?, ?>).toList();
+      List<String> wrappers =
+          WRAPPERS.stream().filter(name -> map.get(name) instanceof Map<?, ?>).toList();
       if (wrappers.size() == 1) {
         return (Map<?, ?>) map.get(wrappers.getFirst());
       }
@@ -122,7 +140,12 @@ public final class TorchFile implements TensorFile {
     return map;
   }
 
-  private void collect(String prefix, Map<?, ?> map, Map<String, MemorySegment> storages, Set<Object> seen, int depth) {
+  private void collect(
+      String prefix,
+      Map<?, ?> map,
+      Map<String, MemorySegment> storages,
+      Set<Object> seen,
+      int depth) {
     // Once is enough: a dictionary may be reached by many ways, or from itself.
     if (depth > MAX_DEPTH || !seen.add(map)) {
       return;
@@ -134,7 +157,8 @@ public final class TorchFile implements TensorFile {
       String name = prefix + item.getKey();
       if (name.length() > MAX_NAME) {
         String found = String.valueOf(name.length());
-        throw InputException.in(file, quoted(name), "a name of at most " + MAX_NAME + " characters", found);
+        throw InputException.in(
+            file, quoted(name), "a name of at most " + MAX_NAME + " characters", found);
       }
       if (item.getValue() instanceof Map<?, ?> inner) {
         collect(name + ".", inner, storages, seen, depth + 1);
@@ -156,20 +180,37 @@ public final class TorchFile implements TensorFile {
         || storage.elements() < 0
         || storage.offset() > data.byteSize() / width
         || storage.elements() > data.byteSize() / width - storage.offset()) {
-      String found = storage.elements() + (storage.offset() == 0 ? "" : " from element " + storage.offset());
-      throw wrong(name, "at most " + data.byteSize() / width + " elements in its storage " + quoted(storage.key()), found);
+      String found =
+          storage.elements() + (storage.offset() == 0 ? "" : " from element " + storage.offset());
+      throw wrong(
+          name,
+          "at most "
+              + data.byteSize() / width
+              + " elements in its storage "
+              + quoted(storage.key()),
+          found);
     }
     long[] shape = tensor.shape();
     long[] strides = tensor.strides();
     if (shape.length != strides.length) {
-      throw wrong(name, "as many strides as axes", strides.length + " strides of " + shape.length + " axes");
+      throw wrong(
+          name,
+          "as many strides as axes",
+          strides.length + " strides of " + shape.length + " axes");
     }
     long last = last(name, tensor, storage);
     if (last >= storage.elements()) {
-      throw wrong(name, "to lie within the " + storage.elements() + " elements of its storage", "element " + last);
+      throw wrong(
+          name,
+          "to lie within the " + storage.elements() + " elements of its storage",
+          "element " + last);
     }
     return new Entry(
-        storage.dtype(), shape, data.asSlice(storage.offset() * width, storage.elements() * width), tensor.offset(), strides);
+        storage.dtype(),
+        shape,
+        data.asSlice(storage.offset() * width, storage.elements() * width),
+        tensor.offset(),
+        strides);
   }
 
   /** The index of the last element of its storage that the tensor has; -1 when it has none. */
@@ -184,12 +225,14 @@ public final class TorchFile implements TensorFile {
           throw wrong(name, "lengths and strides from 0", found);
         }
         elements = Math.multiplyExact(elements, shape[i]);
-        last = Math.addExact(last, Math.multiplyExact(Math.max(0, shape[i] - 1), tensor.strides()[i]));
+        last =
+            Math.addExact(last, Math.multiplyExact(Math.max(0, shape[i] - 1), tensor.strides()[i]));
       }
     } catch (ArithmeticException e) {
       throw wrong(name, "a size within a long", "shape " + boxed(shape));
     }
-    // A stride of 0 repeats elements: a tensor that is larger than its storage would be made by a copy.
+    // A stride of 0 repeats elements: a tensor that is larger than its storage would be made by a
+    // copy.
     if (tensor.offset() < 0 || elements > storage.elements()) {
       String found = elements + " from element " + tensor.offset();
       throw wrong(name, "at most the " + storage.elements() + " elements of its storage", found);
@@ -230,8 +273,8 @@ public final class TorchFile implements TensorFile {
   }
 
   /**
-   * The tensor, row by row whatever its strides in the file: a view of the mapped file where it lies there so, else a copy. The
-   * caller owns it and lets go of it before {@link #close}.
+   * The tensor, row by row whatever its strides in the file: a view of the mapped file where it
+   * lies there so, else a copy. The caller owns it and lets go of it before {@link #close}.
    */
   @Override
   public Tensor tensor(String name) {
@@ -246,19 +289,22 @@ public final class TorchFile implements TensorFile {
     if (data.isPresent()) {
       return rows(data.get(), entry.dtype(), entry.shape());
     }
-    return Tensors.scoped(() -> {
-      int width = entry.dtype().bits() / 8;
-      MemorySegment from = entry.data().asSlice(entry.offset() * width);
-      Tensor flat = rows(from, entry.dtype(), from.byteSize() / width);
-      return flat.as_strided(entry.shape(), entry.strides()).contiguous();
-    });
+    return Tensors.scoped(
+        () -> {
+          int width = entry.dtype().bits() / 8;
+          MemorySegment from = entry.data().asSlice(entry.offset() * width);
+          Tensor flat = rows(from, entry.dtype(), from.byteSize() / width);
+          return flat.as_strided(entry.shape(), entry.strides()).contiguous();
+        });
   }
 
   /** The bytes of a tensor that lies in the file row by row; empty for another. */
   Optional<MemorySegment> data(String name) {
     Entry entry = entry(name);
     int width = entry.dtype().bits() / 8;
-    return entry.contiguous() ? Optional.of(entry.data().asSlice(entry.offset() * width, entry.bytes())) : Optional.empty();
+    return entry.contiguous()
+        ? Optional.of(entry.data().asSlice(entry.offset() * width, entry.bytes()))
+        : Optional.empty();
   }
 
   private static Tensor rows(MemorySegment bytes, Dtype dtype, long... shape) {

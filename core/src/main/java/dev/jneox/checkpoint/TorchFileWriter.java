@@ -16,9 +16,10 @@ import java.util.List;
 import java.util.zip.CRC32;
 
 /**
- * Writes a file of {@code torch.save} tensor by tensor, in the zip format of PyTorch 1.6 and later: what will come is declared
- * first, then each tensor's bytes follow in that order, so that one tensor at a time need be in memory. The file appears under
- * its name at {@link #commit}. {@link TorchFile} and {@code torch.load(weights_only=True)} read it.
+ * Writes a file of {@code torch.save} tensor by tensor, in the zip format of PyTorch 1.6 and later:
+ * what will come is declared first, then each tensor's bytes follow in that order, so that one
+ * tensor at a time need be in memory. The file appears under its name at {@link #commit}. {@link
+ * TorchFile} and {@code torch.load(weights_only=True)} read it.
  */
 public final class TorchFileWriter implements AutoCloseable {
   /** Where PyTorch lets the bytes of a storage begin. */
@@ -34,7 +35,8 @@ public final class TorchFileWriter implements AutoCloseable {
     public Declared {
       shape = List.copyOf(shape);
       if (shape.stream().anyMatch(n -> n < 0) || dtype.bytes(shape) < 0) {
-        throw new IllegalArgumentException(dtype + " of shape " + shape + " is no whole number of bytes");
+        throw new IllegalArgumentException(
+            dtype + " of shape " + shape + " is no whole number of bytes");
       }
     }
 
@@ -77,8 +79,9 @@ public final class TorchFileWriter implements AutoCloseable {
   private long missing;
 
   /**
-   * @param root what {@code torch.load} will give: text, numbers, truth values, null, lists and dictionaries with text as keys
-   *     (Map), and among them a {@link Declared} wherever a tensor stands; {@link #write} then takes the tensors in that order
+   * @param root what {@code torch.load} will give: text, numbers, truth values, null, lists and
+   *     dictionaries with text as keys (Map), and among them a {@link Declared} wherever a tensor
+   *     stands; {@link #write} then takes the tensors in that order
    */
   public TorchFileWriter(Path file, Object root) {
     this(file, root, LARGE);
@@ -94,12 +97,15 @@ public final class TorchFileWriter implements AutoCloseable {
     this.folder = (dot > 0 ? name.substring(0, dot) : name) + "/";
     byte[] pickle = PickleWriter.write(root, tensors);
     this.coming = tensors.iterator();
-    this.zip64 = tensors.stream().mapToLong(Declared::bytes).sum() + pickle.length + 512L * tensors.size() > large
-        || tensors.size() > 60_000;
+    this.zip64 =
+        tensors.stream().mapToLong(Declared::bytes).sum() + pickle.length + 512L * tensors.size()
+                > large
+            || tensors.size() > 60_000;
     this.atomic = new AtomicFile(file);
     boolean begun = false;
     try {
-      channel = FileChannel.open(atomic.path(), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+      channel =
+          FileChannel.open(atomic.path(), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
       entry("data.pkl", MemorySegment.ofArray(pickle));
       entry("byteorder", text("little"));
       begun = true;
@@ -116,7 +122,9 @@ public final class TorchFileWriter implements AutoCloseable {
     return MemorySegment.ofArray(text.getBytes(StandardCharsets.US_ASCII));
   }
 
-  /** Writes the next declared tensor, or the next part of it: native memory, or an array of bytes. */
+  /**
+   * Writes the next declared tensor, or the next part of it: native memory, or an array of bytes.
+   */
   public void write(MemorySegment data) {
     try {
       if (missing == 0) {
@@ -126,7 +134,8 @@ public final class TorchFileWriter implements AutoCloseable {
         begin("data/" + (written.size() - 2), coming.next().bytes());
       }
       if (data.byteSize() > missing) {
-        throw new IllegalArgumentException("a tensor has " + missing + " bytes to come, got " + data.byteSize());
+        throw new IllegalArgumentException(
+            "a tensor has " + missing + " bytes to come, got " + data.byteSize());
       }
       append(data);
     } catch (IOException e) {
@@ -177,13 +186,21 @@ public final class TorchFileWriter implements AutoCloseable {
     }
   }
 
-  /** What local headers and the directory's entries have in common: version, flags, method, time, checksum, sizes, lengths. */
+  /**
+   * What local headers and the directory's entries have in common: version, flags, method, time,
+   * checksum, sizes, lengths.
+   */
   private ByteBuffer begin(ByteBuffer out, int crc, long size, int name, int extra) {
     int held = zip64 ? (int) TorchArchive.LARGE_32 : (int) size;
     short earliestDay = 1 << 5 | 1; // 1 January 1980, so that the same tensors make the same file
     out.putShort((short) (zip64 ? 45 : 20)).putShort((short) 0).putShort((short) 0);
-    return out.putShort((short) 0).putShort(earliestDay).putInt(crc).putInt(held).putInt(held)
-        .putShort((short) name).putShort((short) extra);
+    return out.putShort((short) 0)
+        .putShort(earliestDay)
+        .putInt(crc)
+        .putInt(held)
+        .putInt(held)
+        .putShort((short) name)
+        .putShort((short) extra);
   }
 
   private void directory() throws IOException {
@@ -203,15 +220,26 @@ public final class TorchFileWriter implements AutoCloseable {
     }
     long end = channel.position();
     if (zip64) {
-      ByteBuffer out = little(76).putInt(TorchArchive.END_64).putLong(44).putShort((short) 45).putShort((short) 45);
-      out.putInt(0).putInt(0).putLong(written.size()).putLong(written.size()).putLong(end - at).putLong(at);
+      ByteBuffer out =
+          little(76)
+              .putInt(TorchArchive.END_64)
+              .putLong(44)
+              .putShort((short) 45)
+              .putShort((short) 45);
+      out.putInt(0)
+          .putInt(0)
+          .putLong(written.size())
+          .putLong(written.size())
+          .putLong(end - at)
+          .putLong(at);
       out.putInt(TorchArchive.END_64_LOCATOR).putInt(0).putLong(end).putInt(1);
       writeFully(out.flip());
     }
     ByteBuffer out = little(22).putInt(TorchArchive.END).putShort((short) 0).putShort((short) 0);
     short count = (short) (zip64 ? TorchArchive.LARGE_16 : written.size());
     out.putShort(count).putShort(count);
-    out.putInt(zip64 ? (int) TorchArchive.LARGE_32 : (int) (end - at)).putInt(zip64 ? (int) TorchArchive.LARGE_32 : (int) at);
+    out.putInt(zip64 ? (int) TorchArchive.LARGE_32 : (int) (end - at))
+        .putInt(zip64 ? (int) TorchArchive.LARGE_32 : (int) at);
     writeFully(out.putShort((short) 0).flip());
   }
 
@@ -228,7 +256,9 @@ public final class TorchFileWriter implements AutoCloseable {
   /** Writes the archive's directory, forces the file to disk and moves it to its name. */
   public void commit() {
     if (missing > 0 || coming.hasNext()) {
-      throw new IllegalStateException((missing > 0 ? missing + " bytes of a tensor" : coming.next()) + " were declared and not written");
+      throw new IllegalStateException(
+          (missing > 0 ? missing + " bytes of a tensor" : coming.next())
+              + " were declared and not written");
     }
     try {
       entry("version", text("3\n"));

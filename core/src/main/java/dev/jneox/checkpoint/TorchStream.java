@@ -14,17 +14,22 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * What {@code torch.save} wrote before PyTorch 1.6 (and writes with {@code _use_new_zipfile_serialization=False}): the pickles of
- * a magic number, a version, the machine's byte order, the object and the list of its storages' keys; then for each key its
- * number of elements in eight bytes, little-endian, and the elements. Tensors lie where they happen to, mostly not aligned.
+ * What {@code torch.save} wrote before PyTorch 1.6 (and writes with {@code
+ * _use_new_zipfile_serialization=False}): the pickles of a magic number, a version, the machine's
+ * byte order, the object and the list of its storages' keys; then for each key its number of
+ * elements in eight bytes, little-endian, and the elements. Tensors lie where they happen to,
+ * mostly not aligned.
  */
 final class TorchStream {
   /** How the pickled magic number begins, whatever protocol above 1 it is in. */
-  static final byte[] START = {(byte) 0x8a, 0x0a, 0x6c, (byte) 0xfc, (byte) 0x9c, 0x46, (byte) 0xf9, 0x20};
+  static final byte[] START = {
+    (byte) 0x8a, 0x0a, 0x6c, (byte) 0xfc, (byte) 0x9c, 0x46, (byte) 0xf9, 0x20
+  };
 
   private static final BigInteger MAGIC = new BigInteger("1950a86a20f9469cfc6c", 16);
   private static final long VERSION = 1001;
-  private static final ValueLayout.OfLong COUNT = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfLong COUNT =
+      ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   private final Path file;
   private final MemorySegment whole;
@@ -38,7 +43,9 @@ final class TorchStream {
   /** Whether a file begins as these do. */
   static boolean is(MemorySegment whole) {
     return whole.byteSize() > START.length + 2
-        && MemorySegment.mismatch(whole, 2, START.length + 2, MemorySegment.ofArray(START), 0, START.length) < 0;
+        && MemorySegment.mismatch(
+                whole, 2, START.length + 2, MemorySegment.ofArray(START), 0, START.length)
+            < 0;
   }
 
   static TorchContent read(Path file, MemorySegment whole, boolean lenient) {
@@ -64,7 +71,9 @@ final class TorchStream {
       Storage storage = key instanceof String name ? reader.storages().get(name) : null;
       if (storage == null || storages.containsKey(storage.key())) {
         throw InputException.in(
-            file, "byte " + keysAt + ", storage keys", "each storage of the tensors once",
+            file,
+            "byte " + keysAt + ", storage keys",
+            "each storage of the tensors once",
             key instanceof String name ? quoted(name) : "another value");
       }
       storages.put(storage.key(), next(storage));
@@ -82,7 +91,8 @@ final class TorchStream {
   private void expect(String part, Object expected, Object found) {
     if (!expected.equals(found)) {
       boolean shown = found instanceof Number || found instanceof Boolean;
-      throw InputException.in(file, part, expected.toString(), shown ? found.toString() : "another value");
+      throw InputException.in(
+          file, part, expected.toString(), shown ? found.toString() : "another value");
     }
   }
 

@@ -20,8 +20,9 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * What a training run left about itself, for the model card: {@code training.json} and {@code configs/} of a checkpoint, and
- * {@code metrics.csv} of the run. Of the recipe only keys without paths are taken: a card is public.
+ * What a training run left about itself, for the model card: {@code training.json} and {@code
+ * configs/} of a checkpoint, and {@code metrics.csv} of the run. Of the recipe only keys without
+ * paths are taken: a card is public.
  *
  * @param iterations optimizer steps
  * @param tokens read in training
@@ -42,13 +43,30 @@ public record TrainingFacts(
   private static final long MAX_RECIPE = 1 << 20;
 
   /** A key and its value on a line of YAML, or of the JSON that GPT-NeoX's files mix with it. */
-  private static final Pattern LINE = Pattern.compile("\\s*[\"']?([A-Za-z0-9_-]+)[\"']?\\s*:\\s*(.*?)\\s*,?\\s*(?:\\s#.*)?");
+  private static final Pattern LINE =
+      Pattern.compile("\\s*[\"']?([A-Za-z0-9_-]+)[\"']?\\s*:\\s*(.*?)\\s*,?\\s*(?:\\s#.*)?");
 
   private static final Set<String> SETTINGS =
       Set.of(
-          "type", "lr", "betas", "eps", "min_lr", "lr_decay_style", "warmup", "weight_decay", "gradient_clipping",
-          "train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "seq_length", "precision",
-          "seed", "init_method", "output_layer_init_method", "hidden_dropout", "attention_dropout");
+          "type",
+          "lr",
+          "betas",
+          "eps",
+          "min_lr",
+          "lr_decay_style",
+          "warmup",
+          "weight_decay",
+          "gradient_clipping",
+          "train_batch_size",
+          "train_micro_batch_size_per_gpu",
+          "gradient_accumulation_steps",
+          "seq_length",
+          "precision",
+          "seed",
+          "init_method",
+          "output_layer_init_method",
+          "hidden_dropout",
+          "attention_dropout");
 
   private static final Set<String> DATA = Set.of("data_path", "train_data_paths");
 
@@ -76,11 +94,20 @@ public record TrainingFacts(
     for (Path recipe : recipes(checkpoint.resolve("configs"))) {
       recipe(recipe, settings, data);
     }
-    OptionalLong tokens = json.has("tokens") ? OptionalLong.of((long) json.positive("tokens", 1)) : OptionalLong.empty();
-    RunFolder.Losses losses = RunFolder.of(checkpoint.toAbsolutePath().getParent()).losses(iterations);
+    OptionalLong tokens =
+        json.has("tokens")
+            ? OptionalLong.of((long) json.positive("tokens", 1))
+            : OptionalLong.empty();
+    RunFolder.Losses losses =
+        RunFolder.of(checkpoint.toAbsolutePath().getParent()).losses(iterations);
     return Optional.of(
         new TrainingFacts(
-            OptionalLong.of(iterations), tokens, losses.training(), losses.validation(), settings, List.copyOf(data)));
+            OptionalLong.of(iterations),
+            tokens,
+            losses.training(),
+            losses.validation(),
+            settings,
+            List.copyOf(data)));
   }
 
   private static List<Path> recipes(Path folder) {
@@ -88,7 +115,10 @@ public record TrainingFacts(
       return List.of();
     }
     try (Stream<Path> files = Files.list(folder)) {
-      return files.filter(file -> file.toString().matches(".+\\.ya?ml") && Files.isRegularFile(file)).sorted().toList();
+      return files
+          .filter(file -> file.toString().matches(".+\\.ya?ml") && Files.isRegularFile(file))
+          .sorted()
+          .toList();
     } catch (IOException e) {
       throw new InputException(folder + ": cannot be read: " + AtomicFile.reason(e), e);
     }
@@ -105,7 +135,8 @@ public record TrainingFacts(
       if (DATA.contains(key)) {
         parts(value).forEach(data::add);
       } else if (SETTINGS.contains(key) && value.matches("[\"'\\[]?[A-Za-z0-9.+_, -]+[\"'\\]]?")) {
-        settings.put(key.equals("type") ? "optimizer" : key, value.replaceAll("[\"'\\[\\]]", "").strip());
+        settings.put(
+            key.equals("type") ? "optimizer" : key, value.replaceAll("[\"'\\[\\]]", "").strip());
       }
     }
   }
@@ -125,7 +156,8 @@ public record TrainingFacts(
   static List<String> lines(Path file, long maxBytes) {
     try {
       if (Files.size(file) > maxBytes) {
-        throw InputException.in(file, "size", "at most " + maxBytes + " bytes", Files.size(file) + " bytes");
+        throw InputException.in(
+            file, "size", "at most " + maxBytes + " bytes", Files.size(file) + " bytes");
       }
       return Files.readAllLines(file, StandardCharsets.ISO_8859_1);
     } catch (IOException e) {

@@ -9,12 +9,16 @@ import java.nio.file.Path;
 import java.util.Optional;
 
 /**
- * What a model folder needs to know of the {@code tokenizer.json} beside it, read as a stream: how many ids it uses, and how
- * one of them is written.
+ * What a model folder needs to know of the {@code tokenizer.json} beside it, read as a stream: how
+ * many ids it uses, and how one of them is written.
  */
 final class Vocabulary {
-  /** Without the table of known keys and the search for one that is there twice: fifty thousand are met once each. */
-  private static final JsonFactory JSON = JsonFactory.builder().disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES).build();
+  /**
+   * Without the table of known keys and the search for one that is there twice: fifty thousand are
+   * met once each.
+   */
+  private static final JsonFactory JSON =
+      JsonFactory.builder().disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES).build();
 
   private final Path file;
   private final int wanted;
@@ -131,16 +135,22 @@ final class Vocabulary {
 
   private int id(JsonParser json, String place) throws IOException {
     boolean small =
-        json.currentToken() == JsonToken.VALUE_NUMBER_INT && json.getNumberType() == JsonParser.NumberType.INT;
+        json.currentToken() == JsonToken.VALUE_NUMBER_INT
+            && json.getNumberType() == JsonParser.NumberType.INT;
     if (!small || json.getIntValue() < 0 || json.getIntValue() == Integer.MAX_VALUE) {
-      throw InputException.in(file, place, "an id from 0", JsonObject.shortened(String.valueOf(json.getText())));
+      throw InputException.in(
+          file, place, "an id from 0", JsonObject.shortened(String.valueOf(json.getText())));
     }
     return json.getIntValue();
   }
 
   private void expect(JsonToken found, JsonToken expected, String place) {
     if (found != expected) {
-      throw InputException.in(file, place, expected == JsonToken.START_OBJECT ? "an object" : "an array", String.valueOf(found));
+      throw InputException.in(
+          file,
+          place,
+          expected == JsonToken.START_OBJECT ? "an object" : "an array",
+          String.valueOf(found));
     }
   }
 }

@@ -29,7 +29,8 @@ public enum WeightType {
   public static Optional<WeightType> of(StoredModel model) {
     Map<WeightType, Long> elements = new EnumMap<>(WeightType.class);
     for (TensorSpec spec : model.config().tensors()) {
-      named(model.storedAs(spec.name())).ifPresent(type -> elements.merge(type, spec.elements(), Long::sum));
+      named(model.storedAs(spec.name()))
+          .ifPresent(type -> elements.merge(type, spec.elements(), Long::sum));
     }
     return elements.entrySet().stream()
         .max(Map.Entry.comparingByValue())

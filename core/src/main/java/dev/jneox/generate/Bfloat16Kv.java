@@ -10,8 +10,9 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * Keys and values in bfloat16, two to an int, the first in its low half: of keys two neighbouring values of the head, of values
- * two neighbouring positions. So a shift or a mask makes floats of them and nothing is ever shuffled.
+ * Keys and values in bfloat16, two to an int, the first in its low half: of keys two neighbouring
+ * values of the head, of values two neighbouring positions. So a shift or a mask makes floats of
+ * them and nothing is ever shuffled.
  */
 final class Bfloat16Kv extends KvFormat {
   private static final VectorSpecies<Integer> I = IntVector.SPECIES_PREFERRED;
@@ -123,13 +124,23 @@ final class Bfloat16Kv extends KvFormat {
   }
 
   @Override
-  void scores(KvPage page, int at, float[] q, int qAt, int ldq, int vectors, float[] out, int outAt, int ldo) {
+  void scores(
+      KvPage page,
+      int at,
+      float[] q,
+      int qAt,
+      int ldq,
+      int vectors,
+      float[] out,
+      int outAt,
+      int ldo) {
     for (int v = 0; v < vectors; v++) {
       column(page.pairs, at + v * W, q, qAt, ldq, dims, out, outAt + v * W, ldo);
     }
   }
 
-  private static void column(int[] k, int at, float[] q, int qAt, int ldq, int dims, float[] out, int outAt, int ldo) {
+  private static void column(
+      int[] k, int at, float[] q, int qAt, int ldq, int dims, float[] out, int outAt, int ldo) {
     FloatVector a = FloatVector.zero(F);
     FloatVector b = a;
     FloatVector c = a;
@@ -166,7 +177,8 @@ final class Bfloat16Kv extends KvFormat {
     }
   }
 
-  private static void fourValues(int[] v, int at, int ldv, float[] p, int pAt, int n, float[] out, int outAt) {
+  private static void fourValues(
+      int[] v, int at, int ldv, float[] p, int pAt, int n, float[] out, int outAt) {
     FloatVector s0 = FloatVector.fromArray(F, out, outAt);
     FloatVector s1 = FloatVector.fromArray(F, out, outAt + W);
     FloatVector s2 = FloatVector.fromArray(F, out, outAt + 2 * W);
@@ -194,7 +206,8 @@ final class Bfloat16Kv extends KvFormat {
     s3.intoArray(out, outAt + 3 * W);
   }
 
-  private static void oneValue(int[] v, int at, int ldv, float[] p, int pAt, int n, float[] out, int outAt) {
+  private static void oneValue(
+      int[] v, int at, int ldv, float[] p, int pAt, int n, float[] out, int outAt) {
     FloatVector s = FloatVector.fromArray(F, out, outAt);
     for (int t = 0; t < n; t += 2) {
       IntVector pairs = IntVector.fromArray(I, v, at + t / 2 * ldv);
@@ -211,7 +224,8 @@ final class Bfloat16Kv extends KvFormat {
     }
   }
 
-  private static void rowsOfValues(int[] v, int at, int ldv, float[] p, int pAt, int ldp, int n, float[] out, int outAt) {
+  private static void rowsOfValues(
+      int[] v, int at, int ldv, float[] p, int pAt, int ldp, int n, float[] out, int outAt) {
     FloatVector a = FloatVector.fromArray(F, out, outAt);
     FloatVector b = FloatVector.fromArray(F, out, outAt + ldv);
     FloatVector c = FloatVector.fromArray(F, out, outAt + 2 * ldv);

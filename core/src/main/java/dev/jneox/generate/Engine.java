@@ -13,14 +13,17 @@ import java.util.Iterator;
 import java.util.List;
 
 /**
- * Writes many texts at once with one model: every step reads the weights once for all of them (continuous batching, Yu et al.
- * 2022). New texts join between steps; their prompts are read in pieces beside the tokens of those that run, which so never wait
- * for a long prompt. Keys and values lie in pages (Kwon et al. 2023) that texts with a common beginning share, living ones and
- * those that ended lately. What is written for a request is the same to the last token whatever else the engine does.
+ * Writes many texts at once with one model: every step reads the weights once for all of them
+ * (continuous batching, Yu et al. 2022). New texts join between steps; their prompts are read in
+ * pieces beside the tokens of those that run, which so never wait for a long prompt. Keys and
+ * values lie in pages (Kwon et al. 2023) that texts with a common beginning share, living ones and
+ * those that ended lately. What is written for a request is the same to the last token whatever
+ * else the engine does.
  *
- * <p>Requests wait in line, first come first served, until a place and the memory for their longest course are there; so a text
- * that has begun always has the memory to end. Safe for many threads. Listeners run on the engine's own thread, between two
- * steps: they hand on what they hear and return.
+ * <p>Requests wait in line, first come first served, until a place and the memory for their longest
+ * course are there; so a text that has begun always has the memory to end. Safe for many threads.
+ * Listeners run on the engine's own thread, between two steps: they hand on what they hear and
+ * return.
  */
 public final class Engine implements AutoCloseable {
   /**
@@ -33,8 +36,11 @@ public final class Engine implements AutoCloseable {
    * @param kvBytes bound on the memory for keys and values, those kept for later requests included
    * @param threads threads that compute
    */
-  public record Settings(int sessions, int queue, int promptRows, KvPrecision kv, long kvBytes, int threads) {
-    /** @throws InputException that names the setting which is out of range */
+  public record Settings(
+      int sessions, int queue, int promptRows, KvPrecision kv, long kvBytes, int threads) {
+    /**
+     * @throws InputException that names the setting which is out of range
+     */
     public Settings {
       check("sessions", sessions, 1 << 16);
       check("queue", queue + 1L, Integer.MAX_VALUE);
@@ -48,10 +54,18 @@ public final class Engine implements AutoCloseable {
       }
     }
 
-    /** For {@code sessions} texts: all cores, and half of the Java heap for keys and values, in what goes with the model. */
+    /**
+     * For {@code sessions} texts: all cores, and half of the Java heap for keys and values, in what
+     * goes with the model.
+     */
     public static Settings of(PackedModel model, int sessions) {
       return new Settings(
-          sessions, 1024, 256, KvPrecision.of(model), Runtime.getRuntime().maxMemory() / 2, Native.threads());
+          sessions,
+          1024,
+          256,
+          KvPrecision.of(model),
+          Runtime.getRuntime().maxMemory() / 2,
+          Native.threads());
     }
   }
 
@@ -68,7 +82,13 @@ public final class Engine implements AutoCloseable {
    * @param kvLimit the bound on it
    */
   public record Metrics(
-      int queued, int active, long promptTokens, long reusedTokens, long tokens, double tokensPerSecond, long kvUsed,
+      int queued,
+      int active,
+      long promptTokens,
+      long reusedTokens,
+      long tokens,
+      double tokensPerSecond,
+      long kvUsed,
       long kvLimit) {}
 
   private final ModelConfig config;
@@ -112,8 +132,12 @@ public final class Engine implements AutoCloseable {
     long pages = settings.kvBytes() / format.pageBytes();
     if (pages < 1) {
       throw new InputException(
-          "memory for keys and values: expected " + format.pageBytes() + " bytes or more, for " + KvFormat.POSITIONS
-              + " positions, found " + settings.kvBytes());
+          "memory for keys and values: expected "
+              + format.pageBytes()
+              + " bytes or more, for "
+              + KvFormat.POSITIONS
+              + " positions, found "
+              + settings.kvBytes());
     }
     this.pool = new KvPool(format, (int) Math.min(pages, Integer.MAX_VALUE));
     this.workers = new Workers(settings.threads());
@@ -135,12 +159,17 @@ public final class Engine implements AutoCloseable {
    * @throws BusyException if too many wait already
    */
   public Session submit(Request request, Listener listener) {
-    Session session = new Session(this, new Generation(config, tokenizer, request, listener), new KvSequence(pool));
+    Session session =
+        new Session(
+            this, new Generation(config, tokenizer, request, listener), new KvSequence(pool));
     int pages = KvSequence.pages(session.generation.positions());
     if (pages > pool.limit()) {
       throw new InputException(
-          "the request may take " + session.generation.positions() + " positions, there is memory for keys and values of "
-              + (long) pool.limit() * KvFormat.POSITIONS + ": ask for fewer tokens or give the engine more memory");
+          "the request may take "
+              + session.generation.positions()
+              + " positions, there is memory for keys and values of "
+              + (long) pool.limit() * KvFormat.POSITIONS
+              + ": ask for fewer tokens or give the engine more memory");
     }
     synchronized (this) {
       if (closed) {
@@ -162,7 +191,14 @@ public final class Engine implements AutoCloseable {
       queued = queue.size();
     }
     return new Metrics(
-        queued, m.active, m.promptTokens, m.reusedTokens, m.tokens, rate.perSecond(), m.kvUsed, m.kvLimit);
+        queued,
+        m.active,
+        m.promptTokens,
+        m.reusedTokens,
+        m.tokens,
+        rate.perSecond(),
+        m.kvUsed,
+        m.kvLimit);
   }
 
   /** Cancels all texts and ends the threads. */
@@ -250,7 +286,10 @@ public final class Engine implements AutoCloseable {
     }
   }
 
-  /** Promises a text the pages of its longest course, less those it shares; forgets old texts for it. */
+  /**
+   * Promises a text the pages of its longest course, less those it shares; forgets old texts for
+   * it.
+   */
   private boolean admit(Session session) {
     int[] prompt = session.generation.prompt();
     KvSequence like = longestPrefix(prompt);
@@ -370,6 +409,13 @@ public final class Engine implements AutoCloseable {
   private Metrics snapshot() {
     long page = pool.format().pageBytes();
     return new Metrics(
-        0, active.size(), promptTokens, reusedTokens, tokens, 0, pool.used() * page, pool.limit() * page);
+        0,
+        active.size(),
+        promptTokens,
+        reusedTokens,
+        tokens,
+        0,
+        pool.used() * page,
+        pool.limit() * page);
   }
 }

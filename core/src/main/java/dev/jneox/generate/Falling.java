@@ -1,8 +1,8 @@
 package dev.jneox.generate;
 
 /**
- * The values of an array from the largest down, as far as they are asked for: a binary heap, so that the first few of very many cost
- * one pass and no sort.
+ * The values of an array from the largest down, as far as they are asked for: a binary heap, so
+ * that the first few of very many cost one pass and no sort.
  */
 final class Falling {
   private final double[] heap;

@@ -56,7 +56,8 @@ final class FloatKv extends KvFormat {
     }
   }
 
-  private static void four(float[] k, int at, float[] q, int qAt, int dims, float[] out, int outAt) {
+  private static void four(
+      float[] k, int at, float[] q, int qAt, int dims, float[] out, int outAt) {
     FloatVector s0 = FloatVector.zero(F);
     FloatVector s1 = s0;
     FloatVector s2 = s0;
@@ -78,19 +79,31 @@ final class FloatKv extends KvFormat {
   private static void one(float[] k, int at, float[] q, int qAt, int dims, float[] out, int outAt) {
     FloatVector s = FloatVector.zero(F);
     for (int d = 0; d < dims; d++) {
-      s = FloatVector.broadcast(F, q[qAt + d]).fma(FloatVector.fromArray(F, k, at + d * POSITIONS), s);
+      s =
+          FloatVector.broadcast(F, q[qAt + d])
+              .fma(FloatVector.fromArray(F, k, at + d * POSITIONS), s);
     }
     s.intoArray(out, outAt);
   }
 
   @Override
-  void scores(KvPage page, int at, float[] q, int qAt, int ldq, int vectors, float[] out, int outAt, int ldo) {
+  void scores(
+      KvPage page,
+      int at,
+      float[] q,
+      int qAt,
+      int ldq,
+      int vectors,
+      float[] out,
+      int outAt,
+      int ldo) {
     for (int v = 0; v < vectors; v += 2) {
       pair(page.floats, at + v * W, q, qAt, ldq, dims, out, outAt + v * W, ldo);
     }
   }
 
-  private static void pair(float[] k, int at, float[] q, int qAt, int ldq, int dims, float[] out, int outAt, int ldo) {
+  private static void pair(
+      float[] k, int at, float[] q, int qAt, int ldq, int dims, float[] out, int outAt, int ldo) {
     FloatVector a0 = FloatVector.zero(F);
     FloatVector a1 = a0;
     FloatVector b0 = a0;
@@ -127,7 +140,7 @@ final class FloatKv extends KvFormat {
 
   @Override
   void values(KvPage page, int at, float[] p, int pAt, int n, float[] out, int outAt) {
-        int d = 0;
+    int d = 0;
     for (; d + 4 * W <= padded; d += 4 * W) {
       fourValues(page.floats, at + d, padded, p, pAt, n, out, outAt + d);
     }
@@ -136,7 +149,8 @@ final class FloatKv extends KvFormat {
     }
   }
 
-  private static void fourValues(float[] v, int at, int ldv, float[] p, int pAt, int n, float[] out, int outAt) {
+  private static void fourValues(
+      float[] v, int at, int ldv, float[] p, int pAt, int n, float[] out, int outAt) {
     FloatVector s0 = FloatVector.fromArray(F, out, outAt);
     FloatVector s1 = FloatVector.fromArray(F, out, outAt + W);
     FloatVector s2 = FloatVector.fromArray(F, out, outAt + 2 * W);
@@ -155,7 +169,8 @@ final class FloatKv extends KvFormat {
     s3.intoArray(out, outAt + 3 * W);
   }
 
-  private static void oneValue(float[] v, int at, int ldv, float[] p, int pAt, int n, float[] out, int outAt) {
+  private static void oneValue(
+      float[] v, int at, int ldv, float[] p, int pAt, int n, float[] out, int outAt) {
     FloatVector s = FloatVector.fromArray(F, out, outAt);
     for (int t = 0; t < n; t++) {
       s = FloatVector.broadcast(F, p[pAt + t]).fma(FloatVector.fromArray(F, v, at + t * ldv), s);
@@ -165,7 +180,7 @@ final class FloatKv extends KvFormat {
 
   @Override
   void values(KvPage page, int at, float[] p, int pAt, int ldp, int n, float[] out) {
-        for (int d = 0; d < padded; d += W) {
+    for (int d = 0; d < padded; d += W) {
       rowsOfValues(page.floats, at + d, padded, p, pAt, ldp, n, out, d);
     }
   }

@@ -12,18 +12,19 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * The forward pass of a {@link PackedModel} over rows of several texts at once: one token of each that is being written, and
- * pieces of prompts. Its memory is made once: a pass allocates no more than a few small objects. The threads meet three times a
- * layer where the residual is parallel:
+ * The forward pass of a {@link PackedModel} over rows of several texts at once: one token of each
+ * that is being written, and pieces of prompts. Its memory is made once: a pass allocates no more
+ * than a few small objects. The threads meet three times a layer where the residual is parallel:
  *
  * <pre>
  *   norms | query, key, value; up, GELU | attention | dense + down + residual |
  * </pre>
  *
- * and twice more where it is serial. What comes out for a row depends on its text alone: neither on the other rows, nor on how
- * the text was cut into pieces, nor on the threads.
+ * and twice more where it is serial. What comes out for a row depends on its text alone: neither on
+ * the other rows, nor on how the text was cut into pieces, nor on the threads.
  *
- * <p>Use: {@link #begin}, {@link #add} for every text, {@link #run}, then {@link #logits}. For one thread.
+ * <p>Use: {@link #begin}, {@link #add} for every text, {@link #run}, then {@link #logits}. For one
+ * thread.
  */
 final class Forward {
   /** Rows that the head is applied to at a time: their scores take more room than all else. */
@@ -76,7 +77,9 @@ final class Forward {
   private final Workers.Share down = this::down;
   private final Workers.Share scores = this::scores;
 
-  /** @param maxRows most rows of one pass */
+  /**
+   * @param maxRows most rows of one pass
+   */
   Forward(PackedModel model, KvFormat format, Workers workers, int maxRows) {
     this.model = model;
     this.config = model.config();
@@ -117,7 +120,8 @@ final class Forward {
   }
 
   private static Activations activations(int rows, List<PackedWeight> readers) {
-    Activations.Form[] forms = readers.stream().map(PackedWeight::form).distinct().toArray(Activations.Form[]::new);
+    Activations.Form[] forms =
+        readers.stream().map(PackedWeight::form).distinct().toArray(Activations.Form[]::new);
     return new Activations(rows, readers.getFirst().in(), forms);
   }
 
@@ -138,7 +142,8 @@ final class Forward {
   }
 
   /**
-   * Adds the next {@code n} ids of a text, {@code from[at ...]}, which has pages for them; they are appended to it.
+   * Adds the next {@code n} ids of a text, {@code from[at ...]}, which has pages for them; they are
+   * appended to it.
    *
    * @return the row of the first
    */
@@ -152,7 +157,10 @@ final class Forward {
     return row;
   }
 
-  /** Brings all rows to the end of the last block, and their keys and values into the pages of their texts. */
+  /**
+   * Brings all rows to the end of the last block, and their keys and values into the pages of their
+   * texts.
+   */
   void run() {
     attention.ensure(longest);
     embed();
@@ -185,7 +193,8 @@ final class Forward {
   }
 
   /**
-   * The scores of every token for what follows some rows, {@code [n, vocabulary]}; overwritten by the next call.
+   * The scores of every token for what follows some rows, {@code [n, vocabulary]}; overwritten by
+   * the next call.
    *
    * @param n at most {@link #LOGIT_ROWS}
    */
@@ -243,7 +252,9 @@ final class Forward {
 
   private void norm(float[] from, int at, PackedModel.Norm weights, float[] to, int toAt) {
     float mean = Vectors.sum(from, at, width) / width;
-    float inverse = (float) (1 / Math.sqrt(Vectors.squares(from, at, mean, width) / width + config.layerNormEps()));
+    float inverse =
+        (float)
+            (1 / Math.sqrt(Vectors.squares(from, at, mean, width) / width + config.layerNormEps()));
     float[] w = weights.weight();
     float[] b = weights.bias();
     for (int i = 0; i < width; i++) {
@@ -264,7 +275,8 @@ final class Forward {
 
   private void up(int fromBlock, int toBlock, int thread) {
     PackedLinear linear = layer.up();
-    linear.multiply(fromBlock, toBlock, layer.mlpNorm() == null ? forAttention : forMlp, mlp, paddedMlp);
+    linear.multiply(
+        fromBlock, toBlock, layer.mlpNorm() == null ? forAttention : forMlp, mlp, paddedMlp);
     int from = fromBlock * PackedWeight.BLOCK;
     int n = linear.end(toBlock) - from;
     for (int r = 0; r < rows; r++) {
@@ -276,7 +288,10 @@ final class Forward {
     }
   }
 
-  /** Some heads of one text; before them, where the MLP has been computed already, its rows are readied for what reads them. */
+  /**
+   * Some heads of one text; before them, where the MLP has been computed already, its rows are
+   * readied for what reads them.
+   */
   private void attend(int task, int thread) {
     if (!serial && task < rows) {
       forDown.fill(task, mlp, task * paddedMlp);
@@ -286,8 +301,20 @@ final class Forward {
     int group = n % groups;
     Piece piece = pieces.get(n / groups);
     attention.heads(
-        layerIndex, config.heads() * group / groups, config.heads() * (group + 1) / groups, layer.window(), qkv,
-        piece.row * 3 * width, 3 * width, piece.rows, piece.text, piece.past, normed, piece.row * width, width, scratch[thread]);
+        layerIndex,
+        config.heads() * group / groups,
+        config.heads() * (group + 1) / groups,
+        layer.window(),
+        qkv,
+        piece.row * 3 * width,
+        3 * width,
+        piece.rows,
+        piece.text,
+        piece.past,
+        normed,
+        piece.row * width,
+        width,
+        scratch[thread]);
   }
 
   private void output(int from, int to, int thread) {

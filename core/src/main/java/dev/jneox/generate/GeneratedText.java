@@ -5,9 +5,10 @@ import dev.jneox.tokenizer.Tokenizer;
 import java.util.List;
 
 /**
- * The text of a generation while it grows: released as soon as it is certain, cut before a stop string. A character waits for the
- * last of its tokens, and what may yet turn out to be the start of a stop string waits until it is one or is not. Where several
- * stop strings overlap, the first to be complete counts.
+ * The text of a generation while it grows: released as soon as it is certain, cut before a stop
+ * string. A character waits for the last of its tokens, and what may yet turn out to be the start
+ * of a stop string waits until it is one or is not. Where several stop strings overlap, the first
+ * to be complete counts.
  */
 final class GeneratedText {
   private final StreamingDecoder decoder;

@@ -11,7 +11,9 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.random.RandomGenerator;
 
-/** One text while it is written: draws tokens from scores, tells the listener, knows when to end. */
+/**
+ * One text while it is written: draws tokens from scores, tells the listener, knows when to end.
+ */
 final class Generation {
   private final ModelConfig config;
   private final Request request;
@@ -25,7 +27,10 @@ final class Generation {
   private int count;
   private StopReason reason;
 
-  /** @throws InputException if the request does not fit the model, or needs a tokenizer that is not there */
+  /**
+   * @throws InputException if the request does not fit the model, or needs a tokenizer that is not
+   *     there
+   */
   Generation(ModelConfig config, Tokenizer tokenizer, Request request, Listener listener) {
     this.config = config;
     this.request = request;
@@ -44,14 +49,20 @@ final class Generation {
     int[] prompt = request.promptIds();
     if (prompt.length == 0) {
       if (config.endOfText() < 0) {
-        throw new InputException("empty prompt: the model has no end-of-text token to begin a document with; give some text");
+        throw new InputException(
+            "empty prompt: the model has no end-of-text token to begin a document with; give some"
+                + " text");
       }
       prompt = new int[] {config.endOfText()};
     }
     checkIds(prompt, config);
     if (prompt.length > config.maxPositions()) {
       throw new InputException(
-          "the prompt has " + prompt.length + " tokens, the model's context is " + config.maxPositions() + ": shorten it");
+          "the prompt has "
+              + prompt.length
+              + " tokens, the model's context is "
+              + config.maxPositions()
+              + ": shorten it");
     }
     return prompt;
   }
@@ -61,7 +72,8 @@ final class Generation {
     for (int i = 0; i < ids.length; i++) {
       if (ids[i] < 0 || ids[i] >= config.vocabSize()) {
         String expected = "an id from 0 to " + (config.vocabSize() - 1);
-        throw new InputException("token " + (i + 1) + ": expected " + expected + ", found " + ids[i]);
+        throw new InputException(
+            "token " + (i + 1) + ": expected " + expected + ", found " + ids[i]);
       }
     }
   }
@@ -86,7 +98,10 @@ final class Generation {
     return ids[count - 1];
   }
 
-  /** Draws the next token from the scores {@code logits[at ...]}; returns whether another may follow. */
+  /**
+   * Draws the next token from the scores {@code logits[at ...]}; returns whether another may
+   * follow.
+   */
   boolean next(float[] logits, int at) {
     int id = request.sampler().next(logits, at, config.usedVocab(), seen, random);
     if (count == ids.length) {
@@ -122,6 +137,12 @@ final class Generation {
 
   Result result() {
     double seconds = (System.nanoTime() - start) / 1e9;
-    return new Result(prompt, Arrays.copyOf(ids, count), text == null ? null : text.toString(), seconds, count / seconds, reason);
+    return new Result(
+        prompt,
+        Arrays.copyOf(ids, count),
+        text == null ? null : text.toString(),
+        seconds,
+        count / seconds,
+        reason);
   }
 }

@@ -4,11 +4,16 @@ import dev.jneox.io.InputException;
 import java.util.List;
 import java.util.concurrent.CompletionException;
 
-/** Continues texts, one at a time for each caller; several threads may use one generator, and then share the engine's steps. */
+/**
+ * Continues texts, one at a time for each caller; several threads may use one generator, and then
+ * share the engine's steps.
+ */
 public final class Generator {
   private final Engine engine;
 
-  /** @param engine stays open for as long as this is used */
+  /**
+   * @param engine stays open for as long as this is used
+   */
   public Generator(Engine engine) {
     this.engine = engine;
   }
@@ -16,13 +21,17 @@ public final class Generator {
   /**
    * What to write.
    *
-   * @param promptIds what to continue; empty begins a document, after the end-of-text token, as in GPT-NeoX
+   * @param promptIds what to continue; empty begins a document, after the end-of-text token, as in
+   *     GPT-NeoX
    * @param maxTokens most tokens to draw, from 1
    * @param stop strings that end the text, which is cut before them; they need not be whole tokens
    * @param ignoreEnd goes on past an end-of-text token, which then is a token like any other
    */
-  public record Request(int[] promptIds, int maxTokens, Sampler sampler, List<String> stop, boolean ignoreEnd) {
-    /** @throws InputException if {@code maxTokens} is below 1 or a stop string is empty */
+  public record Request(
+      int[] promptIds, int maxTokens, Sampler sampler, List<String> stop, boolean ignoreEnd) {
+    /**
+     * @throws InputException if {@code maxTokens} is below 1 or a stop string is empty
+     */
     public Request {
       if (maxTokens < 1) {
         throw new InputException("max tokens: expected 1 or more, found " + maxTokens);
@@ -68,7 +77,13 @@ public final class Generator {
    * @param seconds from the prompt to the last token
    * @param tokensPerSecond tokens drawn by {@code seconds}
    */
-  public record Result(int[] promptIds, int[] ids, String text, double seconds, double tokensPerSecond, StopReason stopReason) {}
+  public record Result(
+      int[] promptIds,
+      int[] ids,
+      String text,
+      double seconds,
+      double tokensPerSecond,
+      StopReason stopReason) {}
 
   /** Looks on as a text grows. */
   @FunctionalInterface
@@ -77,10 +92,11 @@ public final class Generator {
     Listener NONE = (id, text) -> true;
 
     /**
-     * Called with every token as it is drawn, on the engine's thread; what it throws ends this text and no other.
+     * Called with every token as it is drawn, on the engine's thread; what it throws ends this text
+     * and no other.
      *
-     * @param text what has become certain of the text, perhaps nothing; all the pieces together are the result's text, unless
-     *     cancelled. Empty without a tokenizer.
+     * @param text what has become certain of the text, perhaps nothing; all the pieces together are
+     *     the result's text, unless cancelled. Empty without a tokenizer.
      * @return whether to go on; false cancels
      */
     boolean token(int id, String text);
@@ -89,7 +105,8 @@ public final class Generator {
   /**
    * Writes a text and returns when it is done.
    *
-   * @throws InputException if the prompt does not fit the model, or needs a tokenizer that is not there
+   * @throws InputException if the prompt does not fit the model, or needs a tokenizer that is not
+   *     there
    */
   public Result generate(Request request, Listener listener) {
     try {

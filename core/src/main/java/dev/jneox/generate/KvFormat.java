@@ -4,12 +4,13 @@ import dev.jneox.model.ModelConfig;
 import dev.jneox.tensor.Vectors;
 
 /**
- * How the keys and values of {@value #POSITIONS} positions lie in a {@link KvPage}: for every layer first the keys of all heads, each
- * with the positions side by side, {@code [headDim][64]}, so that one vector holds a value of many keys and a score needs no sum
- * over lanes; then the values of all heads, each one position after the other, {@code [64][headDim, padded]}. So a thread that
- * takes some neighbouring heads reads memory in long runs. Every score is one sum over the head's
- * width in rising order, every output one sum over the positions in rising order: the same bits however many queries share a
- * read.
+ * How the keys and values of {@value #POSITIONS} positions lie in a {@link KvPage}: for every layer
+ * first the keys of all heads, each with the positions side by side, {@code [headDim][64]}, so that
+ * one vector holds a value of many keys and a score needs no sum over lanes; then the values of all
+ * heads, each one position after the other, {@code [64][headDim, padded]}. So a thread that takes
+ * some neighbouring heads reads memory in long runs. Every score is one sum over the head's width
+ * in rising order, every output one sum over the positions in rising order: the same bits however
+ * many queries share a read.
  */
 abstract sealed class KvFormat permits FloatKv, Bfloat16Kv {
   /** Positions in a page. */
@@ -19,8 +20,10 @@ abstract sealed class KvFormat permits FloatKv, Bfloat16Kv {
   static final int QUERIES = 4;
 
   final int dims;
+
   /** The width of a row of values: whole vectors. */
   final int padded;
+
   private final int heads;
   private final int layers;
 
@@ -52,7 +55,10 @@ abstract sealed class KvFormat permits FloatKv, Bfloat16Kv {
     return 4L * elements();
   }
 
-  /** Bytes that one position takes in all layers, without padding: what attention reads of each position before it. */
+  /**
+   * Bytes that one position takes in all layers, without padding: what attention reads of each
+   * position before it.
+   */
   abstract long positionBytes();
 
   final int elementsOfAllHeads() {
@@ -76,18 +82,37 @@ abstract sealed class KvFormat permits FloatKv, Bfloat16Kv {
   /** Writes the key of a position of the page, the head's keys being at {@code at}. */
   abstract void storeKey(KvPage page, int at, int position, float[] k, int kAt);
 
-  /** Writes the value of a position of the page, the head's values being at {@code at}; positions come rising from 0. */
+  /**
+   * Writes the value of a position of the page, the head's values being at {@code at}; positions
+   * come rising from 0.
+   */
   abstract void storeValue(KvPage page, int at, int position, float[] v, int vAt);
 
-  /** {@code out[outAt + t] = k[t] q} for the first {@code vectors} vectors of positions, or one more. */
-  abstract void scores(KvPage page, int at, float[] q, int qAt, int vectors, float[] out, int outAt);
+  /**
+   * {@code out[outAt + t] = k[t] q} for the first {@code vectors} vectors of positions, or one
+   * more.
+   */
+  abstract void scores(
+      KvPage page, int at, float[] q, int qAt, int vectors, float[] out, int outAt);
 
   /** The same for {@link #QUERIES} queries at once, rows of {@code q} and {@code out}. */
-  abstract void scores(KvPage page, int at, float[] q, int qAt, int ldq, int vectors, float[] out, int outAt, int ldo);
+  abstract void scores(
+      KvPage page,
+      int at,
+      float[] q,
+      int qAt,
+      int ldq,
+      int vectors,
+      float[] out,
+      int outAt,
+      int ldo);
 
   /** {@code out[outAt + d] += p[pAt + t] v[t][d]} over the first {@code n} positions. */
   abstract void values(KvPage page, int at, float[] p, int pAt, int n, float[] out, int outAt);
 
-  /** The same for {@link #QUERIES} rows of probabilities; row {@code i} of the output is at {@code i * padded}. */
+  /**
+   * The same for {@link #QUERIES} rows of probabilities; row {@code i} of the output is at {@code i
+   * * padded}.
+   */
   abstract void values(KvPage page, int at, float[] p, int pAt, int ldp, int n, float[] out);
 }

@@ -2,14 +2,19 @@ package dev.jneox.generate;
 
 import java.util.ArrayDeque;
 
-/** The pages that all texts of an engine share, bounded; pages given back are used again. For one thread. */
+/**
+ * The pages that all texts of an engine share, bounded; pages given back are used again. For one
+ * thread.
+ */
 final class KvPool {
   private final KvFormat format;
   private final int limit;
   private final ArrayDeque<KvPage> free = new ArrayDeque<>();
   private int made;
 
-  /** @param limit most pages there may be at a time */
+  /**
+   * @param limit most pages there may be at a time
+   */
   KvPool(KvFormat format, int limit) {
     this.format = format;
     this.limit = limit;

@@ -3,7 +3,9 @@ package dev.jneox.generate;
 import dev.jneox.quant.DenseWeight;
 import dev.jneox.quant.DenseWeight.Type;
 
-/** The type that keys and values are kept in between steps; attention computes in fp32 from either. */
+/**
+ * The type that keys and values are kept in between steps; attention computes in fp32 from either.
+ */
 public enum KvPrecision {
   F32,
   /** Half the memory and half the reads, rounded to the nearest. */
@@ -11,7 +13,9 @@ public enum KvPrecision {
 
   /** What goes with a model: fp32 where its weights are, so that nothing is rounded; else bf16. */
   public static KvPrecision of(PackedModel model) {
-    return of(model.layers.getFirst().queryKeyValue().weight() instanceof DenseWeight w && w.type() == Type.F32);
+    return of(
+        model.layers.getFirst().queryKeyValue().weight() instanceof DenseWeight w
+            && w.type() == Type.F32);
   }
 
   static KvPrecision of(boolean floatWeights) {

@@ -2,7 +2,9 @@ package dev.jneox.generate;
 
 import java.util.Arrays;
 
-/** The keys and values of one text: its ids so far and the pages that hold theirs. For one thread. */
+/**
+ * The keys and values of one text: its ids so far and the pages that hold theirs. For one thread.
+ */
 final class KvSequence {
   private final KvPool pool;
   private KvPage[] pages = new KvPage[4];
@@ -49,7 +51,8 @@ final class KvSequence {
   }
 
   /**
-   * Begins as another text does: shares the full pages of what {@code prompt}'s first {@code most} ids have in common with it.
+   * Begins as another text does: shares the full pages of what {@code prompt}'s first {@code most}
+   * ids have in common with it.
    */
   void begin(KvSequence other, int[] prompt, int most) {
     int whole = Math.min(most, other.commonPrefix(prompt)) / KvFormat.POSITIONS;
@@ -77,7 +80,10 @@ final class KvSequence {
     return length <= other.length && Arrays.equals(ids, 0, length, other.ids, 0, length);
   }
 
-  /** Forgets the positions on the last page unless they fill it, and gives back what is not needed then. */
+  /**
+   * Forgets the positions on the last page unless they fill it, and gives back what is not needed
+   * then.
+   */
   void keepWholePages() {
     length = length / KvFormat.POSITIONS * KvFormat.POSITIONS;
     while (pageCount > pages(length)) {

@@ -19,8 +19,8 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * A model on disk, opened to be used: its network and its tokenizer if it has one. Writing and scoring need no libtorch, and
- * nothing here starts it but {@link #network}.
+ * A model on disk, opened to be used: its network and its tokenizer if it has one. Writing and
+ * scoring need no libtorch, and nothing here starts it but {@link #network}.
  */
 public final class LanguageModel implements AutoCloseable {
   private final StoredModel stored;
@@ -30,7 +30,8 @@ public final class LanguageModel implements AutoCloseable {
   private CausalLM network; // made when first asked for, as is the engine
   private Engine engine;
 
-  private LanguageModel(StoredModel stored, Precision precision, PackedModel packed, Tokenizer tokenizer) {
+  private LanguageModel(
+      StoredModel stored, Precision precision, PackedModel packed, Tokenizer tokenizer) {
     this.stored = stored;
     this.precision = precision;
     this.packed = packed;
@@ -38,13 +39,14 @@ public final class LanguageModel implements AutoCloseable {
   }
 
   /**
-   * Opens whatever {@link StoredModel#open} knows, or what {@link GgufCache} keeps of it. Weights that are stored as wanted stay
-   * in the mapped file.
+   * Opens whatever {@link StoredModel#open} knows, or what {@link GgufCache} keeps of it. Weights
+   * that are stored as wanted stay in the mapped file.
    *
    * @throws InputException if it is not a whole model, or too large for the memory there is
    */
   public static LanguageModel open(Path path, Precision precision) {
-    Optional<StoredModel> kept = precision == Precision.STORED ? GgufCache.open(path) : Optional.empty();
+    Optional<StoredModel> kept =
+        precision == Precision.STORED ? GgufCache.open(path) : Optional.empty();
     return open(kept.orElseGet(() -> StoredModel.open(path)), precision);
   }
 
@@ -62,7 +64,8 @@ public final class LanguageModel implements AutoCloseable {
       Tokenizer read = tokenizer.join();
       if (read != null && read.vocabSize() > stored.config().vocabSize()) {
         String expected = "below vocab_size " + stored.config().vocabSize() + " of the model";
-        throw InputException.in(tokenizerFile(stored), "largest id", expected, String.valueOf(read.vocabSize() - 1));
+        throw InputException.in(
+            tokenizerFile(stored), "largest id", expected, String.valueOf(read.vocabSize() - 1));
       }
       return new LanguageModel(stored, precision, packed, read);
     } catch (RuntimeException e) {
@@ -75,12 +78,17 @@ public final class LanguageModel implements AutoCloseable {
         packed.close();
       }
       stored.close();
-      throw e instanceof CompletionException && e.getCause() instanceof RuntimeException cause ? cause : e;
+      throw e instanceof CompletionException && e.getCause() instanceof RuntimeException cause
+          ? cause
+          : e;
     }
   }
 
   private static Tokenizer tokenizer(StoredModel stored) {
-    return stored.tokenizerJson().map(json -> Tokenizer.parse(json, tokenizerFile(stored))).orElse(null);
+    return stored
+        .tokenizerJson()
+        .map(json -> Tokenizer.parse(json, tokenizerFile(stored)))
+        .orElse(null);
   }
 
   private static Path tokenizerFile(StoredModel stored) {
@@ -97,7 +105,9 @@ public final class LanguageModel implements AutoCloseable {
             spec.shape().length > 1
                 ? precision.of(tensor.scalar_type().intern())
                 // A bias is added in the type of its matrix, whatever it is stored in.
-                : matrix != null && matrix.dim() > 1 ? matrix.scalar_type().intern() : ScalarType.Float;
+                : matrix != null && matrix.dim() > 1
+                    ? matrix.scalar_type().intern()
+                    : ScalarType.Float;
         weights.put(spec.name(), tensor.to(type));
       }
     }
@@ -133,11 +143,15 @@ public final class LanguageModel implements AutoCloseable {
     return tokenizer != null;
   }
 
-  /** @throws InputException where the model came without a tokenizer */
+  /**
+   * @throws InputException where the model came without a tokenizer
+   */
   public Tokenizer tokenizer() {
     if (tokenizer == null) {
       throw new InputException(
-          stored.path() + ": expected a tokenizer.json, to read and write text with, found none; give token ids instead");
+          stored.path()
+              + ": expected a tokenizer.json, to read and write text with, found none; give token"
+              + " ids instead");
     }
     return tokenizer;
   }

@@ -15,12 +15,20 @@ import java.util.Optional;
  *
  * @param parameters of the model
  * @param made bytes that loading fills: weights that the file does not hold as kernels read them
- * @param mapped bytes of the file that every token reads: where they do not fit, they come from the disk each time
+ * @param mapped bytes of the file that every token reads: where they do not fit, they come from the
+ *     disk each time
  * @param context tokens of the longest text
  * @param kv what keys and values are kept in
  * @param tokenBytes keys and values of one token
  */
-record MemoryNeed(Path path, long parameters, long made, long mapped, int context, KvPrecision kv, long tokenBytes) {
+record MemoryNeed(
+    Path path,
+    long parameters,
+    long made,
+    long mapped,
+    int context,
+    KvPrecision kv,
+    long tokenBytes) {
   /** The program itself, activations and a short text. */
   private static final long BESIDE = 512L << 20;
 
@@ -35,7 +43,8 @@ record MemoryNeed(Path path, long parameters, long made, long mapped, int contex
     long mapped = 0;
     for (TensorSpec spec : config.tensors()) {
       boolean table = spec.name().startsWith("embed_") && !spec.name().startsWith("embed_out");
-      if (spec.shape().length < 2 || table && !(config.tiedHead() && spec.name().startsWith("embed_in"))) {
+      if (spec.shape().length < 2
+          || table && !(config.tiedHead() && spec.name().startsWith("embed_in"))) {
         continue; // vectors are small, and of a table single rows are read
       }
       Optional<QuantisedMatrix> quantised = stored.quantised(spec.name());
@@ -56,11 +65,14 @@ record MemoryNeed(Path path, long parameters, long made, long mapped, int contex
             (stored.quantised(weight).isEmpty() || precision != Precision.STORED)
                 && wanted(precision, stored.storedAs(weight)) == Dtype.F32);
     long tokenBytes = 2L * kv.bytes() * config.layers() * config.hiddenSize();
-    return new MemoryNeed(stored.path(), config.parameters(), made, mapped, config.maxPositions(), kv, tokenBytes);
+    return new MemoryNeed(
+        stored.path(), config.parameters(), made, mapped, config.maxPositions(), kv, tokenBytes);
   }
 
   private static Dtype wanted(Precision precision, String stored) {
-    boolean bf16 = precision == Precision.BF16 || precision == Precision.STORED && stored.equals(Dtype.BF16.name());
+    boolean bf16 =
+        precision == Precision.BF16
+            || precision == Precision.STORED && stored.equals(Dtype.BF16.name());
     return bf16 ? Dtype.BF16 : Dtype.F32;
   }
 
@@ -73,25 +85,43 @@ record MemoryNeed(Path path, long parameters, long made, long mapped, int contex
   void check(long free) {
     if (made + BESIDE > free) {
       throw new InputException(
-          path + ": does not fit in memory: its weights take " + gigabytes(made) + " once loaded, " + gigabytes(free)
-              + " are free; " + whatFits(free));
+          path
+              + ": does not fit in memory: its weights take "
+              + gigabytes(made)
+              + " once loaded, "
+              + gigabytes(free)
+              + " are free; "
+              + whatFits(free));
     }
   }
 
-  /** What to expect where not all stays in memory that every token reads: weights of the mapped file, keys and values. */
+  /**
+   * What to expect where not all stays in memory that every token reads: weights of the mapped
+   * file, keys and values.
+   */
   Optional<String> concern(long free) {
     long left = free - made - mapped - BESIDE;
     if (left < 0) {
       return Optional.of(
-          path + ": every token reads " + gigabytes(made + mapped) + " of weights, for which " + gigabytes(free)
-              + " of memory are free: much of it will come from the disk each time; " + whatFits(free));
+          path
+              + ": every token reads "
+              + gigabytes(made + mapped)
+              + " of weights, for which "
+              + gigabytes(free)
+              + " of memory are free: much of it will come from the disk each time; "
+              + whatFits(free));
     }
     return left >= context * tokenBytes
         ? Optional.empty()
         : Optional.of(
             String.format(
-                Locale.ROOT, "%s: memory is left for the keys and values of about %,d tokens in %s, of a context of %,d",
-                path, left / tokenBytes, kv.name().toLowerCase(Locale.ROOT), context));
+                Locale.ROOT,
+                "%s: memory is left for the keys and values of about %,d tokens in %s, of a context"
+                    + " of %,d",
+                path,
+                left / tokenBytes,
+                kv.name().toLowerCase(Locale.ROOT),
+                context));
   }
 
   private String whatFits(long free) {
@@ -99,9 +129,13 @@ record MemoryNeed(Path path, long parameters, long made, long mapped, int contex
     long q4 = Math.round(parameters * Q4_BITS / 8);
     if (q4 + BESIDE > free || q4 >= made + mapped) {
       double most = Math.max(0, free - BESIDE) * 8 / Q4_BITS / 1e9;
-      return String.format(Locale.ROOT, "a smaller model would fit, of up to %.1f billion parameters with --dtype q4", most);
+      return String.format(
+          Locale.ROOT,
+          "a smaller model would fit, of up to %.1f billion parameters with --dtype q4",
+          most);
     }
-    String either = q8 + BESIDE <= free && q8 < made + mapped ? "q8 (" + gigabytes(q8) + ") or " : "";
+    String either =
+        q8 + BESIDE <= free && q8 < made + mapped ? "q8 (" + gigabytes(q8) + ") or " : "";
     return "it would fit as " + either + "q4 (" + gigabytes(q4) + "): see jneox quantize";
   }
 

@@ -6,7 +6,8 @@ import dev.jneox.tensor.Vectors;
 import java.util.Arrays;
 
 /**
- * {@code W x + b} over rows of activations, by blocks of {@link PackedWeight#BLOCK} output features that threads share out.
+ * {@code W x + b} over rows of activations, by blocks of {@link PackedWeight#BLOCK} output features
+ * that threads share out.
  *
  * @param bias {@code [out]}, or null
  */

@@ -12,16 +12,16 @@ import dev.jneox.model.Residual;
 import dev.jneox.quant.PackedWeight;
 import dev.jneox.tensor.Tensors;
 import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * A network as inference reads it: weights in the layouts of {@link PackedWeight}, over the mapped file where it holds them so,
- * and norms and biases in fp32. What {@link CausalLM} is for training and research this is for writing and scoring: the same
- * model without libtorch. Immutable; any number of engines may read it.
+ * A network as inference reads it: weights in the layouts of {@link PackedWeight}, over the mapped
+ * file where it holds them so, and norms and biases in fp32. What {@link CausalLM} is for training
+ * and research this is for writing and scoring: the same model without libtorch. Immutable; any
+ * number of engines may read it.
  */
 public final class PackedModel implements AutoCloseable {
   /** A layer norm. */
@@ -34,7 +34,12 @@ public final class PackedModel implements AutoCloseable {
    * @param window how many positions a query sees, itself included; 0 is all
    */
   record Layer(
-      Norm attentionNorm, Norm mlpNorm, PackedLinear queryKeyValue, PackedLinear dense, PackedLinear up, PackedLinear down,
+      Norm attentionNorm,
+      Norm mlpNorm,
+      PackedLinear queryKeyValue,
+      PackedLinear dense,
+      PackedLinear up,
+      PackedLinear down,
       int window) {}
 
   private final ModelConfig config;
@@ -46,28 +51,47 @@ public final class PackedModel implements AutoCloseable {
   final Norm finalNorm;
   final PackedLinear head;
 
-  private PackedModel(ModelConfig config, Precision precision, WeightReader.Source source, List<Tensor> made) {
+  private PackedModel(
+      ModelConfig config, Precision precision, WeightReader.Source source, List<Tensor> made) {
     this.config = config;
     this.made = made;
     WeightReader reader = new WeightReader(source, precision, arena);
     embedding = reader.rows("embed_in.weight", config.hiddenSize());
-    positions = config.position() instanceof Position.Learned ? reader.rows("embed_positions.weight", config.hiddenSize()) : null;
+    positions =
+        config.position() instanceof Position.Learned
+            ? reader.rows("embed_positions.weight", config.hiddenSize())
+            : null;
     for (int l = 0; l < config.layers(); l++) {
       String p = "layers." + l + ".";
       layers.add(
           new Layer(
               reader.norm(p + "input_layernorm"),
-              config.residual() == Residual.PARALLEL_ONE_NORM ? null : reader.norm(p + "post_attention_layernorm"),
-              reader.linear(p + "attention.query_key_value", 3 * config.hiddenSize(), config.hiddenSize(), config.qkvBias()),
-              reader.linear(p + "attention.dense", config.hiddenSize(), config.hiddenSize(), config.denseBias()),
-              reader.linear(p + "mlp.dense_h_to_4h", config.intermediateSize(), config.hiddenSize(), true),
-              reader.linear(p + "mlp.dense_4h_to_h", config.hiddenSize(), config.intermediateSize(), true),
+              config.residual() == Residual.PARALLEL_ONE_NORM
+                  ? null
+                  : reader.norm(p + "post_attention_layernorm"),
+              reader.linear(
+                  p + "attention.query_key_value",
+                  3 * config.hiddenSize(),
+                  config.hiddenSize(),
+                  config.qkvBias()),
+              reader.linear(
+                  p + "attention.dense",
+                  config.hiddenSize(),
+                  config.hiddenSize(),
+                  config.denseBias()),
+              reader.linear(
+                  p + "mlp.dense_h_to_4h", config.intermediateSize(), config.hiddenSize(), true),
+              reader.linear(
+                  p + "mlp.dense_4h_to_h", config.hiddenSize(), config.intermediateSize(), true),
               config.windows().get(l)));
     }
     finalNorm = reader.norm("final_layer_norm");
     head =
         new PackedLinear(
-            reader.weight(config.tiedHead() ? "embed_in.weight" : "embed_out.weight", config.vocabSize(), config.hiddenSize()),
+            reader.weight(
+                config.tiedHead() ? "embed_in.weight" : "embed_out.weight",
+                config.vocabSize(),
+                config.hiddenSize()),
             reader.bias("embed_out", config.headBias()));
   }
 
@@ -92,14 +116,16 @@ public final class PackedModel implements AutoCloseable {
 
           @Override
           public InputException broken(String name, String found) {
-            return InputException.in(stored.path(), "tensor \"" + name + '"', "finite numbers", found);
+            return InputException.in(
+                stored.path(), "tensor \"" + name + '"', "finite numbers", found);
           }
         };
     return new PackedModel(stored.config(), precision, source, made);
   }
 
   /**
-   * Over the weights of a model in libtorch's memory, which stays open for as long as this is used; norms and biases are copied.
+   * Over the weights of a model in libtorch's memory, which stays open for as long as this is used;
+   * norms and biases are copied.
    */
   public static PackedModel of(CausalLM model) {
     WeightReader.Source source =

@@ -8,9 +8,10 @@ import dev.jneox.tensor.Vectors;
 import java.util.Arrays;
 
 /**
- * Causal attention over the pages of a {@link KvSequence}: keys and values of new positions are stored,
- * then each new query sees all positions up to its own, or those in its window. What comes out for a query depends on nothing but
- * the text up to it: not on how many are computed at once, nor on who computes them.
+ * Causal attention over the pages of a {@link KvSequence}: keys and values of new positions are
+ * stored, then each new query sees all positions up to its own, or those in its window. What comes
+ * out for a query depends on nothing but the text up to it: not on how many are computed at once,
+ * nor on who computes them.
  */
 final class PagedAttention {
   private static final int QUERIES = KvFormat.QUERIES;
@@ -43,7 +44,10 @@ final class PagedAttention {
     this.scale = config.scaledAttention() ? (float) (1 / Math.sqrt(dims)) : 1;
   }
 
-  /** To be called before {@link #heads}, by one thread: positions up to {@code positions} will be needed. */
+  /**
+   * To be called before {@link #heads}, by one thread: positions up to {@code positions} will be
+   * needed.
+   */
   void ensure(int positions) {
     if (rotary != null) {
       rotary.ensure(positions);
@@ -56,14 +60,28 @@ final class PagedAttention {
    * @param from the first head
    * @param to the head after the last
    * @param window how many positions a query sees, itself included; 0 is all
-   * @param qkv query, key and value of head 0 in the first row from {@code at} on, then those of head 1; changed
+   * @param qkv query, key and value of head 0 in the first row from {@code at} on, then those of
+   *     head 1; changed
    * @param ldq values from one row of {@code qkv} to the next
    * @param past positions of {@code text} before the first row
-   * @param z where the outputs go, {@code headDim} values at {@code zAt + row * ldz + head * headDim}
+   * @param z where the outputs go, {@code headDim} values at {@code zAt + row * ldz + head *
+   *     headDim}
    */
   void heads(
-      int layer, int from, int to, int window, float[] qkv, int at, int ldq, int rows, KvSequence text, int past, float[] z,
-      int zAt, int ldz, Scratch scratch) {
+      int layer,
+      int from,
+      int to,
+      int window,
+      float[] qkv,
+      int at,
+      int ldq,
+      int rows,
+      KvSequence text,
+      int past,
+      float[] z,
+      int zAt,
+      int ldz,
+      Scratch scratch) {
     for (int head = from; head < to; head++) {
       for (int r = 0; r < rows; r++) {
         store(layer, head, qkv, at + r * ldq + 3 * head * dims, text, past + r);
@@ -73,7 +91,19 @@ final class PagedAttention {
     for (int head = from; head < to; head++) {
       for (int r = 0; r < blocks; r += QUERIES) {
         int q = at + r * ldq + 3 * head * dims;
-        queries(layer, head, window, qkv, q, ldq, text, past + r, z, zAt + r * ldz + head * dims, ldz, scratch);
+        queries(
+            layer,
+            head,
+            window,
+            qkv,
+            q,
+            ldq,
+            text,
+            past + r,
+            z,
+            zAt + r * ldz + head * dims,
+            ldz,
+            scratch);
       }
     }
     for (int r = blocks; r < rows; r++) {
@@ -81,7 +111,10 @@ final class PagedAttention {
     }
   }
 
-  /** Turns query and key by their position, scales the query, and puts key and value into their page. */
+  /**
+   * Turns query and key by their position, scales the query, and puts key and value into their
+   * page.
+   */
   private void store(int layer, int head, float[] qkv, int q, KvSequence text, int position) {
     if (rotary != null) {
       rotary.turn(qkv, q, position);
@@ -93,9 +126,21 @@ final class PagedAttention {
     format.storeValue(page, format.values(layer, head), position % POSITIONS, qkv, q + 2 * dims);
   }
 
-  /** One query in some heads. It waits for memory, so all heads' keys on a page are read before any on the next, then the values. */
+  /**
+   * One query in some heads. It waits for memory, so all heads' keys on a page are read before any
+   * on the next, then the values.
+   */
   private void query(
-      int layer, int from, int to, int window, float[] qkv, int at, KvSequence text, int position, float[] z, int zAt,
+      int layer,
+      int from,
+      int to,
+      int window,
+      float[] qkv,
+      int at,
+      KvSequence text,
+      int position,
+      float[] z,
+      int zAt,
       Scratch scratch) {
     int first = first(window, position) / POSITIONS * POSITIONS;
     int end = position + 1;
@@ -108,7 +153,14 @@ final class PagedAttention {
       KvPage page = text.page(p);
       for (int head = from; head < to; head++) {
         int q = at + 3 * head * dims;
-        format.scores(page, format.keys(layer, head), qkv, q, vectors, scores, (head - from) * ld + p - first);
+        format.scores(
+            page,
+            format.keys(layer, head),
+            qkv,
+            q,
+            vectors,
+            scores,
+            (head - from) * ld + p - first);
       }
     }
     int hidden = first(window, position) - first;
@@ -125,7 +177,14 @@ final class PagedAttention {
       KvPage page = text.page(p);
       for (int head = from; head < to; head++) {
         int i = head - from;
-        format.values(page, format.values(layer, head), scores, i * ld + p - first, seen, out, i * format.padded);
+        format.values(
+            page,
+            format.values(layer, head),
+            scores,
+            i * ld + p - first,
+            seen,
+            out,
+            i * format.padded);
       }
     }
     for (int head = from; head < to; head++) {
@@ -135,7 +194,17 @@ final class PagedAttention {
 
   /** {@link #QUERIES} queries of one head, the first at {@code position}, that share the reads. */
   private void queries(
-      int layer, int head, int window, float[] q, int at, int ldq, KvSequence text, int position, float[] z, int zAt, int ldz,
+      int layer,
+      int head,
+      int window,
+      float[] q,
+      int at,
+      int ldq,
+      KvSequence text,
+      int position,
+      float[] z,
+      int zAt,
+      int ldz,
       Scratch scratch) {
     int first = first(window, position) / POSITIONS * POSITIONS;
     int end = position + QUERIES;
@@ -145,7 +214,8 @@ final class PagedAttention {
     float[] out = scratch.out;
     for (int p = first; p < end; p += POSITIONS) {
       int vectors = Math.ceilDiv(Math.min(POSITIONS, end - p), F.length());
-      format.scores(text.page(p), format.keys(layer, head), q, at, ldq, vectors, scores, p - first, ld);
+      format.scores(
+          text.page(p), format.keys(layer, head), q, at, ldq, vectors, scores, p - first, ld);
     }
     int n = end - first;
     for (int i = 0; i < QUERIES; i++) {

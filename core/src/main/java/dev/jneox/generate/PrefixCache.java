@@ -3,7 +3,10 @@ package dev.jneox.generate;
 import java.util.ArrayDeque;
 import java.util.Iterator;
 
-/** Texts that ended, the latest first, kept for requests that begin as they do; forgotten when their pages are needed. */
+/**
+ * Texts that ended, the latest first, kept for requests that begin as they do; forgotten when their
+ * pages are needed.
+ */
 final class PrefixCache {
   /** So many that looking through them costs nothing beside a step. */
   private static final int TEXTS = 64;

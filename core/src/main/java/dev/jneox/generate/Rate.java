@@ -1,6 +1,9 @@
 package dev.jneox.generate;
 
-/** How often something happened lately, a second: over the last whole second or more. One thread counts, any may ask. */
+/**
+ * How often something happened lately, a second: over the last whole second or more. One thread
+ * counts, any may ask.
+ */
 final class Rate {
   private static final double WINDOW = 1e9;
 

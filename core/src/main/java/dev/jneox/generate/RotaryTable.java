@@ -3,7 +3,10 @@ package dev.jneox.generate;
 import dev.jneox.model.Position;
 import java.util.Arrays;
 
-/** The cosines and sines of {@link Position.Rotary}, for as many positions as were needed yet, applied to one head in place. */
+/**
+ * The cosines and sines of {@link Position.Rotary}, for as many positions as were needed yet,
+ * applied to one head in place.
+ */
 final class RotaryTable {
   private final Position.Rotary rotary;
   private final int pairs;

@@ -8,23 +8,33 @@ import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
 
 /**
- * How the next token is drawn from the model's scores, in GPT-NeoX's order: the scores of ids already in the text are pushed down
- * (CTRL, Keskar et al. 2019), all are divided by the temperature, the best {@code topK} are kept, of those the likeliest that
- * together pass {@code topP} (nucleus sampling, Holtzman et al. 2020), and one is drawn by its probability.
+ * How the next token is drawn from the model's scores, in GPT-NeoX's order: the scores of ids
+ * already in the text are pushed down (CTRL, Keskar et al. 2019), all are divided by the
+ * temperature, the best {@code topK} are kept, of those the likeliest that together pass {@code
+ * topP} (nucleus sampling, Holtzman et al. 2020), and one is drawn by its probability.
  *
  * @param temperature 0 takes the best score each time; 1 draws from the model's own distribution
  * @param topK how many tokens to draw from, and those that tie with the last; 0 is all
- * @param topP probability to draw from, the token that passes it included; 0 (as GPT-NeoX has it) and 1 are all
- * @param repetitionPenalty positive scores of ids in the text are divided by it, negative ones multiplied; 1 is none
+ * @param topP probability to draw from, the token that passes it included; 0 (as GPT-NeoX has it)
+ *     and 1 are all
+ * @param repetitionPenalty positive scores of ids in the text are divided by it, negative ones
+ *     multiplied; 1 is none
  * @param seed of the draws: the same seed gives the same text on the same machine
  */
-public record Sampler(double temperature, int topK, double topP, double repetitionPenalty, long seed) {
+public record Sampler(
+    double temperature, int topK, double topP, double repetitionPenalty, long seed) {
   /** The best token each time. */
   public static final Sampler GREEDY = new Sampler(0, 0, 1, 1, 0);
 
-  /** @throws InputException that names the setting which is out of range */
+  /**
+   * @throws InputException that names the setting which is out of range
+   */
   public Sampler {
-    check("temperature", temperature >= 0 && temperature < Double.POSITIVE_INFINITY, "a number from 0 (greedy)", temperature);
+    check(
+        "temperature",
+        temperature >= 0 && temperature < Double.POSITIVE_INFINITY,
+        "a number from 0 (greedy)",
+        temperature);
     check("top-k", topK >= 0, "a number of tokens, or 0 for all", topK);
     check("top-p", topP >= 0 && topP <= 1, "a probability from 0 to 1", topP);
     boolean penalty = repetitionPenalty > 0 && repetitionPenalty < Double.POSITIVE_INFINITY;
@@ -33,7 +43,8 @@ public record Sampler(double temperature, int topK, double topP, double repetiti
 
   private static void check(String name, boolean holds, String expected, Number found) {
     if (!holds) {
-      throw new InputException(String.format(Locale.ROOT, "%s: expected %s, found %s", name, expected, found));
+      throw new InputException(
+          String.format(Locale.ROOT, "%s: expected %s, found %s", name, expected, found));
     }
   }
 
@@ -46,7 +57,8 @@ public record Sampler(double temperature, int topK, double topP, double repetiti
    * Draws an id.
    *
    * @param logits the scores of all rows of the head, from {@code at} on; not changed
-   * @param used ids from here on are padding and never drawn ({@link dev.jneox.model.ModelConfig#usedVocab})
+   * @param used ids from here on are padding and never drawn ({@link
+   *     dev.jneox.model.ModelConfig#usedVocab})
    * @param seen the ids in the text so far; only read where there is a penalty
    * @param random gives one double per call, none where the temperature is 0
    * @throws InputException if a score is not a number: the model is broken, not the request
@@ -59,7 +71,11 @@ public record Sampler(double temperature, int topK, double topP, double repetiti
       double score = logits[at + id];
       if (Double.isNaN(score) || score == Double.POSITIVE_INFINITY) {
         throw new InputException(
-            "the model's score for token " + id + " is " + score + ": its weights are broken, or too large for their precision");
+            "the model's score for token "
+                + id
+                + " is "
+                + score
+                + ": its weights are broken, or too large for their precision");
       }
       if (repetitionPenalty != 1 && seen.get(id)) {
         score = score > 0 ? score / repetitionPenalty : score * repetitionPenalty;
@@ -98,12 +114,17 @@ public record Sampler(double temperature, int topK, double topP, double repetiti
     zeroBelow(falling.next(), weights);
   }
 
-  /** Zeroes what follows, in falling order of weight and rising order of id, once the weights before it exceed {@code topP}. */
+  /**
+   * Zeroes what follows, in falling order of weight and rising order of id, once the weights before
+   * it exceed {@code topP}.
+   */
   private void keepTopP(double[] weights) {
     double total = sum(weights);
-    // All that is lighter than an even share of the tail is in the tail, being too light together to reach out of it.
+    // All that is lighter than an even share of the tail is in the tail, being too light together
+    // to reach out of it.
     double share = total * (1 - topP) / weights.length;
-    Falling falling = new Falling(Arrays.stream(weights).filter(weight -> weight >= share).toArray());
+    Falling falling =
+        new Falling(Arrays.stream(weights).filter(weight -> weight >= share).toArray());
     double least = Double.NaN;
     int ties = 0; // that are kept, of those as light as the lightest
     for (double before = 0; before <= total * topP && falling.hasNext(); before += least) {
@@ -127,7 +148,10 @@ public record Sampler(double temperature, int topK, double topP, double repetiti
     }
   }
 
-  /** The id at which the running sum of the weights first exceeds {@code u} of the whole: the inverse of their distribution. */
+  /**
+   * The id at which the running sum of the weights first exceeds {@code u} of the whole: the
+   * inverse of their distribution.
+   */
   private static int draw(double[] weights, double u) {
     double target = u * sum(weights);
     double sum = 0;

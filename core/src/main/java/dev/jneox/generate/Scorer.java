@@ -10,8 +10,9 @@ import java.util.stream.IntStream;
 /**
  * How likely a model finds a text. The scores of a text depend on nothing but itself.
  *
- * <p>A text longer than the model's context C is read in windows of C tokens that move by C/2: each token is scored once, by the
- * first window that predicts it, and thus from at least C/2 tokens before it.
+ * <p>A text longer than the model's context C is read in windows of C tokens that move by C/2: each
+ * token is scored once, by the first window that predicts it, and thus from at least C/2 tokens
+ * before it.
  */
 public final class Scorer {
   /** Tokens that go through the model at a time. */
@@ -32,8 +33,9 @@ public final class Scorer {
   }
 
   /**
-   * The natural logarithm of the probability of {@code ids[1:]}, each given those before it; one fewer than {@code ids}. The
-   * softmax is over every row of the head, padding included, as in training.
+   * The natural logarithm of the probability of {@code ids[1:]}, each given those before it; one
+   * fewer than {@code ids}. The softmax is over every row of the head, padding included, as in
+   * training.
    *
    * @throws InputException if an id is past the vocabulary, or the model gives no numbers
    */
@@ -49,7 +51,12 @@ public final class Scorer {
     int stride = Math.max(1, context / 2);
     float[] scores = new float[Math.max(0, ids.length - 1)];
     KvPool pool = new KvPool(KvFormat.of(config, KvPrecision.F32), Integer.MAX_VALUE);
-    Forward forward = new Forward(model, pool.format(), workers, Math.clamp(scores.length, 1, Math.min(maxRows, context)));
+    Forward forward =
+        new Forward(
+            model,
+            pool.format(),
+            workers,
+            Math.clamp(scores.length, 1, Math.min(maxRows, context)));
     int done = 0;
     for (int from = 0; done < scores.length; from += stride) {
       int length = Math.min(context, scores.length - from);
@@ -59,14 +66,25 @@ public final class Scorer {
     }
     for (int i = 0; i < scores.length; i++) {
       if (Float.isNaN(scores[i])) {
-        throw new InputException("the model's score of token " + (i + 2) + " is not a number: its weights are broken");
+        throw new InputException(
+            "the model's score of token " + (i + 2) + " is not a number: its weights are broken");
       }
     }
     return scores;
   }
 
-  /** Reads ids {@code from .. from+length-1} and scores those that follow, from the one after {@code ids[first]} on. */
-  private void window(Forward forward, KvSequence text, int[] ids, int from, int length, int first, float[] scores) {
+  /**
+   * Reads ids {@code from .. from+length-1} and scores those that follow, from the one after {@code
+   * ids[first]} on.
+   */
+  private void window(
+      Forward forward,
+      KvSequence text,
+      int[] ids,
+      int from,
+      int length,
+      int first,
+      float[] scores) {
     text.reserve(length);
     int end = from + length;
     for (int at = from; at < end; at += forward.maxRows()) {
@@ -75,7 +93,8 @@ public final class Scorer {
       forward.add(text, ids, at, rows);
       forward.run();
       for (int next = Math.max(at, first); next < at + rows; next += Forward.LOGIT_ROWS) {
-        score(forward, next - at, Math.min(Forward.LOGIT_ROWS, at + rows - next), ids, next, scores);
+        score(
+            forward, next - at, Math.min(Forward.LOGIT_ROWS, at + rows - next), ids, next, scores);
       }
     }
     text.release();

@@ -23,16 +23,16 @@ public final class Session {
   }
 
   /**
-   * What comes of it. Fails with what the listener threw, or an {@link dev.jneox.io.InputException} if the model gives no
-   * numbers. Cancelling the future cancels nothing but the future.
+   * What comes of it. Fails with what the listener threw, or an {@link dev.jneox.io.InputException}
+   * if the model gives no numbers. Cancelling the future cancels nothing but the future.
    */
   public CompletableFuture<Result> result() {
     return result;
   }
 
   /**
-   * Ends the text before its next token, or takes the request out of the line; the result says so. Without effect once it is
-   * done.
+   * Ends the text before its next token, or takes the request out of the line; the result says so.
+   * Without effect once it is done.
    */
   public void cancel() {
     cancelled = true;

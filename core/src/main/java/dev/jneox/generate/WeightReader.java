@@ -37,7 +37,9 @@ final class WeightReader {
   private final Precision precision;
   private final Arena arena;
 
-  /** @param arena what is converted is kept in it */
+  /**
+   * @param arena what is converted is kept in it
+   */
   WeightReader(Source source, Precision precision, Arena arena) {
     this.source = source;
     this.precision = precision;
@@ -45,7 +47,8 @@ final class WeightReader {
   }
 
   PackedModel.Norm norm(String name) {
-    return new PackedModel.Norm(source.tensor(name + ".weight").floats(), source.tensor(name + ".bias").floats());
+    return new PackedModel.Norm(
+        source.tensor(name + ".weight").floats(), source.tensor(name + ".bias").floats());
   }
 
   Rows rows(String name, int width) {
@@ -72,8 +75,11 @@ final class WeightReader {
       return quantised(name, quantised.get());
     }
     MappedTensor stored = source.tensor(name);
-    boolean bf16 = precision == Precision.BF16 || precision == Precision.STORED && stored.dtype() == Dtype.BF16;
-    MappedTensor into = stored.dtype() == (bf16 ? Dtype.BF16 : Dtype.F32) ? stored : plain(bf16, out, in);
+    boolean bf16 =
+        precision == Precision.BF16
+            || precision == Precision.STORED && stored.dtype() == Dtype.BF16;
+    MappedTensor into =
+        stored.dtype() == (bf16 ? Dtype.BF16 : Dtype.F32) ? stored : plain(bf16, out, in);
     if (into != stored) {
       float[] strip = new float[STRIP];
       for (long at = 0; at < stored.size(); at += STRIP) {
@@ -86,7 +92,8 @@ final class WeightReader {
   }
 
   private static PackedWeight weight(MappedTensor tensor, int out, int in) {
-    DenseWeight.Type type = tensor.dtype() == Dtype.BF16 ? DenseWeight.Type.BF16 : DenseWeight.Type.F32;
+    DenseWeight.Type type =
+        tensor.dtype() == Dtype.BF16 ? DenseWeight.Type.BF16 : DenseWeight.Type.F32;
     return new DenseWeight(out, in, type, tensor.data());
   }
 
@@ -106,15 +113,16 @@ final class WeightReader {
     }
     int in = stored.in();
     MappedTensor into = plain(precision == Precision.BF16, stored.out(), in);
-    Workers.all().forEach(
-        stored.out(),
-        (from, to, thread) -> {
-          float[] row = new float[in];
-          for (int r = from; r < to; r++) {
-            stored.dequantise(r, row, 0);
-            into.write((long) r * in, row, 0, in);
-          }
-        });
+    Workers.all()
+        .forEach(
+            stored.out(),
+            (from, to, thread) -> {
+              float[] row = new float[in];
+              for (int r = from; r < to; r++) {
+                stored.dequantise(r, row, 0);
+                into.write((long) r * in, row, 0, in);
+              }
+            });
     return weight(into, stored.out(), in);
   }
 }

@@ -13,8 +13,9 @@ import java.util.concurrent.ThreadLocalRandom;
 import java.util.stream.Stream;
 
 /**
- * Writes a file that appears under its name whole or not at all. The bytes go to a file beside it, of a name of its own that ends in
- * {@code .partial}; {@link #commit} forces it to disk and moves it into place. Closing without a commit deletes what was written.
+ * Writes a file that appears under its name whole or not at all. The bytes go to a file beside it,
+ * of a name of its own that ends in {@code .partial}; {@link #commit} forces it to disk and moves
+ * it into place. Closing without a commit deletes what was written.
  */
 public final class AtomicFile implements AutoCloseable {
   static final String PARTIAL = ".partial";
@@ -25,7 +26,8 @@ public final class AtomicFile implements AutoCloseable {
   private boolean done;
 
   /**
-   * Keeps other writers away from {@code target} until {@link #close}, and removes what killed ones have left.
+   * Keeps other writers away from {@code target} until {@link #close}, and removes what killed ones
+   * have left.
    *
    * @throws InputException when another writer is at work, or the folder cannot be written
    */
@@ -50,9 +52,13 @@ public final class AtomicFile implements AutoCloseable {
   /** A name beside {@code target} that no other writer has. */
   static Path partial(Path target) {
     if (target.getFileName() == null) {
-      throw new InputException(target + ": expected the name of a file or folder to write, found the root of the file system");
+      throw new InputException(
+          target
+              + ": expected the name of a file or folder to write, found the root of the file"
+              + " system");
     }
-    String unique = "%d-%08x".formatted(ProcessHandle.current().pid(), ThreadLocalRandom.current().nextInt());
+    String unique =
+        "%d-%08x".formatted(ProcessHandle.current().pid(), ThreadLocalRandom.current().nextInt());
     return target.resolveSibling(target.getFileName() + "." + unique + PARTIAL);
   }
 
@@ -61,10 +67,12 @@ public final class AtomicFile implements AutoCloseable {
     String name = target.getFileName().toString();
     try (Stream<Path> siblings = Files.list(target.toAbsolutePath().getParent())) {
       return siblings
-          .filter(path -> {
-            String sibling = path.getFileName().toString();
-            return sibling.startsWith(name + ".") && sibling.substring(name.length()).matches("(\\.\\d+-[0-9a-f]{8})?\\.partial");
-          })
+          .filter(
+              path -> {
+                String sibling = path.getFileName().toString();
+                return sibling.startsWith(name + ".")
+                    && sibling.substring(name.length()).matches("(\\.\\d+-[0-9a-f]{8})?\\.partial");
+              })
           .toList();
     }
   }
@@ -75,8 +83,8 @@ public final class AtomicFile implements AutoCloseable {
   }
 
   /**
-   * Forces the written bytes to disk and moves them to the final name, replacing what was there. Then other writers may come: the folder
-   * around the file may be moved before this is closed.
+   * Forces the written bytes to disk and moves them to the final name, replacing what was there.
+   * Then other writers may come: the folder around the file may be moved before this is closed.
    */
   public void commit() {
     try {
@@ -84,7 +92,8 @@ public final class AtomicFile implements AutoCloseable {
         channel.force(true);
       }
       try {
-        Files.move(partial, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        Files.move(
+            partial, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
       } catch (AtomicMoveNotSupportedException e) {
         Files.move(partial, target, StandardCopyOption.REPLACE_EXISTING);
       }
@@ -96,7 +105,10 @@ public final class AtomicFile implements AutoCloseable {
     release();
   }
 
-  /** Forces the names in the folder of {@code target} to disk: a rename could otherwise be lost with the power. */
+  /**
+   * Forces the names in the folder of {@code target} to disk: a rename could otherwise be lost with
+   * the power.
+   */
   static void forceNames(Path target) {
     try (FileChannel folder = FileChannel.open(target.toAbsolutePath().getParent())) {
       folder.force(true);
@@ -128,7 +140,10 @@ public final class AtomicFile implements AutoCloseable {
     }
   }
 
-  /** Writes a whole small file in one act; of two writers at a time one wins, and neither is refused. */
+  /**
+   * Writes a whole small file in one act; of two writers at a time one wins, and neither is
+   * refused.
+   */
   public static void write(Path target, byte[] bytes) {
     try (AtomicFile file = new AtomicFile(target, (TargetLock) null)) {
       try {
@@ -144,6 +159,8 @@ public final class AtomicFile implements AutoCloseable {
   /** What an {@link IOException} says, with the class name where its message is only a path. */
   public static String reason(IOException e) {
     String message = e.getMessage();
-    return message == null || e.getClass() != IOException.class ? e.getClass().getSimpleName() + (message == null ? "" : " " + message) : message;
+    return message == null || e.getClass() != IOException.class
+        ? e.getClass().getSimpleName() + (message == null ? "" : " " + message)
+        : message;
   }
 }

@@ -10,12 +10,15 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /**
- * Writes a folder that appears under its name whole or not at all. It is filled beside it, under a name of its own that ends in
- * {@code .partial}, and moved into place by {@link #commit}; a folder of that name is replaced only then. Closing without a commit
- * deletes what was written. The writers of the files in it force them to disk.
+ * Writes a folder that appears under its name whole or not at all. It is filled beside it, under a
+ * name of its own that ends in {@code .partial}, and moved into place by {@link #commit}; a folder
+ * of that name is replaced only then. Closing without a commit deletes what was written. The
+ * writers of the files in it force them to disk.
  */
 public final class AtomicFolder implements AutoCloseable {
-  /** Put behind the name of the folder that is being replaced, between the two moves of a commit. */
+  /**
+   * Put behind the name of the folder that is being replaced, between the two moves of a commit.
+   */
   public static final String REPLACED = ".replaced";
 
   private final Path target;
@@ -25,7 +28,8 @@ public final class AtomicFolder implements AutoCloseable {
   private boolean done;
 
   /**
-   * Keeps other writers away from {@code target} until {@link #close}, and removes what killed ones have left.
+   * Keeps other writers away from {@code target} until {@link #close}, and removes what killed ones
+   * have left.
    *
    * @throws InputException when another writer is at work, or the folder cannot be written
    */

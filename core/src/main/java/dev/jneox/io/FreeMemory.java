@@ -8,8 +8,9 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Memory that this process may still take: what the system calls available (free, or a file's that can be read again), or less
- * where the process's control group has a bound. Of Linux; nobody knows elsewhere.
+ * Memory that this process may still take: what the system calls available (free, or a file's that
+ * can be read again), or less where the process's control group has a bound. Of Linux; nobody knows
+ * elsewhere.
  */
 public final class FreeMemory {
   private static final String CGROUP = "sys/fs/cgroup/";
@@ -23,11 +24,14 @@ public final class FreeMemory {
 
   /** The same of a system whose files are under {@code root}. */
   static OptionalLong bytes(Path root) {
-    OptionalLong available = value(root.resolve("proc/meminfo"), "MemAvailable:\\s+(\\d+) kB", 1024);
+    OptionalLong available =
+        value(root.resolve("proc/meminfo"), "MemAvailable:\\s+(\\d+) kB", 1024);
     OptionalLong group = version2(root).isPresent() ? version2(root) : version1(root);
-    return available.isEmpty() ? group
-        : group.isEmpty() ? available
-        : OptionalLong.of(Math.min(available.getAsLong(), group.getAsLong()));
+    return available.isEmpty()
+        ? group
+        : group.isEmpty()
+            ? available
+            : OptionalLong.of(Math.min(available.getAsLong(), group.getAsLong()));
   }
 
   private static OptionalLong version2(Path root) {
@@ -54,7 +58,9 @@ public final class FreeMemory {
   private static OptionalLong value(Path file, String pattern, long unit) {
     try {
       Matcher matcher = Pattern.compile(pattern).matcher(Files.readString(file).strip());
-      return matcher.find() ? OptionalLong.of(Math.multiplyExact(Long.parseLong(matcher.group(1)), unit)) : OptionalLong.empty();
+      return matcher.find()
+          ? OptionalLong.of(Math.multiplyExact(Long.parseLong(matcher.group(1)), unit))
+          : OptionalLong.empty();
     } catch (IOException | NumberFormatException | ArithmeticException e) {
       return OptionalLong.empty(); // no such file, or no such number: nobody knows
     }

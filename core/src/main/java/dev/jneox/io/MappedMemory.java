@@ -7,9 +7,10 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 
 /**
- * The memory behind a mapped file. Pages of the file that were touched count as this process's memory until something else needs
- * them; who reads a file larger than memory gives them back as he goes, so that he never looks (nor, under a limit, is) too large.
- * Both methods are advice to the system by POSIX's {@code madvise}; where there is none they do nothing.
+ * The memory behind a mapped file. Pages of the file that were touched count as this process's
+ * memory until something else needs them; who reads a file larger than memory gives them back as he
+ * goes, so that he never looks (nor, under a limit, is) too large. Both methods are advice to the
+ * system by POSIX's {@code madvise}; where there is none they do nothing.
  */
 public final class MappedMemory {
   // The values of Linux, macOS and the BSDs.
@@ -25,15 +26,24 @@ public final class MappedMemory {
 
   private static MethodHandle find() {
     Linker linker = Linker.nativeLinker();
-    return linker.defaultLookup().find("madvise")
-        .map(address -> linker.downcallHandle(
-            address,
-            FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.ADDRESS, ValueLayout.JAVA_LONG, ValueLayout.JAVA_INT)))
+    return linker
+        .defaultLookup()
+        .find("madvise")
+        .map(
+            address ->
+                linker.downcallHandle(
+                    address,
+                    FunctionDescriptor.of(
+                        ValueLayout.JAVA_INT,
+                        ValueLayout.ADDRESS,
+                        ValueLayout.JAVA_LONG,
+                        ValueLayout.JAVA_INT)))
         .orElse(null);
   }
 
   /**
-   * Gives back the pages of a segment; what is touched again is read again, from the system's cache while it is there.
+   * Gives back the pages of a segment; what is touched again is read again, from the system's cache
+   * while it is there.
    *
    * @param mapped read-only memory of a mapped file, whole or a part
    */
@@ -44,13 +54,16 @@ public final class MappedMemory {
     advise(mapped, MADV_DONTNEED);
   }
 
-  /** Starts to read a segment from disk, in pieces far larger than single page faults would ask for. */
+  /**
+   * Starts to read a segment from disk, in pieces far larger than single page faults would ask for.
+   */
   public static void fetch(MemorySegment mapped) {
     advise(mapped, MADV_WILLNEED);
   }
 
   private static void advise(MemorySegment mapped, int advice) {
-    // Rounded up: what lies before the segment may be no part of the mapping, and giving that back would lose it.
+    // Rounded up: what lies before the segment may be no part of the mapping, and giving that back
+    // would lose it.
     long begin = mapped.address() + PAGE - 1 & -PAGE;
     long size = mapped.address() + mapped.byteSize() - begin;
     if (MADVISE == null || size <= 0) {

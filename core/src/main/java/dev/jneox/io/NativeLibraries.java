@@ -29,11 +29,14 @@ import java.util.zip.CRC32;
 import java.util.zip.CheckedInputStream;
 
 /**
- * Unpacks the native libraries of jars once, into a folder that only this user can write, and loads them from there.
+ * Unpacks the native libraries of jars once, into a folder that only this user can write, and loads
+ * them from there.
  *
- * <p>The folder is a child of {@link #home()}. Each file is written under another name and moved into place, under a {@link TargetLock}.
- * A manifest, written last, lists every file with its CRC-32 and with what the file system says of it (size, times, inode). A start
- * compares the latter; where they differ, the content is compared with the jar, and a damaged file is unpacked again.
+ * <p>The folder is a child of {@link #home()}. Each file is written under another name and moved
+ * into place, under a {@link TargetLock}. A manifest, written last, lists every file with its
+ * CRC-32 and with what the file system says of it (size, times, inode). A start compares the
+ * latter; where they differ, the content is compared with the jar, and a damaged file is unpacked
+ * again.
  *
  * @param folder an absolute path; its owner is this user, its mode 0700
  * @param files names in the folder, in the order in which the libraries are loaded
@@ -50,7 +53,8 @@ public record NativeLibraries(Path folder, List<String> files) {
   /** Bytes that take more than a second to unpack. */
   private static final long NOTABLE = 100_000_000;
 
-  private static final boolean POSIX = Path.of("").getFileSystem().supportedFileAttributeViews().contains("unix");
+  private static final boolean POSIX =
+      Path.of("").getFileSystem().supportedFileAttributeViews().contains("unix");
   private static final int OTHERS_WRITE = 0022;
   private static final int OTHERS = 0077;
 
@@ -81,7 +85,9 @@ public record NativeLibraries(Path folder, List<String> files) {
 
     private static JarURLConnection connection(URL content) throws IOException {
       try {
-        JarURLConnection connection = (JarURLConnection) URI.create(content.toString().split("#")[0]).toURL().openConnection();
+        JarURLConnection connection =
+            (JarURLConnection)
+                URI.create(content.toString().split("#")[0]).toURL().openConnection();
         connection.setUseCaches(false); // the jar is closed with the stream
         return connection;
       } catch (MalformedURLException e) {
@@ -90,7 +96,10 @@ public record NativeLibraries(Path folder, List<String> files) {
     }
   }
 
-  /** One line of the manifest; the stamp is what the file system said of the file after it was unpacked. */
+  /**
+   * One line of the manifest; the stamp is what the file system said of the file after it was
+   * unpacked.
+   */
   private record Entry(String file, long crc, String stamp) {
     static Entry parse(String line) {
       String[] words = line.split(" ", 3);
@@ -106,9 +115,10 @@ public record NativeLibraries(Path folder, List<String> files) {
   }
 
   /**
-   * Returns the folder of all unpacked libraries, which need not exist. It is {@code JNEOX_NATIVES}, else {@code jneox/natives} in the
-   * user's folder for caches: {@code XDG_CACHE_HOME} or {@code ~/.cache}, on macOS {@code ~/Library/Caches}, on Windows
-   * {@code LOCALAPPDATA}.
+   * Returns the folder of all unpacked libraries, which need not exist. It is {@code
+   * JNEOX_NATIVES}, else {@code jneox/natives} in the user's folder for caches: {@code
+   * XDG_CACHE_HOME} or {@code ~/.cache}, on macOS {@code ~/Library/Caches}, on Windows {@code
+   * LOCALAPPDATA}.
    */
   public static Path home() {
     return home(System.getenv(), System.getProperty("os.name"), System.getProperty("user.home"));
@@ -131,26 +141,34 @@ public record NativeLibraries(Path folder, List<String> files) {
 
   /** The XDG specification has relative paths ignored. */
   private static Optional<Path> absolute(Map<String, String> environment, String name) {
-    return Optional.ofNullable(environment.get(name)).filter(value -> !value.isBlank()).map(Path::of).filter(Path::isAbsolute);
+    return Optional.ofNullable(environment.get(name))
+        .filter(value -> !value.isBlank())
+        .map(Path::of)
+        .filter(Path::isAbsolute);
   }
 
   /**
    * Makes sure that libraries are unpacked and undamaged.
    *
-   * @param name of the folder in {@link #home()}; another version or choice of libraries has another name
-   * @param sources what the folder holds, in the order of loading; asked for only where something is not as it was left
+   * @param name of the folder in {@link #home()}; another version or choice of libraries has
+   *     another name
+   * @param sources what the folder holds, in the order of loading; asked for only where something
+   *     is not as it was left
    * @throws InputException when the folder cannot be written, is too small, or is open to others
    */
   public static NativeLibraries unpacked(String name, Supplier<List<Source>> sources) {
     return unpacked(home(), name, sources, userId(), false);
   }
 
-  /** Like {@link #unpacked(String, Supplier)}, and compares the content of every file with the jars. */
+  /**
+   * Like {@link #unpacked(String, Supplier)}, and compares the content of every file with the jars.
+   */
   public static NativeLibraries verified(String name, Supplier<List<Source>> sources) {
     return unpacked(home(), name, sources, userId(), true);
   }
 
-  static NativeLibraries unpacked(Path home, String name, Supplier<List<Source>> sources, long user, boolean verify) {
+  static NativeLibraries unpacked(
+      Path home, String name, Supplier<List<Source>> sources, long user, boolean verify) {
     Path folder;
     try {
       folder = privateFolder(home, user).resolve(name);
@@ -165,15 +183,20 @@ public record NativeLibraries(Path folder, List<String> files) {
       return known.get();
     }
     if (!Files.isWritable(folder.getParent())) {
-      // A copy, as in the image of a container, has other times and inodes: then the content decides, at each start.
+      // A copy, as in the image of a container, has other times and inodes: then the content
+      // decides, at each start.
       List<Source> all = sources.get();
       List<Source> absent = absent(folder, all);
       if (!absent.isEmpty()) {
-        throw cannotUnpack(folder, absent, new AccessDeniedException(folder.toString(), null, "not writable"));
+        throw cannotUnpack(
+            folder, absent, new AccessDeniedException(folder.toString(), null, "not writable"));
       }
       return new NativeLibraries(folder, all.stream().map(Source::file).toList());
     }
-    try (TargetLock lock = TargetLock.await(folder, owner -> say("waiting for " + owner + " to unpack native libraries into " + folder))) {
+    try (TargetLock lock =
+        TargetLock.await(
+            folder,
+            owner -> say("waiting for " + owner + " to unpack native libraries into " + folder))) {
       // The owner before may have done the work.
       return (verify ? known : known(folder)).orElseGet(() -> restore(folder, sources.get(), user));
     }
@@ -207,13 +230,18 @@ public record NativeLibraries(Path folder, List<String> files) {
       create(folder);
       check(folder, user, OTHERS);
       deletePartials(folder);
-      boolean incomplete = sources.stream().anyMatch(source -> Files.notExists(folder.resolve(source.file), LinkOption.NOFOLLOW_LINKS));
+      boolean incomplete =
+          sources.stream()
+              .anyMatch(
+                  source ->
+                      Files.notExists(folder.resolve(source.file), LinkOption.NOFOLLOW_LINKS));
       absent = absent(folder, sources);
       long needed = bytes(absent);
       long free = Files.getFileStore(folder).getUsableSpace();
       if (needed > free) {
         throw new InputException(
-            "%s: native libraries need %s, %s are free: make room, or %s".formatted(folder, megabytes(needed), megabytes(free), MOVE));
+            "%s: native libraries need %s, %s are free: make room, or %s"
+                .formatted(folder, megabytes(needed), megabytes(free), MOVE));
       }
       if (incomplete && needed > NOTABLE) {
         say("unpacking native libraries into %s (%s, once)".formatted(folder, megabytes(needed)));
@@ -223,7 +251,8 @@ public record NativeLibraries(Path folder, List<String> files) {
       }
       StringBuilder manifest = new StringBuilder();
       for (Source source : sources) {
-        manifest.append(new Entry(source.file, source.crc, stamp(folder.resolve(source.file))).line());
+        manifest.append(
+            new Entry(source.file, source.crc, stamp(folder.resolve(source.file))).line());
       }
       write(folder.resolve(MANIFEST), manifest.append(END).toString());
       return new NativeLibraries(folder, sources.stream().map(Source::file).toList());
@@ -250,8 +279,10 @@ public record NativeLibraries(Path folder, List<String> files) {
       }
       say(
           crc >= 0
-              ? "%s: damaged: expected CRC-32 %08x, found %08x: to be unpacked again".formatted(file, source.crc, crc)
-              : "%s: damaged: expected %d bytes, found %s: to be unpacked again".formatted(file, source.bytes, bytes < 0 ? "no file" : bytes));
+              ? "%s: damaged: expected CRC-32 %08x, found %08x: to be unpacked again"
+                  .formatted(file, source.crc, crc)
+              : "%s: damaged: expected %d bytes, found %s: to be unpacked again"
+                  .formatted(file, source.bytes, bytes < 0 ? "no file" : bytes));
     } catch (IOException e) {
       say(file + ": cannot be read: " + AtomicFile.reason(e) + ": to be unpacked again");
     }
@@ -268,9 +299,14 @@ public record NativeLibraries(Path folder, List<String> files) {
       }
       if (crc.getValue() != source.crc) {
         throw new InputException(
-            "%s: damaged: expected CRC-32 %08x, found %08x: fetch the jar again".formatted(source.content, source.crc, crc.getValue()));
+            "%s: damaged: expected CRC-32 %08x, found %08x: fetch the jar again"
+                .formatted(source.content, source.crc, crc.getValue()));
       }
-      Files.move(partial, folder.resolve(source.file), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+      Files.move(
+          partial,
+          folder.resolve(source.file),
+          StandardCopyOption.ATOMIC_MOVE,
+          StandardCopyOption.REPLACE_EXISTING);
     } finally {
       Files.deleteIfExists(partial);
     }
@@ -297,7 +333,8 @@ public record NativeLibraries(Path folder, List<String> files) {
     try (FileChannel channel = FileChannel.open(file)) {
       long size = channel.size();
       for (long at = 0; at < size; at += Integer.MAX_VALUE) {
-        crc.update(channel.map(FileChannel.MapMode.READ_ONLY, at, Math.min(Integer.MAX_VALUE, size - at)));
+        crc.update(
+            channel.map(FileChannel.MapMode.READ_ONLY, at, Math.min(Integer.MAX_VALUE, size - at)));
       }
     }
     return crc.getValue();
@@ -306,13 +343,25 @@ public record NativeLibraries(Path folder, List<String> files) {
   /** What changes with every write to a file, in nanoseconds where the file system has them. */
   private static String stamp(Path file) throws IOException {
     Map<String, Object> all =
-        Files.readAttributes(file, POSIX ? "unix:size,lastModifiedTime,ctime,ino,mode" : "size,lastModifiedTime", LinkOption.NOFOLLOW_LINKS);
+        Files.readAttributes(
+            file,
+            POSIX ? "unix:size,lastModifiedTime,ctime,ino,mode" : "size,lastModifiedTime",
+            LinkOption.NOFOLLOW_LINKS);
     return POSIX
-        ? "%s %s %s %s %o".formatted(all.get("size"), all.get("lastModifiedTime"), all.get("ctime"), all.get("ino"), all.get("mode"))
+        ? "%s %s %s %s %o"
+            .formatted(
+                all.get("size"),
+                all.get("lastModifiedTime"),
+                all.get("ctime"),
+                all.get("ino"),
+                all.get("mode"))
         : "%s %s".formatted(all.get("size"), all.get("lastModifiedTime"));
   }
 
-  /** The home as a real path, created if need be. Symbolic links on the way to it are the user's choice. */
+  /**
+   * The home as a real path, created if need be. Symbolic links on the way to it are the user's
+   * choice.
+   */
   private static Path privateFolder(Path home, long user) throws IOException {
     if (!Files.isDirectory(home)) {
       if (home.getParent() != null) {
@@ -327,7 +376,11 @@ public record NativeLibraries(Path folder, List<String> files) {
 
   private static void create(Path folder) throws IOException {
     FileAttribute<?>[] mode =
-        POSIX ? new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"))} : new FileAttribute<?>[0];
+        POSIX
+            ? new FileAttribute<?>[] {
+              PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"))
+            }
+            : new FileAttribute<?>[0];
     try {
       Files.createDirectory(folder, mode);
     } catch (FileAlreadyExistsException e) {
@@ -342,10 +395,15 @@ public record NativeLibraries(Path folder, List<String> files) {
     if (!POSIX) {
       return;
     }
-    Map<String, Object> found = Files.readAttributes(folder, "unix:isDirectory,uid,owner,mode", LinkOption.NOFOLLOW_LINKS);
+    Map<String, Object> found =
+        Files.readAttributes(folder, "unix:isDirectory,uid,owner,mode", LinkOption.NOFOLLOW_LINKS);
     int mode = (int) found.get("mode") & 07777;
     if (!(boolean) found.get("isDirectory")) {
-      throw new InputException(folder + ": expected the folder of native libraries, found a link or a file: delete it, or set " + VARIABLE);
+      throw new InputException(
+          folder
+              + ": expected the folder of native libraries, found a link or a file: delete it, or"
+              + " set "
+              + VARIABLE);
     }
     if (((Number) found.get("uid")).longValue() != user) {
       throw new InputException(
@@ -356,7 +414,9 @@ public record NativeLibraries(Path folder, List<String> files) {
       throw new InputException(
           "%s: native libraries are loaded only from a folder that others cannot write, and the mode of this one is %04o: "
                   .formatted(folder, mode)
-              + "if you trust its content, chmod 700 it, or else delete it, or set " + VARIABLE + " to another");
+              + "if you trust its content, chmod 700 it, or else delete it, or set "
+              + VARIABLE
+              + " to another");
     }
   }
 
@@ -365,10 +425,12 @@ public record NativeLibraries(Path folder, List<String> files) {
   }
 
   /**
-   * Loads the libraries, for the classes of this class's loader. One that cannot be loaded is passed over unless it is the last, which
-   * needs those before it: a library for another CPU or of a missing tool does no harm.
+   * Loads the libraries, for the classes of this class's loader. One that cannot be loaded is
+   * passed over unless it is the last, which needs those before it: a library for another CPU or of
+   * a missing tool does no harm.
    *
-   * @throws InputException when the last cannot be loaded, with the reason of the first that could not
+   * @throws InputException when the last cannot be loaded, with the reason of the first that could
+   *     not
    */
   public void load() {
     UnsatisfiedLinkError first = null;
@@ -384,16 +446,32 @@ public record NativeLibraries(Path folder, List<String> files) {
     }
     if (last != null) {
       // "PATH: PATH: reason", of which the folder has been named.
-      String reason = first.getMessage().replace(folder + "/", "").replaceFirst("^(.+?): \\1: ", "$1: ");
-      String remedy = reason.contains("failed to map segment") || reason.contains("not permitted") ? "is it mounted noexec? " : "";
-      throw new InputException(folder + ": native libraries cannot be loaded from here: " + reason + ": " + remedy + MOVE, last);
+      String reason =
+          first.getMessage().replace(folder + "/", "").replaceFirst("^(.+?): \\1: ", "$1: ");
+      String remedy =
+          reason.contains("failed to map segment") || reason.contains("not permitted")
+              ? "is it mounted noexec? "
+              : "";
+      throw new InputException(
+          folder
+              + ": native libraries cannot be loaded from here: "
+              + reason
+              + ": "
+              + remedy
+              + MOVE,
+          last);
     }
   }
 
   private static InputException cannotUnpack(Path folder, List<Source> absent, IOException e) {
-    String reason = e instanceof FileSystemException f && f.getReason() != null ? f.getReason() : AtomicFile.reason(e);
+    String reason =
+        e instanceof FileSystemException f && f.getReason() != null
+            ? f.getReason()
+            : AtomicFile.reason(e);
     return new InputException(
-        "%s: native libraries (%s) cannot be unpacked: %s: %s".formatted(folder, megabytes(bytes(absent)), reason, MOVE), e);
+        "%s: native libraries (%s) cannot be unpacked: %s: %s"
+            .formatted(folder, megabytes(bytes(absent)), reason, MOVE),
+        e);
   }
 
   private static long bytes(List<Source> sources) {

@@ -13,9 +13,10 @@ import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
 
 /**
- * How far a long act has come, told on standard error: done, total, rate and the time left. On a terminal it is a moving bar,
- * elsewhere one plain line every ten seconds; {@link #close} leaves a last line, unless the act never began. All methods are
- * safe for several threads, and {@link #step} costs one addition.
+ * How far a long act has come, told on standard error: done, total, rate and the time left. On a
+ * terminal it is a moving bar, elsewhere one plain line every ten seconds; {@link #close} leaves a
+ * last line, unless the act never began. All methods are safe for several threads, and {@link
+ * #step} costs one addition.
  *
  * <pre>{@code
  * try (Progress progress = Progress.of("training", "steps", 1000)) {
@@ -41,17 +42,26 @@ public final class Progress implements AutoCloseable {
   private volatile String note = "";
   private boolean closed;
 
-  /** An act of {@code total} units, for example 1000 "steps"; a total below zero means that nobody knows. */
+  /**
+   * An act of {@code total} units, for example 1000 "steps"; a total below zero means that nobody
+   * knows.
+   */
   public static Progress of(String task, String unit, long total) {
     return new Progress(task, unit, 1, total, System.err, isTerminal(), INTERVAL);
   }
 
-  /** An act counted in bytes and shown in megabytes of 10^6; a total below zero means that nobody knows. */
+  /**
+   * An act counted in bytes and shown in megabytes of 10^6; a total below zero means that nobody
+   * knows.
+   */
   public static Progress bytes(String task, long total) {
     return new Progress(task, "MB", MB, total, System.err, isTerminal(), INTERVAL);
   }
 
-  /** Prints a line of its own to standard error; on a terminal it takes the line of a bar, which moves on below. */
+  /**
+   * Prints a line of its own to standard error; on a terminal it takes the line of a bar, which
+   * moves on below.
+   */
   public static void line(String line) {
     System.err.println(isTerminal() ? "\r\033[K" + line : line);
   }
@@ -61,14 +71,24 @@ public final class Progress implements AutoCloseable {
     return new Progress("", "", 1, -1, null, false, INTERVAL);
   }
 
-  Progress(String task, String unit, long unitSize, long total, PrintStream out, boolean terminal, Duration interval) {
+  Progress(
+      String task,
+      String unit,
+      long unitSize,
+      long total,
+      PrintStream out,
+      boolean terminal,
+      Duration interval) {
     this.task = task;
     this.unit = unit;
     this.unitSize = unitSize;
     this.total = total;
     this.out = out;
     this.bar = out != null && terminal ? bar() : null;
-    this.ticker = out != null && !terminal ? Thread.ofPlatform().daemon().name("progress").start(() -> tick(interval)) : null;
+    this.ticker =
+        out != null && !terminal
+            ? Thread.ofPlatform().daemon().name("progress").start(() -> tick(interval))
+            : null;
   }
 
   /** Adds {@code n} units (bytes, where the act is counted in bytes) to what is done. */
@@ -155,7 +175,11 @@ public final class Progress implements AutoCloseable {
       line.append(String.format(Locale.ROOT, " (%d%%)", 100 * done / total));
     }
     if (seconds > 0 && done > 0) {
-      line.append(", ").append(rate(done / (double) unitSize / seconds)).append(' ').append(unit).append("/s");
+      line.append(", ")
+          .append(rate(done / (double) unitSize / seconds))
+          .append(' ')
+          .append(unit)
+          .append("/s");
     }
     if (last) {
       line.append(", took ").append(clock(seconds));
@@ -197,8 +221,9 @@ public final class Progress implements AutoCloseable {
   }
 
   /**
-   * Whether standard error is a screen that a bar can move on. {@code Console.isTerminal} asks about standard input and output,
-   * which say nothing here ({@code 2>log}, {@code >result.json}), so the C library is asked about descriptor 2 itself.
+   * Whether standard error is a screen that a bar can move on. {@code Console.isTerminal} asks
+   * about standard input and output, which say nothing here ({@code 2>log}, {@code >result.json}),
+   * so the C library is asked about descriptor 2 itself.
    */
   private static boolean isTerminal() {
     String term = System.getenv("TERM");
@@ -206,15 +231,21 @@ public final class Progress implements AutoCloseable {
       return false;
     }
     Linker linker = Linker.nativeLinker();
-    return linker.defaultLookup().find("isatty")
-        .map(isatty -> linker.downcallHandle(isatty, FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT)))
-        .map(isatty -> {
-          try {
-            return (int) isatty.invokeExact(2) == 1;
-          } catch (Throwable e) {
-            throw new AssertionError(e);
-          }
-        })
+    return linker
+        .defaultLookup()
+        .find("isatty")
+        .map(
+            isatty ->
+                linker.downcallHandle(
+                    isatty, FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT)))
+        .map(
+            isatty -> {
+              try {
+                return (int) isatty.invokeExact(2) == 1;
+              } catch (Throwable e) {
+                throw new AssertionError(e);
+              }
+            })
         .orElse(false);
   }
 }

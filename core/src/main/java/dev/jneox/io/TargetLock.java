@@ -16,19 +16,22 @@ import java.util.Objects;
 import java.util.function.Consumer;
 
 /**
- * Keeps a second writer away from a file or folder while it is being written, in this process, in others and on other hosts.
+ * Keeps a second writer away from a file or folder while it is being written, in this process, in
+ * others and on other hosts.
  *
- * <p>The lock is the operating system's, on a file {@code .NAME.lock} beside the target that holds the owner's pid and host. A killed
- * owner loses it at once; the file may stay and does no harm. {@link #close} deletes the file. On a file system without locks only
- * writers in this process exclude each other. The thread that has a lock may take it again; it is released when the first one is closed.
+ * <p>The lock is the operating system's, on a file {@code .NAME.lock} beside the target that holds
+ * the owner's pid and host. A killed owner loses it at once; the file may stay and does no harm.
+ * {@link #close} deletes the file. On a file system without locks only writers in this process
+ * exclude each other. The thread that has a lock may take it again; it is released when the first
+ * one is closed.
  */
 public final class TargetLock implements AutoCloseable {
   /** How often a waiting writer looks again. */
   private static final long POLL_MILLIS = 50;
 
   /**
-   * Lock files held by this process. POSIX drops all locks of a process on a file when it closes any descriptor of that file, so a
-   * lock file that is held is never opened again.
+   * Lock files held by this process. POSIX drops all locks of a process on a file when it closes
+   * any descriptor of that file, so a lock file that is held is never opened again.
    */
   private static final Map<Path, Thread> HELD = new HashMap<>();
 
@@ -51,7 +54,11 @@ public final class TargetLock implements AutoCloseable {
     Path file = lockFile(target);
     TargetLock lock = tryTake(target, file);
     if (lock == null) {
-      throw new InputException(target + ": is being written by " + owner(file) + ": wait for it to end, or choose another name");
+      throw new InputException(
+          target
+              + ": is being written by "
+              + owner(file)
+              + ": wait for it to end, or choose another name");
     }
     return lock;
   }
@@ -86,7 +93,10 @@ public final class TargetLock implements AutoCloseable {
   private static Path lockFile(Path target) {
     Path absolute = target.toAbsolutePath().normalize();
     if (absolute.getFileName() == null) {
-      throw new InputException(target + ": expected the name of a file or folder to write, found the root of the file system");
+      throw new InputException(
+          target
+              + ": expected the name of a file or folder to write, found the root of the file"
+              + " system");
     }
     try {
       Files.createDirectories(absolute.getParent());
@@ -108,7 +118,8 @@ public final class TargetLock implements AutoCloseable {
     try {
       for (; ; ) {
         Object before = key(file);
-        FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+        FileChannel channel =
+            FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
         FileLock lock;
         try {
           lock = channel.tryLock();
@@ -122,10 +133,13 @@ public final class TargetLock implements AutoCloseable {
           channel.close();
           return null;
         }
-        // An owner deletes the file when it ends: a lock on a file that has lost its name excludes nobody.
+        // An owner deletes the file when it ends: a lock on a file that has lost its name excludes
+        // nobody.
         Object after = key(file);
         if (after != null && (before == null || Objects.equals(before, after))) {
-          byte[] owner = (ProcessHandle.current().pid() + " " + host() + "\n").getBytes(StandardCharsets.UTF_8);
+          byte[] owner =
+              (ProcessHandle.current().pid() + " " + host() + "\n")
+                  .getBytes(StandardCharsets.UTF_8);
           channel.truncate(0).write(ByteBuffer.wrap(owner), 0);
           taken = true;
           return new TargetLock(file, channel, false);
@@ -143,7 +157,9 @@ public final class TargetLock implements AutoCloseable {
     }
   }
 
-  /** What tells a file from another of the same name (device and inode); null when there is none. */
+  /**
+   * What tells a file from another of the same name (device and inode); null when there is none.
+   */
   private static Object key(Path file) throws IOException {
     try {
       Object key = Files.readAttributes(file, BasicFileAttributes.class).fileKey();
@@ -170,12 +186,16 @@ public final class TargetLock implements AutoCloseable {
     return "another process";
   }
 
-  /** From the system, not from the network, where the name of a host may take seconds to resolve. */
+  /**
+   * From the system, not from the network, where the name of a host may take seconds to resolve.
+   */
   private static String host() {
     try {
       return Files.readString(Path.of("/proc/sys/kernel/hostname")).strip();
     } catch (IOException e) {
-      return Objects.requireNonNullElse(System.getenv("HOSTNAME"), Objects.requireNonNullElse(System.getenv("COMPUTERNAME"), "unknown"));
+      return Objects.requireNonNullElse(
+          System.getenv("HOSTNAME"),
+          Objects.requireNonNullElse(System.getenv("COMPUTERNAME"), "unknown"));
     }
   }
 

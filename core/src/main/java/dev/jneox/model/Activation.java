@@ -1,9 +1,9 @@
 package dev.jneox.model;
 
 /**
- * The non-linearity of the MLP. {@link #GELU} is exact, {@code x/2 (1 + erf(x/sqrt 2))}; {@link #GELU_TANH} is the approximation
- * {@code x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))} of Hendrycks and Gimpel (2016), which GPT-NeoX uses when
- * {@code bias_gelu_fusion} is on.
+ * The non-linearity of the MLP. {@link #GELU} is exact, {@code x/2 (1 + erf(x/sqrt 2))}; {@link
+ * #GELU_TANH} is the approximation {@code x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))} of
+ * Hendrycks and Gimpel (2016), which GPT-NeoX uses when {@code bias_gelu_fusion} is on.
  */
 public enum Activation {
   GELU("gelu"),
@@ -20,7 +20,10 @@ public enum Activation {
     return hfName;
   }
 
-  /** Reads {@code hidden_act}: the three tanh spellings differ only in rounding. Null when the name is none of these. */
+  /**
+   * Reads {@code hidden_act}: the three tanh spellings differ only in rounding. Null when the name
+   * is none of these.
+   */
   public static Activation ofHf(String name) {
     return switch (name) {
       case "gelu" -> GELU;

@@ -8,7 +8,10 @@ import org.bytedeco.pytorch.TensorOptional;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/** Causal multi-head self-attention, over all positions or a window of the latest ones; its core is in fp32. */
+/**
+ * Causal multi-head self-attention, over all positions or a window of the latest ones; its core is
+ * in fp32.
+ */
 final class Attention {
   private final int heads;
   private final int headDim;
@@ -60,7 +63,8 @@ final class Attention {
     long seq = q.size(2);
     boolean plain = past == 0 && (window == 0 || window >= seq);
     boolean one = seq == 1 && (window == 0 || window >= past + 1);
-    try (TensorOptional mask = plain || one ? new TensorOptional() : new TensorOptional(visible(seq, past));
+    try (TensorOptional mask =
+            plain || one ? new TensorOptional() : new TensorOptional(visible(seq, past));
         DoubleOptional s = new DoubleOptional(scale)) {
       return torch.scaled_dot_product_attention(q, k, v, mask, 0.0, plain, s, false);
     }
@@ -68,7 +72,11 @@ final class Attention {
 
   private Tensor explicit(Tensor q, Tensor k, Tensor v, long past, Hooks hooks, String name) {
     Tensor hidden = visible(q.size(2), past).logical_not();
-    Tensor scores = torch.matmul(q, k.transpose(2, 3)).mul(new Scalar(scale)).masked_fill(hidden, new Scalar(Double.NEGATIVE_INFINITY));
+    Tensor scores =
+        torch
+            .matmul(q, k.transpose(2, 3))
+            .mul(new Scalar(scale))
+            .masked_fill(hidden, new Scalar(Double.NEGATIVE_INFINITY));
     scores = hooks.at(name, ".hook_attn_scores", scores);
     return torch.matmul(hooks.at(name, ".hook_pattern", torch.softmax(scores, -1)), v);
   }

@@ -9,9 +9,12 @@ record Block(int layer, Residual residual, Norm ln1, Norm ln2, Attention attenti
     String name = "blocks." + layer;
     x = hooks.at(name, ".hook_resid_pre", x);
     Tensor normed = ln1.forward(x, hooks, name + ".ln1");
-    Tensor attn = hooks.at(name, ".hook_attn_out", attention.forward(normed, layer, cache, hooks, name + ".attn"));
+    Tensor attn =
+        hooks.at(
+            name, ".hook_attn_out", attention.forward(normed, layer, cache, hooks, name + ".attn"));
     Tensor mid = residual == Residual.SERIAL ? hooks.at(name, ".hook_resid_mid", x.add(attn)) : x;
-    Tensor forMlp = residual == Residual.PARALLEL_ONE_NORM ? normed : ln2.forward(mid, hooks, name + ".ln2");
+    Tensor forMlp =
+        residual == Residual.PARALLEL_ONE_NORM ? normed : ln2.forward(mid, hooks, name + ".ln2");
     Tensor out = hooks.at(name, ".hook_mlp_out", mlp.forward(forMlp, hooks, name + ".mlp"));
     // Parallel: the two outputs are added first, then the stream, in the order GPT-NeoX adds them.
     Tensor sum = residual == Residual.SERIAL ? mid.add(out) : attn.add(out).add(x);

@@ -10,11 +10,12 @@ import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * A decoder-only language model: token ids in, a score for every possible next token out. It is the reference: plain libtorch
- * operations in reading order, differentiable by autograd wherever the weights require gradients.
+ * A decoder-only language model: token ids in, a score for every possible next token out. It is the
+ * reference: plain libtorch operations in reading order, differentiable by autograd wherever the
+ * weights require gradients.
  *
  * <pre>{@code
- *   ids [B,S] -> embedding -> Block x L -> norm -> head -> logits [B,S,V]
+ * ids [B,S] -> embedding -> Block x L -> norm -> head -> logits [B,S,V]
  * }</pre>
  */
 public final class CausalLM implements AutoCloseable {
@@ -25,8 +26,9 @@ public final class CausalLM implements AutoCloseable {
   private final Linear head;
 
   /**
-   * A model over {@code weights}, by the names and shapes of {@link ModelConfig#tensors()}; none is copied, and {@link #close}
-   * closes them. Linear weights may be fp32 or bf16, and multiply in their own precision.
+   * A model over {@code weights}, by the names and shapes of {@link ModelConfig#tensors()}; none is
+   * copied, and {@link #close} closes them. Linear weights may be fp32 or bf16, and multiply in
+   * their own precision.
    */
   public CausalLM(ModelConfig config, Map<String, Tensor> weights) {
     this.config = config;
@@ -35,7 +37,10 @@ public final class CausalLM implements AutoCloseable {
       Tensor t = weights.get(spec.name());
       if (t == null || !java.util.Arrays.equals(Tensors.shape(t), spec.shape())) {
         throw new IllegalArgumentException(
-            spec.name() + ": expected " + java.util.Arrays.toString(spec.shape()) + ", found "
+            spec.name()
+                + ": expected "
+                + java.util.Arrays.toString(spec.shape())
+                + ", found "
                 + (t == null ? "nothing" : java.util.Arrays.toString(Tensors.shape(t))));
       }
       boolean norm = spec.name().contains("norm") && t.scalar_type().intern() != ScalarType.Double;
@@ -51,11 +56,22 @@ public final class CausalLM implements AutoCloseable {
               config.residual(),
               norm(p + "input_layernorm"),
               oneNorm ? null : norm(p + "post_attention_layernorm"),
-              new Attention(config, l, rotary, linear(p + "attention.query_key_value"), linear(p + "attention.dense")),
-              new Mlp(linear(p + "mlp.dense_h_to_4h"), linear(p + "mlp.dense_4h_to_h"), config.activation())));
+              new Attention(
+                  config,
+                  l,
+                  rotary,
+                  linear(p + "attention.query_key_value"),
+                  linear(p + "attention.dense")),
+              new Mlp(
+                  linear(p + "mlp.dense_h_to_4h"),
+                  linear(p + "mlp.dense_4h_to_h"),
+                  config.activation())));
     }
     finalNorm = norm("final_layer_norm");
-    head = new Linear(this.weights.get(config.tiedHead() ? "embed_in.weight" : "embed_out.weight"), this.weights.get("embed_out.bias"));
+    head =
+        new Linear(
+            this.weights.get(config.tiedHead() ? "embed_in.weight" : "embed_out.weight"),
+            this.weights.get("embed_out.bias"));
   }
 
   public ModelConfig config() {
@@ -89,7 +105,11 @@ public final class CausalLM implements AutoCloseable {
     long seq = ids.size(1);
     if (past + seq > config.maxPositions()) {
       throw new IllegalArgumentException(
-          "the model reads " + config.maxPositions() + " positions at most, " + (past + seq) + " were given");
+          "the model reads "
+              + config.maxPositions()
+              + " positions at most, "
+              + (past + seq)
+              + " were given");
     }
     Tensor x = embed(ids, past, hooks);
     for (Block block : blocks) {
@@ -108,7 +128,8 @@ public final class CausalLM implements AutoCloseable {
   }
 
   private Tensor embed(Tensor ids, long past, Hooks hooks) {
-    Tensor x = hooks.at("", "hook_embed", fp32(torch.embedding(weights.get("embed_in.weight"), ids)));
+    Tensor x =
+        hooks.at("", "hook_embed", fp32(torch.embedding(weights.get("embed_in.weight"), ids)));
     if (config.position() instanceof Position.Learned) {
       Tensor positions = fp32(weights.get("embed_positions.weight").narrow(0, past, ids.size(1)));
       x = x.add(hooks.at("", "hook_pos_embed", positions.expand_as(x)));
@@ -121,13 +142,16 @@ public final class CausalLM implements AutoCloseable {
     return t.scalar_type().intern() == ScalarType.Double ? t : t.to(ScalarType.Float);
   }
 
-  /** Makes every parameter a leaf of autograd, so that {@code backward()} fills its {@code grad()}. */
+  /**
+   * Makes every parameter a leaf of autograd, so that {@code backward()} fills its {@code grad()}.
+   */
   public void requireGradients() {
     weights.values().forEach(t -> t.requires_grad_(true));
   }
 
   private Norm norm(String name) {
-    return new Norm(weights.get(name + ".weight"), weights.get(name + ".bias"), config.layerNormEps());
+    return new Norm(
+        weights.get(name + ".weight"), weights.get(name + ".bias"), config.layerNormEps());
   }
 
   private Linear linear(String name) {

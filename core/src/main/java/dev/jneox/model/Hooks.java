@@ -3,13 +3,14 @@ package dev.jneox.model;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * Looks at, or replaces, what flows through a forward pass. Names and shapes are TransformerLens's: {@code hook_embed [B,S,H]},
- * {@code hook_pos_embed [B,S,H]} (learned positions only), {@code blocks.{l}.hook_resid_pre}, {@code .ln1.hook_scale [B,S,1]},
- * {@code .ln1.hook_normalized}, {@code .attn.hook_q|k|v [B,S,heads,headDim]}, {@code .attn.hook_rot_q|rot_k},
- * {@code .attn.hook_attn_scores [B,heads,S,T]} (masked, before the softmax), {@code .attn.hook_pattern},
- * {@code .attn.hook_z [B,S,heads,headDim]}, {@code .hook_attn_out}, {@code .hook_resid_mid} (serial residual only),
- * {@code .ln2.*}, {@code .mlp.hook_pre [B,S,4H]}, {@code .mlp.hook_post}, {@code .hook_mlp_out}, {@code .hook_resid_post},
- * {@code ln_final.*}.
+ * Looks at, or replaces, what flows through a forward pass. Names and shapes are TransformerLens's:
+ * {@code hook_embed [B,S,H]}, {@code hook_pos_embed [B,S,H]} (learned positions only), {@code
+ * blocks.{l}.hook_resid_pre}, {@code .ln1.hook_scale [B,S,1]}, {@code .ln1.hook_normalized}, {@code
+ * .attn.hook_q|k|v [B,S,heads,headDim]}, {@code .attn.hook_rot_q|rot_k}, {@code
+ * .attn.hook_attn_scores [B,heads,S,T]} (masked, before the softmax), {@code .attn.hook_pattern},
+ * {@code .attn.hook_z [B,S,heads,headDim]}, {@code .hook_attn_out}, {@code .hook_resid_mid} (serial
+ * residual only), {@code .ln2.*}, {@code .mlp.hook_pre [B,S,4H]}, {@code .mlp.hook_post}, {@code
+ * .hook_mlp_out}, {@code .hook_resid_post}, {@code ln_final.*}.
  */
 public interface Hooks {
   /** Sees nothing, costs nothing. */
@@ -30,8 +31,9 @@ public interface Hooks {
   boolean wants(String name);
 
   /**
-   * Called with the value at a point the hooks want; what is returned flows on. The value is closed after the forward pass: keep
-   * a {@code detach()} of it outside the pass's scope, not the value itself.
+   * Called with the value at a point the hooks want; what is returned flows on. The value is closed
+   * after the forward pass: keep a {@code detach()} of it outside the pass's scope, not the value
+   * itself.
    */
   Tensor apply(String name, Tensor value);
 

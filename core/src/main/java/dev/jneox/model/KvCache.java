@@ -4,7 +4,10 @@ import dev.jneox.tensor.Tensors;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/** Keys and values of the positions a sequence (or a batch of equally long ones) has been through, for every layer, in fp32. */
+/**
+ * Keys and values of the positions a sequence (or a batch of equally long ones) has been through,
+ * for every layer, in fp32.
+ */
 public final class KvCache implements AutoCloseable {
   private final Tensor[] keys; // each [B, heads, capacity, headDim]
   private final Tensor[] values;
@@ -17,8 +20,12 @@ public final class KvCache implements AutoCloseable {
     keys = new Tensor[config.layers()];
     values = new Tensor[config.layers()];
     for (int l = 0; l < keys.length; l++) {
-      keys[l] = Tensors.zeros(ScalarType.Float, batch, config.heads(), this.capacity, config.headDim()).retainReference();
-      values[l] = Tensors.zeros(ScalarType.Float, batch, config.heads(), this.capacity, config.headDim()).retainReference();
+      keys[l] =
+          Tensors.zeros(ScalarType.Float, batch, config.heads(), this.capacity, config.headDim())
+              .retainReference();
+      values[l] =
+          Tensors.zeros(ScalarType.Float, batch, config.heads(), this.capacity, config.headDim())
+              .retainReference();
     }
   }
 
@@ -34,12 +41,15 @@ public final class KvCache implements AutoCloseable {
   /** Forgets the positions from {@code length} on. */
   public void truncate(int length) {
     if (length < 0 || length > this.length) {
-      throw new IllegalArgumentException("cannot truncate " + this.length + " positions to " + length);
+      throw new IllegalArgumentException(
+          "cannot truncate " + this.length + " positions to " + length);
     }
     this.length = length;
   }
 
-  /** Stores one layer's new keys, {@code [B,heads,S,headDim]}, and returns those of all positions. */
+  /**
+   * Stores one layer's new keys, {@code [B,heads,S,headDim]}, and returns those of all positions.
+   */
   Tensor keys(int layer, Tensor fresh) {
     return append(keys[layer], fresh);
   }
@@ -56,7 +66,8 @@ public final class KvCache implements AutoCloseable {
   private Tensor append(Tensor store, Tensor fresh) {
     long n = fresh.size(2);
     if (length + n > capacity) {
-      throw new IllegalStateException("the KV cache holds " + capacity + " positions, " + (length + n) + " are needed");
+      throw new IllegalStateException(
+          "the KV cache holds " + capacity + " positions, " + (length + n) + " are needed");
     }
     store.narrow(2, length, n).copy_(fresh);
     return store.narrow(2, 0, length + n);

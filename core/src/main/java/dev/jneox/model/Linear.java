@@ -4,7 +4,8 @@ import dev.jneox.tensor.Products;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * {@code y = x W^T + b}, in the weight's own precision: {@code x} and {@code y} are fp32, a bf16 weight multiplies in bf16.
+ * {@code y = x W^T + b}, in the weight's own precision: {@code x} and {@code y} are fp32, a bf16
+ * weight multiplies in bf16.
  *
  * @param weight {@code [out, in]}
  * @param bias {@code [out]} or null

@@ -17,8 +17,10 @@ import java.util.List;
  * @param residual how attention and MLP are joined
  * @param activation of the MLP
  * @param layerNormEps added to the variance in every layer norm
- * @param windows for each layer, how many of the latest positions a query sees, itself included; 0 is all
- * @param scaledAttention scores are divided by the square root of the head's width (GPT-Neo does not)
+ * @param windows for each layer, how many of the latest positions a query sees, itself included; 0
+ *     is all
+ * @param scaledAttention scores are divided by the square root of the head's width (GPT-Neo does
+ *     not)
  * @param qkvBias whether query, key and value have biases
  * @param denseBias whether the attention's output projection has one
  * @param headBias whether the output head has one
@@ -52,23 +54,50 @@ public record ModelConfig(
     positive("num_attention_heads", heads);
     positive("intermediate_size", intermediateSize);
     positive("max_position_embeddings", maxPositions);
-    require(hiddenSize % heads == 0, "hidden_size " + hiddenSize + " is not a multiple of num_attention_heads " + heads);
-    require(usedVocab > 0 && usedVocab <= vocabSize, "used vocabulary " + usedVocab + " is not within 1.." + vocabSize);
+    require(
+        hiddenSize % heads == 0,
+        "hidden_size " + hiddenSize + " is not a multiple of num_attention_heads " + heads);
+    require(
+        usedVocab > 0 && usedVocab <= vocabSize,
+        "used vocabulary " + usedVocab + " is not within 1.." + vocabSize);
     windows = List.copyOf(windows);
-    require(windows.size() == layers, windows.size() + " attention windows for " + layers + " layers");
+    require(
+        windows.size() == layers, windows.size() + " attention windows for " + layers + " layers");
     if (position instanceof Position.Rotary rotary) {
       require(
           rotary.dims() >= 2 && rotary.dims() % 2 == 0 && rotary.dims() <= hiddenSize / heads,
-          "rotary dimensions " + rotary.dims() + " must be even and within 2.." + hiddenSize / heads);
+          "rotary dimensions "
+              + rotary.dims()
+              + " must be even and within 2.."
+              + hiddenSize / heads);
     }
   }
 
-  /** A GPT-NeoX as the 20B model and Pythia are: rotary, biases everywhere, parallel residual, untied head. */
-  public static ModelConfig neox(int vocabSize, int hiddenSize, int layers, int heads, int maxPositions) {
+  /**
+   * A GPT-NeoX as the 20B model and Pythia are: rotary, biases everywhere, parallel residual,
+   * untied head.
+   */
+  public static ModelConfig neox(
+      int vocabSize, int hiddenSize, int layers, int heads, int maxPositions) {
     return new ModelConfig(
-        vocabSize, vocabSize, hiddenSize, layers, heads, 4 * hiddenSize, maxPositions,
+        vocabSize,
+        vocabSize,
+        hiddenSize,
+        layers,
+        heads,
+        4 * hiddenSize,
+        maxPositions,
         new Position.Rotary(rotaryDims(hiddenSize / heads, 0.25), 10000, false),
-        Residual.PARALLEL, Activation.GELU, 1e-5, everywhere(layers), true, true, true, false, false, 0);
+        Residual.PARALLEL,
+        Activation.GELU,
+        1e-5,
+        everywhere(layers),
+        true,
+        true,
+        true,
+        false,
+        false,
+        0);
   }
 
   /** {@code int(headDim * pct)}, GPT-NeoX's rounding. */
@@ -85,7 +114,10 @@ public record ModelConfig(
     return hiddenSize / heads;
   }
 
-  /** A named tensor and its shape. Names are HF's for GPT-NeoX, without the leading {@code gpt_neox.}. */
+  /**
+   * A named tensor and its shape. Names are HF's for GPT-NeoX, without the leading {@code
+   * gpt_neox.}.
+   */
   public record TensorSpec(String name, long... shape) {
     public long elements() {
       long n = 1;
@@ -97,8 +129,9 @@ public record ModelConfig(
   }
 
   /**
-   * Every parameter in the order of the forward pass. Linear weights are {@code [out, in]}; the fused
-   * {@code query_key_value} has rows {@code head * 3 * headDim + {q:0, k:1, v:2} * headDim + d}.
+   * Every parameter in the order of the forward pass. Linear weights are {@code [out, in]}; the
+   * fused {@code query_key_value} has rows {@code head * 3 * headDim + {q:0, k:1, v:2} * headDim +
+   * d}.
    */
   public List<TensorSpec> tensors() {
     List<TensorSpec> all = new ArrayList<>();
@@ -146,9 +179,9 @@ public record ModelConfig(
   }
 
   /**
-   * Floating-point operations of one training step on {@code tokens} tokens in sequences of {@code seq}, forward and backward
-   * without recomputation: {@code 72 T L H^2 (1 + S/(6H) + V/(12 L H))} (Narayanan et al. 2021) where the MLP is 4 H wide.
-   * Causality is not discounted.
+   * Floating-point operations of one training step on {@code tokens} tokens in sequences of {@code
+   * seq}, forward and backward without recomputation: {@code 72 T L H^2 (1 + S/(6H) + V/(12 L H))}
+   * (Narayanan et al. 2021) where the MLP is 4 H wide. Causality is not discounted.
    */
   public double trainingFlops(long tokens, int seq) {
     double h = hiddenSize;

@@ -9,7 +9,10 @@ import org.bytedeco.pytorch.global.torch;
 record Norm(Tensor weight, Tensor bias, double eps) {
   /** {@code [B,S,H]} to {@code [B,S,H]}. */
   Tensor forward(Tensor x, Hooks hooks, String name) {
-    return hooks.at(name, ".hook_normalized", hooks.wants(name + ".hook_scale") ? explicit(x, hooks, name) : fused(x));
+    return hooks.at(
+        name,
+        ".hook_normalized",
+        hooks.wants(name + ".hook_scale") ? explicit(x, hooks, name) : fused(x));
   }
 
   private Tensor fused(Tensor x) {

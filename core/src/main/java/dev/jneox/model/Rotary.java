@@ -5,7 +5,10 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
 
-/** The cosines and sines of {@link Position.Rotary}, as far as texts have reached, and their application to queries and keys. */
+/**
+ * The cosines and sines of {@link Position.Rotary}, as far as texts have reached, and their
+ * application to queries and keys.
+ */
 final class Rotary {
   private static final int FIRST = 64;
 
@@ -22,7 +25,9 @@ final class Rotary {
     reach(FIRST);
   }
 
-  /** Makes the tables long enough: they grow with the texts, not with what a configuration claims. */
+  /**
+   * Makes the tables long enough: they grow with the texts, not with what a configuration claims.
+   */
   private void reach(long positions) {
     if (cos != null && positions <= cos.size(0)) {
       return;
@@ -43,7 +48,10 @@ final class Rotary {
     sin = Tensors.of(s, n, 1, dims).retainReference();
   }
 
-  /** Turns the first {@code dims} values of {@code x [B,S,heads,headDim]}, whose first row stands at position {@code past}. */
+  /**
+   * Turns the first {@code dims} values of {@code x [B,S,heads,headDim]}, whose first row stands at
+   * position {@code past}.
+   */
   Tensor apply(Tensor x, long past) {
     reach(past + x.size(1));
     long width = x.size(3);
@@ -51,7 +59,9 @@ final class Rotary {
     Tensor c = cos.narrow(0, past, x.size(1));
     Tensor s = sin.narrow(0, past, x.size(1));
     Tensor turned = head.mul(c).add(partner(head).mul(s));
-    return dims == width ? turned : torch.cat(new TensorVector(turned, x.narrow(3, dims, width - dims)), 3);
+    return dims == width
+        ? turned
+        : torch.cat(new TensorVector(turned, x.narrow(3, dims, width - dims)), 3);
   }
 
   /** For each value the other one of its pair, negated for the first: {@code (a, b) -> (-b, a)}. */
@@ -59,8 +69,11 @@ final class Rotary {
     if (interleaved) {
       long[] shape = Tensors.shape(x);
       Tensor pairs = x.reshape(shape[0], shape[1], shape[2], dims / 2, 2);
-      return torch.stack(new TensorVector(pairs.select(4, 1).neg(), pairs.select(4, 0)), 4).reshape(shape);
+      return torch
+          .stack(new TensorVector(pairs.select(4, 1).neg(), pairs.select(4, 0)), 4)
+          .reshape(shape);
     }
-    return torch.cat(new TensorVector(x.narrow(3, dims / 2, dims / 2).neg(), x.narrow(3, 0, dims / 2)), 3);
+    return torch.cat(
+        new TensorVector(x.narrow(3, dims / 2, dims / 2).neg(), x.narrow(3, 0, dims / 2)), 3);
   }
 }

@@ -9,9 +9,9 @@ import java.util.EnumSet;
 import java.util.Set;
 
 /**
- * Rows {@code [rows, in]} of activations, prepared once for all the weights that multiply them, in the forms those weights read.
- * Made once and filled again for every step without allocation. One thread fills it, or several a row each; any number may then
- * read it.
+ * Rows {@code [rows, in]} of activations, prepared once for all the weights that multiply them, in
+ * the forms those weights read. Made once and filled again for every step without allocation. One
+ * thread fills it, or several a row each; any number may then read it.
  */
 public final class Activations {
   /** What a kernel reads. */
@@ -43,7 +43,9 @@ public final class Activations {
     this(maxRows, in, MachineCode.PRESENT, forms);
   }
 
-  /** @param machineCode whether they are multiplied in {@link MachineCode}, or in Java */
+  /**
+   * @param machineCode whether they are multiplied in {@link MachineCode}, or in Java
+   */
   Activations(int maxRows, int in, boolean machineCode, Form... forms) {
     this.maxRows = maxRows;
     this.in = in;
@@ -51,7 +53,10 @@ public final class Activations {
     this.forms = EnumSet.copyOf(Arrays.asList(forms));
     this.stride = (in + PADDING - 1) / PADDING * PADDING;
     this.values = Arena.ofAuto().allocate(4L * maxRows * stride, 64);
-    this.int8 = this.forms.contains(Form.INT8) ? int8(maxRows, (in + Int8Rows.GROUP - 1) / Int8Rows.GROUP, machineCode) : null;
+    this.int8 =
+        this.forms.contains(Form.INT8)
+            ? int8(maxRows, (in + Int8Rows.GROUP - 1) / Int8Rows.GROUP, machineCode)
+            : null;
   }
 
   private static Int8Rows int8(int rows, int groups, boolean machineCode) {
@@ -86,7 +91,8 @@ public final class Activations {
   }
 
   /**
-   * Says that {@code rows} rows follow, each by {@link #fill}: for more than one thread to fill them.
+   * Says that {@code rows} rows follow, each by {@link #fill}: for more than one thread to fill
+   * them.
    *
    * @throws IllegalArgumentException if there is no room for so many
    */
@@ -125,7 +131,14 @@ public final class Activations {
   void check(PackedWeight weight) {
     if (weight.in() != in || !forms.contains(weight.form())) {
       throw new IllegalArgumentException(
-          "activations of " + in + " values as " + forms + ", a weight of " + weight.in() + " inputs reads " + weight.form());
+          "activations of "
+              + in
+              + " values as "
+              + forms
+              + ", a weight of "
+              + weight.in()
+              + " inputs reads "
+              + weight.form());
     }
   }
 }

@@ -16,7 +16,10 @@ import dev.jneox.tensor.Assembler.Register;
 import dev.jneox.tensor.Assembler.Ymm;
 import dev.jneox.tensor.MachineCode;
 
-/** The products of {@link DenseWeight} in machine code, which asks for the weights before it needs them. */
+/**
+ * The products of {@link DenseWeight} in machine code, which asks for the weights before it needs
+ * them.
+ */
 final class DenseCode {
   /** Inputs at a time, a vector of them for each of two sums. */
   static final int STEP = 16;
@@ -25,9 +28,11 @@ final class DenseCode {
   private static final int AHEAD = 4096;
 
   private static final MachineCode F32_ONE = MachineCode.of(a -> products(a, Type.F32, 1));
-  private static final MachineCode F32_FOUR = MachineCode.of(a -> products(a, Type.F32, DenseWeight.ROWS));
+  private static final MachineCode F32_FOUR =
+      MachineCode.of(a -> products(a, Type.F32, DenseWeight.ROWS));
   private static final MachineCode BF16_ONE = MachineCode.of(a -> products(a, Type.BF16, 1));
-  private static final MachineCode BF16_FOUR = MachineCode.of(a -> products(a, Type.BF16, DenseWeight.ROWS));
+  private static final MachineCode BF16_FOUR =
+      MachineCode.of(a -> products(a, Type.BF16, DenseWeight.ROWS));
 
   private DenseCode() {}
 
@@ -42,7 +47,8 @@ final class DenseCode {
    * @param sums address of the results
    */
   static void products(Type type, long row, long inputs, long x, long next, int rows, long sums) {
-    MachineCode code = type == Type.F32 ? rows == 1 ? F32_ONE : F32_FOUR : rows == 1 ? BF16_ONE : BF16_FOUR;
+    MachineCode code =
+        type == Type.F32 ? rows == 1 ? F32_ONE : F32_FOUR : rows == 1 ? BF16_ONE : BF16_FOUR;
     code.call(row, inputs, x, sums, next);
   }
 

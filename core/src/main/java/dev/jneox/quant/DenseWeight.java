@@ -16,7 +16,8 @@ import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
 
 /**
- * Numbers as safetensors holds them: little-endian, row after row, so that a mapped tensor needs no copy.
+ * Numbers as safetensors holds them: little-endian, row after row, so that a mapped tensor needs no
+ * copy.
  *
  * @param data {@code out * in} numbers
  */
@@ -33,15 +34,18 @@ public record DenseWeight(int out, int in, Type type, MemorySegment data) implem
   }
 
   private static final int L = F.length();
-  private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ORDER);
-  private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ORDER);
+  private static final ValueLayout.OfFloat FLOAT =
+      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ORDER);
+  private static final ValueLayout.OfShort SHORT =
+      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ORDER);
 
   /** Activation rows that share a load of the weight. */
   static final int ROWS = 4;
 
   public DenseWeight {
     if (data.byteSize() != (long) type.bytes() * out * in) {
-      throw new IllegalArgumentException(out + " x " + in + " numbers of " + type + " in " + data.byteSize() + " bytes");
+      throw new IllegalArgumentException(
+          out + " x " + in + " numbers of " + type + " in " + data.byteSize() + " bytes");
     }
     Lanes.checkNative(data);
   }
@@ -60,7 +64,8 @@ public record DenseWeight(int out, int in, Type type, MemorySegment data) implem
   public void multiply(Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     check(x, fromBlock, toBlock);
     long next = x.row(1) - x.row(0);
-    // One row of the weight after the other, as they are in memory: several at once would come slower.
+    // One row of the weight after the other, as they are in memory: several at once would come
+    // slower.
     int width = x.machineCode() ? DenseCode.STEP : 2 * L;
     int whole = in - in % width;
     long sums = Tile.of(ROWS, L).row(0);
@@ -83,7 +88,10 @@ public record DenseWeight(int out, int in, Type type, MemorySegment data) implem
     Reference.reachabilityFence(x);
   }
 
-  /** The products of one weight row with one activation row or {@value #ROWS}, of the first {@code whole} inputs, in Java. */
+  /**
+   * The products of one weight row with one activation row or {@value #ROWS}, of the first {@code
+   * whole} inputs, in Java.
+   */
   private void products(long row, int whole, long x, long next, int rows, long sums) {
     if (rows == 1) {
       MEMORY.set(FLOAT, sums, one(row, whole, x));
@@ -92,14 +100,18 @@ public record DenseWeight(int out, int in, Type type, MemorySegment data) implem
     }
   }
 
-  // Two sums for even and odd vectors, because an fma waits for the one before; the same two for one row of activations and for four.
+  // Two sums for even and odd vectors, because an fma waits for the one before; the same two for
+  // one row of activations and for four.
 
   private float one(long row, int whole, long x) {
     FloatVector even = FloatVector.zero(F);
     FloatVector odd = even;
     for (int i = 0; i < whole; i += 2 * L) {
-      even = FloatVector.fromMemorySegment(F, MEMORY, x + 4L * i & TOP, ORDER).fma(load(row, i), even);
-      odd = FloatVector.fromMemorySegment(F, MEMORY, x + 4L * (i + L) & TOP, ORDER).fma(load(row, i + L), odd);
+      even =
+          FloatVector.fromMemorySegment(F, MEMORY, x + 4L * i & TOP, ORDER).fma(load(row, i), even);
+      odd =
+          FloatVector.fromMemorySegment(F, MEMORY, x + 4L * (i + L) & TOP, ORDER)
+              .fma(load(row, i + L), odd);
     }
     return Lanes.total(even.add(odd));
   }
@@ -153,7 +165,10 @@ public record DenseWeight(int out, int in, Type type, MemorySegment data) implem
   private float tail(long row, int i, long x) {
     float sum = 0;
     for (; i < in; i++) {
-      float w = type == Type.F32 ? MEMORY.get(FLOAT, row + 4L * i) : Float.intBitsToFloat(MEMORY.get(SHORT, row + 2L * i) << 16);
+      float w =
+          type == Type.F32
+              ? MEMORY.get(FLOAT, row + 4L * i)
+              : Float.intBitsToFloat(MEMORY.get(SHORT, row + 2L * i) << 16);
       sum = Math.fma(MEMORY.get(FLOAT, x + 4L * i), w, sum);
     }
     return sum;

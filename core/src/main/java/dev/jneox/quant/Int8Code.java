@@ -10,7 +10,10 @@ import dev.jneox.tensor.Assembler.Constant;
 import dev.jneox.tensor.Assembler.Ymm;
 import dev.jneox.tensor.MachineCode;
 
-/** Makes a row of {@link Int8Tiles} in machine code: to the last bit as {@link Int8Coefficients} rounds. */
+/**
+ * Makes a row of {@link Int8Tiles} in machine code: to the last bit as {@link Int8Coefficients}
+ * rounds.
+ */
 final class Int8Code {
   private static final int VECTOR = 32;
   private static final int VECTORS = Int8Rows.GROUP / 8;
@@ -91,7 +94,8 @@ final class Int8Code {
     a.vpand(sums, sums, LOWER);
     a.vpor(sums, sums, other);
     a.vpextrd(at(RDX, Int8Tiles.start(width, 0)), sums, 0);
-    // Of each four bytes 0 and 2, then 1 and 3; and with those of the upper half between them they are the codes of even inputs, then of odd ones.
+    // Of each four bytes 0 and 2, then 1 and 3; and with those of the upper half between them they
+    // are the codes of even inputs, then of odd ones.
     a.vpacksswb(codes, x(0), x(2));
     a.vpand(x(0), codes, EVEN_BYTES);
     a.vpsrld(x(1), codes, 8);

@@ -18,7 +18,10 @@ final class Int8Coefficients extends Int8Rows {
   /** Ints of a group's coefficients. */
   static final int INTS = GROUP / 2;
 
-  /** What {@link Q4Kernel} leaves to multiply by: its scales of weights are too small by 2^112, its sums too large by 2^16. */
+  /**
+   * What {@link Q4Kernel} leaves to multiply by: its scales of weights are too small by 2^112, its
+   * sums too large by 2^16.
+   */
   private static final float FACTOR = 0x1p96f;
 
   /** Adding it leaves an integer in the low bits of the mantissa, rounded to even. */
@@ -62,7 +65,11 @@ final class Int8Coefficients extends Int8Rows {
 
   private static void codes(long from, float inverse, int[] codes) {
     for (int i = 0; i < GROUP; i += F.length()) {
-      IntVector a = FloatVector.fromMemorySegment(F, MEMORY, from + 4 * i & TOP, ORDER).mul(inverse).add(ROUND).reinterpretAsInts();
+      IntVector a =
+          FloatVector.fromMemorySegment(F, MEMORY, from + 4 * i & TOP, ORDER)
+              .mul(inverse)
+              .add(ROUND)
+              .reinterpretAsInts();
       a.sub(Float.floatToRawIntBits(ROUND)).intoArray(codes, i);
     }
   }
@@ -87,20 +94,26 @@ final class Int8Coefficients extends Int8Rows {
   }
 
   /**
-   * For each eight codes a0 to a7 of the input the coefficients {@code k0 = a0, k1 = a1 - 16 a0, ... k7 = a7 - 16 a6} as four ints,
-   * {@code k0 + 2^16 k4} to {@code k3 + 2^16 k7}: the address of the {@value #INTS} ints of group
-   * {@code g}, of which {@link #first} gives a row's first.
+   * For each eight codes a0 to a7 of the input the coefficients {@code k0 = a0, k1 = a1 - 16 a0,
+   * ... k7 = a7 - 16 a6} as four ints, {@code k0 + 2^16 k4} to {@code k3 + 2^16 k7}: the address of
+   * the {@value #INTS} ints of group {@code g}, of which {@link #first} gives a row's first.
    */
   long coefficients(long g) {
     return coefficients.address() + 4 * INTS * g;
   }
 
-  /** What a group's sums start with, minus eight times the sum of its codes, in the lower half of an int: its address. */
+  /**
+   * What a group's sums start with, minus eight times the sum of its codes, in the lower half of an
+   * int: its address.
+   */
   long starts(long g) {
     return starts.address() + 4 * g;
   }
 
-  /** The scale of a group, in fp32, times 2^96, which {@link Q4Kernel} leaves to multiply by: its address. */
+  /**
+   * The scale of a group, in fp32, times 2^96, which {@link Q4Kernel} leaves to multiply by: its
+   * address.
+   */
   long scales(long g) {
     return scales.address() + 4 * g;
   }

@@ -7,13 +7,14 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * {@link Int8Rows} in the form {@link Q4Code} multiplies: one row on its own, or more in tiles of {@value #ROWS}. A group of a tile of
- * {@code w} rows is, in the order it is read,
+ * {@link Int8Rows} in the form {@link Q4Code} multiplies: one row on its own, or more in tiles of
+ * {@value #ROWS}. A group of a tile of {@code w} rows is, in the order it is read,
  *
  * <ol>
- *   <li>codes: {@code byte[4][2][w][4]}. For each eight inputs those with even numbers of each row, then those with odd ones;
- *   <li>starts: {@code short[w][2]}, what the two sums of a row begin with: minus eight times the codes of the first four of every
- *       eight inputs, and of the last four;
+ *   <li>codes: {@code byte[4][2][w][4]}. For each eight inputs those with even numbers of each row,
+ *       then those with odd ones;
+ *   <li>starts: {@code short[w][2]}, what the two sums of a row begin with: minus eight times the
+ *       codes of the first four of every eight inputs, and of the last four;
  *   <li>scales: {@code float[w]}.
  * </ol>
  */
@@ -56,7 +57,10 @@ final class Int8Tiles extends Int8Rows {
     return 4 * (width * (CODE_INTS + 1) + row);
   }
 
-  /** The address of a group of the tile that begins with row {@code row}; the others of the tile follow. */
+  /**
+   * The address of a group of the tile that begins with row {@code row}; the others of the tile
+   * follow.
+   */
   long address(int row, int group) {
     return address + ((long) (row / width) * stride + group) * bytes(width);
   }
@@ -64,7 +68,8 @@ final class Int8Tiles extends Int8Rows {
   @Override
   void begin(int rows) {
     width = rows == 1 ? 1 : ROWS;
-    // Rows that fill up the last tile: their results are not wanted, but what was there before could be slow to multiply by.
+    // Rows that fill up the last tile: their results are not wanted, but what was there before
+    // could be slow to multiply by.
     for (int row = rows; row < padded(rows); row++) {
       for (int g = 0; g < groups; g++) {
         MEMORY.set(INT, address(row, g) + scale(width, row % width), 0);

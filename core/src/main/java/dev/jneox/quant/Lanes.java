@@ -5,7 +5,6 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
-import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
@@ -16,19 +15,24 @@ final class Lanes {
   static final VectorSpecies<Integer> I = IntVector.SPECIES_PREFERRED;
 
   /** As many shorts as {@link #F} has floats. */
-  static final VectorSpecies<Short> HALF = VectorSpecies.of(short.class, VectorShape.forBitSize(F.vectorBitSize() / 2));
+  static final VectorSpecies<Short> HALF =
+      VectorSpecies.of(short.class, VectorShape.forBitSize(F.vectorBitSize() / 2));
 
   /** Stored weights are little-endian, whatever the CPU. */
   static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
 
   /**
-   * All memory, by address. The checks of a segment with an end are worth as much as the products of a kernel, and C2 rarely takes
-   * them out of a loop; of an address below {@link #TOP} it knows at compile time that this one has it. So whoever hands addresses
-   * to a kernel checks them first, a product at a time.
+   * All memory, by address. The checks of a segment with an end are worth as much as the products
+   * of a kernel, and C2 rarely takes them out of a loop; of an address below {@link #TOP} it knows
+   * at compile time that this one has it. So whoever hands addresses to a kernel checks them first,
+   * a product at a time.
    */
   static final MemorySegment MEMORY = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
 
-  /** {@code address & TOP} is the address, and C2 then knows that it is no negative number and far from the largest. */
+  /**
+   * {@code address & TOP} is the address, and C2 then knows that it is no negative number and far
+   * from the largest.
+   */
   static final long TOP = (1L << 62) - 1;
 
   /** An int of {@link #MEMORY}. */
@@ -39,14 +43,16 @@ final class Lanes {
   private static final VectorShuffle<Float> BY_4 = VectorShuffle.iota(F, 4, 1, true);
   private static final VectorShuffle<Float> BY_2 = VectorShuffle.iota(F, 2, 1, true);
 
-  private static final ThreadLocal<float[]> SCRATCH = ThreadLocal.withInitial(() -> new float[4 * F.length()]);
+  private static final ThreadLocal<float[]> SCRATCH =
+      ThreadLocal.withInitial(() -> new float[4 * F.length()]);
 
   private Lanes() {}
 
   /** Kernels read weights by address, which those on the Java heap do not have. */
   static void checkNative(MemorySegment data) {
     if (!data.isNative()) {
-      throw new IllegalArgumentException("a weight in native memory is expected, given one on the Java heap");
+      throw new IllegalArgumentException(
+          "a weight in native memory is expected, given one on the Java heap");
     }
   }
 
@@ -55,7 +61,10 @@ final class Lanes {
     return SCRATCH.get();
   }
 
-  /** The sum of a vector in memory, whose values it overwrites: the same to the last bit as that of the vector. */
+  /**
+   * The sum of a vector in memory, whose values it overwrites: the same to the last bit as that of
+   * the vector.
+   */
   static float total(float[] values, int at) {
     for (int half = F.length() / 2; half > 0; half /= 2) {
       for (int i = at; i < at + half; i++) {
@@ -65,7 +74,9 @@ final class Lanes {
     return values[at];
   }
 
-  /** The sum of all lanes, in halves: {@code reduceLanes} adds in another order once it is compiled. */
+  /**
+   * The sum of all lanes, in halves: {@code reduceLanes} adds in another order once it is compiled.
+   */
   static float total(FloatVector v) {
     if (F.length() >= 16) {
       v = v.add(v.rearrange(BY_8));

@@ -17,14 +17,17 @@ import dev.jneox.tensor.Assembler.Ymm;
 import dev.jneox.tensor.MachineCode;
 
 /**
- * The products of {@link Q4Weight} in machine code, for CPUs with AVX2: those of {@link Q4Kernel} to the last bit, at two to three times
- * the rate, and from the first call on, where Java's have to be compiled first. What makes the difference is one instruction that the
- * Vector API does not have: {@code vpmaddubsw} multiplies 32 pairs of bytes and adds neighbours.
+ * The products of {@link Q4Weight} in machine code, for CPUs with AVX2: those of {@link Q4Kernel}
+ * to the last bit, at two to three times the rate, and from the first call on, where Java's have to
+ * be compiled first. What makes the difference is one instruction that the Vector API does not
+ * have: {@code vpmaddubsw} multiplies 32 pairs of bytes and adds neighbours.
  *
- * <p>A lane of 32 bits holds the eight codes n0 to n7 of a row as in {@code Q4Kernel}. Masked with 0x0F0F0F0F it is the bytes n0, n2, n4
- * and n6; shifted right by 4 before that, n1, n3, n5 and n7. Both are multiplied with the bytes of the activations of the same inputs, which
- * gives two sums of 16 bits a lane. Each takes in 16 products of a group, {@code (n - 8) a} with codes n of 0 to 15 and a of -127 to 127, where
- * the {@code -8 a} is what it starts with: at most 8 * 127 * 16 = 16256 in the end, so exact however it wrapped around before.
+ * <p>A lane of 32 bits holds the eight codes n0 to n7 of a row as in {@code Q4Kernel}. Masked with
+ * 0x0F0F0F0F it is the bytes n0, n2, n4 and n6; shifted right by 4 before that, n1, n3, n5 and n7.
+ * Both are multiplied with the bytes of the activations of the same inputs, which gives two sums of
+ * 16 bits a lane. Each takes in 16 products of a group, {@code (n - 8) a} with codes n of 0 to 15
+ * and a of -127 to 127, where the {@code -8 a} is what it starts with: at most 8 * 127 * 16 = 16256
+ * in the end, so exact however it wrapped around before.
  */
 final class Q4Code {
   /** Activation rows that share a load of codes. */
@@ -121,7 +124,10 @@ final class Q4Code {
     a.jnz(group);
   }
 
-  /** Two vectors of rows at a time, whose scales stand beside each other: their sums for four rows of activations are half of all registers. */
+  /**
+   * Two vectors of rows at a time, whose scales stand beside each other: their sums for four rows
+   * of activations are half of all registers.
+   */
   private static void four(Assembler a) {
     Ymm[] even = {new Ymm(8), new Ymm(9)};
     Ymm[] odd = {new Ymm(10), new Ymm(11)};

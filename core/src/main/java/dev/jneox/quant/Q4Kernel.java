@@ -18,22 +18,27 @@ import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * The inner loops of {@link Q4Weight}. A lane of 32 bits is an output row, so nothing is ever summed across lanes, and everything up
- * to a group's sum is 16-bit arithmetic modulo 2^16: the sum over 32 inputs of {@code (n - 8) a}, with codes n of 0 to 15 and a of -127
- * to 127, is at most 8 * 127 * 32 = 32512, so it is exact however the sums before it wrapped around.
+ * The inner loops of {@link Q4Weight}. A lane of 32 bits is an output row, so nothing is ever
+ * summed across lanes, and everything up to a group's sum is 16-bit arithmetic modulo 2^16: the sum
+ * over 32 inputs of {@code (n - 8) a}, with codes n of 0 to 15 and a of -127 to 127, is at most 8 *
+ * 127 * 32 = 32512, so it is exact however the sums before it wrapped around.
  *
- * <p>A lane holds eight codes of its row, {@code v = n0 + 16 n1 + ... + 16^7 n7}, and none of them is ever cut out. With {@code u_j =
- * v >>> 4j} modulo 2^16 a code is {@code n_j = u_j - 16 u_(j+1)}, so the sum of all {@code n_j a_j} is that of {@code u_j (a_j - 16
- * a_(j-1))}. Shifting the whole lane by 0, 4, 8 and 12 bits gives u0 to u3 in its lower half and u4 to u7 in its upper one: three
- * shifts, by constants, four products and four sums for two codes a 16-bit lane at a time. The two halves are added at the end of a
- * group. The coefficients come from {@link Int8Coefficients}.
+ * <p>A lane holds eight codes of its row, {@code v = n0 + 16 n1 + ... + 16^7 n7}, and none of them
+ * is ever cut out. With {@code u_j = v >>> 4j} modulo 2^16 a code is {@code n_j = u_j - 16
+ * u_(j+1)}, so the sum of all {@code n_j a_j} is that of {@code u_j (a_j - 16 a_(j-1))}. Shifting
+ * the whole lane by 0, 4, 8 and 12 bits gives u0 to u3 in its lower half and u4 to u7 in its upper
+ * one: three shifts, by constants, four products and four sums for two codes a 16-bit lane at a
+ * time. The two halves are added at the end of a group. The coefficients come from {@link
+ * Int8Coefficients}.
  *
- * <p>What C2 makes of a loop decides about its speed; after a change look at the machine code and for GC activity, with different
- * numbers of rows in turn. It stops inlining methods of ours in a method of some fifty vector operations, and a vector that meets a call
- * is put on the heap: so no method is called in a loop but those of the Vector API, and sums and scaling are several methods with memory
- * between them. Addresses are kept below {@link Lanes#TOP}, so that nothing is checked. The body of a loop is no longer than the
- * registers can hold: C2 moves all loads of a straight line of code to its beginning. A hot method of more than 325 bytecodes (C2's
- * FreqInlineSize) is compiled on its own: were it shorter, its callers' code would count too.
+ * <p>What C2 makes of a loop decides about its speed; after a change look at the machine code and
+ * for GC activity, with different numbers of rows in turn. It stops inlining methods of ours in a
+ * method of some fifty vector operations, and a vector that meets a call is put on the heap: so no
+ * method is called in a loop but those of the Vector API, and sums and scaling are several methods
+ * with memory between them. Addresses are kept below {@link Lanes#TOP}, so that nothing is checked.
+ * The body of a loop is no longer than the registers can hold: C2 moves all loads of a straight
+ * line of code to its beginning. A hot method of more than 325 bytecodes (C2's FreqInlineSize) is
+ * compiled on its own: were it shorter, its callers' code would count too.
  */
 final class Q4Kernel {
   private static final VectorSpecies<Short> S = ShortVector.SPECIES_PREFERRED;
@@ -57,11 +62,13 @@ final class Q4Kernel {
    * @param groups how many groups
    * @param k address of the coefficients of the first group
    * @param start address of what its sums start with
-   * @param sums where they go, for each group an int for each row of the block: in its halves, modulo 2^16, two numbers to be added
+   * @param sums where they go, for each group an int for each row of the block: in its halves,
+   *     modulo 2^16, two numbers to be added
    */
   static void sums(long at, int groups, long k, long start, long sums) {
     for (int g = 0; g < groups; g++) {
-      ShortVector begin = IntVector.broadcast(I, MEMORY.get(INT, start & TOP)).reinterpretAsShorts();
+      ShortVector begin =
+          IntVector.broadcast(I, MEMORY.get(INT, start & TOP)).reinterpretAsShorts();
       for (int row = 0; row < BLOCK; row += ROWS) {
         ShortVector a = begin;
         ShortVector b = begin;
@@ -75,25 +82,29 @@ final class Q4Kernel {
           ShortVector k3 = IntVector.broadcast(I, MEMORY.get(INT, from + 12)).reinterpretAsShorts();
           from = at + LINE * oct + 4 * row & TOP;
           IntVector v = IntVector.fromMemorySegment(I, MEMORY, from, ORDER);
-          a = a.add(v.reinterpretAsShorts().mul(k0))
-              .add(v.lanewise(LSHR, 4).reinterpretAsShorts().mul(k1))
-              .add(v.lanewise(LSHR, 8).reinterpretAsShorts().mul(k2))
-              .add(v.lanewise(LSHR, 12).reinterpretAsShorts().mul(k3));
+          a =
+              a.add(v.reinterpretAsShorts().mul(k0))
+                  .add(v.lanewise(LSHR, 4).reinterpretAsShorts().mul(k1))
+                  .add(v.lanewise(LSHR, 8).reinterpretAsShorts().mul(k2))
+                  .add(v.lanewise(LSHR, 12).reinterpretAsShorts().mul(k3));
           v = IntVector.fromMemorySegment(I, MEMORY, from + BYTES, ORDER);
-          b = b.add(v.reinterpretAsShorts().mul(k0))
-              .add(v.lanewise(LSHR, 4).reinterpretAsShorts().mul(k1))
-              .add(v.lanewise(LSHR, 8).reinterpretAsShorts().mul(k2))
-              .add(v.lanewise(LSHR, 12).reinterpretAsShorts().mul(k3));
+          b =
+              b.add(v.reinterpretAsShorts().mul(k0))
+                  .add(v.lanewise(LSHR, 4).reinterpretAsShorts().mul(k1))
+                  .add(v.lanewise(LSHR, 8).reinterpretAsShorts().mul(k2))
+                  .add(v.lanewise(LSHR, 12).reinterpretAsShorts().mul(k3));
           v = IntVector.fromMemorySegment(I, MEMORY, from + 2 * BYTES, ORDER);
-          c = c.add(v.reinterpretAsShorts().mul(k0))
-              .add(v.lanewise(LSHR, 4).reinterpretAsShorts().mul(k1))
-              .add(v.lanewise(LSHR, 8).reinterpretAsShorts().mul(k2))
-              .add(v.lanewise(LSHR, 12).reinterpretAsShorts().mul(k3));
+          c =
+              c.add(v.reinterpretAsShorts().mul(k0))
+                  .add(v.lanewise(LSHR, 4).reinterpretAsShorts().mul(k1))
+                  .add(v.lanewise(LSHR, 8).reinterpretAsShorts().mul(k2))
+                  .add(v.lanewise(LSHR, 12).reinterpretAsShorts().mul(k3));
           v = IntVector.fromMemorySegment(I, MEMORY, from + 3 * BYTES, ORDER);
-          d = d.add(v.reinterpretAsShorts().mul(k0))
-              .add(v.lanewise(LSHR, 4).reinterpretAsShorts().mul(k1))
-              .add(v.lanewise(LSHR, 8).reinterpretAsShorts().mul(k2))
-              .add(v.lanewise(LSHR, 12).reinterpretAsShorts().mul(k3));
+          d =
+              d.add(v.reinterpretAsShorts().mul(k0))
+                  .add(v.lanewise(LSHR, 4).reinterpretAsShorts().mul(k1))
+                  .add(v.lanewise(LSHR, 8).reinterpretAsShorts().mul(k2))
+                  .add(v.lanewise(LSHR, 12).reinterpretAsShorts().mul(k3));
         }
         long to = sums & TOP;
         a.intoMemorySegment(MEMORY, to, ORDER);
@@ -109,8 +120,8 @@ final class Q4Kernel {
   }
 
   /**
-   * Shifts the codes of some groups for {@link #sumsOfExpanded}: for each eight inputs of each row not one int but four, shifted by 0, 4,
-   * 8 and 12 bits.
+   * Shifts the codes of some groups for {@link #sumsOfExpanded}: for each eight inputs of each row
+   * not one int but four, shifted by 0, 4, 8 and 12 bits.
    *
    * @param at address of the block's first group
    * @param expanded where they go: {@code int[groups][4][4][64]}
@@ -132,10 +143,14 @@ final class Q4Kernel {
     }
   }
 
-  /** What {@link #sums} computes, from codes that {@link #expand} has shifted, with which a product needs no more than to read them. */
+  /**
+   * What {@link #sums} computes, from codes that {@link #expand} has shifted, with which a product
+   * needs no more than to read them.
+   */
   static void sumsOfExpanded(long expanded, int groups, long k, long start, long sums) {
     for (int g = 0; g < groups; g++) {
-      ShortVector begin = IntVector.broadcast(I, MEMORY.get(INT, start & TOP)).reinterpretAsShorts();
+      ShortVector begin =
+          IntVector.broadcast(I, MEMORY.get(INT, start & TOP)).reinterpretAsShorts();
       for (int row = 0; row < BLOCK; row += ROWS) {
         ShortVector a = begin;
         ShortVector b = begin;
@@ -154,16 +169,36 @@ final class Q4Kernel {
           d = d.add(ShortVector.fromMemorySegment(S, MEMORY, from + 3 * BYTES, ORDER).mul(k0));
           a = a.add(ShortVector.fromMemorySegment(S, MEMORY, from + LINE, ORDER).mul(k1));
           b = b.add(ShortVector.fromMemorySegment(S, MEMORY, from + LINE + BYTES, ORDER).mul(k1));
-          c = c.add(ShortVector.fromMemorySegment(S, MEMORY, from + LINE + 2 * BYTES, ORDER).mul(k1));
-          d = d.add(ShortVector.fromMemorySegment(S, MEMORY, from + LINE + 3 * BYTES, ORDER).mul(k1));
+          c =
+              c.add(
+                  ShortVector.fromMemorySegment(S, MEMORY, from + LINE + 2 * BYTES, ORDER).mul(k1));
+          d =
+              d.add(
+                  ShortVector.fromMemorySegment(S, MEMORY, from + LINE + 3 * BYTES, ORDER).mul(k1));
           a = a.add(ShortVector.fromMemorySegment(S, MEMORY, from + 2 * LINE, ORDER).mul(k2));
-          b = b.add(ShortVector.fromMemorySegment(S, MEMORY, from + 2 * LINE + BYTES, ORDER).mul(k2));
-          c = c.add(ShortVector.fromMemorySegment(S, MEMORY, from + 2 * LINE + 2 * BYTES, ORDER).mul(k2));
-          d = d.add(ShortVector.fromMemorySegment(S, MEMORY, from + 2 * LINE + 3 * BYTES, ORDER).mul(k2));
+          b =
+              b.add(
+                  ShortVector.fromMemorySegment(S, MEMORY, from + 2 * LINE + BYTES, ORDER).mul(k2));
+          c =
+              c.add(
+                  ShortVector.fromMemorySegment(S, MEMORY, from + 2 * LINE + 2 * BYTES, ORDER)
+                      .mul(k2));
+          d =
+              d.add(
+                  ShortVector.fromMemorySegment(S, MEMORY, from + 2 * LINE + 3 * BYTES, ORDER)
+                      .mul(k2));
           a = a.add(ShortVector.fromMemorySegment(S, MEMORY, from + 3 * LINE, ORDER).mul(k3));
-          b = b.add(ShortVector.fromMemorySegment(S, MEMORY, from + 3 * LINE + BYTES, ORDER).mul(k3));
-          c = c.add(ShortVector.fromMemorySegment(S, MEMORY, from + 3 * LINE + 2 * BYTES, ORDER).mul(k3));
-          d = d.add(ShortVector.fromMemorySegment(S, MEMORY, from + 3 * LINE + 3 * BYTES, ORDER).mul(k3));
+          b =
+              b.add(
+                  ShortVector.fromMemorySegment(S, MEMORY, from + 3 * LINE + BYTES, ORDER).mul(k3));
+          c =
+              c.add(
+                  ShortVector.fromMemorySegment(S, MEMORY, from + 3 * LINE + 2 * BYTES, ORDER)
+                      .mul(k3));
+          d =
+              d.add(
+                  ShortVector.fromMemorySegment(S, MEMORY, from + 3 * LINE + 3 * BYTES, ORDER)
+                      .mul(k3));
         }
         long to = sums & TOP;
         a.intoMemorySegment(MEMORY, to, ORDER);
@@ -179,9 +214,10 @@ final class Q4Kernel {
   }
 
   /**
-   * The scales of some groups of a block as fp32 over 2^112, one a row. Half precision to fp32: sign, exponent and mantissa are moved to
-   * their places; the difference of the exponents' biases, 127 - 15, is left to the factor that comes with the activations. Exact for
-   * subnormal halves too.
+   * The scales of some groups of a block as fp32 over 2^112, one a row. Half precision to fp32:
+   * sign, exponent and mantissa are moved to their places; the difference of the exponents' biases,
+   * 127 - 15, is left to the factor that comes with the activations. Exact for subnormal halves
+   * too.
    *
    * @param at address of the block's first group
    * @param scales where they go
@@ -189,10 +225,18 @@ final class Q4Kernel {
   static void scales(long at, int groups, long scales) {
     for (int g = 0; g < groups; g++) {
       for (int i = 0; i < 4 * Q4Weight.APART; i += BYTES) {
-        IntVector pairs = IntVector.fromMemorySegment(I, MEMORY, at + Q4Weight.CODE_BYTES + i & TOP, ORDER);
+        IntVector pairs =
+            IntVector.fromMemorySegment(I, MEMORY, at + Q4Weight.CODE_BYTES + i & TOP, ORDER);
         long to = scales + i & TOP;
-        pairs.lanewise(LSHL, 16).lanewise(ASHR, 3).and(0x8FFFE000).intoMemorySegment(MEMORY, to, ORDER);
-        pairs.lanewise(ASHR, 3).and(0x8FFFE000).intoMemorySegment(MEMORY, to + 4 * Q4Weight.APART, ORDER);
+        pairs
+            .lanewise(LSHL, 16)
+            .lanewise(ASHR, 3)
+            .and(0x8FFFE000)
+            .intoMemorySegment(MEMORY, to, ORDER);
+        pairs
+            .lanewise(ASHR, 3)
+            .and(0x8FFFE000)
+            .intoMemorySegment(MEMORY, to + 4 * Q4Weight.APART, ORDER);
       }
       at += Q4Weight.GROUP_BYTES;
       scales += 4 * BLOCK;
@@ -200,7 +244,8 @@ final class Q4Kernel {
   }
 
   /**
-   * Adds the sums of one activation row times scales to the results of a block, with an fma for each group.
+   * Adds the sums of one activation row times scales to the results of a block, with an fma for
+   * each group.
    *
    * @param sums address of the first group's, as {@link #sums} leaves them
    * @param scales address of the first group's, as {@link #scales} leaves them
@@ -215,22 +260,28 @@ final class Q4Kernel {
       FloatVector c = FloatVector.fromMemorySegment(F, MEMORY, to + 2 * BYTES, ORDER);
       FloatVector d = FloatVector.fromMemorySegment(F, MEMORY, to + 3 * BYTES, ORDER);
       for (int g = 0; g < groups; g++) {
-        FloatVector k = IntVector.broadcast(I, MEMORY.get(INT, xScales + 4 * g & TOP)).reinterpretAsFloats();
+        FloatVector k =
+            IntVector.broadcast(I, MEMORY.get(INT, xScales + 4 * g & TOP)).reinterpretAsFloats();
         long from = sums + 4 * (BLOCK * g + row) & TOP;
         long scale = scales + 4 * (BLOCK * g + row) & TOP;
-        // The halves of each int are added in its upper one, which makes a sum that is too large by 2^16.
+        // The halves of each int are added in its upper one, which makes a sum that is too large by
+        // 2^16.
         IntVector s = IntVector.fromMemorySegment(I, MEMORY, from, ORDER);
-        a = ((FloatVector) s.add(s.lanewise(LSHL, 16)).and(0xFFFF0000).convert(I2F, 0))
-            .fma(FloatVector.fromMemorySegment(F, MEMORY, scale, ORDER).mul(k), a);
+        a =
+            ((FloatVector) s.add(s.lanewise(LSHL, 16)).and(0xFFFF0000).convert(I2F, 0))
+                .fma(FloatVector.fromMemorySegment(F, MEMORY, scale, ORDER).mul(k), a);
         s = IntVector.fromMemorySegment(I, MEMORY, from + BYTES, ORDER);
-        b = ((FloatVector) s.add(s.lanewise(LSHL, 16)).and(0xFFFF0000).convert(I2F, 0))
-            .fma(FloatVector.fromMemorySegment(F, MEMORY, scale + BYTES, ORDER).mul(k), b);
+        b =
+            ((FloatVector) s.add(s.lanewise(LSHL, 16)).and(0xFFFF0000).convert(I2F, 0))
+                .fma(FloatVector.fromMemorySegment(F, MEMORY, scale + BYTES, ORDER).mul(k), b);
         s = IntVector.fromMemorySegment(I, MEMORY, from + 2 * BYTES, ORDER);
-        c = ((FloatVector) s.add(s.lanewise(LSHL, 16)).and(0xFFFF0000).convert(I2F, 0))
-            .fma(FloatVector.fromMemorySegment(F, MEMORY, scale + 2 * BYTES, ORDER).mul(k), c);
+        c =
+            ((FloatVector) s.add(s.lanewise(LSHL, 16)).and(0xFFFF0000).convert(I2F, 0))
+                .fma(FloatVector.fromMemorySegment(F, MEMORY, scale + 2 * BYTES, ORDER).mul(k), c);
         s = IntVector.fromMemorySegment(I, MEMORY, from + 3 * BYTES, ORDER);
-        d = ((FloatVector) s.add(s.lanewise(LSHL, 16)).and(0xFFFF0000).convert(I2F, 0))
-            .fma(FloatVector.fromMemorySegment(F, MEMORY, scale + 3 * BYTES, ORDER).mul(k), d);
+        d =
+            ((FloatVector) s.add(s.lanewise(LSHL, 16)).and(0xFFFF0000).convert(I2F, 0))
+                .fma(FloatVector.fromMemorySegment(F, MEMORY, scale + 3 * BYTES, ORDER).mul(k), d);
       }
       a.intoMemorySegment(MEMORY, to, ORDER);
       b.intoMemorySegment(MEMORY, to + BYTES, ORDER);

@@ -7,16 +7,18 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * From the Q4_0 blocks of a GGUF file to the layout of {@link Q4Weight} and back, bit for bit. A Q4_0 block is 32 inputs of a
- * row: the scale in half precision, then 16 bytes, the i-th with the code of input i in its lower and that of input i + 16 in its
- * upper four bits; the blocks of a row follow each other, then those of the next row. Where {@code in} is no multiple of 32, rows
- * here end in a block whose last codes are 8.
+ * From the Q4_0 blocks of a GGUF file to the layout of {@link Q4Weight} and back, bit for bit. A
+ * Q4_0 block is 32 inputs of a row: the scale in half precision, then 16 bytes, the i-th with the
+ * code of input i in its lower and that of input i + 16 in its upper four bits; the blocks of a row
+ * follow each other, then those of the next row. Where {@code in} is no multiple of 32, rows here
+ * end in a block whose last codes are 8.
  */
 public final class Q4Layout {
   /** Bytes of a Q4_0 block. */
   public static final int GGUF_BYTES = 18;
 
-  private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ORDER);
+  private static final ValueLayout.OfShort SHORT =
+      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ORDER);
   private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ORDER);
   private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ORDER);
   private static final int OCTS = Q4Weight.GROUP / 8;
@@ -30,13 +32,15 @@ public final class Q4Layout {
   }
 
   /**
-   * Fills blocks {@code fromBlock} to {@code toBlock} of {@code packed}; several threads may fill a share each.
+   * Fills blocks {@code fromBlock} to {@code toBlock} of {@code packed}; several threads may fill a
+   * share each.
    *
    * @param gguf the whole weight, {@link #ggufBytes} bytes
    * @param packed the whole weight, {@link Q4Weight#bytes(int, int)} bytes
    * @throws IllegalArgumentException for a scale that is no finite number; it names row and input
    */
-  public static void pack(int out, int in, MemorySegment gguf, MemorySegment packed, int fromBlock, int toBlock) {
+  public static void pack(
+      int out, int in, MemorySegment gguf, MemorySegment packed, int fromBlock, int toBlock) {
     check(out, in, gguf, packed);
     int groups = Q4Weight.groups(in);
     int[] codes = new int[OCTS * BLOCK];
@@ -53,7 +57,8 @@ public final class Q4Layout {
           long source = ((long) o * groups + g) * GGUF_BYTES;
           short scale = gguf.get(SHORT, source);
           if ((scale & 0x7C00) == 0x7C00) {
-            throw new IllegalArgumentException("row " + o + ", input " + g * Q4Weight.GROUP + ": a scale that is not finite");
+            throw new IllegalArgumentException(
+                "row " + o + ", input " + g * Q4Weight.GROUP + ": a scale that is not finite");
           }
           scales[Q4Weight.place(row)] = scale;
           long first = gguf.get(LONG, source + 2);
@@ -93,7 +98,10 @@ public final class Q4Layout {
     }
   }
 
-  /** Writes the Q4_0 blocks of row {@code o}, {@code ggufBytes(1, in)} bytes, to {@code gguf} from {@code at} on. */
+  /**
+   * Writes the Q4_0 blocks of row {@code o}, {@code ggufBytes(1, in)} bytes, to {@code gguf} from
+   * {@code at} on.
+   */
   public static void unpack(Q4Weight weight, int o, MemorySegment gguf, long at) {
     int groups = Q4Weight.groups(weight.in());
     long blockBytes = Q4Weight.blockBytes(weight.in());
@@ -102,7 +110,12 @@ public final class Q4Layout {
     for (int g = 0; g < groups; g++) {
       long codes = (long) g * Q4Weight.GROUP_BYTES + 4 * row;
       long target = at + (long) g * GGUF_BYTES;
-      gguf.set(SHORT, target, block.get(SHORT, (long) g * Q4Weight.GROUP_BYTES + Q4Weight.CODE_BYTES + 2 * Q4Weight.place(row)));
+      gguf.set(
+          SHORT,
+          target,
+          block.get(
+              SHORT,
+              (long) g * Q4Weight.GROUP_BYTES + Q4Weight.CODE_BYTES + 2 * Q4Weight.place(row)));
       gguf.set(LONG, target + 2, bytes(block, codes, 0) | bytes(block, codes, 2) << 4);
       gguf.set(LONG, target + 10, bytes(block, codes, 1) | bytes(block, codes, 3) << 4);
     }
@@ -119,8 +132,17 @@ public final class Q4Layout {
   private static void check(int out, int in, MemorySegment gguf, MemorySegment packed) {
     if (gguf.byteSize() != ggufBytes(out, in) || packed.byteSize() != Q4Weight.bytes(out, in)) {
       throw new IllegalArgumentException(
-          out + " x " + in + " weights take " + ggufBytes(out, in) + " bytes as Q4_0 and " + Q4Weight.bytes(out, in)
-              + " in lanes, given " + gguf.byteSize() + " and " + packed.byteSize());
+          out
+              + " x "
+              + in
+              + " weights take "
+              + ggufBytes(out, in)
+              + " bytes as Q4_0 and "
+              + Q4Weight.bytes(out, in)
+              + " in lanes, given "
+              + gguf.byteSize()
+              + " and "
+              + packed.byteSize());
     }
   }
 }

@@ -5,15 +5,17 @@ import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
 
 /**
- * 4-bit codes in groups of 32 inputs with a half-precision scale each, the numbers of GGUF's Q4_0 in another order: a weight is
- * {@code (code - 8) * scale}. 4.5 bits a weight. Products see activations rounded to 8 bits ({@link Activations.Form#INT8}).
+ * 4-bit codes in groups of 32 inputs with a half-precision scale each, the numbers of GGUF's Q4_0
+ * in another order: a weight is {@code (code - 8) * scale}. 4.5 bits a weight. Products see
+ * activations rounded to 8 bits ({@link Activations.Form#INT8}).
  *
- * <p><b>Layout.</b> All little-endian, in the order it is read. The output rows come in blocks of 64, one after the other, the
- * last filled up with rows of zeros. A block is its groups, {@code in / 32} rounded up, one after the other. A group is
+ * <p><b>Layout.</b> All little-endian, in the order it is read. The output rows come in blocks of
+ * 64, one after the other, the last filled up with rows of zeros. A block is its groups, {@code in
+ * / 32} rounded up, one after the other. A group is
  *
  * <ol>
- *   <li>codes: {@code int[4][64]}. The int for oct o and row r holds the codes of the group's inputs {@code 8o} to {@code 8o + 7},
- *       the first in the lowest four bits;
+ *   <li>codes: {@code int[4][64]}. The int for oct o and row r holds the codes of the group's
+ *       inputs {@code 8o} to {@code 8o + 7}, the first in the lowest four bits;
  *   <li>scales: 64 numbers in IEEE half precision, of rows 0, 32, 1, 33, ... 31, 63.
  * </ol>
  *
@@ -33,24 +35,33 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
 
   static final int GROUP_BYTES = CODE_BYTES + BLOCK * 2;
 
-  /** Most groups that are multiplied with all activation rows before the next: they stay in the first-level cache. */
+  /**
+   * Most groups that are multiplied with all activation rows before the next: they stay in the
+   * first-level cache.
+   */
   private static final int CHUNK = 8;
 
   /**
-   * From so many activation rows on the codes are shifted once for all of them, and are then four times as large:
-   * {@value #EXPANDED_CHUNK} groups of them still stay in the first-level cache.
+   * From so many activation rows on the codes are shifted once for all of them, and are then four
+   * times as large: {@value #EXPANDED_CHUNK} groups of them still stay in the first-level cache.
    */
   private static final int EXPANDED_ROWS = 16;
 
   private static final int EXPANDED_CHUNK = 4;
 
-  /** Activation rows that are multiplied with all blocks before the next: with their results they stay in the second-level cache. */
+  /**
+   * Activation rows that are multiplied with all blocks before the next: with their results they
+   * stay in the second-level cache.
+   */
   private static final int STRIP = 64;
 
   /** A thread's own memory between the parts of the kernel in Java. */
   private record Scratch(MemorySegment sums, MemorySegment scales, MemorySegment expanded) {
     Scratch() {
-      this(bytes(4 * CHUNK * BLOCK), bytes(4 * CHUNK * BLOCK), bytes(EXPANDED_CHUNK * Q4Kernel.EXPANDED_BYTES));
+      this(
+          bytes(4 * CHUNK * BLOCK),
+          bytes(4 * CHUNK * BLOCK),
+          bytes(EXPANDED_CHUNK * Q4Kernel.EXPANDED_BYTES));
     }
 
     private static MemorySegment bytes(long n) {
@@ -63,7 +74,13 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
   public Q4Weight {
     if (data.byteSize() != bytes(out, in)) {
       throw new IllegalArgumentException(
-          out + " x " + in + " weights of 4 bits take " + bytes(out, in) + " bytes, given " + data.byteSize());
+          out
+              + " x "
+              + in
+              + " weights of 4 bits take "
+              + bytes(out, in)
+              + " bytes, given "
+              + data.byteSize());
     }
     Lanes.checkNative(data);
   }
@@ -101,14 +118,16 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
     check(x, fromBlock, toBlock);
     switch (x.int8()) {
       case Int8Tiles tiles -> multiply(tiles, x.rows(), y, at, ldy, fromBlock, toBlock);
-      case Int8Coefficients coefficients -> multiply(coefficients, x.rows(), y, at, ldy, fromBlock, toBlock);
+      case Int8Coefficients coefficients ->
+          multiply(coefficients, x.rows(), y, at, ldy, fromBlock, toBlock);
     }
     Reference.reachabilityFence(data);
     Reference.reachabilityFence(x);
   }
 
   /** In machine code. */
-  private void multiply(Int8Tiles x, int rows, float[] y, int at, int ldy, int fromBlock, int toBlock) {
+  private void multiply(
+      Int8Tiles x, int rows, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     int groups = groups(in);
     Tile tile = Tile.of(Math.min(STRIP, Int8Tiles.padded(rows)), BLOCK);
     for (int first = 0; first < rows; first += STRIP) {
@@ -134,7 +153,8 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
   }
 
   /** In Java. */
-  private void multiply(Int8Coefficients x, int rows, float[] y, int at, int ldy, int fromBlock, int toBlock) {
+  private void multiply(
+      Int8Coefficients x, int rows, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     Scratch scratch = SCRATCH.get();
     int groups = groups(in);
     int chunk = rows < EXPANDED_ROWS ? CHUNK : EXPANDED_CHUNK;
@@ -144,14 +164,19 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
       long block = data.address() + b * blockBytes(in);
       tile.read(y, at + b * BLOCK, ldy, rows, width);
       for (int g = 0; g < groups; g += chunk) {
-        chunk(block + (long) g * GROUP_BYTES, g, Math.min(chunk, groups - g), x, rows, scratch, tile);
+        chunk(
+            block + (long) g * GROUP_BYTES, g, Math.min(chunk, groups - g), x, rows, scratch, tile);
       }
       tile.write(y, at + b * BLOCK, ldy, rows, width);
     }
   }
 
-  /** {@code n} groups of a block from {@code from} on, for all activation rows: after the first they find the codes in a cache. */
-  private static void chunk(long from, int g, int n, Int8Coefficients x, int rows, Scratch scratch, Tile tile) {
+  /**
+   * {@code n} groups of a block from {@code from} on, for all activation rows: after the first they
+   * find the codes in a cache.
+   */
+  private static void chunk(
+      long from, int g, int n, Int8Coefficients x, int rows, Scratch scratch, Tile tile) {
     long sums = scratch.sums.address();
     long scales = scratch.scales.address();
     long expanded = rows < EXPANDED_ROWS ? 0 : scratch.expanded.address();

@@ -16,7 +16,10 @@ import dev.jneox.tensor.Assembler.Register;
 import dev.jneox.tensor.Assembler.Ymm;
 import dev.jneox.tensor.MachineCode;
 
-/** The products of {@link Q8Weight} in machine code, for CPUs with AVX2: in the order of {@link Q8Kernel} and to the last bit like it. */
+/**
+ * The products of {@link Q8Weight} in machine code, for CPUs with AVX2: in the order of {@link
+ * Q8Kernel} and to the last bit like it.
+ */
 final class Q8Code {
   /** Activation rows that share the fp32 numbers that codes become. */
   static final int ROWS = 4;
@@ -59,7 +62,10 @@ final class Q8Code {
     ONE.call(tile, groups, x, y, 0);
   }
 
-  /** The same for {@link #ROWS} rows, the activations of which are {@code next} bytes apart and the results one behind the other. */
+  /**
+   * The same for {@link #ROWS} rows, the activations of which are {@code next} bytes apart and the
+   * results one behind the other.
+   */
   static void four(long tile, long groups, long x, long y, long next) {
     FOUR.call(tile, groups, x, y, next);
   }

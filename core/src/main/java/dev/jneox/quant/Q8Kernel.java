@@ -14,9 +14,10 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 
 /**
- * The inner loops of {@link Q8Weight}. A lane is an output row and holds four codes, which are cut out by shifts and multiplied
- * as fp32. The sum of a group is that of its even inputs plus that of its odd ones, each with an fma for each input in order: two
- * shorter chains, because an fma waits for the one before.
+ * The inner loops of {@link Q8Weight}. A lane is an output row and holds four codes, which are cut
+ * out by shifts and multiplied as fp32. The sum of a group is that of its even inputs plus that of
+ * its odd ones, each with an fma for each input in order: two shorter chains, because an fma waits
+ * for the one before.
  *
  * <p>Sums and scaling are several methods for the reason given in {@link Q4Kernel}.
  */
@@ -28,7 +29,8 @@ final class Q8Kernel {
 
   private static final int BYTES = 4 * L;
 
-  private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ORDER);
+  private static final ValueLayout.OfFloat FLOAT =
+      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ORDER);
 
   /** Bytes of a tile's codes of four inputs. */
   private static final int LINE = 4 * Q8Weight.TILE;
@@ -84,7 +86,8 @@ final class Q8Kernel {
    * The sums of two activation rows with {@link #ROWS} rows of a tile.
    *
    * @param at address of the first row's codes in the first group
-   * @param sums where those of the first activation row go, at the place of the first row; {@code sums2} the same for the second
+   * @param sums where those of the first activation row go, at the place of the first row; {@code
+   *     sums2} the same for the second
    */
   static void sums(long at, int groups, long x, long x2, long sums, long sums2) {
     for (int g = 0; g < groups; g++) {
@@ -136,8 +139,8 @@ final class Q8Kernel {
   }
 
   /**
-   * The lowest byte of each lane, times 2^24: as fp32 that is as exact as the byte itself, and shifting it back took longer than
-   * anything else here.
+   * The lowest byte of each lane, times 2^24: as fp32 that is as exact as the byte itself, and
+   * shifting it back took longer than anything else here.
    */
   private static FloatVector first(IntVector v) {
     return (FloatVector) v.lanewise(LSHL, 24).convert(I2F, 0);
@@ -149,17 +152,28 @@ final class Q8Kernel {
   }
 
   /**
-   * The scales of some groups over 2^24, {@value Q8Weight#TILE} for each group by row. Half precision becomes fp32 exactly: the
-   * bits are moved to their places, and the biases of the exponents differ by 112.
+   * The scales of some groups over 2^24, {@value Q8Weight#TILE} for each group by row. Half
+   * precision becomes fp32 exactly: the bits are moved to their places, and the biases of the
+   * exponents differ by 112.
    */
   static void scales(long at, int groups, long scales) {
     for (int g = 0; g < groups; g++) {
       for (int i = 0; i < 4 * Q8Weight.APART; i += BYTES) {
-        IntVector pairs = IntVector.fromMemorySegment(I, MEMORY, at + Q8Weight.CODE_BYTES + i & TOP, ORDER);
+        IntVector pairs =
+            IntVector.fromMemorySegment(I, MEMORY, at + Q8Weight.CODE_BYTES + i & TOP, ORDER);
         long to = scales + i & TOP;
-        pairs.lanewise(LSHL, 16).lanewise(ASHR, 3).and(0x8FFFE000).reinterpretAsFloats().mul(0x1p88f)
+        pairs
+            .lanewise(LSHL, 16)
+            .lanewise(ASHR, 3)
+            .and(0x8FFFE000)
+            .reinterpretAsFloats()
+            .mul(0x1p88f)
             .intoMemorySegment(MEMORY, to, ORDER);
-        pairs.lanewise(ASHR, 3).and(0x8FFFE000).reinterpretAsFloats().mul(0x1p88f)
+        pairs
+            .lanewise(ASHR, 3)
+            .and(0x8FFFE000)
+            .reinterpretAsFloats()
+            .mul(0x1p88f)
             .intoMemorySegment(MEMORY, to + 4 * Q8Weight.APART, ORDER);
       }
       at += Q8Weight.GROUP_BYTES;
@@ -167,7 +181,10 @@ final class Q8Kernel {
     }
   }
 
-  /** Adds the sums of one activation row times scales to the results of a tile at address {@code y}, with an fma for each group. */
+  /**
+   * Adds the sums of one activation row times scales to the results of a tile at address {@code y},
+   * with an fma for each group.
+   */
   static void scale(int groups, long sums, long scales, long y) {
     for (int row = 0; row < Q8Weight.TILE; row += ROWS) {
       long to = y + 4 * row & TOP;
@@ -176,10 +193,12 @@ final class Q8Kernel {
       for (int g = 0; g < groups; g++) {
         long from = sums + 4 * (Q8Weight.TILE * g + row) & TOP;
         long scale = scales + 4 * (Q8Weight.TILE * g + row) & TOP;
-        a = FloatVector.fromMemorySegment(F, MEMORY, from, ORDER)
-            .fma(FloatVector.fromMemorySegment(F, MEMORY, scale, ORDER), a);
-        b = FloatVector.fromMemorySegment(F, MEMORY, from + BYTES, ORDER)
-            .fma(FloatVector.fromMemorySegment(F, MEMORY, scale + BYTES, ORDER), b);
+        a =
+            FloatVector.fromMemorySegment(F, MEMORY, from, ORDER)
+                .fma(FloatVector.fromMemorySegment(F, MEMORY, scale, ORDER), a);
+        b =
+            FloatVector.fromMemorySegment(F, MEMORY, from + BYTES, ORDER)
+                .fma(FloatVector.fromMemorySegment(F, MEMORY, scale + BYTES, ORDER), b);
       }
       a.intoMemorySegment(MEMORY, to, ORDER);
       b.intoMemorySegment(MEMORY, to + BYTES, ORDER);

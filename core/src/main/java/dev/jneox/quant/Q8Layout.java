@@ -8,15 +8,17 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * From the Q8_0 blocks of a GGUF file to the layout of {@link Q8Weight} and back, bit for bit. A Q8_0 block is 32 inputs of a
- * row: the scale in half precision, then 32 signed bytes; the blocks of a row follow each other, then those of the next row.
- * Where {@code in} is no multiple of 32, rows here end in a block whose last codes are 0.
+ * From the Q8_0 blocks of a GGUF file to the layout of {@link Q8Weight} and back, bit for bit. A
+ * Q8_0 block is 32 inputs of a row: the scale in half precision, then 32 signed bytes; the blocks
+ * of a row follow each other, then those of the next row. Where {@code in} is no multiple of 32,
+ * rows here end in a block whose last codes are 0.
  */
 public final class Q8Layout {
   /** Bytes of a Q8_0 block. */
   public static final int GGUF_BYTES = 34;
 
-  private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ORDER);
+  private static final ValueLayout.OfShort SHORT =
+      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ORDER);
   private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ORDER);
   private static final int QUADS = GROUP / 4;
 
@@ -28,13 +30,15 @@ public final class Q8Layout {
   }
 
   /**
-   * Fills the rows of blocks {@code fromBlock} to {@code toBlock} of {@code packed}; several threads may fill a share each.
+   * Fills the rows of blocks {@code fromBlock} to {@code toBlock} of {@code packed}; several
+   * threads may fill a share each.
    *
    * @param gguf the whole weight, {@link #ggufBytes} bytes
    * @param packed the whole weight, {@link Q8Weight#bytes(int, int)} bytes
    * @throws IllegalArgumentException for a scale that is no finite number; it names row and input
    */
-  public static void pack(int out, int in, MemorySegment gguf, MemorySegment packed, int fromBlock, int toBlock) {
+  public static void pack(
+      int out, int in, MemorySegment gguf, MemorySegment packed, int fromBlock, int toBlock) {
     check(out, in, gguf, packed);
     int groups = Q8Weight.groups(in);
     int[] codes = new int[QUADS * TILE];
@@ -48,7 +52,8 @@ public final class Q8Layout {
           short scale = there ? gguf.get(SHORT, source) : 0;
           scales[place(row)] = scale;
           if ((scale & 0x7C00) == 0x7C00) {
-            throw new IllegalArgumentException("row " + (first + row) + ", input " + g * GROUP + ": a scale that is not finite");
+            throw new IllegalArgumentException(
+                "row " + (first + row) + ", input " + g * GROUP + ": a scale that is not finite");
           }
           for (int q = 0; q < QUADS; q++) {
             codes[q * TILE + row] = there ? gguf.get(INT, source + 2 + 4 * q) : 0;
@@ -69,15 +74,22 @@ public final class Q8Layout {
     }
   }
 
-  /** Writes the Q8_0 blocks of row {@code o}, {@code ggufBytes(1, in)} bytes, to {@code gguf} from {@code at} on. */
+  /**
+   * Writes the Q8_0 blocks of row {@code o}, {@code ggufBytes(1, in)} bytes, to {@code gguf} from
+   * {@code at} on.
+   */
   public static void unpack(Q8Weight weight, int o, MemorySegment gguf, long at) {
     int groups = Q8Weight.groups(weight.in());
     for (int g = 0; g < groups; g++) {
       long source = o / TILE * Q8Weight.tileBytes(weight.in()) + (long) g * Q8Weight.GROUP_BYTES;
       long target = at + (long) g * GGUF_BYTES;
-      gguf.set(SHORT, target, weight.data().get(SHORT, source + Q8Weight.CODE_BYTES + 2 * place(o % TILE)));
+      gguf.set(
+          SHORT,
+          target,
+          weight.data().get(SHORT, source + Q8Weight.CODE_BYTES + 2 * place(o % TILE)));
       for (int q = 0; q < QUADS; q++) {
-        gguf.set(INT, target + 2 + 4 * q, weight.data().get(INT, source + 4L * (q * TILE + o % TILE)));
+        gguf.set(
+            INT, target + 2 + 4 * q, weight.data().get(INT, source + 4L * (q * TILE + o % TILE)));
       }
     }
   }
@@ -90,8 +102,17 @@ public final class Q8Layout {
   private static void check(int out, int in, MemorySegment gguf, MemorySegment packed) {
     if (gguf.byteSize() != ggufBytes(out, in) || packed.byteSize() != Q8Weight.bytes(out, in)) {
       throw new IllegalArgumentException(
-          out + " x " + in + " weights take " + ggufBytes(out, in) + " bytes as Q8_0 and " + Q8Weight.bytes(out, in)
-              + " in tiles, given " + gguf.byteSize() + " and " + packed.byteSize());
+          out
+              + " x "
+              + in
+              + " weights take "
+              + ggufBytes(out, in)
+              + " bytes as Q8_0 and "
+              + Q8Weight.bytes(out, in)
+              + " in tiles, given "
+              + gguf.byteSize()
+              + " and "
+              + packed.byteSize());
     }
   }
 }

@@ -5,15 +5,17 @@ import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
 
 /**
- * Signed 8-bit codes in groups of 32 inputs with a half-precision scale each, the numbers of GGUF's Q8_0 in another order: a
- * weight is {@code code * scale}. 8.5 bits a weight. Activations stay fp32.
+ * Signed 8-bit codes in groups of 32 inputs with a half-precision scale each, the numbers of GGUF's
+ * Q8_0 in another order: a weight is {@code code * scale}. 8.5 bits a weight. Activations stay
+ * fp32.
  *
- * <p><b>Layout.</b> All little-endian, in the order it is read. The output rows come in tiles of 32, one after the other, the
- * last filled up with rows of zeros. A tile is its groups, {@code in / 32} rounded up, one after the other. A group is
+ * <p><b>Layout.</b> All little-endian, in the order it is read. The output rows come in tiles of
+ * 32, one after the other, the last filled up with rows of zeros. A tile is its groups, {@code in /
+ * 32} rounded up, one after the other. A group is
  *
  * <ol>
- *   <li>codes: {@code byte[8][32][4]}. The four bytes for quad q and row r are the codes of the group's inputs {@code 4q} to
- *       {@code 4q + 3};
+ *   <li>codes: {@code byte[8][32][4]}. The four bytes for quad q and row r are the codes of the
+ *       group's inputs {@code 4q} to {@code 4q + 3};
  *   <li>scales: 32 numbers in IEEE half precision, of rows 0, 16, 1, 17, ... 15, 31.
  * </ol>
  *
@@ -36,7 +38,9 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
   /** Bytes of a group in a tile. */
   static final int GROUP_BYTES = CODE_BYTES + TILE * 2;
 
-  /** Most groups that are multiplied with all activation rows before the next, see {@link Q4Weight}. */
+  /**
+   * Most groups that are multiplied with all activation rows before the next, see {@link Q4Weight}.
+   */
   private static final int CHUNK = 8;
 
   /** Bytes of the sums of a chunk with one activation row. */
@@ -54,7 +58,13 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
   public Q8Weight {
     if (data.byteSize() != bytes(out, in)) {
       throw new IllegalArgumentException(
-          out + " x " + in + " weights of 8 bits take " + bytes(out, in) + " bytes, given " + data.byteSize());
+          out
+              + " x "
+              + in
+              + " weights of 8 bits take "
+              + bytes(out, in)
+              + " bytes, given "
+              + data.byteSize());
     }
     Lanes.checkNative(data);
   }

@@ -5,8 +5,9 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * A thread's own native memory for the results of some output rows and all activation rows, side by side: where they go they are thousands of values
- * apart, mostly a power of two, so that many would share a few places of a cache.
+ * A thread's own native memory for the results of some output rows and all activation rows, side by
+ * side: where they go they are thousands of values apart, mostly a power of two, so that many would
+ * share a few places of a cache.
  */
 final class Tile {
   private static final ThreadLocal<Tile> OWN = ThreadLocal.withInitial(Tile::new);

@@ -7,16 +7,28 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Machine code for x86-64 from the instructions that our kernels need, each method one of them (but {@link #halves} and {@link #swapHalves}) with its operands in Intel's order. Vectors
- * have 256 bits; the instructions are those of AVX2 and FMA.
+ * Machine code for x86-64 from the instructions that our kernels need, each method one of them (but
+ * {@link #halves} and {@link #swapHalves}) with its operands in Intel's order. Vectors have 256
+ * bits; the instructions are those of AVX2 and FMA.
  *
- * <p>Encodings: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, chapter 2 (REX, VEX, ModR/M) and the page of
- * each instruction.
+ * <p>Encodings: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, chapter 2
+ * (REX, VEX, ModR/M) and the page of each instruction.
  */
 public final class Assembler {
   /** A general register, by its number in an encoding. */
   public enum Register {
-    RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11
+    RAX,
+    RCX,
+    RDX,
+    RBX,
+    RSP,
+    RBP,
+    RSI,
+    RDI,
+    R8,
+    R9,
+    R10,
+    R11
   }
 
   /** What an instruction may read. */
@@ -25,7 +37,10 @@ public final class Assembler {
   /** A vector register, 0 to 15. */
   public record Ymm(int number) implements Source {}
 
-  /** Memory {@code displacement} bytes after the address in a register, which is none of RSP and R12. */
+  /**
+   * Memory {@code displacement} bytes after the address in a register, which is none of RSP and
+   * R12.
+   */
   public record Memory(Register base, int displacement) implements Source {}
 
   /** 256 bits that stand behind the code: the same 32 bits eight times. */
@@ -47,11 +62,14 @@ public final class Assembler {
 
   /** Orders of lanes for {@link #vpshufd}: two and two exchanged, and neighbours. */
   public static final int BY_2 = 0x4E;
+
   public static final int BY_1 = 0xB1;
 
   private record Fixup(int at, Constant constant) {}
 
-  /** @param jump the place behind it */
+  /**
+   * @param jump the place behind it
+   */
   private record Landing(int jump, int target) {}
 
   private final ByteArrayOutputStream code = new ByteArrayOutputStream();
@@ -112,7 +130,10 @@ public final class Assembler {
     code.write(bits);
   }
 
-  /** Sums of two products of neighbours, in 16 bits: bytes of {@code a} without a sign times bytes of {@code b} with one; saturates. */
+  /**
+   * Sums of two products of neighbours, in 16 bits: bytes of {@code a} without a sign times bytes
+   * of {@code b} with one; saturates.
+   */
   public void vpmaddubsw(Ymm to, Ymm a, Source b) {
     vex(P66, MAP_0F38, 0x04, to.number, a.number, b);
   }
@@ -135,12 +156,18 @@ public final class Assembler {
     vex(P66, MAP_0F38, 0x3F, to.number, a.number, b);
   }
 
-  /** Within each half: the 32-bit integers of {@code a}, then those of {@code b}, as 16-bit integers, saturated. */
+  /**
+   * Within each half: the 32-bit integers of {@code a}, then those of {@code b}, as 16-bit
+   * integers, saturated.
+   */
   public void vpackssdw(Ymm to, Ymm a, Source b) {
     vex(P66, MAP_0F, 0x6B, to.number, a.number, b);
   }
 
-  /** Within each half: the 16-bit integers of {@code a}, then those of {@code b}, as bytes, saturated. */
+  /**
+   * Within each half: the 16-bit integers of {@code a}, then those of {@code b}, as bytes,
+   * saturated.
+   */
   public void vpacksswb(Ymm to, Ymm a, Source b) {
     vex(P66, MAP_0F, 0x63, to.number, a.number, b);
   }
@@ -166,7 +193,10 @@ public final class Assembler {
     code.write(1);
   }
 
-  /** Within each half: lane {@code i} is the one of {@code from} that bits 2i and 2i + 1 of {@code order} say. */
+  /**
+   * Within each half: lane {@code i} is the one of {@code from} that bits 2i and 2i + 1 of {@code
+   * order} say.
+   */
   public void vpshufd(Ymm to, Ymm from, int order) {
     vex(P66, MAP_0F, 0x70, to.number, 0, from);
     code.write(order);
@@ -231,8 +261,9 @@ public final class Assembler {
   }
 
   /**
-   * Eight pairs of half-precision numbers to fp32, times a power of two: the lower ones of the pairs and the upper ones. Their bits are moved to
-   * their places, and the biases of the exponents differ by 112: exact, of subnormal numbers too.
+   * Eight pairs of half-precision numbers to fp32, times a power of two: the lower ones of the
+   * pairs and the upper ones. Their bits are moved to their places, and the biases of the exponents
+   * differ by 112: exact, of subnormal numbers too.
    */
   public void halves(Ymm lower, Ymm upper, Memory from, float factor) {
     Constant bits = new Constant(0x8FFFE000);
@@ -257,7 +288,10 @@ public final class Assembler {
   }
 
   public void mov(Register to, Register from) {
-    bytes(0x48 | high(from.ordinal()) << 2 | high(to.ordinal()), 0x89, 0xC0 | low(from.ordinal()) << 3 | low(to.ordinal()));
+    bytes(
+        0x48 | high(from.ordinal()) << 2 | high(to.ordinal()),
+        0x89,
+        0xC0 | low(from.ordinal()) << 3 | low(to.ordinal()));
   }
 
   public void mov(Register to, int value) {
@@ -266,7 +300,10 @@ public final class Assembler {
   }
 
   public void add(Register to, Register from) {
-    bytes(0x48 | high(from.ordinal()) << 2 | high(to.ordinal()), 0x01, 0xC0 | low(from.ordinal()) << 3 | low(to.ordinal()));
+    bytes(
+        0x48 | high(from.ordinal()) << 2 | high(to.ordinal()),
+        0x01,
+        0xC0 | low(from.ordinal()) << 3 | low(to.ordinal()));
   }
 
   public void add(Register to, int value) {
@@ -312,7 +349,10 @@ public final class Assembler {
     word(target - code.size() - 4);
   }
 
-  /** Where a function begins that is called by an address; without it a CPU that guards such calls refuses them. */
+  /**
+   * Where a function begins that is called by an address; without it a CPU that guards such calls
+   * refuses them.
+   */
   void endbr64() {
     bytes(0xF3, 0x0F, 0x1E, 0xFA);
   }
@@ -325,14 +365,17 @@ public final class Assembler {
   byte[] code() {
     List<Constant> constants = fixups.stream().map(Fixup::constant).distinct().toList();
     int begin = (code.size() + VECTOR_BYTES - 1) / VECTOR_BYTES * VECTOR_BYTES;
-    ByteBuffer all = ByteBuffer.allocate(begin + constants.size() * VECTOR_BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer all =
+        ByteBuffer.allocate(begin + constants.size() * VECTOR_BYTES).order(ByteOrder.LITTLE_ENDIAN);
     all.put(code.toByteArray());
     for (Landing landing : landings) {
       all.putInt(landing.jump - 4, landing.target - landing.jump);
     }
     for (Fixup fixup : fixups) {
-      // From the end of the instruction, which is that of the displacement: no instruction with a constant has anything behind it.
-      all.putInt(fixup.at, begin + constants.indexOf(fixup.constant) * VECTOR_BYTES - (fixup.at + 4));
+      // From the end of the instruction, which is that of the displacement: no instruction with a
+      // constant has anything behind it.
+      all.putInt(
+          fixup.at, begin + constants.indexOf(fixup.constant) * VECTOR_BYTES - (fixup.at + 4));
     }
     all.position(begin);
     for (Constant constant : constants) {
@@ -348,16 +391,20 @@ public final class Assembler {
     vex(prefix, map, opcode, register, second, source, 256);
   }
 
-  private void vex(int prefix, int map, int opcode, int register, int second, Source source, int bits) {
-    int base = switch (source) {
-      case Ymm ymm -> ymm.number;
-      case Memory memory -> memory.base.ordinal();
-      case Constant constant -> 0;
-    };
+  private void vex(
+      int prefix, int map, int opcode, int register, int second, Source source, int bits) {
+    int base =
+        switch (source) {
+          case Ymm ymm -> ymm.number;
+          case Memory memory -> memory.base.ordinal();
+          case Constant constant -> 0;
+        };
     // Registers' highest bits and the second operand are stored inverted; 0x40: no index register.
     bytes(
-        0xC4, (high(register) ^ 1) << 7 | 0x40 | (high(base) ^ 1) << 5 | map,
-        (second ^ 15) << 3 | (bits == 256 ? 4 : 0) | prefix, opcode);
+        0xC4,
+        (high(register) ^ 1) << 7 | 0x40 | (high(base) ^ 1) << 5 | map,
+        (second ^ 15) << 3 | (bits == 256 ? 4 : 0) | prefix,
+        opcode);
     operand(register, source);
   }
 

@@ -14,10 +14,12 @@ import org.bytedeco.javacpp.Loader;
 import org.bytedeco.pytorch.global.torch;
 
 /**
- * Lists the libraries that libtorch's classes need of the jars on the class path, in the order of loading.
+ * Lists the libraries that libtorch's classes need of the jars on the class path, in the order of
+ * loading.
  *
- * <p>The classes say so in annotations, which {@link Loader#load(Class)} reads in this order: the classes it builds on, the libraries to
- * load before, its own library. Libraries of the system (CUDA) are left out: those in the jars do not need them.
+ * <p>The classes say so in annotations, which {@link Loader#load(Class)} reads in this order: the
+ * classes it builds on, the libraries to load before, its own library. Libraries of the system
+ * (CUDA) are left out: those in the jars do not need them.
  */
 final class BundledLibraries {
   /** Switches JavaCPP's own loading, and what its classes say of MKL. */
@@ -60,7 +62,8 @@ final class BundledLibraries {
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
-    return "%s-pytorch-%s-%08x".formatted(Loader.getPlatform(), libtorch, all.toString().hashCode());
+    return "%s-pytorch-%s-%08x"
+        .formatted(Loader.getPlatform(), libtorch, all.toString().hashCode());
   }
 
   private void add(Class<?> type) throws ClassNotFoundException {
@@ -71,7 +74,10 @@ final class BundledLibraries {
     ClassProperties properties = Loader.loadProperties(top, platform, true);
     List<String> basis = properties.get("global");
     if (basis.isEmpty() && properties.getInheritedClasses() != null) {
-      basis = properties.getInheritedClasses().stream().map(inherited -> ((Class<?>) inherited).getName()).toList();
+      basis =
+          properties.getInheritedClasses().stream()
+              .map(inherited -> ((Class<?>) inherited).getName())
+              .toList();
     }
     for (String each : basis) {
       add(Class.forName(each, false, top.getClassLoader()));
@@ -83,7 +89,10 @@ final class BundledLibraries {
       URL[] found = Loader.findLibrary(top, properties, name, false);
       if (found.length > 0 && found[0].getProtocol().equals("jar")) {
         String renamed = found[0].getRef();
-        String file = renamed == null ? found[0].getPath().substring(found[0].getPath().lastIndexOf('/') + 1) : renamed;
+        String file =
+            renamed == null
+                ? found[0].getPath().substring(found[0].getPath().lastIndexOf('/') + 1)
+                : renamed;
         if (files.add(file)) {
           sources.add(NativeLibraries.Source.of(file, found[0]));
         }

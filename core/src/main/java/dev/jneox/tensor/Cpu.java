@@ -12,19 +12,27 @@ public final class Cpu {
 
   private Cpu() {}
 
-  /** The CPU's instruction sets by the names that Linux gives them; none where they are not known, under another system. */
+  /**
+   * The CPU's instruction sets by the names that Linux gives them; none where they are not known,
+   * under another system.
+   */
   public static Set<String> flags() {
     return FLAGS;
   }
 
   /** Whether this is Linux on x86-64. */
   public static boolean isLinuxX64() {
-    return System.getProperty("os.name").equals("Linux") && System.getProperty("os.arch").equals("amd64");
+    return System.getProperty("os.name").equals("Linux")
+        && System.getProperty("os.arch").equals("amd64");
   }
 
   private static Set<String> read() {
     try (var lines = Files.lines(Path.of("/proc/cpuinfo"))) {
-      return lines.filter(line -> line.startsWith("flags")).findFirst().map(Cpu::words).orElse(Set.of());
+      return lines
+          .filter(line -> line.startsWith("flags"))
+          .findFirst()
+          .map(Cpu::words)
+          .orElse(Set.of());
     } catch (IOException e) {
       return Set.of(); // not Linux
     }

@@ -10,8 +10,9 @@ import dev.jneox.tensor.Assembler.Ymm;
 import java.util.function.Consumer;
 
 /**
- * GELU in machine code: to the last bit that of {@link Vectors}, and fast from the first call on. Until C2 has compiled the other it takes
- * a microsecond for each step of each vector, which was a quarter of the time from the start of the process to the first token of a small model.
+ * GELU in machine code: to the last bit that of {@link Vectors}, and fast from the first call on.
+ * Until C2 has compiled the other it takes a microsecond for each step of each vector, which was a
+ * quarter of the time from the start of the process to the first token of a small model.
  */
 final class GeluCode {
   private static final Ymm X = new Ymm(0);
@@ -44,7 +45,10 @@ final class GeluCode {
     TANH.call(row, 4L * at, n);
   }
 
-  /** A function of an array, a place in it in bytes and how many values are to be replaced by what {@code body} makes of X in RESULT. */
+  /**
+   * A function of an array, a place in it in bytes and how many values are to be replaced by what
+   * {@code body} makes of X in RESULT.
+   */
   private static void loop(Assembler a, Consumer<Assembler> body) {
     a.add(RDI, RSI);
     int again = a.here();
@@ -110,7 +114,10 @@ final class GeluCode {
     a.vfmadd213ps(P, N, R);
     a.vmulps(CLAMPED, P, P); // from here on P is r
     a.vmovdqu(RESULT, Constant.of(1.9875691500e-4f));
-    for (float next : new float[] {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f}) {
+    for (float next :
+        new float[] {
+          1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f
+        }) {
       a.vfmadd213ps(RESULT, P, Constant.of(next));
     }
     a.vfmadd213ps(RESULT, CLAMPED, P);

@@ -22,7 +22,13 @@ import org.bytedeco.pytorch.global.torch;
  * @param blas the library that multiplies float matrices, with its version
  * @param blasPath the file it was loaded from; empty if unknown
  */
-public record Libraries(String libtorch, String oneDnn, String openMp, String cpuCapability, String blas, String blasPath) {
+public record Libraries(
+    String libtorch,
+    String oneDnn,
+    String openMp,
+    String cpuCapability,
+    String blas,
+    String blasPath) {
   private static final int VERSION_BYTES = 256;
 
   /** Starts libtorch, if nobody did, and asks the libraries. */
@@ -32,13 +38,20 @@ public record Libraries(String libtorch, String oneDnn, String openMp, String cp
     return new Libraries(
         find("TORCH_VERSION=([^,\\s]+)", torch.show_config().getString()),
         find("v(\\S+)", torch.get_mkldnn_version().getString()),
-        find("OpenMP (?:\\d+ \\(a\\.k\\.a\\. OpenMP )?([\\d.]+)", torch.get_openmp_version().getString()),
+        find(
+            "OpenMP (?:\\d+ \\(a\\.k\\.a\\. OpenMP )?([\\d.]+)",
+            torch.get_openmp_version().getString()),
         torch.get_cpu_capability().getString(),
-        mkl.isEmpty() ? openBlas.isEmpty() ? "unknown" : "OpenBLAS " + openBlasVersion(openBlas) : "MKL " + mklVersion(mkl),
+        mkl.isEmpty()
+            ? openBlas.isEmpty() ? "unknown" : "OpenBLAS " + openBlasVersion(openBlas)
+            : "MKL " + mklVersion(mkl),
         mkl.isEmpty() ? openBlas : mkl);
   }
 
-  /** The file of a loaded library, whose name may carry a version, as {@code libmkl_rt.so.2} does; empty if there is none. */
+  /**
+   * The file of a loaded library, whose name may carry a version, as {@code libmkl_rt.so.2} does;
+   * empty if there is none.
+   */
   private static String path(String name) {
     NativeLibraries libraries = Native.libraries();
     String prefix = System.mapLibraryName(name).replaceFirst("\\.[a-z]+$", ".");
@@ -55,7 +68,8 @@ public record Libraries(String libtorch, String oneDnn, String openMp, String cp
       MemorySegment text = arena.allocate(VERSION_BYTES);
       Linker.nativeLinker()
           .downcallHandle(
-              SymbolLookup.libraryLookup(Path.of(path), arena).findOrThrow("mkl_get_version_string"),
+              SymbolLookup.libraryLookup(Path.of(path), arena)
+                  .findOrThrow("mkl_get_version_string"),
               FunctionDescriptor.ofVoid(ValueLayout.ADDRESS, ValueLayout.JAVA_INT))
           .invokeExact(text, VERSION_BYTES - 1);
       return find("Version (\\d[\\w.]*)", text.getString(0));
@@ -71,7 +85,8 @@ public record Libraries(String libtorch, String oneDnn, String openMp, String cp
           (MemorySegment)
               Linker.nativeLinker()
                   .downcallHandle(
-                      SymbolLookup.libraryLookup(Path.of(path), arena).findOrThrow("openblas_get_config"),
+                      SymbolLookup.libraryLookup(Path.of(path), arena)
+                          .findOrThrow("openblas_get_config"),
                       FunctionDescriptor.of(ValueLayout.ADDRESS))
                   .invokeExact();
       return find("OpenBLAS (\\S+)", text.reinterpret(VERSION_BYTES).getString(0));

@@ -23,24 +23,36 @@ import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * What this machine can do at best, measured: the ceilings that training (matrix products) and generation (memory reads) are
- * held against. On a machine that does something else at the same time the figures are those of what is left.
+ * What this machine can do at best, measured: the ceilings that training (matrix products) and
+ * generation (memory reads) are held against. On a machine that does something else at the same
+ * time the figures are those of what is left.
  *
  * @param threads threads that compute ({@link Native#threads})
  * @param gemmFloat FLOP/s of float32 matrix products on all threads
- * @param gemmBfloat16 the same of libtorch's bfloat16 products; far below {@code gemmFloat} where the CPU has no bf16 instructions,
- *     and then not used (see {@link Products})
+ * @param gemmBfloat16 the same of libtorch's bfloat16 products; far below {@code gemmFloat} where
+ *     the CPU has no bf16 instructions, and then not used (see {@link Products})
  * @param readOneThread bytes/s that one thread reads from memory
  * @param readAllThreads bytes/s that all threads read together
  */
-public record Machine(int threads, double gemmFloat, double gemmBfloat16, double readOneThread, double readAllThreads) {
-  /** Sides of the multiplied matrices: large enough for the full rate, small enough for several rounds in a second ... */
+public record Machine(
+    int threads,
+    double gemmFloat,
+    double gemmBfloat16,
+    double readOneThread,
+    double readAllThreads) {
+  /**
+   * Sides of the multiplied matrices: large enough for the full rate, small enough for several
+   * rounds in a second ...
+   */
   private static final int SIDE = 2048;
 
   /** ... and of those that tell, within milliseconds, whether they are. */
   private static final int SMALL_SIDE = 256;
 
-  /** What a product of {@link #SIDE} may take, going by a small one: a core without vectors stays below it in fp32. */
+  /**
+   * What a product of {@link #SIDE} may take, going by a small one: a core without vectors stays
+   * below it in fp32.
+   */
   private static final double MOST_SECONDS = 4;
 
   private static final double GEMM_SECONDS = 0.8;
@@ -52,6 +64,7 @@ public record Machine(int threads, double gemmFloat, double gemmBfloat16, double
 
   /** {@link #sum} reads multiples of so many bytes. */
   public static final int READ_BLOCK = 1 << 16;
+
   private static final VectorSpecies<Long> LANES = LongVector.SPECIES_PREFERRED;
 
   private static final Map<ScalarType, Double> GEMM_RATES = new EnumMap<>(ScalarType.class);
@@ -65,7 +78,8 @@ public record Machine(int threads, double gemmFloat, double gemmBfloat16, double
       MemorySegment memory = arena.allocate(READ_BYTES, 64);
       // Untouched pages all map to one page of zeros, which would be read from the cache.
       memory.fill((byte) 1);
-      return new Machine(threads, gemmFloat, gemmBfloat16, readRate(memory, 1), readRate(memory, threads));
+      return new Machine(
+          threads, gemmFloat, gemmBfloat16, readRate(memory, 1), readRate(memory, threads));
     }
   }
 
@@ -75,9 +89,10 @@ public record Machine(int threads, double gemmFloat, double gemmBfloat16, double
   }
 
   /**
-   * FLOP/s of square matrix products of {@code dtype} (float, bfloat16, half or double) on all threads, 2 * side^3 operations each:
-   * the median over some of side 2048, or of side 256 where libtorch has no fast kernel and one of 2048 would take minutes. Takes
-   * about a second the first time; the figure is kept for the process.
+   * FLOP/s of square matrix products of {@code dtype} (float, bfloat16, half or double) on all
+   * threads, 2 * side^3 operations each: the median over some of side 2048, or of side 256 where
+   * libtorch has no fast kernel and one of 2048 would take minutes. Takes about a second the first
+   * time; the figure is kept for the process.
    */
   public static synchronized double gemmRate(ScalarType dtype) {
     return GEMM_RATES.computeIfAbsent(dtype, Machine::measureGemm);
@@ -114,8 +129,9 @@ public record Machine(int threads, double gemmFloat, double gemmBfloat16, double
   }
 
   /**
-   * Bytes/s at which {@code threads} threads read {@code memory} together, each its own share: the median of some rounds. Memory
-   * has to be far larger than the caches and written once, for the figure to be that of memory.
+   * Bytes/s at which {@code threads} threads read {@code memory} together, each its own share: the
+   * median of some rounds. Memory has to be far larger than the caches and written once, for the
+   * figure to be that of memory.
    */
   public static double readRate(MemorySegment memory, int threads) {
     long share = memory.byteSize() / threads / READ_BLOCK * READ_BLOCK;
@@ -145,7 +161,10 @@ public record Machine(int threads, double gemmFloat, double gemmBfloat16, double
     return share * threads / median(seconds, READS);
   }
 
-  /** The sum of the longs in {@code memory}, whose size is a multiple of {@link #READ_BLOCK}: reads and does little else. */
+  /**
+   * The sum of the longs in {@code memory}, whose size is a multiple of {@link #READ_BLOCK}: reads
+   * and does little else.
+   */
   public static long sum(MemorySegment memory) {
     long sum = 0;
     for (long at = 0; at < memory.byteSize(); at += READ_BLOCK) {
@@ -164,8 +183,12 @@ public record Machine(int threads, double gemmFloat, double gemmBfloat16, double
     for (int at = 0; at < READ_BLOCK; at += 4 * width) {
       a = a.add(LongVector.fromMemorySegment(LANES, block, at, ByteOrder.nativeOrder()));
       b = b.add(LongVector.fromMemorySegment(LANES, block, at + width, ByteOrder.nativeOrder()));
-      c = c.add(LongVector.fromMemorySegment(LANES, block, at + 2 * width, ByteOrder.nativeOrder()));
-      d = d.add(LongVector.fromMemorySegment(LANES, block, at + 3 * width, ByteOrder.nativeOrder()));
+      c =
+          c.add(
+              LongVector.fromMemorySegment(LANES, block, at + 2 * width, ByteOrder.nativeOrder()));
+      d =
+          d.add(
+              LongVector.fromMemorySegment(LANES, block, at + 3 * width, ByteOrder.nativeOrder()));
     }
     return a.add(b).add(c.add(d)).reduceLanes(VectorOperators.ADD);
   }

@@ -10,12 +10,15 @@ import java.util.List;
 import java.util.function.Consumer;
 
 /**
- * A function made of instructions at run time, for what Java has no words for. There are some on Linux on x86-64, where the CPU has AVX2
- * and FMA and the system allows memory with code in it; elsewhere, or with {@code -Djneox.machineCode=false}, Java does their work.
+ * A function made of instructions at run time, for what Java has no words for. There are some on
+ * Linux on x86-64, where the CPU has AVX2 and FMA and the system allows memory with code in it;
+ * elsewhere, or with {@code -Djneox.machineCode=false}, Java does their work.
  *
- * <p>It is called by the convention of System V: arguments in RDI, RSI, RDX, RCX and R8; RAX, R9 to R11 and all vectors are free for it. The
- * JVM waits for it when it collects garbage, so it takes microseconds. All have the same arguments, and so have the functions of the
- * system that are needed here, because the JVM takes ten milliseconds for each kind of function to learn how it is called.
+ * <p>It is called by the convention of System V: arguments in RDI, RSI, RDX, RCX and R8; RAX, R9 to
+ * R11 and all vectors are free for it. The JVM waits for it when it collects garbage, so it takes
+ * microseconds. All have the same arguments, and so have the functions of the system that are
+ * needed here, because the JVM takes ten milliseconds for each kind of function to learn how it is
+ * called.
  *
  * @param address where it is
  */
@@ -53,7 +56,8 @@ public record MachineCode(MemorySegment address) {
     ValueLayout[] types = new ValueLayout[6];
     Arrays.fill(types, ValueLayout.JAVA_LONG);
     types[0] = first;
-    return LINKER.downcallHandle(FunctionDescriptor.of(ValueLayout.JAVA_LONG, types), Linker.Option.critical(array));
+    return LINKER.downcallHandle(
+        FunctionDescriptor.of(ValueLayout.JAVA_LONG, types), Linker.Option.critical(array));
   }
 
   /** The same with an array in the place of the first long; linked when it is first needed. */
@@ -75,7 +79,8 @@ public record MachineCode(MemorySegment address) {
     byte[] code = assembler.code();
     long bytes = (code.length + PAGE - 1) / PAGE * PAGE;
     // Written first and executable then, never both at once: systems that mind, mind that.
-    long address = system("mmap", 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    long address =
+        system("mmap", 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (address == -1) {
       throw new IllegalStateException("no memory for machine code");
     }
@@ -108,7 +113,8 @@ public record MachineCode(MemorySegment address) {
   /** Runs it with the address of an array in the place of the first argument. */
   public void call(float[] array, long b, long c) {
     try {
-      long nothing = (long) OnArray.CALL.invokeExact(address, MemorySegment.ofArray(array), b, c, 0L, 0L, 0L);
+      long nothing =
+          (long) OnArray.CALL.invokeExact(address, MemorySegment.ofArray(array), b, c, 0L, 0L, 0L);
     } catch (Throwable t) {
       throw failed(t);
     }

@@ -7,11 +7,13 @@ import java.lang.foreign.ValueLayout;
 import org.bytedeco.pytorch.global.torch;
 
 /**
- * Starts libtorch once per process: loads the native libraries and fixes the number of threads. Everything that touches a
- * tensor calls {@link #start()} first; it costs nothing after the first time.
+ * Starts libtorch once per process: loads the native libraries and fixes the number of threads.
+ * Everything that touches a tensor calls {@link #start()} first; it costs nothing after the first
+ * time.
  */
 public final class Native {
-  // Of glibc's malloc.h; blocks from this size on are mapped on their own, which is also the most that it allows.
+  // Of glibc's malloc.h; blocks from this size on are mapped on their own, which is also the most
+  // that it allows.
   private static final int M_TRIM_THRESHOLD = -1;
   private static final int M_MMAP_THRESHOLD = -3;
   private static final int LARGE_BLOCK = 32 << 20;
@@ -23,8 +25,9 @@ public final class Native {
   /**
    * Loads libtorch and sets one thread a core, or as many as {@code OMP_NUM_THREADS} says.
    *
-   * <p>JavaCPP itself loads nothing from then on: left alone, it looks for libraries in folders that others may write, and two processes
-   * unpack into one folder at once. An application with more libraries of JavaCPP loads those first.
+   * <p>JavaCPP itself loads nothing from then on: left alone, it looks for libraries in folders
+   * that others may write, and two processes unpack into one folder at once. An application with
+   * more libraries of JavaCPP loads those first.
    *
    * @throws dev.jneox.io.InputException when the libraries cannot be unpacked or loaded
    */
@@ -34,7 +37,10 @@ public final class Native {
     }
   }
 
-  /** Like {@link #start()}, and first compares the content of every library with the jars; a damaged one is unpacked again. */
+  /**
+   * Like {@link #start()}, and first compares the content of every library with the jars; a damaged
+   * one is unpacked again.
+   */
   public static synchronized void startVerified() {
     if (libraries == null) {
       start(NativeLibraries.verified(BundledLibraries.name(), BundledLibraries::list));
@@ -55,22 +61,28 @@ public final class Native {
   }
 
   /**
-   * From now on large blocks of freed memory go back to the system. The launcher has them kept, because who computes asks for the
-   * same sizes again and again; who goes through a model once would only look larger than he is. Where the C library knows no
-   * {@code mallopt} nothing changes.
+   * From now on large blocks of freed memory go back to the system. The launcher has them kept,
+   * because who computes asks for the same sizes again and again; who goes through a model once
+   * would only look larger than he is. Where the C library knows no {@code mallopt} nothing
+   * changes.
    */
   public static void returnFreedMemory() {
     Linker linker = Linker.nativeLinker();
-    FunctionDescriptor type = FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.JAVA_INT);
-    linker.defaultLookup().find("mallopt").map(address -> linker.downcallHandle(address, type)).ifPresent(
-        mallopt -> {
-          try {
-            int mapped = (int) mallopt.invokeExact(M_MMAP_THRESHOLD, LARGE_BLOCK);
-            int trimmed = (int) mallopt.invokeExact(M_TRIM_THRESHOLD, LARGE_BLOCK);
-          } catch (Throwable e) {
-            throw new AssertionError(e); // a downcall throws nothing
-          }
-        });
+    FunctionDescriptor type =
+        FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.JAVA_INT);
+    linker
+        .defaultLookup()
+        .find("mallopt")
+        .map(address -> linker.downcallHandle(address, type))
+        .ifPresent(
+            mallopt -> {
+              try {
+                int mapped = (int) mallopt.invokeExact(M_MMAP_THRESHOLD, LARGE_BLOCK);
+                int trimmed = (int) mallopt.invokeExact(M_TRIM_THRESHOLD, LARGE_BLOCK);
+              } catch (Throwable e) {
+                throw new AssertionError(e); // a downcall throws nothing
+              }
+            });
   }
 
   /** Threads that compute: {@code OMP_NUM_THREADS}, else the cores the JVM may use. */

@@ -7,11 +7,12 @@ import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * Matrix products of bf16 and fp16 numbers, fast on every CPU. Where the CPU has instructions for them libtorch multiplies the
- * 16-bit numbers. Elsewhere it imitates the instructions or takes a plain loop (on a Zen 3 a sixtieth of the fp32 rate at 256
- * cubed, 3 in 10,000 of it at 2048), so fp32 carries them: both operands hold numbers of the 16-bit type in fp32,
- * the product is fp32's and is rounded to the type. Either way sums are fp32 and rounded once; only their order differs. What fp32
- * carries takes as much memory as fp32.
+ * Matrix products of bf16 and fp16 numbers, fast on every CPU. Where the CPU has instructions for
+ * them libtorch multiplies the 16-bit numbers. Elsewhere it imitates the instructions or takes a
+ * plain loop (on a Zen 3 a sixtieth of the fp32 rate at 256 cubed, 3 in 10,000 of it at 2048), so
+ * fp32 carries them: both operands hold numbers of the 16-bit type in fp32, the product is fp32's
+ * and is rounded to the type. Either way sums are fp32 and rounded once; only their order differs.
+ * What fp32 carries takes as much memory as fp32.
  */
 public final class Products {
   private static final ScalarType BFLOAT16 = carrier(ScalarType.BFloat16, Cpu.flags());
@@ -19,7 +20,10 @@ public final class Products {
 
   private Products() {}
 
-  /** The type in memory of numbers of {@code dtype} that are to be multiplied: itself, or fp32 where that is faster. */
+  /**
+   * The type in memory of numbers of {@code dtype} that are to be multiplied: itself, or fp32 where
+   * that is faster.
+   */
   public static ScalarType carrier(ScalarType dtype) {
     return switch (dtype) {
       case BFloat16 -> BFLOAT16;
@@ -29,21 +33,24 @@ public final class Products {
   }
 
   /**
-   * By the CPU's instructions and not by the clock: the same seed has to give the same losses however busy the machine is. fp32
-   * where they are unknown (not Linux) and on ARM, where libtorch may have no kernel though the CPU has the instructions: at worst
-   * half the rate that was possible, never a thousandth.
+   * By the CPU's instructions and not by the clock: the same seed has to give the same losses
+   * however busy the machine is. fp32 where they are unknown (not Linux) and on ARM, where libtorch
+   * may have no kernel though the CPU has the instructions: at worst half the rate that was
+   * possible, never a thousandth.
    */
   static ScalarType carrier(ScalarType dtype, Set<String> flags) {
-    boolean fast = switch (dtype) {
-      case BFloat16 -> flags.contains("avx512_bf16") || flags.contains("amx_bf16");
-      case Half -> flags.contains("avx512_fp16") || flags.contains("amx_fp16");
-      default -> true;
-    };
+    boolean fast =
+        switch (dtype) {
+          case BFloat16 -> flags.contains("avx512_bf16") || flags.contains("amx_bf16");
+          case Half -> flags.contains("avx512_fp16") || flags.contains("amx_fp16");
+          default -> true;
+        };
     return fast ? dtype : ScalarType.Float;
   }
 
   /**
-   * {@code y = x W^T + b} in the weight's own precision, to which {@code x} is rounded first; autograd follows.
+   * {@code y = x W^T + b} in the weight's own precision, to which {@code x} is rounded first;
+   * autograd follows.
    *
    * @param x fp32 {@code [..., in]}, or fp64 if the weight is
    * @param weight {@code [out, in]} of any float type

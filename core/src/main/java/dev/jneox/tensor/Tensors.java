@@ -23,7 +23,8 @@ public final class Tensors {
   }
 
   /**
-   * A tensor over native memory, without a copy: it must not outlive the arena of {@code segment}, and writing to it writes there.
+   * A tensor over native memory, without a copy: it must not outlive the arena of {@code segment},
+   * and writing to it writes there.
    */
   public static Tensor view(MemorySegment segment, ScalarType dtype, long... shape) {
     Native.start();
@@ -39,7 +40,8 @@ public final class Tensors {
       throw new IllegalArgumentException("not contiguous");
     }
     try (Pointer data = tensor.data_ptr()) {
-      return MemorySegment.ofAddress(data.address()).reinterpret(tensor.numel() * tensor.element_size());
+      return MemorySegment.ofAddress(data.address())
+          .reinterpret(tensor.numel() * tensor.element_size());
     }
   }
 
@@ -95,9 +97,10 @@ public final class Tensors {
     }
     return shape;
   }
+
   /**
-   * Runs {@code body} and closes every tensor it made but the one it returns, which then belongs to the caller's scope, if any.
-   * What autograd saved stays alive: closing only drops our reference.
+   * Runs {@code body} and closes every tensor it made but the one it returns, which then belongs to
+   * the caller's scope, if any. What autograd saved stays alive: closing only drops our reference.
    */
   public static Tensor scoped(Supplier<Tensor> body) {
     PointerScope outer = PointerScope.getInnerScope();

@@ -9,8 +9,9 @@ import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * The functions of one row that C2 does not vectorise by itself: exponentials, GELU, sums. Rows are {@code float[]}. Every sum is
- * taken in a fixed order, so that the same row gives the same bits whenever and wherever it is computed.
+ * The functions of one row that C2 does not vectorise by itself: exponentials, GELU, sums. Rows are
+ * {@code float[]}. Every sum is taken in a fixed order, so that the same row gives the same bits
+ * whenever and wherever it is computed.
  */
 public final class Vectors {
   public static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
@@ -28,8 +29,8 @@ public final class Vectors {
   private Vectors() {}
 
   /**
-   * The sum of all lanes, in halves. {@code reduceLanes} adds in another order once it is compiled, and a run would depend on
-   * when that happens.
+   * The sum of all lanes, in halves. {@code reduceLanes} adds in another order once it is compiled,
+   * and a run would depend on when that happens.
    */
   public static float total(FloatVector v) {
     if (F.length() >= 16) {
@@ -42,11 +43,15 @@ public final class Vectors {
     return v.lane(0) + v.lane(1);
   }
 
-  /** {@code e^x} within 2 ulp; 0 below -87, e^88 above 88: {@code 2^n} times a polynomial on {@code [-ln2/2, ln2/2]}. */
+  /**
+   * {@code e^x} within 2 ulp; 0 below -87, e^88 above 88: {@code 2^n} times a polynomial on {@code
+   * [-ln2/2, ln2/2]}.
+   */
   public static FloatVector exp(FloatVector x) {
     FloatVector clamped = x.max(-87f).min(88f);
     // Adding 1.5 * 2^23 rounds to an integer, which is then in the low mantissa bits.
-    FloatVector shifted = clamped.fma(FloatVector.broadcast(F, 1.44269504f), FloatVector.broadcast(F, 12582912f));
+    FloatVector shifted =
+        clamped.fma(FloatVector.broadcast(F, 1.44269504f), FloatVector.broadcast(F, 12582912f));
     FloatVector n = shifted.sub(12582912f);
     FloatVector r = n.fma(FloatVector.broadcast(F, -0.693359375f), clamped);
     r = n.fma(FloatVector.broadcast(F, 2.12194440e-4f), r);
@@ -117,11 +122,16 @@ public final class Vectors {
     return sum;
   }
 
-  /** {@code a += b}, for {@code n} values of each; written out because C2 runs most of a short loop one value at a time. */
+  /**
+   * {@code a += b}, for {@code n} values of each; written out because C2 runs most of a short loop
+   * one value at a time.
+   */
   public static void add(float[] a, int a0, float[] b, int b0, int n) {
     int i = 0;
     for (int bound = F.loopBound(n); i < bound; i += F.length()) {
-      FloatVector.fromArray(F, a, a0 + i).add(FloatVector.fromArray(F, b, b0 + i)).intoArray(a, a0 + i);
+      FloatVector.fromArray(F, a, a0 + i)
+          .add(FloatVector.fromArray(F, b, b0 + i))
+          .intoArray(a, a0 + i);
     }
     for (; i < n; i++) {
       a[a0 + i] += b[b0 + i];
@@ -135,8 +145,8 @@ public final class Vectors {
   }
 
   /**
-   * {@code row = e^(row - max)} for {@code n} values from {@code at} on; returns their sum. Values up to a whole vector behind
-   * them are overwritten with zeros, see {@link #padded}.
+   * {@code row = e^(row - max)} for {@code n} values from {@code at} on; returns their sum. Values
+   * up to a whole vector behind them are overwritten with zeros, see {@link #padded}.
    */
   public static float expAndSum(float[] row, int at, float max, int n) {
     for (int i = n; i < padded(n); i++) {
@@ -151,7 +161,10 @@ public final class Vectors {
     return total(s);
   }
 
-  /** The sum of {@code e^(row - max)} over {@code n} values from {@code at} on, which stay as they are. */
+  /**
+   * The sum of {@code e^(row - max)} over {@code n} values from {@code at} on, which stay as they
+   * are.
+   */
   public static float sumOfExp(float[] row, int at, float max, int n) {
     FloatVector s = FloatVector.zero(F);
     int i = 0;
@@ -166,10 +179,12 @@ public final class Vectors {
   }
 
   /**
-   * From scores and the gradient of their probabilities to probabilities and the gradient of the scores, in place: {@code p =
-   * e^(s - logSum)}, {@code ds = p (dp - projection)}. Writes up to a whole vector.
+   * From scores and the gradient of their probabilities to probabilities and the gradient of the
+   * scores, in place: {@code p = e^(s - logSum)}, {@code ds = p (dp - projection)}. Writes up to a
+   * whole vector.
    */
-  public static void softmaxBackward(float[] scores, float[] gradients, int at, float logSum, float projection, int n) {
+  public static void softmaxBackward(
+      float[] scores, float[] gradients, int at, float logSum, float projection, int n) {
     for (int i = at; i < at + n; i += F.length()) {
       FloatVector p = exp(FloatVector.fromArray(F, scores, i).sub(logSum));
       p.intoArray(scores, i);
@@ -182,7 +197,10 @@ public final class Vectors {
     return (n + F.length() - 1) / F.length() * F.length();
   }
 
-  /** Exact GELU, {@code x Phi(x)}, by {@link #normalCdf}, of {@code n} values from {@code at} on. Writes up to a whole vector. */
+  /**
+   * Exact GELU, {@code x Phi(x)}, by {@link #normalCdf}, of {@code n} values from {@code at} on.
+   * Writes up to a whole vector.
+   */
   public static void gelu(float[] row, int at, int n) {
     if (MachineCode.PRESENT && n > 0) {
       Objects.checkFromIndexSize(at, padded(n), row.length);
@@ -248,7 +266,10 @@ public final class Vectors {
     return exp(x.mul(x).mul(-0.5f));
   }
 
-  /** {@code Phi(x)} within 1e-7, from the rational form 7.1.26 of Abramowitz and Stegun; {@code e} is {@link #gaussian}. */
+  /**
+   * {@code Phi(x)} within 1e-7, from the rational form 7.1.26 of Abramowitz and Stegun; {@code e}
+   * is {@link #gaussian}.
+   */
   private static FloatVector normalCdf(FloatVector x, FloatVector e) {
     FloatVector t = FloatVector.broadcast(F, 1f).div(x.abs().mul(0.3275911f * SQRT_HALF).add(1f));
     FloatVector p = FloatVector.broadcast(F, 1.061405429f);

@@ -4,12 +4,16 @@ import java.util.concurrent.atomic.AtomicLongArray;
 import java.util.concurrent.locks.LockSupport;
 
 /**
- * A fixed set of threads, the caller among them, that share out the tasks of one parallel region after another. A region starts
- * and ends within a few microseconds: idle workers spin briefly before they park, and then use no processor, so that libtorch's
- * own threads have the cores between two regions. One region runs at a time; a second caller waits.
+ * A fixed set of threads, the caller among them, that share out the tasks of one parallel region
+ * after another. A region starts and ends within a few microseconds: idle workers spin briefly
+ * before they park, and then use no processor, so that libtorch's own threads have the cores
+ * between two regions. One region runs at a time; a second caller waits.
  */
 public final class Workers implements AutoCloseable {
-  /** One share of a loop: rows {@code from} (inclusive) to {@code to} (exclusive), run by thread {@code thread}. */
+  /**
+   * One share of a loop: rows {@code from} (inclusive) to {@code to} (exclusive), run by thread
+   * {@code thread}.
+   */
   @FunctionalInterface
   public interface Share {
     void run(int from, int to, int thread);
@@ -30,7 +34,10 @@ public final class Workers implements AutoCloseable {
     static final Workers WORKERS = new Workers(Native.threads());
   }
 
-  /** About 50 microseconds: longer than from one region of a forward pass to the next, shorter than a wait for anything else. */
+  /**
+   * About 50 microseconds: longer than from one region of a forward pass to the next, shorter than
+   * a wait for anything else.
+   */
   private static final int SPINS = 2_000;
 
   /** From the tasks of one thread to those of the next: a cache line or two. */
@@ -40,8 +47,10 @@ public final class Workers implements AutoCloseable {
 
   private final int count;
   private final Worker[] workers; // one fewer than count: the caller works too
+
   /** The tasks that each thread has left: see {@link #pair}. */
   private final AtomicLongArray ranges;
+
   private int size; // these four describe the region; published by the write to Worker.asked
   private Share share;
   private Task task;
@@ -65,8 +74,9 @@ public final class Workers implements AutoCloseable {
   }
 
   /**
-   * Runs {@code share} over {@code rows} rows and returns when all are done; the first failure is thrown. Each thread always gets
-   * the same contiguous share, so that sums which are kept a thread and added in thread order come out the same bits every time.
+   * Runs {@code share} over {@code rows} rows and returns when all are done; the first failure is
+   * thrown. Each thread always gets the same contiguous share, so that sums which are kept a thread
+   * and added in thread order come out the same bits every time.
    */
   public synchronized void forEach(int rows, Share share) {
     this.size = rows;
@@ -76,8 +86,9 @@ public final class Workers implements AutoCloseable {
   }
 
   /**
-   * Runs tasks 0 to {@code tasks - 1} and returns when all are done; the first failure is thrown. For tasks whose results do not
-   * depend on the thread: all threads end together even where one is held up.
+   * Runs tasks 0 to {@code tasks - 1} and returns when all are done; the first failure is thrown.
+   * For tasks whose results do not depend on the thread: all threads end together even where one is
+   * held up.
    */
   public synchronized void claim(int tasks, Task task) {
     this.task = task;
@@ -87,8 +98,8 @@ public final class Workers implements AutoCloseable {
   }
 
   /**
-   * The same for tasks that read memory: each thread runs long shares of consecutive ones, half of what it has left at a time,
-   * and when it has none half of what another has left.
+   * The same for tasks that read memory: each thread runs long shares of consecutive ones, half of
+   * what it has left at a time, and when it has none half of what another has left.
    */
   public synchronized void claim(int tasks, Share share) {
     this.task = null;
@@ -137,7 +148,9 @@ public final class Workers implements AutoCloseable {
     }
     int threads = Math.min(count, size);
     for (int i = 0; i < threads; i++) {
-      for (long t = take((thread + i) % threads, i == 0); t != NONE; t = take((thread + i) % threads, i == 0)) {
+      for (long t = take((thread + i) % threads, i == 0);
+          t != NONE;
+          t = take((thread + i) % threads, i == 0)) {
         if (share == null) {
           task.run(from(t), thread);
         } else {
@@ -157,7 +170,8 @@ public final class Workers implements AutoCloseable {
         return NONE;
       }
       int n = share == null ? 1 : (to - from + 1) / 2;
-      if (ranges.compareAndSet(thread * APART, left, first ? pair(from + n, to) : pair(from, to - n))) {
+      if (ranges.compareAndSet(
+          thread * APART, left, first ? pair(from + n, to) : pair(from, to - n))) {
         return first ? pair(from, from + n) : pair(to - n, to);
       }
     }

@@ -3,7 +3,10 @@ package dev.jneox.tokenizer;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
-/** Encodes one text at a time for a {@link ByteLevelBpe}: its buffers and the words it has met, not for two threads at once. */
+/**
+ * Encodes one text at a time for a {@link ByteLevelBpe}: its buffers and the words it has met, not
+ * for two threads at once.
+ */
 final class BpeEncoder {
   /** A document longer than this gives its buffers back. */
   private static final int KEPT = 1 << 20;
@@ -90,7 +93,8 @@ final class BpeEncoder {
       }
       reserve(1);
       ids[size++] = token.id();
-      // A later token may begin in the white space that this one took: the library then takes up from that token's end.
+      // A later token may begin in the white space that this one took: the library then takes up
+      // from that token's end.
       done = end;
       if (token.rstrip()) {
         spaces = end < spaces ? spaces : spacesAfter(text, end, to);
@@ -174,7 +178,8 @@ final class BpeEncoder {
   /** Makes room for the ids of so many bytes. */
   private void reserve(int bytes) {
     if (ids.length - size < (long) bytes + WordCache.SLACK) {
-      long wanted = Math.min((long) size + bytes + WordCache.SLACK + ids.length / 2, Integer.MAX_VALUE - 8);
+      long wanted =
+          Math.min((long) size + bytes + WordCache.SLACK + ids.length / 2, Integer.MAX_VALUE - 8);
       ids = Arrays.copyOf(ids, (int) wanted);
     }
   }

@@ -11,9 +11,10 @@ import java.util.function.LongConsumer;
 import java.util.stream.IntStream;
 
 /**
- * Learns a byte-level byte-pair encoding from text: the words of GPT-2's pattern are counted on all cores, then the most
- * frequent pair of neighbours becomes a token, again and again. The result depends on the texts alone: equal counts are decided
- * by the ids of the pair, the lower first. Memory grows with the number of different words.
+ * Learns a byte-level byte-pair encoding from text: the words of GPT-2's pattern are counted on all
+ * cores, then the most frequent pair of neighbours becomes a token, again and again. The result
+ * depends on the texts alone: equal counts are decided by the ids of the pair, the lower first.
+ * Memory grows with the number of different words.
  *
  * <pre>{@code
  * BpeTrainer trainer = new BpeTrainer(8192);
@@ -24,8 +25,10 @@ import java.util.stream.IntStream;
 public final class BpeTrainer {
   /** Ends a document; id 0, as in GPT-NeoX-20B's tokenizer. */
   public static final String END_OF_TEXT = "<|endoftext|>";
+
   /** Fills a batch; id 1, as in GPT-NeoX-20B's tokenizer. */
   public static final String PADDING = "<|padding|>";
+
   /** The special tokens and the 256 bytes, without which not every text could be written. */
   public static final int SMALLEST_VOCABULARY = 2 + 256;
 
@@ -43,14 +46,18 @@ public final class BpeTrainer {
   public BpeTrainer(int vocabSize) {
     if (vocabSize < SMALLEST_VOCABULARY) {
       throw new InputException(
-          "vocabulary size: expected at least " + SMALLEST_VOCABULARY + " (256 bytes and 2 special tokens), found " + vocabSize);
+          "vocabulary size: expected at least "
+              + SMALLEST_VOCABULARY
+              + " (256 bytes and 2 special tokens), found "
+              + vocabSize);
     }
     this.vocabSize = vocabSize;
   }
 
   /**
-   * Counts the words of the texts; may be called again with more. The iterator is read by one thread at a time, and only as far
-   * ahead as keeps all cores busy; what it throws ends the counting.
+   * Counts the words of the texts; may be called again with more. The iterator is read by one
+   * thread at a time, and only as far ahead as keeps all cores busy; what it throws ends the
+   * counting.
    */
   public void count(Iterator<String> texts) {
     Batches batches = new Batches(texts);
@@ -116,10 +123,14 @@ public final class BpeTrainer {
     vocab.put(PADDING, 1);
     // The bytes in the order of their written characters, as the Hugging Face trainer numbers them.
     int[] byteIds = new int[256];
-    IntStream.range(0, 256).boxed().sorted(Comparator.comparing(ByteAlphabet::character)).forEach(b -> {
-      byteIds[b] = vocab.size();
-      vocab.put(String.valueOf(ByteAlphabet.character(b)), byteIds[b]);
-    });
+    IntStream.range(0, 256)
+        .boxed()
+        .sorted(Comparator.comparing(ByteAlphabet::character))
+        .forEach(
+            b -> {
+              byteIds[b] = vocab.size();
+              vocab.put(String.valueOf(ByteAlphabet.character(b)), byteIds[b]);
+            });
     List<String> tokens = new ArrayList<>(vocab.keySet());
     List<String> merges = new ArrayList<>();
     PairCounts pairs = new PairCounts(words, byteIds);

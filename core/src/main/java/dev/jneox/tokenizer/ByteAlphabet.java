@@ -4,9 +4,9 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
 /**
- * GPT-2's way to write bytes in a JSON vocabulary: each byte has a printable character. The printable ones of Latin-1 stand for
- * themselves, the 68 others (controls, white space, the soft hyphen) for U+0100 and up in their order; a space is 'Ġ', a
- * newline 'Ċ'.
+ * GPT-2's way to write bytes in a JSON vocabulary: each byte has a printable character. The
+ * printable ones of Latin-1 stand for themselves, the 68 others (controls, white space, the soft
+ * hyphen) for U+0100 and up in their order; a space is 'Ġ', a newline 'Ċ'.
  */
 final class ByteAlphabet {
   private static final char[] CHARACTERS = new char[256];
@@ -29,7 +29,10 @@ final class ByteAlphabet {
     return CHARACTERS[b];
   }
 
-  /** The bytes of a token; one with a character outside the alphabet (an added token) stands for its own UTF-8. */
+  /**
+   * The bytes of a token; one with a character outside the alphabet (an added token) stands for its
+   * own UTF-8.
+   */
   static byte[] read(String token) {
     byte[] bytes = new byte[token.length()];
     for (int i = 0; i < bytes.length; i++) {

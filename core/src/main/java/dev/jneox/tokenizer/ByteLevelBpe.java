@@ -14,10 +14,10 @@ import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.function.UnaryOperator;
 
 /**
- * The byte-level byte-pair encoding of GPT-2, GPT-J, GPT-Neo and GPT-NeoX (Radford et al. 2019), read from a {@code
- * tokenizer.json}: the text may be put in normal form C, added tokens are cut out, GPT-2's pattern splits the rest into words,
- * and each word's bytes are merged by rank. Equal to the Hugging Face library ({@link HfTokenizer}) id by id, and several times
- * as fast.
+ * The byte-level byte-pair encoding of GPT-2, GPT-J, GPT-Neo and GPT-NeoX (Radford et al. 2019),
+ * read from a {@code tokenizer.json}: the text may be put in normal form C, added tokens are cut
+ * out, GPT-2's pattern splits the rest into words, and each word's bytes are merged by rank. Equal
+ * to the Hugging Face library ({@link HfTokenizer}) id by id, and several times as fast.
  */
 public final class ByteLevelBpe implements Tokenizer {
   private static final int LARGEST_VOCABULARY = 1 << 24;
@@ -25,8 +25,10 @@ public final class ByteLevelBpe implements Tokenizer {
   private final Map<String, Integer> vocab;
   private final Map<String, Integer> added = new HashMap<>();
   private final Rules rules;
+
   /** Id {@code i} stands for {@code bytes[starts[i], starts[i + 1])}. */
   private final byte[] bytes;
+
   private final int[] starts;
   private final ConcurrentLinkedDeque<BpeEncoder> idle = new ConcurrentLinkedDeque<>();
 
@@ -41,7 +43,13 @@ public final class ByteLevelBpe implements Tokenizer {
    * @param byteIds the id of each byte; -1 for bytes that no UTF-8 text has
    */
   record Rules(
-      boolean nfc, boolean prefixSpace, boolean words, AddedTokens raw, AddedTokens normalized, int[] byteIds, Merges merges) {}
+      boolean nfc,
+      boolean prefixSpace,
+      boolean words,
+      AddedTokens raw,
+      AddedTokens normalized,
+      int[] byteIds,
+      Merges merges) {}
 
   private ByteLevelBpe(TokenizerFile file, Rules rules) {
     this.rules = rules;
@@ -60,10 +68,16 @@ public final class ByteLevelBpe implements Tokenizer {
     }
   }
 
-  /** Loads a local {@code tokenizer.json}; an {@link InputException} says why it cannot be one of this kind. */
+  /**
+   * Loads a local {@code tokenizer.json}; an {@link InputException} says why it cannot be one of
+   * this kind.
+   */
   public static ByteLevelBpe load(Path path) {
     return of(TokenizerFile.read(path))
-        .orElseThrow(() -> new InputException(path + ": expected a byte-level BPE like GPT-2's, found another tokenizer"));
+        .orElseThrow(
+            () ->
+                new InputException(
+                    path + ": expected a byte-level BPE like GPT-2's, found another tokenizer"));
   }
 
   /** The tokenizer of a file, or nothing if the file asks for anything that is not done here. */
@@ -79,7 +93,8 @@ public final class ByteLevelBpe implements Tokenizer {
             && file.node("pre_tokenizer", "add_prefix_space").isBoolean()
             && "ByteLevel".equals(file.text("decoder", "type"))
             // Both put nothing around a text when special tokens are not asked for.
-            && (emptyOr(file, "post_processor", "ByteLevel") || emptyOr(file, "post_processor", "TemplateProcessing"))
+            && (emptyOr(file, "post_processor", "ByteLevel")
+                || emptyOr(file, "post_processor", "TemplateProcessing"))
             && file.vocabSize() <= LARGEST_VOCABULARY
             && dense(file.vocab())
             && addedIdsAsTheLibraryCounts(file);
@@ -121,8 +136,9 @@ public final class ByteLevelBpe implements Tokenizer {
   }
 
   /**
-   * The library gives an added token the id it has in the vocabulary, or the next free one, whatever id is written beside it: a
-   * file where the two differ, or where two added tokens are the same, is left to the library.
+   * The library gives an added token the id it has in the vocabulary, or the next free one,
+   * whatever id is written beside it: a file where the two differ, or where two added tokens are
+   * the same, is left to the library.
    */
   private static boolean addedIdsAsTheLibraryCounts(TokenizerFile file) {
     int next = file.vocab().size();
@@ -130,7 +146,9 @@ public final class ByteLevelBpe implements Tokenizer {
     for (AddedToken token : file.added()) {
       Integer known = file.vocab().get(token.content());
       int id = known == null ? next : known;
-      if (token.content().isEmpty() || token.id() != id || !seen.add(Nfc.normalize(token.content()))) {
+      if (token.content().isEmpty()
+          || token.id() != id
+          || !seen.add(Nfc.normalize(token.content()))) {
         return false;
       }
       next = Math.max(next, token.id() + 1);
@@ -139,7 +157,8 @@ public final class ByteLevelBpe implements Tokenizer {
   }
 
   private static AddedTokens addedTokens(TokenizerFile file, boolean normalized, boolean nfc) {
-    List<AddedToken> tokens = file.added().stream().filter(token -> token.normalized() == normalized).toList();
+    List<AddedToken> tokens =
+        file.added().stream().filter(token -> token.normalized() == normalized).toList();
     return new AddedTokens(tokens, nfc && normalized ? Nfc::normalize : UnaryOperator.identity());
   }
 
@@ -206,7 +225,9 @@ public final class ByteLevelBpe implements Tokenizer {
     return Utf8.decode(text);
   }
 
-  /** The bytes an id stands for; 0 for an id that is no token, as in a model's padded vocabulary. */
+  /**
+   * The bytes an id stands for; 0 for an id that is no token, as in a model's padded vocabulary.
+   */
   private int length(int id) {
     return id < 0 || id >= starts.length - 1 ? 0 : starts[id + 1] - starts[id];
   }

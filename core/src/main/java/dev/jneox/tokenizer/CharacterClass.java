@@ -3,10 +3,13 @@ package dev.jneox.tokenizer;
 /** The classes of characters that GPT-2's pattern knows, for every code point. */
 final class CharacterClass {
   static final byte OTHER = 0;
+
   /** Unicode's general category L. */
   static final byte LETTER = 1;
+
   /** Unicode's general category N. */
   static final byte NUMBER = 2;
+
   /** Unicode's property White_Space, which is a regular expression's {@code \s}. */
   static final byte SPACE = 3;
 
@@ -26,20 +29,33 @@ final class CharacterClass {
 
   private static byte classify(int codePoint) {
     return switch (Character.getType(codePoint)) {
-      case Character.UPPERCASE_LETTER, Character.LOWERCASE_LETTER, Character.TITLECASE_LETTER, Character.MODIFIER_LETTER,
-          Character.OTHER_LETTER -> LETTER;
-      case Character.DECIMAL_DIGIT_NUMBER, Character.LETTER_NUMBER, Character.OTHER_NUMBER -> NUMBER;
-      case Character.SPACE_SEPARATOR, Character.LINE_SEPARATOR, Character.PARAGRAPH_SEPARATOR -> SPACE;
+      case Character.UPPERCASE_LETTER,
+          Character.LOWERCASE_LETTER,
+          Character.TITLECASE_LETTER,
+          Character.MODIFIER_LETTER,
+          Character.OTHER_LETTER ->
+          LETTER;
+      case Character.DECIMAL_DIGIT_NUMBER, Character.LETTER_NUMBER, Character.OTHER_NUMBER ->
+          NUMBER;
+      case Character.SPACE_SEPARATOR, Character.LINE_SEPARATOR, Character.PARAGRAPH_SEPARATOR ->
+          SPACE;
       default -> codePoint >= '\t' && codePoint <= '\r' || codePoint == 0x85 ? SPACE : OTHER;
     };
   }
 
-  /** A regular expression's {@code \w}: what touches a word, for added tokens that must stand alone. */
+  /**
+   * A regular expression's {@code \w}: what touches a word, for added tokens that must stand alone.
+   */
   static boolean word(int codePoint) {
-    return Character.isAlphabetic(codePoint) || switch (Character.getType(codePoint)) {
-      case Character.NON_SPACING_MARK, Character.COMBINING_SPACING_MARK, Character.ENCLOSING_MARK, Character.DECIMAL_DIGIT_NUMBER,
-          Character.CONNECTOR_PUNCTUATION -> true;
-      default -> codePoint == 0x200C || codePoint == 0x200D;
-    };
+    return Character.isAlphabetic(codePoint)
+        || switch (Character.getType(codePoint)) {
+          case Character.NON_SPACING_MARK,
+              Character.COMBINING_SPACING_MARK,
+              Character.ENCLOSING_MARK,
+              Character.DECIMAL_DIGIT_NUMBER,
+              Character.CONNECTOR_PUNCTUATION ->
+              true;
+          default -> codePoint == 0x200C || codePoint == 0x200D;
+        };
   }
 }

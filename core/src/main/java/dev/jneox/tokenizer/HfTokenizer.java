@@ -16,12 +16,13 @@ import java.util.Properties;
 import java.util.stream.Stream;
 
 /**
- * The Hugging Face {@code tokenizers} library (Rust) on a {@code tokenizer.json}: knows every kind of tokenizer, and is the
- * reference for {@link ByteLevelBpe}. No special tokens are put around the text, and the file's truncation and padding are not
- * applied.
+ * The Hugging Face {@code tokenizers} library (Rust) on a {@code tokenizer.json}: knows every kind
+ * of tokenizer, and is the reference for {@link ByteLevelBpe}. No special tokens are put around the
+ * text, and the file's truncation and padding are not applied.
  */
 public final class HfTokenizer implements Tokenizer {
-  // DJL's own HuggingFaceTokenizer reports each start to a server and computes offsets nobody here reads: this is the layer
+  // DJL's own HuggingFaceTokenizer reports each start to a server and computes offsets nobody here
+  // reads: this is the layer
   // below it.
   private static TokenizersLibrary library;
 
@@ -38,15 +39,17 @@ public final class HfTokenizer implements Tokenizer {
     try {
       handle = library.createTokenizerFromString(file.json());
     } catch (RuntimeException e) {
-      throw new InputException(path + ": expected a tokenizer.json, but the tokenizers library says: " + reason(e), e);
+      throw new InputException(
+          path + ": expected a tokenizer.json, but the tokenizers library says: " + reason(e), e);
     }
     library.disableTruncation(handle);
     library.disablePadding(handle);
   }
 
   /**
-   * Loads the library from the folder that {@link NativeLibraries} checks. DJL's own loader takes one that lies in the temporary folder,
-   * whoever put it there, and looks for CUDA with a library more.
+   * Loads the library from the folder that {@link NativeLibraries} checks. DJL's own loader takes
+   * one that lies in the temporary folder, whoever put it there, and looks for CUDA with a library
+   * more.
    */
   private static synchronized void loadLibrary() {
     if (library != null) {
@@ -55,19 +58,31 @@ public final class HfTokenizer implements Tokenizer {
     String system = System.getProperty("os.name");
     String platform =
         (system.startsWith("Mac") ? "osx" : system.startsWith("Windows") ? "win" : "linux")
-            + (System.getProperty("os.arch").equals("amd64") ? "-x86_64" : "-" + System.getProperty("os.arch"));
+            + (System.getProperty("os.arch").equals("amd64")
+                ? "-x86_64"
+                : "-" + System.getProperty("os.arch"));
     String resources = "native/lib/" + platform + "/cpu/";
     // The first three are what the library needs on Windows.
     List<String> files =
-        Stream.of("libwinpthread-1.dll", "libgcc_s_seh-1.dll", "libstdc++-6.dll", System.mapLibraryName("tokenizers"))
+        Stream.of(
+                "libwinpthread-1.dll",
+                "libgcc_s_seh-1.dll",
+                "libstdc++-6.dll",
+                System.mapLibraryName("tokenizers"))
             .filter(file -> find(resources + file) != null)
             .toList();
     if (files.isEmpty()) {
-      throw new InputException("the tokenizers library has no version for " + platform + ": only byte-level BPE can be used here");
+      throw new InputException(
+          "the tokenizers library has no version for "
+              + platform
+              + ": only byte-level BPE can be used here");
     }
     NativeLibraries.unpacked(
             platform + "-tokenizers-" + version(),
-            () -> files.stream().map(file -> NativeLibraries.Source.of(file, find(resources + file))).toList())
+            () ->
+                files.stream()
+                    .map(file -> NativeLibraries.Source.of(file, find(resources + file)))
+                    .toList())
         .load();
     library = TokenizersLibrary.LIB;
   }
@@ -87,7 +102,9 @@ public final class HfTokenizer implements Tokenizer {
   }
 
   private static String reason(RuntimeException e) {
-    return e.getMessage() == null ? "no reason given" : e.getMessage().lines().findFirst().orElse("");
+    return e.getMessage() == null
+        ? "no reason given"
+        : e.getMessage().lines().findFirst().orElse("");
   }
 
   /** Loads a local {@code tokenizer.json}; an {@link InputException} says what is wrong with it. */
@@ -106,7 +123,8 @@ public final class HfTokenizer implements Tokenizer {
     try {
       encoding = library.encode(tokenizer, Utf8.wellFormed(text), false);
     } catch (RuntimeException e) {
-      throw new InputException(path + ": the tokenizers library cannot encode a text with it: " + reason(e), e);
+      throw new InputException(
+          path + ": the tokenizers library cannot encode a text with it: " + reason(e), e);
     }
     try {
       return Arrays.stream(library.getTokenIds(encoding)).mapToInt(Math::toIntExact).toArray();

@@ -3,18 +3,25 @@ package dev.jneox.tokenizer;
 import java.util.Arrays;
 
 /**
- * The merge rules of a byte-pair encoding and the act of applying them: of all neighbours in a word that have a rule, the pair
- * with the lowest rank, leftmost first, becomes one token, until no pair has a rule (Sennrich et al. 2016, arXiv:1508.07909).
+ * The merge rules of a byte-pair encoding and the act of applying them: of all neighbours in a word
+ * that have a rule, the pair with the lowest rank, leftmost first, becomes one token, until no pair
+ * has a rule (Sennrich et al. 2016, arXiv:1508.07909).
  */
 final class Merges {
   private static final long NONE = Long.MAX_VALUE;
   private static final int SHORT = 48;
 
-  /** Open addressing: key (left, right) at 2i, value (rank, merged token) at 2i + 1; the key -1 marks a free place. */
+  /**
+   * Open addressing: key (left, right) at 2i, value (rank, merged token) at 2i + 1; the key -1
+   * marks a free place.
+   */
   private final long[] table;
+
   private final int shift;
 
-  /** @param capacity the most rules that will be put */
+  /**
+   * @param capacity the most rules that will be put
+   */
   Merges(int capacity) {
     int places = Integer.highestOneBit(Math.max(capacity, 8)) * 4;
     table = new long[2 * places];
@@ -90,7 +97,10 @@ final class Merges {
     return n;
   }
 
-  /** A heap of (rank, position) and a linked list of tokens: n log n, for lines of a megabyte without a space. */
+  /**
+   * A heap of (rank, position) and a linked list of tokens: n log n, for lines of a megabyte
+   * without a space.
+   */
   private int applyLong(int[] tokens, int from, int n) {
     int[] next = new int[n];
     int[] previous = new int[n];

@@ -9,8 +9,8 @@ import java.util.Map;
 import java.util.PriorityQueue;
 
 /**
- * The words of a corpus as tokens, with the number of times each pair of neighbours occurs, kept up to date while pairs are
- * merged: a merge looks only at the words that have the pair.
+ * The words of a corpus as tokens, with the number of times each pair of neighbours occurs, kept up
+ * to date while pairs are merged: a merge looks only at the words that have the pair.
  */
 final class PairCounts {
   /** A pair that occurs once has nothing to teach. */
@@ -44,8 +44,12 @@ final class PairCounts {
   private record Candidate(Pair pair, long count) {}
 
   private final WordCounts words;
-  /** The tokens of word {@code w} are {@code tokens[words.start(w), words.start(w) + lengths[w])}. */
+
+  /**
+   * The tokens of word {@code w} are {@code tokens[words.start(w), words.start(w) + lengths[w])}.
+   */
   private final int[] tokens;
+
   private final int[] lengths;
   private final Map<Long, Pair> pairs = new HashMap<>();
   private final PriorityQueue<Candidate> queue =
@@ -53,10 +57,16 @@ final class PairCounts {
           Comparator.comparingLong((Candidate candidate) -> -candidate.count)
               .thenComparingInt(candidate -> candidate.pair.left)
               .thenComparingInt(candidate -> candidate.pair.right));
-  /** Pairs not in the queue yet. Only the merge that makes a token makes pairs with it; later ones lower their counts. */
+
+  /**
+   * Pairs not in the queue yet. Only the merge that makes a token makes pairs with it; later ones
+   * lower their counts.
+   */
   private final List<Pair> fresh = new ArrayList<>();
 
-  /** @param byteIds the token of each byte */
+  /**
+   * @param byteIds the token of each byte
+   */
   PairCounts(WordCounts words, int[] byteIds) {
     this.words = words;
     tokens = new int[words.start(words.size())];
@@ -72,7 +82,10 @@ final class PairCounts {
     enqueueFresh();
   }
 
-  /** The pair that occurs most often, of several the one with the lowest ids; null if none occurs twice. */
+  /**
+   * The pair that occurs most often, of several the one with the lowest ids; null if none occurs
+   * twice.
+   */
   Pair best() {
     for (Candidate top = queue.poll(); top != null; top = queue.poll()) {
       long count = top.pair.count;
@@ -134,7 +147,10 @@ final class PairCounts {
   }
 
   private void enqueueFresh() {
-    fresh.stream().filter(pair -> pair.count >= LEAST).map(pair -> new Candidate(pair, pair.count)).forEach(queue::add);
+    fresh.stream()
+        .filter(pair -> pair.count >= LEAST)
+        .map(pair -> new Candidate(pair, pair.count))
+        .forEach(queue::add);
     fresh.clear();
   }
 

@@ -3,19 +3,27 @@ package dev.jneox.tokenizer;
 import java.util.Arrays;
 
 /**
- * Decodes ids one at a time, for a terminal or a stream of server events: each call returns the text that has become certain,
- * so that a character whose bytes are spread over several tokens appears once it is whole. All that is returned, up to {@link
- * #finish}, is exactly what {@link Tokenizer#decode} makes of all the ids together. For one stream, on one thread at a time.
+ * Decodes ids one at a time, for a terminal or a stream of server events: each call returns the
+ * text that has become certain, so that a character whose bytes are spread over several tokens
+ * appears once it is whole. All that is returned, up to {@link #finish}, is exactly what {@link
+ * Tokenizer#decode} makes of all the ids together. For one stream, on one thread at a time.
  */
 public final class StreamingDecoder {
   private static final char REPLACEMENT = '\uFFFD';
 
   private final Tokenizer tokenizer;
-  /** The ids that still matter: from a place between two characters on, the last id before that place first. */
+
+  /**
+   * The ids that still matter: from a place between two characters on, the last id before that
+   * place first.
+   */
   private int[] window = new int[8];
+
   private int size;
+
   /** How much of the window's text has been returned. */
   private int returned;
+
   /** Whether the window ends between two characters. */
   private boolean whole = true;
 
@@ -23,7 +31,10 @@ public final class StreamingDecoder {
     this.tokenizer = tokenizer;
   }
 
-  /** Takes the next id and returns the text that is certain now and has not been returned; may be empty. */
+  /**
+   * Takes the next id and returns the text that is certain now and has not been returned; may be
+   * empty.
+   */
   public String next(int id) {
     boolean startsWhole = whole;
     if (size == window.length) {
@@ -31,12 +42,16 @@ public final class StreamingDecoder {
     }
     window[size++] = id;
     String text = tokenizer.decode(Arrays.copyOf(window, size));
-    // Bytes that may yet become a character are read as one U+FFFD at the very end: hold that one back.
+    // Bytes that may yet become a character are read as one U+FFFD at the very end: hold that one
+    // back.
     whole = text.isEmpty() || text.charAt(text.length() - 1) != REPLACEMENT;
-    String fresh = text.substring(Math.min(returned, text.length()), whole ? text.length() : text.length() - 1);
+    String fresh =
+        text.substring(
+            Math.min(returned, text.length()), whole ? text.length() : text.length() - 1);
     returned += fresh.length();
     if (whole && startsWhole) {
-      // The last id alone is context enough (some decoders treat a text's first token in a special way).
+      // The last id alone is context enough (some decoders treat a text's first token in a special
+      // way).
       window[0] = id;
       size = 1;
       returned = tokenizer.decode(new int[] {id}).length();
@@ -44,7 +59,10 @@ public final class StreamingDecoder {
     return fresh;
   }
 
-  /** Ends the text: returns what was held back, as U+FFFD where a character stayed incomplete. The decoder starts anew. */
+  /**
+   * Ends the text: returns what was held back, as U+FFFD where a character stayed incomplete. The
+   * decoder starts anew.
+   */
   public String finish() {
     String text = tokenizer.decode(Arrays.copyOf(window, size));
     String rest = text.substring(Math.min(returned, text.length()));

@@ -20,10 +20,16 @@ import java.util.Map;
  *
  * @param root the tree, without the vocabulary and the merge rules where they are given below
  * @param vocab the model's tokens in their written form, with their ids
- * @param merges the two sides of each merge rule, one rule after the other; null where one of them is no pair
+ * @param merges the two sides of each merge rule, one rule after the other; null where one of them
+ *     is no pair
  */
 record TokenizerFile(
-    Path path, String json, JsonNode root, Map<String, Integer> vocab, List<String> merges, List<AddedToken> added) {
+    Path path,
+    String json,
+    JsonNode root,
+    Map<String, Integer> vocab,
+    List<String> merges,
+    List<AddedToken> added) {
   /** Reads and checks the file; anything that is not a tokenizer is an {@link InputException}. */
   static TokenizerFile read(Path path) {
     return of(path, text(path));
@@ -37,20 +43,25 @@ record TokenizerFile(
       root = reader.read(json);
     } catch (JsonProcessingException e) {
       JsonLocation at = e.getLocation();
-      String place = at == null ? "JSON" : "line " + at.getLineNr() + ", column " + at.getColumnNr();
+      String place =
+          at == null ? "JSON" : "line " + at.getLineNr() + ", column " + at.getColumnNr();
       String problem = e.getOriginalMessage().lines().findFirst().orElse("no JSON");
-      throw new InputException(path + ": " + place + ": expected a whole tokenizer.json, found: " + problem, e);
+      throw new InputException(
+          path + ": " + place + ": expected a whole tokenizer.json, found: " + problem, e);
     } catch (IOException e) {
       throw new IllegalStateException(e); // reading a text in memory
     }
     JsonNode vocab = root.path("model").path("vocab");
     if (vocab.isArray()) {
-      return new TokenizerFile(path, json, root, pieces(vocab), reader.merges(), added(path, root.path("added_tokens")));
+      return new TokenizerFile(
+          path, json, root, pieces(vocab), reader.merges(), added(path, root.path("added_tokens")));
     }
     if (!vocab.isObject()) {
-      throw InputException.in(path, "key model.vocab", "the tokens of a tokenizer.json", describe(vocab));
+      throw InputException.in(
+          path, "key model.vocab", "the tokens of a tokenizer.json", describe(vocab));
     }
-    return new TokenizerFile(path, json, root, reader.vocab(), reader.merges(), added(path, root.path("added_tokens")));
+    return new TokenizerFile(
+        path, json, root, reader.vocab(), reader.merges(), added(path, root.path("added_tokens")));
   }
 
   private static String text(Path path) {
@@ -65,7 +76,9 @@ record TokenizerFile(
     }
   }
 
-  /** Unigram writes [token, score] pairs in the order of the ids; the others a map from token to id. */
+  /**
+   * Unigram writes [token, score] pairs in the order of the ids; the others a map from token to id.
+   */
   private static Map<String, Integer> pieces(JsonNode vocab) {
     Map<String, Integer> ids = HashMap.newHashMap(vocab.size());
     for (JsonNode piece : vocab) {
@@ -80,7 +93,8 @@ record TokenizerFile(
       String place = "key added_tokens, entry " + added.size();
       String content = token.path("content").textValue();
       if (content == null) {
-        throw InputException.in(path, place + ", content", "a string", describe(token.path("content")));
+        throw InputException.in(
+            path, place + ", content", "a string", describe(token.path("content")));
       }
       added.add(
           new AddedToken(
@@ -95,7 +109,10 @@ record TokenizerFile(
   }
 
   static int id(Path path, String place, JsonNode id) {
-    if (!id.isIntegralNumber() || !id.canConvertToInt() || id.intValue() < 0 || id.intValue() == Integer.MAX_VALUE) {
+    if (!id.isIntegralNumber()
+        || !id.canConvertToInt()
+        || id.intValue() < 0
+        || id.intValue() == Integer.MAX_VALUE) {
       throw InputException.in(path, place, "a token id", describe(id));
     }
     return id.intValue();

@@ -16,13 +16,16 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Parses a {@code tokenizer.json}. All but a few of its hundred thousand lines are the vocabulary and the merge rules, and these
- * are read as a stream, which takes two fifths less of a fresh JVM's time than a tree of them did. The rest is a tree.
+ * Parses a {@code tokenizer.json}. All but a few of its hundred thousand lines are the vocabulary
+ * and the merge rules, and these are read as a stream, which takes two fifths less of a fresh JVM's
+ * time than a tree of them did. The rest is a tree.
  */
 final class TokenizerReader {
   // The keys of a vocabulary are met once each: a table of known keys would only cost time.
   private static final JsonMapper JSON =
-      JsonMapper.builder(JsonFactory.builder().disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES).build()).build();
+      JsonMapper.builder(
+              JsonFactory.builder().disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES).build())
+          .build();
 
   /** About the characters of a token and its merge rule, to make room for all at once. */
   private static final int CHARACTERS = 48;
@@ -42,7 +45,10 @@ final class TokenizerReader {
     this.merges = new ArrayList<>(length / CHARACTERS * 2);
   }
 
-  /** The tree, in which a vocabulary that is an object and merge rules that are an array are there but empty. */
+  /**
+   * The tree, in which a vocabulary that is an object and merge rules that are an array are there
+   * but empty.
+   */
   JsonNode read(String text) throws IOException {
     try (JsonParser json = JSON.createParser(text)) {
       JsonNode root = json.nextToken() == null ? MissingNode.getInstance() : value(json, "");
@@ -58,12 +64,17 @@ final class TokenizerReader {
     return vocab;
   }
 
-  /** The two sides of each merge rule, one rule after the other; null where one of them is no pair. */
+  /**
+   * The two sides of each merge rule, one rule after the other; null where one of them is no pair.
+   */
   List<String> merges() {
     return pairs ? merges : null;
   }
 
-  /** The value at hand, which is that of {@code key}: the keys from the root on, each with a full stop before it. */
+  /**
+   * The value at hand, which is that of {@code key}: the keys from the root on, each with a full
+   * stop before it.
+   */
   private JsonNode value(JsonParser json, String key) throws IOException {
     JsonToken token = json.currentToken();
     if (token == JsonToken.START_OBJECT && (key.isEmpty() || key.equals(".model"))) {
@@ -90,7 +101,9 @@ final class TokenizerReader {
     vocab.clear(); // of a key that is there twice the last one counts
     while (json.nextToken() == JsonToken.FIELD_NAME) {
       String token = json.currentName();
-      boolean small = json.nextToken() == JsonToken.VALUE_NUMBER_INT && json.getNumberType() == JsonParser.NumberType.INT;
+      boolean small =
+          json.nextToken() == JsonToken.VALUE_NUMBER_INT
+              && json.getNumberType() == JsonParser.NumberType.INT;
       int id = small ? json.getIntValue() : -1;
       if (id < 0 || id == Integer.MAX_VALUE) {
         // Which says what is wrong.

@@ -19,10 +19,16 @@ import java.util.SequencedMap;
  * @param documents texts it was trained on
  * @param bytes of these texts in UTF-8
  * @param words different ones of these texts
- * @param tokens the texts have with this vocabulary; bytes / tokens is what one token holds on average
+ * @param tokens the texts have with this vocabulary; bytes / tokens is what one token holds on
+ *     average
  */
 public record TrainedBpe(
-    SequencedMap<String, Integer> vocab, List<String> merges, long documents, long bytes, long words, long tokens) {
+    SequencedMap<String, Integer> vocab,
+    List<String> merges,
+    long documents,
+    long bytes,
+    long words,
+    long tokens) {
   private static final JsonMapper JSON = JsonMapper.builder().build();
 
   /** Writes the {@code tokenizer.json}, whole or not at all. */
@@ -30,12 +36,16 @@ public record TrainedBpe(
     AtomicFile.write(tokenizerJson, json().getBytes(StandardCharsets.UTF_8));
   }
 
-  /** The {@code tokenizer.json}: no normalizer, so that every text comes back as it was, byte for byte. */
+  /**
+   * The {@code tokenizer.json}: no normalizer, so that every text comes back as it was, byte for
+   * byte.
+   */
   String json() {
     ObjectNode root = JSON.createObjectNode();
     root.put("version", "1.0").putNull("truncation").putNull("padding");
     for (String token : List.of(BpeTrainer.END_OF_TEXT, BpeTrainer.PADDING)) {
-      root.withArray("added_tokens").addObject()
+      root.withArray("added_tokens")
+          .addObject()
           .put("id", vocab.get(token))
           .put("content", token)
           .put("single_word", false)
@@ -53,7 +63,11 @@ public record TrainedBpe(
           .put("use_regex", true);
     }
     ObjectNode model = root.putObject("model").put("type", "BPE");
-    model.putNull("dropout").putNull("unk_token").putNull("continuing_subword_prefix").putNull("end_of_word_suffix");
+    model
+        .putNull("dropout")
+        .putNull("unk_token")
+        .putNull("continuing_subword_prefix")
+        .putNull("end_of_word_suffix");
     model.put("fuse_unk", false).put("byte_fallback", false).put("ignore_merges", false);
     model.set("vocab", JSON.valueToTree(vocab));
     model.set("merges", JSON.valueToTree(merges));

@@ -2,16 +2,23 @@ package dev.jneox.tokenizer;
 
 import java.nio.charset.StandardCharsets;
 
-/** Reading and writing UTF-8. But for {@link #decode}, arrays are known to be well formed, because they were written here. */
+/**
+ * Reading and writing UTF-8. But for {@link #decode}, arrays are known to be well formed, because
+ * they were written here.
+ */
 final class Utf8 {
   private Utf8() {}
 
-  /** The text with every surrogate that has no partner replaced by U+FFFD, as UTF-8 cannot hold it. */
+  /**
+   * The text with every surrogate that has no partner replaced by U+FFFD, as UTF-8 cannot hold it.
+   */
   static String wellFormed(String text) {
     for (int i = 0; i < text.length(); i++) {
       char c = text.charAt(i);
       if (Character.isSurrogate(c)) {
-        if (Character.isHighSurrogate(c) && i + 1 < text.length() && Character.isLowSurrogate(text.charAt(i + 1))) {
+        if (Character.isHighSurrogate(c)
+            && i + 1 < text.length()
+            && Character.isLowSurrogate(text.charAt(i + 1))) {
           i++;
         } else {
           return replaceLone(text.toCharArray(), i);
@@ -23,7 +30,9 @@ final class Utf8 {
 
   private static String replaceLone(char[] chars, int from) {
     for (int i = from; i < chars.length; i++) {
-      if (Character.isHighSurrogate(chars[i]) && i + 1 < chars.length && Character.isLowSurrogate(chars[i + 1])) {
+      if (Character.isHighSurrogate(chars[i])
+          && i + 1 < chars.length
+          && Character.isLowSurrogate(chars[i + 1])) {
         i++;
       } else if (Character.isSurrogate(chars[i])) {
         chars[i] = '\uFFFD';
@@ -32,7 +41,10 @@ final class Utf8 {
     return new String(chars);
   }
 
-  /** Writes {@code n} characters, lone surrogates as U+FFFD; returns the number of bytes. {@code out} must hold 3 each. */
+  /**
+   * Writes {@code n} characters, lone surrogates as U+FFFD; returns the number of bytes. {@code
+   * out} must hold 3 each.
+   */
   static int write(char[] chars, int n, byte[] out) {
     int at = 0;
     for (int i = 0; i < n; i++) {
@@ -44,7 +56,9 @@ final class Utf8 {
         out[at++] = (byte) (0x80 | c & 0x3F);
       } else {
         if (Character.isSurrogate((char) c)) {
-          if (Character.isHighSurrogate((char) c) && i + 1 < n && Character.isLowSurrogate(chars[i + 1])) {
+          if (Character.isHighSurrogate((char) c)
+              && i + 1 < n
+              && Character.isLowSurrogate(chars[i + 1])) {
             int codePoint = Character.toCodePoint((char) c, chars[++i]);
             out[at++] = (byte) (0xF0 | codePoint >> 18);
             out[at++] = (byte) (0x80 | codePoint >> 12 & 0x3F);
@@ -74,7 +88,10 @@ final class Utf8 {
     if (b < (byte) 0xF0) {
       return (b & 0x0F) << 12 | (text[at + 1] & 0x3F) << 6 | text[at + 2] & 0x3F;
     }
-    return (b & 0x07) << 18 | (text[at + 1] & 0x3F) << 12 | (text[at + 2] & 0x3F) << 6 | text[at + 3] & 0x3F;
+    return (b & 0x07) << 18
+        | (text[at + 1] & 0x3F) << 12
+        | (text[at + 2] & 0x3F) << 6
+        | text[at + 3] & 0x3F;
   }
 
   /** The bytes of the code point whose first byte this is. */
@@ -92,9 +109,9 @@ final class Utf8 {
   }
 
   /**
-   * The text of any bytes. What is not UTF-8 becomes U+FFFD, one for each longest start of a character (Unicode standard,
-   * section 3.9, as Rust and browsers do): the JDK's own decoder makes one where others make two of a surrogate cut off at the
-   * end.
+   * The text of any bytes. What is not UTF-8 becomes U+FFFD, one for each longest start of a
+   * character (Unicode standard, section 3.9, as Rust and browsers do): the JDK's own decoder makes
+   * one where others make two of a surrogate cut off at the end.
    */
   static String decode(byte[] bytes) {
     String text = new String(bytes, StandardCharsets.UTF_8);
@@ -111,7 +128,10 @@ final class Utf8 {
     return out.toString();
   }
 
-  /** How many bytes from {@code at} on are the start of a character of {@code length} bytes; 0 if none can start here. */
+  /**
+   * How many bytes from {@code at} on are the start of a character of {@code length} bytes; 0 if
+   * none can start here.
+   */
   private static int validPart(byte[] bytes, int at, int length) {
     int first = bytes[at] & 0xFF;
     if (length == 1) {

@@ -6,22 +6,29 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 
 /**
- * The ids of words met before. A text is mostly words met before, so this decides the speed of encoding: one line of the
- * processor's cache holds a word of up to 15 bytes and up to 4 ids, compared and copied without a loop. Longer words and longer
- * encodings lie in two arrays beside the table. Bounded: when full it starts anew. For one thread at a time.
+ * The ids of words met before. A text is mostly words met before, so this decides the speed of
+ * encoding: one line of the processor's cache holds a word of up to 15 bytes and up to 4 ids,
+ * compared and copied without a loop. Longer words and longer encodings lie in two arrays beside
+ * the table. Bounded: when full it starts anew. For one thread at a time.
  */
 final class WordCache {
-  /** Bytes after the last word that {@link #find} may read, and places after the last id that it may write. */
+  /**
+   * Bytes after the last word that {@link #find} may read, and places after the last id that it may
+   * write.
+   */
   static final int SLACK = 16;
 
   /** Words longer than this are not kept. */
   private static final int LONGEST = 128;
+
   private static final int INLINE = 15;
   private static final int INLINE_IDS = 4;
   private static final int STRIDE = 4;
   private static final int SMALLEST = 1 << 12;
   private static final int LARGEST = 1 << 18;
-  private static final VarHandle LONG = MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
+  private static final VarHandle LONG =
+      MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
+
   /** The low bytes of a long. */
   private static final long[] LOW = new long[9];
 
@@ -33,11 +40,13 @@ final class WordCache {
   }
 
   /**
-   * Entry of four: the key's two halves, then ids 0 and 1, then ids 2 and 3 with the number of ids in the top four bits. The
-   * top byte of the key's second half is the word's length; 0 marks a free entry. For a long word the key is (hash, place in
-   * {@code words}). The number 0 says that the ids are in {@code ids}, at (place, number).
+   * Entry of four: the key's two halves, then ids 0 and 1, then ids 2 and 3 with the number of ids
+   * in the top four bits. The top byte of the key's second half is the word's length; 0 marks a
+   * free entry. For a long word the key is (hash, place in {@code words}). The number 0 says that
+   * the ids are in {@code ids}, at (place, number).
    */
   private long[] table = new long[SMALLEST * STRIDE];
+
   private int shift = 64 - 12;
   private int size;
   private byte[] words = new byte[1 << 12];
@@ -45,13 +54,19 @@ final class WordCache {
   private int[] ids = new int[1 << 10];
   private int idsUsed;
 
-  /** Copies the ids of the word {@code text[from, to)} to {@code out[at]} on; returns their end, or -1 if the word is new. */
+  /**
+   * Copies the ids of the word {@code text[from, to)} to {@code out[at]} on; returns their end, or
+   * -1 if the word is new.
+   */
   int find(byte[] text, int from, int to, int[] out, int at) {
     int length = to - from;
     int entry;
     if (length <= INLINE) {
       long low = (long) LONG.get(text, from) & LOW[Math.min(length, 8)];
-      long high = length <= 8 ? (long) length << 56 : (long) LONG.get(text, from + 8) & LOW[length - 8] | (long) length << 56;
+      long high =
+          length <= 8
+              ? (long) length << 56
+              : (long) LONG.get(text, from + 8) & LOW[length - 8] | (long) length << 56;
       entry = place(low, high);
       while (table[entry] != low || table[entry + 1] != high) {
         if (table[entry + 1] == 0) {
@@ -105,7 +120,10 @@ final class WordCache {
     long second;
     if (n <= INLINE_IDS) {
       first = encoded[at] | (long) (n > 1 ? encoded[at + 1] : 0) << 32;
-      second = (n > 2 ? encoded[at + 2] : 0) | (long) (n > 3 ? encoded[at + 3] : 0) << 32 | (long) n << 60;
+      second =
+          (n > 2 ? encoded[at + 2] : 0)
+              | (long) (n > 3 ? encoded[at + 3] : 0) << 32
+              | (long) n << 60;
     } else {
       first = keepIds(encoded, at, n);
       second = n;
@@ -120,7 +138,9 @@ final class WordCache {
     while (table[entry + 1] != 0) {
       int word = (int) table[entry + 1];
       int length = (int) (table[entry + 1] >>> 56);
-      if (table[entry] == low && length > INLINE && Arrays.equals(words, word, word + length, text, from, to)) {
+      if (table[entry] == low
+          && length > INLINE
+          && Arrays.equals(words, word, word + length, text, from, to)) {
         return entry;
       }
       entry = entry + STRIDE & table.length - 1;

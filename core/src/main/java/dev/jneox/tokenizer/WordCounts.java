@@ -4,7 +4,10 @@ import dev.jneox.io.InputException;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
-/** How often each word of GPT-2's pattern occurs in the texts given so far. Words are numbered in the order they are met. */
+/**
+ * How often each word of GPT-2's pattern occurs in the texts given so far. Words are numbered in
+ * the order they are met.
+ */
 final class WordCounts {
   /** Longer words (encoded data, rules of dashes) are counted in parts of this many bytes. */
   private static final int LONGEST = 1024;
@@ -13,8 +16,10 @@ final class WordCounts {
   private int[] starts = new int[1 << 12];
   private int[] hashes = new int[1 << 12];
   private long[] counts = new long[1 << 12];
+
   /** Open addressing: one more than a word's number, 0 where free. */
   private int[] table = new int[1 << 13];
+
   private int size;
 
   void add(String text) {
@@ -42,7 +47,8 @@ final class WordCounts {
     int place = hash >>> 1 & table.length - 1;
     for (; table[place] != 0; place = place + 1 & table.length - 1) {
       int word = table[place] - 1;
-      if (hashes[word] == hash && Arrays.equals(bytes, starts[word], starts[word + 1], text, from, to)) {
+      if (hashes[word] == hash
+          && Arrays.equals(bytes, starts[word], starts[word + 1], text, from, to)) {
         counts[word] += count;
         return;
       }
@@ -64,7 +70,10 @@ final class WordCounts {
     long end = (long) start + to - from;
     if (end > bytes.length) {
       if (end > Integer.MAX_VALUE - 8) {
-        throw new InputException("the corpus has more than " + size + " different words: train the tokenizer on a sample of it");
+        throw new InputException(
+            "the corpus has more than "
+                + size
+                + " different words: train the tokenizer on a sample of it");
       }
       bytes = Arrays.copyOf(bytes, (int) Math.min(2L * bytes.length, Integer.MAX_VALUE - 8));
     }

@@ -1,8 +1,9 @@
 package dev.jneox.tokenizer;
 
 /**
- * GPT-2's split of a text into words, no merge crosses their borders:
- * {@code 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+}, written out by hand over UTF-8.
+ * GPT-2's split of a text into words, no merge crosses their borders: {@code
+ * 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+}, written out by hand
+ * over UTF-8.
  */
 final class WordSplitter {
   private WordSplitter() {}
@@ -28,7 +29,9 @@ final class WordSplitter {
       }
     }
     byte kind = CharacterClass.of(Utf8.codePoint(text, first));
-    return kind == CharacterClass.SPACE ? spaces(text, at, to) : run(text, first + Utf8.length(b), to, kind);
+    return kind == CharacterClass.SPACE
+        ? spaces(text, at, to)
+        : run(text, first + Utf8.length(b), to, kind);
   }
 
   private static int run(byte[] text, int at, int to, byte kind) {
@@ -49,7 +52,10 @@ final class WordSplitter {
     return to;
   }
 
-  /** White space before a word leaves its last character to that word, which takes it if it is a space. */
+  /**
+   * White space before a word leaves its last character to that word, which takes it if it is a
+   * space.
+   */
   private static int spaces(byte[] text, int at, int to) {
     int end = run(text, at, to, CharacterClass.SPACE);
     if (end == to) {

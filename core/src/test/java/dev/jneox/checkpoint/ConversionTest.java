@@ -32,7 +32,8 @@ class ConversionTest {
   }
 
   private static StoredModel model(long seed, String broken, Consumer<String> asked) {
-    StoredModel model = new SyntheticModel(Path.of("shape"), CONFIG, 0.02, 0.01, Dtype.F32, seed, null);
+    StoredModel model =
+        new SyntheticModel(Path.of("shape"), CONFIG, 0.02, 0.01, Dtype.F32, seed, null);
     return new StoredModel() {
       @Override
       public Path path() {
@@ -69,19 +70,31 @@ class ConversionTest {
   }
 
   private Conversion to(String name, Format format, StoredModel model) {
-    return new Conversion(model, dir.resolve(format == Format.GGUF ? name + ".gguf" : name), format, WeightType.F32, 1, 100_000);
+    return new Conversion(
+        model,
+        dir.resolve(format == Format.GGUF ? name + ".gguf" : name),
+        format,
+        WeightType.F32,
+        1,
+        100_000);
   }
 
   private List<String> files() throws IOException {
     try (Stream<Path> walk = Files.walk(dir)) {
-      return walk.filter(Files::isRegularFile).map(file -> dir.relativize(file).toString()).sorted().toList();
+      return walk.filter(Files::isRegularFile)
+          .map(file -> dir.relativize(file).toString())
+          .sorted()
+          .toList();
     }
   }
 
   @ParameterizedTest
   @EnumSource
   void aWriterThatFailsInTheMiddleLeavesNothing(Format format) throws IOException {
-    assertThatThrownBy(() -> to("model", format, model(1, "layers.1.mlp.dense_4h_to_h.weight")).write(bytes -> {}))
+    assertThatThrownBy(
+            () ->
+                to("model", format, model(1, "layers.1.mlp.dense_4h_to_h.weight"))
+                    .write(bytes -> {}))
         .hasMessage("the disk gave up");
     assertThat(files()).isEmpty();
   }
@@ -91,7 +104,8 @@ class ConversionTest {
   void aWriterThatFailsInTheMiddleLeavesTheOldModel(Format format) throws IOException {
     to("model", format, model(1, null)).write(bytes -> {});
     List<String> before = files();
-    assertThatThrownBy(() -> to("model", format, model(2, "final_layer_norm.bias")).write(bytes -> {}))
+    assertThatThrownBy(
+            () -> to("model", format, model(2, "final_layer_norm.bias")).write(bytes -> {}))
         .hasMessage("the disk gave up");
     assertThat(files()).isEqualTo(before);
     try (StoredModel expected = model(1, null);
@@ -118,7 +132,9 @@ class ConversionTest {
     Conversion conversion = to("model", format, model(1, null));
     LongAdder written = new LongAdder();
     conversion.write(written::add);
-    assertThat(written.sum()).isEqualTo(conversion.bytes()).isGreaterThanOrEqualTo(4 * CONFIG.parameters());
+    assertThat(written.sum())
+        .isEqualTo(conversion.bytes())
+        .isGreaterThanOrEqualTo(4 * CONFIG.parameters());
   }
 
   @Test
@@ -130,7 +146,8 @@ class ConversionTest {
 
   @Test
   void aQuantisedCheckpointIsRefused() {
-    assertThatThrownBy(() -> new Conversion(null, dir.resolve("x"), Format.NEOX, WeightType.Q8_0, 1, 1))
+    assertThatThrownBy(
+            () -> new Conversion(null, dir.resolve("x"), Format.NEOX, WeightType.Q8_0, 1, 1))
         .isInstanceOf(InputException.class)
         .hasMessageContaining("found q8_0, which gguf and hf have");
   }

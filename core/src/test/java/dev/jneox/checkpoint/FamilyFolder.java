@@ -19,7 +19,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** A tiny folder of any family, to be changed in its configuration and its tensors before it is written, zeros for weights. */
+/**
+ * A tiny folder of any family, to be changed in its configuration and its tensors before it is
+ * written, zeros for weights.
+ */
 final class FamilyFolder {
   static final ObjectMapper JSON = new ObjectMapper();
   static final List<String> TYPES = List.of("gpt_neox", "gptj", "gpt2", "gpt_neo", "jneox");
@@ -49,10 +52,28 @@ final class FamilyFolder {
     boolean j = type.equals("gptj");
     boolean neo = type.equals("gpt_neo");
     Position position = rotary ? new Position.Rotary(4, 10000, j) : new Position.Learned();
-    Residual residual = j ? Residual.PARALLEL_ONE_NORM : rotary ? Residual.PARALLEL : Residual.SERIAL;
+    Residual residual =
+        j ? Residual.PARALLEL_ONE_NORM : rotary ? Residual.PARALLEL : Residual.SERIAL;
     List<Integer> windows = neo || type.equals("jneox") ? List.of(0, 3) : List.of(0, 0);
     return new ModelConfig(
-        12, 12, 16, 2, 2, 24, 8, position, residual, Activation.GELU_TANH, 1e-5, windows, !neo, !j && !neo, !j, j, !rotary, 0);
+        12,
+        12,
+        16,
+        2,
+        2,
+        24,
+        8,
+        position,
+        residual,
+        Activation.GELU_TANH,
+        1e-5,
+        windows,
+        !neo,
+        !j && !neo,
+        !j,
+        j,
+        !rotary,
+        0);
   }
 
   FamilyFolder put(String name, Dtype dtype, long... shape) {
@@ -96,8 +117,11 @@ final class FamilyFolder {
     // Wider types first, so that each tensor is aligned.
     List<Declared> declared = new ArrayList<>(tensors.values());
     declared.sort((a, b) -> b.dtype().bits() - a.dtype().bits());
-    try (SafetensorsWriter writer = new SafetensorsWriter(dir.resolve("model.safetensors"), declared, SafetensorsWriter.PYTORCH)) {
-      declared.forEach(d -> writer.write(d.name(), MemorySegment.ofArray(new byte[(int) d.bytes()])));
+    try (SafetensorsWriter writer =
+        new SafetensorsWriter(
+            dir.resolve("model.safetensors"), declared, SafetensorsWriter.PYTORCH)) {
+      declared.forEach(
+          d -> writer.write(d.name(), MemorySegment.ofArray(new byte[(int) d.bytes()])));
       writer.commit();
     }
     return dir;

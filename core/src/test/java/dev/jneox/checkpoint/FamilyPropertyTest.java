@@ -37,7 +37,10 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 
-/** Folders of every family: what is written comes back, and what is broken is named or, where it is still a model, read. */
+/**
+ * Folders of every family: what is written comes back, and what is broken is named or, where it is
+ * still a model, read.
+ */
 class FamilyPropertyTest {
   /** Every choice there is; most are no known family's. */
   @Provide
@@ -46,15 +49,37 @@ class FamilyPropertyTest {
     Arbitrary<Position> position =
         Arbitraries.oneOf(
             Arbitraries.just(new Position.Learned()),
-            Combinators.combine(Arbitraries.of(2, 4, 6), Arbitraries.of(10000.0, 500.5), flag).as(Position.Rotary::new));
+            Combinators.combine(Arbitraries.of(2, 4, 6), Arbitraries.of(10000.0, 500.5), flag)
+                .as(Position.Rotary::new));
     return Combinators.combine(
-            position, Arbitraries.of(Residual.class), Arbitraries.of(Activation.class), Arbitraries.of(0, 0, 1, 5).list().ofSize(2),
-            Arbitraries.integers().between(1, 3), Arbitraries.of(-1, 0, 7), flag.array(boolean[].class).ofSize(5))
+            position,
+            Arbitraries.of(Residual.class),
+            Arbitraries.of(Activation.class),
+            Arbitraries.of(0, 0, 1, 5).list().ofSize(2),
+            Arbitraries.integers().between(1, 3),
+            Arbitraries.of(-1, 0, 7),
+            flag.array(boolean[].class).ofSize(5))
         .as(
             (where, residual, activation, windows, heads, end, choice) ->
                 new ModelConfig(
-                    17, 17, 6 * heads, 2, heads, 11, 9, where, residual, activation, 1e-6, windows, choice[0], choice[1], choice[2],
-                    choice[3], choice[4], end));
+                    17,
+                    17,
+                    6 * heads,
+                    2,
+                    heads,
+                    11,
+                    9,
+                    where,
+                    residual,
+                    activation,
+                    1e-6,
+                    windows,
+                    choice[0],
+                    choice[1],
+                    choice[2],
+                    choice[3],
+                    choice[4],
+                    end));
   }
 
   /** The known families, in every choice they leave. */
@@ -62,24 +87,52 @@ class FamilyPropertyTest {
   Arbitrary<ModelConfig> familyModel() {
     Arbitrary<Boolean> flag = Arbitraries.of(true, false);
     return Combinators.combine(
-            Arbitraries.of("gpt_neox", "gptj", "gpt2", "gpt_neo"), Arbitraries.of(2, 4, 6), Arbitraries.of(Activation.class),
-            Arbitraries.of(0, 3).list().ofSize(2), Arbitraries.integers().between(1, 3), flag, flag)
+            Arbitraries.of("gpt_neox", "gptj", "gpt2", "gpt_neo"),
+            Arbitraries.of(2, 4, 6),
+            Arbitraries.of(Activation.class),
+            Arbitraries.of(0, 3).list().ofSize(2),
+            Arbitraries.integers().between(1, 3),
+            flag,
+            flag)
         .as(
             (type, dims, activation, windows, heads, tied, choice) -> {
               boolean neo = type.equals("gpt_neo");
               boolean j = type.equals("gptj");
               boolean neox = type.equals("gpt_neox");
-              Position position = neox || j ? new Position.Rotary(dims, neox ? 77 : 10000, j) : new Position.Learned();
-              Residual residual = j ? Residual.PARALLEL_ONE_NORM : neox && choice ? Residual.PARALLEL : Residual.SERIAL;
+              Position position =
+                  neox || j
+                      ? new Position.Rotary(dims, neox ? 77 : 10000, j)
+                      : new Position.Learned();
+              Residual residual =
+                  j
+                      ? Residual.PARALLEL_ONE_NORM
+                      : neox && choice ? Residual.PARALLEL : Residual.SERIAL;
               boolean biases = !j && (!neox || choice);
               return new ModelConfig(
-                  17, 17, 6 * heads, 2, heads, 11, 9, position, residual, activation, 1e-6, neo ? windows : List.of(0, 0),
-                  !neo && (!type.equals("gpt2") || choice), biases && !neo, biases, j, tied, 3);
+                  17,
+                  17,
+                  6 * heads,
+                  2,
+                  heads,
+                  11,
+                  9,
+                  position,
+                  residual,
+                  activation,
+                  1e-6,
+                  neo ? windows : List.of(0, 0),
+                  !neo && (!type.equals("gpt2") || choice),
+                  biases && !neo,
+                  biases,
+                  j,
+                  tied,
+                  3);
             });
   }
 
   @Property(tries = 150, edgeCases = EdgeCasesMode.NONE)
-  void knownFamiliesComeBackUnderTheirOwnName(@ForAll("familyModel") ModelConfig config) throws IOException {
+  void knownFamiliesComeBackUnderTheirOwnName(@ForAll("familyModel") ModelConfig config)
+      throws IOException {
     assertThat(HfFolder.modelType(config)).isNotEqualTo("jneox");
     comesBack(config);
   }
@@ -105,14 +158,20 @@ class FamilyPropertyTest {
           torch(two.resolve(shard), file, halves.get(i), false);
           halves.get(i).forEach(name -> index.put(name, shard));
         }
-        Files.write(two.resolve("pytorch_model.bin.index.json"), FamilyFolder.JSON.writeValueAsBytes(Map.of("weight_map", index)));
+        Files.write(
+            two.resolve("pytorch_model.bin.index.json"),
+            FamilyFolder.JSON.writeValueAsBytes(Map.of("weight_map", index)));
       }
       for (Path folder : List.of(one, two)) {
         Files.copy(original.resolve("config.json"), folder.resolve("config.json"));
         try (HfFolder torch = HfFolder.open(folder)) {
           assertThat(torch.config()).isEqualTo(config);
           assertThat(torch.files()).hasSize(folder == one ? 1 : 2);
-          weights.forEach((name, tensor) -> assertThat(torch.tensor(name).equal(tensor.to(ScalarType.Half))).as(name).isTrue());
+          weights.forEach(
+              (name, tensor) ->
+                  assertThat(torch.tensor(name).equal(tensor.to(ScalarType.Half)))
+                      .as(name)
+                      .isTrue());
           assertThat(torch.mapped("final_layer_norm.weight").orElseThrow().floats())
               .isEqualTo(Tensors.floats(torch.tensor("final_layer_norm.weight")));
         }
@@ -120,7 +179,8 @@ class FamilyPropertyTest {
     }
   }
 
-  private static void torch(Path target, Safetensors source, List<String> names, boolean withTiedHead) {
+  private static void torch(
+      Path target, Safetensors source, List<String> names, boolean withTiedHead) {
     Map<String, Object> declared = new LinkedHashMap<>();
     List<String> order = new ArrayList<>(names);
     for (String name : order) {
@@ -180,11 +240,42 @@ class FamilyPropertyTest {
   /** Values that a key does not expect, and some that it might. */
   private static final List<String> VALUES =
       List.of(
-          "null", "true", "false", "0", "1", "2", "3", "-1", "16", "0.5", "1e400", "2147483647", "2147483648", "99999999999999999999",
-          "\"\"", "\"gelu\"", "\"gpt2\"", "\"gptj\"", "\"gpt_neo\"", "\"gpt_neox\"", "\"jneox\"", "\"learned\"", "\"x\\n\\u001b[2J\"",
-          "[]", "[0]", "[0,0]", "[null,null]", "[[[\"global\"],2]]", "[[[\"global\",\"local\"],1]]", "[[[\"local\"],2147483647]]",
-          "[[[],16384]]", "{}", "{\"type\":\"rotary\",\"dims\":4,\"base\":1,\"interleaved\":true}", "{\"rope_type\":\"yarn\"}",
-          "{\"rope_theta\":1e-300}", "{\"partial_rotary_factor\":1e300}");
+          "null",
+          "true",
+          "false",
+          "0",
+          "1",
+          "2",
+          "3",
+          "-1",
+          "16",
+          "0.5",
+          "1e400",
+          "2147483647",
+          "2147483648",
+          "99999999999999999999",
+          "\"\"",
+          "\"gelu\"",
+          "\"gpt2\"",
+          "\"gptj\"",
+          "\"gpt_neo\"",
+          "\"gpt_neox\"",
+          "\"jneox\"",
+          "\"learned\"",
+          "\"x\\n\\u001b[2J\"",
+          "[]",
+          "[0]",
+          "[0,0]",
+          "[null,null]",
+          "[[[\"global\"],2]]",
+          "[[[\"global\",\"local\"],1]]",
+          "[[[\"local\"],2147483647]]",
+          "[[[],16384]]",
+          "{}",
+          "{\"type\":\"rotary\",\"dims\":4,\"base\":1,\"interleaved\":true}",
+          "{\"rope_type\":\"yarn\"}",
+          "{\"rope_theta\":1e-300}",
+          "{\"partial_rotary_factor\":1e300}");
 
   @Test
   void configurationsWithAnyValueUnderAnyKeyAreReadOrNamed(@TempDir Path dir) throws IOException {
@@ -192,7 +283,13 @@ class FamilyPropertyTest {
     for (String type : FamilyFolder.TYPES) {
       new FamilyFolder(dir, type).config.fieldNames().forEachRemaining(keys::add);
     }
-    Collections.addAll(keys, "rope_scaling", "n_ctx", "rotary", "add_cross_attention", "scale_attn_by_inverse_layer_idx");
+    Collections.addAll(
+        keys,
+        "rope_scaling",
+        "n_ctx",
+        "rotary",
+        "add_cross_attention",
+        "scale_attn_by_inverse_layer_idx");
     int tried = 0;
     int read = 0;
     for (String type : FamilyFolder.TYPES) {
@@ -219,7 +316,8 @@ class FamilyPropertyTest {
   }
 
   @Test
-  void configurationsAndIndexesWithAnyByteChangedAreReadOrNamed(@TempDir Path dir) throws IOException {
+  void configurationsAndIndexesWithAnyByteChangedAreReadOrNamed(@TempDir Path dir)
+      throws IOException {
     Random random = new Random(11);
     int tried = 0;
     int read = 0;
@@ -227,16 +325,22 @@ class FamilyPropertyTest {
       FamilyFolder tiny = new FamilyFolder(dir, type);
       try (HfFolder folder = HfFolder.open(tiny.write());
           PointerScope _ = new PointerScope()) {
-        new HfFolderWriter(dir.resolve(type), tiny.model, Dtype.F32).shards(3000).write(folder::tensor);
+        new HfFolderWriter(dir.resolve(type), tiny.model, Dtype.F32)
+            .shards(3000)
+            .write(folder::tensor);
       }
       for (String name : List.of("config.json", "model.safetensors.index.json")) {
         Path file = dir.resolve(type).resolve(name);
         byte[] good = Files.readAllBytes(file);
         for (int i = 0; i < 400; i++) {
-          byte[] bad = i % 4 == 0 ? java.util.Arrays.copyOf(good, random.nextInt(good.length)) : good.clone();
+          byte[] bad =
+              i % 4 == 0
+                  ? java.util.Arrays.copyOf(good, random.nextInt(good.length))
+                  : good.clone();
           for (int k = random.nextInt(1, 4); k > 0 && i % 4 > 0; k--) {
             byte[] other = "0123456789\"{}[],:.-/\\eE\0\n ../".getBytes(StandardCharsets.UTF_8);
-            bad[random.nextInt(bad.length)] = i % 4 == 1 ? (byte) random.nextInt() : other[random.nextInt(other.length)];
+            bad[random.nextInt(bad.length)] =
+                i % 4 == 1 ? (byte) random.nextInt() : other[random.nextInt(other.length)];
           }
           Files.write(file, bad);
           read += opens(dir.resolve(type), new String(bad, StandardCharsets.ISO_8859_1)) ? 1 : 0;

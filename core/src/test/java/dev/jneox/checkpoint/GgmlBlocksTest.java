@@ -16,15 +16,17 @@ import net.jqwik.api.constraints.Size;
 import org.junit.jupiter.api.Test;
 
 /**
- * {@code ggml-blocks.bin} holds what ggml's own functions (quantize_row_*_ref, dequantize_row_*) make of 24 blocks of 32 values
- * with ties, zeros of both signs, equal magnitudes and subnormal scales, and of 4 random blocks of each K type: the values, then
- * for each type the blocks and what they read as.
+ * {@code ggml-blocks.bin} holds what ggml's own functions (quantize_row_*_ref, dequantize_row_*)
+ * make of 24 blocks of 32 values with ties, zeros of both signs, equal magnitudes and subnormal
+ * scales, and of 4 random blocks of each K type: the values, then for each type the blocks and what
+ * they read as.
  */
 class GgmlBlocksTest {
   private static final int BLOCKS = 24;
   private static final int K_BLOCKS = 4;
 
-  private final MemorySegment all = MemorySegment.ofArray(Files.readAllBytes(Path.of("src/test/resources/gguf/ggml-blocks.bin")));
+  private final MemorySegment all =
+      MemorySegment.ofArray(Files.readAllBytes(Path.of("src/test/resources/gguf/ggml-blocks.bin")));
   private long at;
 
   GgmlBlocksTest() throws IOException {}
@@ -63,7 +65,8 @@ class GgmlBlocksTest {
   }
 
   @Property(tries = 200)
-  void quantisedValuesAreWithinHalfAStep(@ForAll @Size(64) List<@FloatRange(min = -100, max = 100) Float> values) {
+  void quantisedValuesAreWithinHalfAStep(
+      @ForAll @Size(64) List<@FloatRange(min = -100, max = 100) Float> values) {
     for (int block = 0; block < values.size(); block += 32) {
       float[] one = new float[32];
       float largest = 0;
@@ -71,9 +74,12 @@ class GgmlBlocksTest {
         one[i] = values.get(block + i);
         largest = Math.max(largest, Math.abs(one[i]));
       }
-      // Half a step, and what fp16 rounds the scale by over as many steps as there are; -8 steps reach further than +7.
-      assertThat(worst(GgmlType.Q8_0, one)).isLessThanOrEqualTo(largest / 127 * 0.5 + largest / 1024 + 1e-5);
-      assertThat(worst(GgmlType.Q4_0, one)).isLessThanOrEqualTo(largest / 8 + largest / 1024 + 1e-5);
+      // Half a step, and what fp16 rounds the scale by over as many steps as there are; -8 steps
+      // reach further than +7.
+      assertThat(worst(GgmlType.Q8_0, one))
+          .isLessThanOrEqualTo(largest / 127 * 0.5 + largest / 1024 + 1e-5);
+      assertThat(worst(GgmlType.Q4_0, one))
+          .isLessThanOrEqualTo(largest / 8 + largest / 1024 + 1e-5);
     }
   }
 
@@ -100,7 +106,8 @@ class GgmlBlocksTest {
     MemorySegment read = bytes(values.length * 4L);
     GgmlBlocks.dequantise(GgmlType.Q8_0, blocks, read);
     for (int i = 0; i < values.length; i += 997) {
-      assertThat(read.get(ValueLayout.JAVA_FLOAT_UNALIGNED, i * 4L)).isCloseTo(values[i], withPercentage(0.1));
+      assertThat(read.get(ValueLayout.JAVA_FLOAT_UNALIGNED, i * 4L))
+          .isCloseTo(values[i], withPercentage(0.1));
     }
   }
 }

@@ -30,7 +30,8 @@ class GgufCacheTest {
 
   private Path gguf(GgmlType type, long seed) {
     Path file = dir.resolve("model.gguf");
-    new GgufExport(file, CONFIG, type, null, Map.of()).write(RandomModel.of(CONFIG, seed).weights()::get, bytes -> {});
+    new GgufExport(file, CONFIG, type, null, Map.of())
+        .write(RandomModel.of(CONFIG, seed).weights()::get, bytes -> {});
     return file;
   }
 
@@ -66,7 +67,8 @@ class GgufCacheTest {
         if (stored.isPresent() && !spec.name().startsWith("embed_in")) {
           QuantisedMatrix matrix = kept.quantised(spec.name()).orElseThrow();
           assertThat(matrix.inPlace()).isTrue();
-          assertThat(data(matrix.weight(arena)).mismatch(data(stored.get().weight(arena)))).isEqualTo(-1);
+          assertThat(data(matrix.weight(arena)).mismatch(data(stored.get().weight(arena))))
+              .isEqualTo(-1);
         }
       }
     }

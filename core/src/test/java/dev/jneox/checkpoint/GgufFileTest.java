@@ -80,7 +80,8 @@ class GgufFileTest {
     write(file, everyType());
     try (GgufFile gguf = GgufFile.open(file)) {
       assertThat(gguf.metadata().values()).isEqualTo(everyType());
-      assertThat(List.copyOf(gguf.metadata().values().keySet())).isEqualTo(List.copyOf(everyType().keySet()));
+      assertThat(List.copyOf(gguf.metadata().values().keySet()))
+          .isEqualTo(List.copyOf(everyType().keySet()));
     }
   }
 
@@ -103,7 +104,9 @@ class GgufFileTest {
     }
     assertThat(told[0]).isEqualTo(Files.size(file)).isEqualTo(GgufWriter.size(Map.of(), tensors));
     try (GgufFile gguf = GgufFile.open(file)) {
-      assertThat(gguf.entries()).extracting(GgufFile.Entry::name).containsExactly("h", "q", "f", "s");
+      assertThat(gguf.entries())
+          .extracting(GgufFile.Entry::name)
+          .containsExactly("h", "q", "f", "s");
       assertThat(gguf.entries()).allSatisfy(entry -> assertThat(entry.begin() % 32).isZero());
       try (Tensor half = gguf.tensor("h");
           Tensor quantised = gguf.tensor("q");
@@ -123,7 +126,17 @@ class GgufFileTest {
     Path file = dir.resolve("a.gguf");
     Files.write(
         file,
-        new Bytes().start(3, 1, 1).text("general.alignment").u32(4).u32(1).text("t").u32(1).u64(2).u32(0).u64(0).bytes(8));
+        new Bytes()
+            .start(3, 1, 1)
+            .text("general.alignment")
+            .u32(4)
+            .u32(1)
+            .text("t")
+            .u32(1)
+            .u64(2)
+            .u32(0)
+            .u64(0)
+            .bytes(8));
     try (GgufFile gguf = GgufFile.open(file);
         Tensor tensor = gguf.tensor("t")) {
       assertThat(gguf.data("t").address() % 4).isNotZero();
@@ -185,7 +198,8 @@ class GgufFileTest {
   }
 
   private static void refused(Bytes bytes, int data, String... says) {
-    assertThatThrownBy(() -> GgufHeader.read(Path.of("bad.gguf"), MemorySegment.ofArray(bytes.bytes(data))))
+    assertThatThrownBy(
+            () -> GgufHeader.read(Path.of("bad.gguf"), MemorySegment.ofArray(bytes.bytes(data))))
         .isInstanceOf(InputException.class)
         .hasMessageStartingWith("bad.gguf: ")
         .hasMessageContainingAll(says);
@@ -196,44 +210,118 @@ class GgufFileTest {
     refused(new Bytes().u32(0x04034b50).u64(0), 0, "byte 0, magic", "GGUF", "0x504b0304");
     refused(new Bytes().start(1, 0, 0), 0, "byte 4, version", "found 1");
     refused(new Bytes().start(3 << 24, 0, 0), 0, "big-endian");
-    refused(new Bytes().start(3, TWO_TO_63, 0), 0, "byte 8, number of tensors", "found 9223372036854775808");
+    refused(
+        new Bytes().start(3, TWO_TO_63, 0),
+        0,
+        "byte 8, number of tensors",
+        "found 9223372036854775808");
     refused(new Bytes().start(3, 0, 100), 0, "byte 16, number of keys", "at most 0", "found 100");
     refused(new Bytes().start(3, 0, 1).u64(TWO_TO_63), 64, "byte 24, length of a key");
     refused(new Bytes().start(3, 0, 1).text("k").u32(13), 64, "type of key \"k\"", "found 13");
-    refused(new Bytes().start(3, 0, 1).text("k").u32(8).u64(1 << 20), 64, "length of key \"k\"", "rest of the file");
-    refused(new Bytes().start(3, 0, 1).text("k").u32(9).u32(9).u64(1), 64, "key \"k\"", "an array of arrays");
-    refused(new Bytes().start(3, 0, 1).text("k").u32(9).u32(0).u64(TWO_TO_63), 64, "length of key \"k\"");
     refused(
-        new Bytes().start(3, 0, 1).text("k").u32(9).u32(8).u64(99), 64, "length of key \"k\"", "rest of the file", "found 99");
-    refused(new Bytes().start(3, 0, 1).text("k").u32(7).u32(2), 64, "key \"k\"", "0 or 1", "found 2");
-    refused(new Bytes().start(3, 0, 2).text("k").u32(4).u32(0).text("k").u32(4).u32(0), 64, "key \"k\"", "each key once");
-    refused(new Bytes().start(3, 0, 1).text("general.alignment").u32(4).u32(24), 64, "general.alignment", "power of two", "24");
-    refused(new Bytes().start(3, 0, 1).text("general.alignment").u32(4).u32(0), 64, "general.alignment", "found 0");
+        new Bytes().start(3, 0, 1).text("k").u32(8).u64(1 << 20),
+        64,
+        "length of key \"k\"",
+        "rest of the file");
+    refused(
+        new Bytes().start(3, 0, 1).text("k").u32(9).u32(9).u64(1),
+        64,
+        "key \"k\"",
+        "an array of arrays");
+    refused(
+        new Bytes().start(3, 0, 1).text("k").u32(9).u32(0).u64(TWO_TO_63),
+        64,
+        "length of key \"k\"");
+    refused(
+        new Bytes().start(3, 0, 1).text("k").u32(9).u32(8).u64(99),
+        64,
+        "length of key \"k\"",
+        "rest of the file",
+        "found 99");
+    refused(
+        new Bytes().start(3, 0, 1).text("k").u32(7).u32(2), 64, "key \"k\"", "0 or 1", "found 2");
+    refused(
+        new Bytes().start(3, 0, 2).text("k").u32(4).u32(0).text("k").u32(4).u32(0),
+        64,
+        "key \"k\"",
+        "each key once");
+    refused(
+        new Bytes().start(3, 0, 1).text("general.alignment").u32(4).u32(24),
+        64,
+        "general.alignment",
+        "power of two",
+        "24");
+    refused(
+        new Bytes().start(3, 0, 1).text("general.alignment").u32(4).u32(0),
+        64,
+        "general.alignment",
+        "found 0");
   }
 
   @Test
   void liesAboutTensorsAreNamed() {
-    refused(new Bytes().start(3, 1, 0).tensor("t", 0, 0, 1, 1, 1, 1, 1), 64, "axes of tensor \"t\"", "found 5");
-    refused(new Bytes().start(3, 1, 0).tensor("t", 16, 0, 256), 64, "type of tensor \"t\"", "Q4_0", "ggml's type 16");
+    refused(
+        new Bytes().start(3, 1, 0).tensor("t", 0, 0, 1, 1, 1, 1, 1),
+        64,
+        "axes of tensor \"t\"",
+        "found 5");
+    refused(
+        new Bytes().start(3, 1, 0).tensor("t", 16, 0, 256),
+        64,
+        "type of tensor \"t\"",
+        "Q4_0",
+        "ggml's type 16");
     refused(new Bytes().start(3, 1, 0).tensor("t", 0, 0, 0), 64, "shape of tensor \"t\"", "F32[0]");
-    refused(new Bytes().start(3, 1, 0).tensor("t", 0, 0, 1L << 32, 1L << 32), 64, "shape of tensor \"t\"");
+    refused(
+        new Bytes().start(3, 1, 0).tensor("t", 0, 0, 1L << 32, 1L << 32),
+        64,
+        "shape of tensor \"t\"");
     refused(new Bytes().start(3, 1, 0).tensor("t", 0, 0, TWO_TO_63), 64, "shape of tensor \"t\"");
     refused(
-        new Bytes().start(3, 1, 0).tensor("t", 2, 0, 16, 2), 64, "shape of tensor \"t\"", "whole blocks of 32", "Q4_0[2, 16]");
-    refused(new Bytes().start(3, 1, 0).tensor("t", 0, 16, 4), 64, "offset of tensor \"t\"", "multiple of the alignment 32", "16");
+        new Bytes().start(3, 1, 0).tensor("t", 2, 0, 16, 2),
+        64,
+        "shape of tensor \"t\"",
+        "whole blocks of 32",
+        "Q4_0[2, 16]");
+    refused(
+        new Bytes().start(3, 1, 0).tensor("t", 0, 16, 4),
+        64,
+        "offset of tensor \"t\"",
+        "multiple of the alignment 32",
+        "16");
     refused(new Bytes().start(3, 1, 0).tensor("t", 0, TWO_TO_63, 4), 64, "offset of tensor \"t\"");
-    refused(new Bytes().start(3, 1, 0).tensor("t", 0, 1L << 62, 4), 64, "tensor \"t\"", "64 bytes of data", "is it complete?");
-    refused(new Bytes().start(3, 1, 0).tensor("t", 0, 32, 9), 64, "tensor \"t\"", "36 bytes from 32", "is it complete?");
-    refused(new Bytes().start(3, 2, 0).tensor("t", 0, 0, 4).tensor("t", 0, 32, 4), 64, "tensor \"t\"", "each tensor once");
-    refused(new Bytes().start(3, 2, 0).tensor("b", 0, 32, 4).tensor("a", 0, 0, 9), 64, "tensor \"b\"", "to begin after \"a\"");
+    refused(
+        new Bytes().start(3, 1, 0).tensor("t", 0, 1L << 62, 4),
+        64,
+        "tensor \"t\"",
+        "64 bytes of data",
+        "is it complete?");
+    refused(
+        new Bytes().start(3, 1, 0).tensor("t", 0, 32, 9),
+        64,
+        "tensor \"t\"",
+        "36 bytes from 32",
+        "is it complete?");
+    refused(
+        new Bytes().start(3, 2, 0).tensor("t", 0, 0, 4).tensor("t", 0, 32, 4),
+        64,
+        "tensor \"t\"",
+        "each tensor once");
+    refused(
+        new Bytes().start(3, 2, 0).tensor("b", 0, 32, 4).tensor("a", 0, 0, 9),
+        64,
+        "tensor \"b\"",
+        "to begin after \"a\"");
   }
 
   @Test
   void namesWithControlCharactersCannotBreakTheLine() {
     assertThatThrownBy(
-            () -> GgufHeader.read(
-                Path.of("bad.gguf"),
-                MemorySegment.ofArray(new Bytes().start(3, 1, 0).tensor("a\n\u001b[2Jb", 99, 0, 4).bytes(64))))
+            () ->
+                GgufHeader.read(
+                    Path.of("bad.gguf"),
+                    MemorySegment.ofArray(
+                        new Bytes().start(3, 1, 0).tensor("a\n\u001b[2Jb", 99, 0, 4).bytes(64))))
         .isInstanceOf(InputException.class)
         .message()
         .doesNotContainPattern("\\p{Cntrl}");
@@ -242,28 +330,41 @@ class GgufFileTest {
   @Test
   void whatIsNoFileOrNotOursIsSaid() throws IOException {
     Path none = dir.resolve("none.gguf");
-    assertThatThrownBy(() -> GgufFile.open(none)).isInstanceOf(InputException.class).hasMessageContaining("none.gguf");
+    assertThatThrownBy(() -> GgufFile.open(none))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("none.gguf");
     Path empty = Files.createFile(dir.resolve("empty.gguf"));
-    assertThatThrownBy(() -> GgufFile.open(empty)).isInstanceOf(InputException.class).hasMessageContaining("found 0 bytes");
+    assertThatThrownBy(() -> GgufFile.open(empty))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("found 0 bytes");
     write(dir.resolve("a.gguf"), Map.of());
     try (GgufFile file = GgufFile.open(dir.resolve("a.gguf"))) {
-      assertThatThrownBy(() -> file.entry("x")).isInstanceOf(InputException.class).hasMessageContaining("no tensor \"x\"");
+      assertThatThrownBy(() -> file.entry("x"))
+          .isInstanceOf(InputException.class)
+          .hasMessageContaining("no tensor \"x\"");
     }
   }
 
   @Test
   void writerKeepsToWhatWasDeclared() {
     Path file = dir.resolve("a.gguf");
-    assertThatThrownBy(() -> tensor("t", GgmlType.Q8_0, 2, 31)).isInstanceOf(IllegalArgumentException.class);
+    assertThatThrownBy(() -> tensor("t", GgmlType.Q8_0, 2, 31))
+        .isInstanceOf(IllegalArgumentException.class);
     List<Declared> two = List.of(tensor("t", GgmlType.F32, 2), tensor("t", GgmlType.F32, 2));
-    assertThatThrownBy(() -> new GgufWriter(file, Map.of(), two, bytes -> {})).hasMessageContaining("t is taken");
-    try (GgufWriter writer = new GgufWriter(file, Map.of(), List.of(tensor("t", GgmlType.F32, 2)), bytes -> {})) {
+    assertThatThrownBy(() -> new GgufWriter(file, Map.of(), two, bytes -> {}))
+        .hasMessageContaining("t is taken");
+    try (GgufWriter writer =
+        new GgufWriter(file, Map.of(), List.of(tensor("t", GgmlType.F32, 2)), bytes -> {})) {
       MemorySegment nine = MemorySegment.ofArray(new byte[9]);
-      assertThatThrownBy(() -> writer.write("t", nine)).hasMessageContaining("declared t, of which 8 bytes are missing");
+      assertThatThrownBy(() -> writer.write("t", nine))
+          .hasMessageContaining("declared t, of which 8 bytes are missing");
       writer.write("t", nine.asSlice(0, 4));
-      assertThatThrownBy(writer::commit).isInstanceOf(IllegalStateException.class).hasMessageContaining("t was declared");
+      assertThatThrownBy(writer::commit)
+          .isInstanceOf(IllegalStateException.class)
+          .hasMessageContaining("t was declared");
     }
-    try (GgufWriter writer = new GgufWriter(file, Map.of(), List.of(tensor("t", GgmlType.F32, 2)), bytes -> {})) {
+    try (GgufWriter writer =
+        new GgufWriter(file, Map.of(), List.of(tensor("t", GgmlType.F32, 2)), bytes -> {})) {
       assertThatThrownBy(writer::commit).isInstanceOf(IllegalStateException.class);
     }
     assertThat(dir).isEmptyDirectory();

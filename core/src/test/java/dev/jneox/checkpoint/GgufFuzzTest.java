@@ -24,7 +24,10 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Broken files: each is read as what it then says, or refused in one line that names it; never more. */
+/**
+ * Broken files: each is read as what it then says, or refused in one line that names it; never
+ * more.
+ */
 class GgufFuzzTest {
   private static final Path NAME = Path.of("fuzzed.gguf");
   private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
@@ -100,7 +103,9 @@ class GgufFuzzTest {
     int header = header(whole);
     Random random = new Random(5);
     for (int i = 0; i < 10_000; i++) {
-      byte[] bytes = Arrays.copyOf(whole, random.nextInt(4) == 0 ? random.nextInt(whole.length) : whole.length);
+      byte[] bytes =
+          Arrays.copyOf(
+              whole, random.nextInt(4) == 0 ? random.nextInt(whole.length) : whole.length);
       for (int change = random.nextInt(1, 6); change > 0 && bytes.length > 0; change--) {
         bytes[random.nextInt(Math.min(header, bytes.length))] = (byte) random.nextInt(256);
       }
@@ -111,7 +116,13 @@ class GgufFuzzTest {
 
   /** Where the data begins. */
   private static int header(byte[] whole) {
-    return (int) GgufHeader.read(NAME, MemorySegment.ofArray(whole)).entries().values().iterator().next().begin();
+    return (int)
+        GgufHeader.read(NAME, MemorySegment.ofArray(whole))
+            .entries()
+            .values()
+            .iterator()
+            .next()
+            .begin();
   }
 
   @Test
@@ -120,8 +131,11 @@ class GgufFuzzTest {
     Path file = dir.resolve("model.gguf");
     try (PointerScope scope = new PointerScope()) {
       Map<String, Tensor> tensors = new LinkedHashMap<>();
-      config.tensors().forEach(spec -> tensors.put(spec.name(), Tensors.zeros(ScalarType.Float, spec.shape())));
-      new GgufExport(file, config, GgmlType.Q8_0, GgufTokenizerTest.trained(300), Map.of()).write(tensors::get, bytes -> {});
+      config
+          .tensors()
+          .forEach(spec -> tensors.put(spec.name(), Tensors.zeros(ScalarType.Float, spec.shape())));
+      new GgufExport(file, config, GgmlType.Q8_0, GgufTokenizerTest.trained(300), Map.of())
+          .write(tensors::get, bytes -> {});
     }
     byte[] whole = Files.readAllBytes(file);
     int header = header(whole);
@@ -131,7 +145,8 @@ class GgufFuzzTest {
       byte[] bytes = whole.clone();
       for (int change = random.nextInt(1, 3); change > 0; change--) {
         // Mostly among the keys that make the model's shape, which come first.
-        bytes[random.nextInt(random.nextBoolean() ? Math.min(900, header) : header)] ^= (byte) (1 << random.nextInt(8));
+        bytes[random.nextInt(random.nextBoolean() ? Math.min(900, header) : header)] ^=
+            (byte) (1 << random.nextInt(8));
       }
       Path broken = dir.resolve("broken.gguf");
       Files.write(broken, bytes);
@@ -143,7 +158,9 @@ class GgufFuzzTest {
         }
         used++;
       } catch (InputException e) {
-        assertThat(e.getMessage()).startsWith(broken.toString()).doesNotContainPattern("\\p{Cntrl}");
+        assertThat(e.getMessage())
+            .startsWith(broken.toString())
+            .doesNotContainPattern("\\p{Cntrl}");
       }
     }
     assertThat(used).isBetween(25, 225);

@@ -33,7 +33,8 @@ class GgufModelTest {
 
   private Path export(ModelConfig config, Map<String, Tensor> tensors, GgmlType type) {
     Path file = dir.resolve("model.gguf");
-    GgufExport export = new GgufExport(file, config, type, null, Map.of("general.name", GgufValue.text("a test")));
+    GgufExport export =
+        new GgufExport(file, config, type, null, Map.of("general.name", GgufValue.text("a test")));
     long[] told = {0};
     export.write(tensors::get, bytes -> told[0] += bytes);
     assertThat(told[0]).isEqualTo(export.bytes());
@@ -55,10 +56,27 @@ class GgufModelTest {
     return tensors;
   }
 
-  private static ModelConfig config(Position position, Residual residual, boolean qkvBias, boolean headBias, boolean tied) {
+  private static ModelConfig config(
+      Position position, Residual residual, boolean qkvBias, boolean headBias, boolean tied) {
     return new ModelConfig(
-        96, 96, 64, 2, 4, 128, 32, position, residual, Activation.GELU_TANH, 1e-5, ModelConfig.everywhere(2), true, qkvBias, true,
-        headBias, tied, 5);
+        96,
+        96,
+        64,
+        2,
+        4,
+        128,
+        32,
+        position,
+        residual,
+        Activation.GELU_TANH,
+        1e-5,
+        ModelConfig.everywhere(2),
+        true,
+        qkvBias,
+        true,
+        headBias,
+        tied,
+        5);
   }
 
   private static final Position.Rotary HALVES = new Position.Rotary(8, 10000, false);
@@ -80,12 +98,19 @@ class GgufModelTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"neox-parallel, F32", "neox-20b-like, F32", "neox-serial-tied, F32", "neox-parallel, F16", "neox-20b-like, BF16"})
+  @CsvSource({
+    "neox-parallel, F32",
+    "neox-20b-like, F32",
+    "neox-serial-tied, F32",
+    "neox-parallel, F16",
+    "neox-20b-like, BF16"
+  })
   void neoxComesBackAsItWasRounded(String name, GgmlType type) {
     Path file = dir.resolve("model.gguf");
     try (PointerScope scope = new PointerScope();
         HfFolder source = HfFolder.open(HfFolderTest.parity(name))) {
-      new GgufExport(file, source.config(), type, null, Map.of()).write(source::tensor, bytes -> {});
+      new GgufExport(file, source.config(), type, null, Map.of())
+          .write(source::tensor, bytes -> {});
       try (StoredModel model = StoredModel.open(file)) {
         assertThat(model.config().parameters() >= source.config().parameters()).isTrue();
         assertThat(model.config().residual()).isEqualTo(source.config().residual());
@@ -99,14 +124,19 @@ class GgufModelTest {
           ScalarType stored = spec.shape().length > 1 ? type.scalarType() : ScalarType.Float;
           float[] expected = Tensors.floats(source.tensor(spec.name()).to(stored));
           assertThat(Tensors.floats(model.tensor(spec.name()))).as(spec.name()).isEqualTo(expected);
-          model.mapped(spec.name()).ifPresent(data -> assertThat(data.floats()).as(spec.name()).isEqualTo(expected));
+          model
+              .mapped(spec.name())
+              .ifPresent(data -> assertThat(data.floats()).as(spec.name()).isEqualTo(expected));
           assertThat(model.mapped(spec.name())).isPresent();
         }
       }
     }
   }
 
-  /** What llama.cpp's own converter does: the rows of query, key and value, head by head, go to three blocks of rows. */
+  /**
+   * What llama.cpp's own converter does: the rows of query, key and value, head by head, go to
+   * three blocks of rows.
+   */
   @Test
   void queriesKeysAndValuesLieAsLlamaCppWantsThem() {
     ModelConfig config = config(HALVES, Residual.PARALLEL, true, false, false);
@@ -150,7 +180,10 @@ class GgufModelTest {
     }
   }
 
-  /** Files of architecture gptj, which we do not write, have a matrix each for queries, keys and values. */
+  /**
+   * Files of architecture gptj, which we do not write, have a matrix each for queries, keys and
+   * values.
+   */
   @Test
   void queriesKeysAndValuesInThreeMatricesAreJoined() {
     ModelConfig config = config(PAIRS, Residual.PARALLEL_ONE_NORM, false, true, false);
@@ -167,14 +200,18 @@ class GgufModelTest {
         if (name.contains("attn_qkv")) {
           Tensor all = tensors.get(spec.name()).index_select(0, Tensors.of(rows, rows.length));
           for (int part = 0; part < 3; part++) {
-            named.put(name.replace("attn_qkv", "attn_" + "qkv".charAt(part)), all.narrow(0, 64L * part, 64).contiguous());
+            named.put(
+                name.replace("attn_qkv", "attn_" + "qkv".charAt(part)),
+                all.narrow(0, 64L * part, 64).contiguous());
           }
         } else {
           named.put(name, tensors.get(spec.name()));
         }
       }
       List<GgufWriter.Declared> declared = new ArrayList<>();
-      named.forEach((name, tensor) -> declared.add(GgufFileTest.tensor(name, GgmlType.F32, Tensors.shape(tensor))));
+      named.forEach(
+          (name, tensor) ->
+              declared.add(GgufFileTest.tensor(name, GgmlType.F32, Tensors.shape(tensor))));
       try (GgufWriter writer = new GgufWriter(file, metadata, declared, bytes -> {})) {
         named.forEach((name, tensor) -> writer.write(name, Tensors.segment(tensor)));
         writer.commit();
@@ -238,7 +275,9 @@ class GgufModelTest {
     try (PointerScope scope = new PointerScope()) {
       Path file = export(config, random(config), GgmlType.F32);
       byte[] bytes = Files.readAllBytes(file);
-      int key = new String(bytes, java.nio.charset.StandardCharsets.ISO_8859_1).indexOf("jneox.hidden_act");
+      int key =
+          new String(bytes, java.nio.charset.StandardCharsets.ISO_8859_1)
+              .indexOf("jneox.hidden_act");
       bytes[key] = 'k';
       Files.write(dir.resolve("other.gguf"), bytes);
       try (StoredModel ours = StoredModel.open(file);
@@ -251,22 +290,57 @@ class GgufModelTest {
 
   @Test
   void whatLlamaCppCannotComputeIsRefusedInOneLine() {
-    refused(config(new Position.Learned(), Residual.PARALLEL, true, false, true), "learned positions with a parallel residual");
+    refused(
+        config(new Position.Learned(), Residual.PARALLEL, true, false, true),
+        "learned positions with a parallel residual");
     refused(config(HALVES, Residual.PARALLEL, true, true, false), "a head with a bias");
     ModelConfig neo =
         new ModelConfig(
-            96, 96, 64, 2, 4, 128, 32, new Position.Learned(), Residual.SERIAL, Activation.GELU_TANH, 1e-5, List.of(0, 16), true,
-            false, true, false, true, 5);
+            96,
+            96,
+            64,
+            2,
+            4,
+            128,
+            32,
+            new Position.Learned(),
+            Residual.SERIAL,
+            Activation.GELU_TANH,
+            1e-5,
+            List.of(0, 16),
+            true,
+            false,
+            true,
+            false,
+            true,
+            5);
     refused(neo, "local attention windows");
     ModelConfig unscaled =
         new ModelConfig(
-            96, 96, 64, 2, 4, 128, 32, new Position.Learned(), Residual.SERIAL, Activation.GELU_TANH, 1e-5,
-            ModelConfig.everywhere(2), false, false, true, false, true, 5);
+            96,
+            96,
+            64,
+            2,
+            4,
+            128,
+            32,
+            new Position.Learned(),
+            Residual.SERIAL,
+            Activation.GELU_TANH,
+            1e-5,
+            ModelConfig.everywhere(2),
+            false,
+            false,
+            true,
+            false,
+            true,
+            5);
     refused(unscaled, "attention without the scale");
   }
 
   private void refused(ModelConfig config, String says) {
-    assertThatThrownBy(() -> new GgufExport(dir.resolve("no.gguf"), config, GgmlType.F32, null, Map.of()))
+    assertThatThrownBy(
+            () -> new GgufExport(dir.resolve("no.gguf"), config, GgmlType.F32, null, Map.of()))
         .isInstanceOf(InputException.class)
         .hasMessageContainingAll("no.gguf", "llama.cpp has no graph for", says);
   }
@@ -275,8 +349,12 @@ class GgufModelTest {
   void concernsAreTold() throws IOException {
     Path file = dir.resolve("a.gguf");
     ModelConfig neox = ModelConfig.neox(300, 64, 1, 4, 8);
-    assertThat(new GgufExport(file, neox, GgmlType.F32, GgufTokenizerTest.trained(300), Map.of()).concerns())
-        .singleElement().asString().contains("tanh");
+    assertThat(
+            new GgufExport(file, neox, GgmlType.F32, GgufTokenizerTest.trained(300), Map.of())
+                .concerns())
+        .singleElement()
+        .asString()
+        .contains("tanh");
     ModelConfig gptj = config(PAIRS, Residual.PARALLEL_ONE_NORM, false, true, true);
     assertThat(new GgufExport(file, gptj, GgmlType.F32, null, Map.of()).concerns()).hasSize(3);
   }
@@ -303,23 +381,38 @@ class GgufModelTest {
     ModelConfig config = ModelConfig.neox(96, 64, 1, 4, 8);
     try (PointerScope scope = new PointerScope()) {
       byte[] bytes = Files.readAllBytes(export(config, random(config), GgmlType.F32));
-      changed(bytes, "blk.0.ffn_up.bias", "blk.0.ffn_ap.bias", "tensor \"blk.0.ffn_up.bias\"", "no such tensor");
-      changed(bytes, "general.architecture", "general.architektur", "general.architecture", "gptneox");
-      changed(bytes, "gptneox.block_count", "gptneox.block_kount", "gptneox.block_count", "no such key");
+      changed(
+          bytes,
+          "blk.0.ffn_up.bias",
+          "blk.0.ffn_ap.bias",
+          "tensor \"blk.0.ffn_up.bias\"",
+          "no such tensor");
+      changed(
+          bytes, "general.architecture", "general.architektur", "general.architecture", "gptneox");
+      changed(
+          bytes,
+          "gptneox.block_count",
+          "gptneox.block_kount",
+          "gptneox.block_count",
+          "no such key");
     }
     Map<String, GgufValue> metadata = Map.of("general.architecture", GgufValue.text("llama"));
     GgufFileTest.write(dir.resolve("llama.gguf"), metadata);
     assertThatThrownBy(() -> StoredModel.open(dir.resolve("llama.gguf")))
         .isInstanceOf(InputException.class)
-        .hasMessageContainingAll("llama.gguf", "general.architecture", "gptneox, gpt2, gptj or phi2", "llama");
+        .hasMessageContainingAll(
+            "llama.gguf", "general.architecture", "gptneox, gpt2, gptj or phi2", "llama");
   }
 
   private void changed(byte[] bytes, String from, String to, String... says) throws IOException {
     byte[] other = bytes.clone();
     int at = new String(bytes, java.nio.charset.StandardCharsets.ISO_8859_1).indexOf(from);
-    System.arraycopy(to.getBytes(java.nio.charset.StandardCharsets.ISO_8859_1), 0, other, at, to.length());
+    System.arraycopy(
+        to.getBytes(java.nio.charset.StandardCharsets.ISO_8859_1), 0, other, at, to.length());
     Path file = dir.resolve("changed.gguf");
     Files.write(file, other);
-    assertThatThrownBy(() -> StoredModel.open(file)).isInstanceOf(InputException.class).hasMessageContainingAll(says);
+    assertThatThrownBy(() -> StoredModel.open(file))
+        .isInstanceOf(InputException.class)
+        .hasMessageContainingAll(says);
   }
 }

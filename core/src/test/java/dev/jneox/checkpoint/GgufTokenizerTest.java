@@ -23,7 +23,8 @@ class GgufTokenizerTest {
   /** The {@code tokenizer.json} of a BPE trained on a little text. */
   static String trained(int vocabSize) throws IOException {
     BpeTrainer trainer = new BpeTrainer(vocabSize);
-    trainer.count(Files.readAllLines(Path.of("src/test/resources/tokenizer/sample.txt")).iterator());
+    trainer.count(
+        Files.readAllLines(Path.of("src/test/resources/tokenizer/sample.txt")).iterator());
     Path file = Files.createTempFile("trained", ".json");
     try {
       trainer.train(merge -> {}).write(file);
@@ -33,9 +34,13 @@ class GgufTokenizerTest {
     }
   }
 
-  /** Given the tokenizer's metadata without the tokenizer.json in it, so that the file has what others write. */
+  /**
+   * Given the tokenizer's metadata without the tokenizer.json in it, so that the file has what
+   * others write.
+   */
   private static String rebuilt(String json, int vocabSize) {
-    Map<String, GgufValue> values = new LinkedHashMap<>(GgufTokenizer.metadata(FILE, json, vocabSize, 0));
+    Map<String, GgufValue> values =
+        new LinkedHashMap<>(GgufTokenizer.metadata(FILE, json, vocabSize, 0));
     values.remove("tokenizer.huggingface.json");
     return GgufTokenizer.json(FILE, new GgufMetadata(FILE, values)).orElseThrow();
   }
@@ -46,9 +51,11 @@ class GgufTokenizerTest {
       List<String> texts = Files.readAllLines(Path.of("src/test/resources/tokenizer/texts.jsonl"));
       assertThat(texts).hasSizeGreaterThan(10);
       for (String line : texts) {
-        String text = JSON.readTree(line).path("text").asText() + "<|endoftext|>  \t\n x<|padding|>";
+        String text =
+            JSON.readTree(line).path("text").asText() + "<|endoftext|>  \t\n x<|padding|>";
         assertThat(found.encode(text)).isEqualTo(expected.encode(text));
-        assertThat(found.decode(found.encode(text))).isEqualTo(expected.decode(expected.encode(text)));
+        assertThat(found.decode(found.encode(text)))
+            .isEqualTo(expected.decode(expected.encode(text)));
       }
       assertThat(found.vocabSize()).isEqualTo(expected.vocabSize());
     }
@@ -66,9 +73,15 @@ class GgufTokenizerTest {
     ObjectNode root = (ObjectNode) JSON.readTree(trained(400));
     root.putObject("normalizer").put("type", "NFC");
     for (int n = 2; n < 6; n++) {
-      root.withArray("added_tokens").addObject()
-          .put("id", 398 + n).put("content", " ".repeat(n)).put("single_word", false).put("lstrip", false)
-          .put("rstrip", false).put("normalized", true).put("special", false);
+      root.withArray("added_tokens")
+          .addObject()
+          .put("id", 398 + n)
+          .put("content", " ".repeat(n))
+          .put("single_word", false)
+          .put("lstrip", false)
+          .put("rstrip", false)
+          .put("normalized", true)
+          .put("special", false);
     }
     String json = root.toString();
     sameIds(json, rebuilt(json, 404));

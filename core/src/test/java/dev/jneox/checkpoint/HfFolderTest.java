@@ -47,9 +47,26 @@ class HfFolderTest {
     assertThat(parallel)
         .isEqualTo(
             new ModelConfig(
-                512, 512, 64, 3, 4, 256, 128, new Position.Rotary(4, 10000, false), Residual.PARALLEL, Activation.GELU, 1e-5,
-                ModelConfig.everywhere(3), true, true, true, false, false, 0));
-    assertThat(HfFolder.config(parity("neox-20b-like")).activation()).isEqualTo(Activation.GELU_TANH);
+                512,
+                512,
+                64,
+                3,
+                4,
+                256,
+                128,
+                new Position.Rotary(4, 10000, false),
+                Residual.PARALLEL,
+                Activation.GELU,
+                1e-5,
+                ModelConfig.everywhere(3),
+                true,
+                true,
+                true,
+                false,
+                false,
+                0));
+    assertThat(HfFolder.config(parity("neox-20b-like")).activation())
+        .isEqualTo(Activation.GELU_TANH);
     ModelConfig serial = HfFolder.config(parity("neox-serial-tied"));
     assertThat(serial.residual()).isEqualTo(Residual.SERIAL);
     assertThat(serial.tiedHead()).isTrue();
@@ -62,13 +79,15 @@ class HfFolderTest {
     try (HfFolder folder = HfFolder.open(parity(name))) {
       Safetensors file = (Safetensors) folder.files().iterator().next();
       assertThat(folder.tensors().keySet())
-          .containsExactlyElementsOf(folder.config().tensors().stream().map(ModelConfig.TensorSpec::name).toList());
+          .containsExactlyElementsOf(
+              folder.config().tensors().stream().map(ModelConfig.TensorSpec::name).toList());
       for (ModelConfig.TensorSpec spec : folder.config().tensors()) {
         String hf = spec.name().startsWith("embed_out") ? spec.name() : "gpt_neox." + spec.name();
         try (Tensor tensor = folder.tensor(spec.name())) {
           assertThat(Tensors.shape(tensor)).isEqualTo(spec.shape());
           assertThat(Tensors.segment(tensor).address()).isEqualTo(file.data(hf).address());
-          assertThat(Tensors.floats(tensor)).isEqualTo(file.data(hf).toArray(ValueLayout.JAVA_FLOAT_UNALIGNED));
+          assertThat(Tensors.floats(tensor))
+              .isEqualTo(file.data(hf).toArray(ValueLayout.JAVA_FLOAT_UNALIGNED));
         }
       }
     }
@@ -77,8 +96,14 @@ class HfFolderTest {
   /** A folder's config.json with the values of {@code changes}; a null there removes the key. */
   private void config(String changes) throws IOException {
     ObjectNode json = JSON.createObjectNode();
-    json.put("model_type", "gpt_neox").put("vocab_size", 12).put("hidden_size", 16).put("num_hidden_layers", 1);
-    json.put("num_attention_heads", 2).put("intermediate_size", 64).put("max_position_embeddings", 8).put("eos_token_id", 0);
+    json.put("model_type", "gpt_neox")
+        .put("vocab_size", 12)
+        .put("hidden_size", 16)
+        .put("num_hidden_layers", 1);
+    json.put("num_attention_heads", 2)
+        .put("intermediate_size", 64)
+        .put("max_position_embeddings", 8)
+        .put("eos_token_id", 0);
     JsonNode extra = JSON.readTree(changes.replace('\'', '"'));
     extra.properties().forEach(e -> json.set(e.getKey(), e.getValue()));
     Files.write(dir.resolve("config.json"), JSON.writeValueAsBytes(json));
@@ -96,8 +121,10 @@ class HfFolderTest {
   private void weights(String file, Map<String, List<Long>> shapes, Dtype dtype) {
     List<Declared> declared = new ArrayList<>();
     shapes.forEach((name, shape) -> declared.add(new Declared(name, dtype, shape)));
-    try (SafetensorsWriter writer = new SafetensorsWriter(dir.resolve(file), declared, SafetensorsWriter.PYTORCH)) {
-      declared.forEach(d -> writer.write(d.name(), MemorySegment.ofArray(new byte[(int) d.bytes()])));
+    try (SafetensorsWriter writer =
+        new SafetensorsWriter(dir.resolve(file), declared, SafetensorsWriter.PYTORCH)) {
+      declared.forEach(
+          d -> writer.write(d.name(), MemorySegment.ofArray(new byte[(int) d.bytes()])));
       writer.commit();
     }
   }
@@ -143,7 +170,8 @@ class HfFolderTest {
         "{'rotary_pct':1.0,'rope_scaling':{'type':'default'}}|8|10000",
         "{'rotary_pct':1,'rotary_emb_base':10000,'rope_parameters':{}}|8|10000",
       })
-  void bothSpellingsOfTheRotaryValuesAreRead(String changes, int dims, double base) throws IOException {
+  void bothSpellingsOfTheRotaryValuesAreRead(String changes, int dims, double base)
+      throws IOException {
     config(changes);
     assertThat(HfFolder.config(dir).position()).isEqualTo(new Position.Rotary(dims, base, false));
   }
@@ -152,7 +180,12 @@ class HfFolderTest {
   @CsvSource(
       delimiter = '|',
       quoteCharacter = '`',
-      value = {"{'eos_token_id':[7,8]}|7", "{'eos_token_id':null}|-1", "{'eos_token_id':[]}|-1", "{'eos_token_id':3}|3"})
+      value = {
+        "{'eos_token_id':[7,8]}|7",
+        "{'eos_token_id':null}|-1",
+        "{'eos_token_id':[]}|-1",
+        "{'eos_token_id':3}|3"
+      })
   void theEndOfTextMayBeAListOrNone(String changes, int endOfText) throws IOException {
     config(changes);
     assertThat(HfFolder.config(dir).endOfText()).isEqualTo(endOfText);
@@ -164,7 +197,8 @@ class HfFolderTest {
       delimiter = '|',
       quoteCharacter = '`',
       value = {
-        "{'model_type':'llama'}|config.json: model_type: expected gpt_neox, gptj, gpt2, gpt_neo, jneox, found \"llama\"",
+        "{'model_type':'llama'}|config.json: model_type: expected gpt_neox, gptj, gpt2, gpt_neo,"
+            + " jneox, found \"llama\"",
         "{'model_type':null}|model_type: expected text, found null",
         "{'vocab_size':'12'}|vocab_size: expected an integer from 1 to 2147483647, found \"12\"",
         "{'vocab_size':12.0}|found 12.0",
@@ -175,26 +209,34 @@ class HfFolderTest {
         "{'hidden_size':true}|hidden_size: expected an integer",
         "{'hidden_size':2147483647}|hidden_size: expected an integer from 1 to 1048576",
         "{'num_hidden_layers':2147483647}|num_hidden_layers: expected an integer from 1 to 16384",
-        "{'num_attention_heads':3}|num_attention_heads: expected a divisor of the width 16, found 3",
+        "{'num_attention_heads':3}|num_attention_heads: expected a divisor of the width 16, found"
+            + " 3",
         "{'num_attention_heads':16}|rotary_pct: expected a share",
         "{'rotary_pct':'all'}|rotary_pct: expected a positive number",
         "{'rotary_pct':0}|rotary_pct: expected a positive number, found 0",
         "{'rotary_pct':1.5}|rotary_pct: expected a share of the head's 8 dimensions",
         "{'rotary_pct':0.4}|an even number from 2",
-        "{'rope_parameters':{'partial_rotary_factor':0.4}}|rope_parameters.partial_rotary_factor: expected a share",
-        "{'rope_parameters':{'rope_theta':-1}}|rope_parameters.rope_theta: expected a positive number, found -1",
-        "{'rope_parameters':{'rope_type':'yarn'}}|rope_parameters.rope_type: expected default (scaled rotary embeddings",
+        "{'rope_parameters':{'partial_rotary_factor':0.4}}|rope_parameters.partial_rotary_factor:"
+            + " expected a share",
+        "{'rope_parameters':{'rope_theta':-1}}|rope_parameters.rope_theta: expected a positive"
+            + " number, found -1",
+        "{'rope_parameters':{'rope_type':'yarn'}}|rope_parameters.rope_type: expected default"
+            + " (scaled rotary embeddings",
         "{'rope_parameters':7}|rope_parameters: expected an object, found 7",
-        "{'rope_scaling':{'type':'linear','factor':2.0}}|rope_scaling.type: expected default (scaled rotary embeddings",
+        "{'rope_scaling':{'type':'linear','factor':2.0}}|rope_scaling.type: expected default"
+            + " (scaled rotary embeddings",
         "{'rotary_emb_base':[]}|rotary_emb_base: expected a positive number, found []",
-        "{'hidden_act':'silu'}|hidden_act: expected gelu, gelu_new, gelu_fast or gelu_pytorch_tanh, found \"silu\"",
+        "{'hidden_act':'silu'}|hidden_act: expected gelu, gelu_new, gelu_fast or gelu_pytorch_tanh,"
+            + " found \"silu\"",
         "{'hidden_act':1}|hidden_act: expected text, found 1",
         "{'layer_norm_eps':0}|layer_norm_eps: expected a positive number",
         "{'layer_norm_eps':1e999}|layer_norm_eps: expected a positive number",
-        "{'use_parallel_residual':'yes'}|use_parallel_residual: expected true or false, found \"yes\"",
+        "{'use_parallel_residual':'yes'}|use_parallel_residual: expected true or false, found"
+            + " \"yes\"",
         "{'tie_word_embeddings':1}|tie_word_embeddings: expected true or false, found 1",
         "{'attention_bias':{}}|attention_bias: expected true or false, found {}",
-        "{'max_position_embeddings':2147483647}|max_position_embeddings: expected an integer from 1 to 1048576",
+        "{'max_position_embeddings':2147483647}|max_position_embeddings: expected an integer from 1"
+            + " to 1048576",
         "{'eos_token_id':'0'}|eos_token_id: expected an integer",
         "{'eos_token_id':[0.5]}|eos_token_id: expected an integer",
         "{'intermediate_size':99999999}|intermediate_size: expected an integer",
@@ -210,7 +252,13 @@ class HfFolderTest {
     refused("not a model folder: it has no config.json");
     for (String text :
         List.of(
-            "", "[]", "{\"vocab_size\":12,\"vocab_size\":13}", "{\"a\":", "{} {}", "[".repeat(100_000), "\u0000",
+            "",
+            "[]",
+            "{\"vocab_size\":12,\"vocab_size\":13}",
+            "{\"a\":",
+            "{} {}",
+            "[".repeat(100_000),
+            "\u0000",
             "{\"a\":\"\n\"}")) {
       Files.writeString(file, text);
       refused("config.json: content");
@@ -234,7 +282,9 @@ class HfFolderTest {
   @Test
   void aFolderWithoutWeightsIsNamed() throws IOException {
     config("{}");
-    refused("expected model.safetensors or pytorch_model.bin, or the index of its shards, found neither");
+    refused(
+        "expected model.safetensors or pytorch_model.bin, or the index of its shards, found"
+            + " neither");
   }
 
   @Test
@@ -244,7 +294,8 @@ class HfFolderTest {
     tensors.remove("gpt_neox.layers.0.mlp.dense_h_to_4h.bias");
     weights("model.safetensors", tensors, Dtype.F32);
     refused(
-        "model.safetensors: tensor \"gpt_neox.layers.0.mlp.dense_h_to_4h.bias\": expected shape [64] by config.json",
+        "model.safetensors: tensor \"gpt_neox.layers.0.mlp.dense_h_to_4h.bias\": expected shape"
+            + " [64] by config.json",
         "found no such tensor");
   }
 
@@ -259,14 +310,18 @@ class HfFolderTest {
     HfFolder.open(dir).close();
     tensors.put("gpt_neox.layers.1.input_layernorm.bias", List.of(16L));
     weights("model.safetensors", tensors, Dtype.F32);
-    refused("tensor \"gpt_neox.layers.1.input_layernorm.bias\": expected none of this name by config.json, found shape [16]");
+    refused(
+        "tensor \"gpt_neox.layers.1.input_layernorm.bias\": expected none of this name by"
+            + " config.json, found shape [16]");
   }
 
   @Test
   void aWrongShapeIsNamed() throws IOException {
     config("{'vocab_size':13}");
     weights("model.safetensors", tinyTensors(), Dtype.F32);
-    refused("model.safetensors: tensor \"gpt_neox.embed_in.weight\": expected shape [13, 16]", "found shape [12, 16]");
+    refused(
+        "model.safetensors: tensor \"gpt_neox.embed_in.weight\": expected shape [13, 16]",
+        "found shape [12, 16]");
   }
 
   @Test
@@ -288,7 +343,9 @@ class HfFolderTest {
   }
 
   private void index(Map<String, String> weightMap) throws IOException {
-    Files.write(dir.resolve("model.safetensors.index.json"), JSON.writeValueAsBytes(Map.of("weight_map", weightMap)));
+    Files.write(
+        dir.resolve("model.safetensors.index.json"),
+        JSON.writeValueAsBytes(Map.of("weight_map", weightMap)));
   }
 
   /** The tiny model in two shards; returns the index's map. */
@@ -318,14 +375,25 @@ class HfFolderTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "../a.safetensors", "/a.safetensors", "x/a.safetensors", "..\\\\a.safetensors", "..", "", ".a.safetensors", "a.bin",
-        "c:a.safetensors", "a.safetensors\u0000", "a\n.safetensors"
+        "../a.safetensors",
+        "/a.safetensors",
+        "x/a.safetensors",
+        "..\\\\a.safetensors",
+        "..",
+        "",
+        ".a.safetensors",
+        "a.bin",
+        "c:a.safetensors",
+        "a.safetensors\u0000",
+        "a\n.safetensors"
       })
   void shardsOutsideTheFolderAreRefused(String shard) throws IOException {
     Map<String, String> weightMap = shards();
     weightMap.put("embed_out.weight", shard);
     index(weightMap);
-    refused("index.json: weight_map.embed_out.weight: expected a plain file name ending in .safetensors, found");
+    refused(
+        "index.json: weight_map.embed_out.weight: expected a plain file name ending in"
+            + " .safetensors, found");
   }
 
   @Test
@@ -333,7 +401,9 @@ class HfFolderTest {
     Map<String, String> weightMap = shards();
     weightMap.put("embed_out.weight", "a.safetensors");
     index(weightMap);
-    refused("weight_map, \"embed_out.weight\": expected b.safetensors, where it is, found a.safetensors");
+    refused(
+        "weight_map, \"embed_out.weight\": expected b.safetensors, where it is, found"
+            + " a.safetensors");
     weightMap.remove("embed_out.weight");
     index(weightMap);
     refused("weight_map, \"embed_out.weight\": expected b.safetensors, where it is, found nothing");
@@ -384,11 +454,21 @@ class HfFolderTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "", "[]", "{}", "{\"model\":{\"vocab\":{}}}", "{\"model\":{\"vocab\":{\"a\":-1}}}", "{\"model\":{\"vocab\":{\"a\":1.5}}}",
-        "{\"model\":{\"vocab\":{\"a\":2147483647}}}", "{\"model\":{\"vocab\":{\"a\":99999999999999999999}}}",
-        "{\"model\":{\"vocab\":{\"a\":{}}}}", "{\"model\":{\"vocab\":[]}}",
-        "{\"added_tokens\":[7]}", "{\"added_tokens\":[{\"id\":\"x\"}]}",
-        "{\"model\":{\"vocab\":{\"a\":1", "{\"added_tokens\":[", "{\"added_tokens\":[{\"id\":1}"
+        "",
+        "[]",
+        "{}",
+        "{\"model\":{\"vocab\":{}}}",
+        "{\"model\":{\"vocab\":{\"a\":-1}}}",
+        "{\"model\":{\"vocab\":{\"a\":1.5}}}",
+        "{\"model\":{\"vocab\":{\"a\":2147483647}}}",
+        "{\"model\":{\"vocab\":{\"a\":99999999999999999999}}}",
+        "{\"model\":{\"vocab\":{\"a\":{}}}}",
+        "{\"model\":{\"vocab\":[]}}",
+        "{\"added_tokens\":[7]}",
+        "{\"added_tokens\":[{\"id\":\"x\"}]}",
+        "{\"model\":{\"vocab\":{\"a\":1",
+        "{\"added_tokens\":[",
+        "{\"added_tokens\":[{\"id\":1}"
       })
   void aTokenizerThatCannotBeReadIsNamed(String content) throws IOException {
     config("{}");

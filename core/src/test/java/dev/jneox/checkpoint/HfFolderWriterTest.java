@@ -54,18 +54,23 @@ class HfFolderWriterTest {
 
   private Set<String> names() throws IOException {
     try (Stream<Path> files = Files.list(out())) {
-      return files.map(f -> f.getFileName().toString()).collect(Collectors.toCollection(TreeSet::new));
+      return files
+          .map(f -> f.getFileName().toString())
+          .collect(Collectors.toCollection(TreeSet::new));
     }
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied", "gptj", "gpt-neo", "gpt2"})
+  @ValueSource(
+      strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied", "gptj", "gpt-neo", "gpt2"})
   void theFixturesComeBackAsTheyWere(String name) {
     try (HfFolder source = HfFolder.open(HfFolderTest.parity(name))) {
       HfFolder.write(out(), source.config(), source.tensors(), Dtype.F32, null);
       try (HfFolder copy = HfFolder.open(out())) {
         assertThat(copy.config()).isEqualTo(source.config());
-        source.tensors().forEach((key, tensor) -> assertThat(copy.tensor(key).equal(tensor)).as(key).isTrue());
+        source
+            .tensors()
+            .forEach((key, tensor) -> assertThat(copy.tensor(key).equal(tensor)).as(key).isTrue());
       }
     }
   }
@@ -75,9 +80,24 @@ class HfFolderWriterTest {
     for (int dims = 2; dims <= 22; dims += 2) {
       ModelConfig config =
           new ModelConfig(
-              10, 10, 44, 1, 2, 20, 4, new Position.Rotary(dims, 12345.5, false),
-              dims % 4 == 0 ? Residual.SERIAL : Residual.PARALLEL, dims % 4 == 0 ? Activation.GELU : Activation.GELU_TANH, 1e-6,
-              ModelConfig.everywhere(1), true, dims < 12, dims < 12, false, dims % 6 == 0, dims % 10 == 0 ? -1 : 3);
+              10,
+              10,
+              44,
+              1,
+              2,
+              20,
+              4,
+              new Position.Rotary(dims, 12345.5, false),
+              dims % 4 == 0 ? Residual.SERIAL : Residual.PARALLEL,
+              dims % 4 == 0 ? Activation.GELU : Activation.GELU_TANH,
+              1e-6,
+              ModelConfig.everywhere(1),
+              true,
+              dims < 12,
+              dims < 12,
+              false,
+              dims % 6 == 0,
+              dims % 10 == 0 ? -1 : 3);
       HfFolder.write(out(), config, weights(config), Dtype.F32, null);
       assertThat(HfFolder.config(out())).isEqualTo(config);
     }
@@ -90,10 +110,13 @@ class HfFolderWriterTest {
     for (Dtype dtype : List.of(Dtype.BF16, Dtype.F16)) {
       HfFolder.write(out(), config, weights, dtype, null);
       try (HfFolder copy = HfFolder.open(out())) {
-        weights.forEach((key, tensor) -> assertThat(copy.tensor(key).equal(tensor.to(dtype.scalarType()))).as(key).isTrue());
+        weights.forEach(
+            (key, tensor) ->
+                assertThat(copy.tensor(key).equal(tensor.to(dtype.scalarType()))).as(key).isTrue());
       }
       JsonNode json = new ObjectMapper().readTree(out().resolve("config.json").toFile());
-      assertThat(json.get("torch_dtype").textValue()).isEqualTo(dtype == Dtype.BF16 ? "bfloat16" : "float16");
+      assertThat(json.get("torch_dtype").textValue())
+          .isEqualTo(dtype == Dtype.BF16 ? "bfloat16" : "float16");
     }
   }
 
@@ -104,7 +127,8 @@ class HfFolderWriterTest {
     JsonNode json = new ObjectMapper().readTree(out().resolve("config.json").toFile());
     assertThat(json.get("rotary_pct").doubleValue()).isEqualTo(0.25);
     assertThat(json.get("rotary_emb_base").doubleValue()).isEqualTo(10000);
-    assertThat(json.get("rope_parameters").get("partial_rotary_factor").doubleValue()).isEqualTo(0.25);
+    assertThat(json.get("rope_parameters").get("partial_rotary_factor").doubleValue())
+        .isEqualTo(0.25);
     assertThat(json.get("rope_parameters").get("rope_theta").doubleValue()).isEqualTo(10000);
   }
 
@@ -113,15 +137,19 @@ class HfFolderWriterTest {
     ModelConfig config = ModelConfig.neox(12, 16, 2, 2, 8);
     Map<String, Tensor> weights = weights(config);
     HfFolder.write(out(), config, weights, Dtype.F32, null);
-    assertThat(names()).containsExactly("config.json", "generation_config.json", "model.safetensors");
+    assertThat(names())
+        .containsExactly("config.json", "generation_config.json", "model.safetensors");
 
     // Each shard holds at most 4096 bytes, or one tensor that is larger.
     List<Long> progress = new ArrayList<>();
-    HfFolderWriter writer = new HfFolderWriter(out(), config, Dtype.F32).shards(4096).progress(progress::add);
+    HfFolderWriter writer =
+        new HfFolderWriter(out(), config, Dtype.F32).shards(4096).progress(progress::add);
     writer.write(weights);
     assertThat(progress).hasSize(weights.size());
     assertThat(progress.stream().mapToLong(Long::longValue).sum()).isEqualTo(writer.bytes());
-    assertThat(names()).contains("model.safetensors.index.json").doesNotContain("model.safetensors");
+    assertThat(names())
+        .contains("model.safetensors.index.json")
+        .doesNotContain("model.safetensors");
     long total = 0;
     try (HfFolder folder = HfFolder.open(out())) {
       assertThat(folder.files()).hasSizeGreaterThan(5);
@@ -131,13 +159,18 @@ class HfFolderWriterTest {
         assertThat(bytes <= 4096 || file.entries().size() == 1).isTrue();
         total += bytes;
       }
-      weights.forEach((key, tensor) -> assertThat(folder.tensor(key).equal(tensor)).as(key).isTrue());
+      weights.forEach(
+          (key, tensor) -> assertThat(folder.tensor(key).equal(tensor)).as(key).isTrue());
     }
-    JsonNode index = new ObjectMapper().readTree(out().resolve("model.safetensors.index.json").toFile());
-    assertThat(index.get("metadata").get("total_size").longValue()).isEqualTo(total).isEqualTo(config.parameters() * 4);
+    JsonNode index =
+        new ObjectMapper().readTree(out().resolve("model.safetensors.index.json").toFile());
+    assertThat(index.get("metadata").get("total_size").longValue())
+        .isEqualTo(total)
+        .isEqualTo(config.parameters() * 4);
 
     HfFolder.write(out(), config, weights, Dtype.F32, null);
-    assertThat(names()).containsExactly("config.json", "generation_config.json", "model.safetensors");
+    assertThat(names())
+        .containsExactly("config.json", "generation_config.json", "model.safetensors");
   }
 
   @Test
@@ -169,7 +202,8 @@ class HfFolderWriterTest {
     assertThatThrownBy(() -> HfFolder.write(out(), config, weights(config), Dtype.BF16, large))
         .isInstanceOf(InputException.class)
         .hasMessageContaining("largest id: expected below the model's vocab_size 12, found 12");
-    assertThat(names()).containsExactly("config.json", "generation_config.json", "model.safetensors");
+    assertThat(names())
+        .containsExactly("config.json", "generation_config.json", "model.safetensors");
     assertThat(Files.readAllBytes(out().resolve("model.safetensors"))).isEqualTo(before);
   }
 
@@ -180,7 +214,8 @@ class HfFolderWriterTest {
     assertThatThrownBy(() -> HfFolder.open(out())).isInstanceOf(InputException.class);
     ModelConfig config = ModelConfig.neox(12, 16, 1, 2, 8);
     HfFolder.write(out(), config, weights(config), Dtype.F32, null);
-    assertThat(names()).containsExactly("config.json", "generation_config.json", "model.safetensors");
+    assertThat(names())
+        .containsExactly("config.json", "generation_config.json", "model.safetensors");
   }
 
   @Test
@@ -193,7 +228,8 @@ class HfFolderWriterTest {
     Map<String, Tensor> shape = weights(config);
     shape.put("embed_out.weight", Tensors.of(new float[16], 16));
     for (Map<String, Tensor> bad : List.of(missing, surplus, shape)) {
-      assertThatThrownBy(() -> HfFolder.write(out(), config, bad, Dtype.F32, null)).isInstanceOf(IllegalArgumentException.class);
+      assertThatThrownBy(() -> HfFolder.write(out(), config, bad, Dtype.F32, null))
+          .isInstanceOf(IllegalArgumentException.class);
     }
     assertThatThrownBy(() -> HfFolder.write(out(), config, weights(config), Dtype.I8, null))
         .isInstanceOf(IllegalArgumentException.class);
@@ -209,27 +245,44 @@ class HfFolderWriterTest {
     new HfFolderWriter(out(), config, Dtype.F32)
         .write(
             name -> {
-              assertThat(given.stream().allMatch(t -> t.isNull())).as("the ones before are closed").isTrue();
+              assertThat(given.stream().allMatch(t -> t.isNull()))
+                  .as("the ones before are closed")
+                  .isTrue();
               asked.add(name);
               given.add(weights.get(name).clone());
               return given.getLast();
             });
-    assertThat(asked).containsExactlyElementsOf(config.tensors().stream().map(ModelConfig.TensorSpec::name).toList());
+    assertThat(asked)
+        .containsExactlyElementsOf(
+            config.tensors().stream().map(ModelConfig.TensorSpec::name).toList());
     try (HfFolder folder = HfFolder.open(out())) {
-      weights.forEach((key, tensor) -> assertThat(folder.tensor(key).equal(tensor)).as(key).isTrue());
+      weights.forEach(
+          (key, tensor) -> assertThat(folder.tensor(key).equal(tensor)).as(key).isTrue());
     }
   }
 
   @Test
   void otherFilesGoAlong() {
     ModelConfig config = ModelConfig.neox(12, 16, 1, 2, 8);
-    HfFolderWriter writer = new HfFolderWriter(out(), config, Dtype.F32).tokenizer(TOKENIZER, Path.of("somewhere.gguf"));
+    HfFolderWriter writer =
+        new HfFolderWriter(out(), config, Dtype.F32)
+            .tokenizer(TOKENIZER, Path.of("somewhere.gguf"));
     writer.file("README.md", "A model".getBytes(StandardCharsets.UTF_8));
     writer.write(weights(config));
     assertThat(out().resolve("README.md")).hasContent("A model");
     assertThat(out().resolve("tokenizer.json")).hasContent(TOKENIZER);
-    for (String name : List.of("config.json", "../README.md", "", "model.safetensors", "pytorch_model.bin", "tokenizer.json", ".x")) {
-      assertThatThrownBy(() -> writer.file(name, new byte[0])).as(name).isInstanceOf(IllegalArgumentException.class);
+    for (String name :
+        List.of(
+            "config.json",
+            "../README.md",
+            "",
+            "model.safetensors",
+            "pytorch_model.bin",
+            "tokenizer.json",
+            ".x")) {
+      assertThatThrownBy(() -> writer.file(name, new byte[0]))
+          .as(name)
+          .isInstanceOf(IllegalArgumentException.class);
     }
   }
 }

@@ -33,9 +33,15 @@ class ManifestTest {
   @Test
   void itIsTextWithALinePerFile() throws IOException {
     String text = Files.readString(manifest);
-    assertThat(text).startsWith("jneox-manifest 1 save 7\ne3069283 9 check.txt\n00000000 0 configs/größe \\\\ a\\nb.yml\n");
+    assertThat(text)
+        .startsWith(
+            "jneox-manifest 1 save 7\n"
+                + "e3069283 9 check.txt\n"
+                + "00000000 0 configs/größe \\\\ a\\n"
+                + "b.yml\n");
     assertThat(text.lines()).hasSize(5).last().asString().matches("[0-9a-f]{8}");
-    assertThat(Manifest.read(folder).files()).containsOnlyKeys("check.txt", "configs/größe \\ a\nb.yml", "model.safetensors");
+    assertThat(Manifest.read(folder).files())
+        .containsOnlyKeys("check.txt", "configs/größe \\ a\nb.yml", "model.safetensors");
     assertThat(Manifest.save(folder)).isEqualTo(7);
     Manifest.verify(folder);
   }
@@ -49,7 +55,8 @@ class ManifestTest {
       for (int round = 0; round < 72; round++) {
         int bit = name.equals("check.txt") ? round : random.nextInt(8 * bytes.length);
         Files.write(file, flipped(bytes, bit));
-        assertThatThrownBy(() -> Manifest.verify(folder)).isInstanceOf(InputException.class)
+        assertThatThrownBy(() -> Manifest.verify(folder))
+            .isInstanceOf(InputException.class)
             .hasMessageStartingWith(file + ": damaged: expected CRC-32C ");
       }
       Files.write(file, bytes);
@@ -62,7 +69,9 @@ class ManifestTest {
     byte[] bytes = Files.readAllBytes(manifest);
     for (int bit = 0; bit < 8 * bytes.length; bit++) {
       Files.write(manifest, flipped(bytes, bit));
-      assertThatThrownBy(() -> Manifest.verify(folder)).as("bit " + bit).isInstanceOf(InputException.class)
+      assertThatThrownBy(() -> Manifest.verify(folder))
+          .as("bit " + bit)
+          .isInstanceOf(InputException.class)
           .hasMessageStartingWith(manifest + ": damaged: ");
       assertThat(Manifest.save(folder)).isZero();
     }
@@ -73,7 +82,9 @@ class ManifestTest {
     byte[] bytes = Files.readAllBytes(manifest);
     for (int length = 0; length < bytes.length; length++) {
       Files.write(manifest, java.util.Arrays.copyOf(bytes, length));
-      assertThatThrownBy(() -> Manifest.verify(folder)).isInstanceOf(InputException.class).hasMessageStartingWith(manifest.toString());
+      assertThatThrownBy(() -> Manifest.verify(folder))
+          .isInstanceOf(InputException.class)
+          .hasMessageStartingWith(manifest.toString());
     }
   }
 
@@ -81,24 +92,33 @@ class ManifestTest {
   void aMissingShorterOrLongerFileIsNamed() throws IOException {
     Path check = folder.resolve("check.txt");
     Files.writeString(check, "12345678");
-    assertThatThrownBy(() -> Manifest.verify(folder)).hasMessage(check + ": damaged: expected 9 bytes, found 8");
+    assertThatThrownBy(() -> Manifest.verify(folder))
+        .hasMessage(check + ": damaged: expected 9 bytes, found 8");
     Files.writeString(check, "1234567890");
-    assertThatThrownBy(() -> Manifest.verify(folder)).hasMessage(check + ": damaged: expected 9 bytes, found 10");
+    assertThatThrownBy(() -> Manifest.verify(folder))
+        .hasMessage(check + ": damaged: expected 9 bytes, found 10");
     Files.delete(check);
-    assertThatThrownBy(() -> Manifest.verify(folder)).hasMessage(check + ": is missing: manifest.crc32c lists it");
+    assertThatThrownBy(() -> Manifest.verify(folder))
+        .hasMessage(check + ": is missing: manifest.crc32c lists it");
     Files.delete(folder.resolve("model.safetensors"));
     assertThat(Manifest.read(folder).problems(folder)).hasSize(2);
     Files.delete(manifest);
-    assertThatThrownBy(() -> Manifest.verify(folder)).hasMessage(manifest + ": is missing, so the checkpoint cannot be verified");
+    assertThatThrownBy(() -> Manifest.verify(folder))
+        .hasMessage(manifest + ": is missing, so the checkpoint cannot be verified");
   }
 
-  /** A user's notes and checksums do no harm, but a second set of weights could be read instead of the first. */
+  /**
+   * A user's notes and checksums do no harm, but a second set of weights could be read instead of
+   * the first.
+   */
   @Test
   void ofFilesThatAreNotListedOnlyWeightsAreRefused() throws IOException {
     Files.writeString(folder.resolve("SHA256SUMS"), "");
     Manifest.verify(folder);
     Path extra = Files.writeString(folder.resolve("model.safetensors.index.json"), "{}");
-    assertThatThrownBy(() -> Manifest.verify(folder)).isInstanceOf(InputException.class).hasMessageStartingWith(extra + ": is not of this checkpoint");
+    assertThatThrownBy(() -> Manifest.verify(folder))
+        .isInstanceOf(InputException.class)
+        .hasMessageStartingWith(extra + ": is not of this checkpoint");
   }
 
   @Test
@@ -108,7 +128,8 @@ class ManifestTest {
     crc.update(lines.getBytes(StandardCharsets.UTF_8));
     Files.writeString(manifest, lines + "%08x\n".formatted(crc.getValue()));
     assertThatThrownBy(() -> Manifest.read(folder))
-        .hasMessage(manifest + ": line 1: expected jneox-manifest 1 save N, found jneox-manifest 2 save 7");
+        .hasMessage(
+            manifest + ": line 1: expected jneox-manifest 1 save N, found jneox-manifest 2 save 7");
   }
 
   private static byte[] flipped(byte[] bytes, int bit) {

@@ -14,10 +14,14 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 class MappedTensorTest {
-  private static final float[] VALUES = {0, -0f, 1, -1.5f, 3.1415927f, 1e-3f, -65504, 1 + 0x1p-8f, 1 + 3 * 0x1p-8f, Float.NaN};
+  private static final float[] VALUES = {
+    0, -0f, 1, -1.5f, 3.1415927f, 1e-3f, -65504, 1 + 0x1p-8f, 1 + 3 * 0x1p-8f, Float.NaN
+  };
 
   @ParameterizedTest
-  @EnumSource(value = Dtype.class, names = {"F32", "BF16", "F16", "F64"})
+  @EnumSource(
+      value = Dtype.class,
+      names = {"F32", "BF16", "F16", "F64"})
   void valuesAreThoseOfLibtorch(Dtype dtype) {
     try (Tensor fp32 = Tensors.of(VALUES, VALUES.length);
         Tensor stored = fp32.to(dtype.scalarType())) {
@@ -36,7 +40,9 @@ class MappedTensorTest {
     for (Dtype dtype : new Dtype[] {Dtype.F32, Dtype.BF16}) {
       try (Tensor fp32 = Tensors.of(values, values.length);
           Tensor expected = fp32.to(dtype.scalarType())) {
-        MappedTensor written = new MappedTensor(dtype, MemorySegment.ofArray(new byte[values.length * dtype.bits() / 8]));
+        MappedTensor written =
+            new MappedTensor(
+                dtype, MemorySegment.ofArray(new byte[values.length * dtype.bits() / 8]));
         written.write(0, values, 0, values.length);
         assertThat(written.floats()).isEqualTo(Tensors.floats(expected));
       }
@@ -45,6 +51,7 @@ class MappedTensorTest {
 
   @Test
   void onlyTypesOfWeightsAreTaken() {
-    assertThatThrownBy(() -> new MappedTensor(Dtype.I8, MemorySegment.ofArray(new byte[4]))).hasMessage("I8 is no type of a weight");
+    assertThatThrownBy(() -> new MappedTensor(Dtype.I8, MemorySegment.ofArray(new byte[4])))
+        .hasMessage("I8 is no type of a weight");
   }
 }

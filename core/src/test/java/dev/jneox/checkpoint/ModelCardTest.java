@@ -52,34 +52,49 @@ class ModelCardTest {
   void theCardSaysWhatTheConfigurationAndTheRunSay() throws IOException {
     aRun();
     ModelCard.Facts facts =
-        ModelCard.Facts.of("me/java").withLicense("apache-2.0").withLanguages(List.of("code", "en")).withBaseModel("org/base")
-            .withData("Java sources.").withTraining(TrainingFacts.read(run).orElseThrow());
+        ModelCard.Facts.of("me/java")
+            .withLicense("apache-2.0")
+            .withLanguages(List.of("code", "en"))
+            .withBaseModel("org/base")
+            .withData("Java sources.")
+            .withTraining(TrainingFacts.read(run).orElseThrow());
     String card = ModelCard.text(CONFIG, facts);
-    assertThat(card).startsWith(
-        """
-        ---
-        license: apache-2.0
-        language:
-        - code
-        - en
-        base_model: org/base
-        library_name: transformers
-        pipeline_tag: text-generation
-        tags:
-        - causal-lm
-        - jneox
-        ---
+    assertThat(card)
+        .startsWith(
+            """
+            ---
+            license: apache-2.0
+            language:
+            - code
+            - en
+            base_model: org/base
+            library_name: transformers
+            pipeline_tag: text-generation
+            tags:
+            - causal-lm
+            - jneox
+            ---
 
-        # me/java
-        """);
+            # me/java
+            """);
     assertThat(card)
         .contains("causal language model of 70,557,696 parameters")
         .contains("from_pretrained(\"me/java\")", "./jneox generate --model me/java")
-        .contains("| context | 2,048 tokens |", "| positions | rotary, 16 of 64 values of a head |", "| heads | 8 of 64 |")
+        .contains(
+            "| context | 2,048 tokens |",
+            "| positions | rotary, 16 of 64 values of a head |",
+            "| heads | 8 of 64 |")
         .contains("Java sources.", "Parts of the corpus: `guava`, `lucene-core`.")
-        .contains("| steps | 20 |", "| tokens | 81,920 |", "4.500 nats",
+        .contains(
+            "| steps | 20 |",
+            "| tokens | 81,920 |",
+            "4.500 nats",
             "| validation loss | 5.250 nats a token (perplexity 190.57) |")
-        .contains("| `optimizer` | Adam |", "| `lr` | 2.0e-3 |", "| `betas` | 0.9, 0.95 |", "| `seq_length` | 256 |",
+        .contains(
+            "| `optimizer` | Adam |",
+            "| `lr` | 2.0e-3 |",
+            "| `betas` | 0.9, 0.95 |",
+            "| `seq_length` | 256 |",
             "| `precision` | bfloat16 |")
         .doesNotContain("secret", "4.100", "rm -rf");
   }
@@ -88,13 +103,19 @@ class ModelCardTest {
   void whatNobodyStatedIsSaidToBeNotStated() {
     String card = ModelCard.text(CONFIG, ModelCard.Facts.of("me/java"));
     assertThat(card).doesNotContain("license:", "language:", "base_model:");
-    assertThat(card).contains("## Training data\n\nNot stated.", "## Training\n\nNot stated.", "## Licence\n\nNot stated");
+    assertThat(card)
+        .contains(
+            "## Training data\n\nNot stated.",
+            "## Training\n\nNot stated.",
+            "## Licence\n\nNot stated");
   }
 
   @Test
   void aModelInOneFileIsLoadedFromThatFile() {
     String card = ModelCard.text(CONFIG, ModelCard.Facts.of("me/java").inFile("java-q8_0.gguf"));
-    assertThat(card).contains("library_name: gguf\n", "from_pretrained(\"me/java\", gguf_file=\"java-q8_0.gguf\")");
+    assertThat(card)
+        .contains(
+            "library_name: gguf\n", "from_pretrained(\"me/java\", gguf_file=\"java-q8_0.gguf\")");
   }
 
   @Test
@@ -117,21 +138,25 @@ class ModelCardTest {
   @Test
   void aPointerOutOfTheRunIsRefused() throws IOException {
     write("latest", "../../etc");
-    assertThatThrownBy(() -> TrainingFacts.read(run)).isInstanceOf(InputException.class)
+    assertThatThrownBy(() -> TrainingFacts.read(run))
+        .isInstanceOf(InputException.class)
         .hasMessageContaining("latest: content: expected the name of a checkpoint");
   }
 
   @ParameterizedTest
   @ValueSource(strings = {"Apache 2.0", "mit\nx: y", "", "-"})
   void aLicenceThatIsNoIdentifierIsRefused(String license) {
-    assertThatThrownBy(() -> ModelCard.Facts.of("a/b").withLicense(license)).isInstanceOf(InputException.class)
+    assertThatThrownBy(() -> ModelCard.Facts.of("a/b").withLicense(license))
+        .isInstanceOf(InputException.class)
         .hasMessageContaining("license: expected an identifier such as apache-2.0");
   }
 
   @Test
   void aLanguageThatIsNoCodeIsRefused() {
     assertThatThrownBy(() -> ModelCard.Facts.of("a/b").withLanguages(List.of("en", "English")))
-        .hasMessageContaining("language: expected a code of ISO 639 such as en, or code, found \"English\"");
-    assertThat(ModelCard.text(CONFIG, ModelCard.Facts.of("a/b").withLanguages(List.of("no")))).contains("- \"no\"\n");
+        .hasMessageContaining(
+            "language: expected a code of ISO 639 such as en, or code, found \"English\"");
+    assertThat(ModelCard.text(CONFIG, ModelCard.Facts.of("a/b").withLanguages(List.of("no"))))
+        .contains("- \"no\"\n");
   }
 }

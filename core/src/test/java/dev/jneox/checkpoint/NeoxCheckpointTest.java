@@ -32,8 +32,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /**
- * A checkpoint of two ranks in fp16, and what GPT-NeoX's own converter made of it; one of a run without a pipeline, with the
- * arguments and random states that such have; and checkpoints that are not whole.
+ * A checkpoint of two ranks in fp16, and what GPT-NeoX's own converter made of it; one of a run
+ * without a pipeline, with the arguments and random states that such have; and checkpoints that are
+ * not whole.
  */
 class NeoxCheckpointTest {
   private static final Path DIR = Path.of("src/test/resources/parity/neox-native-tp2");
@@ -65,7 +66,9 @@ class NeoxCheckpointTest {
         Tensor tensor = model.tensor(spec.name());
         assertThat(model.storedAs(spec.name())).isEqualTo("F16");
         assertThat(Tensors.shape(tensor)).as(spec.name()).containsExactly(spec.shape());
-        assertThat(Tensors.floats(tensor)).as(spec.name()).containsExactly(Tensors.floats(expected.tensor(hfName(spec.name()))));
+        assertThat(Tensors.floats(tensor))
+            .as(spec.name())
+            .containsExactly(Tensors.floats(expected.tensor(hfName(spec.name()))));
       }
     }
   }
@@ -78,7 +81,8 @@ class NeoxCheckpointTest {
       tensors.replaceAll((name, tensor) -> tensor.to(ScalarType.Float));
       try (CausalLM model = new CausalLM(stored.config(), tensors)) {
         float[] logits = Tensors.floats(model.forward(expected.tensor("input_ids")));
-        assertThat(logits).containsExactly(Tensors.floats(expected.tensor("logits")), within(1e-4f));
+        assertThat(logits)
+            .containsExactly(Tensors.floats(expected.tensor("logits")), within(1e-4f));
       }
     }
   }
@@ -92,10 +96,28 @@ class NeoxCheckpointTest {
       assertThat(model.config())
           .isEqualTo(
               new ModelConfig(
-                  16, 16, 8, 1, 2, 32, 32, new Position.Rotary(2, 10000, false), Residual.PARALLEL, Activation.GELU_TANH, 1e-6,
-                  List.of(0), true, true, true, false, true, -1));
+                  16,
+                  16,
+                  8,
+                  1,
+                  2,
+                  32,
+                  32,
+                  new Position.Rotary(2, 10000, false),
+                  Residual.PARALLEL,
+                  Activation.GELU_TANH,
+                  1e-6,
+                  List.of(0),
+                  true,
+                  true,
+                  true,
+                  false,
+                  true,
+                  -1));
       for (TensorSpec spec : model.config().tensors()) {
-        assertThat(torch.equal(model.tensor(spec.name()), expected.tensor(spec.name()))).as(spec.name()).isTrue();
+        assertThat(torch.equal(model.tensor(spec.name()), expected.tensor(spec.name())))
+            .as(spec.name())
+            .isTrue();
       }
     }
   }
@@ -112,14 +134,20 @@ class NeoxCheckpointTest {
   }
 
   private void refused(String... parts) {
-    assertThatThrownBy(() -> StoredModel.open(dir)).isInstanceOf(InputException.class).message().contains(parts);
+    assertThatThrownBy(() -> StoredModel.open(dir))
+        .isInstanceOf(InputException.class)
+        .message()
+        .contains(parts);
   }
 
   @Test
   void aMissingRankOrLayerIsNamed() throws IOException {
     Path step = copy();
     Files.delete(step.resolve("layer_03-model_01-model_states.pt"));
-    refused("global_step10: layer 3, rank 1 of 2, tensor \"input_layernorm.weight\": expected shape [64]", "no such tensor");
+    refused(
+        "global_step10: layer 3, rank 1 of 2, tensor \"input_layernorm.weight\": expected shape"
+            + " [64]",
+        "no such tensor");
     Files.delete(step.resolve("layer_03-model_00-model_states.pt"));
     refused("layer 3, rank 0 of 2");
   }
@@ -127,9 +155,15 @@ class NeoxCheckpointTest {
   @Test
   void aFileOfAnotherLayerOrOfAThirdRankIsNamed() throws IOException {
     Path step = copy();
-    Files.copy(step.resolve("layer_06-model_00-model_states.pt"), step.resolve("layer_09-model_00-model_states.pt"));
-    refused("layer_09-model_00-model_states.pt: tensor \"norm.weight\": expected none of this name by the configuration");
-    Files.move(step.resolve("layer_09-model_00-model_states.pt"), step.resolve("layer_06-model_02-model_states.pt"));
+    Files.copy(
+        step.resolve("layer_06-model_00-model_states.pt"),
+        step.resolve("layer_09-model_00-model_states.pt"));
+    refused(
+        "layer_09-model_00-model_states.pt: tensor \"norm.weight\": expected none of this name by"
+            + " the configuration");
+    Files.move(
+        step.resolve("layer_09-model_00-model_states.pt"),
+        step.resolve("layer_06-model_02-model_states.pt"));
     refused("layer 0, rank 2 of 3, tensor \"word_embeddings.weight\": expected the embedding");
   }
 
@@ -143,7 +177,8 @@ class NeoxCheckpointTest {
   @Test
   void latestNamesAFolderBesideIt() throws IOException {
     copy();
-    for (String tag : List.of("../global_step10", "/etc", "global_step11", "", ".", "x".repeat(300))) {
+    for (String tag :
+        List.of("../global_step10", "/etc", "global_step11", "", ".", "x".repeat(300))) {
       Files.writeString(dir.resolve("latest"), tag);
       refused("latest: content: expected the name of a checkpoint in this folder");
     }
@@ -177,7 +212,8 @@ class NeoxCheckpointTest {
         "activation: swiglu | activation: expected gelu, found swiglu",
         "num_kv_heads: 2 | num_kv_heads: expected 4, found 2",
         "use_qk_layernorm: true | use_qk_layernorm: expected false, found true",
-        "attention_config: [[[local], 3]] | attention_config: expected attention of type global or flash",
+        "attention_config: [[[local], 3]] | attention_config: expected attention of type global or"
+            + " flash",
         "moe_num_experts: 8 | moe_num_experts: expected 0 or 1, found 8",
         "sliding_window_width: 16 | sliding_window_width: expected none, found 16",
         "output_layer_parallelism: row | output_layer_parallelism: expected column, found row",
@@ -190,17 +226,20 @@ class NeoxCheckpointTest {
         "num_layers: -1 | num_layers: expected an integer from 1",
         "no_weight_tying: 1 | no_weight_tying: expected true or false, found 1",
         "no_weight_tying: false | tensor \"final_linear.weight\": expected none of this name",
-        "intermediate_size: 100 | expected shape [50, 64] by the configuration, found shape [128, 64]",
+        "intermediate_size: 100 | expected shape [50, 64] by the configuration, found shape [128,"
+            + " 64]",
         "layernorm_epsilon: tiny | layernorm_epsilon: expected a positive number, found tiny",
         "a: &x [*x] | not YAML",
         "a: [ | not YAML",
         "a: !!javax.script.ScriptEngineManager [] | not YAML",
       })
-  void aConfigurationThatIsOfAnotherModelIsRefusedByItsKey(String line, String message) throws IOException {
+  void aConfigurationThatIsOfAnotherModelIsRefusedByItsKey(String line, String message)
+      throws IOException {
     Path file = copy().resolve("configs/neox.yml");
     String text = Files.readString(file);
     String key = line.substring(0, line.indexOf(':'));
-    String others = text.replaceAll("(?m)^ *\"" + key + "\":.*$", "").replaceAll("[{}]|(?m),$|(?m)^ *", "");
+    String others =
+        text.replaceAll("(?m)^ *\"" + key + "\":.*$", "").replaceAll("[{}]|(?m),$|(?m)^ *", "");
     Files.writeString(file, others + "\n" + line + "\n");
     refused(message);
   }
@@ -220,7 +259,8 @@ class NeoxCheckpointTest {
     for (int i = 0; i < 400 * Integer.getInteger("jneox.fuzz", 1); i++) {
       byte[] bytes = text.clone();
       for (int n = 1 + random.nextInt(3); n > 0; n--) {
-        bytes[random.nextInt(bytes.length)] = random.nextInt(8) == 0 ? (byte) random.nextInt() : marks[random.nextInt(marks.length)];
+        bytes[random.nextInt(bytes.length)] =
+            random.nextInt(8) == 0 ? (byte) random.nextInt() : marks[random.nextInt(marks.length)];
       }
       Files.write(file, bytes);
       try (StoredModel model = StoredModel.open(dir)) {

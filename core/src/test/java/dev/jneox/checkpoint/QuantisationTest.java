@@ -38,13 +38,34 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Folders of quantised weights: written from every kind of source, read back, and refused when they are not whole. */
+/**
+ * Folders of quantised weights: written from every kind of source, read back, and refused when they
+ * are not whole.
+ */
 class QuantisationTest {
-  /** Sizes that fill neither blocks of 64 rows nor, with {@code hidden} 40, groups of 32 columns. */
+  /**
+   * Sizes that fill neither blocks of 64 rows nor, with {@code hidden} 40, groups of 32 columns.
+   */
   private static ModelConfig config(int hidden, boolean tied, Position position) {
     return new ModelConfig(
-        77, 77, hidden, 2, 4, hidden == 64 ? 128 : 88, 32, position, Residual.PARALLEL, Activation.GELU_TANH, 1e-5,
-        ModelConfig.everywhere(2), true, true, true, false, tied, 5);
+        77,
+        77,
+        hidden,
+        2,
+        4,
+        hidden == 64 ? 128 : 88,
+        32,
+        position,
+        Residual.PARALLEL,
+        Activation.GELU_TANH,
+        1e-5,
+        ModelConfig.everywhere(2),
+        true,
+        true,
+        true,
+        false,
+        tied,
+        5);
   }
 
   private static final Position ROTARY = new Position.Rotary(4, 10000, false);
@@ -59,7 +80,8 @@ class QuantisationTest {
 
   private Path gguf(ModelConfig config, GgmlType type) {
     Path file = dir.resolve("model.gguf");
-    new GgufExport(file, config, type, null, Map.of()).write(RandomModel.of(config, 3).weights()::get, bytes -> {});
+    new GgufExport(file, config, type, null, Map.of())
+        .write(RandomModel.of(config, 3).weights()::get, bytes -> {});
     return file;
   }
 
@@ -90,8 +112,12 @@ class QuantisationTest {
 
   @ParameterizedTest
   @CsvSource({
-    "64, false, F32, Q4_0", "64, true, BF16, Q4_0", "40, false, F32, Q4_0", "40, true, F32, Q4_0",
-    "64, false, F16, Q8_0", "40, true, BF16, Q8_0"
+    "64, false, F32, Q4_0",
+    "64, true, BF16, Q4_0",
+    "40, false, F32, Q4_0",
+    "40, true, F32, Q4_0",
+    "64, false, F16, Q8_0",
+    "40, true, BF16, Q8_0"
   })
   void everyTensorIsWhatGgmlMakesOfIt(int hidden, boolean tied, Dtype dtype, GgmlType type) {
     Path from = hf(config(hidden, tied, ROTARY), dtype);
@@ -109,8 +135,14 @@ class QuantisationTest {
         assertThat(model.storedAs(spec.name())).as(spec.name()).isEqualTo(as.name());
         float[] expected = as == GgmlType.F32 ? values : rounded(as, values, (int) spec.shape()[1]);
         assertThat(floats(model, spec.name())).as(spec.name()).isEqualTo(expected);
-        Written w = written.stream().filter(x -> x.canonical().equals(spec.name())).findFirst().orElseThrow();
-        assertThat(w.relativeError()).as(spec.name()).isCloseTo(relativeError(expected, values), within(1e-9));
+        Written w =
+            written.stream()
+                .filter(x -> x.canonical().equals(spec.name()))
+                .findFirst()
+                .orElseThrow();
+        assertThat(w.relativeError())
+            .as(spec.name())
+            .isCloseTo(relativeError(expected, values), within(1e-9));
       }
     }
   }
@@ -126,7 +158,9 @@ class QuantisationTest {
   }
 
   @ParameterizedTest
-  @EnumSource(value = GgmlType.class, names = {"Q4_0", "Q8_0"})
+  @EnumSource(
+      value = GgmlType.class,
+      names = {"Q4_0", "Q8_0"})
   void blocksOfGgufAreTakenOverBitForBit(GgmlType type) {
     Path from = gguf(config(64, false, ROTARY), type);
     Path to = dir.resolve("quantised");
@@ -137,19 +171,23 @@ class QuantisationTest {
         Arena arena = Arena.ofShared()) {
       for (TensorSpec spec : model.config().tensors()) {
         assertThat(model.storedAs(spec.name())).isEqualTo(source.storedAs(spec.name()));
-        assertThat(floats(model, spec.name())).as(spec.name()).isEqualTo(floats(source, spec.name()));
-        source.quantised(spec.name()).ifPresent(
-            matrix -> {
-              QuantisedMatrix copy = model.quantised(spec.name()).orElseThrow();
-              MemorySegment expected = arena.allocate(matrix.rowBytes());
-              MemorySegment found = arena.allocate(copy.rowBytes());
-              for (int row = 0; row < matrix.out(); row++) {
-                matrix.blocks(row, expected, 0);
-                copy.blocks(row, found, 0);
-                assertThat(found.mismatch(expected)).isEqualTo(-1);
-              }
-              assertThat(matrix.weight(arena)).as("repacked").isNotNull();
-            });
+        assertThat(floats(model, spec.name()))
+            .as(spec.name())
+            .isEqualTo(floats(source, spec.name()));
+        source
+            .quantised(spec.name())
+            .ifPresent(
+                matrix -> {
+                  QuantisedMatrix copy = model.quantised(spec.name()).orElseThrow();
+                  MemorySegment expected = arena.allocate(matrix.rowBytes());
+                  MemorySegment found = arena.allocate(copy.rowBytes());
+                  for (int row = 0; row < matrix.out(); row++) {
+                    matrix.blocks(row, expected, 0);
+                    copy.blocks(row, found, 0);
+                    assertThat(found.mismatch(expected)).isEqualTo(-1);
+                  }
+                  assertThat(matrix.weight(arena)).as("repacked").isNotNull();
+                });
       }
     }
   }
@@ -172,14 +210,31 @@ class QuantisationTest {
   void learnedPositionsAndConv1dWeightsAreTakenToo() {
     ModelConfig config =
         new ModelConfig(
-            77, 77, 64, 2, 4, 256, 32, new Position.Learned(), Residual.SERIAL, Activation.GELU_TANH, 1e-5,
-            ModelConfig.everywhere(2), true, true, true, false, true, 5);
+            77,
+            77,
+            64,
+            2,
+            4,
+            256,
+            32,
+            new Position.Learned(),
+            Residual.SERIAL,
+            Activation.GELU_TANH,
+            1e-5,
+            ModelConfig.everywhere(2),
+            true,
+            true,
+            true,
+            false,
+            true,
+            5);
     Path from = hf(config, Dtype.F32);
     assertThat(HfFolder.modelType(config)).isEqualTo("gpt2");
     quantise(GgmlType.Q4_0, from, dir.resolve("quantised"));
     try (StoredModel source = StoredModel.open(from);
         StoredModel model = StoredModel.open(dir.resolve("quantised"))) {
-      assertThat(floats(model, "embed_positions.weight")).isEqualTo(floats(source, "embed_positions.weight"));
+      assertThat(floats(model, "embed_positions.weight"))
+          .isEqualTo(floats(source, "embed_positions.weight"));
       String name = "layers.1.attention.query_key_value.weight";
       assertThat(floats(model, name)).isEqualTo(rounded(GgmlType.Q4_0, floats(source, name), 64));
     }
@@ -189,7 +244,8 @@ class QuantisationTest {
   void aValueThatIsNotFiniteIsNamedAndNothingIsWritten() {
     ModelConfig config = config(64, false, ROTARY);
     Map<String, Tensor> weights = RandomModel.of(config, 3).weights();
-    Tensors.segment(weights.get("layers.1.mlp.dense_4h_to_h.weight")).set(ValueLayout.JAVA_FLOAT, 4 * 128 * 5, Float.NaN);
+    Tensors.segment(weights.get("layers.1.mlp.dense_4h_to_h.weight"))
+        .set(ValueLayout.JAVA_FLOAT, 4 * 128 * 5, Float.NaN);
     HfFolder.write(dir.resolve("hf"), config, weights, Dtype.F32, null);
     assertThatThrownBy(() -> quantise(GgmlType.Q4_0, dir.resolve("hf"), dir.resolve("quantised")))
         .isInstanceOf(InputException.class)
@@ -202,13 +258,22 @@ class QuantisationTest {
   /** A model whose every tensor is made when asked for, and remembers those that were. */
   private static final class Made implements StoredModel {
     private final SyntheticModel model =
-        new SyntheticModel(Path.of("none"), QuantisationTest.config(64, false, ROTARY), 0.02, 0.02, Dtype.F32, 1, null);
+        new SyntheticModel(
+            Path.of("none"),
+            QuantisationTest.config(64, false, ROTARY),
+            0.02,
+            0.02,
+            Dtype.F32,
+            1,
+            null);
     private final List<Tensor> tensors = new ArrayList<>();
     private int released;
 
     @Override
     public Tensor tensor(String canonical) {
-      assertThat(tensors).as("still there when " + canonical + " is asked for").allMatch(tensor -> tensor.isNull());
+      assertThat(tensors)
+          .as("still there when " + canonical + " is asked for")
+          .allMatch(tensor -> tensor.isNull());
       assertThat(released).isEqualTo(tensors.size());
       tensors.add(model.tensor(canonical));
       return tensors.getLast();
@@ -250,7 +315,9 @@ class QuantisationTest {
     Quantisation quantisation = Quantisation.to(GgmlType.Q8_0, source);
     quantisation.write(dir.resolve("quantised"), bytes -> told[0] += bytes);
     assertThat(told[0]).isEqualTo(quantisation.bytes());
-    assertThat(source.tensors).hasSameSizeAs(source.config().tensors()).allMatch(tensor -> tensor.isNull());
+    assertThat(source.tensors)
+        .hasSameSizeAs(source.config().tensors())
+        .allMatch(tensor -> tensor.isNull());
   }
 
   @Test
@@ -259,15 +326,20 @@ class QuantisationTest {
     try (GgufFile tensors = GgufFile.open(file);
         FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
       long row = 3 * GgmlType.Q4_0.rowBytes(64);
-      channel.write(ByteBuffer.wrap(new byte[] {0, 0x7C}), tensors.entry("blk.1.ffn_up.weight").begin() + row);
+      channel.write(
+          ByteBuffer.wrap(new byte[] {0, 0x7C}),
+          tensors.entry("blk.1.ffn_up.weight").begin() + row);
     }
     assertThatThrownBy(() -> quantise(GgmlType.Q4_0, file, dir.resolve("quantised")))
         .isInstanceOf(InputException.class)
-        .hasMessageContainingAll("model.gguf", "layers.1.mlp.dense_h_to_4h.weight", "row 3, input 0");
+        .hasMessageContainingAll(
+            "model.gguf", "layers.1.mlp.dense_h_to_4h.weight", "row 3, input 0");
     try (StoredModel model = StoredModel.open(file);
         Arena arena = Arena.ofShared()) {
       QuantisedMatrix matrix = model.quantised("layers.1.mlp.dense_h_to_4h.weight").orElseThrow();
-      assertThatThrownBy(() -> matrix.weight(arena)).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("row 3");
+      assertThatThrownBy(() -> matrix.weight(arena))
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessageContaining("row 3");
     }
   }
 
@@ -289,7 +361,11 @@ class QuantisationTest {
     quantise(GgmlType.Q4_0, hf(config(64, false, ROTARY), Dtype.F32), dir.resolve("quantised"));
     editConfig(json -> ((ObjectNode) json.get("quantization_config")).put("version", 1));
     assertRefused("config.json", "quantization_config.version", "expected 2", "found 1");
-    editConfig(json -> ((ObjectNode) json.get("quantization_config")).put("version", 2).put("quant_method", "gptq"));
+    editConfig(
+        json ->
+            ((ObjectNode) json.get("quantization_config"))
+                .put("version", 2)
+                .put("quant_method", "gptq"));
     assertRefused("quantization_config.quant_method", "expected jneox", "\"gptq\"");
     editConfig(json -> ((ObjectNode) json.get("quantization_config")).put("quant_method", "jneox"));
     editConfig(json -> json.put("model_type", "llama"));

@@ -58,7 +58,8 @@ class SafetensorsPropertyTest {
 
   @Provide
   Arbitrary<List<Declared>> tensors() {
-    Arbitrary<String> names = Arbitraries.strings().ofMaxLength(12).filter(SafetensorsPropertyTest::isText);
+    Arbitrary<String> names =
+        Arbitraries.strings().ofMaxLength(12).filter(SafetensorsPropertyTest::isText);
     Arbitrary<Dtype> dtypes = Arbitraries.of(Dtype.class).filter(d -> d.bits() >= 8);
     Arbitrary<List<Long>> shapes = Arbitraries.longs().between(0, 5).list().ofMaxSize(4);
     return Combinators.combine(names, dtypes, shapes)
@@ -66,7 +67,8 @@ class SafetensorsPropertyTest {
         .list()
         .uniqueElements(Declared::name)
         .ofMaxSize(8)
-        .map(all -> all.stream().sorted(Comparator.comparing(d -> -d.dtype().alignment())).toList());
+        .map(
+            all -> all.stream().sorted(Comparator.comparing(d -> -d.dtype().alignment())).toList());
   }
 
   private static boolean isText(String name) {
@@ -85,7 +87,8 @@ class SafetensorsPropertyTest {
   private static Path written(List<Declared> tensors, long seed) {
     Path file = dir.resolve("written.safetensors");
     Random random = new Random(seed);
-    try (SafetensorsWriter writer = new SafetensorsWriter(file, tensors, SafetensorsWriter.PYTORCH)) {
+    try (SafetensorsWriter writer =
+        new SafetensorsWriter(file, tensors, SafetensorsWriter.PYTORCH)) {
       for (Declared tensor : tensors) {
         byte[] bytes = new byte[(int) tensor.bytes()];
         random.nextBytes(bytes);
@@ -97,7 +100,8 @@ class SafetensorsPropertyTest {
   }
 
   @Property(tries = 150, edgeCases = EdgeCasesMode.NONE)
-  void whatIsWrittenIsRead(@ForAll("tensors") List<Declared> tensors, @ForAll long seed) throws IOException {
+  void whatIsWrittenIsRead(@ForAll("tensors") List<Declared> tensors, @ForAll long seed)
+      throws IOException {
     Path path = written(tensors, seed);
     Random random = new Random(seed);
     try (Safetensors file = Safetensors.open(path)) {
@@ -113,22 +117,28 @@ class SafetensorsPropertyTest {
         assertThat(at % tensor.dtype().alignment()).isZero();
       }
     }
-    long headerLength = ByteBuffer.wrap(Files.readAllBytes(path)).order(ByteOrder.LITTLE_ENDIAN).getLong();
+    long headerLength =
+        ByteBuffer.wrap(Files.readAllBytes(path)).order(ByteOrder.LITTLE_ENDIAN).getLong();
     assertThat(headerLength % 8).isZero();
   }
 
   @Property(tries = 4)
-  void everyTruncationIsRefused(@ForAll("tensors") @Size(min = 1, max = 3) List<Declared> tensors) throws IOException {
+  void everyTruncationIsRefused(@ForAll("tensors") @Size(min = 1, max = 3) List<Declared> tensors)
+      throws IOException {
     byte[] whole = Files.readAllBytes(written(tensors, 1));
     Path cut = dir.resolve("cut.safetensors");
     for (int length = 0; length < whole.length; length++) {
       Files.write(cut, Arrays.copyOf(whole, length));
-      assertThatThrownBy(() -> Safetensors.open(cut).close()).isInstanceOf(InputException.class).message().hasLineCount(1);
+      assertThatThrownBy(() -> Safetensors.open(cut).close())
+          .isInstanceOf(InputException.class)
+          .message()
+          .hasLineCount(1);
     }
   }
 
   @Property(tries = 300, edgeCases = EdgeCasesMode.NONE)
-  void changedBytesAreRefusedOrHarmless(@ForAll("tensors") List<Declared> tensors, @ForAll("flips") List<Flip> flips)
+  void changedBytesAreRefusedOrHarmless(
+      @ForAll("tensors") List<Declared> tensors, @ForAll("flips") List<Flip> flips)
       throws IOException {
     byte[] bytes = Files.readAllBytes(written(tensors, 2));
     int header = 8 + (int) ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getLong();
@@ -138,9 +148,13 @@ class SafetensorsPropertyTest {
     opensSafelyOrNot(bytes);
   }
 
-  /** Text made of the pieces of a header is likelier than noise to pass the parser and reach the checks. */
+  /**
+   * Text made of the pieces of a header is likelier than noise to pass the parser and reach the
+   * checks.
+   */
   @Property(tries = 500)
-  void headersOfShuffledPiecesAreRefusedOrHarmless(@ForAll("pieces") List<String> pieces, @ForAll @IntRange(max = 20) int data)
+  void headersOfShuffledPiecesAreRefusedOrHarmless(
+      @ForAll("pieces") List<String> pieces, @ForAll @IntRange(max = 20) int data)
       throws IOException {
     opensSafelyOrNot(SafetensorsTest.bytes("{" + String.join("", pieces) + "}", data));
   }
@@ -148,16 +162,23 @@ class SafetensorsPropertyTest {
   @Provide
   Arbitrary<List<String>> pieces() {
     List<String> entries = new ArrayList<>();
-    for (String place : List.of("0,4", "4,8", "8,16", "0,0", "4,4", "-4,0", "0,9223372036854775807", "4,0")) {
+    for (String place :
+        List.of("0,4", "4,8", "8,16", "0,0", "4,4", "-4,0", "0,9223372036854775807", "4,0")) {
       for (String type :
-          List.of("\"U8\",\"shape\":[4]", "\"I32\",\"shape\":[1]", "\"F64\",\"shape\":[]", "\"U8\",\"shape\":[0]")) {
+          List.of(
+              "\"U8\",\"shape\":[4]",
+              "\"I32\",\"shape\":[1]",
+              "\"F64\",\"shape\":[]",
+              "\"U8\",\"shape\":[0]")) {
         for (String name : List.of("a", "b", "__metadata__")) {
           entries.add("\"" + name + "\":{\"dtype\":" + type + ",\"data_offsets\":[" + place + "]}");
         }
       }
     }
     Arbitrary<String> entry = Arbitraries.of(entries);
-    Arbitrary<String> noise = Arbitraries.of("{", "}", "[", "]", ",", ":", "\"", "\"x\"", "1", "null", " ", "\\u0000", "\uFEFF");
+    Arbitrary<String> noise =
+        Arbitraries.of(
+            "{", "}", "[", "]", ",", ":", "\"", "\"x\"", "1", "null", " ", "\\u0000", "\uFEFF");
     return Arbitraries.frequencyOf(
             net.jqwik.api.Tuple.of(8, entry.list().ofMaxSize(3).map(all -> String.join(",", all))),
             net.jqwik.api.Tuple.of(1, noise))
@@ -171,7 +192,10 @@ class SafetensorsPropertyTest {
     opensSafelyOrNot(bytes);
   }
 
-  /** A file is refused with one line, or every tensor it names lies within it; either way it costs little memory. */
+  /**
+   * A file is refused with one line, or every tensor it names lies within it; either way it costs
+   * little memory.
+   */
   private static void opensSafelyOrNot(byte[] bytes) throws IOException {
     Path path = dir.resolve("broken.safetensors");
     Files.write(path, bytes);
@@ -180,7 +204,8 @@ class SafetensorsPropertyTest {
     try (Safetensors file = Safetensors.open(path)) {
       long total = 0;
       for (Entry entry : file.entries()) {
-        assertThat(file.data(entry.name()).toArray(ValueLayout.JAVA_BYTE)).hasSize((int) entry.bytes());
+        assertThat(file.data(entry.name()).toArray(ValueLayout.JAVA_BYTE))
+            .hasSize((int) entry.bytes());
         total += entry.bytes();
       }
       assertThat(total).isLessThanOrEqualTo(bytes.length - 8L);

@@ -31,7 +31,8 @@ class SafetensorsTest {
   /** The bytes of a file with this header and as many bytes of data, counting up. */
   static byte[] bytes(String header, int dataBytes) {
     byte[] json = header.getBytes(StandardCharsets.UTF_8);
-    ByteBuffer file = ByteBuffer.allocate(8 + json.length + dataBytes).order(ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer file =
+        ByteBuffer.allocate(8 + json.length + dataBytes).order(ByteOrder.LITTLE_ENDIAN);
     file.putLong(json.length).put(json);
     for (int i = 0; i < dataBytes; i++) {
       file.put((byte) i);
@@ -49,9 +50,14 @@ class SafetensorsTest {
 
   @Test
   void fixtureIsReadAsTheReferenceWroteIt() {
-    try (Safetensors file = Safetensors.open(HfFolderTest.parity("neox-parallel/expected.safetensors"))) {
-      assertThat(file.entry("input_ids")).isEqualTo(new Entry("input_ids", Dtype.I64, List.of(2L, 41L), 328, 984));
-      assertThat(file.entries()).extracting(Entry::name).contains("logits", "hidden.3", "attention.2").hasSize(11);
+    try (Safetensors file =
+        Safetensors.open(HfFolderTest.parity("neox-parallel/expected.safetensors"))) {
+      assertThat(file.entry("input_ids"))
+          .isEqualTo(new Entry("input_ids", Dtype.I64, List.of(2L, 41L), 328, 984));
+      assertThat(file.entries())
+          .extracting(Entry::name)
+          .contains("logits", "hidden.3", "attention.2")
+          .hasSize(11);
       try (Tensor ids = file.tensor("input_ids");
           Tensor logprobs = file.tensor("token_logprobs")) {
         assertThat(Tensors.shape(ids)).containsExactly(2, 41);
@@ -69,7 +75,8 @@ class SafetensorsTest {
     Path source = HfFolderTest.parity(name).resolve("model.safetensors");
     Path copy = dir.resolve("copy.safetensors");
     try (Safetensors file = Safetensors.open(source)) {
-      List<Declared> declared = file.entries().stream().map(e -> new Declared(e.name(), e.dtype(), e.shape())).toList();
+      List<Declared> declared =
+          file.entries().stream().map(e -> new Declared(e.name(), e.dtype(), e.shape())).toList();
       try (SafetensorsWriter writer = new SafetensorsWriter(copy, declared, file.metadata())) {
         declared.forEach(d -> writer.write(d.name(), file.data(d.name())));
         writer.commit();
@@ -97,7 +104,8 @@ class SafetensorsTest {
     String header =
         "{\"b\":{\"dtype\":\"BOOL\",\"shape\":[1],\"data_offsets\":[0,1]},"
             + "\"i\":{\"dtype\":\"I32\",\"shape\":[2],\"data_offsets\":[1,9]}}";
-    // A header length with remainder 1, 5 or 3 by 8 makes the offset of "i" odd or even; neither is a multiple of four.
+    // A header length with remainder 1, 5 or 3 by 8 makes the offset of "i" odd or even; neither is
+    // a multiple of four.
     for (String pad : List.of("", " ", "  ")) {
       try (Safetensors file = Safetensors.open(file(header + pad, 9));
           Tensor tensor = file.tensor("i")) {
@@ -109,8 +117,8 @@ class SafetensorsTest {
   @Test
   void dataMayLieInAnotherOrderThanTheHeaderAndUnknownKeysAreLeftAlone() throws IOException {
     String header =
-        "{\"b\":{\"note\":{\"deep\":[1,{}]},\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[3,5]},"
-            + "\"a\":{\"data_offsets\":[0,3],\"shape\":[3],\"dtype\":\"U8\"},\"__metadata__\":{\"k\":\"v\"}}  \n";
+        "{\"b\":{\"note\":{\"deep\":[1,{}]},\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[3,5]},\"a\":{\"data_offsets\":[0,3],\"shape\":[3],\"dtype\":\"U8\"},\"__metadata__\":{\"k\":\"v\"}}"
+            + "  \n";
     try (Safetensors file = Safetensors.open(file(header, 5))) {
       assertThat(file.entries()).extracting(Entry::name).containsExactly("b", "a");
       assertThat(file.data("b").toArray(ValueLayout.JAVA_BYTE)).containsExactly(3, 4);
@@ -120,9 +128,13 @@ class SafetensorsTest {
 
   @Test
   void packedTypesCountBits() throws IOException {
-    try (Safetensors file = Safetensors.open(file("{\"a\":{\"dtype\":\"F6_E2M3\",\"shape\":[4],\"data_offsets\":[0,3]}}", 3))) {
+    try (Safetensors file =
+        Safetensors.open(
+            file("{\"a\":{\"dtype\":\"F6_E2M3\",\"shape\":[4],\"data_offsets\":[0,3]}}", 3))) {
       assertThat(file.entry("a").bytes()).isEqualTo(3);
-      assertThatThrownBy(() -> file.tensor("a")).isInstanceOf(InputException.class).hasMessageContaining("F6_E2M3");
+      assertThatThrownBy(() -> file.tensor("a"))
+          .isInstanceOf(InputException.class)
+          .hasMessageContaining("F6_E2M3");
     }
     Path odd = file("{\"a\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,1]}}", 1);
     assertThatThrownBy(() -> Safetensors.open(odd))
@@ -130,31 +142,47 @@ class SafetensorsTest {
         .hasMessageContaining("a whole number of bytes");
   }
 
-  /** Each line: what the header says (quotes are written as apostrophes), bytes of data, what the message must name. */
+  /**
+   * Each line: what the header says (quotes are written as apostrophes), bytes of data, what the
+   * message must name.
+   */
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',
       quoteCharacter = '`',
       value = {
-        "{'a':{'dtype':'F32','shape':[2],'data_offsets':[0,4]}}|4|\"a\", data_offsets: expected 8 bytes for F32[2], found [0, 4]",
+        "{'a':{'dtype':'F32','shape':[2],'data_offsets':[0,4]}}|4|\"a\", data_offsets: expected 8"
+            + " bytes for F32[2], found [0, 4]",
         "{'a':{'dtype':'F32','shape':[2],'data_offsets':[8,0]}}|8|found [8, 0]",
-        "{'a':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}}|7|7 bytes of data in the file (is it complete?), found 0 to 8",
-        "{'a':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}}|9|data: expected 8 bytes, the end of the last tensor, found 9",
-        "{'a':{'dtype':'U8','shape':[2],'data_offsets':[1,3]}}|3|to begin at 0 (it leaves a hole), found 1 to 3",
-        "{'a':{'dtype':'U8','shape':[2],'data_offsets':[0,2]},'b':{'dtype':'U8','shape':[2],'data_offsets':[1,3]}}|3|it overlaps",
-        "{'a':{'dtype':'U8','shape':[2],'data_offsets':[0,2]},'b':{'dtype':'U8','shape':[2],'data_offsets':[0,2]}}|2|it overlaps",
-        "{'a':{'dtype':'U8','shape':[9223372036854775807],'data_offsets':[0,9223372036854775807]}}|1|that fits in a file",
-        "{'a':{'dtype':'U8','shape':[1152921504606846975],'data_offsets':[0,1152921504606846975]}}|1|within the 1 bytes",
-        "{'a':{'dtype':'U8','shape':[4294967296,4294967296],'data_offsets':[0,0]}}|0|that fits in a file",
-        "{'a':{'dtype':'U8','shape':[9223372036854775808],'data_offsets':[0,1]}}|1|found 9223372036854775808",
-        "{'a':{'dtype':'U8','shape':[1],'data_offsets':[18446744073709551615,0]}}|1|found 18446744073709551615",
-        "{'a':{'dtype':'U8','shape':[-1],'data_offsets':[0,1]}}|1|tensor \"a\", shape: expected integers from 0",
+        "{'a':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}}|7|7 bytes of data in the file (is"
+            + " it complete?), found 0 to 8",
+        "{'a':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}}|9|data: expected 8 bytes, the end"
+            + " of the last tensor, found 9",
+        "{'a':{'dtype':'U8','shape':[2],'data_offsets':[1,3]}}|3|to begin at 0 (it leaves a hole),"
+            + " found 1 to 3",
+        "{'a':{'dtype':'U8','shape':[2],'data_offsets':[0,2]},'b':{'dtype':'U8','shape':[2],'data_offsets':[1,3]}}|3|it"
+            + " overlaps",
+        "{'a':{'dtype':'U8','shape':[2],'data_offsets':[0,2]},'b':{'dtype':'U8','shape':[2],'data_offsets':[0,2]}}|2|it"
+            + " overlaps",
+        "{'a':{'dtype':'U8','shape':[9223372036854775807],'data_offsets':[0,9223372036854775807]}}|1|that"
+            + " fits in a file",
+        "{'a':{'dtype':'U8','shape':[1152921504606846975],'data_offsets':[0,1152921504606846975]}}|1|within"
+            + " the 1 bytes",
+        "{'a':{'dtype':'U8','shape':[4294967296,4294967296],'data_offsets':[0,0]}}|0|that fits in a"
+            + " file",
+        "{'a':{'dtype':'U8','shape':[9223372036854775808],'data_offsets':[0,1]}}|1|found"
+            + " 9223372036854775808",
+        "{'a':{'dtype':'U8','shape':[1],'data_offsets':[18446744073709551615,0]}}|1|found"
+            + " 18446744073709551615",
+        "{'a':{'dtype':'U8','shape':[-1],'data_offsets':[0,1]}}|1|tensor \"a\", shape: expected"
+            + " integers from 0",
         "{'a':{'dtype':'U8','shape':[1.0],'data_offsets':[0,1]}}|1|found 1.0",
         "{'a':{'dtype':'U8','shape':['1'],'data_offsets':[0,1]}}|1|found \"1\"",
         "{'a':{'dtype':'U8','shape':1,'data_offsets':[0,1]}}|1|an array of integers, found 1",
         "{'a':{'dtype':'U8','shape':[1],'data_offsets':[0]}}|1|two numbers, found [0]",
         "{'a':{'dtype':'U8','shape':[1],'data_offsets':[0,1,2]}}|1|at most 2 numbers",
-        "{'a':{'dtype':'F31','shape':[1],'data_offsets':[0,1]}}|1|tensor \"a\", dtype: expected one of [BOOL",
+        "{'a':{'dtype':'F31','shape':[1],'data_offsets':[0,1]}}|1|tensor \"a\", dtype: expected one"
+            + " of [BOOL",
         "{'a':{'dtype':7,'shape':[1],'data_offsets':[0,1]}}|1|found 7",
         "{'a':{'shape':[1],'data_offsets':[0,1]}}|1|found no dtype",
         "{'a':{'dtype':'U8','data_offsets':[0,1]}}|1|found no shape",
@@ -190,19 +218,26 @@ class SafetensorsTest {
     assertThatThrownBy(() -> Safetensors.open(file))
         .isInstanceOf(InputException.class)
         .hasMessage(
-            file + ": byte 0, header length: expected 2 to 2 in a file of 10 bytes, found " + Long.toUnsignedString(length));
+            file
+                + ": byte 0, header length: expected 2 to 2 in a file of 10 bytes, found "
+                + Long.toUnsignedString(length));
   }
 
   @Test
   void aGitLfsPointerIsRecognised() throws IOException {
-    Path file = file("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n".getBytes(StandardCharsets.US_ASCII));
+    Path file =
+        file(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
+                .getBytes(StandardCharsets.US_ASCII));
     assertThatThrownBy(() -> Safetensors.open(file)).hasMessageContaining("git lfs pull");
   }
 
   @Test
   void deepJsonIsRefused() throws IOException {
     Path file = file("{\"a\":{\"x\":" + "[".repeat(100_000) + "]".repeat(100_000) + "}}", 0);
-    assertThatThrownBy(() -> Safetensors.open(file)).isInstanceOf(InputException.class).hasMessageContaining("nesting depth");
+    assertThatThrownBy(() -> Safetensors.open(file))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("nesting depth");
   }
 
   @Test
@@ -224,7 +259,8 @@ class SafetensorsTest {
   @Test
   void namesCannotBreakTheLineOrReachTheTerminal() throws IOException {
     Path file = file("{\"a\\n\\u001b[31m\\u2028\":7}", 0);
-    assertThatThrownBy(() -> Safetensors.open(file)).hasMessage(file + ": tensor \"a [31m \": expected an object, found 7");
+    assertThatThrownBy(() -> Safetensors.open(file))
+        .hasMessage(file + ": tensor \"a [31m \": expected an object, found 7");
   }
 
   @Test
@@ -241,11 +277,14 @@ class SafetensorsTest {
   void aMissingTensorIsNamedAndAClosedFileRefuses() throws IOException {
     Path path = file("{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1);
     Safetensors file = Safetensors.open(path);
-    assertThatThrownBy(() -> file.tensor("b")).isInstanceOf(InputException.class).hasMessage(path + ": has no tensor \"b\"");
+    assertThatThrownBy(() -> file.tensor("b"))
+        .isInstanceOf(InputException.class)
+        .hasMessage(path + ": has no tensor \"b\"");
     MemorySegment data = file.data("a");
     file.close();
     file.close();
     assertThatThrownBy(() -> file.tensor("a")).isInstanceOf(IllegalStateException.class);
-    assertThatThrownBy(() -> data.get(ValueLayout.JAVA_BYTE, 0)).isInstanceOf(IllegalStateException.class);
+    assertThatThrownBy(() -> data.get(ValueLayout.JAVA_BYTE, 0))
+        .isInstanceOf(IllegalStateException.class);
   }
 }

@@ -33,7 +33,9 @@ class SafetensorsWriterTest {
       writer.write("a", bytes(8));
     }
     assertThat(file).hasContent("old");
-    assertThat(dir).isDirectoryContaining(f -> f.equals(file)).isDirectoryNotContaining(f -> !f.equals(file));
+    assertThat(dir)
+        .isDirectoryContaining(f -> f.equals(file))
+        .isDirectoryNotContaining(f -> !f.equals(file));
   }
 
   @Test
@@ -60,19 +62,26 @@ class SafetensorsWriterTest {
   void onlyWhatWasDeclaredIsWritten() {
     Path file = dir.resolve("m.safetensors");
     try (SafetensorsWriter writer = new SafetensorsWriter(file, TWO, Map.of())) {
-      assertThatThrownBy(() -> writer.write("b", bytes(3))).isInstanceOf(IllegalArgumentException.class);
+      assertThatThrownBy(() -> writer.write("b", bytes(3)))
+          .isInstanceOf(IllegalArgumentException.class);
     }
     try (SafetensorsWriter writer = new SafetensorsWriter(file, TWO, Map.of())) {
-      assertThatThrownBy(() -> writer.write("a", bytes(9))).isInstanceOf(IllegalArgumentException.class);
+      assertThatThrownBy(() -> writer.write("a", bytes(9)))
+          .isInstanceOf(IllegalArgumentException.class);
     }
     try (SafetensorsWriter writer = new SafetensorsWriter(file, TWO, Map.of())) {
       writer.write("a", bytes(7));
-      assertThatThrownBy(() -> writer.write("b", bytes(3))).isInstanceOf(IllegalArgumentException.class);
-      assertThatThrownBy(writer::commit).isInstanceOf(IllegalStateException.class).hasMessageContaining("a was declared");
+      assertThatThrownBy(() -> writer.write("b", bytes(3)))
+          .isInstanceOf(IllegalArgumentException.class);
+      assertThatThrownBy(writer::commit)
+          .isInstanceOf(IllegalStateException.class)
+          .hasMessageContaining("a was declared");
     }
     try (SafetensorsWriter writer = new SafetensorsWriter(file, TWO, Map.of())) {
       writer.write("a", bytes(8));
-      assertThatThrownBy(writer::commit).isInstanceOf(IllegalStateException.class).hasMessageContaining("b was declared");
+      assertThatThrownBy(writer::commit)
+          .isInstanceOf(IllegalStateException.class)
+          .hasMessageContaining("b was declared");
     }
     assertThat(file).doesNotExist();
   }
@@ -86,10 +95,12 @@ class SafetensorsWriterTest {
             List.of(new Declared("__metadata__", Dtype.U8, List.of())),
             List.of(new Declared("odd", Dtype.U8, List.of(3L)), TWO.get(0)));
     for (List<Declared> tensors : bad) {
-      assertThatThrownBy(() -> new SafetensorsWriter(file, tensors, Map.of())).isInstanceOf(IllegalArgumentException.class);
+      assertThatThrownBy(() -> new SafetensorsWriter(file, tensors, Map.of()))
+          .isInstanceOf(IllegalArgumentException.class);
     }
     for (List<Long> shape : List.of(List.of(3L), List.of(-2L, -2L), List.of(1L << 32, 1L << 32))) {
-      assertThatThrownBy(() -> new Declared("a", Dtype.F4, shape)).isInstanceOf(IllegalArgumentException.class);
+      assertThatThrownBy(() -> new Declared("a", Dtype.F4, shape))
+          .isInstanceOf(IllegalArgumentException.class);
     }
     assertThat(dir).isEmptyDirectory();
   }
@@ -112,7 +123,9 @@ class SafetensorsWriterTest {
       for (long at = 0; at < n; at += 4099) {
         big.set(ValueLayout.JAVA_BYTE, at, (byte) (at % 251));
       }
-      try (SafetensorsWriter writer = new SafetensorsWriter(file, List.of(new Declared("big", Dtype.U8, List.of(n))), Map.of())) {
+      try (SafetensorsWriter writer =
+          new SafetensorsWriter(
+              file, List.of(new Declared("big", Dtype.U8, List.of(n))), Map.of())) {
         writer.write("big", big);
         writer.commit();
       }

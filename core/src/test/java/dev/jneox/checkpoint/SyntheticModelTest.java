@@ -37,7 +37,8 @@ class SyntheticModelTest {
         assertThat(tensor.scalar_type().intern()).isEqualTo(ScalarType.BFloat16);
       }
     }
-    assertThatThrownBy(() -> model.tensor("layers.2.mlp.dense_4h_to_h.weight")).hasMessageContaining("no tensor");
+    assertThatThrownBy(() -> model.tensor("layers.2.mlp.dense_4h_to_h.weight"))
+        .hasMessageContaining("no tensor");
   }
 
   @Test
@@ -58,9 +59,12 @@ class SyntheticModelTest {
       assertThat(beyond / n).isCloseTo(expected, within(4 * Math.sqrt(expected / n)));
       assertThat(below / n).isCloseTo(expected, within(4 * Math.sqrt(expected / n)));
     }
-    assertThat(deviation(floats(model, "layers.1.attention.dense.weight"))).isCloseTo(0.005, within(0.001));
-    assertThat(deviation(floats(model, "layers.1.mlp.dense_4h_to_h.weight"))).isCloseTo(0.005, within(0.001));
-    assertThat(deviation(floats(model, "layers.1.mlp.dense_h_to_4h.weight"))).isCloseTo(0.02, within(0.003));
+    assertThat(deviation(floats(model, "layers.1.attention.dense.weight")))
+        .isCloseTo(0.005, within(0.001));
+    assertThat(deviation(floats(model, "layers.1.mlp.dense_4h_to_h.weight")))
+        .isCloseTo(0.005, within(0.001));
+    assertThat(deviation(floats(model, "layers.1.mlp.dense_h_to_4h.weight")))
+        .isCloseTo(0.02, within(0.003));
   }
 
   /** P(Z > z), from tables. */
@@ -84,7 +88,8 @@ class SyntheticModelTest {
       for (int i = 0; i + distance < values.length; i++) {
         product += (double) values[i] * values[i + distance];
       }
-      assertThat(product / values.length / (0.02 * 0.02)).isCloseTo(0, within(4 / Math.sqrt(values.length)));
+      assertThat(product / values.length / (0.02 * 0.02))
+          .isCloseTo(0, within(4 / Math.sqrt(values.length)));
     }
   }
 
@@ -124,6 +129,7 @@ class SyntheticModelTest {
   @Test
   void theFirstValuesAreThoseTheyEverWere() {
     float[] values = floats(model(Dtype.F32, 1), "embed_in.weight");
-    assertThat(Arrays.copyOf(values, 4)).containsExactly(0.01889197f, 0.0063048187f, -0.0020548557f, -0.019583263f);
+    assertThat(Arrays.copyOf(values, 4))
+        .containsExactly(0.01889197f, 0.0063048187f, -0.0020548557f, -0.019583263f);
   }
 }

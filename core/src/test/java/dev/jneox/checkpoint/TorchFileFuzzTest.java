@@ -35,8 +35,9 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * Files that are broken by chance or on purpose: each opens and gives its tensors, or is refused in one line that names it; none
- * asks for much memory. {@code -Djneox.fuzz=N} tries N times as many random ones.
+ * Files that are broken by chance or on purpose: each opens and gives its tensors, or is refused in
+ * one line that names it; none asks for much memory. {@code -Djneox.fuzz=N} tries N times as many
+ * random ones.
  */
 class TorchFileFuzzTest {
   private static final Path FILES = Path.of("src/test/resources/torch");
@@ -71,7 +72,10 @@ class TorchFileFuzzTest {
         touch(file.tensor(name));
       }
     } catch (InputException e) {
-      assertThat(e.getMessage()).startsWith(path.toString()).hasSizeLessThan(1000).doesNotContain("\n");
+      assertThat(e.getMessage())
+          .startsWith(path.toString())
+          .hasSizeLessThan(1000)
+          .doesNotContain("\n");
       error = e;
     }
     assertThat(THREADS.getCurrentThreadAllocatedBytes() - before).isLessThan(mostBytes);
@@ -127,7 +131,8 @@ class TorchFileFuzzTest {
       for (int i = 0; i < 1500 * MORE; i++) {
         byte[] bytes = whole.clone();
         for (int n = 1 + random.nextInt(6); n > 0; n--) {
-          bytes[random.nextInt(bytes.length)] = (byte) (random.nextBoolean() ? 0xff : random.nextInt());
+          bytes[random.nextInt(bytes.length)] =
+              (byte) (random.nextBoolean() ? 0xff : random.nextInt());
         }
         Path path = dir.resolve("changed-" + name);
         Files.write(path, bytes);
@@ -141,15 +146,55 @@ class TorchFileFuzzTest {
   void forgedPickles() {
     Random random = new Random(11);
     byte[][] words = {
-      bytes(']'), bytes('}'), bytes(')'), bytes('('), bytes('t'), bytes('u'), bytes('s'), bytes('a'), bytes('e'), bytes('R'),
-      bytes('b'), bytes('Q'), bytes('2'), bytes('0'), bytes('1'), bytes('N'), bytes('K', 3), bytes('K', 0), bytes('h', 0),
-      bytes('h', 1), bytes('q', 0), bytes('q', 1), bytes(0x85), bytes(0x86), bytes(0x87), bytes(0x88), bytes(0x8f), bytes(0x90),
-      bytes(0x91), bytes(0x93), bytes(0x94), bytes(0x81), bytes(0x92), bytes('l'), bytes('d'), bytes('.'),
-      bytes(0x8a, 9, 1, 2, 3, 4, 5, 6, 7, 8, 0x7f), bytes('J', 0xff, 0xff, 0xff, 0xff),
-      text("storage"), text("0"), text("key"), global("torch", "FloatStorage"), global("torch._utils", "_rebuild_tensor_v2"),
-      global("collections", "OrderedDict"), global("torch", "Size"), global("torch._utils", "_rebuild_parameter"),
+      bytes(']'),
+      bytes('}'),
+      bytes(')'),
+      bytes('('),
+      bytes('t'),
+      bytes('u'),
+      bytes('s'),
+      bytes('a'),
+      bytes('e'),
+      bytes('R'),
+      bytes('b'),
+      bytes('Q'),
+      bytes('2'),
+      bytes('0'),
+      bytes('1'),
+      bytes('N'),
+      bytes('K', 3),
+      bytes('K', 0),
+      bytes('h', 0),
+      bytes('h', 1),
+      bytes('q', 0),
+      bytes('q', 1),
+      bytes(0x85),
+      bytes(0x86),
+      bytes(0x87),
+      bytes(0x88),
+      bytes(0x8f),
+      bytes(0x90),
+      bytes(0x91),
+      bytes(0x93),
+      bytes(0x94),
+      bytes(0x81),
+      bytes(0x92),
+      bytes('l'),
+      bytes('d'),
+      bytes('.'),
+      bytes(0x8a, 9, 1, 2, 3, 4, 5, 6, 7, 8, 0x7f),
+      bytes('J', 0xff, 0xff, 0xff, 0xff),
+      text("storage"),
+      text("0"),
+      text("key"),
+      global("torch", "FloatStorage"),
+      global("torch._utils", "_rebuild_tensor_v2"),
+      global("collections", "OrderedDict"),
+      global("torch", "Size"),
+      global("torch._utils", "_rebuild_parameter"),
       storage("0", 4),
-      global("os", "system"), bytes('G', 0x7f, 0xf0, 0, 0, 0, 0, 0, 0)
+      global("os", "system"),
+      bytes('G', 0x7f, 0xf0, 0, 0, 0, 0, 0, 0)
     };
     int done = 0;
     for (int i = 0; i < 60_000 * MORE; i++) {
@@ -160,7 +205,10 @@ class TorchFileFuzzTest {
       out.write('.');
       inputs++;
       try {
-        new PickleReader(new PickleInput(Path.of("x"), "p", MemorySegment.ofArray(out.toByteArray())), i % 2 == 0).read();
+        new PickleReader(
+                new PickleInput(Path.of("x"), "p", MemorySegment.ofArray(out.toByteArray())),
+                i % 2 == 0)
+            .read();
         done++;
       } catch (InputException e) {
         assertThat(e.getMessage()).startsWith("x: p, byte ");
@@ -175,49 +223,75 @@ class TorchFileFuzzTest {
     byte[] marks = deep.clone();
     java.util.Arrays.fill(marks, (byte) '(');
     return Map.ofEntries(
-            Map.entry("dictionary of tensors", join(deep, bytes('.'))),
-            Map.entry("a mark", join(text("x"), bytes(0x85, '0', 't', '.'))),
-            Map.entry("a value to work on", join(marks, bytes('.'))),
-            Map.entry("an opcode of a pickle of data, found 0x00", bytes(0x80, 2, 0)),
-            Map.entry("0x50", bytes('P', 'x', '\n', '.')),
-            Map.entry("0x69", bytes('(', 'i', 'o', 's', '\n', 'x', '\n', '.')),
-            Map.entry("0x82", bytes(0x82, 1, '.')),
-            Map.entry("protocol 9", bytes(0x80, 9, '}', '.')),
-            Map.entry("found the global \"builtins.eval\"", join(global("builtins", "eval"), text("1"), bytes(0x85, 'R', '.'))),
-            Map.entry("found the global \"os.system\"", join(text("os"), text("system"), bytes(0x93, '.'))),
-            Map.entry("9223372036854775807 more bytes", bytes(0x8d, 255, 255, 255, 255, 255, 255, 255, 127, '.')),
-            Map.entry("18446744073709551615 more bytes", bytes(0x8e, 255, 255, 255, 255, 255, 255, 255, 255, '.')),
-            Map.entry("4294967280 more bytes", bytes('X', 0xf0, 255, 255, 255, '.')),
-            Map.entry("an integer of at most 256 bytes", bytes(0x8b, 0, 1, 0, 127, '.')),
-            Map.entry("a value that was remembered", bytes('h', 9, '.')),
-            Map.entry("key of a dictionary", bytes('}', ']', 'K', 1, 's', '.')),
-            Map.entry("keys and values in pairs", bytes('}', '(', 'K', 1, 'u', '.')),
-            Map.entry("a list to append to", bytes('}', 'K', 1, 'a', '.')),
-            Map.entry(
-                "tensor \"w\": expected its storage \"9\", found none",
-                dictionary(tensor(storage("9", 1), 0, list(1), list(1)))),
-            Map.entry(
-                "at most 4 elements in its storage \"0\", found 5",
-                dictionary(tensor(storage("0", 5), 0, list(1), list(1)))),
-            Map.entry("found -1", dictionary(tensor(storage("0", -1), 0, list(1), list(1)))),
-            Map.entry("as many strides as axes", dictionary(tensor(storage("0", 4), 0, list(2, 2), list(1)))),
-            Map.entry("axis 0 of length -2, stride 1", dictionary(tensor(storage("0", 4), 0, list(-2), list(1)))),
-            Map.entry("axis 0 of length 2, stride -1", dictionary(tensor(storage("0", 4), 1, list(2), list(-1)))),
-            Map.entry("the 4 elements of its storage, found element 4", dictionary(tensor(storage("0", 4), 3, list(2), list(1)))),
-            Map.entry("found element 6", dictionary(tensor(storage("0", 4), 0, list(2, 2), list(5, 1)))),
-            Map.entry("found 4 from element -1", dictionary(tensor(storage("0", 4), -1, list(4), list(1)))),
-            Map.entry("a size within a long", dictionary(tensor(storage("0", 4), 0, list(1L << 62, 4), list(0, 0)))),
-            Map.entry("found 4611686018427387904 from", dictionary(tensor(storage("0", 4), 0, list(1L << 62), list(0)))),
-            Map.entry("a tensor of at most 64 axes", dictionary(tensor(storage("0", 4), 0, list(new long[65]), list(1)))),
-            Map.entry(
-                "whole numbers in shape and strides (for \"w\")",
-                dictionary(tensor(storage("0", 4), 0, bytes('N', 0x85), list(1)))),
-            Map.entry(
-                "a storage, an offset, a shape and strides (for \"w\")",
-                dictionary(tensor(text("0"), 0, list(1), list(1)))),
-            Map.entry("at most 1048576 values", join(new byte[][] {filled(1_100_000, 'N'), bytes('.')})),
-            Map.entry("a name of at most 1024", dictionary("x".repeat(2000), tensor(storage("0", 4), 0, list(1), list(1)))))
-        .entrySet().stream();
+        Map.entry("dictionary of tensors", join(deep, bytes('.'))),
+        Map.entry("a mark", join(text("x"), bytes(0x85, '0', 't', '.'))),
+        Map.entry("a value to work on", join(marks, bytes('.'))),
+        Map.entry("an opcode of a pickle of data, found 0x00", bytes(0x80, 2, 0)),
+        Map.entry("0x50", bytes('P', 'x', '\n', '.')),
+        Map.entry("0x69", bytes('(', 'i', 'o', 's', '\n', 'x', '\n', '.')),
+        Map.entry("0x82", bytes(0x82, 1, '.')),
+        Map.entry("protocol 9", bytes(0x80, 9, '}', '.')),
+        Map.entry(
+            "found the global \"builtins.eval\"",
+            join(global("builtins", "eval"), text("1"), bytes(0x85, 'R', '.'))),
+        Map.entry(
+            "found the global \"os.system\"", join(text("os"), text("system"), bytes(0x93, '.'))),
+        Map.entry(
+            "9223372036854775807 more bytes",
+            bytes(0x8d, 255, 255, 255, 255, 255, 255, 255, 127, '.')),
+        Map.entry(
+            "18446744073709551615 more bytes",
+            bytes(0x8e, 255, 255, 255, 255, 255, 255, 255, 255, '.')),
+        Map.entry("4294967280 more bytes", bytes('X', 0xf0, 255, 255, 255, '.')),
+        Map.entry("an integer of at most 256 bytes", bytes(0x8b, 0, 1, 0, 127, '.')),
+        Map.entry("a value that was remembered", bytes('h', 9, '.')),
+        Map.entry("key of a dictionary", bytes('}', ']', 'K', 1, 's', '.')),
+        Map.entry("keys and values in pairs", bytes('}', '(', 'K', 1, 'u', '.')),
+        Map.entry("a list to append to", bytes('}', 'K', 1, 'a', '.')),
+        Map.entry(
+            "tensor \"w\": expected its storage \"9\", found none",
+            dictionary(tensor(storage("9", 1), 0, list(1), list(1)))),
+        Map.entry(
+            "at most 4 elements in its storage \"0\", found 5",
+            dictionary(tensor(storage("0", 5), 0, list(1), list(1)))),
+        Map.entry("found -1", dictionary(tensor(storage("0", -1), 0, list(1), list(1)))),
+        Map.entry(
+            "as many strides as axes", dictionary(tensor(storage("0", 4), 0, list(2, 2), list(1)))),
+        Map.entry(
+            "axis 0 of length -2, stride 1",
+            dictionary(tensor(storage("0", 4), 0, list(-2), list(1)))),
+        Map.entry(
+            "axis 0 of length 2, stride -1",
+            dictionary(tensor(storage("0", 4), 1, list(2), list(-1)))),
+        Map.entry(
+            "the 4 elements of its storage, found element 4",
+            dictionary(tensor(storage("0", 4), 3, list(2), list(1)))),
+        Map.entry(
+            "found element 6", dictionary(tensor(storage("0", 4), 0, list(2, 2), list(5, 1)))),
+        Map.entry(
+            "found 4 from element -1", dictionary(tensor(storage("0", 4), -1, list(4), list(1)))),
+        Map.entry(
+            "a size within a long",
+            dictionary(tensor(storage("0", 4), 0, list(1L << 62, 4), list(0, 0)))),
+        Map.entry(
+            "found 4611686018427387904 from",
+            dictionary(tensor(storage("0", 4), 0, list(1L << 62), list(0)))),
+        Map.entry(
+            "a tensor of at most 64 axes",
+            dictionary(tensor(storage("0", 4), 0, list(new long[65]), list(1)))),
+        Map.entry(
+            "whole numbers in shape and strides (for \"w\")",
+            dictionary(tensor(storage("0", 4), 0, bytes('N', 0x85), list(1)))),
+        Map.entry(
+            "a storage, an offset, a shape and strides (for \"w\")",
+            dictionary(tensor(text("0"), 0, list(1), list(1)))),
+        Map.entry(
+            "at most 1048576 values", join(new byte[][] {filled(1_100_000, 'N'), bytes('.')})),
+        Map.entry(
+            "a name of at most 1024",
+            dictionary("x".repeat(2000), tensor(storage("0", 4), 0, list(1), list(1)))))
+        .entrySet()
+        .stream();
   }
 
   @ParameterizedTest
@@ -231,8 +305,16 @@ class TorchFileFuzzTest {
 
   @Test
   void aDictionaryThatContainsItselfAndAListToo() throws IOException {
-    byte[] itself = join(bytes('}', 'q', 0), text("me"), bytes('h', 0, 's'), text("list"), bytes(']', 'q', 1, 'h', 1, 'a', 's'));
-    Path path = archive(join(itself, text("w"), tensor(storage("0", 4), 0, list(4), list(1)), bytes('s', '.')));
+    byte[] itself =
+        join(
+            bytes('}', 'q', 0),
+            text("me"),
+            bytes('h', 0, 's'),
+            text("list"),
+            bytes(']', 'q', 1, 'h', 1, 'a', 's'));
+    Path path =
+        archive(
+            join(itself, text("w"), tensor(storage("0", 4), 0, list(4), list(1)), bytes('s', '.')));
     assertThat(tried(path, MOST_BYTES)).isNull();
     try (TorchFile file = TorchFile.open(path)) {
       assertThat(file.names()).containsExactly("w");
@@ -243,9 +325,20 @@ class TorchFileFuzzTest {
   @Test
   void dictionariesThatUnfoldWithoutEnd() throws IOException {
     ByteArrayOutputStream out = new ByteArrayOutputStream();
-    out.writeBytes(join(bytes('}', 'q', 0), text("w"), tensor(storage("0", 4), 0, list(4), list(1)), bytes('s', '0')));
+    out.writeBytes(
+        join(
+            bytes('}', 'q', 0),
+            text("w"),
+            tensor(storage("0", 4), 0, list(4), list(1)),
+            bytes('s', '0')));
     for (int i = 1; i < 30; i++) {
-      out.writeBytes(join(bytes('}', 'q', i), text("a"), bytes('h', i - 1, 's'), text("b"), bytes('h', i - 1, 's', '0')));
+      out.writeBytes(
+          join(
+              bytes('}', 'q', i),
+              text("a"),
+              bytes('h', i - 1, 's'),
+              text("b"),
+              bytes('h', i - 1, 's', '0')));
     }
     out.writeBytes(bytes('h', 29, '.'));
     assertThat(tried(archive(out.toByteArray()), MOST_BYTES)).isNull();
@@ -256,7 +349,9 @@ class TorchFileFuzzTest {
     ByteArrayOutputStream out = new ByteArrayOutputStream();
     out.writeBytes(bytes('}'));
     for (int i = 0; i < 200; i++) {
-      out.writeBytes(join(text("t" + i), tensor(storage("0", 1 << 18), 0, list(1 << 18), list(1)), bytes('s')));
+      out.writeBytes(
+          join(
+              text("t" + i), tensor(storage("0", 1 << 18), 0, list(1 << 18), list(1)), bytes('s')));
     }
     out.writeBytes(bytes('.'));
     assertThat(tried(archive(out.toByteArray(), 1 << 20), MOST_BYTES)).isNull();
@@ -264,15 +359,28 @@ class TorchFileFuzzTest {
 
   @Test
   void directoriesThatLie() throws IOException {
-    byte[] good = Files.readAllBytes(archive(dictionary(tensor(storage("0", 4), 0, list(4), list(1)))));
+    byte[] good =
+        Files.readAllBytes(archive(dictionary(tensor(storage("0", 4), 0, list(4), list(1)))));
     ByteBuffer lie = ByteBuffer.wrap(good).order(ByteOrder.LITTLE_ENDIAN);
     int end = good.length - 22;
     int directory = lie.getInt(end + 16);
     long[][] lies = {
-      {end + 10, 2, 0xffff}, {end + 12, 4, -1}, {end + 16, 4, -1}, {end + 16, 4, good.length}, {end + 12, 4, good.length},
-      {end + 10, 2, 900}, {directory + 20, 4, -1}, {directory + 24, 4, -1}, {directory + 42, 4, -1},
-      {directory + 42, 4, good.length - 4}, {directory + 28, 2, 0xffff},
-      {directory + 30, 2, 0xffff}, {directory + 10, 2, 8}, {directory + 8, 2, 1}, {26, 2, 0xffff}, {28, 2, 0xffff}
+      {end + 10, 2, 0xffff},
+      {end + 12, 4, -1},
+      {end + 16, 4, -1},
+      {end + 16, 4, good.length},
+      {end + 12, 4, good.length},
+      {end + 10, 2, 900},
+      {directory + 20, 4, -1},
+      {directory + 24, 4, -1},
+      {directory + 42, 4, -1},
+      {directory + 42, 4, good.length - 4},
+      {directory + 28, 2, 0xffff},
+      {directory + 30, 2, 0xffff},
+      {directory + 10, 2, 8},
+      {directory + 8, 2, 1},
+      {26, 2, 0xffff},
+      {28, 2, 0xffff}
     };
     for (long[] change : lies) {
       byte[] bytes = good.clone();
@@ -335,13 +443,24 @@ class TorchFileFuzzTest {
 
   private static byte[] tensor(byte[] storage, long offset, byte[] shape, byte[] strides) {
     return join(
-        global("torch._utils", "_rebuild_tensor_v2"), bytes('('), storage, number(offset), shape, strides,
+        global("torch._utils", "_rebuild_tensor_v2"),
+        bytes('('),
+        storage,
+        number(offset),
+        shape,
+        strides,
         bytes(0x89, '}', 't', 'R'));
   }
 
   private static byte[] storage(String key, long elements) {
     return join(
-        bytes('('), text("storage"), global("torch", "FloatStorage"), text(key), text("cpu"), number(elements), bytes('t', 'Q'));
+        bytes('('),
+        text("storage"),
+        global("torch", "FloatStorage"),
+        text(key),
+        text("cpu"),
+        number(elements),
+        bytes('t', 'Q'));
   }
 
   private static byte[] list(long... numbers) {

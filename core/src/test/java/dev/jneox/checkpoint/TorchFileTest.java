@@ -53,7 +53,19 @@ class TorchFileTest {
     try (TorchFile file = TorchFile.open(FILES.resolve(name))) {
       assertThat(file.names())
           .containsExactly(
-              "f32", "f16", "bf16", "f64", "i64", "u8", "bool", "scalar", "empty", "transposed", "columns", "tail", "parameter");
+              "f32",
+              "f16",
+              "bf16",
+              "f64",
+              "i64",
+              "u8",
+              "bool",
+              "scalar",
+              "empty",
+              "transposed",
+              "columns",
+              "tail",
+              "parameter");
       assertThat(values(file, "f32")).hasSize(24).startsWith(0, 1, 2, 3).endsWith(22, 23);
       assertThat(file.dtype("f16")).isEqualTo(Dtype.F16);
       assertThat(values(file, "f16")).containsExactly(1.5f, -2, 0.25f, 65504);
@@ -79,7 +91,8 @@ class TorchFileTest {
       assertThat(values(file, "transposed")).startsWith(0, 6, 12, 18, 1, 7, 13, 19);
       assertThat(file.shape("columns")).containsExactly(4, 2);
       assertThat(values(file, "columns")).containsExactly(1, 2, 7, 8, 13, 14, 19, 20);
-      assertThat(values(file, "tail")).containsExactly(12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23);
+      assertThat(values(file, "tail"))
+          .containsExactly(12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23);
       assertThat(file.tensor("transposed").is_contiguous()).isTrue();
     }
   }
@@ -160,7 +173,13 @@ class TorchFileTest {
     }
     try (java.util.zip.ZipFile zip = new java.util.zip.ZipFile(path.toFile())) {
       assertThat(zip.stream().map(ZipEntry::getName))
-          .containsExactly("some/data.pkl", "some/byteorder", "some/data/0", "some/data/1", "some/data/2", "some/version");
+          .containsExactly(
+              "some/data.pkl",
+              "some/byteorder",
+              "some/data/0",
+              "some/data/1",
+              "some/data/2",
+              "some/version");
       byte[] version = zip.getInputStream(zip.getEntry("some/version")).readAllBytes();
       assertThat(version).asString(StandardCharsets.US_ASCII).isEqualTo("3\n");
     }
@@ -191,11 +210,17 @@ class TorchFileTest {
   void whatIsNoSuchFileIsNamed() throws IOException {
     Path path = dir.resolve("pytorch_model.bin");
     Files.writeString(path, "version https://git-lfs.github.com/spec/v1\n");
-    assertThatThrownBy(() -> TorchFile.open(path)).isInstanceOf(InputException.class).hasMessageContaining("git lfs pull");
+    assertThatThrownBy(() -> TorchFile.open(path))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("git lfs pull");
     Files.write(path, new byte[0]);
-    assertThatThrownBy(() -> TorchFile.open(path)).isInstanceOf(InputException.class).hasMessageContaining("found 0 bytes");
+    assertThatThrownBy(() -> TorchFile.open(path))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("found 0 bytes");
     Path none = dir.resolve("no.pt");
-    assertThatThrownBy(() -> TorchFile.open(none)).isInstanceOf(InputException.class).hasMessageContaining("no.pt");
+    assertThatThrownBy(() -> TorchFile.open(none))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("no.pt");
   }
 
   @Test
@@ -212,7 +237,8 @@ class TorchFileTest {
     assertThat(Files.size(path)).isLessThan(100_000);
     assertThatThrownBy(() -> TorchFile.open(path))
         .isInstanceOf(InputException.class)
-        .hasMessageContaining("entry \"x/data.pkl\": expected stored as it is, found compressed by method 8");
+        .hasMessageContaining(
+            "entry \"x/data.pkl\": expected stored as it is, found compressed by method 8");
   }
 
   @Test

@@ -19,8 +19,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * Folders of HF transformers whose weights PyTorch wrote: GPT-2 as the hub has had it since 2019 (a stream; names without a
- * prefix, the causal mask among them), and a GPT-NeoX in two shards of fp16 with all the buffers of its day.
+ * Folders of HF transformers whose weights PyTorch wrote: GPT-2 as the hub has had it since 2019 (a
+ * stream; names without a prefix, the causal mask among them), and a GPT-NeoX in two shards of fp16
+ * with all the buffers of its day.
  */
 class TorchFolderTest {
   private static final Path FILES = Path.of("src/test/resources/torch");
@@ -38,7 +39,8 @@ class TorchFolderTest {
       tensors.replaceAll((n, tensor) -> tensor.to(ScalarType.Float));
       try (CausalLM model = new CausalLM(stored.config(), tensors)) {
         float[] logits = Tensors.floats(model.forward(expected.tensor("input_ids")));
-        assertThat(logits).containsExactly(Tensors.floats(expected.tensor("logits")), within(1e-4f));
+        assertThat(logits)
+            .containsExactly(Tensors.floats(expected.tensor("logits")), within(1e-4f));
       }
     }
   }
@@ -67,6 +69,8 @@ class TorchFolderTest {
         .hasMessageContaining(shard + ": byte ")
         .hasMessageContaining("the file is cut short");
     Files.delete(shard);
-    assertThatThrownBy(() -> StoredModel.open(dir)).isInstanceOf(InputException.class).hasMessageContaining(shard.toString());
+    assertThatThrownBy(() -> StoredModel.open(dir))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining(shard.toString());
   }
 }

@@ -32,7 +32,10 @@ class EngineTest {
   private static final long PAGE = KvFormat.of(CONFIG, KvPrecision.F32).pageBytes();
 
   private static Engine engine(int sessions, int queue, int promptRows, int pages) {
-    return new Engine(PACKED, null, new Settings(sessions, queue, promptRows, KvPrecision.F32, pages * PAGE + 5, 2));
+    return new Engine(
+        PACKED,
+        null,
+        new Settings(sessions, queue, promptRows, KvPrecision.F32, pages * PAGE + 5, 2));
   }
 
   private static Request request(int[] prompt, int tokens, long seed) {
@@ -66,7 +69,9 @@ class EngineTest {
 
   @Property(tries = 25)
   void theSameTokensWhateverElseIsWritten(
-      @ForAll long seed, @ForAll @IntRange(min = 1, max = 20) int sessions, @ForAll @IntRange(min = 1, max = 300) int promptRows)
+      @ForAll long seed,
+      @ForAll @IntRange(min = 1, max = 20) int sessions,
+      @ForAll @IntRange(min = 1, max = 300) int promptRows)
       throws Exception {
     Random random = new Random(seed);
     List<Request> requests = requests(random, 12);
@@ -76,7 +81,8 @@ class EngineTest {
       for (int i = 0; i < requests.size(); i++) {
         int cancelAt = random.nextInt(4) == 0 ? random.nextInt(10) : Integer.MAX_VALUE;
         AtomicInteger count = new AtomicInteger();
-        written.add(engine.submit(requests.get(i), (id, text) -> count.incrementAndGet() <= cancelAt));
+        written.add(
+            engine.submit(requests.get(i), (id, text) -> count.incrementAndGet() <= cancelAt));
         if (random.nextInt(5) == 0) {
           written.get(random.nextInt(written.size())).cancel();
         }
@@ -99,7 +105,8 @@ class EngineTest {
       }
     }
     assertThat(last.kvUsed()).isLessThanOrEqualTo(last.kvLimit());
-    assertThat(last.tokens()).isEqualTo(written.stream().mapToLong(s -> s.result().join().ids().length).sum());
+    assertThat(last.tokens())
+        .isEqualTo(written.stream().mapToLong(s -> s.result().join().ids().length).sum());
   }
 
   private static Metrics awaitIdle(Engine engine) throws InterruptedException {
@@ -122,7 +129,8 @@ class EngineTest {
       Generator generator = new Generator(engine);
       int[] ids = generator.generate(request(first, 5, 1), Listener.NONE).ids();
       assertThat(generator.generate(request(first, 5, 1), Listener.NONE).ids()).isEqualTo(ids);
-      assertThat(generator.generate(request(second, 5, 2), Listener.NONE).ids()).isEqualTo(alone(request(second, 5, 2)));
+      assertThat(generator.generate(request(second, 5, 2), Listener.NONE).ids())
+          .isEqualTo(alone(request(second, 5, 2)));
       Metrics metrics = awaitIdle(engine);
       assertThat(metrics.reusedTokens()).isEqualTo(2 * 192);
       assertThat(metrics.promptTokens()).isEqualTo(200 + 8 + 58);
@@ -170,10 +178,13 @@ class EngineTest {
           .hasMessage(
               "the request may take 129 positions, there is memory for keys and values of 128:"
                   + " ask for fewer tokens or give the engine more memory");
-      assertThat(new Generator(engine).generate(request(prompt(100, 1), 29, 1), Listener.NONE).ids())
+      assertThat(
+              new Generator(engine).generate(request(prompt(100, 1), 29, 1), Listener.NONE).ids())
           .isEqualTo(alone(request(prompt(100, 1), 29, 1)));
     }
-    assertThatThrownBy(() -> engine(1, 1, 1, 0)).isInstanceOf(InputException.class).hasMessageContaining("for 64 positions");
+    assertThatThrownBy(() -> engine(1, 1, 1, 0))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("for 64 positions");
   }
 
   @Test
@@ -199,7 +210,9 @@ class EngineTest {
       assertThat(engine.metrics().queued()).isEqualTo(2);
       third.cancel();
       goOn.countDown();
-      assertThat(running.result().join().ids()).isEqualTo(alone(request)).isEqualTo(second.result().join().ids());
+      assertThat(running.result().join().ids())
+          .isEqualTo(alone(request))
+          .isEqualTo(second.result().join().ids());
       assertThat(third.result().join().stopReason()).isEqualTo(StopReason.CANCELLED);
       assertThat(third.result().join().ids()).isEmpty();
     }
@@ -215,7 +228,10 @@ class EngineTest {
               (id, text) -> {
                 throw new IllegalStateException("gone");
               });
-      assertThatThrownBy(() -> bad.result().join()).isInstanceOf(CompletionException.class).cause().hasMessage("gone");
+      assertThatThrownBy(() -> bad.result().join())
+          .isInstanceOf(CompletionException.class)
+          .cause()
+          .hasMessage("gone");
       assertThat(good.result().join().ids()).isEqualTo(alone(request(prompt(100, 1), 50, 1)));
     }
   }
@@ -236,13 +252,16 @@ class EngineTest {
     engine.close();
     assertThat(running.result()).isDone();
     assertThat(waiting.result().join().stopReason()).isEqualTo(StopReason.CANCELLED);
-    assertThatThrownBy(() -> engine.submit(request(prompt(10, 2), 5, 1), Listener.NONE)).hasMessage("the engine is closed");
+    assertThatThrownBy(() -> engine.submit(request(prompt(10, 2), 5, 1), Listener.NONE))
+        .hasMessage("the engine is closed");
     engine.close();
   }
 
   @Test
   void settingsOutOfRangeAreNamed() {
-    assertThatThrownBy(() -> new Settings(0, 1, 1, KvPrecision.F32, 1, 1)).hasMessage("sessions: expected 1 to 65536, found 0");
-    assertThatThrownBy(() -> new Settings(1, 1, 1, KvPrecision.F32, 1, 0)).hasMessage("threads: expected 1 to 4096, found 0");
+    assertThatThrownBy(() -> new Settings(0, 1, 1, KvPrecision.F32, 1, 1))
+        .hasMessage("sessions: expected 1 to 65536, found 0");
+    assertThatThrownBy(() -> new Settings(1, 1, 1, KvPrecision.F32, 1, 0))
+        .hasMessage("threads: expected 1 to 4096, found 0");
   }
 }

@@ -28,7 +28,10 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** The forward pass for inference against the reference model, and against itself cut up differently. */
+/**
+ * The forward pass for inference against the reference model, and against itself cut up
+ * differently.
+ */
 class ForwardTest {
   private static final int MAX_POSITIONS = 200;
 
@@ -39,19 +42,43 @@ class ForwardTest {
     Arbitrary<Position> position =
         Arbitraries.oneOf(
             Arbitraries.just(new Position.Learned()),
-            Combinators.combine(Arbitraries.of(2, 4, 6), Arbitraries.of(100.0, 10000.0), flag).as(Position.Rotary::new));
+            Combinators.combine(Arbitraries.of(2, 4, 6), Arbitraries.of(100.0, 10000.0), flag)
+                .as(Position.Rotary::new));
     Arbitrary<List<Integer>> windows = Arbitraries.of(0, 1, 5, 64, 70, 1000).list().ofSize(2);
     Arbitrary<int[]> sizes =
-        Combinators.combine(Arbitraries.of(6, 7, 16, 20, 64, 80), Arbitraries.integers().between(1, 3), Arbitraries.of(11, 64, 130))
+        Combinators.combine(
+                Arbitraries.of(6, 7, 16, 20, 64, 80),
+                Arbitraries.integers().between(1, 3),
+                Arbitraries.of(11, 64, 130))
             .as((headDim, heads, mlp) -> new int[] {headDim, heads, mlp});
     return Combinators.combine(
-            position, Arbitraries.of(Residual.class), Arbitraries.of(Activation.class), windows, sizes,
+            position,
+            Arbitraries.of(Residual.class),
+            Arbitraries.of(Activation.class),
+            windows,
+            sizes,
             flag.array(boolean[].class).ofSize(5))
         .as(
             (where, residual, activation, window, size, choice) ->
                 new ModelConfig(
-                    77, 75, size[0] * size[1], 2, size[1], size[2], MAX_POSITIONS, where, residual, activation, 1e-5, window,
-                    choice[0], choice[1], choice[2], choice[3], choice[4], 0));
+                    77,
+                    75,
+                    size[0] * size[1],
+                    2,
+                    size[1],
+                    size[2],
+                    MAX_POSITIONS,
+                    where,
+                    residual,
+                    activation,
+                    1e-5,
+                    window,
+                    choice[0],
+                    choice[1],
+                    choice[2],
+                    choice[3],
+                    choice[4],
+                    0));
   }
 
   private static int[] ids(ModelConfig config, int length, long seed) {
@@ -169,7 +196,10 @@ class ForwardTest {
           int rest = texts.get(t).length - done;
           from[t] = done;
           int most = Math.min(rest, together.maxRows() - together.rows());
-          counts[t] = most == 0 || random.nextInt(3) == 0 ? 0 : random.nextBoolean() ? 1 : 1 + random.nextInt(most);
+          counts[t] =
+              most == 0 || random.nextInt(3) == 0
+                  ? 0
+                  : random.nextBoolean() ? 1 : 1 + random.nextInt(most);
           if (counts[t] > 0) {
             sequences.get(t).reserve(done + counts[t]);
             rows[t] = together.add(sequences.get(t), texts.get(t), done, counts[t]);

@@ -16,8 +16,10 @@ import org.junit.jupiter.api.Test;
 class GeneratedTextTest {
   @Property(tries = 2000)
   void whateverTheTokensTheTextEndsBeforeTheFirstStopStringThatIsComplete(
-      @ForAll @Size(max = 12) List<@CharRange(from = 'a', to = 'c') @StringLength(max = 4) String> pieces,
-      @ForAll @Size(max = 3) List<@CharRange(from = 'a', to = 'c') @StringLength(min = 1, max = 4) String> stops) {
+      @ForAll @Size(max = 12)
+          List<@CharRange(from = 'a', to = 'c') @StringLength(max = 4) String> pieces,
+      @ForAll @Size(max = 3)
+          List<@CharRange(from = 'a', to = 'c') @StringLength(min = 1, max = 4) String> stops) {
     String whole = String.join("", pieces);
     String expected = cut(whole, stops);
     GeneratedText text = new GeneratedText(new Pieces(pieces), stops);
@@ -27,7 +29,9 @@ class GeneratedTextTest {
       assertThat(expected).startsWith(streamed);
       // Nothing waits without need.
       String held = text.toString().substring(streamed.length());
-      assertThat(held.isEmpty() || stops.stream().anyMatch(s -> s.startsWith(held))).as("held back: %s", held).isTrue();
+      assertThat(held.isEmpty() || stops.stream().anyMatch(s -> s.startsWith(held)))
+          .as("held back: %s", held)
+          .isTrue();
     }
     assertThat(text.stopped()).isEqualTo(!expected.equals(whole));
     streamed.append(text.finish());
@@ -61,6 +65,7 @@ class GeneratedTextTest {
   @Test
   void aCharacterThatNeverEndsIsShownAsMissing() {
     GeneratedText text = new GeneratedText(new Pieces(List.of("a", "\u00F0", "\u009F")), List.of());
-    assertThat(List.of(text.next(0), text.next(1), text.next(2), text.finish())).containsExactly("a", "", "", "\uFFFD");
+    assertThat(List.of(text.next(0), text.next(1), text.next(2), text.finish()))
+        .containsExactly("a", "", "", "\uFFFD");
   }
 }

@@ -33,16 +33,34 @@ class GeneratorTest {
 
   private static final CausalLM MODEL = model(64);
   private static final PackedModel PACKED = PackedModel.of(MODEL);
-  private static final Engine ENGINE = new Engine(PACKED, Pieces.letters(32), Engine.Settings.of(PACKED, 2));
-  private static final Engine ENGINE_OF_IDS = new Engine(PACKED, null, Engine.Settings.of(PACKED, 1));
+  private static final Engine ENGINE =
+      new Engine(PACKED, Pieces.letters(32), Engine.Settings.of(PACKED, 2));
+  private static final Engine ENGINE_OF_IDS =
+      new Engine(PACKED, null, Engine.Settings.of(PACKED, 1));
 
   /** Ids 30 and 31 are padding; the head has a bias so that a test can make an id likely. */
   private static CausalLM model(int maxPositions) {
     ModelConfig neox = ModelConfig.neox(32, 16, 2, 2, maxPositions);
     return RandomModel.of(
         new ModelConfig(
-            32, USED, 16, 2, 2, 64, maxPositions, neox.position(), Residual.PARALLEL, Activation.GELU, 1e-5, neox.windows(), true,
-            true, true, true, false, END),
+            32,
+            USED,
+            16,
+            2,
+            2,
+            64,
+            maxPositions,
+            neox.position(),
+            Residual.PARALLEL,
+            Activation.GELU,
+            1e-5,
+            neox.windows(),
+            true,
+            true,
+            true,
+            true,
+            false,
+            END),
         3);
   }
 
@@ -71,7 +89,8 @@ class GeneratorTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied", "gptj", "gpt-neo", "gpt2"})
+  @ValueSource(
+      strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied", "gptj", "gpt-neo", "gpt2"})
   void greedyIdsAreThoseOfHfTransformers(String name) {
     Path dir = Path.of("src/test/resources/parity", name);
     int[] expected;
@@ -92,7 +111,8 @@ class GeneratorTest {
   @Test
   void theSameSeedWritesTheSameTextAndAnotherOneAnother() {
     Result first = generator().generate(request(20, DRAWN), Listener.NONE);
-    assertThat(generator().generate(request(20, DRAWN), Listener.NONE).text()).isEqualTo(first.text());
+    assertThat(generator().generate(request(20, DRAWN), Listener.NONE).text())
+        .isEqualTo(first.text());
     Result other = generator().generate(request(20, new Sampler(1.5, 0, 1, 1, 12)), Listener.NONE);
     assertThat(other.text()).isNotEqualTo(first.text());
     assertThat(first.tokensPerSecond()).isEqualTo(first.ids().length / first.seconds());
@@ -103,13 +123,14 @@ class GeneratorTest {
     List<Integer> ids = new ArrayList<>();
     StringBuilder text = new StringBuilder();
     Result result =
-        generator().generate(
-            request(20, DRAWN, "zzz"),
-            (id, piece) -> {
-              ids.add(id);
-              text.append(piece);
-              return true;
-            });
+        generator()
+            .generate(
+                request(20, DRAWN, "zzz"),
+                (id, piece) -> {
+                  ids.add(id);
+                  text.append(piece);
+                  return true;
+                });
     assertThat(ids).containsExactlyElementsOf(Arrays.stream(result.ids()).boxed().toList());
     assertThat(text).hasToString(result.text());
     assertThat(result.text()).isEqualTo(Pieces.letters(32).decode(result.ids()));
@@ -131,14 +152,18 @@ class GeneratorTest {
 
   @Test
   void theListenerCancels() {
-    Result result = generator().generate(request(20, DRAWN), new Listener() {
-      private int left = 5;
+    Result result =
+        generator()
+            .generate(
+                request(20, DRAWN),
+                new Listener() {
+                  private int left = 5;
 
-      @Override
-      public boolean token(int id, String text) {
-        return --left > 0;
-      }
-    });
+                  @Override
+                  public boolean token(int id, String text) {
+                    return --left > 0;
+                  }
+                });
     assertThat(result.ids()).hasSize(5);
     assertThat(result.stopReason()).isEqualTo(StopReason.CANCELLED);
     assertThat(result.text()).isEqualTo(Pieces.letters(32).decode(result.ids()));
@@ -149,7 +174,8 @@ class GeneratorTest {
     Result result = generator().generate(request(1000, Sampler.GREEDY), Listener.NONE);
     assertThat(result.stopReason()).isEqualTo(StopReason.CONTEXT_FULL);
     assertThat(result.ids()).hasSize(64 - 3 + 1);
-    Result one = generator().generate(new Request(new int[64], 5, Sampler.GREEDY, List.of()), Listener.NONE);
+    Result one =
+        generator().generate(new Request(new int[64], 5, Sampler.GREEDY, List.of()), Listener.NONE);
     assertThat(one.ids()).hasSize(1);
     assertThat(one.stopReason()).isEqualTo(StopReason.CONTEXT_FULL);
   }
@@ -175,13 +201,17 @@ class GeneratorTest {
   }
 
   private static void favour(CausalLM model, int id) {
-    Tensors.segment(model.weights().get("embed_out.bias")).setAtIndex(ValueLayout.JAVA_FLOAT, id, 1000);
+    Tensors.segment(model.weights().get("embed_out.bias"))
+        .setAtIndex(ValueLayout.JAVA_FLOAT, id, 1000);
   }
 
   @Test
   void anEmptyPromptBeginsADocument() {
-    Result empty = generator().generate(new Request(new int[0], 8, Sampler.GREEDY, List.of()), Listener.NONE);
-    Result begun = generator().generate(new Request(new int[] {END}, 8, Sampler.GREEDY, List.of()), Listener.NONE);
+    Result empty =
+        generator().generate(new Request(new int[0], 8, Sampler.GREEDY, List.of()), Listener.NONE);
+    Result begun =
+        generator()
+            .generate(new Request(new int[] {END}, 8, Sampler.GREEDY, List.of()), Listener.NONE);
     assertThat(empty.promptIds()).containsExactly(END);
     assertThat(empty.ids()).isEqualTo(begun.ids());
   }
@@ -200,19 +230,31 @@ class GeneratorTest {
 
   @Test
   void requestsThatCannotBeMetAreRefusedInOneLine() {
-    refused(() -> generator().generate(new Request(new int[65], 1, Sampler.GREEDY, List.of()), Listener.NONE),
+    refused(
+        () ->
+            generator()
+                .generate(new Request(new int[65], 1, Sampler.GREEDY, List.of()), Listener.NONE),
         "the prompt has 65 tokens, the model's context is 64: shorten it");
-    refused(() -> generator().generate(new Request(new int[] {0, 32}, 1, Sampler.GREEDY, List.of()), Listener.NONE),
+    refused(
+        () ->
+            generator()
+                .generate(
+                    new Request(new int[] {0, 32}, 1, Sampler.GREEDY, List.of()), Listener.NONE),
         "token 2: expected an id from 0 to 31, found 32");
-    refused(() -> generator().generate(new Request(new int[] {-1}, 1, Sampler.GREEDY, List.of()), Listener.NONE),
+    refused(
+        () ->
+            generator()
+                .generate(new Request(new int[] {-1}, 1, Sampler.GREEDY, List.of()), Listener.NONE),
         "token 1: expected an id from 0 to 31, found -1");
-    refused(() -> new Generator(ENGINE_OF_IDS).generate(request(5, DRAWN, "stop"), Listener.NONE),
+    refused(
+        () -> new Generator(ENGINE_OF_IDS).generate(request(5, DRAWN, "stop"), Listener.NONE),
         "stop strings need the model's tokenizer, and it has none");
     refused(() -> request(0, DRAWN), "max tokens: expected 1 or more, found 0");
     refused(() -> request(1, DRAWN, ""), "stop string: expected some text, found none");
   }
 
-  private static void refused(org.assertj.core.api.ThrowableAssert.ThrowingCallable call, String message) {
+  private static void refused(
+      org.assertj.core.api.ThrowableAssert.ThrowingCallable call, String message) {
     assertThatThrownBy(call).isInstanceOf(InputException.class).hasMessage(message);
   }
 
@@ -220,11 +262,12 @@ class GeneratorTest {
   void whatTheListenerThrowsReachesTheCallerAndEndsNothingElse() {
     assertThatThrownBy(
             () ->
-                generator().generate(
-                    request(20, DRAWN),
-                    (id, text) -> {
-                      throw new IllegalStateException("no more");
-                    }))
+                generator()
+                    .generate(
+                        request(20, DRAWN),
+                        (id, text) -> {
+                          throw new IllegalStateException("no more");
+                        }))
         .isInstanceOf(IllegalStateException.class)
         .hasMessage("no more");
     assertThat(generator().generate(request(20, DRAWN), Listener.NONE).ids()).hasSize(20);
@@ -233,7 +276,8 @@ class GeneratorTest {
   @Test
   void aModelThatGivesNoNumbersIsNamed() {
     try (CausalLM model = model(64)) {
-      Tensors.segment(model.weights().get("embed_out.bias")).setAtIndex(ValueLayout.JAVA_FLOAT, 7, Float.NaN);
+      Tensors.segment(model.weights().get("embed_out.bias"))
+          .setAtIndex(ValueLayout.JAVA_FLOAT, 7, Float.NaN);
       assertThatThrownBy(() -> generate(model, request(20, DRAWN)))
           .isInstanceOf(InputException.class)
           .hasMessageStartingWith("the model's score for token 7 is NaN");

@@ -42,15 +42,23 @@ class LanguageModelTest {
 
   @ParameterizedTest
   @CsvSource({
-    "F32, STORED, Float, 0", "BF16, STORED, BFloat16, 0.1", "F16, STORED, Float, 0.01", "F64, STORED, Float, 0",
-    "F32, BF16, BFloat16, 0.1", "F16, BF16, BFloat16, 0.1", "BF16, F32, Float, 0.1", "F16, F32, Float, 0.01",
+    "F32, STORED, Float, 0", "BF16, STORED, BFloat16, 0.1", "F16, STORED, Float, 0.01",
+        "F64, STORED, Float, 0",
+    "F32, BF16, BFloat16, 0.1", "F16, BF16, BFloat16, 0.1", "BF16, F32, Float, 0.1",
+        "F16, F32, Float, 0.01",
   })
-  void everyStoredTypeIsReadInThePrecisionAskedFor(Dtype stored, Precision precision, ScalarType expected, float tolerance) {
+  void everyStoredTypeIsReadInThePrecisionAskedFor(
+      Dtype stored, Precision precision, ScalarType expected, float tolerance) {
     float[] exact = write(stored);
     try (LanguageModel model = LanguageModel.open(dir, precision)) {
-      model.network().weights().forEach(
-          (name, weight) ->
-              assertThat(weight.scalar_type().intern()).as(name).isEqualTo(name.contains("norm") ? ScalarType.Float : expected));
+      model
+          .network()
+          .weights()
+          .forEach(
+              (name, weight) ->
+                  assertThat(weight.scalar_type().intern())
+                      .as(name)
+                      .isEqualTo(name.contains("norm") ? ScalarType.Float : expected));
       assertThat(model.scorer().logProbabilities(IDS)).containsExactly(exact, within(tolerance));
       Request request = new Request(IDS, 5, Sampler.GREEDY, List.of());
       assertThat(model.generator().generate(request, Listener.NONE).ids()).hasSizeBetween(1, 5);
@@ -86,7 +94,9 @@ class LanguageModelTest {
     }
     Path config = quantised.resolve("config.json");
     assertThat(Files.readString(config)).contains("\"used_vocab_size\": 40");
-    Files.writeString(config, Files.readString(config).replace("\"used_vocab_size\": 40", "\"used_vocab_size\": 33"));
+    Files.writeString(
+        config,
+        Files.readString(config).replace("\"used_vocab_size\": 40", "\"used_vocab_size\": 33"));
     try (LanguageModel model = LanguageModel.open(quantised, Precision.STORED)) {
       assertThat(model.config().usedVocab()).isEqualTo(33);
     }
@@ -95,10 +105,14 @@ class LanguageModelTest {
     trainer.train(merges -> {}).write(quantised.resolve("tokenizer.json"));
     assertThatThrownBy(() -> LanguageModel.open(quantised, Precision.STORED))
         .isInstanceOf(InputException.class)
-        .hasMessageContaining("tokenizer.json: largest id: expected below vocab_size 40 of the model, found 257");
-    Files.writeString(config, Files.readString(config).replace("\"used_vocab_size\": 33", "\"used_vocab_size\": 41"));
+        .hasMessageContaining(
+            "tokenizer.json: largest id: expected below vocab_size 40 of the model, found 257");
+    Files.writeString(
+        config,
+        Files.readString(config).replace("\"used_vocab_size\": 33", "\"used_vocab_size\": 41"));
     assertThatThrownBy(() -> LanguageModel.open(quantised, Precision.STORED))
         .isInstanceOf(InputException.class)
-        .hasMessageContainingAll("config.json", "quantization_config.used_vocab_size", "from 1 to 40", "41");
+        .hasMessageContainingAll(
+            "config.json", "quantization_config.used_vocab_size", "from 1 to 40", "41");
   }
 }

@@ -28,21 +28,26 @@ class MemoryNeedTest {
 
   /** GPT-NeoX-20B's shape; nothing of it is made. */
   private static StoredModel large(Dtype dtype) {
-    return new SyntheticModel(Path.of("20B"), ModelConfig.neox(50432, 6144, 44, 64, 2048), 0.02, 0.02, dtype, 1, null);
+    return new SyntheticModel(
+        Path.of("20B"), ModelConfig.neox(50432, 6144, 44, 64, 2048), 0.02, 0.02, dtype, 1, null);
   }
 
   @Test
   void whatLoadingWouldFillBeyondMemoryIsSaidWithWhatFits() {
     MemoryNeed need = MemoryNeed.of(large(Dtype.F16), Precision.STORED);
     assertThat(need.mapped()).isZero();
-    assertThat(need.made()).as("fp16 becomes fp32").isEqualTo(4L * (44L * 12 * 6144 * 6144 + 50432L * 6144));
+    assertThat(need.made())
+        .as("fp16 becomes fp32")
+        .isEqualTo(4L * (44L * 12 * 6144 * 6144 + 50432L * 6144));
     assertThatThrownBy(() -> need.check(24 * GB))
         .isInstanceOf(InputException.class)
         .hasMessage(
             "20B: does not fit in memory: its weights take 81.0 GB once loaded, 24.0 GB are free; "
                 + "it would fit as q8 (21.8 GB) or q4 (11.6 GB): see jneox quantize");
-    assertThatThrownBy(() -> need.check(16 * GB)).hasMessageEndingWith("it would fit as q4 (11.6 GB): see jneox quantize");
-    assertThatThrownBy(() -> need.check(4 * GB)).hasMessageContaining("would fit, of up to 6.2 billion parameters");
+    assertThatThrownBy(() -> need.check(16 * GB))
+        .hasMessageEndingWith("it would fit as q4 (11.6 GB): see jneox quantize");
+    assertThatThrownBy(() -> need.check(4 * GB))
+        .hasMessageContaining("would fit, of up to 6.2 billion parameters");
     assertThatCode(() -> need.check(100 * GB)).doesNotThrowAnyException();
   }
 
@@ -53,12 +58,19 @@ class MemoryNeedTest {
     assertThatCode(() -> need.check(2 * GB)).doesNotThrowAnyException();
     assertThat(need.concern(24 * GB).orElseThrow())
         .contains("every token reads 40.5 GB", "from the disk each time", "q8 (21.8 GB)");
-    assertThat(need.concern(43 * GB).orElseThrow()).contains("keys and values of about 1,831 tokens", "context of 2,048");
+    assertThat(need.concern(43 * GB).orElseThrow())
+        .contains("keys and values of about 1,831 tokens", "context of 2,048");
     assertThat(need.concern(60 * GB)).isEmpty();
   }
 
   @ParameterizedTest
-  @CsvSource({"F32, STORED, 0, 4", "BF16, STORED, 0, 2", "F16, STORED, 4, 0", "BF16, F32, 4, 0", "F32, BF16, 2, 0"})
+  @CsvSource({
+    "F32, STORED, 0, 4",
+    "BF16, STORED, 0, 2",
+    "F16, STORED, 4, 0",
+    "BF16, F32, 4, 0",
+    "F32, BF16, 2, 0"
+  })
   void onlyWhatIsNotStoredAsItIsReadIsMade(Dtype dtype, Precision precision, int made, int mapped) {
     HfFolder.write(dir, SMALL, RandomModel.of(SMALL, 1).weights(), dtype, null);
     try (StoredModel stored = StoredModel.open(dir);
@@ -72,7 +84,8 @@ class MemoryNeedTest {
 
   @Test
   void quantisedWeightsAreCountedAsTheyAre() {
-    HfFolder.write(dir.resolve("plain"), SMALL, RandomModel.of(SMALL, 1).weights(), Dtype.F32, null);
+    HfFolder.write(
+        dir.resolve("plain"), SMALL, RandomModel.of(SMALL, 1).weights(), Dtype.F32, null);
     try (StoredModel plain = StoredModel.open(dir.resolve("plain"))) {
       Quantisation.to(GgmlType.Q4_0, plain).write(dir.resolve("q4"), bytes -> {});
     }

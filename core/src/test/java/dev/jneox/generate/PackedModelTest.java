@@ -56,18 +56,23 @@ class PackedModelTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied", "gptj", "gpt-neo", "gpt2"})
+  @ValueSource(
+      strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied", "gptj", "gpt-neo", "gpt2"})
   void logitsOfEveryFamilyAreThoseOfHfTransformers(String name) {
     Path folder = Path.of("src/test/resources/parity", name);
     try (PointerScope scope = new PointerScope();
         StoredModel stored = StoredModel.open(folder);
         PackedModel model = PackedModel.of(stored, Precision.STORED);
         Safetensors expected = Safetensors.open(folder.resolve("expected.safetensors"))) {
-      int[] ids = Arrays.stream(Tensors.longs(expected.tensor("input_ids"))).mapToInt(Math::toIntExact).toArray();
+      int[] ids =
+          Arrays.stream(Tensors.longs(expected.tensor("input_ids")))
+              .mapToInt(Math::toIntExact)
+              .toArray();
       float[] logits = Tensors.floats(expected.tensor("logits"));
       for (int row = 0; row < 2; row++) {
         float[] found = logits(model, Arrays.copyOfRange(ids, 41 * row, 41 * row + 41));
-        float[] expectedRow = Arrays.copyOfRange(logits, row * found.length, (row + 1) * found.length);
+        float[] expectedRow =
+            Arrays.copyOfRange(logits, row * found.length, (row + 1) * found.length);
         assertThat(found).containsExactly(expectedRow, within(1e-4f));
       }
     }
@@ -75,24 +80,52 @@ class PackedModelTest {
 
   private static ModelConfig config(Position position, Residual residual) {
     return new ModelConfig(
-        96, 96, 64, 2, 4, 128, 64, position, residual, Activation.GELU_TANH, 1e-5, ModelConfig.everywhere(2), true,
-        residual != Residual.PARALLEL_ONE_NORM, true, residual == Residual.PARALLEL_ONE_NORM, false, 5);
+        96,
+        96,
+        64,
+        2,
+        4,
+        128,
+        64,
+        position,
+        residual,
+        Activation.GELU_TANH,
+        1e-5,
+        ModelConfig.everywhere(2),
+        true,
+        residual != Residual.PARALLEL_ONE_NORM,
+        true,
+        residual == Residual.PARALLEL_ONE_NORM,
+        false,
+        5);
   }
 
-  /** Within the rounding of activations to 8 bits where weights have 4, and of weights to bf16 where they have 8. */
+  /**
+   * Within the rounding of activations to 8 bits where weights have 4, and of weights to bf16 where
+   * they have 8.
+   */
   @ParameterizedTest
   @CsvSource({
-    "F32, PARALLEL, STORED, F32, 1e-5", "F32, PARALLEL, BF16, BF16, 0.02",
-    "F16, PARALLEL, STORED, F32, 1e-5", "F16, PARALLEL_ONE_NORM, STORED, F32, 1e-5",
-    "BF16, SERIAL, STORED, BF16, 0.02", "BF16, PARALLEL_ONE_NORM, F32, F32, 1e-5",
-    "Q4_0, PARALLEL, STORED, Q4Weight, 0.05", "Q4_0, PARALLEL_ONE_NORM, STORED, Q4Weight, 0.05",
-    "Q4_0, SERIAL, STORED, Q4Weight, 0.05", "Q4_0, PARALLEL, F32, F32, 1e-5",
-    "Q8_0, PARALLEL, STORED, Q8Weight, 0.05", "Q8_0, PARALLEL_ONE_NORM, BF16, BF16, 0.02", "Q8_0, SERIAL, F32, F32, 1e-5",
+    "F32, PARALLEL, STORED, F32, 1e-5",
+    "F32, PARALLEL, BF16, BF16, 0.02",
+    "F16, PARALLEL, STORED, F32, 1e-5",
+    "F16, PARALLEL_ONE_NORM, STORED, F32, 1e-5",
+    "BF16, SERIAL, STORED, BF16, 0.02",
+    "BF16, PARALLEL_ONE_NORM, F32, F32, 1e-5",
+    "Q4_0, PARALLEL, STORED, Q4Weight, 0.05",
+    "Q4_0, PARALLEL_ONE_NORM, STORED, Q4Weight, 0.05",
+    "Q4_0, SERIAL, STORED, Q4Weight, 0.05",
+    "Q4_0, PARALLEL, F32, F32, 1e-5",
+    "Q8_0, PARALLEL, STORED, Q8Weight, 0.05",
+    "Q8_0, PARALLEL_ONE_NORM, BF16, BF16, 0.02",
+    "Q8_0, SERIAL, F32, F32, 1e-5",
   })
   void ggufFilesAreMultipliedAsTheyAreStored(
       GgmlType type, Residual residual, Precision precision, String kernel, double tolerance) {
     Position position =
-        residual == Residual.SERIAL ? new Position.Learned() : new Position.Rotary(8, 500, residual == Residual.PARALLEL_ONE_NORM);
+        residual == Residual.SERIAL
+            ? new Position.Learned()
+            : new Position.Rotary(8, 500, residual == Residual.PARALLEL_ONE_NORM);
     ModelConfig config = config(position, residual);
     Path file = dir.resolve("model.gguf");
     int[] ids = new Random(1).ints(40, 0, 96).toArray();
@@ -103,9 +136,14 @@ class PackedModelTest {
           PackedModel packed = PackedModel.of(stored, precision);
           CausalLM reference = new CausalLM(stored.config(), fp32(stored.tensors()))) {
         for (PackedModel.Layer layer : packed.layers) {
-          for (PackedLinear linear : new PackedLinear[] {layer.queryKeyValue(), layer.dense(), layer.up(), layer.down()}) {
+          for (PackedLinear linear :
+              new PackedLinear[] {layer.queryKeyValue(), layer.dense(), layer.up(), layer.down()}) {
             PackedWeight weight = linear.weight();
-            assertThat(weight instanceof DenseWeight dense ? dense.type().name() : weight.getClass().getSimpleName()).isEqualTo(kernel);
+            assertThat(
+                    weight instanceof DenseWeight dense
+                        ? dense.type().name()
+                        : weight.getClass().getSimpleName())
+                .isEqualTo(kernel);
           }
         }
         float[] expected = Tensors.floats(reference.forward(Tensors.of(ids, 1, ids.length)));

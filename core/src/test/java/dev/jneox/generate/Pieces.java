@@ -7,11 +7,17 @@ import java.util.List;
 import java.util.OptionalInt;
 import java.util.stream.IntStream;
 
-/** A tokenizer that only writes: each id is the bytes of one string, in Latin-1 so that a piece may be part of a character. */
+/**
+ * A tokenizer that only writes: each id is the bytes of one string, in Latin-1 so that a piece may
+ * be part of a character.
+ */
 record Pieces(List<String> latin1) implements Tokenizer {
   /** Id 0 is a, 1 is b, and so on, with a digit that tells pieces apart after the first 26. */
   static Pieces letters(int size) {
-    return new Pieces(IntStream.range(0, size).mapToObj(i -> (char) ('a' + i % 26) + (i < 26 ? "" : "" + i / 26)).toList());
+    return new Pieces(
+        IntStream.range(0, size)
+            .mapToObj(i -> (char) ('a' + i % 26) + (i < 26 ? "" : "" + i / 26))
+            .toList());
   }
 
   @Override

@@ -49,7 +49,10 @@ class SamplerTest {
 
   @Property(tries = 3000, edgeCases = EdgeCasesMode.NONE)
   void theIdDrawnIsTheInverseOfTheDistributionAsDefined(
-      @ForAll("samplers") Sampler sampler, @ForAll("scores") float[] scores, @ForAll int seenIds, @ForAll long bits) {
+      @ForAll("samplers") Sampler sampler,
+      @ForAll("scores") float[] scores,
+      @ForAll int seenIds,
+      @ForAll long bits) {
     BitSet seen = BitSet.valueOf(new long[] {seenIds & 0xFFF});
     int used = Math.max(1, scores.length - 2);
     int drawn = sampler.next(scores, 0, used, seen, () -> bits);
@@ -128,7 +131,8 @@ class SamplerTest {
   @Test
   void theSameSeedDrawsTheSame() {
     float[] scores = new float[1000];
-    assertThat(draws(new Sampler(1, 0, 1, 1, 7), scores)).isEqualTo(draws(new Sampler(1, 0, 1, 1, 7), scores))
+    assertThat(draws(new Sampler(1, 0, 1, 1, 7), scores))
+        .isEqualTo(draws(new Sampler(1, 0, 1, 1, 7), scores))
         .isNotEqualTo(draws(new Sampler(1, 0, 1, 1, 8), scores));
   }
 
@@ -184,7 +188,8 @@ class SamplerTest {
     "1, 0, 1.5, 1, 'top-p: expected a probability from 0 to 1, found 1.5'",
     "1, 0, 1, 0, 'repetition penalty: expected a number above 0 (1 is none), found 0.0'",
   })
-  void aSettingOutOfRangeIsNamed(double temperature, int topK, double topP, double penalty, String message) {
+  void aSettingOutOfRangeIsNamed(
+      double temperature, int topK, double topP, double penalty, String message) {
     assertThatThrownBy(() -> new Sampler(temperature, topK, topP, penalty, 0))
         .isInstanceOf(InputException.class)
         .hasMessage(message);

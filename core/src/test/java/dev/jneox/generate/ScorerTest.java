@@ -21,7 +21,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class ScorerTest {
   @ParameterizedTest
-  @ValueSource(strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied", "gptj", "gpt-neo", "gpt2"})
+  @ValueSource(
+      strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied", "gptj", "gpt-neo", "gpt2"})
   void logProbabilitiesAreThoseOfHfTransformers(String name) {
     Path dir = Path.of("src/test/resources/parity", name);
     try (PointerScope _ = new PointerScope();
@@ -30,9 +31,11 @@ class ScorerTest {
       long[] ids = Tensors.longs(file.tensor("input_ids"));
       float[] expected = Tensors.floats(file.tensor("token_logprobs"));
       for (int row = 0; row < 2; row++) {
-        int[] text = Arrays.stream(ids, 41 * row, 41 * row + 41).mapToInt(Math::toIntExact).toArray();
+        int[] text =
+            Arrays.stream(ids, 41 * row, 41 * row + 41).mapToInt(Math::toIntExact).toArray();
         float[] found = model.scorer().logProbabilities(text);
-        assertThat(found).containsExactly(Arrays.copyOfRange(expected, 40 * row, 40 * row + 40), within(1e-4f));
+        assertThat(found)
+            .containsExactly(Arrays.copyOfRange(expected, 40 * row, 40 * row + 40), within(1e-4f));
       }
     }
   }

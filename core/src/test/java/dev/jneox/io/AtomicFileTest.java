@@ -40,16 +40,20 @@ class AtomicFileTest {
     assertThat(dir).isDirectoryNotContaining(path -> !path.equals(target));
   }
 
-  /** The first writer's unfinished bytes never get the final name from the second, nor are they deleted by it. */
+  /**
+   * The first writer's unfinished bytes never get the final name from the second, nor are they
+   * deleted by it.
+   */
   @Test
   void aSecondWriterIsRefusedAndLeavesTheFirstAlone() throws IOException {
     Path target = dir.resolve("data.bin");
     try (AtomicFile first = new AtomicFile(target)) {
       Files.writeString(first.path(), "first");
       CompletableFuture.runAsync(
-              () -> assertThatThrownBy(() -> new AtomicFile(target))
-                  .isInstanceOf(InputException.class)
-                  .hasMessageContaining("data.bin: is being written by this process"))
+              () ->
+                  assertThatThrownBy(() -> new AtomicFile(target))
+                      .isInstanceOf(InputException.class)
+                      .hasMessageContaining("data.bin: is being written by this process"))
           .join();
       assertThat(first.path()).hasContent("first");
       first.commit();
@@ -63,7 +67,8 @@ class AtomicFileTest {
     for (String left : List.of("data.bin.partial", "data.bin.123-00ab34ef.partial")) {
       Files.writeString(dir.resolve(left), "half");
     }
-    for (String other : List.of("data.bin.x.partial", "data.bin2.partial", "data.idx.123-00ab34ef.partial")) {
+    for (String other :
+        List.of("data.bin.x.partial", "data.bin2.partial", "data.idx.123-00ab34ef.partial")) {
       Files.writeString(dir.resolve(other), "of another");
     }
     try (AtomicFile file = new AtomicFile(target)) {
@@ -72,7 +77,11 @@ class AtomicFileTest {
     }
     try (var files = Files.list(dir)) {
       assertThat(files.map(path -> path.getFileName().toString()))
-          .containsExactlyInAnyOrder("data.bin", "data.bin.x.partial", "data.bin2.partial", "data.idx.123-00ab34ef.partial");
+          .containsExactlyInAnyOrder(
+              "data.bin",
+              "data.bin.x.partial",
+              "data.bin2.partial",
+              "data.idx.123-00ab34ef.partial");
     }
   }
 
@@ -83,11 +92,13 @@ class AtomicFileTest {
     try (ExecutorService pool = Executors.newFixedThreadPool(4)) {
       for (int t = 0; t < 4; t++) {
         byte[] text = String.valueOf(t).repeat(1000 * (t + 1)).getBytes();
-        all.add(pool.submit(() -> {
-          for (int i = 0; i < 50; i++) {
-            AtomicFile.write(target, text);
-          }
-        }));
+        all.add(
+            pool.submit(
+                () -> {
+                  for (int i = 0; i < 50; i++) {
+                    AtomicFile.write(target, text);
+                  }
+                }));
       }
       for (Future<?> each : all) {
         each.get();
@@ -101,11 +112,14 @@ class AtomicFileTest {
   @Test
   void aFolderThatIsNoneIsNamed() throws IOException {
     Path file = Files.writeString(dir.resolve("file"), "");
-    assertThatThrownBy(() -> new AtomicFile(file.resolve("inside"))).isInstanceOf(InputException.class)
+    assertThatThrownBy(() -> new AtomicFile(file.resolve("inside")))
+        .isInstanceOf(InputException.class)
         .hasMessageContaining("inside: cannot be written");
-    assertThatThrownBy(() -> AtomicFile.write(file.resolve("inside"), new byte[0])).isInstanceOf(InputException.class)
+    assertThatThrownBy(() -> AtomicFile.write(file.resolve("inside"), new byte[0]))
+        .isInstanceOf(InputException.class)
         .hasMessageContaining("inside: cannot be written");
-    assertThatThrownBy(() -> AtomicFile.write(Path.of("/"), new byte[0])).isInstanceOf(InputException.class)
+    assertThatThrownBy(() -> AtomicFile.write(Path.of("/"), new byte[0]))
+        .isInstanceOf(InputException.class)
         .hasMessageContaining("/: expected the name of a file");
   }
 }

@@ -81,9 +81,10 @@ class AtomicFolderTest {
     try (AtomicFolder first = new AtomicFolder(target)) {
       Files.writeString(first.path().resolve("a"), "first");
       CompletableFuture.runAsync(
-              () -> assertThatThrownBy(() -> new AtomicFolder(target))
-                  .isInstanceOf(InputException.class)
-                  .hasMessageContaining("model: is being written by this process"))
+              () ->
+                  assertThatThrownBy(() -> new AtomicFolder(target))
+                      .isInstanceOf(InputException.class)
+                      .hasMessageContaining("model: is being written by this process"))
           .join();
       first.commit();
     }
@@ -103,7 +104,8 @@ class AtomicFolderTest {
   @Test
   void aFolderThatCannotBeMadeIsNamed() throws IOException {
     Files.writeString(dir.resolve("deep"), "a file");
-    assertThatThrownBy(() -> new AtomicFolder(target)).isInstanceOf(InputException.class)
+    assertThatThrownBy(() -> new AtomicFolder(target))
+        .isInstanceOf(InputException.class)
         .hasMessageContaining("cannot be written");
     assertThatThrownBy(() -> new AtomicFolder(Path.of("/"))).isInstanceOf(InputException.class);
   }

@@ -20,7 +20,8 @@ class FreeMemoryTest {
   @Test
   void isWhatTheSystemCallsAvailable() throws IOException {
     assertThat(FreeMemory.bytes(root)).isEmpty();
-    file("proc/meminfo", "MemTotal:       24689532 kB\nMemFree:  100 kB\nMemAvailable:   2000 kB\n");
+    file(
+        "proc/meminfo", "MemTotal:       24689532 kB\nMemFree:  100 kB\nMemAvailable:   2000 kB\n");
     assertThat(FreeMemory.bytes(root)).hasValue(2_048_000);
   }
 

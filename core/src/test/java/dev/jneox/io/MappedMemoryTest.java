@@ -56,7 +56,11 @@ class MappedMemoryTest {
     if (!Files.exists(status)) {
       return 0;
     }
-    String line = Files.readAllLines(status).stream().filter(l -> l.startsWith("RssFile:")).findFirst().orElseThrow();
+    String line =
+        Files.readAllLines(status).stream()
+            .filter(l -> l.startsWith("RssFile:"))
+            .findFirst()
+            .orElseThrow();
     return Long.parseLong(line.replaceAll("\\D", "")) * 1024;
   }
 
@@ -64,7 +68,8 @@ class MappedMemoryTest {
   void onlyAFileMappedForReadingCanBeGivenBack() {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment memory = arena.allocate(1 << 20);
-      assertThatThrownBy(() -> MappedMemory.release(memory)).isInstanceOf(IllegalArgumentException.class);
+      assertThatThrownBy(() -> MappedMemory.release(memory))
+          .isInstanceOf(IllegalArgumentException.class);
       assertThatThrownBy(() -> MappedMemory.release(MemorySegment.ofArray(new long[9])))
           .isInstanceOf(IllegalArgumentException.class);
     }

@@ -66,7 +66,8 @@ class NativeLibrariesTest {
     assertThat(libraries.folder().resolve("libb.so")).hasBinaryContent(content("libb.so"));
     assertThat(mode(home)).isEqualTo("rwx------");
     assertThat(mode(libraries.folder())).isEqualTo("rwx------");
-    assertThat(names(libraries.folder())).containsExactlyInAnyOrder("liba.so.1", "libblas.so", "libb.so", "manifest");
+    assertThat(names(libraries.folder()))
+        .containsExactlyInAnyOrder("liba.so.1", "libblas.so", "libb.so", "manifest");
     assertThat(names(home)).containsExactly("some-1");
   }
 
@@ -86,7 +87,11 @@ class NativeLibrariesTest {
     bytes[bytes.length / 2] ^= 4;
     Files.write(folder.resolve("libb.so"), bytes);
     Files.setLastModifiedTime(folder.resolve("libb.so"), time);
-    assertThat(said(this::unpack).lines()).singleElement().asString().contains("libb.so: damaged: expected CRC-32 ").endsWith("to be unpacked again");
+    assertThat(said(this::unpack).lines())
+        .singleElement()
+        .asString()
+        .contains("libb.so: damaged: expected CRC-32 ")
+        .endsWith("to be unpacked again");
     assertThat(folder.resolve("libb.so")).hasBinaryContent(content("libb.so"));
     assertThat(Files.getAttribute(folder.resolve("liba.so.1"), "unix:ino")).isEqualTo(kept);
     assertThat(said(this::unpack)).isEmpty();
@@ -123,7 +128,15 @@ class NativeLibrariesTest {
   void aBrokenManifestIsWrittenAnew() throws IOException {
     Path manifest = unpack().folder().resolve("manifest");
     String whole = Files.readString(manifest);
-    for (String text : List.of("", "x\n", whole.substring(0, whole.indexOf('\n') + 1), "end", "zz liba.so.1 1 2 3\nend", "ff nothere 1 2 3\nend", "\0")) {
+    for (String text :
+        List.of(
+            "",
+            "x\n",
+            whole.substring(0, whole.indexOf('\n') + 1),
+            "end",
+            "zz liba.so.1 1 2 3\nend",
+            "ff nothere 1 2 3\nend",
+            "\0")) {
       Files.writeString(manifest, text);
       unpack();
       assertThat(manifest).content().hasLineCount(4);
@@ -134,14 +147,18 @@ class NativeLibrariesTest {
   @Test
   void verifyingFindsWhatTheFileSystemDoesNotShow() throws IOException {
     Path folder = unpack().folder();
-    makeJar(name -> {
-      byte[] bytes = content(name);
-      bytes[0] ^= name.equals("libb.so") ? 1 : 0;
-      return bytes;
-    });
+    makeJar(
+        name -> {
+          byte[] bytes = content(name);
+          bytes[0] ^= name.equals("libb.so") ? 1 : 0;
+          return bytes;
+        });
     assertThat(said(this::unpack)).isEmpty();
-    assertThat(said(() -> NativeLibraries.unpacked(home, "some-1", this::sources, user, true)).lines())
-        .singleElement().asString().contains("libb.so: damaged: expected CRC-32 ");
+    assertThat(
+            said(() -> NativeLibraries.unpacked(home, "some-1", this::sources, user, true)).lines())
+        .singleElement()
+        .asString()
+        .contains("libb.so: damaged: expected CRC-32 ");
     assertThat(Files.readAllBytes(folder.resolve("libb.so"))).isNotEqualTo(content("libb.so"));
   }
 
@@ -170,7 +187,8 @@ class NativeLibrariesTest {
 
   @Test
   void aWaitingProcessSaysForWhich() throws Exception {
-    Files.createDirectories(home, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+    Files.createDirectories(
+        home, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
     String said;
     try (ExecutorService pool = Executors.newFixedThreadPool(1)) {
       TargetLock lock = pool.submit(() -> TargetLock.take(home.resolve("some-1"))).get();
@@ -182,7 +200,11 @@ class NativeLibrariesTest {
           });
       said = said(this::unpack);
     }
-    assertThat(said).startsWith("jneox: waiting for this process to unpack native libraries into " + home.resolve("some-1") + "\n");
+    assertThat(said)
+        .startsWith(
+            "jneox: waiting for this process to unpack native libraries into "
+                + home.resolve("some-1")
+                + "\n");
   }
 
   @Test
@@ -190,18 +212,25 @@ class NativeLibrariesTest {
     Path folder = unpack().folder();
     for (String mode : List.of("rwxrwxrwx", "rwxrwx---", "rwx---rwx")) {
       Files.setPosixFilePermissions(home, PosixFilePermissions.fromString(mode));
-      assertThatThrownBy(this::unpack).isInstanceOf(InputException.class).hasMessageStartingWith(home + ": ").hasMessageContaining("chmod 700");
+      assertThatThrownBy(this::unpack)
+          .isInstanceOf(InputException.class)
+          .hasMessageStartingWith(home + ": ")
+          .hasMessageContaining("chmod 700");
     }
     Files.setPosixFilePermissions(home, PosixFilePermissions.fromString("rwxr-xr-x"));
     unpack();
     Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
-    assertThatThrownBy(this::unpack).isInstanceOf(InputException.class).hasMessageStartingWith(folder + ": ").hasMessageContaining("is 0755");
+    assertThatThrownBy(this::unpack)
+        .isInstanceOf(InputException.class)
+        .hasMessageStartingWith(folder + ": ")
+        .hasMessageContaining("is 0755");
   }
 
   @Test
   void aFolderOfAnotherUserIsRefused() {
     unpack();
-    assertThatThrownBy(() -> NativeLibraries.unpacked(home, "some-1", this::sources, user + 1, false))
+    assertThatThrownBy(
+            () -> NativeLibraries.unpacked(home, "some-1", this::sources, user + 1, false))
         .isInstanceOf(InputException.class)
         .hasMessageStartingWith(home + ": ")
         .hasMessageContaining("owned by")
@@ -213,7 +242,10 @@ class NativeLibrariesTest {
     Path folder = unpack().folder();
     Path elsewhere = Files.move(folder, dir.resolve("elsewhere"));
     Files.createSymbolicLink(folder, elsewhere);
-    assertThatThrownBy(this::unpack).isInstanceOf(InputException.class).hasMessageStartingWith(folder + ": ").hasMessageContaining("link");
+    assertThatThrownBy(this::unpack)
+        .isInstanceOf(InputException.class)
+        .hasMessageStartingWith(folder + ": ")
+        .hasMessageContaining("link");
   }
 
   @Test
@@ -225,16 +257,26 @@ class NativeLibrariesTest {
         .hasMessageContaining("set JNEOX_NATIVES to");
     Path file = dir.resolve("cache");
     assertThatThrownBy(() -> NativeLibraries.unpacked(file, "some-1", this::sources, user, false))
-        .hasMessage(file + ": native libraries (1 MB) cannot be unpacked: expected a folder, found a file: set JNEOX_NATIVES to a folder on another file system");
+        .hasMessage(
+            file
+                + ": native libraries (1 MB) cannot be unpacked: expected a folder, found a file:"
+                + " set JNEOX_NATIVES to a folder on another file system");
   }
 
   @Test
   void aHomeThatIsTooSmallIsSaidBeforeAnythingIsWritten() throws IOException {
     Supplier<List<NativeLibraries.Source>> vast =
-        () -> sources().stream().map(source -> new NativeLibraries.Source(source.file(), 1L << 60, source.crc(), source.content())).toList();
+        () ->
+            sources().stream()
+                .map(
+                    source ->
+                        new NativeLibraries.Source(
+                            source.file(), 1L << 60, source.crc(), source.content()))
+                .toList();
     assertThatThrownBy(() -> NativeLibraries.unpacked(home, "some-1", vast, user, false))
         .isInstanceOf(InputException.class)
-        .hasMessageStartingWith(home.resolve("some-1") + ": native libraries need 3458764513821 MB, ")
+        .hasMessageStartingWith(
+            home.resolve("some-1") + ": native libraries need 3458764513821 MB, ")
         .hasMessageContaining(" MB are free: make room, or set JNEOX_NATIVES to");
     assertThat(names(home.resolve("some-1"))).isEmpty();
   }
@@ -242,7 +284,13 @@ class NativeLibrariesTest {
   @Test
   void aDamagedJarLeavesNothing() {
     Supplier<List<NativeLibraries.Source>> wrong =
-        () -> sources().stream().map(source -> new NativeLibraries.Source(source.file(), source.bytes(), source.crc() ^ 1, source.content())).toList();
+        () ->
+            sources().stream()
+                .map(
+                    source ->
+                        new NativeLibraries.Source(
+                            source.file(), source.bytes(), source.crc() ^ 1, source.content()))
+                .toList();
     assertThatThrownBy(() -> NativeLibraries.unpacked(home, "some-1", wrong, user, false))
         .isInstanceOf(InputException.class)
         .hasMessageContaining("natives.jar")
@@ -255,16 +303,24 @@ class NativeLibrariesTest {
     NativeLibraries libraries = unpack();
     assertThatThrownBy(libraries::load)
         .isInstanceOf(InputException.class)
-        .hasMessageStartingWith(libraries.folder() + ": native libraries cannot be loaded from here: liba.so.1: ");
+        .hasMessageStartingWith(
+            libraries.folder() + ": native libraries cannot be loaded from here: liba.so.1: ");
   }
 
   @Test
   void theHomeIsTheUsersChoiceOrInHisFolderForCaches() {
-    assertThat(NativeLibraries.home(Map.of("JNEOX_NATIVES", "/n", "XDG_CACHE_HOME", "/x"), "Linux", "/u")).isEqualTo(Path.of("/n"));
-    assertThat(NativeLibraries.home(Map.of("XDG_CACHE_HOME", "/x", "HOME", "/h"), "Linux", "/u")).isEqualTo(Path.of("/x/jneox/natives"));
-    assertThat(NativeLibraries.home(Map.of("XDG_CACHE_HOME", "x", "HOME", "/h"), "Linux", "/u")).isEqualTo(Path.of("/h/.cache/jneox/natives"));
-    assertThat(NativeLibraries.home(Map.of("JNEOX_NATIVES", ""), "Linux", "/u")).isEqualTo(Path.of("/u/.cache/jneox/natives"));
-    assertThat(NativeLibraries.home(Map.of("HOME", "/h"), "Mac OS X", "/u")).isEqualTo(Path.of("/h/Library/Caches/jneox/natives"));
+    assertThat(
+            NativeLibraries.home(
+                Map.of("JNEOX_NATIVES", "/n", "XDG_CACHE_HOME", "/x"), "Linux", "/u"))
+        .isEqualTo(Path.of("/n"));
+    assertThat(NativeLibraries.home(Map.of("XDG_CACHE_HOME", "/x", "HOME", "/h"), "Linux", "/u"))
+        .isEqualTo(Path.of("/x/jneox/natives"));
+    assertThat(NativeLibraries.home(Map.of("XDG_CACHE_HOME", "x", "HOME", "/h"), "Linux", "/u"))
+        .isEqualTo(Path.of("/h/.cache/jneox/natives"));
+    assertThat(NativeLibraries.home(Map.of("JNEOX_NATIVES", ""), "Linux", "/u"))
+        .isEqualTo(Path.of("/u/.cache/jneox/natives"));
+    assertThat(NativeLibraries.home(Map.of("HOME", "/h"), "Mac OS X", "/u"))
+        .isEqualTo(Path.of("/h/Library/Caches/jneox/natives"));
   }
 
   private NativeLibraries unpack() {
@@ -287,7 +343,10 @@ class NativeLibrariesTest {
   }
 
   private static byte[] content(String name) {
-    return (name + "\n").repeat(100_000 / (name.length() + 1) + 1).substring(0, 100_000).getBytes(StandardCharsets.UTF_8);
+    return (name + "\n")
+        .repeat(100_000 / (name.length() + 1) + 1)
+        .substring(0, 100_000)
+        .getBytes(StandardCharsets.UTF_8);
   }
 
   private static String mode(Path path) throws IOException {

@@ -21,9 +21,12 @@ class ProgressTest {
   @Test
   void saysDoneTotalRateAndTimeLeft() {
     try (Progress progress = plain("MB", 1_000_000, 96_000_000, Duration.ofHours(1))) {
-      assertThat(progress.line(12_000_000, 4, false)).isEqualTo("reading: 12.0/96.0 MB (12%), 3.00 MB/s, ETA 0:28");
-      assertThat(progress.line(96_000_000, 32, true)).isEqualTo("reading: 96.0 MB, 3.00 MB/s, took 0:32");
-      assertThat(progress.line(48_000_000, 16, true)).isEqualTo("reading: 48.0/96.0 MB (50%), 3.00 MB/s, took 0:16");
+      assertThat(progress.line(12_000_000, 4, false))
+          .isEqualTo("reading: 12.0/96.0 MB (12%), 3.00 MB/s, ETA 0:28");
+      assertThat(progress.line(96_000_000, 32, true))
+          .isEqualTo("reading: 96.0 MB, 3.00 MB/s, took 0:32");
+      assertThat(progress.line(48_000_000, 16, true))
+          .isEqualTo("reading: 48.0/96.0 MB (50%), 3.00 MB/s, took 0:16");
     }
   }
 
@@ -31,7 +34,8 @@ class ProgressTest {
   void saysNoTimeLeftWhenTheTotalIsUnknownUntilItIs() {
     try (Progress progress = plain("steps", 1, -1, Duration.ofHours(1))) {
       assertThat(progress.line(0, 1, false)).isEqualTo("reading: 0 steps, running for 0:01");
-      assertThat(progress.line(12_000, 4, false)).isEqualTo("reading: 12,000 steps, 3,000 steps/s, running for 0:04");
+      assertThat(progress.line(12_000, 4, false))
+          .isEqualTo("reading: 12,000 steps, 3,000 steps/s, running for 0:04");
       progress.expect(2_000_000);
       progress.expect(10_000_000);
       progress.note("loss 3.2");
@@ -43,16 +47,21 @@ class ProgressTest {
   @Test
   void countsTheStepsOfAllThreadsAndLeavesALastLine() {
     try (Progress progress = plain("steps", 1, 4000, Duration.ofHours(1))) {
-      List<Thread> threads = IntStream.range(0, 4)
-          .mapToObj(t -> Thread.ofVirtual().start(() -> IntStream.range(0, 1000).forEach(i -> progress.step(1))))
-          .toList();
-      threads.forEach(t -> {
-        try {
-          t.join();
-        } catch (InterruptedException e) {
-          throw new AssertionError(e);
-        }
-      });
+      List<Thread> threads =
+          IntStream.range(0, 4)
+              .mapToObj(
+                  t ->
+                      Thread.ofVirtual()
+                          .start(() -> IntStream.range(0, 1000).forEach(i -> progress.step(1))))
+              .toList();
+      threads.forEach(
+          t -> {
+            try {
+              t.join();
+            } catch (InterruptedException e) {
+              throw new AssertionError(e);
+            }
+          });
       assertThat(progress.done()).isEqualTo(4000);
       assertThat(lines()).isEmpty();
       progress.close();
@@ -79,10 +88,13 @@ class ProgressTest {
 
   @Test
   void movesABarOnATerminal() {
-    try (Progress progress = new Progress("reading", "steps", 1, 10, out, true, Duration.ofHours(1))) {
+    try (Progress progress =
+        new Progress("reading", "steps", 1, 10, out, true, Duration.ofHours(1))) {
       progress.step(10);
     }
-    assertThat(bytes.toString(StandardCharsets.UTF_8)).contains("reading 100%").contains("10/10 steps");
+    assertThat(bytes.toString(StandardCharsets.UTF_8))
+        .contains("reading 100%")
+        .contains("10/10 steps");
   }
 
   private List<String> lines() {

@@ -24,9 +24,14 @@ class TargetLockTest {
   void aSecondWriterInThisProcessIsRefusedUntilTheFirstEnds() {
     Path target = dir.resolve("data.bin");
     try (TargetLock first = TargetLock.take(target)) {
-      elsewhere(() -> assertThatThrownBy(() -> TargetLock.take(target))
-          .isInstanceOf(InputException.class)
-          .hasMessage(target + ": is being written by this process: wait for it to end, or choose another name"));
+      elsewhere(
+          () ->
+              assertThatThrownBy(() -> TargetLock.take(target))
+                  .isInstanceOf(InputException.class)
+                  .hasMessage(
+                      target
+                          + ": is being written by this process: wait for it to end, or choose"
+                          + " another name"));
       TargetLock.take(dir.resolve("other")).close();
     }
     TargetLock.take(target).close();
@@ -40,7 +45,8 @@ class TargetLockTest {
     try {
       assertThatThrownBy(() -> TargetLock.take(target))
           .isInstanceOf(InputException.class)
-          .hasMessageMatching(".*data.bin: is being written by process " + owner.pid() + " on \\S+: wait for it.*");
+          .hasMessageMatching(
+              ".*data.bin: is being written by process " + owner.pid() + " on \\S+: wait for it.*");
     } finally {
       owner.destroyForcibly().waitFor();
     }
@@ -54,14 +60,16 @@ class TargetLockTest {
     Path target = dir.resolve("data.bin");
     Process owner = hold(target);
     List<String> waited = new ArrayList<>();
-    Thread.ofPlatform().start(() -> {
-      try {
-        Thread.sleep(200);
-      } catch (InterruptedException e) {
-        throw new AssertionError(e);
-      }
-      owner.destroyForcibly();
-    });
+    Thread.ofPlatform()
+        .start(
+            () -> {
+              try {
+                Thread.sleep(200);
+              } catch (InterruptedException e) {
+                throw new AssertionError(e);
+              }
+              owner.destroyForcibly();
+            });
     try (TargetLock lock = TargetLock.await(target, name -> waited.add(name))) {
       assertThat(waited).singleElement().asString().startsWith("process " + owner.pid() + " on ");
       assertThat(owner.waitFor(5, TimeUnit.SECONDS)).isTrue();
@@ -74,7 +82,10 @@ class TargetLockTest {
     Path folder = Files.createDirectories(dir.resolve("folder"));
     Path link = Files.createSymbolicLink(dir.resolve("link"), folder);
     try (TargetLock first = TargetLock.take(folder.resolve("run"))) {
-      elsewhere(() -> assertThatThrownBy(() -> TargetLock.take(link.resolve("run"))).isInstanceOf(InputException.class));
+      elsewhere(
+          () ->
+              assertThatThrownBy(() -> TargetLock.take(link.resolve("run")))
+                  .isInstanceOf(InputException.class));
     }
   }
 
@@ -85,15 +96,17 @@ class TargetLockTest {
     List<Future<?>> all = new ArrayList<>();
     try (ExecutorService pool = Executors.newFixedThreadPool(4)) {
       for (int t = 0; t < 4; t++) {
-        all.add(pool.submit(() -> {
-          for (int i = 0; i < 20; i++) {
-            try (TargetLock lock = TargetLock.await(target, owner -> {})) {
-              int seen = value[0];
-              Thread.yield();
-              value[0] = seen + 1;
-            }
-          }
-        }));
+        all.add(
+            pool.submit(
+                () -> {
+                  for (int i = 0; i < 20; i++) {
+                    try (TargetLock lock = TargetLock.await(target, owner -> {})) {
+                      int seen = value[0];
+                      Thread.yield();
+                      value[0] = seen + 1;
+                    }
+                  }
+                }));
       }
       for (Future<?> each : all) {
         each.get();
@@ -108,7 +121,9 @@ class TargetLockTest {
     Path target = dir.resolve("model");
     try (TargetLock first = TargetLock.take(target)) {
       TargetLock.take(target).close();
-      elsewhere(() -> assertThatThrownBy(() -> TargetLock.take(target)).isInstanceOf(InputException.class));
+      elsewhere(
+          () ->
+              assertThatThrownBy(() -> TargetLock.take(target)).isInstanceOf(InputException.class));
     }
     elsewhere(() -> TargetLock.take(target).close());
   }
@@ -120,8 +135,11 @@ class TargetLockTest {
   private static Process hold(Path target) throws IOException {
     Process process =
         new ProcessBuilder(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp", System.getProperty("java.class.path"),
-                Holder.class.getName(), target.toString())
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-cp",
+                System.getProperty("java.class.path"),
+                Holder.class.getName(),
+                target.toString())
             .redirectError(ProcessBuilder.Redirect.INHERIT)
             .start();
     BufferedReader out = process.inputReader();

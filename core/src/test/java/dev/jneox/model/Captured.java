@@ -5,7 +5,10 @@ import java.util.Map;
 import java.util.function.Predicate;
 import org.bytedeco.pytorch.Tensor;
 
-/** Hooks that keep a copy of every value at the points whose names they want, in the order they fire. */
+/**
+ * Hooks that keep a copy of every value at the points whose names they want, in the order they
+ * fire.
+ */
 final class Captured implements Hooks {
   final Map<String, Tensor> values = new LinkedHashMap<>();
   private final Predicate<String> wanted;

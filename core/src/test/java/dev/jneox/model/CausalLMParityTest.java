@@ -25,9 +25,12 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** The reference model against what HF transformers computed for the same weights and ids, in fp32. */
+/**
+ * The reference model against what HF transformers computed for the same weights and ids, in fp32.
+ */
 @ParameterizedClass
-@ValueSource(strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied", "gptj", "gpt-neo", "gpt2"})
+@ValueSource(
+    strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied", "gptj", "gpt-neo", "gpt2"})
 class CausalLMParityTest {
   private static final float TOLERANCE = 1e-4f;
   private static final int GREEDY_PROMPT = 9;
@@ -68,7 +71,9 @@ class CausalLMParityTest {
 
   @Test
   void hiddenStatesOfEveryLayerSeenThroughHooks() {
-    Captured seen = new Captured(name -> name.endsWith(".hook_resid_pre") || name.equals("ln_final.hook_normalized"));
+    Captured seen =
+        new Captured(
+            name -> name.endsWith(".hook_resid_pre") || name.equals("ln_final.hook_normalized"));
     model.forward(expected.tensor("input_ids"), null, seen);
     int layers = model.config().layers();
     for (int l = 0; l < layers; l++) {
@@ -97,7 +102,10 @@ class CausalLMParityTest {
     Tensor ids = expected.tensor("input_ids");
     long seq = ids.size(1);
     Tensor logits = model.forward(ids).narrow(1, 0, seq - 1);
-    return torch.log_softmax(logits, 2).gather(2, ids.narrow(1, 1, seq - 1).unsqueeze(2)).squeeze(2);
+    return torch
+        .log_softmax(logits, 2)
+        .gather(2, ids.narrow(1, 1, seq - 1).unsqueeze(2))
+        .squeeze(2);
   }
 
   @Test
@@ -106,7 +114,9 @@ class CausalLMParityTest {
     for (int n = GREEDY_PROMPT; n < ids.length; n++) {
       try (PointerScope _ = new PointerScope()) {
         Tensor logits = model.forward(Tensors.of(Arrays.copyOf(ids, n), 1, n));
-        assertThat(logits.select(1, n - 1).argmax().item_long()).as("token %d", n).isEqualTo(ids[n]);
+        assertThat(logits.select(1, n - 1).argmax().item_long())
+            .as("token %d", n)
+            .isEqualTo(ids[n]);
       }
     }
   }
@@ -119,7 +129,9 @@ class CausalLMParityTest {
         try (PointerScope _ = new PointerScope()) {
           int[] fresh = Arrays.copyOfRange(ids, cache.length(), n);
           Tensor logits = model.forward(Tensors.of(fresh, 1, fresh.length), cache, Hooks.NONE);
-          assertThat(logits.select(1, fresh.length - 1).argmax().item_long()).as("token %d", n).isEqualTo(ids[n]);
+          assertThat(logits.select(1, fresh.length - 1).argmax().item_long())
+              .as("token %d", n)
+              .isEqualTo(ids[n]);
         }
       }
     }
@@ -127,7 +139,9 @@ class CausalLMParityTest {
 
   /** Nine ids of prompt and the 32 most likely that follow. */
   private int[] greedy() {
-    return Arrays.stream(Tensors.longs(expected.tensor("greedy"))).mapToInt(Math::toIntExact).toArray();
+    return Arrays.stream(Tensors.longs(expected.tensor("greedy")))
+        .mapToInt(Math::toIntExact)
+        .toArray();
   }
 
   @Test
@@ -140,7 +154,8 @@ class CausalLMParityTest {
     model.requireGradients();
     Tensor loss = tokenLogProbs().mean().neg();
     loss.backward();
-    assertThat(loss.item_double()).isCloseTo(json.get("loss").doubleValue(), within((double) TOLERANCE));
+    assertThat(loss.item_double())
+        .isCloseTo(json.get("loss").doubleValue(), within((double) TOLERANCE));
     Map<String, Tensor> gradients = new LinkedHashMap<>();
     model.weights().forEach((name, weight) -> gradients.put(name, weight.grad()));
     // Written as weights are, they have the names and the shapes that HF's parameters have.
@@ -150,7 +165,9 @@ class CausalLMParityTest {
       assertThat(norms.size()).isEqualTo(file.names().size());
       for (String name : file.names()) {
         JsonNode norm = norms.get(name.equals("embed_out.weight") ? "lm_head.weight" : name);
-        assertThat(file.tensor(name).norm().item_double()).as(name).isCloseTo(norm.doubleValue(), within((double) TOLERANCE));
+        assertThat(file.tensor(name).norm().item_double())
+            .as(name)
+            .isCloseTo(norm.doubleValue(), within((double) TOLERANCE));
       }
     }
   }
@@ -168,6 +185,8 @@ class CausalLMParityTest {
   private void assertClose(Tensor found, String name) {
     Tensor e = expected.tensor(name);
     assertThat(Tensors.shape(found)).as(name).isEqualTo(Tensors.shape(e));
-    assertThat(Tensors.floats(found)).as(name).containsExactly(Tensors.floats(e), within(TOLERANCE));
+    assertThat(Tensors.floats(found))
+        .as(name)
+        .containsExactly(Tensors.floats(e), within(TOLERANCE));
   }
 }

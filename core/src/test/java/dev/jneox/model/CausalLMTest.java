@@ -22,7 +22,9 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Test;
 
-/** The reference model, in every combination a {@link ModelConfig} can ask for, against plain loops. */
+/**
+ * The reference model, in every combination a {@link ModelConfig} can ask for, against plain loops.
+ */
 class CausalLMTest {
   static final int MAX_POSITIONS = 24;
 
@@ -33,22 +35,47 @@ class CausalLMTest {
     Arbitrary<Position> position =
         Arbitraries.oneOf(
             Arbitraries.just(new Position.Learned()),
-            Combinators.combine(Arbitraries.of(2, 4, 6), Arbitraries.of(100.0, 10000.0), flag).as(Position.Rotary::new));
+            Combinators.combine(Arbitraries.of(2, 4, 6), Arbitraries.of(100.0, 10000.0), flag)
+                .as(Position.Rotary::new));
     Arbitrary<List<Integer>> windows = Arbitraries.of(0, 1, 2, 5, 100).list().ofSize(2);
     Arbitrary<boolean[]> choices = flag.array(boolean[].class).ofSize(5);
     Arbitrary<Residual> residuals = Arbitraries.of(Residual.class);
     Arbitrary<Activation> activations = Arbitraries.of(Activation.class);
-    return Combinators.combine(position, residuals, activations, windows, Arbitraries.integers().between(1, 3), choices)
+    return Combinators.combine(
+            position,
+            residuals,
+            activations,
+            windows,
+            Arbitraries.integers().between(1, 3),
+            choices)
         .as(
             (where, residual, activation, window, heads, choice) ->
                 new ModelConfig(
-                    17, 15, 6 * heads, 2, heads, 11, MAX_POSITIONS, where, residual, activation, 1e-5, window,
-                    choice[0], choice[1], choice[2], choice[3], choice[4], 0));
+                    17,
+                    15,
+                    6 * heads,
+                    2,
+                    heads,
+                    11,
+                    MAX_POSITIONS,
+                    where,
+                    residual,
+                    activation,
+                    1e-5,
+                    window,
+                    choice[0],
+                    choice[1],
+                    choice[2],
+                    choice[3],
+                    choice[4],
+                    0));
   }
 
   @Property(tries = 150, edgeCases = EdgeCasesMode.NONE)
   void logitsAreThoseOfTheLoops(
-      @ForAll("configs") ModelConfig config, @ForAll @IntRange(min = 1, max = MAX_POSITIONS) int length, @ForAll long seed) {
+      @ForAll("configs") ModelConfig config,
+      @ForAll @IntRange(min = 1, max = MAX_POSITIONS) int length,
+      @ForAll long seed) {
     int[] ids = ids(config, length, seed);
     double[][] expected = new Oracle(config, RandomModel.weights(config, seed)).logits(ids);
     try (PointerScope _ = new PointerScope();
@@ -77,8 +104,11 @@ class CausalLMTest {
       int[] rows = ids(config, 21, 3);
       float[] together = Tensors.floats(model.forward(Tensors.of(rows, 3, 7)));
       for (int r = 0; r < 3; r++) {
-        float[] alone = Tensors.floats(model.forward(Tensors.of(Arrays.copyOfRange(rows, 7 * r, 7 * r + 7), 1, 7)));
-        assertThat(alone).containsExactly(Arrays.copyOfRange(together, 350 * r, 350 * r + 350), within(1e-5f));
+        float[] alone =
+            Tensors.floats(
+                model.forward(Tensors.of(Arrays.copyOfRange(rows, 7 * r, 7 * r + 7), 1, 7)));
+        assertThat(alone)
+            .containsExactly(Arrays.copyOfRange(together, 350 * r, 350 * r + 350), within(1e-5f));
       }
     }
   }
@@ -95,7 +125,10 @@ class CausalLMTest {
           Tensor logits = model.forward(ids);
           assertThat(logits.scalar_type().intern()).isEqualTo(ScalarType.Float);
           float tolerance = dtype == ScalarType.Half ? 0.02f : 0.15f;
-          assertThat(Tensors.floats(logits)).as(dtype.name()).containsExactly(expected, within(tolerance)).isNotEqualTo(expected);
+          assertThat(Tensors.floats(logits))
+              .as(dtype.name())
+              .containsExactly(expected, within(tolerance))
+              .isNotEqualTo(expected);
         }
       }
     }
@@ -113,7 +146,8 @@ class CausalLMTest {
     try (PointerScope _ = new PointerScope();
         CausalLM model = RandomModel.of(config, 1)) {
       for (int length : new int[] {10, 70, 130, 300}) {
-        float[] found = Tensors.floats(model.forward(Tensors.of(Arrays.copyOf(ids, length), 1, length)));
+        float[] found =
+            Tensors.floats(model.forward(Tensors.of(Arrays.copyOf(ids, length), 1, length)));
         assertThat(found).containsExactly(Arrays.copyOf(expected, 50 * length), within(1e-5f));
       }
     }
@@ -124,7 +158,8 @@ class CausalLMTest {
     ModelConfig config = ModelConfig.neox(50, 32, 1, 4, Integer.MAX_VALUE);
     try (PointerScope _ = new PointerScope();
         CausalLM model = RandomModel.of(config, 1)) {
-      assertThat(Tensors.shape(model.forward(Tensors.of(ids(config, 5, 3), 1, 5)))).containsExactly(1, 5, 50);
+      assertThat(Tensors.shape(model.forward(Tensors.of(ids(config, 5, 3), 1, 5))))
+          .containsExactly(1, 5, 50);
     }
   }
 
@@ -134,7 +169,8 @@ class CausalLMTest {
     try (PointerScope _ = new PointerScope();
         CausalLM model = RandomModel.of(config, 1)) {
       Tensor ids = Tensors.of(ids(config, 25, 3), 1, 25);
-      assertThatThrownBy(() -> model.forward(ids)).hasMessage("the model reads 24 positions at most, 25 were given");
+      assertThatThrownBy(() -> model.forward(ids))
+          .hasMessage("the model reads 24 positions at most, 25 were given");
     }
   }
 

@@ -75,7 +75,8 @@ class HooksTest {
   }
 
   @Property(tries = 30, edgeCases = EdgeCasesMode.NONE)
-  void everyPointFiresOnceInOrderWithItsShapeAndChangesNothing(@ForAll @From("configs") ModelConfig config, @ForAll long seed) {
+  void everyPointFiresOnceInOrderWithItsShapeAndChangesNothing(
+      @ForAll @From("configs") ModelConfig config, @ForAll long seed) {
     try (PointerScope _ = new PointerScope();
         CausalLM model = RandomModel.of(config, seed)) {
       Tensor ids = Tensors.of(CausalLMTest.ids(config, B * S, seed), B, S);
@@ -83,14 +84,17 @@ class HooksTest {
       Tensor watched = model.forward(ids, null, seen);
       Map<String, long[]> expected = points(config);
       assertThat(seen.values.keySet()).containsExactlyElementsOf(expected.keySet());
-      expected.forEach((name, shape) -> assertThat(Tensors.shape(seen.get(name))).as(name).isEqualTo(shape));
+      expected.forEach(
+          (name, shape) -> assertThat(Tensors.shape(seen.get(name))).as(name).isEqualTo(shape));
       // Watching scores takes the explicit way through attention and norms.
-      assertThat(Tensors.floats(watched)).containsExactly(Tensors.floats(model.forward(ids)), within(1e-4f));
+      assertThat(Tensors.floats(watched))
+          .containsExactly(Tensors.floats(model.forward(ids)), within(1e-4f));
     }
   }
 
   @Property(tries = 30, edgeCases = EdgeCasesMode.NONE)
-  void patternsAreCausalWithinTheWindowAndSumToOne(@ForAll @From("configs") ModelConfig config, @ForAll long seed) {
+  void patternsAreCausalWithinTheWindowAndSumToOne(
+      @ForAll @From("configs") ModelConfig config, @ForAll long seed) {
     try (PointerScope _ = new PointerScope();
         CausalLM model = RandomModel.of(config, seed)) {
       Captured seen = new Captured(name -> name.endsWith("hook_pattern"));
@@ -104,7 +108,9 @@ class HooksTest {
           for (int key = 0; key < S; key++) {
             float p = pattern[row * S + key];
             boolean visible = key <= query && (window == 0 || key > query - window);
-            assertThat(p).as("layer %d, query %d, key %d", l, query, key).matches(v -> visible ? v > 0 : v == 0);
+            assertThat(p)
+                .as("layer %d, query %d, key %d", l, query, key)
+                .matches(v -> visible ? v > 0 : v == 0);
             sum += p;
           }
           assertThat(sum).isCloseTo(1, within(1e-5f));
@@ -150,7 +156,10 @@ class HooksTest {
     }
   }
 
-  /** A value put in from outside, as patching does, survives its use and is still there for the next pass. */
+  /**
+   * A value put in from outside, as patching does, survives its use and is still there for the next
+   * pass.
+   */
   @Test
   void aReplacementThatLivesOutsideThePassIsNotClosedByIt() {
     ModelConfig config = config(Residual.PARALLEL);
@@ -183,7 +192,23 @@ class HooksTest {
   private static ModelConfig config(Residual residual) {
     ModelConfig neox = ModelConfig.neox(40, 24, 2, 3, CausalLMTest.MAX_POSITIONS);
     return new ModelConfig(
-        40, 40, 24, 2, 3, 96, CausalLMTest.MAX_POSITIONS, neox.position(), residual, Activation.GELU, 1e-5, neox.windows(),
-        true, true, true, false, false, 0);
+        40,
+        40,
+        24,
+        2,
+        3,
+        96,
+        CausalLMTest.MAX_POSITIONS,
+        neox.position(),
+        residual,
+        Activation.GELU,
+        1e-5,
+        neox.windows(),
+        true,
+        true,
+        true,
+        false,
+        false,
+        0);
   }
 }

@@ -41,7 +41,8 @@ class KvCacheTest {
         Tensor fresh = Tensors.of(Arrays.copyOfRange(ids, at, at + chunk), 1, chunk);
         float[] found = Tensors.floats(model.forward(fresh, cache, Hooks.NONE));
         int v = config.vocabSize();
-        assertThat(found).containsExactly(Arrays.copyOfRange(expected, at * v, (at + chunk) * v), within(1e-4f));
+        assertThat(found)
+            .containsExactly(Arrays.copyOfRange(expected, at * v, (at + chunk) * v), within(1e-4f));
         at += chunk;
         assertThat(cache.length()).isEqualTo(at);
       }
@@ -55,12 +56,15 @@ class KvCacheTest {
     try (PointerScope _ = new PointerScope();
         CausalLM model = RandomModel.of(config, 2);
         KvCache cache = new KvCache(config, 1, 8 + chunk)) {
-      float[] expected = Tensors.floats(model.forward(Tensors.of(ids, 1, ids.length)).narrow(1, 8, chunk));
+      float[] expected =
+          Tensors.floats(model.forward(Tensors.of(ids, 1, ids.length)).narrow(1, 8, chunk));
       model.forward(Tensors.of(Arrays.copyOf(ids, 8), 1, 8), cache, Hooks.NONE);
       Captured seen = new Captured(name -> name.equals("blocks.1.attn.hook_pattern"));
-      Tensor found = model.forward(Tensors.of(Arrays.copyOfRange(ids, 8, ids.length), 1, chunk), cache, seen);
+      Tensor found =
+          model.forward(Tensors.of(Arrays.copyOfRange(ids, 8, ids.length), 1, chunk), cache, seen);
       assertThat(Tensors.floats(found)).containsExactly(expected, within(1e-4f));
-      assertThat(Tensors.shape(seen.get("blocks.1.attn.hook_pattern"))).containsExactly(1, config.heads(), chunk, 8 + chunk);
+      assertThat(Tensors.shape(seen.get("blocks.1.attn.hook_pattern")))
+          .containsExactly(1, config.heads(), chunk, 8 + chunk);
     }
   }
 
@@ -75,7 +79,8 @@ class KvCacheTest {
       model.forward(Tensors.of(CausalLMTest.ids(config, 20, 9), 2, 10), cache, Hooks.NONE);
       cache.truncate(0);
       float[] found = Tensors.floats(model.forward(Tensors.of(ids, 2, 4), cache, Hooks.NONE));
-      assertThat(found).containsExactly(Tensors.floats(model.forward(Tensors.of(ids, 2, 4))), within(1e-5f));
+      assertThat(found)
+          .containsExactly(Tensors.floats(model.forward(Tensors.of(ids, 2, 4))), within(1e-5f));
       assertThatThrownBy(() -> cache.truncate(5)).hasMessage("cannot truncate 4 positions to 5");
     }
   }
@@ -87,7 +92,8 @@ class KvCacheTest {
         CausalLM model = RandomModel.of(config, 2);
         KvCache cache = new KvCache(config, 1, 5)) {
       model.forward(Tensors.of(new int[] {1, 2, 3}, 1, 3), cache, Hooks.NONE);
-      assertThatThrownBy(() -> model.forward(Tensors.of(new int[] {1, 2, 3}, 1, 3), cache, Hooks.NONE))
+      assertThatThrownBy(
+              () -> model.forward(Tensors.of(new int[] {1, 2, 3}, 1, 3), cache, Hooks.NONE))
           .hasMessage("the KV cache holds 5 positions, 6 are needed");
     }
   }

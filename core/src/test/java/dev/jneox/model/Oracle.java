@@ -3,7 +3,10 @@ package dev.jneox.model;
 import java.util.Map;
 import java.util.function.DoubleUnaryOperator;
 
-/** The forward pass as the papers write it: loops over doubles, one position at a time, no library and no sharing. */
+/**
+ * The forward pass as the papers write it: loops over doubles, one position at a time, no library
+ * and no sharing.
+ */
 final class Oracle {
   private final ModelConfig config;
   private final Map<String, float[]> weights;
@@ -29,14 +32,22 @@ final class Oracle {
       x = block(x, l);
     }
     x = norm(x, "final_layer_norm");
-    return linear(x, config.tiedHead() ? "embed_in.weight" : "embed_out.weight", "embed_out.bias", config.vocabSize());
+    return linear(
+        x,
+        config.tiedHead() ? "embed_in.weight" : "embed_out.weight",
+        "embed_out.bias",
+        config.vocabSize());
   }
 
   private double[][] block(double[][] x, int layer) {
     String p = "layers." + layer + ".";
     double[][] normed = norm(x, p + "input_layernorm");
-    double[][] attention = linear(attention(linear(normed, p + "attention.query_key_value", 3 * config.hiddenSize()), layer),
-        p + "attention.dense", config.hiddenSize());
+    double[][] attention =
+        linear(
+            attention(
+                linear(normed, p + "attention.query_key_value", 3 * config.hiddenSize()), layer),
+            p + "attention.dense",
+            config.hiddenSize());
     double[][] mlpInput =
         switch (config.residual()) {
           case SERIAL -> norm(sum(x, attention), p + "post_attention_layernorm");
@@ -44,7 +55,8 @@ final class Oracle {
           case PARALLEL_ONE_NORM -> normed;
         };
     double[][] wide = linear(mlpInput, p + "mlp.dense_h_to_4h", config.intermediateSize());
-    DoubleUnaryOperator gelu = config.activation() == Activation.GELU ? Oracle::gelu : Oracle::geluTanh;
+    DoubleUnaryOperator gelu =
+        config.activation() == Activation.GELU ? Oracle::gelu : Oracle::geluTanh;
     for (double[] row : wide) {
       for (int i = 0; i < row.length; i++) {
         row[i] = gelu.applyAsDouble(row[i]);
@@ -64,7 +76,8 @@ final class Oracle {
         double[] p = new double[s + 1];
         double total = 0;
         for (int t = first; t <= s; t++) {
-          double score = dot(q, part(fused, t, head, 1)) / (config.scaledAttention() ? Math.sqrt(d) : 1);
+          double score =
+              dot(q, part(fused, t, head, 1)) / (config.scaledAttention() ? Math.sqrt(d) : 1);
           total += p[t] = Math.exp(score);
         }
         for (int t = first; t <= s; t++) {
@@ -78,7 +91,10 @@ final class Oracle {
     return z;
   }
 
-  /** Query (0), key (1) or value (2) of one head at position {@code s}, turned if it is one that turns. */
+  /**
+   * Query (0), key (1) or value (2) of one head at position {@code s}, turned if it is one that
+   * turns.
+   */
   private double[] part(double[][] fused, int s, int head, int which) {
     int d = config.headDim();
     double[] x = new double[d];

@@ -7,7 +7,10 @@ import java.util.SplittableRandom;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/** Models of random weights for tests, large enough in their values that no part of the forward pass is lost in rounding. */
+/**
+ * Models of random weights for tests, large enough in their values that no part of the forward pass
+ * is lost in rounding.
+ */
 public final class RandomModel {
   private RandomModel() {}
 
@@ -17,7 +20,10 @@ public final class RandomModel {
     Map<String, float[]> weights = new LinkedHashMap<>();
     for (ModelConfig.TensorSpec spec : config.tensors()) {
       boolean normWeight = spec.name().endsWith("norm.weight");
-      double deviation = spec.shape().length > 1 && !spec.name().startsWith("embed") ? 1 / Math.sqrt(spec.shape()[1]) : 0.5;
+      double deviation =
+          spec.shape().length > 1 && !spec.name().startsWith("embed")
+              ? 1 / Math.sqrt(spec.shape()[1])
+              : 0.5;
       float[] values = new float[Math.toIntExact(spec.elements())];
       for (int i = 0; i < values.length; i++) {
         values[i] = (float) (deviation * random.nextGaussian() + (normWeight ? 1 : 0));

@@ -26,7 +26,8 @@ class DenseWeightTest {
       @ForAll Random random) {
     DenseWeight weight = random(out, in, half, random);
     float[] x = random(rows * in, random);
-    Activations activations = new Activations(5, in, machineCode && MachineCode.PRESENT, weight.form());
+    Activations activations =
+        new Activations(5, in, machineCode && MachineCode.PRESENT, weight.form());
     activations.set(x, 0, in, rows);
     int from = random.nextInt(weight.blocks() + 1);
     int to = from + random.nextInt(weight.blocks() - from + 1);
@@ -49,7 +50,8 @@ class DenseWeightTest {
         sum += product;
         size += Math.abs(product);
       }
-      // Each of the n roundings of a sum is at most half an ulp of the sum of the absolute values (Higham, 2002, section 3.1).
+      // Each of the n roundings of a sum is at most half an ulp of the sum of the absolute values
+      // (Higham, 2002, section 3.1).
       assertThat((double) y[i]).isBetween(sum - size * in * 0x1p-23, sum + size * in * 0x1p-23);
     }
   }
@@ -59,7 +61,8 @@ class DenseWeightTest {
       @ForAll boolean half, @ForAll boolean machineCode, @ForAll Random random) {
     DenseWeight weight = random(130, 100, half, random);
     float[] x = random(7 * 100, random);
-    Activations activations = new Activations(7, 100, machineCode && MachineCode.PRESENT, weight.form());
+    Activations activations =
+        new Activations(7, 100, machineCode && MachineCode.PRESENT, weight.form());
     activations.set(x, 0, 100, 7);
     float[] together = new float[7 * 130];
     weight.multiply(activations, together, 0, 130, 0, weight.blocks());
@@ -77,9 +80,12 @@ class DenseWeightTest {
     DenseWeight weight = random(4, 10, false, new Random(1));
     Activations activations = new Activations(1, 12, weight.form());
     assertThatThrownBy(() -> weight.multiply(activations, new float[4], 0, 4, 0, 1))
-        .hasMessageContaining("12").hasMessageContaining("10");
-    assertThatThrownBy(() -> activations.set(new float[24], 0, 12, 2)).hasMessageContaining("room for 1");
-    assertThatThrownBy(() -> new DenseWeight(4, 10, Type.F32, MemorySegment.ofArray(new float[39]))).hasMessageContaining("156 bytes");
+        .hasMessageContaining("12")
+        .hasMessageContaining("10");
+    assertThatThrownBy(() -> activations.set(new float[24], 0, 12, 2))
+        .hasMessageContaining("room for 1");
+    assertThatThrownBy(() -> new DenseWeight(4, 10, Type.F32, MemorySegment.ofArray(new float[39])))
+        .hasMessageContaining("156 bytes");
   }
 
   private static DenseWeight random(int out, int in, boolean half, Random random) {

@@ -37,11 +37,13 @@ class Q4WeightTest {
     assertProducts(out, in, rows, machineCode, random);
   }
 
-  private static void assertProducts(int out, int in, int rows, boolean machineCode, Random random) {
+  private static void assertProducts(
+      int out, int in, int rows, boolean machineCode, Random random) {
     MemorySegment gguf = gguf(out, in, random);
     Q4Weight weight = pack(out, in, gguf);
     float[] x = activations(rows * in, random);
-    Activations activations = new Activations(rows + 3, in, machineCode && MachineCode.PRESENT, weight.form());
+    Activations activations =
+        new Activations(rows + 3, in, machineCode && MachineCode.PRESENT, weight.form());
     // What was in it before, in other rows and another number of them, is of no account.
     int before = random.nextInt(rows + 3) + 1;
     activations.set(activations(before * in, random), 0, in, before);
@@ -55,7 +57,8 @@ class Q4WeightTest {
     for (int r = 0; r < rows; r++) {
       for (int o = from * PackedWeight.BLOCK; o < Math.min(out, to * PackedWeight.BLOCK); o++) {
         int i = at + r * ldy + o;
-        expected[i] = product(gguf, o, in, Arrays.copyOfRange(x, r * in, (r + 1) * in), expected[i]);
+        expected[i] =
+            product(gguf, o, in, Arrays.copyOfRange(x, r * in, (r + 1) * in), expected[i]);
       }
     }
     weight.multiply(activations, y, at, ldy, from, to);
@@ -64,7 +67,9 @@ class Q4WeightTest {
 
   @Property(tries = 50)
   void onlyTheRoundingOfActivationsSeparatesItFromTheTrueProduct(
-      @ForAll @IntRange(min = 1, max = 100) int out, @ForAll @IntRange(min = 1, max = 300) int in, @ForAll Random random) {
+      @ForAll @IntRange(min = 1, max = 100) int out,
+      @ForAll @IntRange(min = 1, max = 300) int in,
+      @ForAll Random random) {
     MemorySegment gguf = gguf(out, in, random);
     Q4Weight weight = pack(out, in, gguf);
     float[] x = activations(in, random);
@@ -92,7 +97,9 @@ class Q4WeightTest {
 
   @Property(tries = 100)
   void packingAndUnpackingGivesTheSameBytes(
-      @ForAll @IntRange(min = 1, max = 200) int out, @ForAll @IntRange(min = 1, max = 300) int in, @ForAll Random random) {
+      @ForAll @IntRange(min = 1, max = 200) int out,
+      @ForAll @IntRange(min = 1, max = 300) int in,
+      @ForAll Random random) {
     MemorySegment gguf = gguf(out, in, random);
     MemorySegment back = Arena.ofAuto().allocate(gguf.byteSize());
     Q4Layout.unpack(pack(out, in, gguf), back);
@@ -108,7 +115,8 @@ class Q4WeightTest {
     float[] x = new float[32];
     for (float value : new float[] {127, -127}) {
       Arrays.fill(x, value);
-      Activations activations = new Activations(1, 32, machineCode && MachineCode.PRESENT, Activations.Form.INT8);
+      Activations activations =
+          new Activations(1, 32, machineCode && MachineCode.PRESENT, Activations.Form.INT8);
       activations.set(x, 0, 32, 1);
       float[] y = new float[1];
       pack(1, 32, gguf).multiply(activations, y, 0, 1, 0, 1);
@@ -124,10 +132,13 @@ class Q4WeightTest {
     try (Arena arena = Arena.ofShared()) {
       MemorySegment data = arena.allocate(Q4Weight.bytes(64, 32), 64);
       weight = new Q4Weight(64, 32, data);
-      assertThatThrownBy(() -> weight.multiply(x, new float[128], 0, 64, 0, 2)).isInstanceOf(IndexOutOfBoundsException.class);
+      assertThatThrownBy(() -> weight.multiply(x, new float[128], 0, 64, 0, 2))
+          .isInstanceOf(IndexOutOfBoundsException.class);
     }
-    assertThatThrownBy(() -> weight.multiply(x, new float[64], 0, 64, 0, 1)).hasMessageContaining("freed");
-    assertThatThrownBy(() -> new Q4Weight(64, 32, MemorySegment.ofArray(new byte[1152]))).hasMessageContaining("native memory");
+    assertThatThrownBy(() -> weight.multiply(x, new float[64], 0, 64, 0, 1))
+        .hasMessageContaining("freed");
+    assertThatThrownBy(() -> new Q4Weight(64, 32, MemorySegment.ofArray(new byte[1152])))
+        .hasMessageContaining("native memory");
   }
 
   @ParameterizedTest
@@ -137,7 +148,8 @@ class Q4WeightTest {
     for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
       float[] x = activations(64, new Random(2));
       x[40] = bad;
-      Activations activations = new Activations(1, 64, machineCode && MachineCode.PRESENT, weight.form());
+      Activations activations =
+          new Activations(1, 64, machineCode && MachineCode.PRESENT, weight.form());
       activations.set(x, 0, 64, 1);
       float[] y = new float[70];
       weight.multiply(activations, y, 0, 70, 0, 2);
@@ -153,7 +165,8 @@ class Q4WeightTest {
     Q4Weight weight = pack(3, 32, gguf(3, 32, new Random(1)));
     float[] x = new float[32];
     x[5] = Float.MIN_VALUE;
-    Activations activations = new Activations(1, 32, machineCode && MachineCode.PRESENT, weight.form());
+    Activations activations =
+        new Activations(1, 32, machineCode && MachineCode.PRESENT, weight.form());
     activations.set(x, 0, 32, 1);
     float[] y = {1, 2, 3};
     weight.multiply(activations, y, 0, 3, 0, 1);
@@ -169,8 +182,10 @@ class Q4WeightTest {
 
   @Test
   void aWrongSizeIsRefused() {
-    assertThatThrownBy(() -> new Q4Weight(64, 32, MemorySegment.ofArray(new byte[1151]))).hasMessageContaining("1152");
-    assertThatThrownBy(() -> pack(64, 32, MemorySegment.ofArray(new byte[1151]))).hasMessageContaining("1152");
+    assertThatThrownBy(() -> new Q4Weight(64, 32, MemorySegment.ofArray(new byte[1151])))
+        .hasMessageContaining("1152");
+    assertThatThrownBy(() -> pack(64, 32, MemorySegment.ofArray(new byte[1151])))
+        .hasMessageContaining("1152");
   }
 
   private static MemorySegment gguf(int out, int in, Random random) {
@@ -212,10 +227,14 @@ class Q4WeightTest {
   }
 
   private static float scale(MemorySegment gguf, int o, int in, int g) {
-    return Float.float16ToFloat(gguf.get(ValueLayout.JAVA_SHORT_UNALIGNED, (o * ((in + 31) / 32) + g) * 18L));
+    return Float.float16ToFloat(
+        gguf.get(ValueLayout.JAVA_SHORT_UNALIGNED, (o * ((in + 31) / 32) + g) * 18L));
   }
 
-  /** The product in the same steps, one value at a time: activations to codes, an integer sum for a group, one fma for each. */
+  /**
+   * The product in the same steps, one value at a time: activations to codes, an integer sum for a
+   * group, one fma for each.
+   */
   private static float product(MemorySegment gguf, int o, int in, float[] x, float y) {
     for (int g = 0; g < (in + 31) / 32; g++) {
       int end = Math.min(in, 32 * g + 32);

@@ -25,7 +25,8 @@ class Q8WeightTest {
     MemorySegment gguf = gguf(out, in, random);
     Q8Weight weight = pack(out, in, gguf);
     float[] x = Q4WeightTest.activations(rows * in, random);
-    Activations activations = new Activations(10, in, machineCode && MachineCode.PRESENT, weight.form());
+    Activations activations =
+        new Activations(10, in, machineCode && MachineCode.PRESENT, weight.form());
     activations.set(x, 0, in, rows);
     int from = random.nextInt(weight.blocks() + 1);
     int to = from + random.nextInt(weight.blocks() - from + 1);
@@ -36,7 +37,8 @@ class Q8WeightTest {
     for (int r = 0; r < rows; r++) {
       for (int o = from * PackedWeight.BLOCK; o < Math.min(out, to * PackedWeight.BLOCK); o++) {
         int i = at + r * ldy + o;
-        expected[i] = product(gguf, o, in, Arrays.copyOfRange(x, r * in, (r + 1) * in), expected[i]);
+        expected[i] =
+            product(gguf, o, in, Arrays.copyOfRange(x, r * in, (r + 1) * in), expected[i]);
       }
     }
     weight.multiply(activations, y, at, ldy, from, to);
@@ -52,7 +54,8 @@ class Q8WeightTest {
     MemorySegment gguf = gguf(out, in, random);
     Q8Weight weight = pack(out, in, gguf);
     float[] x = Q4WeightTest.activations(in, random);
-    Activations activations = new Activations(1, in, machineCode && MachineCode.PRESENT, weight.form());
+    Activations activations =
+        new Activations(1, in, machineCode && MachineCode.PRESENT, weight.form());
     activations.set(x, 0, in, 1);
     float[] y = new float[out];
     weight.multiply(activations, y, 0, out, 0, weight.blocks());
@@ -71,7 +74,9 @@ class Q8WeightTest {
 
   @Property(tries = 100)
   void packingAndUnpackingGivesTheSameBytes(
-      @ForAll @IntRange(min = 1, max = 200) int out, @ForAll @IntRange(min = 1, max = 300) int in, @ForAll Random random) {
+      @ForAll @IntRange(min = 1, max = 200) int out,
+      @ForAll @IntRange(min = 1, max = 300) int in,
+      @ForAll Random random) {
     MemorySegment gguf = gguf(out, in, random);
     MemorySegment back = Arena.ofAuto().allocate(gguf.byteSize());
     Q8Layout.unpack(pack(out, in, gguf), back);
@@ -87,8 +92,10 @@ class Q8WeightTest {
 
   @Test
   void aWrongSizeIsRefused() {
-    assertThatThrownBy(() -> new Q8Weight(64, 32, MemorySegment.ofArray(new byte[2175]))).hasMessageContaining("2176");
-    assertThatThrownBy(() -> pack(64, 32, MemorySegment.ofArray(new byte[2175]))).hasMessageContaining("2176");
+    assertThatThrownBy(() -> new Q8Weight(64, 32, MemorySegment.ofArray(new byte[2175])))
+        .hasMessageContaining("2176");
+    assertThatThrownBy(() -> pack(64, 32, MemorySegment.ofArray(new byte[2175])))
+        .hasMessageContaining("2176");
   }
 
   private static MemorySegment gguf(int out, int in, Random random) {
@@ -117,10 +124,14 @@ class Q8WeightTest {
   }
 
   private static float scale(MemorySegment gguf, int o, int in, int g) {
-    return Float.float16ToFloat(gguf.get(ValueLayout.JAVA_SHORT_UNALIGNED, (o * ((in + 31) / 32) + g) * 34L));
+    return Float.float16ToFloat(
+        gguf.get(ValueLayout.JAVA_SHORT_UNALIGNED, (o * ((in + 31) / 32) + g) * 34L));
   }
 
-  /** The product in the same steps, one value at a time: even and odd inputs of a group, then one fma with its scale. */
+  /**
+   * The product in the same steps, one value at a time: even and odd inputs of a group, then one
+   * fma with its scale.
+   */
   private static float product(MemorySegment gguf, int o, int in, float[] x, float y) {
     for (int g = 0; g < (in + 31) / 32; g++) {
       float even = 0;

@@ -114,7 +114,8 @@ class AssemblerTest {
     byte[] code = a.code();
     assertThat(code).hasSize(32 + 2 * 32);
     assertThat(HexFormat.of().formatHex(code, 0, 27))
-        .isEqualTo("c4e175db05" + "17000000" + "c4e175db05" + "2e000000" + "c4e175db05" + "05000000");
+        .isEqualTo(
+            "c4e175db05" + "17000000" + "c4e175db05" + "2e000000" + "c4e175db05" + "05000000");
     assertThat(HexFormat.of().formatHex(code, 32, 64)).isEqualTo("04030201".repeat(8));
     assertThat(HexFormat.of().formatHex(code, 64, 96)).isEqualTo("05000000".repeat(8));
   }
@@ -122,9 +123,11 @@ class AssemblerTest {
   @Test
   void machineCodeIsThereWhereItCanBe() {
     boolean wanted = !"false".equals(System.getProperty("jneox.machineCode"));
-    assertThat(MachineCode.PRESENT).isEqualTo(wanted && Cpu.isLinuxX64() && Cpu.flags().containsAll(List.of("avx2", "fma")));
+    assertThat(MachineCode.PRESENT)
+        .isEqualTo(wanted && Cpu.isLinuxX64() && Cpu.flags().containsAll(List.of("avx2", "fma")));
     if (MachineCode.PRESENT) {
-      MemorySegment x = Arena.ofAuto().allocateFrom(ValueLayout.JAVA_INT, 1, -2, 3, 4, 5, 6, 7, 1 << 24);
+      MemorySegment x =
+          Arena.ofAuto().allocateFrom(ValueLayout.JAVA_INT, 1, -2, 3, 4, 5, 6, 7, 1 << 24);
       MemorySegment y = Arena.ofAuto().allocate(32);
       MachineCode twice =
           MachineCode.of(
@@ -134,7 +137,8 @@ class AssemblerTest {
                 a.vmovdqu(at(RSI, 0), new Ymm(4));
               });
       twice.call(x.address(), y.address(), 0, 0, 0);
-      assertThat(y.toArray(ValueLayout.JAVA_FLOAT)).containsExactly(2, -4, 6, 8, 10, 12, 14, 1 << 25);
+      assertThat(y.toArray(ValueLayout.JAVA_FLOAT))
+          .containsExactly(2, -4, 6, 8, 10, 12, 14, 1 << 25);
     }
   }
 

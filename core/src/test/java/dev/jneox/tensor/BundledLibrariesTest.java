@@ -11,8 +11,12 @@ import org.junit.jupiter.api.Test;
 class BundledLibrariesTest {
   @Test
   void theListEndsWithWhatNeedsAllOthers() {
-    List<String> files = BundledLibraries.list().stream().map(NativeLibraries.Source::file).toList();
-    assertThat(files).doesNotHaveDuplicates().first().isEqualTo(System.mapLibraryName("jnijavacpp"));
+    List<String> files =
+        BundledLibraries.list().stream().map(NativeLibraries.Source::file).toList();
+    assertThat(files)
+        .doesNotHaveDuplicates()
+        .first()
+        .isEqualTo(System.mapLibraryName("jnijavacpp"));
     assertThat(files)
         .contains(System.mapLibraryName("torch_cpu"), System.mapLibraryName("c10"))
         .last()
@@ -21,7 +25,9 @@ class BundledLibrariesTest {
 
   @Test
   void theNameSaysPlatformAndVersion() {
-    assertThat(BundledLibraries.name()).startsWith(Loader.getPlatform() + "-pytorch-2.").matches("[A-Za-z0-9_.-]+-[0-9a-f]{8}");
+    assertThat(BundledLibraries.name())
+        .startsWith(Loader.getPlatform() + "-pytorch-2.")
+        .matches("[A-Za-z0-9_.-]+-[0-9a-f]{8}");
   }
 
   /** What it loads, it also searches and unpacks where others may write. */
@@ -29,8 +35,10 @@ class BundledLibrariesTest {
   void javaCppItselfLoadsNothing() throws IOException {
     Native.start();
     assertThat(Loader.getLoadedLibraries()).isEmpty();
-    assertThat(Native.libraries().folder().getParent()).isEqualTo(NativeLibraries.home().toRealPath());
-    assertThat(Native.libraries().files()).isEqualTo(BundledLibraries.list().stream().map(NativeLibraries.Source::file).toList());
+    assertThat(Native.libraries().folder().getParent())
+        .isEqualTo(NativeLibraries.home().toRealPath());
+    assertThat(Native.libraries().files())
+        .isEqualTo(BundledLibraries.list().stream().map(NativeLibraries.Source::file).toList());
     assertThat(Loader.isLoadLibraries()).isFalse();
   }
 }

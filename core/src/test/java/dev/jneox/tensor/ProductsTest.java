@@ -13,13 +13,17 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 class ProductsTest {
-  /** libtorch's own product of 16-bit numbers, fp32 carrying them, and the exact product of the rounded operands in fp64. */
+  /**
+   * libtorch's own product of 16-bit numbers, fp32 carrying them, and the exact product of the
+   * rounded operands in fp64.
+   */
   @ParameterizedTest
   @CsvSource({
     "BFloat16, 1, 1, 1, true", "BFloat16, 7, 37, 29, true", "BFloat16, 33, 129, 65, false",
     "Half, 1, 1, 1, false", "Half, 7, 37, 29, true", "Half, 33, 129, 65, false",
   })
-  void carriedOrNotTheProductIsTheSameWithinARounding(ScalarType dtype, long rows, long in, long out, boolean biased) {
+  void carriedOrNotTheProductIsTheSameWithinARounding(
+      ScalarType dtype, long rows, long in, long out, boolean biased) {
     double precision = dtype == ScalarType.Half ? 0x1p-11 : 0x1p-8;
     try (PointerScope _ = new PointerScope()) {
       torch.manual_seed(1);
@@ -34,12 +38,20 @@ class ProductsTest {
       assertThat(Tensors.floats(product.to(dtype))).as("rounded to " + dtype).isEqualTo(carried);
 
       Tensor rounded = x.to(dtype).to(ScalarType.Double);
-      float[] exact = Tensors.floats(Products.linear(rounded, weight.to(ScalarType.Double), biased ? bias.to(ScalarType.Double) : null));
-      float[] sizes = Tensors.floats(Products.linear(rounded.abs(), weight.to(ScalarType.Double).abs(), null));
+      float[] exact =
+          Tensors.floats(
+              Products.linear(
+                  rounded,
+                  weight.to(ScalarType.Double),
+                  biased ? bias.to(ScalarType.Double) : null));
+      float[] sizes =
+          Tensors.floats(Products.linear(rounded.abs(), weight.to(ScalarType.Double).abs(), null));
       for (int i = 0; i < exact.length; i++) {
         double sums = sizes[i] * in * 0x1p-24; // what the order of fp32 sums may change
-        assertThat((double) carried[i]).isCloseTo(exact[i], within(precision * Math.abs(exact[i]) + sums));
-        assertThat((double) carried[i]).isCloseTo(own[i], within(4 * precision * Math.abs(exact[i]) + sums));
+        assertThat((double) carried[i])
+            .isCloseTo(exact[i], within(precision * Math.abs(exact[i]) + sums));
+        assertThat((double) carried[i])
+            .isCloseTo(own[i], within(4 * precision * Math.abs(exact[i]) + sums));
       }
     }
   }

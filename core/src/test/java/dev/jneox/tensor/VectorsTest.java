@@ -14,7 +14,9 @@ import org.junit.jupiter.api.Test;
 class VectorsTest {
   @Property(tries = 200)
   void geluIsTheSameInMachineCodeAndInJava(
-      @ForAll @IntRange(min = 0, max = 70) int n, @ForAll @IntRange(min = 0, max = 20) int at, @ForAll Random random) {
+      @ForAll @IntRange(min = 0, max = 70) int n,
+      @ForAll @IntRange(min = 0, max = 20) int at,
+      @ForAll Random random) {
     float[] row = new float[at + Vectors.padded(n)];
     for (int i = 0; i < row.length; i++) {
       row[i] = (float) (random.nextGaussian() * Math.pow(10, random.nextInt(5) - 2));
@@ -33,13 +35,25 @@ class VectorsTest {
     for (int i = at; i < at + n; i++) {
       double x = row[i];
       double z = Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x);
-      assertThat((double) tanh[i]).isCloseTo(x * 0.5 * (1 + Math.tanh(z)), offset(2e-6 * (1 + Math.abs(x))));
+      assertThat((double) tanh[i])
+          .isCloseTo(x * 0.5 * (1 + Math.tanh(z)), offset(2e-6 * (1 + Math.abs(x))));
     }
   }
 
   @Test
   void geluOfExtremesAndOfWhatIsNoNumber() {
-    float[] values = {Float.NaN, Float.POSITIVE_INFINITY, -200, -88, -87, 0, 88, 200, Float.MIN_VALUE, -Float.MAX_VALUE};
+    float[] values = {
+      Float.NaN,
+      Float.POSITIVE_INFINITY,
+      -200,
+      -88,
+      -87,
+      0,
+      88,
+      200,
+      Float.MIN_VALUE,
+      -Float.MAX_VALUE
+    };
     float[] row = Arrays.copyOf(values, Vectors.padded(values.length));
     float[] exact = row.clone();
     float[] tanh = row.clone();
@@ -58,7 +72,9 @@ class VectorsTest {
 
   @Test
   void aPlaceOutsideOfTheRowIsRefused() {
-    assertThatThrownBy(() -> Vectors.gelu(new float[16], 1, 16)).isInstanceOf(IndexOutOfBoundsException.class);
-    assertThatThrownBy(() -> Vectors.geluTanh(new float[16], -1, 8)).isInstanceOf(IndexOutOfBoundsException.class);
+    assertThatThrownBy(() -> Vectors.gelu(new float[16], 1, 16))
+        .isInstanceOf(IndexOutOfBoundsException.class);
+    assertThatThrownBy(() -> Vectors.geluTanh(new float[16], -1, 8))
+        .isInstanceOf(IndexOutOfBoundsException.class);
   }
 }

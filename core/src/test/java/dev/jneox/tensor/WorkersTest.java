@@ -14,7 +14,9 @@ import org.junit.jupiter.api.Test;
 class WorkersTest {
   @Property(tries = 60)
   void everyTaskAndEveryRowIsDoneOnce(
-      @ForAll @IntRange(min = 1, max = 5) int threads, @ForAll @IntRange(max = 300) int size, @ForAll @IntRange(max = 20) int regions) {
+      @ForAll @IntRange(min = 1, max = 5) int threads,
+      @ForAll @IntRange(max = 300) int size,
+      @ForAll @IntRange(max = 20) int regions) {
     try (Workers workers = new Workers(threads)) {
       AtomicIntegerArray rows = new AtomicIntegerArray(size);
       AtomicIntegerArray tasks = new AtomicIntegerArray(size);

@@ -42,22 +42,27 @@ class BpeTrainerTest {
 
   @Test
   void learnsTheMergesThatTheHuggingFaceTrainerLearns() {
-    // Written by tokenizers 0.23.2: BpeTrainer(min_frequency=2, initial_alphabet=ByteLevel.alphabet()) on the same text.
+    // Written by tokenizers 0.23.2: BpeTrainer(min_frequency=2,
+    // initial_alphabet=ByteLevel.alphabet()) on the same text.
     List<String> expected = TokenizerFiles.resource("sample-merges.txt").lines().toList();
     assertThat(train(800, SAMPLE).merges()).isEqualTo(expected);
     assertThat(train(400, SAMPLE).merges()).isEqualTo(expected.subList(0, 400 - 258));
   }
 
   @Property(tries = 200, edgeCases = EdgeCasesMode.NONE)
-  void everyTextComesBackByteForByte(@ForAll("texts") String training, @ForAll("texts") String text) {
-    TokenizerFiles.withFile(train(300, training).json(), path -> {
-      try (Tokenizer fast = Tokenizer.load(path); Tokenizer library = HfTokenizer.load(path)) {
-        assertThat(fast).isInstanceOf(ByteLevelBpe.class);
-        assertThat(fast.decode(fast.encode(text))).isEqualTo(Utf8.wellFormed(text));
-        assertThat(library.encode(text)).isEqualTo(fast.encode(text));
-        assertThat(library.decode(fast.encode(text))).isEqualTo(Utf8.wellFormed(text));
-      }
-    });
+  void everyTextComesBackByteForByte(
+      @ForAll("texts") String training, @ForAll("texts") String text) {
+    TokenizerFiles.withFile(
+        train(300, training).json(),
+        path -> {
+          try (Tokenizer fast = Tokenizer.load(path);
+              Tokenizer library = HfTokenizer.load(path)) {
+            assertThat(fast).isInstanceOf(ByteLevelBpe.class);
+            assertThat(fast.decode(fast.encode(text))).isEqualTo(Utf8.wellFormed(text));
+            assertThat(library.encode(text)).isEqualTo(fast.encode(text));
+            assertThat(library.decode(fast.encode(text))).isEqualTo(Utf8.wellFormed(text));
+          }
+        });
   }
 
   @Test
@@ -76,15 +81,19 @@ class BpeTrainerTest {
   @Test
   void equalCountsAreDecidedByTheLowestIds() {
     // "cd", "ab", "ba" and "xy" twice each, as words of their own
-    assertThat(train(262, "cd\ncd\nab\nab\nba\nba\nxy\nxy").merges()).containsExactly("a b", "b a", "c d", "x y");
+    assertThat(train(262, "cd\ncd\nab\nab\nba\nba\nxy\nxy").merges())
+        .containsExactly("a b", "b a", "c d", "x y");
     assertThat(train(259, "cd\ncd\nab\nab").merges()).containsExactly("a b");
   }
 
   @Test
   void theVocabularySizeCountsEverything() {
     TrainedBpe trained = train(300, SAMPLE);
-    assertThat(trained.vocab().keySet()).hasSize(300).startsWith("<|endoftext|>", "<|padding|>", "!", "\"");
-    assertThat(trained.vocab().values()).containsExactlyElementsOf(IntStream.range(0, 300).boxed().toList());
+    assertThat(trained.vocab().keySet())
+        .hasSize(300)
+        .startsWith("<|endoftext|>", "<|padding|>", "!", "\"");
+    assertThat(trained.vocab().values())
+        .containsExactlyElementsOf(IntStream.range(0, 300).boxed().toList());
     assertThat(trained.merges()).hasSize(300 - 258);
   }
 
@@ -105,44 +114,58 @@ class BpeTrainerTest {
     assertThat(merges).hasValue(trained.merges().size());
     assertThat(trained.documents()).isEqualTo(3);
     assertThat(trained.bytes()).isEqualTo(SAMPLE.getBytes(StandardCharsets.UTF_8).length + 6);
-    TokenizerFiles.withFile(trained.json(), path -> {
-      Tokenizer tokenizer = Tokenizer.load(path);
-      assertThat(trained.tokens()).isEqualTo(tokenizer.encode(SAMPLE).length + tokenizer.encode("héllo").length);
-    });
+    TokenizerFiles.withFile(
+        trained.json(),
+        path -> {
+          Tokenizer tokenizer = Tokenizer.load(path);
+          assertThat(trained.tokens())
+              .isEqualTo(tokenizer.encode(SAMPLE).length + tokenizer.encode("héllo").length);
+        });
   }
 
   @Test
   void aWordOfAMegabyteIsNoTrouble() {
-    TrainedBpe trained = train(300, "a".repeat(1 << 20), new Random(1).ints(1 << 18, 'a', 'z').collect(
-        StringBuilder::new, StringBuilder::appendCodePoint, StringBuilder::append).toString());
+    TrainedBpe trained =
+        train(
+            300,
+            "a".repeat(1 << 20),
+            new Random(1)
+                .ints(1 << 18, 'a', 'z')
+                .collect(StringBuilder::new, StringBuilder::appendCodePoint, StringBuilder::append)
+                .toString());
     assertThat(trained.merges()).startsWith("a a", "aa aa").hasSize(42);
   }
 
   @Test
   void aSourceThatFailsEndsTheCounting() {
-    Iterator<String> failing = new Iterator<>() {
-      private int left = 5000;
+    Iterator<String> failing =
+        new Iterator<>() {
+          private int left = 5000;
 
-      @Override
-      public boolean hasNext() {
-        return true;
-      }
+          @Override
+          public boolean hasNext() {
+            return true;
+          }
 
-      @Override
-      public String next() {
-        if (left-- == 0) {
-          throw new InputException("corpus.jsonl: line 5001: expected a JSON object, found x");
-        }
-        return SAMPLE;
-      }
-    };
+          @Override
+          public String next() {
+            if (left-- == 0) {
+              throw new InputException("corpus.jsonl: line 5001: expected a JSON object, found x");
+            }
+            return SAMPLE;
+          }
+        };
     BpeTrainer trainer = new BpeTrainer(300);
-    assertThatThrownBy(() -> trainer.count(failing)).isInstanceOf(InputException.class).hasMessageContaining("line 5001");
+    assertThatThrownBy(() -> trainer.count(failing))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("line 5001");
   }
 
   @Test
   void aVocabularyWithoutRoomForTheBytesIsRefused() {
-    assertThatThrownBy(() -> new BpeTrainer(257)).isInstanceOf(InputException.class).hasMessageContainingAll("258", "257");
+    assertThatThrownBy(() -> new BpeTrainer(257))
+        .isInstanceOf(InputException.class)
+        .hasMessageContainingAll("258", "257");
   }
 
   @Test

@@ -19,13 +19,17 @@ import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import org.junit.jupiter.api.Test;
 
-/** The fast tokenizer against the library: both read the same file, so every id must be the same. */
+/**
+ * The fast tokenizer against the library: both read the same file, so every id must be the same.
+ */
 class ByteLevelBpeTest {
   /** Both tokenizers on one file. */
   private record Pair(ByteLevelBpe fast, HfTokenizer library) {
     static Pair of(ObjectNode json) {
       Pair[] pair = new Pair[1];
-      TokenizerFiles.withFile(json.toString(), path -> pair[0] = new Pair(ByteLevelBpe.load(path), HfTokenizer.load(path)));
+      TokenizerFiles.withFile(
+          json.toString(),
+          path -> pair[0] = new Pair(ByteLevelBpe.load(path), HfTokenizer.load(path)));
       return pair[0];
     }
 
@@ -58,7 +62,8 @@ class ByteLevelBpeTest {
   @Property(tries = 1000)
   void decodesAnyIdsAsTheLibraryDoes(@ForAll("pairs") Pair pair, @ForAll List<Integer> numbers) {
     // A bit over the vocabulary: ids that are no token stand for nothing.
-    int[] ids = numbers.stream().mapToInt(n -> Math.floorMod(n, pair.fast.vocabSize() + 20)).toArray();
+    int[] ids =
+        numbers.stream().mapToInt(n -> Math.floorMod(n, pair.fast.vocabSize() + 20)).toArray();
     assertThat(pair.fast.decode(ids)).isEqualTo(pair.library.decode(ids));
   }
 
@@ -97,10 +102,14 @@ class ByteLevelBpeTest {
     for (int from = 1; from < 0x32000; from += 4096) {
       StringBuilder text = new StringBuilder();
       for (int c = from; c < from + 4096; c++) {
-        // Among marks of two other combining classes, and taken apart: its reordering and its composition.
+        // Among marks of two other combining classes, and taken apart: its reordering and its
+        // composition.
         String character = Character.toString(c);
         text.append("q\u0345").append(character).append("\u0334 ");
-        text.append(Normalizer.normalize(character, Normalizer.Form.NFD)).append('q').append(character).append('\n');
+        text.append(Normalizer.normalize(character, Normalizer.Form.NFD))
+            .append('q')
+            .append(character)
+            .append('\n');
       }
       NEOX.agreeOn(text.toString());
     }
@@ -109,7 +118,8 @@ class ByteLevelBpeTest {
   @Test
   void readsAHalfOfASurrogatePairAsTheReplacementCharacter() {
     for (Pair pair : PAIRS) {
-      assertThat(pair.fast.encode("a\uD83Db\uDE42\uD83D")).isEqualTo(pair.fast.encode("a\uFFFDb\uFFFD\uFFFD"));
+      assertThat(pair.fast.encode("a\uD83Db\uDE42\uD83D"))
+          .isEqualTo(pair.fast.encode("a\uFFFDb\uFFFD\uFFFD"));
       assertThat(pair.fast.encode("\uD83D\uDE42")).isEqualTo(pair.fast.encode("🙂"));
     }
   }
@@ -118,7 +128,8 @@ class ByteLevelBpeTest {
   void longWordsTakeTimeInProportion() {
     for (String unit : List.of("a", " ", "\n", "é", "世", "-", "ab", "<|", "x1", "'s", "e\u0301")) {
       String text = unit.repeat(250_000 / unit.length());
-      assertTimeoutPreemptively(Duration.ofSeconds(5), () -> PAIRS.forEach(pair -> pair.fast.encode(text)));
+      assertTimeoutPreemptively(
+          Duration.ofSeconds(5), () -> PAIRS.forEach(pair -> pair.fast.encode(text)));
       String part = text.substring(0, 5_000);
       PAIRS.forEach(pair -> pair.agreeOn(part));
     }
@@ -128,11 +139,21 @@ class ByteLevelBpeTest {
   void remainsRightWhenMoreWordsAreMetThanTheCacheHolds() {
     StringBuilder text = new StringBuilder();
     for (int i = 0; i < 200_000; i++) {
-      text.append(" w").append(Integer.toString(i, 7).replace('0', 'a').replace('1', 'e').replace('2', 't').replace('3', 'i')
-          .replace('4', 'o').replace('5', 'n').replace('6', 'r'));
+      text.append(" w")
+          .append(
+              Integer.toString(i, 7)
+                  .replace('0', 'a')
+                  .replace('1', 'e')
+                  .replace('2', 't')
+                  .replace('3', 'i')
+                  .replace('4', 'o')
+                  .replace('5', 'n')
+                  .replace('6', 'r'));
       if (i % 7 == 0) {
         text.append("IllegalStateExceptionNumber");
-        text.append((char) ('a' + i % 26)).append((char) ('a' + i / 26 % 26)).append((char) ('a' + i / 676 % 26));
+        text.append((char) ('a' + i % 26))
+            .append((char) ('a' + i / 26 % 26))
+            .append((char) ('a' + i / 676 % 26));
       }
     }
     int[] first = PLAIN.fast.encode(text.toString());
@@ -147,7 +168,10 @@ class ByteLevelBpeTest {
     List<int[]> alone = texts.stream().map(NEOX.library::encode).toList();
     IntStream.range(0, 40 * texts.size())
         .parallel()
-        .forEach(i -> assertThat(NEOX.fast.encode(texts.get(i % texts.size()))).isEqualTo(alone.get(i % texts.size())));
+        .forEach(
+            i ->
+                assertThat(NEOX.fast.encode(texts.get(i % texts.size())))
+                    .isEqualTo(alone.get(i % texts.size())));
   }
 
   @Test
@@ -157,38 +181,55 @@ class ByteLevelBpeTest {
     assertThat(NEOX.fast.id("Ġthe")).isEqualTo(NEOX.library.id("Ġthe")).isPresent();
     assertThat(NEOX.fast.id("  ")).hasValue(NEOX.fast.vocabSize() - 1);
     assertThat(NEOX.fast.id("no such token")).isEmpty();
-    assertThat(NEOX.fast.vocabSize()).isEqualTo(NEOX.library.vocabSize()).isEqualTo(PLAIN.fast.vocabSize() + 23);
+    assertThat(NEOX.fast.vocabSize())
+        .isEqualTo(NEOX.library.vocabSize())
+        .isEqualTo(PLAIN.fast.vocabSize() + 23);
   }
 
   @Test
   void spellsADocumentsEndAsOneToken() {
     assertThat(NEOX.fast.encode("<|endoftext|>")).containsExactly(0);
     assertThat(NEOX.fast.encode("")).isEmpty();
-    assertThat(Arrays.stream(NEOX.fast.encode(" ".repeat(50))).mapToObj(id -> NEOX.fast.decode(new int[] {id}).length()))
+    assertThat(
+            Arrays.stream(NEOX.fast.encode(" ".repeat(50)))
+                .mapToObj(id -> NEOX.fast.decode(new int[] {id}).length()))
         .containsExactly(24, 24, 2);
   }
 
   @Test
   void leavesFilesItDoesNotKnowToTheLibrary() {
-    List<ObjectNode> others = List.of(
-        TokenizerFiles.change(TokenizerFiles.PLAIN, file -> file.putObject("normalizer").put("type", "Lowercase")),
-        TokenizerFiles.change(TokenizerFiles.PLAIN, file -> file.withObject("/model").put("ignore_merges", true)),
-        TokenizerFiles.change(TokenizerFiles.PLAIN, file -> file.putObject("pre_tokenizer").put("type", "Whitespace")),
-        // The library counts ids itself, whatever is written beside an added token.
-        TokenizerFiles.change(TokenizerFiles.PLAIN, file -> {
-          TokenizerFiles.add(file, "<gap>", false, false, false, false);
-          ((ObjectNode) file.at("/added_tokens/2")).put("id", 5000);
-        }));
+    List<ObjectNode> others =
+        List.of(
+            TokenizerFiles.change(
+                TokenizerFiles.PLAIN,
+                file -> file.putObject("normalizer").put("type", "Lowercase")),
+            TokenizerFiles.change(
+                TokenizerFiles.PLAIN, file -> file.withObject("/model").put("ignore_merges", true)),
+            TokenizerFiles.change(
+                TokenizerFiles.PLAIN,
+                file -> file.putObject("pre_tokenizer").put("type", "Whitespace")),
+            // The library counts ids itself, whatever is written beside an added token.
+            TokenizerFiles.change(
+                TokenizerFiles.PLAIN,
+                file -> {
+                  TokenizerFiles.add(file, "<gap>", false, false, false, false);
+                  ((ObjectNode) file.at("/added_tokens/2")).put("id", 5000);
+                }));
     for (ObjectNode other : others) {
-      TokenizerFiles.withFile(other.toString(), path -> {
-        assertThatThrownBy(() -> ByteLevelBpe.load(path)).isInstanceOf(InputException.class).hasMessageContaining("" + path);
-        try (Tokenizer tokenizer = Tokenizer.load(path)) {
-          assertThat(tokenizer).isInstanceOf(HfTokenizer.class);
-          assertThat(tokenizer.encode("The word")).isNotEmpty();
-        }
-      });
+      TokenizerFiles.withFile(
+          other.toString(),
+          path -> {
+            assertThatThrownBy(() -> ByteLevelBpe.load(path))
+                .isInstanceOf(InputException.class)
+                .hasMessageContaining("" + path);
+            try (Tokenizer tokenizer = Tokenizer.load(path)) {
+              assertThat(tokenizer).isInstanceOf(HfTokenizer.class);
+              assertThat(tokenizer.encode("The word")).isNotEmpty();
+            }
+          });
     }
     TokenizerFiles.withFile(
-        TokenizerFiles.NEOX.toString(), path -> assertThat(Tokenizer.load(path)).isInstanceOf(ByteLevelBpe.class));
+        TokenizerFiles.NEOX.toString(),
+        path -> assertThat(Tokenizer.load(path)).isInstanceOf(ByteLevelBpe.class));
   }
 }

@@ -15,14 +15,33 @@ import org.junit.jupiter.api.Test;
 class StreamingDecoderTest {
   private static final Tokenizer BPE = load(TokenizerFiles.NEOX);
   private static final Tokenizer LIBRARY = HfTokenizer.of(file(TokenizerFiles.NEOX));
+
   /** A decoder that drops the space of a text's first word, as SentencePiece models have it. */
-  private static final Tokenizer METASPACE = HfTokenizer.of(file(TokenizerFiles.change(TokenizerFiles.PLAIN, file -> {
-    for (String part : List.of("pre_tokenizer", "decoder")) {
-      file.putObject(part).put("type", "Metaspace").put("replacement", "▁").put("prepend_scheme", "always").put("split", true);
-    }
-    file.putObject("model").put("type", "WordLevel").put("unk_token", "?").putObject("vocab")
-        .put("?", 0).put("▁to", 1).put("▁be", 2).put("▁or", 3).put("▁not", 4).put("<|endoftext|>", 5).put("<|padding|>", 6);
-  })));
+  private static final Tokenizer METASPACE =
+      HfTokenizer.of(
+          file(
+              TokenizerFiles.change(
+                  TokenizerFiles.PLAIN,
+                  file -> {
+                    for (String part : List.of("pre_tokenizer", "decoder")) {
+                      file.putObject(part)
+                          .put("type", "Metaspace")
+                          .put("replacement", "▁")
+                          .put("prepend_scheme", "always")
+                          .put("split", true);
+                    }
+                    file.putObject("model")
+                        .put("type", "WordLevel")
+                        .put("unk_token", "?")
+                        .putObject("vocab")
+                        .put("?", 0)
+                        .put("▁to", 1)
+                        .put("▁be", 2)
+                        .put("▁or", 3)
+                        .put("▁not", 4)
+                        .put("<|endoftext|>", 5)
+                        .put("<|padding|>", 6);
+                  })));
 
   private static TokenizerFile file(ObjectNode json) {
     TokenizerFile[] file = new TokenizerFile[1];
@@ -49,10 +68,15 @@ class StreamingDecoderTest {
     return Texts.any();
   }
 
-  /** Ids of single bytes are as likely as all others together, so that broken characters are frequent. */
+  /**
+   * Ids of single bytes are as likely as all others together, so that broken characters are
+   * frequent.
+   */
   @Provide
   Arbitrary<int[]> ids() {
-    return Arbitraries.oneOf(Arbitraries.integers().between(0, 257), Arbitraries.integers().between(0, BPE.vocabSize() + 3))
+    return Arbitraries.oneOf(
+            Arbitraries.integers().between(0, 257),
+            Arbitraries.integers().between(0, BPE.vocabSize() + 3))
         .array(int[].class)
         .ofMaxSize(40);
   }

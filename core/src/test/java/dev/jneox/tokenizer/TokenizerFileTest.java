@@ -26,26 +26,37 @@ class TokenizerFileTest {
 
   @Test
   void aFileCutShortAnywhereIsRefused() {
-    for (int end = 0; end < NEOX.length() - 1; end += end < 4000 || end > NEOX.length() - 500 ? 37 : 997) {
+    for (int end = 0;
+        end < NEOX.length() - 1;
+        end += end < 4000 || end > NEOX.length() - 500 ? 37 : 997) {
       refused(NEOX.substring(0, end), "");
     }
   }
 
-  /** Characters put in or taken out: still a tokenizer by luck, and then the same one to both, or refused in one line. */
+  /**
+   * Characters put in or taken out: still a tokenizer by luck, and then the same one to both, or
+   * refused in one line.
+   */
   @Property(tries = 1000)
   void aDamagedFileLoadsOrIsRefused(
-      @ForAll("places") int at, @ForAll @IntRange(max = 20) int removed, @ForAll("damage") String put) {
-    String damaged = NEOX.substring(0, at) + put + NEOX.substring(Math.min(NEOX.length(), at + removed));
-    TokenizerFiles.withFile(Utf8.wellFormed(damaged), path -> {
-      try (Tokenizer tokenizer = Tokenizer.load(path); Tokenizer library = HfTokenizer.load(path)) {
-        String text = "the words of GPT\n  🙂 <|endoftext|> <|padding|>  e\u0301    isn't";
-        int[] ids = tokenizer.encode(text);
-        assertThat(ids).isEqualTo(library.encode(text));
-        assertThat(tokenizer.decode(ids)).isEqualTo(library.decode(ids));
-      } catch (InputException e) {
-        oneLine(path, e);
-      }
-    });
+      @ForAll("places") int at,
+      @ForAll @IntRange(max = 20) int removed,
+      @ForAll("damage") String put) {
+    String damaged =
+        NEOX.substring(0, at) + put + NEOX.substring(Math.min(NEOX.length(), at + removed));
+    TokenizerFiles.withFile(
+        Utf8.wellFormed(damaged),
+        path -> {
+          try (Tokenizer tokenizer = Tokenizer.load(path);
+              Tokenizer library = HfTokenizer.load(path)) {
+            String text = "the words of GPT\n  🙂 <|endoftext|> <|padding|>  e\u0301    isn't";
+            int[] ids = tokenizer.encode(text);
+            assertThat(ids).isEqualTo(library.encode(text));
+            assertThat(tokenizer.decode(ids)).isEqualTo(library.decode(ids));
+          } catch (InputException e) {
+            oneLine(path, e);
+          }
+        });
   }
 
   /** Most of the file is its vocabulary; what stands before and after deserves as much. */
@@ -62,7 +73,17 @@ class TokenizerFileTest {
   Arbitrary<String> damage() {
     return Arbitraries.oneOf(
         Arbitraries.strings().withChars("{}[]\",:0123456789-.eE\\ntrufalse \u0000é").ofMaxLength(6),
-        Arbitraries.of("null", "[]", "{}", "\"\"", "-1", "4294967296", "2147483647", "1e999", "true", "\"\\ud800\""));
+        Arbitraries.of(
+            "null",
+            "[]",
+            "{}",
+            "\"\"",
+            "-1",
+            "4294967296",
+            "2147483647",
+            "1e999",
+            "true",
+            "\"\\ud800\""));
   }
 
   @Test
@@ -91,46 +112,72 @@ class TokenizerFileTest {
   }
 
   private static void refused(String json, String message) {
-    TokenizerFiles.withFile(json, path -> {
-      for (Consumer<Path> load : List.<Consumer<Path>>of(Tokenizer::load, HfTokenizer::load, ByteLevelBpe::load)) {
-        assertThatThrownBy(() -> load.accept(path)).isInstanceOfSatisfying(InputException.class, e -> oneLine(path, e));
-      }
-      assertThatThrownBy(() -> Tokenizer.load(path)).hasMessageContaining(message);
-    });
+    TokenizerFiles.withFile(
+        json,
+        path -> {
+          for (Consumer<Path> load :
+              List.<Consumer<Path>>of(Tokenizer::load, HfTokenizer::load, ByteLevelBpe::load)) {
+            assertThatThrownBy(() -> load.accept(path))
+                .isInstanceOfSatisfying(InputException.class, e -> oneLine(path, e));
+          }
+          assertThatThrownBy(() -> Tokenizer.load(path)).hasMessageContaining(message);
+        });
   }
 
   private static void oneLine(Path path, InputException e) {
-    assertThat(e.getMessage()).startsWith(path + ": ").doesNotContain("\n", "\r").hasSizeLessThan(600);
+    assertThat(e.getMessage())
+        .startsWith(path + ": ")
+        .doesNotContain("\n", "\r")
+        .hasSizeLessThan(600);
   }
 
   @Test
   void otherFilesAreRefused(@TempDir Path folder) throws IOException {
     Path file = folder.resolve("tokenizer.json");
-    assertThatThrownBy(() -> Tokenizer.load(file)).isInstanceOf(InputException.class).hasMessageContaining("no such file");
-    assertThatThrownBy(() -> Tokenizer.load(folder)).isInstanceOf(InputException.class).hasMessageContaining(folder.toString());
+    assertThatThrownBy(() -> Tokenizer.load(file))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("no such file");
+    assertThatThrownBy(() -> Tokenizer.load(folder))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining(folder.toString());
     Files.write(file, "{\"é\": 1}".getBytes(StandardCharsets.ISO_8859_1));
-    assertThatThrownBy(() -> Tokenizer.load(file)).isInstanceOf(InputException.class).hasMessageContaining("UTF-8");
+    assertThatThrownBy(() -> Tokenizer.load(file))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("UTF-8");
   }
 
   @Test
   void aTextThatTheVocabularyCannotWriteNamesTheFile() {
-    ObjectNode words = TokenizerFiles.change(TokenizerFiles.PLAIN, file -> file.putObject("model")
-        .put("type", "WordLevel").put("unk_token", "?").putObject("vocab").put("<|endoftext|>", 0).put("<|padding|>", 1));
-    TokenizerFiles.withFile(words.toString(), path -> {
-      try (Tokenizer tokenizer = Tokenizer.load(path)) {
-        assertThat(tokenizer.encode("<|padding|>")).containsExactly(1);
-        assertThatThrownBy(() -> tokenizer.encode("word")).isInstanceOfSatisfying(InputException.class, e -> oneLine(path, e));
-      }
-    });
+    ObjectNode words =
+        TokenizerFiles.change(
+            TokenizerFiles.PLAIN,
+            file ->
+                file.putObject("model")
+                    .put("type", "WordLevel")
+                    .put("unk_token", "?")
+                    .putObject("vocab")
+                    .put("<|endoftext|>", 0)
+                    .put("<|padding|>", 1));
+    TokenizerFiles.withFile(
+        words.toString(),
+        path -> {
+          try (Tokenizer tokenizer = Tokenizer.load(path)) {
+            assertThat(tokenizer.encode("<|padding|>")).containsExactly(1);
+            assertThatThrownBy(() -> tokenizer.encode("word"))
+                .isInstanceOfSatisfying(InputException.class, e -> oneLine(path, e));
+          }
+        });
   }
 
   @Test
   void aTokenizerThatIsClosedSaysSo() {
-    TokenizerFiles.withFile(NEOX, path -> {
-      HfTokenizer tokenizer = HfTokenizer.load(path);
-      tokenizer.close();
-      tokenizer.close();
-      assertThatThrownBy(() -> tokenizer.encode("x")).isInstanceOf(IllegalStateException.class);
-    });
+    TokenizerFiles.withFile(
+        NEOX,
+        path -> {
+          HfTokenizer tokenizer = HfTokenizer.load(path);
+          tokenizer.close();
+          tokenizer.close();
+          assertThatThrownBy(() -> tokenizer.encode("x")).isInstanceOf(IllegalStateException.class);
+        });
   }
 }

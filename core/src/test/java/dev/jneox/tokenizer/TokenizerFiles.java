@@ -18,34 +18,49 @@ final class TokenizerFiles {
 
   /** As BpeTrainer writes it. */
   static final ObjectNode PLAIN = plain();
-  /** As GPT-NeoX-20B's file: normal form C, and runs of spaces as added tokens that are looked for in the normalized text. */
-  static final ObjectNode NEOX = change(PLAIN, file -> {
-    file.putObject("normalizer").put("type", "NFC");
-    for (int spaces = 24; spaces >= 2; spaces--) {
-      add(file, " ".repeat(spaces), false, false, false, true);
-    }
-  });
+
+  /**
+   * As GPT-NeoX-20B's file: normal form C, and runs of spaces as added tokens that are looked for
+   * in the normalized text.
+   */
+  static final ObjectNode NEOX =
+      change(
+          PLAIN,
+          file -> {
+            file.putObject("normalizer").put("type", "NFC");
+            for (int spaces = 24; spaces >= 2; spaces--) {
+              add(file, " ".repeat(spaces), false, false, false, true);
+            }
+          });
+
   /** A space put before each piece that has none. */
-  static final ObjectNode PREFIX_SPACE = change(NEOX, file -> file.withObject("/pre_tokenizer").put("add_prefix_space", true));
+  static final ObjectNode PREFIX_SPACE =
+      change(NEOX, file -> file.withObject("/pre_tokenizer").put("add_prefix_space", true));
+
   /** No split into words. */
-  static final ObjectNode NO_PATTERN = change(PLAIN, file -> file.withObject("/pre_tokenizer").put("use_regex", false));
+  static final ObjectNode NO_PATTERN =
+      change(PLAIN, file -> file.withObject("/pre_tokenizer").put("use_regex", false));
+
   /** Added tokens of every kind, some within others, some changed by normalization. */
-  static final ObjectNode ADDED = change(PLAIN, file -> {
-    file.putObject("normalizer").put("type", "NFC");
-    add(file, "<w>", true, false, false, false);
-    add(file, "<l>", false, true, false, false);
-    add(file, "<r>", false, false, true, false);
-    add(file, "<lr>", true, true, true, true);
-    add(file, "<l><r>", false, true, true, true);
-    add(file, "the", true, false, false, true);
-    add(file, "then", false, false, false, true);
-    add(file, "e\u0301t", false, false, false, true);
-    add(file, "o\u0301", false, false, false, false);
-    add(file, "é", false, false, true, false);
-    add(file, "  ", false, false, false, true);
-    add(file, "世", true, true, false, false);
-    add(file, "\n", false, false, true, true);
-  });
+  static final ObjectNode ADDED =
+      change(
+          PLAIN,
+          file -> {
+            file.putObject("normalizer").put("type", "NFC");
+            add(file, "<w>", true, false, false, false);
+            add(file, "<l>", false, true, false, false);
+            add(file, "<r>", false, false, true, false);
+            add(file, "<lr>", true, true, true, true);
+            add(file, "<l><r>", false, true, true, true);
+            add(file, "the", true, false, false, true);
+            add(file, "then", false, false, false, true);
+            add(file, "e\u0301t", false, false, false, true);
+            add(file, "o\u0301", false, false, false, false);
+            add(file, "é", false, false, true, false);
+            add(file, "  ", false, false, false, true);
+            add(file, "世", true, true, false, false);
+            add(file, "\n", false, false, true, true);
+          });
 
   static final List<ObjectNode> ALL = List.of(PLAIN, NEOX, PREFIX_SPACE, NO_PATTERN, ADDED);
 
@@ -67,13 +82,20 @@ final class TokenizerFiles {
     return changed;
   }
 
-  static void add(ObjectNode file, String content, boolean singleWord, boolean lstrip, boolean rstrip, boolean normalized) {
+  static void add(
+      ObjectNode file,
+      String content,
+      boolean singleWord,
+      boolean lstrip,
+      boolean rstrip,
+      boolean normalized) {
     JsonNode vocabulary = file.at("/model/vocab");
     int next = vocabulary.size();
     for (JsonNode token : file.withArray("added_tokens")) {
       next = Math.max(next, token.get("id").intValue() + 1);
     }
-    file.withArray("added_tokens").addObject()
+    file.withArray("added_tokens")
+        .addObject()
         .put("id", vocabulary.path(content).asInt(next))
         .put("content", content)
         .put("single_word", singleWord)

@@ -7,8 +7,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Several data sets mixed by weight as GPT-NeoX mixes them: each next sample comes from the part that lags furthest behind its
- * share, the first of them where several do.
+ * Several data sets mixed by weight as GPT-NeoX mixes them: each next sample comes from the part
+ * that lags furthest behind its share, the first of them where several do.
  */
 public final class BlendedDataset implements Dataset {
   private static final int REPORT = 1 << 20;
@@ -29,14 +29,20 @@ public final class BlendedDataset implements Dataset {
    * @param weights one for each part, none negative, not all zero
    * @param arena where the layout lives: nine bytes a sample
    */
-  public static BlendedDataset of(List<? extends Dataset> parts, double[] weights, Arena arena, Progress progress) {
+  public static BlendedDataset of(
+      List<? extends Dataset> parts, double[] weights, Arena arena, Progress progress) {
     if (parts.size() != weights.length || parts.isEmpty() || parts.size() >= 255) {
-      throw new InputException("blend of " + parts.size() + " data sets by " + weights.length
-          + " weights: expected a weight for each of 1 to 254 data sets");
+      throw new InputException(
+          "blend of "
+              + parts.size()
+              + " data sets by "
+              + weights.length
+              + " weights: expected a weight for each of 1 to 254 data sets");
     }
     if (parts.stream().mapToInt(Dataset::seqLength).distinct().count() > 1) {
-      throw new InputException("blend: expected one sequence length, found "
-          + parts.stream().mapToInt(Dataset::seqLength).distinct().boxed().toList());
+      throw new InputException(
+          "blend: expected one sequence length, found "
+              + parts.stream().mapToInt(Dataset::seqLength).distinct().boxed().toList());
     }
     double[] shares = checked(weights).clone();
     double sum = numpySum(shares, 0, shares.length);
@@ -72,17 +78,22 @@ public final class BlendedDataset implements Dataset {
     double sum = 0;
     for (double weight : weights) {
       if (!(weight >= 0) || Double.isInfinite(weight)) {
-        throw new InputException("blend weights " + Arrays.toString(weights) + ": expected numbers of 0 or more");
+        throw new InputException(
+            "blend weights " + Arrays.toString(weights) + ": expected numbers of 0 or more");
       }
       sum += weight;
     }
     if (!(sum > 0) || Double.isInfinite(sum)) {
-      throw new InputException("blend weights " + Arrays.toString(weights) + ": expected a positive sum");
+      throw new InputException(
+          "blend weights " + Arrays.toString(weights) + ": expected a positive sum");
     }
     return weights;
   }
 
-  /** {@code numpy.sum}: pairwise, eight running sums a block. The last bit of a share decides ties, so the order matters. */
+  /**
+   * {@code numpy.sum}: pairwise, eight running sums a block. The last bit of a share decides ties,
+   * so the order matters.
+   */
   static double numpySum(double[] a, int from, int n) {
     if (n < 8) {
       double sum = 0;
@@ -108,8 +119,8 @@ public final class BlendedDataset implements Dataset {
   }
 
   /**
-   * Samples that each part must offer for a blend of {@code samples}: {@code ceil(samples * weight * 1.005)}, the half percent
-   * as a reserve, with the weights normalised.
+   * Samples that each part must offer for a blend of {@code samples}: {@code ceil(samples * weight
+   * * 1.005)}, the half percent as a reserve, with the weights normalised.
    */
   public static long[] samplesPerPart(double[] weights, long samples) {
     double sum = 0;
@@ -124,13 +135,15 @@ public final class BlendedDataset implements Dataset {
   }
 
   /**
-   * GPT-NeoX's {@code weight_by_num_documents}: with shares {@code n_i / sum} of the documents, weights in proportion to
-   * {@code share^alpha / sum(share^alpha) * (1 - share)}. An alpha below 1 lifts the small data sets.
+   * GPT-NeoX's {@code weight_by_num_documents}: with shares {@code n_i / sum} of the documents,
+   * weights in proportion to {@code share^alpha / sum(share^alpha) * (1 - share)}. An alpha below 1
+   * lifts the small data sets.
    */
   public static double[] weightsByDocuments(long[] documents, double alpha) {
     double total = Arrays.stream(documents).sum();
     double[] shares = Arrays.stream(documents).mapToDouble(n -> n / total).toArray();
-    double[] powers = normalised(Arrays.stream(shares).map(share -> Math.pow(share, alpha)).toArray());
+    double[] powers =
+        normalised(Arrays.stream(shares).map(share -> Math.pow(share, alpha)).toArray());
     double[] weights = new double[shares.length];
     Arrays.setAll(weights, i -> powers[i] * (1 - shares[i]));
     return normalised(weights);

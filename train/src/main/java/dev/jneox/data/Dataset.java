@@ -3,8 +3,8 @@ package dev.jneox.data;
 import java.lang.foreign.Arena;
 
 /**
- * Training samples by number. A sample is {@code seqLength + 1} token ids: the first {@code seqLength} are the input, the last
- * {@code seqLength} the labels. Safe for several threads.
+ * Training samples by number. A sample is {@code seqLength + 1} token ids: the first {@code
+ * seqLength} are the input, the last {@code seqLength} the labels. Safe for several threads.
  */
 public sealed interface Dataset permits GptDataset, BlendedDataset {
   /** Samples in one pass; {@link #sample} goes on beyond, from the start again. */

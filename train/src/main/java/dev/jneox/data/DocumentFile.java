@@ -17,10 +17,15 @@ import java.util.Locale;
 import java.util.function.LongConsumer;
 import java.util.zip.GZIPInputStream;
 
-/** One file of a corpus, read from its beginning to its end; its kind is known by the end of its name. */
-abstract sealed class DocumentFile implements AutoCloseable permits JsonLinesFile, TextFile, ZipDocuments {
+/**
+ * One file of a corpus, read from its beginning to its end; its kind is known by the end of its
+ * name.
+ */
+abstract sealed class DocumentFile implements AutoCloseable
+    permits JsonLinesFile, TextFile, ZipDocuments {
   /** What an input may be, for messages. */
-  static final String KINDS = ".jsonl, .jsonl.zst, .jsonl.gz, .json.zst, .json.gz, .txt, .zip, .jar";
+  static final String KINDS =
+      ".jsonl, .jsonl.zst, .jsonl.gz, .json.zst, .json.gz, .txt, .zip, .jar";
 
   /** Window of a zstd frame up to 2^31 bytes, as {@code zstd --long=31} writes it. */
   private static final int LONGEST_WINDOW = 31;
@@ -66,15 +71,22 @@ abstract sealed class DocumentFile implements AutoCloseable permits JsonLinesFil
     }
   }
 
-  /** Unpacks zstd's library once; zstd-jni would at each start, into the temporary folder, where code may be forbidden to run. */
+  /**
+   * Unpacks zstd's library once; zstd-jni would at each start, into the temporary folder, where
+   * code may be forbidden to run.
+   */
   private static synchronized void loadZstd() {
     if (System.getProperty(ZSTD_LIBRARY) != null) {
       return;
     }
     String system = System.getProperty("os.name");
-    String folder = system.startsWith("Mac") ? "darwin" : system.startsWith("Windows") ? "win" : "linux";
-    String file = "libzstd-jni-" + ZstdVersion.VERSION + System.mapLibraryName("").replaceFirst("^[^.]*", "");
-    URL content = ZstdInputStream.class.getResource("/" + folder + "/" + System.getProperty("os.arch") + "/" + file);
+    String folder =
+        system.startsWith("Mac") ? "darwin" : system.startsWith("Windows") ? "win" : "linux";
+    String file =
+        "libzstd-jni-" + ZstdVersion.VERSION + System.mapLibraryName("").replaceFirst("^[^.]*", "");
+    URL content =
+        ZstdInputStream.class.getResource(
+            "/" + folder + "/" + System.getProperty("os.arch") + "/" + file);
     if (content != null) { // else zstd-jni looks in the system's folders
       NativeLibraries libraries =
           NativeLibraries.unpacked(
@@ -109,8 +121,13 @@ abstract sealed class DocumentFile implements AutoCloseable permits JsonLinesFil
   public abstract void close() throws IOException;
 
   static InputException tooLong(Path file, String place, int limit) {
-    return InputException.in(file, place, "a document of at most " + limit / 1_000_000
-        + " MB (256 MB, and a sixteenth of the heap that java -Xmx sets)", "a longer one; split it");
+    return InputException.in(
+        file,
+        place,
+        "a document of at most "
+            + limit / 1_000_000
+            + " MB (256 MB, and a sixteenth of the heap that java -Xmx sets)",
+        "a longer one; split it");
   }
 
   static InputException unreadable(Path file, IOException e) {

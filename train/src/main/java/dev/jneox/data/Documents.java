@@ -15,12 +15,13 @@ import java.util.function.LongConsumer;
 import java.util.stream.Stream;
 
 /**
- * The documents of a corpus, one at a time in a fixed order; memory does not grow with the input. An input is a file or a folder
- * (its readable files, deep, in the order of their paths):
+ * The documents of a corpus, one at a time in a fixed order; memory does not grow with the input.
+ * An input is a file or a folder (its readable files, deep, in the order of their paths):
  *
  * <ul>
- *   <li>{@code .jsonl}, {@code .json}, also with {@code .zst} or {@code .gz} behind: a JSON object a line, with {@code text} (a
- *       string, or strings that {@code "\n\n"} joins) and maybe {@code meta.pile_set_name}, as in the Pile;
+ *   <li>{@code .jsonl}, {@code .json}, also with {@code .zst} or {@code .gz} behind: a JSON object
+ *       a line, with {@code text} (a string, or strings that {@code "\n\n"} joins) and maybe {@code
+ *       meta.pile_set_name}, as in the Pile;
  *   <li>{@code .txt}: one document;
  *   <li>{@code .zip}, {@code .jar}: a document per text member.
  * </ul>
@@ -53,12 +54,18 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
   /**
    * Finds the files; nothing is read yet.
    *
-   * @param skipBad whether a document that cannot be read is counted and passed over, instead of ending it all
+   * @param skipBad whether a document that cannot be read is counted and passed over, instead of
+   *     ending it all
    * @param onRead told of every piece read, in bytes as they are on disk
-   * @throws InputException if an input does not exist, is of another kind, or a folder has nothing to read
+   * @throws InputException if an input does not exist, is of another kind, or a folder has nothing
+   *     to read
    */
   public static Documents open(List<Path> inputs, boolean skipBad, LongConsumer onRead) {
-    return new Documents(inputs, skipBad, onRead, (int) Math.min(256_000_000, Runtime.getRuntime().maxMemory() / 16));
+    return new Documents(
+        inputs,
+        skipBad,
+        onRead,
+        (int) Math.min(256_000_000, Runtime.getRuntime().maxMemory() / 16));
   }
 
   Documents(List<Path> inputs, boolean skipBad, LongConsumer onRead, int limit) {
@@ -91,14 +98,16 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
         throw new InputException(input + ": no such file or folder");
       }
       if (!DocumentFile.readable(input)) {
-        throw InputException.in(input, "name", "one that ends in " + DocumentFile.KINDS, "another kind of file");
+        throw InputException.in(
+            input, "name", "one that ends in " + DocumentFile.KINDS, "another kind of file");
       }
       files.add(input);
       return;
     }
     int before = files.size();
     try (Stream<Path> walk = Files.walk(input)) {
-      for (Path file : walk.filter(Files::isRegularFile).sorted(Comparator.comparing(Path::toString)).toList()) {
+      for (Path file :
+          walk.filter(Files::isRegularFile).sorted(Comparator.comparing(Path::toString)).toList()) {
         if (DocumentFile.readable(file)) {
           files.add(file);
         } else {
@@ -107,7 +116,8 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
       }
     }
     if (files.size() == before) {
-      throw InputException.in(input, "folder", "files that end in " + DocumentFile.KINDS, other + " other files");
+      throw InputException.in(
+          input, "folder", "files that end in " + DocumentFile.KINDS, other + " other files");
     }
   }
 
@@ -144,13 +154,23 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
   public InputException nothing(long shorter, int minChars) {
     Skipped skipped = skipped();
     String length = minChars == 1 ? "empty" : "shorter than " + minChars + " characters";
-    String members = skipped.binary == 0 ? "" : "; " + count(skipped.binary, "binary member") + " of archives";
-    String others = skipped.other == 0 ? "" : "; " + count(skipped.other, "file") + " of another kind";
+    String members =
+        skipped.binary == 0 ? "" : "; " + count(skipped.binary, "binary member") + " of archives";
+    String others =
+        skipped.other == 0 ? "" : "; " + count(skipped.other, "file") + " of another kind";
     return new InputException(
         String.format(
-            Locale.ROOT, "%s%s: expected text, found none: %s, %s, %,d skipped as bad, %,d %s%s%s", inputs.getFirst(),
-            inputs.size() == 1 ? "" : " and " + (inputs.size() - 1) + " more", count(files.size(), "file"),
-            count(shorter + skipped.bad, "document"), skipped.bad, shorter, length, members, others));
+            Locale.ROOT,
+            "%s%s: expected text, found none: %s, %s, %,d skipped as bad, %,d %s%s%s",
+            inputs.getFirst(),
+            inputs.size() == 1 ? "" : " and " + (inputs.size() - 1) + " more",
+            count(files.size(), "file"),
+            count(shorter + skipped.bad, "document"),
+            skipped.bad,
+            shorter,
+            length,
+            members,
+            others));
   }
 
   private static String count(long n, String noun) {

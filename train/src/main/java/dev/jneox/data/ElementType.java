@@ -6,7 +6,10 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.Optional;
 
-/** The little-endian element types of the two array files used here: Megatron's {@code .bin} and NumPy's {@code .npy}. */
+/**
+ * The little-endian element types of the two array files used here: Megatron's {@code .bin} and
+ * NumPy's {@code .npy}.
+ */
 public enum ElementType {
   U8(1, 1, "|u1"),
   I8(2, 1, "|i1"),
@@ -19,9 +22,12 @@ public enum ElementType {
   /** NumPy only: Megatron gives it no code. */
   U32(0, 4, "<u4");
 
-  static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  static final ValueLayout.OfShort SHORT =
+      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  static final ValueLayout.OfInt INT =
+      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  static final ValueLayout.OfLong LONG =
+      ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   private final int code;
   private final int bytes;

@@ -3,8 +3,9 @@ package dev.jneox.data;
 import dev.jneox.io.InputException;
 
 /**
- * Documents packed into samples of {@code seqLength + 1} tokens in GPT-NeoX's order. Its length is one less than the samples
- * there are, as in GPT-NeoX; that last sample is still reachable, and a number beyond it starts over by the remainder.
+ * Documents packed into samples of {@code seqLength + 1} tokens in GPT-NeoX's order. Its length is
+ * one less than the samples there are, as in GPT-NeoX; that last sample is still reachable, and a
+ * number beyond it starts over by the remainder.
  */
 public final class GptDataset implements Dataset {
   private final IndexedDataset data;
@@ -30,7 +31,8 @@ public final class GptDataset implements Dataset {
   @Override
   public int[] sample(long i) {
     if (index.count() == 0) {
-      throw InputException.in(data.prefix(), "data set", (seqLength + 1) + " tokens for one sample at least", "fewer");
+      throw InputException.in(
+          data.prefix(), "data set", (seqLength + 1) + " tokens for one sample at least", "fewer");
     }
     long row = index.shuffle().get(i < index.count() ? i : i % Math.max(1, length()));
     long position = index.samples().get(2 * row);

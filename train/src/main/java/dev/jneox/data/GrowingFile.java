@@ -10,7 +10,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
-/** A little-endian file that grows at its end behind a buffer and appears under its name whole or not at all. */
+/**
+ * A little-endian file that grows at its end behind a buffer and appears under its name whole or
+ * not at all.
+ */
 final class GrowingFile implements AutoCloseable {
   private final Path path;
   private final AtomicFile file;
@@ -21,8 +24,12 @@ final class GrowingFile implements AutoCloseable {
     this.path = path;
     this.file = new AtomicFile(path);
     try {
-      this.channel = FileChannel.open(
-          file.path(), StandardOpenOption.CREATE_NEW, StandardOpenOption.READ, StandardOpenOption.WRITE);
+      this.channel =
+          FileChannel.open(
+              file.path(),
+              StandardOpenOption.CREATE_NEW,
+              StandardOpenOption.READ,
+              StandardOpenOption.WRITE);
     } catch (IOException e) {
       throw failure(e);
     }

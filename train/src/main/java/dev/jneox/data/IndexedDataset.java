@@ -14,16 +14,18 @@ import java.nio.file.StandardOpenOption;
 import java.util.Objects;
 
 /**
- * Tokenised text on disk, mapped: {@code PREFIX.bin} holds the token ids of all sequences back to back, {@code PREFIX.idx} says
- * where each lies. The format is Megatron's (and GPT-NeoX's) {@code mmap}, little endian, without padding:
+ * Tokenised text on disk, mapped: {@code PREFIX.bin} holds the token ids of all sequences back to
+ * back, {@code PREFIX.idx} says where each lies. The format is Megatron's (and GPT-NeoX's) {@code
+ * mmap}, little endian, without padding:
  *
  * <pre>
  * "MMIDIDX\0\0" | u64 version = 1 | u8 element type | u64 sequences n | u64 entries d
  * | i32 sizes[n], in tokens | i64 pointers[n], in bytes of the .bin | i64 doc_idx[d], sequences before each document
  * </pre>
  *
- * In GPT-NeoX every sequence is one document. Everything in the index is checked on opening, so that no later read can go
- * astray. Safe for several threads; the files stay mapped until the object is garbage.
+ * In GPT-NeoX every sequence is one document. Everything in the index is checked on opening, so
+ * that no later read can go astray. Safe for several threads; the files stay mapped until the
+ * object is garbage.
  */
 public final class IndexedDataset {
   static final byte[] MAGIC = "MMIDIDX\0\0".getBytes(StandardCharsets.US_ASCII);
@@ -39,8 +41,13 @@ public final class IndexedDataset {
   private final MemorySegment bin;
 
   private IndexedDataset(
-      Path prefix, ElementType type, int sequences, long documents,
-      MemorySegment sizes, MemorySegment pointers, MemorySegment bin) {
+      Path prefix,
+      ElementType type,
+      int sequences,
+      long documents,
+      MemorySegment sizes,
+      MemorySegment pointers,
+      MemorySegment bin) {
     this.prefix = prefix;
     this.type = type;
     this.sequences = sequences;
@@ -54,27 +61,49 @@ public final class IndexedDataset {
   /**
    * Maps {@code prefix.bin} and {@code prefix.idx}.
    *
-   * @throws InputException if a file is missing, or the index contradicts itself or the size of the {@code .bin}
+   * @throws InputException if a file is missing, or the index contradicts itself or the size of the
+   *     {@code .bin}
    */
   public static IndexedDataset open(Path prefix) {
     Path idx = idx(prefix);
     MemorySegment index = map(idx);
-    check(index.byteSize() >= HEADER, idx, "header", HEADER + " bytes", "a file of " + index.byteSize());
-    check(index.asSlice(0, MAGIC.length).mismatch(MemorySegment.ofArray(MAGIC)) < 0, idx, "byte 0",
-        "the magic MMIDIDX of a Megatron mmap index", "another kind of file");
+    check(
+        index.byteSize() >= HEADER,
+        idx,
+        "header",
+        HEADER + " bytes",
+        "a file of " + index.byteSize());
+    check(
+        index.asSlice(0, MAGIC.length).mismatch(MemorySegment.ofArray(MAGIC)) < 0,
+        idx,
+        "byte 0",
+        "the magic MMIDIDX of a Megatron mmap index",
+        "another kind of file");
     long version = index.get(ElementType.LONG, 9);
     check(version == 1, idx, "byte 9", "format version 1", Long.toUnsignedString(version));
     int code = index.get(ValueLayout.JAVA_BYTE, 17) & 0xFF;
-    ElementType type = ElementType.ofCode(code).orElseThrow(
-        () -> InputException.in(idx, "byte 17", "an element type of 1 to 8", String.valueOf(code)));
+    ElementType type =
+        ElementType.ofCode(code)
+            .orElseThrow(
+                () ->
+                    InputException.in(
+                        idx, "byte 17", "an element type of 1 to 8", String.valueOf(code)));
     check(type.isInteger(), idx, "byte 17", "an integer type for token ids", type.toString());
 
     long n = index.get(ElementType.LONG, 18);
     long d = index.get(ElementType.LONG, 26);
     long room = index.byteSize() - HEADER;
     boolean fits = 0 <= n && n <= room / 12 && 0 <= d && d <= room / 8 && 12 * n + 8 * d == room;
-    check(fits, idx, "bytes 18 and 26", "a sequence count n and a document count d with 12 n + 8 d = " + room + " bytes behind",
-        "n = " + Long.toUnsignedString(n) + ", d = " + Long.toUnsignedString(d) + " (a truncated file?)");
+    check(
+        fits,
+        idx,
+        "bytes 18 and 26",
+        "a sequence count n and a document count d with 12 n + 8 d = " + room + " bytes behind",
+        "n = "
+            + Long.toUnsignedString(n)
+            + ", d = "
+            + Long.toUnsignedString(d)
+            + " (a truncated file?)");
     check(n <= Integer.MAX_VALUE, idx, "byte 18", "at most 2^31 - 1 sequences", String.valueOf(n));
     MemorySegment sizes = index.asSlice(HEADER, 4 * n);
     MemorySegment pointers = index.asSlice(HEADER + 4 * n, 8 * n);
@@ -82,7 +111,11 @@ public final class IndexedDataset {
     checkDocuments(idx, index.asSlice(HEADER + 12 * n), d, n);
 
     MemorySegment bin = map(bin(prefix));
-    check(bin.byteSize() == bytes, bin(prefix), "length", bytes + " bytes, as " + idx.getFileName() + " says",
+    check(
+        bin.byteSize() == bytes,
+        bin(prefix),
+        "length",
+        bytes + " bytes, as " + idx.getFileName() + " says",
         String.valueOf(bin.byteSize()));
     return new IndexedDataset(prefix, type, (int) n, Math.max(0, d - 1), sizes, pointers, bin);
   }
@@ -99,23 +132,34 @@ public final class IndexedDataset {
     try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
       return channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), Arena.ofAuto());
     } catch (NoSuchFileException e) {
-      throw new InputException(file + ": no such file; a data set is a pair PREFIX.bin and PREFIX.idx, see jneox prepare", e);
+      throw new InputException(
+          file
+              + ": no such file; a data set is a pair PREFIX.bin and PREFIX.idx, see jneox prepare",
+          e);
     } catch (IOException e) {
       throw new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
     }
   }
 
-  /** Sizes and pointers must tell the same story; the answer is how many bytes the .bin must have. */
-  private static long checkSequences(Path idx, ElementType type, MemorySegment sizes, MemorySegment pointers, int n) {
+  /**
+   * Sizes and pointers must tell the same story; the answer is how many bytes the .bin must have.
+   */
+  private static long checkSequences(
+      Path idx, ElementType type, MemorySegment sizes, MemorySegment pointers, int n) {
     long expected = 0;
     for (int i = 0; i < n; i++) {
       int size = sizes.get(ElementType.INT, 4L * i);
       long pointer = pointers.get(ElementType.LONG, 8L * i);
       if (size < 0) {
-        throw InputException.in(idx, "size of sequence " + i, "0 or more tokens", String.valueOf(size));
+        throw InputException.in(
+            idx, "size of sequence " + i, "0 or more tokens", String.valueOf(size));
       }
       if (pointer != expected) {
-        throw InputException.in(idx, "pointer of sequence " + i, expected + ", where the one before it ends", "" + pointer);
+        throw InputException.in(
+            idx,
+            "pointer of sequence " + i,
+            expected + ", where the one before it ends",
+            "" + pointer);
       }
       expected += (long) size * type.bytes();
     }
@@ -127,7 +171,11 @@ public final class IndexedDataset {
     for (long i = 0; i < d; i++) {
       long entry = docIdx.get(ElementType.LONG, 8 * i);
       if (entry < last || entry > n || i == 0 && entry != 0) {
-        throw InputException.in(idx, "document entry " + i, i == 0 ? "0" : "a value of " + last + " to " + n, "" + entry);
+        throw InputException.in(
+            idx,
+            "document entry " + i,
+            i == 0 ? "0" : "a value of " + last + " to " + n,
+            "" + entry);
       }
       last = entry;
     }
@@ -154,7 +202,10 @@ public final class IndexedDataset {
     return sequences;
   }
 
-  /** Documents as the index's own list counts them; 0 where the list was lost, as when files were merged. */
+  /**
+   * Documents as the index's own list counts them; 0 where the list was lost, as when files were
+   * merged.
+   */
   public long documents() {
     return documents;
   }
@@ -177,7 +228,8 @@ public final class IndexedDataset {
   }
 
   /**
-   * Copies {@code n} ids of sequence {@code i}, from its token {@code offset} on, to {@code target[at..]}.
+   * Copies {@code n} ids of sequence {@code i}, from its token {@code offset} on, to {@code
+   * target[at..]}.
    *
    * @throws InputException if a stored 64-bit value is no int
    */
@@ -196,7 +248,8 @@ public final class IndexedDataset {
         for (int k = 0; k < n; k++) {
           long id = type.get(sequence, k);
           if (id != (int) id) {
-            throw InputException.in(bin(prefix), "token " + (offset + k) + " of sequence " + i, "a 32-bit id", "" + id);
+            throw InputException.in(
+                bin(prefix), "token " + (offset + k) + " of sequence " + i, "a 32-bit id", "" + id);
           }
           target[at + k] = (int) id;
         }

@@ -8,9 +8,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * Writes {@code PREFIX.bin} and {@code PREFIX.idx} (see {@link IndexedDataset}), byte for byte as GPT-NeoX does: unsigned 16-bit
- * ids for a vocabulary below 65500, signed 32-bit ones above, one sequence per document. Both files appear at {@link #commit} or
- * not at all; memory does not grow with what is written.
+ * Writes {@code PREFIX.bin} and {@code PREFIX.idx} (see {@link IndexedDataset}), byte for byte as
+ * GPT-NeoX does: unsigned 16-bit ids for a vocabulary below 65500, signed 32-bit ones above, one
+ * sequence per document. Both files appear at {@link #commit} or not at all; memory does not grow
+ * with what is written.
  */
 public final class IndexedDatasetWriter implements AutoCloseable {
   /** GPT-NeoX leaves the top of the 16-bit range alone. */
@@ -48,8 +49,11 @@ public final class IndexedDatasetWriter implements AutoCloseable {
     for (int k = 0; k < n; k++) {
       int id = ids[from + k];
       if (id < 0 || id >= vocabSize) {
-        throw InputException.in(bin.path(), "token " + k + " of document " + documents,
-            "an id below the vocabulary's " + vocabSize, String.valueOf(id));
+        throw InputException.in(
+            bin.path(),
+            "token " + k + " of document " + documents,
+            "an id below the vocabulary's " + vocabSize,
+            String.valueOf(id));
       }
       if (type == ElementType.U16) {
         bin.room(2).putShort((short) id);
@@ -72,12 +76,16 @@ public final class IndexedDatasetWriter implements AutoCloseable {
     return tokens;
   }
 
-  /** Completes the index and gives both files their names; an index of the same name that stood there goes first. */
+  /**
+   * Completes the index and gives both files their names; an index of the same name that stood
+   * there goes first.
+   */
   public void commit() {
     long n = documents;
     long pointer = 0;
     for (long done = 0; done < n; ) {
-      ByteBuffer sizes = idx.read(IndexedDataset.HEADER + 4 * done, (int) Math.min(1 << 16, n - done) * 4);
+      ByteBuffer sizes =
+          idx.read(IndexedDataset.HEADER + 4 * done, (int) Math.min(1 << 16, n - done) * 4);
       for (; sizes.hasRemaining(); done++) {
         idx.room(8).putLong(pointer);
         pointer += (long) sizes.getInt() * type.bytes();

@@ -3,8 +3,9 @@ package dev.jneox.data;
 import java.lang.foreign.MemorySegment;
 
 /**
- * The generator behind {@code numpy.random.RandomState(seed)} and its {@code shuffle}, draw for draw: the sample order of
- * GPT-NeoX hangs on it. Mersenne Twister MT19937 (Matsumoto and Nishimura, 1998) with the 2002 initialisation from one word.
+ * The generator behind {@code numpy.random.RandomState(seed)} and its {@code shuffle}, draw for
+ * draw: the sample order of GPT-NeoX hangs on it. Mersenne Twister MT19937 (Matsumoto and
+ * Nishimura, 1998) with the 2002 initialisation from one word.
  */
 final class Mt19937 {
   private static final int N = 624;
@@ -42,20 +43,27 @@ final class Mt19937 {
     next = 0;
   }
 
-  /** A uniform number of 0 to {@code max}, both included: masked draws, again until one is small enough. */
+  /**
+   * A uniform number of 0 to {@code max}, both included: masked draws, again until one is small
+   * enough.
+   */
   long interval(long max) {
     long mask = max == 0 ? 0 : -1L >>> Long.numberOfLeadingZeros(max);
     long value;
     do {
-      value = mask >>> 32 == 0 ? nextInt() & 0xFFFF_FFFFL : (nextInt() & 0xFFFF_FFFFL) << 32 | nextInt() & 0xFFFF_FFFFL;
+      value =
+          mask >>> 32 == 0
+              ? nextInt() & 0xFFFF_FFFFL
+              : (nextInt() & 0xFFFF_FFFFL) << 32 | nextInt() & 0xFFFF_FFFFL;
       value &= mask;
     } while (value > max);
     return value;
   }
 
   /**
-   * {@code RandomState.shuffle} of a one-dimensional array: Fisher and Yates from the end. The partners are drawn a batch ahead,
-   * which changes nothing but lets the processor wait for many memory accesses at once.
+   * {@code RandomState.shuffle} of a one-dimensional array: Fisher and Yates from the end. The
+   * partners are drawn a batch ahead, which changes nothing but lets the processor wait for many
+   * memory accesses at once.
    */
   void shuffle(Npy array) {
     long[] partners = new long[BATCH];

@@ -19,8 +19,9 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /**
- * An integer array as NumPy stores it: format version 1.0, little endian, rows first. The data lie outside the heap, so that an
- * index of any size can be built and mapped. {@link #write} gives the very bytes of {@code numpy.save} (NumPy 1.23 and later).
+ * An integer array as NumPy stores it: format version 1.0, little endian, rows first. The data lie
+ * outside the heap, so that an index of any size can be built and mapped. {@link #write} gives the
+ * very bytes of {@code numpy.save} (NumPy 1.23 and later).
  *
  * @param shape length of each axis
  * @param data the elements, {@code product(shape) * type.bytes()} bytes
@@ -29,10 +30,14 @@ public record Npy(ElementType type, List<Long> shape, MemorySegment data) {
   private static final byte[] MAGIC = {(byte) 0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0};
   private static final int PREFIX = MAGIC.length + 2;
   private static final int ALIGNMENT = 64;
+
   /** NumPy leaves room in the header for the first axis to grow in place. */
   private static final int GROWTH_DIGITS = 21;
-  private static final Pattern HEADER = Pattern.compile("\\{'descr': '([<>=|]?[A-Za-z?]\\d{0,4})', "
-      + "'fortran_order': (True|False), 'shape': \\(((?:\\d{1,18}, )*(?:\\d{1,18},?)?)\\), } *\n");
+
+  private static final Pattern HEADER =
+      Pattern.compile(
+          "\\{'descr': '([<>=|]?[A-Za-z?]\\d{0,4})', 'fortran_order': (True|False), 'shape':"
+              + " \\(((?:\\d{1,18}, )*(?:\\d{1,18},?)?)\\), } *\n");
   private static final int CHUNK = 1 << 26;
 
   /** A new array of zeros. */
@@ -55,19 +60,26 @@ public record Npy(ElementType type, List<Long> shape, MemorySegment data) {
     type.set(data, index, value);
   }
 
-  /** Maps a file read-only; the mapping ends with the arena. Floating-point, big-endian and column-first files are refused. */
+  /**
+   * Maps a file read-only; the mapping ends with the arena. Floating-point, big-endian and
+   * column-first files are refused.
+   */
   public static Npy map(Path file, Arena arena) {
     try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
       MemorySegment all = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
-      if (all.byteSize() < PREFIX || all.asSlice(0, MAGIC.length).mismatch(MemorySegment.ofArray(MAGIC)) >= 0) {
-        throw InputException.in(file, "byte 0", "a NumPy array of format version 1.0", "another kind of file");
+      if (all.byteSize() < PREFIX
+          || all.asSlice(0, MAGIC.length).mismatch(MemorySegment.ofArray(MAGIC)) >= 0) {
+        throw InputException.in(
+            file, "byte 0", "a NumPy array of format version 1.0", "another kind of file");
       }
       int length = all.get(ElementType.SHORT, MAGIC.length) & 0xFFFF;
       if (all.byteSize() < PREFIX + length) {
-        throw InputException.in(file, "header", PREFIX + length + " bytes", "a file of " + all.byteSize());
+        throw InputException.in(
+            file, "header", PREFIX + length + " bytes", "a file of " + all.byteSize());
       }
       byte[] header = all.asSlice(PREFIX, length).toArray(ValueLayout.JAVA_BYTE);
-      return parse(file, new String(header, StandardCharsets.ISO_8859_1), all.asSlice(PREFIX + length));
+      return parse(
+          file, new String(header, StandardCharsets.ISO_8859_1), all.asSlice(PREFIX + length));
     } catch (IOException e) {
       throw new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
     }
@@ -76,19 +88,32 @@ public record Npy(ElementType type, List<Long> shape, MemorySegment data) {
   private static Npy parse(Path file, String header, MemorySegment data) {
     Matcher matcher = HEADER.matcher(header);
     if (!matcher.matches()) {
-      throw InputException.in(file, "header", "{'descr': .., 'fortran_order': .., 'shape': (..), }", "something else");
+      throw InputException.in(
+          file, "header", "{'descr': .., 'fortran_order': .., 'shape': (..), }", "something else");
     }
-    ElementType type = ElementType.ofDescr(matcher.group(1)).filter(ElementType::isInteger).orElseThrow(
-        () -> InputException.in(file, "descr", "a little-endian integer type such as <i4", matcher.group(1)));
+    ElementType type =
+        ElementType.ofDescr(matcher.group(1))
+            .filter(ElementType::isInteger)
+            .orElseThrow(
+                () ->
+                    InputException.in(
+                        file,
+                        "descr",
+                        "a little-endian integer type such as <i4",
+                        matcher.group(1)));
     if (matcher.group(2).equals("True")) {
       throw InputException.in(file, "fortran_order", "False", "True");
     }
     List<Long> shape =
-        Arrays.stream(matcher.group(3).split("[, ]+")).filter(s -> !s.isEmpty()).map(Long::valueOf).toList();
+        Arrays.stream(matcher.group(3).split("[, ]+"))
+            .filter(s -> !s.isEmpty())
+            .map(Long::valueOf)
+            .toList();
     try {
       long bytes = shape.stream().reduce((long) type.bytes(), Math::multiplyExact);
       if (bytes != data.byteSize()) {
-        throw InputException.in(file, "data", bytes + " bytes for shape " + shape, String.valueOf(data.byteSize()));
+        throw InputException.in(
+            file, "data", bytes + " bytes for shape " + shape, String.valueOf(data.byteSize()));
       }
     } catch (ArithmeticException e) {
       throw InputException.in(file, "shape", "an array that fits into a file", shape.toString());
@@ -99,7 +124,9 @@ public record Npy(ElementType type, List<Long> shape, MemorySegment data) {
   /** Writes the array, whole or not at all. */
   public void write(Path file) {
     try (AtomicFile target = new AtomicFile(file)) {
-      try (FileChannel out = FileChannel.open(target.path(), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+      try (FileChannel out =
+          FileChannel.open(
+              target.path(), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
         put(out, ByteBuffer.wrap(header()));
         for (long from = 0; from < data.byteSize(); from += CHUNK) {
           put(out, data.asSlice(from, Math.min(CHUNK, data.byteSize() - from)).asByteBuffer());
@@ -119,9 +146,16 @@ public record Npy(ElementType type, List<Long> shape, MemorySegment data) {
 
   /** Magic, length and dictionary, padded as NumPy pads them. */
   byte[] header() {
-    String axes = shape.stream().map(String::valueOf).collect(Collectors.joining(", ", "(", shape.size() == 1 ? ",)" : ")"));
-    StringBuilder header = new StringBuilder("{'descr': '").append(type.descr())
-        .append("', 'fortran_order': False, 'shape': ").append(axes).append(", }");
+    String axes =
+        shape.stream()
+            .map(String::valueOf)
+            .collect(Collectors.joining(", ", "(", shape.size() == 1 ? ",)" : ")"));
+    StringBuilder header =
+        new StringBuilder("{'descr': '")
+            .append(type.descr())
+            .append("', 'fortran_order': False, 'shape': ")
+            .append(axes)
+            .append(", }");
     if (!shape.isEmpty()) {
       header.repeat(' ', GROWTH_DIGITS - String.valueOf(shape.getFirst()).length());
     }

@@ -16,13 +16,16 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 
 /**
- * Turns a corpus into token ids on disk: one thread reads and writes, the others decode and tokenise. The files depend on the
- * inputs, the tokenizer and the options alone, not on the number of threads; what is under way at once is bounded.
+ * Turns a corpus into token ids on disk: one thread reads and writes, the others decode and
+ * tokenise. The files depend on the inputs, the tokenizer and the options alone, not on the number
+ * of threads; what is under way at once is bounded.
  */
 public final class Prepare {
   /** Text handed to a thread at once: enough to make the handing over cheap. */
   private static final int BATCH_BYTES = 1 << 18;
+
   private static final int BATCH_DOCUMENTS = 1000;
+
   /** Components of a corpus are told apart up to this many; the rest count as one. */
   private static final int SETS = 1000;
 
@@ -30,18 +33,28 @@ public final class Prepare {
    * How to prepare.
    *
    * @param threads that tokenise
-   * @param endOfDocument token appended to every document, by its name in the tokenizer, or null for none
+   * @param endOfDocument token appended to every document, by its name in the tokenizer, or null
+   *     for none
    * @param skipBad whether unreadable documents are counted and passed over
-   * @param minChars shortest document that is kept, at least 1: an empty document has nothing to learn from
+   * @param minChars shortest document that is kept, at least 1: an empty document has nothing to
+   *     learn from
    */
   public record Options(int threads, String endOfDocument, boolean skipBad, int minChars) {
     public Options {
       if (threads < 1 || minChars < 1) {
-        throw new InputException("threads " + threads + ", shortest document " + minChars + ": expected at least 1 of each");
+        throw new InputException(
+            "threads "
+                + threads
+                + ", shortest document "
+                + minChars
+                + ": expected at least 1 of each");
       }
     }
 
-    /** One thread a core, {@code <|endoftext|>} behind every document, the first bad document ends it. */
+    /**
+     * One thread a core, {@code <|endoftext|>} behind every document, the first bad document ends
+     * it.
+     */
     public static Options defaults() {
       return new Options(Runtime.getRuntime().availableProcessors(), "<|endoftext|>", false, 1);
     }
@@ -55,7 +68,12 @@ public final class Prepare {
    * @param sets documents and tokens of each component of the corpus, where the documents name one
    */
   public record Result(
-      long documents, long tokens, long bytes, double seconds, long shorter, Documents.Skipped skipped,
+      long documents,
+      long tokens,
+      long bytes,
+      double seconds,
+      long shorter,
+      Documents.Skipped skipped,
       Map<String, Count> sets) {}
 
   /** Documents and tokens. */
@@ -80,23 +98,37 @@ public final class Prepare {
   private final Map<String, Count> sets = new TreeMap<>();
   private long shorter;
 
-  private Prepare(Documents documents, Tokenizer tokenizer, IndexedDatasetWriter writer, Options options) {
+  private Prepare(
+      Documents documents, Tokenizer tokenizer, IndexedDatasetWriter writer, Options options) {
     this.documents = documents;
     this.tokenizer = tokenizer;
     this.writer = writer;
     this.options = options;
     String name = options.endOfDocument;
-    this.end = name == null ? new int[0] : new int[] {tokenizer.id(name).orElseThrow(() -> new InputException(
-        "the tokenizer has no token " + name + " to end a document with; name another, or append none"))};
+    this.end =
+        name == null
+            ? new int[0]
+            : new int[] {
+              tokenizer
+                  .id(name)
+                  .orElseThrow(
+                      () ->
+                          new InputException(
+                              "the tokenizer has no token "
+                                  + name
+                                  + " to end a document with; name another, or append none"))
+            };
   }
 
   /**
-   * Tokenises the inputs into {@code out.bin} and {@code out.idx}, which appear together at the end or not at all.
+   * Tokenises the inputs into {@code out.bin} and {@code out.idx}, which appear together at the end
+   * or not at all.
    *
    * @param progress counts the bytes of the inputs; which are added to its total
    * @throws InputException also when no document is left to write
    */
-  public static Result run(List<Path> inputs, Tokenizer tokenizer, Path out, Options options, Progress progress) {
+  public static Result run(
+      List<Path> inputs, Tokenizer tokenizer, Path out, Options options, Progress progress) {
     long start = System.nanoTime();
     try (Documents documents = Documents.open(inputs, options.skipBad, progress::step);
         IndexedDatasetWriter writer = new IndexedDatasetWriter(out, tokenizer.vocabSize())) {
@@ -107,16 +139,23 @@ public final class Prepare {
         throw documents.nothing(prepare.shorter, options.minChars);
       }
       writer.commit();
-      return new Result(writer.documents(), writer.tokens(), documents.totalBytes(), (System.nanoTime() - start) / 1e9,
-          prepare.shorter, documents.skipped(), prepare.sets);
+      return new Result(
+          writer.documents(),
+          writer.tokens(),
+          documents.totalBytes(),
+          (System.nanoTime() - start) / 1e9,
+          prepare.shorter,
+          documents.skipped(),
+          prepare.sets);
     }
   }
 
   private void run() {
     // Bytes of text under way: enough for every thread, and never much of the heap.
     long room = Math.min(4L * options.threads * BATCH_BYTES, Runtime.getRuntime().maxMemory() / 32);
-    ExecutorService threads = Executors.newFixedThreadPool(
-        options.threads, Thread.ofPlatform().daemon().name("tokenise-", 0).factory());
+    ExecutorService threads =
+        Executors.newFixedThreadPool(
+            options.threads, Thread.ofPlatform().daemon().name("tokenise-", 0).factory());
     try {
       long underWay = 0;
       for (List<RawDocument> texts = read(); !texts.isEmpty(); texts = read()) {
@@ -201,7 +240,9 @@ public final class Prepare {
       from += size;
     }
     shorter += batch.shorter;
-    batch.sets.forEach((set, count) ->
-        sets.merge(sets.size() < SETS || sets.containsKey(set) ? set : "(other)", count, Count::plus));
+    batch.sets.forEach(
+        (set, count) ->
+            sets.merge(
+                sets.size() < SETS || sets.containsKey(set) ? set : "(other)", count, Count::plus));
   }
 }

@@ -17,21 +17,24 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
 /**
- * A document as its bytes stand in a file, not yet decoded: the reader only finds where it ends, and the threads that tokenise do
- * the rest.
+ * A document as its bytes stand in a file, not yet decoded: the reader only finds where it ends,
+ * and the threads that tokenise do the rest.
  *
  * @param place where in the file, for messages: a line, a member of an archive, or empty
  * @param json whether the bytes are a JSON object with a {@code text}, else they are the text
  */
 record RawDocument(Path file, String place, byte[] bytes, boolean json) {
-  private static final JsonFactory JSON = JsonFactory.builder()
-      .streamReadConstraints(StreamReadConstraints.builder().maxStringLength(Integer.MAX_VALUE).build())
-      .build();
+  private static final JsonFactory JSON =
+      JsonFactory.builder()
+          .streamReadConstraints(
+              StreamReadConstraints.builder().maxStringLength(Integer.MAX_VALUE).build())
+          .build();
 
   /**
    * Decodes the document.
    *
-   * @throws InputException if it is not UTF-8, or not a JSON object whose {@code text} is a string or a list of strings
+   * @throws InputException if it is not UTF-8, or not a JSON object whose {@code text} is a string
+   *     or a list of strings
    */
   Document parse() {
     CharBuffer chars = decode();
@@ -44,9 +47,11 @@ record RawDocument(Path file, String place, byte[] bytes, boolean json) {
   }
 
   private CharBuffer decode() {
-    CharsetDecoder decoder = StandardCharsets.UTF_8.newDecoder()
-        .onMalformedInput(CodingErrorAction.REPORT)
-        .onUnmappableCharacter(CodingErrorAction.REPORT);
+    CharsetDecoder decoder =
+        StandardCharsets.UTF_8
+            .newDecoder()
+            .onMalformedInput(CodingErrorAction.REPORT)
+            .onUnmappableCharacter(CodingErrorAction.REPORT);
     ByteBuffer in = ByteBuffer.wrap(bytes);
     CharBuffer out = CharBuffer.allocate(bytes.length);
     CoderResult result = decoder.decode(in, out, true);
@@ -58,7 +63,9 @@ record RawDocument(Path file, String place, byte[] bytes, boolean json) {
 
   /** Some programs put a byte order mark before the text. */
   private static CharBuffer withoutMark(CharBuffer chars) {
-    return chars.hasRemaining() && chars.get(0) == '\uFEFF' ? chars.slice(1, chars.length() - 1) : chars;
+    return chars.hasRemaining() && chars.get(0) == '\uFEFF'
+        ? chars.slice(1, chars.length() - 1)
+        : chars;
   }
 
   private Document parseJson(CharBuffer chars) {
@@ -89,7 +96,10 @@ record RawDocument(Path file, String place, byte[] bytes, boolean json) {
       return new Document(text, set);
     } catch (JsonProcessingException e) {
       // Without where the parser thinks its source began, which it does not know.
-      String found = e.getOriginalMessage().replaceFirst(" \\([^(]*\\[Source.*", "").replaceAll("\\p{Cntrl}+", " ");
+      String found =
+          e.getOriginalMessage()
+              .replaceFirst(" \\([^(]*\\[Source.*", "")
+              .replaceAll("\\p{Cntrl}+", " ");
       throw bad("column " + e.getLocation().getColumnNr(), "JSON", found);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
@@ -133,20 +143,24 @@ record RawDocument(Path file, String place, byte[] bytes, boolean json) {
 
   private static String describe(JsonParser parser) {
     JsonToken token = parser.currentToken();
-    return token == null ? "nothing" : switch (token) {
-      case START_OBJECT -> "an object";
-      case START_ARRAY -> "a list";
-      case VALUE_STRING -> "a string";
-      case VALUE_NULL -> "null";
-      default -> token.asString() == null ? "a number" : token.asString();
-    };
+    return token == null
+        ? "nothing"
+        : switch (token) {
+          case START_OBJECT -> "an object";
+          case START_ARRAY -> "a list";
+          case VALUE_STRING -> "a string";
+          case VALUE_NULL -> "null";
+          default -> token.asString() == null ? "a number" : token.asString();
+        };
   }
 
   private static int loneSurrogate(String text) {
     for (int i = 0; i < text.length(); i++) {
       char c = text.charAt(i);
       if (Character.isSurrogate(c)) {
-        if (Character.isLowSurrogate(c) || i + 1 == text.length() || !Character.isLowSurrogate(text.charAt(i + 1))) {
+        if (Character.isLowSurrogate(c)
+            || i + 1 == text.length()
+            || !Character.isLowSurrogate(text.charAt(i + 1))) {
           return i;
         }
         i++;

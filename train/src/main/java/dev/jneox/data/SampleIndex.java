@@ -9,11 +9,13 @@ import java.nio.file.Path;
 import java.util.Optional;
 
 /**
- * The order in which GPT-NeoX ({@code pack_impl: packed}) feeds a data set, to the last index. The documents of all epochs are
- * shuffled, laid end to end and cut every {@code seqLength} tokens; the cuts are shuffled again by the same generator.
+ * The order in which GPT-NeoX ({@code pack_impl: packed}) feeds a data set, to the last index. The
+ * documents of all epochs are shuffled, laid end to end and cut every {@code seqLength} tokens; the
+ * cuts are shuffled again by the same generator.
  *
  * @param documents {@code doc_idx}, i4 or none: the shuffled documents
- * @param samples {@code sample_idx}, i4 or i8 [N+1, 2]: where in {@code documents} each sample begins, and at which of its tokens
+ * @param samples {@code sample_idx}, i4 or i8 [N+1, 2]: where in {@code documents} each sample
+ *     begins, and at which of its tokens
  * @param shuffle {@code shuffle_idx}, u4 or i8 [N]: the sample that comes as the i-th
  */
 public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
@@ -24,15 +26,22 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
    *
    * @param first first document
    * @param end document after the last
-   * @param samples samples wanted; there are as many epochs as these take, and the index covers them whole
+   * @param samples samples wanted; there are as many epochs as these take, and the index covers
+   *     them whole
    * @param seqLength tokens of an input
    * @param seed of NumPy's {@code RandomState}, 0 to 2^32 - 1
    */
   public record Spec(int first, int end, long samples, int seqLength, long seed) {
     public Spec {
       if (seqLength < 1 || samples < 0 || seed < 0 || seed > 0xFFFF_FFFFL) {
-        throw new InputException("sequence length " + seqLength + ", samples " + samples + ", seed " + seed
-            + ": expected at least 1, at least 0, and 0 to 2^32 - 1");
+        throw new InputException(
+            "sequence length "
+                + seqLength
+                + ", samples "
+                + samples
+                + ", seed "
+                + seed
+                + ": expected at least 1, at least 0, and 0 to 2^32 - 1");
       }
     }
 
@@ -50,10 +59,15 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
         tokens += data.size(document);
       }
       if (tokens < 2) {
-        throw InputException.in(data.prefix(), "documents " + spec.first + " to " + spec.end, "at least 2 tokens", "" + tokens);
+        throw InputException.in(
+            data.prefix(),
+            "documents " + spec.first + " to " + spec.end,
+            "at least 2 tokens",
+            "" + tokens);
       }
       try {
-        // The smallest number of epochs whose tokens, less the one that has no successor, fill the samples.
+        // The smallest number of epochs whose tokens, less the one that has no successor, fill the
+        // samples.
         long wanted = Math.addExact(Math.multiplyExact(spec.samples, (long) spec.seqLength), 1);
         long epochs = Math.ceilDiv(wanted, tokens);
         long visits = Math.multiplyExact(epochs, (long) spec.end - spec.first);
@@ -63,14 +77,19 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
       } catch (ArithmeticException e) {
         // Too many to count is too many.
       }
-      throw InputException.in(data.prefix(), spec.samples + " samples of " + spec.seqLength + " tokens",
-          "samples that take at most 2^31 - 1 documents over all epochs", tokens + " tokens an epoch");
+      throw InputException.in(
+          data.prefix(),
+          spec.samples + " samples of " + spec.seqLength + " tokens",
+          "samples that take at most 2^31 - 1 documents over all epochs",
+          tokens + " tokens an epoch");
     }
 
     static Shape of(long epochs, long tokens, int seqLength) {
       double exact = (double) tokens / seqLength;
       long samples = tokens / seqLength;
-      return new Shape(epochs, samples,
+      return new Shape(
+          epochs,
+          samples,
           2 * (exact + 1) < Integer.MAX_VALUE ? ElementType.I32 : ElementType.I64,
           samples < 0xFFFF_FFFFL - 1 ? ElementType.U32 : ElementType.I64);
     }
@@ -113,13 +132,18 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
     return new SampleIndex(documents, samples, shuffle);
   }
 
-  /** Walks from cut to cut. A sample takes {@code seqLength + 1} tokens, and its last is the next one's first. */
+  /**
+   * Walks from cut to cut. A sample takes {@code seqLength + 1} tokens, and its last is the next
+   * one's first.
+   */
   private static final class Cutter {
     private final IndexedDataset data;
     private final Npy documents;
     private final int seqLength;
+
     /** Where the next sample begins: index into {@code documents}, token of that document. */
     private long position;
+
     private int offset;
 
     Cutter(IndexedDataset data, Npy documents, int seqLength) {
@@ -147,15 +171,18 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
   }
 
   /**
-   * The index from the files that GPT-NeoX keeps beside the data, {@code PREFIX_NAME_indexmap_...npy}; where they are missing or
-   * do not fit the data they are built and written, and where the folder takes no files the index is built in memory.
+   * The index from the files that GPT-NeoX keeps beside the data, {@code
+   * PREFIX_NAME_indexmap_...npy}; where they are missing or do not fit the data they are built and
+   * written, and where the folder takes no files the index is built in memory.
    *
    * @param name of the split, as GPT-NeoX says it: train, valid, test, train_0, ...
    */
-  public static SampleIndex cached(IndexedDataset data, String name, Spec spec, Arena arena, Progress progress) {
+  public static SampleIndex cached(
+      IndexedDataset data, String name, Spec spec, Arena arena, Progress progress) {
     Path folder = data.prefix().toAbsolutePath().getParent();
-    String file = "%s_%s_indexmap_%dns_%dsl_%ds_packedpi_ac_".formatted(
-        data.prefix().getFileName(), name, spec.samples, spec.seqLength, spec.seed);
+    String file =
+        "%s_%s_indexmap_%dns_%dsl_%ds_packedpi_ac_"
+            .formatted(data.prefix().getFileName(), name, spec.samples, spec.seqLength, spec.seed);
     Path documents = folder.resolve(file + "doc_idx.npy");
     Path samples = folder.resolve(file + "sample_idx.npy");
     Path shuffle = folder.resolve(file + "shuffle_idx.npy");
@@ -167,7 +194,9 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
       return build(data, spec, arena, progress);
     }
     // Two runs on the same data begin together: the second waits for the files of the first.
-    try (TargetLock lock = TargetLock.await(folder.resolve(file + "idx"), owner -> progress.note("waiting for " + owner));
+    try (TargetLock lock =
+            TargetLock.await(
+                folder.resolve(file + "idx"), owner -> progress.note("waiting for " + owner));
         Arena building = Arena.ofShared()) {
       found = found(data, spec, documents, samples, shuffle, arena);
       if (found.isPresent()) {
@@ -178,32 +207,42 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
       built.samples.write(samples);
       built.shuffle.write(shuffle);
     }
-    return new SampleIndex(Npy.map(documents, arena), Npy.map(samples, arena), Npy.map(shuffle, arena));
+    return new SampleIndex(
+        Npy.map(documents, arena), Npy.map(samples, arena), Npy.map(shuffle, arena));
   }
 
-  /** The index in three files, if they are there and fit; damaged ones are as stale as others that do not. */
+  /**
+   * The index in three files, if they are there and fit; damaged ones are as stale as others that
+   * do not.
+   */
   private static Optional<SampleIndex> found(
       IndexedDataset data, Spec spec, Path documents, Path samples, Path shuffle, Arena arena) {
     if (!Files.exists(documents) || !Files.exists(samples) || !Files.exists(shuffle)) {
       return Optional.empty();
     }
     try {
-      SampleIndex index = new SampleIndex(Npy.map(documents, arena), Npy.map(samples, arena), Npy.map(shuffle, arena));
+      SampleIndex index =
+          new SampleIndex(
+              Npy.map(documents, arena), Npy.map(samples, arena), Npy.map(shuffle, arena));
       return index.fits(data, spec) ? Optional.of(index) : Optional.empty();
     } catch (InputException damaged) {
       return Optional.empty();
     }
   }
 
-  /** Whether this is the index of these data: every cut is made again, only the two shuffles are believed. */
+  /**
+   * Whether this is the index of these data: every cut is made again, only the two shuffles are
+   * believed.
+   */
   private boolean fits(IndexedDataset data, Spec spec) {
     Shape shape = Shape.of(data, spec);
-    boolean shaped = documents.type() == ElementType.I32
-        && documents.size() == shape.epochs * (spec.end - spec.first)
-        && samples.type() == shape.sampleType
-        && samples.size() == 2 * (shape.samples + 1)
-        && shuffle.type() == shape.shuffleType
-        && shuffle.size() == shape.samples;
+    boolean shaped =
+        documents.type() == ElementType.I32
+            && documents.size() == shape.epochs * (spec.end - spec.first)
+            && samples.type() == shape.sampleType
+            && samples.size() == 2 * (shape.samples + 1)
+            && shuffle.type() == shape.shuffleType
+            && shuffle.size() == shape.samples;
     if (!shaped) {
       return false;
     }

@@ -4,7 +4,8 @@ import dev.jneox.io.InputException;
 import java.util.Arrays;
 
 /**
- * Documents divided into training, validation and test data, one after the other, by GPT-NeoX's {@code split} option.
+ * Documents divided into training, validation and test data, one after the other, by GPT-NeoX's
+ * {@code split} option.
  *
  * @param valid first document for validation, and the end of the training documents
  * @param test first document for the test
@@ -12,8 +13,9 @@ import java.util.Arrays;
  */
 public record Splits(int valid, int test, int end) {
   /**
-   * Divides {@code documents} by parts such as {@code 969,30,1}; missing parts count as zero. Each part is rounded, half to
-   * even, and what the rounding gave too much or too little is taken from the first part.
+   * Divides {@code documents} by parts such as {@code 969,30,1}; missing parts count as zero. Each
+   * part is rounded, half to even, and what the rounding gave too much or too little is taken from
+   * the first part.
    */
   public static Splits of(String split, int documents) {
     double[] parts = new double[3];
@@ -27,13 +29,15 @@ public record Splits(int valid, int test, int end) {
     }
     double sum = parts[0] + parts[1] + parts[2];
     if (!(sum > 0) || Double.isInfinite(sum) || Arrays.stream(parts).anyMatch(part -> part < 0)) {
-      throw new InputException("split: expected parts of 0 or more that are not all 0, found " + split);
+      throw new InputException(
+          "split: expected parts of 0 or more that are not all 0, found " + split);
     }
     int valid = (int) Math.rint(parts[0] / sum * documents);
     int test = valid + (int) Math.rint(parts[1] / sum * documents);
     int end = test + (int) Math.rint(parts[2] / sum * documents);
     int surplus = end - documents;
-    // GPT-NeoX asks for document -1 where the first part rounds to nothing and still has to give; here it stays empty.
+    // GPT-NeoX asks for document -1 where the first part rounds to nothing and still has to give;
+    // here it stays empty.
     return new Splits(Math.max(0, valid - surplus), Math.max(0, test - surplus), documents);
   }
 }

@@ -13,8 +13,9 @@ import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
 
 /**
- * An archive whose text members are a document each, in its own order. Members that are not UTF-8 or hold a zero byte are no
- * text; what lies in {@code META-INF} is about the archive and not in it.
+ * An archive whose text members are a document each, in its own order. Members that are not UTF-8
+ * or hold a zero byte are no text; what lies in {@code META-INF} is about the archive and not in
+ * it.
  */
 final class ZipDocuments extends DocumentFile {
   private final Path file;
@@ -52,7 +53,10 @@ final class ZipDocuments extends DocumentFile {
     return null;
   }
 
-  /** Names of members and what the archive says of itself are bytes too: what is left is told at the end. */
+  /**
+   * Names of members and what the archive says of itself are bytes too: what is left is told at the
+   * end.
+   */
   private void read(long bytes) {
     long told = Math.min(bytes, left);
     left -= told;

@@ -11,18 +11,23 @@ import jdk.incubator.vector.VectorSpecies;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * AdamW (Loshchilov and Hutter 2019) over the flat arrays of {@link Parameters}, in one pass that reads each gradient once and
- * writes the new weight, both moments and the weight in the precision of the products:
+ * AdamW (Loshchilov and Hutter 2019) over the flat arrays of {@link Parameters}, in one pass that
+ * reads each gradient once and writes the new weight, both moments and the weight in the precision
+ * of the products:
  *
  * <pre>{@code
- *   m = b1 m + (1-b1) g     v = b2 v + (1-b2) g^2
- *   p = p (1 - lr decay) - lr (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps)
+ * m = b1 m + (1-b1) g     v = b2 v + (1-b2) g^2
+ * p = p (1 - lr decay) - lr (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps)
  * }</pre>
  */
 public final class AdamW {
   private static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
-  /** Elements a share is counted in; sums are kept a chunk, so they do not depend on the number of threads. */
+
+  /**
+   * Elements a share is counted in; sums are kept a chunk, so they do not depend on the number of
+   * threads.
+   */
   private static final int CHUNK = 1 << 16;
 
   private final Parameters parameters;
@@ -32,7 +37,9 @@ public final class AdamW {
   private final double decay;
   private long steps;
 
-  /** @param decay of every parameter that {@link Parameters.Slot#decays} */
+  /**
+   * @param decay of every parameter that {@link Parameters.Slot#decays}
+   */
   public AdamW(Parameters parameters, double beta1, double beta2, double eps, double decay) {
     this.parameters = parameters;
     this.beta1 = beta1;
@@ -55,13 +62,14 @@ public final class AdamW {
   public double gradientNorm() {
     MemorySegment g = parameters.gradients();
     double[] sums = new double[chunks()];
-    Workers.all().forEach(
-        sums.length,
-        (from, to, thread) -> {
-          for (int chunk = from; chunk < to; chunk++) {
-            sums[chunk] = squares(g, (long) chunk * CHUNK, end(chunk));
-          }
-        });
+    Workers.all()
+        .forEach(
+            sums.length,
+            (from, to, thread) -> {
+              for (int chunk = from; chunk < to; chunk++) {
+                sums[chunk] = squares(g, (long) chunk * CHUNK, end(chunk));
+              }
+            });
     return Math.sqrt(Arrays.stream(sums).sum());
   }
 
@@ -87,7 +95,8 @@ public final class AdamW {
    * One update, after which the gradients are zero.
    *
    * @param lr learning rate
-   * @param scale every gradient is multiplied by it first: clipping, and the inverse of the loss scale
+   * @param scale every gradient is multiplied by it first: clipping, and the inverse of the loss
+   *     scale
    */
   public void step(double lr, double scale) {
     steps++;
@@ -95,21 +104,22 @@ public final class AdamW {
     float correction = (float) (1 / Math.sqrt(1 - Math.pow(beta2, steps)));
     // A chunk may span several parameters; slots are in order and each chunk walks those it meets.
     Parameters.Slot[] slots = parameters.slots().toArray(new Parameters.Slot[0]);
-    Workers.all().forEach(
-        chunks(),
-        (from, to, thread) -> {
-          long at = (long) from * CHUNK;
-          long end = to == 0 ? 0 : end(to - 1);
-          for (int s = 0; s < slots.length && at < end; s++) {
-            long next = s + 1 < slots.length ? slots[s + 1].offset() : parameters.length();
-            if (next > at) {
-              long stop = Math.min(next, end);
-              float keep = (float) (slots[s].decays() ? 1 - lr * decay : 1);
-              update(at, stop, keep, step, correction, (float) scale);
-              at = stop;
-            }
-          }
-        });
+    Workers.all()
+        .forEach(
+            chunks(),
+            (from, to, thread) -> {
+              long at = (long) from * CHUNK;
+              long end = to == 0 ? 0 : end(to - 1);
+              for (int s = 0; s < slots.length && at < end; s++) {
+                long next = s + 1 < slots.length ? slots[s + 1].offset() : parameters.length();
+                if (next > at) {
+                  long stop = Math.min(next, end);
+                  float keep = (float) (slots[s].decays() ? 1 - lr * decay : 1);
+                  update(at, stop, keep, step, correction, (float) scale);
+                  at = stop;
+                }
+              }
+            });
     if (parameters.compute() == ScalarType.Half) {
       parameters.refresh(); // bf16 is written on the way
     }
@@ -131,8 +141,12 @@ public final class AdamW {
     FloatVector zero = FloatVector.zero(F);
     for (long i = from; i < to; i += F.length()) {
       FloatVector g = FloatVector.fromMemorySegment(F, gradients, i * 4, ORDER).mul(scale);
-      FloatVector m = FloatVector.fromMemorySegment(F, first, i * 4, ORDER).mul(b1).add(g.mul(oneMinusB1));
-      FloatVector v = FloatVector.fromMemorySegment(F, second, i * 4, ORDER).mul(b2).add(g.mul(g).mul(oneMinusB2));
+      FloatVector m =
+          FloatVector.fromMemorySegment(F, first, i * 4, ORDER).mul(b1).add(g.mul(oneMinusB1));
+      FloatVector v =
+          FloatVector.fromMemorySegment(F, second, i * 4, ORDER)
+              .mul(b2)
+              .add(g.mul(g).mul(oneMinusB2));
       FloatVector p = FloatVector.fromMemorySegment(F, weights, i * 4, ORDER).mul(keep);
       p = p.sub(m.mul(step).div(v.sqrt().mul(correction).add(e)));
       m.intoMemorySegment(first, i * 4, ORDER);

@@ -12,7 +12,10 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 
-/** The loss of {@link CausalLM} and autograd's gradient of it, in fp32: slow, and right by construction. */
+/**
+ * The loss of {@link CausalLM} and autograd's gradient of it, in fp32: slow, and right by
+ * construction.
+ */
 public final class AutogradStep implements GradientStep {
   private final CausalLM model;
 
@@ -46,15 +49,18 @@ public final class AutogradStep implements GradientStep {
 
   private Tensor lossOf(Batch batch) {
     Tensor ids = Tensors.of(batch.inputs(), batch.sequences(), batch.length());
-    Tensor logits = model.logits(model.hidden(ids, null, Hooks.NONE)).view(batch.inputs().length, -1);
+    Tensor logits =
+        model.logits(model.hidden(ids, null, Hooks.NONE)).view(batch.inputs().length, -1);
     float[] weights = new float[batch.labels().length];
     int[] labels = batch.labels().clone();
     double count = batch.count();
     for (int i = 0; i < labels.length; i++) {
-      weights[i] = labels[i] < 0 ? 0 : (float) ((batch.weights() == null ? 1 : batch.weights()[i]) / count);
+      weights[i] =
+          labels[i] < 0 ? 0 : (float) ((batch.weights() == null ? 1 : batch.weights()[i]) / count);
       labels[i] = Math.max(labels[i], 0);
     }
-    Tensor losses = torch.log_softmax(logits, 1).gather(1, Tensors.of(labels, labels.length, 1)).view(-1);
+    Tensor losses =
+        torch.log_softmax(logits, 1).gather(1, Tensors.of(labels, labels.length, 1)).view(-1);
     return losses.mul(Tensors.of(weights, weights.length)).sum().neg();
   }
 

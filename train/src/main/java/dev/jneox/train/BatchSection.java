@@ -3,8 +3,9 @@ package dev.jneox.train;
 import dev.jneox.io.InputException;
 
 /**
- * Sequences per optimizer step; {@code total = micro x accumulation x data}, where data is the number of model copies.
- * Two of the three sizes give the third; with one, the number of accumulation steps is 1.
+ * Sequences per optimizer step; {@code total = micro x accumulation x data}, where data is the
+ * number of model copies. Two of the three sizes give the third; with one, the number of
+ * accumulation steps is 1.
  *
  * @param total of all processes and accumulation steps
  * @param micro in one forward pass of one process
@@ -31,18 +32,28 @@ public record BatchSection(int total, int micro, int accumulation) {
     int total = s.integer(TOTAL);
     if (!s.given(MICRO)) {
       int steps = s.maybeInteger(STEPS).orElse(1);
-      return new BatchSection(total, divide(s, total, steps, data, equation(total, "?", steps, data)), steps);
+      return new BatchSection(
+          total, divide(s, total, steps, data, equation(total, "?", steps, data)), steps);
     }
     int micro = s.integer(MICRO);
     if (!s.given(STEPS)) {
-      return new BatchSection(total, micro, divide(s, total, micro, data, equation(total, micro, "?", data)));
+      return new BatchSection(
+          total, micro, divide(s, total, micro, data, equation(total, micro, "?", data)));
     }
     int steps = s.integer(STEPS);
     long product = (long) micro * steps * data;
     if (product != total) {
       throw contradiction(
-          s, equation(total, micro, steps, data),
-          "the right side is " + product + "; set " + TOTAL + " to that, or leave out " + STEPS + " or " + MICRO);
+          s,
+          equation(total, micro, steps, data),
+          "the right side is "
+              + product
+              + "; set "
+              + TOTAL
+              + " to that, or leave out "
+              + STEPS
+              + " or "
+              + MICRO);
     }
     return new BatchSection(total, micro, steps);
   }
@@ -50,7 +61,8 @@ public record BatchSection(int total, int micro, int accumulation) {
   private static int divide(Settings s, int total, int known, int data, String equation) {
     long product = (long) known * data;
     if (total % product != 0) {
-      throw contradiction(s, equation, "no whole number fits; make " + TOTAL + " a multiple of " + product);
+      throw contradiction(
+          s, equation, "no whole number fits; make " + TOTAL + " a multiple of " + product);
     }
     return Math.toIntExact(total / product);
   }
@@ -60,6 +72,18 @@ public record BatchSection(int total, int micro, int accumulation) {
   }
 
   private static String equation(long total, Object micro, Object steps, int data) {
-    return TOTAL + " " + total + " = " + MICRO + " " + micro + " x " + STEPS + " " + steps + " x data-parallel copies " + data;
+    return TOTAL
+        + " "
+        + total
+        + " = "
+        + MICRO
+        + " "
+        + micro
+        + " x "
+        + STEPS
+        + " "
+        + steps
+        + " x data-parallel copies "
+        + data;
   }
 }

@@ -9,12 +9,14 @@ import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 
 /**
- * Causal attention between its two linear maps, in fp32: from the fused product {@code [tokens, 3H]} (per head: query, key,
- * value) the bias, the rotary embedding and {@code z = softmax(q k^T / sqrt d) v} for every sequence and head, forward and
- * backward. A query sees all keys up to its own or, with a {@code window} above 0, only so many of the latest. The core works in
- * blocks of query rows that only meet the keys they may see (Dao et al. 2022, with whole rows of a block in cache instead of an
- * online softmax). The forward pass keeps one number a row, the logarithm of its sum of exponentials; the backward pass computes
- * the probabilities again. Each sequence and head is one thread's work.
+ * Causal attention between its two linear maps, in fp32: from the fused product {@code [tokens,
+ * 3H]} (per head: query, key, value) the bias, the rotary embedding and {@code z = softmax(q k^T /
+ * sqrt d) v} for every sequence and head, forward and backward. A query sees all keys up to its own
+ * or, with a {@code window} above 0, only so many of the latest. The core works in blocks of query
+ * rows that only meet the keys they may see (Dao et al. 2022, with whole rows of a block in cache
+ * instead of an online softmax). The forward pass keeps one number a row, the logarithm of its sum
+ * of exponentials; the backward pass computes the probabilities again. Each sequence and head is
+ * one thread's work.
  */
 final class CausalAttention {
   /** Query rows of a block: a multiple of {@link Sgemm}'s six. */
@@ -39,7 +41,8 @@ final class CausalAttention {
     this.heads = config.heads();
     this.dim = config.headDim();
     this.paddedDim = Sgemm.padded(dim);
-    // Rows a power of two apart would share a few sets of the first-level cache and throw each other out.
+    // Rows a power of two apart would share a few sets of the first-level cache and throw each
+    // other out.
     this.stride = Sgemm.padded(length) + Sgemm.COLUMNS / 2;
     this.scale = config.scaledAttention() ? (float) (1 / Math.sqrt(dim)) : 1;
     Position.Rotary rotary = config.position() instanceof Position.Rotary r ? r : null;
@@ -89,20 +92,22 @@ final class CausalAttention {
   /** Fills {@code z} and {@code logSums}; {@code bias} of the fused product may be null. */
   void forward(Matrix fused, MemorySegment bias, int window, Matrix z, float[] logSums) {
     float[] b = bias(fused, bias);
-    Workers.all().forEach(
-        sequences * heads,
-        (from, to, thread) -> {
-          for (int unit = from; unit < to; unit++) {
-            forward(unit, scratch[thread], fused, b, window, z, logSums);
-          }
-        });
+    Workers.all()
+        .forEach(
+            sequences * heads,
+            (from, to, thread) -> {
+              for (int unit = from; unit < to; unit++) {
+                forward(unit, scratch[thread], fused, b, window, z, logSums);
+              }
+            });
   }
 
   private static float[] bias(Matrix fused, MemorySegment bias) {
     return bias == null ? new float[fused.cols] : Kernels.vector(bias, fused.cols);
   }
 
-  private void forward(int unit, Scratch s, Matrix fused, float[] bias, int window, Matrix z, float[] logSums) {
+  private void forward(
+      int unit, Scratch s, Matrix fused, float[] bias, int window, Matrix z, float[] logSums) {
     split(fused, bias, unit, s);
     transpose(s.k, s.kTransposed);
     Arrays.fill(s.out, 0);
@@ -113,8 +118,19 @@ final class CausalAttention {
       scores(s, first, rows, low);
       exponentials(s, first, rows, window, logSums, unit * length + first);
       Sgemm.multiply(
-          rows, paddedDim, seen, s.scores, low, stride, 1, s.v, low * paddedDim, paddedDim,
-          s.out, first * paddedDim, paddedDim);
+          rows,
+          paddedDim,
+          seen,
+          s.scores,
+          low,
+          stride,
+          1,
+          s.v,
+          low * paddedDim,
+          paddedDim,
+          s.out,
+          first * paddedDim,
+          paddedDim);
       for (int i = 0; i < rows; i++) {
         Vectors.multiply(s.out, (first + i) * paddedDim, 1 / s.sums[i], dim);
       }
@@ -122,8 +138,12 @@ final class CausalAttention {
     store(z, unit, s.out);
   }
 
-  /** Scores to exponentials, their sums and the sums' logarithms: a softmax whose division is left to z, which is smaller. */
-  private void exponentials(Scratch s, int first, int rows, int window, float[] logSums, int logSum) {
+  /**
+   * Scores to exponentials, their sums and the sums' logarithms: a softmax whose division is left
+   * to z, which is smaller.
+   */
+  private void exponentials(
+      Scratch s, int first, int rows, int window, float[] logSums, int logSum) {
     for (int i = 0; i < rows; i++) {
       int from = firstKey(first + i, window);
       int at = i * stride + from;
@@ -136,26 +156,43 @@ final class CausalAttention {
     }
   }
 
-  /** From the gradient of z to that of the fused product, in its place; its column sums are the bias's gradient (or null). */
+  /**
+   * From the gradient of z to that of the fused product, in its place; its column sums are the
+   * bias's gradient (or null).
+   */
   void backward(
-      Matrix fused, MemorySegment bias, int window, Matrix z, float[] logSums, Matrix dz, MemorySegment biasGradient) {
+      Matrix fused,
+      MemorySegment bias,
+      int window,
+      Matrix z,
+      float[] logSums,
+      Matrix dz,
+      MemorySegment biasGradient) {
     float[] b = bias(fused, bias);
     float[][] sums = Kernels.sums(fused.cols);
-    Workers.all().forEach(
-        sequences * heads,
-        (from, to, thread) -> {
-          for (int unit = from; unit < to; unit++) {
-            backward(unit, scratch[thread], fused, b, window, z, logSums, dz);
-            join(scratch[thread], unit, fused, sums[thread]);
-          }
-        });
+    Workers.all()
+        .forEach(
+            sequences * heads,
+            (from, to, thread) -> {
+              for (int unit = from; unit < to; unit++) {
+                backward(unit, scratch[thread], fused, b, window, z, logSums, dz);
+                join(scratch[thread], unit, fused, sums[thread]);
+              }
+            });
     if (biasGradient != null) {
       Kernels.flush(sums, biasGradient, fused.cols);
     }
   }
 
   private void backward(
-      int unit, Scratch s, Matrix fused, float[] bias, int window, Matrix z, float[] logSums, Matrix dz) {
+      int unit,
+      Scratch s,
+      Matrix fused,
+      float[] bias,
+      int window,
+      Matrix z,
+      float[] logSums,
+      Matrix dz) {
     split(fused, bias, unit, s);
     load(z, unit, s.out);
     load(dz, unit, s.outGradient);
@@ -171,28 +208,84 @@ final class CausalAttention {
       scores(s, first, rows, low);
       clear(s.gradients, rows, low, seen);
       Sgemm.multiply(
-          rows, Sgemm.padded(seen), dim, s.outGradient, first * paddedDim, paddedDim, 1, s.vTransposed, low, stride,
-          s.gradients, low, stride);
+          rows,
+          Sgemm.padded(seen),
+          dim,
+          s.outGradient,
+          first * paddedDim,
+          paddedDim,
+          1,
+          s.vTransposed,
+          low,
+          stride,
+          s.gradients,
+          low,
+          stride);
       softmaxBackward(s, first, rows, window, logSums, unit * length + first);
       int block = first * paddedDim;
       int keys = low * paddedDim;
       Sgemm.multiply(
-          rows, paddedDim, seen, s.gradients, low, stride, 1, s.k, keys, paddedDim, s.dq, block, paddedDim);
+          rows,
+          paddedDim,
+          seen,
+          s.gradients,
+          low,
+          stride,
+          1,
+          s.k,
+          keys,
+          paddedDim,
+          s.dq,
+          block,
+          paddedDim);
       Sgemm.multiply(
-          seen, paddedDim, rows, s.gradients, low, 1, stride, s.q, block, paddedDim, s.dk, keys, paddedDim);
+          seen,
+          paddedDim,
+          rows,
+          s.gradients,
+          low,
+          1,
+          stride,
+          s.q,
+          block,
+          paddedDim,
+          s.dk,
+          keys,
+          paddedDim);
       Sgemm.multiply(
-          seen, paddedDim, rows, s.scores, low, 1, stride, s.outGradient, block, paddedDim, s.dv, keys, paddedDim);
+          seen,
+          paddedDim,
+          rows,
+          s.scores,
+          low,
+          1,
+          stride,
+          s.outGradient,
+          block,
+          paddedDim,
+          s.dv,
+          keys,
+          paddedDim);
     }
   }
 
-  /** Scores and the gradients of their probabilities to probabilities and the gradients of the scores. */
-  private void softmaxBackward(Scratch s, int first, int rows, int window, float[] logSums, int logSum) {
+  /**
+   * Scores and the gradients of their probabilities to probabilities and the gradients of the
+   * scores.
+   */
+  private void softmaxBackward(
+      Scratch s, int first, int rows, int window, float[] logSums, int logSum) {
     for (int i = 0; i < rows; i++) {
       int from = firstKey(first + i, window);
       int row = (first + i) * paddedDim;
       float projection = Vectors.dot(s.out, row, s.outGradient, row, dim);
       Vectors.softmaxBackward(
-          s.scores, s.gradients, i * stride + from, logSums[logSum + i], projection, first + i + 1 - from);
+          s.scores,
+          s.gradients,
+          i * stride + from,
+          logSums[logSum + i],
+          projection,
+          first + i + 1 - from);
       hide(s.scores, first, rows, i, window);
       hide(s.gradients, first, rows, i, window);
     }
@@ -208,7 +301,10 @@ final class CausalAttention {
     return firstKey(first, window) / Sgemm.COLUMNS * Sgemm.COLUMNS;
   }
 
-  /** Zeros in row {@code i} of a block what its query does not see, from the block's first key to its last. */
+  /**
+   * Zeros in row {@code i} of a block what its query does not see, from the block's first key to
+   * its last.
+   */
   private void hide(float[] block, int first, int rows, int i, int window) {
     int low = low(first, window);
     int at = i * stride;
@@ -216,13 +312,27 @@ final class CausalAttention {
     Arrays.fill(block, at + first + i + 1, at + low + Sgemm.padded(first + rows - low), 0);
   }
 
-  /** The scores of query rows {@code first} on against every key from {@code low} up to the last of them. */
+  /**
+   * The scores of query rows {@code first} on against every key from {@code low} up to the last of
+   * them.
+   */
   private void scores(Scratch s, int first, int rows, int low) {
     int seen = first + rows - low;
     clear(s.scores, rows, low, seen);
     Sgemm.multiply(
-        rows, Sgemm.padded(seen), dim, s.q, first * paddedDim, paddedDim, 1, s.kTransposed, low, stride,
-        s.scores, low, stride);
+        rows,
+        Sgemm.padded(seen),
+        dim,
+        s.q,
+        first * paddedDim,
+        paddedDim,
+        1,
+        s.kTransposed,
+        low,
+        stride,
+        s.scores,
+        low,
+        stride);
   }
 
   private void clear(float[] block, int rows, int low, int columns) {
@@ -231,7 +341,10 @@ final class CausalAttention {
     }
   }
 
-  /** Takes this head's part of the fused product apart: bias added, queries and keys turned, queries scaled. */
+  /**
+   * Takes this head's part of the fused product apart: bias added, queries and keys turned, queries
+   * scaled.
+   */
   private void split(Matrix fused, float[] bias, int unit, Scratch s) {
     int column = unit % heads * 3 * dim;
     int row = unit / heads * length;
@@ -267,7 +380,10 @@ final class CausalAttention {
     }
   }
 
-  /** Rotates the pairs (i, i + half), or (2i, 2i + 1), from {@code at} on by the angles of {@code position}. */
+  /**
+   * Rotates the pairs (i, i + half), or (2i, 2i + 1), from {@code at} on by the angles of {@code
+   * position}.
+   */
   private void turn(float[] row, int at, int position, int direction) {
     int angle = position * half;
     // Two loops: one with a variable step would not be vectorised.
@@ -314,7 +430,8 @@ final class CausalAttention {
     int whole = Vectors.F.loopBound(length);
     for (int d = 0; d < dim; d++) {
       for (int p = 0; p < whole; p += Vectors.F.length()) {
-        FloatVector.fromArray(Vectors.F, from, p * paddedDim + d, column, 0).intoArray(into, d * stride + p);
+        FloatVector.fromArray(Vectors.F, from, p * paddedDim + d, column, 0)
+            .intoArray(into, d * stride + p);
       }
       for (int p = whole; p < length; p++) {
         into[d * stride + p] = from[p * paddedDim + d];

@@ -24,21 +24,24 @@ import java.util.Map;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * Writes and reads the state of a run in one folder. It is an HF folder of the fp32 weights, which every command that takes a model can
- * read, with {@code optimizer.safetensors} (both moments by parameter), {@code training.json} (the state below) and {@code configs/}
- * (the recipe, verbatim) beside it. {@link RunDirectory} decides where the folder is and sees to it that it appears whole.
+ * Writes and reads the state of a run in one folder. It is an HF folder of the fp32 weights, which
+ * every command that takes a model can read, with {@code optimizer.safetensors} (both moments by
+ * parameter), {@code training.json} (the state below) and {@code configs/} (the recipe, verbatim)
+ * beside it. {@link RunDirectory} decides where the folder is and sees to it that it appears whole.
  */
 final class Checkpoint {
   private static final String MOMENTS = "optimizer.safetensors";
   private static final String STATE = "training.json";
-  private static final ObjectMapper JSON = new ObjectMapper()
-      .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
-      .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES);
+  private static final ObjectMapper JSON =
+      new ObjectMapper()
+          .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
+          .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES);
 
   /**
    * What besides weights and moments decides how the run goes on.
    *
-   * @param iteration optimizer steps asked for so far, skipped ones included: also the place in the data
+   * @param iteration optimizer steps asked for so far, skipped ones included: also the place in the
+   *     data
    * @param updates optimizer steps made
    * @param scaler the loss scale's rules
    * @param tokens read so far
@@ -54,12 +57,21 @@ final class Checkpoint {
    * @param configs texts of the recipe by the names of their files
    */
   static void write(
-      Path folder, State state, ModelConfig model, Parameters parameters, Path tokenizer, Map<String, String> configs) {
+      Path folder,
+      State state,
+      ModelConfig model,
+      Parameters parameters,
+      Path tokenizer,
+      Map<String, String> configs) {
     HfFolder.write(folder, model, parameters.weightViews(), Dtype.F32, tokenizer);
     writeMoments(folder.resolve(MOMENTS), parameters);
-    configs.forEach((name, text) -> AtomicFile.write(folder.resolve("configs").resolve(name), text.getBytes(StandardCharsets.UTF_8)));
+    configs.forEach(
+        (name, text) ->
+            AtomicFile.write(
+                folder.resolve("configs").resolve(name), text.getBytes(StandardCharsets.UTF_8)));
     try {
-      AtomicFile.write(folder.resolve(STATE), JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(state));
+      AtomicFile.write(
+          folder.resolve(STATE), JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(state));
     } catch (JsonProcessingException e) {
       throw new IllegalStateException(e); // a record of numbers
     }
@@ -74,10 +86,13 @@ final class Checkpoint {
     List<SafetensorsWriter.Declared> declared = new ArrayList<>();
     for (String moment : List.of("exp_avg.", "exp_avg_sq.")) {
       for (Parameters.Slot slot : parameters.slots()) {
-        declared.add(new SafetensorsWriter.Declared(moment + slot.name(), Dtype.F32, Arrays.stream(slot.shape()).boxed().toList()));
+        declared.add(
+            new SafetensorsWriter.Declared(
+                moment + slot.name(), Dtype.F32, Arrays.stream(slot.shape()).boxed().toList()));
       }
     }
-    try (SafetensorsWriter writer = new SafetensorsWriter(file, declared, SafetensorsWriter.PYTORCH)) {
+    try (SafetensorsWriter writer =
+        new SafetensorsWriter(file, declared, SafetensorsWriter.PYTORCH)) {
       for (MemorySegment flat : List.of(parameters.firstMoments(), parameters.secondMoments())) {
         for (Parameters.Slot slot : parameters.slots()) {
           String moment = flat == parameters.firstMoments() ? "exp_avg." : "exp_avg_sq.";
@@ -88,7 +103,10 @@ final class Checkpoint {
     }
   }
 
-  /** Reads the weights into {@code parameters}; the model in {@code folder} must have the shape of {@code model}. */
+  /**
+   * Reads the weights into {@code parameters}; the model in {@code folder} must have the shape of
+   * {@code model}.
+   */
   static void loadWeights(Path folder, ModelConfig model, Parameters parameters) {
     try (HfFolder hf = HfFolder.open(folder)) {
       ModelConfig found = hf.config();
@@ -132,19 +150,21 @@ final class Checkpoint {
     flats.put("exp_avg_sq.", parameters.secondMoments());
     Path file = folder.resolve(MOMENTS);
     try (Safetensors moments = Safetensors.open(file)) {
-      flats.forEach((prefix, flat) -> {
-        for (Parameters.Slot slot : parameters.slots()) {
-          String name = prefix + slot.name();
-          if (!moments.contains(name)) {
-            throw InputException.in(file, name, "a tensor", "none");
-          }
-          MemorySegment data = moments.data(name);
-          if (data.byteSize() != slot.size() * 4) {
-            throw InputException.in(file, name, slot.size() * 4 + " bytes", data.byteSize() + "");
-          }
-          MemorySegment.copy(data, 0, flat, slot.offset() * 4, slot.size() * 4);
-        }
-      });
+      flats.forEach(
+          (prefix, flat) -> {
+            for (Parameters.Slot slot : parameters.slots()) {
+              String name = prefix + slot.name();
+              if (!moments.contains(name)) {
+                throw InputException.in(file, name, "a tensor", "none");
+              }
+              MemorySegment data = moments.data(name);
+              if (data.byteSize() != slot.size() * 4) {
+                throw InputException.in(
+                    file, name, slot.size() * 4 + " bytes", data.byteSize() + "");
+              }
+              MemorySegment.copy(data, 0, flat, slot.offset() * 4, slot.size() * 4);
+            }
+          });
     }
     Path state = folder.resolve(STATE);
     try {

@@ -12,7 +12,8 @@ import java.util.Set;
  * @param save folder that receives checkpoints
  * @param load folder to start from
  * @param finetune only the weights are loaded: optimizer, random state and iteration start anew
- * @param factor distance between checkpoints, or the ratio of their iterations when {@code logScale}; NaN where there is none
+ * @param factor distance between checkpoints, or the ratio of their iterations when {@code
+ *     logScale}; NaN where there is none
  * @param extraIters further iterations to save
  * @param keepLast how many checkpoints are kept
  */
@@ -37,14 +38,23 @@ public record CheckpointSection(
     }
     List<Integer> extra = s.list("extra_save_iters");
     if (s.given("save") && !s.given(key) && !s.given("extra_save_iters")) {
-      throw s.wrong("save", "is set without checkpoint_factor or extra_save_iters, which say when to save");
+      throw s.wrong(
+          "save", "is set without checkpoint_factor or extra_save_iters, which say when to save");
     }
     return new CheckpointSection(
-        s.path("save"), s.path("load"), s.flag("finetune"), factor, log, Set.copyOf(extra),
+        s.path("save"),
+        s.path("load"),
+        s.flag("finetune"),
+        factor,
+        log,
+        Set.copyOf(extra),
         s.maybeInteger("keep_last_n_checkpoints"));
   }
 
-  /** Whether a checkpoint is due once that many iterations are done. The end of the run is saved in any case, by the trainer. */
+  /**
+   * Whether a checkpoint is due once that many iterations are done. The end of the run is saved in
+   * any case, by the trainer.
+   */
   public boolean savesAt(int iteration) {
     if (extraIters.contains(iteration)) {
       return true;

@@ -28,9 +28,15 @@ public record DataSection(
     Optional<Path> vocabFile,
     Optional<Path> mergeFile) {
 
-  /** Where training, validation and test samples come from. Paths are prefixes: {@code .bin} and {@code .idx} are appended. */
+  /**
+   * Where training, validation and test samples come from. Paths are prefixes: {@code .bin} and
+   * {@code .idx} are appended.
+   */
   public sealed interface Source {
-    /** One dataset whose documents are divided by parts such as {@code 969,30,1}, see {@link dev.jneox.data.Splits}. */
+    /**
+     * One dataset whose documents are divided by parts such as {@code 969,30,1}, see {@link
+     * dev.jneox.data.Splits}.
+     */
     record Split(Path path, String parts) implements Source {}
 
     /** A mix for each. */
@@ -44,9 +50,13 @@ public record DataSection(
       String key = name + "_data_weights";
       List<Double> weights = s.given(key) ? s.list(key) : Collections.nCopies(paths.size(), 1.0);
       if (weights.size() != paths.size()) {
-        throw s.wrong(key, weights.size() + " weights for " + paths.size() + " paths in " + name + "_data_paths");
+        throw s.wrong(
+            key,
+            weights.size() + " weights for " + paths.size() + " paths in " + name + "_data_paths");
       }
-      if (paths.isEmpty() || weights.stream().anyMatch(w -> w < 0) || weights.stream().noneMatch(w -> w > 0)) {
+      if (paths.isEmpty()
+          || weights.stream().anyMatch(w -> w < 0)
+          || weights.stream().noneMatch(w -> w > 0)) {
         throw s.wrong(key, "expected weights >= 0 of which one is > 0, found " + weights);
       }
       return new Mix(paths.stream().map(Path::of).toList(), List.copyOf(weights));
@@ -55,8 +65,13 @@ public record DataSection(
 
   static DataSection of(Settings s) {
     return new DataSection(
-        source(s), s.flag("weight_by_num_documents"), s.real("weighted_sampler_alpha"), s.flag("eod_mask_loss"),
-        s.text("tokenizer_type"), s.path("vocab_file"), s.path("merge_file"));
+        source(s),
+        s.flag("weight_by_num_documents"),
+        s.real("weighted_sampler_alpha"),
+        s.flag("eod_mask_loss"),
+        s.text("tokenizer_type"),
+        s.path("vocab_file"),
+        s.path("merge_file"));
   }
 
   private static Optional<Source> source(Settings s) {
@@ -70,12 +85,19 @@ public record DataSection(
       return s.path("data_path").map(path -> split(s, path));
     }
     if (s.given("data_path")) {
-      throw s.wrong("data_path", "is set beside " + given.getFirst() + ": keep one dataset to split, or the separate ones");
+      throw s.wrong(
+          "data_path",
+          "is set beside "
+              + given.getFirst()
+              + ": keep one dataset to split, or the separate ones");
     }
     if (!missing.isEmpty()) {
-      throw s.wrong(given.getFirst(), "is set without " + String.join(" and ", missing) + ": all three are needed");
+      throw s.wrong(
+          given.getFirst(),
+          "is set without " + String.join(" and ", missing) + ": all three are needed");
     }
-    return Optional.of(new Source.Separate(Mix.of(s, "train"), Mix.of(s, "valid"), Mix.of(s, "test")));
+    return Optional.of(
+        new Source.Separate(Mix.of(s, "train"), Mix.of(s, "valid"), Mix.of(s, "test")));
   }
 
   private static Source split(Settings s, Path path) {
@@ -86,7 +108,8 @@ public record DataSection(
         throw new InputException(text);
       }
     } catch (InputException e) {
-      throw s.wrong("split", "expected up to three numbers >= 0 such as 969,30,1, found '" + text + "'");
+      throw s.wrong(
+          "split", "expected up to three numbers >= 0 such as 969,30,1, found '" + text + "'");
     }
     return new Source.Split(path, text);
   }

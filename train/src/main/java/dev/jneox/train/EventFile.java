@@ -16,15 +16,17 @@ import java.util.Map;
 import java.util.zip.CRC32C;
 
 /**
- * Scalars over steps for TensorBoard: a {@code events.out.tfevents.*} file, one complete record per call.
+ * Scalars over steps for TensorBoard: a {@code events.out.tfevents.*} file, one complete record per
+ * call.
  *
- * <p>A record is framed as in a TFRecord file: length (8 bytes), masked CRC-32C of the length (4), the data, masked CRC-32C of
- * the data (4), all little-endian. The data is a protocol-buffer Event of which these fields are used: 1 wall_time (double,
- * seconds), 2 step (varint), 3 file_version (string) or 5 summary {1 value {1 tag (string), 2 simple_value (float)}} or
- * 7 session_log {1 status (1 is start)}.
+ * <p>A record is framed as in a TFRecord file: length (8 bytes), masked CRC-32C of the length (4),
+ * the data, masked CRC-32C of the data (4), all little-endian. The data is a protocol-buffer Event
+ * of which these fields are used: 1 wall_time (double, seconds), 2 step (varint), 3 file_version
+ * (string) or 5 summary {1 value {1 tag (string), 2 simple_value (float)}} or 7 session_log {1
+ * status (1 is start)}.
  *
- * <p>TensorBoard reads all event files of a folder as one run, so a resumed run adds a file. Its first record tells TensorBoard
- * to forget what an earlier file has from the resumed step on.
+ * <p>TensorBoard reads all event files of a folder as one run, so a resumed run adds a file. Its
+ * first record tells TensorBoard to forget what an earlier file has from the resumed step on.
  */
 public final class EventFile implements AutoCloseable {
   private final Path path;
@@ -39,7 +41,8 @@ public final class EventFile implements AutoCloseable {
    * Starts a new file.
    *
    * @param folder made when it does not exist
-   * @param nextStep the first step that will be written; what earlier files in the folder have from it on is superseded
+   * @param nextStep the first step that will be written; what earlier files in the folder have from
+   *     it on is superseded
    * @throws InputException when the file cannot be written
    */
   public static EventFile create(Path folder, long nextStep) {
@@ -54,9 +57,14 @@ public final class EventFile implements AutoCloseable {
     try {
       Files.createDirectories(folder);
       for (int n = 0; ; n++) {
-        Path path = folder.resolve("events.out.tfevents.%010d.jneox.%d.%d".formatted(seconds, ProcessHandle.current().pid(), n));
+        Path path =
+            folder.resolve(
+                "events.out.tfevents.%010d.jneox.%d.%d"
+                    .formatted(seconds, ProcessHandle.current().pid(), n));
         try {
-          return new EventFile(path, FileChannel.open(path, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW));
+          return new EventFile(
+              path,
+              FileChannel.open(path, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW));
         } catch (FileAlreadyExistsException taken) {
           // two runs in one second
         }
@@ -73,8 +81,14 @@ public final class EventFile implements AutoCloseable {
    */
   public void write(long step, Map<String, Double> values) {
     Message summary = new Message();
-    values.forEach((tag, value) ->
-        summary.bytes(1, new Message().bytes(1, tag.getBytes(StandardCharsets.UTF_8)).fixed32(2, value.floatValue()).toBytes()));
+    values.forEach(
+        (tag, value) ->
+            summary.bytes(
+                1,
+                new Message()
+                    .bytes(1, tag.getBytes(StandardCharsets.UTF_8))
+                    .fixed32(2, value.floatValue())
+                    .toBytes()));
     append(step, new Message().bytes(5, summary.toBytes()));
   }
 
@@ -84,8 +98,14 @@ public final class EventFile implements AutoCloseable {
   }
 
   private void append(long step, Message what) {
-    byte[] event = new Message().fixed64(1, System.currentTimeMillis() / 1000.0).varint(2, step).all(what).toBytes();
-    ByteBuffer record = ByteBuffer.allocate(16 + event.length).order(ByteOrder.LITTLE_ENDIAN).putLong(event.length);
+    byte[] event =
+        new Message()
+            .fixed64(1, System.currentTimeMillis() / 1000.0)
+            .varint(2, step)
+            .all(what)
+            .toBytes();
+    ByteBuffer record =
+        ByteBuffer.allocate(16 + event.length).order(ByteOrder.LITTLE_ENDIAN).putLong(event.length);
     record.putInt(maskedCrc(record.array(), 8)).put(event).putInt(maskedCrc(event, event.length));
     try {
       record.flip();
@@ -97,7 +117,10 @@ public final class EventFile implements AutoCloseable {
     }
   }
 
-  /** TFRecord's mask: rotated right by 15 bits, plus a constant, so that a CRC within the data does not confuse. */
+  /**
+   * TFRecord's mask: rotated right by 15 bits, plus a constant, so that a CRC within the data does
+   * not confuse.
+   */
   private static int maskedCrc(byte[] data, int length) {
     CRC32C crc = new CRC32C();
     crc.update(data, 0, length);

@@ -11,18 +11,23 @@ import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * The training step of {@link dev.jneox.model.CausalLM} written out, forward and backward, without a tape: matrix products by
- * libtorch into memory that is allocated once, one pass of {@link Kernels} between them, and the head in slices so that the logits
- * of the whole batch never exist. Products are in the precision of {@link Parameters#compute}; the residual stream, the attention
- * core, norms and loss are in fp32. {@link AutogradStep} computes the same in fp32 and is what this is tested against.
+ * The training step of {@link dev.jneox.model.CausalLM} written out, forward and backward, without
+ * a tape: matrix products by libtorch into memory that is allocated once, one pass of {@link
+ * Kernels} between them, and the head in slices so that the logits of the whole batch never exist.
+ * Products are in the precision of {@link Parameters#compute}; the residual stream, the attention
+ * core, norms and loss are in fp32. {@link AutogradStep} computes the same in fp32 and is what this
+ * is tested against.
  *
  * <pre>{@code
- *   x -> norm -> y1 -> qkv -> q, k, v -> attention -> z -> dense ----+
- *     `-> norm -> y2 -> fc1 -> gelu -> fc2 --------------------------+-> x + both     (parallel; with one norm, y2 is y1)
+ * x -> norm -> y1 -> qkv -> q, k, v -> attention -> z -> dense ----+
+ *   `-> norm -> y2 -> fc1 -> gelu -> fc2 --------------------------+-> x + both     (parallel; with one norm, y2 is y1)
  * }</pre>
  */
 public final class FusedStep implements GradientStep {
-  /** Bytes of logits held at a time: little beside the weights, yet enough rows (512 of 50,000) to keep the products fast. */
+  /**
+   * Bytes of logits held at a time: little beside the weights, yet enough rows (512 of 50,000) to
+   * keep the products fast.
+   */
   private static final long LOGITS_BYTES = 64L << 20;
 
   private final ModelConfig config;
@@ -39,8 +44,8 @@ public final class FusedStep implements GradientStep {
   private Workspace space;
 
   /**
-   * @param recompute whether the backward pass runs each layer's forward pass again instead of keeping its activations
-   *     (GPT-NeoX's {@code checkpoint_activations})
+   * @param recompute whether the backward pass runs each layer's forward pass again instead of
+   *     keeping its activations (GPT-NeoX's {@code checkpoint_activations})
    */
   public FusedStep(ModelConfig config, Parameters parameters, boolean recompute) {
     this.config = config;
@@ -52,7 +57,9 @@ public final class FusedStep implements GradientStep {
       layers[l] =
           new Layer(
               norm(p + "input_layernorm"),
-              config.residual() == Residual.PARALLEL_ONE_NORM ? null : norm(p + "post_attention_layernorm"),
+              config.residual() == Residual.PARALLEL_ONE_NORM
+                  ? null
+                  : norm(p + "post_attention_layernorm"),
               config.windows().get(l),
               weight(p + "attention.query_key_value"),
               weight(p + "attention.dense"),
@@ -63,16 +70,26 @@ public final class FusedStep implements GradientStep {
     embedding = new Matrix(parameters.weight("embed_in.weight").retainReference());
     embeddingGradient = parameters.gradientMatrix("embed_in.weight");
     boolean learned = config.position() instanceof Position.Learned;
-    positions = learned ? new Matrix(parameters.weight("embed_positions.weight").retainReference()) : null;
+    positions =
+        learned ? new Matrix(parameters.weight("embed_positions.weight").retainReference()) : null;
     positionsGradient = learned ? parameters.gradientMatrix("embed_positions.weight") : null;
     head = weight(config.tiedHead() ? "embed_in.weight" : "embed_out.weight", "embed_out.bias");
   }
 
-  /** A linear map: its matrix in the precision of the products, where its gradient and its bias are (fp32; bias may be null). */
-  private record Weight(Matrix matrix, MemorySegment gradient, MemorySegment bias, MemorySegment biasGradient) {}
+  /**
+   * A linear map: its matrix in the precision of the products, where its gradient and its bias are
+   * (fp32; bias may be null).
+   */
+  private record Weight(
+      Matrix matrix, MemorySegment gradient, MemorySegment bias, MemorySegment biasGradient) {}
 
   private record Layer(
-      Kernels.NormWeights norm1, Kernels.NormWeights norm2, int window, Weight queryKeyValue, Weight dense, Weight fc1,
+      Kernels.NormWeights norm1,
+      Kernels.NormWeights norm2,
+      int window,
+      Weight queryKeyValue,
+      Weight dense,
+      Weight fc1,
       Weight fc2) {}
 
   private Weight weight(String name) {
@@ -130,14 +147,28 @@ public final class FusedStep implements GradientStep {
     for (int l = 0; l < layers.length; l++) {
       forward(layers[l], w, w.inputs[l], w.tapes[recompute ? 0 : l], w.inputs[l + 1]);
     }
-    Kernels.norm(w.inputs[layers.length], config.layerNormEps(), finalNorm, w.normed, null, null, w.finalStatistics);
+    Kernels.norm(
+        w.inputs[layers.length],
+        config.layerNormEps(),
+        finalNorm,
+        w.normed,
+        null,
+        null,
+        w.finalStatistics);
   }
 
   /** One layer, {@code x} to {@code out}; a null {@code out} only fills the tape. */
   private void forward(Layer layer, Workspace w, Matrix x, Tape tape, Matrix out) {
     boolean serial = config.residual() == Residual.SERIAL;
     double eps = config.layerNormEps();
-    Kernels.norm(x, eps, layer.norm1, tape.normed1, serial ? null : layer.norm2, tape.normed2, tape.statistics1);
+    Kernels.norm(
+        x,
+        eps,
+        layer.norm1,
+        tape.normed1,
+        serial ? null : layer.norm2,
+        tape.normed2,
+        tape.statistics1);
     multiply(tape.normed1, layer.queryKeyValue, tape.fused);
     w.attend.forward(tape.fused, layer.queryKeyValue.bias, layer.window, tape.z, tape.logSums);
     if (out != null || serial) {
@@ -160,41 +191,64 @@ public final class FusedStep implements GradientStep {
     }
   }
 
-  /** Turns {@code w.gradient}, the gradient of the layer's output, into that of its input {@code x}; adds its weights'. */
+  /**
+   * Turns {@code w.gradient}, the gradient of the layer's output, into that of its input {@code x};
+   * adds its weights'.
+   */
   private void backward(Layer layer, Workspace w, Matrix x, Tape tape) {
     boolean serial = config.residual() == Residual.SERIAL;
     // The gradient of both branches' outputs, in the precision of the products.
     Matrix branch = w.attention;
-    Kernels.castAndSum(w.gradient, branch, layer.fc2.biasGradient, serial ? null : layer.dense.biasGradient);
+    Kernels.castAndSum(
+        w.gradient, branch, layer.fc2.biasGradient, serial ? null : layer.dense.biasGradient);
 
     backward(branch, layer.fc2, tape.post, w.wide);
-    Kernels.geluBackward(tape.pre, layer.fc1.bias, config.activation(), w.wide, layer.fc1.biasGradient);
+    Kernels.geluBackward(
+        tape.pre, layer.fc1.bias, config.activation(), w.wide, layer.fc1.biasGradient);
     backward(w.wide, layer.fc1, tape.normed2, w.normedGradient2);
     if (serial) {
-      Kernels.normBackward(tape.middle, tape.statistics2, layer.norm2, w.normedGradient2, null, null, w.gradient);
+      Kernels.normBackward(
+          tape.middle, tape.statistics2, layer.norm2, w.normedGradient2, null, null, w.gradient);
       Kernels.castAndSum(w.gradient, branch, layer.dense.biasGradient);
     }
 
     backward(branch, layer.dense, tape.z, w.mlp);
     w.attend.backward(
-        tape.fused, layer.queryKeyValue.bias, layer.window, tape.z, tape.logSums, w.mlp, layer.queryKeyValue.biasGradient);
+        tape.fused,
+        layer.queryKeyValue.bias,
+        layer.window,
+        tape.z,
+        tape.logSums,
+        w.mlp,
+        layer.queryKeyValue.biasGradient);
     backward(tape.fused, layer.queryKeyValue, tape.normed1, w.normedGradient1);
     // Carried by fp32 neither is rounded yet: who reads the sum rounds it.
     if (config.residual() == Residual.PARALLEL_ONE_NORM) {
       w.normedGradient1.tensor.add_(w.normedGradient2.tensor);
     }
     Kernels.normBackward(
-        x, tape.statistics1, layer.norm1, w.normedGradient1, serial ? null : layer.norm2, w.normedGradient2, w.gradient);
+        x,
+        tape.statistics1,
+        layer.norm1,
+        w.normedGradient1,
+        serial ? null : layer.norm2,
+        w.normedGradient2,
+        w.gradient);
   }
 
-  /** The sum of the losses; with {@code scale} above 0 also the gradient of the normed output, in its place, and of the head. */
+  /**
+   * The sum of the losses; with {@code scale} above 0 also the gradient of the normed output, in
+   * its place, and of the head.
+   */
   private double head(Workspace w, Batch batch, float scale) {
     double sum = 0;
     for (int s = 0, first = 0; s < w.normedSlices.length; first += w.normedSlices[s].rows, s++) {
       Matrix normed = w.normedSlices[s];
       Matrix logits = w.logits[s];
       multiply(normed, head, logits);
-      sum += Kernels.loss(logits, head.bias, head.biasGradient, batch.labels(), batch.weights(), first, scale);
+      sum +=
+          Kernels.loss(
+              logits, head.bias, head.biasGradient, batch.labels(), batch.weights(), first, scale);
       if (scale > 0) {
         weightGradient(logits, head, normed);
         torch.mm_out(normed.tensor, logits.tensor, head.matrix.tensor);
@@ -214,9 +268,13 @@ public final class FusedStep implements GradientStep {
     torch.mm_out(dx.tensor, dy.tensor, weight.matrix.tensor);
   }
 
-  /** {@code gradient += dy^T x}: the product is rounded to the precision of the products, the sum is fp32. */
+  /**
+   * {@code gradient += dy^T x}: the product is rounded to the precision of the products, the sum is
+   * fp32.
+   */
   private void weightGradient(Matrix dy, Weight weight, Matrix x) {
-    Matrix product = products.computeIfAbsent((long) dy.cols << 32 | x.cols, key -> matrix(dy.cols, x.cols));
+    Matrix product =
+        products.computeIfAbsent((long) dy.cols << 32 | x.cols, key -> matrix(dy.cols, x.cols));
     torch.mm_out(product.tensor, dy.transposed, x.tensor);
     Kernels.accumulate(product, weight.gradient);
   }
@@ -233,7 +291,10 @@ public final class FusedStep implements GradientStep {
     return space;
   }
 
-  /** Rows of logits that are held at a time, of {@code tokens} in all: slices as equal as they can be. */
+  /**
+   * Rows of logits that are held at a time, of {@code tokens} in all: slices as equal as they can
+   * be.
+   */
   static long logitRows(long tokens, int vocab, int bytes) {
     long rows = Math.max(128, Math.min(tokens, LOGITS_BYTES / vocab / bytes));
     long slices = Math.ceilDiv(tokens, rows);

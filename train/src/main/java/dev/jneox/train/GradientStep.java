@@ -1,21 +1,34 @@
 package dev.jneox.train;
 
 /**
- * Computes a loss and adds its gradient to a model's {@link Parameters}. There are two, which tests hold against each other:
- * {@link AutogradStep}, the reference, and {@link FusedStep}, the fast one. Both do every {@link dev.jneox.model.ModelConfig}.
+ * Computes a loss and adds its gradient to a model's {@link Parameters}. There are two, which tests
+ * hold against each other: {@link AutogradStep}, the reference, and {@link FusedStep}, the fast
+ * one. Both do every {@link dev.jneox.model.ModelConfig}.
  */
 public interface GradientStep extends AutoCloseable {
   /**
    * Sequences of equal length with, for every position, the id that follows.
    *
    * @param inputs {@code [sequences * length]} ids
-   * @param labels {@code [sequences * length]} ids, or a negative number where nothing is to be predicted
+   * @param labels {@code [sequences * length]} ids, or a negative number where nothing is to be
+   *     predicted
    * @param weights how much each position counts, or null where all count 1
    */
   record Batch(int[] inputs, int[] labels, float[] weights, int sequences, int length) {
     public Batch {
-      if (inputs.length != sequences * length || labels.length != inputs.length || weights != null && weights.length != inputs.length) {
-        throw new IllegalArgumentException("a batch of " + sequences + " x " + length + " with " + inputs.length + " inputs and " + labels.length + " labels");
+      if (inputs.length != sequences * length
+          || labels.length != inputs.length
+          || weights != null && weights.length != inputs.length) {
+        throw new IllegalArgumentException(
+            "a batch of "
+                + sequences
+                + " x "
+                + length
+                + " with "
+                + inputs.length
+                + " inputs and "
+                + labels.length
+                + " labels");
       }
     }
 
@@ -42,7 +55,8 @@ public interface GradientStep extends AutoCloseable {
   }
 
   /**
-   * The mean loss over the batch, in nats; {@code scale} times its gradient is added to the parameters'.
+   * The mean loss over the batch, in nats; {@code scale} times its gradient is added to the
+   * parameters'.
    *
    * @param scale the loss scale divided by the number of micro-batches
    */

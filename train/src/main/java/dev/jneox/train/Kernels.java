@@ -8,9 +8,10 @@ import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 
 /**
- * What lies between two matrix products of a training step, forward and backward, each as one pass over the rows: embedding,
- * layer norm, bias, GELU, residual, and the loss. Every sum over rows (the gradients of biases and norms) is kept a thread
- * and added in thread order, so a step gives the same bits every time. Rows are tokens; shapes are {@code [tokens, width]}.
+ * What lies between two matrix products of a training step, forward and backward, each as one pass
+ * over the rows: embedding, layer norm, bias, GELU, residual, and the loss. Every sum over rows
+ * (the gradients of biases and norms) is kept a thread and added in thread order, so a step gives
+ * the same bits every time. Rows are tokens; shapes are {@code [tokens, width]}.
  */
 final class Kernels {
   private static final Workers WORKERS = Workers.all();
@@ -61,7 +62,10 @@ final class Kernels {
         });
   }
 
-  /** {@code gradient[ids[t]] += dx[t]}, both fp32; threads share the columns so that additions keep the order of the tokens. */
+  /**
+   * {@code gradient[ids[t]] += dx[t]}, both fp32; threads share the columns so that additions keep
+   * the order of the tokens.
+   */
   static void embedBackward(Matrix dx, int[] ids, Matrix gradient) {
     int width = dx.cols;
     MemorySegment from = dx.data();
@@ -76,14 +80,19 @@ final class Kernels {
               into.setAtIndex(
                   ValueLayout.JAVA_FLOAT,
                   target + c,
-                  into.getAtIndex(ValueLayout.JAVA_FLOAT, target + c) + from.getAtIndex(ValueLayout.JAVA_FLOAT, source + c));
+                  into.getAtIndex(ValueLayout.JAVA_FLOAT, target + c)
+                      + from.getAtIndex(ValueLayout.JAVA_FLOAT, source + c));
             }
           }
         });
   }
 
   /** A layer norm's parameters and where their gradients go. */
-  record NormWeights(MemorySegment weight, MemorySegment bias, MemorySegment weightGradient, MemorySegment biasGradient) {}
+  record NormWeights(
+      MemorySegment weight,
+      MemorySegment bias,
+      MemorySegment weightGradient,
+      MemorySegment biasGradient) {}
 
   /** What a norm's backward pass needs: {@code [tokens]} each. */
   record NormStatistics(float[] mean, float[] inverseDeviation) {
@@ -93,10 +102,17 @@ final class Kernels {
   }
 
   /**
-   * Layer norm of {@code x}, once or, for a parallel residual, with two sets of weights from one read: {@code y1} and, unless
-   * {@code second} is null, {@code y2}.
+   * Layer norm of {@code x}, once or, for a parallel residual, with two sets of weights from one
+   * read: {@code y1} and, unless {@code second} is null, {@code y2}.
    */
-  static void norm(Matrix x, double eps, NormWeights first, Matrix y1, NormWeights second, Matrix y2, NormStatistics statistics) {
+  static void norm(
+      Matrix x,
+      double eps,
+      NormWeights first,
+      Matrix y1,
+      NormWeights second,
+      Matrix y2,
+      NormStatistics statistics) {
     int n = x.cols;
     float[] w1 = vector(first.weight, n);
     float[] b1 = vector(first.bias, n);
@@ -132,9 +148,17 @@ final class Kernels {
     }
   }
 
-  /** Adds to {@code dx} (fp32) the gradient through {@link #norm}, and fills the weights' gradients. */
+  /**
+   * Adds to {@code dx} (fp32) the gradient through {@link #norm}, and fills the weights' gradients.
+   */
   static void normBackward(
-      Matrix x, NormStatistics statistics, NormWeights first, Matrix dy1, NormWeights second, Matrix dy2, Matrix dx) {
+      Matrix x,
+      NormStatistics statistics,
+      NormWeights first,
+      Matrix dy1,
+      NormWeights second,
+      Matrix dy2,
+      Matrix dx) {
     int n = x.cols;
     float[] w1 = vector(first.weight, n);
     float[] w2 = second == null ? null : vector(second.weight, n);
@@ -180,7 +204,8 @@ final class Kernels {
     }
   }
 
-  private static void through(float[] normed, float[] dy, float[] w, float[] dw, float[] db, float[] d, int n) {
+  private static void through(
+      float[] normed, float[] dy, float[] w, float[] dw, float[] db, float[] d, int n) {
     for (int i = 0; i < n; i++) {
       dw[i] += dy[i] * normed[i];
       db[i] += dy[i];
@@ -201,7 +226,10 @@ final class Kernels {
         });
   }
 
-  /** {@link #cast}, and the column sums of {@code from} are added to each bias gradient that is not null. */
+  /**
+   * {@link #cast}, and the column sums of {@code from} are added to each bias gradient that is not
+   * null.
+   */
   static void castAndSum(Matrix from, Matrix into, MemorySegment... biasGradients) {
     int n = from.cols;
     float[][] db = sums(n);
@@ -247,7 +275,12 @@ final class Kernels {
   }
 
   /** {@code grad *= gelu'(pre + bias)} in place, and its column sums are the bias's gradient. */
-  static void geluBackward(Matrix pre, MemorySegment bias, Activation activation, Matrix grad, MemorySegment biasGradient) {
+  static void geluBackward(
+      Matrix pre,
+      MemorySegment bias,
+      Activation activation,
+      Matrix grad,
+      MemorySegment biasGradient) {
     int n = pre.cols;
     float[] b = vector(bias, n);
     float[][] db = sums(n);
@@ -277,8 +310,17 @@ final class Kernels {
     Vectors.add(a, 0, b, 0, n);
   }
 
-  /** {@code out = x + branch + bias}, twice in one pass where there are two branches; {@code out} may be {@code x}. */
-  static void residual(Matrix x, Matrix branch1, MemorySegment bias1, Matrix branch2, MemorySegment bias2, Matrix out) {
+  /**
+   * {@code out = x + branch + bias}, twice in one pass where there are two branches; {@code out}
+   * may be {@code x}.
+   */
+  static void residual(
+      Matrix x,
+      Matrix branch1,
+      MemorySegment bias1,
+      Matrix branch2,
+      MemorySegment bias2,
+      Matrix out) {
     int n = x.cols;
     float[] b = bias1 == null ? row(n) : vector(bias1, n);
     if (bias2 != null) {
@@ -304,8 +346,9 @@ final class Kernels {
   }
 
   /**
-   * The loss of each row of logits against its label, {@code -ln softmax(logits)[label]}; labels below 0 count nothing. With
-   * {@code scale} above 0 the logits are replaced by their gradient, {@code scale * weight * (softmax - onehot)}.
+   * The loss of each row of logits against its label, {@code -ln softmax(logits)[label]}; labels
+   * below 0 count nothing. With {@code scale} above 0 the logits are replaced by their gradient,
+   * {@code scale * weight * (softmax - onehot)}.
    *
    * @param bias added to the logits, or null; its gradient is added to {@code biasGradient}
    * @param labels from {@code first} on, one a row
@@ -313,7 +356,13 @@ final class Kernels {
    * @return the sum of weight times loss over the rows
    */
   static double loss(
-      Matrix logits, MemorySegment bias, MemorySegment biasGradient, int[] labels, float[] weights, int first, float scale) {
+      Matrix logits,
+      MemorySegment bias,
+      MemorySegment biasGradient,
+      int[] labels,
+      float[] weights,
+      int first,
+      float scale) {
     int n = logits.cols;
     double[] losses = new double[logits.rows];
     float[] b = bias == null ? null : vector(bias, n);

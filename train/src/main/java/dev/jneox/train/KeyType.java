@@ -8,11 +8,15 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * What a configuration key may hold. Values are those of {@link YamlTree}: Long, Double, Boolean, String, List, Map.
- * A whole number is taken where a real one is wanted, as GPT-NeoX does, and never the other way round.
+ * What a configuration key may hold. Values are those of {@link YamlTree}: Long, Double, Boolean,
+ * String, List, Map. A whole number is taken where a real one is wanted, as GPT-NeoX does, and
+ * never the other way round.
  */
 sealed interface KeyType {
-  /** The value in its stored form (Integer, Double, Boolean, String, List, Map), or null where it does not fit. */
+  /**
+   * The value in its stored form (Integer, Double, Boolean, String, List, Map), or null where it
+   * does not fit.
+   */
   Object fit(Object value);
 
   /** For messages: "a whole number >= 1". */
@@ -42,7 +46,8 @@ sealed interface KeyType {
 
   /** {@code >=0<1} and the like; {@code text} is how a message says it. */
   record Bounds(double low, boolean aboveLow, double high, boolean belowHigh, String text) {
-    private static final Pattern FORM = Pattern.compile("(?:>(=?)([0-9.e-]+))?(?:<(=?)([0-9.e-]+))?");
+    private static final Pattern FORM =
+        Pattern.compile("(?:>(=?)([0-9.e-]+))?(?:<(=?)([0-9.e-]+))?");
 
     static Bounds of(String text) {
       Matcher m = FORM.matcher(text);
@@ -81,7 +86,8 @@ sealed interface KeyType {
   record Real(Bounds bounds) implements KeyType {
     @Override
     public Object fit(Object value) {
-      double x = value instanceof Long n ? n.doubleValue() : value instanceof Double d ? d : Double.NaN;
+      double x =
+          value instanceof Long n ? n.doubleValue() : value instanceof Double d ? d : Double.NaN;
       return Double.isFinite(x) && bounds.hold(x) ? x : null;
     }
 

@@ -4,8 +4,9 @@ import dev.jneox.io.InputException;
 import java.util.Arrays;
 
 /**
- * The learning rate of an iteration: a linear warm-up, then a decay, as one of two versions of GPT-NeoX computes it. With
- * n the iteration, w the warm-up, E the end of the decay, lr the peak and floor the minimum:
+ * The learning rate of an iteration: a linear warm-up, then a decay, as one of two versions of
+ * GPT-NeoX computes it. With n the iteration, w the warm-up, E the end of the decay, lr the peak
+ * and floor the minimum:
  *
  * <pre>
  *            v1.0 (trained 20B and Pythia)                   v2 and later
@@ -16,13 +17,15 @@ import java.util.Arrays;
  *   exponential  lr exp(-0.693 m / E)                        lr exp(-0.693 m / D)
  * </pre>
  *
- * and never below the floor once warm. Past E the v2 cosine rises again, as GPT-NeoX's does. Unlike GPT-NeoX's, the rate is never
- * above the peak: there it is for a moment when the warm-up is shorter than an iteration (v2: lr / w) or longer than E/2 (v1.0).
+ * and never below the floor once warm. Past E the v2 cosine rises again, as GPT-NeoX's does. Unlike
+ * GPT-NeoX's, the rate is never above the peak: there it is for a moment when the warm-up is
+ * shorter than an iteration (v2: lr / w) or longer than E/2 (v1.0).
  *
  * @param warmupIters w, not rounded: GPT-NeoX takes a fraction of E
  * @param decayIters E
  */
-public record LearningRate(Version version, Style style, double lr, double minLr, double warmupIters, long decayIters) {
+public record LearningRate(
+    Version version, Style style, double lr, double minLr, double warmupIters, long decayIters) {
 
   /** Whose formulas. */
   public enum Version {
@@ -40,7 +43,8 @@ public record LearningRate(Version version, Style style, double lr, double minLr
       return Arrays.stream(values())
           .filter(v -> v.text.equals(text))
           .findFirst()
-          .orElseThrow(() -> new InputException("schedule version: expected v1.0 or v2, found " + text));
+          .orElseThrow(
+              () -> new InputException("schedule version: expected v1.0 or v2, found " + text));
     }
 
     @Override
@@ -61,7 +65,11 @@ public record LearningRate(Version version, Style style, double lr, double minLr
     require(lr >= 0 && Double.isFinite(lr), "learning rate", "a number >= 0", lr);
     require(minLr >= 0 && minLr <= lr, "minimum learning rate", "a number within 0.." + lr, minLr);
     require(decayIters >= 1, "decay iterations", "a whole number >= 1", decayIters);
-    require(warmupIters >= 0 && warmupIters < decayIters, "warm-up iterations", "a number >= 0 and < " + decayIters, warmupIters);
+    require(
+        warmupIters >= 0 && warmupIters < decayIters,
+        "warm-up iterations",
+        "a number >= 0 and < " + decayIters,
+        warmupIters);
   }
 
   private static void require(boolean holds, String what, String expected, Object found) {
@@ -73,7 +81,8 @@ public record LearningRate(Version version, Style style, double lr, double minLr
   /**
    * The rate of the optimizer step that ends an iteration.
    *
-   * @param iteration steps already taken; 0 is the first step. Steps skipped for an overflow are not counted
+   * @param iteration steps already taken; 0 is the first step. Steps skipped for an overflow are
+   *     not counted
    */
   public double at(long iteration) {
     return Math.min(lr, version == Version.V1_0 ? first(iteration) : second(iteration));

@@ -3,9 +3,10 @@ package dev.jneox.train;
 import dev.jneox.io.InputException;
 
 /**
- * The rules by which the loss is scaled so that fp16 gradients neither vanish nor overflow; DeepSpeed's. An overflow uses up
- * hysteresis and, when there is none left, halves the scale; {@code window} clean steps in a row double it. The step that
- * overflowed is skipped, and so is its learning-rate step.
+ * The rules by which the loss is scaled so that fp16 gradients neither vanish nor overflow;
+ * DeepSpeed's. An overflow uses up hysteresis and, when there is none left, halves the scale;
+ * {@code window} clean steps in a row double it. The step that overflowed is skipped, and so is its
+ * learning-rate step.
  *
  * @param initial the first scale
  * @param window clean steps before the scale doubles
@@ -14,7 +15,13 @@ import dev.jneox.io.InputException;
  * @param consecutive hysteresis is refilled by every clean step, so only overflows in a row count
  * @param dynamic false: the scale stays what it is, overflows are only counted
  */
-public record LossScaler(double initial, int window, int hysteresis, double minimum, boolean consecutive, boolean dynamic) {
+public record LossScaler(
+    double initial,
+    int window,
+    int hysteresis,
+    double minimum,
+    boolean consecutive,
+    boolean dynamic) {
 
   /** GPT-NeoX stops a run that skips so many steps in a row. */
   public static final int MOST_SKIPS = 50;
@@ -28,7 +35,8 @@ public record LossScaler(double initial, int window, int hysteresis, double mini
    * @param lastOverflow iteration of the last overflow, -1 if there was none
    * @param skips steps skipped in a row up to now
    */
-  public record State(double scale, int hysteresisLeft, long iteration, long lastOverflow, int skips) {}
+  public record State(
+      double scale, int hysteresisLeft, long iteration, long lastOverflow, int skips) {}
 
   /** A scale that never changes; 1 is for bf16 and fp32. */
   public static LossScaler fixed(double scale) {
@@ -43,7 +51,8 @@ public record LossScaler(double initial, int window, int hysteresis, double mini
    * The state after a step.
    *
    * @param overflow whether a gradient of the step was infinite or not a number
-   * @throws InputException on an overflow at the minimum scale with no hysteresis left: no scale fits
+   * @throws InputException on an overflow at the minimum scale with no hysteresis left: no scale
+   *     fits
    */
   public State after(State s, boolean overflow) {
     double scale = s.scale;
@@ -53,7 +62,10 @@ public record LossScaler(double initial, int window, int hysteresis, double mini
         left--;
       } else if (scale == minimum) {
         throw new InputException(
-            "step " + s.iteration + ": gradients overflow at the minimum loss scale " + minimum
+            "step "
+                + s.iteration
+                + ": gradients overflow at the minimum loss scale "
+                + minimum
                 + ": the loss diverged; lower the learning rate, or train in bfloat16");
       } else {
         scale = Math.max(scale / 2, minimum);
@@ -63,6 +75,11 @@ public record LossScaler(double initial, int window, int hysteresis, double mini
       left = grow || consecutive ? hysteresis : left;
       scale = grow ? scale * 2 : scale;
     }
-    return new State(scale, left, s.iteration + 1, overflow ? s.iteration : s.lastOverflow, overflow ? s.skips + 1 : 0);
+    return new State(
+        scale,
+        left,
+        s.iteration + 1,
+        overflow ? s.iteration : s.lastOverflow,
+        overflow ? s.skips + 1 : 0);
   }
 }

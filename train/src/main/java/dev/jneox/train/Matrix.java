@@ -16,11 +16,12 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * A row-major matrix in native memory that libtorch multiplies and our loops read and write a row at a time, as fp32 whatever its
- * precision. The loops work on {@code float[]} rows, which stay in the first-level cache; only {@link #load} and {@link #store}
- * know about bf16 and fp16, and about fp32 carrying them (see {@link dev.jneox.tensor.Products}). Then a store rounds, so that what
- * is multiplied are numbers of the precision, and so does a load, because what libtorch wrote is a product not yet rounded: no pass
- * over memory is spent on it.
+ * A row-major matrix in native memory that libtorch multiplies and our loops read and write a row
+ * at a time, as fp32 whatever its precision. The loops work on {@code float[]} rows, which stay in
+ * the first-level cache; only {@link #load} and {@link #store} know about bf16 and fp16, and about
+ * fp32 carrying them (see {@link dev.jneox.tensor.Products}). Then a store rounds, so that what is
+ * multiplied are numbers of the precision, and so does a load, because what libtorch wrote is a
+ * product not yet rounded: no pass over memory is spent on it.
  */
 final class Matrix {
   private static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
@@ -77,7 +78,10 @@ final class Matrix {
     load(row, 0, into, 0, cols);
   }
 
-  /** Reads {@code n} values of row {@code row} from column {@code column} on into {@code into[at..)}. */
+  /**
+   * Reads {@code n} values of row {@code row} from column {@code column} on into {@code
+   * into[at..)}.
+   */
   void load(int row, int column, float[] into, int at, int n) {
     long base = (long) row * cols + column;
     if (carried) {
@@ -100,7 +104,10 @@ final class Matrix {
     store(row, 0, from, 0, cols);
   }
 
-  /** Writes {@code n} values from {@code from[at..)} to row {@code row}, from column {@code column} on. */
+  /**
+   * Writes {@code n} values from {@code from[at..)} to row {@code row}, from column {@code column}
+   * on.
+   */
   void store(int row, int column, float[] from, int at, int n) {
     long base = (long) row * cols + column;
     if (carried) {
@@ -135,7 +142,8 @@ final class Matrix {
     int i = 0;
     if (dtype == ScalarType.BFloat16) {
       for (int bound = F.loopBound(n); i < bound; i += F.length()) {
-        bf16(FloatVector.fromArray(F, from, at + i)).intoMemorySegment(data, target + 4L * i, ORDER);
+        bf16(FloatVector.fromArray(F, from, at + i))
+            .intoMemorySegment(data, target + 4L * i, ORDER);
       }
     }
     for (; i < n; i++) {
@@ -171,14 +179,17 @@ final class Matrix {
 
   /** Eight or sixteen bf16 values as fp32: they are the upper halves. */
   static FloatVector widen(MemorySegment data, long at) {
-    return ((IntVector) ShortVector.fromMemorySegment(HALF, data, at, ORDER).convertShape(VectorOperators.ZERO_EXTEND_S2I, I, 0))
+    return ((IntVector)
+            ShortVector.fromMemorySegment(HALF, data, at, ORDER)
+                .convertShape(VectorOperators.ZERO_EXTEND_S2I, I, 0))
         .lanewise(VectorOperators.LSHL, 16)
         .reinterpretAsFloats();
   }
 
   /** Rounds to nearest even bf16 and writes. */
   static void narrow(FloatVector v, MemorySegment data, long at) {
-    ((ShortVector) upperHalves(v).convertShape(VectorOperators.I2S, HALF, 0)).intoMemorySegment(data, at, ORDER);
+    ((ShortVector) upperHalves(v).convertShape(VectorOperators.I2S, HALF, 0))
+        .intoMemorySegment(data, at, ORDER);
   }
 
   /** Rounds to nearest even bf16 and stays fp32. */

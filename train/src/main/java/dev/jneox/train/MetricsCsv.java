@@ -13,8 +13,9 @@ import java.util.function.Consumer;
 import java.util.stream.IntStream;
 
 /**
- * The numbers of a run as a table: a header, {@code step} and the columns, then a row a step. Numbers are written so that they
- * read back to the same bits; a column without a value in a step stays empty.
+ * The numbers of a run as a table: a header, {@code step} and the columns, then a row a step.
+ * Numbers are written so that they read back to the same bits; a column without a value in a step
+ * stays empty.
  */
 public final class MetricsCsv implements AutoCloseable {
   /** What {@link Double#toString} writes. */
@@ -33,15 +34,17 @@ public final class MetricsCsv implements AutoCloseable {
   /**
    * Opens a table to append to, whatever state an existing one is in.
    *
-   * <p>With {@code lastStep} above 0 the rows up to it are kept. The later ones, which the run will make again, are dropped, and so
-   * is a row that a crash cut off. Where the header or another row is damaged, the file as it was is kept beside the table as well.
-   * With {@code lastStep} 0 the table begins anew, and an existing one gets another name.
+   * <p>With {@code lastStep} above 0 the rows up to it are kept. The later ones, which the run will
+   * make again, are dropped, and so is a row that a crash cut off. Where the header or another row
+   * is damaged, the file as it was is kept beside the table as well. With {@code lastStep} 0 the
+   * table begins anew, and an existing one gets another name.
    *
    * @param columns beside the step
    * @param notes gets a line when a file was put aside
    * @throws InputException when the file cannot be written
    */
-  public static MetricsCsv open(Path path, List<String> columns, long lastStep, Consumer<String> notes) {
+  public static MetricsCsv open(
+      Path path, List<String> columns, long lastStep, Consumer<String> notes) {
     String header = "step," + String.join(",", columns);
     StringBuilder kept = new StringBuilder(header).append('\n');
     try {
@@ -51,7 +54,12 @@ public final class MetricsCsv implements AutoCloseable {
           if (damaged > 0) {
             Path aside = free(path);
             Files.copy(path, aside);
-            notes.accept(path + ": line " + damaged + " is damaged: the good rows are kept, and the file as it was is now " + aside);
+            notes.accept(
+                path
+                    + ": line "
+                    + damaged
+                    + " is damaged: the good rows are kept, and the file as it was is now "
+                    + aside);
           }
         } else {
           Path aside = free(path);
@@ -60,14 +68,19 @@ public final class MetricsCsv implements AutoCloseable {
         }
       }
       AtomicFile.write(path, kept.toString().getBytes(StandardCharsets.UTF_8));
-      return new MetricsCsv(path, columns.size(), Files.newBufferedWriter(path, StandardOpenOption.APPEND));
+      return new MetricsCsv(
+          path, columns.size(), Files.newBufferedWriter(path, StandardOpenOption.APPEND));
     } catch (IOException e) {
       throw failed(path, e);
     }
   }
 
-  /** Appends the good rows up to {@code lastStep} to {@code kept}; returns the first damaged line, from 1, or 0. */
-  private static int keep(Path path, String header, int columns, long lastStep, StringBuilder kept) throws IOException {
+  /**
+   * Appends the good rows up to {@code lastStep} to {@code kept}; returns the first damaged line,
+   * from 1, or 0.
+   */
+  private static int keep(Path path, String header, int columns, long lastStep, StringBuilder kept)
+      throws IOException {
     String text = Files.readString(path, StandardCharsets.ISO_8859_1);
     String[] lines = text.substring(0, Math.max(0, text.lastIndexOf('\n'))).split("\n", -1);
     int damaged = lines[0].equals(header) ? 0 : 1;
@@ -85,7 +98,10 @@ public final class MetricsCsv implements AutoCloseable {
     return damaged;
   }
 
-  /** A name beside {@code metrics.csv} that is not taken: {@code metrics-1.csv}, {@code metrics-2.csv}. */
+  /**
+   * A name beside {@code metrics.csv} that is not taken: {@code metrics-1.csv}, {@code
+   * metrics-2.csv}.
+   */
   private static Path free(Path path) {
     String name = path.getFileName().toString();
     int dot = name.lastIndexOf('.');

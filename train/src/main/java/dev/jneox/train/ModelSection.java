@@ -14,11 +14,15 @@ import java.util.List;
  * @param seqLength tokens in a training sample (S)
  * @param learnedPositions positions are learned, not rotary
  * @param rotaryPct part of each head that is rotated
- * @param attentionTypes one per layer; {@code global} and {@code flash} compute the same; {@code local} sees the window
- * @param attentionWindow how many of the latest positions a local layer sees, its own included; 0 where none is set
+ * @param attentionTypes one per layer; {@code global} and {@code flash} compute the same; {@code
+ *     local} sees the window
+ * @param attentionWindow how many of the latest positions a local layer sees, its own included; 0
+ *     where none is set
  * @param keyValueHeads fewer than {@code heads} in grouped-query attention
- * @param vocabMultiple the vocabulary is padded to a multiple of this: {@code make_vocab_size_divisible_by} times tensor parts
- * @param initStd standard deviation of the normal distribution that fills embedding, QKV, first MLP matrix and head
+ * @param vocabMultiple the vocabulary is padded to a multiple of this: {@code
+ *     make_vocab_size_divisible_by} times tensor parts
+ * @param initStd standard deviation of the normal distribution that fills embedding, QKV, first MLP
+ *     matrix and head
  * @param outputInitStd the same for the attention's output and the second MLP matrix
  */
 public record ModelSection(
@@ -55,7 +59,8 @@ public record ModelSection(
     int maxPositions = s.integer("max_position_embeddings");
     int seqLength = s.maybeInteger("seq_length").orElse(maxPositions);
     if (seqLength > maxPositions) {
-      throw s.wrong("seq_length", seqLength + " is more than max_position_embeddings " + maxPositions);
+      throw s.wrong(
+          "seq_length", seqLength + " is more than max_position_embeddings " + maxPositions);
     }
     int kvHeads = s.maybeInteger("num_kv_heads").orElse(heads);
     if (heads % kvHeads != 0) {
@@ -66,7 +71,12 @@ public record ModelSection(
     if (s.text("pos_emb").equals("rotary") && (rotaryDims < 2 || rotaryDims % 2 != 0)) {
       throw s.wrong(
           "rotary_pct",
-          rotaryPct + " of a head of " + hidden / heads + " is " + rotaryDims + " dimensions: expected an even number >= 2");
+          rotaryPct
+              + " of a head of "
+              + hidden / heads
+              + " is "
+              + rotaryDims
+              + " dimensions: expected an even number >= 2");
     }
     List<String> attentionTypes = attentionTypes(s, layers);
     int window = s.maybeInteger(WINDOW).orElse(0);
@@ -75,14 +85,27 @@ public record ModelSection(
     }
     boolean parallelResidual = s.flag("gpt_j_residual");
     return new ModelSection(
-        layers, hidden, heads, kvHeads, intermediateSize(s, hidden), seqLength, maxPositions,
-        s.text("pos_emb").equals("learned"), rotaryPct, s.real("rotary_emb_base"),
-        !parallelResidual ? Residual.SERIAL : s.flag("gpt_j_tied") ? Residual.PARALLEL_ONE_NORM : Residual.PARALLEL,
+        layers,
+        hidden,
+        heads,
+        kvHeads,
+        intermediateSize(s, hidden),
+        seqLength,
+        maxPositions,
+        s.text("pos_emb").equals("learned"),
+        rotaryPct,
+        s.real("rotary_emb_base"),
+        !parallelResidual
+            ? Residual.SERIAL
+            : s.flag("gpt_j_tied") ? Residual.PARALLEL_ONE_NORM : Residual.PARALLEL,
         s.flag("bias_gelu_fusion") ? Activation.GELU_TANH : Activation.GELU,
-        s.real("layernorm_epsilon"), !s.flag("no_weight_tying"),
+        s.real("layernorm_epsilon"),
+        !s.flag("no_weight_tying"),
         s.integer("make_vocab_size_divisible_by") * parallel.tensor(),
-        initStd(s, "init_method", layers, hidden), initStd(s, "output_layer_init_method", layers, hidden),
-        attentionTypes, window);
+        initStd(s, "init_method", layers, hidden),
+        initStd(s, "output_layer_init_method", layers, hidden),
+        attentionTypes,
+        window);
   }
 
   private static int intermediateSize(Settings s, int hidden) {
@@ -96,7 +119,10 @@ public record ModelSection(
     return (int) size;
   }
 
-  /** The normal ones of GPT-NeoX's initialisations (small_init is Nguyen and Salazar's, 2019); NaN for the others. */
+  /**
+   * The normal ones of GPT-NeoX's initialisations (small_init is Nguyen and Salazar's, 2019); NaN
+   * for the others.
+   */
   private static double initStd(Settings s, String key, int layers, int hidden) {
     return switch (s.text(key)) {
       case "normal" -> s.real("init_method_std");
@@ -107,7 +133,10 @@ public record ModelSection(
     };
   }
 
-  /** Unfolds {@code [[[types], times], ...]}; {@code times} may be "all"; a plain list of types is one per layer. */
+  /**
+   * Unfolds {@code [[[types], times], ...]}; {@code times} may be "all"; a plain list of types is
+   * one per layer.
+   */
   private static List<String> attentionTypes(Settings s, int layers) {
     String key = "attention_config";
     Object config = s.any(key);
@@ -118,10 +147,19 @@ public record ModelSection(
     for (Object entry : config instanceof List<?> list ? list : List.of(config)) {
       switch (entry) {
         case String type -> types.add(type);
-        case List<?> pair when pair.size() == 2 && pair.get(0) instanceof List<?> names && !names.isEmpty() -> {
-          long times = pair.get(1) instanceof Long n ? n : "all".equals(pair.get(1)) ? layers / names.size() : -1;
+        case List<?> pair
+            when pair.size() == 2 && pair.get(0) instanceof List<?> names && !names.isEmpty() -> {
+          long times =
+              pair.get(1) instanceof Long n
+                  ? n
+                  : "all".equals(pair.get(1)) ? layers / names.size() : -1;
           if (times < 0 || times > layers) {
-            throw s.wrong(key, "expected a number of layers within 0.." + layers + " or \"all\", found " + pair.get(1));
+            throw s.wrong(
+                key,
+                "expected a number of layers within 0.."
+                    + layers
+                    + " or \"all\", found "
+                    + pair.get(1));
           }
           for (long i = 0; i < times; i++) {
             names.forEach(name -> types.add(String.valueOf(name)));
@@ -131,12 +169,16 @@ public record ModelSection(
       }
     }
     if (types.size() != layers) {
-      throw s.wrong(key, "names the attention of " + types.size() + " layers, but num_layers is " + layers);
+      throw s.wrong(
+          key, "names the attention of " + types.size() + " layers, but num_layers is " + layers);
     }
     return List.copyOf(types);
   }
 
-  /** Rows of embedding and head for a vocabulary of that size: the next multiple, as GPT-NeoX pads it. */
+  /**
+   * Rows of embedding and head for a vocabulary of that size: the next multiple, as GPT-NeoX pads
+   * it.
+   */
   public int paddedVocab(int vocabulary) {
     return Math.ceilDiv(vocabulary, vocabMultiple) * vocabMultiple;
   }
@@ -156,9 +198,26 @@ public record ModelSection(
     Position position =
         learnedPositions
             ? new Position.Learned()
-            : new Position.Rotary(ModelConfig.rotaryDims(hiddenSize / heads, rotaryPct), rotaryBase, false);
+            : new Position.Rotary(
+                ModelConfig.rotaryDims(hiddenSize / heads, rotaryPct), rotaryBase, false);
     return new ModelConfig(
-        paddedVocab(vocabulary), vocabulary, hiddenSize, layers, heads, intermediateSize, maxPositions, position, residual,
-        activation, layerNormEps, windows(), true, true, true, false, tiedHead, endOfText);
+        paddedVocab(vocabulary),
+        vocabulary,
+        hiddenSize,
+        layers,
+        heads,
+        intermediateSize,
+        maxPositions,
+        position,
+        residual,
+        activation,
+        layerNormEps,
+        windows(),
+        true,
+        true,
+        true,
+        false,
+        tiedHead,
+        endOfText);
   }
 }

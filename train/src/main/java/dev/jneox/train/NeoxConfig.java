@@ -8,14 +8,16 @@ import java.util.Map;
 import java.util.TreeSet;
 
 /**
- * A training run in GPT-NeoX's own configuration format: what {@link Settings} read, derived and checked as GPT-NeoX does it.
- * One record per concern.
+ * A training run in GPT-NeoX's own configuration format: what {@link Settings} read, derived and
+ * checked as GPT-NeoX does it. One record per concern.
  *
- * <p>Every key of GPT-NeoX is known and has its type checked. Keys about fusions, launchers and loggers have no effect. Keys that
- * ask for something JNeoX does not do and that would change the results do not keep a file from loading:
- * {@link #unsupported()} lists them. Two keys are ours: {@code lr_schedule_version}, {@code v2} (the default) or {@code v1.0},
- * because GPT-NeoX changed its learning-rate formulas without giving the choice a name; and {@code attention_window}, how many of
- * the latest positions a layer of type {@code local} sees, its own included (GPT-3's locally banded attention).
+ * <p>Every key of GPT-NeoX is known and has its type checked. Keys about fusions, launchers and
+ * loggers have no effect. Keys that ask for something JNeoX does not do and that would change the
+ * results do not keep a file from loading: {@link #unsupported()} lists them. Two keys are ours:
+ * {@code lr_schedule_version}, {@code v2} (the default) or {@code v1.0}, because GPT-NeoX changed
+ * its learning-rate formulas without giving the choice a name; and {@code attention_window}, how
+ * many of the latest positions a layer of type {@code local} sees, its own included (GPT-3's
+ * locally banded attention).
  */
 public record NeoxConfig(
     Settings settings,
@@ -33,7 +35,8 @@ public record NeoxConfig(
    *
    * @param files merged in this order; {@code .yml} is appended to a name without an ending
    * @param overrides {@code key=value}, stronger than the files
-   * @throws InputException one line that names file, line and key: what is missing, contradictory or of the wrong type
+   * @throws InputException one line that names file, line and key: what is missing, contradictory
+   *     or of the wrong type
    */
   public static NeoxConfig load(List<Path> files, List<String> overrides) {
     return of(Settings.load(files, overrides));
@@ -50,43 +53,64 @@ public record NeoxConfig(
     DataSection data = DataSection.of(s);
     RunSection run = RunSection.of(s);
     if (run.epochs().isPresent() && !evenlyMixed(data)) {
-      throw s.wrong("train_epochs", "needs equal weights of the training data: epochs of a weighted mix are not defined");
+      throw s.wrong(
+          "train_epochs",
+          "needs equal weights of the training data: epochs of a weighted mix are not defined");
     }
     return new NeoxConfig(
-        s, model, OptimizerSection.of(s), PrecisionSection.of(s), parallel, BatchSection.of(s, parallel.data()),
-        data, run, CheckpointSection.of(s));
+        s,
+        model,
+        OptimizerSection.of(s),
+        PrecisionSection.of(s),
+        parallel,
+        BatchSection.of(s, parallel.data()),
+        data,
+        run,
+        CheckpointSection.of(s));
   }
 
   private static boolean evenlyMixed(DataSection data) {
     return !data.weightByDocuments()
         && switch (data.source().orElse(null)) {
-          case DataSection.Source.Separate parts -> parts.train().weights().stream().distinct().count() == 1;
+          case DataSection.Source.Separate parts ->
+              parts.train().weights().stream().distinct().count() == 1;
           case null, default -> true;
         };
   }
 
   /**
-   * What the configuration asks for, would change the results, and is not done: one line each, with file and line. Empty when
-   * the run can be made as described.
+   * What the configuration asks for, would change the results, and is not done: one line each, with
+   * file and line. Empty when the run can be made as described.
    */
   public List<String> unsupported() {
     List<String> lines = new ArrayList<>(settings.unsupported());
     TreeSet<String> types = new TreeSet<>(model.attentionTypes());
     types.removeAll(List.of("global", "flash", "local"));
     if (!types.isEmpty()) {
-      lines.add(settings.place("attention_config") + ": attention_config: attention of type " + String.join(", ", types)
-          + ": only global, flash and local are done");
+      lines.add(
+          settings.place("attention_config")
+              + ": attention_config: attention of type "
+              + String.join(", ", types)
+              + ": only global, flash and local are done");
     }
     if (model.attentionTypes().contains("local") && model.attentionWindow() == 0) {
-      lines.add(settings.place("attention_config") + ": attention_config: attention of type local goes by blocks in GPT-NeoX,"
-          + " which is not done; set attention_window to the number of latest positions that a local layer sees");
+      lines.add(
+          settings.place("attention_config")
+              + ": attention_config: attention of type local goes by blocks in GPT-NeoX, which is"
+              + " not done; set attention_window to the number of latest positions that a local"
+              + " layer sees");
     }
     if (model.keyValueHeads() != model.heads()) {
-      lines.add(settings.place("num_kv_heads") + ": num_kv_heads: grouped-query attention: not done");
+      lines.add(
+          settings.place("num_kv_heads") + ": num_kv_heads: grouped-query attention: not done");
     }
     if (parallel.processes() > 1) {
-      lines.add(settings.place("model_parallel_size") + ": " + parallel
-          + ": one process is done; set pipe_parallel_size, model_parallel_size and global_num_gpus to 1");
+      lines.add(
+          settings.place("model_parallel_size")
+              + ": "
+              + parallel
+              + ": one process is done; set pipe_parallel_size, model_parallel_size and"
+              + " global_num_gpus to 1");
     }
     return lines;
   }

@@ -13,7 +13,10 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
-/** The keys of the configuration format, read from {@code neox-keys.txt}, where the format of that table is told. */
+/**
+ * The keys of the configuration format, read from {@code neox-keys.txt}, where the format of that
+ * table is told.
+ */
 final class NeoxKeys {
   private static final Map<String, Key> KEYS = new LinkedHashMap<>();
   private static final Map<String, String> FORMER = new HashMap<>();
@@ -96,8 +99,8 @@ final class NeoxKeys {
   }
 
   /**
-   * The key meant by an unknown name: its present name, the same word in another mapping, one that begins so, or the nearest by
-   * spelling.
+   * The key meant by an unknown name: its present name, the same word in another mapping, one that
+   * begins so, or the nearest by spelling.
    */
   static Optional<String> nearest(String unknown) {
     String former = FORMER.get(unknown);
@@ -109,7 +112,10 @@ final class NeoxKeys {
     String best = null;
     int distance = Math.max(2, word.length() / 4) + 1;
     for (String name : KEYS.keySet()) {
-      int d = Math.min(edits(word, name), name.endsWith("." + last) ? 1 : name.startsWith(word) ? 2 : Integer.MAX_VALUE);
+      int d =
+          Math.min(
+              edits(word, name),
+              name.endsWith("." + last) ? 1 : name.startsWith(word) ? 2 : Integer.MAX_VALUE);
       if (d < distance) {
         distance = d;
         best = name;

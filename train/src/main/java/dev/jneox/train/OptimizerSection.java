@@ -30,31 +30,46 @@ public record OptimizerSection(
 
   static OptimizerSection of(Settings s) {
     if (!s.given("optimizer.type")) {
-      throw s.wrong("optimizer.type", "is required and not set: write optimizer: {type: Adam, params: {lr: ...}}");
+      throw s.wrong(
+          "optimizer.type",
+          "is required and not set: write optimizer: {type: Adam, params: {lr: ...}}");
     }
-    List<Double> betas = s.given("optimizer.params.betas") ? s.list("optimizer.params.betas") : List.of(0.9, 0.999);
+    List<Double> betas =
+        s.given("optimizer.params.betas") ? s.list("optimizer.params.betas") : List.of(0.9, 0.999);
     if (betas.size() != 2 || betas.stream().anyMatch(b -> b < 0 || b >= 1)) {
       throw s.wrong("optimizer.params.betas", "expected two numbers >= 0 and < 1, found " + betas);
     }
     double lr = s.real("optimizer.params.lr");
     if (s.real("min_lr") > lr) {
-      throw s.wrong("min_lr", s.real("min_lr") + " is more than the learning rate optimizer.params.lr " + lr);
+      throw s.wrong(
+          "min_lr", s.real("min_lr") + " is more than the learning rate optimizer.params.lr " + lr);
     }
     if (s.given("lr_decay_iters") && s.given("lr_decay_fraction")) {
       throw s.wrong("lr_decay_fraction", "is set beside lr_decay_iters: keep one of them");
     }
     return new OptimizerSection(
-        lr, betas.get(0), betas.get(1), s.real("optimizer.params.eps"), s.real("weight_decay"), s.real("gradient_clipping"),
+        lr,
+        betas.get(0),
+        betas.get(1),
+        s.real("optimizer.params.eps"),
+        s.real("weight_decay"),
+        s.real("gradient_clipping"),
         LearningRate.Version.of(s.text("lr_schedule_version")),
         LearningRate.Style.valueOf(s.text("lr_decay_style").toUpperCase(Locale.ROOT)),
-        s.real("min_lr"), s.maybeInteger("lr_decay_iters"),
-        s.given("lr_decay_fraction") ? s.real("lr_decay_fraction") : Double.NaN, s.real("warmup"));
+        s.real("min_lr"),
+        s.maybeInteger("lr_decay_iters"),
+        s.given("lr_decay_fraction") ? s.real("lr_decay_fraction") : Double.NaN,
+        s.real("warmup"));
   }
 
   /** The schedule of a run of that many iterations. */
   public LearningRate learningRate(long trainIters) {
-    long wanted = decayIters.isPresent() ? decayIters.getAsInt()
-        : Double.isNaN(decayFraction) ? trainIters : (long) Math.floor(trainIters * decayFraction);
+    long wanted =
+        decayIters.isPresent()
+            ? decayIters.getAsInt()
+            : Double.isNaN(decayFraction)
+                ? trainIters
+                : (long) Math.floor(trainIters * decayFraction);
     long end = Math.max(1, wanted);
     return new LearningRate(version, style, lr, minLr, warmup * end, end);
   }

@@ -9,12 +9,18 @@ package dev.jneox.train;
  */
 public record ParallelSection(int pipeline, int tensor, int data) {
 
-  /** GPT-NeoX counts its GPUs; here the configuration says how many there are, else there is one copy of the model. */
+  /**
+   * GPT-NeoX counts its GPUs; here the configuration says how many there are, else there is one
+   * copy of the model.
+   */
   static ParallelSection of(Settings s) {
     int pipeline = Math.max(1, s.integer("pipe_parallel_size"));
     int tensor = Math.max(1, s.integer("model_parallel_size"));
     long copy = (long) pipeline * tensor;
-    String key = s.given("global_num_gpus") ? "global_num_gpus" : s.given("world_size") ? "world_size" : "num_gpus";
+    String key =
+        s.given("global_num_gpus")
+            ? "global_num_gpus"
+            : s.given("world_size") ? "world_size" : "num_gpus";
     long world = s.maybeInteger(key).orElse(0);
     if (key.equals("num_gpus")) {
       world *= Math.max(1, s.maybeInteger("num_nodes").orElse(1));
@@ -24,7 +30,14 @@ public record ParallelSection(int pipeline, int tensor, int data) {
     }
     if (world % copy != 0) {
       throw s.wrong(
-          key, world + " processes cannot be split into " + pipeline + " pipeline x " + tensor + " tensor parts = " + copy);
+          key,
+          world
+              + " processes cannot be split into "
+              + pipeline
+              + " pipeline x "
+              + tensor
+              + " tensor parts = "
+              + copy);
     }
     return new ParallelSection(pipeline, tensor, Math.toIntExact(world / copy));
   }
@@ -36,6 +49,13 @@ public record ParallelSection(int pipeline, int tensor, int data) {
 
   @Override
   public String toString() {
-    return processes() + " processes = " + pipeline + " pipeline x " + tensor + " tensor x " + data + " data";
+    return processes()
+        + " processes = "
+        + pipeline
+        + " pipeline x "
+        + tensor
+        + " tensor x "
+        + data
+        + " data";
   }
 }

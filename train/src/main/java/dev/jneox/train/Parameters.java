@@ -15,9 +15,10 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * A model's parameters as training keeps them: four flat fp32 arrays of the same layout (weights, gradients, and Adam's two
- * moments) and, where the products are of bf16 or fp16 numbers, one more of the weights rounded to that precision, refreshed once a
- * step. Each tensor starts on a 64-byte boundary; the gaps hold zeros and stay so.
+ * A model's parameters as training keeps them: four flat fp32 arrays of the same layout (weights,
+ * gradients, and Adam's two moments) and, where the products are of bf16 or fp16 numbers, one more
+ * of the weights rounded to that precision, refreshed once a step. Each tensor starts on a 64-byte
+ * boundary; the gaps hold zeros and stay so.
  */
 public final class Parameters implements AutoCloseable {
   private static final int ALIGN = 16;
@@ -26,7 +27,8 @@ public final class Parameters implements AutoCloseable {
    * One parameter's place in the flat arrays.
    *
    * @param offset first element
-   * @param decays whether weight decay applies: tensors of two or more axes, which leaves out norms and biases
+   * @param decays whether weight decay applies: tensors of two or more axes, which leaves out norms
+   *     and biases
    */
   public record Slot(String name, long[] shape, long offset, long size, boolean decays) {}
 
@@ -41,7 +43,10 @@ public final class Parameters implements AutoCloseable {
   private final MemorySegment secondMoments;
   private final MemorySegment rounded; // null in fp32
 
-  /** Zeros of the shapes of {@code config}; products are of numbers of {@code compute}: Float, BFloat16 or Half. */
+  /**
+   * Zeros of the shapes of {@code config}; products are of numbers of {@code compute}: Float,
+   * BFloat16 or Half.
+   */
   public Parameters(ModelConfig config, ScalarType compute) {
     this(config, compute, Products.carrier(compute));
   }
@@ -51,7 +56,9 @@ public final class Parameters implements AutoCloseable {
     Native.start();
     long at = 0;
     for (ModelConfig.TensorSpec spec : config.tensors()) {
-      slots.put(spec.name(), new Slot(spec.name(), spec.shape(), at, spec.elements(), spec.shape().length > 1));
+      slots.put(
+          spec.name(),
+          new Slot(spec.name(), spec.shape(), at, spec.elements(), spec.shape().length > 1));
       at += (spec.elements() + ALIGN - 1) / ALIGN * ALIGN;
     }
     length = at;
@@ -115,7 +122,10 @@ public final class Parameters implements AutoCloseable {
     return secondMoments;
   }
 
-  /** The weights rounded to the precision of the products, in memory of type {@link #carrier}; null in fp32. */
+  /**
+   * The weights rounded to the precision of the products, in memory of type {@link #carrier}; null
+   * in fp32.
+   */
   MemorySegment rounded() {
     return rounded;
   }
@@ -131,7 +141,8 @@ public final class Parameters implements AutoCloseable {
   }
 
   private static Tensor view(MemorySegment flat, Slot slot) {
-    return Tensors.view(flat.asSlice(slot.offset() * 4, slot.size() * 4), ScalarType.Float, slot.shape());
+    return Tensors.view(
+        flat.asSlice(slot.offset() * 4, slot.size() * 4), ScalarType.Float, slot.shape());
   }
 
   /** The fp32 weights of one vector parameter, or null if the model has none of that name. */
@@ -149,7 +160,8 @@ public final class Parameters implements AutoCloseable {
     if (rounded == null) {
       return new Matrix(view(weights, slot).retainReference());
     }
-    MemorySegment place = rounded.asSlice(slot.offset() * carrierBytes(), slot.size() * carrierBytes());
+    MemorySegment place =
+        rounded.asSlice(slot.offset() * carrierBytes(), slot.size() * carrierBytes());
     return new Matrix(Tensors.view(place, carrier, slot.shape()).retainReference(), compute);
   }
 
@@ -165,18 +177,30 @@ public final class Parameters implements AutoCloseable {
   }
 
   void clearGradients() {
-    Workers.all().forEach(
-        Math.toIntExact((length + 65535) / 65536),
-        (from, to, thread) -> gradients.asSlice(from * 65536L * 4, Math.min(length, to * 65536L) * 4 - from * 65536L * 4).fill((byte) 0));
+    Workers.all()
+        .forEach(
+            Math.toIntExact((length + 65535) / 65536),
+            (from, to, thread) ->
+                gradients
+                    .asSlice(
+                        from * 65536L * 4, Math.min(length, to * 65536L) * 4 - from * 65536L * 4)
+                    .fill((byte) 0));
   }
 
-  /** Rounds the weights to the precision of the products; after any change to them from outside the optimizer. */
+  /**
+   * Rounds the weights to the precision of the products; after any change to them from outside the
+   * optimizer.
+   */
   public void refresh() {
     if (rounded == null) {
       return;
     }
-    Matrix from = new Matrix(Tensors.view(weights, ScalarType.Float, length / ALIGN, ALIGN).retainReference());
-    Matrix into = new Matrix(Tensors.view(rounded, carrier, length / ALIGN, ALIGN).retainReference(), compute);
+    Matrix from =
+        new Matrix(
+            Tensors.view(weights, ScalarType.Float, length / ALIGN, ALIGN).retainReference());
+    Matrix into =
+        new Matrix(
+            Tensors.view(rounded, carrier, length / ALIGN, ALIGN).retainReference(), compute);
     Kernels.cast(from, into);
   }
 

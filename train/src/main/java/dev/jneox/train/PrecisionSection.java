@@ -3,7 +3,8 @@ package dev.jneox.train;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * The arithmetic of the forward and backward pass. Weights, moments and the loss are fp32 in every case.
+ * The arithmetic of the forward and backward pass. Weights, moments and the loss are fp32 in every
+ * case.
  *
  * @param lossScaler fixed at 1 but for fp16
  */
@@ -36,16 +37,22 @@ public record PrecisionSection(Format format, LossScaler lossScaler) {
     }
     String precision = (String) s.any("precision");
     if (fp16 && bf16) {
-      throw s.wrong("bf16.enabled", "is true beside fp16.enabled (" + s.place("fp16.enabled") + "): choose one");
+      throw s.wrong(
+          "bf16.enabled",
+          "is true beside fp16.enabled (" + s.place("fp16.enabled") + "): choose one");
     }
-    if (precision != null && (fp16 && !precision.equals("fp16") || bf16 && !precision.equals("bfloat16"))) {
+    if (precision != null
+        && (fp16 && !precision.equals("fp16") || bf16 && !precision.equals("bfloat16"))) {
       String enabled = fp16 ? "fp16" : "bf16";
-      throw s.wrong("precision", "is " + precision + " but " + enabled + " is enabled (" + s.place(enabled) + ")");
+      throw s.wrong(
+          "precision",
+          "is " + precision + " but " + enabled + " is enabled (" + s.place(enabled) + ")");
     }
     if (fp16 || "fp16".equals(precision)) {
       return new PrecisionSection(Format.FP16, scaler(s));
     }
-    return new PrecisionSection(bf16 || "bfloat16".equals(precision) ? Format.BF16 : Format.FP32, LossScaler.fixed(1));
+    return new PrecisionSection(
+        bf16 || "bfloat16".equals(precision) ? Format.BF16 : Format.FP32, LossScaler.fixed(1));
   }
 
   private static LossScaler scaler(Settings s) {
@@ -54,7 +61,10 @@ public record PrecisionSection(Format format, LossScaler lossScaler) {
         ? LossScaler.fixed(scale)
         : new LossScaler(
             Math.scalb(1.0, s.integer("fp16.initial_scale_power")),
-            s.integer("fp16.loss_scale_window"), s.integer("fp16.hysteresis"), s.real("fp16.min_loss_scale"),
-            s.flag("fp16.consecutive_hysteresis"), true);
+            s.integer("fp16.loss_scale_window"),
+            s.integer("fp16.hysteresis"),
+            s.real("fp16.min_loss_scale"),
+            s.flag("fp16.consecutive_hysteresis"),
+            true);
   }
 }

@@ -20,16 +20,19 @@ import java.util.function.Consumer;
 import java.util.stream.Stream;
 
 /**
- * Decides which checkpoint a run begins from, and keeps the folder that it saves in. The layout is GPT-NeoX's: checkpoints
- * {@code global_stepN/}, and the text file {@code latest} that names the newest save.
+ * Decides which checkpoint a run begins from, and keeps the folder that it saves in. The layout is
+ * GPT-NeoX's: checkpoints {@code global_stepN/}, and the text file {@code latest} that names the
+ * newest save.
  *
- * <p>From {@link #open} to {@link #close} no other run can use that folder. A checkpoint is written under another name and renamed
- * when it is whole, then {@code latest} is replaced: a kill at any moment leaves the checkpoint before. Each save has a number, in
- * its {@link Manifest}, and retention goes by it: step numbers go back when a run does.
+ * <p>From {@link #open} to {@link #close} no other run can use that folder. A checkpoint is written
+ * under another name and renamed when it is whole, then {@code latest} is replaced: a kill at any
+ * moment leaves the checkpoint before. Each save has a number, in its {@link Manifest}, and
+ * retention goes by it: step numbers go back when a run does.
  */
 public final class RunDirectory implements AutoCloseable {
   /** Names that a killed run may leave behind in its folder. */
-  private static final String LEFTOVER = "\\.?(global_step\\d+|latest|metrics.*\\.csv).*\\.(partial|replaced|lock)";
+  private static final String LEFTOVER =
+      "\\.?(global_step\\d+|latest|metrics.*\\.csv).*\\.(partial|replaced|lock)";
 
   /** What a save may need beyond the tensors: headers, tokenizer, recipe. */
   private static final long SMALL_FILES = 16 << 20;
@@ -52,10 +55,11 @@ public final class RunDirectory implements AutoCloseable {
   }
 
   /**
-   * Takes the folder that the run saves in, removes what killed saves left there, and chooses the checkpoint to begin from.
+   * Takes the folder that the run saves in, removes what killed saves left there, and chooses the
+   * checkpoint to begin from.
    *
-   * @throws InputException when another run has the folder, when the run would pass over checkpoints, or when the one to go on from
-   *     is missing or damaged
+   * @throws InputException when another run has the folder, when the run would pass over
+   *     checkpoints, or when the one to go on from is missing or damaged
    */
   public static RunDirectory open(CheckpointSection section, Resume resume) {
     RunDirectory run = new RunDirectory(section, resume);
@@ -102,15 +106,25 @@ public final class RunDirectory implements AutoCloseable {
 
   private void choose() {
     Path load = section.load().orElse(null);
-    boolean resumes = save != null && load != null && !section.finetune() && real(save).equals(real(load));
+    boolean resumes =
+        save != null && load != null && !section.finetune() && real(save).equals(real(load));
     RunFolder there = save == null ? null : RunFolder.of(save);
     if (there != null && !there.checkpoints().isEmpty()) {
       if (!resumes && !resume.restart()) {
-        throw new InputException(save + ": has " + there.listing() + ", and this run would not go on from there: set load=" + save
-            + " to go on, add --restart to begin anew, or set save to another folder");
+        throw new InputException(
+            save
+                + ": has "
+                + there.listing()
+                + ", and this run would not go on from there: set load="
+                + save
+                + " to go on, add --restart to begin anew, or set save to another folder");
       }
       if (resume.restart()) {
-        notes.add(save + " has " + there.listing() + ": beginning anew; they stay until keep_last_n_checkpoints removes them");
+        notes.add(
+            save
+                + " has "
+                + there.listing()
+                + ": beginning anew; they stay until keep_last_n_checkpoints removes them");
       }
     }
     if (load == null || resumes && resume.restart()) {
@@ -121,11 +135,18 @@ public final class RunDirectory implements AutoCloseable {
     } else if (resumes) {
       notes.add("no checkpoint in " + load + " yet: starting from step 0");
     } else {
-      throw new InputException("load: " + load + ": expected a folder with checkpoints (global_stepN), found " + found(load));
+      throw new InputException(
+          "load: "
+              + load
+              + ": expected a folder with checkpoints (global_stepN), found "
+              + found(load));
     }
   }
 
-  /** The checkpoint that {@code latest} names, verified; the newest whole one where that is damaged and may be skipped. */
+  /**
+   * The checkpoint that {@code latest} names, verified; the newest whole one where that is damaged
+   * and may be skipped.
+   */
   private Path newest(RunFolder folder, boolean resumes) {
     Path named = null;
     InputException problem;
@@ -140,22 +161,44 @@ public final class RunDirectory implements AutoCloseable {
       problem = e;
     }
     Path broken = named;
-    Optional<Path> whole = bySave(folder).reversed().stream().filter(checkpoint -> !checkpoint.equals(broken) && isWhole(checkpoint)).findFirst();
+    Optional<Path> whole =
+        bySave(folder).reversed().stream()
+            .filter(checkpoint -> !checkpoint.equals(broken) && isWhole(checkpoint))
+            .findFirst();
     if (resume.skipDamaged() && whole.isPresent()) {
-      notes.add(problem.getMessage() + "; going on from " + whole.get().getFileName() + ", the newest whole checkpoint");
+      notes.add(
+          problem.getMessage()
+              + "; going on from "
+              + whole.get().getFileName()
+              + ", the newest whole checkpoint");
       return whole.get();
     }
-    String accept = broken != null && !Manifest.exists(broken) ? "; start again with --no-verify to go on from it as it is" : "";
-    String others = whole.isPresent()
-        ? "; the newest whole checkpoint is " + whole.get().getFileName() + ": start again with --skip-damaged to go on from it"
-        : "; no other checkpoint in " + folder.path() + " is whole" + (resumes ? ": --restart begins at step 0" : "");
+    String accept =
+        broken != null && !Manifest.exists(broken)
+            ? "; start again with --no-verify to go on from it as it is"
+            : "";
+    String others =
+        whole.isPresent()
+            ? "; the newest whole checkpoint is "
+                + whole.get().getFileName()
+                + ": start again with --skip-damaged to go on from it"
+            : "; no other checkpoint in "
+                + folder.path()
+                + " is whole"
+                + (resumes ? ": --restart begins at step 0" : "");
     throw new InputException(problem.getMessage() + accept + others, problem);
   }
 
   private void tellNewer(RunFolder folder, Path named) {
     Path last = bySave(folder).stream().reduce(named, (earlier, later) -> later);
     if (Manifest.save(last) > Manifest.save(named)) {
-      notes.add(folder.path().resolve(RunFolder.LATEST) + " names " + named.getFileName() + ", and " + last.getFileName() + " was saved after it");
+      notes.add(
+          folder.path().resolve(RunFolder.LATEST)
+              + " names "
+              + named.getFileName()
+              + ", and "
+              + last.getFileName()
+              + " was saved after it");
     }
   }
 
@@ -179,17 +222,23 @@ public final class RunDirectory implements AutoCloseable {
     try {
       if (Files.isDirectory(load)) {
         if (Manifest.exists(load)) {
-          return "a checkpoint: set load=" + absolute.getParent() + ", whose file latest names the one to go on from";
+          return "a checkpoint: set load="
+              + absolute.getParent()
+              + ", whose file latest names the one to go on from";
         }
-        List<String> names = list(load).stream().map(path -> path.getFileName().toString()).toList();
-        return names.isEmpty() ? "an empty folder"
-            : String.join(", ", names.subList(0, Math.min(LISTED, names.size()))) + (names.size() > LISTED ? ", ..." : "");
+        List<String> names =
+            list(load).stream().map(path -> path.getFileName().toString()).toList();
+        return names.isEmpty()
+            ? "an empty folder"
+            : String.join(", ", names.subList(0, Math.min(LISTED, names.size())))
+                + (names.size() > LISTED ? ", ..." : "");
       }
       if (Files.exists(load)) {
         return "a file";
       }
       Path parent = absolute.getParent();
-      return "no such folder" + (parent == null || !Files.isDirectory(parent) ? "" : nearest(load, parent));
+      return "no such folder"
+          + (parent == null || !Files.isDirectory(parent) ? "" : nearest(load, parent));
     } catch (IOException e) {
       throw new InputException(load + ": cannot be read: " + AtomicFile.reason(e), e);
     }
@@ -201,7 +250,9 @@ public final class RunDirectory implements AutoCloseable {
         .filter(path -> Files.isReadable(path) && RunFolder.is(path))
         .map(path -> path.getFileName().toString())
         .min(Comparator.comparingInt(other -> NeoxKeys.edits(name, other)))
-        .map(other -> "; the nearest name of one with checkpoints is " + missing.resolveSibling(other))
+        .map(
+            other ->
+                "; the nearest name of one with checkpoints is " + missing.resolveSibling(other))
         .orElse("");
   }
 
@@ -211,14 +262,17 @@ public final class RunDirectory implements AutoCloseable {
     try {
       return absolute.toRealPath();
     } catch (NoSuchFileException e) {
-      return absolute.getParent() == null ? absolute : real(absolute.getParent()).resolve(absolute.getFileName());
+      return absolute.getParent() == null
+          ? absolute
+          : real(absolute.getParent()).resolve(absolute.getFileName());
     } catch (IOException e) {
       throw new InputException(path + ": cannot be read: " + AtomicFile.reason(e), e);
     }
   }
 
   /**
-   * Saves a checkpoint, makes {@code latest} name it, and removes the oldest saves beyond {@code keep_last_n_checkpoints}.
+   * Saves a checkpoint, makes {@code latest} name it, and removes the oldest saves beyond {@code
+   * keep_last_n_checkpoints}.
    *
    * @param bytes what the checkpoint will take, about
    * @param writer fills the folder that it is given
@@ -226,7 +280,8 @@ public final class RunDirectory implements AutoCloseable {
    */
   Path save(long iteration, long bytes, Consumer<Path> writer) {
     Path folder = save.resolve(RunFolder.name(iteration));
-    long number = 1 + RunFolder.of(save).checkpoints().stream().mapToLong(Manifest::save).max().orElse(0);
+    long number =
+        1 + RunFolder.of(save).checkpoints().stream().mapToLong(Manifest::save).max().orElse(0);
     long free = free();
     try (AtomicFolder whole = new AtomicFolder(folder)) {
       writer.accept(whole.path());
@@ -236,10 +291,14 @@ public final class RunDirectory implements AutoCloseable {
       if (free >= bytes + SMALL_FILES) {
         throw e;
       }
-      throw new InputException("%s: cannot be written: a checkpoint takes %s, and %s were free; %s".formatted(
-          folder, size(bytes), size(free), e.getMessage()), e);
+      throw new InputException(
+          "%s: cannot be written: a checkpoint takes %s, and %s were free; %s"
+              .formatted(folder, size(bytes), size(free), e.getMessage()),
+          e);
     }
-    AtomicFile.write(save.resolve(RunFolder.LATEST), folder.getFileName().toString().getBytes(StandardCharsets.UTF_8));
+    AtomicFile.write(
+        save.resolve(RunFolder.LATEST),
+        folder.getFileName().toString().getBytes(StandardCharsets.UTF_8));
     section.keepLast().ifPresent(keep -> prune(folder, Math.max(1, keep)));
     return folder;
   }
@@ -259,7 +318,11 @@ public final class RunDirectory implements AutoCloseable {
   /** Removes the oldest saves until {@code keep} checkpoints are left; never {@code latest}. */
   private void prune(Path latest, int keep) {
     List<Path> found = bySave(RunFolder.of(save));
-    List<Path> old = found.stream().filter(checkpoint -> !checkpoint.equals(latest)).limit(Math.max(0, found.size() - keep)).toList();
+    List<Path> old =
+        found.stream()
+            .filter(checkpoint -> !checkpoint.equals(latest))
+            .limit(Math.max(0, found.size() - keep))
+            .toList();
     for (Path checkpoint : old) {
       // First the name: half a checkpoint under its own would be taken for a damaged one.
       Path gone = checkpoint.resolveSibling(checkpoint.getFileName() + ".partial");

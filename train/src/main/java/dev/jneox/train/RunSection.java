@@ -5,7 +5,8 @@ import java.util.Optional;
 import java.util.OptionalInt;
 
 /**
- * How long a run is and what it tells on the way. One of {@code iters} and {@code epochs} is present.
+ * How long a run is and what it tells on the way. One of {@code iters} and {@code epochs} is
+ * present.
  *
  * @param iters optimizer steps
  * @param epochs passes over the training data
@@ -13,7 +14,8 @@ import java.util.OptionalInt;
  * @param evalInterval iterations between validations
  * @param evalIters batches of a validation or test; 0 for none
  * @param logInterval iterations between log lines
- * @param recompute layers per group whose activations are computed anew in the backward pass; 0 keeps all activations
+ * @param recompute layers per group whose activations are computed anew in the backward pass; 0
+ *     keeps all activations
  * @param seed of weights and data order
  */
 public record RunSection(
@@ -30,15 +32,23 @@ public record RunSection(
 
   static RunSection of(Settings s) {
     if (s.given("train_iters") && s.given("train_epochs")) {
-      throw s.wrong("train_epochs", "is set beside train_iters (" + s.place("train_iters") + "): keep one of them");
+      throw s.wrong(
+          "train_epochs",
+          "is set beside train_iters (" + s.place("train_iters") + "): keep one of them");
     }
     if (!s.given("train_iters") && !s.given("train_epochs")) {
       throw s.wrong("train_iters", "is required: set it or train_epochs");
     }
     return new RunSection(
-        s.maybeInteger("train_iters"), s.maybeInteger("train_epochs"), s.maybeInteger("exit_interval"),
-        s.integer("eval_interval"), s.integer("eval_iters"), s.integer("log_interval"),
+        s.maybeInteger("train_iters"),
+        s.maybeInteger("train_epochs"),
+        s.maybeInteger("exit_interval"),
+        s.integer("eval_interval"),
+        s.integer("eval_iters"),
+        s.integer("log_interval"),
         s.flag("checkpoint_activations") ? s.integer("checkpoint_num_layers") : 0,
-        s.integer("seed"), s.path("tensorboard_dir"), s.path("log_dir"));
+        s.integer("seed"),
+        s.path("tensorboard_dir"),
+        s.path("log_dir"));
   }
 }

@@ -17,25 +17,33 @@ import java.util.OptionalInt;
 import java.util.Set;
 
 /**
- * The keys of one or more GPT-NeoX configuration files, merged, with every name and type checked and every value knowing the line
- * it comes from. What the values mean together is {@link NeoxConfig}'s business.
+ * The keys of one or more GPT-NeoX configuration files, merged, with every name and type checked
+ * and every value knowing the line it comes from. What the values mean together is {@link
+ * NeoxConfig}'s business.
  *
- * <p>Files are YAML or JSON; {@code .yml} is appended to a name without an ending; {@code -} in keys is {@code _}; a key may
- * stand in one file only. Overrides ({@code key=value}, the value as YAML, {@code optimizer.params.lr=1e-3} inside mappings) come
- * last.
+ * <p>Files are YAML or JSON; {@code .yml} is appended to a name without an ending; {@code -} in
+ * keys is {@code _}; a key may stand in one file only. Overrides ({@code key=value}, the value as
+ * YAML, {@code optimizer.params.lr=1e-3} inside mappings) come last.
  */
 public final class Settings {
   private static final int SHOWN = 60; // characters of a wrong value that a message repeats
 
-  /** Sets of keys of which a run has one: where the data are, how long it is, what it multiplies in. */
-  private static final List<List<List<String>>> ALTERNATIVES = List.of(
+  /**
+   * Sets of keys of which a run has one: where the data are, how long it is, what it multiplies in.
+   */
+  private static final List<List<List<String>>> ALTERNATIVES =
       List.of(
-          List.of("data_path"),
           List.of(
-              "train_data_paths", "train_data_weights", "valid_data_paths", "valid_data_weights", "test_data_paths",
-              "test_data_weights")),
-      List.of(List.of("train_iters"), List.of("train_epochs")),
-      List.of(List.of("precision"), List.of("fp16.enabled"), List.of("bf16.enabled")));
+              List.of("data_path"),
+              List.of(
+                  "train_data_paths",
+                  "train_data_weights",
+                  "valid_data_paths",
+                  "valid_data_weights",
+                  "test_data_paths",
+                  "test_data_weights")),
+          List.of(List.of("train_iters"), List.of("train_epochs")),
+          List.of(List.of("precision"), List.of("fp16.enabled"), List.of("bf16.enabled")));
 
   private final Map<String, String> texts = new LinkedHashMap<>();
   private final Map<String, Object> tree = new LinkedHashMap<>();
@@ -88,34 +96,54 @@ public final class Settings {
   private void merge(Path file, String text) {
     String name = String.valueOf(file.getFileName());
     if (texts.putIfAbsent(name, text) != null) {
-      throw error(file + ": a file named " + name + " is already given: a checkpoint keeps both by name, rename one");
+      throw error(
+          file
+              + ": a file named "
+              + name
+              + " is already given: a checkpoint keeps both by name, rename one");
     }
     YamlTree yaml = new YamlTree(file.toString(), text);
     if (!(yaml.root() instanceof Map<?, ?> map)) {
       throw error(file + ": line 1: expected keys and values, found " + found(yaml.root()));
     }
-    yaml.lines().forEach((path, line) -> {
-      String place = file + ": line " + line;
-      if (tree.containsKey(path)) {
-        throw error(place + ": " + path + " is already set in " + places.get(path) + ": keep it in one of the files");
-      }
-      places.putIfAbsent(path, place);
-    });
+    yaml.lines()
+        .forEach(
+            (path, line) -> {
+              String place = file + ": line " + line;
+              if (tree.containsKey(path)) {
+                throw error(
+                    place
+                        + ": "
+                        + path
+                        + " is already set in "
+                        + places.get(path)
+                        + ": keep it in one of the files");
+              }
+              places.putIfAbsent(path, place);
+            });
     map.forEach((key, value) -> tree.put((String) key, value));
   }
 
   /**
-   * Lets an override win over the keys that say the same in another way: {@code --set data_path=x} leaves out a file's
-   * {@code train_data_paths}. Without an override two ways remain a contradiction.
+   * Lets an override win over the keys that say the same in another way: {@code --set data_path=x}
+   * leaves out a file's {@code train_data_paths}. Without an override two ways remain a
+   * contradiction.
    */
   private void choose(List<List<String>> ways, Set<String> overridden) {
     List<List<String>> chosen =
         ways.stream()
-            .filter(way -> way.stream().anyMatch(key -> overridden.contains(key) && !Boolean.FALSE.equals(inTree(key))))
+            .filter(
+                way ->
+                    way.stream()
+                        .anyMatch(
+                            key -> overridden.contains(key) && !Boolean.FALSE.equals(inTree(key))))
             .toList();
     if (!chosen.isEmpty()) {
-      ways.stream().flatMap(List::stream)
-          .filter(key -> !overridden.contains(key) && chosen.stream().noneMatch(way -> way.contains(key)))
+      ways.stream()
+          .flatMap(List::stream)
+          .filter(
+              key ->
+                  !overridden.contains(key) && chosen.stream().noneMatch(way -> way.contains(key)))
           .forEach(this::leaveOut);
     }
   }
@@ -151,7 +179,11 @@ public final class Settings {
     for (int i = 0; i < names.length - 1; i++) {
       Object next = inside.computeIfAbsent(names[i], n -> new LinkedHashMap<>());
       if (!(next instanceof Map<?, ?>)) {
-        throw error(place + ": " + String.join(".", List.of(names).subList(0, i + 1)) + " is not a mapping");
+        throw error(
+            place
+                + ": "
+                + String.join(".", List.of(names).subList(0, i + 1))
+                + " is not a mapping");
       }
       inside = cast(next);
     }
@@ -177,36 +209,49 @@ public final class Settings {
     }
     for (NeoxKeys.Key key : NeoxKeys.all()) {
       Object value = values.get(key.name());
-      if (value != null && key.rule() instanceof NeoxKeys.Rule.Same(String other) && !same(value, value(other))) {
-        throw wrong(key.name(), "is " + found(value) + " but " + other + " is " + found(value(other)) + ": set only " + other);
+      if (value != null
+          && key.rule() instanceof NeoxKeys.Rule.Same(String other)
+          && !same(value, value(other))) {
+        throw wrong(
+            key.name(),
+            "is "
+                + found(value)
+                + " but "
+                + other
+                + " is "
+                + found(value(other))
+                + ": set only "
+                + other);
       }
     }
   }
 
   private void flatten(String prefix, Map<String, Object> map, List<String> unknown) {
-    map.forEach((name, value) -> {
-      String path = prefix + name;
-      if (NeoxKeys.isMapping(path)) {
-        if (value != null && !(value instanceof Map)) {
-          throw wrong(path, "expected a mapping, found " + found(value));
-        }
-        flatten(path + ".", value == null ? Map.of() : cast(value), unknown);
-        return;
-      }
-      NeoxKeys.Key key = name.contains(".") ? null : NeoxKeys.find(path);
-      if (key == null) {
-        String meant = name.contains(".")
-            ? ": write it inside its mapping"
-            : NeoxKeys.nearest(path).map(n -> ": did you mean '" + n + "'?").orElse("");
-        unknown.add(place(path) + ": unknown key '" + path + "'" + meant);
-      } else if (value != null) {
-        Object fitted = key.type().fit(value);
-        if (fitted == null) {
-          throw wrong(path, "expected " + key.type().expected() + ", found " + found(value));
-        }
-        values.put(path, fitted);
-      }
-    });
+    map.forEach(
+        (name, value) -> {
+          String path = prefix + name;
+          if (NeoxKeys.isMapping(path)) {
+            if (value != null && !(value instanceof Map)) {
+              throw wrong(path, "expected a mapping, found " + found(value));
+            }
+            flatten(path + ".", value == null ? Map.of() : cast(value), unknown);
+            return;
+          }
+          NeoxKeys.Key key = name.contains(".") ? null : NeoxKeys.find(path);
+          if (key == null) {
+            String meant =
+                name.contains(".")
+                    ? ": write it inside its mapping"
+                    : NeoxKeys.nearest(path).map(n -> ": did you mean '" + n + "'?").orElse("");
+            unknown.add(place(path) + ": unknown key '" + path + "'" + meant);
+          } else if (value != null) {
+            Object fitted = key.type().fit(value);
+            if (fitted == null) {
+              throw wrong(path, "expected " + key.type().expected() + ", found " + found(value));
+            }
+            values.put(path, fitted);
+          }
+        });
   }
 
   private static boolean same(Object a, Object b) {
@@ -232,7 +277,9 @@ public final class Settings {
   String place(String key) {
     String place = places.get(key);
     int dot = key.lastIndexOf('.');
-    return place != null ? place : dot > 0 ? place(key.substring(0, dot)) : String.join(" + ", texts.keySet());
+    return place != null
+        ? place
+        : dot > 0 ? place(key.substring(0, dot)) : String.join(" + ", texts.keySet());
   }
 
   /** An error about a key, with its place: {@code 20B.yml: line 12: hidden_size: what is wrong}. */
@@ -302,7 +349,9 @@ public final class Settings {
     return java.util.Collections.unmodifiableMap(texts);
   }
 
-  /** One line for every key that asks for what JNeoX does not do and which would change the results. */
+  /**
+   * One line for every key that asks for what JNeoX does not do and which would change the results.
+   */
   List<String> unsupported() {
     List<String> lines = new ArrayList<>();
     for (NeoxKeys.Key key : NeoxKeys.all()) {
@@ -310,13 +359,16 @@ public final class Settings {
       String wanted =
           switch (key.rule()) {
             case NeoxKeys.Rule.Only(List<String> words) when !words.contains(word(value)) ->
-                words.equals(List.of("-")) ? "not done" : "only " + String.join(", ", words) + " is done";
+                words.equals(List.of("-"))
+                    ? "not done"
+                    : "only " + String.join(", ", words) + " is done";
             case NeoxKeys.Rule.Off() when !off(value) -> "not done";
             default -> null;
           };
       if (wanted != null) {
         String whose = given(key.name()) ? "" : " (the default)";
-        lines.add(place(key.name()) + ": " + key.name() + ": " + found(value) + whose + ": " + wanted);
+        lines.add(
+            place(key.name()) + ": " + key.name() + ": " + found(value) + whose + ": " + wanted);
       }
     }
     return lines;
@@ -332,6 +384,8 @@ public final class Settings {
   }
 
   private static boolean off(Object value) {
-    return !(value instanceof Map<?, ?> map) || map.isEmpty() || Boolean.FALSE.equals(map.get("enabled"));
+    return !(value instanceof Map<?, ?> map)
+        || map.isEmpty()
+        || Boolean.FALSE.equals(map.get("enabled"));
   }
 }

@@ -4,8 +4,8 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * Small fp32 matrix products over {@code float[]}, for operands that stay in a cache: the blocks of an attention head. A tile of
- * six rows by two vectors keeps twelve sums in registers.
+ * Small fp32 matrix products over {@code float[]}, for operands that stay in a cache: the blocks of
+ * an attention head. A tile of six rows by two vectors keeps twelve sums in registers.
  */
 final class Sgemm {
   private static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
@@ -27,19 +27,40 @@ final class Sgemm {
    * @param m rows of A and C
    * @param n columns of B and C, a multiple of {@link #COLUMNS}
    * @param k columns of A, rows of B
-   * @param a element (i, p) at {@code a0 + i * rowStride + p * columnStride}, so that a transposed A needs no copy
+   * @param a element (i, p) at {@code a0 + i * rowStride + p * columnStride}, so that a transposed
+   *     A needs no copy
    * @param b element (p, j) at {@code b0 + p * ldb + j}
    * @param c element (i, j) at {@code c0 + i * ldc + j}
    */
   static void multiply(
-      int m, int n, int k,
-      float[] a, int a0, int rowStride, int columnStride,
-      float[] b, int b0, int ldb,
-      float[] c, int c0, int ldc) {
+      int m,
+      int n,
+      int k,
+      float[] a,
+      int a0,
+      int rowStride,
+      int columnStride,
+      float[] b,
+      int b0,
+      int ldb,
+      float[] c,
+      int c0,
+      int ldc) {
     for (int j = 0; j < n; j += COLUMNS) {
       int i = 0;
       for (; i + 6 <= m; i += 6) {
-        six(k, a, a0 + i * rowStride, rowStride, columnStride, b, b0 + j, ldb, c, c0 + i * ldc + j, ldc);
+        six(
+            k,
+            a,
+            a0 + i * rowStride,
+            rowStride,
+            columnStride,
+            b,
+            b0 + j,
+            ldb,
+            c,
+            c0 + i * ldc + j,
+            ldc);
       }
       for (; i < m; i++) {
         one(k, a, a0 + i * rowStride, columnStride, b, b0 + j, ldb, c, c0 + i * ldc + j);
@@ -47,11 +68,23 @@ final class Sgemm {
     }
   }
 
-  // C2 gives up inlining in a method of many vector operations, and a vector that meets a call is put on the heap: these two
-  // methods are as small as they can be, without a branch for C = A B. Check with -XX:+PrintInlining after a change.
+  // C2 gives up inlining in a method of many vector operations, and a vector that meets a call is
+  // put on the heap: these two
+  // methods are as small as they can be, without a branch for C = A B. Check with
+  // -XX:+PrintInlining after a change.
 
   private static void six(
-      int k, float[] a, int a0, int rowStride, int columnStride, float[] b, int b0, int ldb, float[] c, int c0, int ldc) {
+      int k,
+      float[] a,
+      int a0,
+      int rowStride,
+      int columnStride,
+      float[] b,
+      int b0,
+      int ldb,
+      float[] c,
+      int c0,
+      int ldc) {
     int c1 = c0 + ldc;
     int c2 = c1 + ldc;
     int c3 = c2 + ldc;
@@ -111,7 +144,8 @@ final class Sgemm {
     s51.intoArray(c, c5 + L);
   }
 
-  private static void one(int k, float[] a, int a0, int columnStride, float[] b, int b0, int ldb, float[] c, int c0) {
+  private static void one(
+      int k, float[] a, int a0, int columnStride, float[] b, int b0, int ldb, float[] c, int c0) {
     FloatVector s0 = FloatVector.fromArray(F, c, c0);
     FloatVector s1 = FloatVector.fromArray(F, c, c0 + L);
     for (int p = 0; p < k; p++) {

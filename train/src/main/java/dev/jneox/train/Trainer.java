@@ -12,19 +12,29 @@ import java.util.OptionalDouble;
 import org.bytedeco.pytorch.Tensor;
 
 /**
- * The training loop: read a batch, compute the gradient, step, tell, and now and then validate and save. The same configuration, data
- * and machine give the same losses to the last bit, whether a run goes through or is resumed.
+ * The training loop: read a batch, compute the gradient, step, tell, and now and then validate and
+ * save. The same configuration, data and machine give the same losses to the last bit, whether a
+ * run goes through or is resumed.
  *
  * <pre>{@code
- *   for each iteration
- *     for each micro-batch: loss, gradient          (GradientStep)
- *     clip, update                                  (AdamW, LearningRate, LossScaler)
- *     validate every eval_interval, save every checkpoint_factor
+ * for each iteration
+ *   for each micro-batch: loss, gradient          (GradientStep)
+ *   clip, update                                  (AdamW, LearningRate, LossScaler)
+ *   validate every eval_interval, save every checkpoint_factor
  * }</pre>
  */
 public final class Trainer implements AutoCloseable {
-  private static final List<String> COLUMNS = List.of(
-      "loss", "lr", "grad_norm", "loss_scale", "skipped", "tokens", "tokens_per_second", "teraflops", "valid_loss");
+  private static final List<String> COLUMNS =
+      List.of(
+          "loss",
+          "lr",
+          "grad_norm",
+          "loss_scale",
+          "skipped",
+          "tokens",
+          "tokens_per_second",
+          "teraflops",
+          "valid_loss");
 
   /**
    * What one iteration did.
@@ -36,10 +46,18 @@ public final class Trainer implements AutoCloseable {
    * @param skipped whether gradients overflowed and nothing was updated
    * @param tokens of this iteration
    * @param seconds this iteration took
-   * @param flops floating-point operations of the model this iteration, by {@link ModelConfig#trainingFlops}
+   * @param flops floating-point operations of the model this iteration, by {@link
+   *     ModelConfig#trainingFlops}
    */
   public record Step(
-      int iteration, double loss, double lr, double gradientNorm, double lossScale, boolean skipped, long tokens, double seconds,
+      int iteration,
+      double loss,
+      double lr,
+      double gradientNorm,
+      double lossScale,
+      boolean skipped,
+      long tokens,
+      double seconds,
       double flops) {
     public double tokensPerSecond() {
       return tokens / seconds;
@@ -105,10 +123,17 @@ public final class Trainer implements AutoCloseable {
    * @param tokenizer copied into every checkpoint, or null
    * @param directory opened for the same configuration; the caller closes it after this
    */
-  public Trainer(NeoxConfig config, int vocabulary, int endOfText, Path tokenizer, TrainingData data, RunDirectory directory) {
+  public Trainer(
+      NeoxConfig config,
+      int vocabulary,
+      int endOfText,
+      Path tokenizer,
+      TrainingData data,
+      RunDirectory directory) {
     List<String> unsupported = config.unsupported();
     if (!unsupported.isEmpty()) {
-      throw new InputException("the configuration asks for what JNeoX does not do: " + String.join("; ", unsupported));
+      throw new InputException(
+          "the configuration asks for what JNeoX does not do: " + String.join("; ", unsupported));
     }
     this.config = config;
     this.model = config.model().shape(vocabulary, endOfText);
@@ -129,7 +154,8 @@ public final class Trainer implements AutoCloseable {
     Path found = directory.start().orElse(null);
     state = new Checkpoint.State(0, 0, config.precision().lossScaler().start(), 0);
     if (found == null) {
-      new Initializer(config.model().initStd(), config.model().outputInitStd()).fill(parameters, config.run().seed());
+      new Initializer(config.model().initStd(), config.model().outputInitStd())
+          .fill(parameters, config.run().seed());
       return;
     }
     Checkpoint.loadWeights(found, model, parameters);
@@ -166,7 +192,10 @@ public final class Trainer implements AutoCloseable {
     return parameters.weightViews();
   }
 
-  /** The newest checkpoint of this run: the one it began from, then each one saved; empty while there is none. */
+  /**
+   * The newest checkpoint of this run: the one it began from, then each one saved; empty while
+   * there is none.
+   */
   public Optional<Path> checkpoint() {
     return Optional.ofNullable(lastCheckpoint);
   }
@@ -174,8 +203,9 @@ public final class Trainer implements AutoCloseable {
   /**
    * Asks {@link #run} to save and return; any thread may call it.
    *
-   * <p>The run looks between micro-batches, also of a validation. The gradient of the unfinished step is dropped, so that what is
-   * saved is the state after the last whole step, and a validation that was cut off is missing in the run's tables.
+   * <p>The run looks between micro-batches, also of a validation. The gradient of the unfinished
+   * step is dropped, so that what is saved is the state after the last whole step, and a validation
+   * that was cut off is missing in the run's tables.
    */
   public void stop() {
     stopping = true;
@@ -188,14 +218,25 @@ public final class Trainer implements AutoCloseable {
    */
   public End run(Listener listener) {
     Path save = config.checkpoint().save().orElse(null);
-    Path events = config.run().tensorboardDir().orElse(save == null ? null : save.resolve("tensorboard"));
-    Path table = config.run().logDir().or(() -> config.checkpoint().save()).map(dir -> dir.resolve("metrics.csv")).orElse(null);
+    Path events =
+        config.run().tensorboardDir().orElse(save == null ? null : save.resolve("tensorboard"));
+    Path table =
+        config
+            .run()
+            .logDir()
+            .or(() -> config.checkpoint().save())
+            .map(dir -> dir.resolve("metrics.csv"))
+            .orElse(null);
     int first = state.iteration();
     try (EventFile board = events == null ? null : EventFile.create(events, first + 1);
-        MetricsCsv csv = table == null ? null : MetricsCsv.open(table, COLUMNS, first, listener::noted)) {
+        MetricsCsv csv =
+            table == null ? null : MetricsCsv.open(table, COLUMNS, first, listener::noted)) {
       return run(listener, board, csv);
     } catch (InputException e) {
-      String last = lastCheckpoint == null ? "no checkpoint was saved" : "the last good checkpoint is " + lastCheckpoint;
+      String last =
+          lastCheckpoint == null
+              ? "no checkpoint was saved"
+              : "the last good checkpoint is " + lastCheckpoint;
       throw new InputException(e.getMessage() + "; " + last, e);
     }
   }
@@ -211,7 +252,10 @@ public final class Trainer implements AutoCloseable {
       }
       listener.stepped(step);
       int n = step.iteration();
-      OptionalDouble valid = n % config.run().evalInterval() == 0 ? evaluate(listener, "validation", data.valid(), n) : OptionalDouble.empty();
+      OptionalDouble valid =
+          n % config.run().evalInterval() == 0
+              ? evaluate(listener, "validation", data.valid(), n)
+              : OptionalDouble.empty();
       validatedAt = valid.isPresent() ? n : validatedAt;
       record(board, csv, step, valid.orElse(Double.NaN));
       stopIfBroken(step);
@@ -236,9 +280,13 @@ public final class Trainer implements AutoCloseable {
   }
 
   private void save(Listener listener) {
-    lastCheckpoint = directory.save(
-        state.iteration(), Checkpoint.bytes(model),
-        folder -> Checkpoint.write(folder, state, model, parameters, tokenizer, config.settings().texts()));
+    lastCheckpoint =
+        directory.save(
+            state.iteration(),
+            Checkpoint.bytes(model),
+            folder ->
+                Checkpoint.write(
+                    folder, state, model, parameters, tokenizer, config.settings().texts()));
     savedAt = state.iteration();
     listener.saved(lastCheckpoint, savedAt);
   }
@@ -259,9 +307,18 @@ public final class Trainer implements AutoCloseable {
       board.write(step.iteration(), values);
     }
     if (csv != null) {
-      csv.write(step.iteration(), List.of(
-          step.loss(), step.lr(), step.gradientNorm(), step.lossScale(), step.skipped() ? 1.0 : 0.0, (double) state.tokens(),
-          step.tokensPerSecond(), step.teraflops(), valid));
+      csv.write(
+          step.iteration(),
+          List.of(
+              step.loss(),
+              step.lr(),
+              step.gradientNorm(),
+              step.lossScale(),
+              step.skipped() ? 1.0 : 0.0,
+              (double) state.tokens(),
+              step.tokensPerSecond(),
+              step.teraflops(),
+              valid));
     }
   }
 
@@ -274,10 +331,12 @@ public final class Trainer implements AutoCloseable {
     double loss = 0;
     for (int m = 0; m < accumulation && !stopping; m++) {
       long index = (long) state.iteration() * accumulation + m;
-      GradientStep.Batch batch = TrainingData.batch(data.train(), index, micro, model.usedVocab(), maskedId);
+      GradientStep.Batch batch =
+          TrainingData.batch(data.train(), index, micro, model.usedVocab(), maskedId);
       loss += gradients.gradient(batch, scale / accumulation) / accumulation;
       if (m + 1 < accumulation) {
-        listener.accumulated(state.iteration() + 1, m + 1, accumulation, (System.nanoTime() - start) / 1e9);
+        listener.accumulated(
+            state.iteration() + 1, m + 1, accumulation, (System.nanoTime() - start) / 1e9);
       }
     }
     if (stopping) {
@@ -295,30 +354,54 @@ public final class Trainer implements AutoCloseable {
       adam.step(lr, factor / scale);
     }
     long tokens = (long) accumulation * micro * config.model().seqLength();
-    state = new Checkpoint.State(
-        state.iteration() + 1, adam.steps(), config.precision().lossScaler().after(state.scaler(), overflow),
-        state.tokens() + tokens);
-    return Optional.of(new Step(
-        state.iteration(), loss, lr, norm, scale, overflow, tokens, (System.nanoTime() - start) / 1e9,
-        model.trainingFlops(tokens, config.model().seqLength())));
+    state =
+        new Checkpoint.State(
+            state.iteration() + 1,
+            adam.steps(),
+            config.precision().lossScaler().after(state.scaler(), overflow),
+            state.tokens() + tokens);
+    return Optional.of(
+        new Step(
+            state.iteration(),
+            loss,
+            lr,
+            norm,
+            scale,
+            overflow,
+            tokens,
+            (System.nanoTime() - start) / 1e9,
+            model.trainingFlops(tokens, config.model().seqLength())));
   }
 
   /** Stops a run that can no longer come to anything. */
   private void stopIfBroken(Step step) {
     boolean scaled = config.precision().format() == PrecisionSection.Format.FP16;
     if (step.skipped() && !scaled) {
-      throw new InputException("iteration " + step.iteration() + ": the gradient norm is " + step.gradientNorm() + " and the loss "
-          + step.loss() + ": the run diverged; lower the learning rate");
+      throw new InputException(
+          "iteration "
+              + step.iteration()
+              + ": the gradient norm is "
+              + step.gradientNorm()
+              + " and the loss "
+              + step.loss()
+              + ": the run diverged; lower the learning rate");
     }
     if (state.scaler().skips() >= LossScaler.MOST_SKIPS) {
-      throw new InputException("iteration " + step.iteration() + ": the last " + state.scaler().skips()
-          + " iterations overflowed and were skipped, at loss scale " + step.lossScale() + " now");
+      throw new InputException(
+          "iteration "
+              + step.iteration()
+              + ": the last "
+              + state.scaler().skips()
+              + " iterations overflowed and were skipped, at loss scale "
+              + step.lossScale()
+              + " now");
     }
   }
 
   /**
-   * Computes the mean loss over {@code eval_iters} batches and tells it to the listener. The batches are those that GPT-NeoX reads in the
-   * validation after {@code iteration}; its test reads the first ones.
+   * Computes the mean loss over {@code eval_iters} batches and tells it to the listener. The
+   * batches are those that GPT-NeoX reads in the validation after {@code iteration}; its test reads
+   * the first ones.
    *
    * @param dataset null for none
    * @return empty without a data set, or when the run was stopped
@@ -334,7 +417,10 @@ public final class Trainer implements AutoCloseable {
       if (stopping) {
         return OptionalDouble.empty();
       }
-      sum += gradients.loss(TrainingData.batch(dataset, first + b, config.batch().micro(), model.usedVocab(), maskedId));
+      sum +=
+          gradients.loss(
+              TrainingData.batch(
+                  dataset, first + b, config.batch().micro(), model.usedVocab(), maskedId));
     }
     listener.evaluated(name, iteration, sum / batches);
     return OptionalDouble.of(sum / batches);

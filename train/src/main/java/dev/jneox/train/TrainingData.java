@@ -16,8 +16,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The samples of a run in GPT-NeoX's order: documents shuffled over all epochs, cut into sequences, shuffled again, and mixed by weight.
- * {@link #valid} and {@link #test} are null where the configuration gives them no documents.
+ * The samples of a run in GPT-NeoX's order: documents shuffled over all epochs, cut into sequences,
+ * shuffled again, and mixed by weight. {@link #valid} and {@link #test} are null where the
+ * configuration gives them no documents.
  */
 public final class TrainingData implements AutoCloseable {
   private final NeoxConfig config;
@@ -40,7 +41,10 @@ public final class TrainingData implements AutoCloseable {
     TrainingData data = new TrainingData(config, progress);
     long batch = config.batch().total();
     RunSection run = config.run();
-    long valid = run.evalIters() == 0 ? 0 : (data.iterations / run.evalInterval() + 1L) * run.evalIters() * batch;
+    long valid =
+        run.evalIters() == 0
+            ? 0
+            : (data.iterations / run.evalInterval() + 1L) * run.evalIters() * batch;
     long test = run.evalIters() * batch;
     switch (source(config)) {
       case DataSection.Source.Split split -> {
@@ -66,45 +70,72 @@ public final class TrainingData implements AutoCloseable {
     return data;
   }
 
-  /** Stops before the first step what would stop after the last: a micro-batch is read whole or not at all. */
+  /**
+   * Stops before the first step what would stop after the last: a micro-batch is read whole or not
+   * at all.
+   */
   private void requireABatch(Dataset dataset, String name, String remedy) {
     int micro = config.batch().micro();
     if (dataset != null && dataset.length() < micro) {
-      String where = switch (source(config)) {
-        case DataSection.Source.Split split -> split.path() + ": the " + name + " part of split " + split.parts();
-        case DataSection.Source.Separate mixes -> name + "_data_paths";
-      };
-      throw new InputException(where + " has " + dataset.length() + " sequences of " + config.model().seqLength()
-          + " tokens, fewer than one micro-batch of " + micro + ": give it more, or a smaller train_micro_batch_size_per_gpu" + remedy);
+      String where =
+          switch (source(config)) {
+            case DataSection.Source.Split split ->
+                split.path() + ": the " + name + " part of split " + split.parts();
+            case DataSection.Source.Separate mixes -> name + "_data_paths";
+          };
+      throw new InputException(
+          where
+              + " has "
+              + dataset.length()
+              + " sequences of "
+              + config.model().seqLength()
+              + " tokens, fewer than one micro-batch of "
+              + micro
+              + ": give it more, or a smaller train_micro_batch_size_per_gpu"
+              + remedy);
     }
   }
 
   private static DataSection.Source source(NeoxConfig config) {
-    return config.data().source().orElseThrow(() -> new InputException(
-        "no training data: set data_path, or train_data_paths, valid_data_paths and test_data_paths"));
+    return config
+        .data()
+        .source()
+        .orElseThrow(
+            () ->
+                new InputException(
+                    "no training data: set data_path, or train_data_paths, valid_data_paths and"
+                        + " test_data_paths"));
   }
 
-  /** Optimizer steps of the run: {@code train_iters}, or as many as {@code train_epochs} passes over the data take. */
+  /**
+   * Optimizer steps of the run: {@code train_iters}, or as many as {@code train_epochs} passes over
+   * the data take.
+   */
   private int iterations() {
     if (config.run().iters().isPresent()) {
       return config.run().iters().getAsInt();
     }
-    long tokens = switch (source(config)) {
-      case DataSection.Source.Split split -> {
-        IndexedDataset file = file(split.path());
-        Splits parts = Splits.of(split.parts(), file.sequences());
-        long sum = 0;
-        for (int d = 0; d < parts.valid(); d++) {
-          sum += file.size(d);
-        }
-        yield sum;
-      }
-      case DataSection.Source.Separate mixes -> mixes.train().paths().stream().mapToLong(p -> file(p).tokens()).sum();
-    };
+    long tokens =
+        switch (source(config)) {
+          case DataSection.Source.Split split -> {
+            IndexedDataset file = file(split.path());
+            Splits parts = Splits.of(split.parts(), file.sequences());
+            long sum = 0;
+            for (int d = 0; d < parts.valid(); d++) {
+              sum += file.size(d);
+            }
+            yield sum;
+          }
+          case DataSection.Source.Separate mixes ->
+              mixes.train().paths().stream().mapToLong(p -> file(p).tokens()).sum();
+        };
     long samples = (config.run().epochs().getAsInt() * tokens - 1) / config.model().seqLength();
     if (samples < config.batch().total()) {
-      throw new InputException("train_epochs: the training data has " + samples + " sequences in all, fewer than one batch of "
-          + config.batch().total());
+      throw new InputException(
+          "train_epochs: the training data has "
+              + samples
+              + " sequences in all, fewer than one batch of "
+              + config.batch().total());
     }
     return Math.toIntExact(samples / config.batch().total());
   }
@@ -128,7 +159,11 @@ public final class TrainingData implements AutoCloseable {
     }
     for (Path path : mix.paths()) {
       if (file(path).sequences() == 0) {
-        throw new InputException(path + ": holds no documents: leave it out of " + name + "_data_paths, or prepare it again");
+        throw new InputException(
+            path
+                + ": holds no documents: leave it out of "
+                + name
+                + "_data_paths, or prepare it again");
       }
     }
     double[] weights = mix.weights().stream().mapToDouble(w -> w).toArray();
@@ -142,7 +177,9 @@ public final class TrainingData implements AutoCloseable {
       IndexedDataset file = file(mix.paths().get(i));
       parts.add(dataset(file, name + "_" + i, 0, file.sequences(), Math.max(1, wanted[i])));
     }
-    return parts.size() == 1 ? parts.getFirst() : BlendedDataset.of(parts, weights, arena, progress);
+    return parts.size() == 1
+        ? parts.getFirst()
+        : BlendedDataset.of(parts, weights, arena, progress);
   }
 
   /** Optimizer steps in all. */
@@ -165,20 +202,28 @@ public final class TrainingData implements AutoCloseable {
   }
 
   /**
-   * The {@code index}-th micro-batch of a data set read in order, again and again; an incomplete one at the end is left out.
+   * The {@code index}-th micro-batch of a data set read in order, again and again; an incomplete
+   * one at the end is left out.
    *
    * @param usedVocab ids from here on are an error
    * @param endOfText where inputs of this id carry no loss, or -1
    */
-  static GradientStep.Batch batch(Dataset dataset, long index, int size, int usedVocab, int endOfText) {
+  static GradientStep.Batch batch(
+      Dataset dataset, long index, int size, int usedVocab, int endOfText) {
     long whole = dataset.length() / size;
     int[][] samples = new int[size][];
     for (int i = 0; i < size; i++) {
       samples[i] = dataset.sample(index % whole * size + i);
       for (int id : samples[i]) {
         if (id < 0 || id >= usedVocab) {
-          throw new InputException("sample " + (index % whole * size + i) + " of the data: expected ids below the vocabulary's "
-              + usedVocab + ", found " + id + ": the data was made with another tokenizer");
+          throw new InputException(
+              "sample "
+                  + (index % whole * size + i)
+                  + " of the data: expected ids below the vocabulary's "
+                  + usedVocab
+                  + ", found "
+                  + id
+                  + ": the data was made with another tokenizer");
         }
       }
     }
@@ -190,7 +235,8 @@ public final class TrainingData implements AutoCloseable {
     for (int i = 0; i < weights.length; i++) {
       weights[i] = batch.inputs()[i] == endOfText ? 0 : 1;
     }
-    return new GradientStep.Batch(batch.inputs(), batch.labels(), weights, batch.sequences(), batch.length());
+    return new GradientStep.Batch(
+        batch.inputs(), batch.labels(), weights, batch.sequences(), batch.length());
   }
 
   @Override

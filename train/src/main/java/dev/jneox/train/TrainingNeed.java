@@ -14,8 +14,9 @@ import java.util.Optional;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * Computes what a training run takes of memory and disk, in bytes, from its configuration alone: so that a run which cannot fit says
- * so before its first step. The sizes are those that {@link Parameters} and {@link FusedStep} allocate.
+ * Computes what a training run takes of memory and disk, in bytes, from its configuration alone: so
+ * that a run which cannot fit says so before its first step. The sizes are those that {@link
+ * Parameters} and {@link FusedStep} allocate.
  *
  * @param config of the run
  * @param model its shape
@@ -31,7 +32,10 @@ record TrainingNeed(NeoxConfig config, ModelConfig model, int carrierBytes) {
   private static final long HEAP_BESIDE = 128L << 20;
 
   static TrainingNeed of(NeoxConfig config, ModelConfig model) {
-    return new TrainingNeed(config, model, Products.carrier(config.precision().format().dtype()) == ScalarType.Float ? 4 : 2);
+    return new TrainingNeed(
+        config,
+        model,
+        Products.carrier(config.precision().format().dtype()) == ScalarType.Float ? 4 : 2);
   }
 
   /** Weights, gradients, both moments, and the weights rounded for products. */
@@ -53,7 +57,9 @@ record TrainingNeed(NeoxConfig config, ModelConfig model, int carrierBytes) {
     long inputs = 4 * h * (model.layers() + 1);
     long shared = c * (5 * h + wide) + 4 * h;
     long products = c * (3 * h * h + h * h + 2 * h * wide + h * model.vocabSize());
-    return tokens * (inputs + tapes * tape + shared) + FusedStep.logitRows(tokens, model.vocabSize(), carrierBytes) * model.vocabSize() * c + products;
+    return tokens * (inputs + tapes * tape + shared)
+        + FusedStep.logitRows(tokens, model.vocabSize(), carrierBytes) * model.vocabSize() * c
+        + products;
   }
 
   /** Java's heap: the batch, and what each layer keeps of its norms and its attention. */
@@ -80,32 +86,45 @@ record TrainingNeed(NeoxConfig config, ModelConfig model, int carrierBytes) {
     if (save != null) {
       long free = free(save);
       if (free < checkpointBytes()) {
-        throw config.settings().wrong(
-            "save", "a checkpoint of this run takes %s, %s are free in %s: free some, or save elsewhere"
-                .formatted(size(checkpointBytes()), size(free), save));
+        throw config
+            .settings()
+            .wrong(
+                "save",
+                "a checkpoint of this run takes %s, %s are free in %s: free some, or save elsewhere"
+                    .formatted(size(checkpointBytes()), size(free), save));
       }
     }
   }
 
-  /** The same of memory, with {@code free} bytes left, {@code heap} of which Java may use for objects. */
+  /**
+   * The same of memory, with {@code free} bytes left, {@code heap} of which Java may use for
+   * objects.
+   */
   void checkMemory(long free, long heap) {
     int micro = config.batch().micro();
     boolean recompute = config.run().recompute() > 0;
     if (fits(micro, recompute, free, heap)) {
       return;
     }
-    long need = BESIDE + parameterBytes() + activationBytes(micro, recompute) + heapBytes(micro, recompute);
+    long need =
+        BESIDE + parameterBytes() + activationBytes(micro, recompute) + heapBytes(micro, recompute);
     String key = config.settings().given(MICRO) ? MICRO : "train_batch_size";
     if (BESIDE + parameterBytes() > free) {
-      throw config.settings().wrong(
-          key, "%,d parameters take %s in training, %s of memory are free: train a smaller model"
-              .formatted(model.parameters(), size(parameterBytes()), size(free)));
+      throw config
+          .settings()
+          .wrong(
+              key,
+              "%,d parameters take %s in training, %s of memory are free: train a smaller model"
+                  .formatted(model.parameters(), size(parameterBytes()), size(free)));
     }
-    String found = "a micro-batch of %,d sequences of %,d tokens takes %s of memory in all, %s are free"
-        .formatted(micro, config.model().seqLength(), size(need), size(free));
+    String found =
+        "a micro-batch of %,d sequences of %,d tokens takes %s of memory in all, %s are free"
+            .formatted(micro, config.model().seqLength(), size(need), size(free));
     if (need <= free) {
-      found = "a micro-batch of %,d sequences of %,d tokens takes %s of Java's heap, which may have %s (-Xmx in JNEOX_JAVA_OPTS)"
-          .formatted(micro, config.model().seqLength(), size(heapBytes(micro, recompute)), size(heap));
+      found =
+          "a micro-batch of %,d sequences of %,d tokens takes %s of Java's heap, which may have %s (-Xmx in JNEOX_JAVA_OPTS)"
+              .formatted(
+                  micro, config.model().seqLength(), size(heapBytes(micro, recompute)), size(heap));
     }
     long plain = largest(micro, recompute, free, heap);
     long recomputed = largest(micro, true, free, heap);
@@ -159,7 +178,10 @@ record TrainingNeed(NeoxConfig config, ModelConfig model, int carrierBytes) {
       saves += section.savesAt(n) ? 1 : 0;
     }
     // While one is pruned the next is there already.
-    long kept = section.keepLast().isPresent() ? Math.min(saves, Math.max(1, section.keepLast().getAsInt()) + 1L) : saves;
+    long kept =
+        section.keepLast().isPresent()
+            ? Math.min(saves, Math.max(1, section.keepLast().getAsInt()) + 1L)
+            : saves;
     long free = free(section.save().get());
     if (kept * checkpointBytes() <= free) {
       return Optional.empty();
@@ -182,6 +204,8 @@ record TrainingNeed(NeoxConfig config, ModelConfig model, int carrierBytes) {
   }
 
   private static String size(long bytes) {
-    return bytes < 1_000_000_000 ? String.format(Locale.ROOT, "%.1f MB", bytes / 1e6) : String.format(Locale.ROOT, "%.1f GB", bytes / 1e9);
+    return bytes < 1_000_000_000
+        ? String.format(Locale.ROOT, "%.1f MB", bytes / 1e6)
+        : String.format(Locale.ROOT, "%.1f GB", bytes / 1e9);
   }
 }

@@ -28,12 +28,14 @@ import org.yaml.snakeyaml.nodes.Tag;
 import org.yaml.snakeyaml.resolver.Resolver;
 
 /**
- * YAML as plain values (Long, Double, Boolean, String, List, Map, null) which remembers the line of every key. Scalars are read
- * as PyYAML reads them (YAML 1.1), and numbers also as JSON writes them: {@code 1e-4}, text to PyYAML, is a number here.
- * Base-60 numbers and dates stay text, and type tags on scalars are not looked at.
+ * YAML as plain values (Long, Double, Boolean, String, List, Map, null) which remembers the line of
+ * every key. Scalars are read as PyYAML reads them (YAML 1.1), and numbers also as JSON writes
+ * them: {@code 1e-4}, text to PyYAML, is a number here. Base-60 numbers and dates stay text, and
+ * type tags on scalars are not looked at.
  */
 final class YamlTree {
-  private static final Pattern JSON_NUMBER = Pattern.compile("[-+]?(\\d+\\.?\\d*|\\.\\d+)[eE][-+]?\\d+");
+  private static final Pattern JSON_NUMBER =
+      Pattern.compile("[-+]?(\\d+\\.?\\d*|\\.\\d+)[eE][-+]?\\d+");
   private static final Resolver RESOLVER = new Resolver();
   // PyYAML has no limit; a file may otherwise unfold without end.
   private static final int MOST_ALIASES = 16;
@@ -56,7 +58,8 @@ final class YamlTree {
       root = node == null ? null : value("", node);
     } catch (MarkedYAMLException e) {
       int line = e.getProblemMark() == null ? 1 : e.getProblemMark().getLine() + 1;
-      throw new InputException(source + ": line " + line + ": not YAML: " + oneLine(e.getProblem()), e);
+      throw new InputException(
+          source + ": line " + line + ": not YAML: " + oneLine(e.getProblem()), e);
     } catch (YAMLException e) {
       throw new InputException(source + ": not YAML: " + oneLine(e.getMessage()), e);
     }
@@ -110,7 +113,9 @@ final class YamlTree {
             yield items;
           }
           case ScalarNode scalar ->
-              scalar.getScalarStyle() == ScalarStyle.PLAIN ? plainScalar(scalar.getValue()) : scalar.getValue();
+              scalar.getScalarStyle() == ScalarStyle.PLAIN
+                  ? plainScalar(scalar.getValue())
+                  : scalar.getValue();
           default -> throw wrong(node, "not a value");
         };
     open.remove(node);
@@ -167,6 +172,8 @@ final class YamlTree {
 
   /** A message may repeat what a file holds; this keeps it one line. */
   static String oneLine(String message) {
-    return message == null ? "no reason given" : message.strip().replaceAll("[\\s\\p{Cntrl}\\x{85}\\x{2028}\\x{2029}]+", " ");
+    return message == null
+        ? "no reason given"
+        : message.strip().replaceAll("[\\s\\p{Cntrl}\\x{85}\\x{2028}\\x{2029}]+", " ");
   }
 }

@@ -34,13 +34,18 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class DocumentsTest {
   private static final Path SCRATCH = Fixtures.scratch();
-  private static final String PILE = """
+  private static final String PILE =
+      """
       {"text": "Grüße, 世界 \\ud83d\\ude00\\n", "meta": {"pile_set_name": "Pile-CC"}}
 
       {"meta": {"x": [1, {"pile_set_name": "no"}], "pile_set_name": "FreeLaw"}, "score": 0.5, "text": ["a", "b", ""]}\r
-      {"text": ""}""";
+      {"text": ""}\
+      """;
   private static final List<Document> PILE_DOCUMENTS =
-      List.of(new Document("Grüße, 世界 😀\n", "Pile-CC"), new Document("a\n\nb\n\n", "FreeLaw"), new Document("", ""));
+      List.of(
+          new Document("Grüße, 世界 😀\n", "Pile-CC"),
+          new Document("a\n\nb\n\n", "FreeLaw"),
+          new Document("", ""));
 
   @TempDir Path folder;
 
@@ -103,7 +108,8 @@ class DocumentsTest {
     String rest = PILE.substring(40);
     Compression zstd = out -> new ZstdOutputStream(out).setLong(31);
     assertThat(read(file("a.jsonl.zst", compressed(zstd, half, rest)))).isEqualTo(PILE_DOCUMENTS);
-    assertThat(read(file("a.json.gz", compressed(GZIPOutputStream::new, half, rest)))).isEqualTo(PILE_DOCUMENTS);
+    assertThat(read(file("a.json.gz", compressed(GZIPOutputStream::new, half, rest))))
+        .isEqualTo(PILE_DOCUMENTS);
   }
 
   @Test
@@ -116,9 +122,13 @@ class DocumentsTest {
   void readsTheTextMembersOfAnArchive() throws IOException {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     try (ZipOutputStream zip = new ZipOutputStream(bytes)) {
-      for (String name : List.of("META-INF/MANIFEST.MF", "z/", "z/B.java", "z/B.class", "a.bin", "A.java")) {
+      for (String name :
+          List.of("META-INF/MANIFEST.MF", "z/", "z/B.java", "z/B.class", "a.bin", "A.java")) {
         zip.putNextEntry(new ZipEntry(name));
-        zip.write(name.equals("a.bin") ? new byte[] {'a', (byte) 0xC0} : name.replace(".class", "\0").getBytes());
+        zip.write(
+            name.equals("a.bin")
+                ? new byte[] {'a', (byte) 0xC0}
+                : name.replace(".class", "\0").getBytes());
       }
     }
     List<Skipped> skipped = new ArrayList<>();
@@ -135,28 +145,41 @@ class DocumentsTest {
     file("in/c/README.md", "");
     Path last = file("x.txt", "0");
     List<Skipped> skipped = new ArrayList<>();
-    assertThat(read(skipped, false, last, folder.resolve("in"))).extracting(Document::text).containsExactly("0", "1", "2", "3");
+    assertThat(read(skipped, false, last, folder.resolve("in")))
+        .extracting(Document::text)
+        .containsExactly("0", "1", "2", "3");
     assertThat(skipped).containsExactly(new Skipped(0, 0, 1));
   }
 
   @ParameterizedTest
-  @CsvSource(delimiter = '|', value = {
-      "{\"text\": 1}|line 2, \"text\": expected a string or a list of strings, found a number",
-      "{\"text\": null}|line 2, \"text\": expected a string or a list of strings, found null",
-      "{\"text\": [\"a\", {}]}|line 2, \"text\": expected a list of strings, found a list with an object",
-      "{\"txt\": \"a\"}|line 2: expected the key \"text\", found an object without it",
-      "[\"a\"]|line 2: expected a JSON object, found a list",
-      "true|line 2: expected a JSON object, found true",
-      "{\"text\": \"a\"} {}|line 2: expected one JSON object, found more behind it",
-      "{\"text\": \"a\"|line 2, column 13: expected JSON, found Unexpected end-of-input",
-      "{\"text\": \"a\u0007b\"}|line 2, column 12: expected JSON, found Illegal unquoted character",
-      "{\"text\": \"a\\ud83d\"}|line 2, character 1 of the text: expected Unicode, found half of a surrogate pair",
-      "{\"text\": \"\\ude00\\ud83d\"}|line 2, character 0 of the text: expected Unicode, found half of a surrogate pair"})
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "{\"text\": 1}|line 2, \"text\": expected a string or a list of strings, found a number",
+        "{\"text\": null}|line 2, \"text\": expected a string or a list of strings, found null",
+        "{\"text\": [\"a\", {}]}|line 2, \"text\": expected a list of strings, found a list with an"
+            + " object",
+        "{\"txt\": \"a\"}|line 2: expected the key \"text\", found an object without it",
+        "[\"a\"]|line 2: expected a JSON object, found a list",
+        "true|line 2: expected a JSON object, found true",
+        "{\"text\": \"a\"} {}|line 2: expected one JSON object, found more behind it",
+        "{\"text\": \"a\"|line 2, column 13: expected JSON, found Unexpected end-of-input",
+        "{\"text\": \"a\u0007b\"}|line 2, column 12: expected JSON, found Illegal unquoted"
+            + " character",
+        "{\"text\": \"a\\ud83d\"}|line 2, character 1 of the text: expected Unicode, found half of"
+            + " a surrogate pair",
+        "{\"text\": \"\\ude00\\ud83d\"}|line 2, character 0 of the text: expected Unicode, found"
+            + " half of a surrogate pair"
+      })
   void namesTheLineThatIsBad(String line, String message) {
     Path file = file("bad.jsonl", "{\"text\": \"fine\"}\n" + line + "\n{\"text\": \"also\"}\n");
-    assertThatThrownBy(() -> read(file)).isInstanceOf(InputException.class).hasMessageStartingWith(file + ": " + message);
+    assertThatThrownBy(() -> read(file))
+        .isInstanceOf(InputException.class)
+        .hasMessageStartingWith(file + ": " + message);
     List<Skipped> skipped = new ArrayList<>();
-    assertThat(read(skipped, true, file)).extracting(Document::text).containsExactly("fine", "also");
+    assertThat(read(skipped, true, file))
+        .extracting(Document::text)
+        .containsExactly("fine", "also");
     assertThat(skipped).containsExactly(new Skipped(1, 0, 0));
   }
 
@@ -165,10 +188,12 @@ class DocumentsTest {
   void namesTheByteThatIsNotUtf8(String hex, int at, String found) {
     byte[] bad = HexFormat.of().parseHex(hex);
     Path text = file("bad.txt", bad);
-    assertThatThrownBy(() -> read(text)).isInstanceOf(InputException.class)
+    assertThatThrownBy(() -> read(text))
+        .isInstanceOf(InputException.class)
         .hasMessage(text + ": byte " + at + ": expected UTF-8, found byte 0x" + found);
     Path lines = file("bad.jsonl", bad);
-    assertThatThrownBy(() -> read(lines)).isInstanceOf(InputException.class)
+    assertThatThrownBy(() -> read(lines))
+        .isInstanceOf(InputException.class)
         .hasMessage(lines + ": line 1, byte " + at + ": expected UTF-8, found byte 0x" + found);
   }
 
@@ -185,8 +210,10 @@ class DocumentsTest {
     Path member = file("long.zip", bytes.toByteArray());
     for (Path file : List.of(line, whole, member)) {
       assertThat(drain(new Documents(List.of(file), false, n -> {}, 300_000))).isIn(1, 2);
-      assertThatThrownBy(() -> drain(new Documents(List.of(file), false, n -> {}, 100_000))).isInstanceOf(InputException.class)
-          .hasMessageStartingWith(file + ": ").hasMessageContaining("expected a document of at most 0 MB");
+      assertThatThrownBy(() -> drain(new Documents(List.of(file), false, n -> {}, 100_000)))
+          .isInstanceOf(InputException.class)
+          .hasMessageStartingWith(file + ": ")
+          .hasMessageContaining("expected a document of at most 0 MB");
     }
   }
 
@@ -203,14 +230,21 @@ class DocumentsTest {
   @Test
   void readsLinesLongerThanItsBuffer() {
     List<String> texts = new Random(5).ints(30, 0, 200_000).mapToObj(n -> "y".repeat(n)).toList();
-    Path file = file("long.jsonl", texts.stream().map(text -> "{\"text\":\"" + text + "\"}").collect(Collectors.joining("\n")));
+    Path file =
+        file(
+            "long.jsonl",
+            texts.stream()
+                .map(text -> "{\"text\":\"" + text + "\"}")
+                .collect(Collectors.joining("\n")));
     assertThat(read(file)).extracting(Document::text).isEqualTo(texts);
   }
 
   private static byte[] compressed(String name) throws IOException {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-    try (OutputStream out = name.endsWith("zst") ? new ZstdOutputStream(bytes)
-        : name.endsWith("gz") ? new GZIPOutputStream(bytes) : new ZipOutputStream(bytes)) {
+    try (OutputStream out =
+        name.endsWith("zst")
+            ? new ZstdOutputStream(bytes)
+            : name.endsWith("gz") ? new GZIPOutputStream(bytes) : new ZipOutputStream(bytes)) {
       if (out instanceof ZipOutputStream zip) {
         zip.putNextEntry(new ZipEntry("a"));
       }
@@ -225,13 +259,18 @@ class DocumentsTest {
     byte[] whole = compressed(name);
     for (int cut : new int[] {whole.length / 2, 5}) {
       Path file = file(name, Arrays.copyOf(whole, cut));
-      assertThatThrownBy(() -> read(file)).isInstanceOf(InputException.class).hasMessageStartingWith(file + ": cannot be read: ");
+      assertThatThrownBy(() -> read(file))
+          .isInstanceOf(InputException.class)
+          .hasMessageStartingWith(file + ": cannot be read: ");
     }
   }
 
   @Property(tries = 1000)
-  void readsADamagedCompressedFileOrSaysWhatIsWrong(@ForAll @IntRange(max = 2) int kind,
-      @ForAll @Size(min = 1, max = 3) List<@IntRange(max = 200) Integer> places, @ForAll byte b) throws IOException {
+  void readsADamagedCompressedFileOrSaysWhatIsWrong(
+      @ForAll @IntRange(max = 2) int kind,
+      @ForAll @Size(min = 1, max = 3) List<@IntRange(max = 200) Integer> places,
+      @ForAll byte b)
+      throws IOException {
     String name = List.of("damaged.jsonl.zst", "damaged.jsonl.gz", "damaged.zip").get(kind);
     byte[] content = compressed(name);
     places.stream().filter(place -> place < content.length).forEach(place -> content[place] = b);
@@ -245,19 +284,30 @@ class DocumentsTest {
 
   @Test
   void saysWhatAnInputMayBe() {
-    assertThatThrownBy(() -> read(folder.resolve("none.txt"))).isInstanceOf(InputException.class)
+    assertThatThrownBy(() -> read(folder.resolve("none.txt")))
+        .isInstanceOf(InputException.class)
         .hasMessageContaining("no such file");
     Path picture = file("a.png", "");
-    assertThatThrownBy(() -> read(picture)).isInstanceOf(InputException.class).hasMessageContaining(".jsonl, .jsonl.zst");
-    assertThatThrownBy(() -> read(folder)).isInstanceOf(InputException.class).hasMessageContaining("1 other files");
+    assertThatThrownBy(() -> read(picture))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining(".jsonl, .jsonl.zst");
+    assertThatThrownBy(() -> read(folder))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("1 other files");
   }
 
   @Property(tries = 2000)
-  void readsADamagedLineOrSaysWhatIsWrong(@ForAll @IntRange(max = 220) int length,
-      @ForAll @Size(max = 4) List<@IntRange(max = 180) Integer> places, @ForAll byte b) throws IOException {
+  void readsADamagedLineOrSaysWhatIsWrong(
+      @ForAll @IntRange(max = 220) int length,
+      @ForAll @Size(max = 4) List<@IntRange(max = 180) Integer> places,
+      @ForAll byte b)
+      throws IOException {
     byte[] content = PILE.getBytes(StandardCharsets.UTF_8);
     places.forEach(place -> content[place] = b);
-    Path file = Files.write(SCRATCH.resolve("damaged.jsonl"), Arrays.copyOf(content, Math.min(length, content.length)));
+    Path file =
+        Files.write(
+            SCRATCH.resolve("damaged.jsonl"),
+            Arrays.copyOf(content, Math.min(length, content.length)));
     try {
       for (Document document : read(file)) {
         assertThat(StandardCharsets.UTF_8.newEncoder().canEncode(document.text())).isTrue();

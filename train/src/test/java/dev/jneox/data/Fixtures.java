@@ -11,6 +11,7 @@ import java.util.Random;
 final class Fixtures {
   /** Sequence length of the parity fixtures, their seeds and the samples asked for. */
   static final int SEQ_LENGTH = 64;
+
   static final long[] SEEDS = {1234, 1235, 1236};
   static final long[] SAMPLES = {150, 300, 450};
   static final double[] WEIGHTS = {0.5, 0.2, 0.3};

@@ -26,17 +26,23 @@ class Mt19937Test {
   @Test
   void shufflesAsNumpyAndGoesOnWithTheSameStream() {
     Mt19937 random = new Mt19937(1234);
-    assertThat(values(shuffled(random, ElementType.I32, 10))).containsExactly(7L, 2L, 9L, 1L, 0L, 8L, 4L, 5L, 6L, 3L);
-    assertThat(values(shuffled(random, ElementType.U32, 1000)).limit(5)).containsExactly(815L, 496L, 322L, 623L, 473L);
-    assertThat(values(shuffled(new Mt19937(42), ElementType.I64, 10))).containsExactly(8L, 1L, 5L, 0L, 7L, 2L, 9L, 4L, 3L, 6L);
+    assertThat(values(shuffled(random, ElementType.I32, 10)))
+        .containsExactly(7L, 2L, 9L, 1L, 0L, 8L, 4L, 5L, 6L, 3L);
+    assertThat(values(shuffled(random, ElementType.U32, 1000)).limit(5))
+        .containsExactly(815L, 496L, 322L, 623L, 473L);
+    assertThat(values(shuffled(new Mt19937(42), ElementType.I64, 10)))
+        .containsExactly(8L, 1L, 5L, 0L, 7L, 2L, 9L, 4L, 3L, 6L);
   }
 
   @ParameterizedTest
-  @EnumSource(value = ElementType.class, names = {"I32", "U32", "I64"})
+  @EnumSource(
+      value = ElementType.class,
+      names = {"I32", "U32", "I64"})
   void shufflesEveryTypeAlike(ElementType type) {
     Npy array = shuffled(new Mt19937(4294967295L), type, 70_000);
     assertThat(values(array).limit(5)).containsExactly(14972L, 66828L, 49490L, 22806L, 60806L);
-    assertThat(LongStream.range(0, 70_000).map(i -> (i + 1) * array.get(i)).sum()).isEqualTo(85784494817776L);
+    assertThat(LongStream.range(0, 70_000).map(i -> (i + 1) * array.get(i)).sum())
+        .isEqualTo(85784494817776L);
   }
 
   @Test

@@ -43,10 +43,15 @@ class NpyTest {
 
   @Test
   void padsTheHeaderAsNumpyDoes() {
-    assertThat(header(ElementType.I64)).hasSize(128)
+    assertThat(header(ElementType.I64))
+        .hasSize(128)
         .startsWith("----------{'descr': '<i8', 'fortran_order': False, 'shape': (), }   ");
-    assertThat(header(ElementType.U16, 5, 6, 7, 8, 9)).hasSize(128).contains("'shape': (5, 6, 7, 8, 9), } ");
-    assertThat(header(ElementType.U8, 100_000_000_000_000_000L, 3, 4)).hasSize(128).contains("(100000000000000000, 3, 4), } ");
+    assertThat(header(ElementType.U16, 5, 6, 7, 8, 9))
+        .hasSize(128)
+        .contains("'shape': (5, 6, 7, 8, 9), } ");
+    assertThat(header(ElementType.U8, 100_000_000_000_000_000L, 3, 4))
+        .hasSize(128)
+        .contains("(100000000000000000, 3, 4), } ");
     long[] axes = Collections.nCopies(12, 10L).stream().mapToLong(Long::longValue).toArray();
     axes[0] = 1;
     assertThat(header(ElementType.I32, axes)).hasSize(192).endsWith(" ".repeat(81) + "\n");
@@ -56,14 +61,17 @@ class NpyTest {
 
   /** The dictionary, with ten characters before it for the magic and the length. */
   private static String header(ElementType type, long... shape) {
-    byte[] header = new Npy(type, Arrays.stream(shape).boxed().toList(), MemorySegment.NULL).header();
+    byte[] header =
+        new Npy(type, Arrays.stream(shape).boxed().toList(), MemorySegment.NULL).header();
     assertThat(header[8] & 0xFF | header[9] << 8).isEqualTo(header.length - 10);
     return "----------" + new String(header, 10, header.length - 10, StandardCharsets.US_ASCII);
   }
 
   @Property(tries = 100)
   void readsWhatItWrote(
-      @ForAll ElementType type, @ForAll @Size(max = 4) List<@IntRange(max = 9) Integer> axes, @ForAll long seed) {
+      @ForAll ElementType type,
+      @ForAll @Size(max = 4) List<@IntRange(max = 9) Integer> axes,
+      @ForAll long seed) {
     if (!type.isInteger()) {
       return;
     }
@@ -86,7 +94,8 @@ class NpyTest {
 
   @Property(tries = 2000)
   void readsADamagedFileOrSaysWhatIsWrong(
-      @ForAll @IntRange(max = 700) int length, @ForAll @IntRange(max = 127) int at, @ForAll byte b) throws IOException {
+      @ForAll @IntRange(max = 700) int length, @ForAll @IntRange(max = 127) int at, @ForAll byte b)
+      throws IOException {
     byte[] content = bytes(Fixtures.megatron("part0.doc_idx.npy"));
     content[at] = b;
     Path file = SCRATCH.resolve("damaged.npy");
@@ -102,16 +111,24 @@ class NpyTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {
-      "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }\n",
-      "{'descr': '>i4', 'fortran_order': False, 'shape': (1,), }\n",
-      "{'descr': '<i4', 'fortran_order': True, 'shape': (1,), }\n", "{'descr': '<i4', 'fortran_order': False, 'shape': (2,), }\n",
-      "{'descr': '<i4', 'fortran_order': False, 'shape': (99999999999, 99999999999, 99999999999), }\n", "{'descr': '<i4'}\n"})
+  @ValueSource(
+      strings = {
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }\n",
+        "{'descr': '>i4', 'fortran_order': False, 'shape': (1,), }\n",
+        "{'descr': '<i4', 'fortran_order': True, 'shape': (1,), }\n",
+        "{'descr': '<i4', 'fortran_order': False, 'shape': (2,), }\n",
+        "{'descr': '<i4', 'fortran_order': False, 'shape': (99999999999, 99999999999, 99999999999),"
+            + " }\n",
+        "{'descr': '<i4'}\n"
+      })
   void refusesWhatItDoesNotRead(String header) throws IOException {
     Path file = folder.resolve("other.npy");
-    byte[] bytes = ("\u0093NUMPY\1\0" + (char) header.length() + "\0" + header + "1234").getBytes(StandardCharsets.ISO_8859_1);
+    byte[] bytes =
+        ("\u0093NUMPY\1\0" + (char) header.length() + "\0" + header + "1234")
+            .getBytes(StandardCharsets.ISO_8859_1);
     Files.write(file, bytes);
-    assertThatThrownBy(() -> Npy.map(file, Arena.ofAuto())).isInstanceOf(InputException.class)
+    assertThatThrownBy(() -> Npy.map(file, Arena.ofAuto()))
+        .isInstanceOf(InputException.class)
         .hasMessageStartingWith(file + ": ");
   }
 }

@@ -37,20 +37,24 @@ class PrepareTest {
     Random random = new Random(3);
     StringBuilder lines = new StringBuilder();
     for (int i = 0; i < documents; i++) {
-      lines.append("{\"text\":\"%d%s\",\"meta\":{\"pile_set_name\":\"%s\"}}%n".formatted(
-          i, "x".repeat(random.nextInt(longest)), i % 3 == 0 ? "third" : "rest"));
+      lines.append(
+          "{\"text\":\"%d%s\",\"meta\":{\"pile_set_name\":\"%s\"}}%n"
+              .formatted(i, "x".repeat(random.nextInt(longest)), i % 3 == 0 ? "third" : "rest"));
     }
     return Files.writeString(folder.resolve("corpus.jsonl"), lines);
   }
 
   @Test
   void endsEveryDocumentAndCountsWhatItDid() throws IOException {
-    Path input = Files.writeString(folder.resolve("in.jsonl"), """
-        {"text": "ab", "meta": {"pile_set_name": "A"}}
-        {"text": ""}
-        {"text": "é"}
-        {"text": "c", "meta": {"pile_set_name": "A"}}
-        """);
+    Path input =
+        Files.writeString(
+            folder.resolve("in.jsonl"),
+            """
+            {"text": "ab", "meta": {"pile_set_name": "A"}}
+            {"text": ""}
+            {"text": "é"}
+            {"text": "c", "meta": {"pile_set_name": "A"}}
+            """);
     Result result = prepare(input, folder.resolve("out"), options(2));
     IndexedDataset data = IndexedDataset.open(folder.resolve("out"));
     assertThat(data.sequences()).isEqualTo(3);
@@ -65,7 +69,9 @@ class PrepareTest {
 
   @Test
   void leavesOutTheEndAndShortDocumentsOnRequest() throws IOException {
-    Path input = Files.writeString(folder.resolve("in.jsonl"), "{\"text\": \"ab\"}\n{\"text\": \"c\"}\nnothing\n");
+    Path input =
+        Files.writeString(
+            folder.resolve("in.jsonl"), "{\"text\": \"ab\"}\n{\"text\": \"c\"}\nnothing\n");
     Result result = prepare(input, folder.resolve("out"), new Options(1, null, true, 2));
     assertThat(IndexedDataset.open(folder.resolve("out")).get(0)).containsExactly('a', 'b');
     assertThat(result.documents()).isEqualTo(1);
@@ -94,17 +100,21 @@ class PrepareTest {
     lines.set(700, "broken");
     lines.set(2900, "broken too");
     Files.write(input, lines);
-    assertThatThrownBy(() -> prepare(input, folder.resolve("out"), options(3))).isInstanceOf(InputException.class)
+    assertThatThrownBy(() -> prepare(input, folder.resolve("out"), options(3)))
+        .isInstanceOf(InputException.class)
         .hasMessageStartingWith(input + ": line 701, column ");
     assertThat(names(folder)).containsExactly("corpus.jsonl");
-    assertThat(prepare(input, folder.resolve("out"), new Options(3, null, true, 1)).skipped().bad()).isEqualTo(2);
+    assertThat(prepare(input, folder.resolve("out"), new Options(3, null, true, 1)).skipped().bad())
+        .isEqualTo(2);
   }
 
   @Test
   void saysWhenTheTokenizerHasNoSuchEnd() throws IOException {
     Path input = corpus(1, 5);
-    assertThatThrownBy(() -> prepare(input, folder.resolve("out"), new Options(1, "</s>", false, 1)))
-        .isInstanceOf(InputException.class).hasMessageContaining("no token </s>");
+    assertThatThrownBy(
+            () -> prepare(input, folder.resolve("out"), new Options(1, "</s>", false, 1)))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("no token </s>");
     assertThat(names(folder)).containsExactly("corpus.jsonl");
   }
 
@@ -114,7 +124,8 @@ class PrepareTest {
     Configuration disk = Configuration.unix().toBuilder().setMaxSize(1 << 20).build();
     try (FileSystem files = Jimfs.newFileSystem(disk)) {
       Path out = files.getPath("/disk/data");
-      assertThatThrownBy(() -> prepare(input, out, options(2))).isInstanceOf(InputException.class)
+      assertThatThrownBy(() -> prepare(input, out, options(2)))
+          .isInstanceOf(InputException.class)
           .hasMessage("/disk/data.bin: cannot be written: out of disk space");
       assertThat(names(files.getPath("/work"))).isEmpty();
     }

@@ -45,12 +45,17 @@ class SampleIndexTest {
   @ValueSource(ints = {0, 1, 2})
   void isGptNeoxsToTheLastByte(int part) {
     IndexedDataset data = Fixtures.part(part);
-    SampleIndex index = build(data, Spec.all(data, Fixtures.SAMPLES[part], Fixtures.SEQ_LENGTH, Fixtures.SEEDS[part]));
+    SampleIndex index =
+        build(
+            data,
+            Spec.all(data, Fixtures.SAMPLES[part], Fixtures.SEQ_LENGTH, Fixtures.SEEDS[part]));
     index.documents().write(folder.resolve("doc_idx"));
     index.samples().write(folder.resolve("sample_idx"));
     index.shuffle().write(folder.resolve("shuffle_idx"));
     for (String name : List.of("doc_idx", "sample_idx", "shuffle_idx")) {
-      assertThat(bytes(folder.resolve(name))).as(name).isEqualTo(bytes(megatron("part" + part + "." + name + ".npy")));
+      assertThat(bytes(folder.resolve(name)))
+          .as(name)
+          .isEqualTo(bytes(megatron("part" + part + "." + name + ".npy")));
     }
   }
 
@@ -62,7 +67,8 @@ class SampleIndexTest {
     GptDataset dataset = new GptDataset(data, build(data, spec), Fixtures.SEQ_LENGTH);
     assertThat(dataset.length()).isEqualTo(length);
     dataset.first(16, Arena.ofAuto()).write(folder.resolve("first16"));
-    assertThat(bytes(folder.resolve("first16"))).isEqualTo(bytes(megatron("part" + part + ".first16.npy")));
+    assertThat(bytes(folder.resolve("first16")))
+        .isEqualTo(bytes(megatron("part" + part + ".first16.npy")));
     // The sample past the end is still there; behind it the numbers start over.
     assertThat(dataset.sample(length)).isNotEqualTo(dataset.sample(0));
     assertThat(dataset.sample(length + 1)).isEqualTo(dataset.sample(1));
@@ -71,8 +77,10 @@ class SampleIndexTest {
 
   /** The slow way: lay all documents end to end and cut. */
   @Property(tries = 300)
-  void cutsAsTheSlowWayDoes(@ForAll @Size(min = 1, max = 30) List<@IntRange(max = 12) Integer> sizes,
-      @ForAll @IntRange(min = 1, max = 9) int seqLength, @ForAll @IntRange(max = 40) int samples,
+  void cutsAsTheSlowWayDoes(
+      @ForAll @Size(min = 1, max = 30) List<@IntRange(max = 12) Integer> sizes,
+      @ForAll @IntRange(min = 1, max = 9) int seqLength,
+      @ForAll @IntRange(max = 40) int samples,
       @ForAll @IntRange(max = 5) int first) {
     int start = Math.min(first, sizes.size() - 1);
     int perEpoch = sizes.subList(start, sizes.size()).stream().mapToInt(Integer::intValue).sum();
@@ -80,7 +88,8 @@ class SampleIndexTest {
       return;
     }
     Path prefix = SCRATCH.resolve("oracle");
-    IndexedDataset data = Fixtures.write(prefix, 1000, sizes.stream().mapToInt(Integer::intValue).toArray());
+    IndexedDataset data =
+        Fixtures.write(prefix, 1000, sizes.stream().mapToInt(Integer::intValue).toArray());
     Spec spec = new Spec(start, sizes.size(), samples, seqLength, 99);
     SampleIndex index = build(data, spec);
 
@@ -105,7 +114,8 @@ class SampleIndexTest {
       int cut = (int) index.shuffle().get(i) * seqLength;
       assertThat(dataset.sample(i)).isEqualTo(Arrays.copyOfRange(stream, cut, cut + seqLength + 1));
     }
-    assertThat(LongStream.range(0, n).map(index.shuffle()::get).sorted().toArray()).isEqualTo(LongStream.range(0, n).toArray());
+    assertThat(LongStream.range(0, n).map(index.shuffle()::get).sorted().toArray())
+        .isEqualTo(LongStream.range(0, n).toArray());
   }
 
   @Test
@@ -122,10 +132,16 @@ class SampleIndexTest {
     IndexedDataset data = Fixtures.write(folder.resolve("data"), 100, 30, 7, 0, 50, 13);
     Spec spec = Spec.all(data, 40, 16, 1234);
     SampleIndex built = cached(data, spec);
-    List<String> names = Stream.of("doc", "sample", "shuffle")
-        .map(kind -> "data_train_indexmap_40ns_16sl_1234s_packedpi_ac_" + kind + "_idx.npy").toList();
+    List<String> names =
+        Stream.of("doc", "sample", "shuffle")
+            .map(kind -> "data_train_indexmap_40ns_16sl_1234s_packedpi_ac_" + kind + "_idx.npy")
+            .toList();
     try (Stream<Path> files = Files.list(folder)) {
-      assertThat(files.map(file -> file.getFileName().toString()).filter(name -> name.endsWith(".npy"))).hasSameElementsAs(names);
+      assertThat(
+              files
+                  .map(file -> file.getFileName().toString())
+                  .filter(name -> name.endsWith(".npy")))
+          .hasSameElementsAs(names);
     }
     FileTime old = FileTime.fromMillis(1000);
     for (String name : names) {
@@ -156,7 +172,8 @@ class SampleIndexTest {
     for (String kind : List.of("doc", "sample", "shuffle")) {
       for (int at : new int[] {3, 130, 150}) {
         cached(data, spec);
-        Path file = folder.resolve("data_train_indexmap_40ns_16sl_1234s_packedpi_ac_" + kind + "_idx.npy");
+        Path file =
+            folder.resolve("data_train_indexmap_40ns_16sl_1234s_packedpi_ac_" + kind + "_idx.npy");
         byte[] content = bytes(file);
         content[at] ^= 0x40;
         Files.delete(file);
@@ -177,13 +194,16 @@ class SampleIndexTest {
     IndexedDataset data = Fixtures.write(folder.resolve("data"), 100, 3);
     GptDataset dataset = new GptDataset(data, build(data, Spec.all(data, 0, 4, 1)), 4);
     assertThat(dataset.length()).isZero();
-    assertThatThrownBy(() -> dataset.sample(0)).isInstanceOf(InputException.class).hasMessageContaining("expected 5 tokens");
+    assertThatThrownBy(() -> dataset.sample(0))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("expected 5 tokens");
   }
 
   @Test
   void saysWhenThereIsNothingToLearnFrom() {
     IndexedDataset data = Fixtures.write(folder.resolve("data"), 100, 0, 1, 0);
-    assertThatThrownBy(() -> build(data, Spec.all(data, 5, 4, 1))).isInstanceOf(InputException.class)
+    assertThatThrownBy(() -> build(data, Spec.all(data, 5, 4, 1)))
+        .isInstanceOf(InputException.class)
         .hasMessageContaining("expected at least 2 tokens, found 1");
   }
 
@@ -191,15 +211,18 @@ class SampleIndexTest {
   @ValueSource(longs = {Long.MAX_VALUE, 3_000_000_000L})
   void refusesMoreThanTheFormatCanCount(long samples) {
     IndexedDataset data = Fixtures.write(folder.resolve("data"), 100, 2, 1, 1);
-    assertThatThrownBy(() -> build(data, Spec.all(data, samples, 4, 1))).isInstanceOf(InputException.class)
+    assertThatThrownBy(() -> build(data, Spec.all(data, samples, 4, 1)))
+        .isInstanceOf(InputException.class)
         .hasMessageContaining("2^31 - 1 documents");
   }
 
   @Test
   void reportsEveryRow() {
-    IndexedDataset data = Fixtures.write(folder.resolve("data"), 100, IntStream.range(0, 50).map(i -> 5).toArray());
+    IndexedDataset data =
+        Fixtures.write(folder.resolve("data"), 100, IntStream.range(0, 50).map(i -> 5).toArray());
     Progress progress = Progress.silent();
-    SampleIndex index = SampleIndex.build(data, Spec.all(data, 100, 3, 1), Arena.ofAuto(), progress);
+    SampleIndex index =
+        SampleIndex.build(data, Spec.all(data, 100, 3, 1), Arena.ofAuto(), progress);
     assertThat(progress.done()).isEqualTo(index.documents().size() + 2 * index.count());
   }
 }

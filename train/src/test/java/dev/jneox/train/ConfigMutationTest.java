@@ -13,28 +13,81 @@ import net.jqwik.api.constraints.IntRange;
 
 /** Whatever is in a file, it is a configuration or a one-line error. */
 class ConfigMutationTest {
-  private static final String RECIPE = NeoxConfigTest.SMALL + """
-      gradient_accumulation_steps: 2
-      train_batch_size: 16
-      attention_config: [[["flash", "global"], 2]]
-      fp16: {enabled: true, "loss_scale": 0, 'initial_scale_power': 12,}
-      "data-path": data/text # a comment
-      split: "969, 30, 1"
-      extra_save_iters: &x [0, 1, 2]
-      save: |
-        there
-      rotary_pct: .25
-      warmup: 1e-2
-      """;
+  private static final String RECIPE =
+      NeoxConfigTest.SMALL
+          + """
+          gradient_accumulation_steps: 2
+          train_batch_size: 16
+          attention_config: [[["flash", "global"], 2]]
+          fp16: {enabled: true, "loss_scale": 0, 'initial_scale_power': 12,}
+          "data-path": data/text # a comment
+          split: "969, 30, 1"
+          extra_save_iters: &x [0, 1, 2]
+          save: |
+            there
+          rotary_pct: .25
+          warmup: 1e-2
+          """;
   private static final String[] PIECES = {
-    "{", "}", "[", "]", ",", ":", ": ", "#", " #", "'", "\"", "\n", "\n  ", "\t", "- ", "? ", "&x ", "*x", "!!int ", "!x ", "| ",
-    "> ", "%", "@", "`", "~", "null", "true", "-1", "0", "1e400", "-1e-400", ".nan", "0x", "0b1", "_", "0b_", "08", "1:30",
-    "99999999999", "9223372036854775808", "<<: ", "---\n", "...",
-    "\u0000", "\u0085", "é", "\uD83D", "\r", "\\", "=", "num_layers: ", "optimizer: ", "2001-01-01"
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    ": ",
+    "#",
+    " #",
+    "'",
+    "\"",
+    "\n",
+    "\n  ",
+    "\t",
+    "- ",
+    "? ",
+    "&x ",
+    "*x",
+    "!!int ",
+    "!x ",
+    "| ",
+    "> ",
+    "%",
+    "@",
+    "`",
+    "~",
+    "null",
+    "true",
+    "-1",
+    "0",
+    "1e400",
+    "-1e-400",
+    ".nan",
+    "0x",
+    "0b1",
+    "_",
+    "0b_",
+    "08",
+    "1:30",
+    "99999999999",
+    "9223372036854775808",
+    "<<: ",
+    "---\n",
+    "...",
+    "\u0000",
+    "\u0085",
+    "é",
+    "\uD83D",
+    "\r",
+    "\\",
+    "=",
+    "num_layers: ",
+    "optimizer: ",
+    "2001-01-01"
   };
 
   @Property(tries = 1500)
-  void aMutatedFileIsAConfigurationOrAOneLineError(@ForAll long seed, @ForAll @IntRange(min = 1, max = 6) int mutations) {
+  void aMutatedFileIsAConfigurationOrAOneLineError(
+      @ForAll long seed, @ForAll @IntRange(min = 1, max = 6) int mutations) {
     Random random = new Random(seed);
     String text = RECIPE;
     for (int i = 0; i < mutations; i++) {
@@ -49,7 +102,8 @@ class ConfigMutationTest {
   }
 
   @Property(tries = 300)
-  void anyOverrideIsAConfigurationOrAOneLineError(@ForAll String text, @ForAll @IntRange(min = 0, max = 400) int key) {
+  void anyOverrideIsAConfigurationOrAOneLineError(
+      @ForAll String text, @ForAll @IntRange(min = 0, max = 400) int key) {
     List<String> names = new java.util.ArrayList<>();
     NeoxKeys.all().forEach(k -> names.add(k.name()));
     tryTo(() -> NeoxConfigTest.config(names.get(key % names.size()) + "=" + text));
@@ -68,7 +122,8 @@ class ConfigMutationTest {
   }
 
   private static void loads(String text) {
-    tryTo(() -> NeoxConfig.of(Settings.of(Map.of(Path.of("x.yml"), text), List.of())).unsupported());
+    tryTo(
+        () -> NeoxConfig.of(Settings.of(Map.of(Path.of("x.yml"), text), List.of())).unsupported());
   }
 
   private static void tryTo(Runnable load) {

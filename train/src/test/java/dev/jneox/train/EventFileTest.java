@@ -33,14 +33,17 @@ class EventFileTest {
       file.write(1L << 40, Map.of("train/lm_loss", -1e-3));
       path = file.path();
     }
-    assertThat(path.getFileName().toString()).matches("events\\.out\\.tfevents\\.\\d{10}\\.jneox\\.\\d+\\.0");
+    assertThat(path.getFileName().toString())
+        .matches("events\\.out\\.tfevents\\.\\d{10}\\.jneox\\.\\d+\\.0");
     List<Map<Integer, Object>> events = read(Files.readAllBytes(path));
     assertThat(events).hasSize(4);
     assertThat((double) events.get(2).get(1)).isBetween(before, before + 60);
     assertThat(events).extracting(e -> e.get(2)).containsExactly(0L, 3L, 3L, 1L << 40);
-    assertThat(new String((byte[]) events.get(0).get(3), StandardCharsets.UTF_8)).isEqualTo("brain.Event:2");
+    assertThat(new String((byte[]) events.get(0).get(3), StandardCharsets.UTF_8))
+        .isEqualTo("brain.Event:2");
     assertThat(fields((byte[]) events.get(1).get(7))).containsEntry(1, 1L);
-    assertThat(scalars(events.get(2))).containsExactly(Map.entry("train/lm_loss", 2.5f), Map.entry("größe", Float.NaN));
+    assertThat(scalars(events.get(2)))
+        .containsExactly(Map.entry("train/lm_loss", 2.5f), Map.entry("größe", Float.NaN));
     assertThat(scalars(events.get(3))).containsExactly(Map.entry("train/lm_loss", -1e-3f));
   }
 
@@ -140,7 +143,9 @@ class EventFileTest {
     while (summary.hasRemaining()) {
       assertThat(summary.get()).isEqualTo((byte) (1 << 3 | 2));
       Map<Integer, Object> value = fields((byte[]) field(summary, 2));
-      scalars.add(Map.entry(new String((byte[]) value.get(1), StandardCharsets.UTF_8), (Float) value.get(2)));
+      scalars.add(
+          Map.entry(
+              new String((byte[]) value.get(1), StandardCharsets.UTF_8), (Float) value.get(2)));
     }
     return scalars;
   }

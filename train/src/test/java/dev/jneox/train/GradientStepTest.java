@@ -29,29 +29,89 @@ class GradientStepTest {
     "PARALLEL, GELU, false, 0.2, Half, false",
   })
   void fusedGivesAutogradsGradients(
-      Residual residual, Activation activation, boolean tied, double pct, ScalarType compute, boolean recompute) {
+      Residual residual,
+      Activation activation,
+      boolean tied,
+      double pct,
+      ScalarType compute,
+      boolean recompute) {
     fusedGivesAutogradsGradients(config(residual, activation, tied, pct), compute, recompute);
   }
 
   /** What GPT-NeoX has not, alone and as the other families have it together. */
   private enum Other {
-    GPT_J(new Position.Rotary(6, 10000, true), Residual.PARALLEL_ONE_NORM, List.of(0, 0), true, false, false, true, false),
+    GPT_J(
+        new Position.Rotary(6, 10000, true),
+        Residual.PARALLEL_ONE_NORM,
+        List.of(0, 0),
+        true,
+        false,
+        false,
+        true,
+        false),
     GPT_2(new Position.Learned(), Residual.SERIAL, List.of(0, 0), true, true, true, false, true),
-    GPT_NEO(new Position.Learned(), Residual.SERIAL, List.of(0, 49), false, false, true, false, true),
+    GPT_NEO(
+        new Position.Learned(), Residual.SERIAL, List.of(0, 49), false, false, true, false, true),
     GPT_3(new Position.Learned(), Residual.SERIAL, List.of(0, 17), true, true, true, false, true),
-    WINDOWS_OF_ONE_AND_48(new Position.Rotary(4, 100, false), Residual.PARALLEL, List.of(1, 48), true, true, true, false, false),
-    WINDOWS_LARGER_THAN_THE_TEXT(new Position.Learned(), Residual.PARALLEL, List.of(100, 1000), true, true, false, true, true),
-    ONE_NORM_TIED(new Position.Rotary(12, 77, true), Residual.PARALLEL_ONE_NORM, List.of(7, 0), false, true, true, true, true);
+    WINDOWS_OF_ONE_AND_48(
+        new Position.Rotary(4, 100, false),
+        Residual.PARALLEL,
+        List.of(1, 48),
+        true,
+        true,
+        true,
+        false,
+        false),
+    WINDOWS_LARGER_THAN_THE_TEXT(
+        new Position.Learned(),
+        Residual.PARALLEL,
+        List.of(100, 1000),
+        true,
+        true,
+        false,
+        true,
+        true),
+    ONE_NORM_TIED(
+        new Position.Rotary(12, 77, true),
+        Residual.PARALLEL_ONE_NORM,
+        List.of(7, 0),
+        false,
+        true,
+        true,
+        true,
+        true);
 
     private final ModelConfig config;
 
     Other(
-        Position position, Residual residual, List<Integer> windows, boolean scaled, boolean qkvBias, boolean denseBias,
-        boolean headBias, boolean tied) {
+        Position position,
+        Residual residual,
+        List<Integer> windows,
+        boolean scaled,
+        boolean qkvBias,
+        boolean denseBias,
+        boolean headBias,
+        boolean tied) {
       config =
           new ModelConfig(
-              101, 101, 39, 2, 3, 83, 101, position, residual, Activation.GELU_TANH, 1e-5, windows, scaled, qkvBias, denseBias,
-              headBias, tied, 0);
+              101,
+              101,
+              39,
+              2,
+              3,
+              83,
+              101,
+              position,
+              residual,
+              Activation.GELU_TANH,
+              1e-5,
+              windows,
+              scaled,
+              qkvBias,
+              denseBias,
+              headBias,
+              tied,
+              0);
     }
   }
 
@@ -62,14 +122,16 @@ class GradientStepTest {
     fusedGivesAutogradsGradients(other.config, ScalarType.BFloat16, other != Other.GPT_3);
   }
 
-  private static void fusedGivesAutogradsGradients(ModelConfig config, ScalarType compute, boolean recompute) {
+  private static void fusedGivesAutogradsGradients(
+      ModelConfig config, ScalarType compute, boolean recompute) {
     fusedGivesAutogradsGradients(config, compute, compute, recompute);
     if (compute != ScalarType.Float) {
       fusedGivesAutogradsGradients(config, compute, ScalarType.Float, recompute);
     }
   }
 
-  private static void fusedGivesAutogradsGradients(ModelConfig config, ScalarType compute, ScalarType carrier, boolean recompute) {
+  private static void fusedGivesAutogradsGradients(
+      ModelConfig config, ScalarType compute, ScalarType carrier, boolean recompute) {
     GradientStep.Batch batch = batch(config, 2, 101, 11);
     try (Parameters slow = filled(config, ScalarType.Float, ScalarType.Float);
         Parameters fast = filled(config, compute, carrier)) {
@@ -77,7 +139,8 @@ class GradientStepTest {
       try (GradientStep autograd = new AutogradStep(config, slow);
           GradientStep fused = new FusedStep(config, fast, recompute)) {
         boolean exact = compute == ScalarType.Float;
-        // Scores that are not scaled are large, and so is what their rounding does to a probability.
+        // Scores that are not scaled are large, and so is what their rounding does to a
+        // probability.
         double sharp = config.scaledAttention() ? 1 : 4;
         for (int micro = 0; micro < 2; micro++) {
           double expected = autograd.gradient(batch, scale);
@@ -87,15 +150,26 @@ class GradientStepTest {
         for (Parameters.Slot slot : slow.slots()) {
           float[] e = Tensors.floats(slow.gradient(slot.name()));
           float[] f = Tensors.floats(fast.gradient(slot.name()));
-          assertThat(distance(e, f)).as(slot.name()).isLessThan(sharp * (exact ? 2e-6 : compute == ScalarType.Half ? 5e-3 : 3e-2));
+          assertThat(distance(e, f))
+              .as(slot.name())
+              .isLessThan(sharp * (exact ? 2e-6 : compute == ScalarType.Half ? 5e-3 : 3e-2));
         }
       }
     }
   }
 
-  /** The same numbers are multiplied whatever carries them: only the order of sums differs, and then here and there a rounding. */
+  /**
+   * The same numbers are multiplied whatever carries them: only the order of sums differs, and then
+   * here and there a rounding.
+   */
   @ParameterizedTest
-  @CsvSource({"PARALLEL, BFloat16", "SERIAL, BFloat16", "PARALLEL_ONE_NORM, BFloat16", "PARALLEL, Half", "SERIAL, Half"})
+  @CsvSource({
+    "PARALLEL, BFloat16",
+    "SERIAL, BFloat16",
+    "PARALLEL_ONE_NORM, BFloat16",
+    "PARALLEL, Half",
+    "SERIAL, Half"
+  })
   void fp32CarriesTheNumbersOfSixteenBits(Residual residual, ScalarType compute) {
     ModelConfig config = config(residual, Activation.GELU, false, 0.5);
     GradientStep.Batch batch = batch(config, 2, 101, 11);
@@ -104,11 +178,14 @@ class GradientStepTest {
         Parameters carried = filled(config, compute, ScalarType.Float);
         GradientStep ownStep = new FusedStep(config, own, false);
         GradientStep carriedStep = new FusedStep(config, carried, false)) {
-      assertThat(carriedStep.gradient(batch, 1)).isCloseTo(ownStep.gradient(batch, 1), within(precision));
+      assertThat(carriedStep.gradient(batch, 1))
+          .isCloseTo(ownStep.gradient(batch, 1), within(precision));
       for (Parameters.Slot slot : own.slots()) {
         Tensor expected = own.gradient(slot.name());
-        assertThat(distance(Tensors.floats(expected), Tensors.floats(carried.gradient(slot.name()))))
-            .as(slot.name()).isLessThan(3 * precision);
+        assertThat(
+                distance(Tensors.floats(expected), Tensors.floats(carried.gradient(slot.name()))))
+            .as(slot.name())
+            .isLessThan(3 * precision);
         carried.gradient(slot.name()).copy_(expected);
       }
       for (Parameters parameters : List.of(own, carried)) {
@@ -157,8 +234,24 @@ class GradientStepTest {
   static ModelConfig config(Residual residual, Activation activation, boolean tied, double pct) {
     int dims = (int) (13 * pct) / 2 * 2;
     return new ModelConfig(
-        101, 101, 39, 2, 3, 83, 101, new Position.Rotary(dims, 10000, false), residual, activation, 1e-5,
-        ModelConfig.everywhere(2), true, true, true, false, tied, 0);
+        101,
+        101,
+        39,
+        2,
+        3,
+        83,
+        101,
+        new Position.Rotary(dims, 10000, false),
+        residual,
+        activation,
+        1e-5,
+        ModelConfig.everywhere(2),
+        true,
+        true,
+        true,
+        false,
+        tied,
+        0);
   }
 
   static GradientStep.Batch batch(ModelConfig config, int sequences, int length, long seed) {

@@ -31,10 +31,14 @@ class LearningRateTest {
     int checked = 0;
     for (Version version : Version.values()) {
       for (JsonNode one : versions.get(version.toString())) {
-        LearningRate schedule = new LearningRate(
-            version, Style.valueOf(one.get("style").asText().toUpperCase(Locale.ROOT)),
-            one.get("lr").asDouble(), one.get("min_lr").asDouble(), one.get("warmup_iters").asDouble(),
-            one.get("decay_iters").asLong());
+        LearningRate schedule =
+            new LearningRate(
+                version,
+                Style.valueOf(one.get("style").asText().toUpperCase(Locale.ROOT)),
+                one.get("lr").asDouble(),
+                one.get("min_lr").asDouble(),
+                one.get("warmup_iters").asDouble(),
+                one.get("decay_iters").asLong());
         for (var at : one.get("lr_at").properties()) {
           double expected = at.getValue().asDouble();
           assertThat(schedule.at(Long.parseLong(at.getKey())))
@@ -73,8 +77,11 @@ class LearningRateTest {
 
   @Property(edgeCases = EdgeCasesMode.NONE)
   void afterTheWarmUpTheRateStaysBetweenFloorAndPeak(
-      @ForAll Version version, @ForAll Style style, @ForAll @LongRange(min = 1, max = 1000) long end,
-      @ForAll @DoubleRange(min = 0, max = 0.99) double warmup, @ForAll @DoubleRange(min = 0, max = 1) double floor,
+      @ForAll Version version,
+      @ForAll Style style,
+      @ForAll @LongRange(min = 1, max = 1000) long end,
+      @ForAll @DoubleRange(min = 0, max = 0.99) double warmup,
+      @ForAll @DoubleRange(min = 0, max = 1) double floor,
       @ForAll @LongRange(min = 0, max = 2000) long iteration) {
     LearningRate schedule = new LearningRate(version, style, 2, 2 * floor, warmup * end, end);
     double rate = schedule.at(iteration);
@@ -91,12 +98,15 @@ class LearningRateTest {
   @Test
   void wrongNumbersAreNamed() {
     assertThatThrownBy(() -> new LearningRate(Version.V2, Style.LINEAR, -1, 0, 0, 10))
-        .isInstanceOf(InputException.class).hasMessage("learning rate: expected a number >= 0, found -1.0");
+        .isInstanceOf(InputException.class)
+        .hasMessage("learning rate: expected a number >= 0, found -1.0");
     assertThatThrownBy(() -> new LearningRate(Version.V2, Style.LINEAR, 1, 2, 0, 10))
         .hasMessage("minimum learning rate: expected a number within 0..1.0, found 2.0");
     assertThatThrownBy(() -> new LearningRate(Version.V2, Style.LINEAR, 1, 0, 10, 10))
         .hasMessage("warm-up iterations: expected a number >= 0 and < 10, found 10.0");
-    assertThatThrownBy(() -> new LearningRate(Version.V2, Style.LINEAR, 1, 0, 0, 0)).isInstanceOf(InputException.class);
-    assertThatThrownBy(() -> Version.of("2")).hasMessage("schedule version: expected v1.0 or v2, found 2");
+    assertThatThrownBy(() -> new LearningRate(Version.V2, Style.LINEAR, 1, 0, 0, 0))
+        .isInstanceOf(InputException.class);
+    assertThatThrownBy(() -> Version.of("2"))
+        .hasMessage("schedule version: expected v1.0 or v2, found 2");
   }
 }

@@ -37,7 +37,9 @@ class LossScalerTest {
     assertThat(run("x")).isEqualTo(new State(4096, 1, 1, 0, 1));
     assertThat(run("xx")).isEqualTo(new State(2048, 1, 2, 1, 2));
     assertThat(run("xxx")).isEqualTo(new State(1024, 1, 3, 2, 3));
-    assertThat(run("x.x.x").scale()).as("clean steps short of a window refill nothing").isEqualTo(1024);
+    assertThat(run("x.x.x").scale())
+        .as("clean steps short of a window refill nothing")
+        .isEqualTo(1024);
   }
 
   @Test

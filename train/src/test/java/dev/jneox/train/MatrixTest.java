@@ -11,20 +11,41 @@ import org.junit.jupiter.params.provider.EnumSource;
 class MatrixTest {
   private static final int COLS = 101;
   private static final float[] CORNERS = {
-    0, -0f, 1, 1 + 0x1p-8f, 1 + 0x3p-8f, 1 + 0x1p-11f, 1 + 0x3p-11f, 0x1p-24f, 0x1p-25f, 0x3p-25f, 65504, 65519, 65520, 1e38f,
-    Float.MAX_VALUE, Float.MIN_VALUE, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY, Float.NaN
+    0,
+    -0f,
+    1,
+    1 + 0x1p-8f,
+    1 + 0x3p-8f,
+    1 + 0x1p-11f,
+    1 + 0x3p-11f,
+    0x1p-24f,
+    0x1p-25f,
+    0x3p-25f,
+    65504,
+    65519,
+    65520,
+    1e38f,
+    Float.MAX_VALUE,
+    Float.MIN_VALUE,
+    Float.POSITIVE_INFINITY,
+    Float.NEGATIVE_INFINITY,
+    Float.NaN
   };
 
   /** libtorch's own cast says what the numbers of a type are. */
   @ParameterizedTest
-  @EnumSource(value = ScalarType.class, names = {"Float", "BFloat16", "Half"})
+  @EnumSource(
+      value = ScalarType.class,
+      names = {"Float", "BFloat16", "Half"})
   void roundsAsLibtorchCasts(ScalarType dtype) {
     float[] values = values();
     float[] expected = Tensors.floats(Tensors.of(values, COLS).to(dtype));
     for (ScalarType carrier : new ScalarType[] {dtype, ScalarType.Float}) {
       Matrix matrix = Matrix.of(dtype, carrier, 3, COLS);
       matrix.store(1, values);
-      assertThat(Tensors.floats(matrix.tensor.select(0, 1))).as("stored in " + carrier).isEqualTo(expected);
+      assertThat(Tensors.floats(matrix.tensor.select(0, 1)))
+          .as("stored in " + carrier)
+          .isEqualTo(expected);
       assertThat(loaded(matrix, 1)).isEqualTo(expected);
       // A product that is not rounded yet, if fp32 carries it.
       matrix.tensor.select(0, 1).copy_(Tensors.of(values, COLS));
@@ -43,7 +64,10 @@ class MatrixTest {
     Random random = new Random(4);
     float[] values = new float[COLS];
     for (int i = 0; i < COLS; i++) {
-      values[i] = i < CORNERS.length ? CORNERS[i] : (float) (random.nextGaussian() * Math.exp(4 * random.nextGaussian()));
+      values[i] =
+          i < CORNERS.length
+              ? CORNERS[i]
+              : (float) (random.nextGaussian() * Math.exp(4 * random.nextGaussian()));
     }
     return values;
   }

@@ -37,7 +37,8 @@ class MetricsCsvTest {
   @Test
   void aRowAStepUnderAHeader() throws IOException {
     write(0, 1, 3);
-    assertThat(Files.readString(path)).isEqualTo("step,loss,lr\n1,1.0,0.001\n2,0.5,0.001\n3,0.3333333333333333,0.001\n");
+    assertThat(Files.readString(path))
+        .isEqualTo("step,loss,lr\n1,1.0,0.001\n2,0.5,0.001\n3,0.3333333333333333,0.001\n");
   }
 
   @Test
@@ -74,22 +75,31 @@ class MetricsCsvTest {
     write(0, 1, 1);
     assertThat(Files.readAllLines(path)).containsExactly("step,loss,lr", "1,1.0,0.001");
     assertThat(path.resolveSibling("metrics-1.csv")).hasContent(first);
-    assertThat(path.resolveSibling("metrics-2.csv")).hasContent(first.substring(0, first.indexOf("3,")));
-    assertThat(notes).containsExactly(
-        path + ": is of an earlier run: it is now " + path.resolveSibling("metrics-1.csv"),
-        path + ": is of an earlier run: it is now " + path.resolveSibling("metrics-2.csv"));
+    assertThat(path.resolveSibling("metrics-2.csv"))
+        .hasContent(first.substring(0, first.indexOf("3,")));
+    assertThat(notes)
+        .containsExactly(
+            path + ": is of an earlier run: it is now " + path.resolveSibling("metrics-1.csv"),
+            path + ": is of an earlier run: it is now " + path.resolveSibling("metrics-2.csv"));
   }
 
   @Test
   void goodRowsOfADamagedTableAreKeptAndTheTableToo() throws IOException {
-    String damaged = "step,loss,lr\n1,2.0,3.0\nx,y,z\n3,1.0\n4,1.0,0.5\n4,1.0,0.5\n5,0.5,\n9,0.5,0.1\n";
+    String damaged =
+        "step,loss,lr\n1,2.0,3.0\nx,y,z\n3,1.0\n4,1.0,0.5\n4,1.0,0.5\n5,0.5,\n9,0.5,0.1\n";
     Files.createDirectories(path.getParent());
     Files.writeString(path, damaged);
     write(6, 7, 7);
-    assertThat(Files.readAllLines(path)).containsExactly("step,loss,lr", "1,2.0,3.0", "4,1.0,0.5", "5,0.5,", "7,0.14285714285714285,0.001");
+    assertThat(Files.readAllLines(path))
+        .containsExactly(
+            "step,loss,lr", "1,2.0,3.0", "4,1.0,0.5", "5,0.5,", "7,0.14285714285714285,0.001");
     Path aside = path.resolveSibling("metrics-1.csv");
     assertThat(aside).hasContent(damaged);
-    assertThat(notes).containsExactly(path + ": line 3 is damaged: the good rows are kept, and the file as it was is now " + aside);
+    assertThat(notes)
+        .containsExactly(
+            path
+                + ": line 3 is damaged: the good rows are kept, and the file as it was is now "
+                + aside);
   }
 
   @Test
@@ -105,7 +115,8 @@ class MetricsCsvTest {
   @Test
   void aRowHasAValueForEveryColumn() {
     try (MetricsCsv csv = MetricsCsv.open(path, List.of("loss"), 0, notes::add)) {
-      assertThatThrownBy(() -> csv.write(1, List.of(1.0, 2.0))).isInstanceOf(IllegalArgumentException.class);
+      assertThatThrownBy(() -> csv.write(1, List.of(1.0, 2.0)))
+          .isInstanceOf(IllegalArgumentException.class);
     }
   }
 

@@ -24,7 +24,10 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Both training steps and the optimizer, in fp32, against PyTorch's over HF transformers: the same weights, the same batch. */
+/**
+ * Both training steps and the optimizer, in fp32, against PyTorch's over HF transformers: the same
+ * weights, the same batch.
+ */
 @ParameterizedClass
 @CsvSource({
   "neox-parallel, AUTOGRAD", "neox-20b-like, AUTOGRAD", "neox-serial-tied, AUTOGRAD",
@@ -37,6 +40,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 class ParityTrainingTest {
   /** The fixtures of the core's own parity tests, read where they are. */
   private static final Path FIXTURES = Path.of("..", "core", "src", "test", "resources", "parity");
+
   private static final double TOLERANCE = 1e-4;
 
   enum Kind {
@@ -77,8 +81,13 @@ class ParityTrainingTest {
       folder.tensors().forEach((name, tensor) -> parameters.weight(name).copy_(tensor));
       parameters.refresh();
       step = kind.step.apply(config, parameters);
-      int[] ids = Arrays.stream(Tensors.longs(file.tensor("input_ids"))).mapToInt(Math::toIntExact).toArray();
-      batch = GradientStep.Batch.of(new int[][] {Arrays.copyOf(ids, 41), Arrays.copyOfRange(ids, 41, 82)});
+      int[] ids =
+          Arrays.stream(Tensors.longs(file.tensor("input_ids")))
+              .mapToInt(Math::toIntExact)
+              .toArray();
+      batch =
+          GradientStep.Batch.of(
+              new int[][] {Arrays.copyOf(ids, 41), Arrays.copyOfRange(ids, 41, 82)});
     }
   }
 
@@ -90,7 +99,8 @@ class ParityTrainingTest {
 
   @Test
   void lossAndTheGradientNormOfEveryParameter() {
-    assertThat(step.gradient(batch, 1)).isCloseTo(expected.get("loss").doubleValue(), within(TOLERANCE));
+    assertThat(step.gradient(batch, 1))
+        .isCloseTo(expected.get("loss").doubleValue(), within(TOLERANCE));
     // Written as weights are, they have the names and the shapes that HF's parameters have.
     new HfFolderWriter(written, config, Dtype.F32).write(parameters::gradient);
     JsonNode norms = expected.get("grad_norms");
@@ -115,8 +125,12 @@ class ParityTrainingTest {
     for (int i = 0; i < steps.size(); i++) {
       double loss = step.gradient(batch, 1);
       double norm = adam.gradientNorm();
-      assertThat(loss).as("loss of step %d", i).isCloseTo(steps.get(i).get(0).doubleValue(), within(TOLERANCE));
-      assertThat(norm).as("gradient norm of step %d", i).isCloseTo(steps.get(i).get(1).doubleValue(), within(TOLERANCE));
+      assertThat(loss)
+          .as("loss of step %d", i)
+          .isCloseTo(steps.get(i).get(0).doubleValue(), within(TOLERANCE));
+      assertThat(norm)
+          .as("gradient norm of step %d", i)
+          .isCloseTo(steps.get(i).get(1).doubleValue(), within(TOLERANCE));
       adam.step(1e-3, Math.min(1, 1 / norm));
     }
   }

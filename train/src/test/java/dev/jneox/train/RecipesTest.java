@@ -18,21 +18,22 @@ class RecipesTest {
   private static final Path CONFIGS = Path.of("..", "configs");
   private static final int TOKENS_20B = 50277;
 
-  private static final Map<String, Long> PARAMETERS = Map.ofEntries(
-      Map.entry("20B", 20_554_567_680L),
-      Map.entry("pythia/14M", 14_067_712L),
-      Map.entry("pythia/31M", 30_494_720L),
-      Map.entry("pythia/70M", 70_426_624L),
-      Map.entry("pythia/160M", 162_322_944L),
-      Map.entry("pythia/410M", 405_334_016L),
-      Map.entry("pythia/1B", 1_011_781_632L),
-      Map.entry("pythia/1-4B", 1_414_647_808L),
-      Map.entry("pythia/2-8B", 2_775_208_960L),
-      Map.entry("pythia/6-9B", 6_857_302_016L),
-      Map.entry("pythia/12B", 11_846_072_320L),
-      Map.entry("gpt3/125M", 125_262_336L),
-      Map.entry("demo", 8_933_376L),
-      Map.entry("starter", 3_352_704L));
+  private static final Map<String, Long> PARAMETERS =
+      Map.ofEntries(
+          Map.entry("20B", 20_554_567_680L),
+          Map.entry("pythia/14M", 14_067_712L),
+          Map.entry("pythia/31M", 30_494_720L),
+          Map.entry("pythia/70M", 70_426_624L),
+          Map.entry("pythia/160M", 162_322_944L),
+          Map.entry("pythia/410M", 405_334_016L),
+          Map.entry("pythia/1B", 1_011_781_632L),
+          Map.entry("pythia/1-4B", 1_414_647_808L),
+          Map.entry("pythia/2-8B", 2_775_208_960L),
+          Map.entry("pythia/6-9B", 6_857_302_016L),
+          Map.entry("pythia/12B", 11_846_072_320L),
+          Map.entry("gpt3/125M", 125_262_336L),
+          Map.entry("demo", 8_933_376L),
+          Map.entry("starter", 3_352_704L));
 
   /** Ids of the tokenizer that a recipe is for. */
   private static int tokens(String name) {
@@ -50,8 +51,11 @@ class RecipesTest {
   @Test
   void everyRecipeIsChecked() throws IOException {
     try (var files = Files.walk(CONFIGS)) {
-      assertThat(files.filter(Files::isRegularFile)
-              .map(f -> CONFIGS.relativize(f).toString().replace('\\', '/').replace(".yml", "")))
+      assertThat(
+              files
+                  .filter(Files::isRegularFile)
+                  .map(
+                      f -> CONFIGS.relativize(f).toString().replace('\\', '/').replace(".yml", "")))
           .containsExactlyInAnyOrderElementsOf(PARAMETERS.keySet());
     }
   }
@@ -59,37 +63,66 @@ class RecipesTest {
   @TestFactory
   List<DynamicTest> hasThePublishedNumberOfParameters() {
     return PARAMETERS.entrySet().stream()
-        .map(e -> DynamicTest.dynamicTest(e.getKey(), () -> {
-          NeoxConfig c = load(e.getKey());
-          assertThat(c.model().shape(tokens(e.getKey()), 0).parameters()).isEqualTo(e.getValue());
-          assertThat(Files.readString(CONFIGS.resolve(e.getKey() + ".yml"))).contains("%,d parameters".formatted(e.getValue()));
-        }))
+        .map(
+            e ->
+                DynamicTest.dynamicTest(
+                    e.getKey(),
+                    () -> {
+                      NeoxConfig c = load(e.getKey());
+                      assertThat(c.model().shape(tokens(e.getKey()), 0).parameters())
+                          .isEqualTo(e.getValue());
+                      assertThat(Files.readString(CONFIGS.resolve(e.getKey() + ".yml")))
+                          .contains("%,d parameters".formatted(e.getValue()));
+                    }))
         .toList();
   }
 
   @TestFactory
   List<DynamicTest> asksForNothingThatIsNotDoneOnOneProcess() {
     return PARAMETERS.keySet().stream()
-        .map(name -> DynamicTest.dynamicTest(name, () -> {
-          assertThat(load(name, "model_parallel_size=1", "pipe_parallel_size=1").unsupported()).isEmpty();
-          assertThat(load(name).optimizer().minLr()).isCloseTo(load(name).optimizer().lr() / 10, within(1e-12));
-        }))
+        .map(
+            name ->
+                DynamicTest.dynamicTest(
+                    name,
+                    () -> {
+                      assertThat(
+                              load(name, "model_parallel_size=1", "pipe_parallel_size=1")
+                                  .unsupported())
+                          .isEmpty();
+                      assertThat(load(name).optimizer().minLr())
+                          .isCloseTo(load(name).optimizer().lr() / 10, within(1e-12));
+                    }))
         .toList();
   }
 
   @TestFactory
   List<DynamicTest> pythiaTrainsOnTheSameBatches() {
-    return PARAMETERS.keySet().stream().filter(name -> name.startsWith("pythia"))
-        .map(name -> DynamicTest.dynamicTest(name, () -> {
-          NeoxConfig c = load(name);
-          assertThat(c.batch().total() * (long) c.model().seqLength() * c.run().iters().getAsInt()).isEqualTo(299_892_736_000L);
-          assertThat(c.precision().format()).isEqualTo(name.equals("pythia/1B") ? Format.BF16 : Format.FP16);
-          LearningRate schedule = c.optimizer().learningRate(c.run().iters().getAsInt());
-          assertThat(schedule.version()).isEqualTo(LearningRate.Version.V1_0);
-          assertThat(schedule.at(1430)).isEqualTo(c.optimizer().lr());
-          assertThat(schedule.at(143_000)).isEqualTo(c.optimizer().minLr());
-          assertThat(java.util.stream.IntStream.rangeClosed(0, 143_000).filter(c.checkpoint()::savesAt).count()).isEqualTo(154);
-        }))
+    return PARAMETERS.keySet().stream()
+        .filter(name -> name.startsWith("pythia"))
+        .map(
+            name ->
+                DynamicTest.dynamicTest(
+                    name,
+                    () -> {
+                      NeoxConfig c = load(name);
+                      assertThat(
+                              c.batch().total()
+                                  * (long) c.model().seqLength()
+                                  * c.run().iters().getAsInt())
+                          .isEqualTo(299_892_736_000L);
+                      assertThat(c.precision().format())
+                          .isEqualTo(name.equals("pythia/1B") ? Format.BF16 : Format.FP16);
+                      LearningRate schedule =
+                          c.optimizer().learningRate(c.run().iters().getAsInt());
+                      assertThat(schedule.version()).isEqualTo(LearningRate.Version.V1_0);
+                      assertThat(schedule.at(1430)).isEqualTo(c.optimizer().lr());
+                      assertThat(schedule.at(143_000)).isEqualTo(c.optimizer().minLr());
+                      assertThat(
+                              java.util.stream.IntStream.rangeClosed(0, 143_000)
+                                  .filter(c.checkpoint()::savesAt)
+                                  .count())
+                          .isEqualTo(154);
+                    }))
         .toList();
   }
 
@@ -106,7 +139,8 @@ class RecipesTest {
   @Test
   void gpt3SeesEverythingAndABandInTurn() {
     NeoxConfig c = load("gpt3/125M");
-    assertThat(c.model().shape(TOKENS_20B, 0).windows()).containsExactly(0, 256, 0, 256, 0, 256, 0, 256, 0, 256, 0, 256);
+    assertThat(c.model().shape(TOKENS_20B, 0).windows())
+        .containsExactly(0, 256, 0, 256, 0, 256, 0, 256, 0, 256, 0, 256);
     long tokens = c.batch().total() * (long) c.model().seqLength() * c.run().iters().getAsInt();
     assertThat(tokens).isBetween(299_999_000_000L, 300_001_000_000L);
     LearningRate schedule = c.optimizer().learningRate(c.run().iters().getAsInt());

@@ -36,7 +36,13 @@ class RunDirectoryTest {
 
   private static CheckpointSection section(Path save, Path load, boolean finetune, int keep) {
     return new CheckpointSection(
-        Optional.ofNullable(save), Optional.ofNullable(load), finetune, 1, false, Set.of(), keep == 0 ? OptionalInt.empty() : OptionalInt.of(keep));
+        Optional.ofNullable(save),
+        Optional.ofNullable(load),
+        finetune,
+        1,
+        false,
+        Set.of(),
+        keep == 0 ? OptionalInt.empty() : OptionalInt.of(keep));
   }
 
   private static RunDirectory open(Path save, Path load, Resume resume) {
@@ -54,13 +60,16 @@ class RunDirectoryTest {
   }
 
   private static Path save(RunDirectory directory, int step) {
-    return directory.save(step, 10, folder -> {
-      try {
-        Files.writeString(folder.resolve("training.json"), "step " + step);
-      } catch (IOException e) {
-        throw new InputException(folder + ": " + e, e);
-      }
-    });
+    return directory.save(
+        step,
+        10,
+        folder -> {
+          try {
+            Files.writeString(folder.resolve("training.json"), "step " + step);
+          } catch (IOException e) {
+            throw new InputException(folder + ": " + e, e);
+          }
+        });
   }
 
   private Path start(Path save, Path load, Resume resume) {
@@ -76,7 +85,9 @@ class RunDirectoryTest {
   }
 
   private void damage(String checkpoint) throws IOException {
-    Files.writeString(run.resolve(checkpoint).resolve("training.json"), "Step" + " " + checkpoint.replaceAll("\\D", ""));
+    Files.writeString(
+        run.resolve(checkpoint).resolve("training.json"),
+        "Step" + " " + checkpoint.replaceAll("\\D", ""));
   }
 
   // Retention.
@@ -130,14 +141,20 @@ class RunDirectoryTest {
   @Test
   void whatKilledSavesLeftIsCleared() throws IOException {
     saves(Resume.DEFAULT, 0, 5, 10);
-    for (String left : List.of("global_step15.partial", "global_step15.42-1.partial", ".global_step15.partial", "global_step10.replaced")) {
+    for (String left :
+        List.of(
+            "global_step15.partial",
+            "global_step15.42-1.partial",
+            ".global_step15.partial",
+            "global_step10.replaced")) {
       Files.createDirectories(run.resolve(left).resolve("configs"));
     }
     Files.writeString(run.resolve("latest.partial"), "");
     Files.move(run.resolve("global_step5"), run.resolve("global_step5.replaced"));
     Files.createDirectory(run.resolve("mine.partial"));
     saves(Resume.DEFAULT, 0);
-    assertThat(entries()).containsExactly("global_step10", "global_step5", "latest", "mine.partial");
+    assertThat(entries())
+        .containsExactly("global_step10", "global_step5", "latest", "mine.partial");
   }
 
   // What a run begins from.
@@ -145,29 +162,44 @@ class RunDirectoryTest {
   @Test
   void theFirstStartOfAResumableRunSaysSo() throws IOException {
     Files.createSymbolicLink(dir.resolve("link"), dir);
-    assertThat(saves(Resume.DEFAULT, 0)).containsExactly("no checkpoint in " + run + " yet: starting from step 0");
+    assertThat(saves(Resume.DEFAULT, 0))
+        .containsExactly("no checkpoint in " + run + " yet: starting from step 0");
     assertThat(saves(Resume.DEFAULT, 0)).hasSize(1);
     assertThat(start(run, dir.resolve("link/run"), Resume.DEFAULT)).isNull();
     saves(Resume.DEFAULT, 0, 5);
     assertThat(saves(Resume.DEFAULT, 0)).isEmpty();
-    assertThat(start(dir.resolve("link/run"), run, Resume.DEFAULT)).isEqualTo(run.resolve("global_step5"));
+    assertThat(start(dir.resolve("link/run"), run, Resume.DEFAULT))
+        .isEqualTo(run.resolve("global_step5"));
   }
 
   @Test
   void aFolderToLoadWithoutCheckpointsStops() throws IOException {
     saves(Resume.DEFAULT, 0, 5);
     Path missing = dir.resolve("rum");
-    assertThatThrownBy(() -> open(null, missing, Resume.DEFAULT)).isInstanceOf(InputException.class)
-        .hasMessage("load: " + missing + ": expected a folder with checkpoints (global_stepN), found no such folder; "
-            + "the nearest name of one with checkpoints is " + run);
+    assertThatThrownBy(() -> open(null, missing, Resume.DEFAULT))
+        .isInstanceOf(InputException.class)
+        .hasMessage(
+            "load: "
+                + missing
+                + ": expected a folder with checkpoints (global_stepN), found no such folder; "
+                + "the nearest name of one with checkpoints is "
+                + run);
     Path empty = Files.createDirectory(dir.resolve("empty"));
-    assertThatThrownBy(() -> open(dir.resolve("other"), empty, Resume.DEFAULT)).hasMessageContaining(empty + ": ").hasMessageEndingWith("an empty folder");
+    assertThatThrownBy(() -> open(dir.resolve("other"), empty, Resume.DEFAULT))
+        .hasMessageContaining(empty + ": ")
+        .hasMessageEndingWith("an empty folder");
     Files.writeString(empty.resolve("config.json"), "{}");
-    assertThatThrownBy(() -> open(null, empty, Resume.DEFAULT)).hasMessageEndingWith("found config.json");
-    assertThatThrownBy(() -> open(null, empty.resolve("config.json"), Resume.DEFAULT)).hasMessageEndingWith("found a file");
+    assertThatThrownBy(() -> open(null, empty, Resume.DEFAULT))
+        .hasMessageEndingWith("found config.json");
+    assertThatThrownBy(() -> open(null, empty.resolve("config.json"), Resume.DEFAULT))
+        .hasMessageEndingWith("found a file");
     assertThatThrownBy(() -> open(null, run.resolve("global_step5"), Resume.DEFAULT))
-        .hasMessageEndingWith("found a checkpoint: set load=" + run + ", whose file latest names the one to go on from");
-    assertThatThrownBy(() -> RunDirectory.open(section(empty, empty, true, 0), Resume.DEFAULT)).hasMessageEndingWith("found config.json");
+        .hasMessageEndingWith(
+            "found a checkpoint: set load="
+                + run
+                + ", whose file latest names the one to go on from");
+    assertThatThrownBy(() -> RunDirectory.open(section(empty, empty, true, 0), Resume.DEFAULT))
+        .hasMessageEndingWith("found config.json");
     assertThat(empty.resolveSibling(".empty.lock")).doesNotExist();
   }
 
@@ -176,22 +208,32 @@ class RunDirectoryTest {
     saves(Resume.DEFAULT, 0, 5, 10);
     for (String wrong : List.of("global_step7", "", "global step10", "../run")) {
       Files.writeString(run.resolve("latest"), wrong);
-      assertThatThrownBy(() -> open(run, run, Resume.DEFAULT)).isInstanceOf(InputException.class)
-          .hasMessageStartingWith(run.resolve("latest") + ": ").hasMessageContaining("global_step5, global_step10")
-          .hasMessageEndingWith("; the newest whole checkpoint is global_step10: start again with --skip-damaged to go on from it");
+      assertThatThrownBy(() -> open(run, run, Resume.DEFAULT))
+          .isInstanceOf(InputException.class)
+          .hasMessageStartingWith(run.resolve("latest") + ": ")
+          .hasMessageContaining("global_step5, global_step10")
+          .hasMessageEndingWith(
+              "; the newest whole checkpoint is global_step10: start again with --skip-damaged to"
+                  + " go on from it");
       assertThat(start(run, run, SKIP_DAMAGED)).isEqualTo(run.resolve("global_step10"));
     }
     Files.delete(run.resolve("latest"));
-    assertThatThrownBy(() -> open(null, run, Resume.DEFAULT)).hasMessageContaining("no such file, and global_step5, global_step10");
+    assertThatThrownBy(() -> open(null, run, Resume.DEFAULT))
+        .hasMessageContaining("no such file, and global_step5, global_step10");
   }
 
-  /** Someone deleted the checkpoints: a run that wants to go on must not start over, and a new one has nothing to pass over. */
+  /**
+   * Someone deleted the checkpoints: a run that wants to go on must not start over, and a new one
+   * has nothing to pass over.
+   */
   @Test
   void aLatestWithoutAnyCheckpointStopsOnlyARunThatGoesOn() throws IOException {
     saves(Resume.DEFAULT, 0);
     Files.writeString(run.resolve("latest"), "global_step5");
-    assertThatThrownBy(() -> open(run, run, Resume.DEFAULT)).hasMessageStartingWith(run.resolve("latest") + ": ")
-        .hasMessageContaining("there is no checkpoint").hasMessageEndingWith("--restart begins at step 0");
+    assertThatThrownBy(() -> open(run, run, Resume.DEFAULT))
+        .hasMessageStartingWith(run.resolve("latest") + ": ")
+        .hasMessageContaining("there is no checkpoint")
+        .hasMessageEndingWith("--restart begins at step 0");
     assertThat(start(run, null, Resume.DEFAULT)).isNull();
     assertThat(start(run, run, Resume.RESTART)).isNull();
   }
@@ -199,18 +241,27 @@ class RunDirectoryTest {
   @Test
   void checkpointsAreNotPassedOver() {
     saves(Resume.DEFAULT, 0, 5, 10);
-    String message = run + ": has global_step5, global_step10, and this run would not go on from there: set load=" + run
-        + " to go on, add --restart to begin anew, or set save to another folder";
-    assertThatThrownBy(() -> open(run, null, Resume.DEFAULT)).isInstanceOf(InputException.class).hasMessage(message);
-    assertThatThrownBy(() -> open(run, dir.resolve("elsewhere"), Resume.DEFAULT)).hasMessage(message);
-    assertThatThrownBy(() -> RunDirectory.open(section(run, run, true, 0), Resume.DEFAULT)).hasMessage(message);
+    String message =
+        run
+            + ": has global_step5, global_step10, and this run would not go on from there: set"
+            + " load="
+            + run
+            + " to go on, add --restart to begin anew, or set save to another folder";
+    assertThatThrownBy(() -> open(run, null, Resume.DEFAULT))
+        .isInstanceOf(InputException.class)
+        .hasMessage(message);
+    assertThatThrownBy(() -> open(run, dir.resolve("elsewhere"), Resume.DEFAULT))
+        .hasMessage(message);
+    assertThatThrownBy(() -> RunDirectory.open(section(run, run, true, 0), Resume.DEFAULT))
+        .hasMessage(message);
     assertThat(start(run, null, Resume.RESTART)).isNull();
     assertThat(start(run, run, Resume.RESTART)).isNull();
     try (RunDirectory finetune = RunDirectory.open(section(run, run, true, 0), Resume.RESTART)) {
       assertThat(finetune.start()).contains(run.resolve("global_step10"));
       assertThat(finetune.notes()).singleElement().asString().contains("beginning anew");
     }
-    assertThat(start(dir.resolve("new"), run, Resume.DEFAULT)).isEqualTo(run.resolve("global_step10"));
+    assertThat(start(dir.resolve("new"), run, Resume.DEFAULT))
+        .isEqualTo(run.resolve("global_step10"));
   }
 
   @Test
@@ -218,7 +269,9 @@ class RunDirectoryTest {
     saves(Resume.DEFAULT, 0, 30, 10);
     assertThat(saves(Resume.DEFAULT, 0)).isEmpty();
     Files.writeString(run.resolve("latest"), "global_step30");
-    assertThat(saves(Resume.DEFAULT, 0)).containsExactly(run.resolve("latest") + " names global_step30, and global_step10 was saved after it");
+    assertThat(saves(Resume.DEFAULT, 0))
+        .containsExactly(
+            run.resolve("latest") + " names global_step30, and global_step10 was saved after it");
     assertThat(start(run, run, Resume.DEFAULT)).isEqualTo(run.resolve("global_step30"));
   }
 
@@ -230,12 +283,18 @@ class RunDirectoryTest {
     damage("global_step15");
     damage("global_step20");
     Path file = run.resolve("global_step15/training.json");
-    assertThatThrownBy(() -> open(run, run, Resume.DEFAULT)).isInstanceOf(InputException.class)
-        .hasMessageMatching(java.util.regex.Pattern.quote(file + ": damaged: expected CRC-32C ") + "[0-9a-f]{8}, found [0-9a-f]{8}"
-            + "; the newest whole checkpoint is global_step10: start again with --skip-damaged to go on from it");
+    assertThatThrownBy(() -> open(run, run, Resume.DEFAULT))
+        .isInstanceOf(InputException.class)
+        .hasMessageMatching(
+            java.util.regex.Pattern.quote(file + ": damaged: expected CRC-32C ")
+                + "[0-9a-f]{8}, found [0-9a-f]{8}; the newest whole checkpoint is global_step10:"
+                + " start again with --skip-damaged to go on from it");
     assertThat(start(run, run, SKIP_DAMAGED)).isEqualTo(run.resolve("global_step10"));
-    assertThat(saves(SKIP_DAMAGED, 0)).singleElement().asString()
-        .startsWith(file + ": damaged: ").endsWith("; going on from global_step10, the newest whole checkpoint");
+    assertThat(saves(SKIP_DAMAGED, 0))
+        .singleElement()
+        .asString()
+        .startsWith(file + ": damaged: ")
+        .endsWith("; going on from global_step10, the newest whole checkpoint");
     assertThat(start(run, run, NO_VERIFY)).isEqualTo(run.resolve("global_step15"));
   }
 
@@ -246,7 +305,8 @@ class RunDirectoryTest {
     damage("global_step20");
     for (Resume resume : List.of(Resume.DEFAULT, SKIP_DAMAGED)) {
       assertThatThrownBy(() -> open(run, run, resume))
-          .hasMessageEndingWith("; no other checkpoint in " + run + " is whole: --restart begins at step 0");
+          .hasMessageEndingWith(
+              "; no other checkpoint in " + run + " is whole: --restart begins at step 0");
     }
   }
 
@@ -255,8 +315,10 @@ class RunDirectoryTest {
     saves(Resume.DEFAULT, 0, 10);
     Files.delete(run.resolve("global_step10/manifest.crc32c"));
     assertThatThrownBy(() -> open(run, run, Resume.DEFAULT))
-        .hasMessageStartingWith(run.resolve("global_step10/manifest.crc32c") + ": is missing, so the checkpoint cannot be verified; "
-            + "start again with --no-verify to go on from it as it is; no other checkpoint");
+        .hasMessageStartingWith(
+            run.resolve("global_step10/manifest.crc32c")
+                + ": is missing, so the checkpoint cannot be verified; "
+                + "start again with --no-verify to go on from it as it is; no other checkpoint");
     assertThat(start(run, run, NO_VERIFY)).isEqualTo(run.resolve("global_step10"));
   }
 
@@ -265,8 +327,12 @@ class RunDirectoryTest {
   @Test
   void aSecondRunInTheFolderStops() {
     try (RunDirectory first = open(run, run, Resume.DEFAULT)) {
-      CompletableFuture.runAsync(() -> assertThatThrownBy(() -> open(run, run, Resume.DEFAULT))
-          .isInstanceOf(InputException.class).hasMessageContaining("is being written by")).join();
+      CompletableFuture.runAsync(
+              () ->
+                  assertThatThrownBy(() -> open(run, run, Resume.DEFAULT))
+                      .isInstanceOf(InputException.class)
+                      .hasMessageContaining("is being written by"))
+          .join();
       save(first, 5);
     }
     assertThat(start(run, run, Resume.DEFAULT)).isEqualTo(run.resolve("global_step5"));
@@ -274,21 +340,32 @@ class RunDirectoryTest {
 
   @Test
   void aFullDiskIsToldInNumbersAndTheCheckpointBeforeIsWhole() throws IOException {
-    try (FileSystem disk = Jimfs.newFileSystem(Configuration.unix().toBuilder().setMaxSize(1 << 20).setBlockSize(4096).build())) {
+    try (FileSystem disk =
+        Jimfs.newFileSystem(
+            Configuration.unix().toBuilder().setMaxSize(1 << 20).setBlockSize(4096).build())) {
       Path full = disk.getPath("/work/run");
       try (RunDirectory directory = open(full, full, Resume.DEFAULT)) {
         Path good = save(directory, 5);
-        assertThatThrownBy(() -> directory.save(10, 20_000_000, folder -> {
-          try {
-            Files.write(folder.resolve("model.safetensors"), new byte[2 << 20]);
-          } catch (IOException e) {
-            throw new InputException(folder + ": " + e.getMessage(), e);
-          }
-        })).isInstanceOf(InputException.class)
-            .hasMessageMatching("/work/run/global_step10: cannot be written: a checkpoint takes 20\\.0 MB, and 1\\.0 MB were free; .*");
+        assertThatThrownBy(
+                () ->
+                    directory.save(
+                        10,
+                        20_000_000,
+                        folder -> {
+                          try {
+                            Files.write(folder.resolve("model.safetensors"), new byte[2 << 20]);
+                          } catch (IOException e) {
+                            throw new InputException(folder + ": " + e.getMessage(), e);
+                          }
+                        }))
+            .isInstanceOf(InputException.class)
+            .hasMessageMatching(
+                "/work/run/global_step10: cannot be written: a checkpoint takes 20\\.0 MB, and"
+                    + " 1\\.0 MB were free; .*");
         Manifest.verify(good);
         try (Stream<Path> entries = Files.list(full)) {
-          assertThat(entries.map(path -> path.getFileName().toString())).containsExactlyInAnyOrder("global_step5", "latest");
+          assertThat(entries.map(path -> path.getFileName().toString()))
+              .containsExactlyInAnyOrder("global_step5", "latest");
         }
       }
     }

@@ -27,32 +27,33 @@ class SettingsTest {
 
   @Test
   void readsTheDialectThatPublishedRecipesAreWrittenIn() {
-    Settings s = parse(
-        """
-        # braces, comments, Python's booleans, trailing commas, dashes
-        {
-          "num-layers": 6, # a comment
-          "no_weight_tying": True,
-          "bias-gelu-fusion": false, #true,
-          "optimizer": {
-            "type": "Adam",
-            "params": {
-              "lr": 0.97e-4,
-              "betas": [0.9, 0.95],
-              "eps":  1.0e-8,
-              }
+    Settings s =
+        parse(
+            """
+            # braces, comments, Python's booleans, trailing commas, dashes
+            {
+              "num-layers": 6, # a comment
+              "no_weight_tying": True,
+              "bias-gelu-fusion": false, #true,
+              "optimizer": {
+                "type": "Adam",
+                "params": {
+                  "lr": 0.97e-4,
+                  "betas": [0.9, 0.95],
+                  "eps":  1.0e-8,
+                  }
+                  },
+              "attention-config": [[["flash"], 6]],
+              "extra_save_iters": [0,1,2,4],
+              "zero_optimization": {
+                "stage": 1,
+                "overlap_comm": True,
               },
-          "attention-config": [[["flash"], 6]],
-          "extra_save_iters": [0,1,2,4],
-          "zero_optimization": {
-            "stage": 1,
-            "overlap_comm": True,
-          },
-          "hidden-dropout": 0,
-          "split": "995,4,1",
-          "hostfile": null,
-        }
-        """);
+              "hidden-dropout": 0,
+              "split": "995,4,1",
+              "hostfile": null,
+            }
+            """);
     assertThat(s.integer("num_layers")).isEqualTo(6);
     assertThat(s.flag("no_weight_tying")).isTrue();
     assertThat(s.flag("bias_gelu_fusion")).isFalse();
@@ -66,7 +67,9 @@ class SettingsTest {
 
   @Test
   void numbersMayBeWrittenAsJsonWritesThem() {
-    for (String number : List.of("1e-4", "1E-4", "1.0e-4", "0.0001", ".0001", "1.e-4", "100e-6", "+1e-4", "0.000_1")) {
+    for (String number :
+        List.of(
+            "1e-4", "1E-4", "1.0e-4", "0.0001", ".0001", "1.e-4", "100e-6", "+1e-4", "0.000_1")) {
       assertThat(parse("min_lr: " + number).real("min_lr")).as(number).isEqualTo(1e-4);
     }
     assertThat(parse("train_iters: 1_000").integer("train_iters")).isEqualTo(1000);
@@ -87,20 +90,30 @@ class SettingsTest {
   void namesFileLineKeyExpectedAndFound() {
     fails(
         "seed: 1\n\nnum_layers: six\n",
-        "x.yml: line 3: num_layers: expected a whole number >= 1 and <= 65536, found the text 'six'");
-    fails("num_layers: 0", "x.yml: line 1: num_layers: expected a whole number >= 1 and <= 65536, found 0");
-    fails("num_layers: 6.0", "x.yml: line 1: num_layers: expected a whole number >= 1 and <= 65536, found 6.0");
+        "x.yml: line 3: num_layers: expected a whole number >= 1 and <= 65536, found the text"
+            + " 'six'");
+    fails(
+        "num_layers: 0",
+        "x.yml: line 1: num_layers: expected a whole number >= 1 and <= 65536, found 0");
+    fails(
+        "num_layers: 6.0",
+        "x.yml: line 1: num_layers: expected a whole number >= 1 and <= 65536, found 6.0");
     fails(
         "num_layers: 99999999999999999999",
-        "x.yml: line 1: num_layers: expected a whole number >= 1 and <= 65536, found 99999999999999999999");
-    fails("rotary_pct: 1.5", "x.yml: line 1: rotary_pct: expected a number > 0 and <= 1, found 1.5");
+        "x.yml: line 1: num_layers: expected a whole number >= 1 and <= 65536, found"
+            + " 99999999999999999999");
+    fails(
+        "rotary_pct: 1.5", "x.yml: line 1: rotary_pct: expected a number > 0 and <= 1, found 1.5");
     fails("min_lr: .inf", "x.yml: line 1: min_lr: expected a number >= 0, found Infinity");
     fails("gpt_j_residual: 1", "x.yml: line 1: gpt_j_residual: expected true or false, found 1");
     fails("vocab_file: 5", "x.yml: line 1: vocab_file: expected text, found 5");
-    fails("checkpoint_scale: loq", "x.yml: line 1: checkpoint_scale: expected one of linear, log, found the text 'loq'");
+    fails(
+        "checkpoint_scale: loq",
+        "x.yml: line 1: checkpoint_scale: expected one of linear, log, found the text 'loq'");
     fails(
         "train_data_weights: [1, a]",
-        "x.yml: line 1: train_data_weights: expected a list, each item a number, found the list [1, a]");
+        "x.yml: line 1: train_data_weights: expected a list, each item a number, found the list [1,"
+            + " a]");
     fails("fp16: true", "x.yml: line 1: fp16: expected a mapping, found true");
     fails(
         "optimizer:\n  params:\n    lr: fast",
@@ -111,24 +124,32 @@ class SettingsTest {
   @Test
   void namesEveryUnknownKeyAndTheOneThatWasMeant() {
     fails(
-        "num_layer: 6\nseed: 1\nhiddensize: 3\nbetas: [0.9, 0.95]\nsave-interval: 10\nxyzzy: 1\nfp16: {initial_scale: 3}",
-        "x.yml: line 1: unknown key 'num_layer': did you mean 'num_layers'?; "
-            + "x.yml: line 3: unknown key 'hiddensize': did you mean 'hidden_size'?; "
-            + "x.yml: line 4: unknown key 'betas': did you mean 'optimizer.params.betas'?; "
-            + "x.yml: line 5: unknown key 'save_interval': did you mean 'checkpoint_factor'?; "
-            + "x.yml: line 6: unknown key 'xyzzy'; "
-            + "x.yml: line 7: unknown key 'fp16.initial_scale': did you mean 'fp16.initial_scale_power'?");
+        "num_layer: 6\n"
+            + "seed: 1\n"
+            + "hiddensize: 3\n"
+            + "betas: [0.9, 0.95]\n"
+            + "save-interval: 10\n"
+            + "xyzzy: 1\n"
+            + "fp16: {initial_scale: 3}",
+        "x.yml: line 1: unknown key 'num_layer': did you mean 'num_layers'?; x.yml: line 3: unknown"
+            + " key 'hiddensize': did you mean 'hidden_size'?; x.yml: line 4: unknown key 'betas':"
+            + " did you mean 'optimizer.params.betas'?; x.yml: line 5: unknown key 'save_interval':"
+            + " did you mean 'checkpoint_factor'?; x.yml: line 6: unknown key 'xyzzy'; x.yml: line"
+            + " 7: unknown key 'fp16.initial_scale': did you mean 'fp16.initial_scale_power'?");
   }
 
   @Test
   void aDottedNameIsForOverridesOnly() {
-    fails("optimizer.type: Adam", "x.yml: line 1: unknown key 'optimizer.type': write it inside its mapping");
+    fails(
+        "optimizer.type: Adam",
+        "x.yml: line 1: unknown key 'optimizer.type': write it inside its mapping");
   }
 
   @Test
   void wordsOfAChoiceMayBeInAnyCase() {
     assertThat(parse("norm: LayerNorm").text("norm")).isEqualTo("layernorm");
-    assertThat(parse("tokenizer_type: hftokenizer").text("tokenizer_type")).isEqualTo("HFTokenizer");
+    assertThat(parse("tokenizer_type: hftokenizer").text("tokenizer_type"))
+        .isEqualTo("HFTokenizer");
   }
 
   @Test
@@ -148,13 +169,16 @@ class SettingsTest {
   @Test
   void aKeyTwiceInAFileMustNotContradictItself() {
     assertThat(parse("seed: 3\nseed: 3").integer("seed")).isEqualTo(3);
-    fails("seq_length: 3\nseed: 1\nseq-length: 4", "x.yml: line 3: seq_length: already set to another value in line 1");
+    fails(
+        "seq_length: 3\nseed: 1\nseq-length: 4",
+        "x.yml: line 3: seq_length: already set to another value in line 1");
   }
 
   @Test
   void filesAreMergedAndAKeyMayBeInOneOnly() throws IOException {
     Files.writeString(dir.resolve("model.yml"), "num_layers: 6\nhidden-size: 64\n");
-    assertThatThrownBy(() -> Settings.load(List.of(dir.resolve("model"), dir.resolve("model.yml")), List.of()))
+    assertThatThrownBy(
+            () -> Settings.load(List.of(dir.resolve("model"), dir.resolve("model.yml")), List.of()))
         .hasMessage(dir.resolve("model.yml") + ": is given twice");
     Files.writeString(dir.resolve("data.json"), "{\"data_path\": \"d\", \"seed\": 7}");
     Settings s = Settings.load(List.of(dir.resolve("model"), dir.resolve("data.json")), List.of());
@@ -167,7 +191,9 @@ class SettingsTest {
     twice.put(Path.of("a.yml"), "seed: 1\nseq-length: 8");
     twice.put(Path.of("b.yml"), "seq_length: 8");
     assertThatThrownBy(() -> Settings.of(twice, List.of()))
-        .hasMessage("b.yml: line 1: seq_length is already set in a.yml: line 2: keep it in one of the files");
+        .hasMessage(
+            "b.yml: line 1: seq_length is already set in a.yml: line 2: keep it in one of the"
+                + " files");
   }
 
   @Test
@@ -185,16 +211,23 @@ class SettingsTest {
     assertThatThrownBy(() -> Settings.load(List.of(dir.resolve("none")), List.of()))
         .isInstanceOf(InputException.class)
         .hasMessageStartingWith(dir.resolve("none.yml") + ": cannot be read: NoSuchFileException");
-    Path latin = Files.write(dir.resolve("latin.yml"), "comment: é".getBytes(StandardCharsets.ISO_8859_1));
-    assertThatThrownBy(() -> Settings.load(List.of(latin), List.of())).hasMessage(latin + ": not UTF-8 text");
+    Path latin =
+        Files.write(dir.resolve("latin.yml"), "comment: é".getBytes(StandardCharsets.ISO_8859_1));
+    assertThatThrownBy(() -> Settings.load(List.of(latin), List.of()))
+        .hasMessage(latin + ": not UTF-8 text");
   }
 
   @Test
   void overridesComeLastAndReachIntoMappings() {
-    Settings s = parse(
-        "seed: 1\nsave: there\noptimizer: {type: Adam, params: {lr: 0.1}}",
-        "seed=2", "optimizer.params.lr=1e-3", "optimizer.params.betas=[0.8, 0.9]", "fp16.enabled=true", "num-layers=4",
-        "save=null");
+    Settings s =
+        parse(
+            "seed: 1\nsave: there\noptimizer: {type: Adam, params: {lr: 0.1}}",
+            "seed=2",
+            "optimizer.params.lr=1e-3",
+            "optimizer.params.betas=[0.8, 0.9]",
+            "fp16.enabled=true",
+            "num-layers=4",
+            "save=null");
     assertThat(s.integer("seed")).isEqualTo(2);
     assertThat(s.real("optimizer.params.lr")).isEqualTo(1e-3);
     assertThat(s.<Double>list("optimizer.params.betas")).containsExactly(0.8, 0.9);
@@ -207,21 +240,31 @@ class SettingsTest {
   @Test
   void wrongOverridesAreNamed() {
     assertThatThrownBy(() -> parse("seed: 1", "num_layers=six"))
-        .hasMessage("--set num_layers=six: num_layers: expected a whole number >= 1 and <= 65536, found the text 'six'");
+        .hasMessage(
+            "--set num_layers=six: num_layers: expected a whole number >= 1 and <= 65536, found the"
+                + " text 'six'");
     assertThatThrownBy(() -> parse("seed: 1", "num_layer=6"))
         .hasMessageEndingWith("unknown key 'num_layer': did you mean 'num_layers'?");
-    assertThatThrownBy(() -> parse("seed: 1", "seed")).hasMessage("--set seed: expected key=value, found no value");
-    assertThatThrownBy(() -> parse("seed: 1", "seed.x=1")).hasMessage("--set seed.x=1: seed is not a mapping");
-    assertThatThrownBy(() -> parse("seed: 1", "seed=[1")).isInstanceOf(InputException.class).hasMessageContaining("not YAML");
+    assertThatThrownBy(() -> parse("seed: 1", "seed"))
+        .hasMessage("--set seed: expected key=value, found no value");
+    assertThatThrownBy(() -> parse("seed: 1", "seed.x=1"))
+        .hasMessage("--set seed.x=1: seed is not a mapping");
+    assertThatThrownBy(() -> parse("seed: 1", "seed=[1"))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("not YAML");
   }
 
   @Test
   void whatGptNeoxDerivesMustAgreeWithItsOrigin() {
-    assertThat(parse("gradient_clipping: 1\nclip_grad: 1.0").real("gradient_clipping")).isEqualTo(1);
+    assertThat(parse("gradient_clipping: 1\nclip_grad: 1.0").real("gradient_clipping"))
+        .isEqualTo(1);
     fails(
         "optimizer: {type: Adam, params: {lr: 0.1}}\nlr: 0.2",
         "x.yml: line 2: lr: is 0.2 but optimizer.params.lr is 0.1: set only optimizer.params.lr");
-    fails("gas: 4", "x.yml: line 1: gas: is 4 but gradient_accumulation_steps is nothing: set only gradient_accumulation_steps");
+    fails(
+        "gas: 4",
+        "x.yml: line 1: gas: is 4 but gradient_accumulation_steps is nothing: set only"
+            + " gradient_accumulation_steps");
   }
 
   @Test

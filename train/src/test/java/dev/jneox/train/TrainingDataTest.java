@@ -32,13 +32,21 @@ class TrainingDataTest {
   }
 
   private TrainingData open(String... sets) {
-    List<String> all = new ArrayList<>(List.of("seq_length=8", "train_micro_batch_size_per_gpu=4", "eval_iters=1", "eval_interval=100"));
+    List<String> all =
+        new ArrayList<>(
+            List.of(
+                "seq_length=8",
+                "train_micro_batch_size_per_gpu=4",
+                "eval_iters=1",
+                "eval_interval=100"));
     all.addAll(List.of(sets));
     return TrainingData.open(NeoxConfigTest.config(all.toArray(String[]::new)), Progress.silent());
   }
 
   private void refused(String message, String... sets) {
-    assertThatThrownBy(() -> open(sets).close()).isInstanceOf(InputException.class).hasMessageContaining(message);
+    assertThatThrownBy(() -> open(sets).close())
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining(message);
   }
 
   @Test
@@ -47,12 +55,23 @@ class TrainingDataTest {
     Path empty = data("empty", 0);
     String both = "[" + full + ", " + empty + "]";
     String one = "[" + full + "]";
-    refused(empty + ": holds no documents: leave it out of train_data_paths",
-        "train_data_paths=" + both, "valid_data_paths=" + one, "test_data_paths=" + one);
-    refused(empty + ": holds no documents: leave it out of valid_data_paths",
-        "train_data_paths=" + one, "valid_data_paths=" + both, "valid_data_weights=[1, 0]", "test_data_paths=" + one);
-    refused(empty + ": holds no documents",
-        "train_data_paths=" + both, "valid_data_paths=" + one, "test_data_paths=" + one, "weight_by_num_documents=true");
+    refused(
+        empty + ": holds no documents: leave it out of train_data_paths",
+        "train_data_paths=" + both,
+        "valid_data_paths=" + one,
+        "test_data_paths=" + one);
+    refused(
+        empty + ": holds no documents: leave it out of valid_data_paths",
+        "train_data_paths=" + one,
+        "valid_data_paths=" + both,
+        "valid_data_weights=[1, 0]",
+        "test_data_paths=" + one);
+    refused(
+        empty + ": holds no documents",
+        "train_data_paths=" + both,
+        "valid_data_paths=" + one,
+        "test_data_paths=" + one,
+        "weight_by_num_documents=true");
   }
 
   /** The test part is read after the last step: that it is too short is known before the first. */
@@ -60,25 +79,37 @@ class TrainingDataTest {
   void aPartBelowOneMicroBatchIsNamedAtOnce() {
     Path prefix = data("d", 2000);
     refused(
-        prefix + ": the test part of split 969,30,1 has 3 sequences of 64 tokens, fewer than one micro-batch of 4: ",
-        "data_path=" + prefix, "seq_length=64");
+        prefix
+            + ": the test part of split 969,30,1 has 3 sequences of 64 tokens, fewer than one"
+            + " micro-batch of 4: ",
+        "data_path=" + prefix,
+        "seq_length=64");
     open("data_path=" + prefix, "seq_length=64", "eval_iters=0").close();
-    refused(data("few", 1) + ": the train part of split 1 has 3 sequences", "data_path=" + dir.resolve("few"), "split=\"1\"",
-        "train_iters=1", "seq_length=32", "eval_iters=0");
+    refused(
+        data("few", 1) + ": the train part of split 1 has 3 sequences",
+        "data_path=" + dir.resolve("few"),
+        "split=\"1\"",
+        "train_iters=1",
+        "seq_length=32",
+        "eval_iters=0");
   }
 
-  /** Two runs on the same data begin together: one makes the index, the other waits and reads it. */
+  /**
+   * Two runs on the same data begin together: one makes the index, the other waits and reads it.
+   */
   @Test
   void twoRunsMayBuildTheOrderOfTheSameDataAtOnce() throws Exception {
     Path prefix = data("shared", 3000);
     List<Future<int[]>> samples = new ArrayList<>();
     try (ExecutorService pool = Executors.newFixedThreadPool(4)) {
       for (int t = 0; t < 4; t++) {
-        samples.add(pool.submit(() -> {
-          try (TrainingData data = open("data_path=" + prefix)) {
-            return data.train().sample(7);
-          }
-        }));
+        samples.add(
+            pool.submit(
+                () -> {
+                  try (TrainingData data = open("data_path=" + prefix)) {
+                    return data.train().sample(7);
+                  }
+                }));
       }
     }
     for (Future<int[]> sample : samples) {

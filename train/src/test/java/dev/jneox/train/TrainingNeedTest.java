@@ -35,7 +35,13 @@ class TrainingNeedTest {
 
   private static TrainingNeed need(String... sets) {
     List<String> all =
-        new ArrayList<>(List.of("hidden_size=256", "num_attention_heads=8", "seq_length=256", "max_position_embeddings=256", "num_layers=6"));
+        new ArrayList<>(
+            List.of(
+                "hidden_size=256",
+                "num_attention_heads=8",
+                "seq_length=256",
+                "max_position_embeddings=256",
+                "num_layers=6"));
     all.addAll(List.of(sets));
     NeoxConfig config = NeoxConfigTest.config(all.toArray(String[]::new));
     return TrainingNeed.of(config, config.model().shape(2000, 0));
@@ -43,10 +49,18 @@ class TrainingNeedTest {
 
   /** The arithmetic against what a step really takes of memory. */
   @ParameterizedTest
-  @ValueSource(strings = {"precision=fp32", "precision=bfloat16", "checkpoint_activations=true", "gpt_j_residual=true", "gpt_j_tied=true"})
+  @ValueSource(
+      strings = {
+        "precision=fp32",
+        "precision=bfloat16",
+        "checkpoint_activations=true",
+        "gpt_j_residual=true",
+        "gpt_j_tied=true"
+      })
   @EnabledOnOs(OS.LINUX) // glibc says how much it has given out
   void activationsTakeWhatIsComputed(String set) throws InterruptedException {
-    TrainingNeed need = need("train_micro_batch_size_per_gpu=32", set, "gpt_j_residual=" + set.startsWith("gpt_j"));
+    TrainingNeed need =
+        need("train_micro_batch_size_per_gpu=32", set, "gpt_j_residual=" + set.startsWith("gpt_j"));
     ModelConfig model = need.model();
     NeoxConfig config = need.config();
     try (Parameters parameters = new Parameters(model, config.precision().format().dtype());
@@ -63,7 +77,9 @@ class TrainingNeedTest {
     }
   }
 
-  /** Matrices are freed by the collector: those of other tests must not go while this one measures. */
+  /**
+   * Matrices are freed by the collector: those of other tests must not go while this one measures.
+   */
   private static void settle() throws InterruptedException {
     long last = -1;
     for (int same = 0; same < 3; ) {
@@ -79,16 +95,24 @@ class TrainingNeedTest {
     return GradientStep.Batch.of(new int[sequences][257]);
   }
 
-  /** Bytes that the C library has given out: libtorch's tensors and our arenas, by {@code struct mallinfo2 mallinfo2(void)} of glibc. */
+  /**
+   * Bytes that the C library has given out: libtorch's tensors and our arenas, by {@code struct
+   * mallinfo2 mallinfo2(void)} of glibc.
+   */
   private static long allocated() {
     Linker linker = Linker.nativeLinker();
     try (Arena arena = Arena.ofConfined()) {
-      MemorySegment info = (MemorySegment) linker
-          .downcallHandle(
-              linker.defaultLookup().findOrThrow("mallinfo2"),
-              FunctionDescriptor.of(MemoryLayout.structLayout(MemoryLayout.sequenceLayout(10, ValueLayout.JAVA_LONG))))
-          .invokeExact((SegmentAllocator) arena);
-      return info.getAtIndex(ValueLayout.JAVA_LONG, MAPPED) + info.getAtIndex(ValueLayout.JAVA_LONG, IN_USE);
+      MemorySegment info =
+          (MemorySegment)
+              linker
+                  .downcallHandle(
+                      linker.defaultLookup().findOrThrow("mallinfo2"),
+                      FunctionDescriptor.of(
+                          MemoryLayout.structLayout(
+                              MemoryLayout.sequenceLayout(10, ValueLayout.JAVA_LONG))))
+                  .invokeExact((SegmentAllocator) arena);
+      return info.getAtIndex(ValueLayout.JAVA_LONG, MAPPED)
+          + info.getAtIndex(ValueLayout.JAVA_LONG, IN_USE);
     } catch (Throwable e) {
       throw new AssertionError(e);
     }
@@ -98,12 +122,14 @@ class TrainingNeedTest {
   void parametersTakeTheirFourArraysAndTheRoundedOne() {
     assertThat(need("precision=fp32").parameterBytes()).isEqualTo(16 * need().model().parameters());
     TrainingNeed half = need("precision=fp16");
-    assertThat(half.parameterBytes()).isEqualTo((16 + half.carrierBytes()) * half.model().parameters());
+    assertThat(half.parameterBytes())
+        .isEqualTo((16 + half.carrierBytes()) * half.model().parameters());
   }
 
   @Test
   void recomputingMayBeEnough() {
-    assertThatThrownBy(() -> need("train_micro_batch_size_per_gpu=1000").checkMemory(20 * GB, 8 * GB))
+    assertThatThrownBy(
+            () -> need("train_micro_batch_size_per_gpu=1000").checkMemory(20 * GB, 8 * GB))
         .isInstanceOf(InputException.class)
         .hasMessageMatching(".*: at most [\\d,]+ fit, 1,000 with checkpoint_activations true; .*");
   }
@@ -113,10 +139,13 @@ class TrainingNeedTest {
     TrainingNeed need = need("train_micro_batch_size_per_gpu=4000");
     assertThatThrownBy(() -> need.checkMemory(20 * GB, 8 * GB))
         .isInstanceOf(InputException.class)
-        .hasMessageStartingWith("--set train_micro_batch_size_per_gpu=4000: train_micro_batch_size_per_gpu: "
-            + "a micro-batch of 4,000 sequences of 256 tokens takes ")
-        .hasMessageMatching(".* of memory in all, 20\\.0 GB are free: at most [\\d,]+ fit, [\\d,]+ with checkpoint_activations true; "
-            + "gradient_accumulation_steps makes up for a smaller one");
+        .hasMessageStartingWith(
+            "--set train_micro_batch_size_per_gpu=4000: train_micro_batch_size_per_gpu: "
+                + "a micro-batch of 4,000 sequences of 256 tokens takes ")
+        .hasMessageMatching(
+            ".* of memory in all, 20\\.0 GB are free: at most [\\d,]+ fit, [\\d,]+ with"
+                + " checkpoint_activations true; gradient_accumulation_steps makes up for a smaller"
+                + " one");
   }
 
   /** What a refusal proposes is accepted, and one more is not. */
@@ -130,9 +159,13 @@ class TrainingNeedTest {
       message = e.getMessage();
     }
     assertThat(message).contains("at most ");
-    int most = Integer.parseInt(message.replaceAll(".*at most ([\\d,]+) fit.*", "$1").replace(",", ""));
+    int most =
+        Integer.parseInt(message.replaceAll(".*at most ([\\d,]+) fit.*", "$1").replace(",", ""));
     need("train_micro_batch_size_per_gpu=" + most).checkMemory(gigabytes * GB, 16 * GB);
-    assertThatThrownBy(() -> need("train_micro_batch_size_per_gpu=" + (most + 1)).checkMemory(gigabytes * GB, 16 * GB))
+    assertThatThrownBy(
+            () ->
+                need("train_micro_batch_size_per_gpu=" + (most + 1))
+                    .checkMemory(gigabytes * GB, 16 * GB))
         .isInstanceOf(InputException.class);
   }
 
@@ -140,18 +173,35 @@ class TrainingNeedTest {
   void aModelThatDoesNotFitAndAHeapThatIsTooSmallAreSaid() {
     assertThatThrownBy(() -> need("num_layers=4000").checkMemory(20 * GB, 8 * GB))
         .isInstanceOf(InputException.class)
-        .hasMessageContaining("parameters take").hasMessageContaining("20.0 GB of memory are free: train a smaller model");
-    assertThatThrownBy(() -> need("train_micro_batch_size_per_gpu=4000").checkMemory(500 * GB, GB / 4))
+        .hasMessageContaining("parameters take")
+        .hasMessageContaining("20.0 GB of memory are free: train a smaller model");
+    assertThatThrownBy(
+            () -> need("train_micro_batch_size_per_gpu=4000").checkMemory(500 * GB, GB / 4))
         .isInstanceOf(InputException.class)
         .hasMessageContaining("of Java's heap, which may have 250.0 MB (-Xmx in JNEOX_JAVA_OPTS)");
   }
 
   @Test
   void moreCheckpointsThanTheDiskHoldsAreAWarning() {
-    TrainingNeed every = need("save=" + dir, "checkpoint_factor=1", "num_layers=12", "hidden_size=1024", "train_iters=1000000");
-    assertThat(every.concern(0, 1_000_000)).hasValueSatisfying(
-        line -> assertThat(line).contains("the 1,000,000 checkpoints of this run take", "keep_last_n_checkpoints"));
-    TrainingNeed few = need("save=" + dir, "checkpoint_factor=1", "keep_last_n_checkpoints=2", "train_iters=1000000");
+    TrainingNeed every =
+        need(
+            "save=" + dir,
+            "checkpoint_factor=1",
+            "num_layers=12",
+            "hidden_size=1024",
+            "train_iters=1000000");
+    assertThat(every.concern(0, 1_000_000))
+        .hasValueSatisfying(
+            line ->
+                assertThat(line)
+                    .contains(
+                        "the 1,000,000 checkpoints of this run take", "keep_last_n_checkpoints"));
+    TrainingNeed few =
+        need(
+            "save=" + dir,
+            "checkpoint_factor=1",
+            "keep_last_n_checkpoints=2",
+            "train_iters=1000000");
     assertThat(few.concern(0, 1_000_000)).isEmpty();
     assertThat(need().concern(0, 100)).isEmpty();
   }

@@ -13,7 +13,9 @@ final class Attempts {
   static final class PassingFailure extends IOException {
     private final Duration wait;
 
-    /** @param wait what the server asked to wait, or null */
+    /**
+     * @param wait what the server asked to wait, or null
+     */
     PassingFailure(String message, Duration wait) {
       super(message);
       this.wait = wait;
@@ -62,20 +64,34 @@ final class Attempts {
     failures = further ? 1 : failures + 1;
     if (failures >= patience.tries()) {
       throw new InputException(
-          what + ": gave up after " + failures + " tries: " + reason(failure) + "; try again later", failure);
+          what + ": gave up after " + failures + " tries: " + reason(failure) + "; try again later",
+          failure);
     }
     Duration asked = failure instanceof PassingFailure passing ? passing.wait : null;
     if (asked != null && asked.compareTo(patience.longestWait()) > 0) {
       throw new InputException(
-          what + ": " + reason(failure) + ", which asks to wait " + asked.toSeconds() + " s; try again then", failure);
+          what
+              + ": "
+              + reason(failure)
+              + ", which asks to wait "
+              + asked.toSeconds()
+              + " s; try again then",
+          failure);
     }
     Duration doubled = patience.firstPause().multipliedBy(1L << Math.min(failures - 1, 20));
-    Duration pause = doubled.compareTo(patience.longestPause()) > 0 ? patience.longestPause() : doubled;
+    Duration pause =
+        doubled.compareTo(patience.longestPause()) > 0 ? patience.longestPause() : doubled;
     long jittered = (long) (pause.toNanos() * ThreadLocalRandom.current().nextDouble(0.5, 1));
     long wait = asked == null ? jittered : Math.max(jittered, asked.toNanos());
     onRetry.accept(
         String.format(
-            Locale.ROOT, "%s: %s; try %d of %d in %.1f s", what, reason(failure), failures + 1, patience.tries(), wait / 1e9));
+            Locale.ROOT,
+            "%s: %s; try %d of %d in %.1f s",
+            what,
+            reason(failure),
+            failures + 1,
+            patience.tries(),
+            wait / 1e9));
     Thread.sleep(Duration.ofNanos(wait));
   }
 

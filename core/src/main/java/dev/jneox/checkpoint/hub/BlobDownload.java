@@ -19,13 +19,15 @@ import java.util.regex.Pattern;
 import java.util.zip.GZIPInputStream;
 
 /**
- * Fetches one file into its blob. The bytes gather in {@code HASH.jneox.incomplete} beside it, from which a later run goes on,
- * and get the blob's name once size and hash are right: what has the name is whole.
+ * Fetches one file into its blob. The bytes gather in {@code HASH.jneox.incomplete} beside it, from
+ * which a later run goes on, and get the blob's name once size and hash are right: what has the
+ * name is whole.
  */
 final class BlobDownload {
   static final String INCOMPLETE = ".jneox.incomplete";
 
-  private static final Pattern CONTENT_RANGE = Pattern.compile("bytes (\\d{1,18})-(\\d{1,18})/(\\d{1,18}|\\*)");
+  private static final Pattern CONTENT_RANGE =
+      Pattern.compile("bytes (\\d{1,18})-(\\d{1,18})/(\\d{1,18}|\\*)");
   private static final int BUFFER = 1 << 18;
 
   private final HubHttp http;
@@ -52,7 +54,14 @@ final class BlobDownload {
   private boolean hashWasWrong;
 
   BlobDownload(
-      HubHttp http, Patience patience, HubName name, String commit, HubFile file, URI uri, Path blob, Progress progress) {
+      HubHttp http,
+      Patience patience,
+      HubName name,
+      String commit,
+      HubFile file,
+      URI uri,
+      Path blob,
+      Progress progress) {
     this.http = http;
     this.patience = patience;
     this.name = name;
@@ -162,15 +171,21 @@ final class BlobDownload {
 
   private void checkCommit(String found) {
     if (!found.equals(commit)) {
-      throw new InputException(name + ", file \"" + file.name() + "\": expected commit " + commit + ", found " + found);
+      throw new InputException(
+          name + ", file \"" + file.name() + "\": expected commit " + commit + ", found " + found);
     }
   }
 
   /** Whether a partial answer is the rest of what is here, of the same version. */
   private boolean isRest(HubHttp.Answer answer) {
     Matcher range = CONTENT_RANGE.matcher(answer.header("Content-Range"));
-    boolean sameVersion = etag.isEmpty() || answer.header("ETag").isEmpty() || etag.equals(answer.header("ETag"));
-    return have > 0 && sameVersion && !answer.isGzip() && range.matches() && Long.parseLong(range.group(1)) == have
+    boolean sameVersion =
+        etag.isEmpty() || answer.header("ETag").isEmpty() || etag.equals(answer.header("ETag"));
+    return have > 0
+        && sameVersion
+        && !answer.isGzip()
+        && range.matches()
+        && Long.parseLong(range.group(1)) == have
         && (range.group(3).equals("*") || Long.parseLong(range.group(3)) == file.size());
   }
 
@@ -178,7 +193,8 @@ final class BlobDownload {
     long expected = file.size() - have;
     long announced = answer.headers().firstValueAsLong("Content-Length").orElse(expected);
     if (announced != expected) {
-      throw new PassingFailure("expected " + expected + " bytes, the server announces " + announced, null);
+      throw new PassingFailure(
+          "expected " + expected + " bytes, the server announces " + announced, null);
     }
   }
 
@@ -222,10 +238,17 @@ final class BlobDownload {
 
   /** Not a failure that passes: a full disk, or a folder of somebody else's. */
   private InputException unwritable(IOException e) {
-    return new InputException(partial + ": cannot be written: " + AtomicFile.reason(e) + "; run it again to go on from here", e);
+    return new InputException(
+        partial
+            + ": cannot be written: "
+            + AtomicFile.reason(e)
+            + "; run it again to go on from here",
+        e);
   }
 
-  /** Whether the bytes have the hash; if not, they are deleted, and the second time it is an error. */
+  /**
+   * Whether the bytes have the hash; if not, they are deleted, and the second time it is an error.
+   */
   private boolean isRight() {
     String found = HexFormat.of().formatHex(digest.digest());
     if (found.equals(file.blob())) {
@@ -237,7 +260,15 @@ final class BlobDownload {
     startOver();
     if (!again) {
       throw new InputException(
-          name + ", file \"" + file.name() + "\": expected " + file.hashName() + " " + file.blob() + ", found " + found
+          name
+              + ", file \""
+              + file.name()
+              + "\": expected "
+              + file.hashName()
+              + " "
+              + file.blob()
+              + ", found "
+              + found
               + ", twice; nothing of it was kept");
     }
     return false;
@@ -252,7 +283,8 @@ final class BlobDownload {
         out.getFD().sync();
       }
       try {
-        Files.move(partial, blob, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        Files.move(
+            partial, blob, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
       } catch (AtomicMoveNotSupportedException e) {
         Files.move(partial, blob, StandardCopyOption.REPLACE_EXISTING);
       }

@@ -12,8 +12,9 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * Makes sure that one thread of one process fetches a blob; the others wait, and then find it there. That the cache stays right
- * does not rest on it: a file system may give a lock to two, and then bytes are fetched twice.
+ * Makes sure that one thread of one process fetches a blob; the others wait, and then find it
+ * there. That the cache stays right does not rest on it: a file system may give a lock to two, and
+ * then bytes are fetched twice.
  */
 final class BlobLock implements AutoCloseable {
   private static final long LOOK_EVERY_MILLIS = 50;
@@ -57,7 +58,8 @@ final class BlobLock implements AutoCloseable {
   private static BlobLock open(Path path) {
     try {
       Files.createDirectories(path.getParent());
-      FileChannel channel = FileChannel.open(path, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+      FileChannel channel =
+          FileChannel.open(path, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
       FileLock lock = null;
       try {
         lock = channel.tryLock();

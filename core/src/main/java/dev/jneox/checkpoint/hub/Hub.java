@@ -28,12 +28,12 @@ import java.util.function.LongFunction;
 import java.util.stream.Collectors;
 
 /**
- * Fetches models by name, and finds those that were fetched before. Interfaces of the server: {@code GET
- * /api/models/ORG/NAME/revision/REV?blobs=true} lists the files of a commit, {@code GET /ORG/NAME/resolve/COMMIT/FILE} is one of
- * them.
+ * Fetches models by name, and finds those that were fetched before. Interfaces of the server:
+ * {@code GET /api/models/ORG/NAME/revision/REV?blobs=true} lists the files of a commit, {@code GET
+ * /ORG/NAME/resolve/COMMIT/FILE} is one of them.
  *
- * <p>A file has its name in the cache only when its size and hash are right, so an interrupted download is never taken for a
- * model; the next one goes on where it stopped.
+ * <p>A file has its name in the cache only when its size and hash are right, so an interrupted
+ * download is never taken for a model; the next one goes on where it stopped.
  */
 public final class Hub implements AutoCloseable {
   /** More than the listing of any model: 100,000 files need about 30 MB. */
@@ -48,8 +48,17 @@ public final class Hub implements AutoCloseable {
    * @param fetchedBytes what came over the network, in files that were not there
    */
   public record Download(
-      HubName name, String commit, Path folder, List<HubFile> files, List<HubFile> left, long fetchedBytes, double seconds) {
-    /** What {@link dev.jneox.checkpoint.StoredModel#open} takes: the folder, or the one GGUF file in it. */
+      HubName name,
+      String commit,
+      Path folder,
+      List<HubFile> files,
+      List<HubFile> left,
+      long fetchedBytes,
+      double seconds) {
+    /**
+     * What {@link dev.jneox.checkpoint.StoredModel#open} takes: the folder, or the one GGUF file in
+     * it.
+     */
     public Path model() {
       return Hub.model(folder);
     }
@@ -67,7 +76,8 @@ public final class Hub implements AutoCloseable {
   /**
    * Makes a hub.
    *
-   * @param onRetry is told in one line, maybe by several threads, of what failed, which try comes next, of how many, and when
+   * @param onRetry is told in one line, maybe by several threads, of what failed, which try comes
+   *     next, of how many, and when
    */
   public Hub(HubSettings settings, Consumer<String> onRetry) {
     this.settings = settings;
@@ -75,15 +85,20 @@ public final class Hub implements AutoCloseable {
     this.http = new HubHttp(settings, onRetry);
   }
 
-  /** The model in the cache, as {@link Download#model}, if every file of it is there; the hub is not asked. */
+  /**
+   * The model in the cache, as {@link Download#model}, if every file of it is there; the hub is not
+   * asked.
+   */
   public Optional<Path> cached(HubName name) {
-    return cache.commit(name)
+    return cache
+        .commit(name)
         .filter(commit -> cache.missing(name, commit, Selection.MODEL).isEmpty())
         .map(commit -> model(cache.snapshot(name, commit)));
   }
 
   /**
-   * The model, from the cache if it is whole there (even if the hub has a newer one by now), else from the hub.
+   * The model, from the cache if it is whole there (even if the hub has a newer one by now), else
+   * from the hub.
    *
    * @param progress makes a {@link Progress} of so many bytes
    * @throws InputException if it cannot be had
@@ -93,10 +108,12 @@ public final class Hub implements AutoCloseable {
   }
 
   /**
-   * Fetches the files of a selection that are not in the cache. Offline, it only looks whether they are all there.
+   * Fetches the files of a selection that are not in the cache. Offline, it only looks whether they
+   * are all there.
    *
-   * @throws InputException if they cannot be had: a name or revision that does not exist, no permission, a server that fails for
-   *     too long or sends other bytes than it should, a full disk
+   * @throws InputException if they cannot be had: a name or revision that does not exist, no
+   *     permission, a server that fails for too long or sends other bytes than it should, a full
+   *     disk
    */
   public Download download(HubName name, Selection selection, LongFunction<Progress> progress) {
     long start = System.nanoTime();
@@ -115,19 +132,33 @@ public final class Hub implements AutoCloseable {
         choice = new Selection.Choice(files, choice.left());
       }
       return new Download(
-          name, listing.commit(), folder, choice.chosen(), choice.left(), fetched, (System.nanoTime() - start) / 1e9);
+          name,
+          listing.commit(),
+          folder,
+          choice.chosen(),
+          choice.left(),
+          fetched,
+          (System.nanoTime() - start) / 1e9);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
-      throw new InputException(name + ": the download was interrupted; run it again to go on from where it is", e);
+      throw new InputException(
+          name + ": the download was interrupted; run it again to go on from where it is", e);
     }
   }
 
   private HubListing ask(HubName name) throws InterruptedException {
-    URI uri = uri("api/models/" + name.repository() + "/revision/" + encoded(name.revision()) + "?blobs=true");
+    URI uri =
+        uri(
+            "api/models/"
+                + name.repository()
+                + "/revision/"
+                + encoded(name.revision())
+                + "?blobs=true");
     String source = name + ": the listing of " + settings.endpoint();
     HubListing listing = HubListing.parse(http.read(name, uri, source, MAX_LISTING), source);
     if (name.isCommit() && !listing.commit().equals(name.revision())) {
-      throw new InputException(source + ": expected commit " + name.revision() + ", found " + listing.commit());
+      throw new InputException(
+          source + ": expected commit " + name.revision() + ", found " + listing.commit());
     }
     return listing;
   }
@@ -143,24 +174,37 @@ public final class Hub implements AutoCloseable {
 
   private InputException notThere(HubName name, String why) {
     return new InputException(
-        name + ": offline, so expected the whole model in the cache " + settings.cache() + ", but " + why
-            + "; run \"jneox download " + name.repository() + "\" online");
+        name
+            + ": offline, so expected the whole model in the cache "
+            + settings.cache()
+            + ", but "
+            + why
+            + "; run \"jneox download "
+            + name.repository()
+            + "\" online");
   }
 
-  private static void requireSomething(HubName name, Selection selection, HubListing listing, List<HubFile> chosen) {
+  private static void requireSomething(
+      HubName name, Selection selection, HubListing listing, List<HubFile> chosen) {
     String all = some(listing.files().stream().map(HubFile::name).toList());
-    if (selection.isModel() && chosen.stream().noneMatch(file -> Selection.isWeights(file.name()))) {
+    if (selection.isModel()
+        && chosen.stream().noneMatch(file -> Selection.isWeights(file.name()))) {
       throw new InputException(
-          name + ": expected the weights of a model (safetensors, pytorch_model.bin or one .gguf), found " + all
+          name
+              + ": expected the weights of a model (safetensors, pytorch_model.bin or one .gguf),"
+              + " found "
+              + all
               + "; choose files with --include");
     }
     if (chosen.isEmpty()) {
-      throw new InputException(name + ": expected files matching " + selection.include() + ", found " + all);
+      throw new InputException(
+          name + ": expected files matching " + selection.include() + ", found " + all);
     }
   }
 
   /** Files of which the listing did not tell size and hash: asked for one by one. */
-  private List<HubFile> described(HubName name, String commit, List<HubFile> files) throws InterruptedException {
+  private List<HubFile> described(HubName name, String commit, List<HubFile> files)
+      throws InterruptedException {
     List<HubFile> all = new ArrayList<>();
     for (HubFile file : files) {
       all.add(file.blob() != null && file.size() >= 0 ? file : describe(name, commit, file));
@@ -170,57 +214,92 @@ public final class Hub implements AutoCloseable {
 
   private HubFile describe(HubName name, String commit, HubFile file) throws InterruptedException {
     String what = name + ", file \"" + file.name() + "\"";
-    return http.attempts(what).run(
-        () -> {
-          try (HubHttp.Answer answer = http.send(name, file.name(), "HEAD", uri(name, commit, file), -1)) {
-            String linked = answer.first().firstValue("X-Linked-Etag").orElse("");
-            String etag = (linked.isEmpty() ? answer.header("ETag") : linked).replaceFirst("^W/", "").replace("\"", "");
-            long size =
-                answer.first().firstValueAsLong("X-Linked-Size").orElseGet(
-                    () -> answer.headers().firstValueAsLong("Content-Length").orElse(-1));
-            if (size < 0 || !HubFile.isSha1(etag) && !HubFile.isSha256(etag)) {
-              throw new InputException(
-                  what + ": expected a server that tells size and hash, found \"" + etag + "\", " + size + " bytes");
-            }
-            return new HubFile(file.name(), size, HubFile.isSha1(etag) ? etag : null, HubFile.isSha256(etag) ? etag : null);
-          }
-        });
+    return http.attempts(what)
+        .run(
+            () -> {
+              try (HubHttp.Answer answer =
+                  http.send(name, file.name(), "HEAD", uri(name, commit, file), -1)) {
+                String linked = answer.first().firstValue("X-Linked-Etag").orElse("");
+                String etag =
+                    (linked.isEmpty() ? answer.header("ETag") : linked)
+                        .replaceFirst("^W/", "")
+                        .replace("\"", "");
+                long size =
+                    answer
+                        .first()
+                        .firstValueAsLong("X-Linked-Size")
+                        .orElseGet(
+                            () -> answer.headers().firstValueAsLong("Content-Length").orElse(-1));
+                if (size < 0 || !HubFile.isSha1(etag) && !HubFile.isSha256(etag)) {
+                  throw new InputException(
+                      what
+                          + ": expected a server that tells size and hash, found \""
+                          + etag
+                          + "\", "
+                          + size
+                          + " bytes");
+                }
+                return new HubFile(
+                    file.name(),
+                    size,
+                    HubFile.isSha1(etag) ? etag : null,
+                    HubFile.isSha256(etag) ? etag : null);
+              }
+            });
   }
 
-  private long fetch(HubName name, String commit, List<HubFile> files, LongFunction<Progress> makeProgress)
+  private long fetch(
+      HubName name, String commit, List<HubFile> files, LongFunction<Progress> makeProgress)
       throws InterruptedException {
     Map<String, List<HubFile>> missing =
-        files.stream().filter(file -> !cache.has(name, commit, file)).collect(
-            Collectors.groupingBy(HubFile::blob, LinkedHashMap::new, Collectors.toList()));
+        files.stream()
+            .filter(file -> !cache.has(name, commit, file))
+            .collect(Collectors.groupingBy(HubFile::blob, LinkedHashMap::new, Collectors.toList()));
     if (missing.isEmpty()) {
       return 0;
     }
     long bytes =
-        missing.values().stream().map(List::getFirst).filter(file -> !cache.hasBlob(name, file))
-            .mapToLong(file -> file.size() - BlobDownload.bytesThere(cache.blob(name, file), file)).sum();
+        missing.values().stream()
+            .map(List::getFirst)
+            .filter(file -> !cache.hasBlob(name, file))
+            .mapToLong(file -> file.size() - BlobDownload.bytesThere(cache.blob(name, file), file))
+            .sum();
     requireSpace(name, bytes);
     try (Progress progress = makeProgress.apply(bytes)) {
       // The blob is the same for all files of one hash.
-      inParallel(missing.values(), same -> {
-        fetch(name, commit, same.getFirst(), progress);
-        same.forEach(file -> cache.link(name, commit, file));
-      });
+      inParallel(
+          missing.values(),
+          same -> {
+            fetch(name, commit, same.getFirst(), progress);
+            same.forEach(file -> cache.link(name, commit, file));
+          });
       return progress.done();
     }
   }
 
-  private void fetch(HubName name, String commit, HubFile file, Progress progress) throws InterruptedException {
+  private void fetch(HubName name, String commit, HubFile file, Progress progress)
+      throws InterruptedException {
     if (cache.hasBlob(name, file)) {
       return;
     }
-    Runnable waiting = () -> progress.note("another download has " + file.name() + ", waiting for it");
+    Runnable waiting =
+        () -> progress.note("another download has " + file.name() + ", waiting for it");
     try (BlobLock _ = BlobLock.take(cache.lock(name, file), waiting)) {
       progress.note("");
       if (cache.hasBlob(name, file)) {
         progress.expect(-file.size());
       } else {
         Path blob = cache.blob(name, file);
-        new BlobDownload(http, settings.patience(), name, commit, file, uri(name, commit, file), blob, progress).run();
+        new BlobDownload(
+                http,
+                settings.patience(),
+                name,
+                commit,
+                file,
+                uri(name, commit, file),
+                blob,
+                progress)
+            .run();
       }
     }
   }
@@ -229,9 +308,13 @@ public final class Hub implements AutoCloseable {
     void take(T value) throws InterruptedException;
   }
 
-  /** Runs the step for each value; the first failure stops the others, and nothing runs on when this returns. */
+  /**
+   * Runs the step for each value; the first failure stops the others, and nothing runs on when this
+   * returns.
+   */
   private <T> void inParallel(Iterable<T> values, Step<T> step) throws InterruptedException {
-    ExecutorService workers = Executors.newFixedThreadPool(settings.jobs(), Thread.ofVirtual().factory());
+    ExecutorService workers =
+        Executors.newFixedThreadPool(settings.jobs(), Thread.ofVirtual().factory());
     CompletionService<Void> done = new ExecutorCompletionService<>(workers);
     int count = 0;
     try {
@@ -280,28 +363,41 @@ public final class Hub implements AutoCloseable {
       if (bytes > free) {
         throw new InputException(
             String.format(
-                Locale.ROOT, "%s: needs %,.1f MB more, the disk of %s has %,.1f MB free; choose another with --cache or HF_HOME",
-                name, bytes / 1e6, settings.cache(), free / 1e6));
+                Locale.ROOT,
+                "%s: needs %,.1f MB more, the disk of %s has %,.1f MB free; choose another with"
+                    + " --cache or HF_HOME",
+                name,
+                bytes / 1e6,
+                settings.cache(),
+                free / 1e6));
       }
     } catch (IOException e) {
       throw new InputException(settings.cache() + ": cannot be read: " + AtomicFile.reason(e), e);
     }
   }
 
-  /** An index of weights may name files that the repository does not have, or under other names than usual. */
+  /**
+   * An index of weights may name files that the repository does not have, or under other names than
+   * usual.
+   */
   private void requireWhole(HubName name, String commit, Selection selection) {
     List<String> missing = cache.missing(name, commit, selection);
     if (!missing.isEmpty()) {
       throw new InputException(
-          name + ": the repository is no whole model: it lacks " + some(missing)
+          name
+              + ": the repository is no whole model: it lacks "
+              + some(missing)
               + "; to fetch files all the same, choose them with --include");
     }
   }
 
   private static String some(List<String> names) {
-    Set<String> first = names.stream().limit(5).collect(Collectors.toCollection(LinkedHashSet::new));
-    return names.isEmpty() ? "nothing" : String.join(", ", first)
-        + (names.size() > 5 ? " and " + (names.size() - 5) + " more" : "");
+    Set<String> first =
+        names.stream().limit(5).collect(Collectors.toCollection(LinkedHashSet::new));
+    return names.isEmpty()
+        ? "nothing"
+        : String.join(", ", first)
+            + (names.size() > 5 ? " and " + (names.size() - 5) + " more" : "");
   }
 
   private static Path model(Path folder) {
@@ -310,7 +406,10 @@ public final class Hub implements AutoCloseable {
   }
 
   private URI uri(HubName name, String commit, HubFile file) {
-    String path = java.util.Arrays.stream(file.name().split("/")).map(Hub::encoded).collect(Collectors.joining("/"));
+    String path =
+        java.util.Arrays.stream(file.name().split("/"))
+            .map(Hub::encoded)
+            .collect(Collectors.joining("/"));
     return uri(name.repository() + "/resolve/" + commit + "/" + path);
   }
 

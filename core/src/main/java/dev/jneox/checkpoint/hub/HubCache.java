@@ -91,7 +91,11 @@ final class HubCache {
       }
     } catch (IOException e) {
       throw new InputException(
-          root + ": the cache cannot be written: " + AtomicFile.reason(e) + "; choose another with --cache or HF_HOME", e);
+          root
+              + ": the cache cannot be written: "
+              + AtomicFile.reason(e)
+              + "; choose another with --cache or HF_HOME",
+          e);
     }
   }
 
@@ -99,7 +103,9 @@ final class HubCache {
   void point(HubName name, String commit) throws InterruptedException {
     if (!name.isCommit() && !commit(name).equals(Optional.of(commit))) {
       try (BlobLock _ = own()) {
-        AtomicFile.write(repository(name).resolve("refs").resolve(name.revision()), commit.getBytes(StandardCharsets.US_ASCII));
+        AtomicFile.write(
+            repository(name).resolve("refs").resolve(name.revision()),
+            commit.getBytes(StandardCharsets.US_ASCII));
       }
     }
   }
@@ -128,7 +134,12 @@ final class HubCache {
     try (Stream<Path> walk = Files.walk(snapshot)) {
       List<HubFile> files = new ArrayList<>();
       for (Path path : walk.filter(Files::isRegularFile).sorted().toList()) {
-        files.add(new HubFile(snapshot.relativize(path).toString().replace('\\', '/'), Files.size(path), null, null));
+        files.add(
+            new HubFile(
+                snapshot.relativize(path).toString().replace('\\', '/'),
+                Files.size(path),
+                null,
+                null));
       }
       return new HubListing(commit, files);
     } catch (IOException e) {
@@ -164,10 +175,13 @@ final class HubCache {
     Path blob = blob(name, file);
     try {
       if (!pointer.startsWith(snapshot)) {
-        throw new InputException(snapshot + ": expected a file within it, found \"" + file.name() + "\"");
+        throw new InputException(
+            snapshot + ": expected a file within it, found \"" + file.name() + "\"");
       }
       folders(snapshot, pointer.getParent());
-      Path partial = pointer.resolveSibling("." + pointer.getFileName() + "." + UUID.randomUUID() + ".partial");
+      Path partial =
+          pointer.resolveSibling(
+              "." + pointer.getFileName() + "." + UUID.randomUUID() + ".partial");
       try {
         Files.createSymbolicLink(partial, pointer.getParent().relativize(blob));
       } catch (UnsupportedOperationException | FileSystemException e) {
@@ -188,15 +202,20 @@ final class HubCache {
         Files.createDirectory(folder);
       } catch (FileAlreadyExistsException e) {
         if (!Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS)) {
-          throw InputException.in(snapshot, snapshot.relativize(folder).toString(), "a folder", "something else: delete it");
+          throw InputException.in(
+              snapshot,
+              snapshot.relativize(folder).toString(),
+              "a folder",
+              "something else: delete it");
         }
       }
     }
   }
 
   /**
-   * What is missing in the snapshot of a model: with the commit's listing, every file of the selection that is not there in full;
-   * without (older versions of huggingface_hub keep none), a configuration, weights, or one of the files that their index names.
+   * What is missing in the snapshot of a model: with the commit's listing, every file of the
+   * selection that is not there in full; without (older versions of huggingface_hub keep none), a
+   * configuration, weights, or one of the files that their index names.
    */
   List<String> missing(HubName name, String commit, Selection selection) {
     Path snapshot = snapshot(name, commit);
@@ -204,14 +223,15 @@ final class HubCache {
       return List.of("everything");
     }
     List<String> missing = new ArrayList<>();
-    listing(name, commit).ifPresent(
-        listing -> {
-          for (HubFile file : selection.of(listing.files()).chosen()) {
-            if (!has(name, commit, file)) {
-              missing.add(file.name());
-            }
-          }
-        });
+    listing(name, commit)
+        .ifPresent(
+            listing -> {
+              for (HubFile file : selection.of(listing.files()).chosen()) {
+                if (!has(name, commit, file)) {
+                  missing.add(file.name());
+                }
+              }
+            });
     if (missing.isEmpty() && selection.isModel()) {
       missing.addAll(SnapshotParts.missing(snapshot));
     }

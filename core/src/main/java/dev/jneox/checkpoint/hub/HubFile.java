@@ -6,12 +6,13 @@ import java.security.NoSuchAlgorithmException;
 import java.util.regex.Pattern;
 
 /**
- * A file of a repository. Large ones are kept in git LFS and known by the SHA-256 of their bytes; small ones by git's own blob
- * id, the SHA-1 of {@code "blob " + size + "\0"} and the bytes.
+ * A file of a repository. Large ones are kept in git LFS and known by the SHA-256 of their bytes;
+ * small ones by git's own blob id, the SHA-1 of {@code "blob " + size + "\0"} and the bytes.
  *
  * @param name path within the repository; always a {@link SafeName}
  * @param size in bytes
- * @param gitId git's id of the file, for a file in LFS that of the pointer to it; null where the server did not say
+ * @param gitId git's id of the file, for a file in LFS that of the pointer to it; null where the
+ *     server did not say
  * @param sha256 of the bytes, for a file in LFS; else null
  */
 public record HubFile(String name, long size, String gitId, String sha256) {

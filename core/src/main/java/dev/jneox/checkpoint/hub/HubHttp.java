@@ -26,8 +26,8 @@ import java.util.function.Consumer;
 import java.util.zip.GZIPInputStream;
 
 /**
- * Requests to a hub. Redirects are followed here rather than by the JDK, because the token goes to the endpoint's host alone, and
- * because a server must not lead from https to http.
+ * Requests to a hub. Redirects are followed here rather than by the JDK, because the token goes to
+ * the endpoint's host alone, and because a server must not lead from https to http.
  */
 final class HubHttp implements AutoCloseable {
   private static final int MAX_REDIRECTS = 10;
@@ -40,7 +40,8 @@ final class HubHttp implements AutoCloseable {
    * @param first headers of the endpoint's own answer, where the last one is another host's
    * @param uri who answered
    */
-  record Answer(int status, HttpHeaders first, HttpHeaders headers, URI uri, InputStream body) implements AutoCloseable {
+  record Answer(int status, HttpHeaders first, HttpHeaders headers, URI uri, InputStream body)
+      implements AutoCloseable {
     String header(String name) {
       return headers.firstValue(name).orElse("");
     }
@@ -63,7 +64,9 @@ final class HubHttp implements AutoCloseable {
   private final Refusals refusals;
   private final Consumer<String> onRetry;
 
-  /** Made when it is first needed: it takes as long as all the rest of finding a model in the cache. */
+  /**
+   * Made when it is first needed: it takes as long as all the rest of finding a model in the cache.
+   */
   private HttpClient client;
 
   HubHttp(HubSettings settings, Consumer<String> onRetry) {
@@ -92,21 +95,24 @@ final class HubHttp implements AutoCloseable {
 
   /** Reads a small answer whole, trying again as {@link Patience} says. */
   byte[] read(HubName name, URI uri, String what, long maxBytes) throws InterruptedException {
-    return attempts(what).run(
-        () -> {
-          try (Answer answer = send(name, null, "GET", uri, -1);
-              InputStream body = answer.isGzip() ? new GZIPInputStream(answer.body()) : answer.body()) {
-            ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-            byte[] buffer = new byte[1 << 16];
-            for (int n; (n = body.read(buffer)) >= 0; ) {
-              if (bytes.size() + n > maxBytes) {
-                throw new InputException(what + ": expected at most " + maxBytes + " bytes, found more");
+    return attempts(what)
+        .run(
+            () -> {
+              try (Answer answer = send(name, null, "GET", uri, -1);
+                  InputStream body =
+                      answer.isGzip() ? new GZIPInputStream(answer.body()) : answer.body()) {
+                ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+                byte[] buffer = new byte[1 << 16];
+                for (int n; (n = body.read(buffer)) >= 0; ) {
+                  if (bytes.size() + n > maxBytes) {
+                    throw new InputException(
+                        what + ": expected at most " + maxBytes + " bytes, found more");
+                  }
+                  bytes.write(buffer, 0, n);
+                }
+                return bytes.toByteArray();
               }
-              bytes.write(buffer, 0, n);
-            }
-            return bytes.toByteArray();
-          }
-        });
+            });
   }
 
   /**
@@ -116,9 +122,11 @@ final class HubHttp implements AutoCloseable {
    * @param from the first byte wanted, or -1 for all
    * @return an answer of 200, 206, 416, or of another success
    * @throws PassingFailure for a status that may be another next time
-   * @throws InputException for one that will not, and for a host that is unknown or refuses connections
+   * @throws InputException for one that will not, and for a host that is unknown or refuses
+   *     connections
    */
-  Answer send(HubName name, String file, String method, URI start, long from) throws IOException, InterruptedException {
+  Answer send(HubName name, String file, String method, URI start, long from)
+      throws IOException, InterruptedException {
     URI uri = start;
     HttpHeaders first = null;
     for (int hop = 0; hop <= MAX_REDIRECTS; hop++) {
@@ -139,25 +147,37 @@ final class HubHttp implements AutoCloseable {
         continue;
       }
       Answer answer =
-          new Answer(status, first, response.headers(), uri, new WatchedStream(response.body(), settings.patience()));
+          new Answer(
+              status,
+              first,
+              response.headers(),
+              uri,
+              new WatchedStream(response.body(), settings.patience()));
       if (status >= 200 && status < 300 || status == 416) {
         return answer;
       }
       try (answer) {
         boolean elsewhere = !isEndpoint(uri);
-        // The address that a hub redirects to is signed and gets old; the next try is given a new one.
+        // The address that a hub redirects to is signed and gets old; the next try is given a new
+        // one.
         if (PASSING.contains(status) || elsewhere && (status == 401 || status == 403)) {
           throw new PassingFailure(shown(uri) + " answered " + status, retryAfter(answer));
         }
         throw refusals.of(name, file, answer);
       }
     }
-    throw new InputException(shown(start) + ": more than " + MAX_REDIRECTS + " redirects, last to " + shown(uri));
+    throw new InputException(
+        shown(start) + ": more than " + MAX_REDIRECTS + " redirects, last to " + shown(uri));
   }
 
-  /** Waits for the answer to begin. The request's own timeout is not used: from Java 26 on it covers the body too. */
-  private HttpResponse<InputStream> begin(HttpRequest request) throws IOException, InterruptedException {
-    CompletableFuture<HttpResponse<InputStream>> answer = client().sendAsync(request, HttpResponse.BodyHandlers.ofInputStream());
+  /**
+   * Waits for the answer to begin. The request's own timeout is not used: from Java 26 on it covers
+   * the body too.
+   */
+  private HttpResponse<InputStream> begin(HttpRequest request)
+      throws IOException, InterruptedException {
+    CompletableFuture<HttpResponse<InputStream>> answer =
+        client().sendAsync(request, HttpResponse.BodyHandlers.ofInputStream());
     try {
       return answer.get(settings.patience().answer().toNanos(), TimeUnit.NANOSECONDS);
     } catch (TimeoutException e) {
@@ -190,17 +210,25 @@ final class HubHttp implements AutoCloseable {
     URI next;
     try {
       // Some servers leave characters as they are that an address must spell as %XX.
-      next = uri.resolve(new URI(location.replace(" ", "%20").replace("\"", "%22").replace("|", "%7C")));
+      next =
+          uri.resolve(
+              new URI(location.replace(" ", "%20").replace("\"", "%22").replace("|", "%7C")));
     } catch (URISyntaxException e) {
       throw new InputException(shown(uri) + ": redirects to what is no address", e);
     }
-    boolean web = "https".equalsIgnoreCase(next.getScheme()) || "http".equalsIgnoreCase(next.getScheme());
+    boolean web =
+        "https".equalsIgnoreCase(next.getScheme()) || "http".equalsIgnoreCase(next.getScheme());
     if (location.isEmpty() || !web || next.getHost() == null) {
-      throw new InputException(shown(uri) + ": expected a redirect to an http address, found " + shown(next));
+      throw new InputException(
+          shown(uri) + ": expected a redirect to an http address, found " + shown(next));
     }
-    if ("http".equalsIgnoreCase(next.getScheme()) && !"http".equalsIgnoreCase(settings.endpoint().getScheme())) {
-      throw new InputException(shown(uri) + ": redirects from https to " + shown(next)
-          + ", which anyone on the way could change: refused");
+    if ("http".equalsIgnoreCase(next.getScheme())
+        && !"http".equalsIgnoreCase(settings.endpoint().getScheme())) {
+      throw new InputException(
+          shown(uri)
+              + ": redirects from https to "
+              + shown(next)
+              + ", which anyone on the way could change: refused");
     }
     return next;
   }
@@ -213,13 +241,19 @@ final class HubHttp implements AutoCloseable {
   }
 
   private static int port(URI uri) {
-    return uri.getPort() >= 0 ? uri.getPort() : "https".equalsIgnoreCase(uri.getScheme()) ? 443 : 80;
+    return uri.getPort() >= 0
+        ? uri.getPort()
+        : "https".equalsIgnoreCase(uri.getScheme()) ? 443 : 80;
   }
 
   /** An address without its query, where signatures are. */
   static String shown(URI uri) {
     String port = uri.getPort() < 0 ? "" : ":" + uri.getPort();
-    return uri.getScheme() + "://" + uri.getHost() + port + (uri.getRawPath() == null ? "" : uri.getRawPath());
+    return uri.getScheme()
+        + "://"
+        + uri.getHost()
+        + port
+        + (uri.getRawPath() == null ? "" : uri.getRawPath());
   }
 
   private static Duration retryAfter(Answer answer) {

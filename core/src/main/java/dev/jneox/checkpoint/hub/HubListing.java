@@ -16,8 +16,8 @@ import java.util.TreeMap;
 
 /**
  * All files of a repository at one commit. It comes in two forms: the server's answer to {@code
- * /api/models/ORG/NAME/revision/REV}, and the file {@code trees/COMMIT.json} by which the cache remembers it, so that what is
- * missing is known without a server.
+ * /api/models/ORG/NAME/revision/REV}, and the file {@code trees/COMMIT.json} by which the cache
+ * remembers it, so that what is missing is known without a server.
  *
  * @param commit 40 hexadecimal digits
  */
@@ -32,7 +32,11 @@ record HubListing(String commit, List<HubFile> files) {
               JsonFactory.builder()
                   .disable(JsonFactory.Feature.INTERN_FIELD_NAMES)
                   .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-                  .streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(64).maxNumberLength(100).build())
+                  .streamReadConstraints(
+                      StreamReadConstraints.builder()
+                          .maxNestingDepth(64)
+                          .maxNumberLength(100)
+                          .build())
                   .build())
           .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
 
@@ -63,9 +67,11 @@ record HubListing(String commit, List<HubFile> files) {
     for (JsonNode sibling : siblings) {
       JsonNode lfs = sibling.path("lfs");
       JsonNode size = lfs.has("size") ? lfs.get("size") : sibling.path("size");
-      HubFile file = file(source, sibling.path("rfilename"), size, sibling.path("blobId"), lfs.path("sha256"));
+      HubFile file =
+          file(source, sibling.path("rfilename"), size, sibling.path("blobId"), lfs.path("sha256"));
       if (files.put(file.name(), file) != null) {
-        throw new InputException(source + ": siblings: expected each file once, found \"" + file.name() + "\" twice");
+        throw new InputException(
+            source + ": siblings: expected each file once, found \"" + file.name() + "\" twice");
       }
     }
     refuseFilesThatAreFolders(source, files);
@@ -76,7 +82,8 @@ record HubListing(String commit, List<HubFile> files) {
   static HubListing recall(byte[] json, String commit, String source) {
     JsonNode root = tree(json, source);
     if (root.path("format_version").asInt() != TREE_FORMAT || !root.path("files").isObject()) {
-      throw wrong(source, "format_version", TREE_FORMAT + " and files", root.path("format_version"));
+      throw wrong(
+          source, "format_version", TREE_FORMAT + " and files", root.path("format_version"));
     }
     Map<String, HubFile> files = new TreeMap<>();
     for (Map.Entry<String, JsonNode> entry : root.get("files").properties()) {
@@ -84,7 +91,12 @@ record HubListing(String commit, List<HubFile> files) {
       JsonNode size = value.hasNonNull("lfs_size") ? value.get("lfs_size") : value.path("size");
       files.put(
           entry.getKey(),
-          file(source, JSON.getNodeFactory().textNode(entry.getKey()), size, value.path("blob_id"), value.path("lfs_sha256")));
+          file(
+              source,
+              JSON.getNodeFactory().textNode(entry.getKey()),
+              size,
+              value.path("blob_id"),
+              value.path("lfs_sha256")));
     }
     refuseFilesThatAreFolders(source, files);
     return new HubListing(commit, List.copyOf(files.values()));
@@ -100,7 +112,8 @@ record HubListing(String commit, List<HubFile> files) {
     ObjectNode root = JSON.createObjectNode().put("format_version", TREE_FORMAT);
     ObjectNode all = root.putObject("files");
     for (HubFile file : files) {
-      ObjectNode entry = all.putObject(file.name()).put("size", file.size()).put("blob_id", file.gitId());
+      ObjectNode entry =
+          all.putObject(file.name()).put("size", file.size()).put("blob_id", file.gitId());
       if (file.sha256() != null) {
         entry.put("lfs_sha256", file.sha256()).put("lfs_size", file.size());
       }
@@ -112,7 +125,8 @@ record HubListing(String commit, List<HubFile> files) {
     }
   }
 
-  private static HubFile file(String source, JsonNode name, JsonNode size, JsonNode gitId, JsonNode sha256) {
+  private static HubFile file(
+      String source, JsonNode name, JsonNode size, JsonNode gitId, JsonNode sha256) {
     if (!name.isTextual() || !SafeName.is(name.textValue())) {
       throw wrong(source, "file name", "a plain relative path; nothing was downloaded", name);
     }
@@ -128,16 +142,25 @@ record HubListing(String commit, List<HubFile> files) {
       throw wrong(source, place + "SHA-256", "64 hexadecimal digits", sha256);
     }
     return new HubFile(
-        name.textValue(), absent(size) ? -1 : size.longValue(), absent(gitId) ? null : gitId.textValue(),
+        name.textValue(),
+        absent(size) ? -1 : size.longValue(),
+        absent(gitId) ? null : gitId.textValue(),
         absent(sha256) ? null : sha256.textValue());
   }
 
-  /** No tree of git has a file {@code a} and a file {@code a/b}; on disk one would be written through the other. */
+  /**
+   * No tree of git has a file {@code a} and a file {@code a/b}; on disk one would be written
+   * through the other.
+   */
   private static void refuseFilesThatAreFolders(String source, Map<String, HubFile> files) {
     for (String name : files.keySet()) {
       for (int slash = name.indexOf('/'); slash > 0; slash = name.indexOf('/', slash + 1)) {
         if (files.containsKey(name.substring(0, slash))) {
-          throw new InputException(source + ": expected files and folders, found \"" + name.substring(0, slash) + "\" as both");
+          throw new InputException(
+              source
+                  + ": expected files and folders, found \""
+                  + name.substring(0, slash)
+                  + "\" as both");
         }
       }
     }
@@ -156,13 +179,15 @@ record HubListing(String commit, List<HubFile> files) {
       return root;
     } catch (JsonProcessingException e) {
       long at = e.getLocation() == null ? -1 : e.getLocation().getByteOffset();
-      throw new InputException(source + ": byte " + at + ": not valid JSON: " + e.getOriginalMessage(), e);
+      throw new InputException(
+          source + ": byte " + at + ": not valid JSON: " + e.getOriginalMessage(), e);
     } catch (IOException e) {
       throw new InputException(source + ": not valid JSON", e);
     }
   }
 
-  private static InputException wrong(String source, String place, String expected, JsonNode found) {
+  private static InputException wrong(
+      String source, String place, String expected, JsonNode found) {
     String shown = found.isMissingNode() ? "nothing" : found.toString();
     String cut = shown.length() <= 120 ? shown : shown.substring(0, 120) + "...";
     return new InputException(source + ": " + place + ": expected " + expected + ", found " + cut);

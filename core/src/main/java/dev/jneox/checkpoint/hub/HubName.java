@@ -6,7 +6,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A model on a hub: {@code ORG/NAME}, or {@code ORG/NAME@REVISION} for another revision than {@code main}.
+ * A model on a hub: {@code ORG/NAME}, or {@code ORG/NAME@REVISION} for another revision than {@code
+ * main}.
  *
  * @param org who keeps it
  * @param name what it is called there
@@ -22,11 +23,20 @@ public record HubName(String org, String name, String revision) {
     Matcher repository = REPOSITORY.matcher(org + "/" + name);
     if (!repository.matches() || (org + name).contains("--") || (org + name).contains("..")) {
       throw new InputException(
-          "\"" + org + "/" + name + "\": expected the name of a model on the hub, such as EleutherAI/pythia-160m");
+          "\""
+              + org
+              + "/"
+              + name
+              + "\": expected the name of a model on the hub, such as EleutherAI/pythia-160m");
     }
     if (!REVISION.matcher(revision).matches() || !SafeName.is(revision)) {
       throw new InputException(
-          org + "/" + name + ": revision: expected a branch, a tag or a commit, found \"" + revision + "\"");
+          org
+              + "/"
+              + name
+              + ": revision: expected a branch, a tag or a commit, found \""
+              + revision
+              + "\"");
     }
   }
 
@@ -41,7 +51,10 @@ public record HubName(String org, String name, String revision) {
     int slash = repository.indexOf('/');
     if (slash < 0) {
       throw new InputException(
-          "\"" + text + "\": expected ORG/NAME or ORG/NAME@REVISION, such as EleutherAI/pythia-160m, found no /");
+          "\""
+              + text
+              + "\": expected ORG/NAME or ORG/NAME@REVISION, such as EleutherAI/pythia-160m, found"
+              + " no /");
     }
     return new HubName(repository.substring(0, slash), repository.substring(slash + 1), revision);
   }

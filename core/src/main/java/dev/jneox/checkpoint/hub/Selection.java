@@ -9,11 +9,13 @@ import java.util.function.Predicate;
 import java.util.regex.Pattern;
 
 /**
- * Which files of a repository to fetch. Without {@code include}, what it takes to use the model: its configuration, its tokenizer
- * and its weights once, as safetensors where there are any, else as PyTorch's files, else as the one GGUF file. With it, the
- * files that one of its patterns matches. Those that {@code exclude} matches are left out in both cases.
+ * Which files of a repository to fetch. Without {@code include}, what it takes to use the model:
+ * its configuration, its tokenizer and its weights once, as safetensors where there are any, else
+ * as PyTorch's files, else as the one GGUF file. With it, the files that one of its patterns
+ * matches. Those that {@code exclude} matches are left out in both cases.
  *
- * @param include shell patterns over whole paths: {@code *} is anything, folders too, {@code ?} one character
+ * @param include shell patterns over whole paths: {@code *} is anything, folders too, {@code ?} one
+ *     character
  * @param exclude likewise
  */
 public record Selection(List<String> include, List<String> exclude) {
@@ -29,9 +31,11 @@ public record Selection(List<String> include, List<String> exclude) {
   private static final List<Pattern> WEIGHTS =
       List.of(
           Pattern.compile("model\\.safetensors"),
-          Pattern.compile("model\\.safetensors\\.index\\.json|model-\\d{5}-of-\\d{5}\\.safetensors"),
+          Pattern.compile(
+              "model\\.safetensors\\.index\\.json|model-\\d{5}-of-\\d{5}\\.safetensors"),
           Pattern.compile("pytorch_model\\.bin"),
-          Pattern.compile("pytorch_model\\.bin\\.index\\.json|pytorch_model-\\d{5}-of-\\d{5}\\.bin"),
+          Pattern.compile(
+              "pytorch_model\\.bin\\.index\\.json|pytorch_model-\\d{5}-of-\\d{5}\\.bin"),
           Pattern.compile("[^/]+\\.gguf"));
 
   /** The files to fetch and the others. */
@@ -73,7 +77,8 @@ public record Selection(List<String> include, List<String> exclude) {
 
   /** Whether {@code name} holds weights of a kind that a model can be opened from. */
   static boolean isWeights(String name) {
-    return WEIGHTS.stream().anyMatch(kind -> kind.matcher(name).matches()) && !name.endsWith(".json");
+    return WEIGHTS.stream().anyMatch(kind -> kind.matcher(name).matches())
+        && !name.endsWith(".json");
   }
 
   private static boolean matches(List<String> patterns, String name) {

@@ -32,14 +32,18 @@ final class SnapshotParts {
   }
 
   private static List<String> missingWeights(Path folder) {
-    for (String[] kind : new String[][] {
-      {"model.safetensors", "model.safetensors.index.json"}, {"pytorch_model.bin", "pytorch_model.bin.index.json"}
-    }) {
+    for (String[] kind :
+        new String[][] {
+          {"model.safetensors", "model.safetensors.index.json"},
+          {"pytorch_model.bin", "pytorch_model.bin.index.json"}
+        }) {
       if (Files.isRegularFile(folder.resolve(kind[0]))) {
         return List.of();
       }
       if (Files.isRegularFile(folder.resolve(kind[1]))) {
-        return shards(folder.resolve(kind[1])).stream().filter(shard -> !Files.isRegularFile(folder.resolve(shard))).toList();
+        return shards(folder.resolve(kind[1])).stream()
+            .filter(shard -> !Files.isRegularFile(folder.resolve(shard)))
+            .toList();
       }
     }
     return List.of("weights (model.safetensors, pytorch_model.bin, or shards with their index)");
@@ -49,7 +53,8 @@ final class SnapshotParts {
   private static Set<String> shards(Path index) {
     try {
       if (Files.size(index) > MAX_INDEX) {
-        throw InputException.in(index, "size", "at most " + MAX_INDEX + " bytes", Files.size(index) + " bytes");
+        throw InputException.in(
+            index, "size", "at most " + MAX_INDEX + " bytes", Files.size(index) + " bytes");
       }
       JsonNode map = HubListing.JSON.readTree(Files.readAllBytes(index)).path("weight_map");
       Set<String> shards = new TreeSet<>();
@@ -71,7 +76,10 @@ final class SnapshotParts {
       return null;
     }
     try (Stream<Path> entries = Files.list(folder)) {
-      List<Path> found = entries.filter(path -> path.toString().endsWith(".gguf") && Files.isRegularFile(path)).toList();
+      List<Path> found =
+          entries
+              .filter(path -> path.toString().endsWith(".gguf") && Files.isRegularFile(path))
+              .toList();
       return found.size() == 1 ? found.getFirst() : null;
     } catch (IOException e) {
       throw new InputException(folder + ": cannot be read: " + AtomicFile.reason(e), e);

@@ -10,12 +10,13 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * An answer's body that ends in an {@link IOException} when it brings too little for too long: a read of its own would wait for
- * ever.
+ * An answer's body that ends in an {@link IOException} when it brings too little for too long: a
+ * read of its own would wait for ever.
  */
 final class WatchedStream extends FilterInputStream {
   private static final ScheduledExecutorService WATCH =
-      Executors.newSingleThreadScheduledExecutor(Thread.ofPlatform().daemon().name("hub-watch").factory());
+      Executors.newSingleThreadScheduledExecutor(
+          Thread.ofPlatform().daemon().name("hub-watch").factory());
 
   private final AtomicLong count = new AtomicLong();
   private final Future<?> watch;
@@ -60,7 +61,8 @@ final class WatchedStream extends FilterInputStream {
       return n;
     } catch (IOException e) {
       if (stalled) {
-        String allowed = patience.stallBytes() + " bytes within " + patience.stall().toMillis() / 1e3 + " s";
+        String allowed =
+            patience.stallBytes() + " bytes within " + patience.stall().toMillis() / 1e3 + " s";
         throw new IOException("fewer than " + allowed + " after " + count + " bytes", e);
       }
       throw e;

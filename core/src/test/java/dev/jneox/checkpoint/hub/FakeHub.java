@@ -25,8 +25,9 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.stream.Collectors;
 
 /**
- * A hub on this machine with one repository, {@code org/model}. It speaks HTTP over plain sockets, one request a connection, so
- * that it can also speak it badly: what is queued for a path by {@link #next} is answered first.
+ * A hub on this machine with one repository, {@code org/model}. It speaks HTTP over plain sockets,
+ * one request a connection, so that it can also speak it badly: what is queued for a path by {@link
+ * #next} is answered first.
  */
 final class FakeHub implements AutoCloseable {
   static final String COMMIT = "0123456789abcdef0123456789abcdef01234567";
@@ -41,7 +42,9 @@ final class FakeHub implements AutoCloseable {
     /** The first byte asked for. */
     int from() {
       String range = header("Range");
-      return range.isEmpty() ? 0 : Integer.parseInt(range.substring("bytes=".length(), range.length() - 1));
+      return range.isEmpty()
+          ? 0
+          : Integer.parseInt(range.substring("bytes=".length(), range.length() - 1));
     }
   }
 
@@ -170,9 +173,11 @@ final class FakeHub implements AutoCloseable {
     int from = request.from();
     String headers = "ETag: \"" + hash(file) + "\"\r\nX-Repo-Commit: " + COMMIT + "\r\n";
     if (from > 0) {
-      headers += "Content-Range: bytes " + from + "-" + (bytes.length - 1) + "/" + bytes.length + "\r\n";
+      headers +=
+          "Content-Range: bytes " + from + "-" + (bytes.length - 1) + "/" + bytes.length + "\r\n";
     }
-    answer(from > 0 ? 206 : 200, headers, java.util.Arrays.copyOfRange(bytes, from, bytes.length)).write(request, out);
+    answer(from > 0 ? 206 : 200, headers, java.util.Arrays.copyOfRange(bytes, from, bytes.length))
+        .write(request, out);
   }
 
   /** A whole answer. */
@@ -199,25 +204,43 @@ final class FakeHub implements AutoCloseable {
       java.io.ByteArrayOutputStream whole = new java.io.ByteArrayOutputStream();
       good(request, whole);
       String head = whole.toString(StandardCharsets.ISO_8859_1);
-      out.write(whole.toByteArray(), 0, Math.min(whole.size(), head.indexOf("\r\n\r\n") + 4 + count));
+      out.write(
+          whole.toByteArray(), 0, Math.min(whole.size(), head.indexOf("\r\n\r\n") + 4 + count));
     };
   }
 
   static void head(OutputStream out, int status, String headers, long length) throws IOException {
-    String text = "HTTP/1.1 " + status + " X\r\nConnection: close\r\n" + headers + "Content-Length: " + length + "\r\n\r\n";
+    String text =
+        "HTTP/1.1 "
+            + status
+            + " X\r\nConnection: close\r\n"
+            + headers
+            + "Content-Length: "
+            + length
+            + "\r\n\r\n";
     out.write(text.getBytes(StandardCharsets.UTF_8));
   }
 
   String listing() {
-    String siblings = files.entrySet().stream().map(e -> sibling(e.getKey(), e.getValue())).collect(Collectors.joining(","));
+    String siblings =
+        files.entrySet().stream()
+            .map(e -> sibling(e.getKey(), e.getValue()))
+            .collect(Collectors.joining(","));
     return "{\"id\": \"org/model\", \"sha\": \"" + COMMIT + "\", \"siblings\": [" + siblings + "]}";
   }
 
   private String sibling(String name, byte[] bytes) {
-    String common = "{\"rfilename\": \"" + name + "\", \"size\": " + bytes.length + ", \"blobId\": ";
+    String common =
+        "{\"rfilename\": \"" + name + "\", \"size\": " + bytes.length + ", \"blobId\": ";
     return lfs.contains(name)
-        ? common + "\"" + gitId(sha256(bytes).getBytes(StandardCharsets.UTF_8)) + "\", \"lfs\": {\"sha256\": \"" + sha256(bytes)
-            + "\", \"size\": " + bytes.length + ", \"pointerSize\": 134}}"
+        ? common
+            + "\""
+            + gitId(sha256(bytes).getBytes(StandardCharsets.UTF_8))
+            + "\", \"lfs\": {\"sha256\": \""
+            + sha256(bytes)
+            + "\", \"size\": "
+            + bytes.length
+            + ", \"pointerSize\": 134}}"
         : common + "\"" + gitId(bytes) + "\"}";
   }
 

@@ -18,12 +18,21 @@ import java.util.stream.Stream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 
-/** Faults drawn at random: whatever a server does, a model in the cache is whole and right, or there is none. */
+/**
+ * Faults drawn at random: whatever a server does, a model in the cache is whole and right, or there
+ * is none.
+ */
 class HubFaultsTest {
   private static final Patience QUICK =
       new Patience(
-          5, Duration.ofNanos(1), Duration.ofNanos(10), Duration.ofSeconds(1), Duration.ofSeconds(10), Duration.ofSeconds(10), 1,
-              100);
+          5,
+          Duration.ofNanos(1),
+          Duration.ofNanos(10),
+          Duration.ofSeconds(1),
+          Duration.ofSeconds(10),
+          Duration.ofSeconds(10),
+          1,
+          100);
 
   private static final byte[] LISTING = listing();
 
@@ -41,16 +50,22 @@ class HubFaultsTest {
       if (random.nextBoolean()) {
         server.lfs.clear();
       }
-      for (String path : new String[] {FakeHub.LISTING, FakeHub.path("config.json"), FakeHub.path("model.safetensors")}) {
+      for (String path :
+          new String[] {
+            FakeHub.LISTING, FakeHub.path("config.json"), FakeHub.path("model.safetensors")
+          }) {
         for (int i = random.nextInt(5); i > 0; i--) {
           server.next(path, fault(server, random));
         }
       }
-      HubSettings settings = new HubSettings(URI.create(server.address()), cache, null, false, 2, QUICK);
+      HubSettings settings =
+          new HubSettings(URI.create(server.address()), cache, null, false, 2, QUICK);
       for (int run = 0; run < 12; run++) {
         try (Hub hub = new Hub(settings)) {
-          Path model = hub.download(FakeHub.NAME, Selection.MODEL, bytes -> Progress.silent()).model();
-          server.files.forEach((name, bytes) -> assertThat(model.resolve(name)).hasBinaryContent(bytes));
+          Path model =
+              hub.download(FakeHub.NAME, Selection.MODEL, bytes -> Progress.silent()).model();
+          server.files.forEach(
+              (name, bytes) -> assertThat(model.resolve(name)).hasBinaryContent(bytes));
           assertThat(hub.cached(FakeHub.NAME)).contains(model);
           return;
         } catch (InputException e) {
@@ -72,7 +87,8 @@ class HubFaultsTest {
       try (Stream<Path> all = Files.list(blobs)) {
         for (Path blob : all.filter(path -> !path.toString().endsWith(".incomplete")).toList()) {
           byte[] bytes = Files.readAllBytes(blob);
-          assertThat(blob.getFileName().toString()).isIn(FakeHub.sha256(bytes), FakeHub.gitId(bytes));
+          assertThat(blob.getFileName().toString())
+              .isIn(FakeHub.sha256(bytes), FakeHub.gitId(bytes));
         }
       }
     }
@@ -81,7 +97,9 @@ class HubFaultsTest {
   private static FakeHub.Reply fault(FakeHub server, Random random) {
     int kind = random.nextInt(9);
     int amount = random.nextInt(4000);
-    int[] statuses = {400, 401, 403, 404, 408, 410, 416, 429, 500, 502, 503, 504, 204, 206, 301, 304};
+    int[] statuses = {
+      400, 401, 403, 404, 408, 410, 416, 429, 500, 502, 503, 504, 204, 206, 301, 304
+    };
     int status = statuses[random.nextInt(statuses.length)];
     return (request, out) -> {
       ByteArrayOutputStream good = new ByteArrayOutputStream();
@@ -104,12 +122,19 @@ class HubFaultsTest {
         }
         case 4 -> {
           // No length, and some bytes too few or too many.
-          out.write("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".getBytes(StandardCharsets.US_ASCII));
+          out.write(
+              "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".getBytes(StandardCharsets.US_ASCII));
           out.write(Arrays.copyOf(content, amount));
         }
         case 5 -> {
-          String range = "Content-Range: bytes " + amount + "-" + (amount + content.length - 1) + "/" + (amount + content.length)
-              + "\r\n";
+          String range =
+              "Content-Range: bytes "
+                  + amount
+                  + "-"
+                  + (amount + content.length - 1)
+                  + "/"
+                  + (amount + content.length)
+                  + "\r\n";
           FakeHub.answer(206, range, content).write(request, out);
         }
         case 6 -> {
@@ -117,7 +142,8 @@ class HubFaultsTest {
           random.nextBytes(noise);
           out.write(noise);
         }
-        case 7 -> FakeHub.redirect(amount % 2 == 0 ? request.path() : "/nowhere").write(request, out);
+        case 7 ->
+            FakeHub.redirect(amount % 2 == 0 ? request.path() : "/nowhere").write(request, out);
         default -> FakeHub.answer(200, "ETag: \"" + amount + "\"\r\n", content).write(request, out);
       }
     };
@@ -132,11 +158,15 @@ class HubFaultsTest {
   }
 
   private static byte[] mutated(byte[] bytes, Random random) {
-    byte[] other = random.nextInt(4) == 0 ? Arrays.copyOf(bytes, random.nextInt(bytes.length)) : bytes.clone();
+    byte[] other =
+        random.nextInt(4) == 0 ? Arrays.copyOf(bytes, random.nextInt(bytes.length)) : bytes.clone();
     for (int i = 1 + random.nextInt(3); i > 0 && other.length > 0; i--) {
       String likely = "{}[]\",:/\\.0189-eu";
       other[random.nextInt(other.length)] =
-          (byte) (random.nextBoolean() ? likely.charAt(random.nextInt(likely.length())) : random.nextInt(256));
+          (byte)
+              (random.nextBoolean()
+                  ? likely.charAt(random.nextInt(likely.length()))
+                  : random.nextInt(256));
     }
     return other;
   }

@@ -19,28 +19,63 @@ class HubNameTest {
   @Test
   void aNameIsAnOwnerAModelAndARevision() {
     HubName name = HubName.parse("EleutherAI/gpt-neox-20b");
-    assertThat(name).isEqualTo(new HubName("EleutherAI", "gpt-neox-20b", "main")).hasToString("EleutherAI/gpt-neox-20b");
+    assertThat(name)
+        .isEqualTo(new HubName("EleutherAI", "gpt-neox-20b", "main"))
+        .hasToString("EleutherAI/gpt-neox-20b");
     assertThat(name.folder()).isEqualTo("models--EleutherAI--gpt-neox-20b");
     assertThat(HubName.parse("a/b@refs/pr/1").revision()).isEqualTo("refs/pr/1");
-    assertThat(HubName.parse("a/b@step3000")).hasToString("a/b@step3000").isEqualTo(HubName.parse("a/b").at("step3000"));
+    assertThat(HubName.parse("a/b@step3000"))
+        .hasToString("a/b@step3000")
+        .isEqualTo(HubName.parse("a/b").at("step3000"));
     assertThat(HubName.parse("a/b@" + "a".repeat(40)).isCommit()).isTrue();
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {
-    "gpt2", "", "/", "a/", "/b", "a/b/c", "../x", "x/..", "./x", "a/.b", "a/b.", "-a/b", "a/b-", "a/b c", "a/b--c", "a..b/c",
-    "a/b@", "a/b@..",
-    "a/b@x/../y", "a/b@/x", "a/b@x/", "a/b@x y", "a/b@x?y", "a\\b/c", "a/b\n", "C:/x", "a/b@-x", "ä/b",
-    "https://huggingface.co/a/b"
-  })
+  @ValueSource(
+      strings = {
+        "gpt2",
+        "",
+        "/",
+        "a/",
+        "/b",
+        "a/b/c",
+        "../x",
+        "x/..",
+        "./x",
+        "a/.b",
+        "a/b.",
+        "-a/b",
+        "a/b-",
+        "a/b c",
+        "a/b--c",
+        "a..b/c",
+        "a/b@",
+        "a/b@..",
+        "a/b@x/../y",
+        "a/b@/x",
+        "a/b@x/",
+        "a/b@x y",
+        "a/b@x?y",
+        "a\\b/c",
+        "a/b\n",
+        "C:/x",
+        "a/b@-x",
+        "ä/b",
+        "https://huggingface.co/a/b"
+      })
   void whatIsNoNameIsRefused(String text) {
-    assertThatThrownBy(() -> HubName.parse(text)).isInstanceOf(InputException.class).message().doesNotContain("\n");
+    assertThatThrownBy(() -> HubName.parse(text))
+        .isInstanceOf(InputException.class)
+        .message()
+        .doesNotContain("\n");
     assertThat(HubName.tryParse(text)).isEmpty();
   }
 
   @Provide
   Arbitrary<String> paths() {
-    return Arbitraries.strings().withChars('a', '.', '/', '\\', '\0', ' ', '\u202e', ':', '~').ofMaxLength(12);
+    return Arbitraries.strings()
+        .withChars('a', '.', '/', '\\', '\0', ' ', '\u202e', ':', '~')
+        .ofMaxLength(12);
   }
 
   @Property(tries = 5000)
@@ -55,8 +90,11 @@ class HubNameTest {
 
   @Property(tries = 2000)
   void aNameThatIsTakenStaysWithinTheCache(@ForAll("paths") String text) {
-    HubName.tryParse(text).ifPresent(
-        name -> assertThat(Path.of("/cache").resolve(name.folder()).normalize().getParent()).isEqualTo(Path.of("/cache")));
+    HubName.tryParse(text)
+        .ifPresent(
+            name ->
+                assertThat(Path.of("/cache").resolve(name.folder()).normalize().getParent())
+                    .isEqualTo(Path.of("/cache")));
   }
 
   @Test

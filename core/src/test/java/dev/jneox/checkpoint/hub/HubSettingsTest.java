@@ -38,8 +38,10 @@ class HubSettingsTest {
   void theCacheIsTheMostParticularOne() {
     assertThat(of("XDG_CACHE_HOME", "/x").cache()).isEqualTo(Path.of("/x/huggingface/hub"));
     assertThat(of("XDG_CACHE_HOME", "/x", "HF_HOME", "/h").cache()).isEqualTo(Path.of("/h/hub"));
-    assertThat(of("HF_HOME", "/h", "HUGGINGFACE_HUB_CACHE", "/old").cache()).isEqualTo(Path.of("/old"));
-    assertThat(of("HF_HOME", "/h", "HUGGINGFACE_HUB_CACHE", "/old", "HF_HUB_CACHE", "~/c").cache()).isEqualTo(home.resolve("c"));
+    assertThat(of("HF_HOME", "/h", "HUGGINGFACE_HUB_CACHE", "/old").cache())
+        .isEqualTo(Path.of("/old"));
+    assertThat(of("HF_HOME", "/h", "HUGGINGFACE_HUB_CACHE", "/old", "HF_HUB_CACHE", "~/c").cache())
+        .isEqualTo(home.resolve("c"));
   }
 
   @Test
@@ -48,12 +50,15 @@ class HubSettingsTest {
     Files.writeString(file, "hf_file\n");
     assertThat(of().token()).isEqualTo("hf_file");
     assertThat(of("HF_TOKEN", " hf_env\n").token()).isEqualTo("hf_env");
-    assertThat(of("HF_TOKEN", "", "HF_TOKEN_PATH", home.resolve("none").toString()).token()).isNull();
+    assertThat(of("HF_TOKEN", "", "HF_TOKEN_PATH", home.resolve("none").toString()).token())
+        .isNull();
   }
 
   @Test
   void aTokenThatWouldBreakTheRequestIsRefusedWithoutBeingShown() {
-    assertThatThrownBy(() -> of("HF_TOKEN", "hf_a\r\nX-Evil: 1")).isInstanceOf(InputException.class).message()
+    assertThatThrownBy(() -> of("HF_TOKEN", "hf_a\r\nX-Evil: 1"))
+        .isInstanceOf(InputException.class)
+        .message()
         .doesNotContain("hf_a");
     assertThat(of("HF_TOKEN", "hf_secret").toString()).doesNotContain("hf_secret");
   }
@@ -67,16 +72,27 @@ class HubSettingsTest {
 
   @Test
   void theEndpointMayHaveAPathAndSlashes() {
-    assertThat(of("HF_ENDPOINT", "http://mirror.example:8080/hf//").endpoint()).hasToString("http://mirror.example:8080/hf");
+    assertThat(of("HF_ENDPOINT", "http://mirror.example:8080/hf//").endpoint())
+        .hasToString("http://mirror.example:8080/hf");
     assertThat(of("HF_HUB_OFFLINE", "0").offline()).isFalse();
   }
 
   @ParameterizedTest
-  @ValueSource(strings =
-      {"huggingface.co", "ftp://x", "https://", "https://user:pw@host", "https://x?y=1", "https://x#y", "not a url"})
+  @ValueSource(
+      strings = {
+        "huggingface.co",
+        "ftp://x",
+        "https://",
+        "https://user:pw@host",
+        "https://x?y=1",
+        "https://x#y",
+        "not a url"
+      })
   void anEndpointThatIsNoneIsRefused(String address) {
-    assertThatThrownBy(() -> of("HF_ENDPOINT", address)).isInstanceOf(InputException.class)
+    assertThatThrownBy(() -> of("HF_ENDPOINT", address))
+        .isInstanceOf(InputException.class)
         .hasMessageContaining("the hub's endpoint: expected")
-        .message().doesNotContain("pw");
+        .message()
+        .doesNotContain("pw");
   }
 }
