@@ -249,19 +249,16 @@ public final class BenchDecodeCommand implements Runnable {
           "%s%-26s %.4g (%.4g to %.4g)%n",
           indent,
           name,
-          map.get("median"),
-          map.get("min"),
-          map.get("max"));
+          (Double) map.get("median"),
+          (Double) map.get("min"),
+          (Double) map.get("max"));
     } else if (value instanceof Map<?, ?> map) {
       out.println(indent + name);
       map.forEach((key, inner) -> line(out, indent + "  ", key.toString(), inner));
+    } else if (value instanceof Double number) {
+      out.printf(Locale.ROOT, "%s%-26s %.4g%n", indent, name, number);
     } else {
-      out.printf(
-          Locale.ROOT,
-          value instanceof Double ? "%s%-26s %.4g%n" : "%s%-26s %s%n",
-          indent,
-          name,
-          value);
+      out.printf(Locale.ROOT, "%s%-26s %s%n", indent, name, value);
     }
   }
 }

@@ -94,7 +94,7 @@ final class DataIndexCommand implements Callable<Integer> {
     if (weights.length > 0 && weights.length < parts.size()) {
       throw new ParameterException(spec.commandLine(), "Either every --part has a weight or none");
     }
-    try (TargetLock lock = TargetLock.take(out);
+    try (TargetLock _ = TargetLock.take(out);
         Arena arena = Arena.ofShared()) {
       List<GptDataset> datasets = new ArrayList<>();
       List<SampleIndex> indexes = new ArrayList<>();

@@ -129,7 +129,7 @@ public final class DemoCommand implements Callable<Integer> {
       throw new InputException("--seed: expected a number from 0 on, found " + seed);
     }
     console = spec.commandLine().getOut();
-    try (TargetLock lock = TargetLock.take(out)) {
+    try (TargetLock _ = TargetLock.take(out)) {
       return demo();
     }
   }
@@ -234,15 +234,15 @@ public final class DemoCommand implements Callable<Integer> {
         throw documents.nothing(trainer.documents(), 1);
       }
     }
+    TrainedBpe trained;
     try (Progress progress =
         Progress.of("merging pairs", "merges", VOCABULARY - BpeTrainer.SMALLEST_VOCABULARY)) {
-      TrainedBpe trained = trainer.train(progress::step);
-      trained.write(vocabulary);
-      progress.close();
-      say(
-          "      %,.1f MB of text, %.2f bytes a token: %s",
-          trained.bytes() / 1e6, (double) trained.bytes() / trained.tokens(), vocabulary);
+      trained = trainer.train(progress::step);
     }
+    trained.write(vocabulary);
+    say(
+        "      %,.1f MB of text, %.2f bytes a token: %s",
+        trained.bytes() / 1e6, (double) trained.bytes() / trained.tokens(), vocabulary);
   }
 
   /** A library's prepared data: prefixes of its two files. */

@@ -2,10 +2,7 @@ package dev.jneox.cli;
 
 import dev.jneox.train.Trainer;
 import java.io.PrintWriter;
-import java.util.LinkedHashMap;
 import java.util.Map;
-import sun.misc.Signal;
-import sun.misc.SignalHandler;
 
 /**
  * Turns SIGINT and SIGTERM into a request to the training to save and stop; a second ends the
@@ -22,7 +19,7 @@ final class Interruption implements AutoCloseable {
   private final Trainer trainer;
   private final boolean saves;
   private final PrintWriter err;
-  private final Map<Signal, SignalHandler> before = new LinkedHashMap<>();
+  private final Signals signals;
   private int exit;
   private long first;
 
@@ -33,19 +30,12 @@ final class Interruption implements AutoCloseable {
     this.trainer = trainer;
     this.saves = saves;
     this.err = err;
-    for (String name : new String[] {"INT", "TERM"}) {
-      Signal signal = new Signal(name);
-      try {
-        before.put(signal, Signal.handle(signal, this::received));
-      } catch (IllegalArgumentException e) {
-        // The JVM was started with -Xrs, which leaves signals to the system.
-      }
-    }
+    this.signals = new Signals(Map.of("INT", 2, "TERM", 15), this::received);
   }
 
-  private synchronized void received(Signal signal) {
+  private synchronized void received(int signal) {
     if (exit == 0) {
-      exit = 128 + signal.getNumber();
+      exit = 128 + signal;
       first = System.nanoTime();
       trainer.stop();
       err.println(
@@ -56,7 +46,7 @@ final class Interruption implements AutoCloseable {
               + ", a second Ctrl-C leaves at once");
       err.flush();
     } else if (System.nanoTime() - first > ONE_NANOS) {
-      Runtime.getRuntime().halt(128 + signal.getNumber());
+      Runtime.getRuntime().halt(128 + signal);
     }
   }
 
@@ -67,6 +57,6 @@ final class Interruption implements AutoCloseable {
 
   @Override
   public void close() {
-    before.forEach(Signal::handle);
+    signals.close();
   }
 }

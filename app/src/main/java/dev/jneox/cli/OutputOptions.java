@@ -124,7 +124,7 @@ final class OutputOptions {
         new Conversion(model, target, format, as, ranks == null ? 1 : ranks, shardBytes());
     long start = System.nanoTime();
     long bytes = conversion.bytes();
-    try (TargetLock lock = TargetLock.take(target)) {
+    try (TargetLock _ = TargetLock.take(target)) {
       conversion.check(force);
       conversion.concerns().forEach(this::say);
       if (type == null && format != Format.GGUF) {

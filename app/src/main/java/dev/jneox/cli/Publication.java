@@ -50,7 +50,7 @@ record Publication(
    * @param card the README.md, where neither has one
    */
   static Publication prepare(Path model, Path folder, String card) {
-    try (TargetLock lock = TargetLock.take(folder)) {
+    try (TargetLock _ = TargetLock.take(folder)) {
       Path source = Files.isDirectory(model) ? model : model.toAbsolutePath().getParent();
       List<HubFile> found = Files.isDirectory(model) ? list(model) : List.of(file(model));
       Set<String> names =

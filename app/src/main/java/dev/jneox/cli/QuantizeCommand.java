@@ -150,7 +150,7 @@ final class QuantizeCommand implements Callable<Integer> {
     long start = System.nanoTime();
     List<Written> written;
     try (StoredModel model = StoredModel.open(source);
-        TargetLock lock = TargetLock.take(to)) {
+        TargetLock _ = TargetLock.take(to)) {
       Quantisation quantisation = Quantisation.to(bits.type, model);
       quantisation.check(to, force);
       try (Progress progress = Progress.bytes("quantizing", quantisation.bytes())) {

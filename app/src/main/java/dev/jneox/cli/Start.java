@@ -8,6 +8,7 @@ import java.lang.foreign.ValueLayout;
  * Where the process begins: sees to it that the JVM is one of {@code launch.conf}'s, then hands
  * over to {@link Main}.
  */
+@SuppressWarnings("restricted") // calls native code, which the launcher allows
 public final class Start {
   /** The launcher's promise that this file descriptor is the real standard error. */
   private static final String STANDARD_ERROR = "jneox.stderr";

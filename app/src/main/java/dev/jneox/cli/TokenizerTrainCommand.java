@@ -76,7 +76,7 @@ final class TokenizerTrainCommand implements Callable<Integer> {
               + " (256 bytes and 2 special tokens), found "
               + vocabSize);
     }
-    try (TargetLock lock = TargetLock.take(out)) {
+    try (TargetLock _ = TargetLock.take(out)) {
       return learn();
     }
   }

@@ -108,8 +108,7 @@ public final class TrainCommand implements Callable<Integer> {
     try (Tokenizer tokenizer = Tokenizer.load(vocabulary);
         RunDirectory directory =
             RunDirectory.open(config.checkpoint(), new Resume(restart, skipDamaged, noVerify));
-        Progress progress = Progress.of("data order", "samples", -1);
-        TrainingData data = TrainingData.open(config, progress);
+        TrainingData data = data(config);
         Trainer trainer =
             new Trainer(
                 config,
@@ -118,7 +117,6 @@ public final class TrainCommand implements Callable<Integer> {
                 vocabulary,
                 data,
                 directory)) {
-      progress.close();
       describe(out, config, trainer, directory);
       double gemmRate = gemmRate(config);
       forecast(out, config, trainer, gemmRate);
@@ -129,6 +127,12 @@ public final class TrainCommand implements Callable<Integer> {
               + (config.checkpoint().finetune() ? " and finetune=false" : "")
               + " to go on";
       return train(config, trainer, lines, spec.commandLine().getErr(), goOn);
+    }
+  }
+
+  private static TrainingData data(NeoxConfig config) {
+    try (Progress progress = Progress.of("data order", "samples", -1)) {
+      return TrainingData.open(config, progress);
     }
   }
 
@@ -179,14 +183,15 @@ public final class TrainCommand implements Callable<Integer> {
         .start()
         .ifPresent(
             from ->
-                out.printf(
-                    Locale.ROOT,
-                    trainer.iteration() > 0
-                        ? "resuming from %s after step %d of %d%n"
-                        : "starting from the weights of %s%n",
-                    from,
-                    trainer.iteration(),
-                    trainer.iterations()));
+                out.println(
+                    trainer.iteration() == 0
+                        ? "starting from the weights of " + from
+                        : String.format(
+                            Locale.ROOT,
+                            "resuming from %s after step %d of %d",
+                            from,
+                            trainer.iteration(),
+                            trainer.iterations())));
     out.flush();
   }
 

@@ -77,6 +77,7 @@ public class KernelBench {
   }
 
   @Setup
+  @SuppressWarnings("MustBeClosedChecker") // free closes it
   public void allocate() {
     int out = Integer.parseInt(shape.split("x")[0]);
     int in = Integer.parseInt(shape.split("x")[1]);

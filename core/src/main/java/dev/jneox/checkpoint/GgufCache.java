@@ -67,7 +67,7 @@ public final class GgufCache {
     if (kept.isPresent()) {
       return kept.get();
     }
-    try (TargetLock lock = TargetLock.await(beside(gguf), owner -> {});
+    try (TargetLock _ = TargetLock.await(beside(gguf), owner -> {});
         StoredModel model = GgufModel.open(gguf)) {
       kept = open(gguf);
       if (kept.isPresent()) {

@@ -193,7 +193,7 @@ public final class GgufExport {
     try (GgufWriter writer = new GgufWriter(file, metadata, declared(), progress)) {
       for (Piece piece : pieces) {
         // What is made for a tensor, and what tensors makes, goes with the scope.
-        try (PointerScope scope = new PointerScope()) {
+        try (PointerScope _ = new PointerScope()) {
           if (piece.canonical() == null) {
             writer.write(
                 piece.declared().name(),

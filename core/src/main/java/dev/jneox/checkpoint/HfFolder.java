@@ -108,7 +108,7 @@ public final class HfFolder implements StoredModel {
    */
   public static List<String> problems(Path dir) {
     List<String> problems = new ArrayList<>();
-    try (HfFolder folder = new HfFolder(dir, wrong -> problems.add(wrong.getMessage()))) {
+    try (HfFolder _ = new HfFolder(dir, wrong -> problems.add(wrong.getMessage()))) {
       return problems;
     } catch (InputException e) {
       problems.add(e.getMessage());

@@ -146,7 +146,7 @@ public final class HfFolderWriter {
    *     each in the order of {@link ModelConfig#tensors()}, and what it returns is closed
    */
   public void write(Function<String, Tensor> tensors) {
-    try (TargetLock lock = TargetLock.take(dir)) {
+    try (TargetLock _ = TargetLock.take(dir)) {
       writeLocked(tensors);
     }
   }
@@ -251,7 +251,7 @@ public final class HfFolderWriter {
         new SafetensorsWriter(file, declared, SafetensorsWriter.PYTORCH)) {
       for (TensorSpec spec : specs) {
         // One tensor at a time is converted; what the conversion makes goes with the scope.
-        try (PointerScope scope = new PointerScope();
+        try (PointerScope _ = new PointerScope();
             Tensor tensor = tensors.apply(spec.name())) {
           check(spec, tensor);
           Layout layout = family.stored(spec.name()).layout();

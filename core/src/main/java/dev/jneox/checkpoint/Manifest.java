@@ -258,7 +258,7 @@ public record Manifest(long save, Map<String, Entry> files) {
     CRC32C crc = new CRC32C();
     long bytes = 0;
     try (FileChannel channel = FileChannel.open(file)) {
-      ByteBuffer buffer = ByteBuffer.allocateDirect((int) Math.clamp(channel.size(), 1, CHUNK));
+      ByteBuffer buffer = ByteBuffer.allocateDirect(Math.clamp(channel.size(), 1, CHUNK));
       for (int n = channel.read(buffer); n >= 0; n = channel.read(buffer.clear())) {
         bytes += n;
         crc.update(buffer.flip());

@@ -220,7 +220,7 @@ public final class NeoxCheckpointWriter {
 
   private void write(
       TensorSpec spec, Place place, Function<String, Tensor> tensors, List<TorchFileWriter> files) {
-    try (PointerScope scope = new PointerScope();
+    try (PointerScope _ = new PointerScope();
         Tensor tensor = tensors.apply(spec.name())) {
       if (!Arrays.equals(Tensors.shape(tensor), spec.shape())) {
         throw new IllegalArgumentException(
@@ -255,7 +255,7 @@ public final class NeoxCheckpointWriter {
     for (int i = 0; i < frequencies.length; i++) {
       frequencies[i] = rotary.angle(1, i);
     }
-    try (PointerScope scope = new PointerScope()) {
+    try (PointerScope _ = new PointerScope()) {
       Tensor stored = Tensors.of(frequencies, frequencies.length).to(dtype.scalarType());
       files.forEach(file -> file.write(Tensors.segment(stored)));
     }

@@ -28,7 +28,7 @@ final class RowSlices {
     long rows = tensor.size(0);
     long atOnce = Math.max(1, ELEMENTS / Math.max(1, tensor.numel() / Math.max(1, rows)));
     for (long row = 0; row < rows; row += atOnce) {
-      try (PointerScope scope = new PointerScope()) {
+      try (PointerScope _ = new PointerScope()) {
         each.accept(row, Math.min(atOnce, rows - row));
       }
     }

@@ -12,6 +12,7 @@ import java.lang.invoke.MethodHandle;
  * goes, so that he never looks (nor, under a limit, is) too large. Both methods are advice to the
  * system by POSIX's {@code madvise}; where there is none they do nothing.
  */
+@SuppressWarnings("restricted") // calls native code, which the launcher allows
 public final class MappedMemory {
   // The values of Linux, macOS and the BSDs.
   private static final int MADV_WILLNEED = 3;

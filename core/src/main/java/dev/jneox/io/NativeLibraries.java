@@ -41,6 +41,7 @@ import java.util.zip.CheckedInputStream;
  * @param folder an absolute path; its owner is this user, its mode 0700
  * @param files names in the folder, in the order in which the libraries are loaded
  */
+@SuppressWarnings("restricted") // calls native code, which the launcher allows
 public record NativeLibraries(Path folder, List<String> files) {
   /** Names the folder of all unpacked libraries; also the advice in messages. */
   private static final String VARIABLE = "JNEOX_NATIVES";
@@ -70,7 +71,7 @@ public record NativeLibraries(Path folder, List<String> files) {
     public static Source of(String file, URL content) {
       try {
         JarURLConnection connection = connection(content);
-        try (JarFile jar = connection.getJarFile()) {
+        try (JarFile _ = connection.getJarFile()) {
           JarEntry entry = connection.getJarEntry();
           return new Source(file, entry.getSize(), entry.getCrc(), content);
         }
@@ -193,7 +194,7 @@ public record NativeLibraries(Path folder, List<String> files) {
       }
       return new NativeLibraries(folder, all.stream().map(Source::file).toList());
     }
-    try (TargetLock lock =
+    try (TargetLock _ =
         TargetLock.await(
             folder,
             owner -> say("waiting for " + owner + " to unpack native libraries into " + folder))) {
@@ -354,7 +355,7 @@ public record NativeLibraries(Path folder, List<String> files) {
                 all.get("lastModifiedTime"),
                 all.get("ctime"),
                 all.get("ino"),
-                all.get("mode"))
+                (int) all.get("mode"))
         : "%s %s".formatted(all.get("size"), all.get("lastModifiedTime"));
   }
 

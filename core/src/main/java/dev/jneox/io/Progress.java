@@ -26,6 +26,7 @@ import me.tongfei.progressbar.ProgressBarStyle;
  * }
  * }</pre>
  */
+@SuppressWarnings("restricted") // calls native code, which the launcher allows
 public final class Progress implements AutoCloseable {
   private static final Duration INTERVAL = Duration.ofSeconds(10);
   private static final long MB = 1_000_000;

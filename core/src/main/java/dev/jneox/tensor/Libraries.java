@@ -22,6 +22,7 @@ import org.bytedeco.pytorch.global.torch;
  * @param blas the library that multiplies float matrices, with its version
  * @param blasPath the file it was loaded from; empty if unknown
  */
+@SuppressWarnings("restricted") // calls native code, which the launcher allows
 public record Libraries(
     String libtorch,
     String oneDnn,

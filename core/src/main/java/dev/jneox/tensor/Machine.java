@@ -109,8 +109,8 @@ public record Machine(
 
   private static double measureGemm(ScalarType dtype, int side) {
     Native.start();
-    try (PointerScope scope = new PointerScope();
-        NoGradGuard noGrad = new NoGradGuard()) {
+    try (PointerScope _ = new PointerScope();
+        NoGradGuard _ = new NoGradGuard()) {
       Tensor a = torch.rand(side, side).to(dtype);
       Tensor b = torch.rand(side, side).to(dtype);
       Tensor product = Tensors.empty(dtype, side, side);

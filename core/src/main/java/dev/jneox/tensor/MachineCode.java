@@ -22,6 +22,7 @@ import java.util.function.Consumer;
  *
  * @param address where it is
  */
+@SuppressWarnings("restricted") // calls native code, which the launcher allows
 public record MachineCode(MemorySegment address) {
   // Of <sys/mman.h> on Linux.
   private static final int PROT_READ = 1;

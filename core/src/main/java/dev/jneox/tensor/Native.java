@@ -11,6 +11,7 @@ import org.bytedeco.pytorch.global.torch;
  * Everything that touches a tensor calls {@link #start()} first; it costs nothing after the first
  * time.
  */
+@SuppressWarnings("restricted") // calls native code, which the launcher allows
 public final class Native {
   // Of glibc's malloc.h; blocks from this size on are mapped on their own, which is also the most
   // that it allows.

@@ -12,6 +12,7 @@ import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch;
 
 /** Between Java memory and libtorch tensors. All tensors here are dense, on the CPU. */
+@SuppressWarnings("restricted") // calls native code, which the launcher allows
 public final class Tensors {
   private Tensors() {}
 
@@ -105,7 +106,7 @@ public final class Tensors {
   public static Tensor scoped(Supplier<Tensor> body) {
     PointerScope outer = PointerScope.getInnerScope();
     Tensor result;
-    try (PointerScope scope = new PointerScope()) {
+    try (PointerScope _ = new PointerScope()) {
       result = body.get().retainReference();
     }
     if (outer != null) {

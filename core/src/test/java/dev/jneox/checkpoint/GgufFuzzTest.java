@@ -129,7 +129,7 @@ class GgufFuzzTest {
   void brokenModelsAreUsedOrRefused() throws IOException {
     ModelConfig config = ModelConfig.neox(300, 32, 1, 2, 8);
     Path file = dir.resolve("model.gguf");
-    try (PointerScope scope = new PointerScope()) {
+    try (PointerScope _ = new PointerScope()) {
       Map<String, Tensor> tensors = new LinkedHashMap<>();
       config
           .tensors()
@@ -150,7 +150,7 @@ class GgufFuzzTest {
       }
       Path broken = dir.resolve("broken.gguf");
       Files.write(broken, bytes);
-      try (PointerScope scope = new PointerScope();
+      try (PointerScope _ = new PointerScope();
           StoredModel model = StoredModel.open(broken)) {
         model.tensors().values().forEach(tensor -> Tensors.floats(tensor));
         try (Tokenizer tokenizer = Tokenizer.parse(model.tokenizerJson().orElse("{}"), broken)) {

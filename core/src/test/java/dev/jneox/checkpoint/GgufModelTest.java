@@ -107,7 +107,7 @@ class GgufModelTest {
   })
   void neoxComesBackAsItWasRounded(String name, GgmlType type) {
     Path file = dir.resolve("model.gguf");
-    try (PointerScope scope = new PointerScope();
+    try (PointerScope _ = new PointerScope();
         HfFolder source = HfFolder.open(HfFolderTest.parity(name))) {
       new GgufExport(file, source.config(), type, null, Map.of())
           .write(source::tensor, bytes -> {});
@@ -140,7 +140,7 @@ class GgufModelTest {
   @Test
   void queriesKeysAndValuesLieAsLlamaCppWantsThem() {
     ModelConfig config = config(HALVES, Residual.PARALLEL, true, false, false);
-    try (PointerScope scope = new PointerScope()) {
+    try (PointerScope _ = new PointerScope()) {
       float[] rows = new float[3 * 64];
       for (int i = 0; i < rows.length; i++) {
         rows[i] = i;
@@ -169,7 +169,7 @@ class GgufModelTest {
             config(HALVES, Residual.PARALLEL_ONE_NORM, true, true, false),
             config(PAIRS, Residual.PARALLEL_ONE_NORM, false, true, true),
             config(PAIRS, Residual.PARALLEL_ONE_NORM, false, false, true))) {
-      try (PointerScope scope = new PointerScope()) {
+      try (PointerScope _ = new PointerScope()) {
         Map<String, Tensor> tensors = random(config);
         Path file = export(config, tensors, GgmlType.F32);
         try (StoredModel model = StoredModel.open(file)) {
@@ -192,7 +192,7 @@ class GgufModelTest {
     metadata.put("general.architecture", GgufValue.text("gptj"));
     metadata.put("tokenizer.ggml.eos_token_id", GgufValue.u32(5));
     Path file = dir.resolve("gptj.gguf");
-    try (PointerScope scope = new PointerScope()) {
+    try (PointerScope _ = new PointerScope()) {
       Map<String, Tensor> tensors = random(config);
       Map<String, Tensor> named = new LinkedHashMap<>();
       for (TensorSpec spec : config.tensors()) {
@@ -229,7 +229,7 @@ class GgufModelTest {
   @Test
   void quantisedFilesKeepNormsBiasesAndPositionsAndAnExactHead() {
     ModelConfig config = config(new Position.Learned(), Residual.SERIAL, true, false, true);
-    try (PointerScope scope = new PointerScope()) {
+    try (PointerScope _ = new PointerScope()) {
       Map<String, Tensor> tensors = random(config);
       try (GgufModel model = GgufModel.open(export(config, tensors, GgmlType.Q4_0))) {
         assertThat(model.storedAs("layers.0.attention.query_key_value.weight")).isEqualTo("Q4_0");
@@ -257,7 +257,7 @@ class GgufModelTest {
   @Test
   void quantisedModelIsCloseToItsSource() {
     ModelConfig config = config(HALVES, Residual.PARALLEL, true, false, false);
-    try (PointerScope scope = new PointerScope()) {
+    try (PointerScope _ = new PointerScope()) {
       Map<String, Tensor> tensors = random(config);
       float[] exact = logits(config, tensors);
       try (StoredModel model = StoredModel.open(export(config, tensors, GgmlType.Q8_0))) {
@@ -272,7 +272,7 @@ class GgufModelTest {
   @Test
   void withoutOurKeyAFileMeansLlamaCppsGelu() throws IOException {
     ModelConfig config = ModelConfig.neox(96, 64, 1, 4, 8);
-    try (PointerScope scope = new PointerScope()) {
+    try (PointerScope _ = new PointerScope()) {
       Path file = export(config, random(config), GgmlType.F32);
       byte[] bytes = Files.readAllBytes(file);
       int key =
@@ -363,7 +363,7 @@ class GgufModelTest {
   void valuesThatTheTypeCannotHoldLeaveNoFile() {
     ModelConfig config = ModelConfig.neox(96, 64, 1, 4, 8);
     for (float value : new float[] {Float.NaN, Float.POSITIVE_INFINITY, 70000}) {
-      try (PointerScope scope = new PointerScope()) {
+      try (PointerScope _ = new PointerScope()) {
         Map<String, Tensor> tensors = random(config);
         float[] values = new float[64 * 64];
         values[77] = value;
@@ -379,7 +379,7 @@ class GgufModelTest {
   @Test
   void tensorsThatDoNotFitTheMetadataAreNamed() throws IOException {
     ModelConfig config = ModelConfig.neox(96, 64, 1, 4, 8);
-    try (PointerScope scope = new PointerScope()) {
+    try (PointerScope _ = new PointerScope()) {
       byte[] bytes = Files.readAllBytes(export(config, random(config), GgmlType.F32));
       changed(
           bytes,

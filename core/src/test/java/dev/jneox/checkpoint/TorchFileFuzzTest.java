@@ -66,7 +66,7 @@ class TorchFileFuzzTest {
     inputs++;
     long before = THREADS.getCurrentThreadAllocatedBytes();
     InputException error = null;
-    try (PointerScope scope = new PointerScope();
+    try (PointerScope _ = new PointerScope();
         TorchFile file = TorchFile.open(path)) {
       for (String name : file.names()) {
         touch(file.tensor(name));

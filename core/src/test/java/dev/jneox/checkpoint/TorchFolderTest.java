@@ -32,7 +32,7 @@ class TorchFolderTest {
   @ValueSource(strings = {"gpt2-hub-2019", "neox-bin-shards"})
   void logitsAreThoseOfTransformers(String name) {
     Path folder = FILES.resolve(name);
-    try (PointerScope scope = new PointerScope();
+    try (PointerScope _ = new PointerScope();
         StoredModel stored = StoredModel.open(folder);
         Safetensors expected = Safetensors.open(folder.resolve("expected.safetensors"))) {
       var tensors = stored.tensors();

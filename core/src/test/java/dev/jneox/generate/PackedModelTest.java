@@ -60,7 +60,7 @@ class PackedModelTest {
       strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied", "gptj", "gpt-neo", "gpt2"})
   void logitsOfEveryFamilyAreThoseOfHfTransformers(String name) {
     Path folder = Path.of("src/test/resources/parity", name);
-    try (PointerScope scope = new PointerScope();
+    try (PointerScope _ = new PointerScope();
         StoredModel stored = StoredModel.open(folder);
         PackedModel model = PackedModel.of(stored, Precision.STORED);
         Safetensors expected = Safetensors.open(folder.resolve("expected.safetensors"))) {
@@ -129,7 +129,7 @@ class PackedModelTest {
     ModelConfig config = config(position, residual);
     Path file = dir.resolve("model.gguf");
     int[] ids = new Random(1).ints(40, 0, 96).toArray();
-    try (PointerScope scope = new PointerScope();
+    try (PointerScope _ = new PointerScope();
         CausalLM model = RandomModel.of(config, 4)) {
       new GgufExport(file, config, type, null, Map.of()).write(model.weights()::get, bytes -> {});
       try (StoredModel stored = StoredModel.open(file);

@@ -95,7 +95,7 @@ class AtomicFolderTest {
   void aKillBetweenTheTwoMovesLosesNothing() throws IOException {
     write("old");
     Files.move(target, target.resolveSibling("model.replaced"));
-    try (AtomicFolder folder = new AtomicFolder(target)) {
+    try (AtomicFolder _ = new AtomicFolder(target)) {
       assertThat(target.resolve("inner/a")).hasContent("old");
     }
     assertThat(target.resolve("inner/a")).hasContent("old");

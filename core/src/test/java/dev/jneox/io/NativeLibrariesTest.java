@@ -150,7 +150,7 @@ class NativeLibrariesTest {
     makeJar(
         name -> {
           byte[] bytes = content(name);
-          bytes[0] ^= name.equals("libb.so") ? 1 : 0;
+          bytes[0] ^= (byte) (name.equals("libb.so") ? 1 : 0);
           return bytes;
         });
     assertThat(said(this::unpack)).isEmpty();

@@ -64,14 +64,13 @@ class ProgressTest {
           });
       assertThat(progress.done()).isEqualTo(4000);
       assertThat(lines()).isEmpty();
-      progress.close();
     }
     assertThat(lines()).singleElement().asString().startsWith("reading: 4,000 steps, ");
   }
 
   @Test
   void printsALinePerIntervalEvenWhenNothingMoves() throws InterruptedException {
-    try (Progress progress = plain("steps", 1, 10, Duration.ofMillis(20))) {
+    try (Progress _ = plain("steps", 1, 10, Duration.ofMillis(20))) {
       for (int i = 0; i < 500 && lines().size() < 2; i++) {
         Thread.sleep(10);
       }

@@ -23,7 +23,7 @@ class TargetLockTest {
   @Test
   void aSecondWriterInThisProcessIsRefusedUntilTheFirstEnds() {
     Path target = dir.resolve("data.bin");
-    try (TargetLock first = TargetLock.take(target)) {
+    try (TargetLock _ = TargetLock.take(target)) {
       elsewhere(
           () ->
               assertThatThrownBy(() -> TargetLock.take(target))
@@ -70,7 +70,7 @@ class TargetLockTest {
               }
               owner.destroyForcibly();
             });
-    try (TargetLock lock = TargetLock.await(target, name -> waited.add(name))) {
+    try (TargetLock _ = TargetLock.await(target, name -> waited.add(name))) {
       assertThat(waited).singleElement().asString().startsWith("process " + owner.pid() + " on ");
       assertThat(owner.waitFor(5, TimeUnit.SECONDS)).isTrue();
     }
@@ -81,7 +81,7 @@ class TargetLockTest {
   void linksLeadToOneLock() throws IOException {
     Path folder = Files.createDirectories(dir.resolve("folder"));
     Path link = Files.createSymbolicLink(dir.resolve("link"), folder);
-    try (TargetLock first = TargetLock.take(folder.resolve("run"))) {
+    try (TargetLock _ = TargetLock.take(folder.resolve("run"))) {
       elsewhere(
           () ->
               assertThatThrownBy(() -> TargetLock.take(link.resolve("run")))
@@ -100,7 +100,7 @@ class TargetLockTest {
             pool.submit(
                 () -> {
                   for (int i = 0; i < 20; i++) {
-                    try (TargetLock lock = TargetLock.await(target, owner -> {})) {
+                    try (TargetLock _ = TargetLock.await(target, owner -> {})) {
                       int seen = value[0];
                       Thread.yield();
                       value[0] = seen + 1;
@@ -119,7 +119,7 @@ class TargetLockTest {
   @Test
   void theOwnersThreadTakesItAgainAndOnlyTheFirstReleasesIt() {
     Path target = dir.resolve("model");
-    try (TargetLock first = TargetLock.take(target)) {
+    try (TargetLock _ = TargetLock.take(target)) {
       TargetLock.take(target).close();
       elsewhere(
           () ->

@@ -194,7 +194,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
       return build(data, spec, arena, progress);
     }
     // Two runs on the same data begin together: the second waits for the files of the first.
-    try (TargetLock lock =
+    try (TargetLock _ =
             TargetLock.await(
                 folder.resolve(file + "idx"), owner -> progress.note("waiting for " + owner));
         Arena building = Arena.ofShared()) {

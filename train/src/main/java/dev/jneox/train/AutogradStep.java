@@ -32,7 +32,7 @@ public final class AutogradStep implements GradientStep {
 
   @Override
   public double gradient(Batch batch, double scale) {
-    try (PointerScope scope = new PointerScope()) {
+    try (PointerScope _ = new PointerScope()) {
       Tensor loss = lossOf(batch);
       loss.mul(new Scalar(scale)).backward();
       return loss.item_double();
@@ -41,8 +41,8 @@ public final class AutogradStep implements GradientStep {
 
   @Override
   public double loss(Batch batch) {
-    try (PointerScope scope = new PointerScope();
-        NoGradGuard guard = new NoGradGuard()) {
+    try (PointerScope _ = new PointerScope();
+        NoGradGuard _ = new NoGradGuard()) {
       return lossOf(batch).item_double();
     }
   }

@@ -95,7 +95,7 @@ final class Checkpoint {
         new SafetensorsWriter(file, declared, SafetensorsWriter.PYTORCH)) {
       for (MemorySegment flat : List.of(parameters.firstMoments(), parameters.secondMoments())) {
         for (Parameters.Slot slot : parameters.slots()) {
-          String moment = flat == parameters.firstMoments() ? "exp_avg." : "exp_avg_sq.";
+          String moment = flat.equals(parameters.firstMoments()) ? "exp_avg." : "exp_avg_sq.";
           writer.write(moment + slot.name(), flat.asSlice(slot.offset() * 4, slot.size() * 4));
         }
       }

@@ -23,6 +23,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
+@SuppressWarnings("restricted") // calls native code, which the launcher allows
 class TrainingNeedTest {
   private static final long GB = 1_000_000_000;
 
