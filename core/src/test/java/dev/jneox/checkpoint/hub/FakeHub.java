@@ -101,6 +101,11 @@ final class FakeHub implements AutoCloseable {
     return this;
   }
 
+  /** The last request for a path; those for other files come at the same time. */
+  Request last(String path) {
+    return requests.stream().filter(request -> request.path().equals(path)).toList().getLast();
+  }
+
   long count(String path) {
     return requests.stream().filter(request -> request.path().equals(path)).count();
   }
