@@ -16,21 +16,19 @@ final class Interruption implements AutoCloseable {
   /** Signals within this time count as one. */
   private static final long ONE_NANOS = 250_000_000;
 
+  private static final int INT = 2;
+  private static final int TERM = 15;
+
   private final Trainer trainer;
-  private final boolean saves;
   private final PrintWriter err;
   private final Signals signals;
   private int exit;
   private long first;
 
-  /**
-   * @param saves whether the run has a folder to save in
-   */
-  Interruption(Trainer trainer, boolean saves, PrintWriter err) {
+  Interruption(Trainer trainer, PrintWriter err) {
     this.trainer = trainer;
-    this.saves = saves;
     this.err = err;
-    this.signals = new Signals(Map.of("INT", 2, "TERM", 15), this::received);
+    this.signals = new Signals(Map.of("INT", INT, "TERM", TERM), this::received);
   }
 
   private synchronized void received(int signal) {
@@ -40,10 +38,12 @@ final class Interruption implements AutoCloseable {
       trainer.stop();
       err.println(
           "interrupted: "
-              + (saves ? "saving" : "stopping")
+              + (trainer.hasUnsaved() ? "saving" : "stopping")
               + " after step "
               + trainer.iteration()
-              + ", a second Ctrl-C leaves at once");
+              + ", a second "
+              + (signal == INT ? "Ctrl-C" : "signal")
+              + " leaves at once");
       err.flush();
     } else if (System.nanoTime() - first > ONE_NANOS) {
       Runtime.getRuntime().halt(128 + signal);

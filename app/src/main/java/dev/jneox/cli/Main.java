@@ -47,7 +47,17 @@ public final class Main {
   /** Runs one command and returns its exit code; used by {@link Start} and by the tests. */
   public static int run(String... args) {
     CommandLine line = commandLine(needed(args));
-    int code = line.execute(args);
+    int code;
+    try {
+      code = line.execute(args);
+    } catch (OutOfMemoryError e) {
+      line.getErr()
+          .println(
+              "jneox: out of memory: "
+                  + e.getMessage()
+                  + "; give Java more with JNEOX_JAVA_OPTS=-Xmx..., or ask for less");
+      code = 1;
+    }
     line.getOut().flush();
     return StandardOutput.exitCode(code, line.getErr());
   }

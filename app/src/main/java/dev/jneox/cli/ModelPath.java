@@ -24,6 +24,9 @@ final class ModelPath {
   private static final Pattern ENDS =
       Pattern.compile(".*\\.(gguf|safetensors|bin|pt|json)", Pattern.CASE_INSENSITIVE);
 
+  /** What train writes into a run's folder; no model has such a name. */
+  private static final Pattern OF_A_RUN = Pattern.compile(".*/(global_step\\d+|latest)");
+
   /** How many names a message lists. */
   private static final int MAX_LISTED = 6;
 
@@ -39,6 +42,7 @@ final class ModelPath {
     String name = revision < 0 ? text : text.substring(0, revision);
     return BEGINS.matcher(text).matches()
         || ENDS.matcher(name).matches()
+        || OF_A_RUN.matcher(name).matches()
         || HubName.tryParse(text).isEmpty()
         || revision < 0 && of(text).map(Path::getParent).filter(Files::isDirectory).isPresent();
   }

@@ -108,29 +108,32 @@ public final class TrainCommand implements Callable<Integer> {
     try (Tokenizer tokenizer = Tokenizer.load(vocabulary);
         RunDirectory directory =
             RunDirectory.open(config.checkpoint(), new Resume(restart, skipDamaged, noVerify));
-        TrainingData data = data(config);
+        TrainingData data = data(config, tokenizer);
         Trainer trainer =
             new Trainer(
-                config,
-                tokenizer.vocabSize(),
-                tokenizer.id("<|endoftext|>").orElse(-1),
-                vocabulary,
-                data,
-                directory)) {
+                config, tokenizer.vocabSize(), endOfText(tokenizer), vocabulary, data, directory)) {
       describe(out, config, trainer, directory);
       double gemmRate = gemmRate(config);
       forecast(out, config, trainer, gemmRate);
       StepLines lines =
           new StepLines(out, config.run().logInterval(), trainer.iterations(), gemmRate);
+      boolean same = config.checkpoint().load().equals(config.checkpoint().save());
       String goOn =
-          "start again with load=%s"
-              + (config.checkpoint().finetune() ? " and finetune=false" : "")
-              + " to go on";
+          same && !config.checkpoint().finetune()
+              ? "start the same command again to go on"
+              : "start again with load=%s"
+                  + (config.checkpoint().finetune() ? " and finetune=false" : "")
+                  + " to go on";
       return train(config, trainer, lines, spec.commandLine().getErr(), goOn);
     }
   }
 
-  private static TrainingData data(NeoxConfig config) {
+  private static int endOfText(Tokenizer tokenizer) {
+    return tokenizer.id("<|endoftext|>").orElse(-1);
+  }
+
+  private static TrainingData data(NeoxConfig config, Tokenizer tokenizer) {
+    Trainer.check(config, tokenizer.vocabSize(), endOfText(tokenizer));
     try (Progress progress = Progress.of("data order", "samples", -1)) {
       return TrainingData.open(config, progress);
     }
@@ -144,7 +147,7 @@ public final class TrainCommand implements Callable<Integer> {
   static int train(
       NeoxConfig config, Trainer trainer, Trainer.Listener listener, PrintWriter err, String goOn) {
     boolean saves = config.checkpoint().save().isPresent();
-    try (Interruption interruption = new Interruption(trainer, saves, err)) {
+    try (Interruption interruption = new Interruption(trainer, err)) {
       if (trainer.run(listener) == Trainer.End.STOPPED) {
         err.println(
             !saves
@@ -202,6 +205,14 @@ public final class TrainCommand implements Callable<Integer> {
   static void forecast(PrintWriter out, NeoxConfig config, Trainer trainer, double gemmRate) {
     long tokens = (long) config.batch().total() * config.model().seqLength();
     int steps = trainer.iterations() - trainer.iteration();
+    if (steps <= 0) {
+      out.printf(
+          Locale.ROOT,
+          "nothing to train: step %d of %d is done; raise train_iters to go on%n",
+          trainer.iteration(),
+          trainer.iterations());
+      return;
+    }
     double flops = steps * trainer.model().trainingFlops(tokens, config.model().seqLength());
     out.printf(
         Locale.ROOT,

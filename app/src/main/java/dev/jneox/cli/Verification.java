@@ -67,9 +67,19 @@ final class Verification {
     if (!Files.exists(path)) {
       throw new InputException(path + ": there is no such model folder or file");
     }
+    List<Finding> manifests = manifests(path);
+    try {
+      return of(StoredModel.resolve(path), manifests);
+    } catch (InputException e) { // a run that does not say which checkpoint is the newest
+      manifests.add(Finding.wrong("model", e.getMessage()));
+      return manifests;
+    }
+  }
+
+  private static List<Finding> of(Path path, List<Finding> manifests) {
     Verification verification = new Verification(path);
     verification.hashes();
-    verification.manifests();
+    verification.findings.addAll(manifests);
     try (Contents contents = Contents.open(path)) {
       contents.model().ifPresent(model -> verification.model(model));
       verification.values(contents);
@@ -134,7 +144,8 @@ final class Verification {
   }
 
   /** Of a checkpoint, or of every checkpoint of a run. */
-  private void manifests() {
+  private static List<Finding> manifests(Path path) {
+    List<Finding> findings = new ArrayList<>();
     List<Path> checkpoints = RunFolder.is(path) ? RunFolder.of(path).checkpoints() : List.of(path);
     for (Path checkpoint : checkpoints.stream().filter(Manifest::exists).toList()) {
       try {
@@ -155,6 +166,7 @@ final class Verification {
         findings.add(Finding.wrong("manifest", e.getMessage()));
       }
     }
+    return findings;
   }
 
   private static long size(Path file) {

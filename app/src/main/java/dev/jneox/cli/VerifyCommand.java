@@ -52,7 +52,7 @@ final class VerifyCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    Path path = ModelOptions.path(model, spec.commandLine().getErr());
+    Path path = ModelOptions.find(model, spec.commandLine().getErr());
     Native.returnFreedMemory();
     List<Verification.Finding> findings = Verification.of(path);
     boolean ok = findings.stream().noneMatch(finding -> Boolean.FALSE.equals(finding.ok()));

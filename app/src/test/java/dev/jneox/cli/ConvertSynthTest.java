@@ -506,7 +506,7 @@ class ConvertSynthTest {
     Path file = Files.writeString(dir.resolve("huge.yml"), huge);
     refused(
         1,
-        " GB are free in ",
+        " GB are free: free some, or write elsewhere",
         "synth",
         "--config",
         file.toString(),

@@ -227,6 +227,9 @@ class HubCommandsTest {
             + "/model? "
             + demo
             + " holds model, modli, file0, file1, file2, file3 and 4 more");
+    for (String ofARun : List.of("rum/global_step60", "rum/latest")) {
+      messages.put(ofARun, ": expected a model's folder or file, found no such path; ");
+    }
     messages.put(dir + "/dmeo/model", "; did you mean " + demo + "/model? ");
     messages.put(
         "src/tset",

@@ -179,6 +179,28 @@ class InspectVerifyTest {
     }
   }
 
+  /** Of a run the manifest of every checkpoint counts, not only the newest one's. */
+  @Test
+  void aDamagedOlderCheckpointOfARunIsFound() throws IOException {
+    Path run = Files.createDirectory(dir.resolve("run"));
+    Path old = Files.createDirectory(run.resolve("global_step5"));
+    for (String name : List.of("config.json", "model.safetensors")) {
+      Files.copy(model.resolve(name), old.resolve(name));
+    }
+    Manifest.write(old, 1);
+    Manifest.write(Files.move(model, run.resolve("global_step9")), 2);
+    Files.writeString(run.resolve("latest"), "global_step9");
+    assertThat(Output.of("verify", run.toString()).code()).isZero();
+    weights = old.resolve("model.safetensors");
+    put("gpt_neox.embed_in.weight", 7, 0.25f);
+    Output output = Output.of("verify", run.toString());
+    assertThat(output.code()).isEqualTo(1);
+    assertThat(output.out()).contains(weights + ": damaged: ").contains("global_step9: save 2");
+    Files.delete(run.resolve("latest"));
+    assertThat(Output.of("verify", run.toString()).out())
+        .contains("latest: expected a file that names a checkpoint");
+  }
+
   @Test
   void aSoundModelIsFoundSound() throws IOException {
     JsonNode report = json(Output.of("verify", model.toString(), "--json"), 0);

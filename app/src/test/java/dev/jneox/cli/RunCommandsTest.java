@@ -61,8 +61,9 @@ class RunCommandsTest {
   @ValueSource(
       strings = {
         "score --model @ --text int --json",
-            "generate --model @ --prompt int --max-tokens 3 --seed 1", "inspect @ --tensors",
-        "inspect @ --checksums --json", "verify @", "verify @ --json"
+        "generate --model @ --prompt int --max-tokens 3 --seed 1",
+        "inspect @ --tensors",
+        "inspect @ --checksums --json"
       })
   void theRunIsItsNewestCheckpoint(String command) {
     assertThat(ok(command.replace("@", run.toString())).out())
@@ -123,7 +124,6 @@ class RunCommandsTest {
     for (String command :
         List.of(
             "score --ids 1 --model",
-            "verify",
             "inspect --tensors",
             "convert --format hf --to x --from",
             "publish --repo me/name")) {
@@ -132,7 +132,7 @@ class RunCommandsTest {
       assertThat(output.err().lines())
           .singleElement()
           .asString()
-          .startsWith("jneox: " + run + ": latest: expected a file that names a checkpoint")
+          .startsWith("jneox: " + run + "/latest: expected a file that names a checkpoint")
           .contains("global_step9, global_step10, global_step11");
     }
     assertThat(ok("inspect " + run).out())

@@ -3,6 +3,7 @@ package dev.jneox.checkpoint;
 import dev.jneox.checkpoint.ModelCard.Facts;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.AtomicFolder;
+import dev.jneox.io.FreeDisk;
 import dev.jneox.io.InputException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -124,24 +125,15 @@ public record Conversion(
       checkReplaceable(target, isFolder);
     }
     long needed = bytes + BESIDE_THE_WEIGHTS;
-    Path folder = target.toAbsolutePath().normalize();
-    while (!Files.isDirectory(folder)) {
-      folder = folder.getParent();
-    }
-    try {
-      long free = Files.getFileStore(folder).getUsableSpace();
-      if (free < needed) {
-        throw new InputException(
-            String.format(
-                Locale.ROOT,
-                "%s: needs %.1f GB of disk, %.1f GB are free in %s: free some, or write elsewhere",
-                target,
-                needed / 1e9,
-                free / 1e9,
-                folder));
-      }
-    } catch (IOException e) {
-      throw new InputException(folder + ": free space is unknown: " + AtomicFile.reason(e), e);
+    long free = FreeDisk.bytes(target);
+    if (free < needed) {
+      throw new InputException(
+          String.format(
+              Locale.ROOT,
+              "%s: needs %.1f GB of disk, %.1f GB are free: free some, or write elsewhere",
+              target,
+              needed / 1e9,
+              free / 1e9));
     }
   }
 

@@ -348,7 +348,7 @@ public final class HfFolder implements StoredModel {
     return tokenizer().map(HfFolder::text);
   }
 
-  static String text(Path file) {
+  public static String text(Path file) {
     try {
       return Files.readString(file);
     } catch (IOException e) {

@@ -45,7 +45,8 @@ public record Manifest(long save, Map<String, Entry> files) {
   private static final int VERSION = 1;
   private static final Pattern HEADER =
       Pattern.compile("jneox-manifest (\\d{1,9}) save (\\d{1,18})");
-  private static final Pattern LINE = Pattern.compile("([0-9a-f]{8}) (\\d{1,18}) (.+)");
+  private static final Pattern LINE =
+      Pattern.compile("([0-9a-f]{8}) (\\d{1,18}) (.+)", Pattern.DOTALL);
 
   /**
    * Files from which {@link HfFolder} may read weights: one that is not listed could take the place

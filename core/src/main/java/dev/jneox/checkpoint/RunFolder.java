@@ -99,11 +99,11 @@ public record RunFolder(Path path, List<Path> checkpoints) {
       if (checkpoints.size() == 1) {
         return checkpoints.getFirst();
       }
-      throw InputException.in(
-          path,
-          LATEST,
-          "a file that names a checkpoint",
-          "no such file, and " + listing() + ": name one of them in it, or give its folder");
+      throw new InputException(
+          latest
+              + ": expected a file that names a checkpoint, found none; there is "
+              + listing()
+              + ": write one of these names into it, or give the checkpoint's folder");
     }
     String name;
     try {

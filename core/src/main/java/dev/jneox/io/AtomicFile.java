@@ -3,8 +3,13 @@ package dev.jneox.io;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.AtomicMoveNotSupportedException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
@@ -19,6 +24,9 @@ import java.util.stream.Stream;
  */
 public final class AtomicFile implements AutoCloseable {
   static final String PARTIAL = ".partial";
+
+  /** File systems end names at 255 bytes; ours add some 30. */
+  private static final int LONGEST_NAME = 220;
 
   private final Path target;
   private final Path partial;
@@ -59,12 +67,20 @@ public final class AtomicFile implements AutoCloseable {
     }
     String unique =
         "%d-%08x".formatted(ProcessHandle.current().pid(), ThreadLocalRandom.current().nextInt());
-    return target.resolveSibling(target.getFileName() + "." + unique + PARTIAL);
+    return target.resolveSibling(beginning(target) + "." + unique + PARTIAL);
+  }
+
+  /** The target's name, or a part that stands for one that leaves no room behind it. */
+  private static String beginning(Path target) {
+    String name = target.getFileName().toString();
+    return name.getBytes(StandardCharsets.UTF_8).length <= LONGEST_NAME
+        ? name
+        : name.substring(0, 40) + "~%08x".formatted(name.hashCode());
   }
 
   /** What writers of {@code target} have left that were killed. */
   static List<Path> leftovers(Path target) throws IOException {
-    String name = target.getFileName().toString();
+    String name = beginning(target);
     try (Stream<Path> siblings = Files.list(target.toAbsolutePath().getParent())) {
       return siblings
           .filter(
@@ -156,11 +172,18 @@ public final class AtomicFile implements AutoCloseable {
     }
   }
 
-  /** What an {@link IOException} says, with the class name where its message is only a path. */
+  /** What an {@link IOException} says, in words: the message of some is only a path. */
   public static String reason(IOException e) {
     String message = e.getMessage();
-    return message == null || e.getClass() != IOException.class
-        ? e.getClass().getSimpleName() + (message == null ? "" : " " + message)
-        : message;
+    return switch (e) {
+      case NoSuchFileException _ -> "no such file or folder: " + message;
+      case AccessDeniedException _ -> "permission denied: " + message;
+      case FileAlreadyExistsException _ -> "exists already: " + message;
+      case FileSystemException f when f.getReason() != null -> f.getReason() + ": " + f.getFile();
+      default ->
+          message == null || e.getClass() != IOException.class
+              ? e.getClass().getSimpleName() + (message == null ? "" : " " + message)
+              : message;
+    };
   }
 }

@@ -35,7 +35,7 @@ public final class AtomicFolder implements AutoCloseable {
    */
   public AtomicFolder(Path target) {
     this.lock = TargetLock.take(target);
-    this.target = target.toAbsolutePath().normalize();
+    this.target = TargetLock.real(target);
     this.partial = AtomicFile.partial(this.target);
     this.replaced = this.target.resolveSibling(this.target.getFileName() + REPLACED);
     boolean ready = false;

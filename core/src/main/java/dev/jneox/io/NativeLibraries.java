@@ -8,11 +8,13 @@ import java.net.MalformedURLException;
 import java.net.URI;
 import java.net.URL;
 import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -207,7 +209,10 @@ public record NativeLibraries(Path folder, List<String> files) {
   private static Optional<NativeLibraries> known(Path folder) {
     try {
       List<String> lines = Files.readAllLines(folder.resolve(MANIFEST));
-      if (lines.size() < 2 || !lines.getLast().equals(END)) {
+      if (lines.size() < 2
+          || !lines
+              .getLast()
+              .equals(end(String.join("\n", lines.subList(0, lines.size() - 1)) + "\n"))) {
         return Optional.empty();
       }
       List<String> files = new ArrayList<>();
@@ -219,9 +224,16 @@ public record NativeLibraries(Path folder, List<String> files) {
         files.add(entry.file);
       }
       return Optional.of(new NativeLibraries(folder, files));
-    } catch (IOException | NumberFormatException e) {
+    } catch (IOException | NumberFormatException | InvalidPathException e) {
       return Optional.empty(); // no manifest, or a damaged one: the content decides
     }
+  }
+
+  /** The last line of a manifest, with the CRC-32 of the lines above. */
+  private static String end(String lines) {
+    CRC32 crc = new CRC32();
+    crc.update(lines.getBytes(StandardCharsets.UTF_8));
+    return "%s %08x".formatted(END, crc.getValue());
   }
 
   /** Unpacks what is missing or differs from the jars, and writes the manifest. */
@@ -255,7 +267,7 @@ public record NativeLibraries(Path folder, List<String> files) {
         manifest.append(
             new Entry(source.file, source.crc, stamp(folder.resolve(source.file))).line());
       }
-      write(folder.resolve(MANIFEST), manifest.append(END).toString());
+      write(folder.resolve(MANIFEST), manifest.append(end(manifest.toString())).toString());
       return new NativeLibraries(folder, sources.stream().map(Source::file).toList());
     } catch (IOException e) {
       throw cannotUnpack(folder, absent, e);

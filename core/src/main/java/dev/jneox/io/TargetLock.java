@@ -5,12 +5,15 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.Consumer;
@@ -35,13 +38,21 @@ public final class TargetLock implements AutoCloseable {
    */
   private static final Map<Path, Thread> HELD = new HashMap<>();
 
+  static {
+    // A process that is told to end leaves no lock files; of a killed one the next writer takes
+    // over.
+    Runtime.getRuntime().addShutdownHook(new Thread(TargetLock::deleteFiles));
+  }
+
   private final Path file;
   private final FileChannel channel; // null where the file system has no locks
+  private final Object key; // of the file that the channel is open on
   private boolean closed;
 
-  private TargetLock(Path file, FileChannel channel, boolean closed) {
+  private TargetLock(Path file, FileChannel channel, Object key, boolean closed) {
     this.file = file;
     this.channel = channel;
+    this.key = key;
     this.closed = closed;
   }
 
@@ -91,16 +102,32 @@ public final class TargetLock implements AutoCloseable {
 
   /** Symbolic links to the target's folder lead to one lock. */
   private static Path lockFile(Path target) {
-    Path absolute = target.toAbsolutePath().normalize();
-    if (absolute.getFileName() == null) {
-      throw new InputException(
-          target
-              + ": expected the name of a file or folder to write, found the root of the file"
-              + " system");
-    }
+    Path real = real(target);
+    return real.resolveSibling("." + real.getFileName() + ".lock");
+  }
+
+  /**
+   * Finds the place of a target that need not exist, whose folder is created. Links are resolved as
+   * the system does it: {@code link/..} is the folder above that of the link's target.
+   *
+   * @throws InputException when it cannot be written, or is the root of the file system
+   */
+  static Path real(Path target) {
     try {
+      Path absolute = target.toAbsolutePath();
+      Path name = absolute.getFileName();
+      if (name != null && List.of(".", "..", "").contains(name.toString())) {
+        absolute = absolute.toRealPath();
+        name = absolute.getFileName();
+      }
+      if (name == null) {
+        throw new InputException(
+            target
+                + ": expected the name of a file or folder to write, found the root of the file"
+                + " system");
+      }
       Files.createDirectories(absolute.getParent());
-      return absolute.getParent().toRealPath().resolve("." + absolute.getFileName() + ".lock");
+      return absolute.getParent().toRealPath().resolve(name);
     } catch (IOException e) {
       throw failed(target, e);
     }
@@ -111,48 +138,63 @@ public final class TargetLock implements AutoCloseable {
     synchronized (HELD) {
       Thread owner = HELD.putIfAbsent(file, Thread.currentThread());
       if (owner != null) {
-        return owner == Thread.currentThread() ? new TargetLock(file, null, true) : null;
+        return owner == Thread.currentThread() ? new TargetLock(file, null, null, true) : null;
       }
     }
-    boolean taken = false;
+    TargetLock lock = null;
     try {
-      for (; ; ) {
-        Object before = key(file);
-        FileChannel channel =
-            FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-        FileLock lock;
+      lock = lock(file);
+      return lock;
+    } catch (IOException e) {
+      throw failed(target, e);
+    } finally {
+      if (lock == null) {
+        synchronized (HELD) {
+          HELD.remove(file);
+        }
+      }
+    }
+  }
+
+  /** Locks the file that this process holds none of; null when another process has it. */
+  private static TargetLock lock(Path file) throws IOException {
+    for (; ; ) {
+      Object before = key(file);
+      FileChannel channel;
+      try {
+        // A link that somebody else put there would have its target truncated.
+        channel =
+            before == null
+                ? FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)
+                : FileChannel.open(file, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS);
+      } catch (FileAlreadyExistsException | NoSuchFileException e) {
+        continue; // another writer began or ended in this moment
+      }
+      before = before == null ? key(file) : before;
+      FileLock lock;
+      try {
+        lock = channel.tryLock();
+      } catch (IOException e) { // the file system has no locks
+        channel.close();
+        Files.deleteIfExists(file);
+        return new TargetLock(file, null, null, false);
+      }
+      // An owner deletes the file when it ends: a lock on a file without a name excludes nobody.
+      Object after = key(file);
+      if (lock != null && after != null && after.equals(before)) {
         try {
-          lock = channel.tryLock();
-        } catch (IOException e) { // the file system has no locks
-          channel.close();
-          Files.deleteIfExists(file);
-          taken = true;
-          return new TargetLock(file, null, false);
-        }
-        if (lock == null) {
-          channel.close();
-          return null;
-        }
-        // An owner deletes the file when it ends: a lock on a file that has lost its name excludes
-        // nobody.
-        Object after = key(file);
-        if (after != null && (before == null || Objects.equals(before, after))) {
           byte[] owner =
               (ProcessHandle.current().pid() + " " + host() + "\n")
                   .getBytes(StandardCharsets.UTF_8);
           channel.truncate(0).write(ByteBuffer.wrap(owner), 0);
-          taken = true;
-          return new TargetLock(file, channel, false);
+        } catch (IOException e) {
+          // A full disk: the second writer will not learn the name of this one.
         }
-        channel.close();
+        return new TargetLock(file, channel, after, false);
       }
-    } catch (IOException e) {
-      throw failed(target, e);
-    } finally {
-      if (!taken) {
-        synchronized (HELD) {
-          HELD.remove(file);
-        }
+      channel.close();
+      if (lock == null) {
+        return null;
       }
     }
   }
@@ -162,7 +204,9 @@ public final class TargetLock implements AutoCloseable {
    */
   private static Object key(Path file) throws IOException {
     try {
-      Object key = Files.readAttributes(file, BasicFileAttributes.class).fileKey();
+      Object key =
+          Files.readAttributes(file, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS)
+              .fileKey();
       return key == null ? "none" : key;
     } catch (NoSuchFileException e) {
       return null;
@@ -199,6 +243,18 @@ public final class TargetLock implements AutoCloseable {
     }
   }
 
+  private static void deleteFiles() {
+    synchronized (HELD) {
+      for (Path file : HELD.keySet()) {
+        try {
+          Files.deleteIfExists(file);
+        } catch (IOException e) {
+          // It stays, without a lock on it.
+        }
+      }
+    }
+  }
+
   private static InputException failed(Path target, IOException e) {
     return new InputException(target + ": cannot be written: " + AtomicFile.reason(e), e);
   }
@@ -212,7 +268,9 @@ public final class TargetLock implements AutoCloseable {
     closed = true;
     if (channel != null) {
       try (channel) {
-        Files.deleteIfExists(file);
+        if (key.equals(key(file))) { // else somebody deleted it, and it is another writer's
+          Files.deleteIfExists(file);
+        }
       } catch (IOException e) {
         // The next writer finds the file without a lock on it and takes it over.
       }

@@ -414,11 +414,11 @@ class HfFolderTest {
     weightMap.remove("extra");
     weightMap.put("embed_out.weight", "c.safetensors");
     index(weightMap);
-    refused("c.safetensors: cannot be read: NoSuchFileException");
+    refused("c.safetensors: cannot be read: no such file or folder");
     weightMap.put("embed_out.weight", "b.safetensors");
     index(weightMap);
     Files.delete(dir.resolve("b.safetensors"));
-    refused("b.safetensors: cannot be read: NoSuchFileException");
+    refused("b.safetensors: cannot be read: no such file or folder");
   }
 
   @Test

@@ -47,6 +47,16 @@ class ManifestTest {
   }
 
   @Test
+  void anyNameOfARecipeIsRead() throws IOException {
+    for (String name : new String[] {"a\u2028b.yml", "a\u0085b.yml", "a\rb.yml", " .yml"}) {
+      Files.writeString(folder.resolve("configs").resolve(name), name);
+    }
+    Manifest.write(folder, 8);
+    assertThat(Manifest.read(folder).files()).hasSize(7).containsKey("configs/a\u2028b.yml");
+    Manifest.verify(folder);
+  }
+
+  @Test
   void everyFlippedBitOfAFileIsNamed() throws IOException {
     Random random = new Random(2);
     for (String name : new String[] {"check.txt", "model.safetensors"}) {

@@ -187,7 +187,7 @@ class NeoxCheckpointTest {
       assertThat(only.config().layers()).isEqualTo(3);
     }
     Files.createDirectory(dir.resolve("global_step20"));
-    refused("latest: expected a file that names a checkpoint, found no such file, and global_step");
+    refused("latest: expected a file that names a checkpoint, found none; there is global_step");
   }
 
   @Test

@@ -110,6 +110,13 @@ class AtomicFileTest {
   }
 
   @Test
+  void aNameOfTheGreatestLengthIsWritten() throws IOException {
+    Path target = dir.resolve("n".repeat(255));
+    AtomicFile.write(target, new byte[] {1});
+    assertThat(target).hasBinaryContent(new byte[] {1});
+  }
+
+  @Test
   void aFolderThatIsNoneIsNamed() throws IOException {
     Path file = Files.writeString(dir.resolve("file"), "");
     assertThatThrownBy(() -> new AtomicFile(file.resolve("inside")))

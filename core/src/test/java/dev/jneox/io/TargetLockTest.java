@@ -89,6 +89,17 @@ class TargetLockTest {
     }
   }
 
+  /** In a folder that others write, a link in place of the lock file would have its target cut. */
+  @Test
+  void aLinkInPlaceOfTheLockFileIsNotFollowed() throws IOException {
+    Path precious = Files.writeString(dir.resolve("precious"), "content");
+    Files.createSymbolicLink(dir.resolve(".data.bin.lock"), precious);
+    assertThatThrownBy(() -> TargetLock.take(dir.resolve("data.bin")))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("data.bin: cannot be written");
+    assertThat(precious).hasContent("content");
+  }
+
   @Test
   void onlyOneHasItAtATime() throws Exception {
     Path target = dir.resolve("counter");

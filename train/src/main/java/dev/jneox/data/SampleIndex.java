@@ -1,11 +1,14 @@
 package dev.jneox.data;
 
+import dev.jneox.io.FreeDisk;
+import dev.jneox.io.FreeMemory;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.io.TargetLock;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Locale;
 import java.util.Optional;
 
 /**
@@ -84,6 +87,13 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
           tokens + " tokens an epoch");
     }
 
+    /** Bytes of the three arrays, in memory as on disk. */
+    long bytes(int documents) {
+      return epochs * documents * ElementType.I32.bytes()
+          + 2 * (samples + 1) * sampleType.bytes()
+          + samples * shuffleType.bytes();
+    }
+
     static Shape of(long epochs, long tokens, int seqLength) {
       double exact = (double) tokens / seqLength;
       long samples = tokens / seqLength;
@@ -99,6 +109,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
   public static SampleIndex build(IndexedDataset data, Spec spec, Arena arena, Progress progress) {
     Shape shape = Shape.of(data, spec);
     int count = spec.end - spec.first;
+    require(data, spec, shape.bytes(count), FreeMemory.bytes().orElse(Long.MAX_VALUE), "memory");
     Npy documents = Npy.allocate(arena, ElementType.I32, shape.epochs * count);
     Npy samples = Npy.allocate(arena, shape.sampleType, shape.samples + 1, 2);
     Npy shuffle = Npy.allocate(arena, shape.shuffleType, shape.samples);
@@ -202,6 +213,9 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
       if (found.isPresent()) {
         return found.get();
       }
+      long free = FreeDisk.bytes(folder);
+      require(
+          data, spec, Shape.of(data, spec).bytes(spec.end - spec.first), free, "disk in " + folder);
       SampleIndex built = build(data, spec, building, progress);
       built.documents.write(documents);
       built.samples.write(samples);
@@ -209,6 +223,22 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
     }
     return new SampleIndex(
         Npy.map(documents, arena), Npy.map(samples, arena), Npy.map(shuffle, arena));
+  }
+
+  /** Says before the work that there is no room for what it makes. */
+  private static void require(IndexedDataset data, Spec spec, long bytes, long free, String what) {
+    if (bytes > free) {
+      throw new InputException(
+          String.format(
+              Locale.ROOT,
+              "%s: the order of %,d samples takes %.1f GB, %.1f GB are free of %s: ask for fewer"
+                  + " (train_iters, train_batch_size, eval_iters)",
+              data.prefix(),
+              spec.samples,
+              bytes / 1e9,
+              free / 1e9,
+              what));
+    }
   }
 
   /**

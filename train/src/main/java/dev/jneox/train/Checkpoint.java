@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.jneox.checkpoint.Dtype;
 import dev.jneox.checkpoint.HfFolder;
+import dev.jneox.checkpoint.HfFolderWriter;
 import dev.jneox.checkpoint.Safetensors;
 import dev.jneox.checkpoint.SafetensorsWriter;
 import dev.jneox.io.AtomicFile;
@@ -53,7 +54,7 @@ final class Checkpoint {
   /**
    * Fills an empty folder.
    *
-   * @param tokenizer copied along, or null
+   * @param tokenizer goes along, or null
    * @param configs texts of the recipe by the names of their files
    */
   static void write(
@@ -61,9 +62,13 @@ final class Checkpoint {
       State state,
       ModelConfig model,
       Parameters parameters,
-      Path tokenizer,
+      TokenizerFile tokenizer,
       Map<String, String> configs) {
-    HfFolder.write(folder, model, parameters.weightViews(), Dtype.F32, tokenizer);
+    HfFolderWriter weights = new HfFolderWriter(folder, model, Dtype.F32);
+    if (tokenizer != null) {
+      weights.tokenizer(tokenizer.json(), tokenizer.path());
+    }
+    weights.write(parameters.weightViews());
     writeMoments(folder.resolve(MOMENTS), parameters);
     configs.forEach(
         (name, text) ->
@@ -139,7 +144,11 @@ final class Checkpoint {
 
   private static void requireSame(Path folder, String what, Object configured, Object found) {
     if (!configured.equals(found)) {
-      throw InputException.in(folder, what, configured + " as the configuration says", "" + found);
+      throw InputException.in(
+          folder,
+          what,
+          configured + " as the configuration and the tokenizer say",
+          found + ": set save and load to another folder to train another model");
     }
   }
 
@@ -168,7 +177,15 @@ final class Checkpoint {
     }
     Path state = folder.resolve(STATE);
     try {
-      return JSON.readValue(Files.readAllBytes(state), State.class);
+      State found = JSON.readValue(Files.readAllBytes(state), State.class);
+      if (found.iteration < 0 || found.updates < 0 || found.updates > found.iteration) {
+        throw InputException.in(
+            state,
+            "iteration",
+            "updates of 0 up to as many iterations",
+            found.updates + " of " + found.iteration);
+      }
+      return found;
     } catch (JsonProcessingException e) {
       throw new InputException(state + ": not the state of a run: " + e.getOriginalMessage(), e);
     } catch (IOException e) {

@@ -42,6 +42,7 @@ public final class FusedStep implements GradientStep {
   private final Weight head;
   private final Map<Long, Matrix> products = new HashMap<>();
   private Workspace space;
+  private volatile boolean stopped;
 
   /**
    * @param recompute whether the backward pass runs each layer's forward pass again instead of
@@ -122,6 +123,7 @@ public final class FusedStep implements GradientStep {
     w.gradient.tensor.zero_();
     Kernels.normBackward(last, w.finalStatistics, finalNorm, w.normed, null, null, w.gradient);
     for (int l = layers.length - 1; l >= 0; l--) {
+      goOnUnlessStopped();
       Tape tape = w.tapes[recompute ? 0 : l];
       if (recompute) {
         forward(layers[l], w, w.inputs[l], tape, null);
@@ -142,9 +144,22 @@ public final class FusedStep implements GradientStep {
     return head(w, batch, 0) / batch.count();
   }
 
+  @Override
+  public void stop() {
+    stopped = true;
+  }
+
+  /** Looked at between layers: a micro-batch may take minutes. */
+  private void goOnUnlessStopped() {
+    if (stopped) {
+      throw new Stopped();
+    }
+  }
+
   private void forward(Workspace w, Batch batch) {
     Kernels.embed(embedding, batch.inputs(), positions, w.positions, w.inputs[0]);
     for (int l = 0; l < layers.length; l++) {
+      goOnUnlessStopped();
       forward(layers[l], w, w.inputs[l], w.tapes[recompute ? 0 : l], w.inputs[l + 1]);
     }
     Kernels.norm(
@@ -243,6 +258,7 @@ public final class FusedStep implements GradientStep {
   private double head(Workspace w, Batch batch, float scale) {
     double sum = 0;
     for (int s = 0, first = 0; s < w.normedSlices.length; first += w.normedSlices[s].rows, s++) {
+      goOnUnlessStopped();
       Matrix normed = w.normedSlices[s];
       Matrix logits = w.logits[s];
       multiply(normed, head, logits);

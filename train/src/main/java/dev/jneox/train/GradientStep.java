@@ -65,6 +65,20 @@ public interface GradientStep extends AutoCloseable {
   /** The mean loss alone. */
   double loss(Batch batch);
 
+  /**
+   * Makes this and every later computation end soon with {@link Stopped}; any thread may call it.
+   */
+  default void stop() {}
+
+  /** Thrown by a computation that was stopped; gradients are then undefined, weights as before. */
+  final class Stopped extends RuntimeException {
+    private static final long serialVersionUID = 1;
+
+    Stopped() {
+      super("stopped", null, false, false);
+    }
+  }
+
   @Override
   void close();
 }

@@ -2,6 +2,7 @@ package dev.jneox.train;
 
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.TargetLock;
 import java.io.IOException;
 import java.io.Writer;
 import java.nio.charset.StandardCharsets;
@@ -21,14 +22,19 @@ public final class MetricsCsv implements AutoCloseable {
   /** What {@link Double#toString} writes. */
   private static final String NUMBER = "NaN|-?(Infinity|\\d+\\.\\d+(E-?\\d+)?)";
 
+  /** A row is some 150 bytes; a longer file is not read into memory. */
+  private static final long LONGEST = 1L << 28;
+
   private final Path path;
   private final int columns;
   private final Writer out;
+  private final TargetLock lock;
 
-  private MetricsCsv(Path path, int columns, Writer out) {
+  private MetricsCsv(Path path, int columns, Writer out, TargetLock lock) {
     this.path = path;
     this.columns = columns;
     this.out = out;
+    this.lock = lock;
   }
 
   /**
@@ -47,9 +53,14 @@ public final class MetricsCsv implements AutoCloseable {
       Path path, List<String> columns, long lastStep, Consumer<String> notes) {
     String header = "step," + String.join(",", columns);
     StringBuilder kept = new StringBuilder(header).append('\n');
+    TargetLock lock = TargetLock.take(path); // log_dir may be that of two runs
+    boolean opened = false;
     try {
       if (Files.exists(path)) {
-        if (lastStep > 0) {
+        if (!Files.isRegularFile(path)) {
+          throw new InputException(path + ": expected a file, found something else");
+        }
+        if (lastStep > 0 && Files.size(path) <= LONGEST) {
           int damaged = keep(path, header, columns.size(), lastStep, kept);
           if (damaged > 0) {
             Path aside = free(path);
@@ -64,14 +75,21 @@ public final class MetricsCsv implements AutoCloseable {
         } else {
           Path aside = free(path);
           Files.move(path, aside);
-          notes.accept(path + ": is of an earlier run: it is now " + aside);
+          String why =
+              lastStep > 0 ? ": is longer than any table of a run" : ": is of an earlier run";
+          notes.accept(path + why + ": it is now " + aside);
         }
       }
       AtomicFile.write(path, kept.toString().getBytes(StandardCharsets.UTF_8));
-      return new MetricsCsv(
-          path, columns.size(), Files.newBufferedWriter(path, StandardOpenOption.APPEND));
+      Writer out = Files.newBufferedWriter(path, StandardOpenOption.APPEND);
+      opened = true;
+      return new MetricsCsv(path, columns.size(), out, lock);
     } catch (IOException e) {
       throw failed(path, e);
+    } finally {
+      if (!opened) {
+        lock.close();
+      }
     }
   }
 
@@ -140,6 +158,8 @@ public final class MetricsCsv implements AutoCloseable {
       out.close();
     } catch (IOException e) {
       throw failed(path, e);
+    } finally {
+      lock.close();
     }
   }
 }

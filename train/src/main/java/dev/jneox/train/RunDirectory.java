@@ -4,6 +4,7 @@ import dev.jneox.checkpoint.Manifest;
 import dev.jneox.checkpoint.RunFolder;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.AtomicFolder;
+import dev.jneox.io.FreeDisk;
 import dev.jneox.io.InputException;
 import dev.jneox.io.TargetLock;
 import java.io.IOException;
@@ -86,8 +87,10 @@ public final class RunDirectory implements AutoCloseable {
   }
 
   private void clear() {
+    if (!Files.isDirectory(save)) {
+      return; // made with the first thing that is written into it
+    }
     try {
-      Files.createDirectories(save);
       for (Path left : list(save)) {
         String name = left.getFileName().toString();
         if (name.matches(LEFTOVER)) {
@@ -115,7 +118,9 @@ public final class RunDirectory implements AutoCloseable {
             save
                 + ": has "
                 + there.listing()
-                + ", and this run would not go on from there: set load="
+                + ", and this run would not go on from there: "
+                + (section.finetune() ? "take finetune out and " : "")
+                + "set load="
                 + save
                 + " to go on, add --restart to begin anew, or set save to another folder");
       }
@@ -258,7 +263,7 @@ public final class RunDirectory implements AutoCloseable {
 
   /** Symbolic links resolved as far as the path exists. */
   private static Path real(Path path) {
-    Path absolute = path.toAbsolutePath().normalize();
+    Path absolute = path.toAbsolutePath();
     try {
       return absolute.toRealPath();
     } catch (NoSuchFileException e) {
@@ -282,7 +287,7 @@ public final class RunDirectory implements AutoCloseable {
     Path folder = save.resolve(RunFolder.name(iteration));
     long number =
         1 + RunFolder.of(save).checkpoints().stream().mapToLong(Manifest::save).max().orElse(0);
-    long free = free();
+    long free = FreeDisk.bytes(save);
     try (AtomicFolder whole = new AtomicFolder(folder)) {
       writer.accept(whole.path());
       Manifest.write(whole.path(), number);
@@ -301,14 +306,6 @@ public final class RunDirectory implements AutoCloseable {
         folder.getFileName().toString().getBytes(StandardCharsets.UTF_8));
     section.keepLast().ifPresent(keep -> prune(folder, Math.max(1, keep)));
     return folder;
-  }
-
-  private long free() {
-    try {
-      return Files.getFileStore(save).getUsableSpace();
-    } catch (IOException e) {
-      return Long.MAX_VALUE; // unknown: the write itself reports a full disk
-    }
   }
 
   private static String size(long bytes) {

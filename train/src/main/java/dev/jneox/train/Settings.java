@@ -80,7 +80,7 @@ public final class Settings {
 
   private static Path withEnding(Path file) {
     String name = String.valueOf(file.getFileName());
-    return name.matches(".*\\.(yml|yaml|json)") ? file : file.resolveSibling(name + ".yml");
+    return name.matches("(?s).*\\.(yml|yaml|json)") ? file : file.resolveSibling(name + ".yml");
   }
 
   private static String read(Path file) {

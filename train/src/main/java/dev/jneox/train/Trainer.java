@@ -9,6 +9,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
 import org.bytedeco.pytorch.Tensor;
 
 /**
@@ -102,7 +104,7 @@ public final class Trainer implements AutoCloseable {
 
   private final NeoxConfig config;
   private final ModelConfig model;
-  private final Path tokenizer;
+  private final TokenizerFile tokenizer; // null for none
   private final TrainingData data;
   private final Parameters parameters;
   private final GradientStep gradients;
@@ -113,7 +115,7 @@ public final class Trainer implements AutoCloseable {
   private volatile Checkpoint.State state;
   private volatile boolean stopping;
   private volatile Path lastCheckpoint;
-  private int savedAt = -1;
+  private volatile int savedAt = -1;
 
   /**
    * Prepares a run at step 0, or where the checkpoint that {@code directory} chose left it.
@@ -130,15 +132,10 @@ public final class Trainer implements AutoCloseable {
       Path tokenizer,
       TrainingData data,
       RunDirectory directory) {
-    List<String> unsupported = config.unsupported();
-    if (!unsupported.isEmpty()) {
-      throw new InputException(
-          "the configuration asks for what JNeoX does not do: " + String.join("; ", unsupported));
-    }
+    check(config, vocabulary, endOfText);
     this.config = config;
     this.model = config.model().shape(vocabulary, endOfText);
-    TrainingNeed.of(config, model).check();
-    this.tokenizer = tokenizer;
+    this.tokenizer = tokenizer == null ? null : TokenizerFile.read(tokenizer);
     this.data = data;
     this.directory = directory;
     this.maskedId = config.data().maskEndOfDocument() ? endOfText : -1;
@@ -148,6 +145,22 @@ public final class Trainer implements AutoCloseable {
     adam = new AdamW(parameters, o.beta1(), o.beta2(), o.eps(), o.weightDecay());
     schedule = o.learningRate(data.trainIters());
     start();
+  }
+
+  /**
+   * Stops a run that JNeoX does not do, or that memory or the disk cannot hold. The constructor
+   * does so, too; this is for calling it before the order of the data is made, which may take
+   * minutes.
+   *
+   * @throws InputException naming what is not done, or what would fit
+   */
+  public static void check(NeoxConfig config, int vocabulary, int endOfText) {
+    List<String> unsupported = config.unsupported();
+    if (!unsupported.isEmpty()) {
+      throw new InputException(
+          "the configuration asks for what JNeoX does not do: " + String.join("; ", unsupported));
+    }
+    TrainingNeed.of(config, config.model().shape(vocabulary, endOfText)).check();
   }
 
   private void start() {
@@ -203,12 +216,18 @@ public final class Trainer implements AutoCloseable {
   /**
    * Asks {@link #run} to save and return; any thread may call it.
    *
-   * <p>The run looks between micro-batches, also of a validation. The gradient of the unfinished
-   * step is dropped, so that what is saved is the state after the last whole step, and a validation
-   * that was cut off is missing in the run's tables.
+   * <p>The run looks between layers. The gradient of the unfinished step is dropped, so that what
+   * is saved is the state after the last whole step, and a validation that was cut off is missing
+   * in the run's tables.
    */
   public void stop() {
     stopping = true;
+    gradients.stop();
+  }
+
+  /** Whether {@link #stop} would have something to save: a step since the last checkpoint. */
+  public boolean hasUnsaved() {
+    return config.checkpoint().save().isPresent() && state.iteration() > Math.max(0, savedAt);
   }
 
   /**
@@ -228,9 +247,15 @@ public final class Trainer implements AutoCloseable {
             .map(dir -> dir.resolve("metrics.csv"))
             .orElse(null);
     int first = state.iteration();
-    try (EventFile board = events == null ? null : EventFile.create(events, first + 1);
-        MetricsCsv csv =
-            table == null ? null : MetricsCsv.open(table, COLUMNS, first, listener::noted)) {
+    try (Log<EventFile> board =
+            new Log<>(listener, () -> events == null ? null : EventFile.create(events, first + 1));
+        Log<MetricsCsv> csv =
+            new Log<>(
+                listener,
+                () ->
+                    table == null
+                        ? null
+                        : MetricsCsv.open(table, COLUMNS, first, listener::noted))) {
       return run(listener, board, csv);
     } catch (InputException e) {
       String last =
@@ -241,19 +266,20 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  private End run(Listener listener, EventFile board, MetricsCsv csv) {
+  private End run(Listener listener, Log<EventFile> board, Log<MetricsCsv> csv) {
     boolean saves = config.checkpoint().save().isPresent();
     int exit = config.run().exitInterval().orElse(Integer.MAX_VALUE);
     int validatedAt = -1;
-    while (state.iteration() < data.trainIters()) {
+    while (state.iteration() < data.trainIters() && !stopping) {
       Step step = step(listener).orElse(null);
       if (step == null) {
         break;
       }
       listener.stepped(step);
       int n = step.iteration();
+      boolean last = n == data.trainIters() || n % exit == 0;
       OptionalDouble valid =
-          n % config.run().evalInterval() == 0
+          last || n % config.run().evalInterval() == 0
               ? evaluate(listener, "validation", data.valid(), n)
               : OptionalDouble.empty();
       validatedAt = valid.isPresent() ? n : validatedAt;
@@ -262,7 +288,7 @@ public final class Trainer implements AutoCloseable {
       if (saves && config.checkpoint().savesAt(n)) {
         save(listener);
       }
-      if (n % exit == 0) {
+      if (last) {
         break;
       }
     }
@@ -291,34 +317,75 @@ public final class Trainer implements AutoCloseable {
     listener.saved(lastCheckpoint, savedAt);
   }
 
-  private void record(EventFile board, MetricsCsv csv, Step step, double valid) {
-    if (board != null) {
-      Map<String, Double> values = new LinkedHashMap<>();
-      values.put("train/lm_loss", step.loss());
-      values.put("train/learning_rate", step.lr());
-      values.put("train/grad_norm", step.gradientNorm());
-      values.put("train/loss_scale", step.lossScale());
-      values.put("runtime/tokens_per_second", step.tokensPerSecond());
-      values.put("runtime/teraflops", step.teraflops());
-      if (!Double.isNaN(valid)) {
-        values.put("validation/lm_loss", valid);
-        values.put("validation/lm_loss_ppl", Math.exp(valid));
-      }
-      board.write(step.iteration(), values);
+  private void record(Log<EventFile> board, Log<MetricsCsv> csv, Step step, double valid) {
+    board.write(
+        file -> {
+          Map<String, Double> values = new LinkedHashMap<>();
+          values.put("train/lm_loss", step.loss());
+          values.put("train/learning_rate", step.lr());
+          values.put("train/grad_norm", step.gradientNorm());
+          values.put("train/loss_scale", step.lossScale());
+          values.put("runtime/tokens_per_second", step.tokensPerSecond());
+          values.put("runtime/teraflops", step.teraflops());
+          if (!Double.isNaN(valid)) {
+            values.put("validation/lm_loss", valid);
+            values.put("validation/lm_loss_ppl", Math.exp(valid));
+          }
+          file.write(step.iteration(), values);
+        });
+    csv.write(
+        table ->
+            table.write(
+                step.iteration(),
+                List.of(
+                    step.loss(),
+                    step.lr(),
+                    step.gradientNorm(),
+                    step.lossScale(),
+                    step.skipped() ? 1.0 : 0.0,
+                    (double) state.tokens(),
+                    step.tokensPerSecond(),
+                    step.teraflops(),
+                    valid)));
+  }
+
+  /** A file that only tells of the run: when it cannot be written, the run goes on without it. */
+  private static final class Log<T extends AutoCloseable> implements AutoCloseable {
+    private final Listener listener;
+    private T file; // null when there is none, or no longer
+
+    Log(Listener listener, Supplier<T> open) {
+      this.listener = listener;
+      attempt(() -> file = open.get());
     }
-    if (csv != null) {
-      csv.write(
-          step.iteration(),
-          List.of(
-              step.loss(),
-              step.lr(),
-              step.gradientNorm(),
-              step.lossScale(),
-              step.skipped() ? 1.0 : 0.0,
-              (double) state.tokens(),
-              step.tokensPerSecond(),
-              step.teraflops(),
-              valid));
+
+    void write(Consumer<T> act) {
+      if (file != null) {
+        attempt(() -> act.accept(file));
+      }
+    }
+
+    private void attempt(Runnable act) {
+      try {
+        act.run();
+      } catch (InputException e) {
+        file = null;
+        listener.noted(e.getMessage() + "; the run goes on without it");
+      }
+    }
+
+    @Override
+    public void close() {
+      write(
+          open -> {
+            try {
+              open.close();
+            } catch (InputException e) {
+              throw e;
+            } catch (Exception e) {
+              throw new IllegalStateException(e);
+            }
+          });
     }
   }
 
@@ -329,19 +396,22 @@ public final class Trainer implements AutoCloseable {
     int micro = config.batch().micro();
     double scale = state.scaler().scale();
     double loss = 0;
-    for (int m = 0; m < accumulation && !stopping; m++) {
-      long index = (long) state.iteration() * accumulation + m;
-      GradientStep.Batch batch =
-          TrainingData.batch(data.train(), index, micro, model.usedVocab(), maskedId);
-      loss += gradients.gradient(batch, scale / accumulation) / accumulation;
-      if (m + 1 < accumulation) {
-        listener.accumulated(
-            state.iteration() + 1, m + 1, accumulation, (System.nanoTime() - start) / 1e9);
+    try {
+      for (int m = 0; m < accumulation; m++) {
+        long index = (long) state.iteration() * accumulation + m;
+        GradientStep.Batch batch =
+            TrainingData.batch(data.train(), index, micro, model.usedVocab(), maskedId);
+        loss += gradients.gradient(batch, scale / accumulation) / accumulation;
+        if (m + 1 < accumulation) {
+          listener.accumulated(
+              state.iteration() + 1, m + 1, accumulation, (System.nanoTime() - start) / 1e9);
+        }
       }
-    }
-    if (stopping) {
+    } catch (GradientStep.Stopped e) {
       parameters.clearGradients();
       return Optional.empty();
+    } catch (InputException | InternalError | OutOfMemoryError e) {
+      throw broken(listener, e);
     }
     double norm = adam.gradientNorm() / scale;
     boolean overflow = !Double.isFinite(norm);
@@ -371,6 +441,21 @@ public final class Trainer implements AutoCloseable {
             tokens,
             (System.nanoTime() - start) / 1e9,
             model.trainingFlops(tokens, config.model().seqLength())));
+  }
+
+  /** Saves the last whole step after a failure in reading the data or computing with them. */
+  private InputException broken(Listener listener, Throwable failure) {
+    parameters.clearGradients();
+    if (hasUnsaved()) {
+      save(listener);
+    }
+    String reason =
+        failure instanceof InternalError
+            ? "a file of the data was cut short while it was read"
+            : failure instanceof OutOfMemoryError
+                ? "out of memory: " + failure.getMessage()
+                : failure.getMessage();
+    return new InputException("step " + (state.iteration() + 1) + ": " + reason, failure);
   }
 
   /** Stops a run that can no longer come to anything. */
@@ -413,14 +498,17 @@ public final class Trainer implements AutoCloseable {
     int batches = config.run().evalIters() * config.batch().accumulation();
     long first = name.equals("test") ? 0 : (long) iteration / config.run().evalInterval() * batches;
     double sum = 0;
-    for (int b = 0; b < batches; b++) {
-      if (stopping) {
-        return OptionalDouble.empty();
+    try {
+      for (int b = 0; b < batches; b++) {
+        sum +=
+            gradients.loss(
+                TrainingData.batch(
+                    dataset, first + b, config.batch().micro(), model.usedVocab(), maskedId));
       }
-      sum +=
-          gradients.loss(
-              TrainingData.batch(
-                  dataset, first + b, config.batch().micro(), model.usedVocab(), maskedId));
+    } catch (GradientStep.Stopped e) {
+      return OptionalDouble.empty();
+    } catch (InputException | InternalError | OutOfMemoryError e) {
+      throw broken(listener, e);
     }
     listener.evaluated(name, iteration, sum / batches);
     return OptionalDouble.of(sum / batches);

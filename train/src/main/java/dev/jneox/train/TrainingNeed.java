@@ -1,13 +1,11 @@
 package dev.jneox.train;
 
-import dev.jneox.io.AtomicFile;
+import dev.jneox.io.FreeDisk;
 import dev.jneox.io.FreeMemory;
 import dev.jneox.io.InputException;
 import dev.jneox.model.ModelConfig;
 import dev.jneox.model.Residual;
 import dev.jneox.tensor.Products;
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Optional;
@@ -84,7 +82,7 @@ record TrainingNeed(NeoxConfig config, ModelConfig model, int carrierBytes) {
     checkMemory(FreeMemory.bytes().orElse(Long.MAX_VALUE), Runtime.getRuntime().maxMemory());
     Path save = config.checkpoint().save().orElse(null);
     if (save != null) {
-      long free = free(save);
+      long free = FreeDisk.bytes(save);
       if (free < checkpointBytes()) {
         throw config
             .settings()
@@ -182,25 +180,18 @@ record TrainingNeed(NeoxConfig config, ModelConfig model, int carrierBytes) {
         section.keepLast().isPresent()
             ? Math.min(saves, Math.max(1, section.keepLast().getAsInt()) + 1L)
             : saves;
-    long free = free(section.save().get());
+    long free = FreeDisk.bytes(section.save().get());
     if (kept * checkpointBytes() <= free) {
       return Optional.empty();
     }
+    String remedy =
+        section.keepLast().isPresent()
+            ? "with keep_last_n_checkpoints %,d and the next one being written, %,d are there at a time"
+                .formatted(section.keepLast().getAsInt(), kept)
+            : "keep_last_n_checkpoints bounds them";
     return Optional.of(
-        "%s: the %,d checkpoints of this run take %s, %s are free: set keep_last_n_checkpoints or a larger checkpoint_factor"
-            .formatted(section.save().get(), kept, size(kept * checkpointBytes()), size(free)));
-  }
-
-  private static long free(Path folder) {
-    Path there = folder.toAbsolutePath().normalize();
-    while (!Files.isDirectory(there)) {
-      there = there.getParent();
-    }
-    try {
-      return Files.getFileStore(there).getUsableSpace();
-    } catch (IOException e) {
-      throw new InputException(folder + ": free space is unknown: " + AtomicFile.reason(e), e);
-    }
+        "%s: the checkpoints of this run take %s, %s are free: %s"
+            .formatted(section.save().get(), size(kept * checkpointBytes()), size(free), remedy));
   }
 
   private static String size(long bytes) {

@@ -219,7 +219,8 @@ class RunDirectoryTest {
     }
     Files.delete(run.resolve("latest"));
     assertThatThrownBy(() -> open(null, run, Resume.DEFAULT))
-        .hasMessageContaining("no such file, and global_step5, global_step10");
+        .hasMessageContaining(
+            "found none; there is global_step5, global_step10: write one of these names");
   }
 
   /**
@@ -228,7 +229,7 @@ class RunDirectoryTest {
    */
   @Test
   void aLatestWithoutAnyCheckpointStopsOnlyARunThatGoesOn() throws IOException {
-    saves(Resume.DEFAULT, 0);
+    Files.createDirectories(run);
     Files.writeString(run.resolve("latest"), "global_step5");
     assertThatThrownBy(() -> open(run, run, Resume.DEFAULT))
         .hasMessageStartingWith(run.resolve("latest") + ": ")
@@ -236,6 +237,21 @@ class RunDirectoryTest {
         .hasMessageEndingWith("--restart begins at step 0");
     assertThat(start(run, null, Resume.DEFAULT)).isNull();
     assertThat(start(run, run, Resume.RESTART)).isNull();
+  }
+
+  /** {@code link/..} is the folder above that of the link's target, for every file of the run. */
+  @Test
+  void dotsBehindALinkLeadWhereTheSystemSays() throws IOException {
+    Path far = Files.createDirectories(dir.resolve("far/sub"));
+    Path link = Files.createSymbolicLink(dir.resolve("link"), far);
+    Path save = link.resolve("../run");
+    try (RunDirectory directory = open(save, save, Resume.DEFAULT)) {
+      save(directory, 5);
+    }
+    assertThat(dir.resolve("far/run/latest")).hasContent("global_step5");
+    assertThat(dir.resolve("far/run/global_step5")).isDirectory();
+    assertThat(dir.resolve("run")).doesNotExist();
+    assertThat(start(save, save, Resume.DEFAULT)).isEqualTo(save.resolve("global_step5"));
   }
 
   @Test
@@ -253,7 +269,7 @@ class RunDirectoryTest {
     assertThatThrownBy(() -> open(run, dir.resolve("elsewhere"), Resume.DEFAULT))
         .hasMessage(message);
     assertThatThrownBy(() -> RunDirectory.open(section(run, run, true, 0), Resume.DEFAULT))
-        .hasMessage(message);
+        .hasMessage(message.replace("set load=", "take finetune out and set load="));
     assertThat(start(run, null, Resume.RESTART)).isNull();
     assertThat(start(run, run, Resume.RESTART)).isNull();
     try (RunDirectory finetune = RunDirectory.open(section(run, run, true, 0), Resume.RESTART)) {

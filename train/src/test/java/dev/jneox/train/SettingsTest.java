@@ -210,7 +210,8 @@ class SettingsTest {
   void filesThatCannotBeReadAreNamed() throws IOException {
     assertThatThrownBy(() -> Settings.load(List.of(dir.resolve("none")), List.of()))
         .isInstanceOf(InputException.class)
-        .hasMessageStartingWith(dir.resolve("none.yml") + ": cannot be read: NoSuchFileException");
+        .hasMessageStartingWith(
+            dir.resolve("none.yml") + ": cannot be read: no such file or folder");
     Path latin =
         Files.write(dir.resolve("latin.yml"), "comment: é".getBytes(StandardCharsets.ISO_8859_1));
     assertThatThrownBy(() -> Settings.load(List.of(latin), List.of()))

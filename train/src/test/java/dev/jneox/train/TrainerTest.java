@@ -230,6 +230,97 @@ class TrainerTest {
     assertThat(dir.resolve("run/latest")).hasContent("global_step20");
   }
 
+  /** Weights in memory are not lost for a file that goes while the run is on. */
+  @Test
+  void theTokenizerIsThatOfTheStart() throws IOException {
+    tokenizer =
+        Files.writeString(
+            dir.resolve("tokenizer.json"),
+            """
+            {"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}}\
+            """);
+    String text = Files.readString(tokenizer);
+    train(
+        Resume.DEFAULT,
+        (trainer, step) -> {
+          try {
+            Files.deleteIfExists(tokenizer);
+          } catch (IOException e) {
+            throw new AssertionError(e);
+          }
+        },
+        "save=" + dir.resolve("run"),
+        "exit_interval=5");
+    assertThat(dir.resolve("run/global_step5/tokenizer.json")).hasContent(text);
+  }
+
+  @Test
+  void dataThatAreCutShortWhileTheyAreReadSaveTheLastWholeStep() {
+    Path run = dir.resolve("run");
+    assertThatThrownBy(
+            () ->
+                train(
+                    Resume.DEFAULT,
+                    (trainer, step) -> {
+                      if (step.iteration() == 5) {
+                        try (var data =
+                            java.nio.channels.FileChannel.open(
+                                dir.resolve("data.bin"), java.nio.file.StandardOpenOption.WRITE)) {
+                          data.truncate(0);
+                        } catch (IOException e) {
+                          throw new AssertionError(e);
+                        }
+                      }
+                    },
+                    "save=" + run,
+                    "eval_iters=0"))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("step 6: a file of the data was cut short")
+        .hasMessageEndingWith("the last good checkpoint is " + run.resolve("global_step5"));
+    assertThat(run.resolve("latest")).hasContent("global_step5");
+  }
+
+  /** A table or an event file only tells of a run: it never ends one. */
+  @Test
+  void aLogThatCannotBeWrittenIsToldAndTheRunGoesOn() throws IOException {
+    Files.createDirectories(dir.resolve("logs/metrics.csv"));
+    Path events = Files.writeString(dir.resolve("events"), "a file where the folder should be");
+    Run run =
+        train(
+            "log_dir=" + dir.resolve("logs"),
+            "tensorboard_dir=" + events,
+            "save=" + dir.resolve("run"));
+    assertThat(run.steps()).hasSize(20);
+    assertThat(run.notes())
+        .anySatisfy(note -> assertThat(note).contains("metrics.csv", "goes on without it"))
+        .anySatisfy(note -> assertThat(note).contains("events", "goes on without it"));
+    assertThat(dir.resolve("run/latest")).hasContent("global_step20");
+  }
+
+  /** Also where eval_interval does not fall on it. */
+  @Test
+  void theTableHasTheLastValidation() throws IOException {
+    train("save=" + dir.resolve("run"), "eval_interval=8");
+    List<String> rows = Files.readAllLines(dir.resolve("run/metrics.csv"));
+    assertThat(rows.get(20)).startsWith("20,").doesNotEndWith(",NaN");
+    assertThat(rows.get(19)).startsWith("19,").endsWith(",NaN");
+  }
+
+  /** A micro-batch may take minutes: it ends between layers. */
+  @Test
+  void aStepThatIsStoppedEndsAtTheNextLayerAndTheWeightsStay() {
+    NeoxConfig config = config();
+    var model = config.model().shape(VOCAB, 0);
+    try (Parameters parameters = new Parameters(model, config.precision().format().dtype());
+        FusedStep step = new FusedStep(model, parameters, false)) {
+      GradientStep.Batch batch = GradientStep.Batch.of(new int[2][17]);
+      step.gradient(batch, 1);
+      step.stop();
+      assertThatThrownBy(() -> step.gradient(batch, 1)).isInstanceOf(GradientStep.Stopped.class);
+      assertThatThrownBy(() -> step.loss(batch)).isInstanceOf(GradientStep.Stopped.class);
+    }
+  }
+
   @Test
   void aBrokenCheckpointIsNamed() throws IOException {
     Path run = dir.resolve("run");
