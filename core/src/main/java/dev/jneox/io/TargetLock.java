@@ -38,6 +38,9 @@ public final class TargetLock implements AutoCloseable {
    */
   private static final Map<Path, Thread> HELD = new HashMap<>();
 
+  /** The lock files among them that this process has locked, with what tells each from another. */
+  private static final Map<Path, Object> TAKEN = new HashMap<>();
+
   static {
     // A process that is told to end leaves no lock files; of a killed one the next writer takes
     // over.
@@ -144,6 +147,11 @@ public final class TargetLock implements AutoCloseable {
     TargetLock lock = null;
     try {
       lock = lock(file);
+      if (lock != null && lock.key != null) {
+        synchronized (HELD) {
+          TAKEN.put(file, lock.key);
+        }
+      }
       return lock;
     } catch (IOException e) {
       throw failed(target, e);
@@ -243,15 +251,20 @@ public final class TargetLock implements AutoCloseable {
     }
   }
 
+  /** Deletes a lock file unless somebody deleted it before, and it is another writer's by now. */
+  private static void deleteFile(Path file, Object key) {
+    try {
+      if (key.equals(key(file))) {
+        Files.deleteIfExists(file);
+      }
+    } catch (IOException e) {
+      // It stays, without a lock on it: the next writer takes it over.
+    }
+  }
+
   private static void deleteFiles() {
     synchronized (HELD) {
-      for (Path file : HELD.keySet()) {
-        try {
-          Files.deleteIfExists(file);
-        } catch (IOException e) {
-          // It stays, without a lock on it.
-        }
-      }
+      TAKEN.forEach(TargetLock::deleteFile);
     }
   }
 
@@ -268,15 +281,14 @@ public final class TargetLock implements AutoCloseable {
     closed = true;
     if (channel != null) {
       try (channel) {
-        if (key.equals(key(file))) { // else somebody deleted it, and it is another writer's
-          Files.deleteIfExists(file);
-        }
+        deleteFile(file, key);
       } catch (IOException e) {
-        // The next writer finds the file without a lock on it and takes it over.
+        // The file is closed in any case.
       }
     }
     synchronized (HELD) {
       HELD.remove(file);
+      TAKEN.remove(file);
     }
   }
 }

@@ -43,7 +43,14 @@ public final class RunDirectory implements AutoCloseable {
 
   private final CheckpointSection section;
   private final Resume resume;
-  private final Path save; // null when the run is not saved
+  private final Path save; // as the user gave it; null when the run is not saved
+
+  /**
+   * The same folder, absolute from the start: the system resolves a relative path from where the
+   * working folder is now, Java from where it was.
+   */
+  private final Path place;
+
   private final TargetLock lock; // null with save
   private final List<String> notes = new ArrayList<>();
   private Path start;
@@ -52,7 +59,8 @@ public final class RunDirectory implements AutoCloseable {
     this.section = section;
     this.resume = resume;
     this.save = section.save().orElse(null);
-    this.lock = save == null ? null : TargetLock.take(real(save));
+    this.place = save == null ? null : real(save);
+    this.lock = save == null ? null : TargetLock.take(place);
   }
 
   /**
@@ -87,14 +95,14 @@ public final class RunDirectory implements AutoCloseable {
   }
 
   private void clear() {
-    if (!Files.isDirectory(save)) {
+    if (!Files.isDirectory(place)) {
       return; // made with the first thing that is written into it
     }
     try {
-      for (Path left : list(save)) {
+      for (Path left : list(place)) {
         String name = left.getFileName().toString();
         if (name.matches(LEFTOVER)) {
-          Path target = save.resolve(name.substring(0, name.lastIndexOf('.')));
+          Path target = place.resolve(name.substring(0, name.lastIndexOf('.')));
           if (name.endsWith(AtomicFolder.REPLACED) && !Files.exists(target)) {
             Files.move(left, target); // a save was killed between its two moves
           } else {
@@ -110,7 +118,7 @@ public final class RunDirectory implements AutoCloseable {
   private void choose() {
     Path load = section.load().orElse(null);
     boolean resumes =
-        save != null && load != null && !section.finetune() && real(save).equals(real(load));
+        save != null && load != null && !section.finetune() && place.equals(real(load));
     RunFolder there = save == null ? null : RunFolder.of(save);
     if (there != null && !there.checkpoints().isEmpty()) {
       if (!resumes && !resume.restart()) {
@@ -284,10 +292,10 @@ public final class RunDirectory implements AutoCloseable {
    * @return the checkpoint
    */
   Path save(long iteration, long bytes, Consumer<Path> writer) {
-    Path folder = save.resolve(RunFolder.name(iteration));
+    Path folder = place.resolve(RunFolder.name(iteration));
     long number =
-        1 + RunFolder.of(save).checkpoints().stream().mapToLong(Manifest::save).max().orElse(0);
-    long free = FreeDisk.bytes(save);
+        1 + RunFolder.of(place).checkpoints().stream().mapToLong(Manifest::save).max().orElse(0);
+    long free = FreeDisk.bytes(place);
     try (AtomicFolder whole = new AtomicFolder(folder)) {
       writer.accept(whole.path());
       Manifest.write(whole.path(), number);
@@ -302,10 +310,10 @@ public final class RunDirectory implements AutoCloseable {
           e);
     }
     AtomicFile.write(
-        save.resolve(RunFolder.LATEST),
+        place.resolve(RunFolder.LATEST),
         folder.getFileName().toString().getBytes(StandardCharsets.UTF_8));
     section.keepLast().ifPresent(keep -> prune(folder, Math.max(1, keep)));
-    return folder;
+    return save.resolve(folder.getFileName());
   }
 
   private static String size(long bytes) {
@@ -314,7 +322,7 @@ public final class RunDirectory implements AutoCloseable {
 
   /** Removes the oldest saves until {@code keep} checkpoints are left; never {@code latest}. */
   private void prune(Path latest, int keep) {
-    List<Path> found = bySave(RunFolder.of(save));
+    List<Path> found = bySave(RunFolder.of(place));
     List<Path> old =
         found.stream()
             .filter(checkpoint -> !checkpoint.equals(latest))
