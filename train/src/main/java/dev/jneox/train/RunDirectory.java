@@ -14,9 +14,11 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 
@@ -53,6 +55,10 @@ public final class RunDirectory implements AutoCloseable {
 
   private final TargetLock lock; // null with save
   private final List<String> notes = new ArrayList<>();
+
+  /** Names of checkpoints that were found damaged: retention removes them first. */
+  private final Set<String> damaged = new HashSet<>();
+
   private Path start;
 
   private RunDirectory(CheckpointSection section, Resume resume) {
@@ -174,6 +180,9 @@ public final class RunDirectory implements AutoCloseable {
       problem = e;
     }
     Path broken = named;
+    if (broken != null) {
+      damaged.add(broken.getFileName().toString());
+    }
     Optional<Path> whole =
         bySave(folder).reversed().stream()
             .filter(checkpoint -> !checkpoint.equals(broken) && isWhole(checkpoint))
@@ -215,11 +224,12 @@ public final class RunDirectory implements AutoCloseable {
     }
   }
 
-  private static boolean isWhole(Path checkpoint) {
+  private boolean isWhole(Path checkpoint) {
     try {
       Manifest.verify(checkpoint);
       return true;
     } catch (InputException e) {
+      damaged.add(checkpoint.getFileName().toString());
       return false;
     }
   }
@@ -300,6 +310,7 @@ public final class RunDirectory implements AutoCloseable {
       writer.accept(whole.path());
       Manifest.write(whole.path(), number);
       whole.commit();
+      damaged.remove(folder.getFileName().toString());
     } catch (InputException e) {
       if (free >= bytes + SMALL_FILES) {
         throw e;
@@ -326,6 +337,9 @@ public final class RunDirectory implements AutoCloseable {
     List<Path> old =
         found.stream()
             .filter(checkpoint -> !checkpoint.equals(latest))
+            .sorted(
+                Comparator.comparing(
+                    checkpoint -> !damaged.contains(checkpoint.getFileName().toString())))
             .limit(Math.max(0, found.size() - keep))
             .toList();
     for (Path checkpoint : old) {

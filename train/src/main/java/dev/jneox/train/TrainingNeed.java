@@ -197,6 +197,6 @@ record TrainingNeed(NeoxConfig config, ModelConfig model, int carrierBytes) {
   private static String size(long bytes) {
     return bytes < 1_000_000_000
         ? String.format(Locale.ROOT, "%.1f MB", bytes / 1e6)
-        : String.format(Locale.ROOT, "%.1f GB", bytes / 1e9);
+        : String.format(Locale.ROOT, "%,.1f GB", bytes / 1e9);
   }
 }

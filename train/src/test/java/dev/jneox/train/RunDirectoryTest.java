@@ -239,6 +239,20 @@ class RunDirectoryTest {
     assertThat(start(run, run, Resume.RESTART)).isNull();
   }
 
+  /** Of a damaged checkpoint and the whole one before it, the whole one is worth keeping. */
+  @Test
+  void retentionRemovesTheDamagedOnesFirst() throws IOException {
+    saves(Resume.DEFAULT, 0, 5, 10);
+    Files.writeString(run.resolve("global_step10/training.json"), "damaged");
+    try (RunDirectory directory = RunDirectory.open(section(run, run, false, 2), SKIP_DAMAGED)) {
+      assertThat(directory.start()).contains(run.resolve("global_step5"));
+      save(directory, 8);
+    }
+    assertThat(run.resolve("global_step10")).doesNotExist();
+    assertThat(run.resolve("global_step5")).exists();
+    assertThat(run.resolve("global_step8")).exists();
+  }
+
   /** {@code link/..} is the folder above that of the link's target, for every file of the run. */
   @Test
   void dotsBehindALinkLeadWhereTheSystemSays() throws IOException {
