@@ -299,9 +299,10 @@ public final class RunDirectory implements AutoCloseable {
    *
    * @param bytes what the checkpoint will take, about
    * @param writer fills the folder that it is given
+   * @param told gets a line when an old checkpoint could not be removed, which ends no run
    * @return the checkpoint
    */
-  Path save(long iteration, long bytes, Consumer<Path> writer) {
+  Path save(long iteration, long bytes, Consumer<Path> writer, Consumer<String> told) {
     Path folder = place.resolve(RunFolder.name(iteration));
     long number =
         1 + RunFolder.of(place).checkpoints().stream().mapToLong(Manifest::save).max().orElse(0);
@@ -323,7 +324,7 @@ public final class RunDirectory implements AutoCloseable {
     AtomicFile.write(
         place.resolve(RunFolder.LATEST),
         folder.getFileName().toString().getBytes(StandardCharsets.UTF_8));
-    section.keepLast().ifPresent(keep -> prune(folder, Math.max(1, keep)));
+    section.keepLast().ifPresent(keep -> prune(folder, Math.max(1, keep), told));
     return save.resolve(folder.getFileName());
   }
 
@@ -332,7 +333,7 @@ public final class RunDirectory implements AutoCloseable {
   }
 
   /** Removes the oldest saves until {@code keep} checkpoints are left; never {@code latest}. */
-  private void prune(Path latest, int keep) {
+  private void prune(Path latest, int keep, Consumer<String> told) {
     List<Path> found = bySave(RunFolder.of(place));
     List<Path> old =
         found.stream()
@@ -350,7 +351,7 @@ public final class RunDirectory implements AutoCloseable {
         Files.move(checkpoint, gone);
         delete(gone);
       } catch (IOException e) {
-        throw new InputException(checkpoint + ": cannot be removed: " + AtomicFile.reason(e), e);
+        told.accept(checkpoint + ": cannot be removed: " + AtomicFile.reason(e));
       }
     }
   }

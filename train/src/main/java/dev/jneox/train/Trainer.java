@@ -312,7 +312,8 @@ public final class Trainer implements AutoCloseable {
             Checkpoint.bytes(model),
             folder ->
                 Checkpoint.write(
-                    folder, state, model, parameters, tokenizer, config.settings().texts()));
+                    folder, state, model, parameters, tokenizer, config.settings().texts()),
+            listener::noted);
     savedAt = state.iteration();
     listener.saved(lastCheckpoint, savedAt);
   }

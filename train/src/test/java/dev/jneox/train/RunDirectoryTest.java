@@ -69,7 +69,8 @@ class RunDirectoryTest {
           } catch (IOException e) {
             throw new InputException(folder + ": " + e, e);
           }
-        });
+        },
+        told -> {});
   }
 
   private Path start(Path save, Path load, Resume resume) {
@@ -387,7 +388,8 @@ class RunDirectoryTest {
                           } catch (IOException e) {
                             throw new InputException(folder + ": " + e.getMessage(), e);
                           }
-                        }))
+                        },
+                        told -> {}))
             .isInstanceOf(InputException.class)
             .hasMessageMatching(
                 "/work/run/global_step10: cannot be written: a checkpoint takes 20\\.0 MB, and"
