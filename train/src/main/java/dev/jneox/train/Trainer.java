@@ -9,8 +9,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
-import java.util.function.Consumer;
-import java.util.function.Supplier;
 import org.bytedeco.pytorch.Tensor;
 
 /**
@@ -247,10 +245,11 @@ public final class Trainer implements AutoCloseable {
             .map(dir -> dir.resolve("metrics.csv"))
             .orElse(null);
     int first = state.iteration();
-    try (Log<EventFile> board =
-            new Log<>(listener, () -> events == null ? null : EventFile.create(events, first + 1));
-        Log<MetricsCsv> csv =
-            new Log<>(
+    try (RunLog<EventFile> board =
+            new RunLog<>(
+                listener, () -> events == null ? null : EventFile.create(events, first + 1));
+        RunLog<MetricsCsv> csv =
+            new RunLog<>(
                 listener,
                 () ->
                     table == null
@@ -266,7 +265,7 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  private End run(Listener listener, Log<EventFile> board, Log<MetricsCsv> csv) {
+  private End run(Listener listener, RunLog<EventFile> board, RunLog<MetricsCsv> csv) {
     boolean saves = config.checkpoint().save().isPresent();
     int exit = config.run().exitInterval().orElse(Integer.MAX_VALUE);
     int validatedAt = -1;
@@ -318,7 +317,7 @@ public final class Trainer implements AutoCloseable {
     listener.saved(lastCheckpoint, savedAt);
   }
 
-  private void record(Log<EventFile> board, Log<MetricsCsv> csv, Step step, double valid) {
+  private void record(RunLog<EventFile> board, RunLog<MetricsCsv> csv, Step step, double valid) {
     board.write(
         file -> {
           Map<String, Double> values = new LinkedHashMap<>();
@@ -348,46 +347,6 @@ public final class Trainer implements AutoCloseable {
                     step.tokensPerSecond(),
                     step.teraflops(),
                     valid)));
-  }
-
-  /** A file that only tells of the run: when it cannot be written, the run goes on without it. */
-  private static final class Log<T extends AutoCloseable> implements AutoCloseable {
-    private final Listener listener;
-    private T file; // null when there is none, or no longer
-
-    Log(Listener listener, Supplier<T> open) {
-      this.listener = listener;
-      attempt(() -> file = open.get());
-    }
-
-    void write(Consumer<T> act) {
-      if (file != null) {
-        attempt(() -> act.accept(file));
-      }
-    }
-
-    private void attempt(Runnable act) {
-      try {
-        act.run();
-      } catch (InputException e) {
-        file = null;
-        listener.noted(e.getMessage() + "; the run goes on without it");
-      }
-    }
-
-    @Override
-    public void close() {
-      write(
-          open -> {
-            try {
-              open.close();
-            } catch (InputException e) {
-              throw e;
-            } catch (Exception e) {
-              throw new IllegalStateException(e);
-            }
-          });
-    }
   }
 
   /** One iteration; empty when it was stopped, which leaves the state as it was. */

@@ -374,7 +374,7 @@ class RunDirectoryTest {
     try (FileSystem disk =
         Jimfs.newFileSystem(
             Configuration.unix().toBuilder().setMaxSize(1 << 20).setBlockSize(4096).build())) {
-      Path full = disk.getPath("/work/run");
+      Path full = disk.getPath("/disk/run");
       try (RunDirectory directory = open(full, full, Resume.DEFAULT)) {
         Path good = save(directory, 5);
         assertThatThrownBy(
@@ -392,7 +392,7 @@ class RunDirectoryTest {
                         told -> {}))
             .isInstanceOf(InputException.class)
             .hasMessageMatching(
-                "/work/run/global_step10: cannot be written: a checkpoint takes 20\\.0 MB, and"
+                "/disk/run/global_step10: cannot be written: a checkpoint takes 20\\.0 MB, and"
                     + " 1\\.0 MB were free; .*");
         Manifest.verify(good);
         try (Stream<Path> entries = Files.list(full)) {
