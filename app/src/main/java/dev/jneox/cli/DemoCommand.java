@@ -138,7 +138,7 @@ public final class DemoCommand implements Callable<Integer> {
     long start = System.nanoTime();
     List<Path> libraries = libraries();
 
-    Native.start(); // what is wrong with its libraries is said before a minute of work
+    Native.start(); // reports a fault in its libraries before a minute of work
     say(
         "[1/5] tokenizer: a byte-level BPE vocabulary of %,d from %d libraries",
         VOCABULARY, libraries.size());

@@ -15,10 +15,7 @@ import java.util.function.ToIntFunction;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
-/**
- * Tells the path of a model from its name on the hub, and says what is near a path that leads
- * nowhere.
- */
+/** Tells a model's path from a name on the hub, and suggests a path for one that does not exist. */
 final class ModelPath {
   private static final Pattern BEGINS = Pattern.compile("(~|\\.{0,2}/).*|\\.{1,2}");
   private static final Pattern ENDS =
@@ -33,8 +30,8 @@ final class ModelPath {
   private ModelPath() {}
 
   /**
-   * Tells whether a text is a path by its form or by what is here, so that nothing is asked of the
-   * network for it. {@code ORG/NAME} is one where there is a folder {@code ORG}; {@code
+   * Tells whether a text is a path, by its form or because its folder exists. The hub is not asked
+   * for a path. {@code ORG/NAME} is one where there is a folder {@code ORG}; {@code
    * ORG/NAME@REVISION} is not.
    */
   static boolean is(String text) {

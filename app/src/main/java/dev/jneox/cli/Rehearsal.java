@@ -3,6 +3,7 @@ package dev.jneox.cli;
 import dev.jneox.checkpoint.Dtype;
 import dev.jneox.checkpoint.HfFolder;
 import dev.jneox.checkpoint.SafetensorsWriter;
+import dev.jneox.io.AtomicFolder;
 import dev.jneox.model.ModelConfig;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -12,10 +13,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Random;
-import java.util.stream.Stream;
 
 /**
  * Writes a few tokens with a small model made for the purpose, for the JVM to keep the classes that
@@ -45,7 +44,7 @@ final class Rehearsal {
     try {
       exit = run(folder);
     } finally {
-      delete(folder);
+      AtomicFolder.delete(folder);
     }
     System.exit(exit);
   }
@@ -104,14 +103,6 @@ final class Rehearsal {
         writer.write(tensor.name(), MemorySegment.ofArray(values.array()));
       }
       writer.commit();
-    }
-  }
-
-  private static void delete(Path folder) throws IOException {
-    try (Stream<Path> files = Files.walk(folder)) {
-      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-        Files.delete(file);
-      }
     }
   }
 }

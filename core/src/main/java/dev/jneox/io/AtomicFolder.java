@@ -97,7 +97,7 @@ public final class AtomicFolder implements AutoCloseable {
   }
 
   /** Deletes a folder with all that is in it; links are deleted, not followed. */
-  private static void delete(Path folder) throws IOException {
+  public static void delete(Path folder) throws IOException {
     if (!Files.exists(folder)) {
       return;
     }

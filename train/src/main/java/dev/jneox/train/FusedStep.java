@@ -149,7 +149,7 @@ public final class FusedStep implements GradientStep {
     stopped = true;
   }
 
-  /** Looked at between layers: a micro-batch may take minutes. */
+  /** Throws if the step was stopped. Called between layers: a micro-batch may take minutes. */
   private void goOnUnlessStopped() {
     if (stopped) {
       throw new Stopped();

@@ -112,7 +112,7 @@ public final class RunDirectory implements AutoCloseable {
           if (name.endsWith(AtomicFolder.REPLACED) && !Files.exists(target)) {
             Files.move(left, target); // a save was killed between its two moves
           } else {
-            delete(left);
+            AtomicFolder.delete(left);
           }
         }
       }
@@ -347,9 +347,9 @@ public final class RunDirectory implements AutoCloseable {
       // First the name: half a checkpoint under its own would be taken for a damaged one.
       Path gone = checkpoint.resolveSibling(checkpoint.getFileName() + ".partial");
       try {
-        delete(gone);
+        AtomicFolder.delete(gone);
         Files.move(checkpoint, gone);
-        delete(gone);
+        AtomicFolder.delete(gone);
       } catch (IOException e) {
         told.accept(checkpoint + ": cannot be removed: " + AtomicFile.reason(e));
       }
@@ -359,16 +359,6 @@ public final class RunDirectory implements AutoCloseable {
   private static List<Path> list(Path folder) throws IOException {
     try (Stream<Path> entries = Files.list(folder)) {
       return entries.sorted().toList();
-    }
-  }
-
-  private static void delete(Path path) throws IOException {
-    if (Files.exists(path)) {
-      try (Stream<Path> walk = Files.walk(path)) {
-        for (Path p : walk.sorted(Comparator.reverseOrder()).toList()) {
-          Files.delete(p);
-        }
-      }
     }
   }
 

@@ -5,7 +5,7 @@ import java.util.function.Consumer;
 import java.util.function.Supplier;
 
 /**
- * Holds a file that only tells of a run: when it cannot be written, a line says so and the run goes
+ * Wraps a log file of a run. When it cannot be written, the listener gets a line and the run goes
  * on without it.
  */
 final class RunLog<T extends AutoCloseable> implements AutoCloseable {

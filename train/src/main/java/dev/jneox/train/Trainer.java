@@ -223,7 +223,7 @@ public final class Trainer implements AutoCloseable {
     gradients.stop();
   }
 
-  /** Whether {@link #stop} would have something to save: a step since the last checkpoint. */
+  /** Tells whether there is a step since the last checkpoint, which {@link #stop} would save. */
   public boolean hasUnsaved() {
     return config.checkpoint().save().isPresent() && state.iteration() > Math.max(0, savedAt);
   }
