@@ -37,7 +37,7 @@ class HouseTest {
               "checkpoint", Set.of("tensor", "model", "quant"),
               "quant", Set.of("tensor"),
               "generate", Set.of("tensor", "model", "tokenizer", "checkpoint", "quant"),
-              "data", CORE,
+              "data", Set.of("tokenizer"),
               "train", with(CORE, "data"),
               "cli", with(CORE, "data", "train")));
 
