@@ -3,8 +3,11 @@ package dev.jneox.data;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import java.lang.foreign.Arena;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * Several data sets mixed by weight as GPT-NeoX mixes them: each next sample comes from the part
@@ -16,6 +19,31 @@ public final class BlendedDataset implements Dataset {
   private final List<? extends Dataset> parts;
   private final Npy datasetIndex;
   private final Npy sampleIndex;
+  private Inverse inverse; // null until the first call of reads
+
+  /**
+   * Leads from the samples of the parts to those of the blend.
+   *
+   * @param starts where in {@code samples} each part begins, and where the last one ends
+   * @param samples u4 or i8 [length]: the blend's samples, those of the first part first
+   */
+  private record Inverse(long[] starts, Npy samples) {
+    static Inverse of(Npy datasetIndex, Npy sampleIndex, int parts) {
+      long[] starts = new long[parts + 1];
+      long n = datasetIndex.size();
+      for (long k = 0; k < n; k++) {
+        starts[(int) datasetIndex.get(k) + 1]++;
+      }
+      Arrays.parallelPrefix(starts, Long::sum);
+      ElementType type = n <= 0xFFFF_FFFFL ? ElementType.U32 : ElementType.I64;
+      Npy samples = Npy.allocate(Arena.ofAuto(), type, n);
+      for (long k = 0; k < n; k++) {
+        // The samples of a part are numbered in the order in which they come.
+        samples.set(starts[(int) datasetIndex.get(k)] + sampleIndex.get(k), k);
+      }
+      return new Inverse(starts, samples);
+    }
+  }
 
   private BlendedDataset(List<? extends Dataset> parts, Npy datasetIndex, Npy sampleIndex) {
     this.parts = parts;
@@ -185,5 +213,52 @@ public final class BlendedDataset implements Dataset {
   public int[] sample(long i) {
     long k = i % length();
     return parts.get((int) datasetIndex.get(k)).sample(sampleIndex.get(k));
+  }
+
+  @Override
+  public List<IndexedDataset> sources() {
+    return parts.stream().flatMap(part -> part.sources().stream()).toList();
+  }
+
+  @Override
+  public List<Span> spans(long i) {
+    long k = i % length();
+    int part = (int) datasetIndex.get(k);
+    int before = sourcesBefore(part);
+    return parts.get(part).spans(sampleIndex.get(k)).stream()
+        .map(span -> span.shifted(before))
+        .toList();
+  }
+
+  private int sourcesBefore(int part) {
+    return parts.subList(0, part).stream().mapToInt(before -> before.sources().size()).sum();
+  }
+
+  @Override
+  public List<Read> reads(Origin origin, long samples) {
+    Objects.checkIndex(origin.source(), sources().size());
+    int part = 0;
+    while (sourcesBefore(part + 1) <= origin.source()) {
+      part++;
+    }
+    Origin within =
+        new Origin(origin.source() - sourcesBefore(part), origin.document(), origin.offset());
+    Inverse order = inverse();
+    long start = order.starts[part];
+    List<Read> reads = new ArrayList<>();
+    for (Read read : parts.get(part).reads(within, order.starts[part + 1] - start)) {
+      for (long i = order.samples.get(start + read.sample()); i < samples; i += length()) {
+        reads.add(new Read(i, read.position()));
+      }
+    }
+    Collections.sort(reads);
+    return reads;
+  }
+
+  private synchronized Inverse inverse() {
+    if (inverse == null) {
+      inverse = Inverse.of(datasetIndex, sampleIndex, parts.size());
+    }
+    return inverse;
   }
 }

@@ -1,12 +1,32 @@
 package dev.jneox.data;
 
 import java.lang.foreign.Arena;
+import java.util.List;
 
 /**
- * Training samples by number. A sample is {@code seqLength + 1} token ids: the first {@code
- * seqLength} are the input, the last {@code seqLength} the labels. Safe for several threads.
+ * Gives training samples by number. A sample is {@code seqLength + 1} token ids: the first {@code
+ * seqLength} are the input, the last {@code seqLength} the labels. So the last position is a label
+ * only; its token is also the first input of the sample cut next to it. Safe for several threads.
+ *
+ * <p>{@link #spans} leads from a sample to the documents it was cut from, {@link #reads} from a
+ * token of a document to the samples that contain it. The first call of {@link #reads} builds an
+ * index of 4 to 8 bytes for each sample and each document of each epoch.
  */
 public sealed interface Dataset permits GptDataset, BlendedDataset {
+  /**
+   * A place in the samples.
+   *
+   * @param sample number of the sample
+   * @param position token of the sample, 0 to {@code seqLength}
+   */
+  record Read(long sample, int position) implements Comparable<Read> {
+    @Override
+    public int compareTo(Read other) {
+      int order = Long.compare(sample, other.sample);
+      return order == 0 ? Integer.compare(position, other.position) : order;
+    }
+  }
+
   /** Samples in one pass; {@link #sample} goes on beyond, from the start again. */
   long length();
 
@@ -15,6 +35,24 @@ public sealed interface Dataset permits GptDataset, BlendedDataset {
 
   /** Sample {@code i >= 0}, a fresh array of {@code seqLength + 1} ids. */
   int[] sample(long i);
+
+  /** The file pairs that the samples come from; {@link Span#source} is a number in this list. */
+  List<IndexedDataset> sources();
+
+  /**
+   * Says where the tokens of a sample come from, in their order: spans that cover its positions
+   * without gaps or overlaps.
+   */
+  List<Span> spans(long i);
+
+  /**
+   * Lists the places where a token is read, in ascending order. It is empty for a token behind the
+   * last sample and for a document of another split.
+   *
+   * @param samples only the samples below this number count; data repeat without end
+   * @throws IndexOutOfBoundsException if there is no such token
+   */
+  List<Read> reads(Origin origin, long samples);
 
   /** The first {@code n} samples, i8 [n, seqLength + 1], as GPT-NeoX's loader gives them. */
   default Npy first(int n, Arena arena) {

@@ -302,4 +302,26 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
   long count() {
     return shuffle.size();
   }
+
+  /**
+   * Finds the last cut at or before a token: the row of {@link #samples} that holds it. Row {@link
+   * #count} is the cut where the last sample ends.
+   *
+   * @param place in {@link #documents}
+   * @param offset token of that document
+   */
+  long row(long place, int offset) {
+    long low = 0;
+    long high = count();
+    while (low < high) {
+      long middle = (low + high + 1) >>> 1;
+      long start = samples.get(2 * middle);
+      if (start < place || start == place && samples.get(2 * middle + 1) <= offset) {
+        low = middle;
+      } else {
+        high = middle - 1;
+      }
+    }
+    return low;
+  }
 }

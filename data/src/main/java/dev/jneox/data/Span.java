@@ -1,0 +1,28 @@
+package dev.jneox.data;
+
+/**
+ * Says which document gave consecutive tokens of a sample: tokens {@code [position, position +
+ * length)} of the sample are tokens {@code [offset, offset + length)} of the document.
+ *
+ * @param source number of the file pair in {@link Dataset#sources}; 0 where there is only one
+ * @param document sequence of that pair
+ * @param offset first token within the document, from 0
+ * @param length tokens, at least 1
+ * @param position first token within the sample, from 0
+ */
+public record Span(int source, int document, int offset, int length, int position) {
+  /** Tells whether the sample's token {@code at} belongs to this span. */
+  boolean covers(int at) {
+    return position <= at && at < position + length;
+  }
+
+  /** Names the document's token that the sample has at {@code at}, within this span. */
+  Origin origin(int at) {
+    return new Origin(source, document, offset + at - position);
+  }
+
+  /** The same span where {@code sources} others come before its own. */
+  Span shifted(int sources) {
+    return new Span(source + sources, document, offset, length, position);
+  }
+}
