@@ -1,5 +1,6 @@
 package dev.jneox.train;
 
+import dev.jneox.data.BatchOrder;
 import dev.jneox.data.Dataset;
 import dev.jneox.io.InputException;
 import dev.jneox.model.ModelConfig;
@@ -354,13 +355,14 @@ public final class Trainer implements AutoCloseable {
     long start = System.nanoTime();
     int accumulation = config.batch().accumulation();
     int micro = config.batch().micro();
+    BatchOrder order = data.order();
     double scale = state.scaler().scale();
     double loss = 0;
     try {
       for (int m = 0; m < accumulation; m++) {
-        long index = (long) state.iteration() * accumulation + m;
         GradientStep.Batch batch =
-            TrainingData.batch(data.train(), index, micro, model.usedVocab(), maskedId);
+            TrainingData.batch(
+                order, order.batch(state.iteration(), m), model.usedVocab(), maskedId);
         loss += gradients.gradient(batch, scale / accumulation) / accumulation;
         if (m + 1 < accumulation) {
           listener.accumulated(
@@ -457,13 +459,11 @@ public final class Trainer implements AutoCloseable {
     }
     int batches = config.run().evalIters() * config.batch().accumulation();
     long first = name.equals("test") ? 0 : (long) iteration / config.run().evalInterval() * batches;
+    BatchOrder order = data.order(dataset);
     double sum = 0;
     try {
       for (int b = 0; b < batches; b++) {
-        sum +=
-            gradients.loss(
-                TrainingData.batch(
-                    dataset, first + b, config.batch().micro(), model.usedVocab(), maskedId));
+        sum += gradients.loss(TrainingData.batch(order, first + b, model.usedVocab(), maskedId));
       }
     } catch (GradientStep.Stopped e) {
       return OptionalDouble.empty();

@@ -1,5 +1,6 @@
 package dev.jneox.train;
 
+import dev.jneox.data.BatchOrder;
 import dev.jneox.data.BlendedDataset;
 import dev.jneox.data.Dataset;
 import dev.jneox.data.GptDataset;
@@ -192,6 +193,18 @@ public final class TrainingData implements AutoCloseable {
     return train;
   }
 
+  /**
+   * The order in which the run reads its training samples: from a step, row and position to a token
+   * of a document, and back.
+   */
+  public BatchOrder order() {
+    return order(train);
+  }
+
+  BatchOrder order(Dataset dataset) {
+    return new BatchOrder(dataset, config.batch().micro(), config.batch().accumulation());
+  }
+
   /** Held-out samples, or null. */
   public Dataset valid() {
     return valid;
@@ -202,23 +215,21 @@ public final class TrainingData implements AutoCloseable {
   }
 
   /**
-   * The {@code index}-th micro-batch of a data set read in order, again and again; an incomplete
-   * one at the end is left out.
+   * Reads micro-batch {@code index} of an order.
    *
    * @param usedVocab ids from here on are an error
    * @param endOfText where inputs of this id carry no loss, or -1
    */
-  static GradientStep.Batch batch(
-      Dataset dataset, long index, int size, int usedVocab, int endOfText) {
-    long whole = dataset.length() / size;
-    int[][] samples = new int[size][];
-    for (int i = 0; i < size; i++) {
-      samples[i] = dataset.sample(index % whole * size + i);
+  static GradientStep.Batch batch(BatchOrder order, long index, int usedVocab, int endOfText) {
+    int[][] samples = new int[order.micro()][];
+    for (int i = 0; i < samples.length; i++) {
+      long sample = order.sample(index, i);
+      samples[i] = order.data().sample(sample);
       for (int id : samples[i]) {
         if (id < 0 || id >= usedVocab) {
           throw new InputException(
               "sample "
-                  + (index % whole * size + i)
+                  + sample
                   + " of the data: expected ids below the vocabulary's "
                   + usedVocab
                   + ", found "

@@ -3,7 +3,10 @@ package dev.jneox.train;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.jneox.data.BatchOrder;
+import dev.jneox.data.IndexedDataset;
 import dev.jneox.data.IndexedDatasetWriter;
+import dev.jneox.data.Span;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import java.nio.file.Path;
@@ -24,6 +27,7 @@ class TrainingDataTest {
       for (int d = 0; d < documents; d++) {
         int[] ids = new int[16];
         ids[0] = d % 61;
+        ids[9] = 2 * d % 61;
         writer.add(ids, 0, ids.length);
       }
       writer.commit();
@@ -72,6 +76,51 @@ class TrainingDataTest {
         "valid_data_paths=" + one,
         "test_data_paths=" + one,
         "weight_by_num_documents=true");
+  }
+
+  /** Beyond one pass over the data, through accumulation and a blend. */
+  @Test
+  void theOrderNamesTheTokensThatTheStepsRead() {
+    Path first = data("first", 30);
+    Path second = data("second", 17);
+    String both = "[" + first + ", " + second + "]";
+    try (TrainingData data =
+        open(
+            "train_data_paths=" + both,
+            "valid_data_paths=" + both,
+            "test_data_paths=" + both,
+            "train_data_weights=[2, 1]",
+            "train_micro_batch_size_per_gpu=3",
+            "gradient_accumulation_steps=2",
+            "train_iters=5")) {
+      BatchOrder order = data.order();
+      assertThat(order.micro()).isEqualTo(3);
+      assertThat(order.accumulation()).isEqualTo(2);
+      long steps = data.train().length() / 6 + 5;
+      for (long step = 0; step < steps; step++) {
+        for (int m = 0; m < 2; m++) {
+          GradientStep.Batch batch = TrainingData.batch(order, order.batch(step, m), 61, -1);
+          for (int row = 0; row < 3; row++) {
+            for (Span span : order.spans(step, 3 * m + row)) {
+              IndexedDataset source = data.train().sources().get(span.source());
+              int[] document = source.get(span.document());
+              for (int k = 0; k < span.length(); k++) {
+                int position = span.position() + k;
+                int id = document[span.offset() + k];
+                if (position < 8) {
+                  assertThat(batch.inputs()[8 * row + position]).isEqualTo(id);
+                }
+                if (position > 0) {
+                  assertThat(batch.labels()[8 * row + position - 1]).isEqualTo(id);
+                }
+                BatchOrder.Read read = new BatchOrder.Read(step, 3 * m + row, position);
+                assertThat(order.reads(order.origin(read), steps)).contains(read);
+              }
+            }
+          }
+        }
+      }
+    }
   }
 
   /** The test part is read after the last step: that it is too short is known before the first. */
