@@ -15,6 +15,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -187,5 +188,64 @@ class DataCommandTest {
     assertThat(report.get("longest").asInt()).isEqualTo(29);
     assertThat(report.get("first")).hasSize(1);
     assertThat(report.get("first").get(0).asInt()).isEqualTo(2);
+  }
+
+  private List<JsonNode> inspect(String... options) throws IOException {
+    Output output =
+        jneox(
+            Stream.concat(
+                    Stream.of("data", "inspect", folder.resolve("in0").toString()),
+                    Stream.of(options))
+                .toArray(String[]::new));
+    assertThat(output.code()).as(output.err()).isZero();
+    List<JsonNode> lines = new ArrayList<>();
+    for (String line : output.out().lines().toList()) {
+      lines.add(new ObjectMapper().readTree(line));
+    }
+    return lines;
+  }
+
+  @Test
+  void showsTheDocumentsOfASampleAndTheSamplesOfAToken() throws IOException {
+    GptDataset dataset = expected(0, 60, 1234);
+    int[] ids = dataset.sample(55);
+    List<JsonNode> lines = inspect("--seq-length", "8", "--samples", "60", "--sample", "55");
+    assertThat(lines.getFirst()).isEqualTo(inspect().getFirst());
+    int position = 0;
+    for (JsonNode line : lines.subList(1, lines.size())) {
+      assertThat(line.get("sample").asInt()).isEqualTo(55);
+      assertThat(line.get("position").asInt()).isEqualTo(position);
+      int[] document = dataset.sources().getFirst().get(line.get("document").asInt());
+      for (int k = 0; k < line.get("length").asInt(); k++) {
+        assertThat(document[line.get("offset").asInt() + k]).isEqualTo(ids[position++]);
+      }
+      String token = line.get("document").asInt() + ":" + line.get("offset").asInt();
+      List<JsonNode> reads = inspect("--seq-length", "8", "--samples", "60", "--token", token);
+      assertThat(reads.subList(1, reads.size()))
+          .anySatisfy(
+              read -> {
+                assertThat(read.get("sample").asInt()).isEqualTo(55);
+                assertThat(read.get("position")).isEqualTo(line.get("position"));
+              });
+    }
+    assertThat(position).isEqualTo(9);
+  }
+
+  @Test
+  void saysWhichSamplesAndTokensThereAre() {
+    String in = folder.resolve("in0").toString();
+    for (List<String> option :
+        List.of(
+            List.of("--sample", "54", "--sample: expected a sample of 0 to 52, found 54"),
+            List.of("--token", "28:29", "--token: expected an offset below the 29 tokens"),
+            List.of("--token", "29:0", "--token: expected a document below 29, found 29:0"))) {
+      Output output =
+          jneox("data", "inspect", in, "--seq-length", "8", option.get(0), option.get(1));
+      assertThat(output.code()).isEqualTo(1);
+      assertThat(output.err().lines()).last().asString().contains(option.get(2));
+    }
+    assertThat(jneox("data", "inspect", in, "--sample", "1").code()).isEqualTo(2);
+    assertThat(jneox("data", "inspect", in, "--seq-length", "8", "--token", "x").code())
+        .isEqualTo(2);
   }
 }
