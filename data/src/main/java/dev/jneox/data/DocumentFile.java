@@ -1,18 +1,13 @@
 package dev.jneox.data;
 
-import com.github.luben.zstd.ZstdInputStream;
-import com.github.luben.zstd.util.ZstdVersion;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
-import dev.jneox.io.NativeLibraries;
 import java.io.BufferedInputStream;
 import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.net.URL;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Locale;
 import java.util.function.LongConsumer;
 import java.util.zip.GZIPInputStream;
@@ -26,12 +21,6 @@ abstract sealed class DocumentFile implements AutoCloseable
   /** What an input may be, for messages. */
   static final String KINDS =
       ".jsonl, .jsonl.zst, .jsonl.gz, .json.zst, .json.gz, .txt, .zip, .jar";
-
-  /** Window of a zstd frame up to 2^31 bytes, as {@code zstd --long=31} writes it. */
-  private static final int LONGEST_WINDOW = 31;
-
-  /** The property of zstd-jni that names its library. */
-  private static final String ZSTD_LIBRARY = "ZstdNativePath";
 
   /** Whether the name is one of a kind that {@link #open} reads. */
   static boolean readable(Path file) {
@@ -59,8 +48,7 @@ abstract sealed class DocumentFile implements AutoCloseable
     InputStream in = new Counting(Files.newInputStream(file), onRead);
     try {
       if (name.endsWith(".zst")) {
-        loadZstd();
-        in = new ZstdInputStream(in).setLongMax(LONGEST_WINDOW);
+        in = new ZstdInputStream(in);
       } else if (name.endsWith(".gz")) {
         in = new GZIPInputStream(new BufferedInputStream(in), 1 << 16);
       }
@@ -68,32 +56,6 @@ abstract sealed class DocumentFile implements AutoCloseable
     } catch (IOException e) {
       in.close();
       throw e;
-    }
-  }
-
-  /**
-   * Unpacks zstd's library once; zstd-jni would at each start, into the temporary folder, where
-   * code may be forbidden to run.
-   */
-  private static synchronized void loadZstd() {
-    if (System.getProperty(ZSTD_LIBRARY) != null) {
-      return;
-    }
-    String system = System.getProperty("os.name");
-    String folder =
-        system.startsWith("Mac") ? "darwin" : system.startsWith("Windows") ? "win" : "linux";
-    String file =
-        "libzstd-jni-" + ZstdVersion.VERSION + System.mapLibraryName("").replaceFirst("^[^.]*", "");
-    URL content =
-        ZstdInputStream.class.getResource(
-            "/" + folder + "/" + System.getProperty("os.arch") + "/" + file);
-    if (content != null) { // else zstd-jni looks in the system's folders
-      NativeLibraries libraries =
-          NativeLibraries.unpacked(
-              folder + "-" + System.getProperty("os.arch") + "-zstd-" + ZstdVersion.VERSION,
-              () -> List.of(NativeLibraries.Source.of(file, content)));
-      libraries.load();
-      System.setProperty(ZSTD_LIBRARY, libraries.folder().resolve(file).toString());
     }
   }
 
