@@ -10,8 +10,8 @@ import java.util.List;
 import java.util.Objects;
 
 /**
- * Several data sets mixed by weight as GPT-NeoX mixes them: each next sample comes from the part
- * that lags furthest behind its share, the first of them where several do.
+ * Mixes data sets by weight as GPT-NeoX does. Each next sample comes from the part that is furthest
+ * behind its share, the first of them where several are.
  */
 public final class BlendedDataset implements Dataset {
   private static final int REPORT = 1 << 20;
@@ -52,10 +52,10 @@ public final class BlendedDataset implements Dataset {
   }
 
   /**
-   * Lays out as many samples as the parts have together.
+   * Orders as many samples as the parts have together.
    *
-   * @param weights one for each part, none negative, not all zero
-   * @param arena where the layout lives: nine bytes a sample
+   * @param weights one per part, none negative, not all zero
+   * @param arena of the order: nine bytes per sample
    */
   public static BlendedDataset of(
       List<? extends Dataset> parts, double[] weights, Arena arena, Progress progress) {
@@ -119,8 +119,8 @@ public final class BlendedDataset implements Dataset {
   }
 
   /**
-   * {@code numpy.sum}: pairwise, eight running sums a block. The last bit of a share decides ties,
-   * so the order matters.
+   * Adds as {@code numpy.sum} does: pairwise, eight running sums per block. The order matters,
+   * because the last bit of a share decides ties.
    */
   static double numpySum(double[] a, int from, int n) {
     if (n < 8) {
@@ -147,8 +147,8 @@ public final class BlendedDataset implements Dataset {
   }
 
   /**
-   * Samples that each part must offer for a blend of {@code samples}: {@code ceil(samples * weight
-   * * 1.005)}, the half percent as a reserve, with the weights normalised.
+   * Computes the samples that each part must have for a blend of {@code samples}: {@code
+   * ceil(samples * weight * 1.005)} with normalised weights; the half percent is a reserve.
    */
   public static long[] samplesPerPart(double[] weights, long samples) {
     double sum = 0;
@@ -163,9 +163,9 @@ public final class BlendedDataset implements Dataset {
   }
 
   /**
-   * GPT-NeoX's {@code weight_by_num_documents}: with shares {@code n_i / sum} of the documents,
-   * weights in proportion to {@code share^alpha / sum(share^alpha) * (1 - share)}. An alpha below 1
-   * lifts the small data sets.
+   * Computes GPT-NeoX's {@code weight_by_num_documents}: with shares {@code n_i / sum} of the
+   * documents, weights in proportion to {@code share^alpha / sum(share^alpha) * (1 - share)}. An
+   * alpha below 1 raises the weight of small data sets.
    */
   public static double[] weightsByDocuments(long[] documents, double alpha) {
     double total = Arrays.stream(documents).sum();

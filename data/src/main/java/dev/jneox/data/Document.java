@@ -1,7 +1,7 @@
 package dev.jneox.data;
 
 /**
- * One document of a corpus.
+ * Holds one document of a corpus.
  *
  * @param text well-formed Unicode: no half of a surrogate pair
  * @param set the component of the corpus it belongs to ({@code meta.pile_set_name} of the Pile), or

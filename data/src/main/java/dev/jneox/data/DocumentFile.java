@@ -12,13 +12,10 @@ import java.util.Locale;
 import java.util.function.LongConsumer;
 import java.util.zip.GZIPInputStream;
 
-/**
- * One file of a corpus, read from its beginning to its end; its kind is known by the end of its
- * name.
- */
+/** Reads the documents of one file of a corpus in order; the file's suffix says its kind. */
 abstract sealed class DocumentFile implements AutoCloseable
     permits JsonLinesFile, TextFile, ZipDocuments {
-  /** What an input may be, for messages. */
+  /** The suffixes that can be read, for messages. */
   static final String KINDS =
       ".jsonl, .jsonl.zst, .jsonl.gz, .json.zst, .json.gz, .txt, .zip, .jar";
 
@@ -31,8 +28,8 @@ abstract sealed class DocumentFile implements AutoCloseable
   /**
    * Opens a file.
    *
-   * @param limit most bytes that a document may have
-   * @param onRead told how many bytes of the file were read, compressed as they are
+   * @param limit largest document, in bytes
+   * @param onRead called after each read with the number of bytes, compressed as they are on disk
    */
   static DocumentFile open(Path file, int limit, LongConsumer onRead) throws IOException {
     String name = name(file);
@@ -74,7 +71,7 @@ abstract sealed class DocumentFile implements AutoCloseable
   /** The next document, or null at the end. */
   abstract RawDocument next() throws IOException;
 
-  /** Members that are no text and were passed over. */
+  /** Members that were skipped because they are not text. */
   long binary() {
     return 0;
   }
@@ -96,7 +93,7 @@ abstract sealed class DocumentFile implements AutoCloseable
     return new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
   }
 
-  /** Tells how much was read. */
+  /** Reports how much was read. */
   private static final class Counting extends FilterInputStream {
     private final LongConsumer onRead;
 

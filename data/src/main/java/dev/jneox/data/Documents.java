@@ -15,13 +15,13 @@ import java.util.function.LongConsumer;
 import java.util.stream.Stream;
 
 /**
- * The documents of a corpus, one at a time in a fixed order; memory does not grow with the input.
- * An input is a file or a folder (its readable files, deep, in the order of their paths):
+ * Reads the documents of a corpus one at a time, in a fixed order; memory does not grow with the
+ * input. An input is a file or a folder (its readable files, deep, in the order of their paths):
  *
  * <ul>
- *   <li>{@code .jsonl}, {@code .json}, also with {@code .zst} or {@code .gz} behind: a JSON object
- *       a line, with {@code text} (a string, or strings that {@code "\n\n"} joins) and maybe {@code
- *       meta.pile_set_name}, as in the Pile;
+ *   <li>{@code .jsonl}, {@code .json}, also with the suffix {@code .zst} or {@code .gz}: a JSON
+ *       object per line, with {@code text} (a string, or strings that {@code "\n\n"} joins) and
+ *       maybe {@code meta.pile_set_name}, as in the Pile;
  *   <li>{@code .txt}: one document;
  *   <li>{@code .zip}, {@code .jar}: a document per text member.
  * </ul>
@@ -30,10 +30,10 @@ import java.util.stream.Stream;
  */
 public final class Documents implements Iterator<Document>, AutoCloseable {
   /**
-   * What was passed over.
+   * Counts what was skipped.
    *
    * @param bad documents that could not be read, with {@code skipBad}
-   * @param binary members of archives that are no text
+   * @param binary members of archives that are not text
    * @param other files in folders of a kind that is not read
    */
   public record Skipped(long bad, long binary, long other) {}
@@ -52,11 +52,11 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
   private Document ahead;
 
   /**
-   * Finds the files; nothing is read yet.
+   * Lists the files without reading them.
    *
-   * @param skipBad whether a document that cannot be read is counted and passed over, instead of
-   *     ending it all
-   * @param onRead told of every piece read, in bytes as they are on disk
+   * @param skipBad whether a document that cannot be read is counted and skipped; otherwise it is
+   *     an error
+   * @param onRead called after each read with the number of bytes, compressed as they are on disk
    * @throws InputException if an input does not exist, is of another kind, or a folder has nothing
    *     to read
    */
@@ -121,17 +121,17 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
     }
   }
 
-  /** Bytes of all files, compressed as they are. */
+  /** Bytes of all files on disk. */
   public long totalBytes() {
     return totalBytes;
   }
 
-  /** What was passed over so far. */
+  /** Counts what was skipped so far. */
   public Skipped skipped() {
     return new Skipped(bad.get(), binary + (open == null ? 0 : open.binary()), other);
   }
 
-  /** The texts of the documents that are left. */
+  /** Iterates over the texts of the remaining documents. */
   public Iterator<String> texts() {
     return new Iterator<>() {
       @Override
@@ -147,9 +147,9 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
   }
 
   /**
-   * Makes the error of a corpus of which nothing is left, once all was read.
+   * Makes the error for a corpus that gave no document, after it was read.
    *
-   * @param shorter documents passed over because they are shorter than {@code minChars}
+   * @param shorter documents that were skipped because they are shorter than {@code minChars}
    */
   public InputException nothing(long shorter, int minChars) {
     Skipped skipped = skipped();
@@ -203,8 +203,8 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
   /**
    * Decodes a document; safe for many threads.
    *
-   * @return null for a bad one that is passed over
-   * @throws InputException for a bad one otherwise
+   * @return null for a bad document that is skipped
+   * @throws InputException for a bad document otherwise
    */
   Document parse(RawDocument raw) {
     try {

@@ -7,8 +7,7 @@ import java.util.Arrays;
 import java.util.Optional;
 
 /**
- * The little-endian element types of the two array files used here: Megatron's {@code .bin} and
- * NumPy's {@code .npy}.
+ * Lists the little-endian element types of Megatron's {@code .bin} and NumPy's {@code .npy} files.
  */
 public enum ElementType {
   U8(1, 1, "|u1"),
@@ -19,7 +18,7 @@ public enum ElementType {
   F32(6, 4, "<f4"),
   F64(7, 8, "<f8"),
   U16(8, 2, "<u2"),
-  /** NumPy only: Megatron gives it no code. */
+  /** Known to NumPy only: Megatron has no code for it. */
   U32(0, 4, "<u4");
 
   static final ValueLayout.OfShort SHORT =

@@ -10,10 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
-/**
- * A little-endian file that grows at its end behind a buffer and appears under its name whole or
- * not at all.
- */
+/** Writes a little-endian file through a buffer; it appears under its name whole or not at all. */
 final class GrowingFile implements AutoCloseable {
   private final Path path;
   private final AtomicFile file;
@@ -44,7 +41,7 @@ final class GrowingFile implements AutoCloseable {
     return path;
   }
 
-  /** A place to put the next {@code bytes} bytes of the file, few enough for the buffer. */
+  /** The buffer, with room for the next {@code bytes} bytes of the file. */
   ByteBuffer room(int bytes) {
     if (buffer.remaining() < bytes) {
       flush();
@@ -64,7 +61,7 @@ final class GrowingFile implements AutoCloseable {
     }
   }
 
-  /** Bytes written before. */
+  /** Reads bytes that were written before. */
   ByteBuffer read(long position, int bytes) {
     flush();
     ByteBuffer target = buffer(bytes);
@@ -80,7 +77,7 @@ final class GrowingFile implements AutoCloseable {
     return target.flip();
   }
 
-  /** Replaces bytes written before. */
+  /** Replaces bytes that were written before. */
   void overwrite(long position, ByteBuffer bytes) {
     flush();
     try {
@@ -103,7 +100,7 @@ final class GrowingFile implements AutoCloseable {
     file.commit();
   }
 
-  /** Takes a committed file back. */
+  /** Deletes the committed file. */
   void remove() {
     try {
       Files.deleteIfExists(path);

@@ -14,18 +14,18 @@ import java.nio.file.StandardOpenOption;
 import java.util.Objects;
 
 /**
- * Tokenised text on disk, mapped: {@code PREFIX.bin} holds the token ids of all sequences back to
- * back, {@code PREFIX.idx} says where each lies. The format is Megatron's (and GPT-NeoX's) {@code
- * mmap}, little endian, without padding:
+ * Reads tokenised text that is mapped from two files. {@code PREFIX.bin} holds the token ids of all
+ * sequences back to back, {@code PREFIX.idx} their sizes and places. The format is Megatron's (and
+ * GPT-NeoX's) {@code mmap}, little endian, without padding:
  *
  * <pre>
  * "MMIDIDX\0\0" | u64 version = 1 | u8 element type | u64 sequences n | u64 entries d
  * | i32 sizes[n], in tokens | i64 pointers[n], in bytes of the .bin | i64 doc_idx[d], sequences before each document
  * </pre>
  *
- * In GPT-NeoX every sequence is one document. Everything in the index is checked on opening, so
- * that no later read can go astray. Safe for several threads; the files stay mapped until the
- * object is garbage.
+ * In GPT-NeoX every sequence is one document. The whole index is checked on opening, so that no
+ * later read can leave the files. Safe for several threads; the files stay mapped until the object
+ * is garbage-collected.
  */
 public final class IndexedDataset {
   static final byte[] MAGIC = "MMIDIDX\0\0".getBytes(StandardCharsets.US_ASCII);
@@ -141,9 +141,7 @@ public final class IndexedDataset {
     }
   }
 
-  /**
-   * Sizes and pointers must tell the same story; the answer is how many bytes the .bin must have.
-   */
+  /** Checks that sizes and pointers agree, and returns the bytes that the .bin must have. */
   private static long checkSequences(
       Path idx, ElementType type, MemorySegment sizes, MemorySegment pointers, int n) {
     long expected = 0;
@@ -202,10 +200,7 @@ public final class IndexedDataset {
     return sequences;
   }
 
-  /**
-   * Documents as the index's own list counts them; 0 where the list was lost, as when files were
-   * merged.
-   */
+  /** Documents in the index's own list; 0 where it is empty, as in files that Megatron merged. */
   public long documents() {
     return documents;
   }

@@ -14,7 +14,7 @@ import java.nio.file.Path;
  * with what is written.
  */
 public final class IndexedDatasetWriter implements AutoCloseable {
-  /** GPT-NeoX leaves the top of the 16-bit range alone. */
+  /** GPT-NeoX uses 16 bits for vocabularies below this size only. */
   private static final int SHORT_VOCABULARY = 65500;
 
   private final Path prefix;
@@ -77,8 +77,8 @@ public final class IndexedDatasetWriter implements AutoCloseable {
   }
 
   /**
-   * Completes the index and gives both files their names; an index of the same name that stood
-   * there goes first.
+   * Completes the index and gives both files their names; an older index of the same name is
+   * deleted first.
    */
   public void commit() {
     long n = documents;
@@ -96,7 +96,7 @@ public final class IndexedDatasetWriter implements AutoCloseable {
     }
     idx.overwrite(0, header(n, n + 1));
     try {
-      // Never a new .bin under an old .idx, whenever the power goes.
+      // A crash at any time must not leave a new .bin under an old .idx.
       Files.deleteIfExists(IndexedDataset.idx(prefix));
     } catch (IOException e) {
       throw idx.failure(e);
@@ -121,7 +121,7 @@ public final class IndexedDatasetWriter implements AutoCloseable {
         .flip();
   }
 
-  /** Deletes what was written, if it was not committed. */
+  /** Deletes the files unless they were committed. */
   @Override
   public void close() {
     try {

@@ -6,7 +6,7 @@ import java.io.InputStream;
 import java.nio.file.Path;
 import java.util.Arrays;
 
-/** One JSON object a line; empty lines are passed over. */
+/** Reads one JSON object per line; blank lines are skipped. */
 final class JsonLinesFile extends DocumentFile {
   private final Path file;
   private final InputStream in;
@@ -32,7 +32,7 @@ final class JsonLinesFile extends DocumentFile {
     return null;
   }
 
-  /** The bytes to the next line end, or null where nothing is left. */
+  /** Reads to the next line end; null at the end of the file. */
   private byte[] readLine() throws IOException {
     ByteArrayOutputStream head = null;
     line++;

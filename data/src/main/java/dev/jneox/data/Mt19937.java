@@ -3,9 +3,9 @@ package dev.jneox.data;
 import java.lang.foreign.MemorySegment;
 
 /**
- * The generator behind {@code numpy.random.RandomState(seed)} and its {@code shuffle}, draw for
- * draw: the sample order of GPT-NeoX hangs on it. Mersenne Twister MT19937 (Matsumoto and
- * Nishimura, 1998) with the 2002 initialisation from one word.
+ * Generates the random numbers of {@code numpy.random.RandomState(seed)} and of its {@code
+ * shuffle}, draw for draw. GPT-NeoX's sample order depends on them. Mersenne Twister MT19937
+ * (Matsumoto and Nishimura, 1998) with the 2002 initialisation from one word.
  */
 final class Mt19937 {
   private static final int N = 624;
@@ -44,8 +44,8 @@ final class Mt19937 {
   }
 
   /**
-   * A uniform number of 0 to {@code max}, both included: masked draws, again until one is small
-   * enough.
+   * Draws a uniform number of 0 to {@code max}, both included, by rejection of masked draws that
+   * are larger.
    */
   long interval(long max) {
     long mask = max == 0 ? 0 : -1L >>> Long.numberOfLeadingZeros(max);
@@ -61,9 +61,9 @@ final class Mt19937 {
   }
 
   /**
-   * {@code RandomState.shuffle} of a one-dimensional array: Fisher and Yates from the end. The
-   * partners are drawn a batch ahead, which changes nothing but lets the processor wait for many
-   * memory accesses at once.
+   * Shuffles a one-dimensional array as {@code RandomState.shuffle} does: Fisher and Yates from the
+   * end. The partners are drawn a batch ahead: the result is the same, and the memory accesses of a
+   * batch overlap.
    */
   void shuffle(Npy array) {
     long[] partners = new long[BATCH];

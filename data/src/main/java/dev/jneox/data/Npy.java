@@ -19,9 +19,9 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /**
- * An integer array as NumPy stores it: format version 1.0, little endian, rows first. The data lie
- * outside the heap, so that an index of any size can be built and mapped. {@link #write} gives the
- * very bytes of {@code numpy.save} (NumPy 1.23 and later).
+ * Holds an integer array as NumPy stores it: format version 1.0, little endian, rows first. The
+ * data are outside the heap, so that an index of any size can be built and mapped. {@link #write}
+ * gives exactly the bytes of {@code numpy.save} (NumPy 1.23 and later).
  *
  * @param shape length of each axis
  * @param data the elements, {@code product(shape) * type.bytes()} bytes
@@ -40,7 +40,7 @@ public record Npy(ElementType type, List<Long> shape, MemorySegment data) {
               + " \\(((?:\\d{1,18}, )*(?:\\d{1,18},?)?)\\), } *\n");
   private static final int CHUNK = 1 << 26;
 
-  /** A new array of zeros. */
+  /** Allocates an array of zeros. */
   public static Npy allocate(Arena arena, ElementType type, long... shape) {
     long bytes = Arrays.stream(shape).reduce(type.bytes(), Math::multiplyExact);
     return new Npy(type, Arrays.stream(shape).boxed().toList(), arena.allocate(bytes, ALIGNMENT));

@@ -16,27 +16,27 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 
 /**
- * Turns a corpus into token ids on disk: one thread reads and writes, the others decode and
- * tokenise. The files depend on the inputs, the tokenizer and the options alone, not on the number
- * of threads; what is under way at once is bounded.
+ * Turns a corpus into token ids on disk. One thread reads and writes, the others decode and
+ * tokenise. The files depend on the inputs, the tokenizer and the options, not on the number of
+ * threads. The text in memory at once is bounded.
  */
 public final class Prepare {
-  /** Text handed to a thread at once: enough to make the handing over cheap. */
+  /** Text per task: enough that the cost of a task does not matter. */
   private static final int BATCH_BYTES = 1 << 18;
 
   private static final int BATCH_DOCUMENTS = 1000;
 
-  /** Components of a corpus are told apart up to this many; the rest count as one. */
+  /** Components of a corpus that are counted one by one; all others count as one. */
   private static final int SETS = 1000;
 
   /**
-   * How to prepare.
+   * Says how to prepare.
    *
    * @param threads that tokenise
    * @param endOfDocument token appended to every document, by its name in the tokenizer, or null
    *     for none
-   * @param skipBad whether unreadable documents are counted and passed over
-   * @param minChars shortest document that is kept, at least 1: an empty document has nothing to
+   * @param skipBad whether unreadable documents are counted and skipped
+   * @param minChars shortest document that is kept, at least 1: an empty document gives nothing to
    *     learn from
    */
   public record Options(int threads, String endOfDocument, boolean skipBad, int minChars) {
@@ -52,8 +52,8 @@ public final class Prepare {
     }
 
     /**
-     * One thread a core, {@code <|endoftext|>} behind every document, the first bad document ends
-     * it.
+     * Uses one thread per core, appends {@code <|endoftext|>} to every document, and stops at the
+     * first bad document.
      */
     public static Options defaults() {
       return new Options(Runtime.getRuntime().availableProcessors(), "<|endoftext|>", false, 1);
@@ -61,10 +61,10 @@ public final class Prepare {
   }
 
   /**
-   * What came of it.
+   * Reports what was written and skipped.
    *
-   * @param bytes of the inputs, compressed as they are
-   * @param shorter documents passed over because they are empty or shorter than wanted
+   * @param bytes of the inputs, compressed as they are on disk
+   * @param shorter documents that were skipped because they are shorter than asked for
    * @param sets documents and tokens of each component of the corpus, where the documents name one
    */
   public record Result(
@@ -86,7 +86,7 @@ public final class Prepare {
   /** Tokenised documents back to back. */
   private record Batch(int[] ids, int[] sizes, long shorter, Map<String, Count> sets) {}
 
-  /** A batch in the works. */
+  /** A batch that is being tokenised. */
   private record Pending(Future<Batch> batch, long bytes) {}
 
   private final Documents documents;
@@ -124,7 +124,7 @@ public final class Prepare {
    * Tokenises the inputs into {@code out.bin} and {@code out.idx}, which appear together at the end
    * or not at all.
    *
-   * @param progress counts the bytes of the inputs; which are added to its total
+   * @param progress counts the bytes of the inputs, which are added to its total
    * @throws InputException also when no document is left to write
    */
   public static Result run(
@@ -151,7 +151,8 @@ public final class Prepare {
   }
 
   private void run() {
-    // Bytes of text under way: enough for every thread, and never much of the heap.
+    // Bytes of text that are read and not yet written: enough for every thread, a small part of the
+    // heap.
     long room = Math.min(4L * options.threads * BATCH_BYTES, Runtime.getRuntime().maxMemory() / 32);
     ExecutorService threads =
         Executors.newFixedThreadPool(

@@ -17,8 +17,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
 /**
- * A document as its bytes stand in a file, not yet decoded: the reader only finds where it ends,
- * and the threads that tokenise do the rest.
+ * Holds the bytes of a document before they are decoded. The reader only finds where a document
+ * ends; the threads that tokenise decode it.
  *
  * @param place where in the file, for messages: a line, a member of an archive, or empty
  * @param json whether the bytes are a JSON object with a {@code text}, else they are the text
@@ -61,7 +61,7 @@ record RawDocument(Path file, String place, byte[] bytes, boolean json) {
     return out.flip();
   }
 
-  /** Some programs put a byte order mark before the text. */
+  /** Drops the byte order mark that some programs put before the text. */
   private static CharBuffer withoutMark(CharBuffer chars) {
     return chars.hasRemaining() && chars.get(0) == '\uFEFF'
         ? chars.slice(1, chars.length() - 1)
@@ -106,7 +106,7 @@ record RawDocument(Path file, String place, byte[] bytes, boolean json) {
     }
   }
 
-  /** A string, or a list of strings that two line ends join. */
+  /** Reads a string, or a list of strings, which two line ends join. */
   private String text(JsonParser parser) throws IOException {
     if (parser.currentToken() == JsonToken.VALUE_STRING) {
       return parser.getText();

@@ -12,9 +12,9 @@ import java.util.Locale;
 import java.util.Optional;
 
 /**
- * The order in which GPT-NeoX ({@code pack_impl: packed}) feeds a data set, to the last index. The
- * documents of all epochs are shuffled, laid end to end and cut every {@code seqLength} tokens; the
- * cuts are shuffled again by the same generator.
+ * Holds the order in which GPT-NeoX ({@code pack_impl: packed}) feeds a data set, to the last
+ * index. The documents of all epochs are shuffled, laid end to end and cut every {@code seqLength}
+ * tokens; the cuts are shuffled again by the same generator.
  *
  * @param documents {@code doc_idx}, i4 or none: the shuffled documents
  * @param samples {@code sample_idx}, i4 or i8 [N+1, 2]: where in {@code documents} each sample
@@ -25,7 +25,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
   private static final int REPORT = 1 << 20;
 
   /**
-   * What an index is made from, besides the sizes of the documents.
+   * Says what an index is made from, besides the sizes of the documents.
    *
    * @param first first document
    * @param end document after the last
@@ -54,7 +54,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
     }
   }
 
-  /** How large the arrays are. */
+  /** Computes the sizes and types of the three arrays. */
   record Shape(long epochs, long samples, ElementType sampleType, ElementType shuffleType) {
     static Shape of(IndexedDataset data, Spec spec) {
       long tokens = 0;
@@ -78,7 +78,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
           return of(epochs, Math.multiplyExact(epochs, tokens) - 1, spec.seqLength);
         }
       } catch (ArithmeticException e) {
-        // Too many to count is too many.
+        // An overflow is refused as too many documents are.
       }
       throw InputException.in(
           data.prefix(),
@@ -163,7 +163,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
       this.seqLength = seqLength;
     }
 
-    /** Goes to the next cut; false where the documents end before it. */
+    /** Moves to the next cut; false where the documents end before it. */
     boolean advance() {
       long next = (long) offset + seqLength;
       for (int size = size(); next >= size; size = size()) {
@@ -182,11 +182,11 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
   }
 
   /**
-   * The index from the files that GPT-NeoX keeps beside the data, {@code
-   * PREFIX_NAME_indexmap_...npy}; where they are missing or do not fit the data they are built and
-   * written, and where the folder takes no files the index is built in memory.
+   * Reads the index from the files that GPT-NeoX keeps beside the data, {@code
+   * PREFIX_NAME_indexmap_...npy}. Where they are missing or do not fit the data they are built and
+   * written; where the folder is not writable the index is built in memory.
    *
-   * @param name of the split, as GPT-NeoX says it: train, valid, test, train_0, ...
+   * @param name GPT-NeoX's name of the split: train, valid, test, train_0, ...
    */
   public static SampleIndex cached(
       IndexedDataset data, String name, Spec spec, Arena arena, Progress progress) {
@@ -204,7 +204,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
     if (!Files.isWritable(folder)) {
       return build(data, spec, arena, progress);
     }
-    // Two runs on the same data begin together: the second waits for the files of the first.
+    // Of two runs that start at once on the same data, the second waits for the files of the first.
     try (TargetLock _ =
             TargetLock.await(
                 folder.resolve(file + "idx"), owner -> progress.note("waiting for " + owner));
@@ -225,7 +225,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
         Npy.map(documents, arena), Npy.map(samples, arena), Npy.map(shuffle, arena));
   }
 
-  /** Says before the work that there is no room for what it makes. */
+  /** Refuses an index that does not fit, before it is built. */
   private static void require(IndexedDataset data, Spec spec, long bytes, long free, String what) {
     if (bytes > free) {
       throw new InputException(
@@ -241,10 +241,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
     }
   }
 
-  /**
-   * The index in three files, if they are there and fit; damaged ones are as stale as others that
-   * do not.
-   */
+  /** Maps the index in three files; empty where one is missing, damaged or made from other data. */
   private static Optional<SampleIndex> found(
       IndexedDataset data, Spec spec, Path documents, Path samples, Path shuffle, Arena arena) {
     if (!Files.exists(documents) || !Files.exists(samples) || !Files.exists(shuffle)) {
@@ -261,8 +258,8 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
   }
 
   /**
-   * Whether this is the index of these data: every cut is made again, only the two shuffles are
-   * believed.
+   * Tells whether this is the index of these data. Every cut is computed again; of the two shuffles
+   * only the range is checked.
    */
   private boolean fits(IndexedDataset data, Spec spec) {
     Shape shape = Shape.of(data, spec);

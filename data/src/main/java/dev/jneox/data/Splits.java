@@ -4,8 +4,8 @@ import dev.jneox.io.InputException;
 import java.util.Arrays;
 
 /**
- * Documents divided into training, validation and test data, one after the other, by GPT-NeoX's
- * {@code split} option.
+ * Divides documents into consecutive training, validation and test parts by GPT-NeoX's {@code
+ * split} option.
  *
  * @param valid first document for validation, and the end of the training documents
  * @param test first document for the test
@@ -14,8 +14,7 @@ import java.util.Arrays;
 public record Splits(int valid, int test, int end) {
   /**
    * Divides {@code documents} by parts such as {@code 969,30,1}; missing parts count as zero. Each
-   * part is rounded, half to even, and what the rounding gave too much or too little is taken from
-   * the first part.
+   * part is rounded, half to even; the first part gives or takes the difference to the total.
    */
   public static Splits of(String split, int documents) {
     double[] parts = new double[3];
@@ -36,8 +35,8 @@ public record Splits(int valid, int test, int end) {
     int test = valid + (int) Math.rint(parts[1] / sum * documents);
     int end = test + (int) Math.rint(parts[2] / sum * documents);
     int surplus = end - documents;
-    // GPT-NeoX asks for document -1 where the first part rounds to nothing and still has to give;
-    // here it stays empty.
+    // GPT-NeoX asks for document -1 where the first part rounds to 0 and has to give one; here the
+    // part stays empty.
     return new Splits(Math.max(0, valid - surplus), Math.max(0, test - surplus), documents);
   }
 }

@@ -4,7 +4,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Path;
 
-/** A file that is one document. */
+/** Reads a file that is one document. */
 final class TextFile extends DocumentFile {
   private final Path file;
   private final InputStream in;

@@ -13,9 +13,9 @@ import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
 
 /**
- * An archive whose text members are a document each, in its own order. Members that are not UTF-8
- * or hold a zero byte are no text; what lies in {@code META-INF} is about the archive and not in
- * it.
+ * Reads an archive whose text members are one document each, in the order of the archive. Members
+ * that are not UTF-8 or hold a zero byte are not text. {@code META-INF} describes the archive and
+ * is left out.
  */
 final class ZipDocuments extends DocumentFile {
   private final Path file;
@@ -54,8 +54,8 @@ final class ZipDocuments extends DocumentFile {
   }
 
   /**
-   * Names of members and what the archive says of itself are bytes too: what is left is told at the
-   * end.
+   * Reports bytes as read. The bytes of the archive's own headers are reported with the last call,
+   * so that the sum is the size of the file.
    */
   private void read(long bytes) {
     long told = Math.min(bytes, left);

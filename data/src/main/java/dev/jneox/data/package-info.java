@@ -1,7 +1,20 @@
 /**
- * From text to training samples. {@link dev.jneox.data.Documents} reads corpora, {@link
- * dev.jneox.data.Prepare} tokenises them into the files of {@link dev.jneox.data.IndexedDataset};
- * {@link dev.jneox.data.SampleIndex}, {@link dev.jneox.data.GptDataset} and {@link
- * dev.jneox.data.BlendedDataset} feed them in the order in which GPT-NeoX does, to the last index.
+ * Turns text into training samples, and leads from a sample back to its text.
+ *
+ * <ul>
+ *   <li>{@link dev.jneox.data.Documents} reads corpora (JSON lines, plain or zstd or gzip, text,
+ *       archives);
+ *   <li>{@link dev.jneox.data.Prepare} tokenises them into the file pairs of {@link
+ *       dev.jneox.data.IndexedDataset}, Megatron's {@code .bin} and {@code .idx};
+ *   <li>{@link dev.jneox.data.SampleIndex}, {@link dev.jneox.data.GptDataset} and {@link
+ *       dev.jneox.data.BlendedDataset} feed them in the order in which GPT-NeoX does, to the last
+ *       index;
+ *   <li>{@link dev.jneox.data.BatchOrder} lays the samples out in steps. A {@link
+ *       dev.jneox.data.Span} names the document and offset that a sample was cut from, and {@code
+ *       reads} finds every place where training reads a token.
+ * </ul>
+ *
+ * <p>The module uses files, errors and progress of {@code dev.jneox.io} and the interface {@code
+ * dev.jneox.tokenizer.Tokenizer}. It opens no native library itself.
  */
 package dev.jneox.data;
