@@ -21,6 +21,7 @@ final class Generation {
   private final int[] prompt;
   private final RandomGenerator random;
   private final GeneratedText text; // null without a tokenizer
+  private final Sampler.Scratch scratch = new Sampler.Scratch();
   private final BitSet seen = new BitSet();
   private final long start = System.nanoTime();
   private int[] ids;
@@ -103,7 +104,7 @@ final class Generation {
    * follow.
    */
   boolean next(float[] logits, int at) {
-    int id = request.sampler().next(logits, at, config.usedVocab(), seen, random);
+    int id = request.sampler().next(logits, at, config.usedVocab(), seen, random, scratch);
     if (count == ids.length) {
       ids = Arrays.copyOf(ids, 2 * count);
     }

@@ -25,6 +25,9 @@ import org.junit.jupiter.params.provider.CsvSource;
 class SamplerTest {
   private static final BitSet NONE = new BitSet();
 
+  /** Shared, so that a draw that reads what another left behind is found. */
+  private static final Sampler.Scratch SCRATCH = new Sampler.Scratch();
+
   @Provide
   Arbitrary<Sampler> samplers() {
     return Combinators.combine(
@@ -55,7 +58,7 @@ class SamplerTest {
       @ForAll long bits) {
     BitSet seen = BitSet.valueOf(new long[] {seenIds & 0xFFF});
     int used = Math.max(1, scores.length - 2);
-    int drawn = sampler.next(scores, 0, used, seen, () -> bits);
+    int drawn = sampler.next(scores, 0, used, seen, () -> bits, SCRATCH);
     double[] weights = distribution(sampler, scores, used, seen);
     double u = (bits >>> 11) * 0x1p-53; // what RandomGenerator makes of the bits
     double total = Arrays.stream(weights).sum();
@@ -118,7 +121,7 @@ class SamplerTest {
     RandomGenerator random = sampler.random();
     int draws = 200_000;
     for (int i = 0; i < draws; i++) {
-      counts[sampler.next(scores, 0, scores.length, NONE, random)]++;
+      counts[sampler.next(scores, 0, scores.length, NONE, random, SCRATCH)]++;
     }
     double chiSquare = 0;
     for (int i = 0; i < counts.length; i++) {
@@ -140,7 +143,7 @@ class SamplerTest {
     RandomGenerator random = sampler.random();
     List<Integer> ids = new ArrayList<>();
     for (int i = 0; i < 20; i++) {
-      ids.add(sampler.next(scores, 0, scores.length, NONE, random));
+      ids.add(sampler.next(scores, 0, scores.length, NONE, random, SCRATCH));
     }
     return ids;
   }
@@ -152,7 +155,7 @@ class SamplerTest {
       Sampler sampler = new Sampler(temperature, 2, 0.9, 1, 3);
       RandomGenerator random = sampler.random();
       for (int i = 0; i < 100; i++) {
-        assertThat(sampler.next(scores, 0, 3, NONE, random)).isLessThan(3);
+        assertThat(sampler.next(scores, 0, 3, NONE, random, SCRATCH)).isLessThan(3);
       }
     }
   }
@@ -170,7 +173,7 @@ class SamplerTest {
     BitSet ids = new BitSet();
     RandomGenerator random = sampler.random();
     for (int i = 0; i < 200; i++) {
-      ids.set(sampler.next(scores, 0, scores.length, NONE, random));
+      ids.set(sampler.next(scores, 0, scores.length, NONE, random, SCRATCH));
     }
     return ids;
   }
@@ -198,7 +201,8 @@ class SamplerTest {
   @Test
   void aModelThatGivesNoNumbersIsNamed() {
     for (float broken : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
-      assertThatThrownBy(() -> Sampler.GREEDY.next(new float[] {1, broken, 2}, 0, 3, NONE, () -> 0))
+      assertThatThrownBy(
+              () -> Sampler.GREEDY.next(new float[] {1, broken, 2}, 0, 3, NONE, () -> 0, SCRATCH))
           .isInstanceOf(InputException.class)
           .hasMessageContaining("score for token 1 is " + broken);
     }

@@ -1,17 +1,17 @@
 package dev.jneox.generate;
 
 /**
- * The values of an array from the largest down, as far as they are asked for: a binary heap, so
- * that the first few of very many cost one pass and no sort.
+ * Gives the values of an array from the largest down, as far as they are asked for. A binary heap:
+ * the first few of very many cost one pass and no sort.
  */
-final class Falling {
+final class DescendingHeap {
   private final double[] heap;
   private int size;
 
-  /** Takes over {@code values}. */
-  Falling(double[] values) {
-    heap = values;
-    size = values.length;
+  /** Reorders the first {@code size} values of {@code values}, which it then owns. */
+  DescendingHeap(double[] values, int size) {
+    this.heap = values;
+    this.size = size;
     for (int i = size / 2 - 1; i >= 0; i--) {
       sink(heap[i], i);
     }
