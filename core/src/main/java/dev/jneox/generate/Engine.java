@@ -97,7 +97,6 @@ public final class Engine implements AutoCloseable {
   private final Workers workers;
   private final Forward forward;
   private final KvPool pool;
-  private final PrefixCache prefixes = new PrefixCache();
   private final Thread thread;
   private final Rate rate = new Rate();
 
@@ -286,21 +285,12 @@ public final class Engine implements AutoCloseable {
     }
   }
 
-  /**
-   * Promises a text the pages of its longest course, less those it shares; forgets old texts for
-   * it.
-   */
+  /** Promises a text the pages of its longest course, less those it shares. */
   private boolean admit(Session session) {
     int[] prompt = session.generation.prompt();
-    KvSequence like = longestPrefix(prompt);
-    if (like != null) {
-      // The last one must be read for its scores.
-      session.text.begin(like, prompt, prompt.length - 1);
-    }
+    // The last one must be read for its scores.
+    session.text.begin(prompt, prompt.length - 1);
     int needed = KvSequence.pages(session.generation.positions()) - session.text.pageCount();
-    while (pool.available() - promised < needed && prefixes.forgetOldest()) {
-      // until there is room
-    }
     if (pool.available() - promised < needed) {
       session.text.release();
       return false;
@@ -310,19 +300,6 @@ public final class Engine implements AutoCloseable {
     session.read = session.text.length();
     reusedTokens += session.read;
     return true;
-  }
-
-  private KvSequence longestPrefix(int[] prompt) {
-    KvSequence best = prefixes.longestPrefix(prompt);
-    int longest = best == null ? 0 : best.commonPrefix(prompt);
-    for (Session session : active) {
-      int common = session.text.commonPrefix(prompt);
-      if (common > longest) {
-        longest = common;
-        best = session.text;
-      }
-    }
-    return best;
   }
 
   /** One pass: a token of each text that is being written, and pieces of prompts. */
@@ -354,6 +331,7 @@ public final class Engine implements AutoCloseable {
       }
     }
     forward.run();
+    active.forEach(session -> session.text.publish());
     for (int at = 0; at < drawing.size(); at += Forward.LOGIT_ROWS) {
       int n = Math.min(Forward.LOGIT_ROWS, drawing.size() - at);
       float[] logits = forward.logits(rows, at, n);
@@ -388,16 +366,12 @@ public final class Engine implements AutoCloseable {
     }
   }
 
-  /** Takes a text out; its pages stay for requests that begin alike, unless it failed. */
+  /** Takes a text out; its full pages stay for requests that begin alike. */
   private void end(Session session, Throwable failure) {
     active.remove(session);
     promised -= session.promised;
     session.promised = 0;
-    if (failure == null) {
-      prefixes.remember(session.text);
-    } else {
-      session.text.release();
-    }
+    session.text.release();
     metrics = snapshot(); // whoever learns of the end finds it there
     if (failure == null) {
       session.finish(false);

@@ -1,8 +1,8 @@
 package dev.jneox.generate;
 
 /**
- * Keys and values of {@link KvFormat#POSITIONS} positions in all layers; several texts that begin
- * alike may share one.
+ * Holds keys and values of {@link KvFormat#POSITIONS} positions in all layers; several sequences
+ * with a common prefix may share one.
  */
 final class KvPage {
   /** In fp32; else null. */
@@ -11,8 +11,16 @@ final class KvPage {
   /** Pairs of bfloat16 values, the first in the low half; else null. */
   final int[] pairs;
 
-  /** Texts, living or remembered, that read it; changed by the {@link KvPool}. */
+  // The rest is the KvPool's own.
+
+  /** Sequences that read it. */
   int readers;
+
+  /** What it holds, once that is published for others to share; else null. */
+  KvPool.Block block;
+
+  /** Tells it from all other pages that were ever published. */
+  long serial;
 
   KvPage(float[] floats, int[] pairs) {
     this.floats = floats;

@@ -3,20 +3,30 @@ package dev.jneox.generate;
 import java.util.Arrays;
 
 /**
- * The keys and values of one text: its ids so far and the pages that hold theirs. For one thread.
+ * Holds the ids of one sequence so far and the pages with their keys and values. For one thread.
  */
 final class KvSequence {
   private final KvPool pool;
+  private final PrefixKey key;
   private KvPage[] pages = new KvPage[4];
   private int pageCount;
+  private int published; // pages, from the first on
   private int[] ids = new int[64];
   private int length;
 
   KvSequence(KvPool pool) {
-    this.pool = pool;
+    this(pool, PrefixKey.NONE);
   }
 
-  /** Pages that {@code positions} positions need. */
+  /**
+   * @param key pages are shared with sequences of the same key only
+   */
+  KvSequence(KvPool pool, PrefixKey key) {
+    this.pool = pool;
+    this.key = key;
+  }
+
+  /** Returns the number of pages that {@code positions} positions need. */
   static int pages(int positions) {
     return Math.ceilDiv(positions, KvFormat.POSITIONS);
   }
@@ -24,12 +34,6 @@ final class KvSequence {
   /** Positions whose keys and values are there. */
   int length() {
     return length;
-  }
-
-  /** How many of the ids from the first on are those of {@code other}. */
-  int commonPrefix(int[] other) {
-    int mismatch = Arrays.mismatch(ids, 0, length, other, 0, other.length);
-    return mismatch < 0 ? length : mismatch;
   }
 
   /** Takes pages for {@code positions} positions in all. */
@@ -50,19 +54,28 @@ final class KvSequence {
     return pageCount;
   }
 
-  /**
-   * Begins as another text does: shares the full pages of what {@code prompt}'s first {@code most}
-   * ids have in common with it.
-   */
-  void begin(KvSequence other, int[] prompt, int most) {
-    int whole = Math.min(most, other.commonPrefix(prompt)) / KvFormat.POSITIONS;
-    for (int p = 0; p < whole; p++) {
-      add(pool.share(other.pages[p]));
+  /** Begins with the longest published prefix of {@code from}'s first {@code most} ids. */
+  void begin(int[] from, int most) {
+    while (length + KvFormat.POSITIONS <= most) {
+      KvPage page = pool.find(block(from, published));
+      if (page == null) {
+        return;
+      }
+      add(page);
+      published++;
+      append(from, length, KvFormat.POSITIONS);
     }
-    append(prompt, 0, whole * KvFormat.POSITIONS);
   }
 
-  /** Says what the positions behind the last are of; the forward pass then fills them. */
+  private KvPool.Block block(int[] from, int page) {
+    int at = page * KvFormat.POSITIONS;
+    return new KvPool.Block(
+        key,
+        page == 0 ? KvPool.ROOT : pages[page - 1].serial,
+        Arrays.copyOfRange(from, at, at + KvFormat.POSITIONS));
+  }
+
+  /** Appends the ids of the next positions; the forward pass then fills their pages. */
   void append(int[] from, int at, int n) {
     if (length + n > ids.length) {
       ids = Arrays.copyOf(ids, Math.max(2 * ids.length, length + n));
@@ -71,30 +84,24 @@ final class KvSequence {
     length += n;
   }
 
+  /** Offers full pages to sequences with the same prefix; the forward pass has filled them. */
+  void publish() {
+    for (; (published + 1) * KvFormat.POSITIONS <= length; published++) {
+      pages[published] = pool.publish(pages[published], block(ids, published));
+    }
+  }
+
   KvPage page(int position) {
     return pages[position / KvFormat.POSITIONS];
   }
 
-  /** Whether {@code other} begins with all of this. */
-  boolean isPrefixOf(KvSequence other) {
-    return length <= other.length && Arrays.equals(ids, 0, length, other.ids, 0, length);
-  }
-
-  /**
-   * Forgets the positions on the last page unless they fill it, and gives back what is not needed
-   * then.
-   */
-  void keepWholePages() {
-    length = length / KvFormat.POSITIONS * KvFormat.POSITIONS;
-    while (pageCount > pages(length)) {
+  /** Gives back all pages, the last first: see {@link KvPool}. */
+  void release() {
+    while (pageCount > 0) {
       pool.release(pages[--pageCount]);
       pages[pageCount] = null;
     }
-  }
-
-  /** Gives back all pages. */
-  void release() {
+    published = 0;
     length = 0;
-    keepWholePages();
   }
 }
