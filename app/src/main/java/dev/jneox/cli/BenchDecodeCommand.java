@@ -163,8 +163,7 @@ public final class BenchDecodeCommand implements Runnable {
   private Engine.Settings settings(PackedModel packed, int workers) {
     Engine.Settings defaults = Engine.Settings.of(packed, sessions);
     kv = kv == null ? defaults.kv() : kv;
-    return new Engine.Settings(
-        sessions, sessions, defaults.promptRows(), kv, defaults.kvBytes(), workers);
+    return defaults.withQueue(sessions).withKv(kv).withThreads(workers);
   }
 
   private static void atLeast(String option, int value, int least) {

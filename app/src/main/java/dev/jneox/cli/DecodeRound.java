@@ -1,42 +1,49 @@
 package dev.jneox.cli;
 
 import dev.jneox.generate.Engine;
-import dev.jneox.generate.Generator.Request;
-import dev.jneox.generate.Sampler;
-import dev.jneox.generate.Session;
+import dev.jneox.generate.GenerationRequest;
+import dev.jneox.generate.TokenStream;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 
 /**
- * One measured round: some texts written at once, each from a prompt of its own.
+ * Measures one round: some sequences continued at once, each from a prompt of its own and read by a
+ * thread of its own.
  *
- * @param firstToken seconds from the first request to the first token of any text
- * @param promptRate prompt tokens a second, from the first request until every text has its first
- *     token
- * @param decodeRate tokens a second of all texts together, while all were being written
+ * @param firstToken seconds from the first request to the first token of any sequence
+ * @param promptRate prompt tokens per second, from the first request until every sequence has its
+ *     first token
+ * @param decodeRate tokens per second of all sequences together, while all were being continued
  */
 record DecodeRound(double firstToken, double promptRate, double decodeRate) {
-  /** Draws {@code newTokens} tokens, from 2 up, of each text; the seed makes the prompts. */
+  /** Draws {@code newTokens} tokens, from 2 up, per sequence; the seed makes the prompts. */
   static DecodeRound run(Engine engine, int sessions, int promptTokens, int newTokens, long seed) {
     Random random = new Random(seed);
     long[][] times = new long[sessions][newTokens];
-    List<Session> texts = new ArrayList<>();
+    List<TokenStream> streams = new ArrayList<>();
     long start = System.nanoTime();
-    for (int s = 0; s < sessions; s++) {
-      int[] prompt = random.ints(promptTokens, 0, engine.config().usedVocab()).toArray();
-      long[] drawn = times[s];
-      int[] count = {0};
-      texts.add(
-          engine.submit(
-              new Request(prompt, newTokens, Sampler.GREEDY, List.of(), true),
-              (id, text) -> {
-                drawn[count[0]++] = System.nanoTime();
-                return true;
-              }));
+    try (ExecutorService readers = Executors.newVirtualThreadPerTaskExecutor()) {
+      for (int s = 0; s < sessions; s++) {
+        int[] prompt = random.ints(promptTokens, 0, engine.config().usedVocab()).toArray();
+        TokenStream stream =
+            engine.stream(
+                GenerationRequest.builder(prompt).maxTokens(newTokens).ignoreEnd().build());
+        streams.add(stream);
+        long[] drawn = times[s];
+        readers.submit(
+            () -> {
+              for (int i = 0; stream.hasNext(); i++) {
+                stream.next();
+                drawn[i] = System.nanoTime();
+              }
+            });
+      }
     }
-    texts.forEach(text -> text.result().join());
+    streams.forEach(TokenStream::result); // throws what a reader's thread could not
     long first = Arrays.stream(times).mapToLong(t -> t[0]).min().getAsLong();
     long allBegun = Arrays.stream(times).mapToLong(t -> t[0]).max().getAsLong();
     long firstDone = Arrays.stream(times).mapToLong(t -> t[newTokens - 1]).min().getAsLong();

@@ -6,7 +6,7 @@ import dev.jneox.data.Documents;
 import dev.jneox.data.IndexedDataset;
 import dev.jneox.data.IndexedDatasetWriter;
 import dev.jneox.data.Prepare;
-import dev.jneox.generate.Generator;
+import dev.jneox.generate.GenerationRequest;
 import dev.jneox.generate.LanguageModel;
 import dev.jneox.generate.Precision;
 import dev.jneox.generate.Sampler;
@@ -461,8 +461,15 @@ public final class DemoCommand implements Callable<Integer> {
     try (LanguageModel model = LanguageModel.open(folder, Precision.STORED)) {
       console.print(PROMPT);
       int[] prompt = model.tokenizer().encode(PROMPT);
-      Generator.Request request =
-          new Generator.Request(prompt, 160, new Sampler(0.7, 40, 0.95, 1.1, seed), List.of());
+      Sampler sampler =
+          Sampler.GREEDY
+              .withTemperature(0.7)
+              .withTopK(40)
+              .withTopP(0.95)
+              .withRepetitionPenalty(1.1)
+              .withSeed(seed);
+      GenerationRequest request =
+          GenerationRequest.builder(prompt).maxTokens(160).sampler(sampler).build();
       model
           .generator()
           .generate(

@@ -1,8 +1,9 @@
 package dev.jneox.cli;
 
+import dev.jneox.generate.Completion;
+import dev.jneox.generate.GenerationRequest;
+import dev.jneox.generate.GenerationResult;
 import dev.jneox.generate.Generator;
-import dev.jneox.generate.Generator.Request;
-import dev.jneox.generate.Generator.Result;
 import dev.jneox.generate.LanguageModel;
 import dev.jneox.generate.Sampler;
 import dev.jneox.io.Progress;
@@ -132,10 +133,18 @@ public final class GenerateCommand implements Runnable {
   public void run() {
     boolean draws = topK > 0 || topP > 0 && topP < 1;
     Sampler sampler =
-        new Sampler(
-            temperature != null ? temperature : draws ? 1 : 0, topK, topP, repetitionPenalty, seed);
+        Sampler.GREEDY
+            .withTemperature(temperature != null ? temperature : draws ? 1 : 0)
+            .withTopK(topK)
+            .withTopP(topP)
+            .withRepetitionPenalty(repetitionPenalty)
+            .withSeed(seed);
     try (LanguageModel loaded = model.open()) {
-      Request request = new Request(prompt.ids(loaded), maxTokens, sampler, stop);
+      GenerationRequest request =
+          GenerationRequest.builder(prompt.ids(loaded))
+              .maxTokens(maxTokens)
+              .sampler(sampler)
+              .build();
       if (json) {
         report(loaded.generator(), request);
       } else {
@@ -144,24 +153,26 @@ public final class GenerateCommand implements Runnable {
     }
   }
 
-  private void report(Generator generator, Request request) {
-    Result result;
+  private void report(Generator generator, GenerationRequest request) {
+    Completion completion;
     try (Progress progress = Progress.of("generating", "tokens", maxTokens)) {
-      result =
+      completion =
           generator.generate(
               request,
+              stop,
               (id, text) -> {
                 progress.step(1);
                 return true;
               });
     }
+    GenerationResult result = completion.generation();
     Map<String, Object> report = new LinkedHashMap<>();
     report.put("prompt_ids", result.promptIds());
     report.put("ids", result.ids());
-    report.put("text", result.text());
-    report.put("seconds", result.seconds());
+    report.put("text", completion.text());
+    report.put("seconds", result.times().end());
     report.put("tokens_per_second", result.tokensPerSecond());
-    report.put("stop_reason", result.stopReason().name().toLowerCase(Locale.ROOT));
+    report.put("stop_reason", result.reason().name().toLowerCase(Locale.ROOT));
     PrintWriter out = spec.commandLine().getOut();
     out.println(Json.line(report));
     out.flush();
@@ -171,20 +182,22 @@ public final class GenerateCommand implements Runnable {
    * The prompt and what follows, each piece as soon as it is there; ids where there is no
    * tokenizer.
    */
-  private void stream(LanguageModel loaded, Request request) {
+  private void stream(LanguageModel loaded, GenerationRequest request) {
     PrintWriter out = spec.commandLine().getOut();
     Tokenizer tokenizer = loaded.hasTokenizer() ? loaded.tokenizer() : null;
     out.print(tokenizer == null ? "" : tokenizer.decode(request.promptIds()));
-    Result result =
+    GenerationResult result =
         loaded
             .generator()
             .generate(
                 request,
+                stop,
                 (id, text) -> {
                   out.print(tokenizer == null ? id + " " : text);
                   // A closed pipe ends the generation.
                   return !out.checkError();
-                });
+                })
+            .generation();
     out.println();
     if (out.checkError()) {
       return; // the text was lost, and Main says so
@@ -194,9 +207,9 @@ public final class GenerateCommand implements Runnable {
         Locale.ROOT,
         "%d tokens in %.2f s, %.1f tokens/s; ended by: %s%n",
         result.ids().length,
-        result.seconds(),
+        result.times().end(),
         result.tokensPerSecond(),
-        result.stopReason().description());
+        result.reason().description());
     err.flush();
   }
 }

@@ -5,12 +5,11 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.jneox.checkpoint.GgmlType;
 import dev.jneox.checkpoint.GgufExport;
 import dev.jneox.checkpoint.StoredModel;
+import dev.jneox.generate.Completion;
+import dev.jneox.generate.GenerationRequest;
 import dev.jneox.generate.Generator;
-import dev.jneox.generate.Generator.Request;
-import dev.jneox.generate.Generator.Result;
 import dev.jneox.generate.LanguageModel;
 import dev.jneox.generate.Precision;
-import dev.jneox.generate.Sampler;
 import dev.jneox.generate.Scorer;
 import dev.jneox.tokenizer.BpeTrainer;
 import java.io.BufferedReader;
@@ -100,12 +99,12 @@ public final class GgufProof {
     try (LanguageModel model = LanguageModel.open(file, Precision.F32)) {
       List<int[]> prompts =
           PROMPTS.stream().map(prompt -> model.tokenizer().encode(prompt)).toList();
-      List<Result> ours = new ArrayList<>();
+      List<Completion> ours = new ArrayList<>();
       Generator generator = model.generator();
       for (int[] ids : prompts) {
         ours.add(
             generator.generate(
-                new Request(ids, TOKENS, Sampler.GREEDY, List.of()), Generator.Listener.NONE));
+                GenerationRequest.builder(ids).maxTokens(TOKENS).build(), Generator.Listener.NONE));
       }
       List<JsonNode> theirs = peer.isEmpty() ? List.of() : answers(peer, file, prompts);
       for (int i = 0; i < prompts.size(); i++) {
@@ -123,7 +122,7 @@ public final class GgufProof {
             type,
             Files.size(file),
             prompts.get(i).length + " tokens",
-            ours.get(i).tokensPerSecond(),
+            ours.get(i).generation().tokensPerSecond(),
             alike,
             apart);
       }
@@ -165,11 +164,11 @@ public final class GgufProof {
    * How much of the two continuations is the same from the beginning: tokens, or characters where
    * the peer has no ids.
    */
-  private static String alike(Result ours, JsonNode theirs) {
+  private static String alike(Completion ours, JsonNode theirs) {
     if (theirs.has("ids")) {
       int[] ids = ints(theirs.path("ids"));
-      int differ = Arrays.mismatch(ours.ids(), ids);
-      return (differ < 0 ? ids.length : differ) + " of " + ours.ids().length;
+      int differ = Arrays.mismatch(ours.generation().ids(), ids);
+      return (differ < 0 ? ids.length : differ) + " of " + ours.generation().ids().length;
     }
     String text = theirs.path("text").asText();
     int same = 0;
@@ -181,14 +180,14 @@ public final class GgufProof {
   }
 
   /** The largest difference in the probability of a token up to which both agree. */
-  private static String apart(Scorer scorer, Result ours, JsonNode theirs) {
+  private static String apart(Scorer scorer, Completion ours, JsonNode theirs) {
     if (!theirs.has("probabilities")) {
       return "-";
     }
     int[] ids = ints(theirs.path("ids"));
-    int differ = Arrays.mismatch(ours.ids(), ids);
+    int differ = Arrays.mismatch(ours.generation().ids(), ids);
     int same = differ < 0 ? ids.length : differ;
-    int[] prompt = ours.promptIds();
+    int[] prompt = ours.generation().promptIds();
     int[] all = IntStream.concat(Arrays.stream(prompt), Arrays.stream(ids, 0, same)).toArray();
     float[] logprobs = scorer.logProbabilities(all);
     double apart = 0;

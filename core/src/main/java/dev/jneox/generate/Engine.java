@@ -1,43 +1,81 @@
 package dev.jneox.generate;
 
-import dev.jneox.generate.Generator.Listener;
-import dev.jneox.generate.Generator.Request;
+import dev.jneox.generate.Token.Candidate;
 import dev.jneox.io.InputException;
 import dev.jneox.model.ModelConfig;
 import dev.jneox.tensor.Native;
 import dev.jneox.tensor.Workers;
-import dev.jneox.tokenizer.Tokenizer;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.concurrent.locks.LockSupport;
 
 /**
- * Writes many texts at once with one model: every step reads the weights once for all of them
- * (continuous batching, Yu et al. 2022). New texts join between steps; their prompts are read in
- * pieces beside the tokens of those that run, which so never wait for a long prompt. Keys and
- * values lie in pages (Kwon et al. 2023) that texts with a common beginning share, living ones and
- * those that ended lately. What is written for a request is the same to the last token whatever
- * else the engine does.
+ * Continues and scores many sequences of ids at once with one model. Every step reads the weights
+ * once for all of them (continuous batching, Yu et al. 2022). Requests join between steps; prompts
+ * are read in pieces beside the tokens of sequences that run, which so never wait for a long
+ * prompt. Keys and values lie in pages (Kwon et al. 2023) that sequences with a common prefix
+ * share, running ones and those that ended lately. What is drawn for a request, and every score, is
+ * the same to the last bit whatever else the engine does.
  *
- * <p>Requests wait in line, first come first served, until a place and the memory for their longest
- * course are there; so a text that has begun always has the memory to end. Safe for many threads.
- * Listeners run on the engine's own thread, between two steps: they hand on what they hear and
- * return.
+ * <p>Requests wait in a queue, first come first served, until a place and the memory for their
+ * longest course are there; so a request that has begun always has the memory to end. Safe for many
+ * threads. The engine knows no text and calls nobody: readers take tokens from a {@link
+ * TokenStream} on threads of their own, and it never waits for one.
  */
 public final class Engine implements AutoCloseable {
+  /** Says what becomes of a request whose reader has stopped reading. */
+  public enum Stalled {
+    /** It gives up its place; once it is read again its keys and values are computed again. */
+    RECOMPUTE,
+    /** It ends with {@link FinishReason#STALLED}. */
+    CANCEL
+  }
+
   /**
-   * What an engine may use.
+   * Holds what an engine grants to the readers of its streams. A request whose reader is {@code
+   * ahead} tokens behind pauses: it keeps its place and its memory, and draws no more. If it has
+   * been paused for {@code patience} without a token taken while another request waits in the
+   * queue, it makes room.
    *
-   * @param sessions most texts written at a time
+   * @param ahead most tokens drawn that the reader has not taken
+   */
+  public record Readers(int ahead, Duration patience, Stalled stalled) {
+    /** Grants 64 tokens and 30 seconds, and recomputes. */
+    public static final Readers DEFAULT =
+        new Readers(64, Duration.ofSeconds(30), Stalled.RECOMPUTE);
+
+    /**
+     * @throws InputException that names the setting which is out of range
+     */
+    public Readers {
+      check("tokens ahead of the reader", ahead, Integer.MAX_VALUE);
+      if (patience.isNegative()) {
+        throw new InputException("patience: expected 0 or more, found " + patience);
+      }
+    }
+  }
+
+  /**
+   * Holds what an engine may use.
+   *
+   * @param sessions most sequences that run at a time
    * @param queue most requests that wait
    * @param promptRows most prompt tokens read in one step
-   * @param kv what keys and values are kept in
+   * @param kv type of keys and values
    * @param kvBytes bound on the memory for keys and values, those kept for later requests included
    * @param threads threads that compute
    */
   public record Settings(
-      int sessions, int queue, int promptRows, KvPrecision kv, long kvBytes, int threads) {
+      int sessions,
+      int queue,
+      int promptRows,
+      KvPrecision kv,
+      long kvBytes,
+      int threads,
+      Readers readers) {
     /**
      * @throws InputException that names the setting which is out of range
      */
@@ -48,15 +86,9 @@ public final class Engine implements AutoCloseable {
       check("threads", threads, 1 << 12);
     }
 
-    private static void check(String name, long value, long most) {
-      if (value < 1 || value > most) {
-        throw new InputException(name + ": expected 1 to " + most + ", found " + value);
-      }
-    }
-
     /**
-     * For {@code sessions} texts: all cores, and half of the Java heap for keys and values, in what
-     * goes with the model.
+     * Makes settings for {@code sessions} sequences: all cores, and half of the Java heap for keys
+     * and values, in the type that goes with the model.
      */
     public static Settings of(PackedModel model, int sessions) {
       return new Settings(
@@ -65,17 +97,51 @@ public final class Engine implements AutoCloseable {
           256,
           KvPrecision.of(model),
           Runtime.getRuntime().maxMemory() / 2,
-          Native.threads());
+          Native.threads(),
+          Readers.DEFAULT);
+    }
+
+    public Settings withQueue(int value) {
+      return new Settings(sessions, value, promptRows, kv, kvBytes, threads, readers);
+    }
+
+    public Settings withPromptRows(int value) {
+      return new Settings(sessions, queue, value, kv, kvBytes, threads, readers);
+    }
+
+    public Settings withKv(KvPrecision value) {
+      return new Settings(sessions, queue, promptRows, value, kvBytes, threads, readers);
+    }
+
+    public Settings withKvBytes(long value) {
+      return new Settings(sessions, queue, promptRows, kv, value, threads, readers);
+    }
+
+    public Settings withThreads(int value) {
+      return new Settings(sessions, queue, promptRows, kv, kvBytes, value, readers);
+    }
+
+    public Settings withReaders(Readers value) {
+      return new Settings(sessions, queue, promptRows, kv, kvBytes, threads, value);
+    }
+  }
+
+  private static void check(String name, long value, long most) {
+    if (value < 1 || value > most) {
+      throw new InputException(name + ": expected 1 to " + most + ", found " + value);
     }
   }
 
   /**
-   * What an engine is doing.
+   * Says what an engine is doing.
    *
    * @param queued requests that wait
-   * @param active texts being written
+   * @param active requests that have a place
+   * @param paused of them, those whose readers are behind
+   * @param suspensions how often a request gave up its place for others, since the start
    * @param promptTokens prompt tokens read since the start, without those reused
    * @param reusedTokens prompt tokens whose keys and values were there already
+   * @param recomputedTokens tokens read again after a suspension
    * @param tokens tokens drawn since the start
    * @param tokensPerSecond tokens drawn lately; 0 while idle
    * @param kvUsed bytes of keys and values held, those kept for later requests included
@@ -84,15 +150,20 @@ public final class Engine implements AutoCloseable {
   public record Metrics(
       int queued,
       int active,
+      int paused,
+      long suspensions,
       long promptTokens,
       long reusedTokens,
+      long recomputedTokens,
       long tokens,
       double tokensPerSecond,
       long kvUsed,
       long kvLimit) {}
 
+  /** The target of a row from which a token is drawn; else it is a position of the prompt. */
+  private static final int DRAW = -1;
+
   private final ModelConfig config;
-  private final Tokenizer tokenizer;
   private final Settings settings;
   private final Workers workers;
   private final Forward forward;
@@ -106,26 +177,39 @@ public final class Engine implements AutoCloseable {
 
   // The engine thread's own.
   private final List<Session> active = new ArrayList<>();
-  private final List<Session> drawing = new ArrayList<>();
+  private final List<Session> read = new ArrayList<>(); // those with rows in this step
+  private int promised; // pages that active requests may still take
+  private int rotation; // whose prompt is read first
+  private final Sampler.Scratch scratch = new Sampler.Scratch();
+
+  // Rows of the step whose logits are wanted, the sessions they are of, and what for.
   private final int[] rows;
-  private int promised; // pages that active texts may still take
-  private int turn; // whose prompt is read first
+  private final Session[] owners;
+  private final int[] targets;
+  private int wanted;
+
+  // Log-softmax of the rows whose logits are at hand.
+  private float[] logits;
+  private int firstRow;
+  private final double[] logSums = new double[Forward.LOGIT_ROWS];
+  private final List<List<Candidate>> tops = new ArrayList<>();
+  private final Workers.Task logSoftmax = this::logSoftmax;
 
   private volatile Metrics metrics;
+  private long suspensions;
   private long promptTokens;
   private long reusedTokens;
+  private long recomputedTokens;
   private long tokens;
 
   /**
    * Starts an engine.
    *
    * @param model stays open for as long as the engine is
-   * @param tokenizer of the model, or null to work on ids alone
    * @throws InputException if the memory bound holds no page of keys and values
    */
-  public Engine(PackedModel model, Tokenizer tokenizer, Settings settings) {
+  public Engine(PackedModel model, Settings settings) {
     this.config = model.config();
-    this.tokenizer = tokenizer;
     this.settings = settings;
     KvFormat format = KvFormat.of(config, settings.kv());
     long pages = settings.kvBytes() / format.pageBytes();
@@ -138,10 +222,16 @@ public final class Engine implements AutoCloseable {
               + " positions, found "
               + settings.kvBytes());
     }
+    int maxRows = settings.sessions() + settings.promptRows();
     this.pool = new KvPool(format, (int) Math.min(pages, Integer.MAX_VALUE));
     this.workers = new Workers(settings.threads());
-    this.forward = new Forward(model, format, workers, settings.sessions() + settings.promptRows());
-    this.rows = new int[settings.sessions()];
+    this.forward = new Forward(model, format, workers, maxRows);
+    this.rows = new int[maxRows];
+    this.owners = new Session[maxRows];
+    this.targets = new int[maxRows];
+    for (int i = 0; i < Forward.LOGIT_ROWS; i++) {
+      tops.add(List.of());
+    }
     this.metrics = snapshot();
     this.thread = Thread.ofPlatform().daemon().name("jneox-engine").start(this::loop);
   }
@@ -151,21 +241,39 @@ public final class Engine implements AutoCloseable {
   }
 
   /**
-   * Puts a request in line.
+   * Puts a request in the queue whose result is wanted as a whole: nobody reads its tokens before.
    *
-   * @return the text to come; also where the listener is {@link Listener#NONE}
    * @throws InputException if the request can never be met
    * @throws BusyException if too many wait already
    */
-  public Session submit(Request request, Listener listener) {
+  public Session submit(GenerationRequest request) {
+    return enqueue(request, Integer.MAX_VALUE);
+  }
+
+  /**
+   * Puts a request in the queue whose tokens are read as they are drawn; it pauses where its reader
+   * falls behind, see {@link Readers}.
+   *
+   * @throws InputException if the request can never be met
+   * @throws BusyException if too many wait already
+   */
+  public TokenStream stream(GenerationRequest request) {
+    return new TokenStream(enqueue(request, settings.readers().ahead()));
+  }
+
+  private Session enqueue(GenerationRequest request, int ahead) {
+    Generation generation = new Generation(config, request);
     Session session =
-        new Session(
-            this, new Generation(config, tokenizer, request, listener), new KvSequence(pool));
-    int pages = KvSequence.pages(session.generation.positions());
+        new Session(this, generation, new KvSequence(pool, request.prefixKey()), ahead);
+    if (!generation.draws() && generation.nextScored() == Generation.NONE) {
+      session.finish(FinishReason.MAX_TOKENS, null); // a prompt without an id to score
+      return session;
+    }
+    int pages = KvSequence.pages(generation.positions());
     if (pages > pool.limit()) {
       throw new InputException(
           "the request may take "
-              + session.generation.positions()
+              + generation.positions()
               + " positions, there is memory for keys and values of "
               + (long) pool.limit() * KvFormat.POSITIONS
               + ": ask for fewer tokens or give the engine more memory");
@@ -178,8 +286,8 @@ public final class Engine implements AutoCloseable {
         throw new BusyException(queue.size() + " requests wait already: try again later");
       }
       queue.add(session);
-      notifyAll();
     }
+    LockSupport.unpark(thread);
     return session;
   }
 
@@ -192,21 +300,24 @@ public final class Engine implements AutoCloseable {
     return new Metrics(
         queued,
         m.active,
+        m.paused,
+        m.suspensions,
         m.promptTokens,
         m.reusedTokens,
+        m.recomputedTokens,
         m.tokens,
         rate.perSecond(),
         m.kvUsed,
         m.kvLimit);
   }
 
-  /** Cancels all texts and ends the threads. */
+  /** Cancels all requests and ends the threads. */
   @Override
   public void close() {
     synchronized (this) {
       closed = true;
-      notifyAll();
     }
+    LockSupport.unpark(thread);
     boolean interrupted = false;
     while (thread.isAlive() && Thread.currentThread() != thread) {
       try {
@@ -220,9 +331,24 @@ public final class Engine implements AutoCloseable {
     }
   }
 
-  /** Called by a session that was cancelled: it may be waiting in line. */
-  synchronized void wake() {
-    notifyAll();
+  /**
+   * Called when a session was cancelled or its reader has made room. One that gave up its place
+   * goes back into the queue, behind those that it made room for.
+   */
+  void wake(Session session) {
+    if (session.suspended) {
+      synchronized (this) {
+        if (session.suspended) {
+          session.suspended = false;
+          if (closed || session.cancelled) {
+            session.finish(FinishReason.CANCELLED, null);
+          } else {
+            queue.add(session);
+          }
+        }
+      }
+    }
+    LockSupport.unpark(thread);
   }
 
   private void loop() {
@@ -230,8 +356,8 @@ public final class Engine implements AutoCloseable {
       while (awaitWork()) {
         try {
           step();
-        } catch (Throwable t) { // whatever it was, the texts in hand are lost and the engine is not
-          List.copyOf(active).forEach(session -> end(session, t));
+        } catch (Throwable t) { // whatever it was, the requests at hand are lost, the engine is not
+          List.copyOf(active).forEach(session -> end(session, FinishReason.CANCELLED, t));
         }
         metrics = snapshot();
       }
@@ -241,152 +367,249 @@ public final class Engine implements AutoCloseable {
   }
 
   /** Admits what can be admitted; waits while there is nothing to do. Returns false when closed. */
-  private synchronized boolean awaitWork() {
+  private boolean awaitWork() {
     while (true) {
-      dropCancelled(queue.iterator());
-      if (closed) {
-        active.forEach(session -> session.cancelled = true);
-        queue.forEach(session -> session.finish(true));
-        queue.clear();
-        dropCancelled();
-        metrics = snapshot();
+      if (!admitQueue()) {
+        List.copyOf(active).forEach(session -> end(session, FinishReason.CANCELLED, null));
         return false;
+      }
+      long now = System.nanoTime();
+      boolean work = false;
+      Session stalled = null; // the one whose reader has taken nothing for longest
+      for (Session session : active) {
+        session.updatePause(now);
+        work |= !session.paused;
+        if (session.paused && (stalled == null || session.stalled(now) > stalled.stalled(now))) {
+          stalled = session;
+        }
+      }
+      long wait = Long.MAX_VALUE;
+      if (stalled != null && !queueIsEmpty()) {
+        wait = settings.readers().patience().toNanos() - stalled.stalled(now);
+        if (wait <= 0) {
+          makeRoom(stalled);
+          continue;
+        }
+      }
+      if (work) {
+        return true;
+      }
+      metrics = snapshot();
+      if (wait == Long.MAX_VALUE) {
+        LockSupport.park(this);
+      } else {
+        LockSupport.parkNanos(this, wait);
+      }
+    }
+  }
+
+  /** Drops what was cancelled and gives places to the first in the queue; false when closed. */
+  private boolean admitQueue() {
+    for (int i = active.size() - 1; i >= 0; i--) {
+      if (active.get(i).cancelled) {
+        end(active.get(i), FinishReason.CANCELLED, null);
+      }
+    }
+    synchronized (this) {
+      closed |= Thread.interrupted(); // nobody interrupts this thread but to end it
+      for (Iterator<Session> waiting = queue.iterator(); waiting.hasNext(); ) {
+        Session session = waiting.next();
+        if (closed || session.cancelled) {
+          waiting.remove();
+          session.finish(FinishReason.CANCELLED, null);
+        }
       }
       while (!queue.isEmpty() && active.size() < settings.sessions() && admit(queue.peek())) {
         active.add(queue.poll());
       }
-      if (!active.isEmpty()) {
-        return true;
-      }
-      try {
-        wait();
-      } catch (InterruptedException e) {
-        closed = true; // nobody interrupts this thread but to end it
-      }
+      return !closed;
     }
   }
 
-  private static void dropCancelled(Iterator<Session> waiting) {
-    while (waiting.hasNext()) {
-      Session session = waiting.next();
-      if (session.cancelled) {
-        waiting.remove();
-        session.finish(true);
-      }
-    }
+  private synchronized boolean queueIsEmpty() {
+    return queue.isEmpty();
   }
 
-  private void dropCancelled() {
-    for (Session session : List.copyOf(active)) {
-      if (session.cancelled) {
-        session.generation.cancel();
-        end(session, null);
-      }
-    }
-  }
-
-  /** Promises a text the pages of its longest course, less those it shares. */
+  /** Promises a request the pages of its longest course, less those it shares. */
   private boolean admit(Session session) {
-    int[] prompt = session.generation.prompt();
-    // The last one must be read for its scores.
-    session.text.begin(prompt, prompt.length - 1);
-    int needed = KvSequence.pages(session.generation.positions()) - session.text.pageCount();
+    Generation generation = session.generation;
+    session.sequence.begin(generation.ids(), generation.reusable());
+    int needed = KvSequence.pages(generation.positions()) - session.sequence.pageCount();
     if (pool.available() - promised < needed) {
-      session.text.release();
+      session.sequence.release();
       return false;
     }
     session.promised = needed;
     promised += needed;
-    session.read = session.text.length();
-    reusedTokens += session.read;
+    if (session.begin()) {
+      reusedTokens += session.sequence.length();
+    }
     return true;
   }
 
-  /** One pass: a token of each text that is being written, and pieces of prompts. */
-  private void step() {
-    dropCancelled();
-    if (active.isEmpty()) {
+  /** Takes the place of a request whose reader has stalled. */
+  private void makeRoom(Session session) {
+    suspensions++;
+    if (settings.readers().stalled() == Stalled.CANCEL) {
+      end(session, FinishReason.STALLED, null);
       return;
     }
+    remove(session);
+    session.suspended = true;
+    if (!session.full()) { // its reader came back before it could see that
+      wake(session);
+    }
+  }
+
+  /** Runs one pass: a token of each sequence that is drawn, and pieces of prompts. */
+  private void step() {
     forward.begin();
-    drawing.clear();
+    read.clear();
+    wanted = 0;
     for (Session session : active) {
-      if (!session.reading()) {
-        session.next[0] = session.generation.last();
-        add(session, session.next, 0, 1);
+      if (!session.paused && session.pending() == 1) {
+        read(session, 1);
       }
     }
-    // Beside texts that run, so much of prompts that a step stays short.
-    int budget = drawing.isEmpty() ? settings.promptRows() : Math.max(1, settings.promptRows() / 4);
-    turn++;
+    // Beside sequences that are drawn, so much of prompts that a step stays short.
+    int budget = read.isEmpty() ? settings.promptRows() : Math.max(1, settings.promptRows() / 4);
+    rotation++;
     for (int i = 0; i < active.size() && budget > 0; i++) {
-      Session session = active.get((turn + i) % active.size());
-      if (session.reading()) {
-        int[] prompt = session.generation.prompt();
-        int n = Math.min(budget, prompt.length - session.read);
-        session.read += n;
+      Session session = active.get((rotation + i) % active.size());
+      int n = Math.min(budget, session.pending());
+      if (!session.paused && n > 0) {
+        read(session, n);
         budget -= n;
-        promptTokens += n;
-        add(session, prompt, session.read - n, n);
       }
     }
     forward.run();
-    active.forEach(session -> session.text.publish());
-    for (int at = 0; at < drawing.size(); at += Forward.LOGIT_ROWS) {
-      int n = Math.min(Forward.LOGIT_ROWS, drawing.size() - at);
-      float[] logits = forward.logits(rows, at, n);
-      for (int i = 0; i < n; i++) {
-        draw(drawing.get(at + i), logits, i * config.vocabSize());
-      }
+    for (Session session : read) {
+      session.sequence.publish();
+    }
+    for (firstRow = 0; firstRow < wanted; firstRow += Forward.LOGIT_ROWS) {
+      use(Math.min(Forward.LOGIT_ROWS, wanted - firstRow));
     }
   }
 
-  private void add(Session session, int[] ids, int at, int n) {
-    int before = session.text.pageCount();
-    session.text.reserve(session.text.length() + n);
-    int taken = session.text.pageCount() - before;
+  /** Adds the next {@code n} positions of a session to the pass. */
+  private void read(Session session, int n) {
+    Generation generation = session.generation;
+    KvSequence sequence = session.sequence;
+    int at = sequence.length();
+    int end = at + n;
+    int before = sequence.pageCount();
+    sequence.reserve(end);
+    int taken = sequence.pageCount() - before;
     session.promised -= taken;
     promised -= taken;
-    int row = forward.add(session.text, ids, at, n);
-    if (!session.reading()) {
-      rows[drawing.size()] = row + n - 1;
-      drawing.add(session);
+    int row = forward.add(sequence, generation.ids(), at, n);
+    read.add(session);
+    count(session, at, end);
+    // A row gives the scores of the id behind it.
+    int last = Math.min(end, generation.promptLength() - 1);
+    for (int target = Math.max(at + 1, generation.nextScored()); target <= last; target++) {
+      want(row + target - 1 - at, session, target);
+    }
+    if (generation.draws() && end == generation.target()) {
+      want(row + n - 1, session, DRAW);
     }
   }
 
-  private void draw(Session session, float[] logits, int at) {
+  private void count(Session session, int at, int end) {
+    int highest = session.highest();
+    recomputedTokens += Math.max(0, Math.min(end, highest) - at);
+    promptTokens +=
+        Math.max(0, Math.min(end, session.generation.promptLength()) - Math.max(at, highest));
+    session.read(end);
+  }
+
+  private void want(int row, Session session, int target) {
+    rows[wanted] = row;
+    owners[wanted] = session;
+    targets[wanted] = target;
+    wanted++;
+  }
+
+  /** Draws tokens from, or takes scores from, {@code n} rows. */
+  private void use(int n) {
+    logits = forward.logits(rows, firstRow, n);
+    boolean scores = false;
+    for (int i = 0; i < n; i++) {
+      scores |= candidates(i) >= 0;
+    }
+    if (scores) {
+      workers.claim(n, logSoftmax);
+    }
+    for (int i = 0; i < n; i++) {
+      use(owners[firstRow + i], targets[firstRow + i], i);
+      owners[firstRow + i] = null;
+    }
+  }
+
+  private void use(Session session, int target, int row) {
+    int at = row * config.vocabSize();
     try {
-      tokens++;
-      rate.count();
-      if (!session.generation.next(logits, at)) {
-        end(session, null);
+      boolean more;
+      if (target == DRAW) {
+        tokens++;
+        rate.count();
+        more = session.draw(logits, at, logSums[row], tops.get(row), scratch);
+      } else {
+        more = session.generation.score(logits, at, logSums[row], tops.get(row));
       }
-    } catch (Throwable t) { // of the listener, or scores that are no numbers: the others go on
-      end(session, t);
+      if (!more) {
+        end(session, FinishReason.MAX_TOKENS, null);
+      }
+    } catch (Throwable t) { // logits that are no numbers: the others go on
+      end(session, FinishReason.CANCELLED, t);
     }
   }
 
-  /** Takes a text out; its full pages stay for requests that begin alike. */
-  private void end(Session session, Throwable failure) {
+  /** Candidates wanted from a row, or -1 where its scores are not. */
+  private int candidates(int row) {
+    Generation generation = owners[firstRow + row].generation;
+    int target = targets[firstRow + row];
+    return generation.candidates(target == DRAW ? generation.target() : target);
+  }
+
+  private void logSoftmax(int row, int worker) {
+    int candidates = candidates(row);
+    if (candidates >= 0) {
+      int at = row * config.vocabSize();
+      double logSum = LogSoftmax.logSumOfExp(logits, at, config.vocabSize());
+      logSums[row] = logSum;
+      tops.set(row, LogSoftmax.top(logits, at, config.usedVocab(), candidates, logSum));
+    }
+  }
+
+  /** Takes a request out; its full pages stay for requests with the same prefix. */
+  private void end(Session session, FinishReason reason, Throwable failure) {
+    remove(session);
+    session.finish(reason, failure);
+  }
+
+  private void remove(Session session) {
     active.remove(session);
     promised -= session.promised;
     session.promised = 0;
-    session.text.release();
-    metrics = snapshot(); // whoever learns of the end finds it there
-    if (failure == null) {
-      session.finish(false);
-    } else {
-      session.fail(failure);
-    }
+    session.sequence.release();
+    metrics = snapshot(); // a thread that learns of the end finds it there
   }
 
   private Metrics snapshot() {
     long page = pool.format().pageBytes();
+    int paused = 0;
+    for (Session session : active) {
+      paused += session.paused ? 1 : 0;
+    }
     return new Metrics(
         0,
         active.size(),
+        paused,
+        suspensions,
         promptTokens,
         reusedTokens,
+        recomputedTokens,
         tokens,
         0,
         pool.used() * page,

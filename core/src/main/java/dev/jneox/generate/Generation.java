@@ -1,52 +1,59 @@
 package dev.jneox.generate;
 
-import dev.jneox.generate.Generator.Listener;
-import dev.jneox.generate.Generator.Request;
-import dev.jneox.generate.Generator.Result;
-import dev.jneox.generate.Generator.StopReason;
+import dev.jneox.generate.Token.Candidate;
 import dev.jneox.io.InputException;
 import dev.jneox.model.ModelConfig;
-import dev.jneox.tokenizer.Tokenizer;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.List;
 import java.util.random.RandomGenerator;
 
 /**
- * One text while it is written: draws tokens from scores, tells the listener, knows when to end.
+ * Holds the ids of one request: its prompt and the tokens drawn for it, with their
+ * log-probabilities. The engine thread alone changes it; another thread may read the first {@link
+ * #drawn} tokens at any time, without a lock.
  */
 final class Generation {
+  /** Above all positions. */
+  static final int NONE = Integer.MAX_VALUE;
+
   private final ModelConfig config;
-  private final Request request;
-  private final Listener listener;
-  private final int[] prompt;
+  private final GenerationRequest request;
+  private final int promptLength;
+  private final int limit;
   private final RandomGenerator random;
-  private final GeneratedText text; // null without a tokenizer
-  private final Sampler.Scratch scratch = new Sampler.Scratch();
   private final BitSet seen = new BitSet();
-  private final long start = System.nanoTime();
-  private int[] ids;
-  private int count;
-  private StopReason reason;
+  private int[] ids; // the prompt, then the tokens drawn
+  private final Token[] prompt; // from scoreFrom on; null where not asked for
+  private Token[] tokens; // null where their log-probabilities were not asked for
+  private int scored; // of prompt
+  private FinishReason reason;
+
+  /** Written last, so that who reads it first sees all that belongs to the tokens before. */
+  private volatile int drawn;
+
+  /** Tokens there will ever be; -1 while more may follow. Written before {@link #drawn}. */
+  private volatile int total = -1;
 
   /**
-   * @throws InputException if the request does not fit the model, or needs a tokenizer that is not
-   *     there
+   * @throws InputException if the request does not fit the model
    */
-  Generation(ModelConfig config, Tokenizer tokenizer, Request request, Listener listener) {
+  Generation(ModelConfig config, GenerationRequest request) {
     this.config = config;
     this.request = request;
-    this.listener = listener;
-    this.prompt = prompt(config, request);
-    if (!request.stop().isEmpty() && tokenizer == null) {
-      throw new InputException("stop strings need the model's tokenizer, and it has none");
-    }
+    int[] promptIds = prompt(config, request);
+    this.promptLength = promptIds.length;
+    this.limit = Math.min(request.maxTokens(), config.maxPositions() - promptLength + 1);
     this.random = request.sampler().random();
-    this.text = tokenizer == null ? null : new GeneratedText(tokenizer, request.stop());
-    Arrays.stream(prompt).forEach(seen::set);
-    this.ids = new int[Math.min(limit(), 64)];
+    Arrays.stream(promptIds).forEach(seen::set);
+    this.ids = Arrays.copyOf(promptIds, promptLength + Math.min(limit, 64));
+    this.prompt =
+        request.promptLogprobs().isEmpty() ? null : new Token[promptLength - request.scoreFrom()];
+    this.tokens = request.logprobs().isEmpty() ? null : new Token[Math.min(limit, 64)];
   }
 
-  private static int[] prompt(ModelConfig config, Request request) {
+  private static int[] prompt(ModelConfig config, GenerationRequest request) {
     int[] prompt = request.promptIds();
     if (prompt.length == 0) {
       if (config.endOfText() < 0) {
@@ -57,7 +64,8 @@ final class Generation {
       prompt = new int[] {config.endOfText()};
     }
     checkIds(prompt, config);
-    if (prompt.length > config.maxPositions()) {
+    // The last id of a prompt that is only scored is not read.
+    if (prompt.length > config.maxPositions() + (request.maxTokens() == 0 ? 1 : 0)) {
       throw new InputException(
           "the prompt has "
               + prompt.length
@@ -68,7 +76,7 @@ final class Generation {
     return prompt;
   }
 
-  /** The ids must be rows of the embedding. */
+  /** Refuses ids that are no rows of the embedding. */
   static void checkIds(int[] ids, ModelConfig config) {
     for (int i = 0; i < ids.length; i++) {
       if (ids[i] < 0 || ids[i] >= config.vocabSize()) {
@@ -79,71 +87,132 @@ final class Generation {
     }
   }
 
-  /** What the model reads first, never empty. */
-  int[] prompt() {
-    return prompt;
+  /** Returns the prompt and the tokens drawn so far; more may lie behind them. */
+  int[] ids() {
+    return ids;
   }
 
-  /** Most tokens that will be drawn. */
-  private int limit() {
-    return Math.min(request.maxTokens(), config.maxPositions() - prompt.length + 1);
+  int promptLength() {
+    return promptLength;
   }
 
-  /** Most positions that the model will read; the last token drawn is never read. */
+  /** Returns the most positions that the model will read; it never reads the last id. */
   int positions() {
-    return prompt.length + limit() - 1;
+    return promptLength + limit - 1;
   }
 
-  /** The latest token. */
-  int last() {
-    return ids[count - 1];
+  /** Returns how many positions the model must read before the next token, or the end. */
+  int target() {
+    return limit == 0 ? promptLength - 1 : promptLength + drawn;
+  }
+
+  /** Returns how many positions may come from a shared prefix: what is left gives all scores. */
+  int reusable() {
+    int last = limit == 0 ? target() : target() - 1;
+    return Math.min(last, nextScored() - 1);
+  }
+
+  /** Returns the position of the next prompt id to be scored, or {@link #NONE}. */
+  int nextScored() {
+    return prompt == null || scored == prompt.length ? NONE : request.scoreFrom() + scored;
+  }
+
+  /** Whether a token is drawn once the model has read {@link #target} positions. */
+  boolean draws() {
+    return limit > 0;
+  }
+
+  /** Returns how many candidates are wanted at a position; -1 where its scores are not. */
+  int candidates(int position) {
+    return (position < promptLength ? request.promptLogprobs() : request.logprobs()).orElse(-1);
+  }
+
+  /** Keeps the scores of the next prompt id; returns whether there is more to do. */
+  boolean score(float[] logits, int at, double logSum, List<Candidate> top) {
+    int id = ids[nextScored()];
+    prompt[scored++] = new Token(id, logits[at + id] - logSum, top);
+    return draws() || scored < prompt.length;
   }
 
   /**
-   * Draws the next token from the scores {@code logits[at ...]}; returns whether another may
+   * Draws the next token from the logits {@code logits[at ...]}; returns whether another may
    * follow.
+   *
+   * @throws InputException if the model gives no numbers
    */
-  boolean next(float[] logits, int at) {
+  boolean draw(
+      float[] logits, int at, double logSum, List<Candidate> top, Sampler.Scratch scratch) {
     int id = request.sampler().next(logits, at, config.usedVocab(), seen, random, scratch);
-    if (count == ids.length) {
-      ids = Arrays.copyOf(ids, 2 * count);
+    int count = drawn;
+    if (promptLength + count == ids.length) {
+      ids = Arrays.copyOf(ids, Math.min(2 * ids.length, promptLength + limit));
     }
-    ids[count++] = id;
+    ids[promptLength + count] = id;
+    if (tokens != null) {
+      if (count == tokens.length) {
+        tokens = Arrays.copyOf(tokens, Math.min(2 * count, limit));
+      }
+      tokens[count] = new Token(id, logits[at + id] - logSum, top);
+    }
     seen.set(id);
-    boolean end = id == config.endOfText() && !request.ignoreEnd();
-    String piece = end || text == null ? "" : text.next(id);
-    if (end) {
-      reason = StopReason.END_OF_TEXT;
-    } else if (text != null && text.stopped()) {
-      reason = StopReason.STOP_STRING;
-    } else if (count == limit()) {
-      reason = count == request.maxTokens() ? StopReason.MAX_TOKENS : StopReason.CONTEXT_FULL;
+    count++;
+    if (id == config.endOfText() && !request.ignoreEnd()) {
+      reason = FinishReason.END_OF_TEXT;
+    } else if (request.stopIds().contains(id)) {
+      reason = FinishReason.STOP_TOKEN;
+    } else if (count == limit) {
+      reason = count == request.maxTokens() ? FinishReason.MAX_TOKENS : FinishReason.CONTEXT_FULL;
     }
-    if (reason != null && text != null) {
-      piece += text.finish();
+    boolean more = reason == null;
+    if (!more) {
+      total = count;
     }
-    if (!listener.token(id, piece) && reason == null) {
-      cancel();
-    }
-    return reason == null;
+    drawn = count;
+    return more;
   }
 
-  /** Ends the text here. */
-  void cancel() {
-    reason = StopReason.CANCELLED;
-    if (text != null) {
-      text.finish();
+  /** Ends here, unless it has ended. */
+  void finish(FinishReason why) {
+    if (total < 0) {
+      reason = why;
+      total = drawn;
     }
   }
 
-  Result result() {
-    double seconds = (System.nanoTime() - start) / 1e9;
-    return new Result(
-        prompt,
-        Arrays.copyOf(ids, count),
-        text == null ? null : text.toString(),
-        seconds,
-        count / seconds,
-        reason);
+  int drawn() {
+    return drawn;
+  }
+
+  /** Returns the number of tokens in all, or -1 while more may follow. */
+  int total() {
+    return total;
+  }
+
+  /** Why it ended; only after {@link #total} says that it has. */
+  FinishReason reason() {
+    return reason;
+  }
+
+  Token token(int index) {
+    return tokens == null ? new Token(ids[promptLength + index]) : tokens[index];
+  }
+
+  /** Returns the prompt as the model reads it. */
+  int[] promptIds() {
+    return Arrays.copyOf(ids, promptLength);
+  }
+
+  /** Returns the prompt's tokens that have scores. */
+  List<Token> prompt() {
+    return prompt == null ? List.of() : Arrays.asList(prompt).subList(0, scored);
+  }
+
+  /** Returns the first {@code n} tokens drawn. */
+  List<Token> tokens(int n) {
+    List<Token> first = new ArrayList<>(n);
+    for (int i = 0; i < n; i++) {
+      first.add(token(i));
+    }
+    return first;
   }
 }

@@ -1,124 +1,91 @@
 package dev.jneox.generate;
 
 import dev.jneox.io.InputException;
+import dev.jneox.tokenizer.Tokenizer;
 import java.util.List;
-import java.util.concurrent.CompletionException;
 
 /**
- * Continues texts, one at a time for each caller; several threads may use one generator, and then
- * share the engine's steps.
+ * Turns the tokens of an {@link Engine} into text on the caller's thread, and looks for stop
+ * strings there. Several threads, best virtual ones, may use one generator: they share the engine's
+ * steps, and a listener that takes its time holds up its own text alone.
  */
 public final class Generator {
   private final Engine engine;
+  private final Tokenizer tokenizer;
 
   /**
    * @param engine stays open for as long as this is used
+   * @param tokenizer of the model, or null to work on ids alone
    */
-  public Generator(Engine engine) {
+  public Generator(Engine engine, Tokenizer tokenizer) {
     this.engine = engine;
+    this.tokenizer = tokenizer;
   }
 
-  /**
-   * What to write.
-   *
-   * @param promptIds what to continue; empty begins a document, after the end-of-text token, as in
-   *     GPT-NeoX
-   * @param maxTokens most tokens to draw, from 1
-   * @param stop strings that end the text, which is cut before them; they need not be whole tokens
-   * @param ignoreEnd goes on past an end-of-text token, which then is a token like any other
-   */
-  public record Request(
-      int[] promptIds, int maxTokens, Sampler sampler, List<String> stop, boolean ignoreEnd) {
-    /**
-     * @throws InputException if {@code maxTokens} is below 1 or a stop string is empty
-     */
-    public Request {
-      if (maxTokens < 1) {
-        throw new InputException("max tokens: expected 1 or more, found " + maxTokens);
-      }
-      stop = List.copyOf(stop);
-      if (stop.contains("")) {
-        throw new InputException("stop string: expected some text, found none");
-      }
-    }
-
-    /** A text that an end-of-text token ends. */
-    public Request(int[] promptIds, int maxTokens, Sampler sampler, List<String> stop) {
-      this(promptIds, maxTokens, sampler, stop, false);
-    }
-  }
-
-  /** Why a text ended. */
-  public enum StopReason {
-    END_OF_TEXT("end of text"),
-    STOP_STRING("stop string"),
-    MAX_TOKENS("as many tokens as asked for"),
-    CONTEXT_FULL("the model's context is full"),
-    CANCELLED("cancelled");
-
-    private final String description;
-
-    StopReason(String description) {
-      this.description = description;
-    }
-
-    /** In words, for people. */
-    public String description() {
-      return description;
-    }
-  }
-
-  /**
-   * What was written.
-   *
-   * @param promptIds the prompt as the model read it, never empty
-   * @param ids every token drawn, an end-of-text token or the tokens of a stop string included
-   * @param text of {@code ids}, without end-of-text token and stop string; null without a tokenizer
-   * @param seconds from the prompt to the last token
-   * @param tokensPerSecond tokens drawn by {@code seconds}
-   */
-  public record Result(
-      int[] promptIds,
-      int[] ids,
-      String text,
-      double seconds,
-      double tokensPerSecond,
-      StopReason stopReason) {}
-
-  /** Looks on as a text grows. */
+  /** Follows a text as it grows. */
   @FunctionalInterface
   public interface Listener {
     /** Waits for the end. */
     Listener NONE = (id, text) -> true;
 
     /**
-     * Called with every token as it is drawn, on the engine's thread; what it throws ends this text
-     * and no other.
+     * Called with every token in turn, on the thread that called {@link Generator#generate}; what
+     * it throws ends this text and reaches the caller.
      *
      * @param text what has become certain of the text, perhaps nothing; all the pieces together are
-     *     the result's text, unless cancelled. Empty without a tokenizer.
+     *     the completion's text, unless cancelled. Empty without a tokenizer.
      * @return whether to go on; false cancels
      */
     boolean token(int id, String text);
   }
 
   /**
-   * Writes a text and returns when it is done.
-   *
-   * @throws InputException if the prompt does not fit the model, or needs a tokenizer that is not
-   *     there
+   * Continues a text that no string ends; see {@link #generate(GenerationRequest, List, Listener)}.
    */
-  public Result generate(Request request, Listener listener) {
-    try {
-      return engine.submit(request, listener).result().join();
-    } catch (CompletionException e) {
-      if (e.getCause() instanceof RuntimeException cause) {
-        throw cause;
+  public Completion generate(GenerationRequest request, Listener listener) {
+    return generate(request, List.of(), listener);
+  }
+
+  /**
+   * Continues a text and returns when it is done.
+   *
+   * @param stop strings that end the text, which is cut before them; they need not be whole tokens
+   * @throws InputException if the prompt does not fit the model, a stop string is empty, or the
+   *     tokenizer that stop strings need is not there
+   * @throws java.util.concurrent.CancellationException if the thread is interrupted
+   */
+  public Completion generate(GenerationRequest request, List<String> stop, Listener listener) {
+    if (stop.contains("")) {
+      throw new InputException("stop string: expected some text, found none");
+    }
+    if (!stop.isEmpty() && tokenizer == null) {
+      throw new InputException("stop strings need the model's tokenizer, and it has none");
+    }
+    GeneratedText text = tokenizer == null ? null : new GeneratedText(tokenizer, stop);
+    try (TokenStream stream = engine.stream(request)) {
+      FinishReason reason = null; // why this side ends the text
+      while (reason == null && stream.hasNext()) {
+        int id = stream.next().id();
+        boolean last = stream.ended();
+        String piece = "";
+        if (text != null) {
+          piece = last && stream.reason().marked() ? "" : text.next(id);
+          if (text.stopped()) {
+            reason = FinishReason.STOP_STRING;
+          }
+          if (last || reason != null) {
+            piece += text.finish();
+          }
+        }
+        if (!listener.token(id, piece) && !last && reason == null) {
+          reason = FinishReason.CANCELLED;
+        }
       }
-      if (e.getCause() instanceof Error cause) {
-        throw cause;
+      GenerationResult generation = reason == null ? stream.result() : stream.cut(reason);
+      if (text != null) {
+        text.finish();
       }
-      throw e;
+      return new Completion(text == null ? null : text.toString(), generation);
     }
   }
 }

@@ -27,8 +27,9 @@ public final class LanguageModel implements AutoCloseable {
   private final Precision precision;
   private final PackedModel packed;
   private final Tokenizer tokenizer;
-  private CausalLM network; // made when first asked for, as is the engine
+  private CausalLM network; // made when first asked for, as are the engines
   private Engine engine;
+  private Engine scoringEngine;
 
   private LanguageModel(
       StoredModel stored, Precision precision, PackedModel packed, Tokenizer tokenizer) {
@@ -161,22 +162,29 @@ public final class LanguageModel implements AutoCloseable {
     if (engine == null) {
       engine = engine(Engine.Settings.of(packed, 1));
     }
-    return new Generator(engine);
+    return new Generator(engine, tokenizer);
   }
 
-  /** An engine of one's own, to be closed before this. */
+  /** Starts an engine of the caller's own, to be closed before this. */
   public Engine engine(Engine.Settings settings) {
-    return new Engine(packed, tokenizer, settings);
+    return new Engine(packed, settings);
   }
 
-  public Scorer scorer() {
-    return new Scorer(packed);
+  /** Scores texts over keys and values in fp32, whatever the weights are in. */
+  public synchronized Scorer scorer() {
+    if (scoringEngine == null) {
+      scoringEngine = engine(Scorer.settings(packed));
+    }
+    return new Scorer(scoringEngine);
   }
 
   @Override
   public void close() {
     if (engine != null) {
       engine.close();
+    }
+    if (scoringEngine != null) {
+      scoringEngine.close();
     }
     packed.close();
     if (network != null) {

@@ -10,7 +10,6 @@ import dev.jneox.checkpoint.HfFolder;
 import dev.jneox.checkpoint.Quantisation;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.generate.Generator.Listener;
-import dev.jneox.generate.Generator.Request;
 import dev.jneox.io.InputException;
 import dev.jneox.model.CausalLM;
 import dev.jneox.model.ModelConfig;
@@ -36,7 +35,9 @@ class LanguageModelTest {
     try (CausalLM model = RandomModel.of(CONFIG, 8);
         PackedModel packed = PackedModel.of(model)) {
       HfFolder.write(dir, CONFIG, model.weights(), dtype, null);
-      return new Scorer(packed).logProbabilities(IDS);
+      try (Engine engine = new Engine(packed, Scorer.settings(packed))) {
+        return new Scorer(engine).logProbabilities(IDS);
+      }
     }
   }
 
@@ -60,8 +61,9 @@ class LanguageModelTest {
                       .as(name)
                       .isEqualTo(name.contains("norm") ? ScalarType.Float : expected));
       assertThat(model.scorer().logProbabilities(IDS)).containsExactly(exact, within(tolerance));
-      Request request = new Request(IDS, 5, Sampler.GREEDY, List.of());
-      assertThat(model.generator().generate(request, Listener.NONE).ids()).hasSizeBetween(1, 5);
+      GenerationRequest request = GenerationRequest.builder(IDS).maxTokens(5).build();
+      assertThat(model.generator().generate(request, Listener.NONE).generation().ids())
+          .hasSizeBetween(1, 5);
     }
   }
 

@@ -10,6 +10,7 @@ import dev.jneox.model.CausalLM;
 import dev.jneox.model.ModelConfig;
 import dev.jneox.model.RandomModel;
 import dev.jneox.tensor.Tensors;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Random;
@@ -44,8 +45,9 @@ class ScorerTest {
   @CsvSource({"9, 40", "8, 9", "8, 8", "8, 10", "8, 13", "1, 5", "2, 5", "3, 100"})
   void aTextBeyondTheContextIsScoredFromHalfAContextOrMore(int context, int length) {
     try (CausalLM model = RandomModel.of(ModelConfig.neox(30, 16, 2, 2, context), 5);
-        PackedModel packed = PackedModel.of(model)) {
-      Scorer scorer = new Scorer(packed);
+        PackedModel packed = PackedModel.of(model);
+        Engine engine = new Engine(packed, Scorer.settings(packed))) {
+      Scorer scorer = new Scorer(engine);
       int[] ids = new Random(2).ints(length, 0, 30).toArray();
       float[] found = scorer.logProbabilities(ids);
       assertThat(found).hasSize(length - 1);
@@ -62,10 +64,11 @@ class ScorerTest {
   @Test
   void aTextOfOneTokenOrNoneHasNoScores() {
     try (CausalLM model = RandomModel.of(ModelConfig.neox(30, 16, 2, 2, 8), 5);
-        PackedModel packed = PackedModel.of(model)) {
-      assertThat(new Scorer(packed).logProbabilities(new int[] {3})).isEmpty();
-      assertThat(new Scorer(packed).logProbabilities(new int[0])).isEmpty();
-      assertThatThrownBy(() -> new Scorer(packed).logProbabilities(new int[] {3, 30}))
+        PackedModel packed = PackedModel.of(model);
+        Engine engine = new Engine(packed, Scorer.settings(packed))) {
+      assertThat(new Scorer(engine).logProbabilities(new int[] {3})).isEmpty();
+      assertThat(new Scorer(engine).logProbabilities(new int[0])).isEmpty();
+      assertThatThrownBy(() -> new Scorer(engine).logProbabilities(new int[] {3, 30}))
           .isInstanceOf(InputException.class)
           .hasMessage("token 2: expected an id from 0 to 29, found 30");
     }
@@ -73,13 +76,32 @@ class ScorerTest {
 
   @ParameterizedTest
   @ValueSource(ints = {1, 3, 7, 20, 41})
-  void thePiecesOfATextMeetToTheLastBit(int rows) {
+  void thePiecesOfASequenceMeetToTheLastBit(int rows) {
     ModelConfig config = ModelConfig.neox(77, 16, 2, 2, 40);
     try (CausalLM model = RandomModel.of(config, 5);
-        PackedModel packed = PackedModel.of(model)) {
+        PackedModel packed = PackedModel.of(model);
+        Engine engine = new Engine(packed, Scorer.settings(packed));
+        Engine cut = new Engine(packed, Scorer.settings(packed).withPromptRows(rows))) {
       int[] ids = new Random(2).ints(62, 0, 77).toArray();
-      float[] expected = new Scorer(packed).logProbabilities(ids);
-      assertThat(new Scorer(packed, rows).logProbabilities(ids)).isEqualTo(expected);
+      float[] expected = new Scorer(engine).logProbabilities(ids);
+      assertThat(new Scorer(cut).logProbabilities(ids)).isEqualTo(expected);
+    }
+  }
+
+  @Test
+  void aModelThatGivesNoNumbersIsNamedWithTheTokenThatHasNone() {
+    try (CausalLM model = RandomModel.of(ModelConfig.neox(30, 16, 2, 2, 8), 5)) {
+      Tensors.segment(model.weights().get("embed_in.weight"))
+          .setAtIndex(ValueLayout.JAVA_FLOAT, 7 * 16, Float.NaN);
+      try (PackedModel packed = PackedModel.of(model);
+          Engine engine = new Engine(packed, Scorer.settings(packed))) {
+        int[] ids = new int[20];
+        assertThat(new Scorer(engine).logProbabilities(ids)).doesNotContain(Float.NaN);
+        ids[12] = 7; // first read in the third window
+        assertThatThrownBy(() -> new Scorer(engine).logProbabilities(ids))
+            .isInstanceOf(InputException.class)
+            .hasMessage("the model's score of token 14 is not a number: its weights are broken");
+      }
     }
   }
 }
