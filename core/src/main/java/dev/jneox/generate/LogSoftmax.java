@@ -62,10 +62,7 @@ final class LogSoftmax {
     return max + Math.log(sum);
   }
 
-  /**
-   * Returns {@code e^x} for x up to 0: {@code 2^n} times the Taylor polynomial of degree 13 on
-   * {@code [-ln2/2, ln2/2]}, which is exact to 4e-18.
-   */
+  /** Returns {@code e^x} for x up to 0: {@code 2^n e^r} with r in {@code [-ln2/2, ln2/2]}. */
   private static DoubleVector exp(DoubleVector x) {
     DoubleVector clamped = x.max(SMALLEST);
     DoubleVector shifted =
@@ -73,6 +70,18 @@ final class LogSoftmax {
     DoubleVector n = shifted.sub(SHIFTER);
     DoubleVector r = n.fma(DoubleVector.broadcast(D, -LN2_HIGH), clamped);
     r = n.fma(DoubleVector.broadcast(D, -LN2_LOW), r);
+    LongVector power = shifted.reinterpretAsLongs().lanewise(VectorOperators.LSHL, 52);
+    DoubleVector result = expOfRemainder(r).reinterpretAsLongs().add(power).reinterpretAsDoubles();
+    VectorMask<Double> tiny = x.compare(VectorOperators.LT, SMALLEST);
+    return result.blend(0, tiny);
+  }
+
+  /**
+   * Returns {@code e^r} by the Taylor polynomial of degree 13, which is exact to 4e-18. Apart from
+   * {@link #exp} because C2 inlines no method of more than 325 bytes, and vectors that pass through
+   * a call are allocated.
+   */
+  private static DoubleVector expOfRemainder(DoubleVector r) {
     DoubleVector p = DoubleVector.broadcast(D, 1.0 / 6227020800L);
     p = p.fma(r, DoubleVector.broadcast(D, 1.0 / 479001600));
     p = p.fma(r, DoubleVector.broadcast(D, 1.0 / 39916800));
@@ -85,11 +94,7 @@ final class LogSoftmax {
     p = p.fma(r, DoubleVector.broadcast(D, 1.0 / 24));
     p = p.fma(r, DoubleVector.broadcast(D, 1.0 / 6));
     p = p.fma(r, DoubleVector.broadcast(D, 0.5));
-    p = p.fma(r.mul(r), r).add(1);
-    LongVector power = shifted.reinterpretAsLongs().lanewise(VectorOperators.LSHL, 52);
-    DoubleVector result = p.reinterpretAsLongs().add(power).reinterpretAsDoubles();
-    VectorMask<Double> tiny = x.compare(VectorOperators.LT, SMALLEST);
-    return result.blend(0, tiny);
+    return p.fma(r.mul(r), r).add(1);
   }
 
   /**

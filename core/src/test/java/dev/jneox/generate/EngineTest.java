@@ -33,6 +33,7 @@ import org.bytedeco.javacpp.PointerScope;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
+@Timeout(120)
 class EngineTest {
   private static final int VOCABULARY = 60;
   private static final ModelConfig CONFIG = ModelConfig.neox(VOCABULARY, 32, 2, 2, 512);
@@ -462,7 +463,6 @@ class EngineTest {
   }
 
   @Test
-  @Timeout(60)
   void theEngineForgetsAReaderThatWentAway() throws InterruptedException {
     try (Engine engine = engine(1, 7, new Readers(5, SOON, Stalled.RECOMPUTE))) {
       WeakReference<Session> gone =
