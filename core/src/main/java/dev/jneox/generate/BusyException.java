@@ -1,8 +1,6 @@
 package dev.jneox.generate;
 
-/**
- * An {@link Engine} has as many requests waiting as it takes; nothing is wrong with the request.
- */
+/** Says that the queue of an {@link Engine} is full; nothing is wrong with the request. */
 public final class BusyException extends RuntimeException {
   BusyException(String message) {
     super(message);

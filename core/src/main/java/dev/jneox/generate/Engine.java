@@ -43,6 +43,8 @@ public final class Engine implements AutoCloseable {
    * @param ahead most tokens drawn that the reader has not taken
    */
   public record Readers(int ahead, Duration patience, Stalled stalled) {
+    private static final Duration LONGEST = Duration.ofDays(10_000); // fits in nanoseconds
+
     /** Grants 64 tokens and 30 seconds, and recomputes. */
     public static final Readers DEFAULT =
         new Readers(64, Duration.ofSeconds(30), Stalled.RECOMPUTE);
@@ -52,8 +54,9 @@ public final class Engine implements AutoCloseable {
      */
     public Readers {
       check("tokens ahead of the reader", ahead, Integer.MAX_VALUE);
-      if (patience.isNegative()) {
-        throw new InputException("patience: expected 0 or more, found " + patience);
+      if (patience.isNegative() || patience.compareTo(LONGEST) > 0) {
+        throw new InputException(
+            "patience: expected 0 to " + LONGEST.toDays() + " days, found " + patience);
       }
     }
   }
@@ -352,17 +355,35 @@ public final class Engine implements AutoCloseable {
   }
 
   private void loop() {
+    Throwable failure = null;
     try {
       while (awaitWork()) {
         try {
           step();
         } catch (Throwable t) { // whatever it was, the requests at hand are lost, the engine is not
-          List.copyOf(active).forEach(session -> end(session, FinishReason.CANCELLED, t));
+          endActive(t);
         }
         metrics = snapshot();
       }
+    } catch (Throwable t) {
+      failure = t;
     } finally {
+      endAll(failure);
       workers.close();
+    }
+  }
+
+  private void endActive(Throwable failure) {
+    List.copyOf(active).forEach(session -> end(session, FinishReason.CANCELLED, failure));
+  }
+
+  /** Ends every request, so that nobody waits for an engine that has ended. */
+  private void endAll(Throwable failure) {
+    endActive(failure);
+    synchronized (this) {
+      closed = true;
+      queue.forEach(session -> session.finish(FinishReason.CANCELLED, failure));
+      queue.clear();
     }
   }
 
@@ -370,7 +391,6 @@ public final class Engine implements AutoCloseable {
   private boolean awaitWork() {
     while (true) {
       if (!admitQueue()) {
-        List.copyOf(active).forEach(session -> end(session, FinishReason.CANCELLED, null));
         return false;
       }
       long now = System.nanoTime();
@@ -412,9 +432,12 @@ public final class Engine implements AutoCloseable {
     }
     synchronized (this) {
       closed |= Thread.interrupted(); // nobody interrupts this thread but to end it
+      if (closed) {
+        return false;
+      }
       for (Iterator<Session> waiting = queue.iterator(); waiting.hasNext(); ) {
         Session session = waiting.next();
-        if (closed || session.cancelled) {
+        if (session.cancelled) {
           waiting.remove();
           session.finish(FinishReason.CANCELLED, null);
         }
@@ -422,7 +445,7 @@ public final class Engine implements AutoCloseable {
       while (!queue.isEmpty() && active.size() < settings.sessions() && admit(queue.peek())) {
         active.add(queue.poll());
       }
-      return !closed;
+      return true;
     }
   }
 

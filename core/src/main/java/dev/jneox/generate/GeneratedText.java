@@ -5,10 +5,9 @@ import dev.jneox.tokenizer.Tokenizer;
 import java.util.List;
 
 /**
- * The text of a generation while it grows: released as soon as it is certain, cut before a stop
- * string. A character waits for the last of its tokens, and what may yet turn out to be the start
- * of a stop string waits until it is one or is not. Where several stop strings overlap, the first
- * to be complete counts.
+ * Turns tokens into text, released as soon as it is certain and cut before a stop string. A
+ * character waits for the last of its tokens; text that may be the start of a stop string waits
+ * until it is one or is not. Where several stop strings overlap, the first to be complete counts.
  */
 final class GeneratedText {
   private final StreamingDecoder decoder;
@@ -30,7 +29,7 @@ final class GeneratedText {
     return release(stopped ? text.length() : text.length() - undecided());
   }
 
-  /** Returns what was held back; no token follows. */
+  /** Returns the text that was held back; no token follows. */
   String finish() {
     if (!stopped) {
       append(decoder.finish());
@@ -43,7 +42,7 @@ final class GeneratedText {
     return stopped;
   }
 
-  /** All the text so far, what is held back included. */
+  /** Returns all the text so far, including that held back. */
   @Override
   public String toString() {
     return text.toString();
@@ -67,7 +66,7 @@ final class GeneratedText {
     }
   }
 
-  /** Length of the longest end of the text that a stop string starts with. */
+  /** Returns the length of the longest end of the text that a stop string starts with. */
   private int undecided() {
     for (int n = Math.min(longest - 1, text.length() - released); n > 0; n--) {
       String end = text.substring(text.length() - n);

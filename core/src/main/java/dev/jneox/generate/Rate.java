@@ -1,8 +1,7 @@
 package dev.jneox.generate;
 
 /**
- * How often something happened lately, a second: over the last whole second or more. One thread
- * counts, any may ask.
+ * Measures events per second over the last whole second or more. One thread counts, any may read.
  */
 final class Rate {
   private static final double WINDOW = 1e9;

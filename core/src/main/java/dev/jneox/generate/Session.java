@@ -8,7 +8,7 @@ import java.util.concurrent.CancellationException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.locks.LockSupport;
 
-/** Is the handle of a request that an {@link Engine} holds: waiting, running, or done. */
+/** Follows one request of an {@link Engine}, which waits, runs, or is done. */
 public final class Session {
   private final Engine engine;
   private final CountDownLatch done = new CountDownLatch(1);

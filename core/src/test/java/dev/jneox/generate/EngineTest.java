@@ -334,7 +334,7 @@ class EngineTest {
     assertThatThrownBy(() -> new Readers(0, SOON, Stalled.CANCEL))
         .hasMessage("tokens ahead of the reader: expected 1 to 2147483647, found 0");
     assertThatThrownBy(() -> new Readers(1, SOON.negated(), Stalled.CANCEL))
-        .hasMessage("patience: expected 0 or more, found PT-0.02S");
+        .hasMessage("patience: expected 0 to 10000 days, found PT-0.02S");
   }
 
   // Readers.
