@@ -1,96 +1,211 @@
 package dev.jneox.tokenizer;
 
-import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.List;
-import java.util.function.UnaryOperator;
 
 /**
- * Finds added tokens in UTF-8 text: at each place the longest one, from left to right, none
- * overlapping. A trie over bytes.
+ * Finds added tokens in a text: at each place the longest one, from left to right, none
+ * overlapping. An Aho-Corasick automaton (1975) of the tokens written backwards reads the text from
+ * its end to its start: where it has read a place it knows the longest token that starts there. The
+ * time is in proportion to the text, whatever the number and the length of the tokens.
  */
 final class AddedTokens {
-  private static final int FANOUT = 256;
+  private static final long[] NONE = {};
+
+  /** A text as the symbols that the tokens are written in, and as code points. */
+  interface Text {
+    /** The symbol at a place: a byte (0 to 255) or a UTF-16 unit. */
+    int symbol(int at);
+
+    int codePoint(int at);
+
+    /** Where the code point that ends before {@code at} starts. */
+    int before(int at);
+
+    /** Where the code point that starts at {@code at} ends. */
+    int after(int at);
+  }
+
+  /** Takes the parts of a text in their order. */
+  interface Parts {
+    void token(int id);
+
+    /** What lies between two tokens; never empty. */
+    void text(int from, int to);
+  }
 
   private final List<AddedToken> tokens;
-  private final boolean[] starts = new boolean[FANOUT];
-
-  /** Of each node its 256 children, 0 where there is none; node 0 is the root. */
-  private int[] children = new int[FANOUT];
-
-  /** Of each node one more than the index of the token that ends there, or 0. */
-  private int[] ends = new int[1];
-
   private final int[] lengths;
+  private final Trie trie = new Trie();
+
+  /** Of each node the node of the longest proper suffix of its word that the trie has. */
+  private final int[] suffixes;
+
+  /** Of each node one more than the index of the longest token that is a suffix of its word. */
+  private final int[] ends;
+
+  /** Whether a token ends with a symbol of these low eight bits. */
+  private final boolean[] last = new boolean[256];
 
   /**
-   * @param form how the tokens are written in the text that will be searched
+   * @param written the tokens' symbols in the text that will be searched, none empty; of equal ones
+   *     the first counts
+   * @throws ArithmeticException where all together are longer than {@link Trie#LARGEST}
    */
-  AddedTokens(List<AddedToken> tokens, UnaryOperator<String> form) {
+  AddedTokens(List<AddedToken> tokens, List<char[]> written) {
     this.tokens = List.copyOf(tokens);
-    this.lengths = new int[tokens.size()];
-    for (int i = 0; i < lengths.length; i++) {
-      byte[] bytes =
-          Utf8.wellFormed(form.apply(tokens.get(i).content())).getBytes(StandardCharsets.UTF_8);
-      lengths[i] = bytes.length;
-      starts[bytes[0] & 0xFF] = true;
-      int node = 0;
-      for (byte b : bytes) {
-        node = child(node, b);
+    lengths = written.stream().mapToInt(symbols -> symbols.length).toArray();
+    int[] nodes = new int[lengths.length];
+    for (int i = 0; i < nodes.length; i++) {
+      char[] symbols = written.get(i);
+      last[symbols[symbols.length - 1] & 0xFF] = true;
+      for (int at = symbols.length - 1; at >= 0; at--) {
+        nodes[i] = trie.grow(nodes[i], symbols[at]);
       }
-      ends[node] = i + 1;
+    }
+    suffixes = new int[trie.size()];
+    ends = new int[trie.size()];
+    for (int i = nodes.length - 1; i >= 0; i--) {
+      ends[nodes[i]] = i + 1;
+    }
+    connect();
+  }
+
+  /** Fills {@link #suffixes} and {@link #ends}, shorter words before longer ones. */
+  private void connect() {
+    int[] parents = new int[trie.size()];
+    char[] symbols = new char[trie.size()];
+    trie.edges(
+        (node, symbol, child) -> {
+          parents[child] = node;
+          symbols[child] = (char) symbol;
+        });
+    // A child has a larger number than its parent; so the depths are known in the order of nodes.
+    int[] depths = new int[trie.size()];
+    int[] starts = new int[trie.size() + 1];
+    for (int node = 1; node < depths.length; node++) {
+      depths[node] = depths[parents[node]] + 1;
+      starts[depths[node]]++;
+    }
+    for (int depth = 1, sum = 0; depth < starts.length; depth++) {
+      int count = starts[depth];
+      starts[depth] = sum;
+      sum += count;
+    }
+    int[] order = new int[trie.size() - 1];
+    for (int node = 1; node < depths.length; node++) {
+      order[starts[depths[node]]++] = node;
+    }
+    for (int node : order) {
+      if (parents[node] != 0) {
+        suffixes[node] = step(suffixes[parents[node]], symbols[node]);
+      }
+      if (ends[node] == 0) {
+        ends[node] = ends[suffixes[node]];
+      }
     }
   }
 
-  private int child(int node, byte b) {
-    int edge = node * FANOUT + (b & 0xFF);
-    if (children[edge] == 0) {
-      int made = ends.length;
-      ends = Arrays.copyOf(ends, made + 1);
-      children = Arrays.copyOf(children, (made + 1) * FANOUT);
-      children[edge] = made;
+  private int step(int node, int symbol) {
+    while (true) {
+      int child = trie.child(node, symbol);
+      if (child != 0 || node == 0) {
+        return child;
+      }
+      node = suffixes[node];
     }
-    return children[edge];
   }
 
   boolean isEmpty() {
     return tokens.isEmpty();
   }
 
-  AddedToken token(int index) {
-    return tokens.get(index);
-  }
-
-  /** The bytes of a token's text. */
-  int length(int index) {
-    return lengths[index];
+  /**
+   * Cuts a text into tokens and what lies between them, by the tokens' rules for white space and
+   * words.
+   */
+  void cut(Text text, int from, int to, Parts parts) {
+    long[] found = tokens.isEmpty() ? NONE : find(text, from, to);
+    int done = from;
+    int end = from;
+    int spaces = from; // the white space last looked at ends here
+    for (int i = found.length - 1; i >= 0; i--) {
+      int at = (int) (found[i] >>> 32);
+      if (at < end) {
+        continue; // within the token before
+      }
+      AddedToken token = tokens.get((int) found[i]);
+      end = at + lengths[(int) found[i]];
+      if (token.singleWord() && !aWord(text, from, at, end, to)) {
+        continue;
+      }
+      // White space that the token before took is not taken again.
+      int start = token.lstrip() ? Math.max(done, spacesBefore(text, done, at)) : at;
+      int stop = end;
+      if (token.rstrip()) {
+        spaces = end < spaces ? spaces : spacesAfter(text, end, to);
+        stop = spaces;
+      }
+      if (done < start) {
+        parts.text(done, start);
+      }
+      if (start < stop) { // the library drops a token of which nothing is left
+        parts.token(token.id());
+      }
+      // A later token may begin in the white space that this one took: the library then takes up
+      // from that token's end.
+      done = stop;
+    }
+    if (done < to) {
+      parts.text(done, to);
+    }
   }
 
   /**
-   * The next token in the text: (where it starts, its index) as the two halves of a long, or -1 if
-   * there is none.
+   * The longest token at each place where one starts, the last place first: (start, index) as the
+   * halves of a long.
    */
-  long next(byte[] text, int from, int to) {
-    for (int at = from; at < to; at++) {
-      if (starts[text[at] & 0xFF]) {
-        int index = longest(text, at, to);
-        if (index >= 0) {
-          return (long) at << 32 | index;
+  private long[] find(Text text, int from, int to) {
+    long[] found = NONE;
+    int size = 0;
+    int node = 0;
+    for (int at = to - 1; at >= from; at--) {
+      int symbol = text.symbol(at);
+      if (node == 0 && !last[symbol & 0xFF]) {
+        continue;
+      }
+      node = step(node, symbol);
+      if (ends[node] != 0) {
+        if (size == found.length) {
+          found = Arrays.copyOf(found, Math.max(16, 2 * size));
         }
+        found[size++] = (long) at << 32 | ends[node] - 1;
       }
     }
-    return -1;
+    return size == found.length ? found : Arrays.copyOf(found, size);
   }
 
-  /** The index of the longest token that starts at {@code at}, or -1. */
-  private int longest(byte[] text, int at, int to) {
-    int longest = 0;
-    int node = 0;
-    while (at < to && (node = children[node * FANOUT + (text[at++] & 0xFF)]) != 0) {
-      if (ends[node] != 0) {
-        longest = ends[node];
+  private static boolean aWord(Text text, int from, int at, int end, int to) {
+    boolean before = at > from && CharacterClass.word(text.codePoint(text.before(at)));
+    boolean after = end < to && CharacterClass.word(text.codePoint(end));
+    return !before && !after;
+  }
+
+  private static int spacesBefore(Text text, int from, int at) {
+    while (at > from) {
+      int before = text.before(at);
+      if (CharacterClass.of(text.codePoint(before)) != CharacterClass.SPACE) {
+        return at;
       }
+      at = before;
     }
-    return longest - 1;
+    return at;
+  }
+
+  private static int spacesAfter(Text text, int at, int to) {
+    while (at < to && CharacterClass.of(text.codePoint(at)) == CharacterClass.SPACE) {
+      at = text.after(at);
+    }
+    return at;
   }
 }

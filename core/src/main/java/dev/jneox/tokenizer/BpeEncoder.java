@@ -42,7 +42,8 @@ final class BpeEncoder {
     }
     int length = write(n, all < 0x80);
     // Every part of a normalized text is normalized; only other texts are looked at piece by piece.
-    boolean normalized = !rules.nfc() || all < Nfc.FIRST || Nfc.isNormalized(text);
+    boolean normalized =
+        !rules.nfc() || all < NormalForm.FIRST || NormalForm.NFC.isNormalized(text);
     size = 0;
     cut(rules.raw(), utf8, 0, length, normalized ? normalizedPiece : normalizePiece);
     int[] encoded = Arrays.copyOf(ids, size);
@@ -76,62 +77,27 @@ final class BpeEncoder {
 
   /** Emits the ids of the added tokens in a text and hands on what lies between them. */
   private void cut(AddedTokens tokens, byte[] text, int from, int to, Piece between) {
-    int done = from;
-    int end;
-    int spaces = from; // the white space last looked at ends here
-    for (long next = tokens.next(text, from, to); next >= 0; next = tokens.next(text, end, to)) {
-      int at = (int) (next >>> 32);
-      int index = (int) next;
-      AddedToken token = tokens.token(index);
-      end = at + tokens.length(index);
-      if (token.singleWord() && !aWord(text, from, at, end, to)) {
-        continue;
-      }
-      int start = token.lstrip() ? spacesBefore(text, done, at) : at;
-      if (done < start) {
-        between.accept(text, done, start);
-      }
-      reserve(1);
-      ids[size++] = token.id();
-      // A later token may begin in the white space that this one took: the library then takes up
-      // from that token's end.
-      done = end;
-      if (token.rstrip()) {
-        spaces = end < spaces ? spaces : spacesAfter(text, end, to);
-        done = spaces;
-      }
-    }
-    if (done < to) {
-      between.accept(text, done, to);
-    }
-  }
+    tokens.cut(
+        new Utf8.Text(text),
+        from,
+        to,
+        new AddedTokens.Parts() {
+          @Override
+          public void token(int id) {
+            reserve(1);
+            ids[size++] = id;
+          }
 
-  private static boolean aWord(byte[] text, int from, int at, int end, int to) {
-    boolean before = at > from && CharacterClass.word(Utf8.codePoint(text, Utf8.before(text, at)));
-    boolean after = end < to && CharacterClass.word(Utf8.codePoint(text, end));
-    return !before && !after;
-  }
-
-  private static int spacesBefore(byte[] text, int from, int at) {
-    while (at > from) {
-      int before = Utf8.before(text, at);
-      if (CharacterClass.of(Utf8.codePoint(text, before)) != CharacterClass.SPACE) {
-        return at;
-      }
-      at = before;
-    }
-    return at;
-  }
-
-  private static int spacesAfter(byte[] text, int at, int to) {
-    while (at < to && CharacterClass.of(Utf8.codePoint(text, at)) == CharacterClass.SPACE) {
-      at += Utf8.length(text[at]);
-    }
-    return at;
+          @Override
+          public void text(int start, int end) {
+            between.accept(text, start, end);
+          }
+        });
   }
 
   private void normalize(byte[] text, int from, int to) {
-    String piece = Nfc.normalize(new String(text, from, to - from, StandardCharsets.UTF_8));
+    String piece =
+        NormalForm.NFC.normalize(new String(text, from, to - from, StandardCharsets.UTF_8));
     byte[] bytes = piece.getBytes(StandardCharsets.UTF_8);
     findNormalized(Arrays.copyOf(bytes, bytes.length + WordCache.SLACK), 0, bytes.length);
   }

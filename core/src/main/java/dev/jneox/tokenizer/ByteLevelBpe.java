@@ -2,6 +2,7 @@ package dev.jneox.tokenizer;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.jneox.io.InputException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.BitSet;
 import java.util.HashMap;
@@ -11,13 +12,12 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.ConcurrentLinkedDeque;
-import java.util.function.UnaryOperator;
 
 /**
  * The byte-level byte-pair encoding of GPT-2, GPT-J, GPT-Neo and GPT-NeoX (Radford et al. 2019),
  * read from a {@code tokenizer.json}: the text may be put in normal form C, added tokens are cut
  * out, GPT-2's pattern splits the rest into words, and each word's bytes are merged by rank. Equal
- * to the Hugging Face library ({@link HfTokenizer}) id by id, and several times as fast.
+ * to the Hugging Face library id by id, and several times as fast.
  */
 public final class ByteLevelBpe implements Tokenizer {
   private static final int LARGEST_VOCABULARY = 1 << 24;
@@ -148,7 +148,7 @@ public final class ByteLevelBpe implements Tokenizer {
       int id = known == null ? next : known;
       if (token.content().isEmpty()
           || token.id() != id
-          || !seen.add(Nfc.normalize(token.content()))) {
+          || !seen.add(NormalForm.NFC.normalize(token.content()))) {
         return false;
       }
       next = Math.max(next, token.id() + 1);
@@ -159,7 +159,14 @@ public final class ByteLevelBpe implements Tokenizer {
   private static AddedTokens addedTokens(TokenizerFile file, boolean normalized, boolean nfc) {
     List<AddedToken> tokens =
         file.added().stream().filter(token -> token.normalized() == normalized).toList();
-    return new AddedTokens(tokens, nfc && normalized ? Nfc::normalize : UnaryOperator.identity());
+    return new AddedTokens(
+        tokens,
+        tokens.stream()
+            .map(AddedToken::content)
+            .map(content -> nfc && normalized ? NormalForm.NFC.normalize(content) : content)
+            .map(content -> Utf8.wellFormed(content).getBytes(StandardCharsets.UTF_8))
+            .map(bytes -> new String(bytes, StandardCharsets.ISO_8859_1).toCharArray())
+            .toList());
   }
 
   /** The id of each byte, or null if one that UTF-8 needs has none. */

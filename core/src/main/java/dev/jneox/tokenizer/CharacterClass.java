@@ -27,6 +27,26 @@ final class CharacterClass {
     return CLASSES[codePoint];
   }
 
+  /**
+   * Whether a code point lies in one of the ranges, given as the first and the last of each in
+   * ascending order.
+   */
+  static boolean in(int[] ranges, int codePoint) {
+    int low = 0;
+    int high = ranges.length / 2 - 1;
+    while (low <= high) {
+      int middle = low + high >>> 1;
+      if (codePoint < ranges[2 * middle]) {
+        high = middle - 1;
+      } else if (codePoint > ranges[2 * middle + 1]) {
+        low = middle + 1;
+      } else {
+        return true;
+      }
+    }
+    return false;
+  }
+
   private static byte classify(int codePoint) {
     return switch (Character.getType(codePoint)) {
       case Character.UPPERCASE_LETTER,

@@ -1,12 +1,36 @@
 package dev.jneox.tokenizer;
 
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 
 /**
  * Reading and writing UTF-8. But for {@link #decode}, arrays are known to be well formed, because
  * they were written here.
  */
 final class Utf8 {
+  /** Bytes as a text in which added tokens are looked for. */
+  record Text(byte[] bytes) implements AddedTokens.Text {
+    @Override
+    public int symbol(int at) {
+      return bytes[at] & 0xFF;
+    }
+
+    @Override
+    public int codePoint(int at) {
+      return Utf8.codePoint(bytes, at);
+    }
+
+    @Override
+    public int before(int at) {
+      return Utf8.before(bytes, at);
+    }
+
+    @Override
+    public int after(int at) {
+      return at + length(bytes[at]);
+    }
+  }
+
   private Utf8() {}
 
   /**
@@ -76,6 +100,20 @@ final class Utf8 {
     return at;
   }
 
+  /** Writes a code point at {@code at}; returns where it ends. */
+  static int put(int codePoint, byte[] out, int at) {
+    if (codePoint < 0x80) {
+      out[at] = (byte) codePoint;
+      return at + 1;
+    }
+    int more = codePoint < 0x800 ? 1 : codePoint < 0x10000 ? 2 : 3;
+    out[at++] = (byte) (0xFF00 >> more + 1 | codePoint >> 6 * more);
+    for (int shift = 6 * (more - 1); shift >= 0; shift -= 6) {
+      out[at++] = (byte) (0x80 | codePoint >> shift & 0x3F);
+    }
+    return at;
+  }
+
   /** The code point that starts at {@code at}. */
   static int codePoint(byte[] text, int at) {
     int b = text[at];
@@ -119,13 +157,61 @@ final class Utf8 {
       return text;
     }
     StringBuilder out = new StringBuilder(bytes.length);
-    for (int at = 0; at < bytes.length; ) {
+    decode(bytes, bytes.length, out);
+    return out.toString();
+  }
+
+  private static void decode(byte[] bytes, int to, StringBuilder out) {
+    for (int at = 0; at < to; ) {
       int length = length(bytes[at]);
       int valid = validPart(bytes, at, length);
       out.appendCodePoint(valid == length ? codePoint(bytes, at) : 0xFFFD);
       at += Math.max(valid, 1);
     }
-    return out.toString();
+  }
+
+  static boolean isWellFormed(byte[] bytes) {
+    for (int at = 0; at < bytes.length; ) {
+      int length = length(bytes[at]);
+      if (validPart(bytes, at, length) != length) {
+        return false;
+      }
+      at += length;
+    }
+    return true;
+  }
+
+  /** Decodes bytes that come in parts, each character as soon as it is whole. */
+  static final class Reader {
+    private byte[] rest = new byte[0];
+
+    /** The characters that are whole now. */
+    String next(byte[] bytes) {
+      byte[] all = Arrays.copyOf(rest, rest.length + bytes.length);
+      System.arraycopy(bytes, 0, all, rest.length, bytes.length);
+      int whole = all.length - unfinished(all);
+      rest = Arrays.copyOfRange(all, whole, all.length);
+      return decode(Arrays.copyOf(all, whole));
+    }
+
+    /** What is left: U+FFFD for a character that was not finished. */
+    String end() {
+      String last = decode(rest);
+      rest = new byte[0];
+      return last;
+    }
+
+    /** How many bytes at the end are the start of a character that more bytes may finish. */
+    private static int unfinished(byte[] bytes) {
+      for (int n = 1; n <= Math.min(3, bytes.length); n++) {
+        int at = bytes.length - n;
+        if ((bytes[at] & 0xC0) != 0x80) {
+          int length = length(bytes[at]);
+          return length > n && validPart(bytes, at, length) == n ? n : 0;
+        }
+      }
+      return 0;
+    }
   }
 
   /**
