@@ -2,7 +2,7 @@ package dev.jneox.cli;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.jneox.io.InputException;
-import dev.jneox.tokenizer.HfTokenizer;
+import dev.jneox.tokenizer.PipelineTokenizer;
 import dev.jneox.tokenizer.Tokenizer;
 import java.nio.file.Path;
 import picocli.CommandLine.Command;
@@ -34,7 +34,7 @@ final class TokenizerEncodeCommand implements Runnable {
 
   @Option(
       names = "--reference",
-      description = "Use Hugging Face's own library even where the fast tokenizer knows the file.")
+      description = "Use the general tokenizer even where the fast one knows the file.")
   private boolean reference;
 
   /** What is printed for a line. */
@@ -42,7 +42,8 @@ final class TokenizerEncodeCommand implements Runnable {
 
   @Override
   public void run() {
-    try (Tokenizer loaded = reference ? HfTokenizer.load(tokenizer) : Tokenizer.load(tokenizer)) {
+    try (Tokenizer loaded =
+        reference ? PipelineTokenizer.load(tokenizer) : Tokenizer.load(tokenizer)) {
       JsonLines.filter(
           line -> {
             JsonNode text = line.path("text");

@@ -1,6 +1,6 @@
 package dev.jneox.bench;
 
-import dev.jneox.tokenizer.HfTokenizer;
+import dev.jneox.tokenizer.PipelineTokenizer;
 import dev.jneox.tokenizer.Tokenizer;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -19,10 +19,10 @@ import java.util.function.Supplier;
 
 /**
  * Encoding of a text cut into documents: {@code TokenizerBench tokenizer.json text.txt [rounds]},
- * by our tokenizer and by the Hugging Face library called from Java, on one and on two threads.
- * Prints the speed of the first round (the JVM is cold), of the best round by a tokenizer that has
- * met no word before, as in one pass over a corpus, and of the best round by one that knows the
- * text. {@code bench/peers/tokenizers_bench.py} does the same in Python.
+ * by the tokenizer that the file gets and by the general one, on one and on two threads. Prints the
+ * speed of the first round (the JVM is cold), of the best round by a tokenizer that has met no word
+ * before, as in one pass over a corpus, and of the best round by one that knows the text. {@code
+ * bench/peers/tokenizers_bench.py} does the same in Python.
  */
 public final class TokenizerBench {
   /**
@@ -42,12 +42,7 @@ public final class TokenizerBench {
     for (int threads = 1; threads <= 2; threads++) {
       measure("jneox", () -> Tokenizer.load(json), documents, bytes, threads, rounds);
       measure(
-          "HF tokenizers through DJL",
-          () -> HfTokenizer.load(json),
-          documents,
-          bytes,
-          threads,
-          Math.min(rounds, 2));
+          "jneox, general", () -> PipelineTokenizer.load(json), documents, bytes, threads, rounds);
     }
   }
 

@@ -8,6 +8,7 @@ package dev.jneox.tokenizer;
  * @param lstrip takes the white space before it
  * @param rstrip takes the white space after it
  * @param normalized is looked for in the normalized text, otherwise in the text as given
+ * @param special is looked for before those that are not, where two are the same
  */
 record AddedToken(
     int id,
@@ -15,4 +16,9 @@ record AddedToken(
     boolean singleWord,
     boolean lstrip,
     boolean rstrip,
-    boolean normalized) {}
+    boolean normalized,
+    boolean special) {
+  AddedToken withId(int id) {
+    return new AddedToken(id, content, singleWord, lstrip, rstrip, normalized, special);
+  }
+}

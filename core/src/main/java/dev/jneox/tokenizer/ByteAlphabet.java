@@ -29,6 +29,15 @@ final class ByteAlphabet {
     return CHARACTERS[b];
   }
 
+  /** Appends the characters for the bytes that a code point has in UTF-8. */
+  static void append(int codePoint, StringBuilder out) {
+    byte[] bytes = new byte[4];
+    int n = Utf8.put(codePoint, bytes, 0);
+    for (int i = 0; i < n; i++) {
+      out.append(CHARACTERS[bytes[i] & 0xFF]);
+    }
+  }
+
   /**
    * The bytes of a token; one with a character outside the alphabet (an added token) stands for its
    * own UTF-8.

@@ -13,6 +13,9 @@ public final class StreamingDecoder {
 
   private final Tokenizer tokenizer;
 
+  /** Of a tokenizer that decodes one by one itself; null for one whose ids stand for bytes. */
+  private PipelineTokenizer.Decoding decoding;
+
   /**
    * The ids that still matter: from a place between two characters on, the last id before that
    * place first.
@@ -29,6 +32,11 @@ public final class StreamingDecoder {
 
   public StreamingDecoder(Tokenizer tokenizer) {
     this.tokenizer = tokenizer;
+    decoding = start();
+  }
+
+  private PipelineTokenizer.Decoding start() {
+    return tokenizer instanceof PipelineTokenizer pipeline ? pipeline.new Decoding() : null;
   }
 
   /**
@@ -36,6 +44,9 @@ public final class StreamingDecoder {
    * empty.
    */
   public String next(int id) {
+    if (decoding != null) {
+      return decoding.next(id);
+    }
     boolean startsWhole = whole;
     if (size == window.length) {
       window = Arrays.copyOf(window, 2 * size);
@@ -50,8 +61,7 @@ public final class StreamingDecoder {
             Math.min(returned, text.length()), whole ? text.length() : text.length() - 1);
     returned += fresh.length();
     if (whole && startsWhole) {
-      // The last id alone is context enough (some decoders treat a text's first token in a special
-      // way).
+      // The last id alone is context enough.
       window[0] = id;
       size = 1;
       returned = tokenizer.decode(new int[] {id}).length();
@@ -64,6 +74,11 @@ public final class StreamingDecoder {
    * decoder starts anew.
    */
   public String finish() {
+    if (decoding != null) {
+      String rest = decoding.end();
+      decoding = start();
+      return rest;
+    }
     String text = tokenizer.decode(Arrays.copyOf(window, size));
     String rest = text.substring(Math.min(returned, text.length()));
     size = 0;

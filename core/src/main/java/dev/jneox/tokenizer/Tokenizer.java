@@ -33,8 +33,8 @@ public interface Tokenizer extends AutoCloseable {
   void close();
 
   /**
-   * Loads a local {@code tokenizer.json}, any that the Hugging Face {@code tokenizers} library
-   * knows; those of the GPT family take the fast path, {@link ByteLevelBpe}.
+   * Loads a local {@code tokenizer.json}; those of the GPT family take the fast path, {@link
+   * ByteLevelBpe}, the others are a {@link PipelineTokenizer}.
    *
    * @throws dev.jneox.io.InputException if the file is missing, cut short or not a tokenizer
    */
@@ -51,6 +51,8 @@ public interface Tokenizer extends AutoCloseable {
   }
 
   private static Tokenizer of(TokenizerFile file) {
-    return ByteLevelBpe.of(file).<Tokenizer>map(bpe -> bpe).orElseGet(() -> HfTokenizer.of(file));
+    return ByteLevelBpe.of(file)
+        .<Tokenizer>map(bpe -> bpe)
+        .orElseGet(() -> PipelineTokenizer.of(file));
   }
 }

@@ -11,25 +11,32 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
 /**
- * A {@code tokenizer.json} as read from disk: its text, and what every kind of tokenizer has in it.
+ * A {@code tokenizer.json} as read from disk: what every kind of tokenizer has in it.
  *
  * @param root the tree, without the vocabulary and the merge rules where they are given below
  * @param vocab the model's tokens in their written form, with their ids
+ * @param pieces the vocabulary of a Unigram model in the order of the ids, a piece that is there
+ *     twice included; null for the others
  * @param merges the two sides of each merge rule, one rule after the other; null where one of them
  *     is no pair
  */
 record TokenizerFile(
     Path path,
-    String json,
     JsonNode root,
     Map<String, Integer> vocab,
+    List<ScoredPiece> pieces,
     List<String> merges,
     List<AddedToken> added) {
+  /** All added tokens together are at most so many characters. */
+  private static final int LONGEST_ADDED = 1 << 19;
+
+  /** An entry of a Unigram model's vocabulary: a piece with the logarithm of its probability. */
+  record ScoredPiece(String text, double score) {}
+
   /** Reads and checks the file; anything that is not a tokenizer is an {@link InputException}. */
   static TokenizerFile read(Path path) {
     return of(path, text(path));
@@ -52,16 +59,17 @@ record TokenizerFile(
       throw new IllegalStateException(e); // reading a text in memory
     }
     JsonNode vocab = root.path("model").path("vocab");
-    if (vocab.isArray()) {
-      return new TokenizerFile(
-          path, json, root, pieces(vocab), reader.merges(), added(path, root.path("added_tokens")));
-    }
-    if (!vocab.isObject()) {
+    if (!vocab.isArray() && !vocab.isObject()) {
       throw InputException.in(
           path, "key model.vocab", "the tokens of a tokenizer.json", describe(vocab));
     }
     return new TokenizerFile(
-        path, json, root, reader.vocab(), reader.merges(), added(path, root.path("added_tokens")));
+        path,
+        root,
+        reader.vocab(),
+        vocab.isArray() ? reader.pieces() : null,
+        reader.merges(),
+        added(path, root.path("added_tokens")));
   }
 
   private static String text(Path path) {
@@ -74,17 +82,6 @@ record TokenizerFile(
     } catch (IOException e) {
       throw new InputException(path + ": cannot be read: " + AtomicFile.reason(e), e);
     }
-  }
-
-  /**
-   * Unigram writes [token, score] pairs in the order of the ids; the others a map from token to id.
-   */
-  private static Map<String, Integer> pieces(JsonNode vocab) {
-    Map<String, Integer> ids = HashMap.newHashMap(vocab.size());
-    for (JsonNode piece : vocab) {
-      ids.put(piece.path(0).asText(), ids.size());
-    }
-    return ids;
   }
 
   private static List<AddedToken> added(Path path, JsonNode tokens) {
@@ -103,7 +100,16 @@ record TokenizerFile(
               flag(path, place, token, "single_word"),
               flag(path, place, token, "lstrip"),
               flag(path, place, token, "rstrip"),
-              flag(path, place, token, "normalized")));
+              flag(path, place, token, "normalized"),
+              token.has("special") && flag(path, place, token, "special")));
+    }
+    long length = added.stream().mapToLong(token -> token.content().length()).sum();
+    if (length > LONGEST_ADDED) {
+      throw InputException.in(
+          path,
+          "key added_tokens",
+          "at most " + LONGEST_ADDED + " characters in all",
+          length + " characters");
     }
     return added;
   }
@@ -125,7 +131,7 @@ record TokenizerFile(
     return token.path(key).booleanValue();
   }
 
-  private static String describe(JsonNode node) {
+  static String describe(JsonNode node) {
     String text = node.isMissingNode() ? "nothing" : node.toString();
     return text.length() <= 60 ? text : text.substring(0, 60) + "...";
   }
@@ -144,16 +150,15 @@ record TokenizerFile(
     return node;
   }
 
-  /** The ids of every token, added ones included. */
-  Map<String, Integer> ids() {
-    Map<String, Integer> ids = new HashMap<>(vocab);
-    added.forEach(token -> ids.putIfAbsent(token.content(), token.id()));
-    return ids;
+  /** One more than the model's largest id. */
+  int modelSize() {
+    return pieces != null
+        ? pieces.size()
+        : 1 + vocab.values().stream().mapToInt(Integer::intValue).max().orElse(-1);
   }
 
-  /** One more than the largest id. */
+  /** One more than the largest id, added tokens included. */
   int vocabSize() {
-    int largest = vocab.values().stream().mapToInt(Integer::intValue).max().orElse(-1);
-    return 1 + Math.max(largest, added.stream().mapToInt(AddedToken::id).max().orElse(-1));
+    return Math.max(modelSize(), 1 + added.stream().mapToInt(AddedToken::id).max().orElse(-1));
   }
 }

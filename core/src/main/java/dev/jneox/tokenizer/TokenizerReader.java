@@ -8,6 +8,8 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.MissingNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.jneox.io.InputException;
+import dev.jneox.tokenizer.TokenizerFile.ScoredPiece;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -32,6 +34,7 @@ final class TokenizerReader {
 
   private final Path path;
   private final Map<String, Integer> vocab;
+  private final List<ScoredPiece> pieces = new ArrayList<>();
   private final List<String> merges;
   private boolean pairs = true;
 
@@ -59,9 +62,14 @@ final class TokenizerReader {
     }
   }
 
-  /** The tokens of a vocabulary that is an object. */
+  /** The tokens of the vocabulary with their ids; of a piece that is there twice the last one. */
   Map<String, Integer> vocab() {
     return vocab;
+  }
+
+  /** The entries of a vocabulary that is an array. */
+  List<ScoredPiece> pieces() {
+    return pieces;
   }
 
   /**
@@ -90,6 +98,10 @@ final class TokenizerReader {
       vocab(json);
       return JSON.createObjectNode();
     }
+    if (token == JsonToken.START_ARRAY && key.equals(".model.vocab")) {
+      pieces(json);
+      return JSON.createArrayNode();
+    }
     if (token == JsonToken.START_ARRAY && key.equals(".model.merges")) {
       merges(json);
       return JSON.createArrayNode();
@@ -113,13 +125,41 @@ final class TokenizerReader {
     }
   }
 
-  /** A rule is written as "a b" or as ["a", "b"]. */
+  /** Unigram writes ["token", score] pairs in the order of the ids. */
+  private void pieces(JsonParser json) throws IOException {
+    vocab.clear();
+    pieces.clear();
+    while (json.nextToken() != JsonToken.END_ARRAY) {
+      JsonNode piece = JSON.readTree(json);
+      double score = piece.path(1).asDouble();
+      if (piece.size() != 2
+          || !piece.get(0).isTextual()
+          || !piece.get(1).isNumber()
+          || !Double.isFinite(score)) {
+        throw InputException.in(
+            path,
+            "key model.vocab, entry " + pieces.size(),
+            "[token, score]",
+            TokenizerFile.describe(piece));
+      }
+      vocab.put(piece.get(0).textValue(), pieces.size());
+      pieces.add(new ScoredPiece(piece.get(0).textValue(), score));
+    }
+  }
+
+  /** A rule is written as "a b" or as ["a", "b"], all of a file in one way. */
   private void merges(JsonParser json) throws IOException {
     merges.clear();
     pairs = true;
+    JsonToken way = null;
     while (json.nextToken() != JsonToken.END_ARRAY) {
+      way = way == null ? json.currentToken() : way;
+      pairs &= way == json.currentToken();
       if (json.currentToken() == JsonToken.VALUE_STRING) {
         String rule = json.getText();
+        if (rule.startsWith("#version")) {
+          continue; // the first line of a merges.txt
+        }
         int space = rule.indexOf(' ');
         if (space >= 0 && rule.indexOf(' ', space + 1) < 0) {
           merges.add(rule.substring(0, space));

@@ -14,11 +14,11 @@ import org.junit.jupiter.api.Test;
 
 class StreamingDecoderTest {
   private static final Tokenizer BPE = load(TokenizerFiles.NEOX);
-  private static final Tokenizer LIBRARY = HfTokenizer.of(file(TokenizerFiles.NEOX));
+  private static final Tokenizer PIPELINE = PipelineTokenizer.of(file(TokenizerFiles.NEOX));
 
   /** A decoder that drops the space of a text's first word, as SentencePiece models have it. */
   private static final Tokenizer METASPACE =
-      HfTokenizer.of(
+      PipelineTokenizer.of(
           file(
               TokenizerFiles.change(
                   TokenizerFiles.PLAIN,
@@ -84,7 +84,7 @@ class StreamingDecoderTest {
   @Property(tries = 2000)
   void whatIsStreamedIsWhatIsDecoded(@ForAll("ids") int[] ids) {
     assertThat(String.join("", stream(BPE, ids))).isEqualTo(BPE.decode(ids));
-    assertThat(String.join("", stream(LIBRARY, ids))).isEqualTo(LIBRARY.decode(ids));
+    assertThat(String.join("", stream(PIPELINE, ids))).isEqualTo(BPE.decode(ids));
   }
 
   @Property(tries = 1000)

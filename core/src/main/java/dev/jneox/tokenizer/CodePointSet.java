@@ -1,0 +1,130 @@
+package dev.jneox.tokenizer;
+
+import java.util.Arrays;
+import java.util.function.IntConsumer;
+import java.util.function.IntPredicate;
+
+/** A set of code points: ranges in ascending order, not touching each other. Immutable. */
+final class CodePointSet {
+  static final CodePointSet NONE = new CodePointSet(new int[0]);
+  static final CodePointSet ALL = range(0, Character.MAX_CODE_POINT);
+
+  private static final int SMALL = 0x180;
+
+  /** First and last of each range. */
+  private final int[] ranges;
+
+  /** The answers for the most frequent code points. */
+  private final boolean[] small = new boolean[SMALL];
+
+  private CodePointSet(int[] ranges) {
+    this.ranges = ranges;
+    for (int c = 0; c < SMALL; c++) {
+      small[c] = CharacterClass.in(ranges, c);
+    }
+  }
+
+  static CodePointSet of(int codePoint) {
+    return range(codePoint, codePoint);
+  }
+
+  static CodePointSet range(int first, int last) {
+    return new CodePointSet(new int[] {first, last});
+  }
+
+  /** The code points that pass; all of them are asked. */
+  static CodePointSet of(IntPredicate predicate) {
+    int[] ranges = new int[64];
+    int n = 0;
+    for (int c = 0; c <= Character.MAX_CODE_POINT; c++) {
+      if (predicate.test(c)) {
+        if (n > 0 && ranges[n - 1] == c - 1) {
+          ranges[n - 1] = c;
+        } else {
+          if (n == ranges.length) {
+            ranges = Arrays.copyOf(ranges, 2 * n);
+          }
+          ranges[n] = c;
+          ranges[n + 1] = c;
+          n += 2;
+        }
+      }
+    }
+    return new CodePointSet(Arrays.copyOf(ranges, n));
+  }
+
+  boolean contains(int codePoint) {
+    return codePoint < SMALL ? small[codePoint] : CharacterClass.in(ranges, codePoint);
+  }
+
+  boolean isEmpty() {
+    return ranges.length == 0;
+  }
+
+  /** The number of code points. */
+  int size() {
+    int size = 0;
+    for (int i = 0; i < ranges.length; i += 2) {
+      size += ranges[i + 1] - ranges[i] + 1;
+    }
+    return size;
+  }
+
+  /** Calls for each code point in ascending order. */
+  void forEach(IntConsumer consumer) {
+    for (int i = 0; i < ranges.length; i += 2) {
+      for (int c = ranges[i]; c <= ranges[i + 1]; c++) {
+        consumer.accept(c);
+      }
+    }
+  }
+
+  CodePointSet union(CodePointSet other) {
+    int[] all = new int[ranges.length + other.ranges.length];
+    int n = 0;
+    int i = 0;
+    int j = 0;
+    while (i < ranges.length || j < other.ranges.length) {
+      boolean mine = j == other.ranges.length || i < ranges.length && ranges[i] <= other.ranges[j];
+      int first = mine ? ranges[i] : other.ranges[j];
+      int last = mine ? ranges[i + 1] : other.ranges[j + 1];
+      if (mine) {
+        i += 2;
+      } else {
+        j += 2;
+      }
+      if (n > 0 && first <= all[n - 1] + 1) {
+        all[n - 1] = Math.max(all[n - 1], last);
+      } else {
+        all[n] = first;
+        all[n + 1] = last;
+        n += 2;
+      }
+    }
+    return new CodePointSet(Arrays.copyOf(all, n));
+  }
+
+  CodePointSet complement() {
+    int[] others = new int[ranges.length + 2];
+    int n = 0;
+    int next = 0;
+    for (int i = 0; i < ranges.length; i += 2) {
+      if (next < ranges[i]) {
+        others[n] = next;
+        others[n + 1] = ranges[i] - 1;
+        n += 2;
+      }
+      next = ranges[i + 1] + 1;
+    }
+    if (next <= Character.MAX_CODE_POINT) {
+      others[n] = next;
+      others[n + 1] = Character.MAX_CODE_POINT;
+      n += 2;
+    }
+    return new CodePointSet(Arrays.copyOf(others, n));
+  }
+
+  CodePointSet intersection(CodePointSet other) {
+    return complement().union(other.complement()).complement();
+  }
+}

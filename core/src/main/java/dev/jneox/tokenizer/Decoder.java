@@ -1,0 +1,407 @@
+package dev.jneox.tokenizer;
+
+import java.io.ByteArrayOutputStream;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+
+/**
+ * How tokens in their written form become text: the key {@code decoder} of a tokenizer.json. Each
+ * is a step of a stream, so that a text decoded token by token is the text decoded at once.
+ */
+sealed interface Decoder {
+  /** Takes tokens in their order; each may come in several parts. */
+  interface Sink {
+    /** The next part of the token at hand. */
+    void part(String text);
+
+    /** The token at hand is complete. */
+    void endToken();
+
+    /** There are no more tokens. */
+    void end();
+
+    /** A whole token. */
+    default void token(String text) {
+      part(text);
+      endToken();
+    }
+  }
+
+  /** The step as a sink that writes to the next one. */
+  Sink to(Sink next, Work work);
+
+  /** A step that needs each token whole. */
+  abstract class Whole implements Sink {
+    final Sink next;
+    private final StringBuilder parts = new StringBuilder();
+
+    Whole(Sink next) {
+      this.next = next;
+    }
+
+    @Override
+    public void part(String text) {
+      parts.append(text);
+    }
+
+    @Override
+    public void endToken() {
+      String text = parts.toString();
+      parts.setLength(0);
+      token(text);
+    }
+
+    @Override
+    public abstract void token(String text);
+
+    @Override
+    public void end() {
+      next.end();
+    }
+  }
+
+  /** Several, one after the other. */
+  record Sequence(List<Decoder> steps) implements Decoder {
+    @Override
+    public Sink to(Sink next, Work work) {
+      for (Decoder step : steps.reversed()) {
+        next = step.to(next, work);
+      }
+      return next;
+    }
+  }
+
+  /** The bytes that the characters of {@link ByteAlphabet} stand for, read as UTF-8. */
+  record ByteLevel() implements Decoder {
+    @Override
+    public Sink to(Sink next, Work work) {
+      return new Whole(next) {
+        private final Utf8.Reader reader = new Utf8.Reader();
+
+        @Override
+        public void token(String text) {
+          next.part(reader.next(ByteAlphabet.read(text)));
+        }
+
+        @Override
+        public void end() {
+          next.part(reader.end());
+          next.endToken();
+          next.end();
+        }
+      };
+    }
+  }
+
+  /** Spaces for the character that is written for them, none at the start. */
+  record Metaspace(String replacement, boolean keepsFirst) implements Decoder {
+    @Override
+    public Sink to(Sink next, Work work) {
+      return new Whole(next) {
+        private boolean first = true;
+
+        @Override
+        public void token(String text) {
+          next.token(text.replace(replacement, first && !keepsFirst ? "" : " "));
+          first = false;
+        }
+      };
+    }
+  }
+
+  /** Words of several tokens, a space between two words. */
+  record WordPiece(String prefix, boolean cleanup) implements Decoder {
+    @Override
+    public Sink to(Sink next, Work work) {
+      return new Whole(next) {
+        private boolean first = true;
+
+        @Override
+        public void token(String text) {
+          String spaced =
+              first ? text : text.startsWith(prefix) ? text.substring(prefix.length()) : " " + text;
+          next.token(cleanup ? clean(spaced) : spaced);
+          first = false;
+        }
+      };
+    }
+
+    /** English without the spaces that splitting has put in. */
+    static String clean(String text) {
+      return text.replace(" .", ".")
+          .replace(" ?", "?")
+          .replace(" !", "!")
+          .replace(" ,", ",")
+          .replace(" ' ", "'")
+          .replace(" n't", "n't")
+          .replace(" 'm", "'m")
+          .replace(" do not", " don't")
+          .replace(" 's", "'s")
+          .replace(" 've", "'ve")
+          .replace(" 're", "'re");
+    }
+  }
+
+  /** A space for each mark of a word's end but the last token's. */
+  record WordEnds(String suffix) implements Decoder {
+    @Override
+    public Sink to(Sink next, Work work) {
+      return new Whole(next) {
+        private String held;
+
+        @Override
+        public void token(String text) {
+          if (held != null) {
+            next.token(replaced(held, " ", work));
+          }
+          held = text;
+        }
+
+        @Override
+        public void end() {
+          if (held != null) {
+            next.token(replaced(held, "", work));
+          }
+          next.end();
+        }
+      };
+    }
+
+    private String replaced(String text, String replacement, Work work) {
+      work.spend(text.length());
+      return text.replace(suffix, replacement);
+    }
+  }
+
+  /** Bytes for tokens as {@code <0x0A>}: runs of them that are UTF-8, or U+FFFD for each. */
+  record ByteFallback() implements Decoder {
+    @Override
+    public Sink to(Sink next, Work work) {
+      return new Whole(next) {
+        private final ByteArrayOutputStream run = new ByteArrayOutputStream();
+
+        @Override
+        public void token(String text) {
+          int b = value(text);
+          if (b >= 0) {
+            run.write(b);
+          } else {
+            flush();
+            next.token(text);
+          }
+        }
+
+        @Override
+        public void end() {
+          flush();
+          next.end();
+        }
+
+        private void flush() {
+          if (run.size() == 0) {
+            return;
+          }
+          byte[] bytes = run.toByteArray();
+          run.reset();
+          if (Utf8.isWellFormed(bytes)) {
+            next.token(new String(bytes, StandardCharsets.UTF_8));
+          } else {
+            for (int i = 0; i < bytes.length; i++) {
+              next.token("\uFFFD");
+            }
+          }
+        }
+      };
+    }
+
+    /** The byte that a token stands for, or -1. */
+    private static int value(String token) {
+      if (token.length() != 6 || !token.startsWith("<0x") || token.charAt(5) != '>') {
+        return -1;
+      }
+      int high = Character.digit(token.charAt(3), 16);
+      int low = Character.digit(token.charAt(4), 16);
+      boolean ascii = token.charAt(3) < 0x80 && token.charAt(4) < 0x80;
+      if (ascii && token.charAt(3) == '+' && low >= 0) {
+        return low; // Rust reads a sign
+      }
+      return ascii && high >= 0 && low >= 0 ? high << 4 | low : -1;
+    }
+  }
+
+  /** One token of all. */
+  record Fuse() implements Decoder {
+    @Override
+    public Sink to(Sink next, Work work) {
+      return new Sink() {
+        @Override
+        public void part(String text) {
+          next.part(text);
+        }
+
+        @Override
+        public void endToken() {}
+
+        @Override
+        public void end() {
+          next.endToken();
+          next.end();
+        }
+      };
+    }
+  }
+
+  /** Takes up to so many of a character from the start and from the end of each token. */
+  record Strip(int content, int start, int stop) implements Decoder {
+    @Override
+    public Sink to(Sink next, Work work) {
+      return stop > 0 ? both(next) : left(next);
+    }
+
+    private Sink both(Sink next) {
+      return new Whole(next) {
+        @Override
+        public void token(String text) {
+          int from = 0;
+          for (int i = 0; i < start && from < text.length(); i++) {
+            if (text.codePointAt(from) != content) {
+              break;
+            }
+            from += Character.charCount(content);
+          }
+          int to = text.length();
+          for (int i = 0; i < stop && to > from; i++) {
+            if (text.codePointBefore(to) != content) {
+              break;
+            }
+            to -= Character.charCount(content);
+          }
+          next.token(text.substring(from, to));
+        }
+      };
+    }
+
+    /** Without waiting for the end of the token. */
+    private Sink left(Sink next) {
+      return new Sink() {
+        private int left = start;
+
+        @Override
+        public void part(String text) {
+          int from = 0;
+          while (left > 0 && from < text.length()) {
+            boolean strip = text.codePointAt(from) == content;
+            from += strip ? Character.charCount(content) : 0;
+            left = strip ? left - 1 : 0;
+          }
+          next.part(text.substring(from));
+        }
+
+        @Override
+        public void endToken() {
+          left = start;
+          next.endToken();
+        }
+
+        @Override
+        public void end() {
+          next.end();
+        }
+      };
+    }
+  }
+
+  /** Puts a text in the place of each match within a token. */
+  record Replace(Normalizer.Replace rule) implements Decoder {
+    @Override
+    public Sink to(Sink next, Work work) {
+      return new Whole(next) {
+        @Override
+        public void token(String text) {
+          next.token(rule.normalize(text, work));
+        }
+      };
+    }
+  }
+
+  /** Tokens of a connectionist temporal classification: runs of one count once. */
+  record Ctc(String pad, String delimiter, boolean cleanup) implements Decoder {
+    @Override
+    public Sink to(Sink next, Work work) {
+      return new Whole(next) {
+        private String last;
+
+        @Override
+        public void token(String text) {
+          if (text.equals(last)) {
+            return;
+          }
+          last = text;
+          String written = text.replace(pad, "");
+          if (cleanup) {
+            written = WordPiece.clean(written).replace(delimiter, " ");
+          }
+          if (!written.isEmpty()) {
+            next.token(written);
+          }
+        }
+      };
+    }
+  }
+
+  /** A space between tokens: what stands for no decoder. */
+  record Spaces() implements Decoder {
+    @Override
+    public Sink to(Sink next, Work work) {
+      return new Whole(next) {
+        private boolean first = true;
+
+        @Override
+        public void token(String text) {
+          next.token(first ? text : " " + text);
+          first = false;
+        }
+      };
+    }
+  }
+
+  /**
+   * The decoder of a file.
+   *
+   * @param key the decoder or one within it
+   */
+  static Decoder read(JsonKey key) {
+    return switch (key.type()) {
+      case "Sequence" ->
+          new Sequence(key.at("decoders").entries().stream().map(Decoder::read).toList());
+      case "ByteLevel" -> {
+        PreTokenizer.read(key); // the same keys
+        yield new ByteLevel();
+      }
+      case "Metaspace" -> {
+        PreTokenizer.Metaspace rule = PreTokenizer.Metaspace.read(key);
+        yield new Metaspace(
+            rule.replacement(), rule.prefix() == PreTokenizer.Metaspace.Prefix.NEVER);
+      }
+      case "WordPiece" ->
+          new WordPiece(key.at("prefix").string(Normalizer.LONGEST), key.at("cleanup").flag());
+      case "BPEDecoder" -> new WordEnds(key.at("suffix").string(Normalizer.LONGEST));
+      case "ByteFallback" -> new ByteFallback();
+      case "Fuse" -> new Fuse();
+      case "Strip" ->
+          new Strip(
+              key.at("content").character(), key.at("start").count(0), key.at("stop").count(0));
+      case "Replace" -> new Replace(Normalizer.replace(key));
+      case "CTC" ->
+          new Ctc(
+              key.at("pad_token").string(Normalizer.LONGEST),
+              key.at("word_delimiter_token").string(Normalizer.LONGEST),
+              key.at("cleanup").flag());
+      default ->
+          throw key.at("type")
+              .expected(
+                  "BPEDecoder, ByteFallback, ByteLevel, CTC, Fuse, Metaspace, Replace, Sequence,"
+                      + " Strip or WordPiece");
+    };
+  }
+}

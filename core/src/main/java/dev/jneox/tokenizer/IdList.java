@@ -1,0 +1,46 @@
+package dev.jneox.tokenizer;
+
+import java.util.Arrays;
+
+/** Token ids, one added after the other. */
+final class IdList {
+  private int[] ids = new int[64];
+  private int size;
+
+  void add(int id) {
+    if (size == ids.length) {
+      ids = Arrays.copyOf(ids, (int) Math.min(2L * size, Integer.MAX_VALUE - 8));
+    }
+    ids[size++] = id;
+  }
+
+  void addAll(int[] more) {
+    for (int id : more) {
+      add(id);
+    }
+  }
+
+  int size() {
+    return size;
+  }
+
+  /** The ids from a place on. */
+  int[] from(int start) {
+    return Arrays.copyOfRange(ids, start, size);
+  }
+
+  /** Puts {@code apply} to the ids from a place on; it returns how many are left there. */
+  void merge(int start, Merges merges) {
+    size = start + merges.apply(ids, start, size - start);
+  }
+
+  /** Takes all ids out. */
+  int[] take() {
+    int[] taken = Arrays.copyOf(ids, size);
+    size = 0;
+    if (ids.length > 1 << 20) {
+      ids = new int[64];
+    }
+    return taken;
+  }
+}

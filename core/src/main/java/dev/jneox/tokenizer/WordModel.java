@@ -1,0 +1,128 @@
+package dev.jneox.tokenizer;
+
+import dev.jneox.io.InputException;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/** Turns a word into token ids: the key {@code model} of a tokenizer.json. Immutable. */
+sealed interface WordModel permits WordModel.Words, BpeModel, UnigramModel, WordPieceModel {
+  /** Appends the ids of a word, which is not empty. */
+  void encode(String word, IdList ids, Work work);
+
+  /** The number of tokens as the library counts it: the next free id, if all below it are used. */
+  int size();
+
+  /** The token of an id in its written form; null where there is none. */
+  String token(int id);
+
+  /** The id of a token by its written form; null where there is none. */
+  Integer id(String token);
+
+  /** A vocabulary that is an object of the file: each token has an id, no two the same. */
+  final class Vocabulary {
+    private final Map<String, Integer> ids;
+    private final Map<Integer, String> tokens;
+
+    Vocabulary(TokenizerFile file) {
+      ids = file.vocab();
+      tokens = HashMap.newHashMap(ids.size());
+      ids.forEach(
+          (token, id) -> {
+            String place = "key model.vocab, token " + token;
+            if (!Utf8.wellFormed(token).equals(token)) {
+              throw InputException.in(
+                  file.path(), place, "whole characters", "half of a surrogate pair");
+            }
+            String other = tokens.put(id, token);
+            if (other != null) {
+              throw InputException.in(
+                  file.path(), place, "an id of its own", id + ", the id of " + other);
+            }
+          });
+    }
+
+    int size() {
+      return ids.size();
+    }
+
+    Integer id(String token) {
+      return ids.get(token);
+    }
+
+    String token(int id) {
+      return tokens.get(id);
+    }
+  }
+
+  /** Whole words only. */
+  record Words(JsonKey key, Vocabulary vocabulary, Integer unknown) implements WordModel {
+    @Override
+    public void encode(String word, IdList ids, Work work) {
+      Integer id = id(word);
+      if (id == null && unknown == null) {
+        throw noUnknown(key);
+      }
+      ids.add(id != null ? id : unknown);
+    }
+
+    @Override
+    public int size() {
+      return vocabulary.size();
+    }
+
+    @Override
+    public String token(int id) {
+      return vocabulary.token(id);
+    }
+
+    @Override
+    public Integer id(String token) {
+      return vocabulary.id(token);
+    }
+  }
+
+  /** The error of a text with a word that the vocabulary cannot write. */
+  static InputException noUnknown(JsonKey key) {
+    return key.expected(
+        "a token of the vocabulary for what it has no token for, as a text needs one");
+  }
+
+  /**
+   * The model of a file. Files of old versions have no type: the keys tell.
+   *
+   * @param key the model
+   */
+  static WordModel read(TokenizerFile file, JsonKey key) {
+    String type = key.at("type").isAbsent() ? guess(key) : key.type();
+    boolean array = file.pieces() != null;
+    if (array != type.equals("Unigram")
+        && List.of("BPE", "Unigram", "WordLevel", "WordPiece").contains(type)) {
+      throw key.at("vocab")
+          .expected(
+              array ? "an object, as the type is " + type : "an array, as the type is Unigram",
+              array ? "an array" : "an object");
+    }
+    return switch (type) {
+      case "BPE" -> BpeModel.read(file, key);
+      case "Unigram" -> UnigramModel.read(file, key);
+      case "WordPiece" -> WordPieceModel.read(file, key);
+      case "WordLevel" -> {
+        Vocabulary vocabulary = new Vocabulary(file);
+        JsonKey unknown = key.at("unk_token");
+        yield new Words(unknown, vocabulary, vocabulary.id(unknown.string()));
+      }
+      default -> throw key.at("type").expected("BPE, Unigram, WordLevel or WordPiece");
+    };
+  }
+
+  private static String guess(JsonKey key) {
+    if (key.at("vocab").node().isArray()) {
+      return "Unigram";
+    }
+    if (key.at("merges").node().isArray()) {
+      return "BPE";
+    }
+    return key.at("max_input_chars_per_word").isAbsent() ? "WordLevel" : "WordPiece";
+  }
+}
