@@ -83,7 +83,7 @@ public final class ByteLevelBpe implements Tokenizer {
   /** The tokenizer of a file, or nothing if the file asks for anything that is not done here. */
   static Optional<ByteLevelBpe> of(TokenizerFile file) {
     boolean supported =
-        "BPE".equals(file.text("model", "type"))
+        ("BPE".equals(file.text("model", "type")) || untypedBpe(file))
             && empty(file.node("model", "dropout"))
             && empty(file.node("model", "continuing_subword_prefix"))
             && empty(file.node("model", "end_of_word_suffix"))
@@ -119,6 +119,11 @@ public final class ByteLevelBpe implements Tokenizer {
                 addedTokens(file, true, nfc),
                 byteIds,
                 merges)));
+  }
+
+  /** GPT-2's own file is so old that its model has no type: only this kind has merge rules. */
+  private static boolean untypedBpe(TokenizerFile file) {
+    return file.node("model", "type").isMissingNode() && file.node("model", "merges").isArray();
   }
 
   private static boolean empty(JsonNode node) {

@@ -19,6 +19,9 @@ import java.util.function.Consumer;
  * not applied.
  */
 public final class PipelineTokenizer implements Tokenizer {
+  /** Each part of a sequence takes some room on a thread's stack. */
+  private static final int MOST_PARTS = 100;
+
   private final Path path;
   private final Normalizer normalizer; // null for none
   private final PreTokenizer preTokenizer;
@@ -57,7 +60,12 @@ public final class PipelineTokenizer implements Tokenizer {
   }
 
   private static JsonKey key(TokenizerFile file, String name) {
-    return new JsonKey(file.path(), name, file.node(name));
+    JsonKey key = new JsonKey(file.path(), name, file.node(name));
+    int parts = key.node().findValues("type").size();
+    if (parts > MOST_PARTS) {
+      throw key.expected("at most " + MOST_PARTS + " parts", parts + " parts");
+    }
+    return key;
   }
 
   /** Loads a local {@code tokenizer.json}; an {@link InputException} says what is wrong with it. */

@@ -241,7 +241,10 @@ final class RegexParser {
 
   private RegexNode repeated(RegexNode atom) throws Unsupported {
     RegexNode node = atom;
-    while (more()) {
+    for (int repetitions = 0; more(); repetitions++) {
+      if (repetitions > DEEPEST) {
+        throw unsupported("more than " + DEEPEST + " repetitions of each other");
+      }
       int least;
       int most;
       boolean interval = false;

@@ -1,7 +1,6 @@
 package dev.jneox.tokenizer;
 
 import dev.jneox.io.InputException;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -21,12 +20,22 @@ sealed interface WordModel permits WordModel.Words, BpeModel, UnigramModel, Word
 
   /** A vocabulary that is an object of the file: each token has an id, no two the same. */
   final class Vocabulary {
+    /** The largest id may be so many times the number of tokens. */
+    private static final int GAPS = 16;
+
     private final Map<String, Integer> ids;
-    private final Map<Integer, String> tokens;
+    private final String[] tokens;
 
     Vocabulary(TokenizerFile file) {
       ids = file.vocab();
-      tokens = HashMap.newHashMap(ids.size());
+      if (file.modelSize() > (long) GAPS * ids.size() + (1 << 16)) {
+        throw InputException.in(
+            file.path(),
+            "key model.vocab",
+            "ids without large gaps for " + ids.size() + " tokens",
+            "an id of " + (file.modelSize() - 1));
+      }
+      tokens = new String[file.modelSize()];
       ids.forEach(
           (token, id) -> {
             String place = "key model.vocab, token " + token;
@@ -34,11 +43,11 @@ sealed interface WordModel permits WordModel.Words, BpeModel, UnigramModel, Word
               throw InputException.in(
                   file.path(), place, "whole characters", "half of a surrogate pair");
             }
-            String other = tokens.put(id, token);
-            if (other != null) {
+            if (tokens[id] != null) {
               throw InputException.in(
-                  file.path(), place, "an id of its own", id + ", the id of " + other);
+                  file.path(), place, "an id of its own", id + ", the id of " + tokens[id]);
             }
+            tokens[id] = token;
           });
     }
 
@@ -51,7 +60,7 @@ sealed interface WordModel permits WordModel.Words, BpeModel, UnigramModel, Word
     }
 
     String token(int id) {
-      return tokens.get(id);
+      return id >= 0 && id < tokens.length ? tokens[id] : null;
     }
   }
 

@@ -195,6 +195,15 @@ class ByteLevelBpeTest {
   }
 
   @Test
+  void knowsFilesWithoutATypeOfModel() {
+    Pair pair =
+        Pair.of(
+            TokenizerFiles.change(
+                TokenizerFiles.PLAIN, file -> file.withObject("/model").remove("type")));
+    pair.agreeOn("the words of the café  <|endoftext|>");
+  }
+
+  @Test
   void leavesFilesItDoesNotKnowToThePipeline() {
     List<ObjectNode> others =
         List.of(

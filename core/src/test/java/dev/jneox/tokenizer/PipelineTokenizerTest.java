@@ -306,6 +306,8 @@ class PipelineTokenizerTest {
             "(".repeat(200) + ")".repeat(200),
             "\\xC3",
             "a|(?R)",
+            "a" + "?".repeat(9000),
+            "(?i)".repeat(300),
             "[[:nope:]]")) {
       refused(
           change(
@@ -313,6 +315,20 @@ class PipelineTokenizerTest {
               file -> file.set("pre_tokenizer", Pipelines.split(pattern, "Isolated", false))),
           "key pre_tokenizer.pattern.Regex");
     }
+    for (String part : List.of("normalizers", "pretokenizers", "decoders")) {
+      JsonNode[] parts = new JsonNode[50_000];
+      String type = part.equals("normalizers") ? "{'type': 'NFC'}" : Pipelines.BYTES;
+      Arrays.fill(parts, Pipelines.json(type));
+      String key = part.equals("pretokenizers") ? "pre_tokenizer" : part.replace("rs", "r");
+      refused(
+          change("T5", file -> file.set(key, Pipelines.sequence(part, parts))),
+          "key " + key,
+          "at most 100 parts");
+    }
+    refused(
+        change("words", file -> file.withObject("/model/vocab").put("far", 2_000_000_000)),
+        "key model.vocab",
+        "2000000000");
     for (String table : List.of("AAAAAA==", "", "*", "/////w==", "BAAAAAAAAAD/")) {
       refused(
           change(
