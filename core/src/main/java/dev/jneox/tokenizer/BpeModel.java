@@ -74,10 +74,8 @@ final class BpeModel implements WordModel {
 
   private Merges merges(TokenizerFile file, JsonKey key) {
     List<String> sides = file.merges();
-    if (!key.node().isArray() || sides == null) {
-      throw key.expected(
-          "an array of \"left right\" or of [\"left\", \"right\"]",
-          key.node().isArray() ? "another entry" : TokenizerFile.describe(key.node()));
+    if (!key.node().isArray()) {
+      throw key.expected("an array");
     }
     Merges table = new Merges(sides.size() / 2);
     for (int i = 0; i < sides.size(); i += 2) {

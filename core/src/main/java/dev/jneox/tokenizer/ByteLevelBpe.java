@@ -187,12 +187,9 @@ public final class ByteLevelBpe implements Tokenizer {
     return byteIds;
   }
 
-  /** The merge rules, or null if one is of another form or names an unknown token. */
+  /** The merge rules, or null if one names an unknown token. */
   private static Merges merges(TokenizerFile file) {
     List<String> sides = file.merges();
-    if (sides == null) {
-      return null;
-    }
     Merges merges = new Merges(sides.size() / 2);
     for (int i = 0; i < sides.size(); i += 2) {
       Integer left = file.vocab().get(sides.get(i));

@@ -25,6 +25,12 @@ final class Charsmap {
   /** No two characters below this one make a grapheme, but a carriage return and a line feed. */
   private static final int ALONE = 0x300;
 
+  /** Not assigned, and to be ignored by default: the first and the last of each range. */
+  private static final int[] IGNORABLE = {
+    0x2065, 0x2065, 0xFFF0, 0xFFF8, 0xE0000, 0xE0000, 0xE0002, 0xE001F, 0xE0080, 0xE00FF, 0xE01F0,
+    0xE0FFF,
+  };
+
   private final JsonKey key;
   private final int[] trie;
   private final byte[] texts;
@@ -86,7 +92,7 @@ final class Charsmap {
         end = at + 1;
       } else {
         if (graphemes == null) {
-          graphemes = GRAPHEME.matcher(text);
+          graphemes = GRAPHEME.matcher(assigned(text));
         }
         graphemes.region(at, text.length());
         end = graphemes.lookingAt() ? graphemes.end() : at + 1;
@@ -95,6 +101,27 @@ final class Charsmap {
       at = end;
     }
     return new Normalized(writer.out.toString(), writer.leading);
+  }
+
+  /**
+   * The text with a letter for each character that is not assigned: the JDK lets those end a
+   * grapheme as control characters do, which Unicode says of those to be ignored only.
+   */
+  private static String assigned(String text) {
+    StringBuilder out = null;
+    int c;
+    for (int at = 0; at < text.length(); at += Character.charCount(c)) {
+      c = text.codePointAt(at);
+      if (Character.getType(c) == Character.UNASSIGNED && !CharacterClass.in(IGNORABLE, c)) {
+        out = out == null ? new StringBuilder(text) : out;
+        // A letter of as many units.
+        String letter = c < 0x10000 ? "x" : "\uD800\uDC00";
+        for (int i = 0; i < letter.length(); i++) {
+          out.setCharAt(at + i, letter.charAt(i));
+        }
+      }
+    }
+    return out == null ? text : out.toString();
   }
 
   /** One text being normalized. */

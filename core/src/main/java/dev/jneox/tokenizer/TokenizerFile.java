@@ -21,8 +21,7 @@ import java.util.Map;
  * @param vocab the model's tokens in their written form, with their ids
  * @param pieces the vocabulary of a Unigram model in the order of the ids, a piece that is there
  *     twice included; null for the others
- * @param merges the two sides of each merge rule, one rule after the other; null where one of them
- *     is no pair
+ * @param merges the two sides of each merge rule, one rule after the other
  */
 record TokenizerFile(
     Path path,

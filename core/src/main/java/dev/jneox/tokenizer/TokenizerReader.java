@@ -36,7 +36,6 @@ final class TokenizerReader {
   private final Map<String, Integer> vocab;
   private final List<ScoredPiece> pieces = new ArrayList<>();
   private final List<String> merges;
-  private boolean pairs = true;
 
   /**
    * @param path what errors name
@@ -72,11 +71,9 @@ final class TokenizerReader {
     return pieces;
   }
 
-  /**
-   * The two sides of each merge rule, one rule after the other; null where one of them is no pair.
-   */
+  /** The two sides of each merge rule, one rule after the other. */
   List<String> merges() {
-    return pairs ? merges : null;
+    return merges;
   }
 
   /**
@@ -150,12 +147,11 @@ final class TokenizerReader {
   /** A rule is written as "a b" or as ["a", "b"], all of a file in one way. */
   private void merges(JsonParser json) throws IOException {
     merges.clear();
-    pairs = true;
     JsonToken way = null;
-    while (json.nextToken() != JsonToken.END_ARRAY) {
-      way = way == null ? json.currentToken() : way;
-      pairs &= way == json.currentToken();
-      if (json.currentToken() == JsonToken.VALUE_STRING) {
+    for (int entry = 0; json.nextToken() != JsonToken.END_ARRAY; entry++) {
+      JsonToken token = json.currentToken();
+      way = way == null ? token : way;
+      if (token == JsonToken.VALUE_STRING && token == way) {
         String rule = json.getText();
         if (rule.startsWith("#version")) {
           continue; // the first line of a merges.txt
@@ -168,12 +164,18 @@ final class TokenizerReader {
         }
       }
       JsonNode rule = JSON.readTree(json);
-      if (rule.size() == 2 && rule.get(0).isTextual() && rule.get(1).isTextual()) {
-        merges.add(rule.get(0).textValue());
-        merges.add(rule.get(1).textValue());
-      } else {
-        pairs = false;
+      if (token != way
+          || rule.size() != 2
+          || !rule.get(0).isTextual()
+          || !rule.get(1).isTextual()) {
+        throw InputException.in(
+            path,
+            "key model.merges, entry " + entry,
+            "\"left right\" or [\"left\", \"right\"], all in one way",
+            TokenizerFile.describe(rule));
       }
+      merges.add(rule.get(0).textValue());
+      merges.add(rule.get(1).textValue());
     }
   }
 }

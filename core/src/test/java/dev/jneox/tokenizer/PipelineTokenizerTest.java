@@ -275,6 +275,10 @@ class PipelineTokenizerTest {
     refused(
         change("Llama 2", file -> file.withObject("/model").remove("merges")), "key model.merges");
     refused(
+        change("Llama 2", file -> file.withArray("/model/merges").add("a b")),
+        "key model.merges, entry 150",
+        "a b");
+    refused(
         change("T5", file -> file.withArray("/model/vocab").addArray().add("x").add("y")),
         "key model.vocab, entry");
     refused(

@@ -272,6 +272,7 @@ final class Pipelines {
     map.put("\u00A0", " ");
     map.put("\u3000", " ");
     map.put("\u200B", "");
+    map.put("\u200D", " ");
     map.put("\u0001", "");
     map.put("ﬁ", "fi");
     map.put("ǰ", "j\u030C");
@@ -813,6 +814,7 @@ final class Pipelines {
     "xxxy",
     "<m> <m>",
     "''s",
+    "\u19CB\u200D\u0345",
     "king",
     "x1"
   };
