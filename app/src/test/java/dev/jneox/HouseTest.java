@@ -3,6 +3,7 @@ package dev.jneox;
 import static com.tngtech.archunit.base.DescribedPredicate.or;
 import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAnyPackage;
 import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideOutsideOfPackage;
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideOutsideOfPackages;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
 import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
 import static org.assertj.core.api.Assertions.assertThat;
@@ -29,21 +30,27 @@ class HouseTest {
   /** A room, and those it may use beside itself and {@code io}. */
   private static final Map<String, Set<String>> ROOMS =
       new TreeMap<>(
-          Map.of(
-              "io", Set.of(),
-              "tensor", Set.of(),
-              "tokenizer", Set.of("tensor"),
-              "model", Set.of("tensor"),
-              "checkpoint", Set.of("tensor", "model", "quant"),
-              "quant", Set.of("tensor"),
-              "generate", Set.of("tensor", "model", "tokenizer", "checkpoint", "quant"),
-              "data", Set.of("tokenizer"),
-              "train", with(CORE, "data"),
-              "cli", with(CORE, "data", "train")));
+          Map.ofEntries(
+              Map.entry("io", Set.of()),
+              Map.entry("tensor", Set.of()),
+              Map.entry("tokenizer", Set.of("tensor")),
+              Map.entry("model", Set.of()),
+              Map.entry("checkpoint", Set.of("tensor", "model", "quant")),
+              Map.entry("quant", Set.of("tensor")),
+              Map.entry("generate", Set.of("tensor", "model", "tokenizer", "checkpoint", "quant")),
+              Map.entry("data", Set.of("tokenizer")),
+              Map.entry("torch", Set.of("tensor", "model", "checkpoint")),
+              Map.entry(
+                  "train", Set.of("tensor", "tokenizer", "model", "checkpoint", "data", "torch")),
+              Map.entry("cli", with(CORE, "data", "torch", "train"))));
+
+  /** Rooms that may see libtorch; core and data run without it. */
+  private static final Set<String> SEES_LIBTORCH = Set.of("torch", "train", "cli");
 
   private static final JavaClasses HOUSE =
       new ClassFileImporter()
           .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
+          .withImportOption(location -> !location.contains("-tests.jar"))
           .importPackages("dev.jneox");
 
   @Test
@@ -69,6 +76,20 @@ class HouseTest {
               .as("dev.jneox." + room + " uses only " + below + " and io")
               .check(HOUSE);
         });
+  }
+
+  @Test
+  void coreAndDataDoNotSeeLibtorch() {
+    ROOMS.keySet().stream()
+        .filter(room -> !SEES_LIBTORCH.contains(room))
+        .forEach(
+            room ->
+                classes()
+                    .that()
+                    .resideInAPackage("dev.jneox." + room + "..")
+                    .should()
+                    .onlyDependOnClassesThat(resideOutsideOfPackages("org.bytedeco..", "ai.djl.."))
+                    .check(HOUSE));
   }
 
   @Test

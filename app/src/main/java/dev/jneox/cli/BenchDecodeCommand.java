@@ -6,9 +6,9 @@ import dev.jneox.generate.LanguageModel;
 import dev.jneox.generate.PackedModel;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.tensor.Machine;
-import dev.jneox.tensor.Native;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.tensor.Cpu;
+import dev.jneox.tensor.MemoryRate;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.lang.foreign.Arena;
@@ -119,21 +119,21 @@ public final class BenchDecodeCommand implements Runnable {
     atLeast("--new", fresh, 2);
     atLeast("--rounds", rounds, 1);
     atLeast("--warmup", warmup, 0);
-    int workers = threads == null ? Native.threads() : threads;
+    int workers = threads == null ? Cpu.threads() : threads;
     long opening = System.nanoTime();
     try (LanguageModel loaded = model.open();
         Engine engine = loaded.engine(settings(loaded.packed(), workers))) {
-      if (prompt + fresh > loaded.config().maxPositions()) {
+      if (prompt + fresh > loaded.spec().maxPositions()) {
         throw new InputException(
             "--prompt and --new: expected "
-                + loaded.config().maxPositions()
+                + loaded.spec().maxPositions()
                 + " tokens together at most, the model's context, found "
                 + (prompt + fresh));
       }
       double opened = (System.nanoTime() - opening) / 1e9;
       List<DecodeRound> warm = new ArrayList<>();
       List<DecodeRound> measured = new ArrayList<>();
-      try (Progress progress = Progress.of("measuring", "rounds", warmup + rounds)) {
+      try (Progress progress = ProgressLine.of("measuring", "rounds", warmup + rounds)) {
         for (int r = 0; r < warmup + rounds; r++) {
           (r < warmup ? warm : measured).add(DecodeRound.run(engine, sessions, prompt, fresh, r));
           progress.step(1);
@@ -141,7 +141,7 @@ public final class BenchDecodeCommand implements Runnable {
       }
       Map<String, Object> report = new LinkedHashMap<>();
       report.put("model", model.path().toString());
-      report.put("parameters", loaded.config().parameters());
+      report.put("parameters", loaded.spec().parameterCount());
       report.put("prompt_tokens", prompt);
       report.put("new_tokens", fresh);
       report.put("sessions", sessions);
@@ -201,15 +201,15 @@ public final class BenchDecodeCommand implements Runnable {
    */
   private void limits(Map<String, Object> report, LanguageModel loaded, int workers, double rate) {
     long weights = loaded.packed().stepBytes();
-    ModelConfig config = loaded.config();
-    long position = 2L * config.layers() * config.hiddenSize() * kv.bytes();
+    ModelSpec config = loaded.spec();
+    long position = config.keysAndValuesPerPosition() * kv.bytes();
     double keysAndValues = sessions * (double) position * (prompt + fresh / 2.0);
     double bandwidth;
     try (Arena arena = Arena.ofShared()) {
       MemorySegment memory = arena.allocate(READ_BYTES, 64);
       // Untouched pages all map to one page of zeros, which would be read from the cache.
       memory.fill((byte) 1);
-      bandwidth = Machine.readRate(memory, workers);
+      bandwidth = MemoryRate.readRate(memory, workers);
     }
     double limit = sessions * bandwidth / (weights + keysAndValues);
     report.put("weight_bytes_per_step", weights);

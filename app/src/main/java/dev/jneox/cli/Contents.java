@@ -1,28 +1,31 @@
 package dev.jneox.cli;
 
+import dev.jneox.checkpoint.CanonicalNames;
 import dev.jneox.checkpoint.Dtype;
 import dev.jneox.checkpoint.GgmlType;
 import dev.jneox.checkpoint.GgufModel;
 import dev.jneox.checkpoint.HfFolder;
-import dev.jneox.checkpoint.MappedTensor;
 import dev.jneox.checkpoint.NeoxCheckpoint;
 import dev.jneox.checkpoint.PackedFolder;
 import dev.jneox.checkpoint.Safetensors;
 import dev.jneox.checkpoint.StoredModel;
+import dev.jneox.checkpoint.TensorExpression;
 import dev.jneox.checkpoint.TensorFile;
 import dev.jneox.checkpoint.TorchFile;
 import dev.jneox.io.InputException;
-import dev.jneox.model.ModelConfig.TensorSpec;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
-import org.bytedeco.pytorch.Tensor;
 
 /**
  * Tensors to be looked at one by one: a model's by their canonical names, or those of a bare file
@@ -43,14 +46,16 @@ final class Contents implements AutoCloseable {
   private final StoredModel model;
   private final TensorFile file;
   private final List<Entry> entries = new ArrayList<>();
+  private final Map<String, TensorExpression> expressions = new HashMap<>(); // of a model
 
   private Contents(Path path, StoredModel model, TensorFile file) {
     this.path = path;
     this.model = model;
     this.file = file;
     if (model != null) {
-      for (TensorSpec spec : model.config().tensors()) {
-        add(spec.name(), model.storedAs(spec.name()), spec.shape());
+      for (TensorExpression tensor : CanonicalNames.of(model.spec())) {
+        expressions.put(tensor.name(), tensor);
+        add(tensor.name(), model.holder(tensor.first()).type(), tensor.shape());
       }
     } else {
       file.names().forEach(name -> add(name, file.dtype(name).name(), file.shape(name)));
@@ -104,7 +109,7 @@ final class Contents implements AutoCloseable {
   String format() {
     return switch (model) {
       case null -> file instanceof Safetensors ? "safetensors file" : "PyTorch file";
-      case HfFolder folder -> "HF folder, " + HfFolder.modelType(folder.config());
+      case HfFolder folder -> "HF folder, " + HfFolder.modelType(folder.spec());
       case NeoxCheckpoint checkpoint ->
           "NeoX checkpoint, "
               + checkpoint.ranks()
@@ -119,21 +124,15 @@ final class Contents implements AutoCloseable {
     return entries;
   }
 
-  /**
-   * A tensor's values where the file holds them as they are; valid until {@link #close}. Starts no
-   * libtorch.
-   */
-  Optional<MappedTensor> mapped(String name) {
-    return model != null
-        ? model.mapped(name)
-        : file instanceof Safetensors tensors
-            ? Optional.of(new MappedTensor(tensors.dtype(name), tensors.data(name)))
-            : Optional.empty();
+  /** A tensor's values, row by row: in place where they lie so, else made in {@code arena}. */
+  MemorySegment read(String name, Arena arena) {
+    return model != null ? model.read(expressions.get(name), arena).data() : file.read(name, arena);
   }
 
-  /** A tensor's values; the caller closes it. */
-  Tensor tensor(String name) {
-    return model != null ? model.tensor(name) : file.tensor(name);
+  /** The type of what {@link #read} gives; a quantised one is read in fp32. */
+  Dtype dtype(Entry entry) {
+    Dtype plain = Dtype.of(entry.dtype());
+    return plain == null ? Dtype.F32 : plain;
   }
 
   /** Gives the memory of the tensors read so far back. */

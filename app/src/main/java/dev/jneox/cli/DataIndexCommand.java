@@ -100,7 +100,7 @@ final class DataIndexCommand implements Callable<Integer> {
       List<SampleIndex> indexes = new ArrayList<>();
       for (Part part : parts) {
         IndexedDataset data = IndexedDataset.open(part.prefix);
-        try (Progress progress = Progress.of("indexing " + part.prefix, "rows", -1)) {
+        try (Progress progress = ProgressLine.of("indexing " + part.prefix, "rows", -1)) {
           SampleIndex.Spec all = SampleIndex.Spec.all(data, part.samples, seqLength, part.seed);
           indexes.add(SampleIndex.build(data, all, arena, progress));
           datasets.add(new GptDataset(data, indexes.getLast(), seqLength));
@@ -111,7 +111,7 @@ final class DataIndexCommand implements Callable<Integer> {
         write("part" + k + ".", indexes.get(k), datasets.get(k), arena);
       }
       if (weights.length > 0) {
-        try (Progress progress = Progress.of("blending", "samples", -1)) {
+        try (Progress progress = ProgressLine.of("blending", "samples", -1)) {
           BlendedDataset blend = BlendedDataset.of(datasets, weights, arena, progress);
           blend.datasetIndex().write(out.resolve("blend.dataset_index.npy"));
           blend.sampleIndex().write(out.resolve("blend.dataset_sample_index.npy"));

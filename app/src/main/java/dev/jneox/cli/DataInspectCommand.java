@@ -141,7 +141,7 @@ final class DataInspectCommand implements Callable<Integer> {
   private void lookUp(IndexedDataset data) throws JsonProcessingException {
     SampleIndex.Spec all = SampleIndex.Spec.all(data, order.samples, order.seqLength, order.seed);
     try (Arena arena = Arena.ofShared();
-        Progress progress = Progress.of("indexing " + prefix, "rows", -1)) {
+        Progress progress = ProgressLine.of("indexing " + prefix, "rows", -1)) {
       SampleIndex index = SampleIndex.build(data, all, arena, progress);
       GptDataset samples = new GptDataset(data, index, order.seqLength);
       if (order.sample != null) {

@@ -28,7 +28,7 @@ record DecodeRound(double firstToken, double promptRate, double decodeRate) {
     long start = System.nanoTime();
     try (ExecutorService readers = Executors.newVirtualThreadPerTaskExecutor()) {
       for (int s = 0; s < sessions; s++) {
-        int[] prompt = random.ints(promptTokens, 0, engine.config().usedVocab()).toArray();
+        int[] prompt = random.ints(promptTokens, 0, engine.spec().vocabulary().used()).toArray();
         TokenStream stream =
             engine.stream(
                 GenerationRequest.builder(prompt).maxTokens(newTokens).ignoreEnd().build());
@@ -38,7 +38,7 @@ record DecodeRound(double firstToken, double promptRate, double decodeRate) {
             () -> {
               for (int i = 0; stream.hasNext(); i++) {
                 stream.next();
-                drawn[i] = System.nanoTime();
+                drawn[i] = stream.drawnAt();
               }
             });
       }

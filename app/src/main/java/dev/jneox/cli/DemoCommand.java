@@ -1,7 +1,5 @@
 package dev.jneox.cli;
 
-import dev.jneox.checkpoint.Dtype;
-import dev.jneox.checkpoint.HfFolder;
 import dev.jneox.data.Documents;
 import dev.jneox.data.IndexedDataset;
 import dev.jneox.data.IndexedDatasetWriter;
@@ -14,15 +12,16 @@ import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.io.TargetLock;
-import dev.jneox.tensor.Native;
-import dev.jneox.tensor.Products;
 import dev.jneox.tokenizer.BpeTrainer;
 import dev.jneox.tokenizer.Tokenizer;
 import dev.jneox.tokenizer.TrainedBpe;
+import dev.jneox.torch.Libtorch;
+import dev.jneox.torch.Products;
 import dev.jneox.train.NeoxConfig;
 import dev.jneox.train.Resume;
 import dev.jneox.train.RunDirectory;
 import dev.jneox.train.Trainer;
+import dev.jneox.train.TrainingCallback;
 import dev.jneox.train.TrainingData;
 import java.io.IOException;
 import java.io.InputStream;
@@ -138,7 +137,7 @@ public final class DemoCommand implements Callable<Integer> {
     long start = System.nanoTime();
     List<Path> libraries = libraries();
 
-    Native.start(); // reports a fault in its libraries before a minute of work
+    Libtorch.start(); // reports a fault in its libraries before a minute of work
     say(
         "[1/5] tokenizer: a byte-level BPE vocabulary of %,d from %d libraries",
         VOCABULARY, libraries.size());
@@ -226,7 +225,7 @@ public final class DemoCommand implements Callable<Integer> {
 
   private void trainTokenizer(List<Path> libraries, Path vocabulary) {
     BpeTrainer trainer = new BpeTrainer(VOCABULARY);
-    try (Progress progress = Progress.bytes("counting words", 0);
+    try (Progress progress = ProgressLine.bytes("counting words", 0);
         Documents documents = Documents.open(libraries, true, progress::step)) {
       progress.total(documents.totalBytes());
       trainer.count(documents.texts());
@@ -236,7 +235,7 @@ public final class DemoCommand implements Callable<Integer> {
     }
     TrainedBpe trained;
     try (Progress progress =
-        Progress.of("merging pairs", "merges", VOCABULARY - BpeTrainer.SMALLEST_VOCABULARY)) {
+        ProgressLine.of("merging pairs", "merges", VOCABULARY - BpeTrainer.SMALLEST_VOCABULARY)) {
       trained = trainer.train(progress::step);
     }
     trained.write(vocabulary);
@@ -258,7 +257,7 @@ public final class DemoCommand implements Callable<Integer> {
               .replaceAll("(-\\d[^/]*)?\\.(jar|zip|jsonl|jsonl\\.zst|txt)$", "");
       Path all = out.resolve("data").resolve(name);
       Prepare.Result result;
-      try (Progress progress = Progress.bytes(name, 0)) {
+      try (Progress progress = ProgressLine.bytes(name, 0)) {
         result =
             Prepare.run(List.of(library), tokenizer, all, Prepare.Options.defaults(), progress);
       }
@@ -369,25 +368,25 @@ public final class DemoCommand implements Callable<Integer> {
           new StepLines(console, config.run().logInterval(), trainer.iterations(), gemmRate);
       long tokensAStep = (long) config.batch().total() * config.model().seqLength();
       TrainCommand.forecast(console, config, trainer, gemmRate);
-      Trainer.Listener listener =
-          new Trainer.Listener() {
+      TrainingCallback listener =
+          new TrainingCallback() {
             @Override
-            public void stepped(Trainer.Step step) {
-              lines.stepped(step);
+            public void afterStep(Trainer running, Trainer.Step step) {
+              lines.afterStep(running, step);
               training.add(new LossCurve.Point(step.iteration() * tokensAStep, step.loss()));
             }
 
             @Override
-            public void evaluated(String name, int iteration, double loss) {
+            public void afterEvaluation(String name, int iteration, double loss) {
               if (name.equals("validation")) { // the test data are the same documents here
-                lines.evaluated(name, iteration, loss);
+                lines.afterEvaluation(name, iteration, loss);
                 validation.add(new LossCurve.Point(iteration * tokensAStep, loss));
               }
             }
 
             @Override
-            public void saved(Path checkpoint, int iteration) {
-              lines.saved(checkpoint, iteration);
+            public void afterSave(Path checkpoint, int iteration) {
+              lines.afterSave(checkpoint, iteration);
             }
 
             @Override
@@ -404,17 +403,17 @@ public final class DemoCommand implements Callable<Integer> {
       if (exitCode != 0) {
         return new Outcome(exitCode, "", training, validation, Double.NaN);
       }
-      HfFolder.write(model, trainer.model(), trainer.weights(), Dtype.F32, vocabulary);
+      trainer.writeModel(model);
       say("      HF folder: %s", model);
       String title =
           "GPT-NeoX, %.1f M parameters, on Java sources"
-              .formatted(trainer.model().parameters() / 1e6);
+              .formatted(trainer.model().parameterCount() / 1e6);
       return new Outcome(
           exitCode,
           title,
           training,
           validation,
-          unigram(data, config, trainer.model().usedVocab()));
+          unigram(data, config, trainer.model().vocabulary().used()));
     }
   }
 

@@ -1,10 +1,11 @@
 package dev.jneox.cli;
 
 import com.sun.management.OperatingSystemMXBean;
-import dev.jneox.tensor.Libraries;
-import dev.jneox.tensor.Machine;
 import dev.jneox.tensor.MachineCode;
-import dev.jneox.tensor.Native;
+import dev.jneox.tensor.MemoryRate;
+import dev.jneox.torch.Libraries;
+import dev.jneox.torch.Libtorch;
+import dev.jneox.torch.Machine;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
@@ -114,8 +115,8 @@ record Diagnosis(
         (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
     double load = otherLoad(system);
     Path work = Path.of("").toAbsolutePath();
-    Native.startVerified();
-    Path cache = Native.libraries().folder();
+    Libtorch.startVerified();
+    Path cache = Libtorch.libraries().folder();
     // Where they were unpacked by JavaCPP itself.
     Path javaCpp = Path.of(System.getProperty("user.home"), ".javacpp", "cache");
     return new Diagnosis(
@@ -127,8 +128,8 @@ record Diagnosis(
         cpu(
             read("/proc/cpuinfo"),
             Runtime.getRuntime().availableProcessors(),
-            Native.threads(),
-            Machine.vectorBits(),
+            dev.jneox.tensor.Cpu.threads(),
+            MemoryRate.vectorBits(),
             MachineCode.PRESENT),
         memory(
             read("/proc/meminfo"),

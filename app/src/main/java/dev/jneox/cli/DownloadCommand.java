@@ -6,7 +6,6 @@ import dev.jneox.checkpoint.hub.HubName;
 import dev.jneox.checkpoint.hub.HubSettings;
 import dev.jneox.checkpoint.hub.Selection;
 import dev.jneox.io.InputException;
-import dev.jneox.io.Progress;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -123,7 +122,7 @@ public final class DownloadCommand implements Runnable {
     try (Hub hub = ModelOptions.hub(settings())) {
       Hub.Download done =
           hub.download(
-              wanted, new Selection(include, exclude), bytes -> Progress.bytes(task, bytes));
+              wanted, new Selection(include, exclude), bytes -> ProgressLine.bytes(task, bytes));
       PrintWriter out = spec.commandLine().getOut();
       if (json) {
         out.println(json(done));

@@ -155,7 +155,7 @@ public final class GenerateCommand implements Runnable {
 
   private void report(Generator generator, GenerationRequest request) {
     Completion completion;
-    try (Progress progress = Progress.of("generating", "tokens", maxTokens)) {
+    try (Progress progress = ProgressLine.of("generating", "tokens", maxTokens)) {
       completion =
           generator.generate(
               request,

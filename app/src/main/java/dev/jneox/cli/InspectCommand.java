@@ -1,12 +1,10 @@
 package dev.jneox.cli;
 
-import com.fasterxml.jackson.annotation.JsonTypeInfo;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.jneox.checkpoint.StoredModel;
-import dev.jneox.model.Position;
-import dev.jneox.tensor.Native;
+import dev.jneox.io.FreedMemory;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -64,7 +62,7 @@ final class InspectCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws JsonProcessingException {
-    Native.returnFreedMemory();
+    FreedMemory.returnToSystem();
     Path path = ModelOptions.find(model, spec.commandLine().getErr());
     if (StoredModel.isRun(path) && !tensors && !checksums) {
       RunInspection run = RunInspection.of(path);
@@ -82,10 +80,7 @@ final class InspectCommand implements Callable<Integer> {
     PrintWriter out = spec.commandLine().getOut();
     if (json) {
       JsonMapper mapper =
-          JsonMapper.builder()
-              .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
-              .addMixIn(Position.class, NamedType.class)
-              .build();
+          JsonMapper.builder().propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE).build();
       out.println(mapper.writeValueAsString(inspection));
     } else {
       out.print(text);
@@ -93,23 +88,19 @@ final class InspectCommand implements Callable<Integer> {
     out.flush();
   }
 
-  /** Says which of the closed choice a position is. */
-  @JsonTypeInfo(use = JsonTypeInfo.Id.SIMPLE_NAME, property = "type")
-  private interface NamedType {}
-
   /** Lines of at most 100 characters, but for long paths. */
   static String text(Inspection inspection) {
     StringBuilder out = new StringBuilder();
     long bytes = inspection.files().stream().mapToLong(Inspection.StoredFile::bytes).sum();
     line(out, "model", "%s", inspection.path());
     line(out, "format", "%s", inspection.format());
-    if (inspection.config() != null) {
-      ConfigWords.of(inspection.config()).forEach((what, words) -> line(out, what, "%s", words));
+    if (inspection.spec() != null) {
+      ConfigWords.of(inspection.spec()).forEach((what, words) -> line(out, what, "%s", words));
     }
     if (inspection.tokenizer() != null) {
       Inspection.Vocabulary v = inspection.tokenizer();
       line(out, "tokenizer", "%,d tokens, %,d rows of padding", v.tokens(), v.padding());
-    } else if (inspection.config() != null) {
+    } else if (inspection.spec() != null) {
       line(out, "tokenizer", "none");
     }
     line(out, "parameters", "%,d", inspection.parameters());

@@ -1,27 +1,32 @@
 package dev.jneox.cli;
 
+import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonInclude;
-import dev.jneox.checkpoint.MappedTensor;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.tensor.Tensors;
+import dev.jneox.model.Attention;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Norm;
+import dev.jneox.model.Position;
+import dev.jneox.model.Residual;
 import dev.jneox.tokenizer.Tokenizer;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.bytedeco.pytorch.Tensor;
 
 /**
  * What is in a model folder or a file of tensors: what {@code inspect} prints.
  *
- * @param config null for a bare file
+ * @param spec null for a bare file
+ * @param config the same for JSON; null for a bare file
  * @param parameters elements of all tensors
  * @param parts parameters by part of the model; empty for a bare file
  * @param dtypes by name, in the words of the format
@@ -32,7 +37,8 @@ import org.bytedeco.pytorch.Tensor;
 record Inspection(
     String path,
     String format,
-    ModelConfig config,
+    @JsonIgnore ModelSpec spec,
+    Map<String, Object> config,
     long parameters,
     Map<String, Long> parts,
     Map<String, Stored> dtypes,
@@ -83,7 +89,9 @@ record Inspection(
     List<StoredFile> files = new ArrayList<>();
     List<StoredTensor> rows = new ArrayList<>();
     try (Progress progress =
-        checksums ? Progress.bytes("hashing", tensors ? 2 * bytes : bytes) : Progress.silent()) {
+        checksums
+            ? ProgressLine.bytes("hashing", tensors ? 2 * bytes : bytes)
+            : Progress.silent()) {
       for (Path file : contents.files()) {
         String name =
             file.equals(contents.path())
@@ -103,7 +111,8 @@ record Inspection(
     return new Inspection(
         contents.path().toString(),
         contents.format(),
-        contents.model().map(StoredModel::config).orElse(null),
+        contents.model().map(StoredModel::spec).orElse(null),
+        contents.model().map(model -> config(model.spec())).orElse(null),
         parameters,
         parts,
         dtypes,
@@ -114,17 +123,63 @@ record Inspection(
 
   private static String hash(Contents contents, String name, Progress progress) {
     try {
-      MappedTensor mapped = contents.mapped(name).orElse(null);
-      if (mapped != null) {
-        return Sha256.of(mapped.data(), progress);
-      }
-      try (Tensor tensor = contents.tensor(name);
-          Tensor rows = tensor.contiguous()) {
-        return Sha256.of(Tensors.segment(rows), progress);
+      try (Arena arena = Arena.ofShared()) {
+        return Sha256.of(contents.read(name, arena), progress);
       }
     } finally {
       contents.release();
     }
+  }
+
+  /** The configuration under the names that the command's JSON has had from the beginning. */
+  private static Map<String, Object> config(ModelSpec spec) {
+    Attention attention = spec.first().attention();
+    FeedForward feedForward = spec.first().feedForward();
+    Map<String, Object> config = new LinkedHashMap<>();
+    config.put("vocab_size", spec.vocabulary().rows());
+    config.put("used_vocab", spec.vocabulary().used());
+    config.put("hidden_size", spec.width());
+    config.put("layers", spec.layers());
+    config.put("heads", attention.heads());
+    config.put("kv_heads", attention.kvHeads());
+    config.put("head_dim", attention.headDim());
+    config.put("intermediate_size", feedForward.width());
+    config.put("gated_mlp", feedForward.isGated());
+    config.put("max_positions", spec.maxPositions());
+    config.put("position", position(spec));
+    config.put(
+        "residual",
+        switch (spec.first().residual()) {
+          case Residual.Serial serial -> "SERIAL";
+          case Residual.Parallel parallel -> "PARALLEL";
+          case Residual.ParallelOneNorm one -> "PARALLEL_ONE_NORM";
+        });
+    config.put("activation", feedForward.activation());
+    config.put("norm", spec.finalNorm() instanceof Norm.Rms ? "RMS" : "LAYER");
+    config.put("layer_norm_eps", spec.finalNorm().eps());
+    config.put("windows", spec.windows());
+    config.put("scaled_attention", attention.isScaled());
+    config.put("qkv_bias", attention.qkvBias());
+    config.put("dense_bias", attention.outBias());
+    config.put("head_bias", spec.head().bias());
+    config.put("tied_head", spec.head().tied());
+    config.put("end_of_text", spec.vocabulary().endOfText());
+    return config;
+  }
+
+  private static Map<String, Object> position(ModelSpec spec) {
+    Map<String, Object> position = new LinkedHashMap<>();
+    switch (spec.first().attention().position()) {
+      case Position.None() ->
+          position.put("type", spec.embedding().learnedPositions() ? "Learned" : "None");
+      case Position.Rotary(int dims, double base, boolean interleaved) -> {
+        position.put("type", "Rotary");
+        position.put("dims", dims);
+        position.put("base", base);
+        position.put("interleaved", interleaved);
+      }
+    }
+    return position;
   }
 
   private static long size(Path file) {
@@ -147,7 +202,7 @@ record Inspection(
   }
 
   private static Vocabulary vocabulary(StoredModel model) {
-    int rows = model.config().vocabSize();
+    int rows = model.spec().vocabulary().rows();
     return model
         .tokenizerJson()
         .map(

@@ -7,7 +7,6 @@ import dev.jneox.checkpoint.hub.HubName;
 import dev.jneox.checkpoint.hub.HubSettings;
 import dev.jneox.generate.LanguageModel;
 import dev.jneox.generate.Precision;
-import dev.jneox.io.Progress;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -67,7 +66,7 @@ final class ModelOptions {
     LanguageModel loaded =
         cache
             ? LanguageModel.open(
-                GgufCache.make(path, bytes -> Progress.bytes("keeping", bytes)), precision)
+                GgufCache.make(path, bytes -> ProgressLine.bytes("keeping", bytes)), precision)
             : LanguageModel.open(path, precision);
     loaded.concern().ifPresent(concern -> spec.commandLine().getErr().println("jneox: " + concern));
     return loaded;
@@ -108,13 +107,13 @@ final class ModelOptions {
             err.println(
                 model + ": no such path here, so downloading it from " + settings.endpoint());
             err.flush();
-            return Progress.bytes("downloading " + model, bytes);
+            return ProgressLine.bytes("downloading " + model, bytes);
           });
     }
   }
 
   /** A hub that tells on standard error of what it tries again. */
   static Hub hub(HubSettings settings) {
-    return new Hub(settings, retry -> Progress.line("jneox: " + retry));
+    return new Hub(settings, retry -> ProgressLine.line("jneox: " + retry));
   }
 }

@@ -3,10 +3,11 @@ package dev.jneox.cli;
 import dev.jneox.checkpoint.Conversion;
 import dev.jneox.checkpoint.Conversion.Format;
 import dev.jneox.checkpoint.StoredModel;
+import dev.jneox.checkpoint.StoredTensor;
 import dev.jneox.checkpoint.WeightType;
+import dev.jneox.io.FreedMemory;
 import dev.jneox.io.Progress;
 import dev.jneox.io.TargetLock;
-import dev.jneox.tensor.Native;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.Locale;
@@ -119,7 +120,7 @@ final class OutputOptions {
    * can do with it.
    */
   void write(StoredModel model, WeightType as, Path target, String act) {
-    Native.returnFreedMemory();
+    FreedMemory.returnToSystem();
     Conversion conversion =
         new Conversion(model, target, format, as, ranks == null ? 1 : ranks, shardBytes());
     long start = System.nanoTime();
@@ -130,7 +131,7 @@ final class OutputOptions {
       if (type == null && format != Format.GGUF) {
         sayWhatIsRounded(model, as);
       }
-      try (Progress progress = Progress.bytes(act, bytes)) {
+      try (Progress progress = ProgressLine.bytes(act, bytes)) {
         conversion.write(progress::step);
       }
     }
@@ -140,7 +141,7 @@ final class OutputOptions {
         Locale.ROOT,
         "%s: %,d parameters in %s, %s in %.1f s, %s/s%n",
         target,
-        model.config().parameters(),
+        model.spec().parameterCount(),
         as.name().toLowerCase(Locale.ROOT),
         InspectCommand.size(bytes),
         seconds,
@@ -160,8 +161,8 @@ final class OutputOptions {
   }
 
   private void sayWhatIsRounded(StoredModel model, WeightType as) {
-    model.config().tensors().stream()
-        .map(tensor -> model.storedAs(tensor.name()))
+    model.tensors().stream()
+        .map(StoredTensor::type)
         .filter(name -> !name.equals(as.name()))
         .findFirst()
         .ifPresent(

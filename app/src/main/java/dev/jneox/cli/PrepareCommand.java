@@ -99,7 +99,7 @@ final class PrepareCommand implements Callable<Integer> {
         new Prepare.Options(threads, appendEod ? eod : null, skipBad, minChars);
     Prepare.Result result;
     try (Tokenizer loaded = Tokenizer.load(tokenizer);
-        Progress progress = Progress.bytes("tokenising", -1)) {
+        Progress progress = ProgressLine.bytes("tokenising", -1)) {
       result = Prepare.run(inputs, loaded, out, options, progress);
     }
     JsonMapper json =

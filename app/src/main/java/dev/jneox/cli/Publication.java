@@ -168,7 +168,7 @@ record Publication(
       bytes += Files.size(folder.resolve(name));
     }
     StringBuilder lines = new StringBuilder();
-    try (Progress progress = Progress.bytes("hashing", bytes)) {
+    try (Progress progress = ProgressLine.bytes("hashing", bytes)) {
       for (String name : names) {
         lines
             .append(Sha256.of(folder.resolve(name), progress))

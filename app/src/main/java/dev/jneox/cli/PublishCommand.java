@@ -126,7 +126,7 @@ public final class PublishCommand implements Runnable {
     requireWhole();
     String card;
     try (StoredModel opened = StoredModel.open(model)) {
-      card = ModelCard.text(opened.config(), facts.withTraining(training));
+      card = ModelCard.text(opened.spec(), facts.withTraining(training));
     }
     Path folder = out == null ? Path.of("publish", name.name()) : out;
     Publication done = Publication.prepare(model, folder, card);

@@ -7,10 +7,10 @@ import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.generate.LanguageModel;
 import dev.jneox.generate.Precision;
 import dev.jneox.io.AtomicFile;
+import dev.jneox.io.FreedMemory;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.io.TargetLock;
-import dev.jneox.tensor.Native;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -146,14 +146,14 @@ final class QuantizeCommand implements Callable<Integer> {
         before = score(model, ids, "scoring before");
       }
     }
-    Native.returnFreedMemory();
+    FreedMemory.returnToSystem();
     long start = System.nanoTime();
     List<Written> written;
     try (StoredModel model = StoredModel.open(source);
         TargetLock _ = TargetLock.take(to)) {
       Quantisation quantisation = Quantisation.to(bits.type, model);
       quantisation.check(to, force);
-      try (Progress progress = Progress.bytes("quantizing", quantisation.bytes())) {
+      try (Progress progress = ProgressLine.bytes("quantizing", quantisation.bytes())) {
         written = quantisation.write(to, progress::step);
       }
     }
@@ -175,7 +175,7 @@ final class QuantizeCommand implements Callable<Integer> {
   }
 
   private static double score(LanguageModel model, int[] ids, String act) {
-    try (Progress progress = Progress.of(act, "tokens", ids.length - 1)) {
+    try (Progress progress = ProgressLine.of(act, "tokens", ids.length - 1)) {
       double sum = 0;
       for (float score : model.scorer().logProbabilities(ids, progress)) {
         sum += score;

@@ -2,7 +2,7 @@ package dev.jneox.cli;
 
 import dev.jneox.checkpoint.HfFolder;
 import dev.jneox.io.InputException;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.ModelSpec;
 import dev.jneox.tokenizer.Tokenizer;
 import dev.jneox.train.NeoxConfig;
 import java.io.IOException;
@@ -22,7 +22,7 @@ import java.util.regex.Pattern;
  * @param deviation standard deviation of most matrices
  * @param outputDeviation standard deviation of the matrices that write to the residual stream
  */
-record Recipe(Path source, ModelConfig shape, double deviation, double outputDeviation) {
+record Recipe(Path source, ModelSpec shape, double deviation, double outputDeviation) {
   /** Those that come with JNeoX. */
   static final List<String> NAMES =
       List.of(
@@ -70,7 +70,7 @@ record Recipe(Path source, ModelConfig shape, double deviation, double outputDev
     Path path = Path.of(name);
     if (Files.isDirectory(path) || path.endsWith("config.json")) {
       Path folder = Files.isDirectory(path) ? path : path.toAbsolutePath().getParent();
-      return new Recipe(path, HfFolder.config(folder), HF_DEVIATION, HF_DEVIATION);
+      return new Recipe(path, HfFolder.spec(folder), HF_DEVIATION, HF_DEVIATION);
     }
     if (name.matches(".*\\.(yml|yaml|json)")) {
       return of(path, NeoxConfig.load(List.of(path), List.of()), tokenizer);

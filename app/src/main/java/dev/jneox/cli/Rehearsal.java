@@ -1,10 +1,11 @@
 package dev.jneox.cli;
 
+import dev.jneox.checkpoint.CanonicalNames;
 import dev.jneox.checkpoint.Dtype;
 import dev.jneox.checkpoint.HfFolder;
 import dev.jneox.checkpoint.SafetensorsWriter;
+import dev.jneox.checkpoint.TensorExpression;
 import dev.jneox.io.AtomicFolder;
-import dev.jneox.model.ModelConfig;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -82,7 +83,7 @@ final class Rehearsal {
   private static void writeModel(Path folder) throws IOException {
     Files.writeString(folder.resolve("config.json"), CONFIG);
     List<SafetensorsWriter.Declared> tensors = new ArrayList<>();
-    for (ModelConfig.TensorSpec tensor : HfFolder.config(folder).tensors()) {
+    for (TensorExpression tensor : CanonicalNames.of(HfFolder.spec(folder))) {
       String name =
           tensor.name().startsWith("embed_out") ? tensor.name() : "gpt_neox." + tensor.name();
       tensors.add(

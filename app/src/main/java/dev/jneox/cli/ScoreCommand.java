@@ -77,8 +77,8 @@ public final class ScoreCommand implements Runnable {
       }
       float[] scores;
       try (Progress progress =
-          ids.length > loaded.config().maxPositions()
-              ? Progress.of("scoring", "tokens", ids.length - 1)
+          ids.length > loaded.spec().maxPositions()
+              ? ProgressLine.of("scoring", "tokens", ids.length - 1)
               : Progress.silent()) {
         scores = loaded.scorer().logProbabilities(ids, progress);
       }

@@ -1,12 +1,13 @@
 package dev.jneox.cli;
 
 import dev.jneox.train.Trainer;
+import dev.jneox.train.TrainingCallback;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.Locale;
 
 /** Tells of a training run: one line every so many iterations, over the mean of those. */
-final class StepLines implements Trainer.Listener {
+final class StepLines implements TrainingCallback {
   /** A step that takes longer than this is told of while it goes on. */
   private static final long PATIENCE_NANOS = 20_000_000_000L;
 
@@ -35,7 +36,7 @@ final class StepLines implements Trainer.Listener {
   }
 
   @Override
-  public void stepped(Trainer.Step step) {
+  public void afterStep(Trainer trainer, Trainer.Step step) {
     steps++;
     loss += step.skipped() ? 0 : step.loss();
     skipped += step.skipped() ? 1 : 0;
@@ -76,7 +77,7 @@ final class StepLines implements Trainer.Listener {
   }
 
   @Override
-  public void accumulated(int iteration, int done, int of, double seconds) {
+  public void afterMicroBatch(int iteration, int done, int of, double seconds) {
     if (System.nanoTime() - told < PATIENCE_NANOS) {
       return;
     }
@@ -94,7 +95,7 @@ final class StepLines implements Trainer.Listener {
   }
 
   @Override
-  public void evaluated(String name, int iteration, double loss) {
+  public void afterEvaluation(String name, int iteration, double loss) {
     out.printf(
         Locale.ROOT,
         "%s after step %d | loss %.4f | perplexity %.2f%n",
@@ -106,7 +107,7 @@ final class StepLines implements Trainer.Listener {
   }
 
   @Override
-  public void saved(Path checkpoint, int iteration) {
+  public void afterSave(Path checkpoint, int iteration) {
     noted("saved " + checkpoint);
   }
 

@@ -85,7 +85,7 @@ final class TokenizerTrainCommand implements Callable<Integer> {
     long start = System.nanoTime();
     BpeTrainer trainer = new BpeTrainer(vocabSize);
     Documents.Skipped skipped;
-    try (Progress progress = Progress.bytes("counting words", -1);
+    try (Progress progress = ProgressLine.bytes("counting words", -1);
         Documents documents = Documents.open(inputs, skipBad, progress::step)) {
       progress.total(documents.totalBytes());
       trainer.count(documents.texts());
@@ -96,7 +96,7 @@ final class TokenizerTrainCommand implements Callable<Integer> {
     }
     TrainedBpe trained;
     try (Progress progress =
-        Progress.of("learning", "merges", vocabSize - BpeTrainer.SMALLEST_VOCABULARY)) {
+        ProgressLine.of("learning", "merges", vocabSize - BpeTrainer.SMALLEST_VOCABULARY)) {
       trained = trainer.train(progress::step);
     }
     if (trained.merges().isEmpty() && vocabSize > BpeTrainer.SMALLEST_VOCABULARY) {

@@ -3,14 +3,16 @@ package dev.jneox.cli;
 import dev.jneox.checkpoint.HfFolder;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
-import dev.jneox.tensor.Machine;
-import dev.jneox.tensor.Products;
+import dev.jneox.model.ModelSpec;
 import dev.jneox.tokenizer.Tokenizer;
+import dev.jneox.torch.Machine;
+import dev.jneox.torch.Products;
 import dev.jneox.train.NeoxConfig;
 import dev.jneox.train.PrecisionSection;
 import dev.jneox.train.Resume;
 import dev.jneox.train.RunDirectory;
 import dev.jneox.train.Trainer;
+import dev.jneox.train.TrainingCallback;
 import dev.jneox.train.TrainingData;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -134,7 +136,7 @@ public final class TrainCommand implements Callable<Integer> {
 
   private static TrainingData data(NeoxConfig config, Tokenizer tokenizer) {
     Trainer.check(config, tokenizer.vocabSize(), endOfText(tokenizer));
-    try (Progress progress = Progress.of("data order", "samples", -1)) {
+    try (Progress progress = ProgressLine.of("data order", "samples", -1)) {
       return TrainingData.open(config, progress);
     }
   }
@@ -145,7 +147,7 @@ public final class TrainCommand implements Callable<Integer> {
    * @param goOn format of that line, of the folder that has the checkpoint
    */
   static int train(
-      NeoxConfig config, Trainer trainer, Trainer.Listener listener, PrintWriter err, String goOn) {
+      NeoxConfig config, Trainer trainer, TrainingCallback listener, PrintWriter err, String goOn) {
     boolean saves = config.checkpoint().save().isPresent();
     try (Interruption interruption = new Interruption(trainer, err)) {
       if (trainer.run(listener) == Trainer.End.STOPPED) {
@@ -166,16 +168,16 @@ public final class TrainCommand implements Callable<Integer> {
         Locale.ROOT,
         "%,d parameters: %d layers x %d, %d heads, vocabulary %,d; %s; %d x %d x %d tokens a"
             + " step%n",
-        trainer.model().parameters(),
+        trainer.model().parameterCount(),
         trainer.model().layers(),
-        trainer.model().hiddenSize(),
-        trainer.model().heads(),
-        trainer.model().vocabSize(),
+        trainer.model().width(),
+        trainer.model().first().attention().heads(),
+        trainer.model().vocabulary().rows(),
         precision(config.precision().format()),
         config.batch().accumulation(),
         config.batch().micro(),
         config.model().seqLength());
-    if (HfFolder.modelType(trainer.model()).equals(HfFolder.OWN_TYPE)) {
+    if (isOwnType(trainer.model())) {
       out.println(
           "HF transformers has no model of this shape: checkpoints are of JNeoX's own type, which"
               + " it does not load");
@@ -196,6 +198,14 @@ public final class TrainCommand implements Callable<Integer> {
                             trainer.iteration(),
                             trainer.iterations())));
     out.flush();
+  }
+
+  private static boolean isOwnType(ModelSpec model) {
+    try {
+      return HfFolder.modelType(model).equals(HfFolder.OWN_TYPE);
+    } catch (IllegalArgumentException e) {
+      return true; // it has parts that no folder can hold yet
+    }
   }
 
   /**

@@ -1,10 +1,10 @@
 package dev.jneox.cli;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
+import dev.jneox.checkpoint.CanonicalNames;
 import dev.jneox.checkpoint.Dtype;
 import dev.jneox.checkpoint.HfFolder;
 import dev.jneox.checkpoint.Manifest;
-import dev.jneox.checkpoint.MappedTensor;
 import dev.jneox.checkpoint.NonFinite;
 import dev.jneox.checkpoint.RunFolder;
 import dev.jneox.checkpoint.StoredModel;
@@ -12,6 +12,7 @@ import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.tokenizer.Tokenizer;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -19,7 +20,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import org.bytedeco.pytorch.Tensor;
 
 /** Everything about a model that can be checked without running it: what {@code verify} prints. */
 final class Verification {
@@ -112,7 +112,8 @@ final class Verification {
     }
     int good = 0;
     try (Progress progress =
-        Progress.bytes("hashing", known.keySet().stream().mapToLong(Verification::size).sum())) {
+        ProgressLine.bytes(
+            "hashing", known.keySet().stream().mapToLong(Verification::size).sum())) {
       for (Map.Entry<Path, KnownHashes.Known> entry : known.entrySet()) {
         Path file = entry.getKey();
         String expected = entry.getValue().hash();
@@ -180,14 +181,14 @@ final class Verification {
   /** What opening a model has checked already, and that the tokenizer is one. */
   private void model(StoredModel model) {
     String message = "%,d tensors, each of the shape that the configuration says, and no other";
-    findings.add(Finding.ok("model", message, model.config().tensors().size()));
+    findings.add(Finding.ok("model", message, CanonicalNames.of(model.spec()).size()));
     String json = model.tokenizerJson().orElse(null);
     if (json == null) {
       findings.add(Finding.unknown("tokenizer", "the model has none"));
       return;
     }
     try (Tokenizer tokenizer = Tokenizer.parse(json, model.path())) {
-      int rows = model.config().vocabSize();
+      int rows = model.spec().vocabulary().rows();
       if (tokenizer.vocabSize() > rows) {
         findings.add(
             Finding.wrong(
@@ -223,7 +224,7 @@ final class Verification {
     long bytes = contents.entries().stream().mapToLong(Contents.Entry::bytes).sum();
     long values = 0;
     boolean good = true;
-    try (Progress progress = Progress.bytes("values", bytes)) {
+    try (Progress progress = ProgressLine.bytes("values", bytes)) {
       for (Contents.Entry entry : contents.entries()) {
         NonFinite found = nonFinite(contents, entry);
         if (found.first() >= 0) {
@@ -250,12 +251,8 @@ final class Verification {
       return NonFinite.NONE; // integers, as in buffers, are finite
     }
     try {
-      MappedTensor mapped = contents.mapped(entry.name()).orElse(null);
-      if (mapped != null) {
-        return NonFinite.in(mapped.data(), mapped.dtype());
-      }
-      try (Tensor tensor = contents.tensor(entry.name())) {
-        return NonFinite.in(tensor);
+      try (Arena arena = Arena.ofShared()) {
+        return NonFinite.in(contents.read(entry.name(), arena), contents.dtype(entry));
       }
     } finally {
       contents.release();

@@ -1,6 +1,6 @@
 package dev.jneox.cli;
 
-import dev.jneox.tensor.Native;
+import dev.jneox.io.FreedMemory;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -53,7 +53,7 @@ final class VerifyCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     Path path = ModelOptions.find(model, spec.commandLine().getErr());
-    Native.returnFreedMemory();
+    FreedMemory.returnToSystem();
     List<Verification.Finding> findings = Verification.of(path);
     boolean ok = findings.stream().noneMatch(finding -> Boolean.FALSE.equals(finding.ok()));
     PrintWriter out = spec.commandLine().getOut();

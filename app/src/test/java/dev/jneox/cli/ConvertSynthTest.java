@@ -6,7 +6,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.jneox.checkpoint.HfFolder;
 import dev.jneox.checkpoint.StoredModel;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.ModelSpec;
 import dev.jneox.tokenizer.BpeTrainer;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -127,10 +127,10 @@ class ConvertSynthTest {
             "--out",
             out.toString());
     assertThat(output.out()).contains("parameters in bf16").contains("next: jneox verify " + out);
-    ModelConfig config = HfFolder.config(out);
-    assertThat(config.hiddenSize()).isEqualTo(64);
-    assertThat(config.usedVocab()).isLessThanOrEqualTo(300);
-    assertThat(config.vocabSize()).isEqualTo(320);
+    ModelSpec spec = HfFolder.spec(out);
+    assertThat(spec.width()).isEqualTo(64);
+    assertThat(spec.vocabulary().used()).isLessThanOrEqualTo(300);
+    assertThat(spec.vocabulary().rows()).isEqualTo(320);
     assertThat(out.resolve("tokenizer.json")).hasSameBinaryContentAs(dir.resolve("tokenizer.json"));
     assertThat(ok("verify", out.toString()).out()).contains("all finite");
     ok("score", "--model", out.toString(), "--text", "int max");
@@ -154,7 +154,7 @@ class ConvertSynthTest {
     assertThat(dir.resolve("b").resolve("model.safetensors")).hasSameBinaryContentAs(weights);
     assertThat(Files.mismatch(dir.resolve("c").resolve("model.safetensors"), weights))
         .isNotEqualTo(-1);
-    assertThat(HfFolder.config(dir.resolve("a")).vocabSize())
+    assertThat(HfFolder.spec(dir.resolve("a")).vocabulary().rows())
         .as("20B's vocabulary, padded to 64")
         .isEqualTo(50_304);
   }
@@ -173,15 +173,16 @@ class ConvertSynthTest {
         "hf",
         "--out",
         dir.resolve("model").toString());
-    assertThat(HfFolder.config(dir.resolve("model")))
-        .isEqualTo(HfFolder.config(PARITY.resolve(family)));
+    assertThat(HfFolder.spec(dir.resolve("model")))
+        .isEqualTo(HfFolder.spec(PARITY.resolve(family)));
     ok("verify", dir.resolve("model").toString());
   }
 
   @Test
   void everyShippedRecipeHasTheParametersOfThePublishedModel() {
     Map<String, Long> parameters = new LinkedHashMap<>();
-    Recipe.NAMES.forEach(name -> parameters.put(name, Recipe.of(name, null).shape().parameters()));
+    Recipe.NAMES.forEach(
+        name -> parameters.put(name, Recipe.of(name, null).shape().parameterCount()));
     assertThat(parameters)
         .containsEntry("20B", 20_554_567_680L)
         .containsEntry("pythia/70M", 70_426_624L)
@@ -334,7 +335,7 @@ class ConvertSynthTest {
         "hf",
         "--shard-size",
         "300KB");
-    assertThat(HfFolder.config(out)).isEqualTo(HfFolder.config(PARITY.resolve(family)));
+    assertThat(HfFolder.spec(out)).isEqualTo(HfFolder.spec(PARITY.resolve(family)));
     assertThat(checksums(out)).isEqualTo(checksums(PARITY.resolve(family)));
     assertThat(names(out))
         .contains("model.safetensors.index.json")

@@ -4,8 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.jneox.tensor.Libraries;
-import dev.jneox.tensor.Machine;
+import dev.jneox.torch.Libraries;
+import dev.jneox.torch.Machine;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;

@@ -117,6 +117,7 @@ class InspectVerifyTest {
     try (Safetensors file = Safetensors.open(weights)) {
       byte[] bytes =
           file.data("gpt_neox.layers.1.mlp.dense_h_to_4h.weight")
+              .orElseThrow()
               .toArray(java.lang.foreign.ValueLayout.JAVA_BYTE);
       for (JsonNode tensor : report.get("tensors")) {
         assertThat(tensor.get("sha256").textValue()).hasSize(64);

@@ -145,8 +145,8 @@ class QuantizeCommandTest {
   void aGgufFileIsTakenOverAndKeptAsItIsReadWhereOneAgrees() throws IOException {
     String gguf = dir.resolve("model.gguf").toString();
     try (StoredModel source = StoredModel.open(Path.of(model))) {
-      new GgufExport(Path.of(gguf), source.config(), GgmlType.Q8_0, null, Map.of())
-          .write(source::tensor, bytes -> {});
+      new GgufExport(Path.of(gguf), source.spec(), GgmlType.Q8_0, null, Map.of())
+          .write(source, bytes -> {});
     }
     JsonNode report =
         json(Output.of("quantize", "--from", gguf, "--to", quantised, "--dtype", "q8", "--json"));

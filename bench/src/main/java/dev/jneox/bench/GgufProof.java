@@ -62,9 +62,9 @@ public final class GgufProof {
         String tokenizer =
             model.tokenizerJson().isPresent()
                 ? model.tokenizerJson().get()
-                : tokenizer(out.resolve("tokenizer.json"), model.config().vocabSize());
-        GgufExport export = new GgufExport(file, model.config(), type, tokenizer, Map.of());
-        export.write(model::tensor, bytes -> {});
+                : tokenizer(out.resolve("tokenizer.json"), model.spec().vocabulary().rows());
+        GgufExport export = new GgufExport(file, model.spec(), type, tokenizer, Map.of());
+        export.write(model, bytes -> {});
         if (type == GgmlType.F32) {
           export.concerns().forEach(concern -> System.out.println("note: " + concern));
         }

@@ -7,7 +7,7 @@ import dev.jneox.quant.Q4Layout;
 import dev.jneox.quant.Q4Weight;
 import dev.jneox.quant.Q8Layout;
 import dev.jneox.quant.Q8Weight;
-import dev.jneox.tensor.Machine;
+import dev.jneox.tensor.MemoryRate;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -110,15 +110,15 @@ public class KernelBench {
     int t = thread.getThreadIndex();
     int threads = thread.getThreadCount();
     if (weights == null) {
-      long share = Machine.READ_BLOCK * 16L;
+      long share = MemoryRate.READ_BLOCK * 16L;
       long at =
           (done.next++ * threads + t)
               * share
               % (BYTES - share)
-              / Machine.READ_BLOCK
-              * Machine.READ_BLOCK;
+              / MemoryRate.READ_BLOCK
+              * MemoryRate.READ_BLOCK;
       done.bytes += share;
-      return Machine.sum(memory.asSlice(at, share));
+      return MemoryRate.sum(memory.asSlice(at, share));
     }
     PackedWeight weight = weights.get(done.next++ % weights.size());
     int from = weight.blocks() * t / threads;

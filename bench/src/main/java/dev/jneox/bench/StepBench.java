@@ -1,13 +1,9 @@
 package dev.jneox.bench;
 
-import dev.jneox.model.Activation;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.model.Position;
-import dev.jneox.model.Residual;
-import dev.jneox.tensor.Machine;
-import dev.jneox.tensor.Products;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.torch.Machine;
+import dev.jneox.torch.Products;
 import dev.jneox.train.AdamW;
-import dev.jneox.train.FusedStep;
 import dev.jneox.train.GradientStep;
 import dev.jneox.train.Initializer;
 import dev.jneox.train.Parameters;
@@ -34,32 +30,13 @@ public final class StepBench {
     int length = Integer.parseInt(args[5]);
     ScalarType dtype = args[6].equals("bf16") ? ScalarType.BFloat16 : ScalarType.Float;
     int rounds = Integer.parseInt(args[7]);
-    ModelConfig config =
-        new ModelConfig(
-            vocab,
-            vocab,
-            hidden,
-            layers,
-            heads,
-            4 * hidden,
-            length,
-            new Position.Rotary(ModelConfig.rotaryDims(hidden / heads, 0.25), 10000, false),
-            Residual.PARALLEL,
-            Activation.GELU,
-            1e-5,
-            ModelConfig.everywhere(layers),
-            true,
-            true,
-            true,
-            false,
-            false,
-            0);
+    ModelSpec spec = ModelSpec.neox(vocab, hidden, layers, heads, length);
     System.out.printf(
         Locale.ROOT,
         "bf16 products: %.1f GFLOP/s%n",
         Machine.gemmRate(Products.carrier(ScalarType.BFloat16)) / 1e9);
-    try (Parameters parameters = new Parameters(config, dtype);
-        GradientStep step = new FusedStep(config, parameters, false)) {
+    try (Parameters parameters = new Parameters(spec, dtype);
+        GradientStep step = GradientStep.of(parameters, false)) {
       new Initializer(0.02, 0.01).fill(parameters, 1);
       AdamW adam = new AdamW(parameters, 0.9, 0.95, 1e-8, 0.1);
       int[] ids = new Random(3).ints(sequences * (length + 1L), 0, vocab).toArray();
@@ -78,7 +55,7 @@ public final class StepBench {
             Locale.ROOT,
             "%.0f tokens/s %.1f GFLOP/s loss %.4f%n",
             sequences * length / seconds,
-            config.trainingFlops((long) sequences * length, length) / seconds / 1e9,
+            spec.trainingFlops((long) sequences * length, length) / seconds / 1e9,
             loss);
       }
     }

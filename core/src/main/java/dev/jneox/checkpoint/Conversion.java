@@ -14,7 +14,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.function.LongConsumer;
 import java.util.stream.Stream;
-import org.bytedeco.pytorch.Tensor;
 
 /**
  * A model to be written in some format: any that can be opened into any that can be written, one
@@ -96,7 +95,7 @@ public record Conversion(
   public List<String> concerns() {
     return switch (format) {
       case HF ->
-          type.isQuantised() || HfFolder.modelType(model.config()).equals(HfFolder.OWN_TYPE)
+          type.isQuantised() || HfFolder.modelType(model.spec()).equals(HfFolder.OWN_TYPE)
               ? List.of("HF transformers has no such model: only JNeoX will read the folder")
               : List.of();
       case NEOX -> List.of();
@@ -172,15 +171,15 @@ public record Conversion(
    */
   public void write(LongConsumer progress) {
     if (format == Format.GGUF) {
-      gguf().write(this::tensor, progress);
+      gguf().write(model, progress);
     } else if (type.isQuantised()) {
       packed().write(target, progress);
     } else {
       try (AtomicFolder folder = new AtomicFolder(target)) {
         if (format == Format.HF) {
-          hf(folder.path()).progress(progress).write(this::tensor);
+          hf(folder.path()).progress(progress).write(model);
         } else {
-          neox(folder.path()).progress(progress).write(this::tensor);
+          neox(folder.path()).progress(progress).write(model);
         }
         folder.commit();
       }
@@ -188,15 +187,9 @@ public record Conversion(
     model.release();
   }
 
-  /** The next tensor that a writer asks for: it is through with those before. */
-  private Tensor tensor(String canonical) {
-    model.release();
-    return model.tensor(canonical);
-  }
-
   private HfFolderWriter hf(Path folder) {
     HfFolderWriter writer =
-        new HfFolderWriter(folder, model.config(), type.dtype()).shards(shardBytes);
+        new HfFolderWriter(folder, model.spec(), type.dtype()).shards(shardBytes);
     model.tokenizerJson().ifPresent(json -> writer.tokenizer(json, model.path()));
     return writer.file(CARD, card().getBytes(StandardCharsets.UTF_8));
   }
@@ -209,7 +202,7 @@ public record Conversion(
     }
     Facts facts = Facts.of(target.toAbsolutePath().normalize().getFileName().toString());
     return ModelCard.text(
-        model.config(),
+        model.spec(),
         model instanceof SyntheticModel
             ? facts.withData("None: the weights are random numbers.")
             : facts);
@@ -221,7 +214,7 @@ public record Conversion(
 
   private NeoxCheckpointWriter neox(Path folder) {
     NeoxCheckpointWriter writer =
-        new NeoxCheckpointWriter(folder, model.config(), type.dtype()).tensorParallel(ranks);
+        new NeoxCheckpointWriter(folder, model.spec(), type.dtype()).tensorParallel(ranks);
     model.tokenizerJson().ifPresent(writer::tokenizer);
     return writer;
   }
@@ -230,7 +223,7 @@ public record Conversion(
     String name = target.getFileName().toString().replaceFirst("[.]gguf$", "");
     return new GgufExport(
         target,
-        model.config(),
+        model.spec(),
         GgmlType.valueOf(type.name()),
         model.tokenizerJson().orElse(null),
         Map.of("general.name", GgufValue.text(name)));

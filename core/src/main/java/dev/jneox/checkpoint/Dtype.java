@@ -1,42 +1,36 @@
 package dev.jneox.checkpoint;
 
 import java.util.List;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/**
- * The element types of the safetensors format, little-endian, and libtorch's type for each where it
- * has one.
- */
+/** The element types of the safetensors format, little-endian. */
 public enum Dtype {
-  BOOL(8, ScalarType.Bool),
-  F4(4, null),
-  F6_E2M3(6, null),
-  F6_E3M2(6, null),
-  U8(8, ScalarType.Byte),
-  I8(8, ScalarType.Char),
-  F8_E5M2(8, ScalarType.Float8_e5m2),
-  F8_E4M3(8, ScalarType.Float8_e4m3fn),
-  F8_E8M0(8, ScalarType.Float8_e8m0fnu),
-  F8_E4M3FNUZ(8, ScalarType.Float8_e4m3fnuz),
-  F8_E5M2FNUZ(8, ScalarType.Float8_e5m2fnuz),
-  I16(16, ScalarType.Short),
-  U16(16, ScalarType.UInt16),
-  F16(16, ScalarType.Half),
-  BF16(16, ScalarType.BFloat16),
-  I32(32, ScalarType.Int),
-  U32(32, ScalarType.UInt32),
-  F32(32, ScalarType.Float),
-  C64(64, ScalarType.ComplexFloat),
-  F64(64, ScalarType.Double),
-  I64(64, ScalarType.Long),
-  U64(64, ScalarType.UInt64);
+  BOOL(8),
+  F4(4),
+  F6_E2M3(6),
+  F6_E3M2(6),
+  U8(8),
+  I8(8),
+  F8_E5M2(8),
+  F8_E4M3(8),
+  F8_E8M0(8),
+  F8_E4M3FNUZ(8),
+  F8_E5M2FNUZ(8),
+  I16(16),
+  U16(16),
+  F16(16),
+  BF16(16),
+  I32(32),
+  U32(32),
+  F32(32),
+  C64(64),
+  F64(64),
+  I64(64),
+  U64(64);
 
   private final int bits;
-  private final ScalarType scalarType;
 
-  Dtype(int bits, ScalarType scalarType) {
+  Dtype(int bits) {
     this.bits = bits;
-    this.scalarType = scalarType;
   }
 
   /** Bits of one element. */
@@ -65,11 +59,6 @@ public enum Dtype {
     return Math.max(1, bits / 8);
   }
 
-  /** libtorch's type, or null for the packed types of less than a byte. */
-  public ScalarType scalarType() {
-    return scalarType;
-  }
-
   /** Whether a weight may be stored in it as it is: floating point of 16 bits or more. */
   public boolean isWeight() {
     return this == F32 || this == BF16 || this == F16 || this == F64;
@@ -79,16 +68,6 @@ public enum Dtype {
   public static Dtype of(String name) {
     for (Dtype dtype : values()) {
       if (dtype.name().equals(name)) {
-        return dtype;
-      }
-    }
-    return null;
-  }
-
-  /** The type that holds libtorch's, or null. */
-  public static Dtype of(ScalarType scalarType) {
-    for (Dtype dtype : values()) {
-      if (dtype.scalarType == scalarType) {
         return dtype;
       }
     }

@@ -1,7 +1,13 @@
 package dev.jneox.checkpoint;
 
 import dev.jneox.model.Activation;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.Attention;
+import dev.jneox.model.BlockSpec;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Norm;
+import dev.jneox.model.Residual;
+import dev.jneox.model.Vocabulary;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -9,10 +15,11 @@ import java.util.stream.Collectors;
 
 /**
  * One spelling of the one model: how the {@code config.json} and the tensors of a kind of folder
- * map onto {@link ModelConfig}. The model itself knows of none. Absent keys have the values of
+ * map onto {@link ModelSpec}. The model itself knows of none. Absent keys have the values of
  * transformers' configuration classes.
  */
-sealed interface Family permits NeoxFamily, GptJFamily, Gpt2Family, GptNeoFamily, JneoxFamily {
+sealed interface Family
+    permits NeoxFamily, GptJFamily, Gpt2Family, GptNeoFamily, LlamaFamily, JneoxFamily {
   /**
    * A model is written as the first of these that can say what it is; the last can say everything.
    */
@@ -22,23 +29,13 @@ sealed interface Family permits NeoxFamily, GptJFamily, Gpt2Family, GptNeoFamily
           new GptJFamily(),
           new Gpt2Family(),
           new GptNeoFamily(),
+          new LlamaFamily(),
           new JneoxFamily());
 
   // Bounds far above any model, so that a broken file is named before memory is asked for.
   int MAX_WIDTH = 1 << 20;
   int MAX_LAYERS = 1 << 14;
   int MAX_POSITIONS = 1 << 20;
-
-  /**
-   * Where a canonical tensor lies.
-   *
-   * @param names without the {@link #prefix}; one, or three for {@link Layout#THREE}
-   */
-  record Stored(Layout layout, List<String> names) {
-    static Stored same(String name) {
-      return new Stored(Layout.SAME, List.of(name));
-    }
-  }
 
   /** {@code model_type} in {@code config.json}. */
   String modelType();
@@ -52,8 +49,8 @@ sealed interface Family permits NeoxFamily, GptJFamily, Gpt2Family, GptNeoFamily
   /** The head's name up to the dot. */
   String head();
 
-  /** Where the canonical tensor of this name lies. */
-  Stored stored(String canonical);
+  /** The tensors of a model, by names without {@link #prefix}, in the order of its parameters. */
+  List<TensorExpression> tensors(ModelSpec spec);
 
   /**
    * Whether a name without prefix is that of a buffer: no weight, yet saved by older versions of
@@ -66,22 +63,22 @@ sealed interface Family permits NeoxFamily, GptJFamily, Gpt2Family, GptNeoFamily
    *
    * @param usedVocab how many ids mean something, at most {@link #vocabSize}
    */
-  ModelConfig config(JsonObject json, int usedVocab);
+  ModelSpec spec(JsonObject json, int usedVocab);
 
   /** Rows of the embedding. */
   int vocabSize(JsonObject json);
 
   /**
-   * Whether a folder of this family can say all of {@code config}, so that its readers compute the
+   * Whether a folder of this family can say all of {@code spec}, so that its readers compute the
    * same.
    */
-  boolean expresses(ModelConfig config);
+  boolean expresses(ModelSpec spec);
 
   /**
    * The content of {@code config.json} for a model that this family {@link #expresses}; {@code
    * dtype} is PyTorch's name.
    */
-  Map<String, Object> json(ModelConfig config, String dtype);
+  Map<String, Object> json(ModelSpec spec, String dtype);
 
   /** The family that a {@code config.json} names. */
   static Family of(JsonObject json) {
@@ -95,9 +92,19 @@ sealed interface Family permits NeoxFamily, GptJFamily, Gpt2Family, GptNeoFamily
         "model_type", ALL.stream().map(Family::modelType).collect(Collectors.joining(", ")));
   }
 
-  /** The family as which a model is written. */
-  static Family of(ModelConfig config) {
-    return ALL.stream().filter(family -> family.expresses(config)).findFirst().orElseThrow();
+  /**
+   * The family as which a model is written.
+   *
+   * @throws IllegalArgumentException when no family can say what it is
+   */
+  static Family of(ModelSpec spec) {
+    return ALL.stream()
+        .filter(family -> family.expresses(spec))
+        .findFirst()
+        .orElseThrow(
+            () ->
+                new IllegalArgumentException(
+                    "no format of a folder can say what the model is: its layers differ"));
   }
 
   /** The name in a folder of a whole language model. */
@@ -114,7 +121,7 @@ sealed interface Family permits NeoxFamily, GptJFamily, Gpt2Family, GptNeoFamily
   static Activation activation(JsonObject json, String key, Activation absent) {
     String name = json.text(key);
     Activation activation = name == null ? absent : Activation.ofHf(name);
-    if (activation == null) {
+    if (activation == null || activation == Activation.SILU) {
       throw json.unsupported(key, "gelu, gelu_new, gelu_fast or gelu_pytorch_tanh");
     }
     return activation;
@@ -129,6 +136,31 @@ sealed interface Family permits NeoxFamily, GptJFamily, Gpt2Family, GptNeoFamily
     return heads;
   }
 
+  /**
+   * Whether a model is of GPT's kind, as the families before Llama are: equal layers but for their
+   * windows, layer norms with one epsilon, one key a query, heads that share the width evenly, an
+   * MLP of two matrices with biases.
+   */
+  static boolean isGpt(ModelSpec spec) {
+    BlockSpec block = spec.first();
+    Attention attention = block.attention();
+    return spec.isUniform()
+        && spec.finalNorm() instanceof Norm.Layer
+        && hasOneNorm(spec)
+        && attention.groupSize() == 1
+        && attention.queryWidth() == spec.width()
+        && block.feedForward() instanceof FeedForward.Plain(int _, Activation act, boolean bias)
+        && act != Activation.SILU
+        && bias;
+  }
+
+  /** Whether all norms of a model of equal layers are of one kind with one epsilon. */
+  static boolean hasOneNorm(ModelSpec spec) {
+    Residual residual = spec.first().residual();
+    return residual.attention().equals(spec.finalNorm())
+        && residual.feedForward().equals(spec.finalNorm());
+  }
+
   /** The id that ends a document. */
   static int endOfText(JsonObject json, int absent) {
     return json.firstInteger("eos_token_id", absent, -1, 0, Integer.MAX_VALUE);
@@ -136,13 +168,14 @@ sealed interface Family permits NeoxFamily, GptJFamily, Gpt2Family, GptNeoFamily
 
   /** What every {@code config.json} says in the same words. */
   static Map<String, Object> common(
-      String architecture, String modelType, ModelConfig config, String dtype) {
-    Integer endOfText = config.endOfText() < 0 ? null : config.endOfText();
+      String architecture, String modelType, ModelSpec spec, String dtype) {
+    Vocabulary vocabulary = spec.vocabulary();
+    Integer endOfText = vocabulary.endOfText() < 0 ? null : vocabulary.endOfText();
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("architectures", new String[] {architecture});
     json.put("model_type", modelType);
-    json.put("vocab_size", config.vocabSize());
-    json.put("tie_word_embeddings", config.tiedHead());
+    json.put("vocab_size", vocabulary.rows());
+    json.put("tie_word_embeddings", spec.head().tied());
     json.put("bos_token_id", endOfText);
     json.put("eos_token_id", endOfText);
     json.put("dtype", dtype);

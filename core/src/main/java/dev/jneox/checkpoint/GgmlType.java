@@ -1,7 +1,5 @@
 package dev.jneox.checkpoint;
 
-import org.bytedeco.pytorch.global.torch.ScalarType;
-
 /**
  * How ggml stores the elements of a tensor: in blocks of a fixed number of values from one row.
  * {@code Q} types hold small integers and a scale for each block, the {@code _K} types blocks
@@ -53,7 +51,7 @@ public enum GgmlType {
     return values / blockValues * blockBytes;
   }
 
-  /** Whether its values are integers with scales, which libtorch has no type for. */
+  /** Whether its values are integers with scales. */
   public boolean isQuantised() {
     return blockValues > 1;
   }
@@ -68,13 +66,9 @@ public enum GgmlType {
     return largest;
   }
 
-  /** libtorch's type for its elements; fp32, in which quantised ones are read, otherwise. */
-  ScalarType scalarType() {
-    return switch (this) {
-      case F16 -> ScalarType.Half;
-      case BF16 -> ScalarType.BFloat16;
-      default -> ScalarType.Float;
-    };
+  /** The same type in safetensors; null for a quantised one. */
+  Dtype dtype() {
+    return isQuantised() ? null : Dtype.valueOf(name());
   }
 
   /** The type of that number, or null. */

@@ -2,16 +2,27 @@ package dev.jneox.checkpoint;
 
 import dev.jneox.io.InputException;
 import dev.jneox.model.Activation;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.Attention;
+import dev.jneox.model.BlockSpec;
+import dev.jneox.model.Embedding;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.Head;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Norm;
+import dev.jneox.model.ParamId;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
+import dev.jneox.model.Vocabulary;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.function.Predicate;
 
 /**
  * The architectures of GGUF that are decoders of the GPT family, as llama.cpp's graphs compute
- * them: which {@link ModelConfig} a file of each means, by which metadata keys, and how tensors are
+ * them: which {@link ModelSpec} a file of each means, by which metadata keys, and how tensors are
  * called.
  *
  * <p>All of llama.cpp's graphs for them compute GELU by its tanh approximation, so that is what a
@@ -44,9 +55,6 @@ enum GgufArchitecture {
 
   private static final double ROTARY_BASE = 10000;
 
-  /** Parts of canonical tensor names, and the file's for each. */
-  private static final Map<String, String> PARTS = parts();
-
   private final String key;
 
   GgufArchitecture(String key) {
@@ -58,36 +66,45 @@ enum GgufArchitecture {
     return key;
   }
 
-  private static Map<String, String> parts() {
-    Map<String, String> parts = new LinkedHashMap<>();
-    parts.put("embed_in", "token_embd");
-    parts.put("embed_positions", "position_embd");
-    parts.put("layers", "blk");
-    parts.put("input_layernorm", "attn_norm");
-    parts.put("post_attention_layernorm", "ffn_norm");
-    parts.put("attention.query_key_value", "attn_qkv");
-    parts.put("attention.dense", "attn_output");
-    parts.put("mlp.dense_h_to_4h", "ffn_up");
-    parts.put("mlp.dense_4h_to_h", "ffn_down");
-    parts.put("final_layer_norm", "output_norm");
-    parts.put("embed_out", "output");
-    return parts;
+  /** The name in a file of a parameter: {@code blk.3.attn_output.bias}. */
+  static String tensorName(ParamId id) {
+    String part =
+        switch (id.part()) {
+          case EMBEDDING -> "token_embd";
+          case POSITIONS -> "position_embd";
+          case ATTENTION_NORM -> "attn_norm";
+          case FEED_FORWARD_NORM -> "ffn_norm";
+          case QUERY -> "attn_q";
+          case KEY -> "attn_k";
+          case VALUE -> "attn_v";
+          case ATTENTION_OUT -> "attn_output";
+          case GATE -> "ffn_gate";
+          case UP -> "ffn_up";
+          case DOWN -> "ffn_down";
+          case FINAL_NORM -> "output_norm";
+          case HEAD -> "output";
+        };
+    String layer = id.block() == ParamId.MODEL ? "" : "blk." + id.block() + ".";
+    return layer + part + CanonicalNames.kind(id);
+  }
+
+  /** The name of the tensor that holds a query with its key and value. */
+  static String fusedName(ParamId query) {
+    return tensorName(query).replace("attn_q", "attn_qkv");
   }
 
   /**
-   * The name in a file of a canonical one: {@code layers.3.attention.dense.bias} is {@code
-   * blk.3.attn_output.bias}.
+   * The tensors of a file.
+   *
+   * @param fused whether the query of that id is one tensor with its key and value
+   * @param order of the rows of such a tensor
    */
-  static String tensorName(String canonical) {
-    int end = canonical.lastIndexOf('.');
-    String name = canonical.substring(0, end);
-    String layer = "";
-    if (name.startsWith("layers.")) {
-      int dot = name.indexOf('.', "layers.".length());
-      layer = PARTS.get("layers") + name.substring("layers".length(), dot + 1);
-      name = name.substring(dot + 1);
-    }
-    return layer + PARTS.get(name) + canonical.substring(end);
+  static List<TensorExpression> tensors(ModelSpec spec, Predicate<ParamId> fused, RowOrder order) {
+    return CanonicalNames.tensors(
+        spec,
+        id -> fused.test(id) ? fusedName(id) : tensorName(id),
+        id -> fused.test(id) ? Optional.of(order) : Optional.empty(),
+        id -> false);
   }
 
   /** What {@code file} is; an {@link InputException} for the many architectures that are no GPT. */
@@ -104,7 +121,7 @@ enum GgufArchitecture {
   /**
    * The shape of the model in {@code file}. Whether its tensors agree is for the caller to check.
    */
-  ModelConfig config(GgufFile file) {
+  ModelSpec spec(GgufFile file) {
     GgufMetadata metadata = file.metadata();
     int hidden = metadata.integer(key("embedding_length"), 1, MAX_WIDTH);
     int layers = metadata.integer(key("block_count"), 1, MAX_LAYERS);
@@ -117,25 +134,29 @@ enum GgufArchitecture {
     same(metadata, "attention.value_length", hidden / heads, "embedding_length over head_count");
     int vocab = vocabulary(file);
     try {
-      return new ModelConfig(
-          vocab,
-          GgufTokenizer.used(metadata, vocab),
+      int headDim = hidden / heads;
+      Norm norm = new Norm.Layer(metadata.positive(key("attention.layer_norm_epsilon"), 1e-5));
+      Position position = this == GPT2 ? new Position.None() : rotary(metadata, headDim);
+      return ModelSpec.of(
+          new Vocabulary(
+              vocab,
+              GgufTokenizer.used(metadata, vocab),
+              metadata.has(END_OF_TEXT) ? metadata.integer(END_OF_TEXT, 0, vocab - 1) : -1),
           hidden,
+          new Embedding(this == GPT2),
           layers,
-          heads,
-          metadata.integer(key("feed_forward_length"), 1, 16 * MAX_WIDTH),
-          metadata.integer(key("context_length"), 1, Integer.MAX_VALUE),
-          this == GPT2 ? new Position.Learned() : rotary(metadata, hidden / heads),
-          residual(metadata),
-          activation(metadata),
-          metadata.positive(key("attention.layer_norm_epsilon"), 1e-5),
-          ModelConfig.everywhere(layers),
-          true,
-          file.contains("blk.0.attn_qkv.bias") || file.contains("blk.0.attn_q.bias"),
-          file.contains("blk.0.attn_output.bias"),
-          file.contains("output.bias"),
-          !file.contains("output.weight"),
-          metadata.has(END_OF_TEXT) ? metadata.integer(END_OF_TEXT, 0, vocab - 1) : -1);
+          new BlockSpec(
+              residual(metadata, norm),
+              Attention.of(heads, headDim, position)
+                  .withBiases(
+                      file.contains("blk.0.attn_qkv.bias") || file.contains("blk.0.attn_q.bias"),
+                      file.contains("blk.0.attn_output.bias")),
+              new FeedForward.Plain(
+                  metadata.integer(key("feed_forward_length"), 1, 16 * MAX_WIDTH),
+                  activation(metadata),
+                  true)),
+          new Head(!file.contains("output.weight"), file.contains("output.bias")),
+          metadata.integer(key("context_length"), 1, Integer.MAX_VALUE));
     } catch (IllegalArgumentException e) {
       throw new InputException(file.file() + ": " + e.getMessage(), e);
     }
@@ -177,19 +198,21 @@ enum GgufArchitecture {
         dims, metadata.positive(key("rope.freq_base"), ROTARY_BASE), this == GPTJ);
   }
 
-  private Residual residual(GgufMetadata metadata) {
+  private Residual residual(GgufMetadata metadata, Norm norm) {
     return switch (this) {
       case GPTNEOX ->
-          metadata.flag(key("use_parallel_residual"), true) ? Residual.PARALLEL : Residual.SERIAL;
-      case GPT2 -> Residual.SERIAL;
-      case GPTJ, PHI2 -> Residual.PARALLEL_ONE_NORM;
+          metadata.flag(key("use_parallel_residual"), true)
+              ? new Residual.Parallel(norm, norm)
+              : new Residual.Serial(norm, norm);
+      case GPT2 -> new Residual.Serial(norm, norm);
+      case GPTJ, PHI2 -> new Residual.ParallelOneNorm(norm);
     };
   }
 
   private static Activation activation(GgufMetadata metadata) {
     String name = metadata.text(ACTIVATION);
     Activation activation = name == null ? Activation.GELU_TANH : Activation.ofHf(name);
-    if (activation == null) {
+    if (activation == null || activation == Activation.SILU) {
       throw metadata.wrong(ACTIVATION, "gelu or gelu_new");
     }
     return activation;
@@ -200,46 +223,51 @@ enum GgufArchitecture {
    *
    * @throws InputException naming {@code file}, which was to be written, and what no graph does
    */
-  static GgufArchitecture of(ModelConfig config, Path file) {
-    boolean windows = config.windows().stream().anyMatch(window -> window != 0);
-    boolean learned = config.position() instanceof Position.Learned;
+  static GgufArchitecture of(ModelSpec spec, Path file) {
+    Attention attention = spec.first().attention();
+    Residual residual = spec.first().residual();
+    boolean learned = spec.embedding().learnedPositions();
+    boolean rotary = attention.position() instanceof Position.Rotary;
     String lacking =
-        windows
+        spec.hasWindows()
             ? "local attention windows"
-            : !config.scaledAttention()
+            : attention.scale() == 1 && !attention.isScaled()
                 ? "attention without the scale 1/sqrt(head size)"
-                : learned && config.residual() != Residual.SERIAL
-                    ? "learned positions with a parallel residual"
-                    : config.headBias() && config.residual() != Residual.PARALLEL_ONE_NORM
-                        ? "a head with a bias in such a model"
-                        : null;
+                : !Family.isGpt(spec) || !attention.isScaled() || learned == rotary
+                    ? "a model of this kind"
+                    : learned && !residual.isSerial()
+                        ? "learned positions with a parallel residual"
+                        : spec.head().bias() && !residual.sharesNorm()
+                            ? "a head with a bias in such a model"
+                            : null;
     if (lacking != null) {
       throw new InputException(
           file + ": cannot be written as GGUF: llama.cpp has no graph for " + lacking);
     }
-    return learned ? GPT2 : config.residual() == Residual.PARALLEL_ONE_NORM ? PHI2 : GPTNEOX;
+    return learned ? GPT2 : residual.sharesNorm() ? PHI2 : GPTNEOX;
   }
 
-  /** The metadata that {@link #config} reads, and what llama.cpp wants to be told. */
-  Map<String, GgufValue> metadata(ModelConfig config) {
+  /** The metadata that {@link #spec} reads, and what llama.cpp wants to be told. */
+  Map<String, GgufValue> metadata(ModelSpec spec) {
+    Attention attention = spec.first().attention();
+    FeedForward feedForward = spec.first().feedForward();
     Map<String, GgufValue> values = new LinkedHashMap<>();
-    values.put(key("vocab_size"), GgufValue.u32(config.vocabSize()));
-    values.put(key("context_length"), GgufValue.u32(config.maxPositions()));
-    values.put(key("embedding_length"), GgufValue.u32(config.hiddenSize()));
-    values.put(key("block_count"), GgufValue.u32(config.layers()));
-    values.put(key("feed_forward_length"), GgufValue.u32(config.intermediateSize()));
-    values.put(key("attention.head_count"), GgufValue.u32(config.heads()));
-    values.put(key("attention.head_count_kv"), GgufValue.u32(config.heads()));
-    values.put(key("attention.layer_norm_epsilon"), GgufValue.f32(config.layerNormEps()));
-    if (config.position() instanceof Position.Rotary rotary) {
+    values.put(key("vocab_size"), GgufValue.u32(spec.vocabulary().rows()));
+    values.put(key("context_length"), GgufValue.u32(spec.maxPositions()));
+    values.put(key("embedding_length"), GgufValue.u32(spec.width()));
+    values.put(key("block_count"), GgufValue.u32(spec.layers()));
+    values.put(key("feed_forward_length"), GgufValue.u32(feedForward.width()));
+    values.put(key("attention.head_count"), GgufValue.u32(attention.heads()));
+    values.put(key("attention.head_count_kv"), GgufValue.u32(attention.kvHeads()));
+    values.put(key("attention.layer_norm_epsilon"), GgufValue.f32(spec.finalNorm().eps()));
+    if (attention.position() instanceof Position.Rotary rotary) {
       values.put(key("rope.dimension_count"), GgufValue.u32(rotary.dims()));
       values.put(key("rope.freq_base"), GgufValue.f32(rotary.base()));
     }
     if (this == GPTNEOX) {
-      values.put(
-          key("use_parallel_residual"), GgufValue.flag(config.residual() == Residual.PARALLEL));
+      values.put(key("use_parallel_residual"), GgufValue.flag(!spec.first().residual().isSerial()));
     }
-    values.put(ACTIVATION, GgufValue.text(config.activation().hfName()));
+    values.put(ACTIVATION, GgufValue.text(feedForward.activation().hfName()));
     return values;
   }
 }

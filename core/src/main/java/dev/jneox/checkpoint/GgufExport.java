@@ -3,10 +3,12 @@ package dev.jneox.checkpoint;
 import dev.jneox.checkpoint.GgufWriter.Declared;
 import dev.jneox.io.InputException;
 import dev.jneox.model.Activation;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.model.ModelConfig.TensorSpec;
+import dev.jneox.model.Attention;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.ParamId;
+import dev.jneox.model.Part;
 import dev.jneox.model.Position;
-import dev.jneox.tensor.Tensors;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -14,20 +16,16 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Function;
 import java.util.function.LongConsumer;
-import org.bytedeco.javacpp.PointerScope;
-import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
  * Writes a model as a GGUF file that llama.cpp runs: F32, F16, BF16, Q8_0 or Q4_0, with its
  * tokenizer inside.
  *
  * <pre>{@code
- * GgufExport export = new GgufExport(file, model.config(), GgmlType.Q8_0, model.tokenizerJson().orElse(null), Map.of());
+ * GgufExport export = new GgufExport(file, model.spec(), GgmlType.Q8_0, model.tokenizerJson().orElse(null), Map.of());
  * export.concerns().forEach(System.err::println);
- * export.write(model::tensor, progress::step);
+ * export.write(model, progress::step);
  * }</pre>
  *
  * <p>Only matrices are stored in the type asked for; norms, biases and learned positions stay in
@@ -37,13 +35,18 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
  * zeros are written; where it asks for a head, a tied model's embedding is written twice.
  */
 public final class GgufExport {
-  private static final String EMBEDDING = "embed_in.weight";
+  /**
+   * A tensor of the file.
+   *
+   * @param source what it is made of; null where it is zeros
+   */
+  private record Piece(Declared declared, TensorExpression source) {}
 
-  /** A tensor of the file: the canonical one it is made of, or null where it is zeros. */
-  private record Piece(Declared declared, String canonical) {}
+  /** Values that are quantised at a time; 64 MB in fp32. */
+  private static final long VALUES = 1 << 24;
 
   private final Path file;
-  private final ModelConfig config;
+  private final ModelSpec spec;
   private final GgmlType type;
   private final boolean nfc;
   private final boolean tokenizer;
@@ -61,7 +64,7 @@ public final class GgufExport {
    */
   public GgufExport(
       Path file,
-      ModelConfig config,
+      ModelSpec spec,
       GgmlType type,
       String tokenizerJson,
       Map<String, GgufValue> about) {
@@ -69,9 +72,9 @@ public final class GgufExport {
       throw new IllegalArgumentException("weights are not written as " + type);
     }
     this.file = file;
-    this.config = config;
+    this.spec = spec;
     this.type = type;
-    this.architecture = GgufArchitecture.of(config, file);
+    this.architecture = GgufArchitecture.of(spec, file);
     metadata.put(GgufArchitecture.ARCHITECTURE, GgufValue.text(architecture.key()));
     metadata.put("general.type", GgufValue.text("model"));
     metadata.put("general.file_type", GgufValue.u32(fileType()));
@@ -82,9 +85,10 @@ public final class GgufExport {
             throw new IllegalArgumentException(key + " is not free to choose");
           }
         });
-    metadata.putAll(architecture.metadata(config));
+    metadata.putAll(architecture.metadata(spec));
     metadata.putAll(
-        GgufTokenizer.metadata(file, tokenizerJson, config.vocabSize(), config.endOfText()));
+        GgufTokenizer.metadata(
+            file, tokenizerJson, spec.vocabulary().rows(), spec.vocabulary().endOfText()));
     this.tokenizer = tokenizerJson != null;
     this.nfc = tokenizer && GgufTokenizer.normalizes(metadata);
     addPieces();
@@ -103,49 +107,64 @@ public final class GgufExport {
   }
 
   private void addPieces() {
-    for (TensorSpec spec : config.tensors()) {
-      add(spec.name(), spec.name(), spec.shape());
+    for (TensorExpression tensor :
+        GgufArchitecture.tensors(spec, id -> id.part().isQueryKeyValue(), order())) {
+      add(tensor.name(), tensor, tensor.shape());
+      ParamId id = tensor.first();
+      Attention attention = spec.first().attention();
       boolean lacksBias =
-          spec.name().endsWith("attention.query_key_value.weight") && !config.qkvBias()
-              || spec.name().endsWith("attention.dense.weight") && !config.denseBias()
-              || spec.name().equals("embed_out.weight")
-                  && !config.headBias()
-                  && architecture == GgufArchitecture.PHI2;
+          !id.isBias()
+              && switch (id.part()) {
+                case QUERY -> !attention.qkvBias();
+                case ATTENTION_OUT -> !attention.outBias();
+                case HEAD -> !spec.head().bias() && architecture == GgufArchitecture.PHI2;
+                default -> false;
+              };
       if (lacksBias) {
-        add(spec.name().replace(".weight", ".bias"), null, spec.shape()[0]);
+        add(tensor.name().replace(".weight", ".bias"), null, tensor.rows());
       }
     }
-    if (config.tiedHead() && architecture != GgufArchitecture.GPT2) {
-      add("embed_out.weight", EMBEDDING, config.vocabSize(), config.hiddenSize());
-      if (architecture == GgufArchitecture.PHI2 && !config.headBias()) {
-        add("embed_out.bias", null, config.vocabSize());
+    if (spec.head().tied() && architecture != GgufArchitecture.GPT2) {
+      TensorExpression embedding =
+          TensorExpression.of(
+              GgufArchitecture.tensorName(ParamId.weight(Part.HEAD)), spec.parameters().getFirst());
+      add(embedding.name(), embedding, embedding.shape());
+      if (architecture == GgufArchitecture.PHI2 && !spec.head().bias()) {
+        add(GgufArchitecture.tensorName(ParamId.bias(Part.HEAD)), null, spec.vocabulary().rows());
       }
     }
   }
 
-  private void add(String as, String canonical, long... shape) {
+  /** llama.cpp turns the pairs of an interleaved rotary as halves. */
+  private RowOrder order() {
+    Attention attention = spec.first().attention();
+    return interleaved()
+        ? new RowOrder.Halved(attention.headDim(), attention.rotary().dims())
+        : RowOrder.IN_TURN;
+  }
+
+  private void add(String name, TensorExpression source, long... shape) {
     List<Long> axes = Arrays.stream(shape).boxed().toList();
-    pieces.add(
-        new Piece(
-            new Declared(GgufArchitecture.tensorName(as), typeOf(as, shape), axes), canonical));
+    pieces.add(new Piece(new Declared(name, typeOf(name, source, shape), axes), source));
   }
 
-  private GgmlType typeOf(String canonical, long[] shape) {
-    if (shape.length < 2 || canonical.startsWith("embed_positions")) {
+  private GgmlType typeOf(String name, TensorExpression source, long[] shape) {
+    if (shape.length < 2 || source.first().part() == Part.POSITIONS) {
       return GgmlType.F32;
     }
     if (shape[shape.length - 1] % type.blockValues() != 0) {
       return GgmlType.F16;
     }
     boolean head =
-        canonical.equals("embed_out.weight") || canonical.equals(EMBEDDING) && config.tiedHead();
+        name.equals(GgufArchitecture.tensorName(ParamId.weight(Part.HEAD)))
+            || source.first().part() == Part.EMBEDDING && spec.head().tied();
     return head && type == GgmlType.Q4_0 ? GgmlType.Q8_0 : type;
   }
 
   /** What the one who reads the file with llama.cpp should know, a line each; mostly nothing. */
   public List<String> concerns() {
     List<String> concerns = new ArrayList<>();
-    if (config.activation() == Activation.GELU) {
+    if (spec.first().feedForward().activation() == Activation.GELU) {
       concerns.add(
           "the model computes GELU exactly, llama.cpp by its tanh approximation: logits differ in"
               + " the third decimal");
@@ -153,7 +172,7 @@ public final class GgufExport {
     if (interleaved()) {
       concerns.add("llama.cpp has no graph for GPT-J: written as phi2, which computes the same");
     }
-    if (config.tiedHead() && architecture != GgufArchitecture.GPT2) {
+    if (spec.head().tied() && architecture != GgufArchitecture.GPT2) {
       concerns.add(
           "llama.cpp has no tied head for "
               + architecture.key()
@@ -169,7 +188,8 @@ public final class GgufExport {
   }
 
   private boolean interleaved() {
-    return config.position() instanceof Position.Rotary rotary && rotary.interleaved();
+    return spec.first().attention().position() instanceof Position.Rotary rotary
+        && rotary.interleaved();
   }
 
   /** Size of the file. */
@@ -184,69 +204,67 @@ public final class GgufExport {
   /**
    * Writes the file, which appears whole or not at all. One tensor at a time is in memory.
    *
-   * @param tensors the canonical tensors by name, in any float type; what it makes anew is let go
-   *     once written
+   * @param weights of the shape that was given
    * @param progress told of bytes written; they add up to {@link #bytes}
    * @throws InputException when a value is not finite in the type it is stored in
    */
-  public void write(Function<String, Tensor> tensors, LongConsumer progress) {
+  public void write(ModelWeights weights, LongConsumer progress) {
+    if (!weights.spec().equals(spec)) {
+      throw new IllegalArgumentException("the weights are those of another model");
+    }
     try (GgufWriter writer = new GgufWriter(file, metadata, declared(), progress)) {
       for (Piece piece : pieces) {
-        // What is made for a tensor, and what tensors makes, goes with the scope.
-        try (PointerScope _ = new PointerScope()) {
-          if (piece.canonical() == null) {
-            writer.write(
-                piece.declared().name(),
-                Tensors.segment(Tensors.zeros(ScalarType.Byte, piece.declared().bytes())));
+        // What is made for a tensor goes with the arena.
+        try (Arena arena = Arena.ofShared()) {
+          Declared as = piece.declared();
+          if (piece.source() == null) {
+            writer.write(as.name(), arena.allocate(as.bytes(), 64));
+          } else if (!as.type().isQuantised()) {
+            checked(as, weights.read(piece.source(), arena))
+                .convert(as.type().dtype(), bytes -> writer.write(as.name(), bytes));
           } else {
-            write(piece, tensors.apply(piece.canonical()), writer);
+            quantise(as, weights.read(piece.source(), arena), writer);
           }
         }
+        weights.release();
       }
       writer.commit();
     }
   }
 
-  private void write(Piece piece, Tensor tensor, GgufWriter writer) {
-    Declared as = piece.declared();
-    List<Long> shape = Arrays.stream(Tensors.shape(tensor)).boxed().toList();
-    if (!shape.equals(as.shape())) {
-      throw new IllegalArgumentException(
-          piece.canonical() + " has shape " + shape + ", the model's is " + as.shape());
-    }
-    Tensor whole = tensor.detach();
-    if (piece.canonical().contains("query_key_value")) {
-      int[] order = GgufModel.queryKeyValueRows(config, interleaved());
-      RowSlices.forEach(
-          whole,
-          (row, count) -> {
-            int[] rows = Arrays.copyOfRange(order, (int) row, (int) (row + count));
-            writer.write(
-                as.name(), content(as, whole.index_select(0, Tensors.of(rows, rows.length))));
-          });
-    } else {
-      RowSlices.forEach(whole, rows -> writer.write(as.name(), content(as, rows)));
+  /** Some rows at a time, so that their fp32 values are never in memory whole. */
+  private void quantise(Declared as, MappedTensor tensor, GgufWriter writer) {
+    long columns = as.shape().get(1);
+    long atOnce = Math.max(1, VALUES / columns);
+    long rows = as.shape().get(0);
+    for (long row = 0; row < rows; row += atOnce) {
+      MappedTensor some =
+          checked(as, tensor.slice(row * columns, Math.min(atOnce, rows - row) * columns));
+      try (Arena arena = Arena.ofShared()) {
+        MemorySegment values = arena.allocate(some.size() * Float.BYTES, 64);
+        long[] at = {0};
+        some.convert(
+            Dtype.F32,
+            piece -> {
+              MemorySegment.copy(piece, 0, values, at[0], piece.byteSize());
+              at[0] += piece.byteSize();
+            });
+        MemorySegment blocks = arena.allocate(as.type().bytes(some.size()), 64);
+        GgmlBlocks.quantise(as.type(), values, blocks);
+        writer.write(as.name(), blocks);
+      }
     }
   }
 
-  /** Some rows of a tensor as its bytes in the file; valid while the scope is. */
-  private MemorySegment content(Declared as, Tensor rows) {
-    float largest = Tensors.floats(rows.abs().max())[0];
+  private MappedTensor checked(Declared as, MappedTensor tensor) {
+    double largest = tensor.largestMagnitude();
     if (!(largest <= as.type().largest())) {
       throw InputException.in(
           file,
           "tensor " + as.name(),
           "magnitudes up to " + as.type().largest() + " for " + as.type(),
-          String.valueOf(largest));
+          String.valueOf((float) largest));
     }
-    if (!as.type().isQuantised()) {
-      return Tensors.segment(rows.to(as.type().scalarType()).contiguous());
-    }
-    Tensor blocks = Tensors.empty(ScalarType.Byte, as.type().bytes(rows.numel()));
-    GgmlBlocks.quantise(
-        as.type(),
-        Tensors.segment(rows.to(ScalarType.Float).contiguous()),
-        Tensors.segment(blocks));
-    return Tensors.segment(blocks);
+    return tensor;
   }
 }

@@ -5,7 +5,6 @@ import static dev.jneox.checkpoint.JsonObject.quoted;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.MappedMemory;
-import dev.jneox.tensor.Tensors;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -15,7 +14,6 @@ import java.nio.file.StandardOpenOption;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.List;
-import org.bytedeco.pytorch.Tensor;
 
 /**
  * A GGUF file of version 2 or 3, mapped into memory and never read whole: metadata by key, then
@@ -23,19 +21,18 @@ import org.bytedeco.pytorch.Tensor;
  * href="https://github.com/ggml-org/ggml/blob/master/docs/gguf.md">the format</a>). What stands
  * before the tensors is checked in full on opening.
  *
- * <p>The mapping lives until {@link #close}: no segment and no view of it may be touched after
- * that; a view of a closed file ends the process. It is read-only: copy a tensor before changing it
- * in place.
+ * <p>The mapping lives until {@link #close}: no segment of it may be touched after that. It is
+ * read-only.
  */
 public final class GgufFile implements AutoCloseable {
   /**
    * One tensor of the file.
    *
-   * @param shape length of each axis as libtorch orders them, rows first; empty for a scalar
+   * @param shape length of each axis rows first; empty for a scalar
    * @param begin offset of its first byte in the file
    */
   public record Entry(String name, GgmlType type, List<Long> shape, long begin, long bytes) {
-    /** The shape as libtorch takes it. */
+    /** The shape as an array. */
     public long[] axes() {
       return shape.stream().mapToLong(Long::longValue).toArray();
     }
@@ -103,26 +100,6 @@ public final class GgufFile implements AutoCloseable {
       throw new IllegalStateException(file + " is closed");
     }
     return whole.asSlice(entry.begin(), entry.bytes());
-  }
-
-  /**
-   * The tensor in libtorch's terms: F32, F16 and BF16 as a view of the mapped file, the others in
-   * fp32. The caller owns it.
-   */
-  public Tensor tensor(String name) {
-    Entry entry = entry(name);
-    MemorySegment data = data(name);
-    if (!entry.type().isQuantised() && data.address() % entry.type().blockBytes() == 0) {
-      return Tensors.view(data, entry.type().scalarType(), entry.axes());
-    }
-    Tensor tensor = Tensors.empty(entry.type().scalarType(), entry.axes());
-    MemorySegment memory = Tensors.segment(tensor);
-    if (entry.type().isQuantised()) {
-      GgmlBlocks.dequantise(entry.type(), data, memory);
-    } else {
-      memory.copyFrom(data);
-    }
-    return tensor;
   }
 
   /**

@@ -3,23 +3,19 @@ package dev.jneox.checkpoint;
 import static dev.jneox.checkpoint.JsonObject.quoted;
 
 import dev.jneox.io.InputException;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.model.ModelConfig.TensorSpec;
-import dev.jneox.model.Position;
-import dev.jneox.tensor.Tensors;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.ParamId;
+import dev.jneox.model.Part;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.LinkedHashMap;
+import java.util.Collections;
 import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.TensorVector;
-import org.bytedeco.pytorch.global.torch;
 
 /**
  * A model in a GGUF file, as llama.cpp runs it: architectures {@code gptneox}, {@code gpt2}, {@code
@@ -27,28 +23,60 @@ import org.bytedeco.pytorch.global.torch;
  * with its shape, and no other, once {@link #open} returns. {@link GgufExport} writes such files.
  *
  * <p>GELU is the tanh approximation that llama.cpp computes, whatever the model was trained with,
- * unless the file has our key {@code jneox.hidden_act}. F32, F16 and BF16 tensors are views of the
- * mapped file, but for queries, keys and values, whose rows llama.cpp orders otherwise; quantised
- * ones are read in fp32, as ggml does.
+ * unless the file has our key {@code jneox.hidden_act}. F32, F16 and BF16 tensors are values of the
+ * mapped file; quantised ones are read in fp32, as ggml does.
  *
- * <p>This object holds the mapping: let go of every tensor before {@link #close}, a later touch
- * ends the process.
+ * <p>This object holds the mapping: no value in place is touched after {@link #close}.
  */
 public final class GgufModel implements StoredModel {
-  private static final String FUSED = "attn_qkv";
-  private static final List<String> SPLIT = List.of("attn_q", "attn_k", "attn_v");
-
   private final GgufFile file;
-  private final ModelConfig config;
+  private final ModelSpec spec;
+  private final List<StoredTensor> tensors = new ArrayList<>();
 
-  /** The tensors of the file that make each canonical one: one, or query, key and value. */
-  private final Map<String, List<String>> places = new LinkedHashMap<>();
+  /** A tensor of the file. */
+  private record Ggml(TensorExpression expression, GgufFile file) implements StoredTensor {
+    private GgmlType ggmlType() {
+      return file.entry(expression.name()).type();
+    }
+
+    @Override
+    public String type() {
+      return ggmlType().name();
+    }
+
+    @Override
+    public Optional<MappedTensor> inPlace() {
+      return Optional.ofNullable(ggmlType().dtype())
+          .map(dtype -> new MappedTensor(dtype, file.data(expression.name())));
+    }
+
+    @Override
+    public MappedTensor read(Arena arena) {
+      return inPlace()
+          .orElseGet(
+              () -> {
+                MemorySegment values = arena.allocate(expression.elements() * Float.BYTES, 64);
+                GgmlBlocks.dequantise(ggmlType(), file.data(expression.name()), values);
+                return new MappedTensor(Dtype.F32, values);
+              });
+    }
+
+    @Override
+    public Optional<QuantisedMatrix> quantised() {
+      GgmlType type = ggmlType();
+      return type.isQuantised() && expression.columns() % type.blockValues() == 0
+          ? Optional.of(
+              new GgmlRows(
+                  type, expression.rows(), expression.columns(), file.data(expression.name())))
+          : Optional.empty();
+    }
+  }
 
   private GgufModel(Path path) {
     this.file = GgufFile.open(path);
     boolean opened = false;
     try {
-      config = GgufArchitecture.of(file).config(file);
+      spec = GgufArchitecture.of(file).spec(file);
       findTensors();
       opened = true;
     } finally {
@@ -66,20 +94,11 @@ public final class GgufModel implements StoredModel {
   private void findTensors() {
     Set<String> surplus = new LinkedHashSet<>();
     file.entries().forEach(entry -> surplus.add(entry.name()));
-    for (TensorSpec spec : config.tensors()) {
-      String name = GgufArchitecture.tensorName(spec.name());
-      boolean split = name.contains(FUSED) && !file.contains(name);
-      if (split) {
-        long[] third = spec.shape().clone();
-        third[0] /= 3;
-        List<String> parts = SPLIT.stream().map(part -> name.replace(FUSED, part)).toList();
-        parts.forEach(part -> check(part, third));
-        places.put(spec.name(), parts);
-      } else {
-        check(name, spec.shape());
-        places.put(spec.name(), List.of(name));
-      }
-      surplus.removeAll(places.get(spec.name()));
+    for (TensorExpression tensor :
+        GgufArchitecture.tensors(spec, this::isFused, RowOrder.IN_TURN)) {
+      check(tensor.name(), tensor.shape());
+      tensors.add(new Ggml(tensor, file));
+      surplus.remove(tensor.name());
     }
     for (String name : surplus) {
       throw InputException.in(
@@ -88,6 +107,14 @@ public final class GgufModel implements StoredModel {
           "none of this name by the metadata",
           "shape " + file.entry(name).shape());
     }
+  }
+
+  /** Where neither is there, the one is missed. */
+  private boolean isFused(ParamId id) {
+    ParamId query = id.part().isQueryKeyValue() ? id.of(Part.QUERY) : id;
+    return id.part().isQueryKeyValue()
+        && (file.contains(GgufArchitecture.fusedName(query))
+            || !file.contains(GgufArchitecture.tensorName(query)));
   }
 
   private void check(String name, long[] shape) {
@@ -101,122 +128,24 @@ public final class GgufModel implements StoredModel {
     }
   }
 
-  /**
-   * For each row of llama.cpp's queries, keys and values (all queries, head by head, then all keys,
-   * all values) the row of the canonical ones (head by head its query, key and value) that it is.
-   *
-   * @param halves whether an interleaved rotary's pairs (0,1), (2,3), ... are laid out as a
-   *     half-split one's (0, dims/2), ...
-   */
-  static int[] queryKeyValueRows(ModelConfig config, boolean halves) {
-    int hidden = config.hiddenSize();
-    int width = config.headDim();
-    int turned = halves && config.position() instanceof Position.Rotary rotary ? rotary.dims() : 0;
-    int[] rows = new int[3 * hidden];
-    for (int row = 0; row < rows.length; row++) {
-      int part = row / hidden;
-      int head = row % hidden / width;
-      int d = row % width;
-      if (part < 2 && d < turned) {
-        d = d < turned / 2 ? 2 * d : 2 * (d - turned / 2) + 1;
-      }
-      rows[row] = head * 3 * width + part * width + d;
-    }
-    return rows;
-  }
-
   @Override
   public Path path() {
     return file.file();
   }
 
   @Override
-  public ModelConfig config() {
-    return config;
+  public ModelSpec spec() {
+    return spec;
+  }
+
+  @Override
+  public List<StoredTensor> tensors() {
+    return Collections.unmodifiableList(tensors);
   }
 
   /** The mapped file, with its metadata and its tensors as they are stored. */
   public GgufFile file() {
     return file;
-  }
-
-  @Override
-  public String storedAs(String canonical) {
-    return file.entry(place(canonical).getFirst()).type().name();
-  }
-
-  @Override
-  public Tensor tensor(String canonical) {
-    List<String> names = place(canonical);
-    if (names.size() == 1 && !names.getFirst().contains(FUSED)) {
-      return file.tensor(names.getFirst());
-    }
-    int[] back = canonicalOrder();
-    return Tensors.scoped(
-        () -> {
-          Tensor[] parts = names.stream().map(file::tensor).toArray(Tensor[]::new);
-          Tensor all = parts.length == 1 ? parts[0] : torch.cat(new TensorVector(parts));
-          return all.index_select(0, Tensors.of(back, back.length));
-        });
-  }
-
-  /** For each canonical row of queries, keys and values its place in the file. */
-  private int[] canonicalOrder() {
-    int[] rows = queryKeyValueRows(config, false);
-    int[] back = new int[rows.length];
-    for (int row = 0; row < rows.length; row++) {
-      back[rows[row]] = row;
-    }
-    return back;
-  }
-
-  @Override
-  public Optional<MappedTensor> mapped(String canonical) {
-    GgmlRows rows = rows(canonical);
-    if (rows == null || rows.type().isQuantised()) {
-      return Optional.empty();
-    }
-    Dtype dtype = Dtype.of(rows.type().scalarType());
-    if (rows.inOrder()) {
-      return Optional.of(new MappedTensor(dtype, rows.parts().getFirst()));
-    }
-    MemorySegment all = Arena.ofAuto().allocate(rows.out() * rows.rowBytes(), 64);
-    rows.copy(0, rows.out(), all);
-    return Optional.of(new MappedTensor(dtype, all));
-  }
-
-  @Override
-  public Optional<QuantisedMatrix> quantised(String canonical) {
-    return Optional.<QuantisedMatrix>ofNullable(rows(canonical))
-        .filter(rows -> rows.type().isQuantised() && rows.in() % rows.type().blockValues() == 0);
-  }
-
-  /**
-   * A tensor by its rows, those of a vector single values; null where its parts are stored in
-   * different types.
-   */
-  private GgmlRows rows(String canonical) {
-    List<String> names = place(canonical);
-    GgmlType type = file.entry(names.getFirst()).type();
-    if (names.stream().anyMatch(name -> file.entry(name).type() != type)) {
-      return null;
-    }
-    long[] shape = file.entry(names.getFirst()).axes();
-    boolean inOrder = names.size() == 1 && !names.getFirst().contains(FUSED);
-    return new GgmlRows(
-        type,
-        Math.toIntExact(names.size() * shape[0]),
-        shape.length == 1 ? 1 : Math.toIntExact(shape[1]),
-        names.stream().map(file::data).toList(),
-        inOrder ? null : canonicalOrder());
-  }
-
-  private List<String> place(String canonical) {
-    List<String> names = places.get(canonical);
-    if (names == null) {
-      throw new IllegalArgumentException("no tensor " + canonical);
-    }
-    return names;
   }
 
   @Override

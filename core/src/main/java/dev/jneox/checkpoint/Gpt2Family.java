@@ -1,11 +1,20 @@
 package dev.jneox.checkpoint;
 
 import dev.jneox.model.Activation;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.Attention;
+import dev.jneox.model.BlockSpec;
+import dev.jneox.model.Embedding;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.Head;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Norm;
+import dev.jneox.model.ParamId;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
+import dev.jneox.model.Vocabulary;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * GPT-2 (Radford et al. 2019): learned positions, serial residual, weights as {@code [in, out]}.
@@ -31,15 +40,12 @@ record Gpt2Family() implements Family {
   }
 
   @Override
-  public Stored stored(String canonical) {
-    boolean inLayer = canonical.startsWith("layers.");
-    Layout layout =
-        canonical.contains(".query_key_value.")
-            ? Layout.COLUMNS
-            : inLayer && canonical.endsWith(".weight") && !canonical.contains("layernorm")
-                ? Layout.TRANSPOSED
-                : Layout.SAME;
-    return new Stored(layout, List.of(NAMES.of(canonical)));
+  public List<TensorExpression> tensors(ModelSpec spec) {
+    return CanonicalNames.tensors(
+        spec,
+        NAMES::of,
+        query -> Optional.of(RowOrder.IN_TURN),
+        id -> id.block() != ParamId.MODEL && !id.part().isNorm());
   }
 
   @Override
@@ -53,30 +59,28 @@ record Gpt2Family() implements Family {
   }
 
   @Override
-  public ModelConfig config(JsonObject json, int usedVocab) {
+  public ModelSpec spec(JsonObject json, int usedVocab) {
     json.requireOff("scale_attn_by_inverse_layer_idx");
     json.requireOff("add_cross_attention");
     int hidden = json.integer(json.spelled("n_embd", "hidden_size"), 768, 1, MAX_WIDTH);
     int layers = json.integer(json.spelled("n_layer", "num_hidden_layers"), 12, 1, MAX_LAYERS);
-    return new ModelConfig(
-        vocabSize(json),
-        usedVocab,
+    int heads = Family.heads(json, json.spelled("n_head", "num_attention_heads"), 12, hidden);
+    int headDim = hidden / heads;
+    int inner = json.has("n_inner") ? json.integer("n_inner", 0, 1, 16 * MAX_WIDTH) : MLP * hidden;
+    Norm norm = new Norm.Layer(json.positive("layer_norm_epsilon", 1e-5));
+    Attention attention = Attention.of(heads, headDim, new Position.None());
+    return ModelSpec.of(
+        new Vocabulary(vocabSize(json), usedVocab, Family.endOfText(json, 50256)),
         hidden,
+        new Embedding(true),
         layers,
-        Family.heads(json, json.spelled("n_head", "num_attention_heads"), 12, hidden),
-        json.has("n_inner") ? json.integer("n_inner", 0, 1, 16 * MAX_WIDTH) : MLP * hidden,
-        positions(json, 1024),
-        new Position.Learned(),
-        Residual.SERIAL,
-        Family.activation(json, "activation_function", Activation.GELU_TANH),
-        json.positive("layer_norm_epsilon", 1e-5),
-        ModelConfig.everywhere(layers),
-        json.flag("scale_attn_weights", true),
-        true,
-        true,
-        false,
-        json.flag("tie_word_embeddings", true),
-        Family.endOfText(json, 50256));
+        new BlockSpec(
+            new Residual.Serial(norm, norm),
+            json.flag("scale_attn_weights", true) ? attention : attention.withScale(1),
+            new FeedForward.Plain(
+                inner, Family.activation(json, "activation_function", Activation.GELU_TANH), true)),
+        new Head(json.flag("tie_word_embeddings", true), false),
+        positions(json, 1024));
   }
 
   /**
@@ -89,27 +93,34 @@ record Gpt2Family() implements Family {
   }
 
   @Override
-  public boolean expresses(ModelConfig config) {
-    return config.position() instanceof Position.Learned
-        && config.residual() == Residual.SERIAL
-        && config.windows().stream().allMatch(w -> w == 0)
-        && config.qkvBias()
-        && config.denseBias()
-        && !config.headBias();
+  public boolean expresses(ModelSpec spec) {
+    BlockSpec block = spec.first();
+    Attention attention = block.attention();
+    return Family.isGpt(spec)
+        && spec.embedding().learnedPositions()
+        && attention.position() instanceof Position.None
+        && block.residual().isSerial()
+        && !spec.hasWindows()
+        && (attention.isScaled() || attention.scale() == 1)
+        && attention.qkvBias()
+        && attention.outBias()
+        && !spec.head().bias();
   }
 
   @Override
-  public Map<String, Object> json(ModelConfig config, String dtype) {
-    Map<String, Object> json = Family.common("GPT2LMHeadModel", modelType(), config, dtype);
-    json.put("n_embd", config.hiddenSize());
-    json.put("n_layer", config.layers());
-    json.put("n_head", config.heads());
-    json.put("n_inner", config.intermediateSize());
-    json.put("n_positions", config.maxPositions());
-    json.put("n_ctx", config.maxPositions());
-    json.put("activation_function", config.activation().hfName());
-    json.put("layer_norm_epsilon", config.layerNormEps());
-    json.put("scale_attn_weights", config.scaledAttention());
+  public Map<String, Object> json(ModelSpec spec, String dtype) {
+    BlockSpec block = spec.first();
+    Attention attention = block.attention();
+    Map<String, Object> json = Family.common("GPT2LMHeadModel", modelType(), spec, dtype);
+    json.put("n_embd", spec.width());
+    json.put("n_layer", spec.layers());
+    json.put("n_head", attention.heads());
+    json.put("n_inner", block.feedForward().width());
+    json.put("n_positions", spec.maxPositions());
+    json.put("n_ctx", spec.maxPositions());
+    json.put("activation_function", block.feedForward().activation().hfName());
+    json.put("layer_norm_epsilon", spec.finalNorm().eps());
+    json.put("scale_attn_weights", attention.isScaled());
     return json;
   }
 }

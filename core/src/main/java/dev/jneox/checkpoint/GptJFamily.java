@@ -1,11 +1,19 @@
 package dev.jneox.checkpoint;
 
 import dev.jneox.model.Activation;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.Attention;
+import dev.jneox.model.BlockSpec;
+import dev.jneox.model.Embedding;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.Head;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Norm;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
+import dev.jneox.model.Vocabulary;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * GPT-J (Wang and Komatsuzaki 2021): rotary pairs side by side, one norm for attention and MLP, a
@@ -33,13 +41,8 @@ record GptJFamily() implements Family {
   }
 
   @Override
-  public Stored stored(String canonical) {
-    String name = NAMES.of(canonical);
-    return canonical.contains(".query_key_value.")
-        ? new Stored(
-            Layout.THREE,
-            List.of(name, name.replace("q_proj", "k_proj"), name.replace("q_proj", "v_proj")))
-        : Stored.same(name);
+  public List<TensorExpression> tensors(ModelSpec spec) {
+    return CanonicalNames.tensors(spec, NAMES::of, query -> Optional.empty(), id -> false);
   }
 
   @Override
@@ -53,7 +56,7 @@ record GptJFamily() implements Family {
   }
 
   @Override
-  public ModelConfig config(JsonObject json, int usedVocab) {
+  public ModelSpec spec(JsonObject json, int usedVocab) {
     if (!json.flag("rotary", true)) {
       throw json.unsupported("rotary", "true");
     }
@@ -64,52 +67,54 @@ record GptJFamily() implements Family {
     if (rotaryDims < 2 || rotaryDims > hidden / heads || rotaryDims % 2 != 0) {
       throw json.unsupported("rotary_dim", "an even number from 2 to the head's " + hidden / heads);
     }
-    return new ModelConfig(
-        vocabSize(json),
-        usedVocab,
+    int headDim = hidden / heads;
+    int inner = json.has("n_inner") ? json.integer("n_inner", 0, 1, 16 * MAX_WIDTH) : MLP * hidden;
+    return ModelSpec.of(
+        new Vocabulary(vocabSize(json), usedVocab, Family.endOfText(json, 50256)),
         hidden,
+        new Embedding(false),
         layers,
-        heads,
-        json.has("n_inner") ? json.integer("n_inner", 0, 1, 16 * MAX_WIDTH) : MLP * hidden,
-        Gpt2Family.positions(json, 2048),
-        new Position.Rotary(rotaryDims, ROTARY_BASE, true),
-        Residual.PARALLEL_ONE_NORM,
-        Family.activation(json, "activation_function", Activation.GELU_TANH),
-        json.positive("layer_norm_epsilon", 1e-5),
-        ModelConfig.everywhere(layers),
-        true,
-        false,
-        false,
-        true,
-        json.flag("tie_word_embeddings", false),
-        Family.endOfText(json, 50256));
+        new BlockSpec(
+            new Residual.ParallelOneNorm(new Norm.Layer(json.positive("layer_norm_epsilon", 1e-5))),
+            Attention.of(heads, headDim, new Position.Rotary(rotaryDims, ROTARY_BASE, true))
+                .withBiases(false, false),
+            new FeedForward.Plain(
+                inner, Family.activation(json, "activation_function", Activation.GELU_TANH), true)),
+        new Head(json.flag("tie_word_embeddings", false), true),
+        Gpt2Family.positions(json, 2048));
   }
 
   @Override
-  public boolean expresses(ModelConfig config) {
-    return config.position() instanceof Position.Rotary rotary
+  public boolean expresses(ModelSpec spec) {
+    BlockSpec block = spec.first();
+    Attention attention = block.attention();
+    return Family.isGpt(spec)
+        && !spec.embedding().learnedPositions()
+        && attention.position() instanceof Position.Rotary rotary
         && rotary.interleaved()
         && rotary.base() == ROTARY_BASE
-        && config.residual() == Residual.PARALLEL_ONE_NORM
-        && config.windows().stream().allMatch(w -> w == 0)
-        && config.scaledAttention()
-        && !config.qkvBias()
-        && !config.denseBias()
-        && config.headBias();
+        && block.residual().sharesNorm()
+        && !spec.hasWindows()
+        && attention.isScaled()
+        && !attention.qkvBias()
+        && !attention.outBias()
+        && spec.head().bias();
   }
 
   @Override
-  public Map<String, Object> json(ModelConfig config, String dtype) {
-    Map<String, Object> json = Family.common("GPTJForCausalLM", modelType(), config, dtype);
-    json.put("n_embd", config.hiddenSize());
-    json.put("n_layer", config.layers());
-    json.put("n_head", config.heads());
-    json.put("n_inner", config.intermediateSize());
-    json.put("n_positions", config.maxPositions());
+  public Map<String, Object> json(ModelSpec spec, String dtype) {
+    BlockSpec block = spec.first();
+    Attention attention = block.attention();
+    Map<String, Object> json = Family.common("GPTJForCausalLM", modelType(), spec, dtype);
+    json.put("n_embd", spec.width());
+    json.put("n_layer", spec.layers());
+    json.put("n_head", attention.heads());
+    json.put("n_inner", block.feedForward().width());
+    json.put("n_positions", spec.maxPositions());
     json.put("rotary", true);
-    json.put("rotary_dim", ((Position.Rotary) config.position()).dims());
-    json.put("activation_function", config.activation().hfName());
-    json.put("layer_norm_epsilon", config.layerNormEps());
+    json.put("rotary_dim", attention.rotary().dims());
+    json.put("activation_function", block.feedForward().activation().hfName());
+    json.put("layer_norm_epsilon", spec.finalNorm().eps());
     return json;
   }
 }

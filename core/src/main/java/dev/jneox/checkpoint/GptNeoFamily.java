@@ -2,12 +2,20 @@ package dev.jneox.checkpoint;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.jneox.model.Activation;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.Attention;
+import dev.jneox.model.BlockSpec;
+import dev.jneox.model.Embedding;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.Head;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Norm;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
+import dev.jneox.model.Vocabulary;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * GPT-Neo (Black et al. 2021): learned positions, layers that see all and layers that see a window,
@@ -35,13 +43,8 @@ record GptNeoFamily() implements Family {
   }
 
   @Override
-  public Stored stored(String canonical) {
-    String name = NAMES.of(canonical);
-    return canonical.contains(".query_key_value.")
-        ? new Stored(
-            Layout.THREE,
-            List.of(name, name.replace("q_proj", "k_proj"), name.replace("q_proj", "v_proj")))
-        : Stored.same(name);
+  public List<TensorExpression> tensors(ModelSpec spec) {
+    return CanonicalNames.tensors(spec, NAMES::of, query -> Optional.empty(), id -> false);
   }
 
   @Override
@@ -55,30 +58,32 @@ record GptNeoFamily() implements Family {
   }
 
   @Override
-  public ModelConfig config(JsonObject json, int usedVocab) {
+  public ModelSpec spec(JsonObject json, int usedVocab) {
     int hidden = json.integer("hidden_size", 2048, 1, MAX_WIDTH);
     int layers = json.integer(json.spelled("num_layers", "num_hidden_layers"), 24, 1, MAX_LAYERS);
-    return new ModelConfig(
-        vocabSize(json),
-        usedVocab,
-        hidden,
-        layers,
-        Family.heads(json, json.spelled("num_heads", "num_attention_heads"), 16, hidden),
+    int heads = Family.heads(json, json.spelled("num_heads", "num_attention_heads"), 16, hidden);
+    int inner =
         json.has("intermediate_size")
             ? json.integer("intermediate_size", 0, 1, 16 * MAX_WIDTH)
-            : MLP * hidden,
-        json.integer("max_position_embeddings", 2048, 1, MAX_POSITIONS),
-        new Position.Learned(),
-        Residual.SERIAL,
-        Family.activation(json, "activation_function", Activation.GELU_TANH),
-        json.positive("layer_norm_epsilon", 1e-5),
-        windows(json, layers),
-        false,
-        false,
-        true,
-        false,
-        json.flag("tie_word_embeddings", true),
-        Family.endOfText(json, 50256));
+            : MLP * hidden;
+    Norm norm = new Norm.Layer(json.positive("layer_norm_epsilon", 1e-5));
+    BlockSpec block =
+        new BlockSpec(
+            new Residual.Serial(norm, norm),
+            Attention.of(heads, hidden / heads, new Position.None())
+                .withScale(1)
+                .withBiases(false, true),
+            new FeedForward.Plain(
+                inner, Family.activation(json, "activation_function", Activation.GELU_TANH), true));
+    return ModelSpec.of(
+            new Vocabulary(vocabSize(json), usedVocab, Family.endOfText(json, 50256)),
+            hidden,
+            new Embedding(true),
+            layers,
+            block,
+            new Head(json.flag("tie_word_embeddings", true), false),
+            json.integer("max_position_embeddings", 2048, 1, MAX_POSITIONS))
+        .withWindows(windows(json, layers));
   }
 
   /**
@@ -138,31 +143,36 @@ record GptNeoFamily() implements Family {
   }
 
   @Override
-  public boolean expresses(ModelConfig config) {
-    return config.position() instanceof Position.Learned
-        && config.residual() == Residual.SERIAL
-        && config.windows().stream().filter(w -> w != 0).distinct().count() <= 1
-        && !config.scaledAttention()
-        && !config.qkvBias()
-        && config.denseBias()
-        && !config.headBias();
+  public boolean expresses(ModelSpec spec) {
+    BlockSpec block = spec.first();
+    Attention attention = block.attention();
+    return Family.isGpt(spec)
+        && spec.embedding().learnedPositions()
+        && attention.position() instanceof Position.None
+        && block.residual().isSerial()
+        && spec.windows().stream().filter(w -> w != 0).distinct().count() <= 1
+        && attention.scale() == 1
+        && !attention.qkvBias()
+        && attention.outBias()
+        && !spec.head().bias();
   }
 
   @Override
-  public Map<String, Object> json(ModelConfig config, String dtype) {
-    List<String> types = config.windows().stream().map(w -> w == 0 ? "global" : "local").toList();
-    Map<String, Object> json = Family.common("GPTNeoForCausalLM", modelType(), config, dtype);
-    json.put("hidden_size", config.hiddenSize());
-    json.put("num_layers", config.layers());
-    json.put("num_heads", config.heads());
-    json.put("intermediate_size", config.intermediateSize());
-    json.put("max_position_embeddings", config.maxPositions());
+  public Map<String, Object> json(ModelSpec spec, String dtype) {
+    BlockSpec block = spec.first();
+    Attention attention = block.attention();
+    List<String> types = spec.windows().stream().map(w -> w == 0 ? "global" : "local").toList();
+    Map<String, Object> json = Family.common("GPTNeoForCausalLM", modelType(), spec, dtype);
+    json.put("hidden_size", spec.width());
+    json.put("num_layers", spec.layers());
+    json.put("num_heads", attention.heads());
+    json.put("intermediate_size", block.feedForward().width());
+    json.put("max_position_embeddings", spec.maxPositions());
     json.put("attention_types", List.of(List.of(types, 1)));
     json.put("attention_layers", types);
-    json.put(
-        "window_size", config.windows().stream().filter(w -> w != 0).findFirst().orElse(WINDOW));
-    json.put("activation_function", config.activation().hfName());
-    json.put("layer_norm_epsilon", config.layerNormEps());
+    json.put("window_size", spec.windows().stream().filter(w -> w != 0).findFirst().orElse(WINDOW));
+    json.put("activation_function", block.feedForward().activation().hfName());
+    json.put("layer_norm_epsilon", spec.finalNorm().eps());
     return json;
   }
 }

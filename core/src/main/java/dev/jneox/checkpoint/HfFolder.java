@@ -4,10 +4,11 @@ import static dev.jneox.checkpoint.JsonObject.quoted;
 
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.model.ModelConfig.TensorSpec;
-import dev.jneox.tensor.Tensors;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.ParamId;
+import dev.jneox.model.Part;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -15,22 +16,22 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
-import org.bytedeco.pytorch.Tensor;
 
 /**
  * A model in the folder layout of HF transformers: {@code config.json}, weights in one file or in
- * shards listed by an index, and mostly a {@code tokenizer.json}. GPT-NeoX, GPT-J, GPT-Neo and
- * GPT-2 are read and written, and JNeoX's own type for what none of these can say. The weights are
- * mapped, not read; every tensor the configuration asks for is there with its shape, and no other,
- * once {@link #open} returns.
+ * shards listed by an index, and mostly a {@code tokenizer.json}. GPT-NeoX, GPT-J, GPT-Neo, GPT-2
+ * and Llama are read and written, and JNeoX's own type for what none of these can say. The weights
+ * are mapped, not read; every tensor the configuration asks for is there with its shape, and no
+ * other, once {@link #open} returns.
  *
- * <p>This object holds the mapping: let go of every tensor before {@link #close}, a later touch
- * ends the process. The mapping is read-only: copy what is to be trained.
+ * <p>This object holds the mapping: no value in place is touched after {@link #close}. The mapping
+ * is read-only: copy what is to be trained.
  */
 public final class HfFolder implements StoredModel {
   /** {@code model_type} of a folder that only JNeoX reads. */
@@ -46,33 +47,11 @@ public final class HfFolder implements StoredModel {
   /** More than any configuration or index has. */
   private static final long MAX_JSON = 16 << 20;
 
-  /** A tensor as a file has it. */
-  private record Stored(TensorFile file, String name) {
-    Tensor tensor() {
-      return file.tensor(name);
-    }
-
-    Dtype dtype() {
-      return file.dtype(name);
-    }
-
-    long[] shape() {
-      return file.shape(name);
-    }
-
-    InputException wrong(String expected, String found) {
-      return InputException.in(file.file(), "tensor " + quoted(name), expected, found);
-    }
-  }
-
-  /** Where a canonical tensor lies, and how. */
-  private record Place(Layout layout, List<Stored> parts) {}
-
   private final Path dir;
   private final Family family;
-  private final ModelConfig config;
+  private final ModelSpec spec;
   private final Map<String, TensorFile> files = new LinkedHashMap<>();
-  private final Map<String, Place> places = new LinkedHashMap<>();
+  private final List<StoredTensor> tensors = new ArrayList<>();
   // What is told of a tensor that is not as it should be.
   private final Consumer<InputException> problem;
 
@@ -81,7 +60,7 @@ public final class HfFolder implements StoredModel {
     this.problem = problem;
     JsonObject json = json(dir);
     this.family = Family.of(json);
-    this.config = config(dir, json);
+    this.spec = spec(dir, json);
     boolean opened = false;
     try {
       findTensors(openFiles());
@@ -117,36 +96,17 @@ public final class HfFolder implements StoredModel {
   }
 
   /**
-   * Writes a model so that {@link #open} and, where {@link #modelType} is one of its own, HF
-   * transformers load it; see {@link HfFolderWriter}, which has more choices.
-   *
-   * @param tensors every tensor of {@link ModelConfig#tensors} by its canonical name, in any float
-   *     type
-   * @param dtype what the weights are stored as
-   * @param tokenizer a {@code tokenizer.json} to copy, or null
-   * @throws IllegalArgumentException when the tensors are not those of {@code config}
-   */
-  public static void write(
-      Path dir, ModelConfig config, Map<String, Tensor> tensors, Dtype dtype, Path tokenizer) {
-    HfFolderWriter writer = new HfFolderWriter(dir, config, dtype);
-    if (tokenizer != null) {
-      writer.tokenizer(tokenizer);
-    }
-    writer.write(tensors);
-  }
-
-  /**
    * The {@code model_type} as which a model is written: {@code gpt_neox}, {@code gptj}, {@code
-   * gpt2} or {@code gpt_neo} if that family computes just this; else {@link #OWN_TYPE}, which HF
-   * transformers refuses.
+   * gpt2}, {@code gpt_neo} or {@code llama} if that family computes just this; else {@link
+   * #OWN_TYPE}, which HF transformers refuses.
    */
-  public static String modelType(ModelConfig config) {
-    return Family.of(config).modelType();
+  public static String modelType(ModelSpec spec) {
+    return Family.of(spec).modelType();
   }
 
   /** The shape of the model in {@code dir}; does not look at the weights. */
-  public static ModelConfig config(Path dir) {
-    return config(dir, json(dir));
+  public static ModelSpec spec(Path dir) {
+    return spec(dir, json(dir));
   }
 
   private static JsonObject json(Path dir) {
@@ -157,10 +117,10 @@ public final class HfFolder implements StoredModel {
     return JsonObject.read(file, MAX_JSON);
   }
 
-  private static ModelConfig config(Path dir, JsonObject json) {
+  private static ModelSpec spec(Path dir, JsonObject json) {
     Family family = Family.of(json);
     try {
-      return family.config(json, usedVocab(dir, json, family.vocabSize(json)));
+      return family.spec(json, usedVocab(dir, json, family.vocabSize(json)));
     } catch (IllegalArgumentException e) {
       throw new InputException(dir.resolve(CONFIG) + ": " + e.getMessage(), e);
     }
@@ -179,7 +139,7 @@ public final class HfFolder implements StoredModel {
     if (!Files.exists(tokenizer)) {
       return vocabSize;
     }
-    int used = Vocabulary.size(tokenizer);
+    int used = TokenizerIds.size(tokenizer);
     if (used > vocabSize) {
       String expected = "below vocab_size " + vocabSize + " of " + CONFIG;
       throw InputException.in(tokenizer, "largest id", expected, String.valueOf(used - 1));
@@ -254,72 +214,81 @@ public final class HfFolder implements StoredModel {
   }
 
   private void findTensors(Path listing) {
-    Map<String, Stored> surplus = new LinkedHashMap<>();
+    Map<String, FileTensor> surplus = new LinkedHashMap<>();
     for (TensorFile file : files.values()) {
       for (String name : file.names()) {
         String bare = family.bare(name);
-        Stored stored = new Stored(file, name);
-        if (!family.isBuffer(bare) && surplus.put(bare, stored) != null) {
-          throw stored.wrong(
+        FileTensor found = new FileTensor(null, file, name);
+        if (!family.isBuffer(bare) && surplus.put(bare, found) != null) {
+          throw wrong(
+              found,
               "one tensor, with " + quoted(family.prefix()) + " before its name or without",
               "both");
         }
       }
     }
-    for (TensorSpec spec : config.tensors()) {
-      Family.Stored where = family.stored(spec.name());
-      List<long[]> shapes = where.layout().shapes(spec.shape());
-      List<Stored> parts = new ArrayList<>();
-      for (int i = 0; i < shapes.size(); i++) {
-        String name = where.names().get(i);
-        Stored stored = surplus.remove(name);
-        String expected = "shape " + Arrays.toString(shapes.get(i)) + " by " + CONFIG;
-        if (stored == null) {
-          problem.accept(
-              InputException.in(
-                  listing, "tensor " + quoted(family.prefixed(name)), expected, "no such tensor"));
-        } else if (!Arrays.equals(stored.shape(), shapes.get(i))) {
-          problem.accept(stored.wrong(expected, "shape " + Arrays.toString(stored.shape())));
-        } else if (!stored.dtype().isWeight()) {
-          problem.accept(stored.wrong("F32, BF16, F16 or F64", stored.dtype().name()));
-        } else if (!parts.isEmpty() && stored.dtype() != parts.getFirst().dtype()) {
-          problem.accept(
-              stored.wrong(
-                  parts.getFirst().dtype() + " as " + quoted(parts.getFirst().name()),
-                  stored.dtype().name()));
-        } else {
-          parts.add(stored);
+    Map<ParamId, FileTensor> queries = new HashMap<>();
+    for (TensorExpression expression : family.tensors(spec)) {
+      String name = expression.name();
+      FileTensor found = surplus.remove(name);
+      String expected = "shape " + Arrays.toString(expression.shape()) + " by " + CONFIG;
+      if (found == null) {
+        problem.accept(
+            InputException.in(
+                listing, "tensor " + quoted(family.prefixed(name)), expected, "no such tensor"));
+        continue;
+      }
+      ParamId id = expression.first();
+      FileTensor query = id.part().isQueryKeyValue() ? queries.get(id.of(Part.QUERY)) : null;
+      if (!Arrays.equals(shape(found), expression.shape())) {
+        problem.accept(wrong(found, expected, "shape " + Arrays.toString(shape(found))));
+      } else if (!found.dtype().isWeight()) {
+        problem.accept(wrong(found, "F32, BF16, F16 or F64", found.dtype().name()));
+      } else if (query != null && found.dtype() != query.dtype()) {
+        problem.accept(
+            wrong(found, query.dtype() + " as " + quoted(query.source()), found.dtype().name()));
+      } else {
+        FileTensor tensor = new FileTensor(expression, found.file(), found.source());
+        tensors.add(tensor);
+        if (id.part() == Part.QUERY) {
+          queries.put(id, tensor);
         }
       }
-      places.put(spec.name(), new Place(where.layout(), parts));
     }
     surplus.forEach(
-        (bare, stored) -> {
-          if (!isTiedCopy(bare, stored)) {
+        (bare, found) -> {
+          if (!isTiedCopy(bare, found)) {
             problem.accept(
-                stored.wrong(
-                    "none of this name by " + CONFIG, "shape " + Arrays.toString(stored.shape())));
+                wrong(
+                    found,
+                    "none of this name by " + CONFIG,
+                    "shape " + Arrays.toString(shape(found))));
           }
         });
   }
 
+  private static long[] shape(FileTensor tensor) {
+    return tensor.file().shape(tensor.source());
+  }
+
+  private static InputException wrong(FileTensor tensor, String expected, String found) {
+    return InputException.in(
+        tensor.file().file(), "tensor " + quoted(tensor.source()), expected, found);
+  }
+
   /** A tied head that was saved all the same. */
-  private boolean isTiedCopy(String bare, Stored head) {
-    Place embedded = places.get("embed_in.weight");
-    if (!config.tiedHead()
-        || !bare.equals(family.head() + ".weight")
-        || embedded.parts().isEmpty()) {
+  private boolean isTiedCopy(String bare, FileTensor head) {
+    if (!spec.head().tied() || !bare.equals(family.head() + ".weight") || tensors.isEmpty()) {
       return false;
     }
-    Stored embedding = embedded.parts().getFirst();
-    if (head.dtype() != embedding.dtype()) {
+    FileTensor embedding = (FileTensor) tensors.getFirst();
+    if (embedding.expression().first().part() != Part.EMBEDDING
+        || head.dtype() != embedding.dtype()) {
       return false;
     }
-    try (Tensor a = head.tensor();
-        Tensor b = embedding.tensor();
-        Tensor rowsA = a.contiguous();
-        Tensor rowsB = b.contiguous()) {
-      return Tensors.segment(rowsA).mismatch(Tensors.segment(rowsB)) < 0;
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment a = head.file().read(head.source(), arena);
+      return a.mismatch(embedding.read(arena).data()) < 0;
     }
   }
 
@@ -329,8 +298,13 @@ public final class HfFolder implements StoredModel {
   }
 
   @Override
-  public ModelConfig config() {
-    return config;
+  public ModelSpec spec() {
+    return spec;
+  }
+
+  @Override
+  public List<StoredTensor> tensors() {
+    return Collections.unmodifiableList(tensors);
   }
 
   /** The {@code tokenizer.json} of the folder. */
@@ -354,47 +328,6 @@ public final class HfFolder implements StoredModel {
     } catch (IOException e) {
       throw new InputException(file + ": cannot be read as UTF-8: " + AtomicFile.reason(e), e);
     }
-  }
-
-  @Override
-  public String storedAs(String canonical) {
-    return place(canonical).parts().getFirst().dtype().name();
-  }
-
-  @Override
-  public Tensor tensor(String canonical) {
-    Place place = place(canonical);
-    return place.layout() == Layout.SAME
-        ? place.parts().getFirst().tensor()
-        : Tensors.scoped(
-            () ->
-                place
-                    .layout()
-                    .read(place.parts().stream().map(Stored::tensor).toList(), config.heads()));
-  }
-
-  @Override
-  public Optional<MappedTensor> mapped(String canonical) {
-    Place place = place(canonical);
-    if (place.layout() != Layout.SAME) {
-      return Optional.empty();
-    }
-    Stored stored = place.parts().getFirst();
-    Optional<MemorySegment> data =
-        switch (stored.file()) {
-          case Safetensors file -> Optional.of(file.data(stored.name()));
-          case TorchFile file -> file.data(stored.name());
-          default -> Optional.empty();
-        };
-    return data.map(bytes -> new MappedTensor(stored.dtype(), bytes));
-  }
-
-  private Place place(String canonical) {
-    Place place = places.get(canonical);
-    if (place == null) {
-      throw new IllegalArgumentException("no tensor " + canonical);
-    }
-    return place;
   }
 
   @Override

@@ -4,26 +4,22 @@ import dev.jneox.checkpoint.SafetensorsWriter.Declared;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.TargetLock;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.model.ModelConfig.TensorSpec;
-import dev.jneox.tensor.Tensors;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Part;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.function.Function;
 import java.util.function.LongConsumer;
 import java.util.stream.Stream;
-import org.bytedeco.javacpp.PointerScope;
-import org.bytedeco.pytorch.Tensor;
 
 /**
  * Writes a model as a folder that {@link HfFolder} and HF transformers load: {@code config.json},
@@ -37,7 +33,7 @@ import org.bytedeco.pytorch.Tensor;
  * one as it was, and a folder with a {@code config.json} is whole.
  *
  * <pre>{@code
- * new HfFolderWriter(dir, model.config(), Dtype.BF16).tokenizer(json, source).shards(5_000_000_000L).write(model::tensor);
+ * new HfFolderWriter(dir, model.spec(), Dtype.BF16).tokenizer(json, source).shards(5_000_000_000L).write(model);
  * }</pre>
  */
 public final class HfFolderWriter {
@@ -49,7 +45,7 @@ public final class HfFolderWriter {
 
   private final Path dir;
   private final Path partial;
-  private final ModelConfig config;
+  private final ModelSpec spec;
   private final Dtype dtype;
   private final Family family;
   private final Map<String, byte[]> extra = new LinkedHashMap<>();
@@ -63,15 +59,15 @@ public final class HfFolderWriter {
    *
    * @param dtype what the weights are stored as: F32, BF16, F16 or F64
    */
-  public HfFolderWriter(Path dir, ModelConfig config, Dtype dtype) {
+  public HfFolderWriter(Path dir, ModelSpec spec, Dtype dtype) {
     if (!dtype.isWeight()) {
       throw new IllegalArgumentException("weights are not written as " + dtype);
     }
     this.dir = dir;
     this.partial = dir.resolve(".partial");
-    this.config = config;
+    this.spec = spec;
     this.dtype = dtype;
-    this.family = Family.of(config);
+    this.family = Family.of(spec);
   }
 
   /**
@@ -125,60 +121,39 @@ public final class HfFolderWriter {
 
   /** Bytes of all weights. */
   public long bytes() {
-    return config.parameters() * (dtype.bits() / 8);
-  }
-
-  /** Writes tensors that are all there; they stay open. */
-  public void write(Map<String, Tensor> tensors) {
-    List<String> names = config.tensors().stream().map(TensorSpec::name).toList();
-    if (tensors.size() != names.size() || !tensors.keySet().containsAll(names)) {
-      throw new IllegalArgumentException(
-          "the model has tensors " + names + ", given were " + tensors.keySet());
-    }
-    config.tensors().forEach(spec -> check(spec, tensors.get(spec.name())));
-    write(name -> tensors.get(name).detach());
+    return spec.parameterCount() * (dtype.bits() / 8);
   }
 
   /**
-   * Writes tensors as they come.
+   * Writes the weights of a model of this shape, one tensor after another.
    *
-   * @param tensors the tensor of a canonical name, of its shape and any float type; called once for
-   *     each in the order of {@link ModelConfig#tensors()}, and what it returns is closed
+   * @param weights of the shape that was given; they stay as they are
    */
-  public void write(Function<String, Tensor> tensors) {
+  public void write(ModelWeights weights) {
+    if (!weights.spec().equals(spec)) {
+      throw new IllegalArgumentException("the weights are those of another model");
+    }
     try (TargetLock _ = TargetLock.take(dir)) {
-      writeLocked(tensors);
+      writeLocked(weights);
     }
   }
 
-  private void writeLocked(Function<String, Tensor> tensors) {
+  private void writeLocked(ModelWeights weights) {
     try {
       clear();
       Files.createDirectories(partial);
-      writeWeights(tensors);
+      writeWeights(weights);
       if (tokenizer != null) {
         writeTokenizer();
       }
       writeJson("generation_config.json", generation());
       extra.forEach((name, content) -> AtomicFile.write(partial.resolve(name), content));
-      writeJson(HfFolder.CONFIG, family.json(config, torchName()));
+      writeJson(HfFolder.CONFIG, family.json(spec, torchName()));
       publish();
     } catch (IOException e) {
       throw new InputException(dir + ": cannot be written: " + AtomicFile.reason(e), e);
     } finally {
       clear();
-    }
-  }
-
-  private static void check(TensorSpec spec, Tensor tensor) {
-    long[] shape = Tensors.shape(tensor);
-    if (!Arrays.equals(shape, spec.shape())) {
-      throw new IllegalArgumentException(
-          spec.name()
-              + " has shape "
-              + Arrays.toString(shape)
-              + ", the model's is "
-              + Arrays.toString(spec.shape()));
     }
   }
 
@@ -191,17 +166,16 @@ public final class HfFolderWriter {
     };
   }
 
-  private void writeWeights(Function<String, Tensor> tensors) {
-    List<List<TensorSpec>> shards = shards();
+  private void writeWeights(ModelWeights weights) {
+    List<List<TensorExpression>> shards = shards();
     Map<String, String> weightMap = new TreeMap<>();
     for (int i = 0; i < shards.size(); i++) {
       String file =
           shards.size() == 1
               ? HfFolder.WEIGHTS
               : String.format("model-%05d-of-%05d.safetensors", i + 1, shards.size());
-      List<Declared> declared = declared(shards.get(i));
-      writeShard(partial.resolve(file), declared, shards.get(i), tensors);
-      declared.forEach(d -> weightMap.put(d.name(), file));
+      writeShard(partial.resolve(file), shards.get(i), weights);
+      shards.get(i).forEach(tensor -> weightMap.put(family.prefixed(tensor.name()), file));
     }
     if (shards.size() > 1) {
       Map<String, Object> index = new LinkedHashMap<>();
@@ -211,82 +185,82 @@ public final class HfFolderWriter {
     }
   }
 
-  /** Tensors in order, a new shard whenever the next would not fit. */
-  private List<List<TensorSpec>> shards() {
-    List<List<TensorSpec>> shards = new ArrayList<>();
+  /** Tensors in order, a new shard whenever the next parameters would not fit. */
+  private List<List<TensorExpression>> shards() {
+    List<List<TensorExpression>> shards = new ArrayList<>();
     long free = -1;
-    for (TensorSpec spec : config.tensors()) {
-      long bytes = spec.elements() * (dtype.bits() / 8);
+    for (List<TensorExpression> unit : units()) {
+      long bytes = unit.stream().mapToLong(TensorExpression::elements).sum() * (dtype.bits() / 8);
       if (bytes > free) {
         shards.add(new ArrayList<>());
         free = shardBytes;
       }
-      shards.getLast().add(spec);
+      shards.getLast().addAll(unit);
       free -= bytes;
     }
     return shards;
   }
 
-  /** The tensors of one file, as the family names and shapes them. */
-  private List<Declared> declared(List<TensorSpec> specs) {
-    List<Declared> declared = new ArrayList<>();
-    for (TensorSpec spec : specs) {
-      Family.Stored stored = family.stored(spec.name());
-      List<long[]> shapes = stored.layout().shapes(spec.shape());
-      for (int i = 0; i < shapes.size(); i++) {
-        List<Long> shape = Arrays.stream(shapes.get(i)).boxed().toList();
-        declared.add(new Declared(family.prefixed(stored.names().get(i)), dtype, shape));
+  /** Tensors that stay in one file: queries, keys and values of a block. */
+  private List<List<TensorExpression>> units() {
+    List<List<TensorExpression>> units = new ArrayList<>();
+    for (TensorExpression tensor : family.tensors(spec)) {
+      Part part = tensor.first().part();
+      if (part == Part.KEY || part == Part.VALUE) {
+        units.getLast().add(tensor);
+      } else {
+        units.add(new ArrayList<>(List.of(tensor)));
       }
     }
-    return declared;
+    return units;
   }
 
-  private void writeShard(
-      Path file,
-      List<Declared> declared,
-      List<TensorSpec> specs,
-      Function<String, Tensor> tensors) {
-    Iterator<Declared> next = declared.iterator();
+  private void writeShard(Path file, List<TensorExpression> tensors, ModelWeights weights) {
+    List<Declared> declared =
+        tensors.stream()
+            .map(
+                tensor ->
+                    new Declared(
+                        family.prefixed(tensor.name()),
+                        dtype,
+                        Arrays.stream(tensor.shape()).boxed().toList()))
+            .toList();
     try (SafetensorsWriter writer =
         new SafetensorsWriter(file, declared, SafetensorsWriter.PYTORCH)) {
-      for (TensorSpec spec : specs) {
-        // One tensor at a time is converted; what the conversion makes goes with the scope.
-        try (PointerScope _ = new PointerScope();
-            Tensor tensor = tensors.apply(spec.name())) {
-          check(spec, tensor);
-          Layout layout = family.stored(spec.name()).layout();
-          for (Tensor part : layout.write(tensor.detach().cpu(), config.heads())) {
-            String name = next.next().name();
-            RowSlices.forEach(
-                part,
-                slice -> {
-                  Tensor rows = slice.to(dtype.scalarType()).contiguous();
-                  writer.write(name, Tensors.segment(rows));
-                  progress.accept(rows.numel() * rows.element_size());
-                });
-          }
+      for (TensorExpression tensor : tensors) {
+        // One tensor at a time is converted; what the conversion makes goes with the arena.
+        try (Arena arena = Arena.ofShared()) {
+          weights
+              .read(tensor, arena)
+              .convert(
+                  dtype,
+                  piece -> {
+                    writer.write(family.prefixed(tensor.name()), piece);
+                    progress.accept(piece.byteSize());
+                  });
         }
+        weights.release();
       }
       writer.commit();
     }
   }
 
   private void writeTokenizer() {
-    int used = Vocabulary.size(tokenizer, tokenizerSource);
-    if (used > config.vocabSize()) {
+    int used = TokenizerIds.size(tokenizer, tokenizerSource);
+    if (used > spec.vocabulary().rows()) {
       throw InputException.in(
           tokenizerSource,
           "largest id",
-          "below the model's vocab_size " + config.vocabSize(),
+          "below the model's vocab_size " + spec.vocabulary().rows(),
           String.valueOf(used - 1));
     }
     AtomicFile.write(
         partial.resolve(HfFolder.TOKENIZER), tokenizer.getBytes(StandardCharsets.UTF_8));
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("tokenizer_class", "PreTrainedTokenizerFast");
-    json.put("model_max_length", config.maxPositions());
+    json.put("model_max_length", spec.maxPositions());
     json.put("clean_up_tokenization_spaces", false);
-    Vocabulary.token(tokenizer, tokenizerSource, config.endOfText())
+    TokenizerIds.token(tokenizer, tokenizerSource, spec.vocabulary().endOfText())
         .ifPresent(
             text -> {
               json.put("bos_token", text);
@@ -299,9 +273,9 @@ public final class HfFolderWriter {
   private Map<String, Object> generation() {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("_from_model_config", true);
-    if (config.endOfText() >= 0) {
-      json.put("bos_token_id", config.endOfText());
-      json.put("eos_token_id", config.endOfText());
+    if (spec.vocabulary().endOfText() >= 0) {
+      json.put("bos_token_id", spec.vocabulary().endOfText());
+      json.put("eos_token_id", spec.vocabulary().endOfText());
     }
     return json;
   }

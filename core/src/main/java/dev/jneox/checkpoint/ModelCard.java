@@ -1,8 +1,12 @@
 package dev.jneox.checkpoint;
 
 import dev.jneox.io.InputException;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.Attention;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Position;
+import dev.jneox.model.Residual;
+import dev.jneox.model.Vocabulary;
 import java.util.List;
 import java.util.Locale;
 import java.util.OptionalDouble;
@@ -89,18 +93,18 @@ public final class ModelCard {
     }
   }
 
-  private final ModelConfig config;
+  private final ModelSpec spec;
   private final Facts facts;
   private final StringBuilder text = new StringBuilder();
 
-  private ModelCard(ModelConfig config, Facts facts) {
-    this.config = config;
+  private ModelCard(ModelSpec spec, Facts facts) {
+    this.spec = spec;
     this.facts = facts;
   }
 
   /** The whole text of the card, in Markdown. */
-  public static String text(ModelConfig config, Facts facts) {
-    return new ModelCard(config, facts).write();
+  public static String text(ModelSpec spec, Facts facts) {
+    return new ModelCard(spec, facts).write();
   }
 
   private String write() {
@@ -110,7 +114,7 @@ public final class ModelCard {
     line(
         "A causal language model of %s parameters: given a text, it says how likely each next token"
             + " is.",
-        count(config.parameters()));
+        count(spec.parameterCount()));
     if (facts.baseModel() != null) {
       line(
           "Its weights come from [%s](https://huggingface.co/%s).",
@@ -176,39 +180,51 @@ public final class ModelCard {
   private void shape() {
     section("Shape");
     table();
-    row("parameters", count(config.parameters()));
+    Vocabulary vocabulary = spec.vocabulary();
+    Attention attention = spec.first().attention();
+    FeedForward feedForward = spec.first().feedForward();
+    row("parameters", count(spec.parameterCount()));
     row(
         "of them in the embedding",
-        count((long) config.vocabSize() * config.hiddenSize())
-            + (config.tiedHead() ? ", which is the head too" : ""));
-    row("layers", count(config.layers()));
-    row("width", count(config.hiddenSize()));
-    row("heads", config.heads() + " of " + config.headDim());
-    row("MLP", count(config.intermediateSize()) + ", " + config.activation().hfName());
-    row("context", count(config.maxPositions()) + " tokens");
+        count((long) vocabulary.rows() * spec.width())
+            + (spec.head().tied() ? ", which is the head too" : ""));
+    row("layers", count(spec.layers()));
+    row("width", count(spec.width()));
+    row("heads", attention.heads() + " of " + attention.headDim());
+    if (attention.groupSize() > 1) {
+      row("key and value heads", count(attention.kvHeads()));
+    }
+    row(
+        "MLP",
+        count(feedForward.width())
+            + ", "
+            + (feedForward.isGated() ? "gated " : "")
+            + feedForward.activation().hfName());
+    row("context", count(spec.maxPositions()) + " tokens");
     String padding =
-        config.usedVocab() == config.vocabSize() ? "" : ", padded to " + count(config.vocabSize());
-    row("vocabulary", count(config.usedVocab()) + padding);
+        vocabulary.used() == vocabulary.rows() ? "" : ", padded to " + count(vocabulary.rows());
+    row("vocabulary", count(vocabulary.used()) + padding);
     row("positions", positions());
     row(
         "attention and MLP",
-        switch (config.residual()) {
-          case SERIAL -> "one after the other";
-          case PARALLEL -> "side by side";
-          case PARALLEL_ONE_NORM -> "side by side, sharing a layer norm";
+        switch (spec.first().residual()) {
+          case Residual.Serial serial -> "one after the other";
+          case Residual.Parallel parallel -> "side by side";
+          case Residual.ParallelOneNorm one -> "side by side, sharing a layer norm";
         });
-    if (config.windows().stream().anyMatch(window -> window > 0)) {
-      long local = config.windows().stream().filter(window -> window > 0).count();
-      int widest = config.windows().stream().mapToInt(window -> window).max().orElse(0);
+    if (spec.windows().stream().anyMatch(window -> window > 0)) {
+      long local = spec.windows().stream().filter(window -> window > 0).count();
+      int widest = spec.windows().stream().mapToInt(window -> window).max().orElse(0);
       row("local attention", local + " layers, the last " + count(widest) + " tokens");
     }
   }
 
   private String positions() {
-    return switch (config.position()) {
-      case Position.Learned learned -> "learned";
+    Attention attention = spec.first().attention();
+    return switch (attention.position()) {
+      case Position.None none -> spec.embedding().learnedPositions() ? "learned" : "none";
       case Position.Rotary rotary ->
-          "rotary, " + rotary.dims() + " of " + config.headDim() + " values of a head";
+          "rotary, " + rotary.dims() + " of " + attention.headDim() + " values of a head";
     };
   }
 
@@ -260,7 +276,7 @@ public final class ModelCard {
     line(
         "training data contain: errors, prejudices, and now and then passages word for word. It"
             + " reads at most %s tokens.",
-        count(config.maxPositions()));
+        count(spec.maxPositions()));
     line("Check what it writes before anybody relies on it.");
   }
 

@@ -4,14 +4,15 @@ import static dev.jneox.checkpoint.JsonObject.quoted;
 
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.model.ModelConfig.TensorSpec;
-import dev.jneox.tensor.Tensors;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Part;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -20,7 +21,6 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.bytedeco.pytorch.Tensor;
 
 /**
  * A checkpoint as GPT-NeoX itself writes it, of any degree of tensor parallelism: a folder with
@@ -28,8 +28,8 @@ import org.bytedeco.pytorch.Tensor;
  * layer_XX-model_YY-model_states.pt} for each layer and rank, or, from runs without a pipeline,
  * {@code mp_rank_YY_model_states.pt}; either folder may be given. The run's configuration is in
  * {@code configs/} inside or beside it ({@link NeoxSettings}). The ranks' parts are put together as
- * GPT-NeoX's converter does ({@link TensorSplit}), the result is a view where there is but one
- * rank. MLPs may have their names of before or after September 2024.
+ * GPT-NeoX's converter does ({@link Shards}), the result is a view where there is but one rank.
+ * MLPs may have their names of before or after September 2024.
  *
  * <p>Rows of the embedding beyond the tokenizer's ids are padding. The tokenizer is the {@code
  * tokenizer.json} in either folder, or the configuration's {@code vocab_file}.
@@ -52,8 +52,35 @@ public final class NeoxCheckpoint implements StoredModel {
     }
   }
 
-  /** A whole tensor. */
-  private record Whole(TensorSplit split, List<Part> parts) {}
+  /** A whole tensor of the parts that the ranks have. */
+  private record Whole(TensorExpression expression, List<Part> parts) implements StoredTensor {
+    @Override
+    public String type() {
+      return dtype().name();
+    }
+
+    private Dtype dtype() {
+      return parts.getFirst().file().dtype(parts.getFirst().name());
+    }
+
+    /** What one rank has. */
+    @Override
+    public Optional<MappedTensor> inPlace() {
+      Part first = parts.getFirst();
+      return parts.size() > 1
+          ? Optional.empty()
+          : first.file().data(first.name()).map(data -> new MappedTensor(dtype(), data));
+    }
+
+    @Override
+    public MappedTensor read(Arena arena) {
+      List<MappedTensor> read =
+          parts.stream()
+              .map(part -> new MappedTensor(dtype(), part.file().read(part.name(), arena)))
+              .toList();
+      return Shards.merged(expression, read, arena);
+    }
+  }
 
   private final Path path;
   private final Path step;
@@ -62,9 +89,9 @@ public final class NeoxCheckpoint implements StoredModel {
   /** For each layer and name in it the parts by rank. */
   private final SortedMap<Integer, Map<String, SortedMap<Integer, Part>>> layers = new TreeMap<>();
 
-  private final Map<String, Whole> places = new LinkedHashMap<>();
+  private final List<StoredTensor> tensors = new ArrayList<>();
   private final Optional<Path> tokenizer;
-  private final ModelConfig config;
+  private final ModelSpec spec;
   private int ranks;
 
   private NeoxCheckpoint(Path path) {
@@ -75,7 +102,7 @@ public final class NeoxCheckpoint implements StoredModel {
       openFiles();
       NeoxSettings settings = NeoxSettings.read(configs());
       tokenizer = findTokenizer(settings);
-      config = config(settings);
+      spec = spec(settings);
       findTensors();
       opened = true;
     } finally {
@@ -216,7 +243,7 @@ public final class NeoxCheckpoint implements StoredModel {
     return candidates.stream().filter(Files::isRegularFile).findFirst();
   }
 
-  private ModelConfig config(NeoxSettings settings) {
+  private ModelSpec spec(NeoxSettings settings) {
     List<Part> embedding = parts(0, "word_embeddings.weight", "the embedding");
     long rows = 0;
     for (Part part : embedding) {
@@ -226,13 +253,13 @@ public final class NeoxCheckpoint implements StoredModel {
         throw part.wrong("a table of vocabulary by hidden size", "shape " + part.shape());
       }
     }
-    int used = tokenizer.map(Vocabulary::size).orElse((int) rows);
+    int used = tokenizer.map(TokenizerIds::size).orElse((int) rows);
     if (used > rows) {
       String expected = "below the " + rows + " rows of the embedding";
       throw InputException.in(tokenizer.get(), "largest id", expected, String.valueOf(used - 1));
     }
-    int endOfText = tokenizer.flatMap(file -> Vocabulary.id(file, "<|endoftext|>")).orElse(-1);
-    return settings.config((int) rows, used, endOfText);
+    int endOfText = tokenizer.flatMap(file -> TokenizerIds.id(file, "<|endoftext|>")).orElse(-1);
+    return settings.spec((int) rows, used, endOfText);
   }
 
   /** The parts of a tensor by rank, one of each. */
@@ -251,24 +278,24 @@ public final class NeoxCheckpoint implements StoredModel {
 
   private void findTensors() {
     Map<String, SortedMap<Integer, Part>> first = layers.getOrDefault(2, Map.of());
-    NeoxNames names = new NeoxNames(config, first.containsKey("mlp.linear1.weight"));
-    for (TensorSpec spec : config.tensors()) {
-      NeoxNames.Place place = names.place(spec.name());
-      long[] shape = place.split().partShape(spec.shape(), ranks);
+    NeoxNames names = new NeoxNames(spec, first.containsKey("mlp.linear1.weight"));
+    for (NeoxNames.Place place : names.places()) {
+      TensorExpression tensor = place.tensor();
+      long[] shape = Shards.shape(tensor, ranks);
       if (shape == null) {
         throw InputException.in(
             step,
-            spec.name(),
+            CanonicalNames.name(tensor.first()),
             "a shape that " + ranks + " ranks can share",
-            Arrays.toString(spec.shape()));
+            Arrays.toString(tensor.shape()));
       }
       String expected = "shape " + Arrays.toString(shape) + " by the configuration";
-      List<Part> parts = parts(place.layer(), place.name(), expected);
+      List<Part> parts = parts(place.layer(), tensor.name(), expected);
       for (Part part : parts) {
         check(part, shape, expected, parts.getFirst());
       }
-      places.put(spec.name(), new Whole(place.split(), parts));
-      layers.get(place.layer()).remove(place.name());
+      tensors.add(new Whole(tensor, parts));
+      layers.get(place.layer()).remove(tensor.name());
     }
     layers
         .values()
@@ -302,8 +329,13 @@ public final class NeoxCheckpoint implements StoredModel {
   }
 
   @Override
-  public ModelConfig config() {
-    return config;
+  public ModelSpec spec() {
+    return spec;
+  }
+
+  @Override
+  public List<StoredTensor> tensors() {
+    return Collections.unmodifiableList(tensors);
   }
 
   /** Degree of tensor parallelism. */
@@ -319,44 +351,6 @@ public final class NeoxCheckpoint implements StoredModel {
   @Override
   public Optional<String> tokenizerJson() {
     return tokenizer.map(HfFolder::text);
-  }
-
-  @Override
-  public String storedAs(String canonical) {
-    Part part = whole(canonical).parts().getFirst();
-    return part.file().dtype(part.name()).name();
-  }
-
-  @Override
-  public Tensor tensor(String canonical) {
-    Whole whole = whole(canonical);
-    return Tensors.scoped(
-        () ->
-            whole
-                .split()
-                .merged(
-                    whole.parts().stream().map(part -> part.file().tensor(part.name())).toList()));
-  }
-
-  /** What one rank has. */
-  @Override
-  public Optional<MappedTensor> mapped(String canonical) {
-    List<Part> parts = whole(canonical).parts();
-    Part first = parts.getFirst();
-    return parts.size() > 1
-        ? Optional.empty()
-        : first
-            .file()
-            .data(first.name())
-            .map(data -> new MappedTensor(first.file().dtype(first.name()), data));
-  }
-
-  private Whole whole(String canonical) {
-    Whole whole = places.get(canonical);
-    if (whole == null) {
-      throw new IllegalArgumentException("no tensor " + canonical);
-    }
-    return whole;
   }
 
   @Override

@@ -5,11 +5,13 @@ import dev.jneox.checkpoint.TorchFileWriter.Declared;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.AtomicFolder;
 import dev.jneox.io.InputException;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.model.ModelConfig.TensorSpec;
+import dev.jneox.model.Activation;
+import dev.jneox.model.Attention;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Position;
-import dev.jneox.model.Residual;
-import dev.jneox.tensor.Tensors;
+import dev.jneox.model.Split;
+import java.lang.foreign.Arena;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -19,10 +21,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.SortedMap;
 import java.util.TreeMap;
-import java.util.function.Function;
 import java.util.function.LongConsumer;
-import org.bytedeco.javacpp.PointerScope;
-import org.bytedeco.pytorch.Tensor;
 
 /**
  * Writes a model as a checkpoint of GPT-NeoX that {@link NeoxCheckpoint} and GPT-NeoX itself load:
@@ -35,12 +34,12 @@ import org.bytedeco.pytorch.Tensor;
  * them.
  *
  * <pre>{@code
- * new NeoxCheckpointWriter(dir, model.config(), Dtype.F16).tensorParallel(2).tokenizer(json).write(model::tensor);
+ * new NeoxCheckpointWriter(dir, model.spec(), Dtype.F16).tensorParallel(2).tokenizer(json).write(model);
  * }</pre>
  */
 public final class NeoxCheckpointWriter {
   private final Path dir;
-  private final ModelConfig config;
+  private final ModelSpec spec;
   private final Dtype dtype;
   private boolean newMlpNames;
   private int ranks = 1;
@@ -54,27 +53,53 @@ public final class NeoxCheckpointWriter {
    * @param dtype what the weights are stored as: F32, BF16, F16 or F64
    * @throws InputException when GPT-NeoX has no such model
    */
-  public NeoxCheckpointWriter(Path dir, ModelConfig config, Dtype dtype) {
+  public NeoxCheckpointWriter(Path dir, ModelSpec spec, Dtype dtype) {
     if (!dtype.isWeight()) {
       throw new IllegalArgumentException("weights are not written as " + dtype);
     }
-    String foreign =
-        config.position() instanceof Position.Rotary rotary && rotary.interleaved()
-            ? "rotary pairs side by side"
-            : config.windows().stream().anyMatch(w -> w != 0)
-                ? "attention windows"
-                : !config.scaledAttention()
-                    ? "unscaled attention scores"
-                    : config.qkvBias() != config.denseBias()
-                        ? "biases in only a part of the attention"
-                        : config.headBias() ? "a bias in the head" : null;
+    String foreign = foreign(spec);
     if (foreign != null) {
       throw new InputException(
           dir + ": cannot be written: GPT-NeoX has no such model, with " + foreign);
     }
     this.dir = dir;
-    this.config = config;
+    this.spec = spec;
     this.dtype = dtype;
+  }
+
+  /** What GPT-NeoX has no words for; null when it has words for all. */
+  private static String foreign(ModelSpec spec) {
+    Attention attention = spec.first().attention();
+    FeedForward feedForward = spec.first().feedForward();
+    if (!spec.isUniform() || !Family.hasOneNorm(spec)) {
+      return "layers that differ";
+    }
+    if (attention.position() instanceof Position.Rotary rotary && rotary.interleaved()) {
+      return "rotary pairs side by side";
+    }
+    if (attention.position() instanceof Position.Rotary == spec.embedding().learnedPositions()) {
+      return "learned positions beside rotary ones, or neither";
+    }
+    if (spec.hasWindows()) {
+      return "attention windows";
+    }
+    if (!attention.isScaled()) {
+      return "unscaled attention scores";
+    }
+    if (attention.queryWidth() != spec.width()) {
+      return "heads that do not share the width evenly";
+    }
+    if (attention.qkvBias() != attention.outBias()) {
+      return "biases in only a part of the attention";
+    }
+    if (!feedForward.isGated()
+        && (feedForward.activation() == Activation.SILU || !feedForward.bias())) {
+      return "an MLP of two matrices with SiLU or without biases";
+    }
+    if (feedForward.isGated() && feedForward.activation() == Activation.GELU_TANH) {
+      return "a gate with the tanh form of GELU";
+    }
+    return spec.head().bias() ? "a bias in the head" : null;
   }
 
   /**
@@ -82,22 +107,20 @@ public final class NeoxCheckpointWriter {
    * must be divisible by it.
    */
   public NeoxCheckpointWriter tensorParallel(int degree) {
-    NeoxNames names = new NeoxNames(config, newMlpNames);
-    for (TensorSpec spec : config.tensors()) {
-      TensorSplit split = names.place(spec.name()).split();
-      if (degree < 1
-          || config.heads() % degree != 0
-          || split.partShape(spec.shape(), degree) == null) {
-        throw new InputException(
-            "a NeoX checkpoint of this model: expected tensor-parallel ranks that divide "
-                + config.heads()
-                + " heads, MLP width "
-                + config.intermediateSize()
-                + " and "
-                + config.vocabSize()
-                + " rows of the vocabulary, found "
-                + degree);
-      }
+    Attention attention = spec.first().attention();
+    boolean divides =
+        degree > 0
+            && names().places().stream().allMatch(p -> Shards.shape(p.tensor(), degree) != null);
+    if (!divides) {
+      throw new InputException(
+          "a NeoX checkpoint of this model: expected tensor-parallel ranks that divide "
+              + attention.kvHeads()
+              + " heads, MLP width "
+              + spec.first().feedForward().width()
+              + " and "
+              + spec.vocabulary().rows()
+              + " rows of the vocabulary, found "
+              + degree);
     }
     ranks = degree;
     return this;
@@ -136,28 +159,35 @@ public final class NeoxCheckpointWriter {
     return this;
   }
 
+  /** A gated MLP has names of GPT-NeoX's main branch only. */
+  private NeoxNames names() {
+    return new NeoxNames(spec, newMlpNames || spec.first().feedForward().isGated());
+  }
+
   /** Bytes of all weights, those that every rank has counted once. */
   public long bytes() {
-    return config.parameters() * (dtype.bits() / 8);
+    return spec.parameterCount() * (dtype.bits() / 8);
   }
 
   /**
-   * Writes tensors as they come.
+   * Writes the weights of a model of this shape, layer by layer.
    *
-   * @param tensors the tensor of a canonical name, of its shape and any float type; called once for
-   *     each, layer by layer, and what it returns is closed
+   * @param weights of the shape that was given; they stay as they are
    */
-  public void write(Function<String, Tensor> tensors) {
+  public void write(ModelWeights weights) {
+    if (!weights.spec().equals(spec)) {
+      throw new IllegalArgumentException("the weights are those of another model");
+    }
     String tag = "global_step" + iteration;
     try (AtomicFolder step = new AtomicFolder(dir.resolve(tag))) {
-      writeLayers(step.path(), tensors);
+      writeLayers(step.path(), weights);
       for (int rank = 0; rank < ranks; rank++) {
         String name = String.format("mp_rank_%02d_model_states.pt", rank);
         try (TorchFileWriter file = new TorchFileWriter(step.path().resolve(name), states())) {
           file.commit();
         }
       }
-      String yaml = new NeoxYaml(config, dtype, ranks).text(newMlpNames);
+      String yaml = new NeoxYaml(spec, dtype, ranks).text(names().newMlpNames());
       AtomicFile.write(
           step.path().resolve("configs").resolve("neox.yml"),
           yaml.getBytes(StandardCharsets.UTF_8));
@@ -170,21 +200,20 @@ public final class NeoxCheckpointWriter {
     AtomicFile.write(dir.resolve(RunFolder.LATEST), tag.getBytes(StandardCharsets.UTF_8));
   }
 
-  private void writeLayers(Path step, Function<String, Tensor> tensors) {
-    NeoxNames names = new NeoxNames(config, newMlpNames);
-    SortedMap<Integer, List<TensorSpec>> layers = new TreeMap<>();
-    for (TensorSpec spec : config.tensors()) {
-      layers.computeIfAbsent(names.place(spec.name()).layer(), l -> new ArrayList<>()).add(spec);
+  private void writeLayers(Path step, ModelWeights weights) {
+    SortedMap<Integer, List<TensorExpression>> layers = new TreeMap<>();
+    for (Place place : names().places()) {
+      layers.computeIfAbsent(place.layer(), l -> new ArrayList<>()).add(place.tensor());
     }
     layers.forEach(
-        (layer, specs) -> {
-          Map<String, Declared> declared = declared(layer, specs, names);
+        (layer, tensors) -> {
+          Map<String, Declared> declared = declared(layer, tensors);
           List<TorchFileWriter> files = new ArrayList<>();
           try {
             for (int rank = 0; rank < ranks; rank++) {
               files.add(new TorchFileWriter(step.resolve(NeoxNames.file(layer, rank)), declared));
             }
-            specs.forEach(spec -> write(spec, names.place(spec.name()), tensors, files));
+            tensors.forEach(tensor -> write(tensor, weights, files));
             if (declared.containsKey(NeoxNames.ROTARY_BUFFER)) {
               writeRotaryBuffer(files);
             }
@@ -196,18 +225,18 @@ public final class NeoxCheckpointWriter {
   }
 
   /** What each rank's file of a layer will hold, in the order in which it is written. */
-  private Map<String, Declared> declared(int layer, List<TensorSpec> specs, NeoxNames names) {
+  private Map<String, Declared> declared(int layer, List<TensorExpression> tensors) {
     Map<String, Declared> all = new LinkedHashMap<>();
-    for (TensorSpec spec : specs) {
-      Place place = names.place(spec.name());
-      Declared part = new Declared(dtype, boxed(place.split().partShape(spec.shape(), ranks)));
-      all.put(place.name(), part);
-      if (isTwofold(place.name())) {
-        all.put(place.name().replace("input_", "post_attention_"), part);
+    for (TensorExpression tensor : tensors) {
+      Declared part = new Declared(dtype, boxed(Shards.shape(tensor, ranks)));
+      all.put(tensor.name(), part);
+      if (isTwofold(tensor.name())) {
+        all.put(tensor.name().replace("input_", "post_attention_"), part);
       }
     }
-    boolean block = layer > 0 && layer < config.layers() + 2;
-    if (block && !newMlpNames && config.position() instanceof Position.Rotary rotary) {
+    boolean block = layer > 0 && layer < spec.layers() + 2;
+    Position.Rotary rotary = spec.first().attention().rotary();
+    if (block && !names().newMlpNames() && rotary != null) {
       all.put(NeoxNames.ROTARY_BUFFER, new Declared(dtype, List.of(rotary.dims() / 2L)));
     }
     return all;
@@ -215,49 +244,48 @@ public final class NeoxCheckpointWriter {
 
   /** GPT-NeoX has the second norm even where both branches share the first, and does not use it. */
   private boolean isTwofold(String name) {
-    return config.residual() == Residual.PARALLEL_ONE_NORM && name.startsWith("input_layernorm.");
+    return spec.first().residual().sharesNorm() && name.startsWith("input_layernorm.");
   }
 
-  private void write(
-      TensorSpec spec, Place place, Function<String, Tensor> tensors, List<TorchFileWriter> files) {
-    try (PointerScope _ = new PointerScope();
-        Tensor tensor = tensors.apply(spec.name())) {
-      if (!Arrays.equals(Tensors.shape(tensor), spec.shape())) {
-        throw new IllegalArgumentException(
-            spec.name()
-                + " has shape "
-                + Arrays.toString(Tensors.shape(tensor))
-                + ", the model's is "
-                + Arrays.toString(spec.shape()));
-      }
+  private void write(TensorExpression tensor, ModelWeights weights, List<TorchFileWriter> files) {
+    try (Arena arena = Arena.ofShared()) {
+      MappedTensor read = weights.read(tensor, arena);
       // Only what is summed must be in the type it is stored in before it is divided: biases, which
       // are small.
-      Tensor whole =
-          place.split() == TensorSplit.SUM
-              ? tensor.detach().to(dtype.scalarType())
-              : tensor.detach();
+      boolean summed = tensor.params().getFirst().split().axis() == Split.Axis.SUM;
+      MappedTensor whole = summed ? converted(read, arena) : read;
       for (int rank = 0; rank < ranks; rank++) {
         TorchFileWriter file = files.get(rank);
-        for (int copy = 0; copy < (isTwofold(place.name()) ? 2 : 1); copy++) {
-          RowSlices.forEach(
-              place.split().part(whole, rank, ranks),
-              slice -> file.write(Tensors.segment(slice.to(dtype.scalarType()).contiguous())));
+        MappedTensor part = Shards.part(tensor, whole, rank, ranks, arena);
+        for (int copy = 0; copy < (isTwofold(tensor.name()) ? 2 : 1); copy++) {
+          part.convert(dtype, file::write);
         }
       }
-      progress.accept(spec.elements() * (dtype.bits() / 8));
+      progress.accept(tensor.elements() * (dtype.bits() / 8));
     }
+    weights.release();
+  }
+
+  private MappedTensor converted(MappedTensor vector, Arena arena) {
+    MappedTensor converted =
+        new MappedTensor(dtype, arena.allocate(vector.size() * dtype.bits() / 8, 64));
+    for (long i = 0; i < vector.size(); i++) {
+      converted.set(i, vector.value(i));
+    }
+    return converted;
   }
 
   /** The frequencies {@code base^(-2i/dims)}, in the type of the model as GPT-NeoX has them. */
   private void writeRotaryBuffer(List<TorchFileWriter> files) {
-    Position.Rotary rotary = (Position.Rotary) config.position();
-    float[] frequencies = new float[rotary.dims() / 2];
-    for (int i = 0; i < frequencies.length; i++) {
-      frequencies[i] = rotary.angle(1, i);
-    }
-    try (PointerScope _ = new PointerScope()) {
-      Tensor stored = Tensors.of(frequencies, frequencies.length).to(dtype.scalarType());
-      files.forEach(file -> file.write(Tensors.segment(stored)));
+    Position.Rotary rotary = spec.first().attention().rotary();
+    try (Arena arena = Arena.ofShared()) {
+      int pairs = rotary.dims() / 2;
+      MappedTensor stored =
+          new MappedTensor(dtype, arena.allocate((long) pairs * dtype.bits() / 8, 64));
+      for (int i = 0; i < pairs; i++) {
+        stored.set(i, rotary.angle(1, i));
+      }
+      files.forEach(file -> file.write(stored.data()));
     }
   }
 
@@ -271,12 +299,12 @@ public final class NeoxCheckpointWriter {
    */
   private Map<String, Object> states() {
     Map<String, Object> args = new LinkedHashMap<>();
-    args.put("num_layers", config.layers());
-    args.put("hidden_size", config.hiddenSize());
-    args.put("num_attention_heads", config.heads());
-    args.put("max_position_embeddings", config.maxPositions());
-    args.put("make_vocab_size_divisible_by", NeoxYaml.vocabMultiple(config, ranks));
-    args.put("padded_vocab_size", config.vocabSize());
+    args.put("num_layers", spec.layers());
+    args.put("hidden_size", spec.width());
+    args.put("num_attention_heads", spec.first().attention().heads());
+    args.put("max_position_embeddings", spec.maxPositions());
+    args.put("make_vocab_size_divisible_by", NeoxYaml.vocabMultiple(spec, ranks));
+    args.put("padded_vocab_size", spec.vocabulary().rows());
     args.put("tokenizer_type", "HFTokenizer");
     args.put("model_parallel_size", ranks);
     Map<String, Object> states = new LinkedHashMap<>();

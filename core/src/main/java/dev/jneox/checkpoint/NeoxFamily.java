@@ -1,10 +1,18 @@
 package dev.jneox.checkpoint;
 
 import dev.jneox.model.Activation;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.Attention;
+import dev.jneox.model.BlockSpec;
+import dev.jneox.model.Embedding;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.Head;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Norm;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
+import dev.jneox.model.Vocabulary;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -31,8 +39,8 @@ record NeoxFamily() implements Family {
   }
 
   @Override
-  public Stored stored(String canonical) {
-    return Stored.same(canonical);
+  public List<TensorExpression> tensors(ModelSpec spec) {
+    return CanonicalNames.of(spec);
   }
 
   /** The causal mask and the rotary frequencies. */
@@ -49,30 +57,29 @@ record NeoxFamily() implements Family {
   }
 
   @Override
-  public ModelConfig config(JsonObject json, int usedVocab) {
+  public ModelSpec spec(JsonObject json, int usedVocab) {
     int hidden = json.integer("hidden_size", 6144, 1, MAX_WIDTH);
     int layers = json.integer("num_hidden_layers", 44, 1, MAX_LAYERS);
     int heads = Family.heads(json, "num_attention_heads", 64, hidden);
     boolean biases = json.flag("attention_bias", true);
-    return new ModelConfig(
-        vocabSize(json),
-        usedVocab,
+    Norm norm = new Norm.Layer(json.positive("layer_norm_eps", 1e-5));
+    return ModelSpec.of(
+        new Vocabulary(vocabSize(json), usedVocab, Family.endOfText(json, 2)),
         hidden,
+        new Embedding(false),
         layers,
-        heads,
-        json.integer("intermediate_size", 24576, 1, 16 * MAX_WIDTH),
-        json.integer("max_position_embeddings", 2048, 1, MAX_POSITIONS),
-        rotary(json, hidden / heads),
-        json.flag("use_parallel_residual", true) ? Residual.PARALLEL : Residual.SERIAL,
-        Family.activation(json, "hidden_act", Activation.GELU),
-        json.positive("layer_norm_eps", 1e-5),
-        ModelConfig.everywhere(layers),
-        true,
-        biases,
-        biases,
-        false,
-        json.flag("tie_word_embeddings", false),
-        Family.endOfText(json, 2));
+        new BlockSpec(
+            json.flag("use_parallel_residual", true)
+                ? new Residual.Parallel(norm, norm)
+                : new Residual.Serial(norm, norm),
+            Attention.of(heads, hidden / heads, rotary(json, hidden / heads))
+                .withBiases(biases, biases),
+            new FeedForward.Plain(
+                json.integer("intermediate_size", 24576, 1, 16 * MAX_WIDTH),
+                Family.activation(json, "hidden_act", Activation.GELU),
+                true)),
+        new Head(json.flag("tie_word_embeddings", false), false),
+        json.integer("max_position_embeddings", 2048, 1, MAX_POSITIONS));
   }
 
   /**
@@ -94,7 +101,7 @@ record NeoxFamily() implements Family {
       pct = rope.positive("partial_rotary_factor", pct);
       base = rope.positive("rope_theta", base);
     }
-    int dims = pct <= 1 ? ModelConfig.rotaryDims(headDim, pct) : 0;
+    int dims = pct <= 1 ? ModelSpec.rotaryDims(headDim, pct) : 0;
     if (dims < 2 || dims % 2 != 0) {
       String expected =
           "a share of the head's " + headDim + " dimensions that makes an even number from 2";
@@ -106,36 +113,42 @@ record NeoxFamily() implements Family {
   }
 
   @Override
-  public boolean expresses(ModelConfig config) {
-    return config.position() instanceof Position.Rotary rotary
+  public boolean expresses(ModelSpec spec) {
+    BlockSpec block = spec.first();
+    Attention attention = block.attention();
+    return Family.isGpt(spec)
+        && !spec.embedding().learnedPositions()
+        && attention.position() instanceof Position.Rotary rotary
         && !rotary.interleaved()
-        && config.residual() != Residual.PARALLEL_ONE_NORM
-        && config.windows().stream().allMatch(w -> w == 0)
-        && config.scaledAttention()
-        && config.qkvBias() == config.denseBias()
-        && !config.headBias();
+        && !block.residual().sharesNorm()
+        && !spec.hasWindows()
+        && attention.isScaled()
+        && attention.qkvBias() == attention.outBias()
+        && !spec.head().bias();
   }
 
   /** The rotary values are in both spellings, so that old and new transformers agree. */
   @Override
-  public Map<String, Object> json(ModelConfig config, String dtype) {
-    Position.Rotary rotary = (Position.Rotary) config.position();
-    double pct = rotaryPct(rotary.dims(), config.headDim());
+  public Map<String, Object> json(ModelSpec spec, String dtype) {
+    BlockSpec block = spec.first();
+    Attention attention = block.attention();
+    Position.Rotary rotary = attention.rotary();
+    double pct = rotaryPct(rotary.dims(), attention.headDim());
     Map<String, Object> rope = new LinkedHashMap<>();
     rope.put("rope_type", "default");
     rope.put("rope_theta", rotary.base());
     rope.put("partial_rotary_factor", pct);
 
-    Map<String, Object> json = Family.common("GPTNeoXForCausalLM", modelType(), config, dtype);
-    json.put("hidden_size", config.hiddenSize());
-    json.put("num_hidden_layers", config.layers());
-    json.put("num_attention_heads", config.heads());
-    json.put("intermediate_size", config.intermediateSize());
-    json.put("max_position_embeddings", config.maxPositions());
-    json.put("hidden_act", config.activation().hfName());
-    json.put("layer_norm_eps", config.layerNormEps());
-    json.put("use_parallel_residual", config.residual() == Residual.PARALLEL);
-    json.put("attention_bias", config.qkvBias());
+    Map<String, Object> json = Family.common("GPTNeoXForCausalLM", modelType(), spec, dtype);
+    json.put("hidden_size", spec.width());
+    json.put("num_hidden_layers", spec.layers());
+    json.put("num_attention_heads", attention.heads());
+    json.put("intermediate_size", block.feedForward().width());
+    json.put("max_position_embeddings", spec.maxPositions());
+    json.put("hidden_act", block.feedForward().activation().hfName());
+    json.put("layer_norm_eps", spec.finalNorm().eps());
+    json.put("use_parallel_residual", !block.residual().isSerial());
+    json.put("attention_bias", attention.qkvBias());
     json.put("rotary_pct", pct);
     json.put("rotary_emb_base", rotary.base());
     json.put("rope_parameters", rope);
@@ -143,8 +156,8 @@ record NeoxFamily() implements Family {
   }
 
   /** The share that gives back {@code dims} when a reader truncates the product to an integer. */
-  private static double rotaryPct(int dims, int headDim) {
+  static double rotaryPct(int dims, int headDim) {
     double pct = (double) dims / headDim;
-    return ModelConfig.rotaryDims(headDim, pct) == dims ? pct : Math.nextUp(pct);
+    return ModelSpec.rotaryDims(headDim, pct) == dims ? pct : Math.nextUp(pct);
   }
 }

@@ -1,7 +1,15 @@
 package dev.jneox.checkpoint;
 
-import dev.jneox.model.ModelConfig;
-import dev.jneox.model.Residual;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Norm;
+import dev.jneox.model.Param;
+import dev.jneox.model.ParamId;
+import dev.jneox.model.Part;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 
 /**
  * Where a tensor is in GPT-NeoX's own checkpoints. Its layers are numbered as the modules of its
@@ -11,42 +19,66 @@ import dev.jneox.model.Residual;
  * @param newMlpNames {@code mlp.linear1} and {@code mlp.linear2} (since September 2024), not {@code
  *     mlp.dense_h_to_4h} and {@code mlp.dense_4h_to_h}
  */
-record NeoxNames(ModelConfig config, boolean newMlpNames) {
+record NeoxNames(ModelSpec spec, boolean newMlpNames) {
   static final String ROTARY_BUFFER = "attention.rotary_emb.inv_freq";
 
-  /** Number of the layer, name in it, and how it is divided. */
-  record Place(int layer, String name, TensorSplit split) {}
+  /** A tensor and the number of the layer that it is in. */
+  record Place(int layer, TensorExpression tensor) {}
 
-  /** Where a tensor of {@link ModelConfig#tensors} is. */
-  Place place(String canonical) {
-    String[] parts = canonical.split("\\.", 3);
-    return switch (parts[0]) {
-      case "embed_in" -> new Place(0, "word_embeddings.weight", TensorSplit.ROWS);
-      case "embed_positions" -> new Place(0, "position_embeddings.weight", TensorSplit.SAME);
-      case "layers" -> block(Integer.parseInt(parts[1]) + 2, parts[2]);
-      case "final_layer_norm" ->
-          new Place(config.layers() + 3, "norm." + parts[1], TensorSplit.SAME);
-      case "embed_out" -> new Place(config.layers() + 4, "final_linear.weight", TensorSplit.ROWS);
-      default -> throw new IllegalArgumentException("no tensor " + canonical);
-    };
+  /** Where every tensor of the model is. */
+  List<Place> places() {
+    Map<ParamId, Param> params = new HashMap<>();
+    spec.parameters().forEach(param -> params.put(param.id(), param));
+    List<Place> places = new ArrayList<>();
+    for (TensorExpression tensor :
+        CanonicalNames.tensors(spec, this::name, this::fused, id -> false)) {
+      ParamId id = tensor.first();
+      int layer =
+          switch (id.part()) {
+            case EMBEDDING, POSITIONS -> 0;
+            case FINAL_NORM -> spec.layers() + 3;
+            case HEAD -> spec.layers() + 4;
+            default -> id.block() + 2;
+          };
+      if (id.part() == Part.GATE) {
+        continue; // with what it gates
+      }
+      boolean gated = id.part() == Part.UP && params.containsKey(id.of(Part.GATE));
+      places.add(
+          new Place(
+              layer,
+              gated
+                  ? new TensorExpression(
+                      tensor.name(),
+                      List.of(params.get(id), params.get(id.of(Part.GATE))),
+                      RowOrder.IN_TURN,
+                      false)
+                  : tensor));
+    }
+    return places;
   }
 
-  private Place block(int layer, String name) {
-    // Ranks of a serial block add the bias once, after their results are summed; of a parallel one
-    // each its own, before.
-    TensorSplit bias = config.residual() == Residual.SERIAL ? TensorSplit.SAME : TensorSplit.SUM;
-    TensorSplit split =
-        switch (name) {
-          case "attention.dense.weight", "mlp.dense_4h_to_h.weight" -> TensorSplit.COLUMNS;
-          case "attention.dense.bias", "mlp.dense_4h_to_h.bias" -> bias;
-          default -> name.contains("layernorm") ? TensorSplit.SAME : TensorSplit.ROWS;
+  private Optional<RowOrder> fused(ParamId query) {
+    return Optional.of(RowOrder.neox(spec.block(query.block()).attention()));
+  }
+
+  private String name(ParamId id) {
+    Norm norm = spec.finalNorm();
+    String weight = id.part().isNorm() && norm instanceof Norm.Rms ? "scale" : "weight";
+    String part =
+        switch (id.part()) {
+          case EMBEDDING -> "word_embeddings";
+          case POSITIONS -> "position_embeddings";
+          case ATTENTION_NORM -> "input_layernorm";
+          case FEED_FORWARD_NORM -> "post_attention_layernorm";
+          case QUERY, KEY, VALUE -> "attention.query_key_value";
+          case ATTENTION_OUT -> "attention.dense";
+          case GATE, UP -> newMlpNames ? "mlp.linear1" : "mlp.dense_h_to_4h";
+          case DOWN -> newMlpNames ? "mlp.linear2" : "mlp.dense_4h_to_h";
+          case FINAL_NORM -> "norm";
+          case HEAD -> "final_linear";
         };
-    String stored =
-        newMlpNames
-            ? name.replace("mlp.dense_h_to_4h.", "mlp.linear1.")
-                .replace("mlp.dense_4h_to_h.", "mlp.linear2.")
-            : name;
-    return new Place(layer, stored, split);
+    return part + "." + (id.isBias() ? "bias" : weight);
   }
 
   /** What is saved beside the weights and follows from the configuration. */
@@ -54,8 +86,7 @@ record NeoxNames(ModelConfig config, boolean newMlpNames) {
     return name.startsWith("attention.rotary_emb.")
         || name.equals("attention.bias")
         || name.equals("attention.masked_bias")
-        || config.residual() == Residual.PARALLEL_ONE_NORM
-            && name.startsWith("post_attention_layernorm.");
+        || spec.first().residual().sharesNorm() && name.startsWith("post_attention_layernorm.");
   }
 
   static String file(int layer, int rank) {

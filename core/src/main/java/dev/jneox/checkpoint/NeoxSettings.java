@@ -5,9 +5,16 @@ import static dev.jneox.checkpoint.JsonObject.shortened;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.model.Activation;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.Attention;
+import dev.jneox.model.BlockSpec;
+import dev.jneox.model.Embedding;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.Head;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Norm;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
+import dev.jneox.model.Vocabulary;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -25,13 +32,20 @@ import org.yaml.snakeyaml.error.YAMLException;
 /**
  * The configuration that GPT-NeoX keeps beside a checkpoint, in its own keys: the files of {@code
  * configs/}, taken together. Only what decides the function of the model is read. What would make
- * it another function than {@link ModelConfig} describes is refused by its key.
+ * it another function than {@link ModelSpec} describes is refused by its key.
  */
 final class NeoxSettings {
   // Bounds far above any model, so that a broken file is named before memory is asked for.
   private static final int MAX_BYTES = 1 << 20;
   private static final int MAX_WIDTH = 1 << 20;
   private static final int MAX_LAYERS = 1 << 14;
+
+  private static final String LAYER_NORM = "layernorm";
+  private static final String RMS_NORM = "rmsnorm";
+
+  /** The gated activations that are done, by GPT-NeoX's names. */
+  private static final Map<String, Activation> GATES =
+      Map.of("swiglu", Activation.SILU, "geglu", Activation.GELU);
 
   private record Value(Path file, Object value) {}
 
@@ -101,53 +115,91 @@ final class NeoxSettings {
   }
 
   /** The model, once its vocabulary is known. */
-  ModelConfig config(int vocabSize, int usedVocab, int endOfText) {
+  ModelSpec spec(int vocabSize, int usedVocab, int endOfText) {
     refuseOtherFunctions();
     int hidden = integer("hidden_size", MAX_WIDTH);
     int layers = integer("num_layers", MAX_LAYERS);
     int heads = integer("num_attention_heads", MAX_WIDTH);
-    only("num_kv_heads", String.valueOf(heads));
+    int kvHeads = value("num_kv_heads") == null ? heads : integer("num_kv_heads", MAX_WIDTH);
     int maxPositions = integer("max_position_embeddings", Integer.MAX_VALUE);
     boolean biases = flag("use_bias_in_attn_linear", true);
+    Norm norm =
+        text("norm", LAYER_NORM).equalsIgnoreCase(RMS_NORM)
+            ? new Norm.Rms(number("rms_norm_epsilon", 1e-8))
+            : new Norm.Layer(number("layernorm_epsilon", 1e-5));
     Residual residual =
         !flag("gpt_j_residual", false)
-            ? Residual.SERIAL
-            : flag("gpt_j_tied", false) ? Residual.PARALLEL_ONE_NORM : Residual.PARALLEL;
+            ? new Residual.Serial(norm, norm)
+            : flag("gpt_j_tied", false)
+                ? new Residual.ParallelOneNorm(norm)
+                : new Residual.Parallel(norm, norm);
     try {
-      return new ModelConfig(
-          vocabSize,
-          usedVocab,
+      Position position = position(hidden, heads);
+      int headDim = ModelSpec.headDim(hidden, heads);
+      return ModelSpec.of(
+          new Vocabulary(vocabSize, usedVocab, endOfText),
           hidden,
+          new Embedding(position instanceof Position.None),
           layers,
-          heads,
-          intermediateSize(hidden),
-          maxPositions,
-          position(hidden, heads),
-          residual,
-          flag("bias_gelu_fusion", false) ? Activation.GELU_TANH : Activation.GELU,
-          number("layernorm_epsilon", 1e-5),
-          ModelConfig.everywhere(layers),
-          true,
-          biases,
-          biases,
-          false,
-          !flag("no_weight_tying", false),
-          endOfText);
+          new BlockSpec(
+              residual,
+              new Attention(
+                  heads, kvHeads, headDim, position, 0, Attention.scaleOf(headDim), biases, biases),
+              feedForward(hidden)),
+          new Head(!flag("no_weight_tying", false), false),
+          maxPositions);
     } catch (IllegalArgumentException e) {
       throw new InputException(dir + ": " + e.getMessage(), e);
     }
   }
 
+  private FeedForward feedForward(int hidden) {
+    boolean bias = flag("use_bias_in_mlp", true);
+    int width = intermediateSize(hidden);
+    Activation gate = GATES.get(text("activation", "gelu").toLowerCase(Locale.ROOT));
+    if (gate != null) {
+      return new FeedForward.Gated(gatedWidth(width), gate, bias);
+    }
+    if (!bias) {
+      only("use_bias_in_mlp", "true");
+    }
+    return new FeedForward.Plain(
+        width, flag("bias_gelu_fusion", false) ? Activation.GELU_TANH : Activation.GELU, bias);
+  }
+
+  /**
+   * Two thirds of what is asked for, rounded up for both matrices of the first product together.
+   */
+  private int gatedWidth(int asked) {
+    int multiple = value("mlp_multiple_of") == null ? 1 : integer("mlp_multiple_of", 1 << 24);
+    long both = (long) (asked * (2.0 / 3));
+    return Math.toIntExact(Math.ceilDiv(both, 2L * multiple) * multiple);
+  }
+
+  /** The value of {@code activation}. */
+  static String activation(FeedForward feedForward) {
+    return switch (feedForward) {
+      case FeedForward.Plain plain -> "gelu";
+      case FeedForward.Gated gated ->
+          GATES.entrySet().stream()
+              .filter(gate -> gate.getValue() == gated.activation())
+              .findFirst()
+              .orElseThrow()
+              .getKey();
+    };
+  }
+
   private void refuseOtherFunctions() {
-    only("norm", "layernorm");
-    only("activation", "gelu");
+    only("norm", LAYER_NORM, RMS_NORM);
+    only("activation", "gelu", "swiglu", "geglu");
     only("mlp_type", "regular");
-    only("use_bias_in_mlp", "true");
     only("use_qk_layernorm", "false");
     only("use_mup", "false");
     only("moe_num_experts", "0", "1");
     only("opt_pos_emb_offset", "0");
-    only("mlp_multiple_of", "1");
+    if (!GATES.containsKey(text("activation", "gelu").toLowerCase(Locale.ROOT))) {
+      only("mlp_multiple_of", "1");
+    }
     only("sliding_window_width");
     if (value("soft_prompt_tuning") instanceof Map<?, ?> prompt
         && Boolean.TRUE.equals(prompt.get("enabled"))) {
@@ -175,7 +227,7 @@ final class NeoxSettings {
 
   private Position position(int hidden, int heads) {
     if (text("pos_emb", "learned").equals("learned")) {
-      return new Position.Learned();
+      return new Position.None(); // the embedding adds them
     }
     only("pos_emb", "rotary", "learned");
     if (heads < 1 || hidden % heads != 0) {
@@ -183,7 +235,7 @@ final class NeoxSettings {
     }
     double pct = number("rotary_pct", 1);
     return new Position.Rotary(
-        pct <= 1 ? ModelConfig.rotaryDims(hidden / heads, pct) : 0,
+        pct <= 1 ? ModelSpec.rotaryDims(hidden / heads, pct) : 0,
         number("rotary_emb_base", 10000),
         false);
   }

@@ -1,15 +1,17 @@
 package dev.jneox.checkpoint;
 
 import dev.jneox.model.Activation;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.Attention;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Norm;
 import dev.jneox.model.Position;
-import dev.jneox.model.Residual;
 import java.math.BigDecimal;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
 /** A model's configuration in GPT-NeoX's keys, with what its loader asks for besides. */
-record NeoxYaml(ModelConfig config, Dtype dtype, int ranks) {
+record NeoxYaml(ModelSpec spec, Dtype dtype, int ranks) {
   /** What GPT-NeoX pads a vocabulary to unless told. */
   private static final int USUAL_MULTIPLE = 128;
 
@@ -17,10 +19,11 @@ record NeoxYaml(ModelConfig config, Dtype dtype, int ranks) {
    * A {@code make_vocab_size_divisible_by} with which GPT-NeoX pads the used vocabulary to just the
    * rows that there are: the usual one where it does, else one rank's rows.
    */
-  static int vocabMultiple(ModelConfig config, int ranks) {
+  static int vocabMultiple(ModelSpec spec, int ranks) {
     long multiple = (long) USUAL_MULTIPLE * ranks;
-    boolean usual = Math.ceilDiv(config.usedVocab(), multiple) * multiple == config.vocabSize();
-    return usual ? USUAL_MULTIPLE : config.vocabSize() / ranks;
+    boolean usual =
+        Math.ceilDiv(spec.vocabulary().used(), multiple) * multiple == spec.vocabulary().rows();
+    return usual ? USUAL_MULTIPLE : spec.vocabulary().rows() / ranks;
   }
 
   /**
@@ -30,33 +33,46 @@ record NeoxYaml(ModelConfig config, Dtype dtype, int ranks) {
    *     came later
    */
   String text(boolean newNames) {
+    Attention attention = spec.first().attention();
+    FeedForward feedForward = spec.first().feedForward();
     Map<String, String> keys = new LinkedHashMap<>();
-    keys.put("num_layers", String.valueOf(config.layers()));
-    keys.put("hidden_size", String.valueOf(config.hiddenSize()));
-    keys.put("num_attention_heads", String.valueOf(config.heads()));
-    if (config.intermediateSize() != 4 * config.hiddenSize()) {
-      keys.put("intermediate_size", String.valueOf(config.intermediateSize()));
+    keys.put("num_layers", String.valueOf(spec.layers()));
+    keys.put("hidden_size", String.valueOf(spec.width()));
+    keys.put("num_attention_heads", String.valueOf(attention.heads()));
+    if (attention.groupSize() > 1) {
+      keys.put("num_kv_heads", String.valueOf(attention.kvHeads()));
     }
-    keys.put("seq_length", String.valueOf(config.maxPositions()));
-    keys.put("max_position_embeddings", String.valueOf(config.maxPositions()));
-    keys.put("norm", "layernorm");
-    keys.put("layernorm_epsilon", plain(config.layerNormEps()));
-    if (config.position() instanceof Position.Rotary rotary) {
+    if (feedForward.isGated()) {
+      // GPT-NeoX takes two thirds of it and rounds them to a multiple.
+      keys.put("intermediate_size", String.valueOf(3L * feedForward.width()));
+      keys.put("mlp_multiple_of", String.valueOf(feedForward.width()));
+    } else if (feedForward.width() != 4 * spec.width()) {
+      keys.put("intermediate_size", String.valueOf(feedForward.width()));
+    }
+    keys.put("seq_length", String.valueOf(spec.maxPositions()));
+    keys.put("max_position_embeddings", String.valueOf(spec.maxPositions()));
+    boolean rms = spec.finalNorm() instanceof Norm.Rms;
+    keys.put("norm", rms ? "rmsnorm" : "layernorm");
+    keys.put(rms ? "rms_norm_epsilon" : "layernorm_epsilon", plain(spec.finalNorm().eps()));
+    if (attention.position() instanceof Position.Rotary rotary) {
       keys.put("pos_emb", "rotary");
       keys.put("rotary_pct", String.valueOf(rotaryPct(rotary)));
       keys.put("rotary_emb_base", plain(rotary.base()));
     } else {
       keys.put("pos_emb", "learned");
     }
-    keys.put("gpt_j_residual", String.valueOf(config.residual() != Residual.SERIAL));
-    keys.put("gpt_j_tied", String.valueOf(config.residual() == Residual.PARALLEL_ONE_NORM));
-    keys.put("no_weight_tying", String.valueOf(!config.tiedHead()));
-    keys.put("activation", "gelu");
-    keys.put("bias_gelu_fusion", String.valueOf(config.activation() == Activation.GELU_TANH));
-    if (!config.qkvBias()) {
+    keys.put("gpt_j_residual", String.valueOf(!spec.first().residual().isSerial()));
+    keys.put("gpt_j_tied", String.valueOf(spec.first().residual().sharesNorm()));
+    keys.put("no_weight_tying", String.valueOf(!spec.head().tied()));
+    keys.put("activation", NeoxSettings.activation(feedForward));
+    keys.put("bias_gelu_fusion", String.valueOf(feedForward.activation() == Activation.GELU_TANH));
+    if (!feedForward.bias()) {
+      keys.put("use_bias_in_mlp", "false");
+    }
+    if (!attention.qkvBias()) {
       keys.put("use_bias_in_attn_linear", "false");
     }
-    keys.put("make_vocab_size_divisible_by", String.valueOf(vocabMultiple(config, ranks)));
+    keys.put("make_vocab_size_divisible_by", String.valueOf(vocabMultiple(spec, ranks)));
     keys.put("tokenizer_type", "HFTokenizer");
     keys.put("vocab_file", HfFolder.TOKENIZER);
     keys.put("model_parallel_size", String.valueOf(ranks));
@@ -85,8 +101,7 @@ record NeoxYaml(ModelConfig config, Dtype dtype, int ranks) {
 
   /** The share that gives back the dimensions when a reader truncates the product to an integer. */
   private double rotaryPct(Position.Rotary rotary) {
-    double pct = (double) rotary.dims() / config.headDim();
-    return ModelConfig.rotaryDims(config.headDim(), pct) == rotary.dims() ? pct : Math.nextUp(pct);
+    return NeoxFamily.rotaryPct(rotary.dims(), spec.first().attention().headDim());
   }
 
   /**

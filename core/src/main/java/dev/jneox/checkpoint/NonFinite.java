@@ -1,6 +1,5 @@
 package dev.jneox.checkpoint;
 
-import dev.jneox.tensor.Tensors;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
@@ -9,7 +8,6 @@ import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.LongVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
-import org.bytedeco.pytorch.Tensor;
 
 /**
  * The values of a tensor that are no numbers: a float whose exponent is all ones is an infinity or
@@ -34,15 +32,10 @@ public record NonFinite(long nans, long infinities, long first) {
   private static final ValueLayout.OfLong LONG =
       ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
-  /** Counts in a tensor of F32, F64, F16 or BF16, on all threads; reads at the speed of memory. */
-  public static NonFinite in(Tensor tensor) {
-    Dtype dtype = Dtype.of(tensor.scalar_type().intern());
-    try (Tensor rows = tensor.contiguous()) {
-      return in(Tensors.segment(rows), dtype);
-    }
-  }
-
-  /** The same for values in memory, little-endian. */
+  /**
+   * Counts in values of F32, F64, F16 or BF16, little-endian, on all threads; reads at the speed of
+   * memory.
+   */
   public static NonFinite in(MemorySegment data, Dtype dtype) {
     if (!dtype.isWeight()) {
       throw new IllegalArgumentException(dtype + " is no weight's type");

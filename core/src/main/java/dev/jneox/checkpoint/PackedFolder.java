@@ -3,21 +3,20 @@ package dev.jneox.checkpoint;
 import static dev.jneox.checkpoint.JsonObject.quoted;
 
 import dev.jneox.io.InputException;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.model.ModelConfig.TensorSpec;
-import dev.jneox.tensor.Tensors;
+import dev.jneox.model.ModelSpec;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.LinkedHashMap;
+import java.util.Collections;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
-import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
  * JNeoX's own folder of a quantised model, whose weights kernels read where they lie in the mapped
@@ -32,10 +31,10 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
  *       {@code quant_method} "jneox", {@code version} and, since it is not counted again, {@code
  *       used_vocab_size}; so HF transformers refuses it by name rather than computing something
  *       else;
- *   <li>{@code model.safetensors}: every tensor of {@link ModelConfig#tensors} under its canonical
- *       name, linear weights {@code [out, in]}. Norms, biases and learned positions are dense, F32
- *       mostly. A quantised matrix is a U8 tensor whose name goes on with how: {@code .q4_0.lanes}
- *       or {@code .q8_0.lanes} as kernels read it, in tiles of 64 or 32 rows ({@link
+ *   <li>{@code model.safetensors}: every tensor of {@link CanonicalNames} under its name, linear
+ *       weights {@code [out, in]}. Norms, biases and learned positions are dense, F32 mostly. A
+ *       quantised matrix is a U8 tensor whose name goes on with how: {@code .q4_0.lanes} or {@code
+ *       .q8_0.lanes} as kernels read it, in tiles of 64 or 32 rows ({@link
  *       dev.jneox.quant.Q4Weight}, {@link dev.jneox.quant.Q8Weight}); {@code .q4_0.rows} or {@code
  *       .q8_0.rows} as ggml's blocks, row after row, for an embedding, of which one row a token is
  *       read. Rows end in a whole block of 32 values, lanes in a whole tile; what fills them up is
@@ -43,8 +42,7 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
  *       vectors lies in one line of the cache.
  * </ul>
  *
- * <p>This object holds the mapping: let go of every tensor and weight before {@link #close}, a
- * later touch ends the process.
+ * <p>This object holds the mapping: no value or weight in place is touched after {@link #close}.
  */
 public final class PackedFolder implements StoredModel {
   /** Of the layout; a change that older readers cannot read raises it. */
@@ -62,19 +60,57 @@ public final class PackedFolder implements StoredModel {
   private static final long MAX_JSON = 16 << 20;
 
   /**
+   * A tensor of the file.
+   *
+   * @param name its name
    * @param form null where the tensor is dense
+   * @param matrix null where the tensor is dense
    */
-  private record Place(String name, PackedForm form, QuantisedMatrix matrix) {}
+  private record Packed(
+      TensorExpression expression,
+      Safetensors file,
+      String name,
+      PackedForm form,
+      QuantisedMatrix matrix)
+      implements StoredTensor {
+    @Override
+    public String type() {
+      return form == null ? file.dtype(name).name() : form.type().name();
+    }
+
+    @Override
+    public Optional<MappedTensor> inPlace() {
+      return form == null
+          ? file.data(name).map(data -> new MappedTensor(file.dtype(name), data))
+          : Optional.empty();
+    }
+
+    @Override
+    public MappedTensor read(Arena arena) {
+      return inPlace()
+          .orElseGet(
+              () -> {
+                MemorySegment values = arena.allocate(expression.elements() * Float.BYTES, 64);
+                matrix.dequantise(values);
+                return new MappedTensor(Dtype.F32, values);
+              });
+    }
+
+    @Override
+    public Optional<QuantisedMatrix> quantised() {
+      return Optional.ofNullable(matrix);
+    }
+  }
 
   private final Path dir;
-  private final ModelConfig config;
+  private final ModelSpec spec;
   private final Safetensors file;
-  private final Map<String, Place> places = new LinkedHashMap<>();
+  private final List<StoredTensor> tensors = new ArrayList<>();
 
   private PackedFolder(Path dir) {
     this.dir = dir;
     checkVersion(dir.resolve(HfFolder.CONFIG));
-    this.config = HfFolder.config(dir);
+    this.spec = HfFolder.spec(dir);
     this.file = Safetensors.open(dir.resolve(HfFolder.WEIGHTS));
     boolean opened = false;
     try {
@@ -118,10 +154,10 @@ public final class PackedFolder implements StoredModel {
 
   private void findTensors() {
     Set<String> surplus = new LinkedHashSet<>(file.names());
-    for (TensorSpec spec : config.tensors()) {
-      Place place = find(spec);
-      places.put(spec.name(), place);
-      surplus.remove(place.name());
+    for (TensorExpression expression : CanonicalNames.of(spec)) {
+      Packed tensor = find(expression);
+      tensors.add(tensor);
+      surplus.remove(tensor.name());
     }
     for (String name : surplus) {
       throw wrong(
@@ -131,27 +167,28 @@ public final class PackedFolder implements StoredModel {
     }
   }
 
-  private Place find(TensorSpec spec) {
-    long[] shape = spec.shape();
-    if (file.contains(spec.name())) {
-      check(spec.name(), shape, Dtype.F32, Dtype.BF16);
-      return new Place(spec.name(), null, null);
+  private Packed find(TensorExpression tensor) {
+    long[] shape = tensor.shape();
+    if (file.contains(tensor.name())) {
+      check(tensor.name(), shape, Dtype.F32, Dtype.BF16);
+      return new Packed(tensor, file, tensor.name(), null, null);
     }
-    if (shape.length == 2) {
+    if (tensor.isMatrix()) {
       for (PackedForm form : PackedForm.values()) {
-        String name = form.name(spec.name());
+        String name = form.name(tensor.name());
         if (file.contains(name)) {
-          int rows = Math.toIntExact(shape[0]);
-          int columns = Math.toIntExact(shape[1]);
+          int rows = tensor.rows();
+          int columns = tensor.columns();
           check(
               name,
               form.shape(rows, columns).stream().mapToLong(Long::longValue).toArray(),
               Dtype.U8);
-          return new Place(name, form, form.matrix(rows, columns, file.data(name)));
+          return new Packed(
+              tensor, file, name, form, form.matrix(rows, columns, file.data(name).orElseThrow()));
         }
       }
     }
-    throw wrong(spec.name(), asConfigured(shape) + ", plain or quantised", "no such tensor");
+    throw wrong(tensor.name(), asConfigured(shape) + ", plain or quantised", "no such tensor");
   }
 
   private void check(String name, long[] shape, Dtype... types) {
@@ -172,59 +209,24 @@ public final class PackedFolder implements StoredModel {
     return InputException.in(file.file(), "tensor " + quoted(name), expected, found);
   }
 
-  private Place place(String canonical) {
-    Place place = places.get(canonical);
-    if (place == null) {
-      throw new IllegalArgumentException("no tensor " + canonical);
-    }
-    return place;
-  }
-
   @Override
   public Path path() {
     return dir;
   }
 
   @Override
-  public ModelConfig config() {
-    return config;
+  public ModelSpec spec() {
+    return spec;
+  }
+
+  @Override
+  public List<StoredTensor> tensors() {
+    return Collections.unmodifiableList(tensors);
   }
 
   /** What was written into the file beside the tensors. */
   Map<String, String> metadata() {
     return file.metadata();
-  }
-
-  @Override
-  public String storedAs(String canonical) {
-    Place place = place(canonical);
-    return place.form() == null ? file.dtype(place.name()).name() : place.form().type().name();
-  }
-
-  @Override
-  public Tensor tensor(String canonical) {
-    Place place = place(canonical);
-    return place.form() == null ? file.tensor(place.name()) : dequantised(place.matrix());
-  }
-
-  /** In fp32, exactly. */
-  private static Tensor dequantised(QuantisedMatrix matrix) {
-    Tensor tensor = Tensors.empty(ScalarType.Float, matrix.out(), matrix.in());
-    matrix.dequantise(Tensors.segment(tensor));
-    return tensor;
-  }
-
-  @Override
-  public Optional<MappedTensor> mapped(String canonical) {
-    Place place = place(canonical);
-    return place.form() == null
-        ? Optional.of(new MappedTensor(file.dtype(place.name()), file.data(place.name())))
-        : Optional.empty();
-  }
-
-  @Override
-  public Optional<QuantisedMatrix> quantised(String canonical) {
-    return Optional.ofNullable(place(canonical).matrix());
   }
 
   @Override

@@ -61,6 +61,6 @@ enum PackedForm {
   QuantisedMatrix matrix(int rows, int columns, MemorySegment data) {
     return lanes
         ? new LaneMatrix(type, LaneLayout.weight(type, rows, columns, data))
-        : new GgmlRows(type, rows, columns, List.of(data), null);
+        : new GgmlRows(type, rows, columns, data);
   }
 }

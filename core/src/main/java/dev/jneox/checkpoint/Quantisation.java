@@ -4,10 +4,9 @@ import dev.jneox.checkpoint.SafetensorsWriter.Declared;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.AtomicFolder;
 import dev.jneox.io.InputException;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.model.ModelConfig.TensorSpec;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Part;
 import dev.jneox.quant.PackedWeight;
-import dev.jneox.tensor.Tensors;
 import dev.jneox.tensor.Workers;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -22,8 +21,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.BiFunction;
 import java.util.function.LongConsumer;
-import org.bytedeco.javacpp.PointerScope;
-import org.bytedeco.pytorch.Tensor;
 
 /**
  * Writes any model as a {@link PackedFolder}, one tensor after another by all cores: what is in
@@ -36,9 +33,6 @@ import org.bytedeco.pytorch.Tensor;
  * to get, is copied bit for bit. Norms, biases and learned positions stay fp32.
  */
 public final class Quantisation {
-  private static final String EMBEDDING = "embed_in.weight";
-  private static final String HEAD = "embed_out.weight";
-
   /** Bytes of a cache line, and of the widest vector. */
   private static final int ALIGNMENT = 64;
 
@@ -73,19 +67,23 @@ public final class Quantisation {
   /**
    * @param form null for a dense tensor
    */
-  private record Piece(TensorSpec spec, PackedForm form, Dtype dtype) {
+  private record Piece(TensorExpression tensor, PackedForm form, Dtype dtype) {
+    String name() {
+      return tensor.name();
+    }
+
     Declared declared() {
       return form == null
-          ? new Declared(spec.name(), dtype, Arrays.stream(spec.shape()).boxed().toList())
-          : new Declared(form.name(spec.name()), Dtype.U8, form.shape(rows(), columns()));
+          ? new Declared(name(), dtype, Arrays.stream(tensor.shape()).boxed().toList())
+          : new Declared(form.name(name()), Dtype.U8, form.shape(rows(), columns()));
     }
 
     int rows() {
-      return Math.toIntExact(spec.shape()[0]);
+      return tensor.rows();
     }
 
     int columns() {
-      return Math.toIntExact(spec.shape()[1]);
+      return tensor.columns();
     }
 
     long bytes() {
@@ -94,16 +92,16 @@ public final class Quantisation {
   }
 
   private final StoredModel source;
-  private final ModelConfig config;
+  private final ModelSpec spec;
   private final List<Piece> pieces;
   private final Map<String, String> metadata = new LinkedHashMap<>();
 
-  private Quantisation(StoredModel source, BiFunction<TensorSpec, GgmlType, GgmlType> types) {
+  private Quantisation(StoredModel source, BiFunction<TensorExpression, GgmlType, GgmlType> types) {
     this.source = source;
-    this.config = source.config();
+    this.spec = source.spec();
     this.pieces = new ArrayList<>();
-    for (TensorSpec spec : config.tensors()) {
-      pieces.add(piece(spec, types));
+    for (TensorExpression tensor : CanonicalNames.of(spec)) {
+      pieces.add(piece(tensor, types));
     }
     // Lanes first, then by falling alignment, so that no tensor needs a gap before it.
     pieces.sort(
@@ -124,30 +122,37 @@ public final class Quantisation {
     }
     return new Quantisation(
         source,
-        (spec, stored) -> stored == GgmlType.Q4_0 ? stored : isTable(spec) ? GgmlType.Q8_0 : type);
+        (tensor, stored) ->
+            stored == GgmlType.Q4_0 ? stored : isTable(tensor) ? GgmlType.Q8_0 : type);
   }
 
   /** Just as kernels will read the model: nothing is rounded but what has no kernel. */
   static Quantisation asLoaded(StoredModel source) {
     return new Quantisation(
-        source, (spec, stored) -> stored == null ? null : LaneLayout.kernelType(stored));
+        source, (tensor, stored) -> stored == null ? null : LaneLayout.kernelType(stored));
   }
 
   /** Embedding and head. */
-  private static boolean isTable(TensorSpec spec) {
-    return spec.name().equals(EMBEDDING) || spec.name().equals(HEAD);
+  private static boolean isTable(TensorExpression tensor) {
+    Part part = tensor.first().part();
+    return part == Part.EMBEDDING || part == Part.HEAD;
   }
 
-  private Piece piece(TensorSpec spec, BiFunction<TensorSpec, GgmlType, GgmlType> types) {
-    boolean matrix = spec.shape().length == 2 && !spec.name().startsWith("embed_positions");
-    GgmlType stored = source.quantised(spec.name()).map(QuantisedMatrix::type).orElse(null);
-    GgmlType type = matrix ? types.apply(spec, stored) : null;
+  private Piece piece(
+      TensorExpression tensor, BiFunction<TensorExpression, GgmlType, GgmlType> types) {
+    boolean matrix = tensor.isMatrix() && tensor.first().part() != Part.POSITIONS;
+    GgmlType stored = source.quantised(tensor).map(QuantisedMatrix::type).orElse(null);
+    GgmlType type = matrix ? types.apply(tensor, stored) : null;
     if (type == null) {
-      boolean bf16 = matrix && source.storedAs(spec.name()).equals(Dtype.BF16.name());
-      return new Piece(spec, null, bf16 ? Dtype.BF16 : Dtype.F32);
+      boolean bf16 = matrix && storedAs(tensor).equals(Dtype.BF16.name());
+      return new Piece(tensor, null, bf16 ? Dtype.BF16 : Dtype.F32);
     }
-    boolean read = spec.name().equals(EMBEDDING) && !config.tiedHead();
-    return new Piece(spec, PackedForm.of(type, !read), Dtype.U8);
+    boolean read = tensor.first().part() == Part.EMBEDDING && !spec.head().tied();
+    return new Piece(tensor, PackedForm.of(type, !read), Dtype.U8);
+  }
+
+  private String storedAs(TensorExpression tensor) {
+    return source.holder(tensor.first()).type();
   }
 
   /** Says where the folder comes from; for {@link PackedFolder#metadata}. */
@@ -209,51 +214,48 @@ public final class Quantisation {
   }
 
   private Map<String, Object> json() {
-    Map<String, Object> json = new LinkedHashMap<>(Family.of(config).json(config, "float32"));
+    Map<String, Object> json = new LinkedHashMap<>(Family.of(spec).json(spec, "float32"));
     Map<String, Object> how = new LinkedHashMap<>();
     how.put("quant_method", PackedFolder.METHOD);
     how.put("version", PackedFolder.VERSION);
     how.put("group_size", GgmlType.Q4_0.blockValues());
-    how.put(PackedFolder.USED_VOCAB, config.usedVocab());
+    how.put(PackedFolder.USED_VOCAB, spec.vocabulary().used());
     json.put(PackedFolder.QUANTISATION, how);
     return json;
   }
 
   private Written dense(Piece piece, SafetensorsWriter writer, LongConsumer progress) {
-    String name = piece.spec.name();
-    try (Values values = new Values(source, name);
-        Arena arena = Arena.ofConfined()) {
-      float[] strip = new float[1 << 16];
-      MemorySegment bytes = arena.allocate((long) strip.length * piece.dtype.bits() / 8, 64);
-      MappedTensor into = new MappedTensor(piece.dtype, bytes);
-      for (long at = 0; at < piece.spec.elements(); at += strip.length) {
-        int n = (int) Math.min(strip.length, piece.spec.elements() - at);
-        values.tensor.read(at, strip, 0, n);
-        into.write(0, strip, 0, n);
-        writer.write(name, bytes.asSlice(0, (long) n * piece.dtype.bits() / 8));
-      }
+    try (Arena arena = Arena.ofShared()) {
+      source
+          .read(piece.tensor, arena)
+          .convert(piece.dtype, bytes -> writer.write(piece.name(), bytes));
     }
     progress.accept(piece.bytes());
     return new Written(
-        name,
+        piece.name(),
         piece.dtype.name(),
-        source.storedAs(name),
-        piece.spec.elements(),
+        storedAs(piece.tensor),
+        piece.tensor.elements(),
         piece.bytes(),
         0,
         0);
   }
 
   private Written quantised(Piece piece, SafetensorsWriter writer, LongConsumer progress) {
-    String name = piece.spec.name();
+    String name = piece.name();
     GgmlType type = piece.form.type();
     int threads = Workers.all().count();
-    Optional<QuantisedMatrix> stored = source.quantised(name);
-    try (Values values = stored.isPresent() ? null : new Values(source, name);
+    Optional<QuantisedMatrix> stored = source.quantised(piece.tensor);
+    try (Arena arena = Arena.ofShared();
         RowQuantiser rows =
             stored.isPresent()
                 ? new RowQuantiser(stored.get(), type, threads)
-                : new RowQuantiser(values.tensor, piece.rows(), piece.columns(), type, threads)) {
+                : new RowQuantiser(
+                    source.read(piece.tensor, arena),
+                    piece.rows(),
+                    piece.columns(),
+                    type,
+                    threads)) {
       if (piece.form.lanes()) {
         lanes(piece, rows, writer, progress);
       } else {
@@ -262,8 +264,8 @@ public final class Quantisation {
       return new Written(
           name,
           type.name(),
-          source.storedAs(name),
-          piece.spec.elements(),
+          storedAs(piece.tensor),
+          piece.tensor.elements(),
           piece.bytes(),
           rows.error(),
           rows.squares());
@@ -305,30 +307,6 @@ public final class Quantisation {
             .claim(n, (task, thread) -> rows.blocks(first + task, slab, task * rowBytes, thread));
         writer.write(piece.declared().name(), slab.asSlice(0, n * rowBytes));
         progress.accept(n * rowBytes);
-      }
-    }
-  }
-
-  /** The values of a tensor: where they lie in the file, else made. */
-  private static final class Values implements AutoCloseable {
-    private final PointerScope scope;
-    private final MappedTensor tensor;
-
-    Values(StoredModel source, String name) {
-      Optional<MappedTensor> mapped = source.mapped(name);
-      scope = mapped.isPresent() ? null : new PointerScope();
-      tensor = mapped.orElseGet(() -> made(source.tensor(name)));
-    }
-
-    private static MappedTensor made(Tensor tensor) {
-      Tensor rows = tensor.contiguous();
-      return new MappedTensor(Dtype.of(rows.scalar_type().intern()), Tensors.segment(rows));
-    }
-
-    @Override
-    public void close() {
-      if (scope != null) {
-        scope.close();
       }
     }
   }

@@ -10,7 +10,7 @@ import java.lang.foreign.ValueLayout;
  * A matrix {@code [out, in]} that a model file keeps as integers with scales, where it lies in the
  * mapped file: valid as long as the model is open. For any number of threads.
  */
-public sealed interface QuantisedMatrix permits GgmlRows, LaneMatrix {
+public sealed interface QuantisedMatrix permits GgmlRows, LaneMatrix, GatheredRows {
   /** The type whose numbers these are. */
   GgmlType type();
 
@@ -50,10 +50,14 @@ public sealed interface QuantisedMatrix permits GgmlRows, LaneMatrix {
   }
 
   /** Bytes of {@link #weight}. */
-  long kernelBytes();
+  default long kernelBytes() {
+    return LaneLayout.bytes(LaneLayout.kernelType(type()), out(), in());
+  }
 
   /** Whether {@link #weight} lies in the mapped file, and nothing has to be made. */
-  boolean inPlace();
+  default boolean inPlace() {
+    return false;
+  }
 
   /**
    * The matrix as a kernel reads it. Q4_0 and Q8_0 keep every bit: over the mapped file where it
@@ -63,5 +67,18 @@ public sealed interface QuantisedMatrix permits GgmlRows, LaneMatrix {
    * @param arena where what has to be made is made; 64 rows a thread are needed beside it
    * @throws IllegalArgumentException for a number that is not finite; it names the row
    */
-  PackedWeight weight(Arena arena);
+  default PackedWeight weight(Arena arena) {
+    GgmlType kernel = LaneLayout.kernelType(type());
+    MemorySegment packed = arena.allocate(kernelBytes(), 64);
+    PackedWeight weight = LaneLayout.weight(kernel, out(), in(), packed);
+    try (RowQuantiser rows = new RowQuantiser(this, kernel, Workers.all().count())) {
+      LaneLayout.pack(kernel, out(), in(), 0, weight.blocks(), rows, packed);
+    }
+    // Nobody reads them again: a model that fits once need not fit twice.
+    release();
+    return weight;
+  }
+
+  /** Gives the memory of what was read back to the system; it is read again when needed. */
+  default void release() {}
 }

@@ -3,7 +3,6 @@ package dev.jneox.checkpoint;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.MappedMemory;
-import dev.jneox.tensor.Tensors;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -17,8 +16,8 @@ import java.util.Collection;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
-import org.bytedeco.pytorch.Tensor;
 
 /**
  * A safetensors file, mapped into memory and never read whole: eight bytes with the header's length
@@ -26,9 +25,8 @@ import org.bytedeco.pytorch.Tensor;
  * end to end, row by row, little-endian (<a href="https://github.com/huggingface/safetensors">the
  * format</a>). The header is checked in full on opening.
  *
- * <p>The mapping lives until {@link #close}: no segment and no view of it may be touched after
- * that; a view of a closed file ends the process. It is read-only: copy a tensor before changing it
- * in place.
+ * <p>The mapping lives until {@link #close}: no segment of it may be touched after that. It is
+ * read-only.
  */
 public final class Safetensors implements TensorFile {
   private static final ValueLayout.OfLong LENGTH =
@@ -46,7 +44,7 @@ public final class Safetensors implements TensorFile {
       return end - begin;
     }
 
-    /** The shape as libtorch takes it. */
+    /** The shape as an array. */
     public long[] axes() {
       return shape.stream().mapToLong(Long::longValue).toArray();
     }
@@ -159,33 +157,18 @@ public final class Safetensors implements TensorFile {
   }
 
   /** The bytes of a tensor in the mapped file. */
-  public MemorySegment data(String name) {
+  @Override
+  public Optional<MemorySegment> data(String name) {
     Entry entry = entry(name);
     if (!arena.scope().isAlive()) {
       throw new IllegalStateException(file + " is closed");
     }
-    return data.asSlice(entry.begin(), entry.bytes());
+    return Optional.of(data.asSlice(entry.begin(), entry.bytes()));
   }
 
-  /**
-   * The tensor as libtorch sees it: a view of the mapped file, or a copy of it in the rare file
-   * that does not align it to its element size. The caller owns the tensor and lets go of it before
-   * {@link #close}.
-   */
   @Override
-  public Tensor tensor(String name) {
-    Entry entry = entry(name);
-    if (entry.dtype().scalarType() == null) {
-      throw InputException.in(
-          file, "tensor " + JsonObject.quoted(name), "a type of whole bytes", entry.dtype().name());
-    }
-    MemorySegment bytes = data(name);
-    if (bytes.byteSize() == 0 || bytes.address() % entry.dtype().alignment() == 0) {
-      return Tensors.view(bytes, entry.dtype().scalarType(), entry.axes());
-    }
-    Tensor copy = Tensors.empty(entry.dtype().scalarType(), entry.axes());
-    Tensors.segment(copy).copyFrom(bytes);
-    return copy;
+  public MemorySegment read(String name, Arena into) {
+    return data(name).orElseThrow();
   }
 
   @Override

@@ -1,28 +1,27 @@
 package dev.jneox.checkpoint;
 
-import dev.jneox.model.ModelConfig;
-import dev.jneox.model.ModelConfig.TensorSpec;
-import dev.jneox.tensor.Tensors;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.ParamId;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
-import java.util.HashMap;
-import java.util.Map;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
 import java.util.Optional;
 import java.util.stream.LongStream;
-import org.bytedeco.pytorch.Scalar;
-import org.bytedeco.pytorch.Tensor;
 
 /**
  * A model of random weights, made as they are asked for: matrices are normal as a training run
  * would draw them, biases 0, the weights of norms 1. It stands for a trained model of the same
  * shape wherever size and speed matter and text does not.
  *
- * <p>Each value is a function of the seed, the tensor's name and the place in it alone: every
- * tensor can be made by itself, on any number of threads, with the same bytes. {@code values[i] =
- * quantile(bits)}, where {@code bits} are 16 of the 64 that SplitMix64 (Steele, Lea and Flood 2014)
- * gives for {@code i / 4}.
+ * <p>Each value is a function of the seed, the tensor's name ({@link CanonicalNames}) and the place
+ * in it alone: every tensor can be made by itself, on any number of threads, with the same bytes.
+ * {@code values[i] = quantile(bits)}, where {@code bits} are 16 of the 64 that SplitMix64 (Steele,
+ * Lea and Flood 2014) gives for {@code i / 4}.
  */
 public final class SyntheticModel implements StoredModel {
   /** Elements that one thread makes at a time; a multiple of four. */
@@ -35,8 +34,8 @@ public final class SyntheticModel implements StoredModel {
   private static final double[] QUANTILES = quantiles();
 
   private final Path path;
-  private final ModelConfig config;
-  private final Map<String, TensorSpec> specs = new HashMap<>();
+  private final ModelSpec spec;
+  private final List<StoredTensor> tensors = new ArrayList<>();
   private final int[] values;
   private final int[] outputValues;
   private final Dtype dtype;
@@ -54,7 +53,7 @@ public final class SyntheticModel implements StoredModel {
    */
   public SyntheticModel(
       Path path,
-      ModelConfig config,
+      ModelSpec spec,
       double deviation,
       double outputDeviation,
       Dtype dtype,
@@ -64,13 +63,13 @@ public final class SyntheticModel implements StoredModel {
       throw new IllegalArgumentException("random weights are not made as " + dtype);
     }
     this.path = path;
-    this.config = config;
+    this.spec = spec;
     this.dtype = dtype;
     this.values = values(deviation);
     this.outputValues = values(outputDeviation);
     this.seed = seed;
     this.tokenizerJson = tokenizerJson;
-    config.tensors().forEach(spec -> specs.put(spec.name(), spec));
+    CanonicalNames.of(spec).forEach(tensor -> tensors.add(new Random(tensor)));
   }
 
   @Override
@@ -79,13 +78,13 @@ public final class SyntheticModel implements StoredModel {
   }
 
   @Override
-  public ModelConfig config() {
-    return config;
+  public ModelSpec spec() {
+    return spec;
   }
 
   @Override
-  public String storedAs(String canonical) {
-    return dtype.name();
+  public List<StoredTensor> tensors() {
+    return Collections.unmodifiableList(tensors);
   }
 
   @Override
@@ -93,33 +92,56 @@ public final class SyntheticModel implements StoredModel {
     return Optional.ofNullable(tokenizerJson);
   }
 
-  @Override
-  public Tensor tensor(String canonical) {
-    TensorSpec spec = specs.get(canonical);
-    if (spec == null) {
-      throw new IllegalArgumentException("no tensor " + canonical);
+  /** A tensor that is made when it is read. */
+  private final class Random implements StoredTensor {
+    private final TensorExpression expression;
+
+    Random(TensorExpression expression) {
+      this.expression = expression;
     }
-    if (spec.shape().length == 1) {
-      Tensor vector = Tensors.zeros(dtype.scalarType(), spec.shape());
-      return canonical.endsWith("norm.weight") ? vector.fill_(new Scalar(1)) : vector;
+
+    @Override
+    public TensorExpression expression() {
+      return expression;
     }
-    boolean output =
-        canonical.endsWith("attention.dense.weight") || canonical.endsWith("dense_4h_to_h.weight");
-    Tensor matrix = Tensors.empty(dtype.scalarType(), spec.shape());
-    MemorySegment data = Tensors.segment(matrix);
-    int[] table = output ? outputValues : values;
-    long stream = mix(mix(seed) + canonical.hashCode());
-    LongStream.range(0, Math.ceilDiv(spec.elements(), CHUNK))
-        .parallel()
-        .forEach(
-            chunk ->
-                fill(
-                    data,
-                    chunk * CHUNK,
-                    Math.min(spec.elements(), (chunk + 1) * CHUNK),
-                    stream,
-                    table));
-    return matrix;
+
+    @Override
+    public String type() {
+      return dtype.name();
+    }
+
+    @Override
+    public Optional<MappedTensor> inPlace() {
+      return Optional.empty();
+    }
+
+    @Override
+    public MappedTensor read(Arena arena) {
+      long elements = expression.elements();
+      MappedTensor made = new MappedTensor(dtype, arena.allocate(elements * dtype.bits() / 8, 64));
+      ParamId id = expression.first();
+      if (!expression.isMatrix()) {
+        if (id.part().isNorm() && !id.isBias()) {
+          for (long i = 0; i < elements; i++) {
+            made.set(i, 1);
+          }
+        }
+        return made;
+      }
+      int[] table = id.part().writesResidual() ? outputValues : values;
+      long stream = mix(mix(seed) + expression.name().hashCode());
+      LongStream.range(0, Math.ceilDiv(elements, CHUNK))
+          .parallel()
+          .forEach(
+              chunk ->
+                  fill(
+                      made.data(),
+                      chunk * CHUNK,
+                      Math.min(elements, (chunk + 1) * CHUNK),
+                      stream,
+                      table));
+      return made;
+    }
   }
 
   private void fill(MemorySegment data, long from, long to, long stream, int[] values) {

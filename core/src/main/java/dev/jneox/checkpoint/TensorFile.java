@@ -1,13 +1,14 @@
 package dev.jneox.checkpoint;
 
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.Set;
-import org.bytedeco.pytorch.Tensor;
 
 /**
  * A file of named tensors, mapped into memory and never read whole. The mapping lives until {@link
- * #close}: a view of a closed file ends the process, so let go of every tensor first. It is
- * read-only: copy a tensor before changing it in place.
+ * #close}: its bytes are not touched after that. It is read-only: copy a tensor before changing it.
  */
 public interface TensorFile extends AutoCloseable {
   Path file();
@@ -24,11 +25,14 @@ public interface TensorFile extends AutoCloseable {
   /** The length of each axis of tensor {@code name}; empty for a scalar. */
   long[] shape(String name);
 
+  /** The bytes of a tensor that lies in the file row by row; empty for another. */
+  Optional<MemorySegment> data(String name);
+
   /**
-   * The tensor as libtorch sees it: a view of the mapped file wherever that is possible. The caller
-   * owns it.
+   * The bytes of a tensor row by row: those of the mapped file where it lies there so, else a copy
+   * in {@code arena}.
    */
-  Tensor tensor(String name);
+  MemorySegment read(String name, Arena arena);
 
   /**
    * Gives the memory of what was read back to the system; views stay valid and read it again. Who

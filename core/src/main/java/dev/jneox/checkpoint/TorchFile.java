@@ -7,7 +7,6 @@ import dev.jneox.checkpoint.PickleValue.StoredTensor;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.MappedMemory;
-import dev.jneox.tensor.Tensors;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -23,7 +22,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import org.bytedeco.pytorch.Tensor;
 
 /**
  * A file of {@code torch.save} ({@code .bin}, {@code .pt}) that holds a dictionary of tensors,
@@ -272,48 +270,46 @@ public final class TorchFile implements TensorFile {
     return entry;
   }
 
-  /**
-   * The tensor, row by row whatever its strides in the file: a view of the mapped file where it
-   * lies there so, else a copy. The caller owns it and lets go of it before {@link #close}.
-   */
-  @Override
-  public Tensor tensor(String name) {
-    Entry entry = entry(name);
-    if (!arena.scope().isAlive()) {
-      throw new IllegalStateException(file + " is closed");
-    }
-    if (entry.bytes() == 0) {
-      return Tensors.empty(entry.dtype().scalarType(), entry.shape());
-    }
-    Optional<MemorySegment> data = data(name);
-    if (data.isPresent()) {
-      return rows(data.get(), entry.dtype(), entry.shape());
-    }
-    return Tensors.scoped(
-        () -> {
-          int width = entry.dtype().bits() / 8;
-          MemorySegment from = entry.data().asSlice(entry.offset() * width);
-          Tensor flat = rows(from, entry.dtype(), from.byteSize() / width);
-          return flat.as_strided(entry.shape(), entry.strides()).contiguous();
-        });
-  }
-
   /** The bytes of a tensor that lies in the file row by row; empty for another. */
-  Optional<MemorySegment> data(String name) {
+  @Override
+  public Optional<MemorySegment> data(String name) {
     Entry entry = entry(name);
+    requireOpen();
     int width = entry.dtype().bits() / 8;
+    // An empty tensor may begin beyond the end of its storage.
+    long from = entry.bytes() == 0 ? 0 : entry.offset() * width;
     return entry.contiguous()
-        ? Optional.of(entry.data().asSlice(entry.offset() * width, entry.bytes()))
+        ? Optional.of(entry.data().asSlice(from, entry.bytes()))
         : Optional.empty();
   }
 
-  private static Tensor rows(MemorySegment bytes, Dtype dtype, long... shape) {
-    if (bytes.address() % dtype.alignment() == 0) {
-      return Tensors.view(bytes, dtype.scalarType(), shape);
+  private void requireOpen() {
+    if (!arena.scope().isAlive()) {
+      throw new IllegalStateException(file + " is closed");
     }
-    Tensor copy = Tensors.empty(dtype.scalarType(), shape);
-    Tensors.segment(copy).copyFrom(bytes);
-    return copy;
+  }
+
+  @Override
+  public MemorySegment read(String name, Arena into) {
+    Optional<MemorySegment> data = data(name);
+    if (data.isPresent()) {
+      return data.get();
+    }
+    Entry entry = entry(name);
+    int width = entry.dtype().bits() / 8;
+    MemorySegment rows = into.allocate(entry.bytes(), 64);
+    long[] index = new long[entry.shape().length];
+    for (long at = 0; at < entry.bytes(); at += width) {
+      long element = entry.offset();
+      for (int axis = 0; axis < index.length; axis++) {
+        element += index[axis] * entry.strides()[axis];
+      }
+      MemorySegment.copy(entry.data(), element * width, rows, at, width);
+      for (int axis = index.length - 1; axis >= 0 && ++index[axis] == entry.shape()[axis]; axis--) {
+        index[axis] = 0;
+      }
+    }
+    return rows;
   }
 
   private static List<Long> boxed(long[] shape) {

@@ -1,6 +1,5 @@
 package dev.jneox.checkpoint;
 
-import dev.jneox.model.ModelConfig.TensorSpec;
 import java.util.EnumMap;
 import java.util.Map;
 import java.util.Optional;
@@ -15,7 +14,7 @@ public enum WeightType {
   /** 32 integers of 4 bits and a scale of 16. */
   Q4_0;
 
-  /** Whether libtorch has no such type: integers with scales. */
+  /** Whether its values are integers with scales. */
   public boolean isQuantised() {
     return this == Q8_0 || this == Q4_0;
   }
@@ -28,13 +27,13 @@ public enum WeightType {
   /** The type that most of a model is stored in, if it can be written. */
   public static Optional<WeightType> of(StoredModel model) {
     Map<WeightType, Long> elements = new EnumMap<>(WeightType.class);
-    for (TensorSpec spec : model.config().tensors()) {
-      named(model.storedAs(spec.name()))
-          .ifPresent(type -> elements.merge(type, spec.elements(), Long::sum));
+    for (StoredTensor tensor : model.tensors()) {
+      named(tensor.type())
+          .ifPresent(type -> elements.merge(type, tensor.expression().elements(), Long::sum));
     }
     return elements.entrySet().stream()
         .max(Map.Entry.comparingByValue())
-        .filter(most -> most.getValue() > model.config().parameters() / 2)
+        .filter(most -> most.getValue() > model.spec().parameterCount() / 2)
         .map(Map.Entry::getKey);
   }
 

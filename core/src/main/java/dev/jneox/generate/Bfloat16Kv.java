@@ -3,16 +3,16 @@ package dev.jneox.generate;
 import static dev.jneox.checkpoint.MappedTensor.bfloat16;
 import static dev.jneox.tensor.Vectors.F;
 
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.ModelSpec;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * Keys and values in bfloat16, two to an int, the first in its low half: of keys two neighbouring
- * values of the head, of values two neighbouring positions. So a shift or a mask makes floats of
- * them and nothing is ever shuffled.
+ * Keeps keys and values in bfloat16, two to an int, the first in its low half: of keys two
+ * neighbouring values of the head, of values two neighbouring positions. So a shift or a mask makes
+ * floats of them and nothing is ever shuffled.
  */
 final class Bfloat16Kv extends KvFormat {
   private static final VectorSpecies<Integer> I = IntVector.SPECIES_PREFERRED;
@@ -22,29 +22,14 @@ final class Bfloat16Kv extends KvFormat {
   /** Rows of pairs of keys; the last one's high half is zero where the head's width is odd. */
   private final int rows;
 
-  Bfloat16Kv(ModelConfig config) {
-    super(config);
+  Bfloat16Kv(ModelSpec spec) {
+    super(spec, (headDim(spec) + 1) / 2, POSITIONS / 2);
     this.rows = (dims + 1) / 2;
-  }
-
-  @Override
-  int keyElements() {
-    return POSITIONS * rows;
-  }
-
-  @Override
-  int valueElements() {
-    return POSITIONS / 2 * padded;
   }
 
   @Override
   KvPage newPage() {
     return new KvPage(null, new int[elements()]);
-  }
-
-  @Override
-  long positionBytes() {
-    return 2L * Short.BYTES * dims * elementsOfAllHeads();
   }
 
   @Override
@@ -59,7 +44,8 @@ final class Bfloat16Kv extends KvFormat {
   void storeValue(KvPage page, int at, int position, float[] v, int vAt) {
     int[] data = page.pairs;
     int row = at + position / 2 * padded;
-    boolean first = position % 2 == 0; // and then nothing of an earlier text stays in the high half
+    boolean first =
+        position % 2 == 0; // and then nothing of an earlier sequence stays in the high half
     for (int d = 0; d < dims; d++) {
       short bits = bfloat16(v[vAt + d]);
       data[row + d] = first ? bits & 0xFFFF : data[row + d] & 0xFFFF | bits << 16;
@@ -218,9 +204,9 @@ final class Bfloat16Kv extends KvFormat {
   }
 
   @Override
-  void values(KvPage page, int at, float[] p, int pAt, int ldp, int n, float[] out) {
+  void values(KvPage page, int at, float[] p, int pAt, int ldp, int n, float[] out, int outAt) {
     for (int d = 0; d < padded; d += W) {
-      rowsOfValues(page.pairs, at + d, padded, p, pAt, ldp, n, out, d);
+      rowsOfValues(page.pairs, at + d, padded, p, pAt, ldp, n, out, outAt + d);
     }
   }
 

@@ -2,8 +2,8 @@ package dev.jneox.generate;
 
 import dev.jneox.generate.Token.Candidate;
 import dev.jneox.io.InputException;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.tensor.Native;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.tensor.Cpu;
 import dev.jneox.tensor.Workers;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -100,7 +100,7 @@ public final class Engine implements AutoCloseable {
           256,
           KvPrecision.of(model),
           Runtime.getRuntime().maxMemory() / 2,
-          Native.threads(),
+          Cpu.threads(),
           Readers.DEFAULT);
     }
 
@@ -166,7 +166,7 @@ public final class Engine implements AutoCloseable {
   /** The target of a row from which a token is drawn; else it is a position of the prompt. */
   private static final int DRAW = -1;
 
-  private final ModelConfig config;
+  private final ModelSpec spec;
   private final Settings settings;
   private final Workers workers;
   private final Forward forward;
@@ -212,9 +212,9 @@ public final class Engine implements AutoCloseable {
    * @throws InputException if the memory bound holds no page of keys and values
    */
   public Engine(PackedModel model, Settings settings) {
-    this.config = model.config();
+    this.spec = model.spec();
     this.settings = settings;
-    KvFormat format = KvFormat.of(config, settings.kv());
+    KvFormat format = KvFormat.of(spec, settings.kv());
     long pages = settings.kvBytes() / format.pageBytes();
     if (pages < 1) {
       throw new InputException(
@@ -239,8 +239,8 @@ public final class Engine implements AutoCloseable {
     this.thread = Thread.ofPlatform().daemon().name("jneox-engine").start(this::loop);
   }
 
-  public ModelConfig config() {
-    return config;
+  public ModelSpec spec() {
+    return spec;
   }
 
   /**
@@ -265,7 +265,7 @@ public final class Engine implements AutoCloseable {
   }
 
   private Session enqueue(GenerationRequest request, int ahead) {
-    Generation generation = new Generation(config, request);
+    Generation generation = new Generation(spec, request);
     Session session =
         new Session(this, generation, new KvSequence(pool, request.prefixKey()), ahead);
     if (!generation.draws() && generation.nextScored() == Generation.NONE) {
@@ -570,7 +570,7 @@ public final class Engine implements AutoCloseable {
   }
 
   private void use(Session session, int target, int row) {
-    int at = row * config.vocabSize();
+    int at = row * spec.vocabulary().rows();
     try {
       boolean more;
       if (target == DRAW) {
@@ -598,10 +598,10 @@ public final class Engine implements AutoCloseable {
   private void logSoftmax(int row, int worker) {
     int candidates = candidates(row);
     if (candidates >= 0) {
-      int at = row * config.vocabSize();
-      double logSum = LogSoftmax.logSumOfExp(logits, at, config.vocabSize());
+      int at = row * spec.vocabulary().rows();
+      double logSum = LogSoftmax.logSumOfExp(logits, at, spec.vocabulary().rows());
       logSums[row] = logSum;
-      tops.set(row, LogSoftmax.top(logits, at, config.usedVocab(), candidates, logSum));
+      tops.set(row, LogSoftmax.top(logits, at, spec.vocabulary().used(), candidates, logSum));
     }
   }
 

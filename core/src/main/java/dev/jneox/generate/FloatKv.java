@@ -2,35 +2,20 @@ package dev.jneox.generate;
 
 import static dev.jneox.tensor.Vectors.F;
 
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.ModelSpec;
 import jdk.incubator.vector.FloatVector;
 
-/** Keys and values in fp32. */
+/** Keeps keys and values in fp32. */
 final class FloatKv extends KvFormat {
   private static final int W = F.length();
 
-  FloatKv(ModelConfig config) {
-    super(config);
-  }
-
-  @Override
-  int keyElements() {
-    return POSITIONS * dims;
-  }
-
-  @Override
-  int valueElements() {
-    return POSITIONS * padded;
+  FloatKv(ModelSpec spec) {
+    super(spec, headDim(spec), POSITIONS);
   }
 
   @Override
   KvPage newPage() {
     return new KvPage(new float[elements()], null);
-  }
-
-  @Override
-  long positionBytes() {
-    return 2L * Float.BYTES * dims * elementsOfAllHeads();
   }
 
   @Override
@@ -179,9 +164,9 @@ final class FloatKv extends KvFormat {
   }
 
   @Override
-  void values(KvPage page, int at, float[] p, int pAt, int ldp, int n, float[] out) {
+  void values(KvPage page, int at, float[] p, int pAt, int ldp, int n, float[] out, int outAt) {
     for (int d = 0; d < padded; d += W) {
-      rowsOfValues(page.floats, at + d, padded, p, pAt, ldp, n, out, d);
+      rowsOfValues(page.floats, at + d, padded, p, pAt, ldp, n, out, outAt + d);
     }
   }
 

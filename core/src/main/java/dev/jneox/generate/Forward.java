@@ -1,7 +1,9 @@
 package dev.jneox.generate;
 
-import dev.jneox.model.Activation;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.Attention;
+import dev.jneox.model.BlockSpec;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
 import dev.jneox.quant.Activations;
 import dev.jneox.quant.PackedWeight;
@@ -9,71 +11,94 @@ import dev.jneox.tensor.Vectors;
 import dev.jneox.tensor.Workers;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.function.ToIntFunction;
+import java.util.stream.Stream;
 
 /**
- * The forward pass of a {@link PackedModel} over rows of several texts at once: one token of each
- * that is being written, and pieces of prompts. Its memory is made once: a pass allocates no more
- * than a few small objects. The threads meet three times a layer where the residual is parallel:
+ * Runs a {@link PackedModel} over rows of several sequences at once: one token of each that is
+ * being generated, and pieces of prompts. Its memory is made once: a pass allocates no more than a
+ * few small objects. The threads meet three times a layer where the residual is parallel:
  *
  * <pre>
- *   norms | query, key, value; up, GELU | attention | dense + down + residual |
+ *   norms | query, key, value; feed-forward up to its last map | attention | both outputs + residual |
  * </pre>
  *
- * and twice more where it is serial. What comes out for a row depends on its text alone: neither on
- * the other rows, nor on how the text was cut into pieces, nor on the threads.
+ * and twice more where it is serial. The result for a row depends on its sequence alone: neither on
+ * the other rows, nor on how the sequence was cut into pieces, nor on the threads.
  *
- * <p>Use: {@link #begin}, {@link #add} for every text, {@link #run}, then {@link #logits}. For one
- * thread.
+ * <p>Use: {@link #begin}, {@link #add} for every sequence, {@link #run}, then {@link #logits}. For
+ * one thread.
  */
 final class Forward {
   /** Rows that the head is applied to at a time: their scores take more room than all else. */
   static final int LOGIT_ROWS = 16;
 
-  /** Tasks a thread that the heads of a text make: few, so that each reads long runs of memory. */
+  /** Tasks per thread that the heads of a sequence make: few, so that reads are long runs. */
   private static final int HEAD_GROUPS = 2;
 
   /** Fewer rows than this are prepared by one thread sooner than by several. */
   private static final int SHARED_ROWS = 16;
 
-  /** The rows of one text. */
-  private record Piece(KvSequence text, int past, int row, int rows) {}
+  /** The rows of one sequence. */
+  record Piece(KvSequence sequence, int past, int row, int rows) {}
+
+  /**
+   * One layer with the memory that its products are read from.
+   *
+   * @param heads of keys and values
+   * @param groups of heads, each a task
+   * @param qkvWidth values of a row of queries, keys and values
+   * @param attendedWidth values of a row of attention's output
+   */
+  record Layer(
+      Residual residual,
+      PackedModel.Layer weights,
+      PagedAttention attention,
+      int heads,
+      int groups,
+      int qkvWidth,
+      int attendedWidth,
+      Activations forAttention,
+      Activations forFeedForward,
+      Activations forOut,
+      Activations forDown) {}
 
   private final PackedModel model;
-  private final ModelConfig config;
-  private final Workers workers;
-  private final PagedAttention attention;
-  private final PagedAttention.Scratch[] scratch;
-  private final boolean serial;
+  final Workers workers;
+  final PagedAttention.Scratch[] scratch;
   private final int maxRows;
-  private final int groups; // of heads, each a task
-  private final int width;
-  private final int paddedMlp;
+  final int width;
+  private final int vocabulary;
+  final int innerWidth; // of feed-forward layers, padded
+  private final List<Layer> layers = new ArrayList<>();
+  private final Map<Position.Rotary, RotaryTable> rotaries = new HashMap<>();
 
-  private final float[] x; // the residual stream, [rows, width]
-  private final float[] normed; // [rows, width], also attention's output
-  private final float[] qkv; // [rows, 3 width]
-  private final float[] mlp; // [rows, paddedMlp]
+  final float[] x; // the residual stream, [rows, width]
+  final float[] normed; // [rows, width], also attention's output
+  final float[] qkv; // [rows, qkvWidth]
+  final float[] inner; // [rows, innerWidth]
+  final float[] beside; // [rows, innerWidth], or empty where no layer has a gate
   private final float[] logits; // [LOGIT_ROWS, vocabulary]
-  private final Activations forAttention;
-  private final Activations forMlp;
-  private final Activations forDense;
-  private final Activations forDown;
   private final Activations forHead;
 
-  private final List<Piece> pieces = new ArrayList<>();
+  final List<Piece> pieces = new ArrayList<>();
   private final int[] ids;
   private int rows;
   private int longest;
+  private TappedPass tapped; // null where no taps look
 
   // The region that is running.
-  private PackedModel.Layer layer;
-  private int layerIndex;
+  private Layer layer;
   private final Workers.Share input = this::input;
   private final Workers.Task attend = this::attend;
-  private final Workers.Share output = this::output;
-  private final Workers.Share dense = this::dense;
-  private final Workers.Share up = this::up;
+  private final Workers.Task attendAndFill = this::attendAndFill;
+  private final Workers.Share outputs = this::outputs;
+  private final Workers.Share queryKeyValue = this::queryKeyValue;
+  private final Workers.Share attentionOut = this::attentionOut;
+  private final Workers.Share feedForward = this::feedForward;
   private final Workers.Share down = this::down;
   private final Workers.Share scores = this::scores;
 
@@ -81,48 +106,88 @@ final class Forward {
    * @param maxRows most rows of one pass
    */
   Forward(PackedModel model, KvFormat format, Workers workers, int maxRows) {
+    ModelSpec spec = model.spec();
     this.model = model;
-    this.config = model.config();
     this.workers = workers;
-    this.attention = new PagedAttention(config, format);
     this.scratch = new PagedAttention.Scratch[workers.count()];
     Arrays.setAll(scratch, i -> new PagedAttention.Scratch());
-    this.serial = config.residual() == Residual.SERIAL;
     this.maxRows = maxRows;
-    this.groups = Math.min(config.heads(), HEAD_GROUPS * workers.count());
-    this.width = config.hiddenSize();
-    this.paddedMlp = Vectors.padded(config.intermediateSize());
+    this.width = spec.width();
+    this.vocabulary = spec.vocabulary().rows();
+    this.innerWidth = Vectors.padded(widest(spec, block -> block.feedForward().width()));
     this.ids = new int[maxRows];
     this.x = floats(maxRows, width);
-    this.normed = floats(maxRows, width);
-    this.qkv = floats(maxRows, 3 * width);
-    this.mlp = floats(maxRows, paddedMlp);
-    this.logits = floats(LOGIT_ROWS, config.vocabSize());
-    List<PackedWeight> readNormed = new ArrayList<>();
-    List<PackedWeight> ups = new ArrayList<>();
-    List<PackedWeight> denses = new ArrayList<>();
-    List<PackedWeight> downs = new ArrayList<>();
+    int attended = widest(spec, block -> block.attention().queryWidth());
+    this.normed = floats(maxRows, Math.max(width, attended));
+    this.qkv = floats(maxRows, widest(spec, block -> block.attention().fusedWidth()));
+    this.inner = floats(maxRows, innerWidth);
+    boolean gated = spec.blocks().stream().anyMatch(block -> block.feedForward().isGated());
+    this.beside = floats(gated ? maxRows : 0, innerWidth);
+    this.logits = floats(LOGIT_ROWS, vocabulary);
+    List<PackedLinear> readAttentionNorm = new ArrayList<>();
+    List<PackedLinear> readFeedForwardNorm = new ArrayList<>();
+    Map<Integer, List<PackedLinear>> readAttended = new HashMap<>(); // by the width they read
+    Map<Integer, List<PackedLinear>> readInner = new HashMap<>();
     for (PackedModel.Layer l : model.layers) {
-      readNormed.add(l.queryKeyValue().weight());
-      (l.mlpNorm() == null ? readNormed : ups).add(l.up().weight());
-      denses.add(l.dense().weight());
-      downs.add(l.down().weight());
+      readAttentionNorm.addAll(l.queryKeyValue().parts());
+      (l.feedForwardNorm() == null ? readAttentionNorm : readFeedForwardNorm)
+          .addAll(l.feedForward().readers());
+      readers(readAttended, l.attentionOut());
+      readers(readInner, l.feedForward().down());
     }
-    this.forAttention = activations(maxRows, readNormed);
-    this.forMlp = ups.isEmpty() ? forAttention : activations(maxRows, ups);
-    this.forDense = activations(maxRows, denses);
-    this.forDown = activations(maxRows, downs);
-    this.forHead = activations(LOGIT_ROWS, List.of(model.head.weight()));
+    Activations forAttention = activations(maxRows, readAttentionNorm);
+    Activations forFeedForward =
+        readFeedForwardNorm.isEmpty() ? forAttention : activations(maxRows, readFeedForwardNorm);
+    Map<Integer, Activations> forOut = activations(readAttended);
+    Map<Integer, Activations> forDown = activations(readInner);
+    for (int l = 0; l < model.layers.size(); l++) {
+      PackedModel.Layer weights = model.layers.get(l);
+      Attention attention = weights.spec().attention();
+      RotaryTable rotary =
+          switch (attention.position()) {
+            case Position.Rotary r -> rotaries.computeIfAbsent(r, RotaryTable::new);
+            case Position.None _ -> null;
+          };
+      layers.add(
+          new Layer(
+              weights.spec().residual(),
+              weights,
+              new PagedAttention(attention, l, weights.queryKeyValue().layout(), format, rotary),
+              attention.kvHeads(),
+              Math.min(attention.kvHeads(), HEAD_GROUPS * workers.count()),
+              attention.fusedWidth(),
+              attention.queryWidth(),
+              forAttention,
+              weights.feedForwardNorm() == null ? forAttention : forFeedForward,
+              forOut.get(weights.attentionOut().weight().in()),
+              forDown.get(weights.feedForward().down().weight().in())));
+    }
+    this.forHead = activations(LOGIT_ROWS, List.of(model.head));
+  }
+
+  private static int widest(ModelSpec spec, ToIntFunction<BlockSpec> width) {
+    return spec.blocks().stream().mapToInt(width).max().orElseThrow();
   }
 
   private static float[] floats(int rows, int width) {
     return new float[Math.multiplyExact(rows, width)];
   }
 
-  private static Activations activations(int rows, List<PackedWeight> readers) {
+  private static void readers(Map<Integer, List<PackedLinear>> byWidth, PackedLinear reader) {
+    byWidth.computeIfAbsent(reader.weight().in(), in -> new ArrayList<>()).add(reader);
+  }
+
+  private Map<Integer, Activations> activations(Map<Integer, List<PackedLinear>> readers) {
+    Map<Integer, Activations> all = new HashMap<>();
+    readers.forEach((in, linears) -> all.put(in, activations(maxRows, linears)));
+    return all;
+  }
+
+  private static Activations activations(int rows, List<PackedLinear> readers) {
+    Stream<PackedWeight> weights = readers.stream().map(PackedLinear::weight);
     Activations.Form[] forms =
-        readers.stream().map(PackedWeight::form).distinct().toArray(Activations.Form[]::new);
-    return new Activations(rows, readers.getFirst().in(), forms);
+        weights.map(PackedWeight::form).distinct().toArray(Activations.Form[]::new);
+    return new Activations(rows, readers.getFirst().weight().in(), forms);
   }
 
   int maxRows() {
@@ -131,6 +196,7 @@ final class Forward {
 
   /** Begins a pass without rows. */
   void begin() {
+    tapped = null;
     pieces.clear();
     rows = 0;
     longest = 0;
@@ -142,65 +208,107 @@ final class Forward {
   }
 
   /**
-   * Adds the next {@code n} ids of a text, {@code from[at ...]}, which has pages for them; they are
-   * appended to it.
+   * Adds the next {@code n} ids of a sequence, {@code from[at ...]}, which has pages for them; they
+   * are appended to it.
    *
    * @return the row of the first
    */
-  int add(KvSequence text, int[] from, int at, int n) {
+  int add(KvSequence sequence, int[] from, int at, int n) {
     int row = rows;
     System.arraycopy(from, at, ids, row, n);
-    pieces.add(new Piece(text, text.length(), row, n));
-    text.append(from, at, n);
+    pieces.add(new Piece(sequence, sequence.length(), row, n));
+    sequence.append(from, at, n);
     rows += n;
-    longest = Math.max(longest, text.length());
+    longest = Math.max(longest, sequence.length());
     return row;
   }
 
   /**
    * Brings all rows to the end of the last block, and their keys and values into the pages of their
-   * texts.
+   * sequences.
    */
   void run() {
-    attention.ensure(longest);
+    rotaries.values().forEach(rotary -> rotary.ensure(longest));
     embed();
-    for (layerIndex = 0; layerIndex < model.layers.size(); layerIndex++) {
-      layer = model.layers.get(layerIndex);
-      prepare(layer.attentionNorm(), forAttention);
-      int inputs = layer.queryKeyValue().blocks();
-      if (!serial) {
-        if (layer.mlpNorm() != null) {
-          prepare(layer.mlpNorm(), forMlp);
-        }
-        inputs += layer.up().blocks();
+    for (int l = 0; l < layers.size(); l++) {
+      layer = layers.get(l);
+      if (tapped != null) {
+        tapped.rows(HookPoint.RESID_PRE, l, x);
       }
-      workers.claim(inputs, input);
-      if (!serial) {
-        forDown.begin(rows);
-      }
-      workers.claim(pieces.size() * groups + (serial ? 0 : rows), attend);
-      prepare(normed, width, forDense);
-      if (!serial) {
-        workers.claim(layer.dense().blocks(), output);
+      if (tapped != null && tapped.looksInside(l)) {
+        tapped.run(l, layer);
       } else {
-        workers.claim(layer.dense().blocks(), dense);
-        prepare(layer.mlpNorm(), forMlp);
-        workers.claim(layer.up().blocks(), up);
-        prepare(mlp, paddedMlp, forDown);
-        workers.claim(layer.down().blocks(), down);
+        switch (layer.residual()) {
+          case Residual.Serial _ -> serial();
+          case Residual.Parallel _, Residual.ParallelOneNorm _ -> parallel();
+        }
+      }
+      if (tapped != null) {
+        tapped.rows(HookPoint.RESID_POST, l, x);
       }
     }
   }
 
+  /** The same, with taps on this pass and its {@link #logits}. */
+  void run(Taps taps) {
+    tapped = new TappedPass(this, taps, layers.size());
+    run();
+  }
+
+  /** What is done with each row of a pass. */
+  @FunctionalInterface
+  interface RowAction {
+    void run(int row, KvSequence sequence, int position);
+  }
+
+  /** Runs an action on each row of the pass, in order. */
+  void forEachRow(RowAction action) {
+    for (Piece piece : pieces) {
+      for (int r = 0; r < piece.rows; r++) {
+        action.run(piece.row + r, piece.sequence, piece.past + r);
+      }
+    }
+  }
+
+  private void parallel() {
+    PackedModel.Layer weights = layer.weights();
+    prepare(weights.attentionNorm(), layer.forAttention());
+    if (weights.feedForwardNorm() != null) {
+      prepare(weights.feedForwardNorm(), layer.forFeedForward());
+    }
+    workers.claim(weights.queryKeyValue().blocks() + weights.feedForward().blocks(), input);
+    layer.forDown().begin(rows);
+    workers.claim(pieces.size() * layer.groups() + rows, attendAndFill);
+    prepare(normed, layer.attendedWidth(), layer.forOut());
+    workers.claim(weights.attentionOut().blocks(), outputs);
+  }
+
+  private void serial() {
+    PackedModel.Layer weights = layer.weights();
+    prepare(weights.attentionNorm(), layer.forAttention());
+    workers.claim(weights.queryKeyValue().blocks(), queryKeyValue);
+    workers.claim(pieces.size() * layer.groups(), attend);
+    prepare(normed, layer.attendedWidth(), layer.forOut());
+    workers.claim(weights.attentionOut().blocks(), attentionOut);
+    prepare(weights.feedForwardNorm(), layer.forFeedForward());
+    workers.claim(weights.feedForward().blocks(), feedForward);
+    prepare(inner, innerWidth, layer.forDown());
+    workers.claim(weights.feedForward().down().blocks(), down);
+  }
+
   /**
-   * The scores of every token for what follows some rows, {@code [n, vocabulary]}; overwritten by
+   * Scores every token as the one that follows some rows: {@code [n, vocabulary]}, overwritten by
    * the next call.
    *
    * @param n at most {@link #LOGIT_ROWS}
    */
   float[] logits(int[] wanted, int at, int n) {
     for (int i = 0; i < n; i++) {
-      norm(x, wanted[at + i] * width, model.finalNorm, normed, i * width);
+      if (tapped == null) {
+        model.finalNorm.apply(x, wanted[at + i] * width, normed, i * width);
+      } else {
+        tapped.finalNorm(model.finalNorm, wanted[at + i], i);
+      }
     }
     forHead.set(normed, 0, width, n);
     workers.claim(model.head.blocks(), scores);
@@ -208,23 +316,27 @@ final class Forward {
   }
 
   private void embed() {
-    for (Piece piece : pieces) {
-      for (int r = 0; r < piece.rows; r++) {
-        int row = piece.row + r;
-        model.embedding.read(ids[row], x, row * width);
-        if (model.positions != null) {
-          model.positions.read(piece.past + r, normed, row * width);
-          Vectors.add(x, row * width, normed, row * width, width);
-        }
-      }
+    for (int row = 0; row < rows; row++) {
+      model.embedding.read(ids[row], x, row * width);
     }
+    if (tapped != null) {
+      tapped.rows(HookPoint.EMBED, 0, x);
+    }
+    if (model.positions == null) {
+      return;
+    }
+    forEachRow((row, sequence, position) -> model.positions.read(position, normed, row * width));
+    if (tapped != null) {
+      tapped.rows(HookPoint.POS_EMBED, 0, normed);
+    }
+    Vectors.add(x, 0, normed, 0, rows * width);
   }
 
   /** Norms all rows of the residual stream for the weights that read them. */
-  private void prepare(PackedModel.Norm weights, Activations into) {
+  private void prepare(PackedNorm norm, Activations into) {
     if (rows < SHARED_ROWS) {
       for (int r = 0; r < rows; r++) {
-        norm(x, r * width, weights, normed, r * width);
+        norm.apply(x, r * width, normed, r * width);
       }
       into.set(normed, 0, width, rows);
     } else {
@@ -233,7 +345,7 @@ final class Forward {
           rows,
           (from, to, thread) -> {
             for (int r = from; r < to; r++) {
-              norm(x, r * width, weights, normed, r * width);
+              norm.apply(x, r * width, normed, r * width);
               into.fill(r, normed, r * width);
             }
           });
@@ -250,87 +362,73 @@ final class Forward {
     }
   }
 
-  private void norm(float[] from, int at, PackedModel.Norm weights, float[] to, int toAt) {
-    float mean = Vectors.sum(from, at, width) / width;
-    float inverse =
-        (float)
-            (1 / Math.sqrt(Vectors.squares(from, at, mean, width) / width + config.layerNormEps()));
-    float[] w = weights.weight();
-    float[] b = weights.bias();
-    for (int i = 0; i < width; i++) {
-      to[toAt + i] = (from[at + i] - mean) * inverse * w[i] + b[i];
-    }
-  }
-
-  /** Blocks of query, key and value, and behind them those of the MLP. */
+  /** Computes blocks of query, key and value, and behind them those of the feed-forward layer. */
   private void input(int from, int to, int thread) {
-    int border = layer.queryKeyValue().blocks();
+    int border = layer.weights().queryKeyValue().blocks();
     if (from < border) {
-      layer.queryKeyValue().multiply(from, Math.min(border, to), forAttention, qkv, 3 * width);
+      queryKeyValue(from, Math.min(border, to), thread);
     }
     if (to > border) {
-      up(Math.max(border, from) - border, to - border, thread);
+      feedForward(Math.max(border, from) - border, to - border, thread);
     }
   }
 
-  private void up(int fromBlock, int toBlock, int thread) {
-    PackedLinear linear = layer.up();
-    linear.multiply(
-        fromBlock, toBlock, layer.mlpNorm() == null ? forAttention : forMlp, mlp, paddedMlp);
-    int from = fromBlock * PackedWeight.BLOCK;
-    int n = linear.end(toBlock) - from;
-    for (int r = 0; r < rows; r++) {
-      if (config.activation() == Activation.GELU) {
-        Vectors.gelu(mlp, r * paddedMlp + from, n);
-      } else {
-        Vectors.geluTanh(mlp, r * paddedMlp + from, n);
-      }
+  private void queryKeyValue(int from, int to, int thread) {
+    layer.weights().queryKeyValue().multiply(from, to, layer.forAttention(), qkv, layer.qkvWidth());
+  }
+
+  private void feedForward(int from, int to, int thread) {
+    layer
+        .weights()
+        .feedForward()
+        .multiply(from, to, layer.forFeedForward(), inner, beside, innerWidth);
+  }
+
+  /** Prepares rows of the feed-forward layer for its last map; tasks behind them are heads. */
+  private void attendAndFill(int task, int thread) {
+    if (task < rows) {
+      layer.forDown().fill(task, inner, task * innerWidth);
+    } else {
+      attend(task - rows, thread);
     }
   }
 
-  /**
-   * Some heads of one text; before them, where the MLP has been computed already, its rows are
-   * readied for what reads them.
-   */
+  /** Computes attention of some heads of one sequence. */
   private void attend(int task, int thread) {
-    if (!serial && task < rows) {
-      forDown.fill(task, mlp, task * paddedMlp);
-      return;
-    }
-    int n = serial ? task : task - rows;
-    int group = n % groups;
-    Piece piece = pieces.get(n / groups);
-    attention.heads(
-        layerIndex,
-        config.heads() * group / groups,
-        config.heads() * (group + 1) / groups,
-        layer.window(),
-        qkv,
-        piece.row * 3 * width,
-        3 * width,
-        piece.rows,
-        piece.text,
-        piece.past,
-        normed,
-        piece.row * width,
-        width,
-        scratch[thread]);
+    int groups = layer.groups();
+    int group = task % groups;
+    Piece piece = pieces.get(task / groups);
+    layer
+        .attention()
+        .heads(
+            layer.heads() * group / groups,
+            layer.heads() * (group + 1) / groups,
+            qkv,
+            piece.row * layer.qkvWidth(),
+            layer.qkvWidth(),
+            piece.rows,
+            piece.sequence,
+            piece.past,
+            normed,
+            piece.row * layer.attendedWidth(),
+            layer.attendedWidth(),
+            scratch[thread]);
   }
 
-  private void output(int from, int to, int thread) {
-    layer.dense().add(from, to, forDense, x, width);
-    layer.down().add(from, to, forDown, x, width);
+  private void outputs(int from, int to, int thread) {
+    attentionOut(from, to, thread);
+    down(from, to, thread);
   }
 
-  private void dense(int from, int to, int thread) {
-    layer.dense().add(from, to, forDense, x, width);
+  private void attentionOut(int from, int to, int thread) {
+    layer.weights().attentionOut().add(from, to, layer.forOut(), x, width);
   }
 
   private void down(int from, int to, int thread) {
-    layer.down().add(from, to, forDown, x, width);
+    layer.weights().feedForward().down().add(from, to, layer.forDown(), x, width);
   }
 
   private void scores(int from, int to, int thread) {
-    model.head.multiply(from, to, forHead, logits, config.vocabSize());
+    model.head.multiply(from, to, forHead, logits, 0, vocabulary);
   }
 }

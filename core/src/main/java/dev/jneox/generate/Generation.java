@@ -2,7 +2,7 @@ package dev.jneox.generate;
 
 import dev.jneox.generate.Token.Candidate;
 import dev.jneox.io.InputException;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.ModelSpec;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
@@ -18,7 +18,7 @@ final class Generation {
   /** Above all positions. */
   static final int NONE = Integer.MAX_VALUE;
 
-  private final ModelConfig config;
+  private final ModelSpec spec;
   private final GenerationRequest request;
   private final int promptLength;
   private final int limit;
@@ -27,6 +27,7 @@ final class Generation {
   private int[] ids; // the prompt, then the tokens drawn
   private final Token[] prompt; // from scoreFrom on; null where not asked for
   private Token[] tokens; // null where their log-probabilities were not asked for
+  private long[] times; // System.nanoTime at which each token was drawn
   private int scored; // of prompt
   private FinishReason reason;
 
@@ -39,48 +40,49 @@ final class Generation {
   /**
    * @throws InputException if the request does not fit the model
    */
-  Generation(ModelConfig config, GenerationRequest request) {
-    this.config = config;
+  Generation(ModelSpec spec, GenerationRequest request) {
+    this.spec = spec;
     this.request = request;
-    int[] promptIds = prompt(config, request);
+    int[] promptIds = prompt(spec, request);
     this.promptLength = promptIds.length;
-    this.limit = Math.min(request.maxTokens(), config.maxPositions() - promptLength + 1);
+    this.limit = Math.min(request.maxTokens(), spec.maxPositions() - promptLength + 1);
     this.random = request.sampler().random();
     Arrays.stream(promptIds).forEach(seen::set);
     this.ids = Arrays.copyOf(promptIds, promptLength + Math.min(limit, 64));
     this.prompt =
         request.promptLogprobs().isEmpty() ? null : new Token[promptLength - request.scoreFrom()];
     this.tokens = request.logprobs().isEmpty() ? null : new Token[Math.min(limit, 64)];
+    this.times = new long[Math.min(limit, 64)];
   }
 
-  private static int[] prompt(ModelConfig config, GenerationRequest request) {
+  private static int[] prompt(ModelSpec spec, GenerationRequest request) {
     int[] prompt = request.promptIds();
     if (prompt.length == 0) {
-      if (config.endOfText() < 0) {
+      if (spec.vocabulary().endOfText() < 0) {
         throw new InputException(
             "empty prompt: the model has no end-of-text token to begin a document with; give some"
                 + " text");
       }
-      prompt = new int[] {config.endOfText()};
+      prompt = new int[] {spec.vocabulary().endOfText()};
     }
-    checkIds(prompt, config);
+    checkIds(prompt, spec);
     // The last id of a prompt that is only scored is not read.
-    if (prompt.length > config.maxPositions() + (request.maxTokens() == 0 ? 1 : 0)) {
+    if (prompt.length > spec.maxPositions() + (request.maxTokens() == 0 ? 1 : 0)) {
       throw new InputException(
           "the prompt has "
               + prompt.length
               + " tokens, the model's context is "
-              + config.maxPositions()
+              + spec.maxPositions()
               + ": shorten it");
     }
     return prompt;
   }
 
   /** Refuses ids that are no rows of the embedding. */
-  static void checkIds(int[] ids, ModelConfig config) {
+  static void checkIds(int[] ids, ModelSpec spec) {
     for (int i = 0; i < ids.length; i++) {
-      if (ids[i] < 0 || ids[i] >= config.vocabSize()) {
-        String expected = "an id from 0 to " + (config.vocabSize() - 1);
+      if (ids[i] < 0 || ids[i] >= spec.vocabulary().rows()) {
+        String expected = "an id from 0 to " + (spec.vocabulary().rows() - 1);
         throw new InputException(
             "token " + (i + 1) + ": expected " + expected + ", found " + ids[i]);
       }
@@ -142,21 +144,22 @@ final class Generation {
    */
   boolean draw(
       float[] logits, int at, double logSum, List<Candidate> top, Sampler.Scratch scratch) {
-    int id = request.sampler().next(logits, at, config.usedVocab(), seen, random, scratch);
+    int id = request.sampler().next(logits, at, spec.vocabulary().used(), seen, random, scratch);
     int count = drawn;
-    if (promptLength + count == ids.length) {
-      ids = Arrays.copyOf(ids, Math.min(2 * ids.length, promptLength + limit));
+    if (count == times.length) {
+      int room = Math.min(2 * count, limit);
+      ids = Arrays.copyOf(ids, promptLength + room);
+      times = Arrays.copyOf(times, room);
+      tokens = tokens == null ? null : Arrays.copyOf(tokens, room);
     }
     ids[promptLength + count] = id;
+    times[count] = System.nanoTime();
     if (tokens != null) {
-      if (count == tokens.length) {
-        tokens = Arrays.copyOf(tokens, Math.min(2 * count, limit));
-      }
       tokens[count] = new Token(id, logits[at + id] - logSum, top);
     }
     seen.set(id);
     count++;
-    if (id == config.endOfText() && !request.ignoreEnd()) {
+    if (id == spec.vocabulary().endOfText() && !request.ignoreEnd()) {
       reason = FinishReason.END_OF_TEXT;
     } else if (request.stopIds().contains(id)) {
       reason = FinishReason.STOP_TOKEN;
@@ -195,6 +198,11 @@ final class Generation {
 
   Token token(int index) {
     return tokens == null ? new Token(ids[promptLength + index]) : tokens[index];
+  }
+
+  /** Returns the {@link System#nanoTime} at which a token was drawn. */
+  long time(int index) {
+    return times[index];
   }
 
   /** Returns the prompt as the model reads it. */

@@ -6,6 +6,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * Owns the pages of keys and values of an engine, bounded in number. A full page can be published
@@ -60,6 +61,7 @@ final class KvPool {
 
   private int made;
   private long serials = ROOT;
+  private final AtomicLong sequences = new AtomicLong();
 
   /**
    * @param limit most pages there may be at a time
@@ -67,6 +69,11 @@ final class KvPool {
   KvPool(KvFormat format, int limit) {
     this.format = format;
     this.limit = limit;
+  }
+
+  /** The number of the next sequence; for any thread. */
+  long nextSequence() {
+    return sequences.getAndIncrement();
   }
 
   KvFormat format() {

@@ -14,7 +14,7 @@ public enum KvPrecision {
   /** What goes with a model: fp32 where its weights are, so that nothing is rounded; else bf16. */
   public static KvPrecision of(PackedModel model) {
     return of(
-        model.layers.getFirst().queryKeyValue().weight() instanceof DenseWeight w
+        model.layers.getFirst().queryKeyValue().parts().getFirst().weight() instanceof DenseWeight w
             && w.type() == Type.F32);
   }
 

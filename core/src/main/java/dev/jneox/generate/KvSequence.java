@@ -8,6 +8,7 @@ import java.util.Arrays;
 final class KvSequence {
   private final KvPool pool;
   private final PrefixKey key;
+  private final long id;
   private KvPage[] pages = new KvPage[4];
   private int pageCount;
   private int published; // pages, from the first on
@@ -24,6 +25,12 @@ final class KvSequence {
   KvSequence(KvPool pool, PrefixKey key) {
     this.pool = pool;
     this.key = key;
+    this.id = pool.nextSequence();
+  }
+
+  /** Returns its number among the sequences of its pool, for taps. */
+  long id() {
+    return id;
   }
 
   /** Returns the number of pages that {@code positions} positions need. */

@@ -4,31 +4,22 @@ import dev.jneox.checkpoint.GgufCache;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.io.FreeMemory;
 import dev.jneox.io.InputException;
-import dev.jneox.model.CausalLM;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.ModelSpec;
 import dev.jneox.tokenizer.Tokenizer;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
-import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/**
- * A model on disk, opened to be used: its network and its tokenizer if it has one. Writing and
- * scoring need no libtorch, and nothing here starts it but {@link #network}.
- */
+/** A model on disk, opened to be used: its network and its tokenizer if it has one. */
 public final class LanguageModel implements AutoCloseable {
   private final StoredModel stored;
   private final Precision precision;
   private final PackedModel packed;
   private final Tokenizer tokenizer;
-  private CausalLM network; // made when first asked for, as are the engines
-  private Engine engine;
+  private Engine engine; // made when first asked for
   private Engine scoringEngine;
 
   private LanguageModel(
@@ -63,8 +54,8 @@ public final class LanguageModel implements AutoCloseable {
       }
       packed = PackedModel.of(stored, precision);
       Tokenizer read = tokenizer.join();
-      if (read != null && read.vocabSize() > stored.config().vocabSize()) {
-        String expected = "below vocab_size " + stored.config().vocabSize() + " of the model";
+      if (read != null && read.vocabSize() > stored.spec().vocabulary().rows()) {
+        String expected = "below vocab_size " + stored.spec().vocabulary().rows() + " of the model";
         throw InputException.in(
             tokenizerFile(stored), "largest id", expected, String.valueOf(read.vocabSize() - 1));
       }
@@ -97,26 +88,8 @@ public final class LanguageModel implements AutoCloseable {
     return Files.isDirectory(path) ? path.resolve("tokenizer.json") : path;
   }
 
-  private static Map<String, Tensor> weights(StoredModel stored, Precision precision) {
-    Map<String, Tensor> weights = new LinkedHashMap<>();
-    for (ModelConfig.TensorSpec spec : stored.config().tensors()) {
-      try (Tensor tensor = stored.tensor(spec.name())) {
-        Tensor matrix = weights.get(spec.name().replaceFirst("[.]bias$", ".weight"));
-        ScalarType type =
-            spec.shape().length > 1
-                ? precision.of(tensor.scalar_type().intern())
-                // A bias is added in the type of its matrix, whatever it is stored in.
-                : matrix != null && matrix.dim() > 1
-                    ? matrix.scalar_type().intern()
-                    : ScalarType.Float;
-        weights.put(spec.name(), tensor.to(type));
-      }
-    }
-    return weights;
-  }
-
-  public ModelConfig config() {
-    return stored.config();
+  public ModelSpec spec() {
+    return stored.spec();
   }
 
   /** What to expect where the model is larger than the memory it is to stay in; mostly nothing. */
@@ -127,12 +100,9 @@ public final class LanguageModel implements AutoCloseable {
     return free.isEmpty() ? Optional.empty() : need.concern(free.getAsLong() + need.made());
   }
 
-  /** The network in libtorch, for hooks and gradients. */
-  public synchronized CausalLM network() {
-    if (network == null) {
-      network = new CausalLM(stored.config(), weights(stored, precision));
-    }
-    return network;
+  /** The weights it was opened over, valid until {@link #close}. */
+  public StoredModel stored() {
+    return stored;
   }
 
   /** The network as inference reads it. */
@@ -187,9 +157,6 @@ public final class LanguageModel implements AutoCloseable {
       scoringEngine.close();
     }
     packed.close();
-    if (network != null) {
-      network.close();
-    }
     if (tokenizer != null) {
       tokenizer.close();
     }

@@ -1,23 +1,30 @@
 package dev.jneox.generate;
 
 import dev.jneox.checkpoint.Dtype;
+import dev.jneox.checkpoint.ModelWeights;
 import dev.jneox.checkpoint.QuantisedMatrix;
 import dev.jneox.checkpoint.StoredModel;
+import dev.jneox.checkpoint.StoredTensor;
+import dev.jneox.checkpoint.TensorExpression;
 import dev.jneox.io.InputException;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.model.ModelConfig.TensorSpec;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Param;
+import dev.jneox.model.ParamId;
+import dev.jneox.model.Part;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 
 /**
- * What a model will take of memory, known from the headers of its files before anything is loaded.
+ * Says how much memory a model will take, by the headers of its files alone.
  *
  * @param parameters of the model
  * @param made bytes that loading fills: weights that the file does not hold as kernels read them
  * @param mapped bytes of the file that every token reads: where they do not fit, they come from the
  *     disk each time
- * @param context tokens of the longest text
+ * @param context tokens of the longest sequence
  * @param kv what keys and values are kept in
  * @param tokenBytes keys and values of one token
  */
@@ -29,7 +36,7 @@ record MemoryNeed(
     int context,
     KvPrecision kv,
     long tokenBytes) {
-  /** The program itself, activations and a short text. */
+  /** The program itself, activations and a short sequence. */
   private static final long BESIDE = 512L << 20;
 
   /** Bits of a weight, scales included, in what {@code quantize} writes. */
@@ -38,35 +45,59 @@ record MemoryNeed(
   private static final double Q4_BITS = 4.5;
 
   static MemoryNeed of(StoredModel stored, Precision precision) {
-    ModelConfig config = stored.config();
+    return of(stored.path(), stored, precision);
+  }
+
+  /**
+   * Works out what the model of some weights will take.
+   *
+   * @param path of the model, for messages
+   */
+  static MemoryNeed of(Path path, ModelWeights weights, Precision precision) {
+    ModelSpec spec = weights.spec();
     long made = 0;
     long mapped = 0;
-    for (TensorSpec spec : config.tensors()) {
-      boolean table = spec.name().startsWith("embed_") && !spec.name().startsWith("embed_out");
-      if (spec.shape().length < 2
-          || table && !(config.tiedHead() && spec.name().startsWith("embed_in"))) {
-        continue; // vectors are small, and of a table single rows are read
-      }
-      Optional<QuantisedMatrix> quantised = stored.quantised(spec.name());
-      Dtype wanted = wanted(precision, stored.storedAs(spec.name()));
+    for (TensorExpression matrix : matrices(weights)) {
+      StoredTensor holder = weights.holder(matrix.first());
+      TensorExpression stored = holder.expression();
+      Optional<QuantisedMatrix> quantised = weights.quantised(matrix);
+      boolean inPlace;
+      long bytes;
       if (quantised.isPresent() && precision == Precision.STORED) {
-        made += quantised.get().inPlace() ? 0 : quantised.get().kernelBytes();
-        mapped += quantised.get().inPlace() ? quantised.get().kernelBytes() : 0;
+        inPlace = quantised.get().inPlace();
+        bytes = quantised.get().kernelBytes();
       } else {
-        long bytes = spec.elements() * wanted.bits() / 8;
-        boolean inPlace = stored.storedAs(spec.name()).equals(wanted.name());
-        made += inPlace ? 0 : bytes;
-        mapped += inPlace ? bytes : 0;
+        Dtype wanted = wanted(precision, holder.type());
+        boolean inOrder = stored.order().equals(matrix.order()) && !stored.transposed();
+        inPlace = inOrder && holder.type().equals(wanted.name());
+        bytes = matrix.elements() * wanted.bits() / 8;
       }
+      made += inPlace ? 0 : bytes;
+      mapped += inPlace ? bytes : 0;
     }
-    String weight = "layers.0.attention.query_key_value.weight";
+    StoredTensor query = weights.holder(ParamId.weight(0, Part.QUERY));
     KvPrecision kv =
         KvPrecision.of(
-            (stored.quantised(weight).isEmpty() || precision != Precision.STORED)
-                && wanted(precision, stored.storedAs(weight)) == Dtype.F32);
-    long tokenBytes = 2L * kv.bytes() * config.layers() * config.hiddenSize();
+            (query.quantised().isEmpty() || precision != Precision.STORED)
+                && wanted(precision, query.type()) == Dtype.F32);
+    long keys = spec.blocks().stream().mapToLong(block -> block.attention().keyWidth()).sum();
     return new MemoryNeed(
-        stored.path(), config.parameters(), made, mapped, config.maxPositions(), kv, tokenBytes);
+        path, spec.parameterCount(), made, mapped, spec.maxPositions(), kv, 2L * kv.bytes() * keys);
+  }
+
+  /** The matrices that kernels multiply; vectors are small, and of a table single rows are read. */
+  private static List<TensorExpression> matrices(ModelWeights weights) {
+    ModelSpec spec = weights.spec();
+    List<TensorExpression> matrices = new ArrayList<>();
+    for (int l = 0; l < spec.layers(); l++) {
+      matrices.addAll(WeightReader.queryKeyValue(weights, l));
+    }
+    spec.parameters().stream()
+        .filter(Param::isMatrix)
+        .filter(param -> !param.id().part().isQueryKeyValue())
+        .filter(param -> !param.id().part().isTable() || param.id().equals(spec.headWeight()))
+        .forEach(param -> matrices.add(WeightReader.alone(param)));
+    return matrices;
   }
 
   private static Dtype wanted(Precision precision, String stored) {

@@ -6,8 +6,8 @@ import dev.jneox.tensor.Vectors;
 import java.util.Arrays;
 
 /**
- * {@code W x + b} over rows of activations, by blocks of {@link PackedWeight#BLOCK} output features
- * that threads share out.
+ * Computes {@code W x + b} over rows of activations, by blocks of {@link PackedWeight#BLOCK} output
+ * features that threads share out.
  *
  * @param bias {@code [out]}, or null
  */
@@ -16,18 +16,27 @@ record PackedLinear(PackedWeight weight, float[] bias) {
     return weight.blocks();
   }
 
-  /** {@code y = W x + b} for the features of some blocks. */
-  void multiply(int fromBlock, int toBlock, Activations x, float[] y, int ldy) {
+  int out() {
+    return weight.out();
+  }
+
+  /**
+   * {@code y = W x + b} for the features of some blocks.
+   *
+   * @param at where feature 0 of the first row is
+   */
+  void multiply(int fromBlock, int toBlock, Activations x, float[] y, int at, int ldy) {
     int from = fromBlock * PackedWeight.BLOCK;
     int end = end(toBlock);
     for (int r = 0; r < x.rows(); r++) {
+      int row = at + r * ldy;
       if (bias == null) {
-        Arrays.fill(y, r * ldy + from, r * ldy + end, 0);
+        Arrays.fill(y, row + from, row + end, 0);
       } else {
-        System.arraycopy(bias, from, y, r * ldy + from, end - from);
+        System.arraycopy(bias, from, y, row + from, end - from);
       }
     }
-    weight.multiply(x, y, 0, ldy, fromBlock, toBlock);
+    weight.multiply(x, y, at, ldy, fromBlock, toBlock);
   }
 
   /** {@code y += W x + b} for the features of some blocks. */

@@ -2,22 +2,25 @@ package dev.jneox.generate;
 
 import static dev.jneox.tensor.Vectors.F;
 
-import dev.jneox.model.ModelConfig;
-import dev.jneox.model.Position;
+import dev.jneox.model.Attention;
+import dev.jneox.model.HeadLayout;
 import dev.jneox.tensor.Vectors;
 import java.util.Arrays;
 
 /**
- * Causal attention over the pages of a {@link KvSequence}: keys and values of new positions are
- * stored, then each new query sees all positions up to its own, or those in its window. What comes
- * out for a query depends on nothing but the text up to it: not on how many are computed at once,
- * nor on who computes them.
+ * Computes causal attention of one layer over the pages of a {@link KvSequence}: keys and values of
+ * new positions are stored, then each new query sees all positions up to its own, or those in its
+ * window. The output for a query depends on nothing but the sequence up to it: neither on how many
+ * are computed at once, nor on the thread that does.
+ *
+ * <p>Heads are counted by keys and values; the queries of all heads that share them are computed
+ * together, so that they are read once.
  */
 final class PagedAttention {
   private static final int QUERIES = KvFormat.QUERIES;
   private static final int POSITIONS = KvFormat.POSITIONS;
 
-  /** What one thread writes to. */
+  /** Memory that one thread writes to. */
   static final class Scratch {
     private float[] scores = {};
     private float[] out = {};
@@ -33,50 +36,51 @@ final class PagedAttention {
   }
 
   private final KvFormat format;
-  private final RotaryTable rotary; // null where positions are learned
+  private final int layer;
+  private final HeadLayout layout;
+  private final RotaryTable rotary; // null where there is none
+  private final int heads;
+  private final int group; // query heads of a head
+  private final int window;
   private final int dims;
   private final float scale;
 
-  PagedAttention(ModelConfig config, KvFormat format) {
-    this.format = format;
-    this.rotary = config.position() instanceof Position.Rotary r ? new RotaryTable(r) : null;
-    this.dims = config.headDim();
-    this.scale = config.scaledAttention() ? (float) (1 / Math.sqrt(dims)) : 1;
-  }
-
   /**
-   * To be called before {@link #heads}, by one thread: positions up to {@code positions} will be
-   * needed.
+   * @param layout of the rows of queries, keys and values
+   * @param rotary of the layer's kind, or null
    */
-  void ensure(int positions) {
-    if (rotary != null) {
-      rotary.ensure(positions);
-    }
+  PagedAttention(
+      Attention attention, int layer, HeadLayout layout, KvFormat format, RotaryTable rotary) {
+    this.format = format;
+    this.layer = layer;
+    this.layout = layout;
+    this.rotary = rotary;
+    this.heads = attention.kvHeads();
+    this.group = attention.groupSize();
+    this.window = attention.window();
+    this.dims = attention.headDim();
+    this.scale = (float) attention.scale();
   }
 
   /**
-   * Some neighbouring heads of {@code rows} consecutive positions.
+   * Computes some neighbouring heads of {@code rows} consecutive positions.
    *
    * @param from the first head
    * @param to the head after the last
-   * @param window how many positions a query sees, itself included; 0 is all
-   * @param qkv query, key and value of head 0 in the first row from {@code at} on, then those of
-   *     head 1; changed
+   * @param qkv rows of queries, keys and values, the first at {@code at}; changed
    * @param ldq values from one row of {@code qkv} to the next
-   * @param past positions of {@code text} before the first row
-   * @param z where the outputs go, {@code headDim} values at {@code zAt + row * ldz + head *
+   * @param past positions of {@code sequence} before the first row
+   * @param z where the outputs go, {@code headDim} values at {@code zAt + row * ldz + query head *
    *     headDim}
    */
   void heads(
-      int layer,
       int from,
       int to,
-      int window,
       float[] qkv,
       int at,
       int ldq,
       int rows,
-      KvSequence text,
+      KvSequence sequence,
       int past,
       float[] z,
       int zAt,
@@ -84,159 +88,282 @@ final class PagedAttention {
       Scratch scratch) {
     for (int head = from; head < to; head++) {
       for (int r = 0; r < rows; r++) {
-        store(layer, head, qkv, at + r * ldq + 3 * head * dims, text, past + r);
+        rotate(head, qkv, at + r * ldq, past + r);
+        store(head, qkv, at + r * ldq, sequence, past + r);
       }
     }
+    attend(from, to, qkv, at, ldq, rows, sequence, past, z, zAt, ldz, scratch);
+  }
+
+  /** Rotates the key and the queries of a head by their position. */
+  private void rotate(int head, float[] qkv, int row, int position) {
+    if (rotary == null) {
+      return;
+    }
+    for (int query = head * group; query < (head + 1) * group; query++) {
+      rotary.rotate(qkv, row + layout.queryAt(query), position);
+    }
+    rotary.rotate(qkv, row + layout.keyAt(head), position);
+  }
+
+  /** Scales the queries of a head, and puts its key and value into their page. */
+  private void store(int head, float[] qkv, int row, KvSequence sequence, int position) {
+    for (int query = head * group; query < (head + 1) * group; query++) {
+      Vectors.multiply(qkv, row + layout.queryAt(query), scale, dims);
+    }
+    KvPage page = sequence.page(position);
+    int place = position % POSITIONS;
+    format.storeKey(page, format.keys(layer, head), place, qkv, row + layout.keyAt(head));
+    format.storeValue(page, format.values(layer, head), place, qkv, row + layout.valueAt(head));
+  }
+
+  /** Rotates all heads of a row. */
+  void rotate(float[] qkv, int row, int position) {
+    for (int head = 0; head < heads; head++) {
+      rotate(head, qkv, row, position);
+    }
+  }
+
+  /** Scales the queries of a row, and puts its keys and values into their page. */
+  void store(float[] qkv, int row, KvSequence sequence, int position) {
+    for (int head = 0; head < heads; head++) {
+      store(head, qkv, row, sequence, position);
+    }
+  }
+
+  /** Takes the rows of all query heads, {@code ld} values apart, and may change them. */
+  @FunctionalInterface
+  interface Look {
+    void at(float[] rows, int ld);
+  }
+
+  /**
+   * Computes all heads of one position that was stored, and shows its scores and probabilities:
+   * {@code position + 1} of each query head.
+   */
+  void attend(
+      float[] qkv,
+      int row,
+      KvSequence sequence,
+      int position,
+      float[] z,
+      int zAt,
+      Scratch scratch,
+      Look atScores,
+      Look atProbabilities) {
+    int end = position + 1;
+    int ld = Math.ceilDiv(end, POSITIONS) * POSITIONS;
+    int queries = heads * group;
+    scratch.ensure(queries * ld, queries * format.padded);
+    float[] scores = scratch.scores;
+    scores(0, heads, qkv, row, sequence, 0, end, scores, ld);
+    for (int i = 0; i < queries; i++) {
+      Arrays.fill(scores, i * ld, i * ld + first(position), Float.NEGATIVE_INFINITY);
+    }
+    atScores.at(scores, ld);
+    for (int i = 0; i < queries; i++) {
+      softmax(scores, i * ld, end);
+    }
+    atProbabilities.at(scores, ld);
+    values(0, heads, scores, ld, sequence, 0, end, scratch.out);
+    for (int i = 0; i < queries; i++) {
+      System.arraycopy(scratch.out, i * format.padded, z, zAt + i * dims, dims);
+    }
+  }
+
+  /** Computes {@link #heads} of rows that were rotated and stored. */
+  void attend(
+      int from,
+      int to,
+      float[] qkv,
+      int at,
+      int ldq,
+      int rows,
+      KvSequence sequence,
+      int past,
+      float[] z,
+      int zAt,
+      int ldz,
+      Scratch scratch) {
     int blocks = rows / QUERIES * QUERIES;
     for (int head = from; head < to; head++) {
       for (int r = 0; r < blocks; r += QUERIES) {
-        int q = at + r * ldq + 3 * head * dims;
-        queries(
-            layer,
-            head,
-            window,
-            qkv,
-            q,
-            ldq,
-            text,
-            past + r,
-            z,
-            zAt + r * ldz + head * dims,
-            ldz,
-            scratch);
+        queries(head, qkv, at + r * ldq, ldq, sequence, past + r, z, zAt + r * ldz, ldz, scratch);
       }
     }
     for (int r = blocks; r < rows; r++) {
-      query(layer, from, to, window, qkv, at + r * ldq, text, past + r, z, zAt + r * ldz, scratch);
+      query(from, to, qkv, at + r * ldq, sequence, past + r, z, zAt + r * ldz, scratch);
     }
   }
 
   /**
-   * Turns query and key by their position, scales the query, and puts key and value into their
-   * page.
-   */
-  private void store(int layer, int head, float[] qkv, int q, KvSequence text, int position) {
-    if (rotary != null) {
-      rotary.turn(qkv, q, position);
-      rotary.turn(qkv, q + dims, position);
-    }
-    Vectors.multiply(qkv, q, scale, dims);
-    KvPage page = text.page(position);
-    format.storeKey(page, format.keys(layer, head), position % POSITIONS, qkv, q + dims);
-    format.storeValue(page, format.values(layer, head), position % POSITIONS, qkv, q + 2 * dims);
-  }
-
-  /**
-   * One query in some heads. It waits for memory, so all heads' keys on a page are read before any
-   * on the next, then the values.
+   * Computes one position in some heads. It waits for memory, so all heads' keys on a page are read
+   * before any on the next, then the values.
    */
   private void query(
-      int layer,
       int from,
       int to,
-      int window,
       float[] qkv,
-      int at,
-      KvSequence text,
+      int row,
+      KvSequence sequence,
       int position,
       float[] z,
       int zAt,
       Scratch scratch) {
-    int first = first(window, position) / POSITIONS * POSITIONS;
+    int first = first(position) / POSITIONS * POSITIONS;
     int end = position + 1;
     int ld = Math.ceilDiv(end - first, POSITIONS) * POSITIONS;
-    scratch.ensure((to - from) * ld, (to - from) * format.padded);
-    float[] scores = scratch.scores;
-    float[] out = scratch.out;
-    for (int p = first; p < end; p += POSITIONS) {
-      int vectors = Math.ceilDiv(Math.min(POSITIONS, end - p), F.length());
-      KvPage page = text.page(p);
-      for (int head = from; head < to; head++) {
-        int q = at + 3 * head * dims;
-        format.scores(
-            page,
-            format.keys(layer, head),
-            qkv,
-            q,
-            vectors,
-            scores,
-            (head - from) * ld + p - first);
-      }
+    int queries = (to - from) * group;
+    scratch.ensure(queries * ld, queries * format.padded);
+    scores(from, to, qkv, row, sequence, first, end, scratch.scores, ld);
+    int hidden = first(position) - first;
+    for (int i = 0; i < queries; i++) {
+      Arrays.fill(scratch.scores, i * ld, i * ld + hidden, Float.NEGATIVE_INFINITY);
+      softmax(scratch.scores, i * ld, end - first);
     }
-    int hidden = first(window, position) - first;
-    int n = end - first;
-    for (int head = from; head < to; head++) {
-      int row = (head - from) * ld;
-      Arrays.fill(scores, row, row + hidden, Float.NEGATIVE_INFINITY);
-      float sum = Vectors.expAndSum(scores, row, Vectors.max(scores, row, n), n);
-      Vectors.multiply(scores, row, 1 / sum, n);
-    }
-    Arrays.fill(out, 0, (to - from) * format.padded, 0);
-    for (int p = first; p < end; p += POSITIONS) {
-      int seen = Math.min(POSITIONS, end - p);
-      KvPage page = text.page(p);
-      for (int head = from; head < to; head++) {
-        int i = head - from;
-        format.values(
-            page,
-            format.values(layer, head),
-            scores,
-            i * ld + p - first,
-            seen,
-            out,
-            i * format.padded);
-      }
-    }
-    for (int head = from; head < to; head++) {
-      System.arraycopy(out, (head - from) * format.padded, z, zAt + head * dims, dims);
+    values(from, to, scratch.scores, ld, sequence, first, end, scratch.out);
+    for (int i = 0; i < queries; i++) {
+      System.arraycopy(scratch.out, i * format.padded, z, zAt + (from * group + i) * dims, dims);
     }
   }
 
-  /** {@link #QUERIES} queries of one head, the first at {@code position}, that share the reads. */
+  /** Scores positions from {@code first} on, which begins a page, for one query in some heads. */
+  private void scores(
+      int from,
+      int to,
+      float[] qkv,
+      int row,
+      KvSequence sequence,
+      int first,
+      int end,
+      float[] scores,
+      int ld) {
+    for (int p = first; p < end; p += POSITIONS) {
+      int vectors = Math.ceilDiv(Math.min(POSITIONS, end - p), F.length());
+      KvPage page = sequence.page(p);
+      for (int head = from; head < to; head++) {
+        int keys = format.keys(layer, head);
+        int q = row + layout.queryAt(head * group);
+        int out = (head - from) * group * ld + p - first;
+        int g = 0;
+        for (; g + QUERIES <= group; g += QUERIES) {
+          int at = q + g * layout.queryStride();
+          format.scores(
+              page, keys, qkv, at, layout.queryStride(), vectors, scores, out + g * ld, ld);
+        }
+        for (; g < group; g++) {
+          format.scores(
+              page, keys, qkv, q + g * layout.queryStride(), vectors, scores, out + g * ld);
+        }
+      }
+    }
+  }
+
+  private static void softmax(float[] scores, int at, int n) {
+    float sum = Vectors.expAndSum(scores, at, Vectors.max(scores, at, n), n);
+    Vectors.multiply(scores, at, 1 / sum, n);
+  }
+
+  /** Sums values by the probabilities that {@link #scores} became. */
+  private void values(
+      int from,
+      int to,
+      float[] probabilities,
+      int ld,
+      KvSequence sequence,
+      int first,
+      int end,
+      float[] out) {
+    int padded = format.padded;
+    Arrays.fill(out, 0, (to - from) * group * padded, 0);
+    for (int p = first; p < end; p += POSITIONS) {
+      int seen = Math.min(POSITIONS, end - p);
+      KvPage page = sequence.page(p);
+      for (int head = from; head < to; head++) {
+        int values = format.values(layer, head);
+        int i = (head - from) * group;
+        int last = i + group;
+        for (; i + QUERIES <= last; i += QUERIES) {
+          format.values(page, values, probabilities, i * ld + p - first, ld, seen, out, i * padded);
+        }
+        for (; i < last; i++) {
+          format.values(page, values, probabilities, i * ld + p - first, seen, out, i * padded);
+        }
+      }
+    }
+  }
+
+  /**
+   * Computes {@link #QUERIES} positions of one head, from {@code position} on, that share reads.
+   */
   private void queries(
-      int layer,
       int head,
-      int window,
-      float[] q,
-      int at,
+      float[] qkv,
+      int row,
       int ldq,
-      KvSequence text,
+      KvSequence sequence,
       int position,
       float[] z,
       int zAt,
       int ldz,
       Scratch scratch) {
-    int first = first(window, position) / POSITIONS * POSITIONS;
+    int first = first(position) / POSITIONS * POSITIONS;
     int end = position + QUERIES;
     int ld = Math.ceilDiv(end - first, POSITIONS) * POSITIONS;
-    scratch.ensure(QUERIES * ld, QUERIES * format.padded);
+    int block = QUERIES * ld;
+    int padded = format.padded;
+    scratch.ensure(group * block, group * QUERIES * padded);
     float[] scores = scratch.scores;
     float[] out = scratch.out;
     for (int p = first; p < end; p += POSITIONS) {
       int vectors = Math.ceilDiv(Math.min(POSITIONS, end - p), F.length());
-      format.scores(
-          text.page(p), format.keys(layer, head), q, at, ldq, vectors, scores, p - first, ld);
+      KvPage page = sequence.page(p);
+      for (int g = 0; g < group; g++) {
+        int q = row + layout.queryAt(head * group + g);
+        format.scores(
+            page,
+            format.keys(layer, head),
+            qkv,
+            q,
+            ldq,
+            vectors,
+            scores,
+            g * block + p - first,
+            ld);
+      }
     }
     int n = end - first;
-    for (int i = 0; i < QUERIES; i++) {
-      int row = i * ld;
-      Arrays.fill(scores, row, row + first(window, position + i) - first, Float.NEGATIVE_INFINITY);
-      Arrays.fill(scores, row + position + i + 1 - first, row + n, Float.NEGATIVE_INFINITY);
-      float sum = Vectors.expAndSum(scores, row, Vectors.max(scores, row, n), n);
-      Vectors.multiply(scores, row, 1 / sum, n);
+    for (int i = 0; i < group * QUERIES; i++) {
+      int at = i * ld;
+      int own = position + i % QUERIES;
+      Arrays.fill(scores, at, at + first(own) - first, Float.NEGATIVE_INFINITY);
+      Arrays.fill(scores, at + own + 1 - first, at + n, Float.NEGATIVE_INFINITY);
+      softmax(scores, at, n);
     }
-    Arrays.fill(out, 0, QUERIES * format.padded, 0);
+    Arrays.fill(out, 0, group * QUERIES * padded, 0);
     for (int p = first; p < end; p += POSITIONS) {
       int seen = Math.min(POSITIONS, end - p);
-      format.values(text.page(p), format.values(layer, head), scores, p - first, ld, seen, out);
+      KvPage page = sequence.page(p);
+      for (int g = 0; g < group; g++) {
+        format.values(
+            page,
+            format.values(layer, head),
+            scores,
+            g * block + p - first,
+            ld,
+            seen,
+            out,
+            g * QUERIES * padded);
+      }
     }
-    for (int i = 0; i < QUERIES; i++) {
-      System.arraycopy(out, i * format.padded, z, zAt + i * ldz, dims);
+    for (int i = 0; i < group * QUERIES; i++) {
+      int query = head * group + i / QUERIES;
+      System.arraycopy(out, i * padded, z, zAt + i % QUERIES * ldz + query * dims, dims);
     }
   }
 
   /** The first position that the query at {@code position} sees. */
-  private static int first(int window, int position) {
+  private int first(int position) {
     return window == 0 ? 0 : Math.max(0, position - window + 1);
   }
 }

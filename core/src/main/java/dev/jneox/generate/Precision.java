@@ -1,7 +1,5 @@
 package dev.jneox.generate;
 
-import org.bytedeco.pytorch.global.torch.ScalarType;
-
 /**
  * The type that a model's weights are multiplied in; norms, attention and softmax are in fp32
  * always.
@@ -13,13 +11,5 @@ public enum Precision {
    */
   STORED,
   F32,
-  BF16;
-
-  ScalarType of(ScalarType stored) {
-    return switch (this) {
-      case STORED -> stored == ScalarType.BFloat16 ? ScalarType.BFloat16 : ScalarType.Float;
-      case F32 -> ScalarType.Float;
-      case BF16 -> ScalarType.BFloat16;
-    };
-  }
+  BF16
 }

@@ -4,8 +4,8 @@ import dev.jneox.model.Position;
 import java.util.Arrays;
 
 /**
- * The cosines and sines of {@link Position.Rotary}, for as many positions as were needed yet,
- * applied to one head in place.
+ * Rotates single heads in place as {@link Position.Rotary} says, by cosines and sines of as many
+ * positions as were needed yet.
  */
 final class RotaryTable {
   private final Position.Rotary rotary;
@@ -19,7 +19,7 @@ final class RotaryTable {
     this.pairs = rotary.dims() / 2;
   }
 
-  /** Has the angles of positions below {@code n} ready; not while others {@link #turn}. */
+  /** Computes the angles of positions below {@code n}; not while others {@link #rotate}. */
   void ensure(int n) {
     if (n <= positions) {
       return;
@@ -37,8 +37,8 @@ final class RotaryTable {
     positions = grown;
   }
 
-  /** Turns the head {@code x[at ...]} that stands at {@code position}. */
-  void turn(float[] x, int at, int position) {
+  /** Rotates the head {@code x[at ...]} that stands at {@code position}. */
+  void rotate(float[] x, int at, int position) {
     int angles = position * pairs;
     int step = rotary.interleaved() ? 2 : 1;
     int partner = rotary.interleaved() ? 1 : pairs;

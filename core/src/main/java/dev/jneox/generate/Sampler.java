@@ -90,7 +90,7 @@ public record Sampler(
    *
    * @param logits of all rows of the head, from {@code at} on; not changed
    * @param used ids from here on are padding and never drawn ({@link
-   *     dev.jneox.model.ModelConfig#usedVocab})
+   *     dev.jneox.model.Vocabulary#used})
    * @param seen the ids in the sequence so far; only read where there is a penalty
    * @param random gives one double per call, none where the temperature is 0
    * @param scratch overwritten

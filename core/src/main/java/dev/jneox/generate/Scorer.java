@@ -2,7 +2,7 @@ package dev.jneox.generate;
 
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.ModelSpec;
 import java.util.Arrays;
 import java.util.List;
 
@@ -26,10 +26,10 @@ public final class Scorer {
 
   /** Makes settings for scores without rounding of keys and values: room for two windows. */
   static Engine.Settings settings(PackedModel model) {
-    KvFormat format = KvFormat.of(model.config(), KvPrecision.F32);
+    KvFormat format = KvFormat.of(model.spec(), KvPrecision.F32);
     return Engine.Settings.of(model, 1)
         .withKv(KvPrecision.F32)
-        .withKvBytes(2L * KvSequence.pages(model.config().maxPositions()) * format.pageBytes());
+        .withKvBytes(2L * KvSequence.pages(model.spec().maxPositions()) * format.pageBytes());
   }
 
   /**
@@ -45,9 +45,9 @@ public final class Scorer {
 
   /** The same, and counts the tokens scored. */
   public float[] logProbabilities(int[] ids, Progress progress) {
-    ModelConfig config = engine.config();
-    Generation.checkIds(ids, config);
-    int context = config.maxPositions();
+    ModelSpec spec = engine.spec();
+    Generation.checkIds(ids, spec);
+    int context = spec.maxPositions();
     int stride = Math.max(1, context / 2);
     float[] scores = new float[Math.max(0, ids.length - 1)];
     int done = 0;

@@ -14,7 +14,6 @@ public final class Session {
   private final CountDownLatch done = new CountDownLatch(1);
   private final long submitted = System.nanoTime();
   private long begun;
-  private long firstToken;
   private long ended;
   private int reused;
   private Throwable failure; // this and those above are read once a token or the end is seen
@@ -107,6 +106,11 @@ public final class Session {
     return token;
   }
 
+  /** Returns the {@link System#nanoTime} at which the token taken last was drawn. */
+  long lastTime() {
+    return generation.time(taken - 1);
+  }
+
   /** Whether the reader has taken the last token; known as soon as it has. */
   boolean drained() {
     return generation.total() == taken;
@@ -144,7 +148,7 @@ public final class Session {
         new Usage(generation.promptLength(), reused, tokens),
         new Times(
             begun == 0 ? Double.NaN : seconds(begun),
-            tokens == 0 ? Double.NaN : seconds(firstToken),
+            tokens == 0 ? Double.NaN : seconds(generation.time(0)),
             seconds(end)));
   }
 
@@ -203,9 +207,6 @@ public final class Session {
   /** Draws the next token and tells the reader; see {@link Generation#draw}. */
   boolean draw(
       float[] logits, int at, double logSum, List<Candidate> top, Sampler.Scratch scratch) {
-    if (generation.drawn() == 0) {
-      firstToken = System.nanoTime();
-    }
     boolean more = generation.draw(logits, at, logSum, top, scratch);
     unparkReader();
     return more;

@@ -36,6 +36,14 @@ public final class TokenStream implements Iterator<Token>, AutoCloseable {
     return session.take();
   }
 
+  /**
+   * Returns when the engine drew the token taken last, as {@link System#nanoTime} has it: the time
+   * between tokens without that of their way to the reader.
+   */
+  public long drawnAt() {
+    return session.lastTime();
+  }
+
   /** Reads on to the end and returns what came of the request. Fails as {@link #hasNext} does. */
   public GenerationResult result() {
     while (hasNext()) {

@@ -1,106 +1,33 @@
 package dev.jneox.io;
 
-import java.io.PrintStream;
-import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
-import java.lang.foreign.ValueLayout;
-import java.time.Duration;
-import java.util.Locale;
 import java.util.concurrent.atomic.LongAdder;
-import me.tongfei.progressbar.ConsoleProgressBarConsumer;
-import me.tongfei.progressbar.ProgressBar;
-import me.tongfei.progressbar.ProgressBarBuilder;
-import me.tongfei.progressbar.ProgressBarStyle;
 
 /**
- * How far a long act has come, told on standard error: done, total, rate and the time left. On a
- * terminal it is a moving bar, elsewhere one plain line every ten seconds; {@link #close} leaves a
- * last line, unless the act never began. All methods are safe for several threads, and {@link
- * #step} costs one addition.
- *
- * <pre>{@code
- * try (Progress progress = Progress.of("training", "steps", 1000)) {
- *   for (...) {
- *     progress.step(1);
- *   }
- * }
- * }</pre>
+ * Counts how far a long operation has come, in units of its own: bytes, tokens, samples. It shows
+ * nothing: who calls the operation passes a subclass that does, or {@link #silent}. All methods are
+ * safe for several threads, and {@link #step} costs one addition.
  */
-@SuppressWarnings("restricted") // calls native code, which the launcher allows
-public final class Progress implements AutoCloseable {
-  private static final Duration INTERVAL = Duration.ofSeconds(10);
-  private static final long MB = 1_000_000;
-
-  private final String task;
-  private final String unit;
-  private final long unitSize;
+public class Progress implements AutoCloseable {
   private final long start = System.nanoTime();
   private final LongAdder done = new LongAdder();
-  private final PrintStream out;
-  private final ProgressBar bar;
-  private final Thread ticker;
   private volatile long total;
-  private volatile String note = "";
-  private boolean closed;
 
-  /**
-   * An act of {@code total} units, for example 1000 "steps"; a total below zero means that nobody
-   * knows.
-   */
-  public static Progress of(String task, String unit, long total) {
-    return new Progress(task, unit, 1, total, System.err, isTerminal(), INTERVAL);
-  }
-
-  /**
-   * An act counted in bytes and shown in megabytes of 10^6; a total below zero means that nobody
-   * knows.
-   */
-  public static Progress bytes(String task, long total) {
-    return new Progress(task, "MB", MB, total, System.err, isTerminal(), INTERVAL);
-  }
-
-  /**
-   * Prints a line of its own to standard error; on a terminal it takes the line of a bar, which
-   * moves on below.
-   */
-  public static void line(String line) {
-    System.err.println(isTerminal() ? "\r\033[K" + line : line);
-  }
-
-  /** Counts and says nothing. */
-  public static Progress silent() {
-    return new Progress("", "", 1, -1, null, false, INTERVAL);
-  }
-
-  Progress(
-      String task,
-      String unit,
-      long unitSize,
-      long total,
-      PrintStream out,
-      boolean terminal,
-      Duration interval) {
-    this.task = task;
-    this.unit = unit;
-    this.unitSize = unitSize;
+  /** An operation of {@code total} units; below zero where the total is unknown. */
+  protected Progress(long total) {
     this.total = total;
-    this.out = out;
-    this.bar = out != null && terminal ? bar() : null;
-    this.ticker =
-        out != null && !terminal
-            ? Thread.ofPlatform().daemon().name("progress").start(() -> tick(interval))
-            : null;
   }
 
-  /** Adds {@code n} units (bytes, where the act is counted in bytes) to what is done. */
+  /** Counts and shows nothing. */
+  public static Progress silent() {
+    return new Progress(-1);
+  }
+
+  /** Adds {@code n} units to what is done. */
   public void step(long n) {
     done.add(n);
-    if (bar != null) {
-      bar.stepBy(n);
-    }
   }
 
-  /** Adds {@code more} units to the total, as when one act leads to another. */
+  /** Adds {@code more} units to the total, as when one operation leads to another. */
   public synchronized void expect(long more) {
     total(Math.max(0, total) + more);
   }
@@ -108,18 +35,15 @@ public final class Progress implements AutoCloseable {
   /** Corrects the total, as when it becomes known on the way. */
   public synchronized void total(long total) {
     this.total = total;
-    if (bar != null) {
-      bar.maxHint(total);
-    }
   }
 
-  /** A few words shown behind the numbers from now on, for example {@code loss 3.21}. */
-  public void note(String note) {
-    this.note = note;
-    if (bar != null) {
-      bar.setExtraMessage(" " + note);
-    }
+  /** Units of the whole operation; below zero where unknown. */
+  public long total() {
+    return total;
   }
+
+  /** Sets a few words that belong to the numbers from now on, for example {@code loss 3.21}. */
+  public void note(String note) {}
 
   /** Units done so far. */
   public long done() {
@@ -131,122 +55,7 @@ public final class Progress implements AutoCloseable {
     return (System.nanoTime() - start) / 1e9;
   }
 
-  /** Ends the act and leaves its last line. */
+  /** Ends the operation. */
   @Override
-  public synchronized void close() {
-    if (closed) {
-      return;
-    }
-    closed = true;
-    if (bar != null) {
-      bar.close();
-    }
-    if (ticker != null) {
-      ticker.interrupt();
-      if (total >= 0 || done() > 0) {
-        out.println(line(done(), seconds(), true));
-      }
-    }
-  }
-
-  private void tick(Duration interval) {
-    try {
-      while (true) {
-        Thread.sleep(interval);
-        synchronized (this) {
-          if (closed) {
-            return;
-          }
-          out.println(line(done(), seconds(), false));
-        }
-      }
-    } catch (InterruptedException e) {
-      // Closed: the last line is the closer's.
-    }
-  }
-
-  /** One line of the plain form: {@code reading: 12.0/96.0 MB (12%), 3.1 MB/s, ETA 0:27}. */
-  String line(long done, double seconds, boolean last) {
-    StringBuilder line = new StringBuilder(task).append(": ").append(amount(done));
-    if (total >= 0 && !(last && done == total)) {
-      line.append('/').append(amount(total));
-    }
-    line.append(' ').append(unit);
-    if (total > 0 && done < total) {
-      line.append(String.format(Locale.ROOT, " (%d%%)", 100 * done / total));
-    }
-    if (seconds > 0 && done > 0) {
-      line.append(", ")
-          .append(rate(done / (double) unitSize / seconds))
-          .append(' ')
-          .append(unit)
-          .append("/s");
-    }
-    if (last) {
-      line.append(", took ").append(clock(seconds));
-    } else if (total >= done && done > 0) {
-      line.append(", ETA ").append(clock(seconds * (total - done) / done));
-    } else if (total < 0) {
-      line.append(", running for ").append(clock(seconds));
-    }
-    return note.isEmpty() ? line.toString() : line.append(", ").append(note).toString();
-  }
-
-  private String amount(long value) {
-    return unitSize == 1
-        ? String.format(Locale.ROOT, "%,d", value)
-        : String.format(Locale.ROOT, "%,.1f", value / (double) unitSize);
-  }
-
-  private static String rate(double value) {
-    return String.format(Locale.ROOT, value < 10 ? "%.2f" : value < 1000 ? "%.1f" : "%,.0f", value);
-  }
-
-  private static String clock(double seconds) {
-    long s = Math.round(seconds);
-    return s < 3600
-        ? String.format(Locale.ROOT, "%d:%02d", s / 60, s % 60)
-        : String.format(Locale.ROOT, "%d:%02d:%02d", s / 3600, s / 60 % 60, s % 60);
-  }
-
-  private ProgressBar bar() {
-    return new ProgressBarBuilder()
-        .setTaskName(task)
-        .setInitialMax(total)
-        .setUnit(" " + unit, unitSize)
-        .setStyle(ProgressBarStyle.ASCII)
-        .setConsumer(new ConsoleProgressBarConsumer(out))
-        .setUpdateIntervalMillis(250)
-        .showSpeed()
-        .build();
-  }
-
-  /**
-   * Whether standard error is a screen that a bar can move on. {@code Console.isTerminal} asks
-   * about standard input and output, which say nothing here ({@code 2>log}, {@code >result.json}),
-   * so the C library is asked about descriptor 2 itself.
-   */
-  private static boolean isTerminal() {
-    String term = System.getenv("TERM");
-    if (System.getenv("CI") != null || term == null || term.equals("dumb")) {
-      return false;
-    }
-    Linker linker = Linker.nativeLinker();
-    return linker
-        .defaultLookup()
-        .find("isatty")
-        .map(
-            isatty ->
-                linker.downcallHandle(
-                    isatty, FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT)))
-        .map(
-            isatty -> {
-              try {
-                return (int) isatty.invokeExact(2) == 1;
-              } catch (Throwable e) {
-                throw new AssertionError(e);
-              }
-            })
-        .orElse(false);
-  }
+  public void close() {}
 }

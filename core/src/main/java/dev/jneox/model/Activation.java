@@ -3,11 +3,13 @@ package dev.jneox.model;
 /**
  * The non-linearity of the MLP. {@link #GELU} is exact, {@code x/2 (1 + erf(x/sqrt 2))}; {@link
  * #GELU_TANH} is the approximation {@code x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))} of
- * Hendrycks and Gimpel (2016), which GPT-NeoX uses when {@code bias_gelu_fusion} is on.
+ * Hendrycks and Gimpel (2016), which GPT-NeoX uses when {@code bias_gelu_fusion} is on; {@link
+ * #SILU} is {@code x sigmoid(x)}.
  */
 public enum Activation {
   GELU("gelu"),
-  GELU_TANH("gelu_new");
+  GELU_TANH("gelu_new"),
+  SILU("silu");
 
   private final String hfName;
 
@@ -28,6 +30,7 @@ public enum Activation {
     return switch (name) {
       case "gelu" -> GELU;
       case "gelu_new", "gelu_fast", "gelu_pytorch_tanh" -> GELU_TANH;
+      case "silu", "swish" -> SILU;
       default -> null;
     };
   }

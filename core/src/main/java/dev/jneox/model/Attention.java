@@ -1,90 +1,95 @@
 package dev.jneox.model;
 
-import dev.jneox.tensor.Tensors;
-import org.bytedeco.pytorch.DoubleOptional;
-import org.bytedeco.pytorch.Scalar;
-import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.TensorOptional;
-import org.bytedeco.pytorch.global.torch;
-import org.bytedeco.pytorch.global.torch.ScalarType;
-
 /**
- * Causal multi-head self-attention, over all positions or a window of the latest ones; its core is
- * in fp32.
+ * Describes causal self-attention. Queries may be more than keys and values: heads {@code h} to
+ * {@code h + heads / kvHeads - 1} share a key and a value (Ainslie et al. 2023).
+ *
+ * @param heads query heads
+ * @param kvHeads key and value heads; a divisor of {@code heads}
+ * @param headDim width of a head (d)
+ * @param position what turns queries and keys by their position
+ * @param window how many of the latest positions a query sees, itself included; 0 is all
+ * @param scale what scores are multiplied by before the softmax
+ * @param qkvBias whether query, key and value have biases
+ * @param outBias whether the output projection has one
  */
-final class Attention {
-  private final int heads;
-  private final int headDim;
-  private final int window;
-  private final double scale;
-  private final Rotary rotary; // null where positions are learned
-  private final Linear queryKeyValue;
-  private final Linear dense;
-
-  Attention(ModelConfig config, int layer, Rotary rotary, Linear queryKeyValue, Linear dense) {
-    this.heads = config.heads();
-    this.headDim = config.headDim();
-    this.window = config.windows().get(layer);
-    this.scale = config.scaledAttention() ? 1 / Math.sqrt(headDim) : 1;
-    this.rotary = rotary;
-    this.queryKeyValue = queryKeyValue;
-    this.dense = dense;
-  }
-
-  /** {@code x [B,S,H]} to {@code [B,S,H]}; {@code cache} may be null. */
-  Tensor forward(Tensor x, int layer, KvCache cache, Hooks hooks, String name) {
-    long batch = x.size(0);
-    long seq = x.size(1);
-    long past = cache == null ? 0 : cache.length();
-    // [B,S,heads,3,headDim]: the three parts of a head lie side by side.
-    Tensor fused = queryKeyValue.forward(x).view(batch, seq, heads, 3, headDim);
-    Tensor q = hooks.at(name, ".hook_q", fused.select(3, 0));
-    Tensor k = hooks.at(name, ".hook_k", fused.select(3, 1));
-    Tensor v = hooks.at(name, ".hook_v", fused.select(3, 2));
-    if (rotary != null) {
-      q = hooks.at(name, ".hook_rot_q", rotary.apply(q, past));
-      k = hooks.at(name, ".hook_rot_k", rotary.apply(k, past));
-    }
-    q = q.transpose(1, 2);
-    k = k.transpose(1, 2);
-    v = v.transpose(1, 2);
-    if (cache != null) {
-      k = cache.keys(layer, k);
-      v = cache.values(layer, v);
-    }
-    boolean seen = hooks.wants(name + ".hook_attn_scores") || hooks.wants(name + ".hook_pattern");
-    Tensor z = seen ? explicit(q, k, v, past, hooks, name) : fused(q, k, v, past);
-    z = hooks.at(name, ".hook_z", z.transpose(1, 2));
-    return dense.forward(z.reshape(batch, seq, (long) heads * headDim));
-  }
-
-  /** The same as {@link #explicit} without ever holding the scores. */
-  private Tensor fused(Tensor q, Tensor k, Tensor v, long past) {
-    long seq = q.size(2);
-    boolean plain = past == 0 && (window == 0 || window >= seq);
-    boolean one = seq == 1 && (window == 0 || window >= past + 1);
-    try (TensorOptional mask =
-            plain || one ? new TensorOptional() : new TensorOptional(visible(seq, past));
-        DoubleOptional s = new DoubleOptional(scale)) {
-      return torch.scaled_dot_product_attention(q, k, v, mask, 0.0, plain, s, false);
+public record Attention(
+    int heads,
+    int kvHeads,
+    int headDim,
+    Position position,
+    int window,
+    double scale,
+    boolean qkvBias,
+    boolean outBias) {
+  public Attention {
+    ModelSpec.positive("num_attention_heads", heads);
+    ModelSpec.positive("num_key_value_heads", kvHeads);
+    ModelSpec.positive("head_dim", headDim);
+    ModelSpec.require(
+        heads % kvHeads == 0,
+        "num_attention_heads " + heads + " is not a multiple of num_key_value_heads " + kvHeads);
+    ModelSpec.require(window >= 0, "an attention window must not be negative, is " + window);
+    if (position instanceof Position.Rotary rotary) {
+      ModelSpec.require(
+          rotary.dims() >= 2 && rotary.dims() % 2 == 0 && rotary.dims() <= headDim,
+          "rotary dimensions " + rotary.dims() + " must be even and within 2.." + headDim);
     }
   }
 
-  private Tensor explicit(Tensor q, Tensor k, Tensor v, long past, Hooks hooks, String name) {
-    Tensor hidden = visible(q.size(2), past).logical_not();
-    Tensor scores =
-        torch
-            .matmul(q, k.transpose(2, 3))
-            .mul(new Scalar(scale))
-            .masked_fill(hidden, new Scalar(Double.NEGATIVE_INFINITY));
-    scores = hooks.at(name, ".hook_attn_scores", scores);
-    return torch.matmul(hooks.at(name, ".hook_pattern", torch.softmax(scores, -1)), v);
+  /** Attention with as many key and value heads as query heads, scaled by {@code 1/sqrt(d)}. */
+  public static Attention of(int heads, int headDim, Position position) {
+    return new Attention(heads, heads, headDim, position, 0, scaleOf(headDim), true, true);
   }
 
-  /** {@code [S, past+S]}: whether the query of row i may see the key of column j. */
-  private Tensor visible(long seq, long past) {
-    Tensor all = Tensors.zeros(ScalarType.Byte, seq, past + seq).add_(new Scalar(1));
-    Tensor causal = all.tril(past);
-    return (window == 0 ? causal : causal.triu(past - window + 1)).to(ScalarType.Bool);
+  /** The usual scale, {@code 1/sqrt(d)} (Vaswani et al. 2017). */
+  public static double scaleOf(int headDim) {
+    return 1 / Math.sqrt(headDim);
+  }
+
+  /** Whether scores have the usual scale. */
+  public boolean isScaled() {
+    return scale == scaleOf(headDim);
+  }
+
+  /** Query heads that share a key and a value. */
+  public int groupSize() {
+    return heads / kvHeads;
+  }
+
+  /** Values of a row of queries, and of attention's output before its projection. */
+  public int queryWidth() {
+    return heads * headDim;
+  }
+
+  /** Values of a row of keys, and of one of values. */
+  public int keyWidth() {
+    return kvHeads * headDim;
+  }
+
+  /** Values of a row of queries, keys and values together. */
+  public int fusedWidth() {
+    return queryWidth() + 2 * keyWidth();
+  }
+
+  /** The rotary embedding, or null. */
+  public Position.Rotary rotary() {
+    return position instanceof Position.Rotary rotary ? rotary : null;
+  }
+
+  public Attention withWindow(int window) {
+    return new Attention(heads, kvHeads, headDim, position, window, scale, qkvBias, outBias);
+  }
+
+  public Attention withScale(double scale) {
+    return new Attention(heads, kvHeads, headDim, position, window, scale, qkvBias, outBias);
+  }
+
+  public Attention withKvHeads(int kvHeads) {
+    return new Attention(heads, kvHeads, headDim, position, window, scale, qkvBias, outBias);
+  }
+
+  public Attention withBiases(boolean qkvBias, boolean outBias) {
+    return new Attention(heads, kvHeads, headDim, position, window, scale, qkvBias, outBias);
   }
 }

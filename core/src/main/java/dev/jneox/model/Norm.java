@@ -1,31 +1,26 @@
 package dev.jneox.model;
 
-import org.bytedeco.pytorch.Scalar;
-import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.TensorOptional;
-import org.bytedeco.pytorch.global.torch;
+/** Normalises a row of the residual stream before a linear map reads it. */
+public sealed interface Norm {
+  /** Added to the variance or the mean square before the root. */
+  double eps();
 
-/** Layer normalisation over the last axis (Ba et al. 2016), in fp32. */
-record Norm(Tensor weight, Tensor bias, double eps) {
-  /** {@code [B,S,H]} to {@code [B,S,H]}. */
-  Tensor forward(Tensor x, Hooks hooks, String name) {
-    return hooks.at(
-        name,
-        ".hook_normalized",
-        hooks.wants(name + ".hook_scale") ? explicit(x, hooks, name) : fused(x));
-  }
+  /** The same kind of norm with another {@link #eps}. */
+  Norm withEps(double eps);
 
-  private Tensor fused(Tensor x) {
-    try (TensorOptional w = new TensorOptional(weight);
-        TensorOptional b = new TensorOptional(bias)) {
-      return torch.layer_norm(x, new long[] {weight.size(0)}, w, b, eps, false);
+  /** {@code (x - mean) / sqrt(variance + eps) * weight + bias} (Ba et al. 2016). */
+  record Layer(double eps) implements Norm {
+    @Override
+    public Norm withEps(double eps) {
+      return new Layer(eps);
     }
   }
 
-  private Tensor explicit(Tensor x, Hooks hooks, String name) {
-    Tensor centred = x.sub(x.mean(new long[] {-1}, true, null));
-    Tensor variance = centred.mul(centred).mean(new long[] {-1}, true, null);
-    Tensor scale = hooks.at(name, ".hook_scale", variance.add(new Scalar(eps)).sqrt());
-    return centred.div(scale).mul(weight).add(bias);
+  /** {@code x / sqrt(mean(x^2) + eps) * weight} (Zhang and Sennrich 2019). */
+  record Rms(double eps) implements Norm {
+    @Override
+    public Norm withEps(double eps) {
+      return new Rms(eps);
+    }
   }
 }

@@ -2,8 +2,8 @@ package dev.jneox.model;
 
 /** How a model knows where a token stands. */
 public sealed interface Position {
-  /** A learned vector per position, added to the token's embedding (GPT-2, GPT-Neo). */
-  record Learned() implements Position {}
+  /** Attention knows nothing of positions: there are none, or the embedding adds them. */
+  record None() implements Position {}
 
   /**
    * Rotary embedding (Su et al. 2021) of the first {@code dims} values of each head's query and

@@ -41,4 +41,13 @@ public final class Cpu {
   private static Set<String> words(String line) {
     return Set.copyOf(List.of(line.split("\\s+")));
   }
+
+  /** Threads that compute: {@code OMP_NUM_THREADS}, else the cores the JVM may use. */
+  public static int threads() {
+    String omp = System.getenv("OMP_NUM_THREADS");
+    if (omp != null && omp.matches("[1-9][0-9]{0,3}")) {
+      return Integer.parseInt(omp);
+    }
+    return Runtime.getRuntime().availableProcessors();
+  }
 }

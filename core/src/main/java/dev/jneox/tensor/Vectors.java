@@ -9,9 +9,9 @@ import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * The functions of one row that C2 does not vectorise by itself: exponentials, GELU, sums. Rows are
- * {@code float[]}. Every sum is taken in a fixed order, so that the same row gives the same bits
- * whenever and wherever it is computed.
+ * Computes the functions of one row that C2 does not vectorise by itself: exponentials,
+ * activations, sums. Rows are {@code float[]}. Every sum is taken in a fixed order, so that the
+ * same row gives the same bits whenever and wherever it is computed.
  */
 public final class Vectors {
   public static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
@@ -25,6 +25,9 @@ public final class Vectors {
   static final float CUBIC = 0.044715f;
   static final float SQRT_HALF = 0.70710678f;
   private static final float INV_SQRT_2PI = 0.3989422804f;
+
+  /** Not where vectors are limited to fewer lanes: rows are padded to those, it writes eight. */
+  private static final boolean MACHINE_CODE = MachineCode.PRESENT && F.length() >= 8;
 
   private Vectors() {}
 
@@ -138,6 +141,19 @@ public final class Vectors {
     }
   }
 
+  /** {@code a *= b}, for {@code n} values of each. */
+  public static void multiply(float[] a, int a0, float[] b, int b0, int n) {
+    int i = 0;
+    for (int bound = F.loopBound(n); i < bound; i += F.length()) {
+      FloatVector.fromArray(F, a, a0 + i)
+          .mul(FloatVector.fromArray(F, b, b0 + i))
+          .intoArray(a, a0 + i);
+    }
+    for (; i < n; i++) {
+      a[a0 + i] *= b[b0 + i];
+    }
+  }
+
   public static void multiply(float[] row, int at, float factor, int n) {
     for (int i = at; i < at + n; i++) {
       row[i] *= factor;
@@ -202,9 +218,9 @@ public final class Vectors {
    * Writes up to a whole vector.
    */
   public static void gelu(float[] row, int at, int n) {
-    if (MachineCode.PRESENT && n > 0) {
+    if (MACHINE_CODE && n > 0) {
       Objects.checkFromIndexSize(at, padded(n), row.length);
-      GeluCode.gelu(row, at, n);
+      ActivationCode.gelu(row, at, n);
     } else {
       geluInJava(row, at, n);
     }
@@ -229,9 +245,9 @@ public final class Vectors {
 
   /** Tanh GELU as {@code x sigmoid(2 z)}, {@code z = sqrt(2/pi) (x + 0.044715 x^3)}. */
   public static void geluTanh(float[] row, int at, int n) {
-    if (MachineCode.PRESENT && n > 0) {
+    if (MACHINE_CODE && n > 0) {
       Objects.checkFromIndexSize(at, padded(n), row.length);
-      GeluCode.geluTanh(row, at, n);
+      ActivationCode.geluTanh(row, at, n);
     } else {
       geluTanhInJava(row, at, n);
     }
@@ -253,6 +269,26 @@ public final class Vectors {
       FloatVector twiceSlope = square.mul(6 * SQRT_2_OVER_PI * CUBIC).add(2 * SQRT_2_OVER_PI);
       FloatVector slope = v.mul(s).mul(s.neg().add(1f)).fma(twiceSlope, s);
       FloatVector.fromArray(F, grad, i).mul(slope).intoArray(grad, i);
+    }
+  }
+
+  /**
+   * {@code x sigmoid(x)} as {@code x / (1 + e^-x)}, of {@code n} values from {@code at} on. Writes
+   * up to a whole vector.
+   */
+  public static void silu(float[] row, int at, int n) {
+    if (MACHINE_CODE && n > 0) {
+      Objects.checkFromIndexSize(at, padded(n), row.length);
+      ActivationCode.silu(row, at, n);
+    } else {
+      siluInJava(row, at, n);
+    }
+  }
+
+  static void siluInJava(float[] row, int at, int n) {
+    for (int i = at; i < at + n; i += F.length()) {
+      FloatVector x = FloatVector.fromArray(F, row, i);
+      x.div(exp(x.neg()).add(1f)).intoArray(row, i);
     }
   }
 

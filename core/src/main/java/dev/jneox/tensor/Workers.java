@@ -31,7 +31,7 @@ public final class Workers implements AutoCloseable {
   }
 
   private static final class All {
-    static final Workers WORKERS = new Workers(Native.threads());
+    static final Workers WORKERS = new Workers(Cpu.threads());
   }
 
   /**

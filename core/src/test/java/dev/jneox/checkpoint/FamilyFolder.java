@@ -5,9 +5,16 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.jneox.checkpoint.SafetensorsWriter.Declared;
 import dev.jneox.model.Activation;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.Attention;
+import dev.jneox.model.BlockSpec;
+import dev.jneox.model.Embedding;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.Head;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Norm;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
+import dev.jneox.model.Vocabulary;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
@@ -25,9 +32,10 @@ import java.util.Map;
  */
 final class FamilyFolder {
   static final ObjectMapper JSON = new ObjectMapper();
-  static final List<String> TYPES = List.of("gpt_neox", "gptj", "gpt2", "gpt_neo", "jneox");
+  static final List<String> TYPES =
+      List.of("gpt_neox", "gptj", "gpt2", "gpt_neo", "llama", "jneox");
 
-  final ModelConfig model;
+  final ModelSpec model;
   final ObjectNode config;
   final Map<String, Declared> tensors = new LinkedHashMap<>();
   private final Path dir;
@@ -37,43 +45,51 @@ final class FamilyFolder {
     model = tiny(type);
     Family family = Family.of(model);
     config = JSON.valueToTree(family.json(model, "float32"));
-    for (ModelConfig.TensorSpec spec : model.tensors()) {
-      Family.Stored stored = family.stored(spec.name());
-      List<long[]> shapes = stored.layout().shapes(spec.shape());
-      for (int i = 0; i < shapes.size(); i++) {
-        put(family.prefixed(stored.names().get(i)), Dtype.F32, shapes.get(i));
-      }
+    for (TensorExpression tensor : family.tensors(model)) {
+      put(family.prefixed(tensor.name()), Dtype.F32, tensor.shape());
     }
   }
 
-  /** Two layers of width 16 in two heads. */
-  static ModelConfig tiny(String type) {
+  /** Two layers of width 16 in two heads; of Llama four heads of 6 that share two keys. */
+  static ModelSpec tiny(String type) {
+    if (type.equals("llama")) {
+      Norm rms = new Norm.Rms(1e-5);
+      return ModelSpec.of(
+          Vocabulary.of(12, 0),
+          16,
+          new Embedding(false),
+          2,
+          new BlockSpec(
+              new Residual.Serial(rms, rms),
+              Attention.of(4, 6, new Position.Rotary(6, 10000, false))
+                  .withKvHeads(2)
+                  .withBiases(false, false),
+              new FeedForward.Gated(24, Activation.SILU, false)),
+          new Head(false, false),
+          8);
+    }
     boolean rotary = type.startsWith("gpt_neox") || type.equals("gptj");
     boolean j = type.equals("gptj");
     boolean neo = type.equals("gpt_neo");
-    Position position = rotary ? new Position.Rotary(4, 10000, j) : new Position.Learned();
+    Norm norm = new Norm.Layer(1e-5);
+    Position position = rotary ? new Position.Rotary(4, 10000, j) : new Position.None();
     Residual residual =
-        j ? Residual.PARALLEL_ONE_NORM : rotary ? Residual.PARALLEL : Residual.SERIAL;
-    List<Integer> windows = neo || type.equals("jneox") ? List.of(0, 3) : List.of(0, 0);
-    return new ModelConfig(
-        12,
-        12,
-        16,
-        2,
-        2,
-        24,
-        8,
-        position,
-        residual,
-        Activation.GELU_TANH,
-        1e-5,
-        windows,
-        !neo,
-        !j && !neo,
-        !j,
-        j,
-        !rotary,
-        0);
+        j
+            ? new Residual.ParallelOneNorm(norm)
+            : rotary ? new Residual.Parallel(norm, norm) : new Residual.Serial(norm, norm);
+    Attention attention = Attention.of(2, 8, position).withBiases(!j && !neo, !j);
+    return ModelSpec.of(
+            Vocabulary.of(12, 0),
+            16,
+            new Embedding(!rotary),
+            2,
+            new BlockSpec(
+                residual,
+                neo ? attention.withScale(1) : attention,
+                new FeedForward.Plain(24, Activation.GELU_TANH, true)),
+            new Head(!rotary, j),
+            8)
+        .withWindows(neo || type.equals("jneox") ? List.of(0, 3) : List.of(0, 0));
   }
 
   FamilyFolder put(String name, Dtype dtype, long... shape) {

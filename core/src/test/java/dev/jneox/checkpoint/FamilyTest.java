@@ -5,17 +5,26 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.jneox.io.InputException;
 import dev.jneox.model.Activation;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.Attention;
+import dev.jneox.model.BlockSpec;
+import dev.jneox.model.Embedding;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.Head;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Norm;
+import dev.jneox.model.Param;
+import dev.jneox.model.ParamId;
+import dev.jneox.model.Part;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
-import dev.jneox.tensor.Tensors;
+import dev.jneox.model.Vocabulary;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.bytedeco.pytorch.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -43,69 +52,46 @@ class FamilyTest {
 
   @Test
   void configurationOfTheParityFixturesIsUnderstood() {
-    assertThat(HfFolder.config(HfFolderTest.parity("gptj")))
+    Norm norm = new Norm.Layer(1e-5);
+    FeedForward feedForward = new FeedForward.Plain(256, Activation.GELU_TANH, true);
+    assertThat(HfFolder.spec(HfFolderTest.parity("gptj")))
         .isEqualTo(
-            new ModelConfig(
-                512,
-                512,
+            ModelSpec.of(
+                Vocabulary.of(512, 0),
                 64,
+                new Embedding(false),
                 3,
-                4,
-                256,
-                128,
-                new Position.Rotary(8, 10000, true),
-                Residual.PARALLEL_ONE_NORM,
-                Activation.GELU_TANH,
-                1e-5,
-                List.of(0, 0, 0),
-                true,
-                false,
-                false,
-                true,
-                false,
-                0));
-    assertThat(HfFolder.config(HfFolderTest.parity("gpt-neo")))
+                new BlockSpec(
+                    new Residual.ParallelOneNorm(norm),
+                    Attention.of(4, 16, new Position.Rotary(8, 10000, true))
+                        .withBiases(false, false),
+                    feedForward),
+                new Head(false, true),
+                128));
+    BlockSpec gpt2 =
+        new BlockSpec(
+            new Residual.Serial(norm, norm), Attention.of(4, 16, new Position.None()), feedForward);
+    assertThat(HfFolder.spec(HfFolderTest.parity("gpt2")))
         .isEqualTo(
-            new ModelConfig(
-                512,
-                512,
+            ModelSpec.of(
+                Vocabulary.of(512, 0),
                 64,
-                4,
-                4,
-                256,
-                128,
-                new Position.Learned(),
-                Residual.SERIAL,
-                Activation.GELU_TANH,
-                1e-5,
-                List.of(0, 16, 0, 16),
-                false,
-                false,
-                true,
-                false,
-                true,
-                0));
-    assertThat(HfFolder.config(HfFolderTest.parity("gpt2")))
-        .isEqualTo(
-            new ModelConfig(
-                512,
-                512,
-                64,
+                new Embedding(true),
                 3,
-                4,
-                256,
-                128,
-                new Position.Learned(),
-                Residual.SERIAL,
-                Activation.GELU_TANH,
-                1e-5,
-                List.of(0, 0, 0),
-                true,
-                true,
-                true,
-                false,
-                true,
-                0));
+                gpt2,
+                new Head(true, false),
+                128));
+    assertThat(HfFolder.spec(HfFolderTest.parity("gpt-neo")))
+        .isEqualTo(
+            ModelSpec.of(
+                    Vocabulary.of(512, 0),
+                    64,
+                    new Embedding(true),
+                    4,
+                    gpt2.withAttention(gpt2.attention().withScale(1).withBiases(false, true)),
+                    new Head(true, false),
+                    128)
+                .withWindows(List.of(0, 16, 0, 16)));
   }
 
   /** The sizes of the released models, by the numbers of parameters that HF transformers counts. */
@@ -114,11 +100,12 @@ class FamilyTest {
     "gptj, 6050882784",
     "gpt2, 124439808",
     "gpt_neo, 1315575808",
-    "gpt_neox, 20554567680"
+    "gpt_neox, 20554567680",
+    "llama, 6738415616"
   })
   void anEmptyConfigurationIsTheReleasedModel(String type, long parameters) throws IOException {
     Files.writeString(dir.resolve("config.json"), "{\"model_type\":\"" + type + "\"}");
-    assertThat(HfFolder.config(dir).parameters()).isEqualTo(parameters);
+    assertThat(HfFolder.spec(dir).parameterCount()).isEqualTo(parameters);
   }
 
   @ParameterizedTest
@@ -132,45 +119,74 @@ class FamilyTest {
   void aTinyFolderOpens(String type) {
     FamilyFolder tiny = folder(type);
     try (HfFolder folder = HfFolder.open(tiny.write())) {
-      assertThat(folder.config()).isEqualTo(tiny.model);
-      assertThat(folder.storedAs("layers.0.attention.query_key_value.weight")).isEqualTo("F32");
-      for (ModelConfig.TensorSpec spec : tiny.model.tensors()) {
-        assertThat(Tensors.shape(folder.tensor(spec.name())))
-            .as(spec.name())
-            .isEqualTo(spec.shape());
+      assertThat(folder.spec()).isEqualTo(tiny.model);
+      assertThat(folder.holder(ParamId.weight(0, Part.QUERY)).type()).isEqualTo("F32");
+      for (Param param : tiny.model.parameters()) {
+        assertThat(folder.floats(param.id()))
+            .as(param.id().toString())
+            .hasSize((int) param.elements());
       }
     }
   }
 
+  /** The stored rows of heads 0 and 1 with two rows each, by what the families say. */
   @Test
   void eachTensorLiesWhereTheFamilyKeepsIt() {
-    // The rows of the fused weight: head 0's query, key, value, then head 1's; two rows each.
-    Tensor fused = Tensors.of(new float[] {0, 1, 10, 11, 20, 21, 2, 3, 12, 13, 22, 23}, 12, 1);
-    List<Tensor> three = Layout.THREE.write(fused, 2);
-    assertThat(Tensors.floats(three.get(0))).containsExactly(0, 1, 2, 3);
-    assertThat(Tensors.floats(three.get(1))).containsExactly(10, 11, 12, 13);
-    assertThat(Tensors.floats(three.get(2))).containsExactly(20, 21, 22, 23);
-    List<Tensor> columns = Layout.COLUMNS.write(fused, 2);
-    assertThat(Tensors.shape(columns.getFirst())).containsExactly(1, 12);
-    assertThat(Tensors.floats(columns.getFirst()))
+    Norm norm = new Norm.Layer(1e-5);
+    ModelSpec gpt =
+        ModelSpec.of(
+            Vocabulary.of(5, 0),
+            4,
+            new Embedding(true),
+            1,
+            new BlockSpec(
+                new Residual.Serial(norm, norm),
+                Attention.of(2, 2, new Position.None()),
+                new FeedForward.Plain(3, Activation.GELU, true)),
+            new Head(true, false),
+            6);
+    RandomWeights weights = new RandomWeights(gpt, 1);
+    weights.put(ParamId.bias(0, Part.QUERY), 0, 1, 2, 3);
+    weights.put(ParamId.bias(0, Part.KEY), 10, 11, 12, 13);
+    weights.put(ParamId.bias(0, Part.VALUE), 20, 21, 22, 23);
+    assertThat(stored(weights, new NeoxFamily(), "layers.0.attention.query_key_value.bias"))
+        .containsExactly(0, 1, 10, 11, 20, 21, 2, 3, 12, 13, 22, 23);
+    assertThat(stored(weights, new Gpt2Family(), "h.0.attn.c_attn.bias"))
         .containsExactly(0, 1, 2, 3, 10, 11, 12, 13, 20, 21, 22, 23);
-    Tensor bias = fused.view(12);
-    assertThat(Tensors.floats(Layout.COLUMNS.write(bias, 2).getFirst()))
-        .containsExactly(0, 1, 2, 3, 10, 11, 12, 13, 20, 21, 22, 23);
-    for (Layout layout : Layout.values()) {
-      assertThat(Tensors.floats(layout.read(layout.write(fused, 2), 2)))
-          .as(layout.name())
-          .isEqualTo(Tensors.floats(fused));
+    assertThat(stored(weights, new GptJFamily(), "h.0.attn.q_proj.bias"))
+        .containsExactly(0, 1, 2, 3);
+    assertThat(stored(weights, new GptNeoFamily(), "h.0.attn.attention.k_proj.bias"))
+        .containsExactly(10, 11, 12, 13);
+    float[] query = weights.floats(ParamId.weight(0, Part.QUERY));
+    float[] value = weights.floats(ParamId.weight(0, Part.VALUE));
+    // GPT-2 has [in, out]: input 3 of query row 2 and of value row 1.
+    float[] conv = stored(weights, new Gpt2Family(), "h.0.attn.c_attn.weight");
+    assertThat(conv[3 * 12 + 2]).isEqualTo(query[2 * 4 + 3]);
+    assertThat(conv[3 * 12 + 8 + 1]).isEqualTo(value[1 * 4 + 3]);
+    // GPT-NeoX has query row 2, the first of head 1, after six rows of head 0.
+    float[] fused = stored(weights, new NeoxFamily(), "layers.0.attention.query_key_value.weight");
+    assertThat(fused[6 * 4 + 3]).isEqualTo(query[2 * 4 + 3]);
+  }
+
+  private static float[] stored(ModelWeights weights, Family family, String name) {
+    TensorExpression tensor =
+        family.tensors(weights.spec()).stream()
+            .filter(t -> t.name().equals(name))
+            .findFirst()
+            .orElseThrow();
+    try (Arena arena = Arena.ofShared()) {
+      return weights.read(tensor, arena).floats();
     }
-    assertThat(Tensors.floats(Layout.COLUMNS.read(Layout.COLUMNS.write(bias, 2), 2)))
-        .isEqualTo(Tensors.floats(bias));
-    assertThat(Tensors.floats(Layout.THREE.read(Layout.THREE.write(bias, 2), 2)))
-        .isEqualTo(Tensors.floats(bias));
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"gptj", "gpt2", "gpt_neo"})
-  void namesMayBeWithoutThePrefix(String type) throws IOException {
+  @CsvSource({
+    "gptj, transformer., wte",
+    "gpt2, transformer., wte",
+    "gpt_neo, transformer., wte",
+    "llama, model., embed_tokens"
+  })
+  void namesMayBeWithoutThePrefix(String type, String prefix, String embedding) throws IOException {
     FamilyFolder whole = folder(type);
     Map<String, SafetensorsWriter.Declared> tensors = new LinkedHashMap<>(whole.tensors);
     whole.tensors.clear();
@@ -179,14 +195,16 @@ class FamilyTest {
         .forEach(
             t ->
                 whole.put(
-                    t.name().replace("transformer.", ""),
+                    t.name().replace(prefix, ""),
                     t.dtype(),
                     t.shape().stream().mapToLong(Long::longValue).toArray()));
     HfFolder.open(whole.write()).close();
-    whole.put("transformer.wte.weight", Dtype.F32, 12, 16).writeWeights();
+    whole.put(prefix + embedding + ".weight", Dtype.F32, 12, 16).writeWeights();
     refused(
-        "wte.weight\": expected one tensor, with \"transformer.\" before its name or without, found"
-            + " both");
+        embedding
+            + ".weight\": expected one tensor, with \""
+            + prefix
+            + "\" before its name or without, found both");
   }
 
   @Test
@@ -212,7 +230,7 @@ class FamilyTest {
         .with("{'tie_word_embeddings':false}")
         .put("lm_head.weight", Dtype.F32, 12, 16)
         .write();
-    assertThat(HfFolder.config(dir).tiedHead()).isFalse();
+    assertThat(HfFolder.spec(dir).head().tied()).isFalse();
     HfFolder.open(dir).close();
     folder("gpt2").put("lm_head.weight", Dtype.F32, 12, 16).write(); // tied, and saved all the same
     HfFolder.open(dir).close();
@@ -224,10 +242,11 @@ class FamilyTest {
     FamilyFolder tied = folder("gptj").with("{'tie_word_embeddings':true}");
     tied.tensors.remove("lm_head.weight");
     try (HfFolder open = HfFolder.open(tied.write())) {
-      assertThat(open.config().tiedHead()).isTrue();
-      assertThat(open.tensors().keySet())
-          .contains("embed_out.bias")
-          .doesNotContain("embed_out.weight");
+      assertThat(open.spec().head().tied()).isTrue();
+      assertThat(open.tensors())
+          .extracting(tensor -> tensor.expression().first())
+          .contains(ParamId.bias(Part.HEAD))
+          .doesNotContain(ParamId.weight(Part.HEAD));
     }
   }
 
@@ -247,40 +266,25 @@ class FamilyTest {
                     "num_attention_heads",
                     "n_positions",
                     "n_ctx"));
-    assertThat(HfFolder.config(gpt2.writeConfig()))
+    ModelSpec tiny = FamilyFolder.tiny("gpt2");
+    assertThat(HfFolder.spec(gpt2.writeConfig()))
         .isEqualTo(
-            new ModelConfig(
-                12,
-                12,
-                16,
-                2,
-                2,
-                64,
-                8,
-                new Position.Learned(),
-                Residual.SERIAL,
-                Activation.GELU_TANH,
-                1e-5,
-                List.of(0, 0),
-                true,
-                true,
-                true,
-                false,
-                true,
-                0));
+            tiny.mapBlocks(
+                block ->
+                    block.withFeedForward(new FeedForward.Plain(64, Activation.GELU_TANH, true))));
     FamilyFolder neo =
         folder("gpt_neo")
             .without("attention_layers")
             .with("{'attention_types':[[['global','local'],1]]}");
-    assertThat(HfFolder.config(neo.writeConfig())).isEqualTo(neo.model);
+    assertThat(HfFolder.spec(neo.writeConfig())).isEqualTo(neo.model);
     neo.without("attention_types").with("{'attention_layers':['local','local']}");
-    assertThat(HfFolder.config(neo.writeConfig()).windows()).containsExactly(3, 3);
+    assertThat(HfFolder.spec(neo.writeConfig()).windows()).containsExactly(3, 3);
     neo.without("attention_layers", "window_size")
         .renamed(Map.of("num_layers", "num_hidden_layers"));
-    assertThat(HfFolder.config(neo.writeConfig()).windows()).containsExactly(0, 256);
+    assertThat(HfFolder.spec(neo.writeConfig()).windows()).containsExactly(0, 256);
     FamilyFolder unscaled =
         folder("gpt2").with("{'scale_attn_weights':false,'reorder_and_upcast_attn':true}");
-    assertThat(HfFolder.config(unscaled.writeConfig()).scaledAttention()).isFalse();
+    assertThat(HfFolder.spec(unscaled.writeConfig()).first().attention().scale()).isEqualTo(1);
   }
 
   /** Each line: the family, the change to a good config.json, and what the message must name. */
@@ -320,12 +324,50 @@ class FamilyTest {
         "jneox|{'residual':'crossed'}|residual: expected serial, parallel or parallel_one_norm",
         "jneox|{'residual':null}|residual: expected a value: folders of this type leave nothing to"
             + " be guessed",
-        "jneox|{'position':{'type':'alibi'}}|position.type: expected learned or rotary",
+        "jneox|{'position':{'type':'alibi'}}|position.type: expected learned, rotary or none",
         "jneox|{'position':{'type':'rotary','dims':9}}|rotary dimensions 9 must be even",
         "jneox|{'attention_windows':[0]}|attention_windows: expected for each of 2 layers the"
             + " positions it sees",
         "jneox|{'attention_windows':[0,-1]}|attention_windows: expected for each",
         "jneox|{'attention_windows':[0,1.5]}|attention_windows: expected for each",
+        "jneox|{'norm':'batch_norm'}|norm: expected layer_norm or rms_norm, found \"batch_norm\"",
+        "jneox|{'gated_mlp':'yes'}|gated_mlp: expected true or false, found \"yes\"",
+        "jneox|{'mlp_bias':1}|mlp_bias: expected true or false, found 1",
+        "jneox|{'attention_scale':-1}|attention_scale: expected a positive number, found -1",
+        "jneox|{'head_dim':0}|head_dim: expected an integer from 1",
+        "jneox|{'num_key_value_heads':3}|num_attention_heads 2 is not a multiple of"
+            + " num_key_value_heads 3",
+        "jneox|{'num_attention_heads':3}|num_attention_heads: expected a divisor of the width 16,"
+            + " found 3",
+        "jneox|{'hidden_act':'relu'}|hidden_act: expected gelu, gelu_new or silu, found \"relu\"",
+        "llama|{'hidden_act':'gelu'}|hidden_act: expected silu, found \"gelu\"",
+        "llama|{'hidden_act':7}|hidden_act: expected text, found 7",
+        "llama|{'num_key_value_heads':3}|num_key_value_heads: expected a divisor of the 4"
+            + " num_attention_heads, found 3",
+        "llama|{'num_key_value_heads':8}|num_key_value_heads: expected a divisor of the 4"
+            + " num_attention_heads, found 8",
+        "llama|{'num_key_value_heads':0}|num_key_value_heads: expected an integer from 1",
+        "llama|{'head_dim':5}|head_dim: expected an even number, found 5",
+        "llama|{'head_dim':0}|head_dim: expected an integer from 1",
+        "llama|{'head_dim':null,'num_attention_heads':16,'num_key_value_heads':2}|"
+            + "num_attention_heads: expected heads of an even width, which 1 is not, found 16",
+        "llama|{'head_dim':null,'num_attention_heads':3,'num_key_value_heads':3}|"
+            + "num_attention_heads: expected a divisor of the width 16, found 3",
+        "llama|{'rope_scaling':{'rope_type':'llama3','factor':8.0}}|rope_scaling.rope_type:"
+            + " expected default (scaled rotary embeddings are not supported), found \"llama3\"",
+        "llama|{'rope_scaling':{'type':'linear','factor':2.0}}|rope_scaling.type: expected default",
+        "llama|{'rope_scaling':{'type':'dynamic','factor':2.0}}|rope_scaling.type: expected"
+            + " default",
+        "llama|{'rope_parameters':{'rope_type':'yarn'}}|rope_parameters.rope_type: expected"
+            + " default",
+        "llama|{'rope_parameters':{'rope_type':'longrope'}}|rope_parameters.rope_type: expected"
+            + " default",
+        "llama|{'rope_parameters':{'rope_theta':0}}|rope_parameters.rope_theta: expected a positive"
+            + " number, found 0",
+        "llama|{'rope_theta':'large'}|rope_theta: expected a positive number, found \"large\"",
+        "llama|{'rms_norm_eps':0}|rms_norm_eps: expected a positive number, found 0",
+        "llama|{'attention_bias':'yes'}|attention_bias: expected true or false, found \"yes\"",
+        "llama|{'mlp_bias':{}}|mlp_bias: expected true or false, found {}",
       })
   void aConfigurationThatWouldChangeTheNumbersIsNamed(String type, String changes, String named)
       throws IOException {
@@ -333,8 +375,184 @@ class FamilyTest {
     refused(named);
   }
 
+  /** Each line: the change to Llama's tiny config.json, and the attention that it means. */
   @ParameterizedTest
-  @ValueSource(strings = {"gptj", "gpt_neo"})
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '`',
+      value = {
+        "{}|2|6|10000|false|false",
+        "{'num_key_value_heads':null}|4|6|10000|false|false",
+        "{'num_key_value_heads':1}|1|6|10000|false|false",
+        "{'head_dim':null}|2|4|10000|false|false",
+        "{'attention_bias':true}|2|6|10000|true|false",
+        "{'mlp_bias':true}|2|6|10000|false|true",
+        "{'rope_parameters':null,'rope_theta':500000.0}|2|6|500000|false|false",
+        "{'rope_parameters':null,'rope_theta':500000}|2|6|500000|false|false",
+        "{'rope_parameters':null}|2|6|10000|false|false",
+        "{'rope_parameters':{'rope_theta':7.5,'rope_type':'default'}}|2|6|7.5|false|false",
+        "{'rope_parameters':{'rope_type':'default'},'rope_theta':9}|2|6|9|false|false",
+        "{'rope_scaling':{'type':'default'},'rope_theta':9}|2|6|9|false|false",
+        "{'rope_scaling':null,'rope_theta':9}|2|6|10000|false|false",
+        "{'hidden_act':null,'pretraining_tp':2}|2|6|10000|false|false",
+      })
+  void llamasShapeIsUnderstood(
+      String changes, int kvHeads, int headDim, double base, boolean attention, boolean mlp)
+      throws IOException {
+    Norm norm = new Norm.Rms(1e-5);
+    assertThat(HfFolder.spec(folder("llama").with(changes).writeConfig()))
+        .isEqualTo(
+            ModelSpec.of(
+                Vocabulary.of(12, 0),
+                16,
+                new Embedding(false),
+                2,
+                new BlockSpec(
+                    new Residual.Serial(norm, norm),
+                    Attention.of(4, headDim, new Position.Rotary(headDim, base, false))
+                        .withKvHeads(kvHeads)
+                        .withBiases(attention, attention),
+                    new FeedForward.Gated(24, Activation.SILU, mlp)),
+                new Head(false, false),
+                8));
+  }
+
+  @Test
+  void llamaHasTheNamesOfTransformers() throws IOException {
+    FamilyFolder llama = folder("llama").with("{'attention_bias':true,'mlp_bias':true}");
+    for (String layer : List.of("model.layers.0.", "model.layers.1.")) {
+      llama
+          .put(layer + "self_attn.q_proj.bias", Dtype.F32, 24)
+          .put(layer + "self_attn.k_proj.bias", Dtype.F32, 12)
+          .put(layer + "self_attn.v_proj.bias", Dtype.F32, 12)
+          .put(layer + "self_attn.o_proj.bias", Dtype.F32, 16)
+          .put(layer + "mlp.gate_proj.bias", Dtype.F32, 24)
+          .put(layer + "mlp.up_proj.bias", Dtype.F32, 24)
+          .put(layer + "mlp.down_proj.bias", Dtype.F32, 16)
+          .put(layer + "self_attn.rotary_emb.inv_freq", Dtype.F32, 3);
+    }
+    assertThat(llama.tensors.keySet())
+        .contains(
+            "model.embed_tokens.weight",
+            "model.norm.weight",
+            "lm_head.weight",
+            "model.layers.1.input_layernorm.weight",
+            "model.layers.1.post_attention_layernorm.weight",
+            "model.layers.0.mlp.gate_proj.weight")
+        .doesNotContain("model.norm.bias");
+    assertThat(llama.tensors.get("model.layers.0.self_attn.q_proj.weight").shape())
+        .containsExactly(24L, 16L);
+    assertThat(llama.tensors.get("model.layers.0.self_attn.k_proj.weight").shape())
+        .containsExactly(12L, 16L);
+    assertThat(llama.tensors.get("model.layers.0.self_attn.o_proj.weight").shape())
+        .containsExactly(16L, 24L);
+    try (HfFolder open = HfFolder.open(llama.write())) {
+      assertThat(open.floats(ParamId.bias(1, Part.GATE))).hasSize(24);
+    }
+    llama.with("{'tie_word_embeddings':true}").tensors.remove("lm_head.weight");
+    try (HfFolder open = HfFolder.open(llama.write())) {
+      assertThat(open.spec().headWeight()).isEqualTo(ParamId.weight(Part.EMBEDDING));
+    }
+    llama.put("lm_head.weight", Dtype.F32, 12, 16); // tied, and saved all the same
+    HfFolder.open(llama.write()).close();
+  }
+
+  /** transformers loads no Llama whose width is no multiple of its heads. */
+  @Test
+  void aModelThatTransformersRefusesIsNotWrittenAsLlama() {
+    ModelSpec llama = FamilyFolder.tiny("llama");
+    assertThat(HfFolder.modelType(llama)).isEqualTo("llama");
+    Attention three = Attention.of(3, 6, new Position.Rotary(6, 10000, false));
+    assertThat(
+            HfFolder.modelType(
+                llama.mapBlocks(b -> b.withAttention(three.withBiases(false, false)))))
+        .isEqualTo("jneox");
+  }
+
+  /** Each change makes of Llama what only the own type can say. */
+  @Test
+  void whatLlamaCannotSayIsWrittenAsTheOwnType() throws IOException {
+    ModelSpec llama = FamilyFolder.tiny("llama");
+    Attention attention = llama.first().attention();
+    Norm layer = new Norm.Layer(1e-5);
+    Norm rms = new Norm.Rms(1e-5);
+    Map<String, ModelSpec> others = new LinkedHashMap<>();
+    others.put("one bias", with(llama, attention.withBiases(true, false)));
+    others.put("scale", with(llama, attention.withScale(0.3)));
+    others.put("unscaled", with(llama, attention.withScale(1)));
+    others.put("window", llama.withWindows(List.of(0, 3)));
+    others.put("half rotary", with(llama, rotary(new Position.Rotary(4, 10000, false))));
+    others.put("pairs", with(llama, rotary(new Position.Rotary(6, 10000, true))));
+    others.put("no positions", with(llama, rotary(new Position.None())));
+    others.put(
+        "learned", with(llama, rotary(new Position.None())).withEmbedding(new Embedding(true)));
+    others.put("head bias", llama.withHead(new Head(false, true)));
+    others.put(
+        "gelu gate",
+        llama.mapBlocks(b -> b.withFeedForward(new FeedForward.Gated(24, Activation.GELU, false))));
+    others.put(
+        "no gate",
+        llama.mapBlocks(b -> b.withFeedForward(new FeedForward.Plain(24, Activation.SILU, false))));
+    others.put("parallel", llama.mapBlocks(b -> b.withResidual(new Residual.Parallel(rms, rms))));
+    others.put("one norm", llama.mapBlocks(b -> b.withResidual(new Residual.ParallelOneNorm(rms))));
+    others.put(
+        "layer norms",
+        ModelSpec.of(
+            llama.vocabulary(),
+            16,
+            llama.embedding(),
+            2,
+            llama.first().withResidual(new Residual.Serial(layer, layer)),
+            llama.head(),
+            8));
+    for (Map.Entry<String, ModelSpec> other : others.entrySet()) {
+      assertThat(HfFolder.modelType(other.getValue())).as(other.getKey()).isEqualTo("jneox");
+      Path out = dir.resolve(other.getKey());
+      RandomWeights weights = new RandomWeights(other.getValue(), 2);
+      new HfFolderWriter(out, other.getValue(), Dtype.F32).write(weights);
+      try (HfFolder open = HfFolder.open(out)) {
+        assertThat(open.spec()).as(other.getKey()).isEqualTo(other.getValue());
+        RandomWeights.assertSame(open, weights);
+      }
+    }
+  }
+
+  private static ModelSpec with(ModelSpec spec, Attention attention) {
+    return spec.mapBlocks(block -> block.withAttention(attention));
+  }
+
+  private static Attention rotary(Position position) {
+    return Attention.of(4, 6, position).withKvHeads(2).withBiases(false, false);
+  }
+
+  @Test
+  void layersThatDifferAreNoFamilys() {
+    ModelSpec llama = FamilyFolder.tiny("llama");
+    Attention wider = llama.first().attention().withKvHeads(4);
+    ModelSpec mixed = llama.withBlocks(List.of(llama.first(), llama.first().withAttention(wider)));
+    assertThatThrownBy(() -> HfFolder.modelType(mixed))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("its layers differ");
+  }
+
+  /** The first version of the own type had these keys alone. */
+  @Test
+  void newKeysAreWrittenOnlyWhereTheyAreNeeded() {
+    assertThat(new JneoxFamily().json(FamilyFolder.tiny("jneox"), "float32"))
+        .doesNotContainKeys(
+            "head_dim", "num_key_value_heads", "attention_scale", "norm", "gated_mlp", "mlp_bias");
+    ModelSpec llama = with(FamilyFolder.tiny("llama"), rotary(new Position.None()).withScale(0.3));
+    assertThat(new JneoxFamily().json(llama, "float32"))
+        .containsEntry("head_dim", 6)
+        .containsEntry("num_key_value_heads", 2)
+        .containsEntry("attention_scale", 0.3)
+        .containsEntry("norm", "rms_norm")
+        .containsEntry("gated_mlp", true)
+        .containsEntry("mlp_bias", false);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"gptj", "gpt_neo", "llama"})
   void queryKeyAndValueAreOfOneType(String type) {
     FamilyFolder folder = folder(type);
     String name =
@@ -342,7 +560,12 @@ class FamilyTest {
             .filter(n -> n.contains("k_proj"))
             .findFirst()
             .orElseThrow();
-    folder.put(name, Dtype.BF16, 16, 16).write();
+    folder
+        .put(
+            name,
+            Dtype.BF16,
+            folder.tensors.get(name).shape().stream().mapToLong(Long::longValue).toArray())
+        .write();
     refused(
         "tensor \""
             + name

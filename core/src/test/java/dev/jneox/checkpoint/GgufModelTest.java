@@ -6,95 +6,72 @@ import static org.assertj.core.api.Assertions.within;
 
 import dev.jneox.io.InputException;
 import dev.jneox.model.Activation;
-import dev.jneox.model.CausalLM;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.model.ModelConfig.TensorSpec;
+import dev.jneox.model.Attention;
+import dev.jneox.model.BlockSpec;
+import dev.jneox.model.Embedding;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.Head;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Norm;
+import dev.jneox.model.Param;
+import dev.jneox.model.ParamId;
+import dev.jneox.model.Part;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
-import dev.jneox.tensor.Tensors;
+import dev.jneox.model.Vocabulary;
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Random;
-import org.bytedeco.javacpp.PointerScope;
-import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.FieldSource;
 
 class GgufModelTest {
   @TempDir Path dir;
 
-  private Path export(ModelConfig config, Map<String, Tensor> tensors, GgmlType type) {
+  private Path export(ModelWeights weights, GgmlType type) {
     Path file = dir.resolve("model.gguf");
     GgufExport export =
-        new GgufExport(file, config, type, null, Map.of("general.name", GgufValue.text("a test")));
+        new GgufExport(
+            file, weights.spec(), type, null, Map.of("general.name", GgufValue.text("a test")));
     long[] told = {0};
-    export.write(tensors::get, bytes -> told[0] += bytes);
+    export.write(weights, bytes -> told[0] += bytes);
     assertThat(told[0]).isEqualTo(export.bytes());
     return file;
   }
 
-  /** Random values; norms near one. */
-  private static Map<String, Tensor> random(ModelConfig config) {
-    Random random = new Random(3);
-    Map<String, Tensor> tensors = new LinkedHashMap<>();
-    for (TensorSpec spec : config.tensors()) {
-      float[] values = new float[(int) spec.elements()];
-      float middle = spec.name().contains("norm.weight") ? 1 : 0;
-      for (int i = 0; i < values.length; i++) {
-        values[i] = middle + 0.2f * (float) random.nextGaussian();
-      }
-      tensors.put(spec.name(), Tensors.of(values, spec.shape()));
-    }
-    return tensors;
+  private Path export(ModelSpec spec, GgmlType type) {
+    return export(new RandomWeights(spec, 3), type);
   }
 
-  private static ModelConfig config(
+  private static final Norm NORM = new Norm.Layer(1e-5);
+  private static final Residual SERIAL = new Residual.Serial(NORM, NORM);
+  private static final Residual PARALLEL = new Residual.Parallel(NORM, NORM);
+  private static final Residual ONE_NORM = new Residual.ParallelOneNorm(NORM);
+  private static final Position HALVES = new Position.Rotary(8, 10000, false);
+  private static final Position PAIRS = new Position.Rotary(8, 500, true);
+  private static final Position LEARNED = new Position.None();
+
+  private static ModelSpec spec(
       Position position, Residual residual, boolean qkvBias, boolean headBias, boolean tied) {
-    return new ModelConfig(
-        96,
-        96,
+    return ModelSpec.of(
+        Vocabulary.of(96, 5),
         64,
+        new Embedding(position instanceof Position.None),
         2,
-        4,
-        128,
-        32,
-        position,
-        residual,
-        Activation.GELU_TANH,
-        1e-5,
-        ModelConfig.everywhere(2),
-        true,
-        qkvBias,
-        true,
-        headBias,
-        tied,
-        5);
-  }
-
-  private static final Position.Rotary HALVES = new Position.Rotary(8, 10000, false);
-  private static final Position.Rotary PAIRS = new Position.Rotary(8, 500, true);
-
-  /** The logits of a few tokens, and every parameter that could be at fault in them. */
-  private static float[] logits(ModelConfig config, Map<String, Tensor> tensors) {
-    try (CausalLM model = new CausalLM(config, tensors);
-        Tensor ids = Tensors.of(new int[] {5, 17, 80, 3, 3, 41, 0, 95}, 1, 8)) {
-      return Tensors.floats(model.forward(ids));
-    }
-  }
-
-  private static void close(float[] found, float[] expected, double error) {
-    assertThat(found).hasSameSizeAs(expected);
-    for (int i = 0; i < expected.length; i++) {
-      assertThat((double) found[i]).isCloseTo(expected[i], within(error));
-    }
+        new BlockSpec(
+            residual,
+            Attention.of(4, 16, position).withBiases(qkvBias, true),
+            new FeedForward.Plain(128, Activation.GELU_TANH, true)),
+        new Head(tied, headBias),
+        32);
   }
 
   @ParameterizedTest
@@ -107,27 +84,33 @@ class GgufModelTest {
   })
   void neoxComesBackAsItWasRounded(String name, GgmlType type) {
     Path file = dir.resolve("model.gguf");
-    try (PointerScope _ = new PointerScope();
+    try (Arena arena = Arena.ofShared();
         HfFolder source = HfFolder.open(HfFolderTest.parity(name))) {
-      new GgufExport(file, source.config(), type, null, Map.of())
-          .write(source::tensor, bytes -> {});
+      new GgufExport(file, source.spec(), type, null, Map.of()).write(source, bytes -> {});
       try (StoredModel model = StoredModel.open(file)) {
-        assertThat(model.config().parameters() >= source.config().parameters()).isTrue();
-        assertThat(model.config().residual()).isEqualTo(source.config().residual());
-        assertThat(model.config().position()).isEqualTo(source.config().position());
-        assertThat(model.config().activation()).isEqualTo(source.config().activation());
-        assertThat(model.config().layerNormEps()).isEqualTo(source.config().layerNormEps());
-        if (!source.config().tiedHead()) {
-          assertThat(model.config()).isEqualTo(source.config());
+        ModelSpec spec = source.spec();
+        assertThat(model.spec().parameterCount()).isGreaterThanOrEqualTo(spec.parameterCount());
+        assertThat(model.spec().first()).isEqualTo(spec.first());
+        assertThat(model.spec().finalNorm()).isEqualTo(spec.finalNorm());
+        if (!spec.head().tied()) {
+          assertThat(model.spec()).isEqualTo(spec);
         }
-        for (TensorSpec spec : source.config().tensors()) {
-          ScalarType stored = spec.shape().length > 1 ? type.scalarType() : ScalarType.Float;
-          float[] expected = Tensors.floats(source.tensor(spec.name()).to(stored));
-          assertThat(Tensors.floats(model.tensor(spec.name()))).as(spec.name()).isEqualTo(expected);
-          model
-              .mapped(spec.name())
-              .ifPresent(data -> assertThat(data.floats()).as(spec.name()).isEqualTo(expected));
-          assertThat(model.mapped(spec.name())).isPresent();
+        for (Param param : spec.parameters()) {
+          ParamId id = param.id();
+          Dtype stored = param.isMatrix() ? type.dtype() : Dtype.F32;
+          assertThat(model.holder(id).inPlace()).as(id.toString()).isPresent();
+          MappedTensor values = model.read(id, arena);
+          assertThat(values.data().isMapped()).as(id.toString()).isTrue();
+          assertThat(values.dtype()).as(id.toString()).isEqualTo(stored);
+          assertThat(values.floats())
+              .as(id.toString())
+              .isEqualTo(Rounded.to(stored, source.floats(id)));
+        }
+        for (TensorExpression tensor : CanonicalNames.of(spec)) {
+          float[] expected = source.read(tensor, arena).floats();
+          assertThat(model.read(tensor, arena).floats())
+              .as(tensor.name())
+              .isEqualTo(Rounded.to(tensor.isMatrix() ? type.dtype() : Dtype.F32, expected));
         }
       }
     }
@@ -139,45 +122,82 @@ class GgufModelTest {
    */
   @Test
   void queriesKeysAndValuesLieAsLlamaCppWantsThem() {
-    ModelConfig config = config(HALVES, Residual.PARALLEL, true, false, false);
-    try (PointerScope _ = new PointerScope()) {
-      float[] rows = new float[3 * 64];
-      for (int i = 0; i < rows.length; i++) {
-        rows[i] = i;
-      }
-      Map<String, Tensor> tensors = random(config);
-      tensors.put("layers.1.attention.query_key_value.bias", Tensors.of(rows, rows.length));
-      try (GgufFile file = GgufFile.open(export(config, tensors, GgmlType.F32))) {
-        float[] found = Tensors.floats(file.tensor("blk.1.attn_qkv.bias"));
-        // Heads are 16 wide: query of head 1, row 2; key of head 0, row 0; value of head 3, row 15.
-        assertThat(found[16 + 2]).isEqualTo(48 + 2);
-        assertThat(found[64]).isEqualTo(16);
-        assertThat(found[191]).isEqualTo(191);
-      }
+    RandomWeights weights = new RandomWeights(spec(HALVES, PARALLEL, true, false, false), 3);
+    float[][] rows = new float[3][64];
+    for (int i = 0; i < 3 * 64; i++) {
+      rows[i / 16 % 3][i / 48 * 16 + i % 16] = i;
+    }
+    weights.put(ParamId.bias(1, Part.QUERY), rows[0]);
+    weights.put(ParamId.bias(1, Part.KEY), rows[1]);
+    weights.put(ParamId.bias(1, Part.VALUE), rows[2]);
+    try (GgufFile file = GgufFile.open(export(weights, GgmlType.F32))) {
+      float[] found = new MappedTensor(Dtype.F32, file.data("blk.1.attn_qkv.bias")).floats();
+      // Heads are 16 wide: query of head 1, row 2; key of head 0, row 0; value of head 3, row 15.
+      assertThat(found[16 + 2]).isEqualTo(48 + 2);
+      assertThat(found[64]).isEqualTo(16);
+      assertThat(found[191]).isEqualTo(191);
     }
   }
 
-  @Test
-  void everyArchitectureComputesTheSameFromItsFile() {
-    for (ModelConfig config :
-        List.of(
-            config(HALVES, Residual.PARALLEL, true, false, false),
-            config(HALVES, Residual.SERIAL, false, false, true),
-            config(new Position.Learned(), Residual.SERIAL, true, false, true),
-            config(new Position.Learned(), Residual.SERIAL, true, false, false),
-            config(PAIRS, Residual.PARALLEL_ONE_NORM, false, true, false),
-            config(HALVES, Residual.PARALLEL_ONE_NORM, true, true, false),
-            config(PAIRS, Residual.PARALLEL_ONE_NORM, false, true, true),
-            config(PAIRS, Residual.PARALLEL_ONE_NORM, false, false, true))) {
-      try (PointerScope _ = new PointerScope()) {
-        Map<String, Tensor> tensors = random(config);
-        Path file = export(config, tensors, GgmlType.F32);
-        try (StoredModel model = StoredModel.open(file)) {
-          close(logits(model.config(), model.tensors()), logits(config, tensors), 2e-5);
-          assertThat(model.config().endOfText()).isEqualTo(5);
+  /** All that llama.cpp has graphs for. */
+  static final List<ModelSpec> KINDS =
+      List.of(
+          spec(HALVES, PARALLEL, true, false, false),
+          spec(HALVES, SERIAL, false, false, true),
+          spec(LEARNED, SERIAL, true, false, true),
+          spec(LEARNED, SERIAL, true, false, false),
+          spec(PAIRS, ONE_NORM, false, true, false),
+          spec(HALVES, ONE_NORM, true, true, false),
+          spec(PAIRS, ONE_NORM, false, true, true),
+          spec(PAIRS, ONE_NORM, false, false, true));
+
+  /** What is in the file is what the model had, biases that it had not are zeros. */
+  @ParameterizedTest
+  @FieldSource("KINDS")
+  void everyArchitectureHasTheSameValuesInItsFile(ModelSpec spec) {
+    RandomWeights weights = new RandomWeights(spec, 3);
+    try (StoredModel model = StoredModel.open(export(weights, GgmlType.F32))) {
+      assertThat(model.spec().vocabulary()).isEqualTo(spec.vocabulary());
+      Map<ParamId, Param> had = new LinkedHashMap<>();
+      spec.parameters().forEach(param -> had.put(param.id(), param));
+      for (Param param : model.spec().parameters()) {
+        ParamId id = param.id();
+        float[] found = model.floats(id);
+        boolean tied = spec.head().tied() && id.equals(ParamId.weight(Part.HEAD));
+        if (tied || had.containsKey(id)) {
+          float[] expected = weights.floats(tied ? ParamId.weight(Part.EMBEDDING) : id);
+          boolean turned =
+              (id.part() == Part.QUERY || id.part() == Part.KEY)
+                  && spec.first().attention().rotary() instanceof Position.Rotary rotary
+                  && rotary.interleaved();
+          assertThat(found)
+              .as(id.toString())
+              .isEqualTo(turned ? halved(expected, param.columns()) : expected);
+        } else {
+          assertThat(found).as(id.toString()).containsOnly(0);
+        }
+        had.remove(id);
+      }
+      assertThat(had).isEmpty();
+    }
+  }
+
+  /** Rows of heads of 16 whose first 8 are four pairs, as halves of four. */
+  private static float[] halved(float[] rows, int columns) {
+    float[] halved = rows.clone();
+    for (int head = 0; head < rows.length / columns / 16; head++) {
+      for (int pair = 0; pair < 4; pair++) {
+        for (int which = 0; which < 2; which++) {
+          System.arraycopy(
+              rows,
+              (head * 16 + 2 * pair + which) * columns,
+              halved,
+              (head * 16 + which * 4 + pair) * columns,
+              columns);
         }
       }
     }
+    return halved;
   }
 
   /**
@@ -186,161 +206,122 @@ class GgufModelTest {
    */
   @Test
   void queriesKeysAndValuesInThreeMatricesAreJoined() {
-    ModelConfig config = config(PAIRS, Residual.PARALLEL_ONE_NORM, false, true, false);
-    int[] rows = GgufModel.queryKeyValueRows(config, false);
-    Map<String, GgufValue> metadata = new LinkedHashMap<>(GgufArchitecture.GPTJ.metadata(config));
+    ModelSpec spec = spec(PAIRS, ONE_NORM, false, true, false);
+    Map<String, GgufValue> metadata = new LinkedHashMap<>(GgufArchitecture.GPTJ.metadata(spec));
     metadata.put("general.architecture", GgufValue.text("gptj"));
     metadata.put("tokenizer.ggml.eos_token_id", GgufValue.u32(5));
     Path file = dir.resolve("gptj.gguf");
-    try (PointerScope _ = new PointerScope()) {
-      Map<String, Tensor> tensors = random(config);
-      Map<String, Tensor> named = new LinkedHashMap<>();
-      for (TensorSpec spec : config.tensors()) {
-        String name = GgufArchitecture.tensorName(spec.name());
-        if (name.contains("attn_qkv")) {
-          Tensor all = tensors.get(spec.name()).index_select(0, Tensors.of(rows, rows.length));
-          for (int part = 0; part < 3; part++) {
-            named.put(
-                name.replace("attn_qkv", "attn_" + "qkv".charAt(part)),
-                all.narrow(0, 64L * part, 64).contiguous());
-          }
-        } else {
-          named.put(name, tensors.get(spec.name()));
-        }
+    RandomWeights weights = new RandomWeights(spec, 3);
+    List<GgufWriter.Declared> declared =
+        spec.parameters().stream()
+            .map(
+                param ->
+                    GgufFileTest.tensor(
+                        GgufArchitecture.tensorName(param.id()), GgmlType.F32, param.axes()))
+            .toList();
+    assertThat(declared)
+        .extracting(GgufWriter.Declared::name)
+        .contains("blk.0.attn_q.weight", "blk.1.attn_k.weight", "blk.1.attn_v.weight");
+    try (GgufWriter writer = new GgufWriter(file, metadata, declared, bytes -> {})) {
+      for (Param param : spec.parameters()) {
+        writer.write(GgufArchitecture.tensorName(param.id()), weights.values(param.id()).data());
       }
-      List<GgufWriter.Declared> declared = new ArrayList<>();
-      named.forEach(
-          (name, tensor) ->
-              declared.add(GgufFileTest.tensor(name, GgmlType.F32, Tensors.shape(tensor))));
-      try (GgufWriter writer = new GgufWriter(file, metadata, declared, bytes -> {})) {
-        named.forEach((name, tensor) -> writer.write(name, Tensors.segment(tensor)));
-        writer.commit();
-      }
-      try (StoredModel model = StoredModel.open(file)) {
-        assertThat(model.config()).isEqualTo(config);
-        for (TensorSpec spec : config.tensors()) {
-          float[] expected = Tensors.floats(tensors.get(spec.name()));
-          assertThat(Tensors.floats(model.tensor(spec.name()))).as(spec.name()).isEqualTo(expected);
-        }
+      writer.commit();
+    }
+    try (Arena arena = Arena.ofShared();
+        StoredModel model = StoredModel.open(file)) {
+      assertThat(model.spec()).isEqualTo(spec);
+      RandomWeights.assertSame(model, weights);
+      for (TensorExpression tensor : CanonicalNames.of(spec)) {
+        RandomWeights.assertSame(
+            tensor.name(), model.read(tensor, arena), weights.read(tensor, arena));
       }
     }
+  }
+
+  private static String type(ModelWeights model, ParamId id) {
+    return model.holder(id).type();
   }
 
   @Test
   void quantisedFilesKeepNormsBiasesAndPositionsAndAnExactHead() {
-    ModelConfig config = config(new Position.Learned(), Residual.SERIAL, true, false, true);
-    try (PointerScope _ = new PointerScope()) {
-      Map<String, Tensor> tensors = random(config);
-      try (GgufModel model = GgufModel.open(export(config, tensors, GgmlType.Q4_0))) {
-        assertThat(model.storedAs("layers.0.attention.query_key_value.weight")).isEqualTo("Q4_0");
-        assertThat(model.storedAs("embed_in.weight")).isEqualTo("Q8_0");
-        assertThat(model.storedAs("embed_positions.weight")).isEqualTo("F32");
-        assertThat(model.storedAs("layers.0.mlp.dense_h_to_4h.bias")).isEqualTo("F32");
-        assertThat(model.storedAs("final_layer_norm.weight")).isEqualTo("F32");
-      }
-      ModelConfig untied = config(HALVES, Residual.PARALLEL, true, false, false);
-      tensors = random(untied);
-      try (GgufModel model = GgufModel.open(export(untied, tensors, GgmlType.Q4_0))) {
-        assertThat(model.storedAs("embed_in.weight")).isEqualTo("Q4_0");
-        assertThat(model.storedAs("embed_out.weight")).isEqualTo("Q8_0");
-        assertThat(model.file().metadata().text("general.name")).isEqualTo("a test");
-      }
-      // A row of 40 is no whole number of blocks.
-      ModelConfig narrow = ModelConfig.neox(96, 40, 1, 5, 8);
-      try (GgufModel model = GgufModel.open(export(narrow, random(narrow), GgmlType.Q8_0))) {
-        assertThat(model.storedAs("embed_in.weight")).isEqualTo("F16");
-        assertThat(model.storedAs("layers.0.mlp.dense_4h_to_h.weight")).isEqualTo("Q8_0");
-      }
+    ParamId embedding = ParamId.weight(Part.EMBEDDING);
+    try (GgufModel model =
+        GgufModel.open(export(spec(LEARNED, SERIAL, true, false, true), GgmlType.Q4_0))) {
+      assertThat(type(model, ParamId.weight(0, Part.QUERY))).isEqualTo("Q4_0");
+      assertThat(type(model, embedding)).isEqualTo("Q8_0");
+      assertThat(type(model, ParamId.weight(Part.POSITIONS))).isEqualTo("F32");
+      assertThat(type(model, ParamId.bias(0, Part.UP))).isEqualTo("F32");
+      assertThat(type(model, ParamId.weight(Part.FINAL_NORM))).isEqualTo("F32");
+    }
+    try (GgufModel model =
+        GgufModel.open(export(spec(HALVES, PARALLEL, true, false, false), GgmlType.Q4_0))) {
+      assertThat(type(model, embedding)).isEqualTo("Q4_0");
+      assertThat(type(model, ParamId.weight(Part.HEAD))).isEqualTo("Q8_0");
+      assertThat(model.file().metadata().text("general.name")).isEqualTo("a test");
+    }
+    // A row of 40 is no whole number of blocks.
+    try (GgufModel model = GgufModel.open(export(ModelSpec.neox(96, 40, 1, 5, 8), GgmlType.Q8_0))) {
+      assertThat(type(model, embedding)).isEqualTo("F16");
+      assertThat(type(model, ParamId.weight(0, Part.DOWN))).isEqualTo("Q8_0");
     }
   }
 
-  @Test
-  void quantisedModelIsCloseToItsSource() {
-    ModelConfig config = config(HALVES, Residual.PARALLEL, true, false, false);
-    try (PointerScope _ = new PointerScope()) {
-      Map<String, Tensor> tensors = random(config);
-      float[] exact = logits(config, tensors);
-      try (StoredModel model = StoredModel.open(export(config, tensors, GgmlType.Q8_0))) {
-        close(logits(model.config(), model.tensors()), exact, 0.2);
-      }
-      try (StoredModel model = StoredModel.open(export(config, tensors, GgmlType.Q4_0))) {
-        close(logits(model.config(), model.tensors()), exact, 3);
+  /** Half a step of a block's scale, which is its largest magnitude over 127 or 8. */
+  @ParameterizedTest
+  @CsvSource({"Q8_0, 127", "Q4_0, 8"})
+  void quantisedValuesAreCloseToTheirSource(GgmlType type, int steps) {
+    RandomWeights weights = new RandomWeights(spec(HALVES, PARALLEL, true, false, false), 3);
+    try (StoredModel model = StoredModel.open(export(weights, type))) {
+      for (Param param : weights.spec().parameters()) {
+        float[] expected = weights.floats(param.id());
+        float[] found = model.floats(param.id());
+        for (int block = 0; param.isMatrix() && block < expected.length; block += 32) {
+          float largest = 0;
+          for (int i = block; i < block + 32; i++) {
+            largest = Math.max(largest, Math.abs(expected[i]));
+          }
+          for (int i = block; i < block + 32; i++) {
+            // A value at the end opposite to the largest is a whole step off in Q4_0.
+            assertThat(found[i])
+                .as(param.id() + " " + i)
+                .isCloseTo(expected[i], within(largest / steps * 1.01f));
+          }
+        }
       }
     }
   }
 
   @Test
   void withoutOurKeyAFileMeansLlamaCppsGelu() throws IOException {
-    ModelConfig config = ModelConfig.neox(96, 64, 1, 4, 8);
-    try (PointerScope _ = new PointerScope()) {
-      Path file = export(config, random(config), GgmlType.F32);
-      byte[] bytes = Files.readAllBytes(file);
-      int key =
-          new String(bytes, java.nio.charset.StandardCharsets.ISO_8859_1)
-              .indexOf("jneox.hidden_act");
-      bytes[key] = 'k';
-      Files.write(dir.resolve("other.gguf"), bytes);
-      try (StoredModel ours = StoredModel.open(file);
-          StoredModel other = StoredModel.open(dir.resolve("other.gguf"))) {
-        assertThat(ours.config().activation()).isEqualTo(Activation.GELU);
-        assertThat(other.config().activation()).isEqualTo(Activation.GELU_TANH);
-      }
+    Path file = export(ModelSpec.neox(96, 64, 1, 4, 8), GgmlType.F32);
+    byte[] bytes = Files.readAllBytes(file);
+    int key = new String(bytes, StandardCharsets.ISO_8859_1).indexOf("jneox.hidden_act");
+    bytes[key] = 'k';
+    Files.write(dir.resolve("other.gguf"), bytes);
+    try (StoredModel ours = StoredModel.open(file);
+        StoredModel other = StoredModel.open(dir.resolve("other.gguf"))) {
+      assertThat(ours.spec().first().feedForward().activation()).isEqualTo(Activation.GELU);
+      assertThat(other.spec().first().feedForward().activation()).isEqualTo(Activation.GELU_TANH);
     }
   }
 
   @Test
   void whatLlamaCppCannotComputeIsRefusedInOneLine() {
     refused(
-        config(new Position.Learned(), Residual.PARALLEL, true, false, true),
-        "learned positions with a parallel residual");
-    refused(config(HALVES, Residual.PARALLEL, true, true, false), "a head with a bias");
-    ModelConfig neo =
-        new ModelConfig(
-            96,
-            96,
-            64,
-            2,
-            4,
-            128,
-            32,
-            new Position.Learned(),
-            Residual.SERIAL,
-            Activation.GELU_TANH,
-            1e-5,
-            List.of(0, 16),
-            true,
-            false,
-            true,
-            false,
-            true,
-            5);
-    refused(neo, "local attention windows");
-    ModelConfig unscaled =
-        new ModelConfig(
-            96,
-            96,
-            64,
-            2,
-            4,
-            128,
-            32,
-            new Position.Learned(),
-            Residual.SERIAL,
-            Activation.GELU_TANH,
-            1e-5,
-            ModelConfig.everywhere(2),
-            false,
-            false,
-            true,
-            false,
-            true,
-            5);
-    refused(unscaled, "attention without the scale");
+        spec(LEARNED, PARALLEL, true, false, true), "learned positions with a parallel residual");
+    refused(spec(HALVES, PARALLEL, true, true, false), "a head with a bias");
+    ModelSpec neo = spec(LEARNED, SERIAL, false, false, true);
+    refused(neo.withWindows(List.of(0, 16)), "local attention windows");
+    refused(
+        neo.mapBlocks(block -> block.withAttention(block.attention().withScale(1))),
+        "attention without the scale");
+    refused(FamilyFolder.tiny("llama"), "a model of this kind");
   }
 
-  private void refused(ModelConfig config, String says) {
+  private void refused(ModelSpec spec, String says) {
     assertThatThrownBy(
-            () -> new GgufExport(dir.resolve("no.gguf"), config, GgmlType.F32, null, Map.of()))
+            () -> new GgufExport(dir.resolve("no.gguf"), spec, GgmlType.F32, null, Map.of()))
         .isInstanceOf(InputException.class)
         .hasMessageContainingAll("no.gguf", "llama.cpp has no graph for", says);
   }
@@ -348,54 +329,42 @@ class GgufModelTest {
   @Test
   void concernsAreTold() throws IOException {
     Path file = dir.resolve("a.gguf");
-    ModelConfig neox = ModelConfig.neox(300, 64, 1, 4, 8);
+    ModelSpec neox = ModelSpec.neox(300, 64, 1, 4, 8);
     assertThat(
             new GgufExport(file, neox, GgmlType.F32, GgufTokenizerTest.trained(300), Map.of())
                 .concerns())
         .singleElement()
         .asString()
         .contains("tanh");
-    ModelConfig gptj = config(PAIRS, Residual.PARALLEL_ONE_NORM, false, true, true);
+    ModelSpec gptj = spec(PAIRS, ONE_NORM, false, true, true);
     assertThat(new GgufExport(file, gptj, GgmlType.F32, null, Map.of()).concerns()).hasSize(3);
   }
 
   @Test
   void valuesThatTheTypeCannotHoldLeaveNoFile() {
-    ModelConfig config = ModelConfig.neox(96, 64, 1, 4, 8);
     for (float value : new float[] {Float.NaN, Float.POSITIVE_INFINITY, 70000}) {
-      try (PointerScope _ = new PointerScope()) {
-        Map<String, Tensor> tensors = random(config);
-        float[] values = new float[64 * 64];
-        values[77] = value;
-        tensors.put("layers.0.attention.dense.weight", Tensors.of(values, 64, 64));
-        assertThatThrownBy(() -> export(config, tensors, GgmlType.F16))
-            .isInstanceOf(InputException.class)
-            .hasMessageContainingAll("model.gguf: tensor blk.0.attn_output.weight", "65504");
-      }
+      RandomWeights weights = new RandomWeights(ModelSpec.neox(96, 64, 1, 4, 8), 3);
+      weights.set(ParamId.weight(0, Part.ATTENTION_OUT), 77, value);
+      assertThatThrownBy(() -> export(weights, GgmlType.F16))
+          .isInstanceOf(InputException.class)
+          .hasMessageContainingAll("model.gguf: tensor blk.0.attn_output.weight", "65504");
     }
     assertThat(dir).isEmptyDirectory();
   }
 
   @Test
   void tensorsThatDoNotFitTheMetadataAreNamed() throws IOException {
-    ModelConfig config = ModelConfig.neox(96, 64, 1, 4, 8);
-    try (PointerScope _ = new PointerScope()) {
-      byte[] bytes = Files.readAllBytes(export(config, random(config), GgmlType.F32));
-      changed(
-          bytes,
-          "blk.0.ffn_up.bias",
-          "blk.0.ffn_ap.bias",
-          "tensor \"blk.0.ffn_up.bias\"",
-          "no such tensor");
-      changed(
-          bytes, "general.architecture", "general.architektur", "general.architecture", "gptneox");
-      changed(
-          bytes,
-          "gptneox.block_count",
-          "gptneox.block_kount",
-          "gptneox.block_count",
-          "no such key");
-    }
+    byte[] bytes = Files.readAllBytes(export(ModelSpec.neox(96, 64, 1, 4, 8), GgmlType.F32));
+    changed(
+        bytes,
+        "blk.0.ffn_up.bias",
+        "blk.0.ffn_ap.bias",
+        "tensor \"blk.0.ffn_up.bias\"",
+        "no such tensor");
+    changed(
+        bytes, "general.architecture", "general.architektur", "general.architecture", "gptneox");
+    changed(
+        bytes, "gptneox.block_count", "gptneox.block_kount", "gptneox.block_count", "no such key");
     Map<String, GgufValue> metadata = Map.of("general.architecture", GgufValue.text("llama"));
     GgufFileTest.write(dir.resolve("llama.gguf"), metadata);
     assertThatThrownBy(() -> StoredModel.open(dir.resolve("llama.gguf")))
@@ -406,9 +375,8 @@ class GgufModelTest {
 
   private void changed(byte[] bytes, String from, String to, String... says) throws IOException {
     byte[] other = bytes.clone();
-    int at = new String(bytes, java.nio.charset.StandardCharsets.ISO_8859_1).indexOf(from);
-    System.arraycopy(
-        to.getBytes(java.nio.charset.StandardCharsets.ISO_8859_1), 0, other, at, to.length());
+    int at = new String(bytes, StandardCharsets.ISO_8859_1).indexOf(from);
+    System.arraycopy(to.getBytes(StandardCharsets.ISO_8859_1), 0, other, at, to.length());
     Path file = dir.resolve("changed.gguf");
     Files.write(file, other);
     assertThatThrownBy(() -> StoredModel.open(file))

@@ -9,20 +9,27 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.jneox.checkpoint.SafetensorsWriter.Declared;
 import dev.jneox.io.InputException;
 import dev.jneox.model.Activation;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.Attention;
+import dev.jneox.model.BlockSpec;
+import dev.jneox.model.Embedding;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.Head;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Norm;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
-import dev.jneox.tensor.Tensors;
+import dev.jneox.model.Vocabulary;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.bytedeco.pytorch.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -33,7 +40,7 @@ class HfFolderTest {
   private static final ObjectMapper JSON = new ObjectMapper();
 
   /** One layer of width 16 in two heads of 8, of which 2 dimensions turn. */
-  private static final ModelConfig TINY = ModelConfig.neox(12, 16, 1, 2, 8);
+  private static final ModelSpec TINY = ModelSpec.neox(12, 16, 1, 2, 8);
 
   @TempDir Path dir;
 
@@ -43,54 +50,56 @@ class HfFolderTest {
 
   @Test
   void configurationOfTheParityFixturesIsUnderstood() {
-    ModelConfig parallel = HfFolder.config(parity("neox-parallel"));
-    assertThat(parallel)
+    Norm norm = new Norm.Layer(1e-5);
+    assertThat(HfFolder.spec(parity("neox-parallel")))
         .isEqualTo(
-            new ModelConfig(
-                512,
-                512,
+            ModelSpec.of(
+                Vocabulary.of(512, 0),
                 64,
+                new Embedding(false),
                 3,
-                4,
-                256,
-                128,
-                new Position.Rotary(4, 10000, false),
-                Residual.PARALLEL,
-                Activation.GELU,
-                1e-5,
-                ModelConfig.everywhere(3),
-                true,
-                true,
-                true,
-                false,
-                false,
-                0));
-    assertThat(HfFolder.config(parity("neox-20b-like")).activation())
+                new BlockSpec(
+                    new Residual.Parallel(norm, norm),
+                    Attention.of(4, 16, new Position.Rotary(4, 10000, false)),
+                    new FeedForward.Plain(256, Activation.GELU, true)),
+                new Head(false, false),
+                128));
+    assertThat(HfFolder.spec(parity("neox-20b-like")).first().feedForward().activation())
         .isEqualTo(Activation.GELU_TANH);
-    ModelConfig serial = HfFolder.config(parity("neox-serial-tied"));
-    assertThat(serial.residual()).isEqualTo(Residual.SERIAL);
-    assertThat(serial.tiedHead()).isTrue();
-    assertThat(serial.position()).isEqualTo(new Position.Rotary(16, 10000, false));
+    ModelSpec serial = HfFolder.spec(parity("neox-serial-tied"));
+    assertThat(serial.first().residual()).isEqualTo(new Residual.Serial(norm, norm));
+    assertThat(serial.head().tied()).isTrue();
+    assertThat(serial.first().attention().position())
+        .isEqualTo(new Position.Rotary(16, 10000, false));
   }
 
   @ParameterizedTest
   @ValueSource(strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied"})
   void everyTensorIsAViewOfTheMappedFile(String name) {
-    try (HfFolder folder = HfFolder.open(parity(name))) {
+    try (Arena arena = Arena.ofShared();
+        HfFolder folder = HfFolder.open(parity(name))) {
       Safetensors file = (Safetensors) folder.files().iterator().next();
-      assertThat(folder.tensors().keySet())
-          .containsExactlyElementsOf(
-              folder.config().tensors().stream().map(ModelConfig.TensorSpec::name).toList());
-      for (ModelConfig.TensorSpec spec : folder.config().tensors()) {
-        String hf = spec.name().startsWith("embed_out") ? spec.name() : "gpt_neox." + spec.name();
-        try (Tensor tensor = folder.tensor(spec.name())) {
-          assertThat(Tensors.shape(tensor)).isEqualTo(spec.shape());
-          assertThat(Tensors.segment(tensor).address()).isEqualTo(file.data(hf).address());
-          assertThat(Tensors.floats(tensor))
-              .isEqualTo(file.data(hf).toArray(ValueLayout.JAVA_FLOAT_UNALIGNED));
+      List<TensorExpression> tensors = CanonicalNames.of(folder.spec());
+      assertThat(folder.tensors())
+          .extracting(StoredTensor::expression)
+          .containsExactlyElementsOf(tensors);
+      for (TensorExpression tensor : tensors) {
+        String hf = hfName(tensor.name());
+        MemorySegment data = file.data(hf).orElseThrow();
+        assertThat(file.shape(hf)).isEqualTo(tensor.shape());
+        for (MappedTensor read :
+            List.of(
+                folder.read(tensor, arena),
+                folder.holder(tensor.first()).inPlace().orElseThrow())) {
+          assertThat(read.data().address()).isEqualTo(data.address());
+          assertThat(read.floats()).isEqualTo(data.toArray(ValueLayout.JAVA_FLOAT_UNALIGNED));
         }
       }
     }
+  }
+
+  private static String hfName(String canonical) {
+    return canonical.startsWith("embed_out") ? canonical : "gpt_neox." + canonical;
   }
 
   /** A folder's config.json with the values of {@code changes}; a null there removes the key. */
@@ -111,9 +120,8 @@ class HfFolderTest {
 
   private static Map<String, List<Long>> tinyTensors() {
     Map<String, List<Long>> shapes = new LinkedHashMap<>();
-    for (ModelConfig.TensorSpec spec : TINY.tensors()) {
-      String name = spec.name().startsWith("embed_out") ? spec.name() : "gpt_neox." + spec.name();
-      shapes.put(name, java.util.Arrays.stream(spec.shape()).boxed().toList());
+    for (TensorExpression tensor : CanonicalNames.of(TINY)) {
+      shapes.put(hfName(tensor.name()), Arrays.stream(tensor.shape()).boxed().toList());
     }
     return shapes;
   }
@@ -143,7 +151,7 @@ class HfFolderTest {
     config("{}");
     weights("model.safetensors", tinyTensors(), Dtype.BF16);
     try (HfFolder folder = HfFolder.open(dir)) {
-      assertThat(folder.config()).isEqualTo(TINY);
+      assertThat(folder.spec()).isEqualTo(TINY);
       assertThat(folder.tokenizer()).isEmpty();
     }
   }
@@ -151,10 +159,11 @@ class HfFolderTest {
   @Test
   void anEmptyConfigurationIsTheTwentyBillionModel() throws IOException {
     Files.writeString(dir.resolve("config.json"), "{\"model_type\":\"gpt_neox\"}");
-    ModelConfig config = HfFolder.config(dir);
-    assertThat(config.parameters()).isEqualTo(20_554_567_680L);
-    assertThat(config.position()).isEqualTo(new Position.Rotary(24, 10000, false));
-    assertThat(config.endOfText()).isEqualTo(2);
+    ModelSpec spec = HfFolder.spec(dir);
+    assertThat(spec.parameterCount()).isEqualTo(20_554_567_680L);
+    assertThat(spec.first().attention().position())
+        .isEqualTo(new Position.Rotary(24, 10000, false));
+    assertThat(spec.vocabulary().endOfText()).isEqualTo(2);
   }
 
   @ParameterizedTest
@@ -173,7 +182,8 @@ class HfFolderTest {
   void bothSpellingsOfTheRotaryValuesAreRead(String changes, int dims, double base)
       throws IOException {
     config(changes);
-    assertThat(HfFolder.config(dir).position()).isEqualTo(new Position.Rotary(dims, base, false));
+    assertThat(HfFolder.spec(dir).first().attention().position())
+        .isEqualTo(new Position.Rotary(dims, base, false));
   }
 
   @ParameterizedTest
@@ -188,7 +198,7 @@ class HfFolderTest {
       })
   void theEndOfTextMayBeAListOrNone(String changes, int endOfText) throws IOException {
     config(changes);
-    assertThat(HfFolder.config(dir).endOfText()).isEqualTo(endOfText);
+    assertThat(HfFolder.spec(dir).vocabulary().endOfText()).isEqualTo(endOfText);
   }
 
   /** Each line: the change to a good config.json, and what the message must name. */
@@ -197,8 +207,8 @@ class HfFolderTest {
       delimiter = '|',
       quoteCharacter = '`',
       value = {
-        "{'model_type':'llama'}|config.json: model_type: expected gpt_neox, gptj, gpt2, gpt_neo,"
-            + " jneox, found \"llama\"",
+        "{'model_type':'mamba'}|config.json: model_type: expected gpt_neox, gptj, gpt2, gpt_neo,"
+            + " llama, jneox, found \"mamba\"",
         "{'model_type':null}|model_type: expected text, found null",
         "{'vocab_size':'12'}|vocab_size: expected an integer from 1 to 2147483647, found \"12\"",
         "{'vocab_size':12.0}|found 12.0",
@@ -274,7 +284,7 @@ class HfFolderTest {
     config("{'rope_parameters':{'rope_theta':10000}}");
     byte[] whole = Files.readAllBytes(dir.resolve("config.json"));
     for (int length = 0; length < whole.length; length++) {
-      Files.write(dir.resolve("config.json"), java.util.Arrays.copyOf(whole, length));
+      Files.write(dir.resolve("config.json"), Arrays.copyOf(whole, length));
       refused("config.json: content");
     }
   }
@@ -368,7 +378,7 @@ class HfFolderTest {
     shards();
     try (HfFolder folder = HfFolder.open(dir)) {
       assertThat(folder.files()).hasSize(2);
-      assertThat(folder.tensors()).hasSameSizeAs(TINY.tensors());
+      assertThat(folder.tensors()).hasSameSizeAs(CanonicalNames.of(TINY));
     }
   }
 
@@ -443,10 +453,10 @@ class HfFolderTest {
         tokenizer,
         "{\"version\":\"1.0\",\"added_tokens\":[{\"id\":9,\"content\":\"<|e|>\",\"special\":true}],"
             + "\"model\":{\"type\":\"BPE\",\"merges\":[[\"a\",\"b\"]],\"vocab\":{\"a\":0,\"ab\":6}}}");
-    assertThat(HfFolder.config(dir).usedVocab()).isEqualTo(10);
-    assertThat(Vocabulary.token(Files.readString(tokenizer), tokenizer, 9)).contains("<|e|>");
-    assertThat(Vocabulary.token(Files.readString(tokenizer), tokenizer, 6)).contains("ab");
-    assertThat(Vocabulary.token(Files.readString(tokenizer), tokenizer, 5)).isEmpty();
+    assertThat(HfFolder.spec(dir).vocabulary().used()).isEqualTo(10);
+    assertThat(TokenizerIds.token(Files.readString(tokenizer), tokenizer, 9)).contains("<|e|>");
+    assertThat(TokenizerIds.token(Files.readString(tokenizer), tokenizer, 6)).contains("ab");
+    assertThat(TokenizerIds.token(Files.readString(tokenizer), tokenizer, 5)).isEmpty();
     config("{'vocab_size':9}");
     refused("tokenizer.json: largest id: expected below vocab_size 9 of config.json, found 9");
   }

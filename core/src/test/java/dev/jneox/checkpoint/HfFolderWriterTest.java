@@ -7,11 +7,21 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.jneox.io.InputException;
 import dev.jneox.model.Activation;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.Attention;
+import dev.jneox.model.BlockSpec;
+import dev.jneox.model.Embedding;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.Head;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Norm;
+import dev.jneox.model.Param;
+import dev.jneox.model.ParamId;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
-import dev.jneox.tensor.Tensors;
+import dev.jneox.model.Vocabulary;
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -19,11 +29,11 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
-import org.bytedeco.pytorch.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -39,17 +49,21 @@ class HfFolderWriterTest {
   }
 
   /** Every weight has its own value, so that no two can be taken for each other. */
-  private static Map<String, Tensor> weights(ModelConfig config) {
-    Map<String, Tensor> weights = new LinkedHashMap<>();
-    int next = 0;
-    for (ModelConfig.TensorSpec spec : config.tensors()) {
-      float[] values = new float[(int) spec.elements()];
-      for (int i = 0; i < values.length; i++) {
-        values[i] = next++ * 1e-3f;
-      }
-      weights.put(spec.name(), Tensors.of(values, spec.shape()));
+  private static RandomWeights weights(ModelSpec spec) {
+    int[] next = {0};
+    return new RandomWeights(spec, Dtype.F32, param -> next[0]++ * 1e-3f);
+  }
+
+  private void write(ModelWeights weights, Dtype dtype, Path tokenizer) {
+    HfFolderWriter writer = new HfFolderWriter(out(), weights.spec(), dtype);
+    if (tokenizer != null) {
+      writer.tokenizer(tokenizer);
     }
-    return weights;
+    writer.write(weights);
+  }
+
+  private void write(ModelWeights weights) {
+    write(weights, Dtype.F32, null);
   }
 
   private Set<String> names() throws IOException {
@@ -65,12 +79,10 @@ class HfFolderWriterTest {
       strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied", "gptj", "gpt-neo", "gpt2"})
   void theFixturesComeBackAsTheyWere(String name) {
     try (HfFolder source = HfFolder.open(HfFolderTest.parity(name))) {
-      HfFolder.write(out(), source.config(), source.tensors(), Dtype.F32, null);
+      write(source);
       try (HfFolder copy = HfFolder.open(out())) {
-        assertThat(copy.config()).isEqualTo(source.config());
-        source
-            .tensors()
-            .forEach((key, tensor) -> assertThat(copy.tensor(key).equal(tensor)).as(key).isTrue());
+        assertThat(copy.spec()).isEqualTo(source.spec());
+        RandomWeights.assertSame(copy, source);
       }
     }
   }
@@ -78,41 +90,41 @@ class HfFolderWriterTest {
   @Test
   void everyChoiceOfTheFamilyComesBack() {
     for (int dims = 2; dims <= 22; dims += 2) {
-      ModelConfig config =
-          new ModelConfig(
-              10,
-              10,
+      Norm norm = new Norm.Layer(1e-6);
+      boolean odd = dims % 4 != 0;
+      ModelSpec spec =
+          ModelSpec.of(
+              Vocabulary.of(10, dims % 10 == 0 ? -1 : 3),
               44,
+              new Embedding(false),
               1,
-              2,
-              20,
-              4,
-              new Position.Rotary(dims, 12345.5, false),
-              dims % 4 == 0 ? Residual.SERIAL : Residual.PARALLEL,
-              dims % 4 == 0 ? Activation.GELU : Activation.GELU_TANH,
-              1e-6,
-              ModelConfig.everywhere(1),
-              true,
-              dims < 12,
-              dims < 12,
-              false,
-              dims % 6 == 0,
-              dims % 10 == 0 ? -1 : 3);
-      HfFolder.write(out(), config, weights(config), Dtype.F32, null);
-      assertThat(HfFolder.config(out())).isEqualTo(config);
+              new BlockSpec(
+                  odd ? new Residual.Parallel(norm, norm) : new Residual.Serial(norm, norm),
+                  Attention.of(2, 22, new Position.Rotary(dims, 12345.5, false))
+                      .withBiases(dims < 12, dims < 12),
+                  new FeedForward.Plain(20, odd ? Activation.GELU_TANH : Activation.GELU, true)),
+              new Head(dims % 6 == 0, false),
+              4);
+      write(weights(spec));
+      assertThat(HfFolder.modelType(spec)).isEqualTo("gpt_neox");
+      assertThat(HfFolder.spec(out())).isEqualTo(spec);
     }
   }
 
   @Test
   void narrowTypesAreRoundedAndNamed() throws IOException {
-    ModelConfig config = ModelConfig.neox(12, 16, 1, 2, 8);
-    Map<String, Tensor> weights = weights(config);
+    ModelSpec spec = ModelSpec.neox(12, 16, 1, 2, 8);
+    RandomWeights weights = weights(spec);
     for (Dtype dtype : List.of(Dtype.BF16, Dtype.F16)) {
-      HfFolder.write(out(), config, weights, dtype, null);
+      write(weights, dtype, null);
       try (HfFolder copy = HfFolder.open(out())) {
-        weights.forEach(
-            (key, tensor) ->
-                assertThat(copy.tensor(key).equal(tensor.to(dtype.scalarType()))).as(key).isTrue());
+        for (Param param : spec.parameters()) {
+          ParamId id = param.id();
+          assertThat(copy.holder(id).type()).isEqualTo(dtype.name());
+          assertThat(copy.floats(id))
+              .as(id.toString())
+              .isEqualTo(Rounded.to(dtype, weights.floats(id)));
+        }
       }
       JsonNode json = new ObjectMapper().readTree(out().resolve("config.json").toFile());
       assertThat(json.get("torch_dtype").textValue())
@@ -122,8 +134,8 @@ class HfFolderWriterTest {
 
   @Test
   void theConfigurationHasTheRotaryValuesInBothSpellings() throws IOException {
-    ModelConfig config = ModelConfig.neox(12, 16, 1, 2, 8);
-    HfFolder.write(out(), config, weights(config), Dtype.F32, null);
+    ModelSpec spec = ModelSpec.neox(12, 16, 1, 2, 8);
+    write(weights(spec));
     JsonNode json = new ObjectMapper().readTree(out().resolve("config.json").toFile());
     assertThat(json.get("rotary_pct").doubleValue()).isEqualTo(0.25);
     assertThat(json.get("rotary_emb_base").doubleValue()).isEqualTo(10000);
@@ -134,18 +146,18 @@ class HfFolderWriterTest {
 
   @Test
   void largeModelsAreSplitAndAnOldModelIsReplaced() throws IOException {
-    ModelConfig config = ModelConfig.neox(12, 16, 2, 2, 8);
-    Map<String, Tensor> weights = weights(config);
-    HfFolder.write(out(), config, weights, Dtype.F32, null);
+    ModelSpec spec = ModelSpec.neox(12, 16, 2, 2, 8);
+    RandomWeights weights = weights(spec);
+    write(weights);
     assertThat(names())
         .containsExactly("config.json", "generation_config.json", "model.safetensors");
 
     // Each shard holds at most 4096 bytes, or one tensor that is larger.
     List<Long> progress = new ArrayList<>();
     HfFolderWriter writer =
-        new HfFolderWriter(out(), config, Dtype.F32).shards(4096).progress(progress::add);
+        new HfFolderWriter(out(), spec, Dtype.F32).shards(4096).progress(progress::add);
     writer.write(weights);
-    assertThat(progress).hasSize(weights.size());
+    assertThat(progress).hasSize(CanonicalNames.of(spec).size());
     assertThat(progress.stream().mapToLong(Long::longValue).sum()).isEqualTo(writer.bytes());
     assertThat(names())
         .contains("model.safetensors.index.json")
@@ -159,47 +171,46 @@ class HfFolderWriterTest {
         assertThat(bytes <= 4096 || file.entries().size() == 1).isTrue();
         total += bytes;
       }
-      weights.forEach(
-          (key, tensor) -> assertThat(folder.tensor(key).equal(tensor)).as(key).isTrue());
+      RandomWeights.assertSame(folder, weights);
     }
     JsonNode index =
         new ObjectMapper().readTree(out().resolve("model.safetensors.index.json").toFile());
     assertThat(index.get("metadata").get("total_size").longValue())
         .isEqualTo(total)
-        .isEqualTo(config.parameters() * 4);
+        .isEqualTo(spec.parameterCount() * 4);
 
-    HfFolder.write(out(), config, weights, Dtype.F32, null);
+    write(weights);
     assertThat(names())
         .containsExactly("config.json", "generation_config.json", "model.safetensors");
   }
 
   @Test
   void theTokenizerGoesAlong() throws IOException {
-    ModelConfig config = ModelConfig.neox(12, 16, 1, 2, 8);
+    ModelSpec spec = ModelSpec.neox(12, 16, 1, 2, 8);
     Path tokenizer = Files.writeString(dir.resolve("t.json"), TOKENIZER);
-    HfFolder.write(out(), config, weights(config), Dtype.F32, tokenizer);
+    write(weights(spec), Dtype.F32, tokenizer);
     assertThat(out().resolve("tokenizer.json")).hasContent(TOKENIZER);
     JsonNode json = new ObjectMapper().readTree(out().resolve("tokenizer_config.json").toFile());
     assertThat(json.get("eos_token").textValue()).isEqualTo("<|endoftext|>");
-    assertThat(HfFolder.config(out()).usedVocab()).isEqualTo(2);
+    assertThat(HfFolder.spec(out()).vocabulary().used()).isEqualTo(2);
 
     // The folder's own tokenizer may be given, and stays when none is.
-    HfFolder.write(out(), config, weights(config), Dtype.F32, out().resolve("tokenizer.json"));
-    HfFolder.write(out(), config, weights(config), Dtype.F32, null);
+    write(weights(spec), Dtype.F32, out().resolve("tokenizer.json"));
+    write(weights(spec));
     assertThat(out().resolve("tokenizer.json")).hasContent(TOKENIZER);
   }
 
   @Test
   void aModelThatCannotBeWrittenLeavesTheOldOne() throws IOException {
-    ModelConfig config = ModelConfig.neox(12, 16, 1, 2, 8);
-    HfFolder.write(out(), config, weights(config), Dtype.F32, null);
+    ModelSpec spec = ModelSpec.neox(12, 16, 1, 2, 8);
+    write(weights(spec));
     byte[] before = Files.readAllBytes(out().resolve("model.safetensors"));
     Path broken = Files.writeString(dir.resolve("t.json"), "{");
-    assertThatThrownBy(() -> HfFolder.write(out(), config, weights(config), Dtype.BF16, broken))
+    assertThatThrownBy(() -> write(weights(spec), Dtype.BF16, broken))
         .isInstanceOf(InputException.class)
         .hasMessageStartingWith(broken.toString());
     Path large = Files.writeString(dir.resolve("t.json"), "{\"model\":{\"vocab\":{\"a\":12}}}");
-    assertThatThrownBy(() -> HfFolder.write(out(), config, weights(config), Dtype.BF16, large))
+    assertThatThrownBy(() -> write(weights(spec), Dtype.BF16, large))
         .isInstanceOf(InputException.class)
         .hasMessageContaining("largest id: expected below the model's vocab_size 12, found 12");
     assertThat(names())
@@ -212,63 +223,112 @@ class HfFolderWriterTest {
     Path partial = Files.createDirectories(out().resolve(".partial"));
     Files.writeString(partial.resolve("model.safetensors.partial"), "half");
     assertThatThrownBy(() -> HfFolder.open(out())).isInstanceOf(InputException.class);
-    ModelConfig config = ModelConfig.neox(12, 16, 1, 2, 8);
-    HfFolder.write(out(), config, weights(config), Dtype.F32, null);
+    ModelSpec spec = ModelSpec.neox(12, 16, 1, 2, 8);
+    write(weights(spec));
     assertThat(names())
         .containsExactly("config.json", "generation_config.json", "model.safetensors");
   }
 
   @Test
   void tensorsThatAreNotTheModelsAreRefused() {
-    ModelConfig config = ModelConfig.neox(12, 16, 1, 2, 8);
-    Map<String, Tensor> missing = weights(config);
-    missing.remove("embed_out.weight");
-    Map<String, Tensor> surplus = weights(config);
-    surplus.put("extra", Tensors.of(new float[1], 1));
-    Map<String, Tensor> shape = weights(config);
-    shape.put("embed_out.weight", Tensors.of(new float[16], 16));
-    for (Map<String, Tensor> bad : List.of(missing, surplus, shape)) {
-      assertThatThrownBy(() -> HfFolder.write(out(), config, bad, Dtype.F32, null))
-          .isInstanceOf(IllegalArgumentException.class);
-    }
-    assertThatThrownBy(() -> HfFolder.write(out(), config, weights(config), Dtype.I8, null))
+    ModelSpec spec = ModelSpec.neox(12, 16, 1, 2, 8);
+    ModelSpec other = ModelSpec.neox(13, 16, 1, 2, 8);
+    assertThatThrownBy(() -> new HfFolderWriter(out(), spec, Dtype.F32).write(weights(other)))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage("the weights are those of another model");
+    assertThatThrownBy(() -> write(weights(spec), Dtype.I8, null))
         .isInstanceOf(IllegalArgumentException.class);
     assertThat(out()).doesNotExist();
+    List<StoredTensor> some = weights(spec).tensors();
+    some.removeLast();
+    ModelWeights missing =
+        new ModelWeights() {
+          @Override
+          public ModelSpec spec() {
+            return spec;
+          }
+
+          @Override
+          public List<StoredTensor> tensors() {
+            return some;
+          }
+        };
+    assertThatThrownBy(() -> write(missing))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage("no parameter head.weight");
+    assertThat(out()).isEmptyDirectory();
+  }
+
+  /** Makes a tensor whenever it is read. */
+  private record Made(StoredTensor tensor, List<MemorySegment> given) implements StoredTensor {
+    @Override
+    public TensorExpression expression() {
+      return tensor.expression();
+    }
+
+    @Override
+    public String type() {
+      return tensor.type();
+    }
+
+    @Override
+    public Optional<MappedTensor> inPlace() {
+      return Optional.empty();
+    }
+
+    @Override
+    public MappedTensor read(Arena arena) {
+      MappedTensor values = tensor.read(arena);
+      given.add(arena.allocate(values.data().byteSize(), 64).copyFrom(values.data()));
+      return new MappedTensor(values.dtype(), given.getLast());
+    }
   }
 
   @Test
-  void tensorsMayComeOneAtATimeAndAreClosed() {
-    ModelConfig config = ModelConfig.neox(12, 16, 2, 2, 8);
-    Map<String, Tensor> weights = weights(config);
-    List<String> asked = new ArrayList<>();
-    List<Tensor> given = new ArrayList<>();
-    new HfFolderWriter(out(), config, Dtype.F32)
-        .write(
-            name -> {
-              assertThat(given.stream().allMatch(t -> t.isNull()))
-                  .as("the ones before are closed")
-                  .isTrue();
-              asked.add(name);
-              given.add(weights.get(name).clone());
-              return given.getLast();
-            });
+  void tensorsMayComeOneAtATimeAndAreLetGo() {
+    ModelSpec spec = ModelSpec.neox(12, 16, 2, 2, 8);
+    RandomWeights weights = weights(spec);
+    List<MemorySegment> given = new ArrayList<>();
+    List<ParamId> asked = new ArrayList<>();
+    Map<ParamId, StoredTensor> made = new LinkedHashMap<>();
+    weights
+        .tensors()
+        .forEach(tensor -> made.put(tensor.expression().first(), new Made(tensor, given)));
+    write(
+        new ModelWeights() {
+          @Override
+          public ModelSpec spec() {
+            return spec;
+          }
+
+          @Override
+          public List<StoredTensor> tensors() {
+            return List.copyOf(made.values());
+          }
+
+          @Override
+          public MappedTensor read(TensorExpression expression, Arena arena) {
+            assertThat(given).as("the ones before").noneMatch(data -> data.scope().isAlive());
+            asked.add(expression.first());
+            return ModelWeights.super.read(expression, arena);
+          }
+        });
+    assertThat(given).hasSize(spec.parameters().size());
     assertThat(asked)
         .containsExactlyElementsOf(
-            config.tensors().stream().map(ModelConfig.TensorSpec::name).toList());
+            CanonicalNames.of(spec).stream().map(TensorExpression::first).toList());
     try (HfFolder folder = HfFolder.open(out())) {
-      weights.forEach(
-          (key, tensor) -> assertThat(folder.tensor(key).equal(tensor)).as(key).isTrue());
+      RandomWeights.assertSame(folder, weights);
     }
   }
 
   @Test
   void otherFilesGoAlong() {
-    ModelConfig config = ModelConfig.neox(12, 16, 1, 2, 8);
+    ModelSpec spec = ModelSpec.neox(12, 16, 1, 2, 8);
     HfFolderWriter writer =
-        new HfFolderWriter(out(), config, Dtype.F32)
-            .tokenizer(TOKENIZER, Path.of("somewhere.gguf"));
+        new HfFolderWriter(out(), spec, Dtype.F32).tokenizer(TOKENIZER, Path.of("somewhere.gguf"));
     writer.file("README.md", "A model".getBytes(StandardCharsets.UTF_8));
-    writer.write(weights(config));
+    writer.write(weights(spec));
     assertThat(out().resolve("README.md")).hasContent("A model");
     assertThat(out().resolve("tokenizer.json")).hasContent(TOKENIZER);
     for (String name :

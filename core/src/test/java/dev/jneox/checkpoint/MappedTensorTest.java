@@ -3,12 +3,10 @@ package dev.jneox.checkpoint;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.jneox.tensor.Tensors;
 import java.lang.foreign.MemorySegment;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.Size;
-import org.bytedeco.pytorch.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -22,29 +20,49 @@ class MappedTensorTest {
   @EnumSource(
       value = Dtype.class,
       names = {"F32", "BF16", "F16", "F64"})
-  void valuesAreThoseOfLibtorch(Dtype dtype) {
-    try (Tensor fp32 = Tensors.of(VALUES, VALUES.length);
-        Tensor stored = fp32.to(dtype.scalarType())) {
-      MappedTensor mapped = new MappedTensor(dtype, Tensors.segment(stored));
-      assertThat(mapped.size()).isEqualTo(VALUES.length);
-      assertThat(mapped.floats()).isEqualTo(Tensors.floats(stored));
-      float[] some = new float[5];
-      mapped.read(3, some, 1, 3);
-      float[] all = Tensors.floats(stored);
-      assertThat(some).containsExactly(0, all[3], all[4], all[5], 0);
-    }
+  void valuesAreTheNearestOfTheType(Dtype dtype) {
+    float[] all = Rounded.to(dtype, VALUES);
+    MappedTensor mapped = written(dtype, VALUES);
+    assertThat(mapped.size()).isEqualTo(VALUES.length);
+    assertThat(mapped.floats()).isEqualTo(all);
+    float[] some = new float[5];
+    mapped.read(3, some, 1, 3);
+    assertThat(some).containsExactly(0, all[3], all[4], all[5], 0);
+  }
+
+  private static MappedTensor written(Dtype dtype, float[] values) {
+    MappedTensor written =
+        new MappedTensor(dtype, MemorySegment.ofArray(new byte[values.length * dtype.bits() / 8]));
+    written.write(0, values, 0, values.length);
+    return written;
   }
 
   @Property
-  void writingRoundsAsLibtorchDoes(@ForAll @Size(min = 1, max = 20) float[] values) {
-    for (Dtype dtype : new Dtype[] {Dtype.F32, Dtype.BF16}) {
-      try (Tensor fp32 = Tensors.of(values, values.length);
-          Tensor expected = fp32.to(dtype.scalarType())) {
-        MappedTensor written =
-            new MappedTensor(
-                dtype, MemorySegment.ofArray(new byte[values.length * dtype.bits() / 8]));
-        written.write(0, values, 0, values.length);
-        assertThat(written.floats()).isEqualTo(Tensors.floats(expected));
+  void writingRoundsToTheNearestAndOfTwoToTheEven(@ForAll @Size(min = 1, max = 20) float[] values) {
+    for (Dtype dtype : new Dtype[] {Dtype.F32, Dtype.BF16, Dtype.F16, Dtype.F64}) {
+      assertThat(written(dtype, values).floats()).isEqualTo(Rounded.to(dtype, values));
+    }
+  }
+
+  /** All that lie half-way between two values of a type, and those next to them. */
+  @ParameterizedTest
+  @EnumSource(
+      value = Dtype.class,
+      names = {"BF16", "F16"})
+  void valuesBetweenTwoOfTheType(Dtype dtype) {
+    float[] values = new float[6];
+    for (int bits = 0; bits < 1 << 16; bits++) {
+      byte[] two = {(byte) bits, (byte) (bits >> 8)};
+      float exact = new MappedTensor(dtype, MemorySegment.ofArray(two)).floats()[0];
+      if (Float.isFinite(exact) && exact != 0) {
+        float between = (float) (exact + Rounded.step(dtype, exact) / 2);
+        values[0] = exact;
+        values[1] = Math.nextUp(exact);
+        values[2] = Math.nextDown(exact);
+        values[3] = between;
+        values[4] = Math.nextUp(between);
+        values[5] = Math.nextDown(between);
+        assertThat(written(dtype, values).floats()).isEqualTo(Rounded.to(dtype, values));
       }
     }
   }

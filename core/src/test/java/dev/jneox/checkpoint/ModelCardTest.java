@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.jneox.io.InputException;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.ModelSpec;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -16,7 +16,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** The card, and what it takes from the files of a run. */
 class ModelCardTest {
-  private static final ModelConfig CONFIG = ModelConfig.neox(50432, 512, 6, 8, 2048);
+  private static final ModelSpec SPEC = ModelSpec.neox(50432, 512, 6, 8, 2048);
 
   @TempDir private Path run;
 
@@ -58,7 +58,7 @@ class ModelCardTest {
             .withBaseModel("org/base")
             .withData("Java sources.")
             .withTraining(TrainingFacts.read(run).orElseThrow());
-    String card = ModelCard.text(CONFIG, facts);
+    String card = ModelCard.text(SPEC, facts);
     assertThat(card)
         .startsWith(
             """
@@ -101,7 +101,7 @@ class ModelCardTest {
 
   @Test
   void whatNobodyStatedIsSaidToBeNotStated() {
-    String card = ModelCard.text(CONFIG, ModelCard.Facts.of("me/java"));
+    String card = ModelCard.text(SPEC, ModelCard.Facts.of("me/java"));
     assertThat(card).doesNotContain("license:", "language:", "base_model:");
     assertThat(card)
         .contains(
@@ -112,7 +112,7 @@ class ModelCardTest {
 
   @Test
   void aModelInOneFileIsLoadedFromThatFile() {
-    String card = ModelCard.text(CONFIG, ModelCard.Facts.of("me/java").inFile("java-q8_0.gguf"));
+    String card = ModelCard.text(SPEC, ModelCard.Facts.of("me/java").inFile("java-q8_0.gguf"));
     assertThat(card)
         .contains(
             "library_name: gguf\n", "from_pretrained(\"me/java\", gguf_file=\"java-q8_0.gguf\")");
@@ -156,7 +156,18 @@ class ModelCardTest {
     assertThatThrownBy(() -> ModelCard.Facts.of("a/b").withLanguages(List.of("en", "English")))
         .hasMessageContaining(
             "language: expected a code of ISO 639 such as en, or code, found \"English\"");
-    assertThat(ModelCard.text(CONFIG, ModelCard.Facts.of("a/b").withLanguages(List.of("no"))))
+    assertThat(ModelCard.text(SPEC, ModelCard.Facts.of("a/b").withLanguages(List.of("no"))))
         .contains("- \"no\"\n");
+  }
+
+  @Test
+  void llamasShapeIsTold() {
+    assertThat(ModelCard.text(FamilyFolder.tiny("llama"), ModelCard.Facts.of("me/llama")))
+        .contains(
+            "| heads | 4 of 6 |",
+            "| key and value heads | 2 |",
+            "| MLP | 24, gated silu |",
+            "| positions | rotary, 6 of 6 values of a head |",
+            "| attention and MLP | one after the other |");
   }
 }

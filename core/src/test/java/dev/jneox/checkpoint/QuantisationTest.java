@@ -9,17 +9,22 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.jneox.checkpoint.Quantisation.Written;
 import dev.jneox.io.InputException;
 import dev.jneox.model.Activation;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.model.ModelConfig.TensorSpec;
+import dev.jneox.model.Attention;
+import dev.jneox.model.BlockSpec;
+import dev.jneox.model.Embedding;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.Head;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Norm;
+import dev.jneox.model.ParamId;
+import dev.jneox.model.Part;
 import dev.jneox.model.Position;
-import dev.jneox.model.RandomModel;
 import dev.jneox.model.Residual;
+import dev.jneox.model.Vocabulary;
 import dev.jneox.quant.Q4Weight;
-import dev.jneox.tensor.Tensors;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -31,7 +36,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
-import org.bytedeco.pytorch.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -46,42 +50,36 @@ class QuantisationTest {
   /**
    * Sizes that fill neither blocks of 64 rows nor, with {@code hidden} 40, groups of 32 columns.
    */
-  private static ModelConfig config(int hidden, boolean tied, Position position) {
-    return new ModelConfig(
-        77,
-        77,
+  private static ModelSpec spec(int hidden, boolean tied) {
+    Norm norm = new Norm.Layer(1e-5);
+    return ModelSpec.of(
+        Vocabulary.of(77, 5),
         hidden,
+        new Embedding(false),
         2,
-        4,
-        hidden == 64 ? 128 : 88,
-        32,
-        position,
-        Residual.PARALLEL,
-        Activation.GELU_TANH,
-        1e-5,
-        ModelConfig.everywhere(2),
-        true,
-        true,
-        true,
-        false,
-        tied,
-        5);
+        new BlockSpec(
+            new Residual.Parallel(norm, norm),
+            Attention.of(4, hidden / 4, new Position.Rotary(4, 10000, false)),
+            new FeedForward.Plain(hidden == 64 ? 128 : 88, Activation.GELU_TANH, true)),
+        new Head(tied, false),
+        32);
   }
-
-  private static final Position ROTARY = new Position.Rotary(4, 10000, false);
 
   @TempDir Path dir;
 
-  private Path hf(ModelConfig config, Dtype dtype) {
+  private Path hf(ModelSpec spec, Dtype dtype) {
+    return hf(new RandomWeights(spec, 3), dtype);
+  }
+
+  private Path hf(ModelWeights weights, Dtype dtype) {
     Path folder = dir.resolve("hf");
-    HfFolder.write(folder, config, RandomModel.of(config, 3).weights(), dtype, null);
+    new HfFolderWriter(folder, weights.spec(), dtype).write(weights);
     return folder;
   }
 
-  private Path gguf(ModelConfig config, GgmlType type) {
+  private Path gguf(ModelSpec spec, GgmlType type) {
     Path file = dir.resolve("model.gguf");
-    new GgufExport(file, config, type, null, Map.of())
-        .write(RandomModel.of(config, 3).weights()::get, bytes -> {});
+    new GgufExport(file, spec, type, null, Map.of()).write(new RandomWeights(spec, 3), bytes -> {});
     return file;
   }
 
@@ -91,10 +89,18 @@ class QuantisationTest {
     }
   }
 
-  private static float[] floats(StoredModel model, String name) {
-    try (Tensor tensor = model.tensor(name)) {
-      return Tensors.floats(tensor);
+  private static float[] floats(ModelWeights model, TensorExpression tensor) {
+    try (Arena arena = Arena.ofShared()) {
+      return model.read(tensor, arena).floats();
     }
+  }
+
+  /** The tensor of JNeoX's own names that holds a parameter. */
+  private static TensorExpression tensor(ModelWeights model, ParamId id) {
+    return CanonicalNames.of(model.spec()).stream()
+        .filter(tensor -> tensor.params().stream().anyMatch(param -> param.id().equals(id)))
+        .findFirst()
+        .orElseThrow();
   }
 
   /** What ggml's reference makes of each row, the last group filled up with zeros. */
@@ -120,28 +126,55 @@ class QuantisationTest {
     "40, true, BF16, Q8_0"
   })
   void everyTensorIsWhatGgmlMakesOfIt(int hidden, boolean tied, Dtype dtype, GgmlType type) {
-    Path from = hf(config(hidden, tied, ROTARY), dtype);
+    everyTensorIsWhatGgmlMakesOfIt(spec(hidden, tied), dtype, type);
+  }
+
+  /** Heads that share keys, and a gate: rows of 36 and 44 fill no blocks, 72 and 108 no tiles. */
+  @ParameterizedTest
+  @CsvSource({"F32, Q4_0, true", "BF16, Q8_0, false"})
+  void everyTensorOfLlamaIsWhatGgmlMakesOfIt(Dtype dtype, GgmlType type, boolean biases) {
+    Norm norm = new Norm.Rms(1e-6);
+    ModelSpec llama =
+        ModelSpec.of(
+            Vocabulary.of(77, 5),
+            36,
+            new Embedding(false),
+            2,
+            new BlockSpec(
+                new Residual.Serial(norm, norm),
+                Attention.of(6, 18, new Position.Rotary(18, 10000, false))
+                    .withKvHeads(2)
+                    .withBiases(biases, biases),
+                new FeedForward.Gated(44, Activation.SILU, biases)),
+            new Head(biases, false),
+            32);
+    assertThat(HfFolder.modelType(llama)).isEqualTo("llama");
+    everyTensorIsWhatGgmlMakesOfIt(llama, dtype, type);
+  }
+
+  private void everyTensorIsWhatGgmlMakesOfIt(ModelSpec spec, Dtype dtype, GgmlType type) {
+    Path from = hf(spec, dtype);
     Path to = dir.resolve("quantised");
     List<Written> written = quantise(type, from, to);
     try (StoredModel source = StoredModel.open(from);
         StoredModel model = StoredModel.open(to)) {
       assertThat(model).isInstanceOf(PackedFolder.class);
-      assertThat(model.config()).isEqualTo(source.config());
-      assertThat(written).hasSameSizeAs(model.config().tensors());
-      for (TensorSpec spec : model.config().tensors()) {
-        float[] values = floats(source, spec.name());
-        boolean table = spec.name().startsWith("embed");
-        GgmlType as = spec.shape().length == 1 ? GgmlType.F32 : table ? GgmlType.Q8_0 : type;
-        assertThat(model.storedAs(spec.name())).as(spec.name()).isEqualTo(as.name());
-        float[] expected = as == GgmlType.F32 ? values : rounded(as, values, (int) spec.shape()[1]);
-        assertThat(floats(model, spec.name())).as(spec.name()).isEqualTo(expected);
+      assertThat(model.spec()).isEqualTo(source.spec());
+      assertThat(written).hasSameSizeAs(CanonicalNames.of(model.spec()));
+      for (TensorExpression tensor : CanonicalNames.of(model.spec())) {
+        float[] values = floats(source, tensor);
+        boolean table = tensor.name().startsWith("embed");
+        GgmlType as = !tensor.isMatrix() ? GgmlType.F32 : table ? GgmlType.Q8_0 : type;
+        assertThat(model.holder(tensor.first()).type()).as(tensor.name()).isEqualTo(as.name());
+        float[] expected = as == GgmlType.F32 ? values : rounded(as, values, tensor.columns());
+        assertThat(floats(model, tensor)).as(tensor.name()).isEqualTo(expected);
         Written w =
             written.stream()
-                .filter(x -> x.canonical().equals(spec.name()))
+                .filter(x -> x.canonical().equals(tensor.name()))
                 .findFirst()
                 .orElseThrow();
         assertThat(w.relativeError())
-            .as(spec.name())
+            .as(tensor.name())
             .isCloseTo(relativeError(expected, values), within(1e-9));
       }
     }
@@ -162,23 +195,22 @@ class QuantisationTest {
       value = GgmlType.class,
       names = {"Q4_0", "Q8_0"})
   void blocksOfGgufAreTakenOverBitForBit(GgmlType type) {
-    Path from = gguf(config(64, false, ROTARY), type);
+    Path from = gguf(spec(64, false), type);
     Path to = dir.resolve("quantised");
     List<Written> written = quantise(type, from, to);
     assertThat(written).allMatch(w -> w.error() == 0 && w.squares() == 0);
     try (StoredModel source = StoredModel.open(from);
         StoredModel model = StoredModel.open(to);
         Arena arena = Arena.ofShared()) {
-      for (TensorSpec spec : model.config().tensors()) {
-        assertThat(model.storedAs(spec.name())).isEqualTo(source.storedAs(spec.name()));
-        assertThat(floats(model, spec.name()))
-            .as(spec.name())
-            .isEqualTo(floats(source, spec.name()));
+      for (TensorExpression tensor : CanonicalNames.of(model.spec())) {
+        assertThat(model.holder(tensor.first()).type())
+            .isEqualTo(source.holder(tensor.first()).type());
+        assertThat(floats(model, tensor)).as(tensor.name()).isEqualTo(floats(source, tensor));
         source
-            .quantised(spec.name())
+            .quantised(tensor)
             .ifPresent(
                 matrix -> {
-                  QuantisedMatrix copy = model.quantised(spec.name()).orElseThrow();
+                  QuantisedMatrix copy = model.quantised(tensor).orElseThrow();
                   MemorySegment expected = arena.allocate(matrix.rowBytes());
                   MemorySegment found = arena.allocate(copy.rowBytes());
                   for (int row = 0; row < matrix.out(); row++) {
@@ -194,11 +226,11 @@ class QuantisationTest {
 
   @Test
   void lanesAreReadInPlaceFromWholeCacheLines() {
-    quantise(GgmlType.Q4_0, hf(config(64, false, ROTARY), Dtype.F32), dir.resolve("quantised"));
+    quantise(GgmlType.Q4_0, hf(spec(64, false), Dtype.F32), dir.resolve("quantised"));
     try (PackedFolder model = PackedFolder.open(dir.resolve("quantised"))) {
-      for (TensorSpec spec : model.config().tensors()) {
-        if (spec.name().startsWith("layers") && spec.shape().length == 2) {
-          var first = (Q4Weight) model.quantised(spec.name()).orElseThrow().weight(null);
+      for (TensorExpression tensor : CanonicalNames.of(model.spec())) {
+        if (tensor.name().startsWith("layers") && tensor.isMatrix()) {
+          var first = (Q4Weight) model.quantised(tensor).orElseThrow().weight(null);
           assertThat(first.data().isMapped()).isTrue();
           assertThat(first.data().address() % 64).isZero();
         }
@@ -208,45 +240,42 @@ class QuantisationTest {
 
   @Test
   void learnedPositionsAndConv1dWeightsAreTakenToo() {
-    ModelConfig config =
-        new ModelConfig(
-            77,
-            77,
+    Norm norm = new Norm.Layer(1e-5);
+    ModelSpec spec =
+        ModelSpec.of(
+            Vocabulary.of(77, 5),
             64,
+            new Embedding(true),
             2,
-            4,
-            256,
-            32,
-            new Position.Learned(),
-            Residual.SERIAL,
-            Activation.GELU_TANH,
-            1e-5,
-            ModelConfig.everywhere(2),
-            true,
-            true,
-            true,
-            false,
-            true,
-            5);
-    Path from = hf(config, Dtype.F32);
-    assertThat(HfFolder.modelType(config)).isEqualTo("gpt2");
+            new BlockSpec(
+                new Residual.Serial(norm, norm),
+                Attention.of(4, 16, new Position.None()),
+                new FeedForward.Plain(256, Activation.GELU_TANH, true)),
+            new Head(true, false),
+            32);
+    Path from = hf(spec, Dtype.F32);
+    assertThat(HfFolder.modelType(spec)).isEqualTo("gpt2");
     quantise(GgmlType.Q4_0, from, dir.resolve("quantised"));
     try (StoredModel source = StoredModel.open(from);
         StoredModel model = StoredModel.open(dir.resolve("quantised"))) {
-      assertThat(floats(model, "embed_positions.weight"))
-          .isEqualTo(floats(source, "embed_positions.weight"));
-      String name = "layers.1.attention.query_key_value.weight";
-      assertThat(floats(model, name)).isEqualTo(rounded(GgmlType.Q4_0, floats(source, name), 64));
+      ParamId positions = ParamId.weight(Part.POSITIONS);
+      assertThat(model.floats(positions)).isEqualTo(source.floats(positions));
+      TensorExpression fused = tensor(model, ParamId.weight(1, Part.QUERY));
+      assertThat(floats(model, fused)).isEqualTo(rounded(GgmlType.Q4_0, floats(source, fused), 64));
+      for (Part part : List.of(Part.QUERY, Part.KEY, Part.VALUE, Part.UP, Part.DOWN)) {
+        ParamId id = ParamId.weight(1, part);
+        assertThat(model.floats(id))
+            .as(id.toString())
+            .isEqualTo(rounded(GgmlType.Q4_0, source.floats(id), part == Part.DOWN ? 256 : 64));
+      }
     }
   }
 
   @Test
   void aValueThatIsNotFiniteIsNamedAndNothingIsWritten() {
-    ModelConfig config = config(64, false, ROTARY);
-    Map<String, Tensor> weights = RandomModel.of(config, 3).weights();
-    Tensors.segment(weights.get("layers.1.mlp.dense_4h_to_h.weight"))
-        .set(ValueLayout.JAVA_FLOAT, 4 * 128 * 5, Float.NaN);
-    HfFolder.write(dir.resolve("hf"), config, weights, Dtype.F32, null);
+    RandomWeights weights = new RandomWeights(spec(64, false), 3);
+    weights.set(ParamId.weight(1, Part.DOWN), 128 * 5, Float.NaN);
+    hf(weights, Dtype.F32);
     assertThatThrownBy(() -> quantise(GgmlType.Q4_0, dir.resolve("hf"), dir.resolve("quantised")))
         .isInstanceOf(InputException.class)
         .hasMessageContaining("layers.1.mlp.dense_4h_to_h.weight")
@@ -259,24 +288,19 @@ class QuantisationTest {
   private static final class Made implements StoredModel {
     private final SyntheticModel model =
         new SyntheticModel(
-            Path.of("none"),
-            QuantisationTest.config(64, false, ROTARY),
-            0.02,
-            0.02,
-            Dtype.F32,
-            1,
-            null);
-    private final List<Tensor> tensors = new ArrayList<>();
+            Path.of("none"), QuantisationTest.spec(64, false), 0.02, 0.02, Dtype.F32, 1, null);
+    private final List<MemorySegment> made = new ArrayList<>();
     private int released;
 
     @Override
-    public Tensor tensor(String canonical) {
-      assertThat(tensors)
-          .as("still there when " + canonical + " is asked for")
-          .allMatch(tensor -> tensor.isNull());
-      assertThat(released).isEqualTo(tensors.size());
-      tensors.add(model.tensor(canonical));
-      return tensors.getLast();
+    public MappedTensor read(TensorExpression expression, Arena arena) {
+      assertThat(made)
+          .as("still there when " + expression.name() + " is asked for")
+          .noneMatch(data -> data.scope().isAlive());
+      assertThat(released).isEqualTo(made.size());
+      MappedTensor values = model.read(expression, arena);
+      made.add(values.data());
+      return values;
     }
 
     @Override
@@ -285,13 +309,13 @@ class QuantisationTest {
     }
 
     @Override
-    public ModelConfig config() {
-      return model.config();
+    public ModelSpec spec() {
+      return model.spec();
     }
 
     @Override
-    public String storedAs(String canonical) {
-      return model.storedAs(canonical);
+    public List<StoredTensor> tensors() {
+      return model.tensors();
     }
 
     @Override
@@ -315,14 +339,14 @@ class QuantisationTest {
     Quantisation quantisation = Quantisation.to(GgmlType.Q8_0, source);
     quantisation.write(dir.resolve("quantised"), bytes -> told[0] += bytes);
     assertThat(told[0]).isEqualTo(quantisation.bytes());
-    assertThat(source.tensors)
-        .hasSameSizeAs(source.config().tensors())
-        .allMatch(tensor -> tensor.isNull());
+    assertThat(source.made)
+        .hasSameSizeAs(source.tensors())
+        .noneMatch(data -> data.scope().isAlive());
   }
 
   @Test
   void aScaleThatIsNotFiniteInAGgufFileIsNamed() throws IOException {
-    Path file = gguf(config(64, false, ROTARY), GgmlType.Q4_0);
+    Path file = gguf(spec(64, false), GgmlType.Q4_0);
     try (GgufFile tensors = GgufFile.open(file);
         FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
       long row = 3 * GgmlType.Q4_0.rowBytes(64);
@@ -336,7 +360,7 @@ class QuantisationTest {
             "model.gguf", "layers.1.mlp.dense_h_to_4h.weight", "row 3, input 0");
     try (StoredModel model = StoredModel.open(file);
         Arena arena = Arena.ofShared()) {
-      QuantisedMatrix matrix = model.quantised("layers.1.mlp.dense_h_to_4h.weight").orElseThrow();
+      QuantisedMatrix matrix = model.holder(ParamId.weight(1, Part.UP)).quantised().orElseThrow();
       assertThatThrownBy(() -> matrix.weight(arena))
           .isInstanceOf(IllegalArgumentException.class)
           .hasMessageContaining("row 3");
@@ -358,7 +382,7 @@ class QuantisationTest {
 
   @Test
   void anotherVersionMethodArchitectureOrAPartOfTheFileIsNamed() throws IOException {
-    quantise(GgmlType.Q4_0, hf(config(64, false, ROTARY), Dtype.F32), dir.resolve("quantised"));
+    quantise(GgmlType.Q4_0, hf(spec(64, false), Dtype.F32), dir.resolve("quantised"));
     editConfig(json -> ((ObjectNode) json.get("quantization_config")).put("version", 1));
     assertRefused("config.json", "quantization_config.version", "expected 2", "found 1");
     editConfig(
@@ -368,8 +392,8 @@ class QuantisationTest {
                 .put("quant_method", "gptq"));
     assertRefused("quantization_config.quant_method", "expected jneox", "\"gptq\"");
     editConfig(json -> ((ObjectNode) json.get("quantization_config")).put("quant_method", "jneox"));
-    editConfig(json -> json.put("model_type", "llama"));
-    assertRefused("config.json", "model_type", "\"llama\"");
+    editConfig(json -> json.put("model_type", "mamba"));
+    assertRefused("config.json", "model_type", "\"mamba\"");
     editConfig(json -> json.put("model_type", "gpt_neox").put("hidden_size", 128));
     assertRefused("model.safetensors", "embed_in.weight", "shape [77, 136]");
     editConfig(json -> json.put("hidden_size", 64).put("num_hidden_layers", 1));

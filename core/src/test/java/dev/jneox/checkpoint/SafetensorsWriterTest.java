@@ -130,7 +130,7 @@ class SafetensorsWriterTest {
         writer.commit();
       }
       try (Safetensors read = Safetensors.open(file)) {
-        assertThat(read.data("big").mismatch(big)).isEqualTo(-1);
+        assertThat(read.data("big").orElseThrow().mismatch(big)).isEqualTo(-1);
       }
     }
   }

@@ -4,47 +4,49 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
-import dev.jneox.model.ModelConfig;
-import dev.jneox.tensor.Tensors;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Param;
+import dev.jneox.model.ParamId;
+import dev.jneox.model.Part;
+import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.Arrays;
-import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch.ScalarType;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 class SyntheticModelTest {
   /** A width that is no multiple of four, and enough rows for several chunks. */
-  private static final ModelConfig CONFIG = ModelConfig.neox(30_001, 18, 2, 2, 16);
+  private static final ModelSpec SPEC = ModelSpec.neox(30_001, 18, 2, 2, 16);
 
   private static SyntheticModel model(Dtype dtype, long seed) {
-    return new SyntheticModel(Path.of("shape.yml"), CONFIG, 0.02, 0.005, dtype, seed, null);
+    return new SyntheticModel(Path.of("shape.yml"), SPEC, 0.02, 0.005, dtype, seed, null);
   }
 
-  private static float[] floats(SyntheticModel model, String name) {
-    try (Tensor tensor = model.tensor(name)) {
-      return Tensors.floats(tensor);
-    }
-  }
+  private static final ParamId EMBEDDING = ParamId.weight(Part.EMBEDDING);
 
   @Test
   void everyTensorHasItsShapeAndType() {
     SyntheticModel model = model(Dtype.BF16, 1);
-    for (ModelConfig.TensorSpec spec : CONFIG.tensors()) {
-      try (Tensor tensor = model.tensor(spec.name())) {
-        assertThat(Tensors.shape(tensor)).isEqualTo(spec.shape());
-        assertThat(tensor.scalar_type().intern()).isEqualTo(ScalarType.BFloat16);
+    try (Arena arena = Arena.ofShared()) {
+      for (StoredTensor tensor : model.tensors()) {
+        MappedTensor values = tensor.read(arena);
+        assertThat(values.dtype()).isEqualTo(Dtype.BF16);
+        assertThat(values.size()).isEqualTo(tensor.expression().elements());
       }
+      for (Param param : SPEC.parameters()) {
+        assertThat(model.read(param.id(), arena).size()).isEqualTo(param.elements());
+      }
+      assertThatThrownBy(() -> model.read(ParamId.weight(2, Part.DOWN), arena))
+          .hasMessageContaining("no parameter blocks.2.down.weight");
     }
-    assertThatThrownBy(() -> model.tensor("layers.2.mlp.dense_4h_to_h.weight"))
-        .hasMessageContaining("no tensor");
   }
 
   @Test
   void matricesAreNormalWithTheRecipesDeviations() {
     SyntheticModel model = model(Dtype.F32, 1);
-    float[] values = floats(model, "embed_in.weight");
+    float[] values = model.floats(EMBEDDING);
     double n = values.length;
     double deviation = deviation(values);
     assertThat(deviation).isCloseTo(0.02, within(0.02 * 4 / Math.sqrt(2 * n)));
@@ -59,12 +61,11 @@ class SyntheticModelTest {
       assertThat(beyond / n).isCloseTo(expected, within(4 * Math.sqrt(expected / n)));
       assertThat(below / n).isCloseTo(expected, within(4 * Math.sqrt(expected / n)));
     }
-    assertThat(deviation(floats(model, "layers.1.attention.dense.weight")))
+    assertThat(deviation(model.floats(ParamId.weight(1, Part.ATTENTION_OUT))))
         .isCloseTo(0.005, within(0.001));
-    assertThat(deviation(floats(model, "layers.1.mlp.dense_4h_to_h.weight")))
+    assertThat(deviation(model.floats(ParamId.weight(1, Part.DOWN))))
         .isCloseTo(0.005, within(0.001));
-    assertThat(deviation(floats(model, "layers.1.mlp.dense_h_to_4h.weight")))
-        .isCloseTo(0.02, within(0.003));
+    assertThat(deviation(model.floats(ParamId.weight(1, Part.UP)))).isCloseTo(0.02, within(0.003));
   }
 
   /** P(Z > z), from tables. */
@@ -82,7 +83,7 @@ class SyntheticModelTest {
 
   @Test
   void neighboursAreIndependent() {
-    float[] values = floats(model(Dtype.F32, 1), "embed_in.weight");
+    float[] values = model(Dtype.F32, 1).floats(EMBEDDING);
     for (int distance : new int[] {1, 2, 3, 4, 18}) {
       double product = 0;
       for (int i = 0; i + distance < values.length; i++) {
@@ -96,40 +97,53 @@ class SyntheticModelTest {
   @Test
   void normsBeginAtOneAndBiasesAtZero() {
     SyntheticModel model = model(Dtype.F16, 1);
-    assertThat(floats(model, "layers.0.input_layernorm.weight")).containsOnly(1);
-    assertThat(floats(model, "final_layer_norm.weight")).containsOnly(1);
-    assertThat(floats(model, "final_layer_norm.bias")).containsOnly(0);
-    assertThat(floats(model, "layers.1.attention.query_key_value.bias")).containsOnly(0);
+    assertThat(model.floats(ParamId.weight(0, Part.ATTENTION_NORM))).containsOnly(1);
+    assertThat(model.floats(ParamId.weight(Part.FINAL_NORM))).containsOnly(1);
+    assertThat(model.floats(ParamId.bias(Part.FINAL_NORM))).containsOnly(0);
+    assertThat(model.floats(ParamId.bias(1, Part.KEY))).containsOnly(0);
   }
 
   @Test
   void theSameSeedGivesTheSameWeightsAndAnotherGivesOthers() {
-    float[] values = floats(model(Dtype.F32, 7), "embed_in.weight");
-    assertThat(floats(model(Dtype.F32, 7), "embed_in.weight")).isEqualTo(values);
-    assertThat(floats(model(Dtype.F32, 8), "embed_in.weight")).isNotEqualTo(values);
+    float[] values = model(Dtype.F32, 7).floats(EMBEDDING);
+    assertThat(model(Dtype.F32, 7).floats(EMBEDDING)).isEqualTo(values);
+    assertThat(model(Dtype.F32, 8).floats(EMBEDDING)).isNotEqualTo(values);
     // Nor may one stream be another one, shifted.
-    float[] head = floats(model(Dtype.F32, 7), "embed_out.weight");
+    float[] head = model(Dtype.F32, 7).floats(ParamId.weight(Part.HEAD));
     assertThat(head).isNotEqualTo(values);
-    assertThat(Arrays.copyOfRange(floats(model(Dtype.F32, 8), "embed_in.weight"), 0, 1000))
+    assertThat(Arrays.copyOfRange(model(Dtype.F32, 8).floats(EMBEDDING), 0, 1000))
         .isNotEqualTo(Arrays.copyOfRange(values, 4, 1004));
   }
 
   @ParameterizedTest
   @EnumSource(names = {"BF16", "F16"})
   void halvesAreTheFloatsRounded(Dtype dtype) {
-    for (String name : new String[] {"embed_in.weight", "layers.0.attention.dense.weight"}) {
-      try (Tensor floats = model(Dtype.F32, 3).tensor(name);
-          Tensor rounded = floats.to(dtype.scalarType());
-          Tensor halves = model(dtype, 3).tensor(name)) {
-        assertThat(Tensors.segment(halves).mismatch(Tensors.segment(rounded))).isEqualTo(-1);
-      }
+    for (ParamId id : List.of(EMBEDDING, ParamId.weight(0, Part.ATTENTION_OUT))) {
+      float[] expected = Rounded.to(dtype, model(Dtype.F32, 3).floats(id));
+      assertThat(model(dtype, 3).holder(id).type()).isEqualTo(dtype.name());
+      assertThat(model(dtype, 3).floats(id)).isEqualTo(expected);
     }
   }
 
   @Test
   void theFirstValuesAreThoseTheyEverWere() {
-    float[] values = floats(model(Dtype.F32, 1), "embed_in.weight");
+    float[] values = model(Dtype.F32, 1).floats(EMBEDDING);
     assertThat(Arrays.copyOf(values, 4))
         .containsExactly(0.01889197f, 0.0063048187f, -0.0020548557f, -0.019583263f);
+  }
+
+  /** The stream of a tensor is by its name: that of the fused query, key and value. */
+  @Test
+  void theFirstFusedValuesAreThoseTheyEverWere() {
+    SyntheticModel model = model(Dtype.F32, 1);
+    float[] query = model.floats(ParamId.weight(1, Part.QUERY));
+    assertThat(Arrays.copyOf(query, 2)).containsExactly(-0.005308952f, 0.008988587f);
+    assertThat(Arrays.copyOf(model.floats(ParamId.weight(1, Part.KEY)), 2))
+        .containsExactly(-0.022555513f, 0.013017677f);
+    assertThat(Arrays.copyOf(model.floats(ParamId.weight(1, Part.VALUE)), 2))
+        .containsExactly(0.022725375f, -0.019336425f);
+    // Of head 1, which is 9 wide.
+    assertThat(Arrays.copyOfRange(query, 9 * 18, 9 * 18 + 2))
+        .containsExactly(-0.005967247f, 0.02459799f);
   }
 }

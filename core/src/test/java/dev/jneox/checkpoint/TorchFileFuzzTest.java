@@ -5,10 +5,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.sun.management.ThreadMXBean;
 import dev.jneox.io.InputException;
-import dev.jneox.tensor.Native;
-import dev.jneox.tensor.Tensors;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.management.ManagementFactory;
@@ -24,8 +23,6 @@ import java.util.stream.Stream;
 import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
-import org.bytedeco.javacpp.PointerScope;
-import org.bytedeco.pytorch.Tensor;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -52,7 +49,6 @@ class TorchFileFuzzTest {
   @BeforeAll
   static void loadLibraries() {
     // So that these are not counted as the memory of the first input.
-    Native.start();
     JsonObject.quoted("");
   }
 
@@ -66,10 +62,10 @@ class TorchFileFuzzTest {
     inputs++;
     long before = THREADS.getCurrentThreadAllocatedBytes();
     InputException error = null;
-    try (PointerScope _ = new PointerScope();
+    try (Arena arena = Arena.ofShared();
         TorchFile file = TorchFile.open(path)) {
       for (String name : file.names()) {
-        touch(file.tensor(name));
+        touch(file.read(name, arena));
       }
     } catch (InputException e) {
       assertThat(e.getMessage())
@@ -83,9 +79,8 @@ class TorchFileFuzzTest {
   }
 
   /** A view beyond the mapped file would end the process here. */
-  private static void touch(Tensor tensor) {
-    if (tensor.numel() > 0) {
-      MemorySegment bytes = Tensors.segment(tensor);
+  private static void touch(MemorySegment bytes) {
+    if (bytes.byteSize() > 0) {
       for (long at = 0; at < bytes.byteSize(); at += 512) {
         touched += bytes.get(ValueLayout.JAVA_BYTE, at);
       }

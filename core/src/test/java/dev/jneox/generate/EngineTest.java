@@ -4,22 +4,23 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.jneox.checkpoint.RandomWeights;
 import dev.jneox.generate.Engine.Metrics;
 import dev.jneox.generate.Engine.Readers;
 import dev.jneox.generate.Engine.Settings;
 import dev.jneox.generate.Engine.Stalled;
 import dev.jneox.generate.Token.Candidate;
 import dev.jneox.io.InputException;
-import dev.jneox.model.CausalLM;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.model.RandomModel;
-import dev.jneox.tensor.Tensors;
-import java.lang.foreign.ValueLayout;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.ParamId;
+import dev.jneox.model.Part;
 import java.lang.ref.WeakReference;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -29,17 +30,16 @@ import java.util.stream.IntStream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
-import org.bytedeco.javacpp.PointerScope;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 @Timeout(120)
 class EngineTest {
   private static final int VOCABULARY = 60;
-  private static final ModelConfig CONFIG = ModelConfig.neox(VOCABULARY, 32, 2, 2, 512);
-  private static final CausalLM MODEL = RandomModel.of(CONFIG, 3);
-  private static final PackedModel PACKED = PackedModel.of(MODEL);
-  private static final long PAGE = KvFormat.of(CONFIG, KvPrecision.F32).pageBytes();
+  private static final ModelSpec SPEC = ModelSpec.neox(VOCABULARY, 32, 2, 2, 512);
+  private static final RandomWeights WEIGHTS = new RandomWeights(SPEC, 3);
+  private static final PackedModel PACKED = PackedModel.of(WEIGHTS, Precision.STORED);
+  private static final long PAGE = KvFormat.of(SPEC, KvPrecision.F32).pageBytes();
 
   /** Long enough for a test to fail rather than to be slow. */
   private static final Duration FOREVER = Duration.ofMinutes(5);
@@ -287,13 +287,13 @@ class EngineTest {
 
   @Test
   void aRequestThatFailsLeavesTheOthersAlone() {
-    try (CausalLM model = RandomModel.of(CONFIG, 3)) {
-      Tensors.segment(model.weights().get("embed_in.weight"))
-          .setAtIndex(ValueLayout.JAVA_FLOAT, 59 * 32, Float.NaN);
+    RandomWeights weights = new RandomWeights(SPEC, 3);
+    weights.set(ParamId.weight(Part.EMBEDDING), 59 * 32, Float.NaN);
+    {
       int[] prompt = new Random(1).ints(100, 1, 59).toArray();
       int[] broken = prompt.clone();
       broken[99] = 59;
-      try (PackedModel packed = PackedModel.of(model);
+      try (PackedModel packed = PackedModel.of(weights, Precision.STORED);
           Engine engine = new Engine(packed, settings(4, 20))) {
         Session good = engine.submit(request(prompt, 50, 1));
         Session bad = engine.submit(request(broken, 50, 2));
@@ -480,23 +480,20 @@ class EngineTest {
   // Scores.
 
   /**
-   * Log-probabilities by the reference model: of every id of the vocabulary after each position.
+   * Log-probabilities by a forward pass in double precision: of every id of the vocabulary after
+   * each position.
    */
   private static double[][] reference(int[] ids) {
-    try (PointerScope _ = new PointerScope()) {
-      float[] all = Tensors.floats(MODEL.forward(Tensors.of(ids, 1, ids.length)));
-      double[][] rows = new double[ids.length][VOCABULARY];
-      for (int r = 0; r < ids.length; r++) {
-        double sum = 0;
-        for (int id = 0; id < VOCABULARY; id++) {
-          sum += Math.exp(all[r * VOCABULARY + id]);
-        }
-        for (int id = 0; id < VOCABULARY; id++) {
-          rows[r][id] = all[r * VOCABULARY + id] - Math.log(sum);
-        }
+    Map<ParamId, float[]> values = new HashMap<>();
+    SPEC.parameters().forEach(p -> values.put(p.id(), WEIGHTS.floats(p.id())));
+    double[][] rows = new PlainForward(SPEC, values, PlainForward.Look.NONE).logits(ids);
+    for (double[] row : rows) {
+      double sum = Arrays.stream(row).map(Math::exp).sum();
+      for (int id = 0; id < VOCABULARY; id++) {
+        row[id] -= Math.log(sum);
       }
-      return rows;
     }
+    return rows;
   }
 
   @Test
@@ -584,6 +581,15 @@ class EngineTest {
     GenerationResult.Times times = alone(request(prompt(5, 1), 5, 1)).times();
     assertThat(times.queued()).isBetween(0.0, times.firstToken());
     assertThat(times.end()).isGreaterThan(times.firstToken());
+    try (Engine engine = engine(1, 10, 64, 8);
+        TokenStream stream = engine.stream(request(prompt(5, 1), 100, 1))) {
+      long last = System.nanoTime() - 1_000_000_000;
+      while (stream.hasNext()) {
+        stream.next();
+        assertThat(stream.drawnAt()).isBetween(last + 1, System.nanoTime());
+        last = stream.drawnAt();
+      }
+    }
   }
 
   @Test

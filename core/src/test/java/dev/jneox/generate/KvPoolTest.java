@@ -3,7 +3,7 @@ package dev.jneox.generate;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.ModelSpec;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -18,7 +18,7 @@ import org.junit.jupiter.api.Test;
 class KvPoolTest {
   private static final int POSITIONS = KvFormat.POSITIONS;
   private static final KvFormat FORMAT =
-      KvFormat.of(ModelConfig.neox(8, 16, 1, 2, 512), KvPrecision.F32);
+      KvFormat.of(ModelSpec.neox(8, 16, 1, 2, 512), KvPrecision.F32);
   private static final PrefixKey[] KEYS = {PrefixKey.NONE, new PrefixKey("adapter")};
 
   /** A sequence and what it was given. */

@@ -6,35 +6,34 @@ import static org.assertj.core.api.Assertions.within;
 
 import dev.jneox.checkpoint.Dtype;
 import dev.jneox.checkpoint.GgmlType;
-import dev.jneox.checkpoint.HfFolder;
+import dev.jneox.checkpoint.HfFolderWriter;
 import dev.jneox.checkpoint.Quantisation;
+import dev.jneox.checkpoint.RandomWeights;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.generate.Generator.Listener;
 import dev.jneox.io.InputException;
-import dev.jneox.model.CausalLM;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.model.RandomModel;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.quant.DenseWeight;
 import dev.jneox.tokenizer.BpeTrainer;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 class LanguageModelTest {
-  private static final ModelConfig CONFIG = ModelConfig.neox(40, 32, 2, 4, 32);
+  private static final ModelSpec SPEC = ModelSpec.neox(40, 32, 2, 4, 32);
   private static final int[] IDS = {3, 1, 4, 1, 5, 9, 2, 6, 5, 35};
 
   @TempDir Path dir;
 
   private float[] write(Dtype dtype) {
-    try (CausalLM model = RandomModel.of(CONFIG, 8);
-        PackedModel packed = PackedModel.of(model)) {
-      HfFolder.write(dir, CONFIG, model.weights(), dtype, null);
+    RandomWeights weights = new RandomWeights(SPEC, 8);
+    try (PackedModel packed = PackedModel.of(weights, Precision.STORED)) {
+      new HfFolderWriter(dir, SPEC, dtype).write(weights);
       try (Engine engine = new Engine(packed, Scorer.settings(packed))) {
         return new Scorer(engine).logProbabilities(IDS);
       }
@@ -43,23 +42,19 @@ class LanguageModelTest {
 
   @ParameterizedTest
   @CsvSource({
-    "F32, STORED, Float, 0", "BF16, STORED, BFloat16, 0.1", "F16, STORED, Float, 0.01",
-        "F64, STORED, Float, 0",
-    "F32, BF16, BFloat16, 0.1", "F16, BF16, BFloat16, 0.1", "BF16, F32, Float, 0.1",
-        "F16, F32, Float, 0.01",
+    "F32, STORED, F32, 0", "BF16, STORED, BF16, 0.1", "F16, STORED, F32, 0.01",
+        "F64, STORED, F32, 0",
+    "F32, BF16, BF16, 0.1", "F16, BF16, BF16, 0.1", "BF16, F32, F32, 0.1", "F16, F32, F32, 0.01",
   })
   void everyStoredTypeIsReadInThePrecisionAskedFor(
-      Dtype stored, Precision precision, ScalarType expected, float tolerance) {
+      Dtype stored, Precision precision, DenseWeight.Type expected, float tolerance) {
     float[] exact = write(stored);
     try (LanguageModel model = LanguageModel.open(dir, precision)) {
-      model
-          .network()
-          .weights()
-          .forEach(
-              (name, weight) ->
-                  assertThat(weight.scalar_type().intern())
-                      .as(name)
-                      .isEqualTo(name.contains("norm") ? ScalarType.Float : expected));
+      for (PackedModel.Layer layer : model.packed().layers) {
+        for (PackedLinear linear : layer.linears()) {
+          assertThat(((DenseWeight) linear.weight()).type()).isEqualTo(expected);
+        }
+      }
       assertThat(model.scorer().logProbabilities(IDS)).containsExactly(exact, within(tolerance));
       GenerationRequest request = GenerationRequest.builder(IDS).maxTokens(5).build();
       assertThat(model.generator().generate(request, Listener.NONE).generation().ids())
@@ -100,7 +95,7 @@ class LanguageModelTest {
         config,
         Files.readString(config).replace("\"used_vocab_size\": 40", "\"used_vocab_size\": 33"));
     try (LanguageModel model = LanguageModel.open(quantised, Precision.STORED)) {
-      assertThat(model.config().usedVocab()).isEqualTo(33);
+      assertThat(model.spec().vocabulary().used()).isEqualTo(33);
     }
     BpeTrainer trainer = new BpeTrainer(BpeTrainer.SMALLEST_VOCABULARY);
     trainer.count(List.of("a text").iterator());

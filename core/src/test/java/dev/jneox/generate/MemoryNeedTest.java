@@ -6,14 +6,24 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.jneox.checkpoint.Dtype;
 import dev.jneox.checkpoint.GgmlType;
-import dev.jneox.checkpoint.HfFolder;
+import dev.jneox.checkpoint.HfFolderWriter;
 import dev.jneox.checkpoint.Quantisation;
+import dev.jneox.checkpoint.RandomWeights;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.checkpoint.SyntheticModel;
 import dev.jneox.io.InputException;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.model.RandomModel;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.quant.PackedWeight;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import net.jqwik.api.Arbitraries;
+import net.jqwik.api.Arbitrary;
+import net.jqwik.api.EdgeCasesMode;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.Provide;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -21,7 +31,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 class MemoryNeedTest {
   private static final long GB = 1_000_000_000;
-  private static final ModelConfig SMALL = ModelConfig.neox(128, 64, 2, 4, 32);
+  private static final ModelSpec SMALL = ModelSpec.neox(128, 64, 2, 4, 32);
   private static final long READ = 2 * 12 * 64 * 64 + 128 * 64;
 
   @TempDir Path dir;
@@ -29,7 +39,7 @@ class MemoryNeedTest {
   /** GPT-NeoX-20B's shape; nothing of it is made. */
   private static StoredModel large(Dtype dtype) {
     return new SyntheticModel(
-        Path.of("20B"), ModelConfig.neox(50432, 6144, 44, 64, 2048), 0.02, 0.02, dtype, 1, null);
+        Path.of("20B"), ModelSpec.neox(50432, 6144, 44, 64, 2048), 0.02, 0.02, dtype, 1, null);
   }
 
   @Test
@@ -72,7 +82,7 @@ class MemoryNeedTest {
     "F32, BF16, 2, 0"
   })
   void onlyWhatIsNotStoredAsItIsReadIsMade(Dtype dtype, Precision precision, int made, int mapped) {
-    HfFolder.write(dir, SMALL, RandomModel.of(SMALL, 1).weights(), dtype, null);
+    new HfFolderWriter(dir, SMALL, dtype).write(new RandomWeights(SMALL, 1));
     try (StoredModel stored = StoredModel.open(dir);
         PackedModel packed = PackedModel.of(stored, precision)) {
       MemoryNeed need = MemoryNeed.of(stored, precision);
@@ -84,8 +94,7 @@ class MemoryNeedTest {
 
   @Test
   void quantisedWeightsAreCountedAsTheyAre() {
-    HfFolder.write(
-        dir.resolve("plain"), SMALL, RandomModel.of(SMALL, 1).weights(), Dtype.F32, null);
+    new HfFolderWriter(dir.resolve("plain"), SMALL, Dtype.F32).write(new RandomWeights(SMALL, 1));
     try (StoredModel plain = StoredModel.open(dir.resolve("plain"))) {
       Quantisation.to(GgmlType.Q4_0, plain).write(dir.resolve("q4"), bytes -> {});
     }
@@ -96,5 +105,63 @@ class MemoryNeedTest {
       assertThat(need.mapped()).isEqualTo(packed.stepBytes());
       assertThat(MemoryNeed.of(stored, Precision.F32).made()).isEqualTo(4 * READ);
     }
+  }
+
+  /**
+   * However weights are stored, fused or apart: made is what lies in memory of its own, mapped what
+   * lies in the file's.
+   */
+  @Property(tries = 100, edgeCases = EdgeCasesMode.NONE)
+  void whatIsMadeAndWhatIsMappedIsCountedByTheByte(
+      @ForAll("specs") ModelSpec spec,
+      @ForAll StoredWeights.Fusing fusing,
+      @ForAll("types") GgmlType type,
+      @ForAll Precision precision,
+      @ForAll long seed) {
+    StoredWeights weights = new StoredWeights(spec, seed, fusing, id -> type, true);
+    try (PackedModel packed = PackedModel.of(weights, precision)) {
+      List<PackedLinear> linears = new ArrayList<>(List.of(packed.head));
+      packed.layers.forEach(layer -> linears.addAll(layer.linears()));
+      long mapped =
+          linears.stream()
+              .map(PackedLinear::weight)
+              .filter(weight -> liesIn(weights, weight.data()))
+              .mapToLong(PackedWeight::bytes)
+              .sum();
+      MemoryNeed need = MemoryNeed.of(Path.of("model"), weights, precision);
+      assertThat(need.mapped()).isEqualTo(mapped);
+      assertThat(need.made()).isEqualTo(packed.stepBytes() - mapped);
+      assertThat(need.parameters()).isEqualTo(spec.parameterCount());
+    }
+  }
+
+  private static boolean liesIn(StoredWeights weights, MemorySegment data) {
+    return weights.tensors().stream()
+        .flatMap(tensor -> tensor.inPlace().stream())
+        .anyMatch(
+            stored -> {
+              long offset = data.address() - stored.data().address();
+              return offset >= 0 && offset < stored.data().byteSize();
+            });
+  }
+
+  @Provide
+  Arbitrary<ModelSpec> specs() {
+    return Specs.all();
+  }
+
+  @Provide
+  Arbitrary<GgmlType> types() {
+    return Arbitraries.of(GgmlType.F32, GgmlType.BF16, GgmlType.F16, GgmlType.Q8_0, GgmlType.Q4_0);
+  }
+
+  @Test
+  void keysAndValuesAreCountedByTheirHeads() {
+    ModelSpec spec =
+        ModelSpec.neox(128, 64, 2, 4, 32)
+            .mapBlocks(block -> block.withAttention(block.attention().withKvHeads(2)));
+    MemoryNeed need = MemoryNeed.of(Path.of("model"), StoredWeights.of(spec, 1), Precision.STORED);
+    assertThat(need.kv()).isEqualTo(KvPrecision.F32);
+    assertThat(need.tokenBytes()).isEqualTo(2 * 4 * 2 * 32);
   }
 }

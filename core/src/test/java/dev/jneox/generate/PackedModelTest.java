@@ -5,26 +5,30 @@ import static org.assertj.core.api.Assertions.within;
 
 import dev.jneox.checkpoint.GgmlType;
 import dev.jneox.checkpoint.GgufExport;
+import dev.jneox.checkpoint.RandomWeights;
 import dev.jneox.checkpoint.Safetensors;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.model.Activation;
-import dev.jneox.model.CausalLM;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.Attention;
+import dev.jneox.model.BlockSpec;
+import dev.jneox.model.Embedding;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.Head;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Norm;
+import dev.jneox.model.ParamId;
 import dev.jneox.model.Position;
-import dev.jneox.model.RandomModel;
 import dev.jneox.model.Residual;
+import dev.jneox.model.Vocabulary;
 import dev.jneox.quant.DenseWeight;
 import dev.jneox.quant.PackedWeight;
-import dev.jneox.tensor.Tensors;
 import dev.jneox.tensor.Workers;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.Random;
 import java.util.stream.IntStream;
-import org.bytedeco.javacpp.PointerScope;
-import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -36,8 +40,8 @@ class PackedModelTest {
 
   /** The logits of every position of a text. */
   private static float[] logits(PackedModel model, int[] ids) {
-    KvPool pool = new KvPool(KvFormat.of(model.config(), KvPrecision.F32), 10);
-    int vocab = model.config().vocabSize();
+    KvPool pool = new KvPool(KvFormat.of(model.spec(), KvPrecision.F32), 10);
+    int vocab = model.spec().vocabulary().rows();
     float[] all = new float[ids.length * vocab];
     try (Workers workers = new Workers(2)) {
       Forward forward = new Forward(model, pool.format(), workers, ids.length);
@@ -57,18 +61,22 @@ class PackedModelTest {
 
   @ParameterizedTest
   @ValueSource(
-      strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied", "gptj", "gpt-neo", "gpt2"})
+      strings = {
+        "neox-parallel",
+        "neox-20b-like",
+        "neox-serial-tied",
+        "gptj",
+        "gpt-neo",
+        "gpt2",
+        "llama"
+      })
   void logitsOfEveryFamilyAreThoseOfHfTransformers(String name) {
     Path folder = Path.of("src/test/resources/parity", name);
-    try (PointerScope _ = new PointerScope();
-        StoredModel stored = StoredModel.open(folder);
+    try (StoredModel stored = StoredModel.open(folder);
         PackedModel model = PackedModel.of(stored, Precision.STORED);
         Safetensors expected = Safetensors.open(folder.resolve("expected.safetensors"))) {
-      int[] ids =
-          Arrays.stream(Tensors.longs(expected.tensor("input_ids")))
-              .mapToInt(Math::toIntExact)
-              .toArray();
-      float[] logits = Tensors.floats(expected.tensor("logits"));
+      int[] ids = Parity.ints(expected, "input_ids");
+      float[] logits = Parity.floats(expected, "logits");
       for (int row = 0; row < 2; row++) {
         float[] found = logits(model, Arrays.copyOfRange(ids, 41 * row, 41 * row + 41));
         float[] expectedRow =
@@ -78,26 +86,25 @@ class PackedModelTest {
     }
   }
 
-  private static ModelConfig config(Position position, Residual residual) {
-    return new ModelConfig(
-        96,
-        96,
+  /** The model that a residual goes with in llama.cpp's graphs. */
+  private static ModelSpec spec(String residual) {
+    Norm norm = new Norm.Layer(1e-5);
+    boolean one = residual.equals("PARALLEL_ONE_NORM");
+    boolean serial = residual.equals("SERIAL");
+    return ModelSpec.of(
+        Vocabulary.of(96, 5),
         64,
+        new Embedding(serial),
         2,
-        4,
-        128,
-        64,
-        position,
-        residual,
-        Activation.GELU_TANH,
-        1e-5,
-        ModelConfig.everywhere(2),
-        true,
-        residual != Residual.PARALLEL_ONE_NORM,
-        true,
-        residual == Residual.PARALLEL_ONE_NORM,
-        false,
-        5);
+        new BlockSpec(
+            serial
+                ? new Residual.Serial(norm, norm)
+                : one ? new Residual.ParallelOneNorm(norm) : new Residual.Parallel(norm, norm),
+            Attention.of(4, 16, serial ? new Position.None() : new Position.Rotary(8, 500, one))
+                .withBiases(!one, true),
+            new FeedForward.Plain(128, Activation.GELU_TANH, true)),
+        new Head(false, one),
+        64);
   }
 
   /**
@@ -121,23 +128,17 @@ class PackedModelTest {
     "Q8_0, SERIAL, F32, F32, 1e-5",
   })
   void ggufFilesAreMultipliedAsTheyAreStored(
-      GgmlType type, Residual residual, Precision precision, String kernel, double tolerance) {
-    Position position =
-        residual == Residual.SERIAL
-            ? new Position.Learned()
-            : new Position.Rotary(8, 500, residual == Residual.PARALLEL_ONE_NORM);
-    ModelConfig config = config(position, residual);
+      GgmlType type, String residual, Precision precision, String kernel, double tolerance) {
+    ModelSpec spec = spec(residual);
     Path file = dir.resolve("model.gguf");
     int[] ids = new Random(1).ints(40, 0, 96).toArray();
-    try (PointerScope _ = new PointerScope();
-        CausalLM model = RandomModel.of(config, 4)) {
-      new GgufExport(file, config, type, null, Map.of()).write(model.weights()::get, bytes -> {});
+    {
+      new GgufExport(file, spec, type, null, Map.of())
+          .write(new RandomWeights(spec, 4), bytes -> {});
       try (StoredModel stored = StoredModel.open(file);
-          PackedModel packed = PackedModel.of(stored, precision);
-          CausalLM reference = new CausalLM(stored.config(), fp32(stored.tensors()))) {
+          PackedModel packed = PackedModel.of(stored, precision)) {
         for (PackedModel.Layer layer : packed.layers) {
-          for (PackedLinear linear :
-              new PackedLinear[] {layer.queryKeyValue(), layer.dense(), layer.up(), layer.down()}) {
+          for (PackedLinear linear : layer.linears()) {
             PackedWeight weight = linear.weight();
             assertThat(
                     weight instanceof DenseWeight dense
@@ -146,23 +147,23 @@ class PackedModelTest {
                 .isEqualTo(kernel);
           }
         }
-        float[] expected = Tensors.floats(reference.forward(Tensors.of(ids, 1, ids.length)));
+        Map<ParamId, float[]> values = new HashMap<>();
+        stored.spec().parameters().forEach(p -> values.put(p.id(), stored.floats(p.id())));
+        double[][] expected =
+            new PlainForward(stored.spec(), values, PlainForward.Look.NONE).logits(ids);
         assertThat(relativeError(logits(packed, ids), expected)).isLessThan(tolerance);
       }
     }
   }
 
-  private static Map<String, Tensor> fp32(Map<String, Tensor> tensors) {
-    tensors.replaceAll((name, tensor) -> tensor.to(ScalarType.Float));
-    return tensors;
-  }
-
-  private static double relativeError(float[] found, float[] expected) {
+  private static double relativeError(float[] found, double[][] expected) {
     double difference = 0;
     double whole = 0;
-    for (int i = 0; i < expected.length; i++) {
-      difference += Math.pow(found[i] - expected[i], 2);
-      whole += Math.pow(expected[i], 2);
+    int width = expected[0].length;
+    for (int i = 0; i < found.length; i++) {
+      double wanted = expected[i / width][i % width];
+      difference += Math.pow(found[i] - wanted, 2);
+      whole += wanted * wanted;
     }
     return Math.sqrt(difference / whole);
   }

@@ -4,36 +4,44 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.jneox.checkpoint.RandomWeights;
 import dev.jneox.checkpoint.Safetensors;
 import dev.jneox.io.InputException;
-import dev.jneox.model.CausalLM;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.model.RandomModel;
-import dev.jneox.tensor.Tensors;
-import java.lang.foreign.ValueLayout;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.ParamId;
+import dev.jneox.model.Part;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Random;
-import org.bytedeco.javacpp.PointerScope;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class ScorerTest {
+  private static PackedModel packed(ModelSpec spec) {
+    return PackedModel.of(new RandomWeights(spec, 5), Precision.STORED);
+  }
+
   @ParameterizedTest
   @ValueSource(
-      strings = {"neox-parallel", "neox-20b-like", "neox-serial-tied", "gptj", "gpt-neo", "gpt2"})
+      strings = {
+        "neox-parallel",
+        "neox-20b-like",
+        "neox-serial-tied",
+        "gptj",
+        "gpt-neo",
+        "gpt2",
+        "llama"
+      })
   void logProbabilitiesAreThoseOfHfTransformers(String name) {
     Path dir = Path.of("src/test/resources/parity", name);
-    try (PointerScope _ = new PointerScope();
-        Safetensors file = Safetensors.open(dir.resolve("expected.safetensors"));
+    try (Safetensors file = Safetensors.open(dir.resolve("expected.safetensors"));
         LanguageModel model = LanguageModel.open(dir, Precision.STORED)) {
-      long[] ids = Tensors.longs(file.tensor("input_ids"));
-      float[] expected = Tensors.floats(file.tensor("token_logprobs"));
+      int[] ids = Parity.ints(file, "input_ids");
+      float[] expected = Parity.floats(file, "token_logprobs");
       for (int row = 0; row < 2; row++) {
-        int[] text =
-            Arrays.stream(ids, 41 * row, 41 * row + 41).mapToInt(Math::toIntExact).toArray();
+        int[] text = Arrays.copyOfRange(ids, 41 * row, 41 * row + 41);
         float[] found = model.scorer().logProbabilities(text);
         assertThat(found)
             .containsExactly(Arrays.copyOfRange(expected, 40 * row, 40 * row + 40), within(1e-4f));
@@ -44,8 +52,7 @@ class ScorerTest {
   @ParameterizedTest
   @CsvSource({"9, 40", "8, 9", "8, 8", "8, 10", "8, 13", "1, 5", "2, 5", "3, 100"})
   void aTextBeyondTheContextIsScoredFromHalfAContextOrMore(int context, int length) {
-    try (CausalLM model = RandomModel.of(ModelConfig.neox(30, 16, 2, 2, context), 5);
-        PackedModel packed = PackedModel.of(model);
+    try (PackedModel packed = packed(ModelSpec.neox(30, 16, 2, 2, context));
         Engine engine = new Engine(packed, Scorer.settings(packed))) {
       Scorer scorer = new Scorer(engine);
       int[] ids = new Random(2).ints(length, 0, 30).toArray();
@@ -63,8 +70,7 @@ class ScorerTest {
 
   @Test
   void aTextOfOneTokenOrNoneHasNoScores() {
-    try (CausalLM model = RandomModel.of(ModelConfig.neox(30, 16, 2, 2, 8), 5);
-        PackedModel packed = PackedModel.of(model);
+    try (PackedModel packed = packed(ModelSpec.neox(30, 16, 2, 2, 8));
         Engine engine = new Engine(packed, Scorer.settings(packed))) {
       assertThat(new Scorer(engine).logProbabilities(new int[] {3})).isEmpty();
       assertThat(new Scorer(engine).logProbabilities(new int[0])).isEmpty();
@@ -77,9 +83,7 @@ class ScorerTest {
   @ParameterizedTest
   @ValueSource(ints = {1, 3, 7, 20, 41})
   void thePiecesOfASequenceMeetToTheLastBit(int rows) {
-    ModelConfig config = ModelConfig.neox(77, 16, 2, 2, 40);
-    try (CausalLM model = RandomModel.of(config, 5);
-        PackedModel packed = PackedModel.of(model);
+    try (PackedModel packed = packed(ModelSpec.neox(77, 16, 2, 2, 40));
         Engine engine = new Engine(packed, Scorer.settings(packed));
         Engine cut = new Engine(packed, Scorer.settings(packed).withPromptRows(rows))) {
       int[] ids = new Random(2).ints(62, 0, 77).toArray();
@@ -90,10 +94,10 @@ class ScorerTest {
 
   @Test
   void aModelThatGivesNoNumbersIsNamedWithTheTokenThatHasNone() {
-    try (CausalLM model = RandomModel.of(ModelConfig.neox(30, 16, 2, 2, 8), 5)) {
-      Tensors.segment(model.weights().get("embed_in.weight"))
-          .setAtIndex(ValueLayout.JAVA_FLOAT, 7 * 16, Float.NaN);
-      try (PackedModel packed = PackedModel.of(model);
+    RandomWeights weights = new RandomWeights(ModelSpec.neox(30, 16, 2, 2, 8), 5);
+    weights.set(ParamId.weight(Part.EMBEDDING), 7 * 16, Float.NaN);
+    {
+      try (PackedModel packed = PackedModel.of(weights, Precision.STORED);
           Engine engine = new Engine(packed, Scorer.settings(packed))) {
         int[] ids = new int[20];
         assertThat(new Scorer(engine).logProbabilities(ids)).doesNotContain(Float.NaN);

@@ -102,19 +102,18 @@ public final class AdamW {
     steps++;
     float step = (float) (lr / (1 - Math.pow(beta1, steps)));
     float correction = (float) (1 / Math.sqrt(1 - Math.pow(beta2, steps)));
-    // A chunk may span several parameters; slots are in order and each chunk walks those it meets.
-    Parameters.Slot[] slots = parameters.slots().toArray(new Parameters.Slot[0]);
+    // A chunk may span several runs, which are in order; each chunk walks those it meets.
+    Parameters.Run[] runs = parameters.runs().toArray(new Parameters.Run[0]);
     Workers.all()
         .forEach(
             chunks(),
             (from, to, thread) -> {
               long at = (long) from * CHUNK;
               long end = to == 0 ? 0 : end(to - 1);
-              for (int s = 0; s < slots.length && at < end; s++) {
-                long next = s + 1 < slots.length ? slots[s + 1].offset() : parameters.length();
-                if (next > at) {
-                  long stop = Math.min(next, end);
-                  float keep = (float) (slots[s].decays() ? 1 - lr * decay : 1);
+              for (int r = 0; r < runs.length && at < end; r++) {
+                if (runs[r].end() > at) {
+                  long stop = Math.min(runs[r].end(), end);
+                  float keep = (float) (runs[r].decays() ? 1 - lr * decay : 1);
                   update(at, stop, keep, step, correction, (float) scale);
                   at = stop;
                 }

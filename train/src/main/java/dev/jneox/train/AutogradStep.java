@@ -1,9 +1,9 @@
 package dev.jneox.train;
 
-import dev.jneox.model.CausalLM;
-import dev.jneox.model.Hooks;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.tensor.Tensors;
+import dev.jneox.model.ParamId;
+import dev.jneox.torch.CausalLM;
+import dev.jneox.torch.Hooks;
+import dev.jneox.torch.Tensors;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.bytedeco.javacpp.PointerScope;
@@ -19,24 +19,32 @@ import org.bytedeco.pytorch.global.torch;
 public final class AutogradStep implements GradientStep {
   private final CausalLM model;
 
-  public AutogradStep(ModelConfig config, Parameters parameters) {
-    Map<String, Tensor> leaves = new LinkedHashMap<>();
+  public AutogradStep(Parameters parameters) {
+    Map<ParamId, Tensor> leaves = new LinkedHashMap<>();
     for (Parameters.Slot slot : parameters.slots()) {
-      Tensor leaf = parameters.weight(slot.name()).detach().requires_grad_(true);
+      Tensor leaf = parameters.weight(slot.id()).detach().requires_grad_(true);
       // autograd adds into a gradient that is there already.
-      leaf.mutable_grad().put(parameters.gradient(slot.name()));
-      leaves.put(slot.name(), leaf);
+      leaf.mutable_grad().put(parameters.gradient(slot.id()));
+      leaves.put(slot.id(), leaf);
     }
-    model = new CausalLM(config, leaves);
+    model = new CausalLM(parameters.spec(), leaves);
   }
 
   @Override
-  public double gradient(Batch batch, double scale) {
+  public double gradient(Batch batch, double scale, ReadyListener listener) {
+    double mean;
     try (PointerScope _ = new PointerScope()) {
       Tensor loss = lossOf(batch);
       loss.mul(new Scalar(scale)).backward();
-      return loss.item_double();
+      mean = loss.item_double();
     }
+    // Autograd does not say when a layer is done: all are ready at the end.
+    listener.head();
+    for (int l = model.spec().layers() - 1; l >= 0; l--) {
+      listener.block(l);
+    }
+    listener.embedding();
+    return mean;
   }
 
   @Override

@@ -1,6 +1,7 @@
 package dev.jneox.train;
 
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.Attention;
+import dev.jneox.model.HeadLayout;
 import dev.jneox.model.Position;
 import dev.jneox.tensor.Vectors;
 import dev.jneox.tensor.Workers;
@@ -9,14 +10,14 @@ import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 
 /**
- * Causal attention between its two linear maps, in fp32: from the fused product {@code [tokens,
- * 3H]} (per head: query, key, value) the bias, the rotary embedding and {@code z = softmax(q k^T /
- * sqrt d) v} for every sequence and head, forward and backward. A query sees all keys up to its own
- * or, with a {@code window} above 0, only so many of the latest. The core works in blocks of query
- * rows that only meet the keys they may see (Dao et al. 2022, with whole rows of a block in cache
- * instead of an online softmax). The forward pass keeps one number a row, the logarithm of its sum
- * of exponentials; the backward pass computes the probabilities again. Each sequence and head is
- * one thread's work.
+ * Computes causal attention between its two linear maps, in fp32: from the product {@code [tokens,
+ * fusedWidth]} (all queries, all keys, all values) the bias, the rotary embedding and {@code z =
+ * softmax(q k^T * scale) v} for every sequence and head, forward and backward. A query sees all
+ * keys up to its own or, with a {@code window} above 0, only so many of the latest. The core works
+ * in blocks of query rows that only meet the keys they may see (Dao et al. 2022, with whole rows of
+ * a block in cache instead of an online softmax). The forward pass keeps one number a row, the
+ * logarithm of its sum of exponentials; the backward pass computes the probabilities again. Each
+ * sequence and key head, with the query heads that share it, is one thread's work.
  */
 final class CausalAttention {
   /** Query rows of a block: a multiple of {@link Sgemm}'s six. */
@@ -25,27 +26,36 @@ final class CausalAttention {
   private final int sequences;
   private final int length;
   private final int heads;
+  private final int kvHeads;
+  private final HeadLayout layout;
   private final int dim;
   private final int paddedDim;
   private final int stride; // of the matrices that have one column a position
   private final float scale;
-  private final int half; // of the rotary dimensions; 0 where positions are learned
+  private final int half; // of the rotary dimensions; 0 where nothing is turned
   private final boolean interleaved;
   private final float[] cos; // [length, half]
   private final float[] sin;
   private final Scratch[] scratch;
 
-  CausalAttention(ModelConfig config, int sequences, int length) {
+  /** Ignores the window, which differs between layers that can share this. */
+  CausalAttention(Attention attention, int sequences, int length) {
     this.sequences = sequences;
     this.length = length;
-    this.heads = config.heads();
-    this.dim = config.headDim();
+    this.heads = attention.heads();
+    this.kvHeads = attention.kvHeads();
+    this.layout = HeadLayout.inTurn(attention);
+    this.dim = attention.headDim();
     this.paddedDim = Sgemm.padded(dim);
     // Rows a power of two apart would share a few sets of the first-level cache and throw each
     // other out.
     this.stride = Sgemm.padded(length) + Sgemm.COLUMNS / 2;
-    this.scale = config.scaledAttention() ? (float) (1 / Math.sqrt(dim)) : 1;
-    Position.Rotary rotary = config.position() instanceof Position.Rotary r ? r : null;
+    this.scale = (float) attention.scale();
+    Position.Rotary rotary =
+        switch (attention.position()) {
+          case Position.Rotary turned -> turned;
+          case Position.None _ -> null;
+        };
     this.half = rotary == null ? 0 : rotary.dims() / 2;
     this.interleaved = rotary != null && rotary.interleaved();
     this.cos = new float[length * half];
@@ -63,7 +73,10 @@ final class CausalAttention {
     }
   }
 
-  /** One head of one sequence, as arrays: rows are positions. Padding is zero and stays so. */
+  /**
+   * One query head of one sequence and its key and value, as arrays: rows are positions. Padding is
+   * zero and stays so.
+   */
   private final class Scratch {
     final float[] q = rows();
     final float[] k = rows();
@@ -84,17 +97,15 @@ final class CausalAttention {
     }
   }
 
-  /** Sums of exponentials of a whole batch: {@code [sequences * heads * length]} logarithms. */
-  float[] statistics() {
-    return new float[sequences * heads * length];
-  }
-
-  /** Fills {@code z} and {@code logSums}; {@code bias} of the fused product may be null. */
+  /**
+   * Fills {@code z} and {@code logSums}, of {@code sequences * heads * length} logarithms; {@code
+   * bias} of the fused product may be null.
+   */
   void forward(Matrix fused, MemorySegment bias, int window, Matrix z, float[] logSums) {
-    float[] b = bias(fused, bias);
+    float[] b = Kernels.bias(bias, fused.cols);
     Workers.all()
         .forEach(
-            sequences * heads,
+            sequences * kvHeads,
             (from, to, thread) -> {
               for (int unit = from; unit < to; unit++) {
                 forward(unit, scratch[thread], fused, b, window, z, logSums);
@@ -102,21 +113,33 @@ final class CausalAttention {
             });
   }
 
-  private static float[] bias(Matrix fused, MemorySegment bias) {
-    return bias == null ? new float[fused.cols] : Kernels.vector(bias, fused.cols);
-  }
-
   private void forward(
       int unit, Scratch s, Matrix fused, float[] bias, int window, Matrix z, float[] logSums) {
-    split(fused, bias, unit, s);
+    int row = unit / kvHeads * length;
+    int shared = unit % kvHeads;
+    loadKeys(fused, bias, row, shared, s);
     transpose(s.k, s.kTransposed);
+    for (int head = firstHead(shared); head < firstHead(shared + 1); head++) {
+      loadQueries(fused, bias, row, head, s);
+      int logSum = (unit / kvHeads * heads + head) * length;
+      forward(s, window, logSums, logSum);
+      store(z, row, head, s.out);
+    }
+  }
+
+  /** The first query head that reads a key head. */
+  private int firstHead(int shared) {
+    return shared * (heads / kvHeads);
+  }
+
+  private void forward(Scratch s, int window, float[] logSums, int logSum) {
     Arrays.fill(s.out, 0);
     for (int first = 0; first < length; first += ROWS) {
       int rows = Math.min(ROWS, length - first);
       int low = low(first, window);
       int seen = first + rows - low;
       scores(s, first, rows, low);
-      exponentials(s, first, rows, window, logSums, unit * length + first);
+      exponentials(s, first, rows, window, logSums, logSum + first);
       Sgemm.multiply(
           rows,
           paddedDim,
@@ -135,7 +158,6 @@ final class CausalAttention {
         Vectors.multiply(s.out, (first + i) * paddedDim, 1 / s.sums[i], dim);
       }
     }
-    store(z, unit, s.out);
   }
 
   /**
@@ -168,20 +190,17 @@ final class CausalAttention {
       float[] logSums,
       Matrix dz,
       MemorySegment biasGradient) {
-    float[] b = bias(fused, bias);
+    float[] b = Kernels.bias(bias, fused.cols);
     float[][] sums = Kernels.sums(fused.cols);
     Workers.all()
         .forEach(
-            sequences * heads,
+            sequences * kvHeads,
             (from, to, thread) -> {
               for (int unit = from; unit < to; unit++) {
-                backward(unit, scratch[thread], fused, b, window, z, logSums, dz);
-                join(scratch[thread], unit, fused, sums[thread]);
+                backward(unit, scratch[thread], fused, b, window, z, logSums, dz, sums[thread]);
               }
             });
-    if (biasGradient != null) {
-      Kernels.flush(sums, biasGradient, fused.cols);
-    }
+    Kernels.flush(sums, biasGradient, fused.cols);
   }
 
   private void backward(
@@ -192,15 +211,32 @@ final class CausalAttention {
       int window,
       Matrix z,
       float[] logSums,
-      Matrix dz) {
-    split(fused, bias, unit, s);
-    load(z, unit, s.out);
-    load(dz, unit, s.outGradient);
+      Matrix dz,
+      float[] sums) {
+    int row = unit / kvHeads * length;
+    int shared = unit % kvHeads;
+    loadKeys(fused, bias, row, shared, s);
     transpose(s.k, s.kTransposed);
     transpose(s.v, s.vTransposed);
-    Arrays.fill(s.dq, 0);
     Arrays.fill(s.dk, 0);
     Arrays.fill(s.dv, 0);
+    for (int head = firstHead(shared); head < firstHead(shared + 1); head++) {
+      loadQueries(fused, bias, row, head, s);
+      load(z, row, head, s.out);
+      load(dz, row, head, s.outGradient);
+      Arrays.fill(s.dq, 0);
+      int logSum = (unit / kvHeads * heads + head) * length;
+      backward(s, window, logSums, logSum);
+      Vectors.multiply(s.dq, 0, scale, s.dq.length);
+      turn(s.dq, -1);
+      storeAndSum(s.dq, row, layout.queryAt(head), fused, sums);
+    }
+    turn(s.dk, -1);
+    storeAndSum(s.dk, row, layout.keyAt(shared), fused, sums);
+    storeAndSum(s.dv, row, layout.valueAt(shared), fused, sums);
+  }
+
+  private void backward(Scratch s, int window, float[] logSums, int logSum) {
     for (int first = 0; first < length; first += ROWS) {
       int rows = Math.min(ROWS, length - first);
       int low = low(first, window);
@@ -221,7 +257,7 @@ final class CausalAttention {
           s.gradients,
           low,
           stride);
-      softmaxBackward(s, first, rows, window, logSums, unit * length + first);
+      softmaxBackward(s, first, rows, window, logSums, logSum + first);
       int block = first * paddedDim;
       int keys = low * paddedDim;
       Sgemm.multiply(
@@ -341,42 +377,38 @@ final class CausalAttention {
     }
   }
 
-  /**
-   * Takes this head's part of the fused product apart: bias added, queries and keys turned, queries
-   * scaled.
-   */
-  private void split(Matrix fused, float[] bias, int unit, Scratch s) {
-    int column = unit % heads * 3 * dim;
-    int row = unit / heads * length;
-    for (int p = 0; p < length; p++) {
-      int at = p * paddedDim;
-      fused.load(row + p, column, s.q, at, dim);
-      fused.load(row + p, column + dim, s.k, at, dim);
-      fused.load(row + p, column + 2 * dim, s.v, at, dim);
-      Vectors.add(s.q, at, bias, column, dim);
-      Vectors.add(s.k, at, bias, column + dim, dim);
-      Vectors.add(s.v, at, bias, column + 2 * dim, dim);
-      turn(s.q, at, p, 1);
-      turn(s.k, at, p, 1);
-    }
+  /** Takes a query head out of the fused product: bias added, turned, scaled. */
+  private void loadQueries(Matrix fused, float[] bias, int row, int head, Scratch s) {
+    load(fused, bias, row, layout.queryAt(head), s.q);
+    turn(s.q, 1);
     Vectors.multiply(s.q, 0, scale, s.q.length);
   }
 
-  /** The gradient through {@link #split}: rotation by the opposite angle. */
-  private void join(Scratch s, int unit, Matrix fused, float[] sums) {
-    int column = unit % heads * 3 * dim;
-    int row = unit / heads * length;
-    Vectors.multiply(s.dq, 0, scale, s.dq.length);
+  /** Takes a key head and its values out of the fused product: bias added, keys turned. */
+  private void loadKeys(Matrix fused, float[] bias, int row, int head, Scratch s) {
+    load(fused, bias, row, layout.keyAt(head), s.k);
+    turn(s.k, 1);
+    load(fused, bias, row, layout.valueAt(head), s.v);
+  }
+
+  private void load(Matrix fused, float[] bias, int row, int column, float[] into) {
     for (int p = 0; p < length; p++) {
-      int at = p * paddedDim;
-      turn(s.dq, at, p, -1);
-      turn(s.dk, at, p, -1);
-      Vectors.add(sums, column, s.dq, at, dim);
-      Vectors.add(sums, column + dim, s.dk, at, dim);
-      Vectors.add(sums, column + 2 * dim, s.dv, at, dim);
-      fused.store(row + p, column, s.dq, at, dim);
-      fused.store(row + p, column + dim, s.dk, at, dim);
-      fused.store(row + p, column + 2 * dim, s.dv, at, dim);
+      fused.load(row + p, column, into, p * paddedDim, dim);
+      Vectors.add(into, p * paddedDim, bias, column, dim);
+    }
+  }
+
+  private void storeAndSum(float[] from, int row, int column, Matrix fused, float[] sums) {
+    for (int p = 0; p < length; p++) {
+      Vectors.add(sums, column, from, p * paddedDim, dim);
+      fused.store(row + p, column, from, p * paddedDim, dim);
+    }
+  }
+
+  /** Rotates every row by the angles of its position, or back with direction -1. */
+  private void turn(float[] rows, int direction) {
+    for (int p = 0; p < length; p++) {
+      turn(rows, p * paddedDim, p, direction);
     }
   }
 
@@ -408,19 +440,15 @@ final class CausalAttention {
     }
   }
 
-  private void load(Matrix m, int unit, float[] into) {
-    int column = unit % heads * dim;
-    int row = unit / heads * length;
+  private void load(Matrix m, int row, int head, float[] into) {
     for (int p = 0; p < length; p++) {
-      m.load(row + p, column, into, p * paddedDim, dim);
+      m.load(row + p, head * dim, into, p * paddedDim, dim);
     }
   }
 
-  private void store(Matrix m, int unit, float[] from) {
-    int column = unit % heads * dim;
-    int row = unit / heads * length;
+  private void store(Matrix m, int row, int head, float[] from) {
     for (int p = 0; p < length; p++) {
-      m.store(row + p, column, from, p * paddedDim, dim);
+      m.store(row + p, head * dim, from, p * paddedDim, dim);
     }
   }
 

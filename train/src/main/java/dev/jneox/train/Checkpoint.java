@@ -3,32 +3,38 @@ package dev.jneox.train;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.jneox.checkpoint.CanonicalNames;
 import dev.jneox.checkpoint.Dtype;
 import dev.jneox.checkpoint.HfFolder;
 import dev.jneox.checkpoint.HfFolderWriter;
+import dev.jneox.checkpoint.ModelWeights;
 import dev.jneox.checkpoint.Safetensors;
 import dev.jneox.checkpoint.SafetensorsWriter;
+import dev.jneox.checkpoint.TensorExpression;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.model.Position;
+import dev.jneox.model.BlockSpec;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Residual;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.bytedeco.pytorch.Tensor;
+import java.util.function.Function;
 
 /**
  * Writes and reads the state of a run in one folder. It is an HF folder of the fp32 weights, which
  * every command that takes a model can read, with {@code optimizer.safetensors} (both moments by
  * parameter), {@code training.json} (the state below) and {@code configs/} (the recipe, verbatim)
- * beside it. {@link RunDirectory} decides where the folder is and sees to it that it appears whole.
+ * beside it; {@link CanonicalNames} names their tensors. {@link RunDirectory} decides where the
+ * folder is and sees to it that it appears whole.
  */
 final class Checkpoint {
   private static final String MOMENTS = "optimizer.safetensors";
@@ -60,15 +66,10 @@ final class Checkpoint {
   static void write(
       Path folder,
       State state,
-      ModelConfig model,
       Parameters parameters,
       TokenizerFile tokenizer,
       Map<String, String> configs) {
-    HfFolderWriter weights = new HfFolderWriter(folder, model, Dtype.F32);
-    if (tokenizer != null) {
-      weights.tokenizer(tokenizer.json(), tokenizer.path());
-    }
-    weights.write(parameters.weightViews());
+    writeModel(folder, parameters, tokenizer);
     writeMoments(folder.resolve(MOMENTS), parameters);
     configs.forEach(
         (name, text) ->
@@ -82,98 +83,168 @@ final class Checkpoint {
     }
   }
 
+  /**
+   * Writes the weights alone, as an HF folder in fp32.
+   *
+   * @param tokenizer goes along, or null
+   */
+  static void writeModel(Path folder, Parameters parameters, TokenizerFile tokenizer) {
+    HfFolderWriter writer = new HfFolderWriter(folder, parameters.spec(), Dtype.F32);
+    if (tokenizer != null) {
+      writer.tokenizer(tokenizer.json(), tokenizer.path());
+    }
+    writer.write(parameters.asWeights());
+  }
+
   /** Bytes that {@link #write} needs, within a few kilobytes: weights and two moments. */
-  static long bytes(ModelConfig model) {
-    return 3 * Float.BYTES * model.parameters();
+  static long bytes(ModelSpec model) {
+    return 3 * Float.BYTES * model.parameterCount();
+  }
+
+  /** Each moment's flat array by the prefix of its tensors' names. */
+  private static Map<String, MemorySegment> moments(Parameters parameters) {
+    Map<String, MemorySegment> moments = new LinkedHashMap<>();
+    moments.put("exp_avg.", parameters.firstMoments());
+    moments.put("exp_avg_sq.", parameters.secondMoments());
+    return moments;
   }
 
   private static void writeMoments(Path file, Parameters parameters) {
+    List<TensorExpression> tensors = CanonicalNames.of(parameters.spec());
+    Map<String, MemorySegment> moments = moments(parameters);
     List<SafetensorsWriter.Declared> declared = new ArrayList<>();
-    for (String moment : List.of("exp_avg.", "exp_avg_sq.")) {
-      for (Parameters.Slot slot : parameters.slots()) {
+    for (String moment : moments.keySet()) {
+      for (TensorExpression tensor : tensors) {
         declared.add(
             new SafetensorsWriter.Declared(
-                moment + slot.name(), Dtype.F32, Arrays.stream(slot.shape()).boxed().toList()));
+                moment + tensor.name(), Dtype.F32, Arrays.stream(tensor.shape()).boxed().toList()));
       }
     }
     try (SafetensorsWriter writer =
         new SafetensorsWriter(file, declared, SafetensorsWriter.PYTORCH)) {
-      for (MemorySegment flat : List.of(parameters.firstMoments(), parameters.secondMoments())) {
-        for (Parameters.Slot slot : parameters.slots()) {
-          String moment = flat.equals(parameters.firstMoments()) ? "exp_avg." : "exp_avg_sq.";
-          writer.write(moment + slot.name(), flat.asSlice(slot.offset() * 4, slot.size() * 4));
-        }
-      }
+      moments.forEach(
+          (moment, flat) -> {
+            for (TensorExpression tensor : tensors) {
+              try (Arena arena = Arena.ofShared()) {
+                writer.write(
+                    moment + tensor.name(), parameters.as(flat).read(tensor, arena).data());
+              }
+            }
+          });
       writer.commit();
     }
   }
 
   /**
-   * Reads the weights into {@code parameters}; the model in {@code folder} must have the shape of
-   * {@code model}.
+   * Refuses a model that no folder can hold.
+   *
+   * @throws InputException when it is one
    */
-  static void loadWeights(Path folder, ModelConfig model, Parameters parameters) {
-    try (HfFolder hf = HfFolder.open(folder)) {
-      ModelConfig found = hf.config();
-      requireSame(folder, "vocab_size", model.vocabSize(), found.vocabSize());
-      requireSame(folder, "hidden_size", model.hiddenSize(), found.hiddenSize());
-      requireSame(folder, "num_layers", model.layers(), found.layers());
-      requireSame(folder, "num_attention_heads", model.heads(), found.heads());
-      requireSame(folder, "intermediate_size", model.intermediateSize(), found.intermediateSize());
-      requireSame(folder, "position", model.position(), found.position());
-      if (model.position() instanceof Position.Learned) {
-        requireSame(folder, "max_position_embeddings", model.maxPositions(), found.maxPositions());
-      }
-      requireSame(folder, "residual", model.residual(), found.residual());
-      requireSame(folder, "activation", model.activation(), found.activation());
-      requireSame(folder, "attention windows", model.windows(), found.windows());
-      requireSame(folder, "scaled attention", model.scaledAttention(), found.scaledAttention());
-      requireSame(folder, "biases of query, key and value", model.qkvBias(), found.qkvBias());
-      requireSame(folder, "bias of the attention's output", model.denseBias(), found.denseBias());
-      requireSame(folder, "bias of the head", model.headBias(), found.headBias());
-      requireSame(folder, "tied head", model.tiedHead(), found.tiedHead());
-      for (Parameters.Slot slot : parameters.slots()) {
-        try (Tensor target = parameters.weight(slot.name());
-            Tensor stored = hf.tensor(slot.name())) {
-          target.copy_(stored);
-        }
-      }
+  static void check(Settings settings, ModelSpec model) {
+    try {
+      HfFolder.modelType(model);
+    } catch (IllegalArgumentException e) {
+      throw (InputException)
+          settings.wrong("save", e.getMessage() + ": take save out").initCause(e);
     }
-    parameters.refresh();
   }
 
-  private static void requireSame(Path folder, String what, Object configured, Object found) {
-    if (!configured.equals(found)) {
+  /**
+   * Reads the weights into {@code parameters}; the model in {@code folder} must have the same
+   * shape.
+   */
+  static void loadWeights(Path folder, Parameters parameters) {
+    try (HfFolder hf = HfFolder.open(folder)) {
+      ModelWeights stored = hf;
+      requireSame(folder, parameters.spec(), stored.spec());
+      parameters.load(stored);
+    }
+  }
+
+  private static void requireSame(Path folder, ModelSpec model, ModelSpec found) {
+    requireSame(folder, "vocab_size", model, found, spec -> spec.vocabulary().rows());
+    requireSame(folder, "hidden_size", model, found, ModelSpec::width);
+    requireSame(folder, "num_layers", model, found, ModelSpec::layers);
+    requireSame(folder, "num_attention_heads", model, found, each(b -> b.attention().heads()));
+    requireSame(folder, "num_kv_heads", model, found, each(b -> b.attention().kvHeads()));
+    requireSame(folder, "width of a head", model, found, each(b -> b.attention().headDim()));
+    requireSame(folder, "intermediate_size", model, found, each(b -> b.feedForward().width()));
+    requireSame(folder, "position", model, found, each(b -> b.attention().position()));
+    boolean learned = model.embedding().learnedPositions();
+    requireSame(
+        folder, "learned positions", model, found, spec -> spec.embedding().learnedPositions());
+    if (learned) {
+      requireSame(folder, "max_position_embeddings", model, found, ModelSpec::maxPositions);
+    }
+    requireSame(folder, "residual", model, found, each(b -> kind(b.residual())));
+    requireSame(folder, "norms", model, found, each(b -> norms(b.residual())));
+    requireSame(folder, "activation", model, found, each(b -> b.feedForward().activation()));
+    requireSame(folder, "gated MLP", model, found, each(b -> b.feedForward().isGated()));
+    requireSame(folder, "attention windows", model, found, each(b -> b.attention().window()));
+    requireSame(folder, "scaled attention", model, found, each(b -> b.attention().scale()));
+    requireSame(
+        folder, "biases of query, key and value", model, found, each(b -> b.attention().qkvBias()));
+    requireSame(
+        folder, "bias of the attention's output", model, found, each(b -> b.attention().outBias()));
+    requireSame(folder, "biases of the MLP", model, found, each(b -> b.feedForward().bias()));
+    requireSame(folder, "final norm", model, found, spec -> kind(spec.finalNorm()));
+    requireSame(folder, "bias of the head", model, found, spec -> spec.head().bias());
+    requireSame(folder, "tied head", model, found, spec -> spec.head().tied());
+  }
+
+  /** One value where all blocks agree, else that of each. */
+  private static Function<ModelSpec, Object> each(Function<BlockSpec, Object> part) {
+    return spec -> {
+      List<Object> values = spec.blocks().stream().map(part).toList();
+      return values.stream().distinct().count() == 1 ? values.getFirst() : values;
+    };
+  }
+
+  /** Both norms by kind: what they add before the root may change between runs. */
+  private static String norms(Residual residual) {
+    return kind(residual.attention()) + ", " + kind(residual.feedForward());
+  }
+
+  private static String kind(Object choice) {
+    return choice.getClass().getSimpleName();
+  }
+
+  private static void requireSame(
+      Path folder,
+      String what,
+      ModelSpec model,
+      ModelSpec found,
+      Function<ModelSpec, Object> part) {
+    if (!part.apply(model).equals(part.apply(found))) {
       throw InputException.in(
           folder,
           what,
-          configured + " as the configuration and the tokenizer say",
-          found + ": set save and load to another folder to train another model");
+          part.apply(model) + " as the configuration and the tokenizer say",
+          part.apply(found) + ": set save and load to another folder to train another model");
     }
   }
 
   /** Reads the moments into {@code parameters} and returns the state. */
   static State loadTraining(Path folder, Parameters parameters) {
-    Map<String, MemorySegment> flats = new HashMap<>();
-    flats.put("exp_avg.", parameters.firstMoments());
-    flats.put("exp_avg_sq.", parameters.secondMoments());
     Path file = folder.resolve(MOMENTS);
+    List<TensorExpression> tensors = CanonicalNames.of(parameters.spec());
     try (Safetensors moments = Safetensors.open(file)) {
-      flats.forEach(
-          (prefix, flat) -> {
-            for (Parameters.Slot slot : parameters.slots()) {
-              String name = prefix + slot.name();
-              if (!moments.contains(name)) {
-                throw InputException.in(file, name, "a tensor", "none");
-              }
-              MemorySegment data = moments.data(name);
-              if (data.byteSize() != slot.size() * 4) {
-                throw InputException.in(
-                    file, name, slot.size() * 4 + " bytes", data.byteSize() + "");
-              }
-              MemorySegment.copy(data, 0, flat, slot.offset() * 4, slot.size() * 4);
-            }
-          });
+      moments(parameters)
+          .forEach(
+              (moment, flat) -> {
+                for (TensorExpression tensor : tensors) {
+                  String name = moment + tensor.name();
+                  if (!moments.contains(name)) {
+                    throw InputException.in(file, name, "a tensor", "none");
+                  }
+                  MemorySegment data = moments.data(name).orElseThrow();
+                  long bytes = tensor.elements() * Float.BYTES;
+                  if (data.byteSize() != bytes) {
+                    throw InputException.in(file, name, bytes + " bytes", data.byteSize() + "");
+                  }
+                  parameters.scatter(tensor, data, flat);
+                }
+              });
     }
     Path state = folder.resolve(STATE);
     try {

@@ -2,8 +2,8 @@ package dev.jneox.train;
 
 /**
  * Computes a loss and adds its gradient to a model's {@link Parameters}. There are two, which tests
- * hold against each other: {@link AutogradStep}, the reference, and {@link FusedStep}, the fast
- * one. Both do every {@link dev.jneox.model.ModelConfig}.
+ * hold against each other: {@link AutogradStep}, the reference, and {@link CpuStep}, the fast one.
+ * Both do every {@link dev.jneox.model.ModelSpec}.
  */
 public interface GradientStep extends AutoCloseable {
   /**
@@ -55,12 +55,47 @@ public interface GradientStep extends AutoCloseable {
   }
 
   /**
+   * Hears when the backward pass has computed the whole gradient of a part of the model, so that it
+   * can be sent while the pass goes on. Called in the order of the methods, on the thread that
+   * computes; what is called takes its time from the step.
+   */
+  interface ReadyListener {
+    /** Hears nothing. */
+    ReadyListener NONE = new ReadyListener() {};
+
+    /** The final norm and the head are ready; of a tied head only its bias. */
+    default void head() {}
+
+    /** A block is ready; the last comes first. */
+    default void block(int block) {}
+
+    /** The embedding is ready, with learned positions and a tied head: that is all. */
+    default void embedding() {}
+  }
+
+  /**
+   * Makes the fast step for a model and the device that its parameters are on: today the CPU.
+   *
+   * @param recompute whether the backward pass runs each layer's forward pass again instead of
+   *     keeping its activations (GPT-NeoX's {@code checkpoint_activations})
+   */
+  static GradientStep of(Parameters parameters, boolean recompute) {
+    return new CpuStep(parameters, recompute);
+  }
+
+  /**
    * The mean loss over the batch, in nats; {@code scale} times its gradient is added to the
    * parameters'.
    *
    * @param scale the loss scale divided by the number of micro-batches
+   * @param listener hears when parts of the gradient are ready
    */
-  double gradient(Batch batch, double scale);
+  double gradient(Batch batch, double scale, ReadyListener listener);
+
+  /** The same without a listener. */
+  default double gradient(Batch batch, double scale) {
+    return gradient(batch, scale, ReadyListener.NONE);
+  }
 
   /** The mean loss alone. */
   double loss(Batch batch);

@@ -1,14 +1,17 @@
 package dev.jneox.train;
 
+import dev.jneox.checkpoint.CanonicalNames;
+import dev.jneox.checkpoint.TensorExpression;
+import dev.jneox.model.Param;
+import dev.jneox.model.ParamId;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.SplittableRandom;
 
 /**
- * Draws the first weights: normal matrices, zero biases, norms of weight 1. {@code input} covers
- * the embedding, the fused query-key-value, the MLP's first matrix and the head; {@code output} the
- * two matrices that write to the residual stream. Each tensor draws from its own stream, which
- * depends only on the seed and its name.
+ * Draws the first weights: normal matrices, zero biases, norms of weight 1. {@code output} is for
+ * the two matrices that write to the residual stream, {@code input} for all others. Each tensor of
+ * {@link CanonicalNames} draws from its own stream, which depends only on the seed and its name.
  *
  * @param inputDeviation standard deviation, see {@link ModelSection#initStd}
  * @param outputDeviation standard deviation
@@ -16,20 +19,16 @@ import java.util.SplittableRandom;
 public record Initializer(double inputDeviation, double outputDeviation) {
   /** Fills every weight and casts them for the products. */
   public void fill(Parameters parameters, long seed) {
-    for (Parameters.Slot slot : parameters.slots()) {
-      MemorySegment data = parameters.weightData(slot.name());
-      String name = slot.name();
-      if (slot.shape().length > 1) {
-        boolean output =
-            name.endsWith("attention.dense.weight") || name.endsWith("dense_4h_to_h.weight");
-        normal(
-            data,
-            slot.size(),
-            output ? outputDeviation : inputDeviation,
-            seed * 0x9E3779B97F4A7C15L + name.hashCode());
+    for (TensorExpression tensor : CanonicalNames.of(parameters.spec())) {
+      ParamId first = tensor.first();
+      MemorySegment data =
+          parameters.weightData(tensor.params().stream().map(Param::id).toArray(ParamId[]::new));
+      if (tensor.isMatrix()) {
+        double deviation = first.part().writesResidual() ? outputDeviation : inputDeviation;
+        normal(data, tensor, deviation, seed * 0x9E3779B97F4A7C15L + tensor.name().hashCode());
       } else {
-        float value = name.endsWith("norm.weight") ? 1 : 0;
-        for (long i = 0; i < slot.size(); i++) {
+        float value = first.part().isNorm() && !first.isBias() ? 1 : 0;
+        for (long i = 0; i < tensor.elements(); i++) {
           data.setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
         }
       }
@@ -37,10 +36,17 @@ public record Initializer(double inputDeviation, double outputDeviation) {
     parameters.refresh();
   }
 
-  private static void normal(MemorySegment data, long size, double deviation, long seed) {
+  private static void normal(
+      MemorySegment data, TensorExpression tensor, double deviation, long seed) {
     SplittableRandom random = new SplittableRandom(seed);
-    for (long i = 0; i < size; i++) {
-      data.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) (deviation * random.nextGaussian()));
+    int[] order = tensor.order().rows(tensor.params());
+    int columns = tensor.columns();
+    for (int r = 0; r < tensor.rows(); r++) {
+      long row = (long) (order == null ? r : order[r]) * columns;
+      for (int c = 0; c < columns; c++) {
+        data.setAtIndex(
+            ValueLayout.JAVA_FLOAT, row + c, (float) (deviation * random.nextGaussian()));
+      }
     }
   }
 }

@@ -1,6 +1,5 @@
 package dev.jneox.train;
 
-import dev.jneox.model.Activation;
 import dev.jneox.tensor.Vectors;
 import dev.jneox.tensor.Workers;
 import java.lang.foreign.MemorySegment;
@@ -8,23 +7,27 @@ import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 
 /**
- * What lies between two matrix products of a training step, forward and backward, each as one pass
- * over the rows: embedding, layer norm, bias, GELU, residual, and the loss. Every sum over rows
- * (the gradients of biases and norms) is kept a thread and added in thread order, so a step gives
- * the same bits every time. Rows are tokens; shapes are {@code [tokens, width]}.
+ * Computes what lies between two matrix products of a training step, each as one pass over the
+ * rows: embedding, bias, residual, and the loss (see also {@link NormKernel}, {@link
+ * FeedForwardKernel}). Every sum over rows (the gradients of biases and norms) is kept per thread
+ * and added in thread order, so a step gives the same bits every time. Rows are tokens; shapes are
+ * {@code [tokens, width]}.
  */
 final class Kernels {
   private static final Workers WORKERS = Workers.all();
 
   private Kernels() {}
 
-  /** A gradient vector's running sums, one row a thread. */
+  /** A gradient vector's running sums, one row per thread. */
   static float[][] sums(int n) {
     return new float[WORKERS.count()][Vectors.padded(n)];
   }
 
-  /** {@code gradient += } the sums of all threads. */
+  /** {@code gradient += } the sums of all threads; nothing where {@code gradient} is null. */
   static void flush(float[][] sums, MemorySegment gradient, int n) {
+    if (gradient == null) {
+      return;
+    }
     for (int i = 0; i < n; i++) {
       float s = gradient.getAtIndex(ValueLayout.JAVA_FLOAT, i);
       for (float[] sum : sums) {
@@ -34,7 +37,8 @@ final class Kernels {
     }
   }
 
-  private static float[] row(int n) {
+  /** A row that loops may run over in whole vectors. */
+  static float[] row(int n) {
     return new float[Vectors.padded(n)];
   }
 
@@ -42,6 +46,11 @@ final class Kernels {
     float[] v = row(n);
     MemorySegment.copy(values, ValueLayout.JAVA_FLOAT, 0, v, 0, n);
     return v;
+  }
+
+  /** A bias of {@code n} values; zeros where it is null. */
+  static float[] bias(MemorySegment bias, int n) {
+    return bias == null ? row(n) : vector(bias, n);
   }
 
   /** {@code x[t] = table[ids[t]] + places[positions[t]]}; {@code places} may be null. */
@@ -87,132 +96,6 @@ final class Kernels {
         });
   }
 
-  /** A layer norm's parameters and where their gradients go. */
-  record NormWeights(
-      MemorySegment weight,
-      MemorySegment bias,
-      MemorySegment weightGradient,
-      MemorySegment biasGradient) {}
-
-  /** What a norm's backward pass needs: {@code [tokens]} each. */
-  record NormStatistics(float[] mean, float[] inverseDeviation) {
-    NormStatistics(int tokens) {
-      this(new float[tokens], new float[tokens]);
-    }
-  }
-
-  /**
-   * Layer norm of {@code x}, once or, for a parallel residual, with two sets of weights from one
-   * read: {@code y1} and, unless {@code second} is null, {@code y2}.
-   */
-  static void norm(
-      Matrix x,
-      double eps,
-      NormWeights first,
-      Matrix y1,
-      NormWeights second,
-      Matrix y2,
-      NormStatistics statistics) {
-    int n = x.cols;
-    float[] w1 = vector(first.weight, n);
-    float[] b1 = vector(first.bias, n);
-    float[] w2 = second == null ? null : vector(second.weight, n);
-    float[] b2 = second == null ? null : vector(second.bias, n);
-    WORKERS.forEach(
-        x.rows,
-        (from, to, thread) -> {
-          float[] row = row(n);
-          float[] out = row(n);
-          for (int t = from; t < to; t++) {
-            x.load(t, row);
-            float mean = Vectors.sum(row, 0, n) / n;
-            float inverse = (float) (1 / Math.sqrt(Vectors.squares(row, 0, mean, n) / n + eps));
-            statistics.mean[t] = mean;
-            statistics.inverseDeviation[t] = inverse;
-            for (int i = 0; i < n; i++) {
-              row[i] = (row[i] - mean) * inverse;
-            }
-            scaleAndShift(row, w1, b1, out, n);
-            y1.store(t, out);
-            if (w2 != null) {
-              scaleAndShift(row, w2, b2, out, n);
-              y2.store(t, out);
-            }
-          }
-        });
-  }
-
-  private static void scaleAndShift(float[] x, float[] w, float[] b, float[] out, int n) {
-    for (int i = 0; i < n; i++) {
-      out[i] = x[i] * w[i] + b[i];
-    }
-  }
-
-  /**
-   * Adds to {@code dx} (fp32) the gradient through {@link #norm}, and fills the weights' gradients.
-   */
-  static void normBackward(
-      Matrix x,
-      NormStatistics statistics,
-      NormWeights first,
-      Matrix dy1,
-      NormWeights second,
-      Matrix dy2,
-      Matrix dx) {
-    int n = x.cols;
-    float[] w1 = vector(first.weight, n);
-    float[] w2 = second == null ? null : vector(second.weight, n);
-    float[][] dw1 = sums(n);
-    float[][] db1 = sums(n);
-    float[][] dw2 = sums(n);
-    float[][] db2 = sums(n);
-    WORKERS.forEach(
-        x.rows,
-        (from, to, thread) -> {
-          float[] normed = row(n);
-          float[] dy = row(n);
-          float[] d = row(n);
-          float[] sum = row(n);
-          for (int t = from; t < to; t++) {
-            x.load(t, normed);
-            float mean = statistics.mean[t];
-            float inverse = statistics.inverseDeviation[t];
-            for (int i = 0; i < n; i++) {
-              normed[i] = (normed[i] - mean) * inverse;
-            }
-            Arrays.fill(d, 0);
-            dy1.load(t, dy);
-            through(normed, dy, w1, dw1[thread], db1[thread], d, n);
-            if (w2 != null) {
-              dy2.load(t, dy);
-              through(normed, dy, w2, dw2[thread], db2[thread], d, n);
-            }
-            float meanD = Vectors.sum(d, 0, n) / n;
-            float meanDx = Vectors.dot(d, 0, normed, 0, n) / n;
-            dx.load(t, sum);
-            for (int i = 0; i < n; i++) {
-              sum[i] += inverse * (d[i] - meanD - normed[i] * meanDx);
-            }
-            dx.store(t, sum);
-          }
-        });
-    flush(dw1, first.weightGradient, n);
-    flush(db1, first.biasGradient, n);
-    if (second != null) {
-      flush(dw2, second.weightGradient, n);
-      flush(db2, second.biasGradient, n);
-    }
-  }
-
-  private static void through(
-      float[] normed, float[] dy, float[] w, float[] dw, float[] db, float[] d, int n) {
-    for (int i = 0; i < n; i++) {
-      dw[i] += dy[i] * normed[i];
-      db[i] += dy[i];
-      d[i] += dy[i] * w[i];
-    }
-  }
-
   /** Copies between precisions. */
   static void cast(Matrix from, Matrix into) {
     WORKERS.forEach(
@@ -247,63 +130,8 @@ final class Kernels {
           }
         });
     for (MemorySegment gradient : biasGradients) {
-      if (gradient != null) {
-        flush(db, gradient, n);
-      }
+      flush(db, gradient, n);
     }
-  }
-
-  /** {@code post = gelu(pre + bias)}; {@code pre} is left as it is. */
-  static void gelu(Matrix pre, MemorySegment bias, Activation activation, Matrix post) {
-    int n = pre.cols;
-    float[] b = vector(bias, n);
-    WORKERS.forEach(
-        pre.rows,
-        (from, to, thread) -> {
-          float[] row = row(n);
-          for (int t = from; t < to; t++) {
-            pre.load(t, row);
-            add(row, b, n);
-            if (activation == Activation.GELU) {
-              Vectors.gelu(row, 0, n);
-            } else {
-              Vectors.geluTanh(row, 0, n);
-            }
-            post.store(t, row);
-          }
-        });
-  }
-
-  /** {@code grad *= gelu'(pre + bias)} in place, and its column sums are the bias's gradient. */
-  static void geluBackward(
-      Matrix pre,
-      MemorySegment bias,
-      Activation activation,
-      Matrix grad,
-      MemorySegment biasGradient) {
-    int n = pre.cols;
-    float[] b = vector(bias, n);
-    float[][] db = sums(n);
-    WORKERS.forEach(
-        pre.rows,
-        (from, to, thread) -> {
-          float[] row = row(n);
-          float[] d = row(n);
-          float[] sum = db[thread];
-          for (int t = from; t < to; t++) {
-            pre.load(t, row);
-            add(row, b, n);
-            grad.load(t, d);
-            if (activation == Activation.GELU) {
-              Vectors.geluBackward(row, d, n);
-            } else {
-              Vectors.geluTanhBackward(row, d, n);
-            }
-            add(sum, d, n);
-            grad.store(t, d);
-          }
-        });
-    flush(db, biasGradient, n);
   }
 
   private static void add(float[] a, float[] b, int n) {
@@ -322,7 +150,7 @@ final class Kernels {
       MemorySegment bias2,
       Matrix out) {
     int n = x.cols;
-    float[] b = bias1 == null ? row(n) : vector(bias1, n);
+    float[] b = bias(bias1, n);
     if (bias2 != null) {
       add(b, vector(bias2, n), n);
     }

@@ -3,7 +3,7 @@ package dev.jneox.train;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
-import dev.jneox.tensor.Tensors;
+import dev.jneox.torch.Tensors;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
@@ -19,7 +19,7 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
  * A row-major matrix in native memory that libtorch multiplies and our loops read and write a row
  * at a time, as fp32 whatever its precision. The loops work on {@code float[]} rows, which stay in
  * the first-level cache; only {@link #load} and {@link #store} know about bf16 and fp16, and about
- * fp32 carrying them (see {@link dev.jneox.tensor.Products}). Then a store rounds, so that what is
+ * fp32 carrying them (see {@link dev.jneox.torch.Products}). Then a store rounds, so that what is
  * multiplied are numbers of the precision, and so does a load, because what libtorch wrote is a
  * product not yet rounded: no pass over memory is spent on it.
  */

@@ -1,9 +1,16 @@
 package dev.jneox.train;
 
 import dev.jneox.model.Activation;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.Attention;
+import dev.jneox.model.BlockSpec;
+import dev.jneox.model.Embedding;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.Head;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Norm;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
+import dev.jneox.model.Vocabulary;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -11,6 +18,9 @@ import java.util.List;
 /**
  * The model that a configuration describes, but for its vocabulary, which the tokenizer decides.
  *
+ * @param feedForward its width is the real one: half of what GPT-NeoX's {@code linear1} makes of a
+ *     gated one, which is two thirds of {@code intermediate_size}
+ * @param attentionBias whether attention's linear maps have biases
  * @param seqLength tokens in a training sample (S)
  * @param learnedPositions positions are learned, not rotary
  * @param rotaryPct part of each head that is rotated
@@ -30,15 +40,14 @@ public record ModelSection(
     int hiddenSize,
     int heads,
     int keyValueHeads,
-    int intermediateSize,
+    FeedForward feedForward,
+    boolean attentionBias,
     int seqLength,
     int maxPositions,
     boolean learnedPositions,
     double rotaryPct,
     double rotaryBase,
     Residual residual,
-    Activation activation,
-    double layerNormEps,
     boolean tiedHead,
     int vocabMultiple,
     double initStd,
@@ -67,7 +76,7 @@ public record ModelSection(
       throw s.wrong("num_kv_heads", kvHeads + " does not divide num_attention_heads " + heads);
     }
     double rotaryPct = s.real("rotary_pct");
-    int rotaryDims = ModelConfig.rotaryDims(hidden / heads, rotaryPct);
+    int rotaryDims = ModelSpec.rotaryDims(hidden / heads, rotaryPct);
     if (s.text("pos_emb").equals("rotary") && (rotaryDims < 2 || rotaryDims % 2 != 0)) {
       throw s.wrong(
           "rotary_pct",
@@ -84,28 +93,71 @@ public record ModelSection(
       throw s.wrong(WINDOW, "is for layers of type local, but attention_config names none");
     }
     boolean parallelResidual = s.flag("gpt_j_residual");
+    Norm norm =
+        s.text("norm").equals("rmsnorm")
+            ? new Norm.Rms(s.real("rms_norm_epsilon"))
+            : new Norm.Layer(s.real("layernorm_epsilon"));
     return new ModelSection(
         layers,
         hidden,
         heads,
         kvHeads,
-        intermediateSize(s, hidden),
+        feedForward(s, hidden),
+        s.flag("use_bias_in_attn_linear"),
         seqLength,
         maxPositions,
         s.text("pos_emb").equals("learned"),
         rotaryPct,
         s.real("rotary_emb_base"),
         !parallelResidual
-            ? Residual.SERIAL
-            : s.flag("gpt_j_tied") ? Residual.PARALLEL_ONE_NORM : Residual.PARALLEL,
-        s.flag("bias_gelu_fusion") ? Activation.GELU_TANH : Activation.GELU,
-        s.real("layernorm_epsilon"),
+            ? new Residual.Serial(norm, norm)
+            : s.flag("gpt_j_tied")
+                ? new Residual.ParallelOneNorm(norm)
+                : new Residual.Parallel(norm, norm),
         !s.flag("no_weight_tying"),
         s.integer("make_vocab_size_divisible_by") * parallel.tensor(),
         initStd(s, "init_method", layers, hidden),
         initStd(s, "output_layer_init_method", layers, hidden),
         attentionTypes,
         window);
+  }
+
+  /**
+   * The MLP. GPT-NeoX cuts {@code intermediate_size} of a gated one to two thirds, so that a model
+   * has as many parameters with a gate as without, rounds it up to twice {@code mlp_multiple_of},
+   * and gives half of it to the gate.
+   */
+  private static FeedForward feedForward(Settings s, int hidden) {
+    int size = intermediateSize(s, hidden);
+    int multiple = s.integer("mlp_multiple_of");
+    boolean bias = s.flag("use_bias_in_mlp");
+    return switch (s.text("activation")) {
+      case "swiglu" -> new FeedForward.Gated(gatedWidth(size, multiple), Activation.SILU, bias);
+      case "geglu" -> new FeedForward.Gated(gatedWidth(size, multiple), Activation.GELU, bias);
+      case "silu", "swish" -> plain(s, size, multiple, Activation.SILU, bias);
+      default ->
+          plain(
+              s,
+              size,
+              multiple,
+              s.flag("bias_gelu_fusion") ? Activation.GELU_TANH : Activation.GELU,
+              bias);
+    };
+  }
+
+  private static int gatedWidth(int size, int multiple) {
+    return Math.ceilDiv((int) (size * 2L / 3), 2 * multiple) * multiple;
+  }
+
+  private static FeedForward plain(
+      Settings s, int size, int multiple, Activation activation, boolean bias) {
+    if (multiple > 1 && size % (2 * multiple) != 0) {
+      throw s.wrong(
+          "mlp_multiple_of",
+          "rounds an MLP %d wide to different widths of its matrices: expected a divisor of half of it"
+              .formatted(size));
+    }
+    return new FeedForward.Plain(size, activation, bias);
   }
 
   private static int intermediateSize(Settings s, int hidden) {
@@ -183,41 +235,32 @@ public record ModelSection(
     return Math.ceilDiv(vocabulary, vocabMultiple) * vocabMultiple;
   }
 
-  /** What each layer sees: 0 is everything. */
-  private List<Integer> windows() {
-    return attentionTypes.stream().map(type -> type.equals("local") ? attentionWindow : 0).toList();
-  }
-
   /**
    * The model itself.
    *
    * @param vocabulary number of ids the tokenizer knows, before padding
    * @param endOfText the id that ends a document, or -1
    */
-  public ModelConfig shape(int vocabulary, int endOfText) {
+  public ModelSpec shape(int vocabulary, int endOfText) {
+    int headDim = ModelSpec.headDim(hiddenSize, heads);
     Position position =
         learnedPositions
-            ? new Position.Learned()
-            : new Position.Rotary(
-                ModelConfig.rotaryDims(hiddenSize / heads, rotaryPct), rotaryBase, false);
-    return new ModelConfig(
-        paddedVocab(vocabulary),
-        vocabulary,
+            ? new Position.None()
+            : new Position.Rotary(ModelSpec.rotaryDims(headDim, rotaryPct), rotaryBase, false);
+    Attention attention =
+        Attention.of(heads, headDim, position)
+            .withKvHeads(keyValueHeads)
+            .withBiases(attentionBias, attentionBias);
+    return new ModelSpec(
+        new Vocabulary(paddedVocab(vocabulary), vocabulary, endOfText),
         hiddenSize,
-        layers,
-        heads,
-        intermediateSize,
-        maxPositions,
-        position,
-        residual,
-        activation,
-        layerNormEps,
-        windows(),
-        true,
-        true,
-        true,
-        false,
-        tiedHead,
-        endOfText);
+        new Embedding(learnedPositions),
+        attentionTypes.stream()
+            .map(type -> attention.withWindow(type.equals("local") ? attentionWindow : 0))
+            .map(layer -> new BlockSpec(residual, layer, feedForward))
+            .toList(),
+        residual.attention(),
+        new Head(tiedHead, false),
+        maxPositions);
   }
 }

@@ -100,10 +100,6 @@ public record NeoxConfig(
               + " not done; set attention_window to the number of latest positions that a local"
               + " layer sees");
     }
-    if (model.keyValueHeads() != model.heads()) {
-      lines.add(
-          settings.place("num_kv_heads") + ": num_kv_heads: grouped-query attention: not done");
-    }
     if (parallel.processes() > 1) {
       lines.add(
           settings.place("model_parallel_size")

@@ -1,39 +1,77 @@
 package dev.jneox.train;
 
-import dev.jneox.model.ModelConfig;
-import dev.jneox.tensor.Native;
-import dev.jneox.tensor.Products;
-import dev.jneox.tensor.Tensors;
+import dev.jneox.checkpoint.Dtype;
+import dev.jneox.checkpoint.MappedTensor;
+import dev.jneox.checkpoint.ModelWeights;
+import dev.jneox.checkpoint.RowOrder;
+import dev.jneox.checkpoint.StoredTensor;
+import dev.jneox.checkpoint.TensorExpression;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Param;
+import dev.jneox.model.ParamId;
+import dev.jneox.model.Part;
 import dev.jneox.tensor.Workers;
+import dev.jneox.torch.Libtorch;
+import dev.jneox.torch.Products;
+import dev.jneox.torch.Tensors;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * A model's parameters as training keeps them: four flat fp32 arrays of the same layout (weights,
+ * Keeps a model's parameters for training: four flat fp32 arrays of the same layout (weights,
  * gradients, and Adam's two moments) and, where the products are of bf16 or fp16 numbers, one more
- * of the weights rounded to that precision, refreshed once a step. Each tensor starts on a 64-byte
- * boundary; the gaps hold zeros and stay so.
+ * of the weights rounded to that precision, refreshed once a step.
+ *
+ * <p>Each parameter is one contiguous range. Those that one product makes together lie one behind
+ * the other without a gap: query, key and value of a block, gate and up, and their biases likewise.
+ * Such a run of parameters starts on a 64-byte boundary; the gaps between runs hold zeros and stay
+ * so.
  */
 public final class Parameters implements AutoCloseable {
   private static final int ALIGN = 16;
 
   /**
-   * One parameter's place in the flat arrays.
+   * Places one parameter in the flat arrays.
    *
    * @param offset first element
-   * @param decays whether weight decay applies: tensors of two or more axes, which leaves out norms
-   *     and biases
    */
-  public record Slot(String name, long[] shape, long offset, long size, boolean decays) {}
+  public record Slot(Param param, long offset) {
+    public ParamId id() {
+      return param.id();
+    }
+
+    /** Number of elements. */
+    public long size() {
+      return param.elements();
+    }
+
+    /** The element behind the last. */
+    public long end() {
+      return offset + size();
+    }
+
+    /** Whether weight decay applies: to matrices and tables, not to norms and biases. */
+    public boolean decays() {
+      return param.isMatrix();
+    }
+  }
+
+  /** Consecutive parameters of one kind; {@code end} is where the next run begins. */
+  record Run(long offset, long end, boolean decays) {}
 
   private final Arena arena = Arena.ofShared();
-  private final Map<String, Slot> slots = new LinkedHashMap<>();
+  private final ModelSpec spec;
+  private final Map<ParamId, Slot> slots = new LinkedHashMap<>();
+  private final List<Run> runs = new ArrayList<>();
   private final long length;
   private final ScalarType compute;
   private final ScalarType carrier;
@@ -44,22 +82,26 @@ public final class Parameters implements AutoCloseable {
   private final MemorySegment rounded; // null in fp32
 
   /**
-   * Zeros of the shapes of {@code config}; products are of numbers of {@code compute}: Float,
+   * Zeros of the shapes of {@code spec}; products are of numbers of {@code compute}: Float,
    * BFloat16 or Half.
    */
-  public Parameters(ModelConfig config, ScalarType compute) {
-    this(config, compute, Products.carrier(compute));
+  public Parameters(ModelSpec spec, ScalarType compute) {
+    this(spec, compute, Products.carrier(compute));
   }
 
   /** The same, multiplied in memory of type {@code carrier}: {@code compute} or Float. */
-  Parameters(ModelConfig config, ScalarType compute, ScalarType carrier) {
-    Native.start();
+  Parameters(ModelSpec spec, ScalarType compute, ScalarType carrier) {
+    Libtorch.start();
+    this.spec = spec;
     long at = 0;
-    for (ModelConfig.TensorSpec spec : config.tensors()) {
-      slots.put(
-          spec.name(),
-          new Slot(spec.name(), spec.shape(), at, spec.elements(), spec.shape().length > 1));
-      at += (spec.elements() + ALIGN - 1) / ALIGN * ALIGN;
+    for (List<Param> together : together(spec)) {
+      long start = at;
+      for (Param param : together) {
+        slots.put(param.id(), new Slot(param, at));
+        at += param.elements();
+      }
+      at = Math.ceilDiv(at, (long) ALIGN) * ALIGN;
+      runs.add(new Run(start, at, together.getFirst().isMatrix()));
     }
     length = at;
     this.compute = compute;
@@ -71,20 +113,59 @@ public final class Parameters implements AutoCloseable {
     rounded = compute == ScalarType.Float ? null : arena.allocate(length * carrierBytes(), 64);
   }
 
-  public List<Slot> slots() {
-    return new ArrayList<>(slots.values());
+  /** The parameters in order; those that lie without a gap in one list. */
+  private static Collection<List<Param>> together(ModelSpec spec) {
+    Map<ParamId, List<Param>> runs = new LinkedHashMap<>();
+    for (Param param : spec.parameters()) {
+      Part first =
+          switch (param.id().part()) {
+            case QUERY, KEY, VALUE -> Part.QUERY;
+            case GATE, UP -> Part.GATE;
+            case EMBEDDING,
+                POSITIONS,
+                ATTENTION_NORM,
+                FEED_FORWARD_NORM,
+                ATTENTION_OUT,
+                DOWN,
+                FINAL_NORM,
+                HEAD ->
+                param.id().part();
+          };
+      runs.computeIfAbsent(param.id().of(first), _ -> new ArrayList<>()).add(param);
+    }
+    return runs.values();
   }
 
-  public Slot slot(String name) {
-    Slot slot = slots.get(name);
+  /** The model they are of. */
+  public ModelSpec spec() {
+    return spec;
+  }
+
+  /** Every parameter's place, in the order of the flat arrays. */
+  public List<Slot> slots() {
+    return List.copyOf(slots.values());
+  }
+
+  /**
+   * One parameter's place.
+   *
+   * @throws IllegalArgumentException when the model has no such parameter
+   */
+  public Slot slot(ParamId id) {
+    Slot slot = slots.get(id);
     if (slot == null) {
-      throw new IllegalArgumentException("no parameter " + name);
+      throw new IllegalArgumentException("no parameter " + id);
     }
     return slot;
   }
 
-  boolean has(String name) {
-    return slots.containsKey(name);
+  /** All elements in order, cut where weight decay may change. */
+  List<Run> runs() {
+    return Collections.unmodifiableList(runs);
+  }
+
+  boolean has(ParamId id) {
+    return slots.containsKey(id);
   }
 
   /** Elements of each flat array, gaps included. */
@@ -131,49 +212,170 @@ public final class Parameters implements AutoCloseable {
   }
 
   /** A view of one parameter's fp32 weights, of its own shape; valid until {@link #close}. */
-  public Tensor weight(String name) {
-    return view(weights, slot(name));
+  public Tensor weight(ParamId id) {
+    return view(weights, slot(id));
   }
 
   /** A view of one parameter's gradient. */
-  public Tensor gradient(String name) {
-    return view(gradients, slot(name));
+  public Tensor gradient(ParamId id) {
+    return view(gradients, slot(id));
   }
 
   private static Tensor view(MemorySegment flat, Slot slot) {
-    return Tensors.view(
-        flat.asSlice(slot.offset() * 4, slot.size() * 4), ScalarType.Float, slot.shape());
+    return Tensors.view(data(flat, slot), ScalarType.Float, slot.param().axes());
   }
 
-  /** The fp32 weights of one vector parameter, or null if the model has none of that name. */
-  MemorySegment weightData(String name) {
-    return has(name) ? weights.asSlice(slot(name).offset() * 4, slot(name).size() * 4) : null;
+  private static MemorySegment data(MemorySegment flat, Slot slot) {
+    return flat.asSlice(slot.offset() * 4, slot.size() * 4);
   }
 
-  MemorySegment gradientData(String name) {
-    return has(name) ? gradients.asSlice(slot(name).offset() * 4, slot(name).size() * 4) : null;
+  /**
+   * The fp32 weights of parameters that lie without a gap; null where the model has none of them.
+   */
+  MemorySegment weightData(ParamId... ids) {
+    return has(ids[0]) ? data(weights, joined(ids)) : null;
   }
 
-  /** The matrix that products use: the weights in {@link #compute}. */
-  Matrix computeMatrix(String name) {
-    Slot slot = slot(name);
+  /** The gradients of the same. */
+  MemorySegment gradientData(ParamId... ids) {
+    return has(ids[0]) ? data(gradients, joined(ids)) : null;
+  }
+
+  /**
+   * The matrix that products use, the weights in {@link #compute}: of one parameter, or the rows of
+   * several that lie without a gap.
+   */
+  Matrix computeMatrix(ParamId... ids) {
+    Slot slot = joined(ids);
     if (rounded == null) {
       return new Matrix(view(weights, slot).retainReference());
     }
     MemorySegment place =
         rounded.asSlice(slot.offset() * carrierBytes(), slot.size() * carrierBytes());
-    return new Matrix(Tensors.view(place, carrier, slot.shape()).retainReference(), compute);
+    return new Matrix(Tensors.view(place, carrier, slot.param().axes()).retainReference(), compute);
   }
 
-  Matrix gradientMatrix(String name) {
-    return new Matrix(gradient(name).retainReference());
+  /** One parameter's fp32 weights as a matrix. */
+  Matrix weightMatrix(ParamId id) {
+    return new Matrix(weight(id).retainReference());
   }
 
-  /** Every parameter's fp32 weights by name: views, in order. */
-  public Map<String, Tensor> weightViews() {
-    Map<String, Tensor> views = new LinkedHashMap<>();
-    slots.keySet().forEach(name -> views.put(name, weight(name)));
-    return views;
+  Matrix gradientMatrix(ParamId id) {
+    return new Matrix(gradient(id).retainReference());
+  }
+
+  /** The rows of parameters that lie one behind the other, as if they were one. */
+  private Slot joined(ParamId... ids) {
+    Slot first = slot(ids[0]);
+    long end = first.end();
+    int rows = first.param().rows();
+    for (int i = 1; i < ids.length; i++) {
+      Slot next = slot(ids[i]);
+      if (next.offset() != end) {
+        throw new IllegalArgumentException(ids[i] + " does not lie behind " + ids[i - 1]);
+      }
+      end = next.end();
+      rows += next.param().rows();
+    }
+    Param param = first.param();
+    List<Integer> shape = param.isMatrix() ? List.of(rows, param.columns()) : List.of(rows);
+    return new Slot(new Param(param.id(), shape, param.split()), first.offset());
+  }
+
+  /** The weights by parameter, in place: valid until {@link #close}. */
+  public ModelWeights asWeights() {
+    return new Flat(weights);
+  }
+
+  /** The gradients by parameter, in place. */
+  public ModelWeights asGradients() {
+    return new Flat(gradients);
+  }
+
+  /** One of the flat arrays by parameter, in place. */
+  ModelWeights as(MemorySegment flat) {
+    return new Flat(flat);
+  }
+
+  private final class Flat implements ModelWeights {
+    private final MemorySegment values;
+
+    Flat(MemorySegment values) {
+      this.values = values;
+    }
+
+    @Override
+    public ModelSpec spec() {
+      return spec;
+    }
+
+    @Override
+    public List<StoredTensor> tensors() {
+      return slots.values().stream().map(this::tensor).toList();
+    }
+
+    @Override
+    public StoredTensor holder(ParamId id) {
+      return tensor(slot(id));
+    }
+
+    private StoredTensor tensor(Slot slot) {
+      return new InPlace(slot.param(), data(values, slot));
+    }
+  }
+
+  private record InPlace(Param param, MemorySegment data) implements StoredTensor {
+    @Override
+    public TensorExpression expression() {
+      return new TensorExpression(param.id().toString(), List.of(param), RowOrder.IN_TURN, false);
+    }
+
+    @Override
+    public String type() {
+      return Dtype.F32.name();
+    }
+
+    @Override
+    public Optional<MappedTensor> inPlace() {
+      return Optional.of(read(null));
+    }
+
+    @Override
+    public MappedTensor read(Arena arena) {
+      return new MappedTensor(Dtype.F32, data);
+    }
+  }
+
+  /** Puts the values of a tensor of a file, in fp32, in their places in one of the flat arrays. */
+  void scatter(TensorExpression tensor, MemorySegment values, MemorySegment flat) {
+    MemorySegment into =
+        data(flat, joined(tensor.params().stream().map(Param::id).toArray(ParamId[]::new)));
+    int[] order = tensor.order().rows(tensor.params());
+    if (order == null) {
+      into.copyFrom(values);
+      return;
+    }
+    long rowBytes = 4L * tensor.columns();
+    for (int row = 0; row < order.length; row++) {
+      MemorySegment.copy(values, row * rowBytes, into, order[row] * rowBytes, rowBytes);
+    }
+  }
+
+  /** Takes over the values of stored weights, rounded to fp32, and rounds them for the products. */
+  public void load(ModelWeights stored) {
+    for (Slot slot : slots.values()) {
+      try (Arena scratch = Arena.ofShared()) {
+        MappedTensor values = stored.read(slot.id(), scratch);
+        int columns = slot.param().columns();
+        float[] row = new float[columns];
+        MappedTensor into = new MappedTensor(Dtype.F32, data(weights, slot));
+        for (int r = 0; r < slot.param().rows(); r++) {
+          values.read((long) r * columns, row, 0, columns);
+          into.write((long) r * columns, row, 0, columns);
+        }
+      }
+    }
+    refresh();
   }
 
   void clearGradients() {

@@ -5,15 +5,15 @@ import java.util.function.Consumer;
 import java.util.function.Supplier;
 
 /**
- * Wraps a log file of a run. When it cannot be written, the listener gets a line and the run goes
+ * Wraps a log file of a run. When it cannot be written, {@code notes} gets a line and the run goes
  * on without it.
  */
 final class RunLog<T extends AutoCloseable> implements AutoCloseable {
-  private final Trainer.Listener listener;
+  private final Consumer<String> notes;
   private T file; // null when there is none, or no longer
 
-  RunLog(Trainer.Listener listener, Supplier<T> open) {
-    this.listener = listener;
+  RunLog(Consumer<String> notes, Supplier<T> open) {
+    this.notes = notes;
     attempt(() -> file = open.get());
   }
 
@@ -28,7 +28,7 @@ final class RunLog<T extends AutoCloseable> implements AutoCloseable {
       act.run();
     } catch (InputException e) {
       file = null;
-      listener.noted(e.getMessage() + "; the run goes on without it");
+      notes.accept(e.getMessage() + "; the run goes on without it");
     }
   }
 

@@ -1,42 +1,30 @@
 package dev.jneox.train;
 
+import dev.jneox.checkpoint.ModelWeights;
 import dev.jneox.data.BatchOrder;
 import dev.jneox.data.Dataset;
 import dev.jneox.io.InputException;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.ModelSpec;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
+import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
-import org.bytedeco.pytorch.Tensor;
+import java.util.function.Consumer;
 
 /**
- * The training loop: read a batch, compute the gradient, step, tell, and now and then validate and
- * save. The same configuration, data and machine give the same losses to the last bit, whether a
- * run goes through or is resumed.
+ * Runs the training loop: read a batch, compute the gradient, step. All else that a run does,
+ * validation and saving among it, are {@link TrainingCallback}s. The same configuration, data and
+ * machine give the same losses to the last bit, whether a run goes through or is resumed.
  *
  * <pre>{@code
  * for each iteration
  *   for each micro-batch: loss, gradient          (GradientStep)
  *   clip, update                                  (AdamW, LearningRate, LossScaler)
- *   validate every eval_interval, save every checkpoint_factor
+ *   each callback: afterStep                      (the caller's, Evaluation, Metrics, DivergenceCheck, Saving)
  * }</pre>
  */
 public final class Trainer implements AutoCloseable {
-  private static final List<String> COLUMNS =
-      List.of(
-          "loss",
-          "lr",
-          "grad_norm",
-          "loss_scale",
-          "skipped",
-          "tokens",
-          "tokens_per_second",
-          "teraflops",
-          "valid_loss");
-
   /**
    * What one iteration did.
    *
@@ -48,7 +36,7 @@ public final class Trainer implements AutoCloseable {
    * @param tokens of this iteration
    * @param seconds this iteration took
    * @param flops floating-point operations of the model this iteration, by {@link
-   *     ModelConfig#trainingFlops}
+   *     ModelSpec#trainingFlops}
    */
   public record Step(
       int iteration,
@@ -70,29 +58,6 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  /** Who looks on. Called on the training thread. */
-  public interface Listener {
-    default void stepped(Step step) {}
-
-    /**
-     * After each micro-batch but the last of a step, which may take minutes.
-     *
-     * @param iteration of the step, from 1
-     * @param done micro-batches of it that are done
-     * @param of how many it has
-     * @param seconds since it began
-     */
-    default void accumulated(int iteration, int done, int of, double seconds) {}
-
-    /** After a validation, or at the end the test; {@code loss} in nats a token. */
-    default void evaluated(String name, int iteration, double loss) {}
-
-    default void saved(Path checkpoint, int iteration) {}
-
-    /** Something that the user should know and that does not stop the run, in one line. */
-    default void noted(String line) {}
-  }
-
   /** Why {@link #run} returned. */
   public enum End {
     /** The run is at its end, or at an {@code exit_interval}. */
@@ -102,19 +67,17 @@ public final class Trainer implements AutoCloseable {
   }
 
   private final NeoxConfig config;
-  private final ModelConfig model;
-  private final TokenizerFile tokenizer; // null for none
+  private final ModelSpec model;
   private final TrainingData data;
   private final Parameters parameters;
   private final GradientStep gradients;
   private final AdamW adam;
   private final LearningRate schedule;
   private final int maskedId;
-  private final RunDirectory directory;
+  private final Saving saving;
   private volatile Checkpoint.State state;
   private volatile boolean stopping;
-  private volatile Path lastCheckpoint;
-  private volatile int savedAt = -1;
+  private List<TrainingCallback> callbacks = List.of();
 
   /**
    * Prepares a run at step 0, or where the checkpoint that {@code directory} chose left it.
@@ -134,16 +97,16 @@ public final class Trainer implements AutoCloseable {
     check(config, vocabulary, endOfText);
     this.config = config;
     this.model = config.model().shape(vocabulary, endOfText);
-    this.tokenizer = tokenizer == null ? null : TokenizerFile.read(tokenizer);
     this.data = data;
-    this.directory = directory;
+    this.saving =
+        new Saving(config, directory, tokenizer == null ? null : TokenizerFile.read(tokenizer));
     this.maskedId = config.data().maskEndOfDocument() ? endOfText : -1;
     parameters = new Parameters(model, config.precision().format().dtype());
-    gradients = new FusedStep(model, parameters, config.run().recompute() > 0);
+    gradients = GradientStep.of(parameters, config.run().recompute() > 0);
     OptimizerSection o = config.optimizer();
     adam = new AdamW(parameters, o.beta1(), o.beta2(), o.eps(), o.weightDecay());
     schedule = o.learningRate(data.trainIters());
-    start();
+    start(directory.start().orElse(null));
   }
 
   /**
@@ -159,28 +122,31 @@ public final class Trainer implements AutoCloseable {
       throw new InputException(
           "the configuration asks for what JNeoX does not do: " + String.join("; ", unsupported));
     }
-    TrainingNeed.of(config, config.model().shape(vocabulary, endOfText)).check();
+    ModelSpec model = config.model().shape(vocabulary, endOfText);
+    if (config.checkpoint().save().isPresent()) {
+      Checkpoint.check(config.settings(), model);
+    }
+    TrainingNeed.of(config, model).check();
   }
 
-  private void start() {
-    Path found = directory.start().orElse(null);
+  /** Fills the weights anew, or from the checkpoint {@code found}. */
+  private void start(Path found) {
     state = new Checkpoint.State(0, 0, config.precision().lossScaler().start(), 0);
     if (found == null) {
       new Initializer(config.model().initStd(), config.model().outputInitStd())
           .fill(parameters, config.run().seed());
       return;
     }
-    Checkpoint.loadWeights(found, model, parameters);
+    Checkpoint.loadWeights(found, parameters);
     if (!config.checkpoint().finetune()) {
       state = Checkpoint.loadTraining(found, parameters);
       adam.resume(state.updates());
-      lastCheckpoint = found;
-      savedAt = state.iteration();
+      saving.resumed(found, state.iteration());
     }
   }
 
   /** The shape being trained. */
-  public ModelConfig model() {
+  public ModelSpec model() {
     return model;
   }
 
@@ -199,9 +165,14 @@ public final class Trainer implements AutoCloseable {
     return TrainingNeed.of(config, model).concern(iteration(), iterations()).stream().toList();
   }
 
-  /** The fp32 weights by canonical name: views that are valid until {@link #close}. */
-  public Map<String, Tensor> weights() {
-    return parameters.weightViews();
+  /** The fp32 weights by parameter, in place: valid until {@link #close}. */
+  public ModelWeights weights() {
+    return parameters.asWeights();
+  }
+
+  /** Writes the model as it is now, with its tokenizer, as an HF folder in fp32. */
+  public void writeModel(Path folder) {
+    saving.writeModel(folder, parameters);
   }
 
   /**
@@ -209,7 +180,7 @@ public final class Trainer implements AutoCloseable {
    * there is none.
    */
   public Optional<Path> checkpoint() {
-    return Optional.ofNullable(lastCheckpoint);
+    return saving.newest();
   }
 
   /**
@@ -226,132 +197,82 @@ public final class Trainer implements AutoCloseable {
 
   /** Tells whether there is a step since the last checkpoint, which {@link #stop} would save. */
   public boolean hasUnsaved() {
-    return config.checkpoint().save().isPresent() && state.iteration() > Math.max(0, savedAt);
+    return saving.isDue(state.iteration());
   }
 
   /**
    * Trains to the end of the run (or {@code exit_interval}), validates, tests and saves.
    *
+   * @param others called before the run's own callbacks
    * @throws InputException when the run cannot go on; the message names the newest checkpoint
    */
-  public End run(Listener listener) {
-    Path save = config.checkpoint().save().orElse(null);
-    Path events =
-        config.run().tensorboardDir().orElse(save == null ? null : save.resolve("tensorboard"));
-    Path table =
-        config
-            .run()
-            .logDir()
-            .or(() -> config.checkpoint().save())
-            .map(dir -> dir.resolve("metrics.csv"))
-            .orElse(null);
-    int first = state.iteration();
-    try (RunLog<EventFile> board =
-            new RunLog<>(
-                listener, () -> events == null ? null : EventFile.create(events, first + 1));
-        RunLog<MetricsCsv> csv =
-            new RunLog<>(
-                listener,
-                () ->
-                    table == null
-                        ? null
-                        : MetricsCsv.open(table, COLUMNS, first, listener::noted))) {
-      return run(listener, board, csv);
+  public End run(TrainingCallback... others) {
+    List<TrainingCallback> all = new ArrayList<>(List.of(others));
+    all.add(new Evaluation(config, data));
+    all.add(new Metrics(config));
+    all.add(new DivergenceCheck(config.precision().format() == PrecisionSection.Format.FP16));
+    all.add(saving);
+    callbacks = List.copyOf(all);
+    try {
+      tell(callback -> callback.atStart(this));
+      while (!isDone() && !stopping) {
+        Step step = step().orElse(null);
+        if (step == null) {
+          break;
+        }
+        tell(callback -> callback.afterStep(this, step));
+        if (endsHere()) {
+          break;
+        }
+      }
+      tell(callback -> callback.atEnd(this));
+      return stopping ? End.STOPPED : End.DONE;
     } catch (InputException e) {
       String last =
-          lastCheckpoint == null
-              ? "no checkpoint was saved"
-              : "the last good checkpoint is " + lastCheckpoint;
+          checkpoint()
+              .map(path -> "the last good checkpoint is " + path)
+              .orElse("no checkpoint was saved");
       throw new InputException(e.getMessage() + "; " + last, e);
+    } finally {
+      tell(TrainingCallback::close);
     }
   }
 
-  private End run(Listener listener, RunLog<EventFile> board, RunLog<MetricsCsv> csv) {
-    boolean saves = config.checkpoint().save().isPresent();
+  /** Calls every callback of the run. */
+  void tell(Consumer<TrainingCallback> event) {
+    callbacks.forEach(event);
+  }
+
+  /** Tells all of something that does not stop the run. */
+  void note(String line) {
+    tell(callback -> callback.noted(line));
+  }
+
+  private boolean isDone() {
+    return state.iteration() >= data.trainIters();
+  }
+
+  /** Whether no step follows in this run: it is at its end, or at an {@code exit_interval}. */
+  boolean endsHere() {
     int exit = config.run().exitInterval().orElse(Integer.MAX_VALUE);
-    int validatedAt = -1;
-    while (state.iteration() < data.trainIters() && !stopping) {
-      Step step = step(listener).orElse(null);
-      if (step == null) {
-        break;
-      }
-      listener.stepped(step);
-      int n = step.iteration();
-      boolean last = n == data.trainIters() || n % exit == 0;
-      OptionalDouble valid =
-          last || n % config.run().evalInterval() == 0
-              ? evaluate(listener, "validation", data.valid(), n)
-              : OptionalDouble.empty();
-      validatedAt = valid.isPresent() ? n : validatedAt;
-      record(board, csv, step, valid.orElse(Double.NaN));
-      stopIfBroken(step);
-      if (saves && config.checkpoint().savesAt(n)) {
-        save(listener);
-      }
-      if (last) {
-        break;
-      }
-    }
-    int n = state.iteration();
-    if (validatedAt != n) {
-      evaluate(listener, "validation", data.valid(), n);
-    }
-    if (n == data.trainIters()) {
-      evaluate(listener, "test", data.test(), n);
-    }
-    if (saves && savedAt != n && !(stopping && n == 0)) {
-      save(listener);
-    }
-    return stopping ? End.STOPPED : End.DONE;
+    return isDone() || state.iteration() % exit == 0;
   }
 
-  private void save(Listener listener) {
-    lastCheckpoint =
-        directory.save(
-            state.iteration(),
-            Checkpoint.bytes(model),
-            folder ->
-                Checkpoint.write(
-                    folder, state, model, parameters, tokenizer, config.settings().texts()),
-            listener::noted);
-    savedAt = state.iteration();
-    listener.saved(lastCheckpoint, savedAt);
+  /** Whether {@link #stop} was called. */
+  boolean isStopping() {
+    return stopping;
   }
 
-  private void record(RunLog<EventFile> board, RunLog<MetricsCsv> csv, Step step, double valid) {
-    board.write(
-        file -> {
-          Map<String, Double> values = new LinkedHashMap<>();
-          values.put("train/lm_loss", step.loss());
-          values.put("train/learning_rate", step.lr());
-          values.put("train/grad_norm", step.gradientNorm());
-          values.put("train/loss_scale", step.lossScale());
-          values.put("runtime/tokens_per_second", step.tokensPerSecond());
-          values.put("runtime/teraflops", step.teraflops());
-          if (!Double.isNaN(valid)) {
-            values.put("validation/lm_loss", valid);
-            values.put("validation/lm_loss_ppl", Math.exp(valid));
-          }
-          file.write(step.iteration(), values);
-        });
-    csv.write(
-        table ->
-            table.write(
-                step.iteration(),
-                List.of(
-                    step.loss(),
-                    step.lr(),
-                    step.gradientNorm(),
-                    step.lossScale(),
-                    step.skipped() ? 1.0 : 0.0,
-                    (double) state.tokens(),
-                    step.tokensPerSecond(),
-                    step.teraflops(),
-                    valid)));
+  Checkpoint.State state() {
+    return state;
+  }
+
+  Parameters parameters() {
+    return parameters;
   }
 
   /** One iteration; empty when it was stopped, which leaves the state as it was. */
-  private Optional<Step> step(Listener listener) {
+  private Optional<Step> step() {
     long start = System.nanoTime();
     int accumulation = config.batch().accumulation();
     int micro = config.batch().micro();
@@ -362,18 +283,21 @@ public final class Trainer implements AutoCloseable {
       for (int m = 0; m < accumulation; m++) {
         GradientStep.Batch batch =
             TrainingData.batch(
-                order, order.batch(state.iteration(), m), model.usedVocab(), maskedId);
+                order, order.batch(state.iteration(), m), model.vocabulary().used(), maskedId);
         loss += gradients.gradient(batch, scale / accumulation) / accumulation;
         if (m + 1 < accumulation) {
-          listener.accumulated(
-              state.iteration() + 1, m + 1, accumulation, (System.nanoTime() - start) / 1e9);
+          int done = m + 1;
+          double seconds = (System.nanoTime() - start) / 1e9;
+          tell(
+              callback ->
+                  callback.afterMicroBatch(state.iteration() + 1, done, accumulation, seconds));
         }
       }
     } catch (GradientStep.Stopped e) {
       parameters.clearGradients();
       return Optional.empty();
     } catch (InputException | InternalError | OutOfMemoryError e) {
-      throw broken(listener, e);
+      throw broken(e);
     }
     double norm = adam.gradientNorm() / scale;
     boolean overflow = !Double.isFinite(norm);
@@ -405,12 +329,10 @@ public final class Trainer implements AutoCloseable {
             model.trainingFlops(tokens, config.model().seqLength())));
   }
 
-  /** Saves the last whole step after a failure in reading the data or computing with them. */
-  private InputException broken(Listener listener, Throwable failure) {
+  /** Tells of a failure in reading the data or computing with them, and makes the error of it. */
+  private InputException broken(Throwable failure) {
     parameters.clearGradients();
-    if (hasUnsaved()) {
-      save(listener);
-    }
+    tell(callback -> callback.afterFailure(this));
     String reason =
         failure instanceof InternalError
             ? "a file of the data was cut short while it was read"
@@ -420,57 +342,26 @@ public final class Trainer implements AutoCloseable {
     return new InputException("step " + (state.iteration() + 1) + ": " + reason, failure);
   }
 
-  /** Stops a run that can no longer come to anything. */
-  private void stopIfBroken(Step step) {
-    boolean scaled = config.precision().format() == PrecisionSection.Format.FP16;
-    if (step.skipped() && !scaled) {
-      throw new InputException(
-          "iteration "
-              + step.iteration()
-              + ": the gradient norm is "
-              + step.gradientNorm()
-              + " and the loss "
-              + step.loss()
-              + ": the run diverged; lower the learning rate");
-    }
-    if (state.scaler().skips() >= LossScaler.MOST_SKIPS) {
-      throw new InputException(
-          "iteration "
-              + step.iteration()
-              + ": the last "
-              + state.scaler().skips()
-              + " iterations overflowed and were skipped, at loss scale "
-              + step.lossScale()
-              + " now");
-    }
-  }
-
   /**
-   * Computes the mean loss over {@code eval_iters} batches and tells it to the listener. The
-   * batches are those that GPT-NeoX reads in the validation after {@code iteration}; its test reads
-   * the first ones.
+   * The mean loss over batches of a data set.
    *
-   * @param dataset null for none
-   * @return empty without a data set, or when the run was stopped
+   * @param first the first batch
+   * @return empty when the run was stopped
    */
-  private OptionalDouble evaluate(Listener listener, String name, Dataset dataset, int iteration) {
-    if (dataset == null) {
-      return OptionalDouble.empty();
-    }
-    int batches = config.run().evalIters() * config.batch().accumulation();
-    long first = name.equals("test") ? 0 : (long) iteration / config.run().evalInterval() * batches;
+  OptionalDouble meanLoss(Dataset dataset, long first, int batches) {
     BatchOrder order = data.order(dataset);
     double sum = 0;
     try {
       for (int b = 0; b < batches; b++) {
-        sum += gradients.loss(TrainingData.batch(order, first + b, model.usedVocab(), maskedId));
+        sum +=
+            gradients.loss(
+                TrainingData.batch(order, first + b, model.vocabulary().used(), maskedId));
       }
     } catch (GradientStep.Stopped e) {
       return OptionalDouble.empty();
     } catch (InputException | InternalError | OutOfMemoryError e) {
-      throw broken(listener, e);
+      throw broken(e);
     }
-    listener.evaluated(name, iteration, sum / batches);
     return OptionalDouble.of(sum / batches);
   }
 

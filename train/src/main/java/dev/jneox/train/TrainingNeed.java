@@ -3,24 +3,28 @@ package dev.jneox.train;
 import dev.jneox.io.FreeDisk;
 import dev.jneox.io.FreeMemory;
 import dev.jneox.io.InputException;
-import dev.jneox.model.ModelConfig;
-import dev.jneox.model.Residual;
-import dev.jneox.tensor.Products;
+import dev.jneox.model.Attention;
+import dev.jneox.model.BlockSpec;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.torch.Products;
 import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.Set;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
  * Computes what a training run takes of memory and disk, in bytes, from its configuration alone: so
  * that a run which cannot fit says so before its first step. The sizes are those that {@link
- * Parameters} and {@link FusedStep} allocate.
+ * Parameters} and {@link CpuStep} allocate.
  *
  * @param config of the run
  * @param model its shape
  * @param carrierBytes of a number that is multiplied: 2, or 4 where fp32 carries it
  */
-record TrainingNeed(NeoxConfig config, ModelConfig model, int carrierBytes) {
+record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
   private static final String MICRO = "train_micro_batch_size_per_gpu";
 
   /** The JVM itself, libtorch's code and its scratch memory. */
@@ -29,7 +33,7 @@ record TrainingNeed(NeoxConfig config, ModelConfig model, int carrierBytes) {
   /** What the heap needs besides the arrays of a batch. */
   private static final long HEAP_BESIDE = 128L << 20;
 
-  static TrainingNeed of(NeoxConfig config, ModelConfig model) {
+  static TrainingNeed of(NeoxConfig config, ModelSpec model) {
     return new TrainingNeed(
         config,
         model,
@@ -39,38 +43,83 @@ record TrainingNeed(NeoxConfig config, ModelConfig model, int carrierBytes) {
   /** Weights, gradients, both moments, and the weights rounded for products. */
   long parameterBytes() {
     boolean rounded = config.precision().format() != PrecisionSection.Format.FP32;
-    return model.parameters() * (16 + (rounded ? carrierBytes : 0));
+    return model.parameterCount() * (16 + (rounded ? carrierBytes : 0));
   }
 
   /** Native memory of the activations and gradients of a micro-batch of {@code sequences}. */
   long activationBytes(long sequences, boolean recompute) {
     long tokens = sequences * config.model().seqLength();
-    long h = model.hiddenSize();
-    long wide = model.intermediateSize();
+    long h = model.width();
     long c = carrierBytes;
-    boolean oneNorm = model.residual() == Residual.PARALLEL_ONE_NORM;
-    boolean serial = model.residual() == Residual.SERIAL;
-    long tape = c * (h + (oneNorm ? 0 : h) + 3 * h + h + 2 * wide) + (serial ? 4 * h : 0);
-    long tapes = recompute ? 1 : model.layers();
+    long tapes = layers(recompute).stream().mapToLong(this::tapeBytes).sum();
     long inputs = 4 * h * (model.layers() + 1);
-    long shared = c * (5 * h + wide) + 4 * h;
-    long products = c * (3 * h * h + h * h + 2 * h * wide + h * model.vocabSize());
-    return tokens * (inputs + tapes * tape + shared)
-        + FusedStep.logitRows(tokens, model.vocabSize(), carrierBytes) * model.vocabSize() * c
+    long shared = c * 5 * h + 4 * h;
+    long products = 0;
+    Set<Long> widths = new HashSet<>();
+    Set<Long> queries = new HashSet<>(Set.of(h)); // of these the step has one already
+    Set<List<Long>> shapes = new HashSet<>();
+    shapes.add(List.of((long) model.vocabulary().rows(), h));
+    for (BlockSpec block : model.blocks()) {
+      long wide = block.feedForward().width();
+      long query = block.attention().queryWidth();
+      shared += widths.add(wide) ? c * wide : 0;
+      shared += queries.add(query) ? c * query : 0;
+      shapes.add(List.of((long) block.attention().fusedWidth(), h));
+      shapes.add(List.of(h, query));
+      shapes.add(List.of(columns(block), h));
+      shapes.add(List.of(h, wide));
+    }
+    for (List<Long> shape : shapes) {
+      products += c * shape.getFirst() * shape.getLast();
+    }
+    int vocabulary = model.vocabulary().rows();
+    return tokens * (inputs + tapes + shared)
+        + CpuStep.logitRows(tokens, vocabulary, carrierBytes) * vocabulary * c
         + products;
+  }
+
+  /** The layers that have a tape of their own. */
+  private List<BlockSpec> layers(boolean recompute) {
+    return recompute
+        ? model.blocks().stream()
+            .map(block -> block.withAttention(block.attention().withWindow(0)))
+            .distinct()
+            .toList()
+        : model.blocks();
+  }
+
+  /** What the backward pass of a layer reads, per token. */
+  private long tapeBytes(BlockSpec block) {
+    long h = model.width();
+    Attention attention = block.attention();
+    long normed = block.residual().sharesNorm() ? h : 2 * h;
+    long middle = block.residual().isSerial() ? 4 * h : 0;
+    return carrierBytes
+            * (normed
+                + attention.fusedWidth()
+                + attention.queryWidth()
+                + columns(block)
+                + block.feedForward().width())
+        + middle;
+  }
+
+  /** Columns of what a feed-forward layer's first product makes. */
+  private static long columns(BlockSpec block) {
+    return FeedForwardKernel.of(block.feedForward()).columns();
   }
 
   /** Java's heap: the batch, and what each layer keeps of its norms and its attention. */
   long heapBytes(long sequences, boolean recompute) {
     long tokens = sequences * config.model().seqLength();
-    long tape = 16 + 4L * model.heads();
+    long tapes =
+        layers(recompute).stream().mapToLong(block -> 16 + 4L * block.attention().heads()).sum();
     long batch = 2 * 16;
-    return tokens * ((recompute ? 1 : model.layers()) * tape + 12 + batch) + HEAP_BESIDE;
+    return tokens * (tapes + 12 + batch) + HEAP_BESIDE;
   }
 
   /** A checkpoint on disk: fp32 weights and both moments. */
   long checkpointBytes() {
-    return 12 * model.parameters() + (1 << 20);
+    return 12 * model.parameterCount() + (1 << 20);
   }
 
   /**
@@ -113,7 +162,7 @@ record TrainingNeed(NeoxConfig config, ModelConfig model, int carrierBytes) {
           .wrong(
               key,
               "%,d parameters take %s in training, %s of memory are free: train a smaller model"
-                  .formatted(model.parameters(), size(parameterBytes()), size(free)));
+                  .formatted(model.parameterCount(), size(parameterBytes()), size(free)));
     }
     String found =
         "a micro-batch of %,d sequences of %,d tokens takes %s of memory in all, %s are free"
@@ -141,7 +190,8 @@ record TrainingNeed(NeoxConfig config, ModelConfig model, int carrierBytes) {
   private boolean fits(long micro, boolean recompute, long free, long heap) {
     long tokens = micro * config.model().seqLength();
     long heapNeed = heapBytes(micro, recompute);
-    return tokens * Math.max(model.heads(), 1) <= Integer.MAX_VALUE - 8
+    long heads = model.blocks().stream().mapToInt(b -> b.attention().heads()).max().orElse(1);
+    return tokens * heads <= Integer.MAX_VALUE - 8
         && heapNeed <= heap
         && BESIDE + parameterBytes() + activationBytes(micro, recompute) + heapNeed <= free;
   }

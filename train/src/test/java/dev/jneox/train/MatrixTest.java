@@ -2,7 +2,7 @@ package dev.jneox.train;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.jneox.tensor.Tensors;
+import dev.jneox.torch.Tensors;
 import java.util.Random;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.params.ParameterizedTest;

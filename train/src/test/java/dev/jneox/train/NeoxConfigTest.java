@@ -6,6 +6,12 @@ import static org.assertj.core.api.Assertions.within;
 
 import dev.jneox.io.InputException;
 import dev.jneox.model.Activation;
+import dev.jneox.model.Attention;
+import dev.jneox.model.BlockSpec;
+import dev.jneox.model.Embedding;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Norm;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
 import dev.jneox.train.PrecisionSection.Format;
@@ -16,6 +22,8 @@ import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 class NeoxConfigTest {
+  private static final Norm LAYER = new Norm.Layer(1e-5);
+
   static final String SMALL =
       """
       num_layers: 4
@@ -48,9 +56,9 @@ class NeoxConfigTest {
   void absentKeysHaveGptNeoxsDefaults() {
     NeoxConfig c = config();
     assertThat(c.model().seqLength()).isEqualTo(128);
-    assertThat(c.model().intermediateSize()).isEqualTo(256);
-    assertThat(c.model().residual()).isEqualTo(Residual.SERIAL);
-    assertThat(c.model().activation()).isEqualTo(Activation.GELU);
+    assertThat(c.model().feedForward())
+        .isEqualTo(new FeedForward.Plain(256, Activation.GELU, true));
+    assertThat(c.model().residual()).isEqualTo(new Residual.Serial(LAYER, LAYER));
     assertThat(c.model().tiedHead()).isTrue();
     assertThat(c.model().initStd()).isEqualTo(0.02);
     assertThat(c.model().outputInitStd()).isCloseTo(0.02 / Math.sqrt(8), within(1e-15));
@@ -79,21 +87,59 @@ class NeoxConfigTest {
                 "intermediate_size=100",
                 "model_parallel_size=2")
             .model();
-    assertThat(m.residual()).isEqualTo(Residual.PARALLEL);
-    assertThat(m.activation()).isEqualTo(Activation.GELU_TANH);
+    assertThat(m.residual()).isEqualTo(new Residual.Parallel(LAYER, LAYER));
+    assertThat(m.feedForward()).isEqualTo(new FeedForward.Plain(100, Activation.GELU_TANH, true));
     assertThat(m.initStd()).isCloseTo(Math.sqrt(2 / (5.0 * 64)), within(1e-15));
     assertThat(m.outputInitStd()).isCloseTo(2 / (4 * 8.0), within(1e-15));
     assertThat(m.paddedVocab(1)).isEqualTo(256);
     assertThat(m.paddedVocab(256)).isEqualTo(256);
     assertThat(m.paddedVocab(257)).isEqualTo(512);
-    assertThat(m.shape(300, 0).parameters())
+    assertThat(m.shape(300, 0).parameterCount())
         .isEqualTo(
             2L * 512 * 64
                 + 4 * (4 * 64 * 64 + 2 * 64 * 100 + 4 * 64 + 3 * 64 + 64 + 100 + 64)
                 + 2 * 64);
     assertThat(config("gpt_j_residual=true", "gpt_j_tied=true").model().residual())
-        .isEqualTo(Residual.PARALLEL_ONE_NORM);
-    assertThat(config("expansion_factor=3").model().intermediateSize()).isEqualTo(192);
+        .isEqualTo(new Residual.ParallelOneNorm(LAYER));
+    assertThat(config("expansion_factor=3").model().feedForward().width()).isEqualTo(192);
+  }
+
+  /** The keys of GPT-NeoX's Llama 7B, but for its size: there 32768 of 4096 make 11008. */
+  @Test
+  void llamasPartsAreDescribedByTheirKeys() {
+    NeoxConfig c =
+        config(
+            "norm=rmsnorm",
+            "rms_norm_epsilon=1e-6",
+            "activation=swiglu",
+            "intermediate_size=32768",
+            "mlp_multiple_of=256",
+            "num_kv_heads=2",
+            "use_bias_in_attn_linear=false",
+            "use_bias_in_mlp=false");
+    assertThat(c.unsupported()).isEmpty();
+    ModelSpec spec = c.model().shape(100, 0);
+    Norm rms = new Norm.Rms(1e-6);
+    assertThat(spec.first())
+        .isEqualTo(
+            new BlockSpec(
+                new Residual.Serial(rms, rms),
+                Attention.of(4, 16, new Position.Rotary(16, 10000, false))
+                    .withKvHeads(2)
+                    .withBiases(false, false),
+                new FeedForward.Gated(11008, Activation.SILU, false)));
+    assertThat(spec.isUniform()).isTrue();
+    assertThat(spec.finalNorm()).isEqualTo(rms);
+    assertThat(config("activation=geglu").model().feedForward())
+        .as("int(4 * 64 * 2/3) = 170")
+        .isEqualTo(new FeedForward.Gated(85, Activation.GELU, true));
+    assertThat(config("activation=geglu", "intermediate_size=100").model().feedForward().width())
+        .as("int(100 * 2/3) = 66")
+        .isEqualTo(33);
+    assertThat(config("activation=swish").model().feedForward())
+        .isEqualTo(new FeedForward.Plain(256, Activation.SILU, true));
+    assertThat(config("mlp_multiple_of=64").model().feedForward().width()).isEqualTo(256);
+    fails("mlp_multiple_of: rounds an MLP 256 wide to different widths", "mlp_multiple_of=100");
   }
 
   @Test
@@ -358,9 +404,13 @@ class NeoxConfigTest {
     NeoxConfig gpt3 =
         config("pos_emb=learned", "attention_config=[[[global, local], 2]]", "attention_window=32");
     assertThat(gpt3.unsupported()).isEmpty();
-    assertThat(gpt3.model().shape(100, 0).windows()).containsExactly(0, 32, 0, 32);
-    assertThat(gpt3.model().shape(100, 0).position()).isEqualTo(new Position.Learned());
-    assertThat(config().model().shape(100, 0).position())
+    assertThat(gpt3.model().shape(100, 0).blocks())
+        .extracting(block -> block.attention().window())
+        .containsExactly(0, 32, 0, 32);
+    assertThat(gpt3.model().shape(100, 0).embedding()).isEqualTo(new Embedding(true));
+    assertThat(gpt3.model().shape(100, 0).first().attention().position())
+        .isEqualTo(new Position.None());
+    assertThat(config().model().shape(100, 0).first().attention().position())
         .isEqualTo(new Position.Rotary(16, 10000, false));
     assertThat(without("pos_emb: rotary").model().learnedPositions())
         .as("GPT-NeoX's default")
@@ -380,15 +430,14 @@ class NeoxConfigTest {
   void whatWouldChangeTheResultsAndIsNotDoneIsListed() {
     List<String> asked =
         List.of(
-            "norm=rmsnorm",
+            "norm=scalenorm",
             "pos_emb=alibi",
-            "activation=swiglu",
+            "activation=mish",
             "hidden_dropout=0.1",
             "attention_dropout=0.1",
             "moe_num_experts=8",
             "optimizer.type=Lion",
             "attention_config=[[[bigbird], 4]]",
-            "num_kv_heads=2",
             "use_mup=true",
             "train_impl=dpo",
             "pack_impl=unpacked",
@@ -396,7 +445,6 @@ class NeoxConfigTest {
             "init_method=xavier_normal",
             "soft_prompt_tuning={enabled: true}",
             "curriculum_learning={enabled: true}",
-            "use_bias_in_mlp=false",
             "use_qk_layernorm=true",
             "sliding_window_width=64",
             "optimizer.params.amsgrad=true",

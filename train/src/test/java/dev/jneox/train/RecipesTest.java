@@ -69,7 +69,7 @@ class RecipesTest {
                     e.getKey(),
                     () -> {
                       NeoxConfig c = load(e.getKey());
-                      assertThat(c.model().shape(tokens(e.getKey()), 0).parameters())
+                      assertThat(c.model().shape(tokens(e.getKey()), 0).parameterCount())
                           .isEqualTo(e.getValue());
                       assertThat(Files.readString(CONFIGS.resolve(e.getKey() + ".yml")))
                           .contains("%,d parameters".formatted(e.getValue()));
@@ -139,7 +139,8 @@ class RecipesTest {
   @Test
   void gpt3SeesEverythingAndABandInTurn() {
     NeoxConfig c = load("gpt3/125M");
-    assertThat(c.model().shape(TOKENS_20B, 0).windows())
+    assertThat(c.model().shape(TOKENS_20B, 0).blocks())
+        .extracting(block -> block.attention().window())
         .containsExactly(0, 256, 0, 256, 0, 256, 0, 256, 0, 256, 0, 256);
     long tokens = c.batch().total() * (long) c.model().seqLength() * c.run().iters().getAsInt();
     assertThat(tokens).isBetween(299_999_000_000L, 300_001_000_000L);

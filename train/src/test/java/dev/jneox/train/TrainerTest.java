@@ -3,9 +3,12 @@ package dev.jneox.train;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.jneox.checkpoint.ModelWeights;
 import dev.jneox.data.IndexedDatasetWriter;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.model.ParamId;
+import dev.jneox.model.Part;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
@@ -104,36 +107,31 @@ class TrainerTest {
       notes.addAll(directory.notes());
       Trainer.End end =
           trainer.run(
-              new Trainer.Listener() {
+              new TrainingCallback() {
                 @Override
                 public void noted(String line) {
                   notes.add(line);
                 }
 
                 @Override
-                public void stepped(Trainer.Step step) {
+                public void afterStep(Trainer running, Trainer.Step step) {
                   steps.add(step);
-                  each.accept(trainer, step);
+                  each.accept(running, step);
                 }
 
                 @Override
-                public void evaluated(String name, int iteration, double loss) {
+                public void afterEvaluation(String name, int iteration, double loss) {
                   evaluations.add(name + " " + iteration + " " + loss);
                 }
               });
-      List<Float> weights = new ArrayList<>();
-      trainer
-          .weights()
-          .values()
-          .forEach(
-              t -> {
-                for (float f : dev.jneox.tensor.Tensors.floats(t)) {
-                  weights.add(f);
-                }
-              });
-      float[] flat = new float[weights.size()];
-      for (int i = 0; i < flat.length; i++) {
-        flat[i] = weights.get(i);
+      ModelWeights weights = trainer.weights();
+      List<float[]> values =
+          weights.spec().parameters().stream().map(param -> weights.floats(param.id())).toList();
+      float[] flat = new float[values.stream().mapToInt(v -> v.length).sum()];
+      int at = 0;
+      for (float[] v : values) {
+        System.arraycopy(v, 0, flat, at, v.length);
+        at += v.length;
       }
       return new Run(end, steps, evaluations, flat, notes);
     }
@@ -179,7 +177,11 @@ class TrainerTest {
       })
   void otherShapesTrainAndResumeToTheLastBit(String type, String first, String second, String third)
       throws IOException {
-    List<String> sets = new ArrayList<>(List.of(first, second, third));
+    trainsAndResumesToTheLastBit(type, first, second, third);
+  }
+
+  private void trainsAndResumesToTheLastBit(String type, String... keys) throws IOException {
+    List<String> sets = new ArrayList<>(List.of(keys));
     Run straight = train(sets.toArray(String[]::new));
     assertThat(straight.steps.getLast().loss()).isLessThan(straight.steps.getFirst().loss() - 0.5);
     sets.addAll(
@@ -192,6 +194,21 @@ class TrainerTest {
     Run resumed = train(sets.toArray(String[]::new));
     assertThat(resumed.steps.getFirst().iteration()).isEqualTo(11);
     assertThat(resumed.weights).isEqualTo(straight.weights);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"fp32", "bfloat16"})
+  void llamasShapeTrainsAndIsSavedAsLlama(String precision) throws IOException {
+    trainsAndResumesToTheLastBit(
+        "llama",
+        "precision=" + precision,
+        "norm=rmsnorm",
+        "activation=swiglu",
+        "num_kv_heads=2",
+        "rotary_pct=1.0",
+        "gpt_j_residual=false",
+        "use_bias_in_attn_linear=false",
+        "use_bias_in_mlp=false");
   }
 
   @Test
@@ -312,7 +329,7 @@ class TrainerTest {
     NeoxConfig config = config();
     var model = config.model().shape(VOCAB, 0);
     try (Parameters parameters = new Parameters(model, config.precision().format().dtype());
-        FusedStep step = new FusedStep(model, parameters, false)) {
+        GradientStep step = GradientStep.of(parameters, false)) {
       GradientStep.Batch batch = GradientStep.Batch.of(new int[2][17]);
       step.gradient(batch, 1);
       step.stop();
@@ -352,15 +369,17 @@ class TrainerTest {
     try (RunDirectory directory = RunDirectory.open(config.checkpoint(), Resume.DEFAULT);
         TrainingData data = TrainingData.open(config, Progress.silent());
         Trainer trainer = new Trainer(config, VOCAB, 0, null, data, directory)) {
-      Trainer.Listener poison =
-          new Trainer.Listener() {
+      TrainingCallback poison =
+          new TrainingCallback() {
             @Override
-            public void saved(Path checkpoint, int iteration) {
+            public void afterSave(Path checkpoint, int iteration) {
               if (iteration == 4) {
                 trainer
                     .weights()
-                    .get("layers.0.mlp.dense_h_to_4h.weight")
-                    .mul_(new org.bytedeco.pytorch.Scalar(Double.NaN));
+                    .holder(ParamId.weight(0, Part.UP))
+                    .inPlace()
+                    .orElseThrow()
+                    .write(0, new float[] {Float.NaN}, 0, 1);
               }
             }
           };
@@ -385,7 +404,7 @@ class TrainerTest {
     try (RunDirectory directory = RunDirectory.open(config.checkpoint(), Resume.DEFAULT);
         TrainingData data = TrainingData.open(config, Progress.silent());
         Trainer trainer = new Trainer(config, 40, 0, null, data, directory)) {
-      assertThatThrownBy(() -> trainer.run(new Trainer.Listener() {}))
+      assertThatThrownBy(() -> trainer.run(new TrainingCallback() {}))
           .isInstanceOf(InputException.class)
           .hasMessageContaining("vocabulary");
     }
@@ -565,7 +584,7 @@ class TrainerTest {
         TrainingData data = TrainingData.open(config, Progress.silent());
         Trainer trainer = new Trainer(config, VOCAB, 0, null, data, directory)) {
       trainer.stop();
-      assertThat(trainer.run(new Trainer.Listener() {})).isEqualTo(Trainer.End.STOPPED);
+      assertThat(trainer.run(new TrainingCallback() {})).isEqualTo(Trainer.End.STOPPED);
       assertThat(trainer.checkpoint()).isEmpty();
     }
     assertThat(run.resolve("latest")).doesNotExist();
@@ -615,8 +634,9 @@ class TrainerTest {
           .asSlice(0, p.length() * 4)
           .copyFrom(MemorySegment.ofArray(ones((int) p.length())));
       new AdamW(p, 0.9, 0.95, 1e-8, 0.5).step(0.1, 1);
-      assertThat(dev.jneox.tensor.Tensors.floats(p.weight("embed_in.weight"))).containsOnly(0.95f);
-      assertThat(dev.jneox.tensor.Tensors.floats(p.weight("final_layer_norm.weight")))
+      assertThat(dev.jneox.torch.Tensors.floats(p.weight(ParamId.weight(Part.EMBEDDING))))
+          .containsOnly(0.95f);
+      assertThat(dev.jneox.torch.Tensors.floats(p.weight(ParamId.weight(Part.FINAL_NORM))))
           .containsOnly(1f);
     }
   }

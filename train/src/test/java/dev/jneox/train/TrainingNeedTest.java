@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.jneox.io.InputException;
-import dev.jneox.model.ModelConfig;
+import dev.jneox.model.ModelSpec;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -56,16 +56,18 @@ class TrainingNeedTest {
         "precision=bfloat16",
         "checkpoint_activations=true",
         "gpt_j_residual=true",
-        "gpt_j_tied=true"
+        "gpt_j_tied=true",
+        "activation=swiglu",
+        "num_kv_heads=2"
       })
   @EnabledOnOs(OS.LINUX) // glibc says how much it has given out
   void activationsTakeWhatIsComputed(String set) throws InterruptedException {
     TrainingNeed need =
         need("train_micro_batch_size_per_gpu=32", set, "gpt_j_residual=" + set.startsWith("gpt_j"));
-    ModelConfig model = need.model();
+    ModelSpec model = need.model();
     NeoxConfig config = need.config();
     try (Parameters parameters = new Parameters(model, config.precision().format().dtype());
-        FusedStep step = new FusedStep(model, parameters, config.run().recompute() > 0)) {
+        GradientStep step = GradientStep.of(parameters, config.run().recompute() > 0)) {
       boolean recompute = config.run().recompute() > 0;
       step.gradient(batch(1), 1); // code is loaded, parameters are touched
       settle();
@@ -121,10 +123,11 @@ class TrainingNeedTest {
 
   @Test
   void parametersTakeTheirFourArraysAndTheRoundedOne() {
-    assertThat(need("precision=fp32").parameterBytes()).isEqualTo(16 * need().model().parameters());
+    assertThat(need("precision=fp32").parameterBytes())
+        .isEqualTo(16 * need().model().parameterCount());
     TrainingNeed half = need("precision=fp16");
     assertThat(half.parameterBytes())
-        .isEqualTo((16 + half.carrierBytes()) * half.model().parameters());
+        .isEqualTo((16 + half.carrierBytes()) * half.model().parameterCount());
   }
 
   @Test

@@ -1,0 +1,229 @@
+package dev.jneox.cli;
+
+import dev.jneox.io.Progress;
+import java.io.PrintStream;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.ValueLayout;
+import java.time.Duration;
+import java.util.Locale;
+import me.tongfei.progressbar.ConsoleProgressBarConsumer;
+import me.tongfei.progressbar.ProgressBar;
+import me.tongfei.progressbar.ProgressBarBuilder;
+import me.tongfei.progressbar.ProgressBarStyle;
+
+/**
+ * Shows progress on standard error: done, total, rate and the time left. On a terminal it is a
+ * moving bar, elsewhere one plain line every ten seconds; {@link #close} leaves a last line, unless
+ * the operation never began.
+ *
+ * <pre>{@code
+ * try (Progress progress = ProgressLine.of("training", "steps", 1000)) {
+ *   for (...) {
+ *     progress.step(1);
+ *   }
+ * }
+ * }</pre>
+ */
+@SuppressWarnings("restricted") // calls native code, which the launcher allows
+final class ProgressLine extends Progress {
+  private static final Duration INTERVAL = Duration.ofSeconds(10);
+  private static final long MB = 1_000_000;
+
+  private final String task;
+  private final String unit;
+  private final long unitSize;
+  private final PrintStream out;
+  private final ProgressBar bar;
+  private final Thread ticker;
+  private volatile String note = "";
+  private boolean closed;
+
+  /**
+   * An operation of {@code total} units, for example 1000 "steps"; a total below zero means that it
+   * is unknown.
+   */
+  static Progress of(String task, String unit, long total) {
+    return new ProgressLine(task, unit, 1, total, System.err, isTerminal(), INTERVAL);
+  }
+
+  /**
+   * An operation counted in bytes and shown in megabytes of 10^6; a total below zero means that it
+   * is unknown.
+   */
+  static Progress bytes(String task, long total) {
+    return new ProgressLine(task, "MB", MB, total, System.err, isTerminal(), INTERVAL);
+  }
+
+  /**
+   * Prints a line of its own to standard error; on a terminal it takes the line of a bar, which
+   * moves on below.
+   */
+  static void line(String line) {
+    System.err.println(isTerminal() ? "\r\033[K" + line : line);
+  }
+
+  ProgressLine(
+      String task,
+      String unit,
+      long unitSize,
+      long total,
+      PrintStream out,
+      boolean terminal,
+      Duration interval) {
+    super(total);
+    this.task = task;
+    this.unit = unit;
+    this.unitSize = unitSize;
+    this.out = out;
+    this.bar = out != null && terminal ? bar() : null;
+    this.ticker =
+        out != null && !terminal
+            ? Thread.ofPlatform().daemon().name("progress").start(() -> tick(interval))
+            : null;
+  }
+
+  @Override
+  public void step(long n) {
+    super.step(n);
+    if (bar != null) {
+      bar.stepBy(n);
+    }
+  }
+
+  @Override
+  public synchronized void total(long total) {
+    super.total(total);
+    if (bar != null) {
+      bar.maxHint(total);
+    }
+  }
+
+  @Override
+  public void note(String note) {
+    this.note = note;
+    if (bar != null) {
+      bar.setExtraMessage(" " + note);
+    }
+  }
+
+  /** Ends the operation and leaves its last line. */
+  @Override
+  public synchronized void close() {
+    if (closed) {
+      return;
+    }
+    closed = true;
+    if (bar != null) {
+      bar.close();
+    }
+    if (ticker != null) {
+      ticker.interrupt();
+      if (total() >= 0 || done() > 0) {
+        out.println(line(done(), seconds(), true));
+      }
+    }
+  }
+
+  private void tick(Duration interval) {
+    try {
+      while (true) {
+        Thread.sleep(interval);
+        synchronized (this) {
+          if (closed) {
+            return;
+          }
+          out.println(line(done(), seconds(), false));
+        }
+      }
+    } catch (InterruptedException e) {
+      // Closed: the last line is the closer's.
+    }
+  }
+
+  /** One line of the plain form: {@code reading: 12.0/96.0 MB (12%), 3.1 MB/s, ETA 0:27}. */
+  String line(long done, double seconds, boolean last) {
+    long total = total();
+    StringBuilder line = new StringBuilder(task).append(": ").append(amount(done));
+    if (total >= 0 && !(last && done == total)) {
+      line.append('/').append(amount(total));
+    }
+    line.append(' ').append(unit);
+    if (total > 0 && done < total) {
+      line.append(String.format(Locale.ROOT, " (%d%%)", 100 * done / total));
+    }
+    if (seconds > 0 && done > 0) {
+      line.append(", ")
+          .append(rate(done / (double) unitSize / seconds))
+          .append(' ')
+          .append(unit)
+          .append("/s");
+    }
+    if (last) {
+      line.append(", took ").append(clock(seconds));
+    } else if (total >= done && done > 0) {
+      line.append(", ETA ").append(clock(seconds * (total - done) / done));
+    } else if (total < 0) {
+      line.append(", running for ").append(clock(seconds));
+    }
+    return note.isEmpty() ? line.toString() : line.append(", ").append(note).toString();
+  }
+
+  private String amount(long value) {
+    return unitSize == 1
+        ? String.format(Locale.ROOT, "%,d", value)
+        : String.format(Locale.ROOT, "%,.1f", value / (double) unitSize);
+  }
+
+  private static String rate(double value) {
+    return String.format(Locale.ROOT, value < 10 ? "%.2f" : value < 1000 ? "%.1f" : "%,.0f", value);
+  }
+
+  private static String clock(double seconds) {
+    long s = Math.round(seconds);
+    return s < 3600
+        ? String.format(Locale.ROOT, "%d:%02d", s / 60, s % 60)
+        : String.format(Locale.ROOT, "%d:%02d:%02d", s / 3600, s / 60 % 60, s % 60);
+  }
+
+  private ProgressBar bar() {
+    return new ProgressBarBuilder()
+        .setTaskName(task)
+        .setInitialMax(total())
+        .setUnit(" " + unit, unitSize)
+        .setStyle(ProgressBarStyle.ASCII)
+        .setConsumer(new ConsoleProgressBarConsumer(out))
+        .setUpdateIntervalMillis(250)
+        .showSpeed()
+        .build();
+  }
+
+  /**
+   * Whether standard error is a screen that a bar can move on. {@code Console.isTerminal} asks
+   * about standard input and output, which say nothing here ({@code 2>log}, {@code >result.json}),
+   * so the C library is asked about descriptor 2 itself.
+   */
+  private static boolean isTerminal() {
+    String term = System.getenv("TERM");
+    if (System.getenv("CI") != null || term == null || term.equals("dumb")) {
+      return false;
+    }
+    Linker linker = Linker.nativeLinker();
+    return linker
+        .defaultLookup()
+        .find("isatty")
+        .map(
+            isatty ->
+                linker.downcallHandle(
+                    isatty, FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT)))
+        .map(
+            isatty -> {
+              try {
+                return (int) isatty.invokeExact(2) == 1;
+              } catch (Throwable e) {
+                throw new AssertionError(e);
+              }
+            })
+        .orElse(false);
+  }
+}

@@ -1,0 +1,132 @@
+package dev.jneox.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.jneox.checkpoint.Dtype;
+import dev.jneox.checkpoint.HfFolderWriter;
+import dev.jneox.checkpoint.RandomWeights;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.tokenizer.BpeTrainer;
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Collectors;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/**
+ * Runs every command but those that train, on a class path without libtorch, MKL, OpenBLAS and DJL,
+ * and looks at what the process has opened.
+ */
+@EnabledOnOs(OS.LINUX)
+class WithoutLibtorchTest {
+  /** The only libraries that may be mapped: the JDK's and the C library's. */
+  private static final String C_LIBRARY =
+      "ld-linux.*|ld-musl.*|lib(c|m|dl|pthread|rt|gcc_s|stdc\\+\\+|resolv|z|nss_\\w+)(-[\\d.]+)?\\.so.*";
+
+  @TempDir static Path dir;
+
+  /** A model of 300 ids with a tokenizer. */
+  @BeforeAll
+  static void writeModel() {
+    Path tokenizer = dir.resolve("tokenizer.json");
+    BpeTrainer trainer = new BpeTrainer(300);
+    trainer.count(List.of("static int max(int a, int b) { return a > b ? a : b; }").iterator());
+    trainer.train(merges -> {}).write(tokenizer);
+    ModelSpec spec = ModelSpec.neox(320, 64, 2, 4, 64);
+    new HfFolderWriter(dir.resolve("model"), spec, Dtype.BF16)
+        .tokenizer(tokenizer)
+        .write(new RandomWeights(spec, 1));
+  }
+
+  private static String classPath() {
+    return Arrays.stream(System.getProperty("java.class.path").split(File.pathSeparator))
+        .filter(entry -> !entry.matches(".*(bytedeco|javacpp|pytorch|openblas|mkl|djl).*"))
+        .collect(Collectors.joining(File.pathSeparator));
+  }
+
+  private static String run(String... arguments) throws IOException, InterruptedException {
+    List<String> command = new ArrayList<>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.addAll(
+        List.of(
+            "--add-modules",
+            "jdk.incubator.vector",
+            "--enable-native-access=ALL-UNNAMED",
+            "-XX:TieredStopAtLevel=1",
+            "-cp",
+            classPath(),
+            MappedLibraries.class.getName()));
+    command.addAll(List.of(arguments));
+    Path out = Files.createTempFile(dir, "out", "");
+    Process process =
+        new ProcessBuilder(command)
+            .directory(dir.toFile())
+            .redirectErrorStream(true)
+            .redirectOutput(out.toFile())
+            .start();
+    process.getOutputStream().close();
+    int exit = process.waitFor();
+    String text = Files.readString(out);
+    assertThat(exit).as("%s: %s", String.join(" ", arguments), text).isZero();
+    Path jdk = Path.of(System.getProperty("java.home")).toRealPath();
+    List<String> foreign =
+        text.lines()
+            .filter(line -> line.startsWith(MappedLibraries.MARK))
+            .map(line -> Path.of(line.substring(MappedLibraries.MARK.length())))
+            .filter(library -> !library.startsWith(jdk))
+            .map(library -> library.getFileName().toString())
+            .filter(name -> !name.matches(C_LIBRARY))
+            .toList();
+    assertThat(foreign).as(String.join(" ", arguments)).isEmpty();
+    assertThat(text).contains(MappedLibraries.MARK);
+    return text;
+  }
+
+  @Test
+  void theClassPathHasNoneOfThem() {
+    assertThat(System.getProperty("java.class.path")).contains("pytorch", "mkl");
+    assertThat(classPath()).doesNotContain("pytorch", "mkl", "openblas", "javacpp", "djl");
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "generate --model model --prompt int --max-tokens 4",
+        "score --model model --text int_max",
+        "inspect model --checksums",
+        "verify model",
+        "convert --from model --to hf --format hf --dtype f32",
+        "convert --from model --to neox --format neox --tp 2",
+        "convert --from model --to model.gguf --format gguf --dtype q8_0",
+        "quantize --from model --to q4 --dtype q4",
+        "synth --config model/config.json --format hf --dtype bf16 --out synth",
+        "tokenizer encode --tokenizer tokenizer.json",
+        "tokenizer decode --tokenizer tokenizer.json",
+        "bench decode --model model --prompt 4 --new 4 --rounds 1 --warmup 0",
+        "download --help",
+        "--help",
+      })
+  void commandsRun(String line) throws IOException, InterruptedException {
+    run(line.split(" "));
+  }
+
+  @Test
+  void dataIsPreparedAndLookedAt() throws IOException, InterruptedException {
+    Path text = dir.resolve("text.jsonl");
+    Files.writeString(text, "{\"text\": \"int max(int a)\"}\n".repeat(50));
+    run("tokenizer", "train", "--vocab-size", "290", "--out", "trained.json", "text.jsonl");
+    run("prepare", "--tokenizer", "trained.json", "--out", "data", "text.jsonl");
+    run("data", "inspect", "data");
+    run("data", "index", "--part", "data:1:20", "--seq-length", "16", "--out", "order");
+  }
+}

@@ -1,0 +1,232 @@
+package dev.jneox.torch;
+
+import dev.jneox.checkpoint.MappedTensor;
+import dev.jneox.checkpoint.ModelWeights;
+import dev.jneox.model.Attention;
+import dev.jneox.model.BlockSpec;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Norm;
+import dev.jneox.model.Param;
+import dev.jneox.model.ParamId;
+import dev.jneox.model.Part;
+import dev.jneox.model.Position;
+import java.lang.foreign.Arena;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.UnaryOperator;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+
+/**
+ * A decoder-only language model: token ids in, a score for every possible next token out. It is the
+ * reference: plain libtorch operations in reading order, differentiable by autograd wherever the
+ * weights require gradients.
+ *
+ * <pre>{@code
+ * ids [B,S] -> embedding -> Block x L -> norm -> head -> logits [B,S,V]
+ * }</pre>
+ */
+public final class CausalLM implements AutoCloseable {
+  private final ModelSpec spec;
+  private final Map<ParamId, Tensor> weights = new LinkedHashMap<>();
+  private final List<Block> blocks = new ArrayList<>();
+  private final NormLayer finalNorm;
+  private final Linear head;
+
+  /**
+   * Makes a model over {@code weights}, of the shapes of {@link ModelSpec#parameters}; none is
+   * copied, and {@link #close} closes them. Linear weights may be of any float type, and multiply
+   * in their own precision.
+   *
+   * @throws IllegalArgumentException when a weight is missing or has another shape
+   */
+  public CausalLM(ModelSpec spec, Map<ParamId, Tensor> weights) {
+    this.spec = spec;
+    for (Param param : spec.parameters()) {
+      Tensor t = weights.get(param.id());
+      if (t == null || !Arrays.equals(Tensors.shape(t), param.axes())) {
+        throw new IllegalArgumentException(
+            param.id()
+                + ": expected "
+                + Arrays.toString(param.axes())
+                + ", found "
+                + (t == null ? "nothing" : Arrays.toString(Tensors.shape(t))));
+      }
+      this.weights.put(param.id(), keep(param.id().part().isNorm() ? fp32(t) : t));
+    }
+    Map<Position.Rotary, Rotary> tables = new HashMap<>();
+    for (int l = 0; l < spec.layers(); l++) {
+      blocks.add(block(l, spec.block(l), tables));
+    }
+    finalNorm = norm(spec.finalNorm(), ParamId.weight(Part.FINAL_NORM));
+    head = new Linear(this.weights.get(spec.headWeight()), bias(ParamId.bias(Part.HEAD)));
+  }
+
+  private Block block(int l, BlockSpec block, Map<Position.Rotary, Rotary> tables) {
+    Attention attention = block.attention();
+    Rotary rotary =
+        switch (attention.position()) {
+          case Position.Rotary turned -> tables.computeIfAbsent(turned, Rotary::new);
+          case Position.None _ -> null;
+        };
+    Linear gate =
+        switch (block.feedForward()) {
+          case FeedForward.Plain _ -> null;
+          case FeedForward.Gated _ -> linear(l, Part.GATE);
+        };
+    return new Block(
+        l,
+        block.residual(),
+        norm(block.residual().attention(), ParamId.weight(l, Part.ATTENTION_NORM)),
+        block.residual().sharesNorm()
+            ? null
+            : norm(block.residual().feedForward(), ParamId.weight(l, Part.FEED_FORWARD_NORM)),
+        new SelfAttention(
+            attention,
+            rotary,
+            linear(l, Part.QUERY),
+            linear(l, Part.KEY),
+            linear(l, Part.VALUE),
+            linear(l, Part.ATTENTION_OUT)),
+        new Mlp(block.feedForward(), gate, linear(l, Part.UP), linear(l, Part.DOWN)));
+  }
+
+  private NormLayer norm(Norm norm, ParamId weight) {
+    return new NormLayer(norm, weights.get(weight), bias(weight));
+  }
+
+  private Linear linear(int layer, Part part) {
+    ParamId weight = ParamId.weight(layer, part);
+    return new Linear(weights.get(weight), bias(weight));
+  }
+
+  private Tensor bias(ParamId of) {
+    return weights.get(of.as(ParamId.Kind.BIAS));
+  }
+
+  /**
+   * Makes a model of stored weights, which must stay open as long as it: values that are stored as
+   * wanted are used where they lie.
+   *
+   * @param precision the type of a matrix, from the one it is stored in; a bias has the type of its
+   *     matrix, in which it is added, and norms are in fp32
+   */
+  public static CausalLM of(ModelWeights stored, UnaryOperator<ScalarType> precision) {
+    Libtorch.start();
+    Map<ParamId, Tensor> weights = new LinkedHashMap<>();
+    ModelSpec spec = stored.spec();
+    for (Param param : spec.parameters()) {
+      try (Arena arena = Arena.ofShared()) {
+        MappedTensor values = stored.read(param.id(), arena);
+        ScalarType found = Tensors.type(values.dtype());
+        ScalarType wanted =
+            param.isMatrix() ? precision.apply(found) : vectorType(spec, param.id(), weights);
+        Tensor view = Tensors.view(values.data(), found, param.axes());
+        boolean made = values.data().scope().equals(arena.scope());
+        weights.put(param.id(), made && wanted == found ? view.clone() : view.to(wanted));
+      }
+    }
+    return new CausalLM(spec, weights);
+  }
+
+  private static ScalarType vectorType(ModelSpec spec, ParamId id, Map<ParamId, Tensor> weights) {
+    if (id.part().isNorm()) {
+      return ScalarType.Float;
+    }
+    ParamId matrix = id.part() == Part.HEAD ? spec.headWeight() : id.as(ParamId.Kind.WEIGHT);
+    return weights.get(matrix).scalar_type().intern();
+  }
+
+  public ModelSpec spec() {
+    return spec;
+  }
+
+  /** Every parameter, in the order of {@link ModelSpec#parameters}. */
+  public Map<ParamId, Tensor> weights() {
+    return Collections.unmodifiableMap(weights);
+  }
+
+  /** Logits {@code [B,S,V]} in fp32 of the token after each of {@code ids [B,S]} (int64). */
+  public Tensor forward(Tensor ids) {
+    return forward(ids, null, Hooks.NONE);
+  }
+
+  /**
+   * Logits {@code [B,S,V]} in fp32.
+   *
+   * @param ids {@code [B,S]} int64; with a cache, the ids that follow those it has seen
+   * @param cache null, or what earlier calls have seen; this call's positions are added to it
+   * @param hooks {@link Hooks#NONE} or what looks on
+   */
+  public Tensor forward(Tensor ids, KvCache cache, Hooks hooks) {
+    return Tensors.scoped(() -> logits(hidden(ids, cache, hooks)));
+  }
+
+  /** The normed output of the last block, {@code [B,S,H]}: what the head reads. */
+  public Tensor hidden(Tensor ids, KvCache cache, Hooks hooks) {
+    long past = cache == null ? 0 : cache.length();
+    long seq = ids.size(1);
+    if (past + seq > spec.maxPositions()) {
+      throw new IllegalArgumentException(
+          "the model reads "
+              + spec.maxPositions()
+              + " positions at most, "
+              + (past + seq)
+              + " were given");
+    }
+    Tensor x = embed(ids, past, hooks);
+    for (Block block : blocks) {
+      Tensor in = x;
+      x = Tensors.scoped(() -> block.forward(in, cache, hooks));
+    }
+    if (cache != null) {
+      cache.advance(seq);
+    }
+    return finalNorm.forward(x, hooks, "ln_final");
+  }
+
+  /** The scores of every token, {@code [...,V]}, for outputs of {@link #hidden}. */
+  public Tensor logits(Tensor hidden) {
+    return head.forward(hidden);
+  }
+
+  private Tensor embed(Tensor ids, long past, Hooks hooks) {
+    Tensor tokens = weights.get(ParamId.weight(Part.EMBEDDING));
+    Tensor x = hooks.at("", "hook_embed", fp32(torch.embedding(tokens, ids)));
+    if (spec.embedding().learnedPositions()) {
+      Tensor table = weights.get(ParamId.weight(Part.POSITIONS));
+      Tensor positions = fp32(table.narrow(0, past, ids.size(1)));
+      x = x.add(hooks.at("", "hook_pos_embed", positions.expand_as(x)));
+    }
+    return x;
+  }
+
+  /** fp32, or fp64 where the whole model is. */
+  private static Tensor fp32(Tensor t) {
+    return t.scalar_type().intern() == ScalarType.Double ? t : t.to(ScalarType.Float);
+  }
+
+  /**
+   * Makes every parameter a leaf of autograd, so that {@code backward()} fills its {@code grad()}.
+   */
+  public void requireGradients() {
+    weights.values().forEach(t -> t.requires_grad_(true));
+  }
+
+  /** Out of every scope: it lives until {@link #close}. */
+  private static Tensor keep(Tensor t) {
+    return t.retainReference();
+  }
+
+  @Override
+  public void close() {
+    weights.values().forEach(Tensor::close);
+  }
+}

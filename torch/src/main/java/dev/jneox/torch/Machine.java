@@ -1,0 +1,120 @@
+package dev.jneox.torch;
+
+import dev.jneox.tensor.Cpu;
+import dev.jneox.tensor.MemoryRate;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.Map;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.NoGradGuard;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+
+/**
+ * What this machine can do at best, measured: the ceilings that training (matrix products) and
+ * generation (memory reads) are held against. On a machine that does something else at the same
+ * time the figures are those of what is left.
+ *
+ * @param threads threads that compute ({@link Cpu#threads})
+ * @param gemmFloat FLOP/s of float32 matrix products on all threads
+ * @param gemmBfloat16 the same of libtorch's bfloat16 products; far below {@code gemmFloat} where
+ *     the CPU has no bf16 instructions, and then not used (see {@link Products})
+ * @param readOneThread bytes/s that one thread reads from memory
+ * @param readAllThreads bytes/s that all threads read together
+ */
+public record Machine(
+    int threads,
+    double gemmFloat,
+    double gemmBfloat16,
+    double readOneThread,
+    double readAllThreads) {
+  /**
+   * Sides of the multiplied matrices: large enough for the full rate, small enough for several
+   * rounds in a second ...
+   */
+  private static final int SIDE = 2048;
+
+  /** ... and of those that tell, within milliseconds, whether they are. */
+  private static final int SMALL_SIDE = 256;
+
+  /**
+   * What a product of {@link #SIDE} may take, going by a small one: a core without vectors stays
+   * below it in fp32.
+   */
+  private static final double MOST_SECONDS = 4;
+
+  private static final double GEMM_SECONDS = 0.8;
+  private static final int MAX_GEMMS = 15;
+
+  /** Far more than any last-level cache keeps, so that what is measured is memory. */
+  private static final long READ_BYTES = 1L << 29;
+
+  private static final Map<ScalarType, Double> GEMM_RATES = new EnumMap<>(ScalarType.class);
+
+  /** Measures everything; takes about three seconds and half a gigabyte. */
+  public static Machine measure() {
+    int threads = Cpu.threads();
+    double gemmFloat = gemmRate(ScalarType.Float);
+    double gemmBfloat16 = gemmRate(ScalarType.BFloat16);
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment memory = arena.allocate(READ_BYTES, 64);
+      // Untouched pages all map to one page of zeros, which would be read from the cache.
+      memory.fill((byte) 1);
+      return new Machine(
+          threads,
+          gemmFloat,
+          gemmBfloat16,
+          MemoryRate.readRate(memory, 1),
+          MemoryRate.readRate(memory, threads));
+    }
+  }
+
+  /**
+   * FLOP/s of square matrix products of {@code dtype} (float, bfloat16, half or double) on all
+   * threads, 2 * side^3 operations each: the median over some of side 2048, or of side 256 where
+   * libtorch has no fast kernel and one of 2048 would take minutes. Takes about a second the first
+   * time; the figure is kept for the process.
+   */
+  public static synchronized double gemmRate(ScalarType dtype) {
+    return GEMM_RATES.computeIfAbsent(dtype, Machine::measureGemm);
+  }
+
+  private static double measureGemm(ScalarType dtype) {
+    double small = measureGemm(dtype, SMALL_SIDE);
+    return operations(SIDE) / small > MOST_SECONDS ? small : measureGemm(dtype, SIDE);
+  }
+
+  private static double operations(int side) {
+    return 2.0 * side * side * side;
+  }
+
+  private static double measureGemm(ScalarType dtype, int side) {
+    Libtorch.start();
+    try (PointerScope _ = new PointerScope();
+        NoGradGuard _ = new NoGradGuard()) {
+      Tensor a = torch.rand(side, side).to(dtype);
+      Tensor b = torch.rand(side, side).to(dtype);
+      Tensor product = Tensors.empty(dtype, side, side);
+      torch.mm_out(product, a, b); // the first one chooses and compiles its kernel
+      double[] seconds = new double[MAX_GEMMS];
+      int rounds = 0;
+      double spent = 0;
+      while (rounds < MAX_GEMMS && (rounds < 2 || spent < GEMM_SECONDS)) {
+        long start = System.nanoTime();
+        torch.mm_out(product, a, b);
+        seconds[rounds] = (System.nanoTime() - start) / 1e9;
+        spent += seconds[rounds++];
+      }
+      return operations(side) / median(seconds, rounds);
+    }
+  }
+
+  private static double median(double[] values, int count) {
+    double[] sorted = Arrays.copyOf(values, count);
+    Arrays.sort(sorted);
+    return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
+  }
+}

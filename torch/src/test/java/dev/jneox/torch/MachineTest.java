@@ -1,0 +1,45 @@
+package dev.jneox.torch;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.jneox.tensor.MemoryRate;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Random;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.junit.jupiter.api.Test;
+
+class MachineTest {
+  @Test
+  void readsEveryLong() {
+    try (Arena arena = Arena.ofConfined()) {
+      long[] values = new Random(1).longs(3 << 13).toArray();
+      MemorySegment memory = arena.allocateFrom(ValueLayout.JAVA_LONG, values);
+      long sum = 0;
+      for (long value : values) {
+        sum += value;
+      }
+      assertThat(MemoryRate.sum(memory)).isEqualTo(sum);
+    }
+  }
+
+  @Test
+  void measuresAGemmRateOnceAProcess() {
+    double rate = Machine.gemmRate(ScalarType.Float);
+    assertThat(rate).isBetween(1e8, 1e15);
+    long start = System.nanoTime();
+    assertThat(Machine.gemmRate(ScalarType.Float)).isEqualTo(rate);
+    assertThat(System.nanoTime() - start).isLessThan(50_000_000);
+  }
+
+  @Test
+  void namesTheLibrariesItRunsOn() {
+    Libraries libraries = Libraries.loaded();
+    assertThat(libraries.libtorch()).matches("2\\.\\d+\\.\\d+");
+    assertThat(libraries.oneDnn()).matches("\\d+\\.\\d+\\.\\d+");
+    assertThat(libraries.openMp()).matches("\\d+\\.\\d+");
+    assertThat(libraries.blas()).matches("(MKL|OpenBLAS) \\d[\\w.]+");
+    assertThat(libraries.blasPath()).isNotEmpty();
+  }
+}

@@ -1,0 +1,557 @@
+package dev.jneox.train;
+
+import dev.jneox.model.Attention;
+import dev.jneox.model.BlockSpec;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Norm;
+import dev.jneox.model.ParamId;
+import dev.jneox.model.Part;
+import dev.jneox.model.Residual;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+
+/**
+ * Computes the training step of {@link dev.jneox.torch.CausalLM} written out, forward and backward,
+ * without a tape: matrix products by libtorch into memory that is allocated once, one pass of
+ * {@link Kernels} between them, and the head in slices so that the logits of the whole batch never
+ * exist. Products are in the precision of {@link Parameters#compute}; the residual stream, the
+ * attention core, norms and loss are in fp32. {@link AutogradStep} computes the same in fp32 and is
+ * what this is tested against. How the parts of a block are joined is read from the {@link
+ * ModelSpec} once, when the step is made.
+ *
+ * <pre>{@code
+ * x -> norm -> y1 -> qkv -> q, k, v -> attention -> z -> out ----+
+ *   `-> norm -> y2 -> up -> act -> down -------------------------+-> x + both     (parallel; with one norm, y2 is y1)
+ * }</pre>
+ */
+final class CpuStep implements GradientStep {
+  /**
+   * Bytes of logits held at a time: little beside the weights, yet enough rows (512 of 50,000) to
+   * keep the products fast.
+   */
+  private static final long LOGITS_BYTES = 64L << 20;
+
+  private final ModelSpec spec;
+  private final Parameters parameters;
+  private final boolean recompute;
+  private final List<Block> blocks = new ArrayList<>();
+  private final NormKernel finalNorm;
+  private final Matrix embedding; // fp32
+  private final Matrix embeddingGradient;
+  private final Matrix positions; // fp32; null where none are learned
+  private final Matrix positionsGradient;
+  private final Weight head;
+  private final Map<Shape, Matrix> products = new HashMap<>();
+  private Workspace space;
+  private volatile boolean stopped;
+
+  /**
+   * @param recompute whether the backward pass runs each layer's forward pass again instead of
+   *     keeping its activations (GPT-NeoX's {@code checkpoint_activations})
+   */
+  CpuStep(Parameters parameters, boolean recompute) {
+    this.spec = parameters.spec();
+    this.parameters = parameters;
+    this.recompute = recompute;
+    for (int l = 0; l < spec.layers(); l++) {
+      blocks.add(block(l));
+    }
+    finalNorm = new NormKernel(spec.finalNorm(), normWeights(ParamId.weight(Part.FINAL_NORM)));
+    ParamId tokens = ParamId.weight(Part.EMBEDDING);
+    embedding = parameters.weightMatrix(tokens);
+    embeddingGradient = parameters.gradientMatrix(tokens);
+    ParamId learned = ParamId.weight(Part.POSITIONS);
+    boolean has = spec.embedding().learnedPositions();
+    positions = has ? parameters.weightMatrix(learned) : null;
+    positionsGradient = has ? parameters.gradientMatrix(learned) : null;
+    head = new Weight(List.of(spec.headWeight()), ParamId.bias(Part.HEAD));
+  }
+
+  private record Shape(int rows, int cols) {}
+
+  /** One linear map, of one weight or of several that one product makes together. */
+  private final class Weight {
+    final Matrix matrix; // in the precision of the products
+    final MemorySegment gradient; // fp32, as are the others
+    final MemorySegment bias; // may be null
+    final MemorySegment biasGradient;
+
+    Weight(List<ParamId> weights, ParamId... biases) {
+      ParamId[] ids = weights.toArray(ParamId[]::new);
+      matrix = parameters.computeMatrix(ids);
+      gradient = parameters.gradientData(ids);
+      bias = parameters.weightData(biases);
+      biasGradient = parameters.gradientData(biases);
+    }
+
+    /** {@code y = x W^T}, without the bias, which the kernel that reads {@code y} adds. */
+    void forward(Matrix x, Matrix y) {
+      torch.mm_out(y.tensor, x.tensor, matrix.transposed);
+    }
+
+    /** {@code dx = dy W}, and the weight's gradient. */
+    void backward(Matrix dy, Matrix x, Matrix dx) {
+      addGradient(dy, x);
+      torch.mm_out(dx.tensor, dy.tensor, matrix.tensor);
+    }
+
+    /**
+     * {@code gradient += dy^T x}: the product is rounded to the precision of the products, the sum
+     * is fp32.
+     */
+    void addGradient(Matrix dy, Matrix x) {
+      Matrix product =
+          products.computeIfAbsent(
+              new Shape(dy.cols, x.cols), shape -> matrix(shape.rows(), shape.cols()));
+      torch.mm_out(product.tensor, dy.transposed, x.tensor);
+      Kernels.accumulate(product, gradient);
+    }
+  }
+
+  /** The map that makes {@code parts} of a block in one product. */
+  private Weight weight(int layer, Part... parts) {
+    return new Weight(
+        Arrays.stream(parts).map(part -> ParamId.weight(layer, part)).toList(),
+        Arrays.stream(parts).map(part -> ParamId.bias(layer, part)).toArray(ParamId[]::new));
+  }
+
+  private NormKernel.Weights normWeights(ParamId weight) {
+    ParamId bias = weight.as(ParamId.Kind.BIAS);
+    return new NormKernel.Weights(
+        parameters.weightData(weight),
+        parameters.weightData(bias),
+        parameters.gradientData(weight),
+        parameters.gradientData(bias));
+  }
+
+  private Block block(int l) {
+    BlockSpec block = spec.block(l);
+    AttentionBranch attention = new AttentionBranch(l, block.attention());
+    FeedForwardBranch feedForward = new FeedForwardBranch(l, block.feedForward());
+    NormKernel.Weights first = normWeights(ParamId.weight(l, Part.ATTENTION_NORM));
+    NormKernel.Weights second =
+        block.residual().sharesNorm()
+            ? null
+            : normWeights(ParamId.weight(l, Part.FEED_FORWARD_NORM));
+    return switch (block.residual()) {
+      case Residual.Serial(Norm norm1, Norm norm2) ->
+          new SerialBlock(
+              attention, feedForward, new NormKernel(norm1, first), new NormKernel(norm2, second));
+      case Residual.Parallel(Norm norm1, Norm norm2) ->
+          new ParallelBlock(
+              attention,
+              feedForward,
+              norm1.equals(norm2)
+                  ? new JointNorms(new NormKernel(norm1, first, second))
+                  : new SeparateNorms(new NormKernel(norm1, first), new NormKernel(norm2, second)));
+      case Residual.ParallelOneNorm(Norm norm) ->
+          new ParallelBlock(attention, feedForward, new OneNorm(new NormKernel(norm, first)));
+    };
+  }
+
+  /** From normed rows to the product that is added to the residual stream, without its bias. */
+  private final class AttentionBranch {
+    private final Attention attention; // without its window
+    private final int window;
+    private final Weight queryKeyValue;
+    private final Weight out;
+
+    AttentionBranch(int layer, Attention attention) {
+      this.attention = attention.withWindow(0);
+      this.window = attention.window();
+      queryKeyValue = weight(layer, Part.QUERY, Part.KEY, Part.VALUE);
+      out = weight(layer, Part.ATTENTION_OUT);
+    }
+
+    /** Fills the tape. */
+    void forward(Workspace w, Tape tape) {
+      queryKeyValue.forward(tape.normed1, tape.fused);
+      w.attend(attention).forward(tape.fused, queryKeyValue.bias, window, tape.z, tape.logSums);
+    }
+
+    /** From the gradient {@code dy} of the product to that of the normed rows. */
+    void backward(Workspace w, Tape tape, Matrix dy, Matrix dx) {
+      Matrix dz = w.queries(attention.queryWidth());
+      out.backward(dy, tape.z, dz);
+      w.attend(attention)
+          .backward(
+              tape.fused,
+              queryKeyValue.bias,
+              window,
+              tape.z,
+              tape.logSums,
+              dz,
+              queryKeyValue.biasGradient);
+      queryKeyValue.backward(tape.fused, tape.normed1, dx);
+    }
+  }
+
+  /** From normed rows to the product that is added to the residual stream, without its bias. */
+  private final class FeedForwardBranch {
+    private final FeedForwardKernel kernel;
+    private final Weight up; // and the gate
+    private final Weight down;
+
+    FeedForwardBranch(int layer, FeedForward feedForward) {
+      kernel = FeedForwardKernel.of(feedForward);
+      up =
+          switch (feedForward) {
+            case FeedForward.Plain _ -> weight(layer, Part.UP);
+            case FeedForward.Gated _ -> weight(layer, Part.GATE, Part.UP);
+          };
+      down = weight(layer, Part.DOWN);
+    }
+
+    /** Fills the tape. */
+    void forward(Tape tape) {
+      up.forward(tape.normed2, tape.pre);
+      kernel.forward(tape.pre, up.bias, tape.post);
+    }
+
+    /** From the gradient {@code dy} of the product to that of the normed rows. */
+    void backward(Workspace w, Tape tape, Matrix dy, Matrix dx) {
+      Matrix gradient = w.wide(tape.post.cols);
+      down.backward(dy, tape.post, gradient);
+      Matrix dpre = kernel.backward(tape.pre, up.bias, gradient, up.biasGradient);
+      up.backward(dpre, tape.normed2, dx);
+    }
+  }
+
+  /** One layer: its two branches, joined to the residual stream. */
+  private sealed interface Block {
+    /** From {@code x} to {@code out}; a null {@code out} only fills the tape. */
+    void forward(Workspace w, Matrix x, Tape tape, Matrix out);
+
+    /**
+     * Turns {@code w.gradient}, the gradient of the layer's output, into that of its input {@code
+     * x}; adds its weights'.
+     */
+    void backward(Workspace w, Matrix x, Tape tape);
+  }
+
+  private record SerialBlock(
+      AttentionBranch attention, FeedForwardBranch feedForward, NormKernel norm1, NormKernel norm2)
+      implements Block {
+    @Override
+    public void forward(Workspace w, Matrix x, Tape tape, Matrix out) {
+      norm1.forward(x, tape.statistics1, tape.normed1);
+      attention.forward(w, tape);
+      attention.out.forward(tape.z, w.attention);
+      Kernels.residual(x, w.attention, attention.out.bias, null, null, tape.middle);
+      norm2.forward(tape.middle, tape.statistics2, tape.normed2);
+      feedForward.forward(tape);
+      if (out != null) {
+        feedForward.down.forward(tape.post, w.mlp);
+        Kernels.residual(tape.middle, w.mlp, feedForward.down.bias, null, null, out);
+      }
+    }
+
+    @Override
+    public void backward(Workspace w, Matrix x, Tape tape) {
+      // The gradient of a branch's output, in the precision of the products.
+      Matrix branch = w.attention;
+      Kernels.castAndSum(w.gradient, branch, feedForward.down.biasGradient);
+      feedForward.backward(w, tape, branch, w.normedGradient2);
+      norm2.backward(tape.middle, tape.statistics2, w.gradient, w.normedGradient2);
+      Kernels.castAndSum(w.gradient, branch, attention.out.biasGradient);
+      attention.backward(w, tape, branch, w.normedGradient1);
+      norm1.backward(x, tape.statistics1, w.gradient, w.normedGradient1);
+    }
+  }
+
+  private record ParallelBlock(
+      AttentionBranch attention, FeedForwardBranch feedForward, ParallelNorms norms)
+      implements Block {
+    @Override
+    public void forward(Workspace w, Matrix x, Tape tape, Matrix out) {
+      norms.forward(x, tape);
+      attention.forward(w, tape);
+      feedForward.forward(tape);
+      if (out != null) {
+        attention.out.forward(tape.z, w.attention);
+        feedForward.down.forward(tape.post, w.mlp);
+        Kernels.residual(x, w.attention, attention.out.bias, w.mlp, feedForward.down.bias, out);
+      }
+    }
+
+    @Override
+    public void backward(Workspace w, Matrix x, Tape tape) {
+      Matrix branch = w.attention;
+      Kernels.castAndSum(
+          w.gradient, branch, feedForward.down.biasGradient, attention.out.biasGradient);
+      feedForward.backward(w, tape, branch, w.normedGradient2);
+      attention.backward(w, tape, branch, w.normedGradient1);
+      norms.backward(w, x, tape);
+    }
+  }
+
+  /** The norms of both branches of a parallel block. */
+  private sealed interface ParallelNorms {
+    void forward(Matrix x, Tape tape);
+
+    /** From the gradients of the normed rows, added to {@code w.gradient}. */
+    void backward(Workspace w, Matrix x, Tape tape);
+  }
+
+  /** One norm, whose rows both branches read. */
+  private record OneNorm(NormKernel norm) implements ParallelNorms {
+    @Override
+    public void forward(Matrix x, Tape tape) {
+      norm.forward(x, tape.statistics1, tape.normed1);
+    }
+
+    @Override
+    public void backward(Workspace w, Matrix x, Tape tape) {
+      // Carried by fp32 neither is rounded yet: what reads the sum rounds it.
+      w.normedGradient1.tensor.add_(w.normedGradient2.tensor);
+      norm.backward(x, tape.statistics1, w.gradient, w.normedGradient1);
+    }
+  }
+
+  /** Two equal norms in one pass. */
+  private record JointNorms(NormKernel norm) implements ParallelNorms {
+    @Override
+    public void forward(Matrix x, Tape tape) {
+      norm.forward(x, tape.statistics1, tape.normed1, tape.normed2);
+    }
+
+    @Override
+    public void backward(Workspace w, Matrix x, Tape tape) {
+      norm.backward(x, tape.statistics1, w.gradient, w.normedGradient1, w.normedGradient2);
+    }
+  }
+
+  private record SeparateNorms(NormKernel norm1, NormKernel norm2) implements ParallelNorms {
+    @Override
+    public void forward(Matrix x, Tape tape) {
+      norm1.forward(x, tape.statistics1, tape.normed1);
+      norm2.forward(x, tape.statistics2, tape.normed2);
+    }
+
+    @Override
+    public void backward(Workspace w, Matrix x, Tape tape) {
+      norm1.backward(x, tape.statistics1, w.gradient, w.normedGradient1);
+      norm2.backward(x, tape.statistics2, w.gradient, w.normedGradient2);
+    }
+  }
+
+  @Override
+  public double gradient(Batch batch, double scale, ReadyListener listener) {
+    Workspace w = workspace(batch);
+    forward(w, batch);
+    double count = batch.count();
+    double loss = head(w, batch, (float) (scale / count)) / count;
+    Matrix last = w.inputs[blocks.size()];
+    w.gradient.tensor.zero_();
+    finalNorm.backward(last, w.finalStatistics, w.gradient, w.normed);
+    listener.head();
+    for (int l = blocks.size() - 1; l >= 0; l--) {
+      goOnUnlessStopped();
+      if (recompute) {
+        blocks.get(l).forward(w, w.inputs[l], w.tapes[l], null);
+      }
+      blocks.get(l).backward(w, w.inputs[l], w.tapes[l]);
+      listener.block(l);
+    }
+    Kernels.embedBackward(w.gradient, batch.inputs(), embeddingGradient);
+    if (positions != null) {
+      Kernels.embedBackward(w.gradient, w.positions, positionsGradient);
+    }
+    listener.embedding();
+    return loss;
+  }
+
+  @Override
+  public double loss(Batch batch) {
+    Workspace w = workspace(batch);
+    forward(w, batch);
+    return head(w, batch, 0) / batch.count();
+  }
+
+  @Override
+  public void stop() {
+    stopped = true;
+  }
+
+  /** Throws if the step was stopped. Called between layers: a micro-batch may take minutes. */
+  private void goOnUnlessStopped() {
+    if (stopped) {
+      throw new Stopped();
+    }
+  }
+
+  private void forward(Workspace w, Batch batch) {
+    Kernels.embed(embedding, batch.inputs(), positions, w.positions, w.inputs[0]);
+    for (int l = 0; l < blocks.size(); l++) {
+      goOnUnlessStopped();
+      blocks.get(l).forward(w, w.inputs[l], w.tapes[l], w.inputs[l + 1]);
+    }
+    finalNorm.forward(w.inputs[blocks.size()], w.finalStatistics, w.normed);
+  }
+
+  /**
+   * The sum of the losses; with {@code scale} above 0 also the gradient of the normed output, in
+   * its place, and of the head.
+   */
+  private double head(Workspace w, Batch batch, float scale) {
+    double sum = 0;
+    for (int s = 0, first = 0; s < w.normedSlices.length; first += w.normedSlices[s].rows, s++) {
+      goOnUnlessStopped();
+      Matrix normed = w.normedSlices[s];
+      Matrix logits = w.logits[s];
+      head.forward(normed, logits);
+      sum +=
+          Kernels.loss(
+              logits, head.bias, head.biasGradient, batch.labels(), batch.weights(), first, scale);
+      if (scale > 0) {
+        head.backward(logits, normed, normed);
+      }
+    }
+    return sum;
+  }
+
+  /** A fresh matrix for a product's operand or result. */
+  private Matrix matrix(long rows, long cols) {
+    return Matrix.of(parameters.compute(), parameters.carrier(), rows, cols);
+  }
+
+  private Workspace workspace(Batch batch) {
+    if (space == null || space.sequences != batch.sequences() || space.length != batch.length()) {
+      space = new Workspace(batch.sequences(), batch.length());
+    }
+    return space;
+  }
+
+  /**
+   * Rows of logits that are held at a time, of {@code tokens} in all: slices as equal as they can
+   * be.
+   */
+  static long logitRows(long tokens, int vocab, int bytes) {
+    long rows = Math.max(128, Math.min(tokens, LOGITS_BYTES / vocab / bytes));
+    long slices = Math.ceilDiv(tokens, rows);
+    return Math.ceilDiv(tokens, slices);
+  }
+
+  /** What the backward pass of one layer reads. */
+  private final class Tape {
+    final Matrix normed1;
+    final Matrix normed2;
+    final NormKernel.Statistics statistics1;
+    final NormKernel.Statistics statistics2;
+    final Matrix middle; // serial residual only
+    final Matrix fused; // queries, keys and values; in the backward pass their gradients
+    final Matrix z;
+    final Matrix pre; // of a gated layer in the backward pass its gradient
+    final Matrix post;
+    final float[] logSums;
+
+    Tape(int tokens, BlockSpec block) {
+      int h = spec.width();
+      Attention attention = block.attention();
+      normed1 = matrix(tokens, h);
+      normed2 = block.residual().sharesNorm() ? normed1 : matrix(tokens, h);
+      statistics1 = new NormKernel.Statistics(tokens);
+      statistics2 = new NormKernel.Statistics(tokens);
+      middle = block.residual().isSerial() ? Matrix.of(ScalarType.Float, tokens, h) : null;
+      fused = matrix(tokens, attention.fusedWidth());
+      z = matrix(tokens, attention.queryWidth());
+      pre = matrix(tokens, FeedForwardKernel.of(block.feedForward()).columns());
+      post = matrix(tokens, block.feedForward().width());
+      logSums = new float[Math.multiplyExact(tokens, attention.heads())];
+    }
+  }
+
+  /** Every buffer of a step over one batch shape, allocated once. */
+  private final class Workspace {
+    final int sequences;
+    final int length;
+    final int[] positions;
+    final Matrix[] inputs; // of each layer, and the output of the last
+    final Tape[] tapes; // of each layer; with recompute equal layers share one
+    final Matrix normed;
+    final Matrix[] normedSlices;
+    final Matrix[] logits;
+    final NormKernel.Statistics finalStatistics;
+    final Matrix gradient;
+    final Matrix attention;
+    final Matrix mlp;
+    final Matrix normedGradient1;
+    final Matrix normedGradient2;
+    private final Map<Integer, Matrix> wide = new HashMap<>();
+    private final Map<Integer, Matrix> queries = new HashMap<>();
+    private final Map<Attention, CausalAttention> attends = new HashMap<>();
+
+    Workspace(int sequences, int length) {
+      this.sequences = sequences;
+      this.length = length;
+      int tokens = sequences * length;
+      int h = spec.width();
+      positions = new int[tokens];
+      Arrays.setAll(positions, t -> t % length);
+      inputs = new Matrix[blocks.size() + 1];
+      for (int l = 0; l < inputs.length; l++) {
+        inputs[l] = Matrix.of(ScalarType.Float, tokens, h);
+      }
+      attention = matrix(tokens, h);
+      mlp = matrix(tokens, h);
+      queries.put(h, mlp); // which is free when attention's gradient is computed
+      tapes = new Tape[blocks.size()];
+      Map<BlockSpec, Tape> shared = new HashMap<>();
+      for (int l = 0; l < tapes.length; l++) {
+        BlockSpec block = spec.block(l);
+        block = block.withAttention(block.attention().withWindow(0));
+        tapes[l] =
+            recompute
+                ? shared.computeIfAbsent(block, b -> new Tape(tokens, b))
+                : new Tape(tokens, block);
+        wide.computeIfAbsent(block.feedForward().width(), cols -> matrix(tokens, cols));
+        queries.computeIfAbsent(block.attention().queryWidth(), cols -> matrix(tokens, cols));
+        attends.computeIfAbsent(block.attention(), a -> new CausalAttention(a, sequences, length));
+      }
+      normed = matrix(tokens, h);
+      finalStatistics = new NormKernel.Statistics(tokens);
+      gradient = Matrix.of(ScalarType.Float, tokens, h);
+      normedGradient1 = matrix(tokens, h);
+      normedGradient2 = matrix(tokens, h);
+
+      int vocab = spec.vocabulary().rows();
+      int rows = (int) logitRows(tokens, vocab, parameters.carrierBytes());
+      int slices = (tokens + rows - 1) / rows;
+      Matrix all = matrix(rows, vocab);
+      normedSlices = new Matrix[slices];
+      logits = new Matrix[slices];
+      for (int s = 0; s < slices; s++) {
+        int first = s * rows;
+        int count = Math.min(rows, tokens - first);
+        normedSlices[s] = normed.slice(first, count);
+        logits[s] = all.slice(0, count);
+      }
+    }
+
+    /** {@code [tokens, cols]} for the gradient of what a feed-forward layer's last map reads. */
+    Matrix wide(int cols) {
+      return wide.get(cols);
+    }
+
+    /** {@code [tokens, cols]} for the gradient of attention's output before its projection. */
+    Matrix queries(int cols) {
+      return queries.get(cols);
+    }
+
+    CausalAttention attend(Attention attention) {
+      return attends.get(attention);
+    }
+  }
+
+  @Override
+  public void close() {
+    space = null; // the matrices are freed with their last reference
+  }
+}

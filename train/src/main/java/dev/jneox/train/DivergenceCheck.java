@@ -1,0 +1,40 @@
+package dev.jneox.train;
+
+import dev.jneox.io.InputException;
+
+/** Ends a run that can no longer come to anything. */
+final class DivergenceCheck implements TrainingCallback {
+  private final boolean scaled;
+
+  /**
+   * @param scaled whether the loss is scaled, so that a step may overflow now and then
+   */
+  DivergenceCheck(boolean scaled) {
+    this.scaled = scaled;
+  }
+
+  @Override
+  public void afterStep(Trainer trainer, Trainer.Step step) {
+    if (step.skipped() && !scaled) {
+      throw new InputException(
+          "iteration "
+              + step.iteration()
+              + ": the gradient norm is "
+              + step.gradientNorm()
+              + " and the loss "
+              + step.loss()
+              + ": the run diverged; lower the learning rate");
+    }
+    int skips = trainer.state().scaler().skips();
+    if (skips >= LossScaler.MOST_SKIPS) {
+      throw new InputException(
+          "iteration "
+              + step.iteration()
+              + ": the last "
+              + skips
+              + " iterations overflowed and were skipped, at loss scale "
+              + step.lossScale()
+              + " now");
+    }
+  }
+}
