@@ -49,43 +49,37 @@ public final class Generator {
   /**
    * Continues a text and returns when it is done.
    *
-   * @param stop strings that end the text, which is cut before them; they need not be whole tokens
-   * @throws InputException if the prompt does not fit the model, a stop string is empty, or the
-   *     tokenizer that stop strings need is not there
+   * @throws InputException as {@link #stream} does
    * @throws java.util.concurrent.CancellationException if the thread is interrupted
    */
   public Completion generate(GenerationRequest request, List<String> stop, Listener listener) {
+    try (TextStream stream = stream(request, stop)) {
+      while (stream.hasNext()) {
+        TextPiece piece = stream.next();
+        if (!listener.token(piece.id(), piece.text())) {
+          stream.cancel();
+        }
+      }
+      return stream.result();
+    }
+  }
+
+  /**
+   * Starts a text whose pieces the caller pulls as they are drawn.
+   *
+   * @param stop strings that end the text, which is cut before them; they need not be whole tokens
+   * @throws InputException if the prompt does not fit the model, a stop string is empty, or the
+   *     tokenizer that stop strings need is not there
+   * @throws BusyException if too many requests wait already
+   */
+  public TextStream stream(GenerationRequest request, List<String> stop) {
     if (stop.contains("")) {
       throw new InputException("stop string: expected some text, found none");
     }
     if (!stop.isEmpty() && tokenizer == null) {
       throw new InputException("stop strings need the model's tokenizer, and it has none");
     }
-    GeneratedText text = tokenizer == null ? null : new GeneratedText(tokenizer, stop);
-    try (TokenStream stream = engine.stream(request)) {
-      FinishReason reason = null; // why this side ends the text
-      while (reason == null && stream.hasNext()) {
-        int id = stream.next().id();
-        boolean last = stream.ended();
-        String piece = "";
-        if (text != null) {
-          piece = last && stream.reason().marked() ? "" : text.next(id);
-          if (text.stopped()) {
-            reason = FinishReason.STOP_STRING;
-          }
-          if (last || reason != null) {
-            piece += text.finish();
-          }
-        }
-        if (!listener.token(id, piece) && !last && reason == null) {
-          reason = FinishReason.CANCELLED;
-        }
-      }
-      GenerationResult generation = reason == null ? stream.result() : stream.cut(reason);
-      if (text != null) {
-        text.finish();
-      }
-      return new Completion(text == null ? null : text.toString(), generation);
-    }
+    GeneratedText text = tokenizer == null ? null : new GeneratedText(tokenizer, List.copyOf(stop));
+    return new TextStream(engine.stream(request), text);
   }
 }

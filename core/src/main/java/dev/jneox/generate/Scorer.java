@@ -5,6 +5,7 @@ import dev.jneox.io.Progress;
 import dev.jneox.model.ModelSpec;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.CancellationException;
 
 /**
  * Scores sequences of any length by an {@link Engine}. The scores of a sequence depend on nothing
@@ -25,7 +26,7 @@ public final class Scorer {
   }
 
   /** Makes settings for scores without rounding of keys and values: room for two windows. */
-  static Engine.Settings settings(PackedModel model) {
+  public static Engine.Settings settings(PackedModel model) {
     KvFormat format = KvFormat.of(model.spec(), KvPrecision.F32);
     return Engine.Settings.of(model, 1)
         .withKv(KvPrecision.F32)
@@ -45,29 +46,50 @@ public final class Scorer {
 
   /** The same, and counts the tokens scored. */
   public float[] logProbabilities(int[] ids, Progress progress) {
+    return logProbabilities(ids, 1, progress);
+  }
+
+  /**
+   * Returns the scores of {@code ids[from:]} alone, the same numbers as of the whole. Sequences
+   * that begin alike share the work before {@code from}.
+   *
+   * @param from from 1: nothing is before the first id
+   */
+  public float[] logProbabilities(int[] ids, int from) {
+    return logProbabilities(ids, from, Progress.silent());
+  }
+
+  private float[] logProbabilities(int[] ids, int from, Progress progress) {
     ModelSpec spec = engine.spec();
     Generation.checkIds(ids, spec);
     int context = spec.maxPositions();
     int stride = Math.max(1, context / 2);
-    float[] scores = new float[Math.max(0, ids.length - 1)];
-    int done = 0;
-    for (int from = 0; done < scores.length; from += stride) {
-      int length = Math.min(context, scores.length - from);
+    float[] scores = new float[Math.max(0, ids.length - from)];
+    int next = from; // the id that is scored next
+    for (int start = 0; next < ids.length; start += stride) {
+      int end = Math.min(start + context + 1, ids.length);
+      if (end <= next) {
+        continue;
+      }
       GenerationRequest window =
-          GenerationRequest.builder(Arrays.copyOfRange(ids, from, from + length + 1))
+          GenerationRequest.builder(Arrays.copyOfRange(ids, start, end))
               .maxTokens(0)
               .promptLogprobs(0)
-              .scoreFrom(done - from + 1)
+              .scoreFrom(next - start)
               .build();
-      List<Token> tokens = engine.submit(window).result().prompt();
+      GenerationResult result = engine.submit(window).result();
+      if (result.reason() == FinishReason.CANCELLED) {
+        throw new CancellationException("the engine was closed before all tokens had scores");
+      }
+      List<Token> tokens = result.prompt();
       for (Token token : tokens) {
         if (Double.isNaN(token.logProb())) {
           throw new InputException(
               "the model's score of token "
-                  + (done + 2)
+                  + (next + 1)
                   + " is not a number: its weights are broken");
         }
-        scores[done++] = (float) token.logProb();
+        scores[next++ - from] = (float) token.logProb();
       }
       progress.step(tokens.size());
     }

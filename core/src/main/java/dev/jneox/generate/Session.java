@@ -116,7 +116,7 @@ public final class Session {
     return generation.total() == taken;
   }
 
-  /** Returns what the reader has taken, one token or more, as a result that ends here. */
+  /** Returns what the reader has taken as a result that ends here. */
   GenerationResult resultSoFar(FinishReason reason) {
     return result(taken, reason, System.nanoTime());
   }
@@ -142,7 +142,8 @@ public final class Session {
   private GenerationResult result(int tokens, FinishReason reason, long end) {
     return new GenerationResult(
         generation.promptIds(),
-        generation.prompt(),
+        // The engine thread may still write the prompt's scores before the first token is seen.
+        tokens > 0 || generation.total() >= 0 ? generation.prompt() : List.of(),
         generation.tokens(tokens),
         reason,
         new Usage(generation.promptLength(), reused, tokens),

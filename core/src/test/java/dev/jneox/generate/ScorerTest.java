@@ -68,6 +68,22 @@ class ScorerTest {
     }
   }
 
+  @ParameterizedTest
+  @CsvSource({"9, 40", "8, 8", "8, 9", "8, 10", "1, 5", "3, 100", "64, 20"})
+  void theScoresOfTheEndAreThoseOfTheWhole(int context, int length) {
+    try (PackedModel packed = packed(ModelSpec.neox(30, 16, 2, 2, context));
+        Engine engine = new Engine(packed, Scorer.settings(packed))) {
+      Scorer scorer = new Scorer(engine);
+      int[] ids = new Random(2).ints(length, 0, 30).toArray();
+      float[] whole = scorer.logProbabilities(ids);
+      for (int from = 1; from <= length; from++) {
+        assertThat(scorer.logProbabilities(ids, from))
+            .as("from %d", from)
+            .isEqualTo(Arrays.copyOfRange(whole, from - 1, length - 1));
+      }
+    }
+  }
+
   @Test
   void aTextOfOneTokenOrNoneHasNoScores() {
     try (PackedModel packed = packed(ModelSpec.neox(30, 16, 2, 2, 8));
