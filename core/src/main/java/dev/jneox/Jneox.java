@@ -1,0 +1,262 @@
+package dev.jneox;
+
+import dev.jneox.checkpoint.hub.Hub;
+import dev.jneox.checkpoint.hub.HubName;
+import dev.jneox.checkpoint.hub.HubSettings;
+import dev.jneox.generate.BusyException;
+import dev.jneox.generate.Completion;
+import dev.jneox.generate.Engine;
+import dev.jneox.generate.Generator;
+import dev.jneox.generate.LanguageModel;
+import dev.jneox.generate.Scorer;
+import dev.jneox.generate.TextPiece;
+import dev.jneox.generate.TextStream;
+import dev.jneox.generate.Token;
+import dev.jneox.io.InputException;
+import dev.jneox.io.Progress;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.tokenizer.StreamingDecoder;
+import dev.jneox.tokenizer.Tokenizer;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * Opens a language model, and continues and scores texts with it. Safe for many threads, best
+ * virtual ones: their requests share the engine's steps, and each gets what it would get alone.
+ *
+ * {@snippet :
+ * try (Jneox model = Jneox.open(Path.of("model"));
+ *     TextStream text = model.stream(TextRequest.of("Once upon a time").withMaxTokens(100))) {
+ *   text.forEachRemaining(piece -> System.out.print(piece.text()));
+ * }
+ * }
+ */
+public final class Jneox implements AutoCloseable {
+  private static final String VECTORS = "jdk.incubator.vector";
+
+  private final LanguageModel model;
+  private final Options options;
+  private final Engine engine;
+  private Engine scoringEngine; // made when first asked for
+  private boolean closed;
+
+  private Jneox(LanguageModel model, Options options) {
+    this.model = model;
+    this.options = options;
+    this.engine =
+        model.engine(
+            Engine.Settings.of(model.packed(), options.sessions())
+                .withThreads(options.threads())
+                .withKvBytes(options.kvBytes()));
+  }
+
+  /** Opens a model with the defaults; see {@link #open(Path, Options)}. */
+  public static Jneox open(Path path) {
+    return open(path, Options.defaults());
+  }
+
+  /**
+   * Opens the model in a folder (of HF transformers, of GPT-NeoX, of a run of training, or
+   * quantised by us) or in a GGUF file.
+   *
+   * @throws InputException if it is not a whole model or too large for the memory, or if the JVM
+   *     was started without {@code --add-modules jdk.incubator.vector}
+   */
+  public static Jneox open(Path path, Options options) {
+    requireVectors(ModuleLayer.boot());
+    LanguageModel model = LanguageModel.open(path, options.dtype());
+    try {
+      model.concern().ifPresent(options.listener()::warning);
+      return new Jneox(model, options);
+    } catch (RuntimeException e) {
+      model.close();
+      throw e;
+    }
+  }
+
+  /** Opens a model by name with the defaults; see {@link #hub(String, Options)}. */
+  public static Jneox hub(String name) {
+    return hub(name, Options.defaults());
+  }
+
+  /**
+   * Opens the model {@code ORG/NAME} or {@code ORG/NAME@REVISION} of the Hugging Face Hub or a
+   * mirror, fetched the first time and then taken from the cache.
+   *
+   * @throws InputException if it cannot be had, or as {@link #open(Path, Options)} does
+   */
+  public static Jneox hub(String name, Options options) {
+    requireVectors(ModuleLayer.boot());
+    HubName parsed = HubName.parse(name);
+    Options.Listener listener = options.listener();
+    Path path;
+    try (Hub hub =
+        new Hub(options.hub().orElseGet(HubSettings::ofEnvironment), listener::warning)) {
+      path = hub.model(parsed, bytes -> new Download(name, bytes, listener));
+    }
+    return open(path, options);
+  }
+
+  /** Refuses a JVM whose kernels would fail for want of a class. */
+  static void requireVectors(ModuleLayer layer) {
+    if (layer.findModule(VECTORS).isEmpty()) {
+      throw new InputException(
+          "JNeoX needs the module " + VECTORS + ": start java with --add-modules " + VECTORS);
+    }
+  }
+
+  /** Tells a listener how far a download has come. */
+  private static final class Download extends Progress {
+    private final String model;
+    private final Options.Listener listener;
+
+    Download(String model, long bytes, Options.Listener listener) {
+      super(bytes);
+      this.model = model;
+      this.listener = listener;
+    }
+
+    @Override
+    public void step(long n) {
+      super.step(n);
+      listener.downloaded(model, done(), total());
+    }
+  }
+
+  /** Continues a text with the defaults of {@link TextRequest#of}. */
+  public Completion complete(String prompt) {
+    return complete(TextRequest.of(prompt));
+  }
+
+  /**
+   * Continues a text and returns when it is done.
+   *
+   * @throws InputException as {@link #stream} does, or if the model gives no numbers
+   * @throws BusyException as {@link #stream} does
+   * @throws java.util.concurrent.CancellationException if the thread is interrupted
+   */
+  public Completion complete(TextRequest request) {
+    try (TextStream stream = stream(request)) {
+      return stream.result();
+    }
+  }
+
+  /**
+   * Starts a text whose pieces the caller pulls as they are drawn; closing the stream cancels.
+   *
+   * @throws InputException if the prompt does not fit the model, or the model has no tokenizer
+   * @throws BusyException if too many requests wait already
+   */
+  public TextStream stream(TextRequest request) {
+    Tokenizer tokenizer = tokenizer();
+    return new Generator(engine, tokenizer)
+        .stream(request.generation(tokenizer.encode(request.prompt())), request.stop());
+  }
+
+  /**
+   * Scores a text: every token but the first, each given those before it. Nothing is before the
+   * first one, so it has no score. Keys and values are in fp32, and a text beyond the model's
+   * context is read in windows, see {@link Scorer}.
+   *
+   * @throws InputException if the text is empty, or the model has no tokenizer or gives no numbers
+   */
+  public TextScore score(String text) {
+    int[] ids = tokenizer().encode(text);
+    if (ids.length == 0) {
+      throw new InputException("text to score: expected some text, found none");
+    }
+    return score(ids, 1);
+  }
+
+  /**
+   * Scores a continuation given its context. Both are tokenized as one text; the score is that of
+   * its tokens from the first one on that the context alone does not begin with. An empty context
+   * stands for the beginning of a document, after the end-of-text token.
+   *
+   * @throws InputException if the continuation is empty, or the model has no tokenizer, no
+   *     end-of-text token where it is needed, or gives no numbers
+   */
+  public TextScore score(String context, String continuation) {
+    if (continuation.isEmpty()) {
+      throw new InputException("continuation to score: expected some text, found none");
+    }
+    int[] before = tokenizer().encode(context);
+    int[] ids = tokenizer().encode(context + continuation);
+    int differs = Arrays.mismatch(before, ids);
+    int from = differs < 0 ? ids.length : differs;
+    if (from > 0) {
+      return score(ids, from);
+    }
+    int end = spec().vocabulary().endOfText();
+    if (end < 0) {
+      throw new InputException(
+          "empty context: the model has no end-of-text token to begin a document with; give some"
+              + " text");
+    }
+    int[] begun = new int[ids.length + 1];
+    begun[0] = end;
+    System.arraycopy(ids, 0, begun, 1, ids.length);
+    return score(begun, 1);
+  }
+
+  private TextScore score(int[] ids, int from) {
+    float[] logProbs = scorer().logProbabilities(ids, from);
+    StreamingDecoder decoder = new StreamingDecoder(tokenizer());
+    for (int i = 0; i < from; i++) {
+      decoder.next(ids[i]);
+    }
+    List<TextPiece> tokens = new ArrayList<>();
+    for (int i = from; i < ids.length; i++) {
+      String text = decoder.next(ids[i]) + (i == ids.length - 1 ? decoder.finish() : "");
+      tokens.add(new TextPiece(new Token(ids[i], logProbs[i - from], List.of()), text));
+    }
+    return new TextScore(tokens);
+  }
+
+  private synchronized Scorer scorer() {
+    if (closed) {
+      throw new IllegalStateException("the model is closed");
+    }
+    if (scoringEngine == null) {
+      scoringEngine = model.engine(Scorer.settings(model.packed()).withThreads(options.threads()));
+    }
+    return new Scorer(scoringEngine);
+  }
+
+  /** Returns the model's description. */
+  public ModelSpec spec() {
+    return model.spec();
+  }
+
+  /**
+   * Returns the model's tokenizer, valid until {@link #close}.
+   *
+   * @throws InputException if the model came without one
+   */
+  public Tokenizer tokenizer() {
+    return model.tokenizer();
+  }
+
+  /** Returns what the engine of {@link #complete} and {@link #stream} is doing. */
+  public Engine.Metrics metrics() {
+    return engine.metrics();
+  }
+
+  /** Cancels all requests and closes the model. */
+  @Override
+  public void close() {
+    synchronized (this) {
+      if (closed) {
+        return;
+      }
+      closed = true;
+    }
+    engine.close();
+    if (scoringEngine != null) {
+      scoringEngine.close();
+    }
+    model.close();
+  }
+}

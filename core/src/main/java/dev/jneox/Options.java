@@ -1,0 +1,103 @@
+package dev.jneox;
+
+import dev.jneox.checkpoint.hub.HubSettings;
+import dev.jneox.generate.Precision;
+import dev.jneox.io.InputException;
+import dev.jneox.tensor.Cpu;
+import java.util.Objects;
+import java.util.Optional;
+
+/**
+ * Says how {@link Jneox} opens a model and what it may use. Starts with {@link #defaults}.
+ *
+ * @param dtype what the weights are multiplied in
+ * @param threads threads that compute
+ * @param sessions most requests that run at a time; others wait
+ * @param kvBytes bound on the memory for keys and values, in bytes
+ * @param listener hears of downloads and warnings
+ * @param hub where models come from by name; empty for what the environment says ({@code HF_HOME}
+ *     and its like)
+ */
+public record Options(
+    Precision dtype,
+    int threads,
+    int sessions,
+    long kvBytes,
+    Listener listener,
+    Optional<HubSettings> hub) {
+  private static final int MAX_THREADS = 1 << 12;
+  private static final int MAX_SESSIONS = 1 << 16;
+
+  /** Hears what a program may want to show; maybe on several threads at once. */
+  public interface Listener {
+    /** Shows nothing. */
+    Listener NONE = new Listener() {};
+
+    /**
+     * Called as a download goes on.
+     *
+     * @param totalBytes below zero while unknown
+     */
+    default void downloaded(String model, long bytes, long totalBytes) {}
+
+    /** Called with one line for a person, such as of a download that is tried again. */
+    default void warning(String line) {}
+  }
+
+  /**
+   * @throws InputException that names the option which is out of range
+   */
+  public Options {
+    Objects.requireNonNull(dtype, "dtype");
+    Objects.requireNonNull(listener, "listener");
+    Objects.requireNonNull(hub, "hub");
+    check("threads", threads, MAX_THREADS);
+    check("sessions", sessions, MAX_SESSIONS);
+    check("memory for keys and values, in bytes", kvBytes, Long.MAX_VALUE);
+  }
+
+  private static void check(String name, long value, long most) {
+    if (value < 1 || value > most) {
+      String expected = most == Long.MAX_VALUE ? "1 or more" : "1 to " + most;
+      throw new InputException(name + ": expected " + expected + ", found " + value);
+    }
+  }
+
+  /**
+   * Makes options for weights as stored, all cores, 8 requests at a time, and half of the Java heap
+   * for keys and values.
+   */
+  public static Options defaults() {
+    return new Options(
+        Precision.STORED,
+        Cpu.threads(),
+        8,
+        Runtime.getRuntime().maxMemory() / 2,
+        Listener.NONE,
+        Optional.empty());
+  }
+
+  public Options withDtype(Precision value) {
+    return new Options(value, threads, sessions, kvBytes, listener, hub);
+  }
+
+  public Options withThreads(int value) {
+    return new Options(dtype, value, sessions, kvBytes, listener, hub);
+  }
+
+  public Options withSessions(int value) {
+    return new Options(dtype, threads, value, kvBytes, listener, hub);
+  }
+
+  public Options withKvBytes(long value) {
+    return new Options(dtype, threads, sessions, value, listener, hub);
+  }
+
+  public Options withListener(Listener value) {
+    return new Options(dtype, threads, sessions, kvBytes, value, hub);
+  }
+
+  public Options withHub(HubSettings value) {
+    return new Options(dtype, threads, sessions, kvBytes, listener, Optional.of(value));
+  }
+}
