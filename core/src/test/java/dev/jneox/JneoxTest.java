@@ -6,9 +6,12 @@ import static org.assertj.core.api.Assertions.within;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
+import dev.jneox.checkpoint.Conversion;
 import dev.jneox.checkpoint.Dtype;
 import dev.jneox.checkpoint.HfFolderWriter;
 import dev.jneox.checkpoint.RandomWeights;
+import dev.jneox.checkpoint.StoredModel;
+import dev.jneox.checkpoint.WeightType;
 import dev.jneox.checkpoint.hub.HubSettings;
 import dev.jneox.generate.Completion;
 import dev.jneox.generate.FinishReason;
@@ -268,6 +271,22 @@ class JneoxTest {
     assertThatThrownBy(() -> Jneox.open(dir.resolve("model"), Options.defaults().withKvBytes(100)))
         .isInstanceOf(InputException.class)
         .hasMessageStartingWith("memory for keys and values: expected ");
+  }
+
+  @Test
+  void aGgufFileIsOpenedLikeAFolder() {
+    Path file = dir.resolve("model.gguf");
+    try (StoredModel stored = StoredModel.open(dir.resolve("model"))) {
+      new Conversion(stored, file, Conversion.Format.GGUF, WeightType.F32, 1, 1 << 20)
+          .write(bytes -> {});
+    }
+    Options floats = Options.defaults().withDtype(Precision.F32);
+    try (Jneox folder = Jneox.open(dir.resolve("model"), floats);
+        Jneox gguf = Jneox.open(file, floats.withThreads(1))) {
+      assertThat(gguf.complete(DRAWN).text()).isEqualTo(folder.complete(DRAWN).text());
+      assertThat(gguf.score(PROMPT).logProb())
+          .isCloseTo(folder.score(PROMPT).logProb(), within(1e-4));
+    }
   }
 
   @Test
