@@ -8,8 +8,10 @@ import dev.jneox.torch.Libraries;
 import dev.jneox.torch.Machine;
 import java.util.List;
 import java.util.Map;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
+@Tag("slow")
 class DoctorCommandTest {
   private static final Diagnosis.Java JAVA =
       new Diagnosis.Java("25.0.3+9", "Eclipse Adoptium", "OpenJDK 64-Bit Server VM", "/jdk");

@@ -29,12 +29,14 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
  * {@code download}, {@code publish} and {@code --model ORG/NAME}, against a hub on this machine.
  */
+@Tag("slow")
 class HubCommandsTest {
   private static final Path MODEL =
       Path.of("..", "core", "src", "test", "resources", "parity", "neox-parallel");

@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -20,6 +21,7 @@ import org.junit.jupiter.api.io.TempDir;
  * Runs {@code ./jneox} in a house of cardboard: a fake JDK whose java prints what it got, and a
  * fake Maven.
  */
+@Tag("slow")
 class LauncherTest {
   private static final Path LAUNCHER = Path.of("..", "jneox").toAbsolutePath().normalize();
 

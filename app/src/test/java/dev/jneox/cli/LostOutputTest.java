@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -28,6 +29,7 @@ import picocli.CommandLine;
  * Every command when standard output cannot be written; {@code demo} makes what the others read.
  * {@link HubCommandsTest} has download.
  */
+@Tag("slow")
 class LostOutputTest {
   private static final String FULL = "No space left on device";
   private static final String LINE = "jneox: standard output: cannot be written: " + FULL;

@@ -16,6 +16,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
@@ -28,6 +29,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * and looks at what the process has opened.
  */
 @EnabledOnOs(OS.LINUX)
+@Tag("slow")
 class WithoutLibtorchTest {
   /** The only libraries that may be mapped: the JDK's and the C library's. */
   private static final String C_LIBRARY =

@@ -1,5 +1,7 @@
 package dev.jneox.model;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * The non-linearity of the MLP. {@link #GELU} is exact, {@code x/2 (1 + erf(x/sqrt 2))}; {@link
  * #GELU_TANH} is the approximation {@code x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))} of
@@ -26,7 +28,7 @@ public enum Activation {
    * Reads {@code hidden_act}: the three tanh spellings differ only in rounding. Null when the name
    * is none of these.
    */
-  public static Activation ofHf(String name) {
+  public static @Nullable Activation ofHf(String name) {
     return switch (name) {
       case "gelu" -> GELU;
       case "gelu_new", "gelu_fast", "gelu_pytorch_tanh" -> GELU_TANH;

@@ -1,5 +1,7 @@
 package dev.jneox.model;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * Describes causal self-attention. Queries may be more than keys and values: heads {@code h} to
  * {@code h + heads / kvHeads - 1} share a key and a value (Ainslie et al. 2023).
@@ -73,7 +75,7 @@ public record Attention(
   }
 
   /** The rotary embedding, or null. */
-  public Position.Rotary rotary() {
+  public Position.@Nullable Rotary rotary() {
     return position instanceof Position.Rotary rotary ? rotary : null;
   }
 

@@ -38,6 +38,7 @@ import net.jqwik.api.EdgeCasesMode;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -47,6 +48,8 @@ import org.junit.jupiter.params.provider.FieldSource;
  * Folders of every family: what is written comes back, and what is broken is named or, where it is
  * still a model, read.
  */
+@Tag("slow")
+@net.jqwik.api.Tag("slow")
 class FamilyPropertyTest {
   private static final Arbitrary<Boolean> FLAG = Arbitraries.of(true, false);
 

@@ -24,6 +24,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -34,6 +35,7 @@ import org.junit.jupiter.params.provider.CsvSource;
  * without a pipeline, with the arguments and random states that such have; and checkpoints that are
  * not whole.
  */
+@Tag("slow")
 class NeoxCheckpointTest {
   private static final Path DIR = Path.of("src/test/resources/parity/neox-native-tp2");
 

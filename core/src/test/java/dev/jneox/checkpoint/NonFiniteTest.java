@@ -14,8 +14,10 @@ import java.nio.file.Path;
 import java.util.Random;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import net.jqwik.api.Tag;
 import net.jqwik.api.constraints.IntRange;
 
+@Tag("slow")
 class NonFiniteTest {
   private static final Dtype[] TYPES = {Dtype.F32, Dtype.F64, Dtype.F16, Dtype.BF16};
 

@@ -31,8 +31,10 @@ import java.util.Optional;
 import java.util.Random;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import net.jqwik.api.Tag;
 
 /** Reads any arrangement of parameters from any other, against a gather of single values. */
+@Tag("slow")
 class RowGatherTest {
   private static final Dtype[] TYPES = {Dtype.F32, Dtype.BF16, Dtype.F16, Dtype.F64};
 

@@ -35,6 +35,7 @@ import net.jqwik.api.lifecycle.AfterContainer;
 import net.jqwik.api.lifecycle.BeforeContainer;
 
 /** What holds of every file, good and broken. */
+@net.jqwik.api.Tag("slow")
 class SafetensorsPropertyTest {
   private static Path dir;
 

@@ -25,6 +25,7 @@ import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -36,6 +37,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * one line that names it; none asks for much memory. {@code -Djneox.fuzz=N} tries N times as many
  * random ones.
  */
+@Tag("slow")
 class TorchFileFuzzTest {
   private static final Path FILES = Path.of("src/test/resources/torch");
   private static final int MORE = Integer.getInteger("jneox.fuzz", 1);

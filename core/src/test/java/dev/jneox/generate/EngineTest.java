@@ -34,6 +34,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 @Timeout(120)
+@net.jqwik.api.Tag("slow") // of the properties alone
 class EngineTest {
   private static final int VOCABULARY = 60;
   private static final ModelSpec SPEC = ModelSpec.neox(VOCABULARY, 32, 2, 2, 512);

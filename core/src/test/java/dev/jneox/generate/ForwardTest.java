@@ -23,9 +23,12 @@ import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import net.jqwik.api.constraints.IntRange;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /** The forward pass for inference against a plain one, and against itself cut up differently. */
+@Tag("slow")
+@net.jqwik.api.Tag("slow")
 class ForwardTest {
   private static final int MAX_POSITIONS = Specs.MAX_POSITIONS;
 

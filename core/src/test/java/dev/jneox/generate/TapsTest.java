@@ -35,12 +35,15 @@ import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import net.jqwik.api.constraints.IntRange;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** Taps on the served forward pass, against a plain one and against the reference's hooks. */
+@Tag("slow")
+@net.jqwik.api.Tag("slow")
 class TapsTest {
   @TempDir Path dir;
 

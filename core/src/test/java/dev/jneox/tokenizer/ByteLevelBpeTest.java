@@ -22,6 +22,7 @@ import org.junit.jupiter.api.Test;
 /**
  * The fast tokenizer against the library: both read the same file, so every id must be the same.
  */
+@net.jqwik.api.Tag("slow") // of the properties alone
 class ByteLevelBpeTest {
   /** Both tokenizers on one file. */
   private record Pair(ByteLevelBpe fast, HfTokenizer library) {

@@ -29,6 +29,7 @@ import org.junit.jupiter.api.Test;
  * The general tokenizer against the library: both read the same file, so every id and every decoded
  * text must be the same. Where the library would bring the JVM down it is not asked.
  */
+@net.jqwik.api.Tag("slow") // of the properties alone
 class PipelineTokenizerTest {
   private static final Path FILE = Path.of("tokenizer.json");
   private static final Map<String, ObjectNode> PUBLISHED = Pipelines.published();

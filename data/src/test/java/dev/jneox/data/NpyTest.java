@@ -25,6 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
+@net.jqwik.api.Tag("slow") // of the properties alone
 class NpyTest {
   private static final Path SCRATCH = Fixtures.scratch();
 

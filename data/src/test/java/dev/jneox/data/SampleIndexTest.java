@@ -28,6 +28,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
+@net.jqwik.api.Tag("slow") // of the properties alone
 class SampleIndexTest {
   private static final Path SCRATCH = Fixtures.scratch();
 

@@ -19,12 +19,15 @@ import java.util.stream.IntStream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Compares both directions with what is found by reading every sample. */
+@Tag("slow")
+@net.jqwik.api.Tag("slow")
 class SpanTest {
   private static final Path SCRATCH = Fixtures.scratch();
 

@@ -16,11 +16,14 @@ import java.util.Random;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** Compares with the reference implementation, which zstd-jni brings. */
+@Tag("slow")
+@net.jqwik.api.Tag("slow")
 class ZstdInputStreamTest {
   private static final HexFormat HEX = HexFormat.of();
 

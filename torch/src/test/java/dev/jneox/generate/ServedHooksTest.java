@@ -18,10 +18,12 @@ import net.jqwik.api.EdgeCasesMode;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
+import net.jqwik.api.Tag;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 
 /** Holds the taps of the served forward pass against the hooks of the reference. */
+@Tag("slow")
 class ServedHooksTest {
   /** Of a value, or of the largest of its row: fp32 rounds unscaled scores by more than 1e-4. */
   private static final double TOLERANCE = 1e-4;

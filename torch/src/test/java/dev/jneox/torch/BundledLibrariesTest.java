@@ -6,8 +6,10 @@ import dev.jneox.io.NativeLibraries;
 import java.io.IOException;
 import java.util.List;
 import org.bytedeco.javacpp.Loader;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
+@Tag("slow")
 class BundledLibrariesTest {
   @Test
   void theListEndsWithWhatNeedsAllOthers() {

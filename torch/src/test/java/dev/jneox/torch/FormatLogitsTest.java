@@ -30,6 +30,7 @@ import java.util.Map;
 import java.util.Random;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -40,6 +41,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * Computes logits by the reference from files of every format: those of the tool that wrote the
  * file, or of the model that we wrote into it.
  */
+@Tag("slow")
 class FormatLogitsTest {
   private static final Path RESOURCES = Path.of("../core/src/test/resources");
 

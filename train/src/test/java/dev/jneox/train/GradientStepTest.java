@@ -29,6 +29,7 @@ import java.util.Random;
 import java.util.function.Predicate;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -36,6 +37,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The written-out step against autograd over the reference model, on odd sizes. */
+@Tag("slow")
 class GradientStepTest {
   private static final Norm LAYER = new Norm.Layer(1e-5);
   private static final Norm RMS = new Norm.Rms(1e-6);

@@ -18,6 +18,7 @@ import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedClass;
@@ -37,6 +38,7 @@ import org.junit.jupiter.params.provider.CsvSource;
   "gptj, RECOMPUTED", "gpt-neo, RECOMPUTED", "gpt2, RECOMPUTED",
   "llama, AUTOGRAD", "llama, WRITTEN_OUT", "llama, RECOMPUTED",
 })
+@Tag("slow")
 class ParityTrainingTest {
   /** The fixtures of the core's own parity tests, read where they are. */
   private static final Path FIXTURES = Path.of("..", "core", "src", "test", "resources", "parity");

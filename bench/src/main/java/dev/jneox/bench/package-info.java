@@ -1,0 +1,5 @@
+/**
+ * Measures kernels, training steps and tokenizers, alone and in turns with peers. The scripts in
+ * {@code bench/} run these classes; {@code bench/RESULTS.md} has what was measured.
+ */
+package dev.jneox.bench;
