@@ -51,7 +51,6 @@ class HouseTest {
   private static final JavaClasses HOUSE =
       new ClassFileImporter()
           .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
-          .withImportOption(location -> !location.contains("-tests.jar"))
           .importPackages("dev.jneox");
 
   @Test

@@ -3,7 +3,6 @@ package dev.jneox;
 import dev.jneox.checkpoint.hub.Hub;
 import dev.jneox.checkpoint.hub.HubName;
 import dev.jneox.checkpoint.hub.HubSettings;
-import dev.jneox.generate.BusyException;
 import dev.jneox.generate.Completion;
 import dev.jneox.generate.Engine;
 import dev.jneox.generate.Generator;
@@ -12,6 +11,7 @@ import dev.jneox.generate.Scorer;
 import dev.jneox.generate.TextPiece;
 import dev.jneox.generate.TextStream;
 import dev.jneox.generate.Token;
+import dev.jneox.io.BusyException;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.model.ModelSpec;
@@ -135,7 +135,7 @@ public final class Jneox implements AutoCloseable {
    *
    * @throws InputException as {@link #stream} does, or if the model gives no numbers
    * @throws BusyException as {@link #stream} does
-   * @throws java.util.concurrent.CancellationException if the thread is interrupted
+   * @throws dev.jneox.io.CancelledException if the thread is interrupted
    */
   public Completion complete(TextRequest request) {
     try (TextStream stream = stream(request)) {

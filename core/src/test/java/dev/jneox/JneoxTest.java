@@ -22,6 +22,7 @@ import dev.jneox.generate.Sampler;
 import dev.jneox.generate.TextPiece;
 import dev.jneox.generate.TextStream;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Vocabulary;
 import dev.jneox.tokenizer.BpeTrainer;
@@ -394,7 +395,7 @@ class JneoxTest {
     public static void main(String[] args) {
       try {
         Jneox.open(Path.of(args[0])).close();
-      } catch (InputException e) {
+      } catch (JneoxException e) {
         System.out.println(e.getMessage());
       }
     }

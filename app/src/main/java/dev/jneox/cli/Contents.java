@@ -13,6 +13,7 @@ import dev.jneox.checkpoint.TensorExpression;
 import dev.jneox.checkpoint.TensorFile;
 import dev.jneox.checkpoint.TorchFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
@@ -159,7 +160,7 @@ final class Contents implements AutoCloseable {
           .sorted()
           .toList();
     } catch (IOException | UncheckedIOException e) {
-      throw new InputException(path + ": cannot be read: " + e.getMessage(), e);
+      throw new StorageException(path, "cannot be read", e.getMessage(), e);
     }
   }
 

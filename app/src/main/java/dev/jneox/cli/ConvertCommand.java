@@ -2,8 +2,8 @@ package dev.jneox.cli;
 
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.checkpoint.WeightType;
-import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -82,7 +82,7 @@ final class ConvertCommand implements Callable<Integer> {
     try {
       return Files.exists(b) && Files.isSameFile(a, b);
     } catch (IOException e) {
-      throw new InputException(b + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(b, "cannot be read", e);
     }
   }
 }

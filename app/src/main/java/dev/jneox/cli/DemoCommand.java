@@ -11,6 +11,7 @@ import dev.jneox.generate.Sampler;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.StorageException;
 import dev.jneox.io.TargetLock;
 import dev.jneox.tokenizer.BpeTrainer;
 import dev.jneox.tokenizer.Tokenizer;
@@ -212,11 +213,10 @@ public final class DemoCommand implements Callable<Integer> {
         return found;
       }
     } catch (IOException e) {
-      throw new InputException(
-          folder
-              + ": no corpus: "
-              + AtomicFile.reason(e)
-              + "; build first (./jneox does), or name one with --corpus",
+      throw new StorageException(
+          folder,
+          "no corpus",
+          AtomicFile.reason(e) + "; build first (./jneox does), or name one with --corpus",
           e);
     }
     throw new InputException(

@@ -3,9 +3,8 @@ package dev.jneox.cli;
 import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import dev.jneox.checkpoint.StoredModel;
-import dev.jneox.io.AtomicFile;
-import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.StorageException;
 import dev.jneox.model.Attention;
 import dev.jneox.model.FeedForward;
 import dev.jneox.model.ModelSpec;
@@ -186,7 +185,7 @@ record Inspection(
     try {
       return Files.size(file);
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(file, "cannot be read", e);
     }
   }
 

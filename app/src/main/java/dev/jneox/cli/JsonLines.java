@@ -4,8 +4,9 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
-import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
+import dev.jneox.io.StorageException;
 import java.io.BufferedInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -55,13 +56,13 @@ final class JsonLines {
       send(answers, output);
       throw new InputException(
           place(number) + "expected a JSON object, found: " + e.getOriginalMessage(), e);
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       send(answers, output);
       throw e.getMessage().startsWith("standard ")
           ? e
-          : new InputException(place(number) + e.getMessage(), e);
+          : e.withMessage(place(number) + e.getMessage());
     } catch (IOException e) {
-      throw new InputException("standard input: cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.ofStream("standard input", "cannot be read", e);
     }
   }
 

@@ -1,8 +1,8 @@
 package dev.jneox.cli;
 
-import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -94,7 +94,7 @@ final class KnownHashes {
           ? known(blob.getFileName().toString(), "the name of its blob")
           : Optional.empty();
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(file, "cannot be read", e);
     }
   }
 
@@ -110,7 +110,7 @@ final class KnownHashes {
       }
       return Files.readAllLines(file);
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(file, "cannot be read", e);
     }
   }
 }

@@ -2,6 +2,7 @@ package dev.jneox.cli;
 
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.awt.BasicStroke;
 import java.awt.Color;
 import java.awt.Font;
@@ -61,8 +62,8 @@ public record LossCurve(
   /**
    * Draws the picture, 1200 x 700 pixels, as a PNG file.
    *
-   * @throws InputException when the file cannot be written, or the system has no font to write
-   *     labels with
+   * @throws StorageException when the file cannot be written
+   * @throws InputException when the system has no font to write labels with
    */
   public void write(Path png) {
     byte[] bytes;

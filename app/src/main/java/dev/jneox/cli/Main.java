@@ -1,6 +1,6 @@
 package dev.jneox.cli;
 
-import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
@@ -98,7 +98,7 @@ public final class Main {
     line.setParameterExceptionHandler(Main::wrongUsage);
     line.setExecutionExceptionHandler(
         (exception, command, parsed) -> {
-          if (exception instanceof InputException) {
+          if (exception instanceof JneoxException) {
             command.getErr().println("jneox: " + exception.getMessage());
           } else {
             command.getErr().println("jneox: internal error, please report it with what follows");

@@ -3,6 +3,7 @@ package dev.jneox.cli;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.checkpoint.hub.HubName;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
@@ -140,7 +141,7 @@ final class ModelPath {
   private static boolean isModel(Path path) {
     try {
       return StoredModel.is(path);
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       return false; // a folder that this user may not read
     }
   }

@@ -5,6 +5,7 @@ import dev.jneox.checkpoint.hub.Selection;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.StorageException;
 import dev.jneox.io.TargetLock;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -91,7 +92,7 @@ record Publication(
       return new Publication(
           folder, List.copyOf(names), inPlace ? List.of() : leftOut, surplus, keptCard);
     } catch (IOException e) {
-      throw new InputException(folder + ": cannot be written: " + AtomicFile.reason(e), e);
+      throw StorageException.of(folder, "cannot be written", e);
     }
   }
 

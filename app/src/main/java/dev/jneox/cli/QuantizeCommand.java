@@ -6,10 +6,10 @@ import dev.jneox.checkpoint.Quantisation.Written;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.generate.LanguageModel;
 import dev.jneox.generate.Precision;
-import dev.jneox.io.AtomicFile;
 import dev.jneox.io.FreedMemory;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.StorageException;
 import dev.jneox.io.TargetLock;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -115,7 +115,7 @@ final class QuantizeCommand implements Callable<Integer> {
       try {
         return Files.readString(file);
       } catch (IOException e) {
-        throw new InputException(file + ": cannot be read as UTF-8: " + AtomicFile.reason(e), e);
+        throw StorageException.ofText(file, e);
       }
     }
   }

@@ -2,8 +2,9 @@ package dev.jneox.cli;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import dev.jneox.checkpoint.RunFolder;
-import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -64,7 +65,7 @@ record RunInspection(
     String problem = null;
     try {
       newest = run.newest();
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       if (checkpoints.isEmpty()) {
         throw e;
       }
@@ -120,8 +121,8 @@ record RunInspection(
     }
   }
 
-  private static InputException unreadable(Path path, IOException e) {
-    return new InputException(path + ": cannot be read: " + AtomicFile.reason(e), e);
+  private static StorageException unreadable(Path path, IOException e) {
+    return StorageException.of(path, "cannot be read", e);
   }
 
   /** Lines of at most 80 characters, but for long paths. */

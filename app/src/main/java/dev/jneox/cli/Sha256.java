@@ -1,8 +1,7 @@
 package dev.jneox.cli;
 
-import dev.jneox.io.AtomicFile;
-import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -61,8 +60,8 @@ final class Sha256 {
     return HexFormat.of().formatHex(digest.digest());
   }
 
-  private static InputException unreadable(Path file, IOException e) {
-    return new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+  private static StorageException unreadable(Path file, IOException e) {
+    return StorageException.of(file, "cannot be read", e);
   }
 
   private static MessageDigest digest(String algorithm) {

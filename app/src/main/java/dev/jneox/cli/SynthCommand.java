@@ -4,8 +4,7 @@ import dev.jneox.checkpoint.Dtype;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.checkpoint.SyntheticModel;
 import dev.jneox.checkpoint.WeightType;
-import dev.jneox.io.AtomicFile;
-import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import dev.jneox.tokenizer.Tokenizer;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -94,7 +93,7 @@ final class SynthCommand implements Callable<Integer> {
     try {
       return Files.readString(file);
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be read as UTF-8: " + AtomicFile.reason(e), e);
+      throw StorageException.ofText(file, e);
     }
   }
 }

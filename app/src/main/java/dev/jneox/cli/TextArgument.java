@@ -1,7 +1,7 @@
 package dev.jneox.cli;
 
-import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
@@ -41,7 +41,7 @@ final class TextArgument {
     } catch (CharacterCodingException e) {
       throw new InputException("standard input: expected UTF-8, found other bytes", e);
     } catch (IOException e) {
-      throw new InputException("standard input: cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.ofStream("standard input", "cannot be read", e);
     }
   }
 

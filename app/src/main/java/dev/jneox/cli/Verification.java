@@ -9,6 +9,7 @@ import dev.jneox.checkpoint.NonFinite;
 import dev.jneox.checkpoint.RunFolder;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
 import dev.jneox.io.Progress;
 import dev.jneox.tokenizer.Tokenizer;
 import java.io.IOException;
@@ -70,7 +71,7 @@ final class Verification {
     List<Finding> manifests = manifests(path);
     try {
       return of(StoredModel.resolve(path), manifests);
-    } catch (InputException e) { // a run that does not say which checkpoint is the newest
+    } catch (JneoxException e) { // a run that does not say which checkpoint is the newest
       manifests.add(Finding.wrong("model", e.getMessage()));
       return manifests;
     }
@@ -83,7 +84,7 @@ final class Verification {
     try (Contents contents = Contents.open(path)) {
       contents.model().ifPresent(model -> verification.model(model));
       verification.values(contents);
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       List<String> problems =
           Files.exists(path.resolve("config.json"))
               ? HfFolder.problems(path)
@@ -98,7 +99,7 @@ final class Verification {
     Map<Path, KnownHashes.Known> known;
     try {
       known = KnownHashes.of(path);
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       findings.add(Finding.wrong("hashes", e.getMessage()));
       return;
     }
@@ -163,7 +164,7 @@ final class Verification {
                   manifest.save(),
                   manifest.files().size()));
         }
-      } catch (InputException e) {
+      } catch (JneoxException e) {
         findings.add(Finding.wrong("manifest", e.getMessage()));
       }
     }
@@ -202,7 +203,7 @@ final class Verification {
                 tokenizer.vocabSize(),
                 rows));
       }
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       findings.add(Finding.wrong("tokenizer", e.getMessage()));
     }
   }
@@ -213,7 +214,7 @@ final class Verification {
       if (Contents.isTensorFile(file)) {
         try (Contents contents = Contents.open(file)) {
           values(contents);
-        } catch (InputException e) {
+        } catch (JneoxException e) {
           findings.add(Finding.wrong("values", e.getMessage()));
         }
       }

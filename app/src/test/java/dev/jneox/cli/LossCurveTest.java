@@ -6,7 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.jneox.cli.LossCurve.Point;
-import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -65,7 +65,7 @@ class LossCurveTest {
     Path blocked = Files.writeString(folder.resolve("file"), "").resolve("loss.png");
     LossCurve curve = new LossCurve("a run", List.of(new Point(1, 9)), List.of(), 7);
     assertThatThrownBy(() -> curve.write(blocked))
-        .isInstanceOf(InputException.class)
+        .isInstanceOf(StorageException.class)
         .hasMessageContaining(blocked.toString());
   }
 

@@ -2,6 +2,16 @@ package dev.jneox.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.jneox.io.BusyException;
+import dev.jneox.io.CancelledException;
+import dev.jneox.io.DivergedException;
+import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
+import dev.jneox.io.MemoryException;
+import dev.jneox.io.StorageException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Path;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -28,6 +38,26 @@ class MainTest {
         .contains("jneox --help");
     assertThat(Output.of("doctor", "--no-such-option").code()).isEqualTo(2);
     assertThat(Output.of().code()).isEqualTo(2);
+  }
+
+  static Stream<JneoxException> failures() {
+    return Stream.of(
+        InputException.in(Path.of("a"), "b", "c", "d\n"),
+        new StorageException(Path.of("a"), "cannot be read", "b", null),
+        new MemoryException("a", 2, 1),
+        new BusyException(3),
+        new CancelledException("a", null),
+        new DivergedException("a", 1, Double.NaN, Double.NaN));
+  }
+
+  @ParameterizedTest
+  @MethodSource("failures")
+  void aFailureIsOneLineOnStandardErrorAndOne(JneoxException failure) throws Exception {
+    StringWriter err = new StringWriter();
+    CommandLine line = Main.commandLine().setErr(new PrintWriter(err));
+    int code = line.getExecutionExceptionHandler().handleExecutionException(failure, line, null);
+    assertThat(code).isEqualTo(1);
+    assertThat(err.toString().lines()).containsExactly("jneox: " + failure.getMessage());
   }
 
   static Stream<CommandLine> commands() {

@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.jneox.checkpoint.Dtype;
 import dev.jneox.checkpoint.HfFolderWriter;
-import dev.jneox.checkpoint.RandomWeights;
+import dev.jneox.checkpoint.SyntheticModel;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.tokenizer.BpeTrainer;
 import java.io.File;
@@ -47,7 +47,7 @@ class WithoutLibtorchTest {
     ModelSpec spec = ModelSpec.neox(320, 64, 2, 4, 64);
     new HfFolderWriter(dir.resolve("model"), spec, Dtype.BF16)
         .tokenizer(tokenizer)
-        .write(new RandomWeights(spec, 1));
+        .write(new SyntheticModel(dir, spec, 0.02, 0.02, Dtype.BF16, 1, null));
   }
 
   private static String classPath() {

@@ -1,10 +1,10 @@
 package dev.jneox.checkpoint;
 
 import dev.jneox.checkpoint.ModelCard.Facts;
-import dev.jneox.io.AtomicFile;
 import dev.jneox.io.AtomicFolder;
 import dev.jneox.io.FreeDisk;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -107,8 +107,9 @@ public record Conversion(
    * Says what stands in the way before anything is written.
    *
    * @param replace whether a model of that name may be replaced
-   * @throws InputException when the format has no such model, there is something of that name that
-   *     may not be replaced, or too little room on the disk
+   * @throws InputException when the format has no such model, or there is something of that name
+   *     that may not be replaced
+   * @throws StorageException when the disk has too little room
    */
   public void check(boolean replace) {
     check(target, format != Format.GGUF, bytes(), replace);
@@ -126,13 +127,12 @@ public record Conversion(
     long needed = bytes + BESIDE_THE_WEIGHTS;
     long free = FreeDisk.bytes(target);
     if (free < needed) {
-      throw new InputException(
+      throw new StorageException(
+          target,
           String.format(
-              Locale.ROOT,
-              "%s: needs %.1f GB of disk, %.1f GB are free: free some, or write elsewhere",
-              target,
-              needed / 1e9,
-              free / 1e9));
+              Locale.ROOT, "needs %.1f GB of disk, %.1f GB are free", needed / 1e9, free / 1e9),
+          "free some, or write elsewhere",
+          null);
     }
   }
 
@@ -160,7 +160,7 @@ public record Conversion(
                         + ", which is no part of a model: choose another name");
               });
     } catch (IOException e) {
-      throw new InputException(target + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(target, "cannot be read", e);
     }
   }
 

@@ -1,8 +1,8 @@
 package dev.jneox.checkpoint;
 
-import dev.jneox.io.AtomicFile;
-import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.StorageException;
 import dev.jneox.io.TargetLock;
 import java.io.IOException;
 import java.io.InputStream;
@@ -47,7 +47,7 @@ public final class GgufCache {
     PackedFolder kept;
     try {
       kept = PackedFolder.open(folder);
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       return Optional.empty(); // of an older version, say: it will be made anew
     }
     if (kept.metadata().entrySet().containsAll(identity(gguf).entrySet())) {
@@ -91,7 +91,7 @@ public final class GgufCache {
       byte[] hash = MessageDigest.getInstance("SHA-256").digest(in.readNBytes(HASHED));
       identity.put("source_beginning_sha256", HexFormat.of().formatHex(hash));
     } catch (IOException e) {
-      throw new InputException(gguf + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(gguf, "cannot be read", e);
     } catch (NoSuchAlgorithmException e) {
       throw new AssertionError(e); // every JDK has it
     }

@@ -2,9 +2,9 @@ package dev.jneox.checkpoint;
 
 import static dev.jneox.checkpoint.JsonObject.quoted;
 
-import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.MappedMemory;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -51,7 +51,7 @@ public final class GgufFile implements AutoCloseable {
       header = GgufHeader.read(file, whole);
       opened = true;
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(file, "cannot be read", e);
     } finally {
       if (!opened) {
         arena.close();

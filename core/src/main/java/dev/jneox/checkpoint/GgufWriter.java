@@ -2,7 +2,7 @@ package dev.jneox.checkpoint;
 
 import dev.jneox.checkpoint.GgufValue.Type;
 import dev.jneox.io.AtomicFile;
-import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -237,8 +237,8 @@ public final class GgufWriter implements AutoCloseable {
     atomic.commit();
   }
 
-  private InputException failed(IOException e) {
-    return new InputException(file + ": cannot be written: " + AtomicFile.reason(e), e);
+  private StorageException failed(IOException e) {
+    return StorageException.of(file, "cannot be written", e);
   }
 
   private void closeAll(FileChannel opened) {

@@ -2,8 +2,9 @@ package dev.jneox.checkpoint;
 
 import static dev.jneox.checkpoint.JsonObject.quoted;
 
-import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
+import dev.jneox.io.StorageException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
@@ -89,7 +90,7 @@ public final class HfFolder implements StoredModel {
     List<String> problems = new ArrayList<>();
     try (HfFolder _ = new HfFolder(dir, wrong -> problems.add(wrong.getMessage()))) {
       return problems;
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       problems.add(e.getMessage());
       return problems;
     }
@@ -326,7 +327,7 @@ public final class HfFolder implements StoredModel {
     try {
       return Files.readString(file);
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be read as UTF-8: " + AtomicFile.reason(e), e);
+      throw StorageException.ofText(file, e);
     }
   }
 

@@ -3,6 +3,7 @@ package dev.jneox.checkpoint;
 import dev.jneox.checkpoint.SafetensorsWriter.Declared;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import dev.jneox.io.TargetLock;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Part;
@@ -151,7 +152,7 @@ public final class HfFolderWriter {
       writeJson(HfFolder.CONFIG, family.json(spec, torchName()));
       publish();
     } catch (IOException e) {
-      throw new InputException(dir + ": cannot be written: " + AtomicFile.reason(e), e);
+      throw StorageException.of(dir, "cannot be written", e);
     } finally {
       clear();
     }
@@ -312,7 +313,7 @@ public final class HfFolderWriter {
         Files.delete(partial);
       }
     } catch (IOException e) {
-      throw new InputException(partial + ": cannot be cleared: " + AtomicFile.reason(e), e);
+      throw StorageException.of(partial, "cannot be cleared", e);
     }
   }
 

@@ -10,8 +10,9 @@ import com.fasterxml.jackson.core.util.Separators;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -74,14 +75,14 @@ final class JsonObject {
    * The error for JSON that cannot be read or parsed, with the byte of {@code part} where it stops
    * making sense.
    */
-  static InputException unreadable(Path file, String part, IOException e) {
+  static JneoxException unreadable(Path file, String part, IOException e) {
     if (e instanceof JsonProcessingException json) {
       long at = json.getLocation() == null ? -1 : json.getLocation().getByteOffset();
       String place = part + (at < 0 ? "" : ", byte " + at);
       return new InputException(
           file + ": " + place + ": not valid JSON: " + json.getOriginalMessage(), e);
     }
-    return new InputException(file + ": " + part + ": cannot be read: " + AtomicFile.reason(e), e);
+    return StorageException.of(file, part + ": cannot be read", e);
   }
 
   /** Bytes of an indented JSON file, keys in the order given. */

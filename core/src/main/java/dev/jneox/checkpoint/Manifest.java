@@ -2,6 +2,8 @@ package dev.jneox.checkpoint;
 
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -159,7 +161,7 @@ public record Manifest(long save, Map<String, Entry> files) {
   public static long save(Path folder) {
     try {
       return read(folder).save;
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       return 0;
     }
   }
@@ -227,8 +229,8 @@ public record Manifest(long save, Map<String, Entry> files) {
     return InputException.in(file, "damaged", expected, found);
   }
 
-  private static InputException unreadable(Path file, IOException e) {
-    return new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+  private static StorageException unreadable(Path file, IOException e) {
+    return StorageException.of(file, "cannot be read", e);
   }
 
   /** All regular files below a folder but the manifest, by path. */

@@ -2,8 +2,8 @@ package dev.jneox.checkpoint;
 
 import static dev.jneox.checkpoint.JsonObject.quoted;
 
-import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Part;
 import java.io.IOException;
@@ -136,7 +136,7 @@ public final class NeoxCheckpoint implements StoredModel {
     try (var files = Files.list(path)) {
       return files.sorted().toList();
     } catch (IOException e) {
-      throw new InputException(path + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(path, "cannot be read", e);
     }
   }
 

@@ -2,8 +2,8 @@ package dev.jneox.checkpoint;
 
 import static dev.jneox.checkpoint.JsonObject.shortened;
 
-import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import dev.jneox.model.Activation;
 import dev.jneox.model.Attention;
 import dev.jneox.model.BlockSpec;
@@ -66,7 +66,7 @@ final class NeoxSettings {
         }
       }
     } catch (IOException e) {
-      throw new InputException(dir + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(dir, "cannot be read", e);
     }
     if (settings.values.isEmpty()) {
       throw new InputException(dir + ": expected the run's configuration (*.yml), found none");
@@ -110,7 +110,7 @@ final class NeoxSettings {
       }
       return Files.readString(file);
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be read as UTF-8: " + AtomicFile.reason(e), e);
+      throw StorageException.ofText(file, e);
     }
   }
 

@@ -4,6 +4,7 @@ import dev.jneox.checkpoint.SafetensorsWriter.Declared;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.AtomicFolder;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Part;
 import dev.jneox.quant.PackedWeight;
@@ -169,8 +170,8 @@ public final class Quantisation {
   /**
    * Says what stands in the way before anything is written.
    *
-   * @throws InputException when there is something of that name that may not be replaced, or too
-   *     little room on the disk
+   * @throws InputException when there is something of that name that may not be replaced
+   * @throws StorageException when the disk has too little room
    */
   public void check(Path target, boolean replace) {
     Conversion.check(target, true, bytes(), replace);

@@ -1,8 +1,8 @@
 package dev.jneox.checkpoint;
 
-import dev.jneox.io.AtomicFile;
 import dev.jneox.io.AtomicFolder;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -69,7 +69,7 @@ public record RunFolder(Path path, List<Path> checkpoints) {
               .sorted(Comparator.comparingLong(RunFolder::step))
               .toList());
     } catch (IOException e) {
-      throw new InputException(path + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(path, "cannot be read", e);
     }
   }
 
@@ -109,7 +109,7 @@ public record RunFolder(Path path, List<Path> checkpoints) {
     try {
       name = Files.size(latest) > MAX_NAME ? "a long text" : Files.readString(latest).strip();
     } catch (IOException e) {
-      throw new InputException(latest + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(latest, "cannot be read", e);
     }
     if (name.matches("[A-Za-z0-9_][A-Za-z0-9._-]*")) {
       Path named = path.resolve(name);

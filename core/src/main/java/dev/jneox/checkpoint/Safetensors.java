@@ -1,8 +1,8 @@
 package dev.jneox.checkpoint;
 
-import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.MappedMemory;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -73,7 +73,7 @@ public final class Safetensors implements TensorFile {
       data = whole.asSlice(Long.BYTES + length);
       opened = true;
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(file, "cannot be read", e);
     } finally {
       if (!opened) {
         arena.close();

@@ -4,7 +4,7 @@ import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
 import dev.jneox.checkpoint.Safetensors.Entry;
 import dev.jneox.io.AtomicFile;
-import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -176,8 +176,8 @@ public final class SafetensorsWriter implements AutoCloseable {
     atomic.commit();
   }
 
-  private InputException failed(IOException e) {
-    return new InputException(file + ": cannot be written: " + AtomicFile.reason(e), e);
+  private StorageException failed(IOException e) {
+    return StorageException.of(file, "cannot be written", e);
   }
 
   private void closeAll(FileChannel opened) {

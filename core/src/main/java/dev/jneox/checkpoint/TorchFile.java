@@ -4,9 +4,9 @@ import static dev.jneox.checkpoint.JsonObject.quoted;
 
 import dev.jneox.checkpoint.PickleValue.Storage;
 import dev.jneox.checkpoint.PickleValue.StoredTensor;
-import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.MappedMemory;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -78,7 +78,7 @@ public final class TorchFile implements TensorFile {
           0);
       opened = true;
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(file, "cannot be read", e);
     } finally {
       if (!opened) {
         arena.close();

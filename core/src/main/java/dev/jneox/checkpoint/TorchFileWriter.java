@@ -1,7 +1,7 @@
 package dev.jneox.checkpoint;
 
 import dev.jneox.io.AtomicFile;
-import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -270,8 +270,8 @@ public final class TorchFileWriter implements AutoCloseable {
     atomic.commit();
   }
 
-  private InputException failed(IOException e) {
-    return new InputException(file + ": cannot be written: " + AtomicFile.reason(e), e);
+  private StorageException failed(IOException e) {
+    return StorageException.of(file, "cannot be written", e);
   }
 
   /** Without a commit, deletes what was written. */

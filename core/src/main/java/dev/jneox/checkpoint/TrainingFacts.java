@@ -1,7 +1,7 @@
 package dev.jneox.checkpoint;
 
-import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -120,7 +120,7 @@ public record TrainingFacts(
           .sorted()
           .toList();
     } catch (IOException e) {
-      throw new InputException(folder + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(folder, "cannot be read", e);
     }
   }
 
@@ -161,7 +161,7 @@ public record TrainingFacts(
       }
       return Files.readAllLines(file, StandardCharsets.ISO_8859_1);
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(file, "cannot be read", e);
     }
   }
 }

@@ -1,6 +1,7 @@
 package dev.jneox.generate;
 
 import dev.jneox.generate.Token.Candidate;
+import dev.jneox.io.BusyException;
 import dev.jneox.io.InputException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.tensor.Cpu;
@@ -286,7 +287,7 @@ public final class Engine implements AutoCloseable {
         throw new IllegalStateException("the engine is closed");
       }
       if (queue.size() >= settings.queue()) {
-        throw new BusyException(queue.size() + " requests wait already: try again later");
+        throw new BusyException(queue.size());
       }
       queue.add(session);
     }

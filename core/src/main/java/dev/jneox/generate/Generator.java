@@ -1,5 +1,6 @@
 package dev.jneox.generate;
 
+import dev.jneox.io.CancelledException;
 import dev.jneox.io.InputException;
 import dev.jneox.tokenizer.Tokenizer;
 import java.util.List;
@@ -50,7 +51,7 @@ public final class Generator {
    * Continues a text and returns when it is done.
    *
    * @throws InputException as {@link #stream} does
-   * @throws java.util.concurrent.CancellationException if the thread is interrupted
+   * @throws CancelledException if the thread is interrupted
    */
   public Completion generate(GenerationRequest request, List<String> stop, Listener listener) {
     try (TextStream stream = stream(request, stop)) {

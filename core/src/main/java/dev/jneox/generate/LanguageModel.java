@@ -4,6 +4,7 @@ import dev.jneox.checkpoint.GgufCache;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.io.FreeMemory;
 import dev.jneox.io.InputException;
+import dev.jneox.io.MemoryException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.tokenizer.Tokenizer;
 import java.nio.file.Files;
@@ -34,7 +35,8 @@ public final class LanguageModel implements AutoCloseable {
    * Opens whatever {@link StoredModel#open} knows, or what {@link GgufCache} keeps of it. Weights
    * that are stored as wanted stay in the mapped file.
    *
-   * @throws InputException if it is not a whole model, or too large for the memory there is
+   * @throws InputException if it is not a whole model
+   * @throws MemoryException if it is too large for the memory there is
    */
   public static LanguageModel open(Path path, Precision precision) {
     Optional<StoredModel> kept =

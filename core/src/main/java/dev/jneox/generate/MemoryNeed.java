@@ -6,7 +6,7 @@ import dev.jneox.checkpoint.QuantisedMatrix;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.checkpoint.StoredTensor;
 import dev.jneox.checkpoint.TensorExpression;
-import dev.jneox.io.InputException;
+import dev.jneox.io.MemoryException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Param;
 import dev.jneox.model.ParamId;
@@ -111,18 +111,20 @@ record MemoryNeed(
    * Says so when the model does not fit.
    *
    * @param free bytes that may be taken
-   * @throws InputException when loading would take more than there is
+   * @throws MemoryException when loading would take more than there is
    */
   void check(long free) {
     if (made + BESIDE > free) {
-      throw new InputException(
+      throw new MemoryException(
           path
               + ": does not fit in memory: its weights take "
               + gigabytes(made)
               + " once loaded, "
               + gigabytes(free)
               + " are free; "
-              + whatFits(free));
+              + whatFits(free),
+          made + BESIDE,
+          free);
     }
   }
 

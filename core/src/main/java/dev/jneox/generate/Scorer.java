@@ -1,11 +1,11 @@
 package dev.jneox.generate;
 
+import dev.jneox.io.CancelledException;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.model.ModelSpec;
 import java.util.Arrays;
 import java.util.List;
-import java.util.concurrent.CancellationException;
 
 /**
  * Scores sequences of any length by an {@link Engine}. The scores of a sequence depend on nothing
@@ -79,7 +79,7 @@ public final class Scorer {
               .build();
       GenerationResult result = engine.submit(window).result();
       if (result.reason() == FinishReason.CANCELLED) {
-        throw new CancellationException("the engine was closed before all tokens had scores");
+        throw new CancelledException("the engine was closed before all tokens had scores", null);
       }
       List<Token> tokens = result.prompt();
       for (Token token : tokens) {

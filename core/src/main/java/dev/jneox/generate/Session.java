@@ -3,8 +3,8 @@ package dev.jneox.generate;
 import dev.jneox.generate.GenerationResult.Times;
 import dev.jneox.generate.GenerationResult.Usage;
 import dev.jneox.generate.Token.Candidate;
+import dev.jneox.io.CancelledException;
 import java.util.List;
-import java.util.concurrent.CancellationException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.locks.LockSupport;
 
@@ -50,7 +50,7 @@ public final class Session {
    * Waits for the end and returns what came of the request.
    *
    * @throws dev.jneox.io.InputException if the model gives no numbers
-   * @throws CancellationException if the thread is interrupted, which cancels the request
+   * @throws CancelledException if the thread is interrupted, which cancels the request
    */
   public GenerationResult result() {
     try {
@@ -121,10 +121,10 @@ public final class Session {
     return result(taken, reason, System.nanoTime());
   }
 
-  private CancellationException interrupted() {
+  private CancelledException interrupted() {
     cancel();
     Thread.currentThread().interrupt();
-    return new CancellationException("interrupted while waiting for a model's tokens");
+    return new CancelledException("interrupted while waiting for a model's tokens", null);
   }
 
   private void rethrow() {

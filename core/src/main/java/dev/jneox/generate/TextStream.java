@@ -24,8 +24,7 @@ public final class TextStream implements Iterator<TextPiece>, AutoCloseable {
    * Waits for the next token; false if the text has ended.
    *
    * @throws dev.jneox.io.InputException if the model gives no numbers
-   * @throws java.util.concurrent.CancellationException if the thread is interrupted, which cancels
-   *     the request
+   * @throws dev.jneox.io.CancelledException if the thread is interrupted, which cancels the request
    */
   @Override
   public boolean hasNext() {

@@ -1,5 +1,6 @@
 package dev.jneox.generate;
 
+import dev.jneox.io.CancelledException;
 import java.util.Iterator;
 import java.util.NoSuchElementException;
 
@@ -19,8 +20,7 @@ public final class TokenStream implements Iterator<Token>, AutoCloseable {
    * Waits for the next token; false if the request has ended.
    *
    * @throws dev.jneox.io.InputException if the model gives no numbers
-   * @throws java.util.concurrent.CancellationException if the thread is interrupted, which cancels
-   *     the request
+   * @throws CancelledException if the thread is interrupted, which cancels the request
    */
   @Override
   public boolean hasNext() {

@@ -37,7 +37,7 @@ public final class AtomicFile implements AutoCloseable {
    * Keeps other writers away from {@code target} until {@link #close}, and removes what killed ones
    * have left.
    *
-   * @throws InputException when another writer is at work, or the folder cannot be written
+   * @throws StorageException when another writer is at work, or the folder cannot be written
    */
   public AtomicFile(Path target) {
     this(target, TargetLock.take(target));
@@ -139,8 +139,8 @@ public final class AtomicFile implements AutoCloseable {
     }
   }
 
-  private InputException failed(IOException e) {
-    return new InputException(target + ": cannot be written: " + reason(e), e);
+  private StorageException failed(IOException e) {
+    return StorageException.of(target, "cannot be written", e);
   }
 
   @Override

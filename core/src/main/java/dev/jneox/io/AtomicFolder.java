@@ -31,7 +31,7 @@ public final class AtomicFolder implements AutoCloseable {
    * Keeps other writers away from {@code target} until {@link #close}, and removes what killed ones
    * have left.
    *
-   * @throws InputException when another writer is at work, or the folder cannot be written
+   * @throws StorageException when another writer is at work, or the folder cannot be written
    */
   public AtomicFolder(Path target) {
     this.lock = TargetLock.take(target);
@@ -79,8 +79,8 @@ public final class AtomicFolder implements AutoCloseable {
     lock.close();
   }
 
-  private InputException failed(IOException e) {
-    return new InputException(target + ": cannot be written: " + AtomicFile.reason(e), e);
+  private StorageException failed(IOException e) {
+    return StorageException.of(target, "cannot be written", e);
   }
 
   @Override

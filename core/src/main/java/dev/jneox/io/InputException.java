@@ -1,28 +1,68 @@
 package dev.jneox.io;
 
 import java.nio.file.Path;
+import java.util.Optional;
 
 /**
- * Something the user gave us (a file, a configuration, an option) cannot be used. The message is
- * one line that names the place, what was expected, what was found and, where there is one, the
- * remedy; the command line prints it alone and exits with 1.
+ * Says that something the user gave us cannot be used: the content of a file, a configuration, an
+ * option. The fields are there where the message has the form of {@link #in}.
  */
-public final class InputException extends RuntimeException {
+public final class InputException extends JneoxException {
+  private final transient Path file; // null where the message has another form
+  private final String place;
+  private final String expected;
+  private final String found;
+
   public InputException(String message) {
-    super(oneLine(message));
+    this(message, null);
   }
 
   public InputException(String message, Throwable cause) {
-    super(oneLine(message), cause);
+    this(message, cause, null, null, null, null);
   }
 
-  /** Names and values quoted from a broken file may hold line breaks or terminal escapes. */
-  private static String oneLine(String message) {
-    return message.replaceAll("[\\p{Cc}\\u2028\\u2029]+", " ");
+  private InputException(
+      String message, Throwable cause, Path file, String place, String expected, String found) {
+    super(message, cause);
+    this.file = file;
+    this.place = place;
+    this.expected = expected;
+    this.found = found;
   }
 
   /** The usual form: {@code file: place: expected X, found Y}. */
   public static InputException in(Path file, String place, String expected, String found) {
-    return new InputException(file + ": " + place + ": expected " + expected + ", found " + found);
+    return new InputException(
+        file + ": " + place + ": expected " + expected + ", found " + found,
+        null,
+        file,
+        place,
+        expected,
+        found);
+  }
+
+  @Override
+  public InputException withMessage(String message) {
+    return new InputException(message, this, file, place, expected, found);
+  }
+
+  /** Returns the file that cannot be used. */
+  public Optional<Path> file() {
+    return Optional.ofNullable(file);
+  }
+
+  /** Returns where in the file it is wrong: a key, a tensor, a line. */
+  public Optional<String> place() {
+    return Optional.ofNullable(place);
+  }
+
+  /** Returns what should be there, in words. */
+  public Optional<String> expected() {
+    return Optional.ofNullable(expected);
+  }
+
+  /** Returns what is there, in words. */
+  public Optional<String> found() {
+    return Optional.ofNullable(found);
   }
 }

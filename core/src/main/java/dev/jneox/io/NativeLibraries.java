@@ -78,7 +78,7 @@ public record NativeLibraries(Path folder, List<String> files) {
           return new Source(file, entry.getSize(), entry.getCrc(), content);
         }
       } catch (IOException e) {
-        throw new InputException(content + ": cannot be read: " + AtomicFile.reason(e), e);
+        throw StorageException.ofStream(content.toString(), "cannot be read", e);
       }
     }
 
@@ -157,7 +157,8 @@ public record NativeLibraries(Path folder, List<String> files) {
    *     another name
    * @param sources what the folder holds, in the order of loading; asked for only where something
    *     is not as it was left
-   * @throws InputException when the folder cannot be written, is too small, or is open to others
+   * @throws StorageException when the folder cannot be written, or its disk has too little room
+   * @throws InputException when it is open to others
    */
   public static NativeLibraries unpacked(String name, Supplier<List<Source>> sources) {
     return unpacked(home(), name, sources, userId(), false);
@@ -252,9 +253,11 @@ public record NativeLibraries(Path folder, List<String> files) {
       long needed = bytes(absent);
       long free = Files.getFileStore(folder).getUsableSpace();
       if (needed > free) {
-        throw new InputException(
-            "%s: native libraries need %s, %s are free: make room, or %s"
-                .formatted(folder, megabytes(needed), megabytes(free), MOVE));
+        throw new StorageException(
+            folder,
+            "native libraries need %s, %s are free".formatted(megabytes(needed), megabytes(free)),
+            "make room, or " + MOVE,
+            null);
       }
       if (incomplete && needed > NOTABLE) {
         say("unpacking native libraries into %s (%s, once)".formatted(folder, megabytes(needed)));
@@ -442,8 +445,8 @@ public record NativeLibraries(Path folder, List<String> files) {
    * passed over unless it is the last, which needs those before it: a library for another CPU or of
    * a missing tool does no harm.
    *
-   * @throws InputException when the last cannot be loaded, with the reason of the first that could
-   *     not
+   * @throws StorageException when the last cannot be loaded, with the reason of the first that
+   *     could not
    */
   public void load() {
     UnsatisfiedLinkError first = null;
@@ -465,25 +468,23 @@ public record NativeLibraries(Path folder, List<String> files) {
           reason.contains("failed to map segment") || reason.contains("not permitted")
               ? "is it mounted noexec? "
               : "";
-      throw new InputException(
-          folder
-              + ": native libraries cannot be loaded from here: "
-              + reason
-              + ": "
-              + remedy
-              + MOVE,
+      throw new StorageException(
+          folder,
+          "native libraries cannot be loaded from here",
+          reason + ": " + remedy + MOVE,
           last);
     }
   }
 
-  private static InputException cannotUnpack(Path folder, List<Source> absent, IOException e) {
+  private static StorageException cannotUnpack(Path folder, List<Source> absent, IOException e) {
     String reason =
         e instanceof FileSystemException f && f.getReason() != null
             ? f.getReason()
             : AtomicFile.reason(e);
-    return new InputException(
-        "%s: native libraries (%s) cannot be unpacked: %s: %s"
-            .formatted(folder, megabytes(bytes(absent)), reason, MOVE),
+    return new StorageException(
+        folder,
+        "native libraries (%s) cannot be unpacked".formatted(megabytes(bytes(absent))),
+        reason + ": " + MOVE,
         e);
   }
 

@@ -62,17 +62,17 @@ public final class TargetLock implements AutoCloseable {
   /**
    * Takes the lock of a target that need not exist; its folder is created.
    *
-   * @throws InputException when another writer has it, naming its pid and host
+   * @throws StorageException when another writer has it, naming its pid and host
    */
   public static TargetLock take(Path target) {
     Path file = lockFile(target);
     TargetLock lock = tryTake(target, file);
     if (lock == null) {
-      throw new InputException(
-          target
-              + ": is being written by "
-              + owner(file)
-              + ": wait for it to end, or choose another name");
+      throw new StorageException(
+          target,
+          "is being written by " + owner(file),
+          "wait for it to end, or choose another name",
+          null);
     }
     return lock;
   }
@@ -81,6 +81,7 @@ public final class TargetLock implements AutoCloseable {
    * Takes the lock of a target, waiting for another writer to end.
    *
    * @param waiting is given the name of that writer once before waiting, for a message
+   * @throws CancelledException when the thread is interrupted
    */
   public static TargetLock await(Path target, Consumer<String> waiting) {
     Path file = lockFile(target);
@@ -98,7 +99,8 @@ public final class TargetLock implements AutoCloseable {
         Thread.sleep(POLL_MILLIS);
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
-        throw new InputException(target + ": waiting for " + owner(file) + " was interrupted", e);
+        throw new CancelledException(
+            target + ": waiting for " + owner(file) + " was interrupted", e);
       }
     }
   }
@@ -113,7 +115,8 @@ public final class TargetLock implements AutoCloseable {
    * Finds the place of a target that need not exist, whose folder is created. Links are resolved as
    * the system does it: {@code link/..} is the folder above that of the link's target.
    *
-   * @throws InputException when it cannot be written, or is the root of the file system
+   * @throws StorageException when it cannot be written
+   * @throws InputException when it is the root of the file system
    */
   static Path real(Path target) {
     try {
@@ -268,8 +271,8 @@ public final class TargetLock implements AutoCloseable {
     }
   }
 
-  private static InputException failed(Path target, IOException e) {
-    return new InputException(target + ": cannot be written: " + AtomicFile.reason(e), e);
+  private static StorageException failed(Path target, IOException e) {
+    return StorageException.of(target, "cannot be written", e);
   }
 
   /** Lets the next writer in. */

@@ -3,8 +3,8 @@ package dev.jneox.tokenizer;
 import com.fasterxml.jackson.core.JsonLocation;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
-import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
@@ -79,7 +79,7 @@ record TokenizerFile(
     } catch (CharacterCodingException e) {
       throw new InputException(path + ": expected a tokenizer.json in UTF-8, found other bytes", e);
     } catch (IOException e) {
-      throw new InputException(path + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(path, "cannot be read", e);
     }
   }
 

@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
 import dev.jneox.model.Activation;
 import dev.jneox.model.Attention;
 import dev.jneox.model.BlockSpec;
@@ -413,7 +413,7 @@ class FamilyPropertyTest {
     try {
       HfFolder.open(dir).close();
       return true;
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       assertThat(e).as(what).hasMessageStartingWith(dir.toString());
       assertThat(e.getMessage().lines()).as(what).hasSize(1);
       assertThat(e.getMessage()).as(what).hasSizeLessThan(1500);

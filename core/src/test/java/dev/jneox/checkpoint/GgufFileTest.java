@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.jneox.checkpoint.GgufValue.Type;
 import dev.jneox.checkpoint.GgufWriter.Declared;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -325,7 +326,7 @@ class GgufFileTest {
   void whatIsNoFileOrNotOursIsSaid() throws IOException {
     Path none = dir.resolve("none.gguf");
     assertThatThrownBy(() -> GgufFile.open(none))
-        .isInstanceOf(InputException.class)
+        .isInstanceOf(StorageException.class)
         .hasMessageContaining("none.gguf");
     Path empty = Files.createFile(dir.resolve("empty.gguf"));
     assertThatThrownBy(() -> GgufFile.open(empty))

@@ -3,7 +3,7 @@ package dev.jneox.checkpoint;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.sun.management.ThreadMXBean;
-import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.tokenizer.Tokenizer;
 import java.io.IOException;
@@ -49,7 +49,7 @@ class GgufFuzzTest {
     long before = THREADS.getCurrentThreadAllocatedBytes();
     try {
       GgufHeader.read(NAME, MemorySegment.ofArray(bytes));
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       refused++;
       assertThat(e.getMessage()).startsWith("fuzzed.gguf: ").doesNotContainPattern("\\p{Cntrl}");
       assertThat(e.getMessage().length()).isLessThan(1000);
@@ -147,7 +147,7 @@ class GgufFuzzTest {
           tokenizer.encode("some text");
         }
         used++;
-      } catch (InputException e) {
+      } catch (JneoxException e) {
         assertThat(e.getMessage())
             .startsWith(broken.toString())
             .doesNotContainPattern("\\p{Cntrl}");

@@ -8,6 +8,8 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.jneox.checkpoint.SafetensorsWriter.Declared;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
+import dev.jneox.io.StorageException;
 import dev.jneox.model.Activation;
 import dev.jneox.model.Attention;
 import dev.jneox.model.BlockSpec;
@@ -138,8 +140,12 @@ class HfFolderTest {
   }
 
   private void refused(String... named) {
+    refusedWith(InputException.class, named);
+  }
+
+  private void refusedWith(Class<? extends JneoxException> kind, String... named) {
     assertThatThrownBy(() -> HfFolder.open(dir).close())
-        .isInstanceOf(InputException.class)
+        .isInstanceOf(kind)
         .hasMessageStartingWith(dir.toString())
         .hasMessageContainingAll(named)
         .message()
@@ -424,11 +430,11 @@ class HfFolderTest {
     weightMap.remove("extra");
     weightMap.put("embed_out.weight", "c.safetensors");
     index(weightMap);
-    refused("c.safetensors: cannot be read: no such file or folder");
+    refusedWith(StorageException.class, "c.safetensors: cannot be read: no such file or folder");
     weightMap.put("embed_out.weight", "b.safetensors");
     index(weightMap);
     Files.delete(dir.resolve("b.safetensors"));
-    refused("b.safetensors: cannot be read: no such file or folder");
+    refusedWith(StorageException.class, "b.safetensors: cannot be read: no such file or folder");
   }
 
   @Test

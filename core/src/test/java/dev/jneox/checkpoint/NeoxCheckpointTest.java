@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
 import dev.jneox.model.Activation;
 import dev.jneox.model.Attention;
 import dev.jneox.model.BlockSpec;
@@ -248,7 +249,7 @@ class NeoxCheckpointTest {
       Files.write(file, bytes);
       try (StoredModel model = StoredModel.open(dir)) {
         assertThat(model.spec().width()).isEqualTo(64);
-      } catch (InputException e) {
+      } catch (JneoxException e) {
         assertThat(e.getMessage()).startsWith(dir.toString()).doesNotContain("\n");
       }
     }

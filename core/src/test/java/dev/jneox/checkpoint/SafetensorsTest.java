@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.jneox.checkpoint.Safetensors.Entry;
 import dev.jneox.checkpoint.SafetensorsWriter.Declared;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -17,6 +18,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -215,7 +217,14 @@ class SafetensorsTest {
     ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putLong(length);
     Path file = file(bytes);
     assertThatThrownBy(() -> Safetensors.open(file))
-        .isInstanceOf(InputException.class)
+        .isInstanceOfSatisfying(
+            InputException.class,
+            e -> {
+              assertThat(e.file()).contains(file);
+              assertThat(e.place()).contains("byte 0, header length");
+              assertThat(e.expected()).contains("2 to 2 in a file of 10 bytes");
+              assertThat(e.found()).contains(Long.toUnsignedString(length));
+            })
         .hasMessage(
             file
                 + ": byte 0, header length: expected 2 to 2 in a file of 10 bytes, found "
@@ -267,7 +276,7 @@ class SafetensorsTest {
     Path folder = Files.createDirectory(dir.resolve("folder"));
     for (Path path : List.of(dir.resolve("absent"), folder)) {
       assertThatThrownBy(() -> Safetensors.open(path))
-          .isInstanceOf(InputException.class)
+          .isInstanceOf(StorageException.class)
           .hasMessageStartingWith(path.toString() + ": cannot be read: ");
     }
   }
@@ -277,7 +286,11 @@ class SafetensorsTest {
     Path path = file("{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1);
     Safetensors file = Safetensors.open(path);
     assertThatThrownBy(() -> file.data("b"))
-        .isInstanceOf(InputException.class)
+        .isInstanceOfSatisfying(
+            InputException.class,
+            e ->
+                assertThat(List.of(e.file(), e.place(), e.expected(), e.found()))
+                    .allMatch(Optional::isEmpty))
         .hasMessage(path + ": has no tensor \"b\"");
     MemorySegment data = file.data("a").orElseThrow();
     file.close();

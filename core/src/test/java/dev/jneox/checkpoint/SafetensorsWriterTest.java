@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.jneox.checkpoint.SafetensorsWriter.Declared;
-import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -110,7 +110,7 @@ class SafetensorsWriterTest {
     Path taken = Files.writeString(dir.resolve("file"), "x");
     Path file = taken.resolve("m.safetensors");
     assertThatThrownBy(() -> new SafetensorsWriter(file, TWO, Map.of()))
-        .isInstanceOf(InputException.class)
+        .isInstanceOf(StorageException.class)
         .hasMessageStartingWith(file + ": cannot be written: ");
   }
 

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.sun.management.ThreadMXBean;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -60,16 +61,16 @@ class TorchFileFuzzTest {
   }
 
   /** Opens a file and touches every value of every tensor. Returns the error, or null. */
-  private static InputException tried(Path path, long mostBytes) {
+  private static JneoxException tried(Path path, long mostBytes) {
     inputs++;
     long before = THREADS.getCurrentThreadAllocatedBytes();
-    InputException error = null;
+    JneoxException error = null;
     try (Arena arena = Arena.ofShared();
         TorchFile file = TorchFile.open(path)) {
       for (String name : file.names()) {
         touch(file.read(name, arena));
       }
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       assertThat(e.getMessage())
           .startsWith(path.toString())
           .hasSizeLessThan(1000)
@@ -207,7 +208,7 @@ class TorchFileFuzzTest {
                 i % 2 == 0)
             .read();
         done++;
-      } catch (InputException e) {
+      } catch (JneoxException e) {
         assertThat(e.getMessage()).startsWith("x: p, byte ");
       }
     }
@@ -295,7 +296,7 @@ class TorchFileFuzzTest {
   @MethodSource("hostile")
   void whatIsWrongIsSaid(Map.Entry<String, byte[]> pickle) throws IOException {
     Path path = archive(pickle.getValue());
-    InputException error = tried(path, 100 << 20);
+    JneoxException error = tried(path, 100 << 20);
     assertThat(error).isNotNull();
     assertThat(error).hasMessageContaining(pickle.getKey());
   }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.jneox.checkpoint.TorchFileWriter.Declared;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -218,7 +219,7 @@ class TorchFileTest {
         .hasMessageContaining("found 0 bytes");
     Path none = dir.resolve("no.pt");
     assertThatThrownBy(() -> TorchFile.open(none))
-        .isInstanceOf(InputException.class)
+        .isInstanceOf(StorageException.class)
         .hasMessageContaining("no.pt");
   }
 

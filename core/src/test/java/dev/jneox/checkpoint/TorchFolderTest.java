@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
 import java.io.IOException;
@@ -50,7 +51,7 @@ class TorchFolderTest {
         .hasMessageContaining("the file is cut short");
     Files.delete(shard);
     assertThatThrownBy(() -> StoredModel.open(dir))
-        .isInstanceOf(InputException.class)
+        .isInstanceOf(StorageException.class)
         .hasMessageContaining(shard.toString());
   }
 }

@@ -10,6 +10,7 @@ import dev.jneox.generate.Engine.Readers;
 import dev.jneox.generate.Engine.Settings;
 import dev.jneox.generate.Engine.Stalled;
 import dev.jneox.generate.Token.Candidate;
+import dev.jneox.io.BusyException;
 import dev.jneox.io.InputException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.ParamId;
@@ -274,7 +275,7 @@ class EngineTest {
       Session second = engine.submit(request);
       Session third = engine.submit(request);
       assertThatThrownBy(() -> engine.submit(request))
-          .isInstanceOf(BusyException.class)
+          .isInstanceOfSatisfying(BusyException.class, e -> assertThat(e.waiting()).isEqualTo(2))
           .hasMessage("2 requests wait already: try again later");
       assertThat(engine.metrics().queued()).isEqualTo(2);
       third.cancel();

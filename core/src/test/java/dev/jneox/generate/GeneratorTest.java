@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.jneox.checkpoint.RandomWeights;
 import dev.jneox.checkpoint.Safetensors;
 import dev.jneox.generate.Generator.Listener;
+import dev.jneox.io.CancelledException;
 import dev.jneox.io.InputException;
 import dev.jneox.model.Head;
 import dev.jneox.model.ModelSpec;
@@ -17,7 +18,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
-import java.util.concurrent.CancellationException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -225,8 +225,7 @@ class GeneratorTest {
   @Test
   void anInterruptCancels() {
     Thread.currentThread().interrupt();
-    assertThatThrownBy(() -> generate(request(60, DRAWN)))
-        .isInstanceOf(CancellationException.class);
+    assertThatThrownBy(() -> generate(request(60, DRAWN))).isInstanceOf(CancelledException.class);
     assertThat(Thread.interrupted()).isTrue();
     assertThat(generate(request(20, DRAWN)).generation().ids()).hasSize(20);
   }

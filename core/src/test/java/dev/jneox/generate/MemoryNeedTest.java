@@ -11,7 +11,7 @@ import dev.jneox.checkpoint.Quantisation;
 import dev.jneox.checkpoint.RandomWeights;
 import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.checkpoint.SyntheticModel;
-import dev.jneox.io.InputException;
+import dev.jneox.io.MemoryException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.quant.PackedWeight;
 import java.lang.foreign.MemorySegment;
@@ -50,7 +50,12 @@ class MemoryNeedTest {
         .as("fp16 becomes fp32")
         .isEqualTo(4L * (44L * 12 * 6144 * 6144 + 50432L * 6144));
     assertThatThrownBy(() -> need.check(24 * GB))
-        .isInstanceOf(InputException.class)
+        .isInstanceOfSatisfying(
+            MemoryException.class,
+            e -> {
+              assertThat(e.needed()).hasValue(need.made() + (512L << 20));
+              assertThat(e.free()).hasValue(24 * GB);
+            })
         .hasMessage(
             "20B: does not fit in memory: its weights take 81.0 GB once loaded, 24.0 GB are free; "
                 + "it would fit as q8 (21.8 GB) or q4 (11.6 GB): see jneox quantize");

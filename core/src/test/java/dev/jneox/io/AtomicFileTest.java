@@ -52,7 +52,7 @@ class AtomicFileTest {
       CompletableFuture.runAsync(
               () ->
                   assertThatThrownBy(() -> new AtomicFile(target))
-                      .isInstanceOf(InputException.class)
+                      .isInstanceOf(StorageException.class)
                       .hasMessageContaining("data.bin: is being written by this process"))
           .join();
       assertThat(first.path()).hasContent("first");
@@ -120,11 +120,18 @@ class AtomicFileTest {
   void aFolderThatIsNoneIsNamed() throws IOException {
     Path file = Files.writeString(dir.resolve("file"), "");
     assertThatThrownBy(() -> new AtomicFile(file.resolve("inside")))
-        .isInstanceOf(InputException.class)
+        .isInstanceOf(StorageException.class)
         .hasMessageContaining("inside: cannot be written");
     assertThatThrownBy(() -> AtomicFile.write(file.resolve("inside"), new byte[0]))
-        .isInstanceOf(InputException.class)
-        .hasMessageContaining("inside: cannot be written");
+        .isInstanceOfSatisfying(
+            StorageException.class,
+            e -> {
+              assertThat(e.path()).contains(file.resolve("inside"));
+              assertThat(e.what()).isEqualTo("cannot be written");
+              assertThat(e)
+                  .hasMessage(file.resolve("inside") + ": cannot be written: " + e.reason());
+              assertThat(e).hasCauseInstanceOf(IOException.class);
+            });
     assertThatThrownBy(() -> AtomicFile.write(Path.of("/"), new byte[0]))
         .isInstanceOf(InputException.class)
         .hasMessageContaining("/: expected the name of a file");

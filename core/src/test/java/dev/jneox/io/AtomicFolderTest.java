@@ -83,7 +83,7 @@ class AtomicFolderTest {
       CompletableFuture.runAsync(
               () ->
                   assertThatThrownBy(() -> new AtomicFolder(target))
-                      .isInstanceOf(InputException.class)
+                      .isInstanceOf(StorageException.class)
                       .hasMessageContaining("model: is being written by this process"))
           .join();
       first.commit();
@@ -105,7 +105,7 @@ class AtomicFolderTest {
   void aFolderThatCannotBeMadeIsNamed() throws IOException {
     Files.writeString(dir.resolve("deep"), "a file");
     assertThatThrownBy(() -> new AtomicFolder(target))
-        .isInstanceOf(InputException.class)
+        .isInstanceOf(StorageException.class)
         .hasMessageContaining("cannot be written");
     assertThatThrownBy(() -> new AtomicFolder(Path.of("/"))).isInstanceOf(InputException.class);
   }

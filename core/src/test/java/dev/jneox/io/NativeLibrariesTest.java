@@ -252,7 +252,7 @@ class NativeLibrariesTest {
   void aHomeThatCannotBeMadeIsSaidInOneLineWithTheNeed() throws IOException {
     Files.createFile(dir.resolve("cache"));
     assertThatThrownBy(this::unpack)
-        .isInstanceOf(InputException.class)
+        .isInstanceOf(StorageException.class)
         .hasMessageStartingWith(home + ": native libraries (1 MB) cannot be unpacked: ")
         .hasMessageContaining("set JNEOX_NATIVES to");
     Path file = dir.resolve("cache");
@@ -274,7 +274,7 @@ class NativeLibrariesTest {
                             source.file(), 1L << 60, source.crc(), source.content()))
                 .toList();
     assertThatThrownBy(() -> NativeLibraries.unpacked(home, "some-1", vast, user, false))
-        .isInstanceOf(InputException.class)
+        .isInstanceOf(StorageException.class)
         .hasMessageStartingWith(
             home.resolve("some-1") + ": native libraries need 3458764513821 MB, ")
         .hasMessageContaining(" MB are free: make room, or set JNEOX_NATIVES to");
@@ -302,7 +302,7 @@ class NativeLibrariesTest {
   void whatIsNoLibraryIsSaidInOneLine() {
     NativeLibraries libraries = unpack();
     assertThatThrownBy(libraries::load)
-        .isInstanceOf(InputException.class)
+        .isInstanceOf(StorageException.class)
         .hasMessageStartingWith(
             libraries.folder() + ": native libraries cannot be loaded from here: liba.so.1: ");
   }

@@ -27,7 +27,14 @@ class TargetLockTest {
       elsewhere(
           () ->
               assertThatThrownBy(() -> TargetLock.take(target))
-                  .isInstanceOf(InputException.class)
+                  .isInstanceOfSatisfying(
+                      StorageException.class,
+                      e -> {
+                        assertThat(e.path()).contains(target);
+                        assertThat(e.what()).isEqualTo("is being written by this process");
+                        assertThat(e.reason())
+                            .isEqualTo("wait for it to end, or choose another name");
+                      })
                   .hasMessage(
                       target
                           + ": is being written by this process: wait for it to end, or choose"
@@ -44,7 +51,7 @@ class TargetLockTest {
     Process owner = hold(target);
     try {
       assertThatThrownBy(() -> TargetLock.take(target))
-          .isInstanceOf(InputException.class)
+          .isInstanceOf(StorageException.class)
           .hasMessageMatching(
               ".*data.bin: is being written by process " + owner.pid() + " on \\S+: wait for it.*");
     } finally {
@@ -85,7 +92,7 @@ class TargetLockTest {
       elsewhere(
           () ->
               assertThatThrownBy(() -> TargetLock.take(link.resolve("run")))
-                  .isInstanceOf(InputException.class));
+                  .isInstanceOf(StorageException.class));
     }
   }
 
@@ -95,7 +102,7 @@ class TargetLockTest {
     Path precious = Files.writeString(dir.resolve("precious"), "content");
     Files.createSymbolicLink(dir.resolve(".data.bin.lock"), precious);
     assertThatThrownBy(() -> TargetLock.take(dir.resolve("data.bin")))
-        .isInstanceOf(InputException.class)
+        .isInstanceOf(StorageException.class)
         .hasMessageContaining("data.bin: cannot be written");
     assertThat(precious).hasContent("content");
   }
@@ -134,7 +141,8 @@ class TargetLockTest {
       TargetLock.take(target).close();
       elsewhere(
           () ->
-              assertThatThrownBy(() -> TargetLock.take(target)).isInstanceOf(InputException.class));
+              assertThatThrownBy(() -> TargetLock.take(target))
+                  .isInstanceOf(StorageException.class));
     }
     elsewhere(() -> TargetLock.take(target).close());
   }

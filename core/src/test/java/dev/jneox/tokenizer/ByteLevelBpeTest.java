@@ -17,12 +17,14 @@ import net.jqwik.api.Arbitrary;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /**
  * The fast tokenizer against the library: both read the same file, so every id must be the same.
  */
-@net.jqwik.api.Tag("slow") // of the properties alone
+@Tag("slow")
+@net.jqwik.api.Tag("slow")
 class ByteLevelBpeTest {
   /** Both tokenizers on one file. */
   private record Pair(ByteLevelBpe fast, HfTokenizer library) {

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
@@ -23,13 +24,15 @@ import java.util.stream.IntStream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /**
  * The general tokenizer against the library: both read the same file, so every id and every decoded
  * text must be the same. Where the library would bring the JVM down it is not asked.
  */
-@net.jqwik.api.Tag("slow") // of the properties alone
+@Tag("slow")
+@net.jqwik.api.Tag("slow")
 class PipelineTokenizerTest {
   private static final Path FILE = Path.of("tokenizer.json");
   private static final Map<String, ObjectNode> PUBLISHED = Pipelines.published();
@@ -50,7 +53,7 @@ class PipelineTokenizerTest {
     int[] expected;
     try {
       expected = library.encode(text);
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       assertThatThrownBy(() -> ours.encode(text))
           .as("%s: %s", kind, text)
           .isInstanceOf(InputException.class)
@@ -95,7 +98,7 @@ class PipelineTokenizerTest {
     PipelineTokenizer ours;
     try {
       ours = load(json);
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       // An added token that normalization takes away would be found between any two characters.
       assertThat(e).hasMessageContainingAll("key added_tokens", "something left of it");
       return;

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -53,7 +55,7 @@ class TokenizerFileTest {
             int[] ids = tokenizer.encode(text);
             assertThat(ids).isEqualTo(library.encode(text));
             assertThat(tokenizer.decode(ids)).isEqualTo(library.decode(ids));
-          } catch (InputException e) {
+          } catch (JneoxException e) {
             oneLine(path, e);
           }
         });
@@ -125,7 +127,7 @@ class TokenizerFileTest {
         });
   }
 
-  private static void oneLine(Path path, InputException e) {
+  private static void oneLine(Path path, JneoxException e) {
     assertThat(e.getMessage())
         .startsWith(path + ": ")
         .doesNotContain("\n", "\r")
@@ -139,7 +141,7 @@ class TokenizerFileTest {
         .isInstanceOf(InputException.class)
         .hasMessageContaining("no such file");
     assertThatThrownBy(() -> Tokenizer.load(folder))
-        .isInstanceOf(InputException.class)
+        .isInstanceOf(StorageException.class)
         .hasMessageContaining(folder.toString());
     Files.write(file, "{\"é\": 1}".getBytes(StandardCharsets.ISO_8859_1));
     assertThatThrownBy(() -> Tokenizer.load(file))

@@ -1,7 +1,7 @@
 package dev.jneox.data;
 
-import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.BufferedInputStream;
 import java.io.FilterInputStream;
 import java.io.IOException;
@@ -89,8 +89,8 @@ abstract sealed class DocumentFile implements AutoCloseable
         "a longer one; split it");
   }
 
-  static InputException unreadable(Path file, IOException e) {
-    return new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+  static StorageException unreadable(Path file, IOException e) {
+    return StorageException.of(file, "cannot be read", e);
   }
 
   /** Reports how much was read. */

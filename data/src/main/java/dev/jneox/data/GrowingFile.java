@@ -1,7 +1,7 @@
 package dev.jneox.data;
 
 import dev.jneox.io.AtomicFile;
-import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -109,8 +109,8 @@ final class GrowingFile implements AutoCloseable {
     }
   }
 
-  InputException failure(IOException e) {
-    return new InputException(path + ": cannot be written: " + AtomicFile.reason(e), e);
+  StorageException failure(IOException e) {
+    return StorageException.of(path, "cannot be written", e);
   }
 
   @Override

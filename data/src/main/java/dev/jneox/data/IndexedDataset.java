@@ -1,7 +1,7 @@
 package dev.jneox.data;
 
-import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -137,7 +137,7 @@ public final class IndexedDataset {
               + ": no such file; a data set is a pair PREFIX.bin and PREFIX.idx, see jneox prepare",
           e);
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(file, "cannot be read", e);
     }
   }
 

@@ -1,6 +1,7 @@
 package dev.jneox.data;
 
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -37,7 +38,7 @@ public final class IndexedDatasetWriter implements AutoCloseable {
     this.bin = new GrowingFile(IndexedDataset.bin(prefix));
     try {
       this.idx = new GrowingFile(IndexedDataset.idx(prefix));
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       bin.close();
       throw e;
     }
@@ -104,7 +105,7 @@ public final class IndexedDatasetWriter implements AutoCloseable {
     bin.commit();
     try {
       idx.commit();
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       bin.remove();
       throw e;
     }

@@ -2,6 +2,7 @@ package dev.jneox.data;
 
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -81,7 +82,7 @@ public record Npy(ElementType type, List<Long> shape, MemorySegment data) {
       return parse(
           file, new String(header, StandardCharsets.ISO_8859_1), all.asSlice(PREFIX + length));
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(file, "cannot be read", e);
     }
   }
 
@@ -132,7 +133,7 @@ public record Npy(ElementType type, List<Long> shape, MemorySegment data) {
           put(out, data.asSlice(from, Math.min(CHUNK, data.byteSize() - from)).asByteBuffer());
         }
       } catch (IOException e) {
-        throw new InputException(file + ": cannot be written: " + AtomicFile.reason(e), e);
+        throw StorageException.of(file, "cannot be written", e);
       }
       target.commit();
     }

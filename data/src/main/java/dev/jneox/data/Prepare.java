@@ -1,5 +1,6 @@
 package dev.jneox.data;
 
+import dev.jneox.io.CancelledException;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.tokenizer.Tokenizer;
@@ -233,7 +234,7 @@ public final class Prepare {
         default -> throw new IllegalStateException(e.getCause());
       }
     } catch (InterruptedException e) {
-      throw new InputException("preparing was interrupted", e);
+      throw new CancelledException("preparing was interrupted", e);
     }
     int from = 0;
     for (int size : batch.sizes) {

@@ -3,7 +3,10 @@ package dev.jneox.data;
 import dev.jneox.io.FreeDisk;
 import dev.jneox.io.FreeMemory;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
+import dev.jneox.io.MemoryException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.StorageException;
 import dev.jneox.io.TargetLock;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;
@@ -109,7 +112,11 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
   public static SampleIndex build(IndexedDataset data, Spec spec, Arena arena, Progress progress) {
     Shape shape = Shape.of(data, spec);
     int count = spec.end - spec.first;
-    require(data, spec, shape.bytes(count), FreeMemory.bytes().orElse(Long.MAX_VALUE), "memory");
+    long bytes = shape.bytes(count);
+    long free = FreeMemory.bytes().orElse(Long.MAX_VALUE);
+    if (bytes > free) {
+      throw new MemoryException(tooLarge(data, spec, bytes, free, "memory"), bytes, free);
+    }
     Npy documents = Npy.allocate(arena, ElementType.I32, shape.epochs * count);
     Npy samples = Npy.allocate(arena, shape.sampleType, shape.samples + 1, 2);
     Npy shuffle = Npy.allocate(arena, shape.shuffleType, shape.samples);
@@ -213,9 +220,16 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
       if (found.isPresent()) {
         return found.get();
       }
+      long bytes = Shape.of(data, spec).bytes(spec.end - spec.first);
       long free = FreeDisk.bytes(folder);
-      require(
-          data, spec, Shape.of(data, spec).bytes(spec.end - spec.first), free, "disk in " + folder);
+      if (bytes > free) {
+        throw new StorageException(
+            tooLarge(data, spec, bytes, free, "disk in " + folder),
+            folder,
+            "cannot be written",
+            "the index takes %,d bytes, %,d are free".formatted(bytes, free),
+            null);
+      }
       SampleIndex built = build(data, spec, building, progress);
       built.documents.write(documents);
       built.samples.write(samples);
@@ -225,20 +239,18 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
         Npy.map(documents, arena), Npy.map(samples, arena), Npy.map(shuffle, arena));
   }
 
-  /** Refuses an index that does not fit, before it is built. */
-  private static void require(IndexedDataset data, Spec spec, long bytes, long free, String what) {
-    if (bytes > free) {
-      throw new InputException(
-          String.format(
-              Locale.ROOT,
-              "%s: the order of %,d samples takes %.1f GB, %.1f GB are free of %s: ask for fewer"
-                  + " (train_iters, train_batch_size, eval_iters)",
-              data.prefix(),
-              spec.samples,
-              bytes / 1e9,
-              free / 1e9,
-              what));
-    }
+  /** The message for an index that does not fit, before it is built. */
+  private static String tooLarge(
+      IndexedDataset data, Spec spec, long bytes, long free, String what) {
+    return String.format(
+        Locale.ROOT,
+        "%s: the order of %,d samples takes %.1f GB, %.1f GB are free of %s: ask for fewer"
+            + " (train_iters, train_batch_size, eval_iters)",
+        data.prefix(),
+        spec.samples,
+        bytes / 1e9,
+        free / 1e9,
+        what);
   }
 
   /** Maps the index in three files; empty where one is missing, damaged or made from other data. */
@@ -252,7 +264,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
           new SampleIndex(
               Npy.map(documents, arena), Npy.map(samples, arena), Npy.map(shuffle, arena));
       return index.fits(data, spec) ? Optional.of(index) : Optional.empty();
-    } catch (InputException damaged) {
+    } catch (JneoxException damaged) {
       return Optional.empty();
     }
   }

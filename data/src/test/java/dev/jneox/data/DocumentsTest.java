@@ -6,6 +6,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.github.luben.zstd.ZstdOutputStream;
 import dev.jneox.data.Documents.Skipped;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
+import dev.jneox.io.StorageException;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -263,7 +265,7 @@ class DocumentsTest {
     for (int cut : new int[] {whole.length / 2, 5}) {
       Path file = file(name, Arrays.copyOf(whole, cut));
       assertThatThrownBy(() -> read(file))
-          .isInstanceOf(InputException.class)
+          .isInstanceOf(StorageException.class)
           .hasMessageStartingWith(file + ": cannot be read: ");
     }
   }
@@ -280,7 +282,7 @@ class DocumentsTest {
     Path file = Files.write(SCRATCH.resolve(name), content);
     try {
       drain(Documents.open(List.of(file), false, n -> {}));
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       assertThat(e.getMessage()).startsWith(file + ": ").doesNotContain("\n");
     }
   }
@@ -315,7 +317,7 @@ class DocumentsTest {
       for (Document document : read(file)) {
         assertThat(StandardCharsets.UTF_8.newEncoder().canEncode(document.text())).isTrue();
       }
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       assertThat(e.getMessage()).startsWith(file + ": line ").doesNotContain("\n");
     }
     read(new ArrayList<>(), true, file);

@@ -7,6 +7,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.google.common.jimfs.Configuration;
 import com.google.common.jimfs.Jimfs;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -213,7 +215,7 @@ class IndexedDatasetTest {
       for (int i = 0; i < data.sequences(); i++) {
         data.get(i);
       }
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       assertThat(e.getMessage()).startsWith(prefix.toString()).doesNotContain("\n");
     }
   }
@@ -268,7 +270,7 @@ class IndexedDatasetTest {
                   writer.commit();
                 }
               })
-          .isInstanceOf(InputException.class)
+          .isInstanceOf(StorageException.class)
           .hasMessageMatching("/disk/data\\.(bin|idx): cannot be written: out of disk space");
       assertThat(list(files.getPath("/work"))).isEmpty();
     }

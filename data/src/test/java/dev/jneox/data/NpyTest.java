@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -106,7 +107,7 @@ class NpyTest {
       for (long i = 0; i < read.size(); i++) {
         read.get(i);
       }
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       assertThat(e.getMessage()).startsWith(file + ": ").doesNotContain("\n");
     }
   }

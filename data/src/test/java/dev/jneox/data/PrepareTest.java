@@ -11,6 +11,7 @@ import dev.jneox.data.Prepare.Options;
 import dev.jneox.data.Prepare.Result;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.file.FileSystem;
 import java.nio.file.Files;
@@ -125,7 +126,7 @@ class PrepareTest {
     try (FileSystem files = Jimfs.newFileSystem(disk)) {
       Path out = files.getPath("/disk/data");
       assertThatThrownBy(() -> prepare(input, out, options(2)))
-          .isInstanceOf(InputException.class)
+          .isInstanceOf(StorageException.class)
           .hasMessage("/disk/data.bin: cannot be written: out of disk space");
       assertThat(names(files.getPath("/work"))).isEmpty();
     }

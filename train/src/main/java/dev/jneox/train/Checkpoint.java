@@ -13,6 +13,7 @@ import dev.jneox.checkpoint.SafetensorsWriter;
 import dev.jneox.checkpoint.TensorExpression;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import dev.jneox.model.BlockSpec;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Residual;
@@ -144,8 +145,7 @@ final class Checkpoint {
     try {
       HfFolder.modelType(model);
     } catch (IllegalArgumentException e) {
-      throw (InputException)
-          settings.wrong("save", e.getMessage() + ": take save out").initCause(e);
+      throw new InputException(settings.message("save", e.getMessage() + ": take save out"), e);
     }
   }
 
@@ -260,7 +260,7 @@ final class Checkpoint {
     } catch (JsonProcessingException e) {
       throw new InputException(state + ": not the state of a run: " + e.getOriginalMessage(), e);
     } catch (IOException e) {
-      throw new InputException(state + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(state, "cannot be read", e);
     }
   }
 }

@@ -1,6 +1,6 @@
 package dev.jneox.train;
 
-import dev.jneox.io.InputException;
+import dev.jneox.io.DivergedException;
 
 /** Ends a run that can no longer come to anything. */
 final class DivergenceCheck implements TrainingCallback {
@@ -16,25 +16,31 @@ final class DivergenceCheck implements TrainingCallback {
   @Override
   public void afterStep(Trainer trainer, Trainer.Step step) {
     if (step.skipped() && !scaled) {
-      throw new InputException(
+      throw new DivergedException(
           "iteration "
               + step.iteration()
               + ": the gradient norm is "
               + step.gradientNorm()
               + " and the loss "
               + step.loss()
-              + ": the run diverged; lower the learning rate");
+              + ": the run diverged; lower the learning rate",
+          step.iteration(),
+          step.loss(),
+          step.gradientNorm());
     }
     int skips = trainer.state().scaler().skips();
     if (skips >= LossScaler.MOST_SKIPS) {
-      throw new InputException(
+      throw new DivergedException(
           "iteration "
               + step.iteration()
               + ": the last "
               + skips
               + " iterations overflowed and were skipped, at loss scale "
               + step.lossScale()
-              + " now");
+              + " now",
+          step.iteration(),
+          step.loss(),
+          step.gradientNorm());
     }
   }
 }

@@ -1,7 +1,6 @@
 package dev.jneox.train;
 
-import dev.jneox.io.AtomicFile;
-import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -43,7 +42,7 @@ public final class EventFile implements AutoCloseable {
    * @param folder made when it does not exist
    * @param nextStep the first step that will be written; what earlier files in the folder have from
    *     it on is superseded
-   * @throws InputException when the file cannot be written
+   * @throws StorageException when the file cannot be written
    */
   public static EventFile create(Path folder, long nextStep) {
     EventFile file = open(folder);
@@ -70,7 +69,7 @@ public final class EventFile implements AutoCloseable {
         }
       }
     } catch (IOException e) {
-      throw new InputException(folder + ": cannot be written: " + AtomicFile.reason(e), e);
+      throw StorageException.of(folder, "cannot be written", e);
     }
   }
 
@@ -113,7 +112,7 @@ public final class EventFile implements AutoCloseable {
         channel.write(record);
       }
     } catch (IOException e) {
-      throw new InputException(path + ": cannot be written: " + AtomicFile.reason(e), e);
+      throw StorageException.of(path, "cannot be written", e);
     }
   }
 
@@ -132,7 +131,7 @@ public final class EventFile implements AutoCloseable {
     try {
       channel.close();
     } catch (IOException e) {
-      throw new InputException(path + ": cannot be written: " + AtomicFile.reason(e), e);
+      throw StorageException.of(path, "cannot be written", e);
     }
   }
 

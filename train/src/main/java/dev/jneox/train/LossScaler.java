@@ -1,6 +1,6 @@
 package dev.jneox.train;
 
-import dev.jneox.io.InputException;
+import dev.jneox.io.DivergedException;
 
 /**
  * The rules by which the loss is scaled so that fp16 gradients neither vanish nor overflow;
@@ -51,7 +51,7 @@ public record LossScaler(
    * The state after a step.
    *
    * @param overflow whether a gradient of the step was infinite or not a number
-   * @throws InputException on an overflow at the minimum scale with no hysteresis left: no scale
+   * @throws DivergedException on an overflow at the minimum scale with no hysteresis left: no scale
    *     fits
    */
   public State after(State s, boolean overflow) {
@@ -61,12 +61,15 @@ public record LossScaler(
       if (left > 1) {
         left--;
       } else if (scale == minimum) {
-        throw new InputException(
+        throw new DivergedException(
             "step "
                 + s.iteration
                 + ": gradients overflow at the minimum loss scale "
                 + minimum
-                + ": the loss diverged; lower the learning rate, or train in bfloat16");
+                + ": the loss diverged; lower the learning rate, or train in bfloat16",
+            s.iteration + 1,
+            Double.NaN,
+            Double.NaN);
       } else {
         scale = Math.max(scale / 2, minimum);
       }

@@ -2,6 +2,7 @@ package dev.jneox.train;
 
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import dev.jneox.io.TargetLock;
 import java.io.IOException;
 import java.io.Writer;
@@ -47,7 +48,7 @@ public final class MetricsCsv implements AutoCloseable {
    *
    * @param columns beside the step
    * @param notes gets a line when a file was put aside
-   * @throws InputException when the file cannot be written
+   * @throws StorageException when the file cannot be written
    */
   public static MetricsCsv open(
       Path path, List<String> columns, long lastStep, Consumer<String> notes) {
@@ -148,8 +149,8 @@ public final class MetricsCsv implements AutoCloseable {
     }
   }
 
-  private static InputException failed(Path path, IOException e) {
-    return new InputException(path + ": cannot be written: " + AtomicFile.reason(e), e);
+  private static StorageException failed(Path path, IOException e) {
+    return StorageException.of(path, "cannot be written", e);
   }
 
   @Override

@@ -6,6 +6,8 @@ import dev.jneox.io.AtomicFile;
 import dev.jneox.io.AtomicFolder;
 import dev.jneox.io.FreeDisk;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
+import dev.jneox.io.StorageException;
 import dev.jneox.io.TargetLock;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -73,8 +75,9 @@ public final class RunDirectory implements AutoCloseable {
    * Takes the folder that the run saves in, removes what killed saves left there, and chooses the
    * checkpoint to begin from.
    *
-   * @throws InputException when another run has the folder, when the run would pass over
-   *     checkpoints, or when the one to go on from is missing or damaged
+   * @throws InputException when the run would pass over checkpoints, or when the one to go on from
+   *     is missing or damaged
+   * @throws StorageException when another run has the folder, or it cannot be read or written
    */
   public static RunDirectory open(CheckpointSection section, Resume resume) {
     RunDirectory run = new RunDirectory(section, resume);
@@ -84,7 +87,7 @@ public final class RunDirectory implements AutoCloseable {
       }
       run.choose();
       return run;
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       run.close();
       throw e;
     }
@@ -117,7 +120,7 @@ public final class RunDirectory implements AutoCloseable {
         }
       }
     } catch (IOException e) {
-      throw new InputException(save + ": cannot be written: " + AtomicFile.reason(e), e);
+      throw StorageException.of(save, "cannot be written", e);
     }
   }
 
@@ -168,7 +171,7 @@ public final class RunDirectory implements AutoCloseable {
    */
   private Path newest(RunFolder folder, boolean resumes) {
     Path named = null;
-    InputException problem;
+    JneoxException problem;
     try {
       named = folder.newest();
       if (!resume.noVerify()) {
@@ -176,7 +179,7 @@ public final class RunDirectory implements AutoCloseable {
       }
       tellNewer(folder, named);
       return named;
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       problem = e;
     }
     Path broken = named;
@@ -208,7 +211,7 @@ public final class RunDirectory implements AutoCloseable {
                 + folder.path()
                 + " is whole"
                 + (resumes ? ": --restart begins at step 0" : "");
-    throw new InputException(problem.getMessage() + accept + others, problem);
+    throw problem.withMessage(problem.getMessage() + accept + others);
   }
 
   private void tellNewer(RunFolder folder, Path named) {
@@ -228,7 +231,7 @@ public final class RunDirectory implements AutoCloseable {
     try {
       Manifest.verify(checkpoint);
       return true;
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       damaged.add(checkpoint.getFileName().toString());
       return false;
     }
@@ -263,7 +266,7 @@ public final class RunDirectory implements AutoCloseable {
       return "no such folder"
           + (parent == null || !Files.isDirectory(parent) ? "" : nearest(load, parent));
     } catch (IOException e) {
-      throw new InputException(load + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(load, "cannot be read", e);
     }
   }
 
@@ -289,7 +292,7 @@ public final class RunDirectory implements AutoCloseable {
           ? absolute
           : real(absolute.getParent()).resolve(absolute.getFileName());
     } catch (IOException e) {
-      throw new InputException(path + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(path, "cannot be read", e);
     }
   }
 
@@ -312,13 +315,15 @@ public final class RunDirectory implements AutoCloseable {
       Manifest.write(whole.path(), number);
       whole.commit();
       damaged.remove(folder.getFileName().toString());
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       if (free >= bytes + SMALL_FILES) {
         throw e;
       }
-      throw new InputException(
-          "%s: cannot be written: a checkpoint takes %s, and %s were free; %s"
-              .formatted(folder, size(bytes), size(free), e.getMessage()),
+      throw new StorageException(
+          folder,
+          "cannot be written",
+          "a checkpoint takes %s, and %s were free; %s"
+              .formatted(size(bytes), size(free), e.getMessage()),
           e);
     }
     AtomicFile.write(

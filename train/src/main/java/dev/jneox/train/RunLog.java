@@ -1,6 +1,6 @@
 package dev.jneox.train;
 
-import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 
@@ -26,7 +26,7 @@ final class RunLog<T extends AutoCloseable> implements AutoCloseable {
   private void attempt(Runnable act) {
     try {
       act.run();
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       file = null;
       notes.accept(e.getMessage() + "; the run goes on without it");
     }
@@ -38,7 +38,7 @@ final class RunLog<T extends AutoCloseable> implements AutoCloseable {
         open -> {
           try {
             open.close();
-          } catch (InputException e) {
+          } catch (JneoxException e) {
             throw e;
           } catch (Exception e) {
             throw new IllegalStateException(e);

@@ -1,7 +1,7 @@
 package dev.jneox.train;
 
-import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
@@ -89,7 +89,7 @@ public final class Settings {
     } catch (CharacterCodingException e) {
       throw new InputException(file + ": not UTF-8 text", e);
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(file, "cannot be read", e);
     }
   }
 
@@ -284,7 +284,12 @@ public final class Settings {
 
   /** An error about a key, with its place: {@code 20B.yml: line 12: hidden_size: what is wrong}. */
   InputException wrong(String key, String what) {
-    return error(place(key) + ": " + key + ": " + what);
+    return new InputException(message(key, what));
+  }
+
+  /** The message of {@link #wrong}. */
+  String message(String key, String what) {
+    return YamlTree.oneLine(place(key) + ": " + key + ": " + what);
   }
 
   private static InputException error(String message) {

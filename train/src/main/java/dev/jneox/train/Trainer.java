@@ -4,6 +4,9 @@ import dev.jneox.checkpoint.ModelWeights;
 import dev.jneox.data.BatchOrder;
 import dev.jneox.data.Dataset;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
+import dev.jneox.io.MemoryException;
+import dev.jneox.io.StorageException;
 import dev.jneox.model.ModelSpec;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -114,7 +117,9 @@ public final class Trainer implements AutoCloseable {
    * does so, too; this is for calling it before the order of the data is made, which may take
    * minutes.
    *
-   * @throws InputException naming what is not done, or what would fit
+   * @throws InputException naming what is not done
+   * @throws MemoryException naming what would fit
+   * @throws StorageException when the disk is too small
    */
   public static void check(NeoxConfig config, int vocabulary, int endOfText) {
     List<String> unsupported = config.unsupported();
@@ -204,7 +209,7 @@ public final class Trainer implements AutoCloseable {
    * Trains to the end of the run (or {@code exit_interval}), validates, tests and saves.
    *
    * @param others called before the run's own callbacks
-   * @throws InputException when the run cannot go on; the message names the newest checkpoint
+   * @throws JneoxException when the run cannot go on; the message names the newest checkpoint
    */
   public End run(TrainingCallback... others) {
     List<TrainingCallback> all = new ArrayList<>(List.of(others));
@@ -227,12 +232,12 @@ public final class Trainer implements AutoCloseable {
       }
       tell(callback -> callback.atEnd(this));
       return stopping ? End.STOPPED : End.DONE;
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       String last =
           checkpoint()
               .map(path -> "the last good checkpoint is " + path)
               .orElse("no checkpoint was saved");
-      throw new InputException(e.getMessage() + "; " + last, e);
+      throw e.withMessage(e.getMessage() + "; " + last);
     } finally {
       tell(TrainingCallback::close);
     }
@@ -296,7 +301,7 @@ public final class Trainer implements AutoCloseable {
     } catch (GradientStep.Stopped e) {
       parameters.clearGradients();
       return Optional.empty();
-    } catch (InputException | InternalError | OutOfMemoryError e) {
+    } catch (JneoxException | InternalError | OutOfMemoryError e) {
       throw broken(e);
     }
     double norm = adam.gradientNorm() / scale;
@@ -330,16 +335,19 @@ public final class Trainer implements AutoCloseable {
   }
 
   /** Tells of a failure in reading the data or computing with them, and makes the error of it. */
-  private InputException broken(Throwable failure) {
+  private JneoxException broken(Throwable failure) {
     parameters.clearGradients();
     tell(callback -> callback.afterFailure(this));
-    String reason =
-        failure instanceof InternalError
-            ? "a file of the data was cut short while it was read"
-            : failure instanceof OutOfMemoryError
-                ? "out of memory: " + failure.getMessage()
-                : failure.getMessage();
-    return new InputException("step " + (state.iteration() + 1) + ": " + reason, failure);
+    String step = "step " + (state.iteration() + 1) + ": ";
+    return switch (failure) {
+      case JneoxException e -> e.withMessage(step + e.getMessage());
+      case OutOfMemoryError e -> new MemoryException(step + "out of memory: " + e.getMessage(), e);
+      default -> {
+        String what = "a file of the data was cut short";
+        String when = "while it was read";
+        yield new StorageException(step + what + " " + when, null, what, when, failure);
+      }
+    };
   }
 
   /**
@@ -359,7 +367,7 @@ public final class Trainer implements AutoCloseable {
       }
     } catch (GradientStep.Stopped e) {
       return OptionalDouble.empty();
-    } catch (InputException | InternalError | OutOfMemoryError e) {
+    } catch (JneoxException | InternalError | OutOfMemoryError e) {
       throw broken(e);
     }
     return OptionalDouble.of(sum / batches);

@@ -2,7 +2,8 @@ package dev.jneox.train;
 
 import dev.jneox.io.FreeDisk;
 import dev.jneox.io.FreeMemory;
-import dev.jneox.io.InputException;
+import dev.jneox.io.MemoryException;
+import dev.jneox.io.StorageException;
 import dev.jneox.model.Attention;
 import dev.jneox.model.BlockSpec;
 import dev.jneox.model.ModelSpec;
@@ -125,7 +126,8 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
   /**
    * Stops a run that this machine cannot hold.
    *
-   * @throws InputException when memory, the heap or the disk is too small, with what would fit
+   * @throws MemoryException when memory or the heap is too small, with what would fit
+   * @throws StorageException when the disk is
    */
   void check() {
     checkMemory(FreeMemory.bytes().orElse(Long.MAX_VALUE), Runtime.getRuntime().maxMemory());
@@ -133,12 +135,12 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
     if (save != null) {
       long free = FreeDisk.bytes(save);
       if (free < checkpointBytes()) {
-        throw config
-            .settings()
-            .wrong(
-                "save",
-                "a checkpoint of this run takes %s, %s are free in %s: free some, or save elsewhere"
-                    .formatted(size(checkpointBytes()), size(free), save));
+        String what =
+            "a checkpoint of this run takes %s, %s are free in %s"
+                .formatted(size(checkpointBytes()), size(free), save);
+        String reason = "free some, or save elsewhere";
+        throw new StorageException(
+            config.settings().message("save", what + ": " + reason), save, what, reason, null);
       }
     }
   }
@@ -157,21 +159,22 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
         BESIDE + parameterBytes() + activationBytes(micro, recompute) + heapBytes(micro, recompute);
     String key = config.settings().given(MICRO) ? MICRO : "train_batch_size";
     if (BESIDE + parameterBytes() > free) {
-      throw config
-          .settings()
-          .wrong(
-              key,
-              "%,d parameters take %s in training, %s of memory are free: train a smaller model"
-                  .formatted(model.parameterCount(), size(parameterBytes()), size(free)));
+      String found =
+          "%,d parameters take %s in training, %s of memory are free: train a smaller model"
+              .formatted(model.parameterCount(), size(parameterBytes()), size(free));
+      throw new MemoryException(config.settings().message(key, found), need, free);
     }
     String found =
         "a micro-batch of %,d sequences of %,d tokens takes %s of memory in all, %s are free"
             .formatted(micro, config.model().seqLength(), size(need), size(free));
+    long needed = need;
+    long available = free;
     if (need <= free) {
+      needed = heapBytes(micro, recompute);
+      available = heap;
       found =
           "a micro-batch of %,d sequences of %,d tokens takes %s of Java's heap, which may have %s (-Xmx in JNEOX_JAVA_OPTS)"
-              .formatted(
-                  micro, config.model().seqLength(), size(heapBytes(micro, recompute)), size(heap));
+              .formatted(micro, config.model().seqLength(), size(needed), size(heap));
     }
     long plain = largest(micro, recompute, free, heap);
     long recomputed = largest(micro, true, free, heap);
@@ -184,7 +187,8 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
     } else {
       remedy += "; gradient_accumulation_steps makes up for a smaller one";
     }
-    throw config.settings().wrong(key, found + ": " + remedy);
+    throw new MemoryException(
+        config.settings().message(key, found + ": " + remedy), needed, available);
   }
 
   private boolean fits(long micro, boolean recompute, long free, long heap) {

@@ -2,7 +2,7 @@ package dev.jneox.train;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -129,7 +129,7 @@ class ConfigMutationTest {
   private static void tryTo(Runnable load) {
     try {
       load.run();
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       assertThat(e.getMessage()).doesNotContain("\n").isNotBlank();
     }
   }

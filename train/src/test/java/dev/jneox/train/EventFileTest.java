@@ -3,7 +3,7 @@ package dev.jneox.train;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -68,7 +68,7 @@ class EventFileTest {
   void aFolderThatCannotBeIsNamed() throws IOException {
     Path file = Files.writeString(dir.resolve("file"), "");
     assertThatThrownBy(() -> EventFile.create(file, 1))
-        .isInstanceOf(InputException.class)
+        .isInstanceOf(StorageException.class)
         .hasMessageStartingWith(file + ": cannot be written");
   }
 

@@ -3,7 +3,7 @@ package dev.jneox.train;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.jneox.io.InputException;
+import dev.jneox.io.DivergedException;
 import dev.jneox.train.LossScaler.State;
 import java.util.List;
 import net.jqwik.api.ForAll;
@@ -67,7 +67,8 @@ class LossScalerTest {
     State lowest = run(rules, rules.start(), "x");
     assertThat(lowest.scale()).isEqualTo(3);
     assertThatThrownBy(() -> rules.after(lowest, true))
-        .isInstanceOf(InputException.class)
+        .isInstanceOfSatisfying(
+            DivergedException.class, e -> assertThat(e.iteration()).isEqualTo(2))
         .hasMessageStartingWith("step 1: gradients overflow at the minimum loss scale 3.0");
   }
 

@@ -7,6 +7,7 @@ import com.google.common.jimfs.Configuration;
 import com.google.common.jimfs.Jimfs;
 import dev.jneox.checkpoint.Manifest;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.file.FileSystem;
 import java.nio.file.Files;
@@ -361,7 +362,7 @@ class RunDirectoryTest {
       CompletableFuture.runAsync(
               () ->
                   assertThatThrownBy(() -> open(run, run, Resume.DEFAULT))
-                      .isInstanceOf(InputException.class)
+                      .isInstanceOf(StorageException.class)
                       .hasMessageContaining("is being written by"))
           .join();
       save(first, 5);
@@ -390,7 +391,7 @@ class RunDirectoryTest {
                           }
                         },
                         told -> {}))
-            .isInstanceOf(InputException.class)
+            .isInstanceOf(StorageException.class)
             .hasMessageMatching(
                 "/disk/run/global_step10: cannot be written: a checkpoint takes 20\\.0 MB, and"
                     + " 1\\.0 MB were free; .*");

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -209,7 +210,7 @@ class SettingsTest {
   @Test
   void filesThatCannotBeReadAreNamed() throws IOException {
     assertThatThrownBy(() -> Settings.load(List.of(dir.resolve("none")), List.of()))
-        .isInstanceOf(InputException.class)
+        .isInstanceOf(StorageException.class)
         .hasMessageStartingWith(
             dir.resolve("none.yml") + ": cannot be read: no such file or folder");
     Path latin =

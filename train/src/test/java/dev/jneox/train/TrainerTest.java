@@ -5,8 +5,10 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.jneox.checkpoint.ModelWeights;
 import dev.jneox.data.IndexedDatasetWriter;
+import dev.jneox.io.DivergedException;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.StorageException;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
 import java.io.IOException;
@@ -293,7 +295,7 @@ class TrainerTest {
                     },
                     "save=" + run,
                     "eval_iters=0"))
-        .isInstanceOf(InputException.class)
+        .isInstanceOf(StorageException.class)
         .hasMessageContaining("step 6: a file of the data was cut short")
         .hasMessageEndingWith("the last good checkpoint is " + run.resolve("global_step5"));
     assertThat(run.resolve("latest")).hasContent("global_step5");
@@ -386,7 +388,13 @@ class TrainerTest {
             }
           };
       assertThatThrownBy(() -> trainer.run(poison))
-          .isInstanceOf(InputException.class)
+          .isInstanceOfSatisfying(
+              DivergedException.class,
+              e -> {
+                assertThat(e.iteration()).isEqualTo(5);
+                assertThat(e.loss()).isNaN();
+                assertThat(e.gradientNorm()).isNaN();
+              })
           .hasMessageContaining("iteration 5")
           .hasMessageContaining("global_step4");
     }
@@ -506,7 +514,9 @@ class TrainerTest {
           }
         };
     assertThatThrownBy(() -> train(Resume.DEFAULT, obstruct, "save=" + run, "checkpoint_factor=2"))
-        .isInstanceOf(InputException.class)
+        .isInstanceOfSatisfying(
+            StorageException.class, e -> assertThat(e.path()).contains(run.resolve("latest")))
+        .hasCauseInstanceOf(StorageException.class)
         .hasMessageStartingWith(run.resolve("latest") + ": cannot be written: ")
         .hasMessageEndingWith("; the last good checkpoint is " + run.resolve("global_step2"));
   }

@@ -3,7 +3,7 @@ package dev.jneox.train;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.jneox.io.InputException;
+import dev.jneox.io.MemoryException;
 import dev.jneox.model.ModelSpec;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
@@ -136,7 +136,7 @@ class TrainingNeedTest {
   void recomputingMayBeEnough() {
     assertThatThrownBy(
             () -> need("train_micro_batch_size_per_gpu=1000").checkMemory(20 * GB, 8 * GB))
-        .isInstanceOf(InputException.class)
+        .isInstanceOf(MemoryException.class)
         .hasMessageMatching(".*: at most [\\d,]+ fit, 1,000 with checkpoint_activations true; .*");
   }
 
@@ -144,7 +144,7 @@ class TrainingNeedTest {
   void aMicroBatchThatDoesNotFitSaysWhichOneDoes() {
     TrainingNeed need = need("train_micro_batch_size_per_gpu=4000");
     assertThatThrownBy(() -> need.checkMemory(20 * GB, 8 * GB))
-        .isInstanceOf(InputException.class)
+        .isInstanceOf(MemoryException.class)
         .hasMessageStartingWith(
             "--set train_micro_batch_size_per_gpu=4000: train_micro_batch_size_per_gpu: "
                 + "a micro-batch of 4,000 sequences of 256 tokens takes ")
@@ -161,7 +161,7 @@ class TrainingNeedTest {
     String message = "";
     try {
       need("train_micro_batch_size_per_gpu=100000").checkMemory(gigabytes * GB, 16 * GB);
-    } catch (InputException e) {
+    } catch (MemoryException e) {
       message = e.getMessage();
     }
     assertThat(message).contains("at most ");
@@ -172,18 +172,28 @@ class TrainingNeedTest {
             () ->
                 need("train_micro_batch_size_per_gpu=" + (most + 1))
                     .checkMemory(gigabytes * GB, 16 * GB))
-        .isInstanceOf(InputException.class);
+        .isInstanceOf(MemoryException.class);
   }
 
   @Test
   void aModelThatDoesNotFitAndAHeapThatIsTooSmallAreSaid() {
     assertThatThrownBy(() -> need("num_layers=4000").checkMemory(20 * GB, 8 * GB))
-        .isInstanceOf(InputException.class)
+        .isInstanceOfSatisfying(
+            MemoryException.class,
+            e -> {
+              assertThat(e.needed().orElseThrow()).isGreaterThan(20 * GB);
+              assertThat(e.free()).hasValue(20 * GB);
+            })
         .hasMessageContaining("parameters take")
         .hasMessageContaining("20.0 GB of memory are free: train a smaller model");
     assertThatThrownBy(
             () -> need("train_micro_batch_size_per_gpu=4000").checkMemory(500 * GB, GB / 4))
-        .isInstanceOf(InputException.class)
+        .isInstanceOfSatisfying(
+            MemoryException.class,
+            e -> {
+              assertThat(e.needed().orElseThrow()).isBetween(GB / 4 + 1, 500 * GB);
+              assertThat(e.free()).hasValue(GB / 4);
+            })
         .hasMessageContaining("of Java's heap, which may have 250.0 MB (-Xmx in JNEOX_JAVA_OPTS)");
   }
 

@@ -1,6 +1,7 @@
 package dev.jneox.checkpoint.hub;
 
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.Locale;
@@ -22,7 +23,7 @@ final class Attempts {
     }
   }
 
-  /** The act; an {@link IOException} may pass, an {@link InputException} will not. */
+  /** The act; an {@link IOException} may pass, a {@link JneoxException} will not. */
   interface Act<T> {
     T run() throws IOException, InterruptedException;
   }

@@ -4,6 +4,7 @@ import dev.jneox.checkpoint.hub.Attempts.PassingFailure;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.StorageException;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -125,7 +126,7 @@ final class BlobDownload {
         }
       }
     } catch (IOException e) {
-      throw new InputException(partial + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(partial, "cannot be read", e);
     }
     resumed = true;
   }
@@ -237,12 +238,11 @@ final class BlobDownload {
   }
 
   /** Not a failure that passes: a full disk, or a folder of somebody else's. */
-  private InputException unwritable(IOException e) {
-    return new InputException(
-        partial
-            + ": cannot be written: "
-            + AtomicFile.reason(e)
-            + "; run it again to go on from here",
+  private StorageException unwritable(IOException e) {
+    return new StorageException(
+        partial,
+        "cannot be written",
+        AtomicFile.reason(e) + "; run it again to go on from here",
         e);
   }
 

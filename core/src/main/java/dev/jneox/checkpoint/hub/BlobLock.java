@@ -1,7 +1,6 @@
 package dev.jneox.checkpoint.hub;
 
-import dev.jneox.io.AtomicFile;
-import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
@@ -70,7 +69,7 @@ final class BlobLock implements AutoCloseable {
         }
       }
     } catch (IOException e) {
-      throw new InputException(path + ": cannot be locked: " + AtomicFile.reason(e), e);
+      throw StorageException.of(path, "cannot be locked", e);
     }
   }
 

@@ -1,8 +1,9 @@
 package dev.jneox.checkpoint.hub;
 
-import dev.jneox.io.AtomicFile;
+import dev.jneox.io.CancelledException;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.net.URI;
 import java.net.URLEncoder;
@@ -112,8 +113,9 @@ public final class Hub implements AutoCloseable {
    * are all there.
    *
    * @throws InputException if they cannot be had: a name or revision that does not exist, no
-   *     permission, a server that fails for too long or sends other bytes than it should, a full
-   *     disk
+   *     permission, a server that fails for too long or sends other bytes than it should
+   * @throws StorageException if the cache cannot be written, or its disk is full
+   * @throws CancelledException if the thread is interrupted
    */
   public Download download(HubName name, Selection selection, LongFunction<Progress> progress) {
     long start = System.nanoTime();
@@ -141,7 +143,7 @@ public final class Hub implements AutoCloseable {
           (System.nanoTime() - start) / 1e9);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
-      throw new InputException(
+      throw new CancelledException(
           name + ": the download was interrupted; run it again to go on from where it is", e);
     }
   }
@@ -361,18 +363,19 @@ public final class Hub implements AutoCloseable {
     try {
       long free = Files.getFileStore(settings.cache()).getUsableSpace();
       if (bytes > free) {
-        throw new InputException(
+        String what =
             String.format(
                 Locale.ROOT,
-                "%s: needs %,.1f MB more, the disk of %s has %,.1f MB free; choose another with"
-                    + " --cache or HF_HOME",
-                name,
+                "needs %,.1f MB more, the disk of %s has %,.1f MB free",
                 bytes / 1e6,
                 settings.cache(),
-                free / 1e6));
+                free / 1e6);
+        String reason = "choose another with --cache or HF_HOME";
+        throw new StorageException(
+            name + ": " + what + "; " + reason, settings.cache(), what, reason, null);
       }
     } catch (IOException e) {
-      throw new InputException(settings.cache() + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(settings.cache(), "cannot be read", e);
     }
   }
 

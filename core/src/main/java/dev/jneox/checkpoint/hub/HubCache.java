@@ -2,6 +2,8 @@ package dev.jneox.checkpoint.hub;
 
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileAlreadyExistsException;
@@ -73,7 +75,7 @@ final class HubCache {
       String commit = Files.readString(ref, StandardCharsets.ISO_8859_1).strip();
       return HubName.isCommit(commit) ? Optional.of(commit) : Optional.empty();
     } catch (IOException e) {
-      throw new InputException(ref + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(ref, "cannot be read", e);
     }
   }
 
@@ -90,11 +92,10 @@ final class HubCache {
         AtomicFile.write(tree, listing.remember());
       }
     } catch (IOException e) {
-      throw new InputException(
-          root
-              + ": the cache cannot be written: "
-              + AtomicFile.reason(e)
-              + "; choose another with --cache or HF_HOME",
+      throw new StorageException(
+          root,
+          "the cache cannot be written",
+          AtomicFile.reason(e) + "; choose another with --cache or HF_HOME",
           e);
     }
   }
@@ -122,7 +123,7 @@ final class HubCache {
       return Files.isRegularFile(tree) && Files.size(tree) <= MAX_TREE
           ? Optional.of(HubListing.recall(Files.readAllBytes(tree), commit, tree.toString()))
           : Optional.empty();
-    } catch (IOException | InputException e) {
+    } catch (IOException | JneoxException e) {
       // It only saves asking; another program's version of it may be another.
       return Optional.empty();
     }
@@ -143,7 +144,7 @@ final class HubCache {
       }
       return new HubListing(commit, files);
     } catch (IOException e) {
-      throw new InputException(snapshot + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(snapshot, "cannot be read", e);
     }
   }
 
@@ -190,7 +191,7 @@ final class HubCache {
       }
       Files.move(partial, pointer, StandardCopyOption.ATOMIC_MOVE);
     } catch (IOException e) {
-      throw new InputException(pointer + ": cannot be written: " + AtomicFile.reason(e), e);
+      throw StorageException.of(pointer, "cannot be written", e);
     }
   }
 

@@ -1,7 +1,7 @@
 package dev.jneox.checkpoint.hub;
 
-import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.net.URI;
 import java.net.URISyntaxException;
@@ -127,8 +127,7 @@ public record HubSettings(
               : "";
       return token.isEmpty() ? null : token;
     } catch (IOException e) {
-      throw new InputException(
-          file + ": the hub's token cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(file, "the hub's token cannot be read", e);
     }
   }
 

@@ -1,8 +1,8 @@
 package dev.jneox.checkpoint.hub;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -66,7 +66,7 @@ final class SnapshotParts {
       }
       return shards;
     } catch (IOException e) {
-      throw new InputException(index + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(index, "cannot be read", e);
     }
   }
 
@@ -82,7 +82,7 @@ final class SnapshotParts {
               .toList();
       return found.size() == 1 ? found.getFirst() : null;
     } catch (IOException e) {
-      throw new InputException(folder + ": cannot be read: " + AtomicFile.reason(e), e);
+      throw StorageException.of(folder, "cannot be read", e);
     }
   }
 }

@@ -2,7 +2,7 @@ package dev.jneox.checkpoint.hub;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
 import dev.jneox.io.Progress;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -68,7 +68,7 @@ class HubFaultsTest {
               (name, bytes) -> assertThat(model.resolve(name)).hasBinaryContent(bytes));
           assertThat(hub.cached(FakeHub.NAME)).contains(model);
           return;
-        } catch (InputException e) {
+        } catch (JneoxException e) {
           assertBlobsAreRight(server, cache);
           assertThat(new Hub(settings).cached(FakeHub.NAME)).isEmpty();
         }
@@ -175,7 +175,7 @@ class HubFaultsTest {
     HubListing listing;
     try {
       listing = read.get();
-    } catch (InputException e) {
+    } catch (JneoxException e) {
       return;
     }
     assertThat(listing.commit()).matches("[0-9a-f]{40}");

@@ -9,8 +9,10 @@ import static dev.jneox.checkpoint.hub.FakeHub.redirect;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.jneox.io.CancelledException;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.StorageException;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.net.URI;
@@ -903,7 +905,18 @@ class HubTest {
   void aModelThatTheDiskHasNoRoomForIsRefusedBeforehand() {
     String listing = server.listing().replace("\"size\": " + SIZE, "\"size\": " + (1L << 50));
     server.always.put(LISTING, answer(200, "", listing.getBytes(StandardCharsets.UTF_8)));
-    assertRefused("org/model: needs 1,125,899,906.8 MB more, the disk of " + cache, "free");
+    assertThatThrownBy(this::download)
+        .isInstanceOfSatisfying(
+            StorageException.class,
+            e -> {
+              assertThat(e.path()).contains(cache);
+              assertThat(e)
+                  .hasMessage(
+                      "org/model: " + e.what() + "; choose another with --cache or HF_HOME");
+            })
+        .hasMessageContainingAll(
+            "org/model: needs 1,125,899,906.8 MB more, the disk of " + cache, "free");
+    assertNoModel();
     assertThat(server.count(WEIGHTS_PATH)).isZero();
   }
 
@@ -923,7 +936,7 @@ class HubTest {
   void aCacheThatCannotBeWrittenIsNamed() throws IOException {
     Path file = Files.createFile(cache.resolve("file"));
     assertThatThrownBy(() -> download(settings().withCache(file), Selection.MODEL))
-        .isInstanceOf(InputException.class)
+        .isInstanceOf(StorageException.class)
         .hasMessageContaining(file.toString());
   }
 
@@ -1021,7 +1034,7 @@ class HubTest {
                 () -> {
                   try {
                     download(settings().withPatience(Patience.DEFAULT), Selection.MODEL);
-                  } catch (InputException e) {
+                  } catch (CancelledException e) {
                     thrown.add(e);
                   }
                 });
