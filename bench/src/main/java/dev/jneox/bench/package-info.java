@@ -1,5 +1,5 @@
 /**
  * Measures kernels, training steps and tokenizers, alone and in turns with peers. The scripts in
- * {@code bench/} run these classes; {@code bench/RESULTS.md} has what was measured.
+ * {@code bench/} run these classes; {@code bench/RESULTS.md} has the results.
  */
 package dev.jneox.bench;

@@ -59,8 +59,8 @@ public interface ModelWeights {
   }
 
   /**
-   * Gives the memory of what was read back to the system; values in place stay valid and are read
-   * again.
+   * Returns resident pages of mapped files to the system. Values in place stay valid; a later read
+   * loads them again.
    */
   default void release() {}
 

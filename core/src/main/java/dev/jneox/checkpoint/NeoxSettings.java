@@ -168,7 +168,8 @@ final class NeoxSettings {
   }
 
   /**
-   * Two thirds of what is asked for, rounded up for both matrices of the first product together.
+   * Computes the width of a gated MLP as GPT-NeoX does: two thirds of {@code intermediate_size},
+   * halved and rounded up to {@code mlp_multiple_of}.
    */
   private int gatedWidth(int asked) {
     int multiple = value("mlp_multiple_of") == null ? 1 : integer("mlp_multiple_of", 1 << 24);

@@ -79,6 +79,6 @@ public sealed interface QuantisedMatrix permits GgmlRows, LaneMatrix, GatheredRo
     return weight;
   }
 
-  /** Gives the memory of what was read back to the system; it is read again when needed. */
+  /** Returns resident pages of the mapped file to the system; a later read loads them again. */
   default void release() {}
 }

@@ -8,7 +8,7 @@
  *       parameters; each format states its expressions once, for reading and for writing.
  *   <li>{@code Family} maps the {@code config.json} of a kind of model (GPT-NeoX, GPT-J, GPT-2,
  *       GPT-Neo, Llama) to a {@link dev.jneox.model.ModelSpec} and back.
- *   <li>{@link dev.jneox.checkpoint.Conversion} writes what was opened as another format, one
+ *   <li>{@link dev.jneox.checkpoint.Conversion} writes an opened model in another format, one
  *       tensor at a time.
  *   <li>{@link dev.jneox.checkpoint.Manifest} lists the files of a folder with checksums.
  * </ul>
