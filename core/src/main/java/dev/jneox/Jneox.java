@@ -1,16 +1,16 @@
 package dev.jneox;
 
-import dev.jneox.checkpoint.hub.Hub;
-import dev.jneox.checkpoint.hub.HubName;
-import dev.jneox.checkpoint.hub.HubSettings;
-import dev.jneox.generate.Completion;
-import dev.jneox.generate.Engine;
-import dev.jneox.generate.Generator;
-import dev.jneox.generate.LanguageModel;
-import dev.jneox.generate.Scorer;
-import dev.jneox.generate.TextPiece;
-import dev.jneox.generate.TextStream;
-import dev.jneox.generate.Token;
+import dev.jneox.hub.Hub;
+import dev.jneox.hub.HubName;
+import dev.jneox.hub.HubSettings;
+import dev.jneox.infer.Completion;
+import dev.jneox.infer.Engine;
+import dev.jneox.infer.Generator;
+import dev.jneox.infer.LanguageModel;
+import dev.jneox.infer.Scorer;
+import dev.jneox.infer.TextPiece;
+import dev.jneox.infer.TextStream;
+import dev.jneox.infer.Token;
 import dev.jneox.io.BusyException;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;

@@ -1,9 +1,9 @@
 package dev.jneox;
 
-import dev.jneox.checkpoint.hub.HubSettings;
-import dev.jneox.generate.Precision;
+import dev.jneox.hub.HubSettings;
+import dev.jneox.infer.Precision;
 import dev.jneox.io.InputException;
-import dev.jneox.tensor.Cpu;
+import dev.jneox.kernel.Cpu;
 import java.util.Objects;
 import java.util.Optional;
 

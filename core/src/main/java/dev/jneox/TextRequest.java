@@ -1,7 +1,7 @@
 package dev.jneox;
 
-import dev.jneox.generate.GenerationRequest;
-import dev.jneox.generate.Sampler;
+import dev.jneox.infer.GenerationRequest;
+import dev.jneox.infer.Sampler;
 import dev.jneox.io.InputException;
 import java.util.List;
 import java.util.Objects;

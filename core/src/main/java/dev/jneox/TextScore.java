@@ -1,6 +1,6 @@
 package dev.jneox;
 
-import dev.jneox.generate.TextPiece;
+import dev.jneox.infer.TextPiece;
 import java.util.List;
 
 /**

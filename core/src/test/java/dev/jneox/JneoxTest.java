@@ -6,26 +6,27 @@ import static org.assertj.core.api.Assertions.within;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
-import dev.jneox.checkpoint.Conversion;
-import dev.jneox.checkpoint.Dtype;
-import dev.jneox.checkpoint.HfFolderWriter;
-import dev.jneox.checkpoint.RandomWeights;
-import dev.jneox.checkpoint.StoredModel;
-import dev.jneox.checkpoint.WeightType;
-import dev.jneox.checkpoint.hub.HubSettings;
-import dev.jneox.generate.Completion;
-import dev.jneox.generate.FinishReason;
-import dev.jneox.generate.GenerationRequest;
-import dev.jneox.generate.LanguageModel;
-import dev.jneox.generate.Precision;
-import dev.jneox.generate.Sampler;
-import dev.jneox.generate.TextPiece;
-import dev.jneox.generate.TextStream;
+import dev.jneox.convert.Conversion;
+import dev.jneox.convert.WeightType;
+import dev.jneox.format.ModelFiles;
+import dev.jneox.format.hf.HfFolderWriter;
+import dev.jneox.hub.HubSettings;
+import dev.jneox.infer.Completion;
+import dev.jneox.infer.FinishReason;
+import dev.jneox.infer.GenerationRequest;
+import dev.jneox.infer.LanguageModel;
+import dev.jneox.infer.Precision;
+import dev.jneox.infer.Sampler;
+import dev.jneox.infer.TextPiece;
+import dev.jneox.infer.TextStream;
 import dev.jneox.io.InputException;
 import dev.jneox.io.JneoxException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Vocabulary;
 import dev.jneox.tokenizer.BpeTrainer;
+import dev.jneox.weights.Dtype;
+import dev.jneox.weights.RandomWeights;
+import dev.jneox.weights.StoredModel;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -277,7 +278,7 @@ class JneoxTest {
   @Test
   void aGgufFileIsOpenedLikeAFolder() {
     Path file = dir.resolve("model.gguf");
-    try (StoredModel stored = StoredModel.open(dir.resolve("model"))) {
+    try (StoredModel stored = ModelFiles.open(dir.resolve("model"))) {
       new Conversion(stored, file, Conversion.Format.GGUF, WeightType.F32, 1, 1 << 20)
           .write(bytes -> {});
     }

@@ -1,14 +1,14 @@
 package dev.jneox.cli;
 
-import dev.jneox.generate.Engine;
-import dev.jneox.generate.KvPrecision;
-import dev.jneox.generate.LanguageModel;
-import dev.jneox.generate.PackedModel;
+import dev.jneox.infer.Engine;
+import dev.jneox.infer.KvPrecision;
+import dev.jneox.infer.LanguageModel;
+import dev.jneox.infer.PackedModel;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.kernel.Cpu;
+import dev.jneox.kernel.MemoryRate;
 import dev.jneox.model.ModelSpec;
-import dev.jneox.tensor.Cpu;
-import dev.jneox.tensor.MemoryRate;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.lang.foreign.Arena;

@@ -1,19 +1,20 @@
 package dev.jneox.cli;
 
-import dev.jneox.checkpoint.CanonicalNames;
-import dev.jneox.checkpoint.Dtype;
-import dev.jneox.checkpoint.GgmlType;
-import dev.jneox.checkpoint.GgufModel;
-import dev.jneox.checkpoint.HfFolder;
-import dev.jneox.checkpoint.NeoxCheckpoint;
-import dev.jneox.checkpoint.PackedFolder;
-import dev.jneox.checkpoint.Safetensors;
-import dev.jneox.checkpoint.StoredModel;
-import dev.jneox.checkpoint.TensorExpression;
-import dev.jneox.checkpoint.TensorFile;
-import dev.jneox.checkpoint.TorchFile;
+import dev.jneox.format.ModelFiles;
+import dev.jneox.format.gguf.GgufModel;
+import dev.jneox.format.hf.HfFolder;
+import dev.jneox.format.neox.NeoxCheckpoint;
+import dev.jneox.format.packed.PackedFolder;
+import dev.jneox.format.safetensors.Safetensors;
+import dev.jneox.format.torch.TorchFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.StorageException;
+import dev.jneox.weights.CanonicalNames;
+import dev.jneox.weights.Dtype;
+import dev.jneox.weights.GgmlType;
+import dev.jneox.weights.StoredModel;
+import dev.jneox.weights.TensorExpression;
+import dev.jneox.weights.TensorFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
@@ -78,7 +79,7 @@ final class Contents implements AutoCloseable {
   }
 
   /**
-   * Opens whatever {@link StoredModel#open} knows, or a bare file of tensors.
+   * Opens whatever {@link ModelFiles#open} knows, or a bare file of tensors.
    *
    * @throws InputException when it is neither
    */
@@ -89,7 +90,7 @@ final class Contents implements AutoCloseable {
           null,
           path.toString().endsWith(".safetensors") ? Safetensors.open(path) : TorchFile.open(path));
     }
-    return new Contents(path, StoredModel.open(path), null);
+    return new Contents(path, ModelFiles.open(path), null);
   }
 
   /** Whether it is, by its name, a file of tensors without a configuration. */

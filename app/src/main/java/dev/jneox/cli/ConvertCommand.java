@@ -1,9 +1,10 @@
 package dev.jneox.cli;
 
-import dev.jneox.checkpoint.StoredModel;
-import dev.jneox.checkpoint.WeightType;
+import dev.jneox.convert.WeightType;
+import dev.jneox.format.ModelFiles;
 import dev.jneox.io.InputException;
 import dev.jneox.io.StorageException;
+import dev.jneox.weights.StoredModel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -60,7 +61,7 @@ final class ConvertCommand implements Callable<Integer> {
     if (sameFile(source, to)) {
       throw new InputException(to + ": is the model itself: choose another name for the new one");
     }
-    try (StoredModel model = StoredModel.open(source)) {
+    try (StoredModel model = ModelFiles.open(source)) {
       output.write(model, type(model), to, "converting");
     }
     return 0;

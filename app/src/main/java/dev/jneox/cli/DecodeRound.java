@@ -1,8 +1,8 @@
 package dev.jneox.cli;
 
-import dev.jneox.generate.Engine;
-import dev.jneox.generate.GenerationRequest;
-import dev.jneox.generate.TokenStream;
+import dev.jneox.infer.Engine;
+import dev.jneox.infer.GenerationRequest;
+import dev.jneox.infer.TokenStream;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;

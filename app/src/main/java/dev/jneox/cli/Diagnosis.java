@@ -1,8 +1,8 @@
 package dev.jneox.cli;
 
 import com.sun.management.OperatingSystemMXBean;
-import dev.jneox.tensor.MachineCode;
-import dev.jneox.tensor.MemoryRate;
+import dev.jneox.kernel.MachineCode;
+import dev.jneox.kernel.MemoryRate;
 import dev.jneox.torch.Libraries;
 import dev.jneox.torch.Libtorch;
 import dev.jneox.torch.Machine;
@@ -128,7 +128,7 @@ record Diagnosis(
         cpu(
             read("/proc/cpuinfo"),
             Runtime.getRuntime().availableProcessors(),
-            dev.jneox.tensor.Cpu.threads(),
+            dev.jneox.kernel.Cpu.threads(),
             MemoryRate.vectorBits(),
             MachineCode.PRESENT),
         memory(

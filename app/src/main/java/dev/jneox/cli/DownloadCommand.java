@@ -1,10 +1,10 @@
 package dev.jneox.cli;
 
-import dev.jneox.checkpoint.hub.Hub;
-import dev.jneox.checkpoint.hub.HubFile;
-import dev.jneox.checkpoint.hub.HubName;
-import dev.jneox.checkpoint.hub.HubSettings;
-import dev.jneox.checkpoint.hub.Selection;
+import dev.jneox.hub.Hub;
+import dev.jneox.hub.HubFile;
+import dev.jneox.hub.HubName;
+import dev.jneox.hub.HubSettings;
+import dev.jneox.hub.Selection;
 import dev.jneox.io.InputException;
 import java.io.PrintWriter;
 import java.nio.file.Path;

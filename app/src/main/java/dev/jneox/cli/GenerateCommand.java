@@ -1,11 +1,11 @@
 package dev.jneox.cli;
 
-import dev.jneox.generate.Completion;
-import dev.jneox.generate.GenerationRequest;
-import dev.jneox.generate.GenerationResult;
-import dev.jneox.generate.Generator;
-import dev.jneox.generate.LanguageModel;
-import dev.jneox.generate.Sampler;
+import dev.jneox.infer.Completion;
+import dev.jneox.infer.GenerationRequest;
+import dev.jneox.infer.GenerationResult;
+import dev.jneox.infer.Generator;
+import dev.jneox.infer.LanguageModel;
+import dev.jneox.infer.Sampler;
 import dev.jneox.io.Progress;
 import dev.jneox.tokenizer.Tokenizer;
 import java.io.PrintWriter;

@@ -3,7 +3,7 @@ package dev.jneox.cli;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.json.JsonMapper;
-import dev.jneox.checkpoint.StoredModel;
+import dev.jneox.format.ModelFiles;
 import dev.jneox.io.FreedMemory;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -64,11 +64,11 @@ final class InspectCommand implements Callable<Integer> {
   public Integer call() throws JsonProcessingException {
     FreedMemory.returnToSystem();
     Path path = ModelOptions.find(model, spec.commandLine().getErr());
-    if (StoredModel.isRun(path) && !tensors && !checksums) {
+    if (ModelFiles.isRun(path) && !tensors && !checksums) {
       RunInspection run = RunInspection.of(path);
       print(run, run.text());
     } else {
-      try (Contents contents = Contents.open(StoredModel.resolve(path))) {
+      try (Contents contents = Contents.open(ModelFiles.resolve(path))) {
         Inspection inspection = Inspection.of(contents, tensors, checksums);
         print(inspection, text(inspection));
       }

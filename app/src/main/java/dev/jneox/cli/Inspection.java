@@ -2,7 +2,6 @@ package dev.jneox.cli;
 
 import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonInclude;
-import dev.jneox.checkpoint.StoredModel;
 import dev.jneox.io.Progress;
 import dev.jneox.io.StorageException;
 import dev.jneox.model.Attention;
@@ -12,6 +11,7 @@ import dev.jneox.model.Norm;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
 import dev.jneox.tokenizer.Tokenizer;
+import dev.jneox.weights.StoredModel;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;

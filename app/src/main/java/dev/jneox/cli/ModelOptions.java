@@ -1,12 +1,12 @@
 package dev.jneox.cli;
 
-import dev.jneox.checkpoint.GgufCache;
-import dev.jneox.checkpoint.StoredModel;
-import dev.jneox.checkpoint.hub.Hub;
-import dev.jneox.checkpoint.hub.HubName;
-import dev.jneox.checkpoint.hub.HubSettings;
-import dev.jneox.generate.LanguageModel;
-import dev.jneox.generate.Precision;
+import dev.jneox.convert.GgufCache;
+import dev.jneox.format.ModelFiles;
+import dev.jneox.hub.Hub;
+import dev.jneox.hub.HubName;
+import dev.jneox.hub.HubSettings;
+import dev.jneox.infer.LanguageModel;
+import dev.jneox.infer.Precision;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -74,14 +74,14 @@ final class ModelOptions {
 
   /** The model's folder or file; that of a run is its newest checkpoint. */
   static Path path(String model, PrintWriter err) {
-    return StoredModel.resolve(find(model, err));
+    return ModelFiles.resolve(find(model, err));
   }
 
   /** What is on this machine comes first; the environment decides about the hub. */
   static Path find(String model, PrintWriter err) {
     Optional<Path> local = ModelPath.local(model);
     if (local.isPresent()) {
-      if (Files.isDirectory(local.get()) && !StoredModel.is(local.get())) {
+      if (Files.isDirectory(local.get()) && !ModelFiles.is(local.get())) {
         ModelPath.among(local.get())
             .ifPresent(
                 wrong -> {

@@ -1,7 +1,7 @@
 package dev.jneox.cli;
 
-import dev.jneox.checkpoint.StoredModel;
-import dev.jneox.checkpoint.hub.HubName;
+import dev.jneox.format.ModelFiles;
+import dev.jneox.hub.HubName;
 import dev.jneox.io.InputException;
 import dev.jneox.io.JneoxException;
 import java.io.IOException;
@@ -140,7 +140,7 @@ final class ModelPath {
 
   private static boolean isModel(Path path) {
     try {
-      return StoredModel.is(path);
+      return ModelFiles.is(path);
     } catch (JneoxException e) {
       return false; // a folder that this user may not read
     }

@@ -1,13 +1,13 @@
 package dev.jneox.cli;
 
-import dev.jneox.checkpoint.Conversion;
-import dev.jneox.checkpoint.Conversion.Format;
-import dev.jneox.checkpoint.StoredModel;
-import dev.jneox.checkpoint.StoredTensor;
-import dev.jneox.checkpoint.WeightType;
+import dev.jneox.convert.Conversion;
+import dev.jneox.convert.Conversion.Format;
+import dev.jneox.convert.WeightType;
 import dev.jneox.io.FreedMemory;
 import dev.jneox.io.Progress;
 import dev.jneox.io.TargetLock;
+import dev.jneox.weights.StoredModel;
+import dev.jneox.weights.StoredTensor;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.Locale;

@@ -1,7 +1,7 @@
 package dev.jneox.cli;
 
-import dev.jneox.checkpoint.hub.HubFile;
-import dev.jneox.checkpoint.hub.Selection;
+import dev.jneox.hub.HubFile;
+import dev.jneox.hub.Selection;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;

@@ -1,10 +1,11 @@
 package dev.jneox.cli;
 
-import dev.jneox.checkpoint.ModelCard;
-import dev.jneox.checkpoint.StoredModel;
-import dev.jneox.checkpoint.TrainingFacts;
-import dev.jneox.checkpoint.hub.HubName;
+import dev.jneox.convert.ModelCard;
+import dev.jneox.convert.TrainingFacts;
+import dev.jneox.format.ModelFiles;
+import dev.jneox.hub.HubName;
 import dev.jneox.io.InputException;
+import dev.jneox.weights.StoredModel;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -110,7 +111,7 @@ public final class PublishCommand implements Runnable {
     Path path =
         ModelPath.local(given)
             .orElseThrow(() -> ModelPath.missing(given, "a model's folder or file"));
-    model = StoredModel.resolve(path);
+    model = ModelFiles.resolve(path);
     ModelCard.Facts facts =
         ModelCard.Facts.of(name.repository())
             .withLicense(license)
@@ -125,7 +126,7 @@ public final class PublishCommand implements Runnable {
     }
     requireWhole();
     String card;
-    try (StoredModel opened = StoredModel.open(model)) {
+    try (StoredModel opened = ModelFiles.open(model)) {
       card = ModelCard.text(opened.spec(), facts.withTraining(training));
     }
     Path folder = out == null ? Path.of("publish", name.name()) : out;

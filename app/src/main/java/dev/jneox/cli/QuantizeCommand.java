@@ -1,16 +1,17 @@
 package dev.jneox.cli;
 
-import dev.jneox.checkpoint.GgmlType;
-import dev.jneox.checkpoint.Quantisation;
-import dev.jneox.checkpoint.Quantisation.Written;
-import dev.jneox.checkpoint.StoredModel;
-import dev.jneox.generate.LanguageModel;
-import dev.jneox.generate.Precision;
+import dev.jneox.convert.Quantisation;
+import dev.jneox.convert.Quantisation.Written;
+import dev.jneox.format.ModelFiles;
+import dev.jneox.infer.LanguageModel;
+import dev.jneox.infer.Precision;
 import dev.jneox.io.FreedMemory;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.io.StorageException;
 import dev.jneox.io.TargetLock;
+import dev.jneox.weights.GgmlType;
+import dev.jneox.weights.StoredModel;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -149,7 +150,7 @@ final class QuantizeCommand implements Callable<Integer> {
     FreedMemory.returnToSystem();
     long start = System.nanoTime();
     List<Written> written;
-    try (StoredModel model = StoredModel.open(source);
+    try (StoredModel model = ModelFiles.open(source);
         TargetLock _ = TargetLock.take(to)) {
       Quantisation quantisation = Quantisation.to(bits.type, model);
       quantisation.check(to, force);

@@ -1,10 +1,10 @@
 package dev.jneox.cli;
 
-import dev.jneox.checkpoint.Dtype;
-import dev.jneox.checkpoint.HfFolderWriter;
-import dev.jneox.checkpoint.SyntheticModel;
+import dev.jneox.convert.SyntheticModel;
+import dev.jneox.format.hf.HfFolderWriter;
 import dev.jneox.io.AtomicFolder;
 import dev.jneox.model.ModelSpec;
+import dev.jneox.weights.Dtype;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -1,7 +1,7 @@
 package dev.jneox.cli;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
-import dev.jneox.checkpoint.RunFolder;
+import dev.jneox.format.neox.RunFolder;
 import dev.jneox.io.InputException;
 import dev.jneox.io.JneoxException;
 import dev.jneox.io.StorageException;

@@ -1,6 +1,6 @@
 package dev.jneox.cli;
 
-import dev.jneox.generate.LanguageModel;
+import dev.jneox.infer.LanguageModel;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import java.io.PrintWriter;

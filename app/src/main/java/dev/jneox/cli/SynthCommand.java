@@ -1,11 +1,11 @@
 package dev.jneox.cli;
 
-import dev.jneox.checkpoint.Dtype;
-import dev.jneox.checkpoint.StoredModel;
-import dev.jneox.checkpoint.SyntheticModel;
-import dev.jneox.checkpoint.WeightType;
+import dev.jneox.convert.SyntheticModel;
+import dev.jneox.convert.WeightType;
 import dev.jneox.io.StorageException;
 import dev.jneox.tokenizer.Tokenizer;
+import dev.jneox.weights.Dtype;
+import dev.jneox.weights.StoredModel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -1,6 +1,6 @@
 package dev.jneox.cli;
 
-import dev.jneox.checkpoint.HfFolder;
+import dev.jneox.format.hf.HfFolder;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.model.ModelSpec;

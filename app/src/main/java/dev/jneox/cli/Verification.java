@@ -1,17 +1,18 @@
 package dev.jneox.cli;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
-import dev.jneox.checkpoint.CanonicalNames;
-import dev.jneox.checkpoint.Dtype;
-import dev.jneox.checkpoint.HfFolder;
-import dev.jneox.checkpoint.Manifest;
-import dev.jneox.checkpoint.NonFinite;
-import dev.jneox.checkpoint.RunFolder;
-import dev.jneox.checkpoint.StoredModel;
+import dev.jneox.format.Manifest;
+import dev.jneox.format.ModelFiles;
+import dev.jneox.format.hf.HfFolder;
+import dev.jneox.format.neox.RunFolder;
 import dev.jneox.io.InputException;
 import dev.jneox.io.JneoxException;
 import dev.jneox.io.Progress;
 import dev.jneox.tokenizer.Tokenizer;
+import dev.jneox.weights.CanonicalNames;
+import dev.jneox.weights.Dtype;
+import dev.jneox.weights.NonFinite;
+import dev.jneox.weights.StoredModel;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;
@@ -70,7 +71,7 @@ final class Verification {
     }
     List<Finding> manifests = manifests(path);
     try {
-      return of(StoredModel.resolve(path), manifests);
+      return of(ModelFiles.resolve(path), manifests);
     } catch (JneoxException e) { // a run that does not say which checkpoint is the newest
       manifests.add(Finding.wrong("model", e.getMessage()));
       return manifests;

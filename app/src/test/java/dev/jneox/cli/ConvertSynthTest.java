@@ -4,10 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.jneox.checkpoint.HfFolder;
-import dev.jneox.checkpoint.StoredModel;
+import dev.jneox.format.ModelFiles;
+import dev.jneox.format.hf.HfFolder;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.tokenizer.BpeTrainer;
+import dev.jneox.weights.StoredModel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -650,7 +651,7 @@ class ConvertSynthTest {
               .out());
     }
     assertThat(texts.get(1)).isEqualTo(texts.get(0));
-    try (StoredModel neox = StoredModel.open(dir.resolve("neox"))) {
+    try (StoredModel neox = ModelFiles.open(dir.resolve("neox"))) {
       assertThat(neox.tokenizerJson()).contains(Files.readString(dir.resolve("tokenizer.json")));
     }
   }

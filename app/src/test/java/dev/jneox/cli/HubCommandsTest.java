@@ -7,7 +7,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
-import dev.jneox.checkpoint.hub.HubSettings;
+import dev.jneox.hub.HubSettings;
 import dev.jneox.io.InputException;
 import java.io.IOException;
 import java.io.OutputStream;

@@ -4,8 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.jneox.checkpoint.Manifest;
-import dev.jneox.checkpoint.Safetensors;
+import dev.jneox.format.Manifest;
+import dev.jneox.format.safetensors.Safetensors;
 import dev.jneox.tokenizer.BpeTrainer;
 import java.io.IOException;
 import java.nio.ByteBuffer;

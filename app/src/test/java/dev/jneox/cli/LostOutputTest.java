@@ -2,8 +2,8 @@ package dev.jneox.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.jneox.checkpoint.RunFolder;
 import dev.jneox.data.IndexedDataset;
+import dev.jneox.format.neox.RunFolder;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.File;

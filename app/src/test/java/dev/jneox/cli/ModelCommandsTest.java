@@ -5,10 +5,10 @@ import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.jneox.checkpoint.Dtype;
-import dev.jneox.checkpoint.Safetensors;
+import dev.jneox.format.safetensors.Safetensors;
 import dev.jneox.tokenizer.BpeTrainer;
 import dev.jneox.tokenizer.Tokenizer;
+import dev.jneox.weights.Dtype;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;

@@ -5,10 +5,11 @@ import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.jneox.checkpoint.GgmlType;
-import dev.jneox.checkpoint.GgufExport;
-import dev.jneox.checkpoint.StoredModel;
+import dev.jneox.format.ModelFiles;
+import dev.jneox.format.gguf.GgufExport;
 import dev.jneox.tokenizer.BpeTrainer;
+import dev.jneox.weights.GgmlType;
+import dev.jneox.weights.StoredModel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -144,7 +145,7 @@ class QuantizeCommandTest {
   @Test
   void aGgufFileIsTakenOverAndKeptAsItIsReadWhereOneAgrees() throws IOException {
     String gguf = dir.resolve("model.gguf").toString();
-    try (StoredModel source = StoredModel.open(Path.of(model))) {
+    try (StoredModel source = ModelFiles.open(Path.of(model))) {
       new GgufExport(Path.of(gguf), source.spec(), GgmlType.Q8_0, null, Map.of())
           .write(source, bytes -> {});
     }

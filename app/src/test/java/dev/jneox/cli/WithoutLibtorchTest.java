@@ -2,11 +2,11 @@ package dev.jneox.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.jneox.checkpoint.Dtype;
-import dev.jneox.checkpoint.HfFolderWriter;
-import dev.jneox.checkpoint.SyntheticModel;
+import dev.jneox.convert.SyntheticModel;
+import dev.jneox.format.hf.HfFolderWriter;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.tokenizer.BpeTrainer;
+import dev.jneox.weights.Dtype;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;

@@ -2,16 +2,17 @@ package dev.jneox.bench;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
-import dev.jneox.checkpoint.GgmlType;
-import dev.jneox.checkpoint.GgufExport;
-import dev.jneox.checkpoint.StoredModel;
-import dev.jneox.generate.Completion;
-import dev.jneox.generate.GenerationRequest;
-import dev.jneox.generate.Generator;
-import dev.jneox.generate.LanguageModel;
-import dev.jneox.generate.Precision;
-import dev.jneox.generate.Scorer;
+import dev.jneox.format.ModelFiles;
+import dev.jneox.format.gguf.GgufExport;
+import dev.jneox.infer.Completion;
+import dev.jneox.infer.GenerationRequest;
+import dev.jneox.infer.Generator;
+import dev.jneox.infer.LanguageModel;
+import dev.jneox.infer.Precision;
+import dev.jneox.infer.Scorer;
 import dev.jneox.tokenizer.BpeTrainer;
+import dev.jneox.weights.GgmlType;
+import dev.jneox.weights.StoredModel;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -58,7 +59,7 @@ public final class GgufProof {
     for (GgmlType type :
         List.of(GgmlType.F32, GgmlType.F16, GgmlType.BF16, GgmlType.Q8_0, GgmlType.Q4_0)) {
       Path file = out.resolve(type.name().toLowerCase(Locale.ROOT) + ".gguf");
-      try (StoredModel model = StoredModel.open(Path.of(args[0]))) {
+      try (StoredModel model = ModelFiles.open(Path.of(args[0]))) {
         String tokenizer =
             model.tokenizerJson().isPresent()
                 ? model.tokenizerJson().get()

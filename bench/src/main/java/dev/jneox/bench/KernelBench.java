@@ -1,13 +1,13 @@
 package dev.jneox.bench;
 
-import dev.jneox.quant.Activations;
-import dev.jneox.quant.DenseWeight;
-import dev.jneox.quant.PackedWeight;
-import dev.jneox.quant.Q4Layout;
-import dev.jneox.quant.Q4Weight;
-import dev.jneox.quant.Q8Layout;
-import dev.jneox.quant.Q8Weight;
-import dev.jneox.tensor.MemoryRate;
+import dev.jneox.kernel.Activations;
+import dev.jneox.kernel.DenseWeight;
+import dev.jneox.kernel.MemoryRate;
+import dev.jneox.kernel.PackedWeight;
+import dev.jneox.kernel.Q4Layout;
+import dev.jneox.kernel.Q4Weight;
+import dev.jneox.kernel.Q8Layout;
+import dev.jneox.kernel.Q8Weight;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

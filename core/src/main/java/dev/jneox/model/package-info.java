@@ -4,8 +4,8 @@
  *
  * <p>A description has no weights, names no tensors and computes nothing but sizes. The reference
  * ({@code torch.CausalLM}), the training step ({@code train.CpuStep}) and inference ({@code
- * generate.Forward}) all read the same one. Closed choices are sealed or enums, so that the
- * compiler lists the places that a new choice touches.
+ * infer.Forward}) all read the same one. Closed choices are sealed or enums, so that the compiler
+ * lists the places that a new choice touches.
  */
 @NullMarked
 package dev.jneox.model;

@@ -1,7 +1,5 @@
 package dev.jneox.torch;
 
-import dev.jneox.checkpoint.MappedTensor;
-import dev.jneox.checkpoint.ModelWeights;
 import dev.jneox.model.Attention;
 import dev.jneox.model.BlockSpec;
 import dev.jneox.model.FeedForward;
@@ -11,6 +9,8 @@ import dev.jneox.model.Param;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
 import dev.jneox.model.Position;
+import dev.jneox.weights.MappedTensor;
+import dev.jneox.weights.ModelWeights;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.Arrays;

@@ -1,7 +1,7 @@
 package dev.jneox.torch;
 
 import dev.jneox.io.NativeLibraries;
-import dev.jneox.tensor.Cpu;
+import dev.jneox.kernel.Cpu;
 import org.bytedeco.pytorch.global.torch;
 
 /**

@@ -1,7 +1,7 @@
 package dev.jneox.torch;
 
-import dev.jneox.tensor.Cpu;
-import dev.jneox.tensor.MemoryRate;
+import dev.jneox.kernel.Cpu;
+import dev.jneox.kernel.MemoryRate;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;

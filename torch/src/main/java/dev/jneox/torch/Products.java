@@ -1,6 +1,6 @@
 package dev.jneox.torch;
 
-import dev.jneox.tensor.Cpu;
+import dev.jneox.kernel.Cpu;
 import java.util.Set;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptional;

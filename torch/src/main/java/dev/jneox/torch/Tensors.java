@@ -2,9 +2,9 @@ package dev.jneox.torch;
 
 import static org.bytedeco.pytorch.global.torch.ScalarType;
 
-import dev.jneox.checkpoint.Dtype;
-import dev.jneox.checkpoint.MappedTensor;
-import dev.jneox.checkpoint.TensorFile;
+import dev.jneox.weights.Dtype;
+import dev.jneox.weights.MappedTensor;
+import dev.jneox.weights.TensorFile;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

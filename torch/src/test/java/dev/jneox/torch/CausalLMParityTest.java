@@ -5,11 +5,11 @@ import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.jneox.checkpoint.Dtype;
-import dev.jneox.checkpoint.HfFolder;
-import dev.jneox.checkpoint.HfFolderWriter;
-import dev.jneox.checkpoint.RandomWeights;
-import dev.jneox.checkpoint.Safetensors;
+import dev.jneox.format.hf.HfFolder;
+import dev.jneox.format.hf.HfFolderWriter;
+import dev.jneox.format.safetensors.Safetensors;
+import dev.jneox.weights.Dtype;
+import dev.jneox.weights.RandomWeights;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;

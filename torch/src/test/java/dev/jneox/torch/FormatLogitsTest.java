@@ -3,14 +3,9 @@ package dev.jneox.torch;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import dev.jneox.checkpoint.Dtype;
-import dev.jneox.checkpoint.GgmlType;
-import dev.jneox.checkpoint.GgufExport;
-import dev.jneox.checkpoint.MappedTensor;
-import dev.jneox.checkpoint.ModelWeights;
-import dev.jneox.checkpoint.RandomWeights;
-import dev.jneox.checkpoint.Safetensors;
-import dev.jneox.checkpoint.StoredModel;
+import dev.jneox.format.ModelFiles;
+import dev.jneox.format.gguf.GgufExport;
+import dev.jneox.format.safetensors.Safetensors;
 import dev.jneox.model.Activation;
 import dev.jneox.model.Attention;
 import dev.jneox.model.BlockSpec;
@@ -22,6 +17,12 @@ import dev.jneox.model.Norm;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
 import dev.jneox.model.Vocabulary;
+import dev.jneox.weights.Dtype;
+import dev.jneox.weights.GgmlType;
+import dev.jneox.weights.MappedTensor;
+import dev.jneox.weights.ModelWeights;
+import dev.jneox.weights.RandomWeights;
+import dev.jneox.weights.StoredModel;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -64,7 +65,7 @@ class FormatLogitsTest {
   @ValueSource(strings = {"torch/gpt2-hub-2019", "torch/neox-bin-shards", "parity/neox-native-tp2"})
   void logitsAreThoseOfTheToolThatWroteTheFiles(String name) {
     Path folder = RESOURCES.resolve(name);
-    try (StoredModel model = StoredModel.open(folder);
+    try (StoredModel model = ModelFiles.open(folder);
         Safetensors expected = Safetensors.open(folder.resolve("expected.safetensors"))) {
       long[] ids =
           expected.data("input_ids").orElseThrow().toArray(ValueLayout.JAVA_LONG_UNALIGNED);
@@ -117,7 +118,7 @@ class FormatLogitsTest {
   private StoredModel gguf(ModelWeights weights, GgmlType type) {
     Path file = dir.resolve("model.gguf");
     new GgufExport(file, weights.spec(), type, null, Map.of()).write(weights, bytes -> {});
-    return StoredModel.open(file);
+    return ModelFiles.open(file);
   }
 
   private static void close(float[] found, float[] expected, double error) {

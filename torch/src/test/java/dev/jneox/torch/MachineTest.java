@@ -2,7 +2,7 @@ package dev.jneox.torch;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.jneox.tensor.MemoryRate;
+import dev.jneox.kernel.MemoryRate;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -1,6 +1,6 @@
 package dev.jneox.train;
 
-import dev.jneox.tensor.Workers;
+import dev.jneox.kernel.Workers;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import java.util.Arrays;

@@ -1,10 +1,10 @@
 package dev.jneox.train;
 
+import dev.jneox.kernel.Vectors;
+import dev.jneox.kernel.Workers;
 import dev.jneox.model.Attention;
 import dev.jneox.model.HeadLayout;
 import dev.jneox.model.Position;
-import dev.jneox.tensor.Vectors;
-import dev.jneox.tensor.Workers;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;

@@ -1,8 +1,8 @@
 package dev.jneox.train;
 
+import dev.jneox.kernel.Vectors;
+import dev.jneox.kernel.Workers;
 import dev.jneox.model.FeedForward;
-import dev.jneox.tensor.Vectors;
-import dev.jneox.tensor.Workers;
 import java.lang.foreign.MemorySegment;
 
 /**

@@ -1,9 +1,9 @@
 package dev.jneox.train;
 
-import dev.jneox.checkpoint.CanonicalNames;
-import dev.jneox.checkpoint.TensorExpression;
 import dev.jneox.model.Param;
 import dev.jneox.model.ParamId;
+import dev.jneox.weights.CanonicalNames;
+import dev.jneox.weights.TensorExpression;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.SplittableRandom;

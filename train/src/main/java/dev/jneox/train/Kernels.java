@@ -1,7 +1,7 @@
 package dev.jneox.train;
 
-import dev.jneox.tensor.Vectors;
-import dev.jneox.tensor.Workers;
+import dev.jneox.kernel.Vectors;
+import dev.jneox.kernel.Workers;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;

@@ -1,19 +1,19 @@
 package dev.jneox.train;
 
-import dev.jneox.checkpoint.Dtype;
-import dev.jneox.checkpoint.MappedTensor;
-import dev.jneox.checkpoint.ModelWeights;
-import dev.jneox.checkpoint.RowOrder;
-import dev.jneox.checkpoint.StoredTensor;
-import dev.jneox.checkpoint.TensorExpression;
+import dev.jneox.kernel.Workers;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Param;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
-import dev.jneox.tensor.Workers;
 import dev.jneox.torch.Libtorch;
 import dev.jneox.torch.Products;
 import dev.jneox.torch.Tensors;
+import dev.jneox.weights.Dtype;
+import dev.jneox.weights.MappedTensor;
+import dev.jneox.weights.ModelWeights;
+import dev.jneox.weights.RowOrder;
+import dev.jneox.weights.StoredTensor;
+import dev.jneox.weights.TensorExpression;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;

@@ -1,7 +1,7 @@
 package dev.jneox.train;
 
+import dev.jneox.kernel.Vectors;
 import dev.jneox.model.Activation;
-import dev.jneox.tensor.Vectors;
 import jdk.incubator.vector.FloatVector;
 
 /** Computes an {@link Activation} of a row and its derivative, in fp32. */

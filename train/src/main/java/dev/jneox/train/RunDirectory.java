@@ -1,7 +1,7 @@
 package dev.jneox.train;
 
-import dev.jneox.checkpoint.Manifest;
-import dev.jneox.checkpoint.RunFolder;
+import dev.jneox.format.Manifest;
+import dev.jneox.format.neox.RunFolder;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.AtomicFolder;
 import dev.jneox.io.FreeDisk;

@@ -1,6 +1,6 @@
 package dev.jneox.train;
 
-import dev.jneox.checkpoint.HfFolder;
+import dev.jneox.format.hf.HfFolder;
 import java.nio.file.Path;
 
 /**

@@ -1,6 +1,5 @@
 package dev.jneox.train;
 
-import dev.jneox.checkpoint.ModelWeights;
 import dev.jneox.data.BatchOrder;
 import dev.jneox.data.Dataset;
 import dev.jneox.io.InputException;
@@ -8,6 +7,7 @@ import dev.jneox.io.JneoxException;
 import dev.jneox.io.MemoryException;
 import dev.jneox.io.StorageException;
 import dev.jneox.model.ModelSpec;
+import dev.jneox.weights.ModelWeights;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;

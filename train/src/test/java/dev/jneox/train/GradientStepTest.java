@@ -3,8 +3,6 @@ package dev.jneox.train;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import dev.jneox.checkpoint.CanonicalNames;
-import dev.jneox.checkpoint.TensorExpression;
 import dev.jneox.model.Activation;
 import dev.jneox.model.Attention;
 import dev.jneox.model.BlockSpec;
@@ -19,6 +17,8 @@ import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
 import dev.jneox.model.Vocabulary;
 import dev.jneox.torch.Tensors;
+import dev.jneox.weights.CanonicalNames;
+import dev.jneox.weights.TensorExpression;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.Arrays;

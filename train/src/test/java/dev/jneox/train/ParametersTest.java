@@ -3,11 +3,11 @@ package dev.jneox.train;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.jneox.checkpoint.CanonicalNames;
-import dev.jneox.checkpoint.TensorExpression;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
+import dev.jneox.weights.CanonicalNames;
+import dev.jneox.weights.TensorExpression;
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
 import java.util.List;

@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.google.common.jimfs.Configuration;
 import com.google.common.jimfs.Jimfs;
-import dev.jneox.checkpoint.Manifest;
+import dev.jneox.format.Manifest;
 import dev.jneox.io.InputException;
 import dev.jneox.io.StorageException;
 import java.io.IOException;

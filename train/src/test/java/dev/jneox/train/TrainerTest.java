@@ -3,7 +3,6 @@ package dev.jneox.train;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.jneox.checkpoint.ModelWeights;
 import dev.jneox.data.IndexedDatasetWriter;
 import dev.jneox.io.DivergedException;
 import dev.jneox.io.InputException;
@@ -11,6 +10,7 @@ import dev.jneox.io.Progress;
 import dev.jneox.io.StorageException;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
+import dev.jneox.weights.ModelWeights;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;

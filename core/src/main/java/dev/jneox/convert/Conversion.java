@@ -1,0 +1,239 @@
+package dev.jneox.convert;
+
+import dev.jneox.convert.ModelCard.Facts;
+import dev.jneox.format.gguf.GgufExport;
+import dev.jneox.format.gguf.GgufValue;
+import dev.jneox.format.hf.HfFolder;
+import dev.jneox.format.hf.HfFolderWriter;
+import dev.jneox.format.neox.NeoxCheckpointWriter;
+import dev.jneox.format.packed.PackedFolder;
+import dev.jneox.io.AtomicFolder;
+import dev.jneox.io.FreeDisk;
+import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
+import dev.jneox.weights.GgmlType;
+import dev.jneox.weights.StoredModel;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.function.LongConsumer;
+import java.util.stream.Stream;
+
+/**
+ * A model to be written in some format: any that can be opened into any that can be written, one
+ * tensor at a time, so that a model of any size passes through the memory of its largest tensor. It
+ * appears under its name whole or not at all, and what it replaces goes only then.
+ *
+ * @param model stays open
+ * @param target a folder; for GGUF a file
+ * @param ranks degree of tensor parallelism of a NeoX checkpoint; else 1
+ * @param shardBytes largest weight file of an HF folder
+ */
+public record Conversion(
+    StoredModel model, Path target, Format format, WeightType type, int ranks, long shardBytes) {
+  /** transformers' own bound on one file. */
+  public static final long SHARD_BYTES = 5_000_000_000L;
+
+  private static final String CARD = "README.md";
+
+  /** Headers, configuration, tokenizer. */
+  private static final long BESIDE_THE_WEIGHTS = 32 << 20;
+
+  /**
+   * Files and folders that models are made of, and what killed writers leave: a folder that holds
+   * only such may be replaced.
+   */
+  private static final String PARTS =
+      "(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\\.json|merges\\.txt"
+          + "|README\\.md|LICENSE|NOTICE|\\.gitattributes|SHA256SUMS"
+          + "|(model|pytorch_model)(-\\d{5}-of-\\d{5})?\\.(safetensors|bin)(\\.index\\.json)?"
+          + "|latest|configs|global_step\\d+|[.].+[.]lock|.*[.]partial";
+
+  /** The layouts on disk that models are written in. */
+  public enum Format {
+    /** A folder of HF transformers; of quantised weights, JNeoX's own ({@link PackedFolder}). */
+    HF,
+    /** A checkpoint of GPT-NeoX: a file for each layer and tensor-parallel rank. */
+    NEOX,
+    /** One file for llama.cpp. */
+    GGUF
+  }
+
+  /**
+   * @throws InputException when the format has no such type, or its name does not end so
+   */
+  public Conversion {
+    if (format == Format.NEOX && type.isQuantised()) {
+      throw new InputException(
+          target
+              + ": expected f32, bf16 or f16 in a model of format "
+              + lower(format)
+              + ", found "
+              + lower(type)
+              + ", which gguf and hf have");
+    }
+    if (format == Format.GGUF && !target.toString().endsWith(".gguf")) {
+      throw new InputException(
+          target + ": expected a name that ends in .gguf: this format is one file");
+    }
+  }
+
+  private static String lower(Enum<?> value) {
+    return value.name().toLowerCase(Locale.ROOT);
+  }
+
+  /**
+   * Bytes that will be written, but for a few beside the weights.
+   *
+   * @throws InputException when the format has no such model
+   */
+  public long bytes() {
+    return switch (format) {
+      case HF -> type.isQuantised() ? packed().bytes() : hf(target).bytes();
+      case NEOX -> neox(target).bytes();
+      case GGUF -> gguf().bytes();
+    };
+  }
+
+  /** What the one who uses the result should know, a line each; mostly nothing. */
+  public List<String> concerns() {
+    return switch (format) {
+      case HF ->
+          type.isQuantised() || HfFolder.modelType(model.spec()).equals(HfFolder.OWN_TYPE)
+              ? List.of("HF transformers has no such model: only JNeoX will read the folder")
+              : List.of();
+      case NEOX -> List.of();
+      case GGUF -> gguf().concerns();
+    };
+  }
+
+  /**
+   * Says what stands in the way before anything is written.
+   *
+   * @param replace whether a model of that name may be replaced
+   * @throws InputException when the format has no such model, or there is something of that name
+   *     that may not be replaced
+   * @throws StorageException when the disk has too little room
+   */
+  public void check(boolean replace) {
+    check(target, format != Format.GGUF, bytes(), replace);
+  }
+
+  /** The same for {@code bytes} of weights in a folder, or in a file. */
+  static void check(Path target, boolean isFolder, long bytes, boolean replace) {
+    if (Files.exists(target)) {
+      if (!replace) {
+        throw new InputException(
+            target + ": exists already: choose another name, or replace it with --force");
+      }
+      checkReplaceable(target, isFolder);
+    }
+    long needed = bytes + BESIDE_THE_WEIGHTS;
+    long free = FreeDisk.bytes(target);
+    if (free < needed) {
+      throw new StorageException(
+          target,
+          String.format(
+              Locale.ROOT, "needs %.1f GB of disk, %.1f GB are free", needed / 1e9, free / 1e9),
+          "free some, or write elsewhere",
+          null);
+    }
+  }
+
+  /** Only what a model is made of may be replaced: a wrong name must not cost anybody his files. */
+  private static void checkReplaceable(Path target, boolean isFolder) {
+    boolean folder = Files.isDirectory(target);
+    if (folder != isFolder) {
+      throw new InputException(
+          target + ": is a " + (folder ? "folder" : "file") + ": choose another name");
+    }
+    if (!folder) {
+      return;
+    }
+    try (Stream<Path> inside = Files.list(target)) {
+      inside
+          .map(path -> path.getFileName().toString())
+          .filter(name -> !name.matches(PARTS))
+          .findFirst()
+          .ifPresent(
+              name -> {
+                throw new InputException(
+                    target
+                        + ": holds "
+                        + name
+                        + ", which is no part of a model: choose another name");
+              });
+    } catch (IOException e) {
+      throw StorageException.of(target, "cannot be read", e);
+    }
+  }
+
+  /**
+   * Writes the model.
+   *
+   * @param progress is told of bytes written, {@link #bytes} in all
+   */
+  public void write(LongConsumer progress) {
+    if (format == Format.GGUF) {
+      gguf().write(model, progress);
+    } else if (type.isQuantised()) {
+      packed().write(target, progress);
+    } else {
+      try (AtomicFolder folder = new AtomicFolder(target)) {
+        if (format == Format.HF) {
+          hf(folder.path()).progress(progress).write(model);
+        } else {
+          neox(folder.path()).progress(progress).write(model);
+        }
+        folder.commit();
+      }
+    }
+    model.release();
+  }
+
+  private HfFolderWriter hf(Path folder) {
+    HfFolderWriter writer =
+        new HfFolderWriter(folder, model.spec(), type.dtype()).shards(shardBytes);
+    model.tokenizerJson().ifPresent(json -> writer.tokenizer(json, model.path()));
+    return writer.file(CARD, card().getBytes(StandardCharsets.UTF_8));
+  }
+
+  /** The card that the model came with, else one of what is known. */
+  private String card() {
+    Path own = model.path().resolve(CARD);
+    if (Files.isRegularFile(own)) {
+      return HfFolder.text(own);
+    }
+    Facts facts = Facts.of(target.toAbsolutePath().normalize().getFileName().toString());
+    return ModelCard.text(
+        model.spec(),
+        model instanceof SyntheticModel
+            ? facts.withData("None: the weights are random numbers.")
+            : facts);
+  }
+
+  private Quantisation packed() {
+    return Quantisation.to(GgmlType.valueOf(type.name()), model);
+  }
+
+  private NeoxCheckpointWriter neox(Path folder) {
+    NeoxCheckpointWriter writer =
+        new NeoxCheckpointWriter(folder, model.spec(), type.dtype()).tensorParallel(ranks);
+    model.tokenizerJson().ifPresent(writer::tokenizer);
+    return writer;
+  }
+
+  private GgufExport gguf() {
+    String name = target.getFileName().toString().replaceFirst("[.]gguf$", "");
+    return new GgufExport(
+        target,
+        model.spec(),
+        GgmlType.valueOf(type.name()),
+        model.tokenizerJson().orElse(null),
+        Map.of("general.name", GgufValue.text(name)));
+  }
+}

@@ -1,0 +1,314 @@
+package dev.jneox.convert;
+
+import dev.jneox.io.InputException;
+import dev.jneox.model.Attention;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Position;
+import dev.jneox.model.Residual;
+import dev.jneox.model.Vocabulary;
+import java.util.List;
+import java.util.Locale;
+import java.util.OptionalDouble;
+import java.util.regex.Pattern;
+
+/**
+ * The {@code README.md} of a published model, as the Hub reads it: facts in YAML between two lines
+ * of {@code ---}, then the card. It says what is known and, where something is not, that it is not.
+ */
+public final class ModelCard {
+  /**
+   * Identifiers of the Hub's list, such as {@code apache-2.0}, {@code cc-by-4.0}, {@code other}.
+   */
+  private static final Pattern LICENSE = Pattern.compile("[a-z0-9][a-z0-9.+-]{1,60}");
+
+  /** ISO 639, {@code code} or {@code multilingual}. */
+  private static final Pattern LANGUAGE = Pattern.compile("[a-z]{2,3}|code|multilingual");
+
+  /**
+   * What the configuration does not say.
+   *
+   * @param name of the model; {@code ORG/NAME} where it will be published
+   * @param license an identifier of the Hub's list, or null when nobody stated one
+   * @param languages of the training text
+   * @param baseModel what the weights were converted or trained on from, {@code ORG/NAME}, or null
+   * @param data a sentence about the training text, or null
+   * @param training what the run left about itself, or null
+   * @param gguf the name of the one GGUF file that the model is, or null for a folder of HF
+   *     transformers
+   */
+  public record Facts(
+      String name,
+      String license,
+      List<String> languages,
+      String baseModel,
+      String data,
+      TrainingFacts training,
+      String gguf) {
+    public Facts {
+      languages = List.copyOf(languages);
+      if (license != null && !LICENSE.matcher(license).matches()) {
+        throw new InputException(
+            "license: expected an identifier such as apache-2.0, mit, cc-by-4.0 or other, found \""
+                + license
+                + "\"");
+      }
+      for (String language : languages) {
+        if (!LANGUAGE.matcher(language).matches()) {
+          throw new InputException(
+              "language: expected a code of ISO 639 such as en, or code, found \""
+                  + language
+                  + "\"");
+        }
+      }
+    }
+
+    /** A model of which only the name is known. */
+    public static Facts of(String name) {
+      return new Facts(name, null, List.of(), null, null, null, null);
+    }
+
+    public Facts withLicense(String id) {
+      return new Facts(name, id, languages, baseModel, data, training, gguf);
+    }
+
+    public Facts withLanguages(List<String> codes) {
+      return new Facts(name, license, codes, baseModel, data, training, gguf);
+    }
+
+    public Facts withBaseModel(String repository) {
+      return new Facts(name, license, languages, repository, data, training, gguf);
+    }
+
+    public Facts withData(String sentence) {
+      return new Facts(name, license, languages, baseModel, sentence, training, gguf);
+    }
+
+    public Facts withTraining(TrainingFacts facts) {
+      return new Facts(name, license, languages, baseModel, data, facts, gguf);
+    }
+
+    public Facts inFile(String gguf) {
+      return new Facts(name, license, languages, baseModel, data, training, gguf);
+    }
+  }
+
+  private final ModelSpec spec;
+  private final Facts facts;
+  private final StringBuilder text = new StringBuilder();
+
+  private ModelCard(ModelSpec spec, Facts facts) {
+    this.spec = spec;
+    this.facts = facts;
+  }
+
+  /** The whole text of the card, in Markdown. */
+  public static String text(ModelSpec spec, Facts facts) {
+    return new ModelCard(spec, facts).write();
+  }
+
+  private String write() {
+    frontMatter();
+    line("# %s", facts.name());
+    line("");
+    line(
+        "A causal language model of %s parameters: given a text, it says how likely each next token"
+            + " is.",
+        count(spec.parameterCount()));
+    if (facts.baseModel() != null) {
+      line(
+          "Its weights come from [%s](https://huggingface.co/%s).",
+          facts.baseModel(), facts.baseModel());
+    }
+    use();
+    shape();
+    data();
+    training();
+    limitations();
+    licence();
+    return text.toString();
+  }
+
+  private void frontMatter() {
+    line("---");
+    if (facts.license() != null) {
+      line("license: %s", facts.license());
+    }
+    if (!facts.languages().isEmpty()) {
+      line("language:");
+      facts
+          .languages()
+          .forEach(language -> line("- %s", language.equals("no") ? "\"no\"" : language));
+    }
+    if (facts.baseModel() != null) {
+      line("base_model: %s", facts.baseModel());
+    }
+    line("library_name: %s", facts.gguf() == null ? "transformers" : "gguf");
+    line("pipeline_tag: text-generation");
+    line("tags:");
+    line("- causal-lm");
+    line("- jneox");
+    line("---");
+    line("");
+  }
+
+  private void use() {
+    section("Use");
+    line("With transformers:");
+    line("");
+    line("```python");
+    line("from transformers import AutoModelForCausalLM, AutoTokenizer");
+    line("");
+    String source =
+        "\""
+            + facts.name()
+            + "\""
+            + (facts.gguf() == null ? "" : ", gguf_file=\"" + facts.gguf() + "\"");
+    line("tokenizer = AutoTokenizer.from_pretrained(%s)", source);
+    line("model = AutoModelForCausalLM.from_pretrained(%s)", source);
+    line("ids = tokenizer(\"Once upon a time\", return_tensors=\"pt\")");
+    line("print(tokenizer.decode(model.generate(**ids, max_new_tokens=50)[0]))");
+    line("```");
+    line("");
+    line("With JNeoX, on a Java virtual machine:");
+    line("");
+    line("```");
+    line("./jneox generate --model %s --prompt \"Once upon a time\" --max-tokens 50", facts.name());
+    line("```");
+  }
+
+  private void shape() {
+    section("Shape");
+    table();
+    Vocabulary vocabulary = spec.vocabulary();
+    Attention attention = spec.first().attention();
+    FeedForward feedForward = spec.first().feedForward();
+    row("parameters", count(spec.parameterCount()));
+    row(
+        "of them in the embedding",
+        count((long) vocabulary.rows() * spec.width())
+            + (spec.head().tied() ? ", which is the head too" : ""));
+    row("layers", count(spec.layers()));
+    row("width", count(spec.width()));
+    row("heads", attention.heads() + " of " + attention.headDim());
+    if (attention.groupSize() > 1) {
+      row("key and value heads", count(attention.kvHeads()));
+    }
+    row(
+        "MLP",
+        count(feedForward.width())
+            + ", "
+            + (feedForward.isGated() ? "gated " : "")
+            + feedForward.activation().hfName());
+    row("context", count(spec.maxPositions()) + " tokens");
+    String padding =
+        vocabulary.used() == vocabulary.rows() ? "" : ", padded to " + count(vocabulary.rows());
+    row("vocabulary", count(vocabulary.used()) + padding);
+    row("positions", positions());
+    row(
+        "attention and MLP",
+        switch (spec.first().residual()) {
+          case Residual.Serial serial -> "one after the other";
+          case Residual.Parallel parallel -> "side by side";
+          case Residual.ParallelOneNorm one -> "side by side, sharing a layer norm";
+        });
+    if (spec.windows().stream().anyMatch(window -> window > 0)) {
+      long local = spec.windows().stream().filter(window -> window > 0).count();
+      int widest = spec.windows().stream().mapToInt(window -> window).max().orElse(0);
+      row("local attention", local + " layers, the last " + count(widest) + " tokens");
+    }
+  }
+
+  private String positions() {
+    Attention attention = spec.first().attention();
+    return switch (attention.position()) {
+      case Position.None none -> spec.embedding().learnedPositions() ? "learned" : "none";
+      case Position.Rotary rotary ->
+          "rotary, " + rotary.dims() + " of " + attention.headDim() + " values of a head";
+    };
+  }
+
+  private void data() {
+    section("Training data");
+    TrainingFacts training = facts.training();
+    if (facts.data() != null) {
+      line("%s", facts.data());
+    } else if (training == null || training.data().isEmpty()) {
+      line("Not stated.");
+    }
+    if (training != null && !training.data().isEmpty()) {
+      line(
+          "%sParts of the corpus: %s.",
+          facts.data() == null ? "" : "\n",
+          String.join(", ", training.data().stream().map(part -> "`" + part + "`").toList()));
+    }
+  }
+
+  private void training() {
+    section("Training");
+    TrainingFacts training = facts.training();
+    if (training == null) {
+      line("Not stated.");
+      return;
+    }
+    table();
+    training.iterations().ifPresent(n -> row("steps", count(n)));
+    training.tokens().ifPresent(n -> row("tokens", count(n)));
+    loss("loss of the last step", training.loss());
+    loss("validation loss", training.validationLoss());
+    training.settings().forEach((key, value) -> row("`" + key + "`", value));
+  }
+
+  private void loss(String what, OptionalDouble loss) {
+    loss.ifPresent(
+        nats ->
+            row(
+                what,
+                String.format(
+                    Locale.ROOT, "%.3f nats a token (perplexity %.2f)", nats, Math.exp(nats))));
+  }
+
+  private void limitations() {
+    section("Limitations");
+    line(
+        "It continues text; it was not taught to follow instructions or to tell true from false,"
+            + " and it repeats what its");
+    line(
+        "training data contain: errors, prejudices, and now and then passages word for word. It"
+            + " reads at most %s tokens.",
+        count(spec.maxPositions()));
+    line("Check what it writes before anybody relies on it.");
+  }
+
+  private void licence() {
+    section("Licence");
+    line(
+        facts.license() == null
+            ? "Not stated; ask who published it before you use it."
+            : "`" + facts.license() + "`");
+  }
+
+  private void section(String title) {
+    line("");
+    line("## %s", title);
+    line("");
+  }
+
+  private void table() {
+    line("| | |");
+    line("|---|---|");
+  }
+
+  private void row(String what, String value) {
+    line("| %s | %s |", what, value.replace("|", "\\|"));
+  }
+
+  private void line(String format, Object... values) {
+    text.append(values.length == 0 ? format : String.format(Locale.ROOT, format, values))
+        .append('\n');
+  }
+
+  private static String count(long n) {
+    return String.format(Locale.ROOT, "%,d", n);
+  }
+}

@@ -1,0 +1,110 @@
+package dev.jneox.format.gguf;
+
+import dev.jneox.io.InputException;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * The metadata of a GGUF file, read with the types a key must have: an integer of any width, but no
+ * text for a number.
+ */
+public final class GgufMetadata {
+  private final Path file;
+  private final Map<String, GgufValue> values;
+
+  GgufMetadata(Path file, Map<String, GgufValue> values) {
+    this.file = file;
+    this.values = Collections.unmodifiableMap(new LinkedHashMap<>(values));
+  }
+
+  /** All values by key, in the order of the file. */
+  public Map<String, GgufValue> values() {
+    return values;
+  }
+
+  public boolean has(String key) {
+    return values.containsKey(key);
+  }
+
+  /** The integer under a key; {@code absent} without it. */
+  int integer(String key, int absent, int min, int max) {
+    return values.containsKey(key) ? integer(key, min, max) : absent;
+  }
+
+  /** The integer under a key that must be there. */
+  int integer(String key, int min, int max) {
+    GgufValue value = values.get(key);
+    boolean good =
+        value != null && value.value() instanceof Long number && number >= min && number <= max;
+    if (!good) {
+      throw wrong(key, "an integer from " + min + " to " + max);
+    }
+    return ((Long) value.value()).intValue();
+  }
+
+  double positive(String key, double absent) {
+    GgufValue value = values.get(key);
+    if (value == null) {
+      return absent;
+    }
+    double number = value.value() instanceof Number any ? any.doubleValue() : Double.NaN;
+    if (!(number > 0) || Double.isInfinite(number)) {
+      throw wrong(key, "a positive number");
+    }
+    // What was meant by fp32's 9.9999997e-6 is 1e-5.
+    return value.type() == GgufValue.Type.FLOAT32
+        ? Double.parseDouble(Float.toString((float) number))
+        : number;
+  }
+
+  boolean flag(String key, boolean absent) {
+    GgufValue value = values.get(key);
+    if (value != null && !(value.value() instanceof Boolean)) {
+      throw wrong(key, "true or false");
+    }
+    return value == null ? absent : (Boolean) value.value();
+  }
+
+  /** The text under a key; null without it. */
+  String text(String key) {
+    GgufValue value = values.get(key);
+    if (value != null && !(value.value() instanceof String)) {
+      throw wrong(key, "text");
+    }
+    return value == null ? null : (String) value.value();
+  }
+
+  /** The texts under a key; null without it. */
+  List<String> texts(String key) {
+    GgufValue value = values.get(key);
+    if (value == null) {
+      return null;
+    }
+    if (!(value.value() instanceof List<?> list)) {
+      throw wrong(key, "an array of texts");
+    }
+    return list.stream().map(String.class::cast).toList();
+  }
+
+  /** The integers under a key; null without it. */
+  long[] integers(String key) {
+    GgufValue value = values.get(key);
+    if (value == null) {
+      return null;
+    }
+    if (!(value.value() instanceof long[] numbers)) {
+      throw wrong(key, "an array of integers");
+    }
+    return numbers;
+  }
+
+  /** The error for a key whose value cannot be used. */
+  InputException wrong(String key, String expected) {
+    GgufValue value = values.get(key);
+    return InputException.in(
+        file, "key " + key, expected, value == null ? "no such key" : value.toString());
+  }
+}

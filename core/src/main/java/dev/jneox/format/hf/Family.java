@@ -1,0 +1,188 @@
+package dev.jneox.format.hf;
+
+import dev.jneox.io.JsonObject;
+import dev.jneox.model.Activation;
+import dev.jneox.model.Attention;
+import dev.jneox.model.BlockSpec;
+import dev.jneox.model.FeedForward;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Norm;
+import dev.jneox.model.Residual;
+import dev.jneox.model.Vocabulary;
+import dev.jneox.weights.TensorExpression;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+
+/**
+ * One spelling of the one model: how the {@code config.json} and the tensors of a kind of folder
+ * map onto {@link ModelSpec}. The model itself knows of none. Absent keys have the values of
+ * transformers' configuration classes.
+ */
+public sealed interface Family
+    permits NeoxFamily, GptJFamily, Gpt2Family, GptNeoFamily, LlamaFamily, JneoxFamily {
+  /**
+   * A model is written as the first of these that can say what it is; the last can say everything.
+   */
+  List<Family> ALL =
+      List.of(
+          new NeoxFamily(),
+          new GptJFamily(),
+          new Gpt2Family(),
+          new GptNeoFamily(),
+          new LlamaFamily(),
+          new JneoxFamily());
+
+  // Bounds far above any model, so that a broken file is named before memory is asked for.
+  int MAX_WIDTH = 1 << 20;
+  int MAX_LAYERS = 1 << 14;
+  int MAX_POSITIONS = 1 << 20;
+
+  /** {@code model_type} in {@code config.json}. */
+  String modelType();
+
+  /**
+   * What stands before every name but the head's in a whole language model; a saved base model is
+   * without it.
+   */
+  String prefix();
+
+  /** The head's name up to the dot. */
+  String head();
+
+  /** The tensors of a model, by names without {@link #prefix}, in the order of its parameters. */
+  List<TensorExpression> tensors(ModelSpec spec);
+
+  /**
+   * Whether a name without prefix is that of a buffer: no weight, yet saved by older versions of
+   * transformers.
+   */
+  boolean isBuffer(String name);
+
+  /**
+   * Reads the configuration.
+   *
+   * @param usedVocab how many ids mean something, at most {@link #vocabSize}
+   */
+  ModelSpec spec(JsonObject json, int usedVocab);
+
+  /** Rows of the embedding. */
+  int vocabSize(JsonObject json);
+
+  /**
+   * Whether a folder of this family can say all of {@code spec}, so that its readers compute the
+   * same.
+   */
+  boolean expresses(ModelSpec spec);
+
+  /**
+   * The content of {@code config.json} for a model that this family {@link #expresses}; {@code
+   * dtype} is PyTorch's name.
+   */
+  Map<String, Object> json(ModelSpec spec, String dtype);
+
+  /** The family that a {@code config.json} names. */
+  static Family of(JsonObject json) {
+    String type = json.text("model_type");
+    for (Family family : ALL) {
+      if (family.modelType().equals(type)) {
+        return family;
+      }
+    }
+    throw json.unsupported(
+        "model_type", ALL.stream().map(Family::modelType).collect(Collectors.joining(", ")));
+  }
+
+  /**
+   * The family as which a model is written.
+   *
+   * @throws IllegalArgumentException when no family can say what it is
+   */
+  static Family of(ModelSpec spec) {
+    return ALL.stream()
+        .filter(family -> family.expresses(spec))
+        .findFirst()
+        .orElseThrow(
+            () ->
+                new IllegalArgumentException(
+                    "no format of a folder can say what the model is: its layers differ"));
+  }
+
+  /** The name in a folder of a whole language model. */
+  default String prefixed(String name) {
+    return name.startsWith(head() + ".") ? name : prefix() + name;
+  }
+
+  /** The name without prefix. */
+  default String bare(String name) {
+    return name.startsWith(prefix()) ? name.substring(prefix().length()) : name;
+  }
+
+  /** The activation under {@code key}. */
+  static Activation activation(JsonObject json, String key, Activation absent) {
+    String name = json.text(key);
+    Activation activation = name == null ? absent : Activation.ofHf(name);
+    if (activation == null || activation == Activation.SILU) {
+      throw json.unsupported(key, "gelu, gelu_new, gelu_fast or gelu_pytorch_tanh");
+    }
+    return activation;
+  }
+
+  /** The number of heads under {@code key}, a divisor of the width. */
+  static int heads(JsonObject json, String key, int absent, int hidden) {
+    int heads = json.integer(key, absent, 1, MAX_WIDTH);
+    if (hidden % heads != 0) {
+      throw json.unsupported(key, "a divisor of the width " + hidden);
+    }
+    return heads;
+  }
+
+  /**
+   * Whether a model is of GPT's kind, as the families before Llama are: equal layers but for their
+   * windows, layer norms with one epsilon, one key a query, heads that share the width evenly, an
+   * MLP of two matrices with biases.
+   */
+  static boolean isGpt(ModelSpec spec) {
+    BlockSpec block = spec.first();
+    Attention attention = block.attention();
+    return spec.isUniform()
+        && spec.finalNorm() instanceof Norm.Layer
+        && hasOneNorm(spec)
+        && attention.groupSize() == 1
+        && attention.queryWidth() == spec.width()
+        && block.feedForward() instanceof FeedForward.Plain(int _, Activation act, boolean bias)
+        && act != Activation.SILU
+        && bias;
+  }
+
+  /** Whether all norms of a model of equal layers are of one kind with one epsilon. */
+  static boolean hasOneNorm(ModelSpec spec) {
+    Residual residual = spec.first().residual();
+    return residual.attention().equals(spec.finalNorm())
+        && residual.feedForward().equals(spec.finalNorm());
+  }
+
+  /** The id that ends a document. */
+  static int endOfText(JsonObject json, int absent) {
+    return json.firstInteger("eos_token_id", absent, -1, 0, Integer.MAX_VALUE);
+  }
+
+  /** What every {@code config.json} says in the same words. */
+  static Map<String, Object> common(
+      String architecture, String modelType, ModelSpec spec, String dtype) {
+    Vocabulary vocabulary = spec.vocabulary();
+    Integer endOfText = vocabulary.endOfText() < 0 ? null : vocabulary.endOfText();
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("architectures", new String[] {architecture});
+    json.put("model_type", modelType);
+    json.put("vocab_size", vocabulary.rows());
+    json.put("tie_word_embeddings", spec.head().tied());
+    json.put("bos_token_id", endOfText);
+    json.put("eos_token_id", endOfText);
+    json.put("dtype", dtype);
+    json.put("torch_dtype", dtype);
+    json.put("use_cache", true);
+    return json;
+  }
+}

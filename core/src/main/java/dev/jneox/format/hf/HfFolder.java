@@ -1,0 +1,361 @@
+package dev.jneox.format.hf;
+
+import static dev.jneox.io.JsonObject.quoted;
+
+import dev.jneox.format.safetensors.Safetensors;
+import dev.jneox.format.torch.TorchFile;
+import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
+import dev.jneox.io.JsonObject;
+import dev.jneox.io.StorageException;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.ParamId;
+import dev.jneox.model.Part;
+import dev.jneox.weights.FileTensor;
+import dev.jneox.weights.StoredModel;
+import dev.jneox.weights.StoredTensor;
+import dev.jneox.weights.TensorExpression;
+import dev.jneox.weights.TensorFile;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Consumer;
+
+/**
+ * A model in the folder layout of HF transformers: {@code config.json}, weights in one file or in
+ * shards listed by an index, and mostly a {@code tokenizer.json}. GPT-NeoX, GPT-J, GPT-Neo, GPT-2
+ * and Llama are read and written, and JNeoX's own type for what none of these can say. The weights
+ * are mapped, not read; every tensor the configuration asks for is there with its shape, and no
+ * other, once {@link #open} returns.
+ *
+ * <p>This object holds the mapping: no value in place is touched after {@link #close}. The mapping
+ * is read-only: copy what is to be trained.
+ */
+public final class HfFolder implements StoredModel {
+  /** {@code model_type} of a folder that only JNeoX reads. */
+  public static final String OWN_TYPE = "jneox";
+
+  public static final String CONFIG = "config.json";
+  public static final String WEIGHTS = "model.safetensors";
+  static final String INDEX = "model.safetensors.index.json";
+  private static final String TORCH_WEIGHTS = "pytorch_model.bin";
+  private static final String TORCH_INDEX = "pytorch_model.bin.index.json";
+  public static final String TOKENIZER = "tokenizer.json";
+
+  /** The key of {@link #CONFIG} that says how the weights of a quantised folder are kept. */
+  public static final String QUANTISATION = "quantization_config";
+
+  /**
+   * How many ids mean something: counting them in {@code tokenizer.json} takes longer than all else
+   * of opening a folder.
+   */
+  public static final String USED_VOCAB = "used_vocab_size";
+
+  /** More than any configuration or index has. */
+  private static final long MAX_JSON = 16 << 20;
+
+  private final Path dir;
+  private final Family family;
+  private final ModelSpec spec;
+  private final Map<String, TensorFile> files = new LinkedHashMap<>();
+  private final List<StoredTensor> tensors = new ArrayList<>();
+  // What is told of a tensor that is not as it should be.
+  private final Consumer<InputException> problem;
+
+  private HfFolder(Path dir, Consumer<InputException> problem) {
+    this.dir = dir;
+    this.problem = problem;
+    JsonObject json = json(dir);
+    this.family = Family.of(json);
+    this.spec = spec(dir, json);
+    boolean opened = false;
+    try {
+      findTensors(openFiles());
+      opened = true;
+    } finally {
+      if (!opened) {
+        close();
+      }
+    }
+  }
+
+  /** Reads the configuration, maps the weights and checks one against the other. */
+  public static HfFolder open(Path dir) {
+    return new HfFolder(
+        dir,
+        wrong -> {
+          throw wrong;
+        });
+  }
+
+  /**
+   * Everything for which {@link #open} refuses a folder, where it stops at the first; empty when it
+   * opens.
+   */
+  public static List<String> problems(Path dir) {
+    List<String> problems = new ArrayList<>();
+    try (HfFolder _ = new HfFolder(dir, wrong -> problems.add(wrong.getMessage()))) {
+      return problems;
+    } catch (JneoxException e) {
+      problems.add(e.getMessage());
+      return problems;
+    }
+  }
+
+  /**
+   * The {@code model_type} as which a model is written: {@code gpt_neox}, {@code gptj}, {@code
+   * gpt2}, {@code gpt_neo} or {@code llama} if that family computes just this; else {@link
+   * #OWN_TYPE}, which HF transformers refuses.
+   */
+  public static String modelType(ModelSpec spec) {
+    return Family.of(spec).modelType();
+  }
+
+  /** The shape of the model in {@code dir}; does not look at the weights. */
+  public static ModelSpec spec(Path dir) {
+    return spec(dir, json(dir));
+  }
+
+  private static JsonObject json(Path dir) {
+    Path file = dir.resolve(CONFIG);
+    if (!Files.isRegularFile(file)) {
+      throw new InputException(dir + ": not a model folder: it has no " + CONFIG);
+    }
+    return JsonObject.read(file, MAX_JSON);
+  }
+
+  private static ModelSpec spec(Path dir, JsonObject json) {
+    Family family = Family.of(json);
+    try {
+      return family.spec(json, usedVocab(dir, json, family.vocabSize(json)));
+    } catch (IllegalArgumentException e) {
+      throw new InputException(dir.resolve(CONFIG) + ": " + e.getMessage(), e);
+    }
+  }
+
+  /**
+   * The ids of the tokenizer beside the model, as they were counted or are now; without one every
+   * row of the embedding counts as used.
+   */
+  private static int usedVocab(Path dir, JsonObject json, int vocabSize) {
+    JsonObject quantised = json.object(QUANTISATION);
+    if (quantised != null && quantised.has(USED_VOCAB)) {
+      return quantised.integer(USED_VOCAB, 0, 1, vocabSize);
+    }
+    Path tokenizer = dir.resolve(TOKENIZER);
+    if (!Files.exists(tokenizer)) {
+      return vocabSize;
+    }
+    int used = TokenizerIds.size(tokenizer);
+    if (used > vocabSize) {
+      String expected = "below vocab_size " + vocabSize + " of " + CONFIG;
+      throw InputException.in(tokenizer, "largest id", expected, String.valueOf(used - 1));
+    }
+    return used;
+  }
+
+  /** Maps the weights and returns the file that lists them all: the only one, or the index. */
+  private Path openFiles() {
+    for (String name : new String[] {WEIGHTS, INDEX, TORCH_WEIGHTS, TORCH_INDEX}) {
+      Path file = dir.resolve(name);
+      if (Files.exists(file)) {
+        if (name.endsWith(".json")) {
+          openShards(file, name.equals(INDEX) ? ".safetensors" : ".bin");
+        } else {
+          files.put(name, openWeights(file));
+        }
+        return file;
+      }
+    }
+    throw new InputException(
+        dir
+            + ": no weights: expected "
+            + WEIGHTS
+            + " or "
+            + TORCH_WEIGHTS
+            + ", or the index of its shards, found neither");
+  }
+
+  /** Opens one file of weights by the ending of its name. */
+  private static TensorFile openWeights(Path file) {
+    return file.toString().endsWith(".bin") ? TorchFile.open(file) : Safetensors.open(file);
+  }
+
+  private void openShards(Path index, String ending) {
+    JsonObject map = JsonObject.read(index, MAX_JSON).object("weight_map");
+    if (map == null) {
+      throw InputException.in(index, "weight_map", "an object of tensor name to file", "nothing");
+    }
+    Map<String, String> shardOf = new LinkedHashMap<>();
+    for (String name : map.keys()) {
+      String shard = map.text(name);
+      if (!shard.matches("[A-Za-z0-9_][A-Za-z0-9._-]*") || !shard.endsWith(ending)) {
+        throw map.unsupported(name, "a plain file name ending in " + ending);
+      }
+      shardOf.put(name, shard);
+      files.computeIfAbsent(shard, s -> openWeights(dir.resolve(s)));
+    }
+    files.forEach(
+        (shard, file) -> {
+          for (String name : file.names()) {
+            String listed = shardOf.get(name);
+            if (!shard.equals(listed)) {
+              throw InputException.in(
+                  index,
+                  "weight_map, " + quoted(name),
+                  shard + ", where it is",
+                  listed == null ? "nothing" : listed);
+            }
+          }
+        });
+    shardOf.forEach(
+        (name, shard) -> {
+          if (!files.get(shard).names().contains(name)) {
+            throw InputException.in(
+                dir.resolve(shard),
+                "tensor " + quoted(name),
+                "as the index says",
+                "no such tensor");
+          }
+        });
+  }
+
+  private void findTensors(Path listing) {
+    Map<String, FileTensor> surplus = new LinkedHashMap<>();
+    for (TensorFile file : files.values()) {
+      for (String name : file.names()) {
+        String bare = family.bare(name);
+        FileTensor found = new FileTensor(null, file, name);
+        if (!family.isBuffer(bare) && surplus.put(bare, found) != null) {
+          throw wrong(
+              found,
+              "one tensor, with " + quoted(family.prefix()) + " before its name or without",
+              "both");
+        }
+      }
+    }
+    Map<ParamId, FileTensor> queries = new HashMap<>();
+    for (TensorExpression expression : family.tensors(spec)) {
+      String name = expression.name();
+      FileTensor found = surplus.remove(name);
+      String expected = "shape " + Arrays.toString(expression.shape()) + " by " + CONFIG;
+      if (found == null) {
+        problem.accept(
+            InputException.in(
+                listing, "tensor " + quoted(family.prefixed(name)), expected, "no such tensor"));
+        continue;
+      }
+      ParamId id = expression.first();
+      FileTensor query = id.part().isQueryKeyValue() ? queries.get(id.of(Part.QUERY)) : null;
+      if (!Arrays.equals(shape(found), expression.shape())) {
+        problem.accept(wrong(found, expected, "shape " + Arrays.toString(shape(found))));
+      } else if (!found.dtype().isWeight()) {
+        problem.accept(wrong(found, "F32, BF16, F16 or F64", found.dtype().name()));
+      } else if (query != null && found.dtype() != query.dtype()) {
+        problem.accept(
+            wrong(found, query.dtype() + " as " + quoted(query.source()), found.dtype().name()));
+      } else {
+        FileTensor tensor = new FileTensor(expression, found.file(), found.source());
+        tensors.add(tensor);
+        if (id.part() == Part.QUERY) {
+          queries.put(id, tensor);
+        }
+      }
+    }
+    surplus.forEach(
+        (bare, found) -> {
+          if (!isTiedCopy(bare, found)) {
+            problem.accept(
+                wrong(
+                    found,
+                    "none of this name by " + CONFIG,
+                    "shape " + Arrays.toString(shape(found))));
+          }
+        });
+  }
+
+  private static long[] shape(FileTensor tensor) {
+    return tensor.file().shape(tensor.source());
+  }
+
+  private static InputException wrong(FileTensor tensor, String expected, String found) {
+    return InputException.in(
+        tensor.file().file(), "tensor " + quoted(tensor.source()), expected, found);
+  }
+
+  /** A tied head that was saved all the same. */
+  private boolean isTiedCopy(String bare, FileTensor head) {
+    if (!spec.head().tied() || !bare.equals(family.head() + ".weight") || tensors.isEmpty()) {
+      return false;
+    }
+    FileTensor embedding = (FileTensor) tensors.getFirst();
+    if (embedding.expression().first().part() != Part.EMBEDDING
+        || head.dtype() != embedding.dtype()) {
+      return false;
+    }
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment a = head.file().read(head.source(), arena);
+      return a.mismatch(embedding.read(arena).data()) < 0;
+    }
+  }
+
+  @Override
+  public Path path() {
+    return dir;
+  }
+
+  @Override
+  public ModelSpec spec() {
+    return spec;
+  }
+
+  @Override
+  public List<StoredTensor> tensors() {
+    return Collections.unmodifiableList(tensors);
+  }
+
+  /** The {@code tokenizer.json} of the folder. */
+  public Optional<Path> tokenizer() {
+    return Optional.of(dir.resolve(TOKENIZER)).filter(Files::exists);
+  }
+
+  /** The mapped files, one or the shards. */
+  public Collection<TensorFile> files() {
+    return Collections.unmodifiableCollection(files.values());
+  }
+
+  @Override
+  public Optional<String> tokenizerJson() {
+    return tokenizer().map(HfFolder::text);
+  }
+
+  public static String text(Path file) {
+    try {
+      return Files.readString(file);
+    } catch (IOException e) {
+      throw StorageException.ofText(file, e);
+    }
+  }
+
+  @Override
+  public void release() {
+    files.values().forEach(TensorFile::release);
+  }
+
+  /** Unmaps the weights. */
+  @Override
+  public void close() {
+    files.values().forEach(TensorFile::close);
+  }
+}

@@ -1,0 +1,330 @@
+package dev.jneox.format.hf;
+
+import dev.jneox.format.safetensors.SafetensorsWriter;
+import dev.jneox.format.safetensors.SafetensorsWriter.Declared;
+import dev.jneox.io.AtomicFile;
+import dev.jneox.io.InputException;
+import dev.jneox.io.JsonObject;
+import dev.jneox.io.StorageException;
+import dev.jneox.io.TargetLock;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Part;
+import dev.jneox.weights.Dtype;
+import dev.jneox.weights.ModelWeights;
+import dev.jneox.weights.TensorExpression;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.function.LongConsumer;
+import java.util.stream.Stream;
+
+/**
+ * Writes a model as a folder that {@link HfFolder} and HF transformers load: {@code config.json},
+ * {@code generation_config.json}, the weights in safetensors, and the tokenizer's files. The family
+ * is the one that computes just what the model computes ({@link HfFolder#modelType}). One tensor at
+ * a time is in memory.
+ *
+ * <p>The folder may exist; a model in it is replaced. All files are first written into a folder
+ * {@code .partial} inside it; then the old {@code config.json} goes, the files move to their names
+ * and the new {@code config.json} comes last. So a model that could not be written leaves the old
+ * one as it was, and a folder with a {@code config.json} is whole.
+ *
+ * <pre>{@code
+ * new HfFolderWriter(dir, model.spec(), Dtype.BF16).tokenizer(json, source).shards(5_000_000_000L).write(model);
+ * }</pre>
+ */
+public final class HfFolderWriter {
+  /** transformers' own bound on one file. */
+  private static final long SHARD_BYTES = 5_000_000_000L;
+
+  private static final String WEIGHT_FILES =
+      "(model(-\\d{5}-of-\\d{5})?\\.safetensors|pytorch_model(-\\d{5}-of-\\d{5})?\\.bin)(\\.index\\.json)?";
+
+  private final Path dir;
+  private final Path partial;
+  private final ModelSpec spec;
+  private final Dtype dtype;
+  private final Family family;
+  private final Map<String, byte[]> extra = new LinkedHashMap<>();
+  private long shardBytes = SHARD_BYTES;
+  private LongConsumer progress = bytes -> {};
+  private String tokenizer;
+  private Path tokenizerSource;
+
+  /**
+   * A folder to be written.
+   *
+   * @param dtype what the weights are stored as: F32, BF16, F16 or F64
+   */
+  public HfFolderWriter(Path dir, ModelSpec spec, Dtype dtype) {
+    if (!dtype.isWeight()) {
+      throw new IllegalArgumentException("weights are not written as " + dtype);
+    }
+    this.dir = dir;
+    this.partial = dir.resolve(".partial");
+    this.spec = spec;
+    this.dtype = dtype;
+    this.family = Family.of(spec);
+  }
+
+  /**
+   * The tokenizer that goes along.
+   *
+   * @param json the text of a {@code tokenizer.json}
+   * @param source where it came from, for messages
+   */
+  public HfFolderWriter tokenizer(String json, Path source) {
+    tokenizer = json;
+    tokenizerSource = source;
+    return this;
+  }
+
+  /** The tokenizer that goes along, a {@code tokenizer.json}. */
+  public HfFolderWriter tokenizer(Path json) {
+    return tokenizer(HfFolder.text(json), json);
+  }
+
+  /**
+   * Splits the weights into files of at most so many bytes, or one tensor where it is larger; 5 GB
+   * unless told.
+   */
+  public HfFolderWriter shards(long bytes) {
+    shardBytes = bytes;
+    return this;
+  }
+
+  /**
+   * One more file, such as {@code README.md}; it replaces what would be written under that name.
+   */
+  public HfFolderWriter file(String name, byte[] content) {
+    boolean own =
+        name.matches(WEIGHT_FILES)
+            || name.equals(HfFolder.CONFIG)
+            || name.equals(HfFolder.TOKENIZER);
+    if (own || !name.matches("[A-Za-z0-9_][A-Za-z0-9._-]*")) {
+      throw new IllegalArgumentException("not the name of an extra file: " + name);
+    }
+    extra.put(name, content);
+    return this;
+  }
+
+  /**
+   * Is told the bytes of each piece of weights that was written; their sum will be {@link #bytes}.
+   */
+  public HfFolderWriter progress(LongConsumer written) {
+    progress = written;
+    return this;
+  }
+
+  /** Bytes of all weights. */
+  public long bytes() {
+    return spec.parameterCount() * (dtype.bits() / 8);
+  }
+
+  /**
+   * Writes the weights of a model of this shape, one tensor after another.
+   *
+   * @param weights of the shape that was given; they stay as they are
+   */
+  public void write(ModelWeights weights) {
+    if (!weights.spec().equals(spec)) {
+      throw new IllegalArgumentException("the weights are those of another model");
+    }
+    try (TargetLock _ = TargetLock.take(dir)) {
+      writeLocked(weights);
+    }
+  }
+
+  private void writeLocked(ModelWeights weights) {
+    try {
+      clear();
+      Files.createDirectories(partial);
+      writeWeights(weights);
+      if (tokenizer != null) {
+        writeTokenizer();
+      }
+      writeJson("generation_config.json", generation());
+      extra.forEach((name, content) -> AtomicFile.write(partial.resolve(name), content));
+      writeJson(HfFolder.CONFIG, family.json(spec, torchName()));
+      publish();
+    } catch (IOException e) {
+      throw StorageException.of(dir, "cannot be written", e);
+    } finally {
+      clear();
+    }
+  }
+
+  private String torchName() {
+    return switch (dtype) {
+      case F32 -> "float32";
+      case BF16 -> "bfloat16";
+      case F16 -> "float16";
+      default -> "float64";
+    };
+  }
+
+  private void writeWeights(ModelWeights weights) {
+    List<List<TensorExpression>> shards = shards();
+    Map<String, String> weightMap = new TreeMap<>();
+    for (int i = 0; i < shards.size(); i++) {
+      String file =
+          shards.size() == 1
+              ? HfFolder.WEIGHTS
+              : String.format("model-%05d-of-%05d.safetensors", i + 1, shards.size());
+      writeShard(partial.resolve(file), shards.get(i), weights);
+      shards.get(i).forEach(tensor -> weightMap.put(family.prefixed(tensor.name()), file));
+    }
+    if (shards.size() > 1) {
+      Map<String, Object> index = new LinkedHashMap<>();
+      index.put("metadata", Map.of("total_size", bytes()));
+      index.put("weight_map", weightMap);
+      writeJson(HfFolder.INDEX, index);
+    }
+  }
+
+  /** Tensors in order, a new shard whenever the next parameters would not fit. */
+  private List<List<TensorExpression>> shards() {
+    List<List<TensorExpression>> shards = new ArrayList<>();
+    long free = -1;
+    for (List<TensorExpression> unit : units()) {
+      long bytes = unit.stream().mapToLong(TensorExpression::elements).sum() * (dtype.bits() / 8);
+      if (bytes > free) {
+        shards.add(new ArrayList<>());
+        free = shardBytes;
+      }
+      shards.getLast().addAll(unit);
+      free -= bytes;
+    }
+    return shards;
+  }
+
+  /** Tensors that stay in one file: queries, keys and values of a block. */
+  private List<List<TensorExpression>> units() {
+    List<List<TensorExpression>> units = new ArrayList<>();
+    for (TensorExpression tensor : family.tensors(spec)) {
+      Part part = tensor.first().part();
+      if (part == Part.KEY || part == Part.VALUE) {
+        units.getLast().add(tensor);
+      } else {
+        units.add(new ArrayList<>(List.of(tensor)));
+      }
+    }
+    return units;
+  }
+
+  private void writeShard(Path file, List<TensorExpression> tensors, ModelWeights weights) {
+    List<Declared> declared =
+        tensors.stream()
+            .map(
+                tensor ->
+                    new Declared(
+                        family.prefixed(tensor.name()),
+                        dtype,
+                        Arrays.stream(tensor.shape()).boxed().toList()))
+            .toList();
+    try (SafetensorsWriter writer =
+        new SafetensorsWriter(file, declared, SafetensorsWriter.PYTORCH)) {
+      for (TensorExpression tensor : tensors) {
+        // One tensor at a time is converted; what the conversion makes goes with the arena.
+        try (Arena arena = Arena.ofShared()) {
+          weights
+              .read(tensor, arena)
+              .convert(
+                  dtype,
+                  piece -> {
+                    writer.write(family.prefixed(tensor.name()), piece);
+                    progress.accept(piece.byteSize());
+                  });
+        }
+        weights.release();
+      }
+      writer.commit();
+    }
+  }
+
+  private void writeTokenizer() {
+    int used = TokenizerIds.size(tokenizer, tokenizerSource);
+    if (used > spec.vocabulary().rows()) {
+      throw InputException.in(
+          tokenizerSource,
+          "largest id",
+          "below the model's vocab_size " + spec.vocabulary().rows(),
+          String.valueOf(used - 1));
+    }
+    AtomicFile.write(
+        partial.resolve(HfFolder.TOKENIZER), tokenizer.getBytes(StandardCharsets.UTF_8));
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("tokenizer_class", "PreTrainedTokenizerFast");
+    json.put("model_max_length", spec.maxPositions());
+    json.put("clean_up_tokenization_spaces", false);
+    TokenizerIds.token(tokenizer, tokenizerSource, spec.vocabulary().endOfText())
+        .ifPresent(
+            text -> {
+              json.put("bos_token", text);
+              json.put("eos_token", text);
+              json.put("unk_token", text);
+            });
+    writeJson("tokenizer_config.json", json);
+  }
+
+  private Map<String, Object> generation() {
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("_from_model_config", true);
+    if (spec.vocabulary().endOfText() >= 0) {
+      json.put("bos_token_id", spec.vocabulary().endOfText());
+      json.put("eos_token_id", spec.vocabulary().endOfText());
+    }
+    return json;
+  }
+
+  private void writeJson(String name, Map<String, ?> content) {
+    AtomicFile.write(partial.resolve(name), JsonObject.write(content));
+  }
+
+  private void publish() throws IOException {
+    Files.deleteIfExists(dir.resolve(HfFolder.CONFIG));
+    for (Path file : list(dir)) {
+      if (file.getFileName().toString().matches(WEIGHT_FILES)) {
+        Files.delete(file);
+      }
+    }
+    for (Path file : list(partial)) {
+      if (!file.endsWith(HfFolder.CONFIG)) {
+        move(file);
+      }
+    }
+    move(partial.resolve(HfFolder.CONFIG));
+  }
+
+  private void move(Path file) throws IOException {
+    Files.move(file, dir.resolve(file.getFileName()), StandardCopyOption.REPLACE_EXISTING);
+  }
+
+  private void clear() {
+    try {
+      if (Files.isDirectory(partial)) {
+        for (Path file : list(partial)) {
+          Files.delete(file);
+        }
+        Files.delete(partial);
+      }
+    } catch (IOException e) {
+      throw StorageException.of(partial, "cannot be cleared", e);
+    }
+  }
+
+  private static List<Path> list(Path folder) throws IOException {
+    try (Stream<Path> files = Files.list(folder)) {
+      return files.toList();
+    }
+  }
+}

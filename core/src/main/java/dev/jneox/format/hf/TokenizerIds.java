@@ -1,0 +1,158 @@
+package dev.jneox.format.hf;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonToken;
+import dev.jneox.io.InputException;
+import dev.jneox.io.JsonObject;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Optional;
+
+/**
+ * What a model folder needs to know of the {@code tokenizer.json} beside it, read as a stream: how
+ * many ids it uses, and how one of them is written.
+ */
+public final class TokenizerIds {
+  /**
+   * Without the table of known keys and the search for one that is there twice: fifty thousand are
+   * met once each.
+   */
+  private static final JsonFactory JSON =
+      JsonFactory.builder().disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES).build();
+
+  private final Path file;
+  private final int wanted;
+  private final String wantedText;
+  private int largest = -1;
+  private String found;
+  private Integer foundId;
+
+  private TokenizerIds(Path file, JsonParser json, int wanted, String wantedText)
+      throws IOException {
+    this.file = file;
+    this.wanted = wanted;
+    this.wantedText = wantedText;
+    try (json) {
+      read(json);
+    }
+    if (largest < 0) {
+      throw InputException.in(file, "model.vocab", "tokens with their ids", "none");
+    }
+  }
+
+  /** One more than the largest id of the model's vocabulary and the added tokens. */
+  public static int size(Path tokenizerJson) {
+    return of(tokenizerJson, -1, null).largest + 1;
+  }
+
+  /** The id of the token that is written so. */
+  public static Optional<Integer> id(Path tokenizerJson, String text) {
+    return Optional.ofNullable(of(tokenizerJson, -1, text).foundId);
+  }
+
+  /** The same of the text of a {@code tokenizer.json} that came from {@code source}. */
+  public static int size(String tokenizerJson, Path source) {
+    return of(tokenizerJson, source, -1, null).largest + 1;
+  }
+
+  /** How token {@code id} is written. */
+  static Optional<String> token(String tokenizerJson, Path source, int id) {
+    return Optional.ofNullable(of(tokenizerJson, source, id, null).found);
+  }
+
+  private static TokenizerIds of(Path file, int wanted, String wantedText) {
+    return of(HfFolder.text(file), file, wanted, wantedText);
+  }
+
+  private static TokenizerIds of(String tokenizerJson, Path source, int wanted, String wantedText) {
+    try {
+      return new TokenizerIds(source, JSON.createParser(tokenizerJson), wanted, wantedText);
+    } catch (IOException e) {
+      throw JsonObject.unreadable(source, "content", e);
+    }
+  }
+
+  private void read(JsonParser json) throws IOException {
+    expect(json.nextToken(), JsonToken.START_OBJECT, "content");
+    while (json.nextToken() == JsonToken.FIELD_NAME) {
+      String key = json.currentName();
+      JsonToken value = json.nextToken();
+      if (key.equals("added_tokens") && value == JsonToken.START_ARRAY) {
+        addedTokens(json);
+      } else if (key.equals("model") && value == JsonToken.START_OBJECT) {
+        model(json);
+      } else {
+        json.skipChildren();
+      }
+    }
+  }
+
+  private void addedTokens(JsonParser json) throws IOException {
+    while (json.nextToken() != JsonToken.END_ARRAY) {
+      expect(json.currentToken(), JsonToken.START_OBJECT, "added_tokens");
+      String content = null;
+      int id = -1;
+      while (json.nextToken() == JsonToken.FIELD_NAME) {
+        String key = json.currentName();
+        JsonToken value = json.nextToken();
+        if (key.equals("id")) {
+          id = id(json, "added_tokens");
+        } else if (key.equals("content") && value == JsonToken.VALUE_STRING) {
+          content = json.getText();
+        } else {
+          json.skipChildren();
+        }
+      }
+      token(content, id);
+    }
+  }
+
+  private void model(JsonParser json) throws IOException {
+    while (json.nextToken() == JsonToken.FIELD_NAME) {
+      String key = json.currentName();
+      JsonToken value = json.nextToken();
+      if (key.equals("vocab")) {
+        expect(value, JsonToken.START_OBJECT, "model.vocab");
+        while (json.nextToken() == JsonToken.FIELD_NAME) {
+          String content = json.currentName();
+          json.nextToken();
+          token(content, id(json, "model.vocab"));
+        }
+      } else {
+        json.skipChildren();
+      }
+    }
+  }
+
+  private void token(String content, int id) {
+    largest = Math.max(largest, id);
+    if (id == wanted) {
+      found = content;
+    }
+    if (content != null && content.equals(wantedText)) {
+      foundId = id;
+    }
+  }
+
+  private int id(JsonParser json, String place) throws IOException {
+    boolean small =
+        json.currentToken() == JsonToken.VALUE_NUMBER_INT
+            && json.getNumberType() == JsonParser.NumberType.INT;
+    if (!small || json.getIntValue() < 0 || json.getIntValue() == Integer.MAX_VALUE) {
+      throw InputException.in(
+          file, place, "an id from 0", JsonObject.shortened(String.valueOf(json.getText())));
+    }
+    return json.getIntValue();
+  }
+
+  private void expect(JsonToken found, JsonToken expected, String place) {
+    if (found != expected) {
+      throw InputException.in(
+          file,
+          place,
+          expected == JsonToken.START_OBJECT ? "an object" : "an array",
+          String.valueOf(found));
+    }
+  }
+}

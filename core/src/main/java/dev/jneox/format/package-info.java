@@ -1,0 +1,6 @@
+/**
+ * Opens models of every format: {@link dev.jneox.format.ModelFiles} tells the formats apart, each
+ * of which has a package below this one. {@link dev.jneox.format.Manifest} lists the files of a
+ * folder with checksums.
+ */
+package dev.jneox.format;

@@ -1,0 +1,191 @@
+package dev.jneox.format.safetensors;
+
+import dev.jneox.io.InputException;
+import dev.jneox.io.JsonObject;
+import dev.jneox.io.MappedMemory;
+import dev.jneox.io.StorageException;
+import dev.jneox.weights.Dtype;
+import dev.jneox.weights.TensorFile;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * A safetensors file, mapped into memory and never read whole: eight bytes with the header's length
+ * (little-endian), the header (a JSON object of name to dtype, shape and place), then the tensors
+ * end to end, row by row, little-endian (<a href="https://github.com/huggingface/safetensors">the
+ * format</a>). The header is checked in full on opening.
+ *
+ * <p>The mapping lives until {@link #close}: no segment of it may be touched after that. It is
+ * read-only.
+ */
+public final class Safetensors implements TensorFile {
+  private static final ValueLayout.OfLong LENGTH =
+      ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+  /**
+   * One tensor of the file.
+   *
+   * @param shape length of each axis; empty for a scalar
+   * @param begin offset of its first byte in the data, which starts after the header
+   * @param end offset after its last byte
+   */
+  public record Entry(String name, Dtype dtype, List<Long> shape, long begin, long end) {
+    public long bytes() {
+      return end - begin;
+    }
+
+    /** The shape as an array. */
+    public long[] axes() {
+      return shape.stream().mapToLong(Long::longValue).toArray();
+    }
+  }
+
+  private final Path file;
+  private final Arena arena = Arena.ofShared();
+  private final MemorySegment whole;
+  private final MemorySegment data;
+  private final SafetensorsHeader header;
+
+  private Safetensors(Path file) {
+    this.file = file;
+    boolean opened = false;
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+      long size = channel.size();
+      if (size < Long.BYTES + 2) {
+        throw InputException.in(
+            file, "byte 0", "a safetensors file of 10 bytes or more", size + " bytes");
+      }
+      whole = channel.map(FileChannel.MapMode.READ_ONLY, 0, size, arena);
+      long length = headerLength(whole);
+      header =
+          SafetensorsHeader.read(
+              file, whole.asSlice(Long.BYTES, length), size - Long.BYTES - length);
+      data = whole.asSlice(Long.BYTES + length);
+      opened = true;
+    } catch (IOException e) {
+      throw StorageException.of(file, "cannot be read", e);
+    } finally {
+      if (!opened) {
+        arena.close();
+      }
+    }
+  }
+
+  /** Maps {@code file} and checks its header. */
+  public static Safetensors open(Path file) {
+    return new Safetensors(file);
+  }
+
+  private long headerLength(MemorySegment whole) {
+    long length = whole.get(LENGTH, 0);
+    long rest = whole.byteSize() - Long.BYTES;
+    if (length < 2 || length > Math.min(rest, SafetensorsHeader.MAX_BYTES)) {
+      byte[] start = whole.asSlice(0, Long.BYTES).toArray(ValueLayout.JAVA_BYTE);
+      boolean pointer = new String(start, StandardCharsets.ISO_8859_1).equals("version ");
+      throw InputException.in(
+          file,
+          "byte 0, header length",
+          "2 to "
+              + Math.min(rest, SafetensorsHeader.MAX_BYTES)
+              + " in a file of "
+              + whole.byteSize()
+              + " bytes",
+          Long.toUnsignedString(length)
+              + (pointer ? " (a Git LFS pointer; fetch the file itself with git lfs pull)" : ""));
+    }
+    if (whole.get(ValueLayout.JAVA_BYTE, Long.BYTES) != '{') {
+      String found = String.format("0x%02x", whole.get(ValueLayout.JAVA_BYTE, Long.BYTES));
+      throw InputException.in(file, "byte 8, header", "{", found);
+    }
+    return length;
+  }
+
+  @Override
+  public Path file() {
+    return file;
+  }
+
+  @Override
+  public Set<String> names() {
+    return Collections.unmodifiableSet(header.entries().keySet());
+  }
+
+  @Override
+  public Dtype dtype(String name) {
+    return entry(name).dtype();
+  }
+
+  @Override
+  public long[] shape(String name) {
+    return entry(name).axes();
+  }
+
+  /** The tensors in the order of the header. */
+  public Collection<Entry> entries() {
+    return Collections.unmodifiableCollection(header.entries().values());
+  }
+
+  public boolean contains(String name) {
+    return header.entries().containsKey(name);
+  }
+
+  /** The free-form {@code __metadata__}; usually {@code format: pt}. */
+  public Map<String, String> metadata() {
+    return Collections.unmodifiableMap(header.metadata());
+  }
+
+  /**
+   * Where and what tensor {@code name} is; an {@link InputException} when the file has none of that
+   * name.
+   */
+  public Entry entry(String name) {
+    Entry entry = header.entries().get(name);
+    if (entry == null) {
+      throw new InputException(file + ": has no tensor " + JsonObject.quoted(name));
+    }
+    return entry;
+  }
+
+  /** The bytes of a tensor in the mapped file. */
+  @Override
+  public Optional<MemorySegment> data(String name) {
+    Entry entry = entry(name);
+    if (!arena.scope().isAlive()) {
+      throw new IllegalStateException(file + " is closed");
+    }
+    return Optional.of(data.asSlice(entry.begin(), entry.bytes()));
+  }
+
+  @Override
+  public MemorySegment read(String name, Arena into) {
+    return data(name).orElseThrow();
+  }
+
+  @Override
+  public void release() {
+    if (arena.scope().isAlive()) {
+      MappedMemory.release(whole);
+    }
+  }
+
+  /** Unmaps the file; once is enough. */
+  @Override
+  public void close() {
+    if (arena.scope().isAlive()) {
+      arena.close();
+    }
+  }
+}

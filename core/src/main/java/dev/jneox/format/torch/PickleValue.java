@@ -1,0 +1,105 @@
+package dev.jneox.format.torch;
+
+import static dev.jneox.io.JsonObject.quoted;
+
+import dev.jneox.weights.Dtype;
+import dev.jneox.weights.StoredTensor;
+import java.math.BigInteger;
+import java.util.List;
+import java.util.Map;
+
+/** What a {@link PickleReader} makes of the things that Java has no type for. */
+sealed interface PickleValue {
+  /** A Python tuple; its items may be null. */
+  record Tuple(List<Object> items) implements PickleValue {
+    /** Not the items: a tuple may contain itself. */
+    @Override
+    public String toString() {
+      return "a tuple of " + items.size();
+    }
+  }
+
+  /** The bytes that tensors lie in, as {@code torch.save} refers to them. */
+  record Storage(String key, Dtype dtype, long offset, long elements) implements PickleValue {}
+
+  /**
+   * A tensor over a storage, as the file says it is; nothing is checked yet. Offset and strides
+   * count elements.
+   */
+  record StoredTensor(Storage storage, long offset, long[] shape, long[] strides)
+      implements PickleValue {}
+
+  /**
+   * Something that was not looked at: a class or function of that name, or what one would have
+   * made.
+   */
+  record Opaque(String name) implements PickleValue {}
+
+  /** The functions of PyTorch and Python that are understood; none of them is code here. */
+  enum Function implements PickleValue {
+    ORDERED_DICT,
+    SIZE,
+    REBUILD_TENSOR,
+    REBUILD_PARAMETER
+  }
+
+  /** A typed storage class of PyTorch, such as {@code torch.HalfStorage}. */
+  record StorageType(Dtype dtype) implements PickleValue {}
+
+  /** By full name. */
+  Map<String, Function> FUNCTIONS =
+      Map.of(
+          "collections.OrderedDict", Function.ORDERED_DICT,
+          "torch.Size", Function.SIZE,
+          "torch._utils._rebuild_tensor", Function.REBUILD_TENSOR,
+          "torch._utils._rebuild_tensor_v2", Function.REBUILD_TENSOR,
+          "torch._utils._rebuild_parameter", Function.REBUILD_PARAMETER,
+          "torch._utils._rebuild_parameter_with_state", Function.REBUILD_PARAMETER);
+
+  /** By the name of PyTorch's class. */
+  Map<String, Dtype> STORAGES =
+      Map.ofEntries(
+          Map.entry("DoubleStorage", Dtype.F64),
+          Map.entry("FloatStorage", Dtype.F32),
+          Map.entry("HalfStorage", Dtype.F16),
+          Map.entry("BFloat16Storage", Dtype.BF16),
+          Map.entry("LongStorage", Dtype.I64),
+          Map.entry("IntStorage", Dtype.I32),
+          Map.entry("ShortStorage", Dtype.I16),
+          Map.entry("CharStorage", Dtype.I8),
+          Map.entry("ByteStorage", Dtype.U8),
+          Map.entry("BoolStorage", Dtype.BOOL),
+          Map.entry("ComplexFloatStorage", Dtype.C64));
+
+  /** What the global of that name is; null when it is none of PyTorch's data. */
+  static PickleValue global(String module, String name) {
+    Function function = FUNCTIONS.get(module + "." + name);
+    if (function != null) {
+      return function;
+    }
+    // Files of tensors on a GPU have torch.cuda.FloatStorage in old versions.
+    Dtype dtype = module.equals("torch") || module.equals("torch.cuda") ? STORAGES.get(name) : null;
+    return dtype == null ? null : new StorageType(dtype);
+  }
+
+  /** What a value is, without looking into it. */
+  static String kind(Object value) {
+    return switch (value) {
+      case null -> "None";
+      case String text -> "the text " + quoted(text);
+      case Boolean truth -> truth ? "True" : "False";
+      case BigInteger number -> "an integer of " + number.bitLength() + " bits";
+      case Number number -> "the number " + number;
+      case byte[] bytes -> bytes.length + " bytes";
+      case Tuple tuple -> tuple.toString();
+      case Map<?, ?> map -> "a dictionary of " + map.size();
+      case List<?> list -> "a list of " + list.size();
+      case StorageType type -> "a storage type";
+      case Storage storage -> "a storage";
+      case StoredTensor tensor -> "a tensor";
+      case Function function -> "the function " + function;
+      case Opaque inert -> "the global " + quoted(inert.name());
+      default -> throw new IllegalStateException(value.getClass().getName());
+    };
+  }
+}

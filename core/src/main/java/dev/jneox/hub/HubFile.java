@@ -1,0 +1,53 @@
+package dev.jneox.hub;
+
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.regex.Pattern;
+
+/**
+ * A file of a repository. Large ones are kept in git LFS and known by the SHA-256 of their bytes;
+ * small ones by git's own blob id, the SHA-1 of {@code "blob " + size + "\0"} and the bytes.
+ *
+ * @param name path within the repository; always a {@link SafeName}
+ * @param size in bytes
+ * @param gitId git's id of the file, for a file in LFS that of the pointer to it; null where the
+ *     server did not say
+ * @param sha256 of the bytes, for a file in LFS; else null
+ */
+public record HubFile(String name, long size, String gitId, String sha256) {
+  private static final Pattern SHA1 = Pattern.compile("[0-9a-f]{40}");
+  private static final Pattern SHA256 = Pattern.compile("[0-9a-f]{64}");
+
+  static boolean isSha1(String text) {
+    return SHA1.matcher(text).matches();
+  }
+
+  static boolean isSha256(String text) {
+    return SHA256.matcher(text).matches();
+  }
+
+  /** The hash that its bytes must have, by which the cache calls them. */
+  String blob() {
+    return sha256 != null ? sha256 : gitId;
+  }
+
+  /** What {@link #blob} is called in messages. */
+  String hashName() {
+    return sha256 != null ? "SHA-256" : "git blob id";
+  }
+
+  /** A digest that gives {@link #blob} once it is fed with all bytes of the file. */
+  MessageDigest digest() {
+    try {
+      if (sha256 != null) {
+        return MessageDigest.getInstance("SHA-256");
+      }
+      MessageDigest digest = MessageDigest.getInstance("SHA-1");
+      digest.update(("blob " + size + "\0").getBytes(StandardCharsets.US_ASCII));
+      return digest;
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+}

@@ -1,0 +1,98 @@
+package dev.jneox.hub;
+
+import dev.jneox.io.InputException;
+import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * A model on a hub: {@code ORG/NAME}, or {@code ORG/NAME@REVISION} for another revision than {@code
+ * main}.
+ *
+ * @param org who keeps it
+ * @param name what it is called there
+ * @param revision a branch, a tag or a commit of 40 hexadecimal digits
+ */
+public record HubName(String org, String name, String revision) {
+  private static final String PART = "[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?";
+  private static final Pattern REPOSITORY = Pattern.compile("(" + PART + ")/(" + PART + ")");
+  private static final Pattern REVISION = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._/+-]{0,200}");
+  private static final Pattern COMMIT = Pattern.compile("[0-9a-f]{40}");
+
+  public HubName {
+    Matcher repository = REPOSITORY.matcher(org + "/" + name);
+    if (!repository.matches() || (org + name).contains("--") || (org + name).contains("..")) {
+      throw new InputException(
+          "\""
+              + org
+              + "/"
+              + name
+              + "\": expected the name of a model on the hub, such as EleutherAI/pythia-160m");
+    }
+    if (!REVISION.matcher(revision).matches() || !SafeName.is(revision)) {
+      throw new InputException(
+          org
+              + "/"
+              + name
+              + ": revision: expected a branch, a tag or a commit, found \""
+              + revision
+              + "\"");
+    }
+  }
+
+  /**
+   * Reads {@code ORG/NAME} or {@code ORG/NAME@REVISION}.
+   *
+   * @throws InputException when it is neither
+   */
+  public static HubName parse(String text) {
+    String repository = text.contains("@") ? text.substring(0, text.indexOf('@')) : text;
+    String revision = text.contains("@") ? text.substring(text.indexOf('@') + 1) : "main";
+    int slash = repository.indexOf('/');
+    if (slash < 0) {
+      throw new InputException(
+          "\""
+              + text
+              + "\": expected ORG/NAME or ORG/NAME@REVISION, such as EleutherAI/pythia-160m, found"
+              + " no /");
+    }
+    return new HubName(repository.substring(0, slash), repository.substring(slash + 1), revision);
+  }
+
+  /** The name that {@code text} has the form of, if it has one. */
+  public static Optional<HubName> tryParse(String text) {
+    try {
+      return Optional.of(parse(text));
+    } catch (InputException e) {
+      return Optional.empty();
+    }
+  }
+
+  public HubName at(String revision) {
+    return new HubName(org, name, revision);
+  }
+
+  /** {@code ORG/NAME}. */
+  public String repository() {
+    return org + "/" + name;
+  }
+
+  /** The name of its folder in the cache. */
+  String folder() {
+    return "models--" + org + "--" + name;
+  }
+
+  /** Whether the revision is a commit, which never changes. */
+  boolean isCommit() {
+    return isCommit(revision);
+  }
+
+  static boolean isCommit(String text) {
+    return COMMIT.matcher(text).matches();
+  }
+
+  @Override
+  public String toString() {
+    return revision.equals("main") ? repository() : repository() + "@" + revision;
+  }
+}

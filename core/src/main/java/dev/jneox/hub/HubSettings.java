@@ -1,0 +1,169 @@
+package dev.jneox.hub;
+
+import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
+import java.io.IOException;
+import java.net.URI;
+import java.net.URISyntaxException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Where models come from and where they are kept. The defaults are those of Python's
+ * huggingface_hub, so both find what the other has fetched.
+ *
+ * @param endpoint the hub's address, without a slash at its end: {@code HF_ENDPOINT}
+ * @param cache {@code HF_HUB_CACHE}, or {@code hub} in {@code HF_HOME}, which is {@code
+ *     ~/.cache/huggingface}
+ * @param token sent to the endpoint's host and no other; null for none: {@code HF_TOKEN}, or the
+ *     file that {@code hf auth login} writes
+ * @param offline never ask the hub: {@code HF_HUB_OFFLINE}
+ * @param jobs files fetched at once
+ * @param patience how long to wait for a server, and how often
+ */
+public record HubSettings(
+    URI endpoint, Path cache, String token, boolean offline, int jobs, Patience patience) {
+  private static final String ENDPOINT = "https://huggingface.co";
+  private static final int JOBS = 4;
+  private static final Set<String> TRUE = Set.of("1", "ON", "YES", "TRUE");
+  private static final long LONGEST_TOKEN_FILE = 10_000;
+
+  public HubSettings {
+    if (jobs < 1 || jobs > 64) {
+      throw new InputException("jobs: expected 1 to 64 files at once, found " + jobs);
+    }
+    if (token != null && !token.matches("[\\x21-\\x7e]+")) {
+      throw new InputException(
+          "the hub's token: expected one word of ASCII characters, found other ones: look at"
+              + " HF_TOKEN or its file");
+    }
+  }
+
+  /**
+   * What the environment asks for.
+   *
+   * @param environment as of {@link System#getenv()}
+   * @param home the user's folder
+   * @throws InputException when a value makes no sense
+   */
+  public static HubSettings of(Map<String, String> environment, Path home) {
+    String caches = environment.get("XDG_CACHE_HOME");
+    Path userCache = given(caches) ? Path.of(caches) : home.resolve(".cache");
+    Path hfHome = path(environment, "HF_HOME", home, userCache.resolve("huggingface"));
+    Path cache =
+        path(
+            environment,
+            "HF_HUB_CACHE",
+            home,
+            path(environment, "HUGGINGFACE_HUB_CACHE", home, hfHome.resolve("hub")));
+    String endpoint = environment.get("HF_ENDPOINT");
+    String token = environment.get("HF_TOKEN");
+    return new HubSettings(
+        endpoint(given(endpoint) ? endpoint : ENDPOINT),
+        cache,
+        given(token)
+            ? token.strip()
+            : tokenFile(path(environment, "HF_TOKEN_PATH", home, hfHome.resolve("token"))),
+        isTrue(environment.get("HF_HUB_OFFLINE"))
+            || isTrue(environment.get("TRANSFORMERS_OFFLINE")),
+        JOBS,
+        Patience.DEFAULT);
+  }
+
+  /** What the environment of this process asks for. */
+  public static HubSettings ofEnvironment() {
+    return of(System.getenv(), Path.of(System.getProperty("user.home")));
+  }
+
+  public HubSettings withEndpoint(String address) {
+    return new HubSettings(endpoint(address), cache, token, offline, jobs, patience);
+  }
+
+  public HubSettings withCache(Path folder) {
+    return new HubSettings(endpoint, folder, token, offline, jobs, patience);
+  }
+
+  public HubSettings withJobs(int count) {
+    return new HubSettings(endpoint, cache, token, offline, count, patience);
+  }
+
+  public HubSettings asOffline() {
+    return new HubSettings(endpoint, cache, token, true, jobs, patience);
+  }
+
+  HubSettings withToken(String secret) {
+    return new HubSettings(endpoint, cache, secret, offline, jobs, patience);
+  }
+
+  HubSettings withPatience(Patience other) {
+    return new HubSettings(endpoint, cache, token, offline, jobs, other);
+  }
+
+  private static boolean given(String value) {
+    return value != null && !value.isBlank();
+  }
+
+  private static boolean isTrue(String value) {
+    return value != null && TRUE.contains(value.toUpperCase(java.util.Locale.ROOT));
+  }
+
+  private static Path path(Map<String, String> environment, String key, Path home, Path absent) {
+    String value = environment.get(key);
+    if (!given(value)) {
+      return absent;
+    }
+    return value.equals("~")
+        ? home
+        : value.startsWith("~/") ? home.resolve(value.substring(2)) : Path.of(value);
+  }
+
+  private static String tokenFile(Path file) {
+    try {
+      String token =
+          Files.isRegularFile(file) && Files.size(file) <= LONGEST_TOKEN_FILE
+              ? Files.readString(file).strip()
+              : "";
+      return token.isEmpty() ? null : token;
+    } catch (IOException e) {
+      throw StorageException.of(file, "the hub's token cannot be read", e);
+    }
+  }
+
+  private static URI endpoint(String address) {
+    try {
+      URI uri = new URI(address.strip().replaceAll("/+$", ""));
+      boolean web =
+          "https".equalsIgnoreCase(uri.getScheme()) || "http".equalsIgnoreCase(uri.getScheme());
+      if (web
+          && uri.getHost() != null
+          && uri.getUserInfo() == null
+          && uri.getQuery() == null
+          && uri.getFragment() == null) {
+        return uri;
+      }
+    } catch (URISyntaxException e) {
+      // Said below, without a password that may be in it.
+    }
+    throw new InputException(
+        "the hub's endpoint: expected an address such as "
+            + ENDPOINT
+            + ", found something else; see HF_ENDPOINT");
+  }
+
+  /** The token is a secret. */
+  @Override
+  public String toString() {
+    String secret = token == null ? "none" : "given";
+    return "HubSettings["
+        + endpoint
+        + ", "
+        + cache
+        + ", token "
+        + secret
+        + ", offline "
+        + offline
+        + "]";
+  }
+}

@@ -1,0 +1,118 @@
+package dev.jneox.hub;
+
+import dev.jneox.io.InputException;
+import java.io.IOException;
+import java.net.ConnectException;
+import java.net.NoRouteToHostException;
+import java.net.URI;
+import java.net.UnknownHostException;
+import java.nio.channels.UnresolvedAddressException;
+import java.util.Optional;
+
+/**
+ * What a hub's final "no", or its silence, means and what to do about it. The hub says more in
+ * {@code X-Error-Code} and {@code X-Error-Message}.
+ */
+final class Refusals {
+  private static final int LONGEST_MESSAGE = 200;
+
+  private final HubSettings settings;
+
+  Refusals(HubSettings settings) {
+    this.settings = settings;
+  }
+
+  /**
+   * @param file the file that was asked for, null for the listing of the repository
+   */
+  InputException of(HubName name, String file, HubHttp.Answer answer) {
+    String code = answer.header("X-Error-Code");
+    String page = settings.endpoint() + "/" + name.repository();
+    String what = name + (file == null ? "" : ", file \"" + file + "\"") + ": ";
+    String said = said(answer);
+    if (answer.status() == 403 || code.equals("GatedRepo")) {
+      String why =
+          code.equals("GatedRepo") ? "gated: its owner decides who may have it" : "refused (403)";
+      String then =
+          settings.token() == null
+              ? ", then " + getToken()
+              : " with the account of your token, which may also lack the right to read it";
+      return new InputException(what + why + said + "; ask for access on " + page + then);
+    }
+    if (answer.status() == 404 && code.equals("RevisionNotFound")) {
+      return new InputException(
+          what
+              + "the repository has no revision \""
+              + name.revision()
+              + "\"; see "
+              + page
+              + "/tree/main");
+    }
+    if (answer.status() == 404 && file != null) {
+      return new InputException(what + "no such file at this revision on " + settings.endpoint());
+    }
+    if (answer.status() == 404 || answer.status() == 401) {
+      // A hub does not tell strangers which names are private, and answers 401 for both.
+      String account =
+          settings.token() == null
+              ? "if it is private or gated, " + getToken()
+              : "or your token may not read it";
+      return new InputException(
+          what
+              + "no such repository or revision on "
+              + settings.endpoint()
+              + " ("
+              + answer.status()
+              + ")"
+              + said
+              + "; check the name; "
+              + account);
+    }
+    return new InputException(
+        what + HubHttp.shown(answer.uri()) + " answered " + answer.status() + said);
+  }
+
+  /** What to do about a host that cannot be reached at all; empty for failures that may pass. */
+  Optional<InputException> unreachable(HubName name, URI uri, IOException failure) {
+    String reason = null;
+    for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
+      String message = cause.getMessage() == null ? "" : cause.getMessage();
+      if (cause instanceof UnknownHostException || cause instanceof UnresolvedAddressException) {
+        reason = "unknown host";
+      } else if (reason == null
+          && (cause instanceof ConnectException || cause instanceof NoRouteToHostException)
+          && !message.contains("timed out")) {
+        // The JDK's client drops the message of a refusal.
+        reason = message.isEmpty() ? "connection refused" : message;
+      }
+    }
+    String host = uri.getScheme() + "://" + uri.getRawAuthority();
+    return reason == null
+        ? Optional.empty()
+        : Optional.of(
+            new InputException(
+                name
+                    + ": no connection to "
+                    + host
+                    + ": "
+                    + reason
+                    + "; check the network or choose a mirror with HF_ENDPOINT; with "
+                    + "HF_HUB_OFFLINE=1 models come from the cache "
+                    + settings.cache()
+                    + " alone",
+                failure));
+  }
+
+  private static String getToken() {
+    return "set HF_TOKEN to a token that may read it";
+  }
+
+  /** The server's words, which might repeat the token. */
+  private String said(HubHttp.Answer answer) {
+    String message = answer.header("X-Error-Message").strip();
+    String safe = settings.token() == null ? message : message.replace(settings.token(), "***");
+    String cut =
+        safe.length() <= LONGEST_MESSAGE ? safe : safe.substring(0, LONGEST_MESSAGE) + "...";
+    return cut.isEmpty() ? "" : ", \"" + cut + "\"";
+  }
+}

@@ -1,0 +1,95 @@
+package dev.jneox.hub;
+
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.function.Predicate;
+import java.util.regex.Pattern;
+
+/**
+ * Which files of a repository to fetch. Without {@code include}, what it takes to use the model:
+ * its configuration, its tokenizer and its weights once, as safetensors where there are any, else
+ * as PyTorch's files, else as the one GGUF file. With it, the files that one of its patterns
+ * matches. Those that {@code exclude} matches are left out in both cases.
+ *
+ * @param include shell patterns over whole paths: {@code *} is anything, folders too, {@code ?} one
+ *     character
+ * @param exclude likewise
+ */
+public record Selection(List<String> include, List<String> exclude) {
+  /** What it takes to use a model. */
+  public static final Selection MODEL = new Selection(List.of(), List.of());
+
+  private static final Pattern TEXTS =
+      Pattern.compile(
+          "(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\\.json"
+              + "|merges\\.txt|tokenizer\\.model|chat_template\\.jinja");
+
+  /** The first kind of weights that a repository has is the one to fetch. */
+  private static final List<Pattern> WEIGHTS =
+      List.of(
+          Pattern.compile("model\\.safetensors"),
+          Pattern.compile(
+              "model\\.safetensors\\.index\\.json|model-\\d{5}-of-\\d{5}\\.safetensors"),
+          Pattern.compile("pytorch_model\\.bin"),
+          Pattern.compile(
+              "pytorch_model\\.bin\\.index\\.json|pytorch_model-\\d{5}-of-\\d{5}\\.bin"),
+          Pattern.compile("[^/]+\\.gguf"));
+
+  /** The files to fetch and the others. */
+  public record Choice(List<HubFile> chosen, List<HubFile> left) {}
+
+  public Selection {
+    include = List.copyOf(include);
+    exclude = List.copyOf(exclude);
+  }
+
+  /** Whether it asks for what a model needs, rather than for files by name. */
+  boolean isModel() {
+    return include.isEmpty();
+  }
+
+  /** Divides the files of a repository, or of a folder. */
+  public Choice of(List<HubFile> files) {
+    Set<HubFile> allowed = new LinkedHashSet<>(files);
+    allowed.removeIf(file -> matches(exclude, file.name()));
+    Predicate<String> wanted = isModel() ? model(allowed) : name -> matches(include, name);
+    List<HubFile> chosen = new ArrayList<>();
+    List<HubFile> left = new ArrayList<>();
+    for (HubFile file : files) {
+      (allowed.contains(file) && wanted.test(file.name()) ? chosen : left).add(file);
+    }
+    return new Choice(chosen, left);
+  }
+
+  private static Predicate<String> model(Collection<HubFile> files) {
+    for (Pattern kind : WEIGHTS) {
+      long found = files.stream().filter(file -> kind.matcher(file.name()).matches()).count();
+      boolean oneOfMany = kind == WEIGHTS.getLast() && found > 1;
+      if (found > 0 && !oneOfMany) {
+        return name -> TEXTS.matcher(name).matches() || kind.matcher(name).matches();
+      }
+    }
+    return name -> TEXTS.matcher(name).matches();
+  }
+
+  /** Whether {@code name} holds weights of a kind that a model can be opened from. */
+  static boolean isWeights(String name) {
+    return WEIGHTS.stream().anyMatch(kind -> kind.matcher(name).matches())
+        && !name.endsWith(".json");
+  }
+
+  private static boolean matches(List<String> patterns, String name) {
+    return patterns.stream().anyMatch(pattern -> glob(pattern).matcher(name).matches());
+  }
+
+  private static Pattern glob(String pattern) {
+    StringBuilder regex = new StringBuilder();
+    for (char c : pattern.toCharArray()) {
+      regex.append(c == '*' ? ".*" : c == '?' ? "." : Pattern.quote(String.valueOf(c)));
+    }
+    return Pattern.compile(regex.toString(), Pattern.DOTALL);
+  }
+}

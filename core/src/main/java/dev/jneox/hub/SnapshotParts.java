@@ -1,0 +1,88 @@
+package dev.jneox.hub;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Stream;
+
+/** The parts that a folder must have to be a model, by its own files alone. */
+final class SnapshotParts {
+  private static final long MAX_INDEX = 64 << 20;
+
+  private SnapshotParts() {}
+
+  /** What the folder lacks; empty when it can be opened. */
+  static List<String> missing(Path folder) {
+    if (gguf(folder) != null) {
+      return List.of();
+    }
+    List<String> missing = new ArrayList<>();
+    if (!Files.isRegularFile(folder.resolve("config.json"))) {
+      missing.add("config.json");
+    }
+    missing.addAll(missingWeights(folder));
+    return missing;
+  }
+
+  private static List<String> missingWeights(Path folder) {
+    for (String[] kind :
+        new String[][] {
+          {"model.safetensors", "model.safetensors.index.json"},
+          {"pytorch_model.bin", "pytorch_model.bin.index.json"}
+        }) {
+      if (Files.isRegularFile(folder.resolve(kind[0]))) {
+        return List.of();
+      }
+      if (Files.isRegularFile(folder.resolve(kind[1]))) {
+        return shards(folder.resolve(kind[1])).stream()
+            .filter(shard -> !Files.isRegularFile(folder.resolve(shard)))
+            .toList();
+      }
+    }
+    return List.of("weights (model.safetensors, pytorch_model.bin, or shards with their index)");
+  }
+
+  /** The files that an index of weights names. */
+  private static Set<String> shards(Path index) {
+    try {
+      if (Files.size(index) > MAX_INDEX) {
+        throw InputException.in(
+            index, "size", "at most " + MAX_INDEX + " bytes", Files.size(index) + " bytes");
+      }
+      JsonNode map = HubListing.JSON.readTree(Files.readAllBytes(index)).path("weight_map");
+      Set<String> shards = new TreeSet<>();
+      for (JsonNode shard : map) {
+        if (!shard.isTextual() || !SafeName.is(shard.textValue())) {
+          throw InputException.in(index, "weight_map", "plain file names", shard.toString());
+        }
+        shards.add(shard.textValue());
+      }
+      return shards;
+    } catch (IOException e) {
+      throw StorageException.of(index, "cannot be read", e);
+    }
+  }
+
+  /** The one GGUF file of a folder without a configuration; else null. */
+  static Path gguf(Path folder) {
+    if (Files.exists(folder.resolve("config.json"))) {
+      return null;
+    }
+    try (Stream<Path> entries = Files.list(folder)) {
+      List<Path> found =
+          entries
+              .filter(path -> path.toString().endsWith(".gguf") && Files.isRegularFile(path))
+              .toList();
+      return found.size() == 1 ? found.getFirst() : null;
+    } catch (IOException e) {
+      throw StorageException.of(folder, "cannot be read", e);
+    }
+  }
+}

@@ -1,0 +1,10 @@
+package dev.jneox.infer;
+
+/**
+ * Holds what a {@link Generator} wrote.
+ *
+ * @param text of the new tokens, without end-of-text token and stop string; null without a
+ *     tokenizer
+ * @param generation the tokens, those of a stop string included and none behind it
+ */
+public record Completion(String text, GenerationResult generation) {}

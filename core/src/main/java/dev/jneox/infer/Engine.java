@@ -1,0 +1,642 @@
+package dev.jneox.infer;
+
+import dev.jneox.infer.Token.Candidate;
+import dev.jneox.io.BusyException;
+import dev.jneox.io.InputException;
+import dev.jneox.kernel.Cpu;
+import dev.jneox.kernel.Workers;
+import dev.jneox.model.ModelSpec;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
+import java.util.concurrent.locks.LockSupport;
+
+/**
+ * Continues and scores many sequences of ids at once with one model. Every step reads the weights
+ * once for all of them (continuous batching, Yu et al. 2022). Requests join between steps; prompts
+ * are read in pieces beside the tokens of sequences that run, which so never wait for a long
+ * prompt. Keys and values lie in pages (Kwon et al. 2023) that sequences with a common prefix
+ * share, running ones and those that ended lately. What is drawn for a request, and every score, is
+ * the same to the last bit whatever else the engine does.
+ *
+ * <p>Requests wait in a queue, first come first served, until a place and the memory for their
+ * longest course are there; so a request that has begun always has the memory to end. Safe for many
+ * threads. The engine knows no text and calls nobody: readers take tokens from a {@link
+ * TokenStream} on threads of their own, and it never waits for one.
+ */
+public final class Engine implements AutoCloseable {
+  /** Says what becomes of a request whose reader has stopped reading. */
+  public enum Stalled {
+    /** It gives up its place; once it is read again its keys and values are computed again. */
+    RECOMPUTE,
+    /** It ends with {@link FinishReason#STALLED}. */
+    CANCEL
+  }
+
+  /**
+   * Holds what an engine grants to the readers of its streams. A request whose reader is {@code
+   * ahead} tokens behind pauses: it keeps its place and its memory, and draws no more. If it has
+   * been paused for {@code patience} without a token taken while another request waits in the
+   * queue, it makes room.
+   *
+   * @param ahead most tokens drawn that the reader has not taken
+   */
+  public record Readers(int ahead, Duration patience, Stalled stalled) {
+    private static final Duration LONGEST = Duration.ofDays(10_000); // fits in nanoseconds
+
+    /** Grants 64 tokens and 30 seconds, and recomputes. */
+    public static final Readers DEFAULT =
+        new Readers(64, Duration.ofSeconds(30), Stalled.RECOMPUTE);
+
+    /**
+     * @throws InputException that names the setting which is out of range
+     */
+    public Readers {
+      check("tokens ahead of the reader", ahead, Integer.MAX_VALUE);
+      if (patience.isNegative() || patience.compareTo(LONGEST) > 0) {
+        throw new InputException(
+            "patience: expected 0 to " + LONGEST.toDays() + " days, found " + patience);
+      }
+    }
+  }
+
+  /**
+   * Holds what an engine may use.
+   *
+   * @param sessions most sequences that run at a time
+   * @param queue most requests that wait
+   * @param promptRows most prompt tokens read in one step
+   * @param kv type of keys and values
+   * @param kvBytes bound on the memory for keys and values, those kept for later requests included
+   * @param threads threads that compute
+   */
+  public record Settings(
+      int sessions,
+      int queue,
+      int promptRows,
+      KvPrecision kv,
+      long kvBytes,
+      int threads,
+      Readers readers) {
+    /**
+     * @throws InputException that names the setting which is out of range
+     */
+    public Settings {
+      check("sessions", sessions, 1 << 16);
+      check("queue", queue + 1L, Integer.MAX_VALUE);
+      check("prompt rows", promptRows, 1 << 16);
+      check("threads", threads, 1 << 12);
+    }
+
+    /**
+     * Makes settings for {@code sessions} sequences: all cores, and half of the Java heap for keys
+     * and values, in the type that goes with the model.
+     */
+    public static Settings of(PackedModel model, int sessions) {
+      return new Settings(
+          sessions,
+          1024,
+          256,
+          KvPrecision.of(model),
+          Runtime.getRuntime().maxMemory() / 2,
+          Cpu.threads(),
+          Readers.DEFAULT);
+    }
+
+    public Settings withQueue(int value) {
+      return new Settings(sessions, value, promptRows, kv, kvBytes, threads, readers);
+    }
+
+    public Settings withPromptRows(int value) {
+      return new Settings(sessions, queue, value, kv, kvBytes, threads, readers);
+    }
+
+    public Settings withKv(KvPrecision value) {
+      return new Settings(sessions, queue, promptRows, value, kvBytes, threads, readers);
+    }
+
+    public Settings withKvBytes(long value) {
+      return new Settings(sessions, queue, promptRows, kv, value, threads, readers);
+    }
+
+    public Settings withThreads(int value) {
+      return new Settings(sessions, queue, promptRows, kv, kvBytes, value, readers);
+    }
+
+    public Settings withReaders(Readers value) {
+      return new Settings(sessions, queue, promptRows, kv, kvBytes, threads, value);
+    }
+  }
+
+  private static void check(String name, long value, long most) {
+    if (value < 1 || value > most) {
+      throw new InputException(name + ": expected 1 to " + most + ", found " + value);
+    }
+  }
+
+  /**
+   * Says what an engine is doing.
+   *
+   * @param queued requests that wait
+   * @param active requests that have a place
+   * @param paused of them, those whose readers are behind
+   * @param suspensions how often a request gave up its place for others, since the start
+   * @param promptTokens prompt tokens read since the start, without those reused
+   * @param reusedTokens prompt tokens whose keys and values were there already
+   * @param recomputedTokens tokens read again after a suspension
+   * @param tokens tokens drawn since the start
+   * @param tokensPerSecond tokens drawn lately; 0 while idle
+   * @param kvUsed bytes of keys and values held, those kept for later requests included
+   * @param kvLimit the bound on it
+   */
+  public record Metrics(
+      int queued,
+      int active,
+      int paused,
+      long suspensions,
+      long promptTokens,
+      long reusedTokens,
+      long recomputedTokens,
+      long tokens,
+      double tokensPerSecond,
+      long kvUsed,
+      long kvLimit) {}
+
+  /** The target of a row from which a token is drawn; else it is a position of the prompt. */
+  private static final int DRAW = -1;
+
+  private final ModelSpec spec;
+  private final Settings settings;
+  private final Workers workers;
+  private final Forward forward;
+  private final KvPool pool;
+  private final Thread thread;
+  private final Rate rate = new Rate();
+
+  // Guarded by this.
+  private final ArrayDeque<Session> queue = new ArrayDeque<>();
+  private boolean closed;
+
+  // The engine thread's own.
+  private final List<Session> active = new ArrayList<>();
+  private final List<Session> read = new ArrayList<>(); // those with rows in this step
+  private int promised; // pages that active requests may still take
+  private int rotation; // whose prompt is read first
+  private final Sampler.Scratch scratch = new Sampler.Scratch();
+
+  // Rows of the step whose logits are wanted, the sessions they are of, and what for.
+  private final int[] rows;
+  private final Session[] owners;
+  private final int[] targets;
+  private int wanted;
+
+  // Log-softmax of the rows whose logits are at hand.
+  private float[] logits;
+  private int firstRow;
+  private final double[] logSums = new double[Forward.LOGIT_ROWS];
+  private final List<List<Candidate>> tops = new ArrayList<>();
+  private final Workers.Task logSoftmax = this::logSoftmax;
+
+  private volatile Metrics metrics;
+  private long suspensions;
+  private long promptTokens;
+  private long reusedTokens;
+  private long recomputedTokens;
+  private long tokens;
+
+  /**
+   * Starts an engine.
+   *
+   * @param model stays open for as long as the engine is
+   * @throws InputException if the memory bound holds no page of keys and values
+   */
+  public Engine(PackedModel model, Settings settings) {
+    this.spec = model.spec();
+    this.settings = settings;
+    KvFormat format = KvFormat.of(spec, settings.kv());
+    long pages = settings.kvBytes() / format.pageBytes();
+    if (pages < 1) {
+      throw new InputException(
+          "memory for keys and values: expected "
+              + format.pageBytes()
+              + " bytes or more, for "
+              + KvFormat.POSITIONS
+              + " positions, found "
+              + settings.kvBytes());
+    }
+    int maxRows = settings.sessions() + settings.promptRows();
+    this.pool = new KvPool(format, (int) Math.min(pages, Integer.MAX_VALUE));
+    this.workers = new Workers(settings.threads());
+    this.forward = new Forward(model, format, workers, maxRows);
+    this.rows = new int[maxRows];
+    this.owners = new Session[maxRows];
+    this.targets = new int[maxRows];
+    for (int i = 0; i < Forward.LOGIT_ROWS; i++) {
+      tops.add(List.of());
+    }
+    this.metrics = snapshot();
+    this.thread = Thread.ofPlatform().daemon().name("jneox-engine").start(this::loop);
+  }
+
+  public ModelSpec spec() {
+    return spec;
+  }
+
+  /**
+   * Puts a request in the queue whose result is wanted as a whole: nobody reads its tokens before.
+   *
+   * @throws InputException if the request can never be met
+   * @throws BusyException if too many wait already
+   */
+  public Session submit(GenerationRequest request) {
+    return enqueue(request, Integer.MAX_VALUE);
+  }
+
+  /**
+   * Puts a request in the queue whose tokens are read as they are drawn; it pauses where its reader
+   * falls behind, see {@link Readers}.
+   *
+   * @throws InputException if the request can never be met
+   * @throws BusyException if too many wait already
+   */
+  public TokenStream stream(GenerationRequest request) {
+    return new TokenStream(enqueue(request, settings.readers().ahead()));
+  }
+
+  private Session enqueue(GenerationRequest request, int ahead) {
+    Generation generation = new Generation(spec, request);
+    Session session =
+        new Session(this, generation, new KvSequence(pool, request.prefixKey()), ahead);
+    if (!generation.draws() && generation.nextScored() == Generation.NONE) {
+      session.finish(FinishReason.MAX_TOKENS, null); // a prompt without an id to score
+      return session;
+    }
+    int pages = KvSequence.pages(generation.positions());
+    if (pages > pool.limit()) {
+      throw new InputException(
+          "the request may take "
+              + generation.positions()
+              + " positions, there is memory for keys and values of "
+              + (long) pool.limit() * KvFormat.POSITIONS
+              + ": ask for fewer tokens or give the engine more memory");
+    }
+    synchronized (this) {
+      if (closed) {
+        throw new IllegalStateException("the engine is closed");
+      }
+      if (queue.size() >= settings.queue()) {
+        throw new BusyException(queue.size());
+      }
+      queue.add(session);
+    }
+    LockSupport.unpark(thread);
+    return session;
+  }
+
+  public Metrics metrics() {
+    Metrics m = metrics;
+    int queued;
+    synchronized (this) {
+      queued = queue.size();
+    }
+    return new Metrics(
+        queued,
+        m.active,
+        m.paused,
+        m.suspensions,
+        m.promptTokens,
+        m.reusedTokens,
+        m.recomputedTokens,
+        m.tokens,
+        rate.perSecond(),
+        m.kvUsed,
+        m.kvLimit);
+  }
+
+  /** Cancels all requests and ends the threads. */
+  @Override
+  public void close() {
+    synchronized (this) {
+      closed = true;
+    }
+    LockSupport.unpark(thread);
+    boolean interrupted = false;
+    while (thread.isAlive() && Thread.currentThread() != thread) {
+      try {
+        thread.join();
+      } catch (InterruptedException e) {
+        interrupted = true;
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  /**
+   * Called when a session was cancelled or its reader has made room. One that gave up its place
+   * goes back into the queue, behind those that it made room for.
+   */
+  void wake(Session session) {
+    if (session.suspended) {
+      synchronized (this) {
+        if (session.suspended) {
+          session.suspended = false;
+          if (closed || session.cancelled) {
+            session.finish(FinishReason.CANCELLED, null);
+          } else {
+            queue.add(session);
+          }
+        }
+      }
+    }
+    LockSupport.unpark(thread);
+  }
+
+  private void loop() {
+    Throwable failure = null;
+    try {
+      while (awaitWork()) {
+        try {
+          step();
+        } catch (Throwable t) { // whatever it was, the requests at hand are lost, the engine is not
+          endActive(t);
+        }
+        metrics = snapshot();
+      }
+    } catch (Throwable t) {
+      failure = t;
+    } finally {
+      endAll(failure);
+      workers.close();
+    }
+  }
+
+  private void endActive(Throwable failure) {
+    List.copyOf(active).forEach(session -> end(session, FinishReason.CANCELLED, failure));
+  }
+
+  /** Ends every request, so that nobody waits for an engine that has ended. */
+  private void endAll(Throwable failure) {
+    endActive(failure);
+    synchronized (this) {
+      closed = true;
+      queue.forEach(session -> session.finish(FinishReason.CANCELLED, failure));
+      queue.clear();
+    }
+  }
+
+  /** Admits what can be admitted; waits while there is nothing to do. Returns false when closed. */
+  private boolean awaitWork() {
+    while (true) {
+      if (!admitQueue()) {
+        return false;
+      }
+      long now = System.nanoTime();
+      boolean work = false;
+      Session stalled = null; // the one whose reader has taken nothing for longest
+      for (Session session : active) {
+        session.updatePause(now);
+        work |= !session.paused;
+        if (session.paused && (stalled == null || session.stalled(now) > stalled.stalled(now))) {
+          stalled = session;
+        }
+      }
+      long wait = Long.MAX_VALUE;
+      if (stalled != null && !queueIsEmpty()) {
+        wait = settings.readers().patience().toNanos() - stalled.stalled(now);
+        if (wait <= 0) {
+          makeRoom(stalled);
+          continue;
+        }
+      }
+      if (work) {
+        return true;
+      }
+      metrics = snapshot();
+      if (wait == Long.MAX_VALUE) {
+        LockSupport.park(this);
+      } else {
+        LockSupport.parkNanos(this, wait);
+      }
+    }
+  }
+
+  /** Drops what was cancelled and gives places to the first in the queue; false when closed. */
+  private boolean admitQueue() {
+    for (int i = active.size() - 1; i >= 0; i--) {
+      if (active.get(i).cancelled) {
+        end(active.get(i), FinishReason.CANCELLED, null);
+      }
+    }
+    synchronized (this) {
+      closed |= Thread.interrupted(); // nobody interrupts this thread but to end it
+      if (closed) {
+        return false;
+      }
+      for (Iterator<Session> waiting = queue.iterator(); waiting.hasNext(); ) {
+        Session session = waiting.next();
+        if (session.cancelled) {
+          waiting.remove();
+          session.finish(FinishReason.CANCELLED, null);
+        }
+      }
+      while (!queue.isEmpty() && active.size() < settings.sessions() && admit(queue.peek())) {
+        active.add(queue.poll());
+      }
+      return true;
+    }
+  }
+
+  private synchronized boolean queueIsEmpty() {
+    return queue.isEmpty();
+  }
+
+  /** Promises a request the pages of its longest course, less those it shares. */
+  private boolean admit(Session session) {
+    Generation generation = session.generation;
+    session.sequence.begin(generation.ids(), generation.reusable());
+    int needed = KvSequence.pages(generation.positions()) - session.sequence.pageCount();
+    if (pool.available() - promised < needed) {
+      session.sequence.release();
+      return false;
+    }
+    session.promised = needed;
+    promised += needed;
+    if (session.begin()) {
+      reusedTokens += session.sequence.length();
+    }
+    return true;
+  }
+
+  /** Takes the place of a request whose reader has stalled. */
+  private void makeRoom(Session session) {
+    suspensions++;
+    if (settings.readers().stalled() == Stalled.CANCEL) {
+      end(session, FinishReason.STALLED, null);
+      return;
+    }
+    remove(session);
+    session.suspended = true;
+    if (!session.full()) { // its reader came back before it could see that
+      wake(session);
+    }
+  }
+
+  /** Runs one pass: a token of each sequence that is drawn, and pieces of prompts. */
+  private void step() {
+    forward.begin();
+    read.clear();
+    wanted = 0;
+    for (Session session : active) {
+      if (!session.paused && session.pending() == 1) {
+        read(session, 1);
+      }
+    }
+    // Beside sequences that are drawn, so much of prompts that a step stays short.
+    int budget = read.isEmpty() ? settings.promptRows() : Math.max(1, settings.promptRows() / 4);
+    rotation++;
+    for (int i = 0; i < active.size() && budget > 0; i++) {
+      Session session = active.get((rotation + i) % active.size());
+      int n = Math.min(budget, session.pending());
+      if (!session.paused && n > 0) {
+        read(session, n);
+        budget -= n;
+      }
+    }
+    forward.run();
+    for (Session session : read) {
+      session.sequence.publish();
+    }
+    for (firstRow = 0; firstRow < wanted; firstRow += Forward.LOGIT_ROWS) {
+      use(Math.min(Forward.LOGIT_ROWS, wanted - firstRow));
+    }
+  }
+
+  /** Adds the next {@code n} positions of a session to the pass. */
+  private void read(Session session, int n) {
+    Generation generation = session.generation;
+    KvSequence sequence = session.sequence;
+    int at = sequence.length();
+    int end = at + n;
+    int before = sequence.pageCount();
+    sequence.reserve(end);
+    int taken = sequence.pageCount() - before;
+    session.promised -= taken;
+    promised -= taken;
+    int row = forward.add(sequence, generation.ids(), at, n);
+    read.add(session);
+    count(session, at, end);
+    // A row gives the scores of the id behind it.
+    int last = Math.min(end, generation.promptLength() - 1);
+    for (int target = Math.max(at + 1, generation.nextScored()); target <= last; target++) {
+      want(row + target - 1 - at, session, target);
+    }
+    if (generation.draws() && end == generation.target()) {
+      want(row + n - 1, session, DRAW);
+    }
+  }
+
+  private void count(Session session, int at, int end) {
+    int highest = session.highest();
+    recomputedTokens += Math.max(0, Math.min(end, highest) - at);
+    promptTokens +=
+        Math.max(0, Math.min(end, session.generation.promptLength()) - Math.max(at, highest));
+    session.read(end);
+  }
+
+  private void want(int row, Session session, int target) {
+    rows[wanted] = row;
+    owners[wanted] = session;
+    targets[wanted] = target;
+    wanted++;
+  }
+
+  /** Draws tokens from, or takes scores from, {@code n} rows. */
+  private void use(int n) {
+    logits = forward.logits(rows, firstRow, n);
+    boolean scores = false;
+    for (int i = 0; i < n; i++) {
+      scores |= candidates(i) >= 0;
+    }
+    if (scores) {
+      workers.claim(n, logSoftmax);
+    }
+    for (int i = 0; i < n; i++) {
+      use(owners[firstRow + i], targets[firstRow + i], i);
+      owners[firstRow + i] = null;
+    }
+  }
+
+  private void use(Session session, int target, int row) {
+    int at = row * spec.vocabulary().rows();
+    try {
+      boolean more;
+      if (target == DRAW) {
+        tokens++;
+        rate.count();
+        more = session.draw(logits, at, logSums[row], tops.get(row), scratch);
+      } else {
+        more = session.generation.score(logits, at, logSums[row], tops.get(row));
+      }
+      if (!more) {
+        end(session, FinishReason.MAX_TOKENS, null);
+      }
+    } catch (Throwable t) { // logits that are no numbers: the others go on
+      end(session, FinishReason.CANCELLED, t);
+    }
+  }
+
+  /** Candidates wanted from a row, or -1 where its scores are not. */
+  private int candidates(int row) {
+    Generation generation = owners[firstRow + row].generation;
+    int target = targets[firstRow + row];
+    return generation.candidates(target == DRAW ? generation.target() : target);
+  }
+
+  private void logSoftmax(int row, int worker) {
+    int candidates = candidates(row);
+    if (candidates >= 0) {
+      int at = row * spec.vocabulary().rows();
+      double logSum = LogSoftmax.logSumOfExp(logits, at, spec.vocabulary().rows());
+      logSums[row] = logSum;
+      tops.set(row, LogSoftmax.top(logits, at, spec.vocabulary().used(), candidates, logSum));
+    }
+  }
+
+  /** Takes a request out; its full pages stay for requests with the same prefix. */
+  private void end(Session session, FinishReason reason, Throwable failure) {
+    remove(session);
+    session.finish(reason, failure);
+  }
+
+  private void remove(Session session) {
+    active.remove(session);
+    promised -= session.promised;
+    session.promised = 0;
+    session.sequence.release();
+    metrics = snapshot(); // a thread that learns of the end finds it there
+  }
+
+  private Metrics snapshot() {
+    long page = pool.format().pageBytes();
+    int paused = 0;
+    for (Session session : active) {
+      paused += session.paused ? 1 : 0;
+    }
+    return new Metrics(
+        0,
+        active.size(),
+        paused,
+        suspensions,
+        promptTokens,
+        reusedTokens,
+        recomputedTokens,
+        tokens,
+        0,
+        pool.used() * page,
+        pool.limit() * page);
+  }
+}

@@ -1,0 +1,31 @@
+package dev.jneox.infer;
+
+/** Says why a request ended. */
+public enum FinishReason {
+  END_OF_TEXT("end of text"),
+  /** One of the request's stop ids was drawn. */
+  STOP_TOKEN("stop token"),
+  /** A stop string was found in the text; the engine, which knows ids only, never gives this. */
+  STOP_STRING("stop string"),
+  MAX_TOKENS("as many tokens as asked for"),
+  CONTEXT_FULL("the model's context is full"),
+  CANCELLED("cancelled"),
+  /** The reader stopped reading while others waited for the memory: see {@link Engine.Readers}. */
+  STALLED("its reader stopped reading");
+
+  private final String description;
+
+  FinishReason(String description) {
+    this.description = description;
+  }
+
+  /** Returns the reason in words, for people. */
+  public String description() {
+    return description;
+  }
+
+  /** Whether the last token says that the text ends, and is no part of it. */
+  boolean marked() {
+    return this == END_OF_TEXT || this == STOP_TOKEN;
+  }
+}

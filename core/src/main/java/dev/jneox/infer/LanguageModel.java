@@ -1,0 +1,168 @@
+package dev.jneox.infer;
+
+import dev.jneox.convert.GgufCache;
+import dev.jneox.format.ModelFiles;
+import dev.jneox.io.FreeMemory;
+import dev.jneox.io.InputException;
+import dev.jneox.io.MemoryException;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.tokenizer.Tokenizer;
+import dev.jneox.weights.StoredModel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+
+/** A model on disk, opened to be used: its network and its tokenizer if it has one. */
+public final class LanguageModel implements AutoCloseable {
+  private final StoredModel stored;
+  private final Precision precision;
+  private final PackedModel packed;
+  private final Tokenizer tokenizer;
+  private Engine engine; // made when first asked for
+  private Engine scoringEngine;
+
+  private LanguageModel(
+      StoredModel stored, Precision precision, PackedModel packed, Tokenizer tokenizer) {
+    this.stored = stored;
+    this.precision = precision;
+    this.packed = packed;
+    this.tokenizer = tokenizer;
+  }
+
+  /**
+   * Opens whatever {@link ModelFiles#open} knows, or what {@link GgufCache} keeps of it. Weights
+   * that are stored as wanted stay in the mapped file.
+   *
+   * @throws InputException if it is not a whole model
+   * @throws MemoryException if it is too large for the memory there is
+   */
+  public static LanguageModel open(Path path, Precision precision) {
+    Optional<StoredModel> kept =
+        precision == Precision.STORED ? GgufCache.open(path) : Optional.empty();
+    return open(kept.orElseGet(() -> ModelFiles.open(path)), precision);
+  }
+
+  /** Over a model that is open, which is closed with this, or when it cannot be used. */
+  public static LanguageModel open(StoredModel stored, Precision precision) {
+    // The tokenizer takes as long as the weights of a small model, and nothing of them.
+    CompletableFuture<Tokenizer> tokenizer = CompletableFuture.supplyAsync(() -> tokenizer(stored));
+    PackedModel packed = null;
+    try {
+      OptionalLong free = FreeMemory.bytes();
+      if (free.isPresent()) {
+        MemoryNeed.of(stored, precision).check(free.getAsLong());
+      }
+      packed = PackedModel.of(stored, precision);
+      Tokenizer read = tokenizer.join();
+      if (read != null && read.vocabSize() > stored.spec().vocabulary().rows()) {
+        String expected = "below vocab_size " + stored.spec().vocabulary().rows() + " of the model";
+        throw InputException.in(
+            tokenizerFile(stored), "largest id", expected, String.valueOf(read.vocabSize() - 1));
+      }
+      return new LanguageModel(stored, precision, packed, read);
+    } catch (RuntimeException e) {
+      // It reads what is closed below.
+      Tokenizer read = tokenizer.exceptionally(failure -> null).join();
+      if (read != null) {
+        read.close();
+      }
+      if (packed != null) {
+        packed.close();
+      }
+      stored.close();
+      throw e instanceof CompletionException && e.getCause() instanceof RuntimeException cause
+          ? cause
+          : e;
+    }
+  }
+
+  private static Tokenizer tokenizer(StoredModel stored) {
+    return stored
+        .tokenizerJson()
+        .map(json -> Tokenizer.parse(json, tokenizerFile(stored)))
+        .orElse(null);
+  }
+
+  private static Path tokenizerFile(StoredModel stored) {
+    Path path = stored.path();
+    return Files.isDirectory(path) ? path.resolve("tokenizer.json") : path;
+  }
+
+  public ModelSpec spec() {
+    return stored.spec();
+  }
+
+  /** What to expect where the model is larger than the memory it is to stay in; mostly nothing. */
+  public Optional<String> concern() {
+    OptionalLong free = FreeMemory.bytes();
+    // What loading made is taken by now.
+    MemoryNeed need = MemoryNeed.of(stored, precision);
+    return free.isEmpty() ? Optional.empty() : need.concern(free.getAsLong() + need.made());
+  }
+
+  /** The weights it was opened over, valid until {@link #close}. */
+  public StoredModel stored() {
+    return stored;
+  }
+
+  /** The network as inference reads it. */
+  public PackedModel packed() {
+    return packed;
+  }
+
+  public boolean hasTokenizer() {
+    return tokenizer != null;
+  }
+
+  /**
+   * @throws InputException where the model came without a tokenizer
+   */
+  public Tokenizer tokenizer() {
+    if (tokenizer == null) {
+      throw new InputException(
+          stored.path()
+              + ": expected a tokenizer.json, to read and write text with, found none; give token"
+              + " ids instead");
+    }
+    return tokenizer;
+  }
+
+  /** Continues texts one at a time; without a tokenizer, ids alone. */
+  public synchronized Generator generator() {
+    if (engine == null) {
+      engine = engine(Engine.Settings.of(packed, 1));
+    }
+    return new Generator(engine, tokenizer);
+  }
+
+  /** Starts an engine of the caller's own, to be closed before this. */
+  public Engine engine(Engine.Settings settings) {
+    return new Engine(packed, settings);
+  }
+
+  /** Scores texts over keys and values in fp32, whatever the weights are in. */
+  public synchronized Scorer scorer() {
+    if (scoringEngine == null) {
+      scoringEngine = engine(Scorer.settings(packed));
+    }
+    return new Scorer(scoringEngine);
+  }
+
+  @Override
+  public void close() {
+    if (engine != null) {
+      engine.close();
+    }
+    if (scoringEngine != null) {
+      scoringEngine.close();
+    }
+    packed.close();
+    if (tokenizer != null) {
+      tokenizer.close();
+    }
+    stored.close();
+  }
+}

@@ -1,0 +1,221 @@
+package dev.jneox.infer;
+
+import dev.jneox.io.InputException;
+import java.util.BitSet;
+import java.util.Locale;
+import java.util.SplittableRandom;
+import java.util.random.RandomGenerator;
+
+/**
+ * Draws the next token from the model's logits, in GPT-NeoX's order of steps. The logits of ids
+ * already in the sequence are pushed down (CTRL, Keskar et al. 2019); all are divided by the
+ * temperature; the {@code topK} largest are kept, of those the likeliest that together exceed
+ * {@code topP} (nucleus sampling, Holtzman et al. 2020); one is drawn by its probability.
+ *
+ * @param temperature 0 takes the largest logit each time; 1 draws from the model's own distribution
+ * @param topK number of tokens to draw from, and those that tie with the last; 0 is all
+ * @param topP probability to draw from, the token that passes it included; 0 (as GPT-NeoX has it)
+ *     and 1 are all
+ * @param repetitionPenalty positive logits of ids in the sequence are divided by it, negative ones
+ *     multiplied; 1 is none
+ * @param seed of the draws: the same seed gives the same tokens on the same machine
+ */
+public record Sampler(
+    double temperature, int topK, double topP, double repetitionPenalty, long seed) {
+  /** Takes the likeliest token each time; the start of the {@code with} methods. */
+  public static final Sampler GREEDY = new Sampler(0, 0, 1, 1, 0);
+
+  /** Buffers that draws of one thread share, so that a draw allocates nothing. */
+  static final class Scratch {
+    private double[] weights = {};
+    private double[] heap = {};
+
+    private void ensure(int n) {
+      if (weights.length < n) {
+        weights = new double[n];
+        heap = new double[n];
+      }
+    }
+  }
+
+  /**
+   * @throws InputException that names the setting which is out of range
+   */
+  public Sampler {
+    check(
+        "temperature",
+        temperature >= 0 && temperature < Double.POSITIVE_INFINITY,
+        "a number from 0 (greedy)",
+        temperature);
+    check("top-k", topK >= 0, "a number of tokens, or 0 for all", topK);
+    check("top-p", topP >= 0 && topP <= 1, "a probability from 0 to 1", topP);
+    boolean penalty = repetitionPenalty > 0 && repetitionPenalty < Double.POSITIVE_INFINITY;
+    check("repetition penalty", penalty, "a number above 0 (1 is none)", repetitionPenalty);
+  }
+
+  private static void check(String name, boolean holds, String expected, Number found) {
+    if (!holds) {
+      throw new InputException(
+          String.format(Locale.ROOT, "%s: expected %s, found %s", name, expected, found));
+    }
+  }
+
+  public Sampler withTemperature(double value) {
+    return new Sampler(value, topK, topP, repetitionPenalty, seed);
+  }
+
+  public Sampler withTopK(int value) {
+    return new Sampler(temperature, value, topP, repetitionPenalty, seed);
+  }
+
+  public Sampler withTopP(double value) {
+    return new Sampler(temperature, topK, value, repetitionPenalty, seed);
+  }
+
+  public Sampler withRepetitionPenalty(double value) {
+    return new Sampler(temperature, topK, topP, value, seed);
+  }
+
+  public Sampler withSeed(long value) {
+    return new Sampler(temperature, topK, topP, repetitionPenalty, value);
+  }
+
+  /** Makes the source of draws for one sequence; the same each time. */
+  public RandomGenerator random() {
+    return new SplittableRandom(seed);
+  }
+
+  /**
+   * Draws an id.
+   *
+   * @param logits of all rows of the head, from {@code at} on; not changed
+   * @param used ids from here on are padding and never drawn ({@link
+   *     dev.jneox.model.Vocabulary#used})
+   * @param seen the ids in the sequence so far; only read where there is a penalty
+   * @param random gives one double per call, none where the temperature is 0
+   * @param scratch overwritten
+   * @throws InputException if a logit is NaN or infinite: the model is broken, not the request
+   */
+  int next(float[] logits, int at, int used, BitSet seen, RandomGenerator random, Scratch scratch) {
+    boolean greedy = temperature == 0;
+    if (!greedy) {
+      scratch.ensure(used);
+    }
+    double[] weights = scratch.weights; // first the logits after the penalty
+    int best = 0;
+    double top = Double.NEGATIVE_INFINITY;
+    for (int id = 0; id < used; id++) {
+      double score = logits[at + id];
+      if (Double.isNaN(score) || score == Double.POSITIVE_INFINITY) {
+        throw new InputException(
+            "the model's score for token "
+                + id
+                + " is "
+                + score
+                + ": its weights are broken, or too large for their precision");
+      }
+      if (repetitionPenalty != 1 && seen.get(id)) {
+        score = score > 0 ? score / repetitionPenalty : score * repetitionPenalty;
+      }
+      if (score > top) {
+        top = score;
+        best = id;
+      }
+      if (!greedy) {
+        weights[id] = score;
+      }
+    }
+    if (greedy) {
+      return best;
+    }
+    for (int id = 0; id < used; id++) {
+      // The best weighs 1 whatever the temperature; a lone -infinity must not become NaN.
+      weights[id] = weights[id] == top ? 1 : Math.exp((weights[id] - top) / temperature);
+    }
+    if (topK > 0 && topK < used) {
+      keepTopK(weights, used, scratch.heap);
+    }
+    if (topP > 0 && topP < 1) {
+      keepTopP(weights, used, scratch.heap);
+    }
+    return draw(weights, used, random.nextDouble());
+  }
+
+  /** Zeroes all weights below the {@code topK}th largest. */
+  private void keepTopK(double[] weights, int n, double[] heap) {
+    System.arraycopy(weights, 0, heap, 0, n);
+    DescendingHeap descending = new DescendingHeap(heap, n);
+    for (int i = 1; i < topK; i++) {
+      descending.next();
+    }
+    zeroBelow(descending.next(), weights, n);
+  }
+
+  /**
+   * Zeroes what follows, in falling order of weight and rising order of id, once the weights before
+   * it exceed {@code topP}.
+   */
+  private void keepTopP(double[] weights, int n, double[] heap) {
+    double total = sum(weights, n);
+    // All that is lighter than an even share of the tail is in the tail, being too light together
+    // to reach out of it.
+    double share = total * (1 - topP) / n;
+    int candidates = 0;
+    for (int id = 0; id < n; id++) {
+      if (weights[id] >= share) {
+        heap[candidates++] = weights[id];
+      }
+    }
+    DescendingHeap descending = new DescendingHeap(heap, candidates);
+    double least = Double.NaN;
+    int ties = 0; // that are kept, of those as light as the lightest
+    for (double before = 0; before <= total * topP && descending.hasNext(); before += least) {
+      double weight = descending.next();
+      ties = weight == least ? ties + 1 : 1;
+      least = weight;
+    }
+    zeroBelow(least, weights, n);
+    for (int id = 0; id < n; id++) {
+      if (weights[id] == least && --ties < 0) {
+        weights[id] = 0;
+      }
+    }
+  }
+
+  private static void zeroBelow(double least, double[] weights, int n) {
+    for (int i = 0; i < n; i++) {
+      if (weights[i] < least) {
+        weights[i] = 0;
+      }
+    }
+  }
+
+  /**
+   * Returns the id at which the running sum of the weights first exceeds {@code u} of the whole:
+   * the inverse of their distribution.
+   */
+  private static int draw(double[] weights, int n, double u) {
+    double target = u * sum(weights, n);
+    double sum = 0;
+    int last = 0;
+    for (int id = 0; id < n; id++) {
+      if (weights[id] > 0) {
+        sum += weights[id];
+        last = id;
+        if (sum > target) {
+          break;
+        }
+      }
+    }
+    return last;
+  }
+
+  /** Adds up in the order of {@link #draw}, so that the two agree to the last bit. */
+  private static double sum(double[] weights, int n) {
+    double sum = 0;
+    for (int id = 0; id < n; id++) {
+      sum += weights[id];
+    }
+    return sum;
+  }
+}

@@ -1,0 +1,231 @@
+package dev.jneox.infer;
+
+import dev.jneox.infer.GenerationResult.Times;
+import dev.jneox.infer.GenerationResult.Usage;
+import dev.jneox.infer.Token.Candidate;
+import dev.jneox.io.CancelledException;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.locks.LockSupport;
+
+/** Follows one request of an {@link Engine}, which waits, runs, or is done. */
+public final class Session {
+  private final Engine engine;
+  private final CountDownLatch done = new CountDownLatch(1);
+  private final long submitted = System.nanoTime();
+  private long begun;
+  private long ended;
+  private int reused;
+  private Throwable failure; // this and those above are read once a token or the end is seen
+
+  // Shared with a TokenStream.
+  private final int ahead; // tokens that may lie unread
+  private volatile int taken; // tokens that the reader has
+  private volatile Thread waiting; // the reader while it waits
+  volatile boolean cancelled;
+
+  /** Whether it gave up its place: no list of the engine's has it. Changed under its lock. */
+  volatile boolean suspended;
+
+  // The engine thread's own.
+  final Generation generation;
+  final KvSequence sequence;
+  int promised; // pages it may still take
+  boolean paused; // its reader is behind
+  private long pausedAt;
+  private int pausedTaken;
+  private int highest; // positions that were ever read
+
+  /**
+   * @param ahead most tokens drawn that its reader has not taken
+   */
+  Session(Engine engine, Generation generation, KvSequence sequence, int ahead) {
+    this.engine = engine;
+    this.generation = generation;
+    this.sequence = sequence;
+    this.ahead = ahead;
+  }
+
+  /**
+   * Waits for the end and returns what came of the request.
+   *
+   * @throws dev.jneox.io.InputException if the model gives no numbers
+   * @throws CancelledException if the thread is interrupted, which cancels the request
+   */
+  public GenerationResult result() {
+    try {
+      done.await();
+    } catch (InterruptedException e) {
+      throw interrupted();
+    }
+    rethrow();
+    return result(generation.total(), generation.reason(), ended);
+  }
+
+  /**
+   * Ends the request before its next token, or takes it out of the queue; the result says so.
+   * Without effect once it is done.
+   */
+  public void cancel() {
+    cancelled = true;
+    engine.wake(this);
+  }
+
+  // For the reader of a stream.
+
+  /** Waits until a token is there that was not taken; false if none will be. */
+  boolean awaitToken() {
+    waiting = Thread.currentThread();
+    try {
+      while (true) {
+        if (taken < generation.drawn()) {
+          return true;
+        }
+        if (drained()) {
+          rethrow();
+          return false;
+        }
+        if (Thread.interrupted()) {
+          throw interrupted();
+        }
+        LockSupport.park(this);
+      }
+    } finally {
+      waiting = null;
+    }
+  }
+
+  /** Takes the next token, which must be there; the engine goes on if it had paused. */
+  Token take() {
+    int index = taken;
+    Token token = generation.token(index);
+    taken = index + 1;
+    if (generation.drawn() - index >= ahead) {
+      engine.wake(this);
+    }
+    return token;
+  }
+
+  /** Returns the {@link System#nanoTime} at which the token taken last was drawn. */
+  long lastTime() {
+    return generation.time(taken - 1);
+  }
+
+  /** Whether the reader has taken the last token; known as soon as it has. */
+  boolean drained() {
+    return generation.total() == taken;
+  }
+
+  /** Returns what the reader has taken as a result that ends here. */
+  GenerationResult resultSoFar(FinishReason reason) {
+    return result(taken, reason, System.nanoTime());
+  }
+
+  private CancelledException interrupted() {
+    cancel();
+    Thread.currentThread().interrupt();
+    return new CancelledException("interrupted while waiting for a model's tokens", null);
+  }
+
+  private void rethrow() {
+    if (failure instanceof RuntimeException e) {
+      throw e;
+    }
+    if (failure instanceof Error e) {
+      throw e;
+    }
+    if (failure != null) {
+      throw new IllegalStateException(failure);
+    }
+  }
+
+  private GenerationResult result(int tokens, FinishReason reason, long end) {
+    return new GenerationResult(
+        generation.promptIds(),
+        // The engine thread may still write the prompt's scores before the first token is seen.
+        tokens > 0 || generation.total() >= 0 ? generation.prompt() : List.of(),
+        generation.tokens(tokens),
+        reason,
+        new Usage(generation.promptLength(), reused, tokens),
+        new Times(
+            begun == 0 ? Double.NaN : seconds(begun),
+            tokens == 0 ? Double.NaN : seconds(generation.time(0)),
+            seconds(end)));
+  }
+
+  private double seconds(long time) {
+    return (time - submitted) / 1e9;
+  }
+
+  // For the engine thread.
+
+  /** Positions that the model reads next, before a token or the end. */
+  int pending() {
+    return generation.target() - sequence.length();
+  }
+
+  /** Notes that it has a place; returns whether it is the first time. */
+  boolean begin() {
+    if (begun != 0) {
+      return false;
+    }
+    begun = System.nanoTime();
+    reused = sequence.length();
+    highest = reused;
+    return true;
+  }
+
+  int highest() {
+    return highest;
+  }
+
+  void read(int positions) {
+    highest = Math.max(highest, positions);
+  }
+
+  /** Whether its reader is so far behind that no token is drawn for it. */
+  boolean full() {
+    return generation.drawn() - taken >= ahead;
+  }
+
+  /** Looks whether it is paused, and since when its reader has taken nothing. */
+  void updatePause(long now) {
+    int seen = taken;
+    if (!full()) {
+      paused = false;
+    } else if (!paused || seen != pausedTaken) {
+      paused = true;
+      pausedAt = now;
+      pausedTaken = seen;
+    }
+  }
+
+  /** Nanoseconds for which it has been paused without a token taken. */
+  long stalled(long now) {
+    return now - pausedAt;
+  }
+
+  /** Draws the next token and tells the reader; see {@link Generation#draw}. */
+  boolean draw(
+      float[] logits, int at, double logSum, List<Candidate> top, Sampler.Scratch scratch) {
+    boolean more = generation.draw(logits, at, logSum, top, scratch);
+    unparkReader();
+    return more;
+  }
+
+  /** Ends it, for {@code why} unless it ended by itself, or by a failure if that is not null. */
+  void finish(FinishReason why, Throwable cause) {
+    failure = cause;
+    ended = System.nanoTime();
+    generation.finish(why);
+    done.countDown();
+    unparkReader();
+  }
+
+  private void unparkReader() {
+    Thread reader = waiting;
+    if (reader != null) {
+      LockSupport.unpark(reader);
+    }
+  }
+}

@@ -1,0 +1,143 @@
+package dev.jneox.kernel;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+import java.util.EnumSet;
+import java.util.Set;
+
+/**
+ * Rows {@code [rows, in]} of activations, prepared once for all the weights that multiply them, in
+ * the forms those weights read. Made once and filled again for every step without allocation. One
+ * thread fills it, or several a row each; any number may then read it.
+ */
+public final class Activations {
+  /** What a kernel reads. */
+  public enum Form {
+    /** The fp32 values as they are. */
+    FLOAT,
+    /** 8-bit codes in groups of 32 values, each with the scale {@code max|x| / 127}. */
+    INT8
+  }
+
+  /** Rows are this far apart, in multiples of this many values, and zero behind their end. */
+  private static final int PADDING = 64;
+
+  private final int maxRows;
+  private final int in;
+  private final boolean machineCode;
+  private final Set<Form> forms;
+  private final int stride;
+  private final MemorySegment values;
+  private final Int8Rows int8;
+  private int rows;
+
+  /**
+   * Room for up to {@code maxRows} rows of {@code in} values.
+   *
+   * @param forms the {@link PackedWeight#form()} of each weight that will read it
+   */
+  public Activations(int maxRows, int in, Form... forms) {
+    this(maxRows, in, MachineCode.PRESENT, forms);
+  }
+
+  /**
+   * @param machineCode whether they are multiplied in {@link MachineCode}, or in Java
+   */
+  Activations(int maxRows, int in, boolean machineCode, Form... forms) {
+    this.maxRows = maxRows;
+    this.in = in;
+    this.machineCode = machineCode;
+    this.forms = EnumSet.copyOf(Arrays.asList(forms));
+    this.stride = (in + PADDING - 1) / PADDING * PADDING;
+    this.values = Arena.ofAuto().allocate(4L * maxRows * stride, 64);
+    this.int8 =
+        this.forms.contains(Form.INT8)
+            ? int8(maxRows, (in + Int8Rows.GROUP - 1) / Int8Rows.GROUP, machineCode)
+            : null;
+  }
+
+  private static Int8Rows int8(int rows, int groups, boolean machineCode) {
+    return machineCode ? new Int8Tiles(rows, groups) : new Int8Coefficients(rows, groups);
+  }
+
+  /** Rows there is room for. */
+  public int maxRows() {
+    return maxRows;
+  }
+
+  /** Values in a row. */
+  public int in() {
+    return in;
+  }
+
+  /** Rows filled by the last {@link #set}. */
+  public int rows() {
+    return rows;
+  }
+
+  /**
+   * Fills it with {@code rows} rows: row {@code r} is {@code x[at + r * ldx ...]}.
+   *
+   * @throws IllegalArgumentException if there is no room for so many
+   */
+  public void set(float[] x, int at, int ldx, int rows) {
+    begin(rows);
+    for (int r = 0; r < rows; r++) {
+      fill(r, x, at + r * ldx);
+    }
+  }
+
+  /**
+   * Says that {@code rows} rows follow, each by {@link #fill}: for more than one thread to fill
+   * them.
+   *
+   * @throws IllegalArgumentException if there is no room for so many
+   */
+  public void begin(int rows) {
+    if (rows < 0 || rows > maxRows) {
+      throw new IllegalArgumentException("room for " + maxRows + " activation rows, given " + rows);
+    }
+    this.rows = rows;
+    if (int8 != null) {
+      int8.begin(rows);
+    }
+  }
+
+  /** Fills row {@code r} with {@code x[at ...]}; several threads may fill a row each. */
+  public void fill(int r, float[] x, int at) {
+    MemorySegment.copy(x, at, values, ValueLayout.JAVA_FLOAT, 4L * r * stride, in);
+    if (int8 != null) {
+      int8.set(r, row(r));
+    }
+  }
+
+  /** The address of row {@code r}; the values behind its end are zero. */
+  long row(int r) {
+    return values.address() + 4L * r * stride;
+  }
+
+  Int8Rows int8() {
+    return int8;
+  }
+
+  boolean machineCode() {
+    return machineCode;
+  }
+
+  /** Called by a weight before it multiplies: fails when it was made for other weights. */
+  void check(PackedWeight weight) {
+    if (weight.in() != in || !forms.contains(weight.form())) {
+      throw new IllegalArgumentException(
+          "activations of "
+              + in
+              + " values as "
+              + forms
+              + ", a weight of "
+              + weight.in()
+              + " inputs reads "
+              + weight.form());
+    }
+  }
+}

@@ -1,0 +1,39 @@
+package dev.jneox.kernel;
+
+/**
+ * Rows of activations as 8-bit codes in groups of {@value #GROUP}: value {@code i} of a group is
+ * {@code a[i] * scale} with {@code scale = max|x| / 127} and {@code a[i] = rint(x[i] * (127 /
+ * max|x|))}, both divisions and the product in fp32. How they are kept is the matter of the kernel
+ * that multiplies them.
+ */
+abstract sealed class Int8Rows permits Int8Coefficients, Int8Tiles {
+  static final int GROUP = 32;
+
+  /**
+   * Groups whose largest value is below count as zero: the inverse of their scale is no fp32
+   * number.
+   */
+  static final float TINY = 0x1p-100f;
+
+  final int groups;
+
+  /**
+   * From a row's first group to the next row's: an odd number, so that those of many rows do not
+   * share places of a cache.
+   */
+  final int stride;
+
+  Int8Rows(int groups) {
+    this.groups = groups;
+    this.stride = groups | 1;
+  }
+
+  /** Says that so many rows follow. */
+  abstract void begin(int rows);
+
+  /**
+   * Fills row {@code row} from the {@code GROUP * groups} values at address {@code x}; several
+   * threads may fill a row each.
+   */
+  abstract void set(int row, long x);
+}

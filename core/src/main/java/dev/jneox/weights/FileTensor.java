@@ -1,0 +1,36 @@
+package dev.jneox.weights;
+
+import java.lang.foreign.Arena;
+import java.util.Optional;
+
+/**
+ * A stored tensor that is one tensor of a file.
+ *
+ * @param source its name in {@code file}
+ */
+public record FileTensor(TensorExpression expression, TensorFile file, String source)
+    implements StoredTensor {
+  @Override
+  public String type() {
+    return dtype().name();
+  }
+
+  public Dtype dtype() {
+    return file.dtype(source);
+  }
+
+  @Override
+  public Optional<MappedTensor> inPlace() {
+    return expression.transposed() && expression.isMatrix()
+        ? Optional.empty()
+        : file.data(source).map(data -> new MappedTensor(dtype(), data));
+  }
+
+  @Override
+  public MappedTensor read(Arena arena) {
+    MappedTensor values = new MappedTensor(dtype(), file.read(source, arena));
+    return expression.transposed() && expression.isMatrix()
+        ? RowGather.transposed(values, expression.columns(), expression.rows(), arena)
+        : values;
+  }
+}

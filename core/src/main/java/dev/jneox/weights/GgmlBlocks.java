@@ -1,0 +1,241 @@
+package dev.jneox.weights;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.util.stream.LongStream;
+
+/**
+ * Quantised values as ggml lays them out, to and from fp32, bit for bit as ggml's reference
+ * functions ({@code dequantize_row_*}, {@code quantize_row_*_ref}) do it without fused
+ * multiply-adds. All scales are fp16, little-endian; {@code q} are the stored integers.
+ *
+ * <pre>
+ *   Q8_0  d, q[32] of 8 bits signed               value = d q
+ *   Q4_0  d, q[32] of 4 bits, value i and i + 16   value = d (q - 8)
+ *         share byte i, the first in its low half
+ *   Q4_K  d, m, 8 scales and 8 minima of 6 bits    value = d scale q - m min, for each 32 values; those of an even 32
+ *         in 12 bytes, q[256] of 4 bits            in the low halves of 32 bytes, of the odd one after it in the high
+ *   Q5_K  d, m, 12 bytes, fifth bits, four bits    the same; bit b of the 32 bytes of fifth bits is that of the b-th 32
+ *   Q6_K  low four bits [128], high two bits [64], value = d scale (q - 32), for each 16 values
+ *         16 scales of 8 bits signed, d
+ * </pre>
+ */
+public final class GgmlBlocks {
+  private static final ValueLayout.OfShort FP16 =
+      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfFloat FP32 = ValueLayout.JAVA_FLOAT_UNALIGNED;
+
+  /** Blocks that one thread takes at a time. */
+  private static final long BATCH = 4096;
+
+  private GgmlBlocks() {}
+
+  /** Work on the block of a number. */
+  private interface Block {
+    void at(long block);
+  }
+
+  /** Blocks are independent: all cores share them, in any order. */
+  private static void each(long blocks, Block work) {
+    LongStream.range(0, (blocks + BATCH - 1) / BATCH)
+        .parallel()
+        .forEach(
+            batch -> {
+              long end = Math.min(blocks, (batch + 1) * BATCH);
+              for (long block = batch * BATCH; block < end; block++) {
+                work.at(block);
+              }
+            });
+  }
+
+  /** Reads all blocks of {@code in} into fp32 values, in the machine's byte order. */
+  public static void dequantise(GgmlType type, MemorySegment in, MemorySegment out) {
+    long size = type.blockBytes();
+    long values = (long) type.blockValues() * Float.BYTES;
+    Decoder decoder =
+        switch (type) {
+          case Q4_0 -> GgmlBlocks::q4_0;
+          case Q8_0 -> GgmlBlocks::q8_0;
+          case Q4_K -> GgmlBlocks::q4_K;
+          case Q5_K -> GgmlBlocks::q5_K;
+          case Q6_K -> GgmlBlocks::q6_K;
+          case F32, F16, BF16 -> throw new IllegalArgumentException(type + " is not quantised");
+        };
+    each(in.byteSize() / size, block -> decoder.decode(in, block * size, out, block * values));
+  }
+
+  /** Reads the first {@code n} values of a row of blocks into {@code out[at ...]}. */
+  public static void read(GgmlType type, MemorySegment row, int n, float[] out, int at) {
+    int all = Math.toIntExact(row.byteSize() / type.blockBytes()) * type.blockValues();
+    float[] values = all == n ? out : new float[all];
+    int from = all == n ? at : 0;
+    dequantise(
+        type,
+        row,
+        MemorySegment.ofArray(values).asSlice((long) from * Float.BYTES, (long) all * Float.BYTES));
+    if (all != n) {
+      System.arraycopy(values, 0, out, at, n);
+    }
+  }
+
+  /** Writes fp32 values, whole blocks of finite ones, as {@code type}. */
+  public static void quantise(GgmlType type, MemorySegment in, MemorySegment out) {
+    long size = type.blockBytes();
+    long values = (long) type.blockValues() * Float.BYTES;
+    Encoder encoder =
+        switch (type) {
+          case Q4_0 -> GgmlBlocks::toQ4_0;
+          case Q8_0 -> GgmlBlocks::toQ8_0;
+          default ->
+              throw new IllegalArgumentException("nothing is written as " + type + " by blocks");
+        };
+    each(in.byteSize() / values, block -> encoder.encode(in, block * values, out, block * size));
+  }
+
+  /** One block of bytes at {@code at} to fp32 at byte {@code to}. */
+  private interface Decoder {
+    void decode(MemorySegment in, long at, MemorySegment out, long to);
+  }
+
+  /** One block of fp32 at byte {@code at} to bytes at {@code to}. */
+  private interface Encoder {
+    void encode(MemorySegment in, long at, MemorySegment out, long to);
+  }
+
+  private static float scale(MemorySegment in, long at) {
+    return Float.float16ToFloat(in.get(FP16, at));
+  }
+
+  private static int u8(MemorySegment in, long at) {
+    return in.get(ValueLayout.JAVA_BYTE, at) & 0xFF;
+  }
+
+  private static void put(MemorySegment out, long to, int index, float value) {
+    out.set(FP32, to + (long) index * Float.BYTES, value);
+  }
+
+  private static void q8_0(MemorySegment in, long at, MemorySegment out, long to) {
+    float d = scale(in, at);
+    for (int i = 0; i < 32; i++) {
+      put(out, to, i, in.get(ValueLayout.JAVA_BYTE, at + 2 + i) * d);
+    }
+  }
+
+  private static void q4_0(MemorySegment in, long at, MemorySegment out, long to) {
+    float d = scale(in, at);
+    for (int i = 0; i < 16; i++) {
+      int pair = u8(in, at + 2 + i);
+      put(out, to, i, ((pair & 0xF) - 8) * d);
+      put(out, to, i + 16, ((pair >> 4) - 8) * d);
+    }
+  }
+
+  private static void q4_K(MemorySegment in, long at, MemorySegment out, long to) {
+    for (int part = 0; part < 8; part++) {
+      float scale = scale(in, at) * scale6(in, at + 4, part);
+      float min = scale(in, at + 2) * min6(in, at + 4, part);
+      long bytes = at + 16 + part / 2 * 32L;
+      for (int i = 0; i < 32; i++) {
+        int q = u8(in, bytes + i) >> part % 2 * 4 & 0xF;
+        put(out, to, part * 32 + i, scale * q - min);
+      }
+    }
+  }
+
+  private static void q5_K(MemorySegment in, long at, MemorySegment out, long to) {
+    for (int part = 0; part < 8; part++) {
+      float scale = scale(in, at) * scale6(in, at + 4, part);
+      float min = scale(in, at + 2) * min6(in, at + 4, part);
+      long bytes = at + 48 + part / 2 * 32L;
+      for (int i = 0; i < 32; i++) {
+        int q = u8(in, bytes + i) >> part % 2 * 4 & 0xF | (u8(in, at + 16 + i) >> part & 1) << 4;
+        put(out, to, part * 32 + i, scale * q - min);
+      }
+    }
+  }
+
+  /**
+   * Scale {@code part} of the 12 packed bytes: the first four in the low six bits of bytes 0..3,
+   * the others in two places.
+   */
+  private static int scale6(MemorySegment in, long packed, int part) {
+    return part < 4
+        ? u8(in, packed + part) & 63
+        : u8(in, packed + part + 4) & 0xF | u8(in, packed + part - 4) >> 6 << 4;
+  }
+
+  /**
+   * Minimum {@code part} of the 12 packed bytes: like the scales, four bytes later or in the high
+   * halves.
+   */
+  private static int min6(MemorySegment in, long packed, int part) {
+    return part < 4
+        ? u8(in, packed + part + 4) & 63
+        : u8(in, packed + part + 4) >> 4 | u8(in, packed + part) >> 6 << 4;
+  }
+
+  private static void q6_K(MemorySegment in, long at, MemorySegment out, long to) {
+    float d = scale(in, at + 208);
+    for (int half = 0; half < 2; half++) {
+      for (int i = 0; i < 128; i++) {
+        int quarter = i / 32;
+        int low = u8(in, at + half * 64 + i % 64) >> quarter / 2 * 4 & 0xF;
+        int high = u8(in, at + 128 + half * 32 + i % 32) >> quarter * 2 & 3;
+        int scale = in.get(ValueLayout.JAVA_BYTE, at + 192 + half * 8 + i / 16);
+        put(out, to, half * 128 + i, d * scale * ((low | high << 4) - 32));
+      }
+    }
+  }
+
+  private static float value(MemorySegment in, long at, int index) {
+    return in.get(FP32, at + (long) index * Float.BYTES);
+  }
+
+  /**
+   * The scale maps the largest magnitude to 127; halves are rounded away from zero, as C's roundf
+   * does.
+   */
+  private static void toQ8_0(MemorySegment in, long at, MemorySegment out, long to) {
+    float largest = 0;
+    for (int i = 0; i < 32; i++) {
+      float magnitude = Math.abs(value(in, at, i));
+      largest = magnitude > largest ? magnitude : largest;
+    }
+    float d = largest / 127;
+    float inverse = d == 0 ? 0 : 1 / d;
+    out.set(FP16, to, Float.floatToFloat16(d));
+    for (int i = 0; i < 32; i++) {
+      float q = value(in, at, i) * inverse;
+      out.set(ValueLayout.JAVA_BYTE, to + 2 + i, (byte) (q < 0 ? -rounded(-q) : rounded(q)));
+    }
+  }
+
+  /**
+   * Half up, but not by {@code q + 0.5f}, which rounds 0.49999997 up. The inverse of a subnormal
+   * scale may be infinite.
+   */
+  private static int rounded(float q) {
+    int whole = Math.min((int) q, 127);
+    return whole < 127 && q - whole >= 0.5f ? whole + 1 : whole;
+  }
+
+  /** The scale maps the value of the largest magnitude, the first one of that, to -8. */
+  private static void toQ4_0(MemorySegment in, long at, MemorySegment out, long to) {
+    float largest = 0;
+    for (int i = 0; i < 32; i++) {
+      float v = value(in, at, i);
+      if (Math.abs(v) > Math.abs(largest)) {
+        largest = v;
+      }
+    }
+    float d = largest / -8;
+    float inverse = d == 0 ? 0 : 1 / d;
+    out.set(FP16, to, Float.floatToFloat16(d));
+    for (int i = 0; i < 16; i++) {
+      int low = Math.clamp((int) (value(in, at, i) * inverse + 8.5f), 0, 15);
+      int high = Math.clamp((int) (value(in, at, i + 16) * inverse + 8.5f), 0, 15);
+      out.set(ValueLayout.JAVA_BYTE, to + 2 + i, (byte) (low | high << 4));
+    }
+  }
+}

@@ -1,0 +1,142 @@
+package dev.jneox.weights;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.util.stream.LongStream;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.LongVector;
+import jdk.incubator.vector.ShortVector;
+import jdk.incubator.vector.VectorOperators;
+
+/**
+ * The values of a tensor that are no numbers: a float whose exponent is all ones is an infinity or
+ * a NaN.
+ *
+ * @param first place of the first in row-major order; -1 when there is none
+ */
+public record NonFinite(long nans, long infinities, long first) {
+  /** Nothing found. */
+  public static final NonFinite NONE = new NonFinite(0, 0, -1);
+
+  /** Bytes looked at in one go; what is found is then counted one by one. */
+  private static final int BLOCK = 1 << 16;
+
+  /** Bytes that one thread takes at a time. */
+  private static final long SHARE = 1 << 22;
+
+  private static final ValueLayout.OfShort SHORT =
+      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfInt INT =
+      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfLong LONG =
+      ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+  /**
+   * Counts in values of F32, F64, F16 or BF16, little-endian, on all threads; reads at the speed of
+   * memory.
+   */
+  public static NonFinite in(MemorySegment data, Dtype dtype) {
+    if (!dtype.isWeight()) {
+      throw new IllegalArgumentException(dtype + " is no weight's type");
+    }
+    return LongStream.range(0, Math.ceilDiv(data.byteSize(), SHARE))
+        .parallel()
+        .mapToObj(
+            share ->
+                share(data, dtype, share * SHARE, Math.min(data.byteSize(), (share + 1) * SHARE)))
+        .reduce(NONE, NonFinite::plus);
+  }
+
+  private NonFinite plus(NonFinite other) {
+    return new NonFinite(
+        nans + other.nans, infinities + other.infinities, first >= 0 ? first : other.first);
+  }
+
+  private static NonFinite share(MemorySegment data, Dtype dtype, long from, long to) {
+    NonFinite found = NONE;
+    for (long at = from; at < to; at += BLOCK) {
+      MemorySegment block = data.asSlice(at, Math.min(BLOCK, to - at));
+      if (block.byteSize() < BLOCK || any(block, dtype)) {
+        found = found.plus(count(block, dtype, at / (dtype.bits() / 8)));
+      }
+    }
+    return found;
+  }
+
+  /** Whether a whole block holds any. */
+  private static boolean any(MemorySegment block, Dtype dtype) {
+    return switch (dtype) {
+      case F32 -> anyFloat(block);
+      case F64 -> anyDouble(block);
+      default -> anyHalf(block, (short) exponent(dtype));
+    };
+  }
+
+  private static boolean anyHalf(MemorySegment block, short exponent) {
+    var species = ShortVector.SPECIES_PREFERRED;
+    var found = species.maskAll(false);
+    for (int at = 0; at < BLOCK; at += species.vectorByteSize()) {
+      var bits = ShortVector.fromMemorySegment(species, block, at, ByteOrder.LITTLE_ENDIAN);
+      found = found.or(bits.and(exponent).compare(VectorOperators.EQ, exponent));
+    }
+    return found.anyTrue();
+  }
+
+  private static boolean anyFloat(MemorySegment block) {
+    var species = IntVector.SPECIES_PREFERRED;
+    int exponent = (int) exponent(Dtype.F32);
+    var found = species.maskAll(false);
+    for (int at = 0; at < BLOCK; at += species.vectorByteSize()) {
+      var bits = IntVector.fromMemorySegment(species, block, at, ByteOrder.LITTLE_ENDIAN);
+      found = found.or(bits.and(exponent).compare(VectorOperators.EQ, exponent));
+    }
+    return found.anyTrue();
+  }
+
+  private static boolean anyDouble(MemorySegment block) {
+    var species = LongVector.SPECIES_PREFERRED;
+    long exponent = exponent(Dtype.F64);
+    var found = species.maskAll(false);
+    for (int at = 0; at < BLOCK; at += species.vectorByteSize()) {
+      var bits = LongVector.fromMemorySegment(species, block, at, ByteOrder.LITTLE_ENDIAN);
+      found = found.or(bits.and(exponent).compare(VectorOperators.EQ, exponent));
+    }
+    return found.anyTrue();
+  }
+
+  private static long exponent(Dtype dtype) {
+    return switch (dtype) {
+      case F32 -> 0x7F80_0000L;
+      case F64 -> 0x7FF0_0000_0000_0000L;
+      case BF16 -> 0x7F80L;
+      default -> 0x7C00L;
+    };
+  }
+
+  private static NonFinite count(MemorySegment block, Dtype dtype, long place) {
+    int size = dtype.bits() / 8;
+    long exponent = exponent(dtype);
+    long magnitude = -1L >>> 65 - dtype.bits();
+    long nans = 0;
+    long infinities = 0;
+    long first = -1;
+    for (long i = 0; i < block.byteSize() / size; i++) {
+      long bits =
+          switch (size) {
+            case 2 -> block.get(SHORT, i * 2);
+            case 4 -> block.get(INT, i * 4);
+            default -> block.get(LONG, i * 8);
+          };
+      if ((bits & exponent) == exponent) {
+        if ((bits & magnitude) == exponent) {
+          infinities++;
+        } else {
+          nans++;
+        }
+        first = first < 0 ? place + i : first;
+      }
+    }
+    return new NonFinite(nans, infinities, first);
+  }
+}

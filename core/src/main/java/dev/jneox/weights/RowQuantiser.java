@@ -1,0 +1,117 @@
+package dev.jneox.weights;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/**
+ * Rows of a matrix as blocks of a type: copied where they are stored as such, else rounded, with a
+ * record of how much was lost. For several threads, each row once.
+ */
+public final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
+  /** What one thread works on: a row's values, and what is left of them. */
+  private record Scratch(float[] row, MemorySegment values, MemorySegment rounded) {}
+
+  private final QuantisedMatrix quantised; // one of these two
+  private final MappedTensor dense;
+  private final int columns;
+  private final GgmlType type;
+  // Sums of squares of each row, so that totals do not depend on the threads.
+  private final double[] errors;
+  private final double[] squares;
+  private final Arena arena = Arena.ofShared();
+  private final Scratch[] scratch;
+
+  public RowQuantiser(QuantisedMatrix matrix, GgmlType type, int threads) {
+    this(matrix, null, matrix.out(), matrix.in(), type, threads);
+  }
+
+  /**
+   * @param dense row by row
+   */
+  public RowQuantiser(MappedTensor dense, int rows, int columns, GgmlType type, int threads) {
+    this(null, dense, rows, columns, type, threads);
+  }
+
+  private RowQuantiser(
+      QuantisedMatrix quantised,
+      MappedTensor dense,
+      int rows,
+      int columns,
+      GgmlType type,
+      int threads) {
+    this.quantised = quantised;
+    this.dense = dense;
+    this.columns = columns;
+    this.type = type;
+    this.errors = new double[rows];
+    this.squares = new double[rows];
+    this.scratch = new Scratch[threads];
+    long bytes =
+        Math.ceilDiv(columns, type.blockValues()) * (long) type.blockValues() * Float.BYTES;
+    for (int i = 0; i < threads; i++) {
+      // Zero from the start: what is past the end of a row stays so.
+      scratch[i] =
+          new Scratch(new float[columns], arena.allocate(bytes, 64), arena.allocate(bytes, 64));
+    }
+  }
+
+  /**
+   * @throws IllegalArgumentException for values that are not finite, or not in the type; it names
+   *     the row
+   */
+  @Override
+  public void blocks(int row, MemorySegment into, long at, int thread) {
+    if (quantised != null && quantised.type() == type) {
+      quantised.blocks(row, into, at);
+      return;
+    }
+    Scratch own = scratch[thread];
+    if (quantised != null) {
+      quantised.dequantise(row, own.row, 0);
+    } else {
+      dense.read((long) row * columns, own.row, 0, columns);
+    }
+    MemorySegment.copy(own.row, 0, own.values, ValueLayout.JAVA_FLOAT, 0, columns);
+    MemorySegment blocks = into.asSlice(at, type.bytes(own.values.byteSize() / Float.BYTES));
+    GgmlBlocks.quantise(type, own.values, blocks);
+    GgmlBlocks.dequantise(type, blocks, own.rounded);
+    double error = 0;
+    double square = 0;
+    for (int i = 0; i < columns; i++) {
+      double value = own.row[i];
+      double difference = value - own.rounded.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+      error += difference * difference;
+      square += value * value;
+    }
+    if (!(error + square < Double.POSITIVE_INFINITY)) {
+      throw new IllegalArgumentException(
+          "row " + row + ": a value that is not finite, or too large for " + type);
+    }
+    errors[row] = error;
+    squares[row] = square;
+  }
+
+  /** Sum of the squares of all differences so far. */
+  public double error() {
+    return sum(errors);
+  }
+
+  /** Sum of the squares of all values so far; 0 where they were copied. */
+  public double squares() {
+    return sum(squares);
+  }
+
+  private static double sum(double[] rows) {
+    double sum = 0;
+    for (double row : rows) {
+      sum += row;
+    }
+    return sum;
+  }
+
+  @Override
+  public void close() {
+    arena.close();
+  }
+}

@@ -1,0 +1,183 @@
+package dev.jneox.convert;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.jneox.convert.Conversion.Format;
+import dev.jneox.format.ModelFiles;
+import dev.jneox.io.InputException;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.ParamId;
+import dev.jneox.model.Part;
+import dev.jneox.weights.CanonicalNames;
+import dev.jneox.weights.Dtype;
+import dev.jneox.weights.MappedTensor;
+import dev.jneox.weights.RandomWeights;
+import dev.jneox.weights.StoredModel;
+import dev.jneox.weights.StoredTensor;
+import dev.jneox.weights.TensorExpression;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.atomic.LongAdder;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+class ConversionTest {
+  private static final ModelSpec SPEC = ModelSpec.neox(96, 64, 2, 4, 16);
+
+  @TempDir Path dir;
+
+  /** Random weights; reading {@code broken} fails, as on a disk that gives up. */
+  private static StoredModel model(long seed, ParamId broken) {
+    return model(seed, broken, name -> {});
+  }
+
+  private static StoredModel model(long seed, ParamId broken, Consumer<ParamId> asked) {
+    StoredModel model =
+        new SyntheticModel(Path.of("shape"), SPEC, 0.02, 0.01, Dtype.F32, seed, null);
+    record Watched(StoredTensor made, ParamId broken, Consumer<ParamId> asked)
+        implements StoredTensor {
+      @Override
+      public TensorExpression expression() {
+        return made.expression();
+      }
+
+      @Override
+      public String type() {
+        return made.type();
+      }
+
+      @Override
+      public Optional<MappedTensor> inPlace() {
+        return made.inPlace();
+      }
+
+      @Override
+      public MappedTensor read(Arena arena) {
+        asked.accept(expression().first());
+        if (expression().first().equals(broken)) {
+          throw new IllegalStateException("the disk gave up");
+        }
+        return made.read(arena);
+      }
+    }
+    List<StoredTensor> tensors =
+        model.tensors().stream()
+            .map(tensor -> (StoredTensor) new Watched(tensor, broken, asked))
+            .toList();
+    return new StoredModel() {
+      @Override
+      public Path path() {
+        return model.path();
+      }
+
+      @Override
+      public ModelSpec spec() {
+        return SPEC;
+      }
+
+      @Override
+      public List<StoredTensor> tensors() {
+        return tensors;
+      }
+
+      @Override
+      public Optional<String> tokenizerJson() {
+        return Optional.empty();
+      }
+
+      @Override
+      public void close() {}
+    };
+  }
+
+  private Conversion to(String name, Format format, StoredModel model) {
+    return new Conversion(
+        model,
+        dir.resolve(format == Format.GGUF ? name + ".gguf" : name),
+        format,
+        WeightType.F32,
+        1,
+        100_000);
+  }
+
+  private List<String> files() throws IOException {
+    try (Stream<Path> walk = Files.walk(dir)) {
+      return walk.filter(Files::isRegularFile)
+          .map(file -> dir.relativize(file).toString())
+          .sorted()
+          .toList();
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void aWriterThatFailsInTheMiddleLeavesNothing(Format format) throws IOException {
+    assertThatThrownBy(
+            () -> to("model", format, model(1, ParamId.weight(1, Part.DOWN))).write(bytes -> {}))
+        .hasMessage("the disk gave up");
+    assertThat(files()).isEmpty();
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void aWriterThatFailsInTheMiddleLeavesTheOldModel(Format format) throws IOException {
+    to("model", format, model(1, null)).write(bytes -> {});
+    List<String> before = files();
+    assertThatThrownBy(
+            () -> to("model", format, model(2, ParamId.bias(Part.FINAL_NORM))).write(bytes -> {}))
+        .hasMessage("the disk gave up");
+    assertThat(files()).isEqualTo(before);
+    try (StoredModel expected = model(1, null);
+        StoredModel found = ModelFiles.open(to("model", format, expected).target())) {
+      RandomWeights.assertSame(found, expected);
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void theNameComesAfterTheLastTensor(Format format) {
+    Path target = to("model", format, null).target();
+    List<Boolean> there = new ArrayList<>();
+    to("model", format, model(1, null, name -> there.add(Files.exists(target)))).write(bytes -> {});
+    assertThat(there)
+        .hasSizeGreaterThanOrEqualTo(CanonicalNames.of(SPEC).size())
+        .containsOnly(false);
+    assertThat(target).exists();
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void progressAddsUpToTheBytesThatWereAnnounced(Format format) {
+    Conversion conversion = to("model", format, model(1, null));
+    LongAdder written = new LongAdder();
+    conversion.write(written::add);
+    assertThat(written.sum())
+        .isEqualTo(conversion.bytes())
+        .isGreaterThanOrEqualTo(4 * SPEC.parameterCount());
+  }
+
+  @Test
+  void theTypeOfAModelIsThatOfMostOfIt() {
+    try (StoredModel model = model(1, null)) {
+      assertThat(WeightType.of(model)).contains(WeightType.F32);
+    }
+  }
+
+  @Test
+  void aQuantisedCheckpointIsRefused() {
+    assertThatThrownBy(
+            () -> new Conversion(null, dir.resolve("x"), Format.NEOX, WeightType.Q8_0, 1, 1))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("found q8_0, which gguf and hf have");
+  }
+}

@@ -1,0 +1,127 @@
+package dev.jneox.infer;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.jneox.format.safetensors.Safetensors;
+import dev.jneox.io.InputException;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.ParamId;
+import dev.jneox.model.Part;
+import dev.jneox.weights.RandomWeights;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class ScorerTest {
+  private static PackedModel packed(ModelSpec spec) {
+    return PackedModel.of(new RandomWeights(spec, 5), Precision.STORED);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "neox-parallel",
+        "neox-20b-like",
+        "neox-serial-tied",
+        "gptj",
+        "gpt-neo",
+        "gpt2",
+        "llama"
+      })
+  void logProbabilitiesAreThoseOfHfTransformers(String name) {
+    Path dir = Path.of("src/test/resources/parity", name);
+    try (Safetensors file = Safetensors.open(dir.resolve("expected.safetensors"));
+        LanguageModel model = LanguageModel.open(dir, Precision.STORED)) {
+      int[] ids = Parity.ints(file, "input_ids");
+      float[] expected = Parity.floats(file, "token_logprobs");
+      for (int row = 0; row < 2; row++) {
+        int[] text = Arrays.copyOfRange(ids, 41 * row, 41 * row + 41);
+        float[] found = model.scorer().logProbabilities(text);
+        assertThat(found)
+            .containsExactly(Arrays.copyOfRange(expected, 40 * row, 40 * row + 40), within(1e-4f));
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"9, 40", "8, 9", "8, 8", "8, 10", "8, 13", "1, 5", "2, 5", "3, 100"})
+  void aTextBeyondTheContextIsScoredFromHalfAContextOrMore(int context, int length) {
+    try (PackedModel packed = packed(ModelSpec.neox(30, 16, 2, 2, context));
+        Engine engine = new Engine(packed, Scorer.settings(packed))) {
+      Scorer scorer = new Scorer(engine);
+      int[] ids = new Random(2).ints(length, 0, 30).toArray();
+      float[] found = scorer.logProbabilities(ids);
+      assertThat(found).hasSize(length - 1);
+      int stride = Math.max(1, context / 2);
+      for (int i = 0; i < found.length; i++) {
+        int from = i < context ? 0 : (i - context) / stride * stride + stride;
+        float[] alone = scorer.logProbabilities(Arrays.copyOfRange(ids, from, i + 2));
+        assertThat(i + 1 - from).isBetween(Math.min(i + 1, (context + 1) / 2), context);
+        assertThat(found[i]).as("score %d", i).isCloseTo(alone[alone.length - 1], within(1e-5f));
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"9, 40", "8, 8", "8, 9", "8, 10", "1, 5", "3, 100", "64, 20"})
+  void theScoresOfTheEndAreThoseOfTheWhole(int context, int length) {
+    try (PackedModel packed = packed(ModelSpec.neox(30, 16, 2, 2, context));
+        Engine engine = new Engine(packed, Scorer.settings(packed))) {
+      Scorer scorer = new Scorer(engine);
+      int[] ids = new Random(2).ints(length, 0, 30).toArray();
+      float[] whole = scorer.logProbabilities(ids);
+      for (int from = 1; from <= length; from++) {
+        assertThat(scorer.logProbabilities(ids, from))
+            .as("from %d", from)
+            .isEqualTo(Arrays.copyOfRange(whole, from - 1, length - 1));
+      }
+    }
+  }
+
+  @Test
+  void aTextOfOneTokenOrNoneHasNoScores() {
+    try (PackedModel packed = packed(ModelSpec.neox(30, 16, 2, 2, 8));
+        Engine engine = new Engine(packed, Scorer.settings(packed))) {
+      assertThat(new Scorer(engine).logProbabilities(new int[] {3})).isEmpty();
+      assertThat(new Scorer(engine).logProbabilities(new int[0])).isEmpty();
+      assertThatThrownBy(() -> new Scorer(engine).logProbabilities(new int[] {3, 30}))
+          .isInstanceOf(InputException.class)
+          .hasMessage("token 2: expected an id from 0 to 29, found 30");
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 3, 7, 20, 41})
+  void thePiecesOfASequenceMeetToTheLastBit(int rows) {
+    try (PackedModel packed = packed(ModelSpec.neox(77, 16, 2, 2, 40));
+        Engine engine = new Engine(packed, Scorer.settings(packed));
+        Engine cut = new Engine(packed, Scorer.settings(packed).withPromptRows(rows))) {
+      int[] ids = new Random(2).ints(62, 0, 77).toArray();
+      float[] expected = new Scorer(engine).logProbabilities(ids);
+      assertThat(new Scorer(cut).logProbabilities(ids)).isEqualTo(expected);
+    }
+  }
+
+  @Test
+  void aModelThatGivesNoNumbersIsNamedWithTheTokenThatHasNone() {
+    RandomWeights weights = new RandomWeights(ModelSpec.neox(30, 16, 2, 2, 8), 5);
+    weights.set(ParamId.weight(Part.EMBEDDING), 7 * 16, Float.NaN);
+    {
+      try (PackedModel packed = PackedModel.of(weights, Precision.STORED);
+          Engine engine = new Engine(packed, Scorer.settings(packed))) {
+        int[] ids = new int[20];
+        assertThat(new Scorer(engine).logProbabilities(ids)).doesNotContain(Float.NaN);
+        ids[12] = 7; // first read in the third window
+        assertThatThrownBy(() -> new Scorer(engine).logProbabilities(ids))
+            .isInstanceOf(InputException.class)
+            .hasMessage("the model's score of token 14 is not a number: its weights are broken");
+      }
+    }
+  }
+}
