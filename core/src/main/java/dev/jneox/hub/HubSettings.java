@@ -23,6 +23,7 @@ import java.util.Set;
  * @param jobs files fetched at once
  * @param patience how long to wait for a server, and how often
  */
+@SuppressWarnings("exports") // nobody else sets patience
 public record HubSettings(
     URI endpoint, Path cache, String token, boolean offline, int jobs, Patience patience) {
   private static final String ENDPOINT = "https://huggingface.co";

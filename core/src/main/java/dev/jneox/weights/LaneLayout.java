@@ -18,6 +18,7 @@ import java.util.List;
  * From rows of ggml's blocks to the order in which kernels read them ({@link Q4Weight}, {@link
  * Q8Weight}) and back, by type.
  */
+@SuppressWarnings("exports") // for JNeoX's own modules, as kernels are
 public final class LaneLayout {
   private static final ValueLayout.OfShort FP16 =
       ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);

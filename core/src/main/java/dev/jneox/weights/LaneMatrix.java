@@ -9,6 +9,7 @@ import java.lang.foreign.MemorySegment;
  *
  * @param type Q4_0 or Q8_0
  */
+@SuppressWarnings("exports") // as QuantisedMatrix.weight
 public record LaneMatrix(GgmlType type, PackedWeight weight) implements QuantisedMatrix {
   @Override
   public int out() {

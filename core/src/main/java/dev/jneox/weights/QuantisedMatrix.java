@@ -10,6 +10,7 @@ import java.lang.foreign.ValueLayout;
  * A matrix {@code [out, in]} that a model file keeps as integers with scales, where it lies in the
  * mapped file: valid as long as the model is open. For any number of threads.
  */
+@SuppressWarnings("exports") // weight is for JNeoX's own modules, as kernels are
 public sealed interface QuantisedMatrix permits GgmlRows, LaneMatrix, GatheredRows {
   /** The type whose numbers these are. */
   GgmlType type();

@@ -1,0 +1,10 @@
+/** Trains models: the loop, gradient steps, optimizer, configuration, checkpoints of a run. */
+module dev.jneox.train {
+  requires static jdk.incubator.vector;
+  requires transitive dev.jneox.data;
+  requires transitive dev.jneox.torch;
+  requires com.fasterxml.jackson.databind;
+  requires org.yaml.snakeyaml;
+
+  exports dev.jneox.train;
+}
