@@ -40,6 +40,10 @@ public record TextRequest(
     return new TextRequest(prompt, MAX_TOKENS, Sampler.GREEDY, List.of(), OptionalInt.empty());
   }
 
+  public TextRequest withPrompt(String value) {
+    return new TextRequest(value, maxTokens, sampler, stop, logprobs);
+  }
+
   public TextRequest withMaxTokens(int value) {
     return new TextRequest(prompt, value, sampler, stop, logprobs);
   }
