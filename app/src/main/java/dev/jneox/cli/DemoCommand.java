@@ -24,6 +24,7 @@ import dev.jneox.train.RunDirectory;
 import dev.jneox.train.Trainer;
 import dev.jneox.train.TrainingCallback;
 import dev.jneox.train.TrainingData;
+import dev.jneox.weights.Dtype;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintWriter;
@@ -37,7 +38,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -184,7 +184,7 @@ public final class DemoCommand implements Callable<Integer> {
   }
 
   private int steps() {
-    boolean carried = Products.carrier(ScalarType.BFloat16) != ScalarType.BFloat16;
+    boolean carried = Products.carrier(Dtype.BF16) != Dtype.BF16;
     return (int)
         Math.max(
             10, Math.round((carried ? CARRIED_STEPS_A_MINUTE : STEPS_A_MINUTE) * (minutes - 0.4)));
@@ -363,7 +363,7 @@ public final class DemoCommand implements Callable<Integer> {
                 data,
                 directory)) {
       TrainCommand.describe(console, config, trainer, directory);
-      double gemmRate = TrainCommand.gemmRate(config);
+      double gemmRate = TrainCommand.gemmRate(config, trainer.device());
       StepLines lines =
           new StepLines(console, config.run().logInterval(), trainer.iterations(), gemmRate);
       long tokensAStep = (long) config.batch().total() * config.model().seqLength();

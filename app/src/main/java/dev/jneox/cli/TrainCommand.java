@@ -5,6 +5,7 @@ import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.tokenizer.Tokenizer;
+import dev.jneox.torch.Device;
 import dev.jneox.torch.Machine;
 import dev.jneox.torch.Products;
 import dev.jneox.train.NeoxConfig;
@@ -23,6 +24,7 @@ import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
@@ -77,6 +79,16 @@ public final class TrainCommand implements Callable<Integer> {
   private List<String> sets = new ArrayList<>();
 
   @Option(
+      names = "--device",
+      paramLabel = "cpu|auto|cuda[:N]",
+      defaultValue = "cpu",
+      description =
+          "What computes. auto takes the first CUDA device where there is one; CUDA needs the CUDA"
+              + " build of libtorch. A run may go on on another device, no longer to the last bit."
+              + " Default: ${DEFAULT-VALUE}.")
+  private String device;
+
+  @Option(
       names = "--restart",
       description =
           "Begin anew although the folder of save has checkpoints. They stay until"
@@ -97,6 +109,7 @@ public final class TrainCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     NeoxConfig config = NeoxConfig.load(files, sets);
+    Device on = device();
     Path vocabulary =
         config
             .data()
@@ -110,12 +123,18 @@ public final class TrainCommand implements Callable<Integer> {
     try (Tokenizer tokenizer = Tokenizer.load(vocabulary);
         RunDirectory directory =
             RunDirectory.open(config.checkpoint(), new Resume(restart, skipDamaged, noVerify));
-        TrainingData data = data(config, tokenizer);
+        TrainingData data = data(config, tokenizer, on);
         Trainer trainer =
             new Trainer(
-                config, tokenizer.vocabSize(), endOfText(tokenizer), vocabulary, data, directory)) {
+                config,
+                tokenizer.vocabSize(),
+                endOfText(tokenizer),
+                vocabulary,
+                data,
+                directory,
+                on)) {
       describe(out, config, trainer, directory);
-      double gemmRate = gemmRate(config);
+      double gemmRate = gemmRate(config, on);
       forecast(out, config, trainer, gemmRate);
       StepLines lines =
           new StepLines(out, config.run().logInterval(), trainer.iterations(), gemmRate);
@@ -130,12 +149,20 @@ public final class TrainCommand implements Callable<Integer> {
     }
   }
 
+  private Device device() {
+    try {
+      return Device.parse(device);
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(spec.commandLine(), "--device: " + e.getMessage());
+    }
+  }
+
   private static int endOfText(Tokenizer tokenizer) {
     return tokenizer.id("<|endoftext|>").orElse(-1);
   }
 
-  private static TrainingData data(NeoxConfig config, Tokenizer tokenizer) {
-    Trainer.check(config, tokenizer.vocabSize(), endOfText(tokenizer));
+  private static TrainingData data(NeoxConfig config, Tokenizer tokenizer, Device device) {
+    Trainer.check(config, tokenizer.vocabSize(), endOfText(tokenizer), device);
     try (Progress progress = ProgressLine.of("data order", "samples", -1)) {
       return TrainingData.open(config, progress);
     }
@@ -173,7 +200,7 @@ public final class TrainCommand implements Callable<Integer> {
         trainer.model().width(),
         trainer.model().first().attention().heads(),
         trainer.model().vocabulary().rows(),
-        precision(config.precision().format()),
+        precision(config.precision().format(), trainer.device()),
         config.batch().accumulation(),
         config.batch().micro(),
         config.model().seqLength());
@@ -232,8 +259,11 @@ public final class TrainCommand implements Callable<Integer> {
     out.flush();
   }
 
-  private static String precision(PrecisionSection.Format format) {
+  private static String precision(PrecisionSection.Format format, Device device) {
     String name = format.name().toLowerCase(Locale.ROOT);
+    if (!device.isCpu()) {
+      return name + " on " + device;
+    }
     // Which of the two it is decides the order of sums, so the losses' last digits, and the rate.
     return Products.carrier(format.dtype()) == format.dtype()
         ? name
@@ -241,7 +271,7 @@ public final class TrainCommand implements Callable<Integer> {
   }
 
   /** Of the kind of matrix product the run will use. */
-  static double gemmRate(NeoxConfig config) {
-    return Machine.gemmRate(Products.carrier(config.precision().format().dtype()));
+  static double gemmRate(NeoxConfig config, Device device) {
+    return Machine.gemmRate(Products.carrier(config.precision().format().dtype(), device), device);
   }
 }

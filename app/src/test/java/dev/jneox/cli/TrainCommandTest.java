@@ -96,6 +96,18 @@ class TrainCommandTest {
     }
   }
 
+  @ParameterizedTest
+  @CsvSource({
+    "gpu, 'expected cpu, auto, cuda or cuda:N, found gpu'",
+    "cuda:99, 'cuda:99: '" // no machine has so many
+  })
+  void aDeviceThatIsNotThereIsWrongUsage(String device, String message) {
+    Output output = Output.of("train", recipe, "--device", device);
+    assertThat(output.code()).isEqualTo(2);
+    assertThat(output.err()).contains("--device: " + message);
+    assertThat(run).doesNotExist();
+  }
+
   @Test
   void withoutAFolderToSaveInThatIsSaid() throws Exception {
     try (TrainingProcess process = train()) {

@@ -1,16 +1,17 @@
 package dev.jneox.bench;
 
 import dev.jneox.model.ModelSpec;
+import dev.jneox.torch.Device;
 import dev.jneox.torch.Machine;
 import dev.jneox.torch.Products;
 import dev.jneox.train.AdamW;
 import dev.jneox.train.GradientStep;
 import dev.jneox.train.Initializer;
 import dev.jneox.train.Parameters;
+import dev.jneox.weights.Dtype;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.Random;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
  * The training step alone, on random tokens: {@code StepBench layers hidden heads vocab sequences
@@ -28,13 +29,13 @@ public final class StepBench {
     int vocab = Integer.parseInt(args[3]);
     int sequences = Integer.parseInt(args[4]);
     int length = Integer.parseInt(args[5]);
-    ScalarType dtype = args[6].equals("bf16") ? ScalarType.BFloat16 : ScalarType.Float;
+    Dtype dtype = args[6].equals("bf16") ? Dtype.BF16 : Dtype.F32;
     int rounds = Integer.parseInt(args[7]);
     ModelSpec spec = ModelSpec.neox(vocab, hidden, layers, heads, length);
     System.out.printf(
         Locale.ROOT,
         "bf16 products: %.1f GFLOP/s%n",
-        Machine.gemmRate(Products.carrier(ScalarType.BFloat16)) / 1e9);
+        Machine.gemmRate(Products.carrier(Dtype.BF16), Device.CPU) / 1e9);
     try (Parameters parameters = new Parameters(spec, dtype);
         GradientStep step = GradientStep.of(parameters, false)) {
       new Initializer(0.02, 0.01).fill(parameters, 1);

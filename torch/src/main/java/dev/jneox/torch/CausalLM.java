@@ -9,6 +9,7 @@ import dev.jneox.model.Param;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
 import dev.jneox.model.Position;
+import dev.jneox.weights.Dtype;
 import dev.jneox.weights.MappedTensor;
 import dev.jneox.weights.ModelWeights;
 import java.lang.foreign.Arena;
@@ -20,7 +21,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.UnaryOperator;
+import org.bytedeco.pytorch.ScalarTypeOptional;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
@@ -39,16 +42,23 @@ public final class CausalLM implements AutoCloseable {
   private final List<Block> blocks = new ArrayList<>();
   private final NormLayer finalNorm;
   private final Linear head;
+  private final ScalarType compute; // null for each weight's own
 
   /**
-   * Makes a model over {@code weights}, of the shapes of {@link ModelSpec#parameters}; none is
-   * copied, and {@link #close} closes them. Linear weights may be of any float type, and multiply
-   * in their own precision.
+   * Makes a model over {@code weights}, of the shapes of {@link ModelSpec#parameters}, all on one
+   * device; none is copied, and {@link #close} closes them. Linear weights may be of any float
+   * type, and multiply in their own precision.
    *
    * @throws IllegalArgumentException when a weight is missing or has another shape
    */
   public CausalLM(ModelSpec spec, Map<ParamId, Tensor> weights) {
+    this(spec, weights, null);
+  }
+
+  /** The same; where {@code compute} is not null, linear weights are rounded to it to multiply. */
+  CausalLM(ModelSpec spec, Map<ParamId, Tensor> weights, ScalarType compute) {
     this.spec = spec;
+    this.compute = compute;
     for (Param param : spec.parameters()) {
       Tensor t = weights.get(param.id());
       if (t == null || !Arrays.equals(Tensors.shape(t), param.axes())) {
@@ -66,7 +76,7 @@ public final class CausalLM implements AutoCloseable {
       blocks.add(block(l, spec.block(l), tables));
     }
     finalNorm = norm(spec.finalNorm(), ParamId.weight(Part.FINAL_NORM));
-    head = new Linear(this.weights.get(spec.headWeight()), bias(ParamId.bias(Part.HEAD)));
+    head = linear(spec.headWeight(), ParamId.bias(Part.HEAD));
   }
 
   private Block block(int l, BlockSpec block, Map<Position.Rotary, Rotary> tables) {
@@ -104,7 +114,13 @@ public final class CausalLM implements AutoCloseable {
 
   private Linear linear(int layer, Part part) {
     ParamId weight = ParamId.weight(layer, part);
-    return new Linear(weights.get(weight), bias(weight));
+    return linear(weight, weight);
+  }
+
+  private Linear linear(ParamId weight, ParamId biasOf) {
+    Tensor matrix = weights.get(weight);
+    ScalarType type = compute == null ? matrix.scalar_type().intern() : compute;
+    return new Linear(matrix, bias(biasOf), type);
   }
 
   private Tensor bias(ParamId of) {
@@ -112,36 +128,40 @@ public final class CausalLM implements AutoCloseable {
   }
 
   /**
-   * Makes a model of stored weights, which must stay open as long as it: values that are stored as
-   * wanted are used where they lie.
+   * Makes a model of stored weights on a device. On the CPU they must stay open as long as it:
+   * values that are stored as wanted are used where they lie.
    *
    * @param precision the type of a matrix, from the one it is stored in; a bias has the type of its
    *     matrix, in which it is added, and norms are in fp32
    */
-  public static CausalLM of(ModelWeights stored, UnaryOperator<ScalarType> precision) {
+  public static CausalLM of(ModelWeights stored, UnaryOperator<Dtype> precision, Device device) {
     Libtorch.start();
     Map<ParamId, Tensor> weights = new LinkedHashMap<>();
     ModelSpec spec = stored.spec();
     for (Param param : spec.parameters()) {
       try (Arena arena = Arena.ofShared()) {
         MappedTensor values = stored.read(param.id(), arena);
-        ScalarType found = Tensors.type(values.dtype());
-        ScalarType wanted =
+        Dtype found = values.dtype();
+        Dtype wanted =
             param.isMatrix() ? precision.apply(found) : vectorType(spec, param.id(), weights);
-        Tensor view = Tensors.view(values.data(), found, param.axes());
+        Tensor view = Tensors.view(values.data(), Tensors.type(found), param.axes());
         boolean made = values.data().scope().equals(arena.scope());
-        weights.put(param.id(), made && wanted == found ? view.clone() : view.to(wanted));
+        weights.put(
+            param.id(),
+            made && wanted == found && device.isCpu()
+                ? view.clone()
+                : Tensors.to(view, device, Tensors.type(wanted)));
       }
     }
     return new CausalLM(spec, weights);
   }
 
-  private static ScalarType vectorType(ModelSpec spec, ParamId id, Map<ParamId, Tensor> weights) {
+  private static Dtype vectorType(ModelSpec spec, ParamId id, Map<ParamId, Tensor> weights) {
     if (id.part().isNorm()) {
-      return ScalarType.Float;
+      return Dtype.F32;
     }
     ParamId matrix = id.part() == Part.HEAD ? spec.headWeight() : id.as(ParamId.Kind.WEIGHT);
-    return weights.get(matrix).scalar_type().intern();
+    return Tensors.dtype(weights.get(matrix).scalar_type().intern());
   }
 
   public ModelSpec spec() {
@@ -171,24 +191,25 @@ public final class CausalLM implements AutoCloseable {
 
   /** The normed output of the last block, {@code [B,S,H]}: what the head reads. */
   public Tensor hidden(Tensor ids, KvCache cache, Hooks hooks) {
-    long past = cache == null ? 0 : cache.length();
-    long seq = ids.size(1);
-    if (past + seq > spec.maxPositions()) {
-      throw new IllegalArgumentException(
-          "the model reads "
-              + spec.maxPositions()
-              + " positions at most, "
-              + (past + seq)
-              + " were given");
-    }
-    Tensor x = embed(ids, past, hooks);
-    for (Block block : blocks) {
+    Tensor x = embed(ids, cache == null ? 0 : cache.length(), hooks);
+    for (int l = 0; l < blocks.size(); l++) {
+      int layer = l;
       Tensor in = x;
-      x = Tensors.scoped(() -> block.forward(in, cache, hooks));
+      x = Tensors.scoped(() -> block(layer, in, cache, hooks));
     }
     if (cache != null) {
-      cache.advance(seq);
+      cache.advance(ids.size(1));
     }
+    return normed(x, hooks);
+  }
+
+  /** The output of a block, {@code [B,S,H]}, for that of the one before. */
+  Tensor block(int layer, Tensor x, KvCache cache, Hooks hooks) {
+    return blocks.get(layer).forward(x, cache, hooks);
+  }
+
+  /** The final norm of the last block's output. */
+  Tensor normed(Tensor x, Hooks hooks) {
     return finalNorm.forward(x, hooks, "ln_final");
   }
 
@@ -197,15 +218,31 @@ public final class CausalLM implements AutoCloseable {
     return head.forward(hidden);
   }
 
-  private Tensor embed(Tensor ids, long past, Hooks hooks) {
+  /** The input of the first block, {@code [B,S,H]}, for ids on any device. */
+  Tensor embed(Tensor ids, long past, Hooks hooks) {
+    long end = past + ids.size(1);
+    if (end > spec.maxPositions()) {
+      throw new IllegalArgumentException(
+          "the model reads " + spec.maxPositions() + " positions at most, " + end + " were given");
+    }
     Tensor tokens = weights.get(ParamId.weight(Part.EMBEDDING));
-    Tensor x = hooks.at("", "hook_embed", fp32(torch.embedding(tokens, ids)));
+    Tensor x = hooks.at("", "hook_embed", fp32(torch.embedding(tokens, Tensors.like(ids, tokens))));
     if (spec.embedding().learnedPositions()) {
       Tensor table = weights.get(ParamId.weight(Part.POSITIONS));
       Tensor positions = fp32(table.narrow(0, past, ids.size(1)));
       x = x.add(hooks.at("", "hook_pos_embed", positions.expand_as(x)));
     }
     return x;
+  }
+
+  /** Zeros in fp32 where the model is. */
+  Tensor zeros(long... shape) {
+    Tensor tokens = weights.get(ParamId.weight(Part.EMBEDDING));
+    try (TensorOptions options = tokens.options();
+        ScalarTypeOptional fp32 = new ScalarTypeOptional(ScalarType.Float);
+        TensorOptions wanted = options.dtype(fp32)) {
+      return torch.zeros(shape, wanted);
+    }
   }
 
   /** fp32, or fp64 where the whole model is. */

@@ -35,7 +35,7 @@ public interface Hooks {
   /**
    * Called with the value at a point the hooks want; what is returned flows on. The value is closed
    * after the forward pass: keep a {@code detach()} of it outside the pass's scope, not the value
-   * itself.
+   * itself. It is on the model's device, where what is returned has to be, too.
    */
   Tensor apply(String name, Tensor value);
 

@@ -3,7 +3,6 @@ package dev.jneox.torch;
 import dev.jneox.model.Attention;
 import dev.jneox.model.ModelSpec;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
  * Keys and values of the positions a sequence (or a batch of equally long ones) has been through,
@@ -15,21 +14,20 @@ public final class KvCache implements AutoCloseable {
   private final int capacity;
   private int length;
 
-  /** Room for {@code capacity} positions of {@code batch} sequences. */
-  public KvCache(ModelSpec spec, int batch, int capacity) {
+  /** Makes room for {@code capacity} positions of {@code batch} sequences, where the model is. */
+  public KvCache(CausalLM model, int batch, int capacity) {
+    ModelSpec spec = model.spec();
     this.capacity = Math.min(capacity, spec.maxPositions());
     keys = new Tensor[spec.layers()];
     values = new Tensor[spec.layers()];
     for (int l = 0; l < keys.length; l++) {
-      keys[l] = room(spec.block(l).attention(), batch);
-      values[l] = room(spec.block(l).attention(), batch);
+      keys[l] = room(model, spec.block(l).attention(), batch);
+      values[l] = room(model, spec.block(l).attention(), batch);
     }
   }
 
-  private Tensor room(Attention attention, int batch) {
-    return Tensors.zeros(
-            ScalarType.Float, batch, attention.kvHeads(), capacity, attention.headDim())
-        .retainReference();
+  private Tensor room(CausalLM model, Attention attention, int batch) {
+    return model.zeros(batch, attention.kvHeads(), capacity, attention.headDim()).retainReference();
   }
 
   /** Positions seen so far. */

@@ -1,17 +1,18 @@
 package dev.jneox.torch;
 
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * {@code y = x W^T + b}, in the weight's own precision: {@code x} and {@code y} are fp32, a bf16
- * weight multiplies in bf16.
+ * {@code y = x W^T + b}, in a precision of its own: {@code x} and {@code y} are fp32 all the same.
  *
  * @param weight {@code [out, in]}
  * @param bias {@code [out]} or null
+ * @param compute the type that is multiplied in: the weight's own, or one that it is rounded to
  */
-record Linear(Tensor weight, Tensor bias) {
+record Linear(Tensor weight, Tensor bias, ScalarType compute) {
   /** {@code [..., in]} to {@code [..., out]}. */
   Tensor forward(Tensor x) {
-    return Products.linear(x, weight, bias);
+    return Products.linear(x, weight.to(compute), bias == null ? null : bias.to(compute));
   }
 }

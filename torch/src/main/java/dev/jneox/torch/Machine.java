@@ -2,10 +2,11 @@ package dev.jneox.torch;
 
 import dev.jneox.kernel.Cpu;
 import dev.jneox.kernel.MemoryRate;
+import dev.jneox.weights.Dtype;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
-import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.Map;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
@@ -52,13 +53,18 @@ public record Machine(
   /** Far more than any last-level cache keeps, so that what is measured is memory. */
   private static final long READ_BYTES = 1L << 29;
 
-  private static final Map<ScalarType, Double> GEMM_RATES = new EnumMap<>(ScalarType.class);
+  /** Of a GPU, which does a product of {@link #SIDE} before its clock tells. */
+  private static final int DEVICE_SIDE = 8192;
+
+  private record Product(Dtype dtype, Device device) {}
+
+  private static final Map<Product, Double> GEMM_RATES = new HashMap<>();
 
   /** Measures everything; takes about three seconds and half a gigabyte. */
   public static Machine measure() {
     int threads = Cpu.threads();
-    double gemmFloat = gemmRate(ScalarType.Float);
-    double gemmBfloat16 = gemmRate(ScalarType.BFloat16);
+    double gemmFloat = gemmRate(Dtype.F32, Device.CPU);
+    double gemmBfloat16 = gemmRate(Dtype.BF16, Device.CPU);
     try (Arena arena = Arena.ofShared()) {
       MemorySegment memory = arena.allocate(READ_BYTES, 64);
       // Untouched pages all map to one page of zeros, which would be read from the cache.
@@ -73,42 +79,54 @@ public record Machine(
   }
 
   /**
-   * FLOP/s of square matrix products of {@code dtype} (float, bfloat16, half or double) on all
-   * threads, 2 * side^3 operations each: the median over some of side 2048, or of side 256 where
-   * libtorch has no fast kernel and one of 2048 would take minutes. Takes about a second the first
-   * time; the figure is kept for the process.
+   * FLOP/s of square matrix products of {@code dtype} (a weight's type) on all threads, or on a
+   * GPU, 2 * side^3 operations each: the median over some of side 2048 (8192 on a GPU), or of side
+   * 256 where libtorch has no fast kernel and one of 2048 would take minutes. Takes about a second
+   * the first time; the figure is kept for the process.
    */
-  public static synchronized double gemmRate(ScalarType dtype) {
-    return GEMM_RATES.computeIfAbsent(dtype, Machine::measureGemm);
+  public static synchronized double gemmRate(Dtype dtype, Device device) {
+    return GEMM_RATES.computeIfAbsent(new Product(dtype, device), Machine::measureGemm);
   }
 
-  private static double measureGemm(ScalarType dtype) {
-    double small = measureGemm(dtype, SMALL_SIDE);
-    return operations(SIDE) / small > MOST_SECONDS ? small : measureGemm(dtype, SIDE);
+  private static double measureGemm(Product product) {
+    if (!product.device().isCpu()) {
+      return measureGemm(product, DEVICE_SIDE);
+    }
+    double small = measureGemm(product, SMALL_SIDE);
+    return operations(SIDE) / small > MOST_SECONDS ? small : measureGemm(product, SIDE);
   }
 
   private static double operations(int side) {
     return 2.0 * side * side * side;
   }
 
-  private static double measureGemm(ScalarType dtype, int side) {
+  private static double measureGemm(Product kind, int side) {
     Libtorch.start();
     try (PointerScope _ = new PointerScope();
         NoGradGuard _ = new NoGradGuard()) {
-      Tensor a = torch.rand(side, side).to(dtype);
-      Tensor b = torch.rand(side, side).to(dtype);
-      Tensor product = Tensors.empty(dtype, side, side);
-      torch.mm_out(product, a, b); // the first one chooses and compiles its kernel
+      ScalarType dtype = Tensors.type(kind.dtype());
+      Tensor a = Tensors.to(torch.rand(side, side), kind.device(), dtype);
+      Tensor b = Tensors.to(torch.rand(side, side), kind.device(), dtype);
+      Tensor product = a.clone();
+      multiply(product, a, b); // the first one chooses and compiles its kernel
       double[] seconds = new double[MAX_GEMMS];
       int rounds = 0;
       double spent = 0;
       while (rounds < MAX_GEMMS && (rounds < 2 || spent < GEMM_SECONDS)) {
         long start = System.nanoTime();
-        torch.mm_out(product, a, b);
+        multiply(product, a, b);
         seconds[rounds] = (System.nanoTime() - start) / 1e9;
         spent += seconds[rounds++];
       }
       return operations(side) / median(seconds, rounds);
+    }
+  }
+
+  /** Returns when the product is there: a GPU computes on while Java does. */
+  private static void multiply(Tensor product, Tensor a, Tensor b) {
+    torch.mm_out(product, a, b);
+    if (!product.is_cpu()) {
+      product.select(0, 0).select(0, 0).item_double();
     }
   }
 

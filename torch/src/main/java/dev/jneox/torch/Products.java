@@ -1,6 +1,7 @@
 package dev.jneox.torch;
 
 import dev.jneox.kernel.Cpu;
+import dev.jneox.weights.Dtype;
 import java.util.Set;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptional;
@@ -16,21 +17,26 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
  * What fp32 carries takes as much memory as fp32.
  */
 public final class Products {
-  private static final ScalarType BFLOAT16 = carrier(ScalarType.BFloat16, Cpu.flags());
-  private static final ScalarType HALF = carrier(ScalarType.Half, Cpu.flags());
+  private static final Dtype BF16 = carrier(Dtype.BF16, Cpu.flags());
+  private static final Dtype F16 = carrier(Dtype.F16, Cpu.flags());
 
   private Products() {}
 
   /**
-   * The type in memory of numbers of {@code dtype} that are to be multiplied: itself, or fp32 where
-   * that is faster.
+   * The type in memory of numbers of {@code dtype} that the CPU is to multiply: itself, or fp32
+   * where that is faster.
    */
-  public static ScalarType carrier(ScalarType dtype) {
+  public static Dtype carrier(Dtype dtype) {
     return switch (dtype) {
-      case BFloat16 -> BFLOAT16;
-      case Half -> HALF;
+      case BF16 -> BF16;
+      case F16 -> F16;
       default -> dtype;
     };
+  }
+
+  /** The same for any device; all but the CPU multiply every type as it is. */
+  public static Dtype carrier(Dtype dtype, Device device) {
+    return device.isCpu() ? carrier(dtype) : dtype;
   }
 
   /**
@@ -39,14 +45,14 @@ public final class Products {
    * may have no kernel though the CPU has the instructions: at worst half the rate that was
    * possible, never a thousandth.
    */
-  static ScalarType carrier(ScalarType dtype, Set<String> flags) {
+  static Dtype carrier(Dtype dtype, Set<String> flags) {
     boolean fast =
         switch (dtype) {
-          case BFloat16 -> flags.contains("avx512_bf16") || flags.contains("amx_bf16");
-          case Half -> flags.contains("avx512_fp16") || flags.contains("amx_fp16");
+          case BF16 -> flags.contains("avx512_bf16") || flags.contains("amx_bf16");
+          case F16 -> flags.contains("avx512_fp16") || flags.contains("amx_fp16");
           default -> true;
         };
-    return fast ? dtype : ScalarType.Float;
+    return fast ? dtype : Dtype.F32;
   }
 
   /**
@@ -59,7 +65,9 @@ public final class Products {
    * @return {@code [..., out]} of {@code x}'s type
    */
   public static Tensor linear(Tensor x, Tensor weight, Tensor bias) {
-    return linear(x, weight, bias, carrier(weight.scalar_type().intern()));
+    ScalarType dtype = weight.scalar_type().intern();
+    return linear(
+        x, weight, bias, weight.is_cpu() ? Tensors.type(carrier(Tensors.dtype(dtype))) : dtype);
   }
 
   static Tensor linear(Tensor x, Tensor weight, Tensor bias, ScalarType carrier) {
@@ -75,5 +83,20 @@ public final class Products {
       }
     }
     return y.to(dtype).to(x.scalar_type());
+  }
+
+  /** {@code y = x w}, into memory that is there; {@code y} is none of the others. */
+  public static void multiply(Matrix x, Matrix w, Matrix y) {
+    torch.mm_out(y.tensor, x.tensor, w.tensor);
+  }
+
+  /** {@code y = x w^T}. */
+  public static void multiplyTransposed(Matrix x, Matrix w, Matrix y) {
+    torch.mm_out(y.tensor, x.tensor, w.transposed);
+  }
+
+  /** {@code y = x^T w}. */
+  public static void transposedMultiply(Matrix x, Matrix w, Matrix y) {
+    torch.mm_out(y.tensor, x.transposed, w.tensor);
   }
 }

@@ -22,17 +22,17 @@ final class Rotary {
     this.position = position;
     this.dims = position.dims();
     this.interleaved = position.interleaved();
-    reach(FIRST);
   }
 
   /**
-   * Makes the tables long enough: they grow with the texts, not with what a configuration claims.
+   * Makes the tables long enough, where {@code like} is: they grow with the texts, not with what a
+   * configuration claims.
    */
-  private void reach(long positions) {
+  private void reach(long positions, Tensor like) {
     if (cos != null && positions <= cos.size(0)) {
       return;
     }
-    int n = Math.toIntExact(cos == null ? positions : Math.max(positions, 2 * cos.size(0)));
+    int n = Math.toIntExact(Math.max(positions, cos == null ? FIRST : 2 * cos.size(0)));
     float[] c = new float[Math.multiplyExact(n, dims)];
     float[] s = new float[c.length];
     for (int p = 0; p < n; p++) {
@@ -44,8 +44,8 @@ final class Rotary {
         s[a] = s[b] = (float) Math.sin(angle);
       }
     }
-    cos = Tensors.of(c, n, 1, dims).retainReference();
-    sin = Tensors.of(s, n, 1, dims).retainReference();
+    cos = Tensors.like(Tensors.of(c, n, 1, dims), like).retainReference();
+    sin = Tensors.like(Tensors.of(s, n, 1, dims), like).retainReference();
   }
 
   /**
@@ -53,7 +53,7 @@ final class Rotary {
    * position {@code past}.
    */
   Tensor apply(Tensor x, long past) {
-    reach(past + x.size(1));
+    reach(past + x.size(1), x);
     long width = x.size(3);
     Tensor head = dims == width ? x : x.narrow(3, 0, dims);
     Tensor c = cos.narrow(0, past, x.size(1));

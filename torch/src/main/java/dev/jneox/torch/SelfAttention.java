@@ -66,14 +66,14 @@ record SelfAttention(
     boolean plain = past == 0 && (window == 0 || window >= seq);
     boolean one = seq == 1 && (window == 0 || window >= past + 1);
     try (TensorOptional mask =
-            plain || one ? new TensorOptional() : new TensorOptional(visible(seq, past));
+            plain || one ? new TensorOptional() : new TensorOptional(visible(q, past));
         DoubleOptional s = new DoubleOptional(attention.scale())) {
       return torch.scaled_dot_product_attention(q, k, v, mask, 0.0, plain, s, false);
     }
   }
 
   private Tensor explicit(Tensor q, Tensor k, Tensor v, long past, Hooks hooks, String name) {
-    Tensor hidden = visible(q.size(2), past).logical_not();
+    Tensor hidden = visible(q, past).eq(new Scalar(0));
     Tensor scores =
         torch
             .matmul(q, k.transpose(2, 3))
@@ -84,9 +84,10 @@ record SelfAttention(
   }
 
   /** {@code [S, past+S]}: whether the query of row i may see the key of column j. */
-  private Tensor visible(long seq, long past) {
+  private Tensor visible(Tensor q, long past) {
+    long seq = q.size(2);
     int window = attention.window();
-    Tensor all = Tensors.zeros(ScalarType.Byte, seq, past + seq).add_(new Scalar(1));
+    Tensor all = q.new_ones(seq, past + seq);
     Tensor causal = all.tril(past);
     return (window == 0 ? causal : causal.triu(past - window + 1)).to(ScalarType.Bool);
   }

@@ -11,11 +11,12 @@ import java.lang.foreign.ValueLayout;
 import java.util.function.Supplier;
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.DeviceOptional;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch;
 
-/** Between Java memory and libtorch tensors. All tensors here are dense, on the CPU. */
+/** Goes between Java memory and libtorch tensors, which are dense; fresh ones are on the CPU. */
 @SuppressWarnings("restricted") // calls native code, which the launcher allows
 public final class Tensors {
   private Tensors() {}
@@ -39,10 +40,10 @@ public final class Tensors {
     }
   }
 
-  /** The memory of a contiguous tensor; valid while the tensor lives. */
+  /** The memory of a contiguous tensor on the CPU; valid while the tensor lives. */
   public static MemorySegment segment(Tensor tensor) {
-    if (!tensor.is_contiguous()) {
-      throw new IllegalArgumentException("not contiguous");
+    if (!tensor.is_contiguous() || !tensor.is_cpu()) {
+      throw new IllegalArgumentException("not contiguous, or not on the CPU");
     }
     try (Pointer data = tensor.data_ptr()) {
       return MemorySegment.ofAddress(data.address())
@@ -58,9 +59,30 @@ public final class Tensors {
   }
 
   public static Tensor zeros(ScalarType dtype, long... shape) {
+    return zeros(dtype, Device.CPU, shape);
+  }
+
+  static Tensor zeros(ScalarType dtype, Device device, long... shape) {
     Libtorch.start();
-    try (TensorOptions options = new TensorOptions(dtype)) {
+    try (org.bytedeco.pytorch.Device place = device.libtorch();
+        DeviceOptional on = new DeviceOptional(place);
+        TensorOptions type = new TensorOptions(dtype);
+        TensorOptions options = type.device(on)) {
       return torch.zeros(shape, options);
+    }
+  }
+
+  /** The same values where {@code other} is: {@code tensor} itself if it is there already. */
+  static Tensor like(Tensor tensor, Tensor other) {
+    try (org.bytedeco.pytorch.Device place = other.device()) {
+      return tensor.to(place, tensor.scalar_type());
+    }
+  }
+
+  /** The same values as {@code dtype} on {@code device}; itself if they are so already. */
+  static Tensor to(Tensor tensor, Device device, ScalarType dtype) {
+    try (org.bytedeco.pytorch.Device place = device.libtorch()) {
+      return tensor.to(place, dtype);
     }
   }
 
@@ -79,17 +101,17 @@ public final class Tensors {
     return t;
   }
 
-  /** The values of a tensor of any float type, row by row. */
+  /** The values of a tensor of any float type on any device, row by row. */
   public static float[] floats(Tensor tensor) {
-    try (Tensor f = tensor.to(ScalarType.Float);
+    try (Tensor f = to(tensor, Device.CPU, ScalarType.Float);
         Tensor c = f.contiguous()) {
       return segment(c).toArray(ValueLayout.JAVA_FLOAT);
     }
   }
 
-  /** The values of an integer tensor, row by row. */
+  /** The values of an integer tensor on any device, row by row. */
   public static long[] longs(Tensor tensor) {
-    try (Tensor l = tensor.to(ScalarType.Long);
+    try (Tensor l = to(tensor, Device.CPU, ScalarType.Long);
         Tensor c = l.contiguous()) {
       return segment(c).toArray(ValueLayout.JAVA_LONG);
     }
@@ -134,16 +156,20 @@ public final class Tensors {
     };
   }
 
-  /** The values of a contiguous tensor. */
+  /** A weight's type for libtorch's. */
+  static Dtype dtype(ScalarType type) {
+    return switch (type) {
+      case Double -> Dtype.F64;
+      case Float -> Dtype.F32;
+      case Half -> Dtype.F16;
+      case BFloat16 -> Dtype.BF16;
+      default -> throw new IllegalArgumentException(type.name());
+    };
+  }
+
+  /** The values of a contiguous tensor on the CPU. */
   public static MappedTensor mapped(Tensor tensor) {
-    Dtype dtype =
-        switch (tensor.scalar_type().intern()) {
-          case Double -> Dtype.F64;
-          case Half -> Dtype.F16;
-          case BFloat16 -> Dtype.BF16;
-          default -> Dtype.F32;
-        };
-    return new MappedTensor(dtype, segment(tensor));
+    return new MappedTensor(dtype(tensor.scalar_type().intern()), segment(tensor));
   }
 
   /** A copy of a tensor of a file; the caller owns it. */

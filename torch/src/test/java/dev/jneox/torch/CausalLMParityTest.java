@@ -61,7 +61,7 @@ class CausalLMParityTest {
     scope = new PointerScope();
     folder = HfFolder.open(dir);
     expected = Safetensors.open(dir.resolve("expected.safetensors"));
-    model = CausalLM.of(folder, type -> type);
+    model = CausalLM.of(folder, type -> type, Device.CPU);
   }
 
   @AfterEach
@@ -131,7 +131,7 @@ class CausalLMParityTest {
   @Test
   void greedyTokensOneAtATimeThroughTheCache() {
     int[] ids = greedy();
-    try (KvCache cache = new KvCache(model.spec(), 1, ids.length)) {
+    try (KvCache cache = new KvCache(model, 1, ids.length)) {
       for (int n = GREEDY_PROMPT; n < ids.length; n++) {
         try (PointerScope _ = new PointerScope()) {
           int[] fresh = Arrays.copyOfRange(ids, cache.length(), n);

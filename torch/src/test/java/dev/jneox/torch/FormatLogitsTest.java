@@ -30,7 +30,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import org.bytedeco.javacpp.PointerScope;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -51,7 +50,7 @@ class FormatLogitsTest {
   /** The reference's logits {@code [B,S,V]} in fp32. */
   private static float[] reference(ModelWeights model, int[] ids, int batch) {
     try (PointerScope _ = new PointerScope();
-        CausalLM network = CausalLM.of(model, type -> ScalarType.Float)) {
+        CausalLM network = CausalLM.of(model, type -> Dtype.F32, Device.CPU)) {
       return Tensors.floats(network.forward(Tensors.of(ids, batch, ids.length / batch)));
     }
   }

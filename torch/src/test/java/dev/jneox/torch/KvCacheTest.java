@@ -34,7 +34,7 @@ class KvCacheTest {
     int[] ids = CausalLMTest.ids(spec, length, seed);
     try (PointerScope _ = new PointerScope();
         CausalLM model = RandomModel.of(spec, seed);
-        KvCache cache = new KvCache(spec, 1, length)) {
+        KvCache cache = new KvCache(model, 1, length)) {
       float[] expected = Tensors.floats(model.forward(Tensors.of(ids, 1, length)));
       int at = 0;
       for (int chunk : chunks) {
@@ -55,7 +55,7 @@ class KvCacheTest {
     int[] ids = CausalLMTest.ids(spec, 8 + chunk, 3);
     try (PointerScope _ = new PointerScope();
         CausalLM model = RandomModel.of(spec, 2);
-        KvCache cache = new KvCache(spec, 1, 8 + chunk)) {
+        KvCache cache = new KvCache(model, 1, 8 + chunk)) {
       float[] expected =
           Tensors.floats(model.forward(Tensors.of(ids, 1, ids.length)).narrow(1, 8, chunk));
       model.forward(Tensors.of(Arrays.copyOf(ids, 8), 1, 8), cache, Hooks.NONE);
@@ -74,7 +74,7 @@ class KvCacheTest {
     int[] ids = CausalLMTest.ids(spec, 8, 3);
     try (PointerScope _ = new PointerScope();
         CausalLM model = RandomModel.of(spec, 2);
-        KvCache cache = new KvCache(spec, 2, 100)) {
+        KvCache cache = new KvCache(model, 2, 100)) {
       assertThat(cache.capacity()).as("never more than the model reads").isEqualTo(16);
       model.forward(Tensors.of(CausalLMTest.ids(spec, 20, 9), 2, 10), cache, Hooks.NONE);
       cache.truncate(0);
@@ -90,7 +90,7 @@ class KvCacheTest {
     ModelSpec spec = ModelSpec.neox(40, 24, 2, 3, 16);
     try (PointerScope _ = new PointerScope();
         CausalLM model = RandomModel.of(spec, 2);
-        KvCache cache = new KvCache(spec, 1, 5)) {
+        KvCache cache = new KvCache(model, 1, 5)) {
       model.forward(Tensors.of(new int[] {1, 2, 3}, 1, 3), cache, Hooks.NONE);
       assertThatThrownBy(
               () -> model.forward(Tensors.of(new int[] {1, 2, 3}, 1, 3), cache, Hooks.NONE))

@@ -3,11 +3,11 @@ package dev.jneox.torch;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.jneox.kernel.MemoryRate;
+import dev.jneox.weights.Dtype;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Random;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
@@ -28,10 +28,10 @@ class MachineTest {
 
   @Test
   void measuresAGemmRateOnceAProcess() {
-    double rate = Machine.gemmRate(ScalarType.Float);
+    double rate = Machine.gemmRate(Dtype.F32, Device.CPU);
     assertThat(rate).isBetween(1e8, 1e15);
     long start = System.nanoTime();
-    assertThat(Machine.gemmRate(ScalarType.Float)).isEqualTo(rate);
+    assertThat(Machine.gemmRate(Dtype.F32, Device.CPU)).isEqualTo(rate);
     assertThat(System.nanoTime() - start).isLessThan(50_000_000);
   }
 

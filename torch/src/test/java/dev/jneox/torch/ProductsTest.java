@@ -3,6 +3,8 @@ package dev.jneox.torch;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.jneox.weights.Dtype;
+import java.util.Random;
 import java.util.Set;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
@@ -73,6 +75,57 @@ class ProductsTest {
     }
   }
 
+  /** The three products of a linear map, against plain loops. */
+  @Test
+  void matricesAreMultipliedAsTheyLieAndTransposed() {
+    Matrix a = matrix(3, 5, 1);
+    Matrix b = matrix(5, 4, 2);
+    Matrix bt = matrix(4, 5, 3);
+    Matrix at = matrix(5, 3, 4);
+    Matrix y = Matrix.of(Dtype.F32, 3, 4);
+    Products.multiply(a, b, y);
+    assertProduct(y, (i, k) -> value(a, i, k), (k, j) -> value(b, k, j));
+    Products.multiplyTransposed(a, bt, y);
+    assertProduct(y, (i, k) -> value(a, i, k), (k, j) -> value(bt, j, k));
+    Products.transposedMultiply(at, b, y);
+    assertProduct(y, (i, k) -> value(at, k, i), (k, j) -> value(b, k, j));
+  }
+
+  private interface Element {
+    double at(int row, int column);
+  }
+
+  private static void assertProduct(Matrix y, Element a, Element b) {
+    for (int i = 0; i < y.rows; i++) {
+      for (int j = 0; j < y.cols; j++) {
+        double sum = 0;
+        for (int k = 0; k < 5; k++) {
+          sum += a.at(i, k) * b.at(k, j);
+        }
+        assertThat(value(y, i, j)).isCloseTo(sum, within(1e-5));
+      }
+    }
+  }
+
+  private static Matrix matrix(int rows, int cols, long seed) {
+    Matrix matrix = Matrix.of(Dtype.F32, rows, cols);
+    Random random = new Random(seed);
+    for (int r = 0; r < rows; r++) {
+      float[] row = new float[cols];
+      for (int c = 0; c < cols; c++) {
+        row[c] = random.nextFloat();
+      }
+      matrix.store(r, row);
+    }
+    return matrix;
+  }
+
+  private static double value(Matrix matrix, int row, int col) {
+    float[] values = new float[matrix.cols];
+    matrix.load(row, values);
+    return values[col];
+  }
+
   @Test
   void theInstructionsOfTheCpuDecide() {
     Set<String> zen3 = Set.of("avx2", "f16c", "fma");
@@ -80,13 +133,15 @@ class ProductsTest {
     Set<String> zen4 = Set.of("avx512f", "avx512_bf16");
     Set<String> sapphireRapids = Set.of("avx512f", "avx512_bf16", "avx512_fp16", "amx_bf16");
     for (Set<String> without : Set.of(Set.<String>of(), zen3, cascadeLake)) {
-      assertThat(Products.carrier(ScalarType.BFloat16, without)).isEqualTo(ScalarType.Float);
-      assertThat(Products.carrier(ScalarType.Half, without)).isEqualTo(ScalarType.Float);
+      assertThat(Products.carrier(Dtype.BF16, without)).isEqualTo(Dtype.F32);
+      assertThat(Products.carrier(Dtype.F16, without)).isEqualTo(Dtype.F32);
     }
-    assertThat(Products.carrier(ScalarType.BFloat16, zen4)).isEqualTo(ScalarType.BFloat16);
-    assertThat(Products.carrier(ScalarType.Half, zen4)).isEqualTo(ScalarType.Float);
-    assertThat(Products.carrier(ScalarType.Half, sapphireRapids)).isEqualTo(ScalarType.Half);
-    assertThat(Products.carrier(ScalarType.Float)).isEqualTo(ScalarType.Float);
-    assertThat(Products.carrier(ScalarType.Double)).isEqualTo(ScalarType.Double);
+    assertThat(Products.carrier(Dtype.BF16, zen4)).isEqualTo(Dtype.BF16);
+    assertThat(Products.carrier(Dtype.F16, zen4)).isEqualTo(Dtype.F32);
+    assertThat(Products.carrier(Dtype.F16, sapphireRapids)).isEqualTo(Dtype.F16);
+    assertThat(Products.carrier(Dtype.F32)).isEqualTo(Dtype.F32);
+    assertThat(Products.carrier(Dtype.F64)).isEqualTo(Dtype.F64);
+    assertThat(Products.carrier(Dtype.F16, new Device(Device.Kind.CUDA, 0))).isEqualTo(Dtype.F16);
+    assertThat(Products.carrier(Dtype.F16, Device.CPU)).isEqualTo(Products.carrier(Dtype.F16));
   }
 }

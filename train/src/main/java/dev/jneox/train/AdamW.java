@@ -1,6 +1,9 @@
 package dev.jneox.train;
 
 import dev.jneox.kernel.Workers;
+import dev.jneox.torch.AdamWUpdate;
+import dev.jneox.torch.Matrix;
+import dev.jneox.weights.Dtype;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import java.util.Arrays;
@@ -8,7 +11,6 @@ import jdk.incubator.vector.DoubleVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
  * AdamW (Loshchilov and Hutter 2019) over the flat arrays of {@link Parameters}, in one pass that
@@ -19,6 +21,9 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
  * m = b1 m + (1-b1) g     v = b2 v + (1-b2) g^2
  * p = p (1 - lr decay) - lr (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps)
  * }</pre>
+ *
+ * <p>Parameters on a device are updated by {@link AdamWUpdate}, the same formula in libtorch's
+ * operations.
  */
 public final class AdamW {
   private static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
@@ -60,7 +65,10 @@ public final class AdamW {
 
   /** The L2 norm of the whole gradient; infinite or NaN if any of it is. */
   public double gradientNorm() {
-    MemorySegment g = parameters.gradients();
+    if (!parameters.onHost()) {
+      return parameters.gradients().tensor().norm();
+    }
+    MemorySegment g = parameters.gradients().memory();
     double[] sums = new double[chunks()];
     Workers.all()
         .forEach(
@@ -100,8 +108,14 @@ public final class AdamW {
    */
   public void step(double lr, double scale) {
     steps++;
-    float step = (float) (lr / (1 - Math.pow(beta1, steps)));
-    float correction = (float) (1 / Math.sqrt(1 - Math.pow(beta2, steps)));
+    double rate = lr / (1 - Math.pow(beta1, steps));
+    double inverse = 1 / Math.sqrt(1 - Math.pow(beta2, steps));
+    if (!parameters.onHost()) {
+      stepOnDevice(new AdamWUpdate(beta1, beta2, eps, scale, rate, inverse), 1 - lr * decay);
+      return;
+    }
+    float step = (float) rate;
+    float correction = (float) inverse;
     // A chunk may span several runs, which are in order; each chunk walks those it meets.
     Parameters.Run[] runs = parameters.runs().toArray(new Parameters.Run[0]);
     Workers.all()
@@ -119,19 +133,32 @@ public final class AdamW {
                 }
               }
             });
-    if (parameters.compute() == ScalarType.Half) {
+    if (parameters.compute() == Dtype.F16) {
       parameters.refresh(); // bf16 is written on the way
     }
   }
 
+  private void stepOnDevice(AdamWUpdate update, double keep) {
+    for (Parameters.Run run : parameters.runs()) {
+      update.apply(
+          parameters.weights().tensor(),
+          parameters.gradients().tensor(),
+          parameters.firstMoments().tensor(),
+          parameters.secondMoments().tensor(),
+          run.offset(),
+          run.end(),
+          run.decays() ? keep : 1);
+    }
+  }
+
   private void update(long from, long to, float keep, float step, float correction, float scale) {
-    MemorySegment weights = parameters.weights();
-    MemorySegment gradients = parameters.gradients();
-    MemorySegment first = parameters.firstMoments();
-    MemorySegment second = parameters.secondMoments();
+    MemorySegment weights = parameters.weights().memory();
+    MemorySegment gradients = parameters.gradients().memory();
+    MemorySegment first = parameters.firstMoments().memory();
+    MemorySegment second = parameters.secondMoments().memory();
     MemorySegment rounded = parameters.rounded();
-    boolean bf16 = parameters.compute() == ScalarType.BFloat16;
-    boolean carried = parameters.carrier() == ScalarType.Float;
+    boolean bf16 = parameters.compute() == Dtype.BF16;
+    boolean carried = parameters.carrier() == Dtype.F32;
     float b1 = (float) beta1;
     float b2 = (float) beta2;
     float oneMinusB1 = (float) (1 - beta1);

@@ -1,75 +1,90 @@
 package dev.jneox.train;
 
-import dev.jneox.model.ParamId;
-import dev.jneox.torch.CausalLM;
-import dev.jneox.torch.Hooks;
-import dev.jneox.torch.Tensors;
-import java.util.LinkedHashMap;
-import java.util.Map;
-import org.bytedeco.javacpp.PointerScope;
-import org.bytedeco.pytorch.NoGradGuard;
-import org.bytedeco.pytorch.Scalar;
-import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch;
+import dev.jneox.torch.AutogradModel;
 
 /**
- * The loss of {@link CausalLM} and autograd's gradient of it, in fp32: slow, and right by
- * construction.
+ * Computes the loss of {@link dev.jneox.torch.CausalLM} and autograd's gradient of it: right by
+ * construction, and on any device. Linear maps are in the precision of {@link Parameters#compute},
+ * all else is in fp32. On the CPU it is slow and the reference for {@link CpuStep}.
  */
 public final class AutogradStep implements GradientStep {
-  private final CausalLM model;
+  private final AutogradModel model;
+  private final int layers;
+  private final boolean recompute;
+  private volatile boolean stopped;
 
-  public AutogradStep(Parameters parameters) {
-    Map<ParamId, Tensor> leaves = new LinkedHashMap<>();
-    for (Parameters.Slot slot : parameters.slots()) {
-      Tensor leaf = parameters.weight(slot.id()).detach().requires_grad_(true);
-      // autograd adds into a gradient that is there already.
-      leaf.mutable_grad().put(parameters.gradient(slot.id()));
-      leaves.put(slot.id(), leaf);
-    }
-    model = new CausalLM(parameters.spec(), leaves);
+  /**
+   * @param recompute whether the backward pass runs each layer's forward pass again instead of
+   *     keeping its activations (GPT-NeoX's {@code checkpoint_activations})
+   */
+  public AutogradStep(Parameters parameters, boolean recompute) {
+    this.layers = parameters.spec().layers();
+    this.recompute = recompute;
+    model =
+        new AutogradModel(
+            parameters.spec(),
+            parameters.compute(),
+            id -> parameters.slot(id).offset(),
+            parameters.weights().tensor(),
+            parameters.gradients().tensor());
   }
 
   @Override
   public double gradient(Batch batch, double scale, ReadyListener listener) {
-    double mean;
-    try (PointerScope _ = new PointerScope()) {
-      Tensor loss = lossOf(batch);
-      loss.mul(new Scalar(scale)).backward();
-      mean = loss.item_double();
+    AutogradModel.Keep keep = recompute ? AutogradModel.Keep.INPUTS : AutogradModel.Keep.ALL;
+    try (AutogradModel.Pass pass = pass(batch, keep)) {
+      double loss = forward(pass, batch);
+      goOnUnlessStopped();
+      pass.backwardHead(scale);
+      listener.head();
+      for (int l = layers - 1; l >= 0; l--) {
+        goOnUnlessStopped();
+        pass.backwardBlock(l);
+        listener.block(l);
+      }
+      pass.backwardEmbedding();
+      listener.embedding();
+      return loss;
     }
-    // Autograd does not say when a layer is done: all are ready at the end.
-    listener.head();
-    for (int l = model.spec().layers() - 1; l >= 0; l--) {
-      listener.block(l);
-    }
-    listener.embedding();
-    return mean;
   }
 
   @Override
   public double loss(Batch batch) {
-    try (PointerScope _ = new PointerScope();
-        NoGradGuard _ = new NoGradGuard()) {
-      return lossOf(batch).item_double();
+    try (AutogradModel.Pass pass = pass(batch, AutogradModel.Keep.NOTHING)) {
+      return forward(pass, batch);
     }
   }
 
-  private Tensor lossOf(Batch batch) {
-    Tensor ids = Tensors.of(batch.inputs(), batch.sequences(), batch.length());
-    Tensor logits =
-        model.logits(model.hidden(ids, null, Hooks.NONE)).view(batch.inputs().length, -1);
-    float[] weights = new float[batch.labels().length];
+  private AutogradModel.Pass pass(Batch batch, AutogradModel.Keep keep) {
+    goOnUnlessStopped();
+    return model.pass(batch.inputs(), batch.sequences(), batch.length(), keep);
+  }
+
+  private double forward(AutogradModel.Pass pass, Batch batch) {
+    for (int l = 0; l < layers; l++) {
+      goOnUnlessStopped();
+      pass.forwardBlock(l);
+    }
     int[] labels = batch.labels().clone();
+    float[] weights = new float[labels.length];
     double count = batch.count();
     for (int i = 0; i < labels.length; i++) {
       weights[i] =
           labels[i] < 0 ? 0 : (float) ((batch.weights() == null ? 1 : batch.weights()[i]) / count);
       labels[i] = Math.max(labels[i], 0);
     }
-    Tensor losses =
-        torch.log_softmax(logits, 1).gather(1, Tensors.of(labels, labels.length, 1)).view(-1);
-    return losses.mul(Tensors.of(weights, weights.length)).sum().neg();
+    return pass.loss(labels, weights);
+  }
+
+  @Override
+  public void stop() {
+    stopped = true;
+  }
+
+  private void goOnUnlessStopped() {
+    if (stopped) {
+      throw new Stopped();
+    }
   }
 
   @Override

@@ -5,6 +5,7 @@ import dev.jneox.kernel.Workers;
 import dev.jneox.model.Attention;
 import dev.jneox.model.HeadLayout;
 import dev.jneox.model.Position;
+import dev.jneox.torch.Matrix;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;

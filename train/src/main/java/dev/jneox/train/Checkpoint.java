@@ -94,7 +94,7 @@ final class Checkpoint {
     if (tokenizer != null) {
       writer.tokenizer(tokenizer.json(), tokenizer.path());
     }
-    writer.write(parameters.asWeights());
+    writer.write(parameters.weights());
   }
 
   /** Bytes that {@link #write} needs, within a few kilobytes: weights and two moments. */
@@ -103,8 +103,8 @@ final class Checkpoint {
   }
 
   /** Each moment's flat array by the prefix of its tensors' names. */
-  private static Map<String, MemorySegment> moments(Parameters parameters) {
-    Map<String, MemorySegment> moments = new LinkedHashMap<>();
+  private static Map<String, Parameters.Flat> moments(Parameters parameters) {
+    Map<String, Parameters.Flat> moments = new LinkedHashMap<>();
     moments.put("exp_avg.", parameters.firstMoments());
     moments.put("exp_avg_sq.", parameters.secondMoments());
     return moments;
@@ -112,7 +112,7 @@ final class Checkpoint {
 
   private static void writeMoments(Path file, Parameters parameters) {
     List<TensorExpression> tensors = CanonicalNames.of(parameters.spec());
-    Map<String, MemorySegment> moments = moments(parameters);
+    Map<String, Parameters.Flat> moments = moments(parameters);
     List<SafetensorsWriter.Declared> declared = new ArrayList<>();
     for (String moment : moments.keySet()) {
       for (TensorExpression tensor : tensors) {
@@ -127,8 +127,7 @@ final class Checkpoint {
           (moment, flat) -> {
             for (TensorExpression tensor : tensors) {
               try (Arena arena = Arena.ofShared()) {
-                writer.write(
-                    moment + tensor.name(), parameters.as(flat).read(tensor, arena).data());
+                writer.write(moment + tensor.name(), flat.read(tensor, arena).data());
               }
             }
           });
@@ -242,7 +241,7 @@ final class Checkpoint {
                   if (data.byteSize() != bytes) {
                     throw InputException.in(file, name, bytes + " bytes", data.byteSize() + "");
                   }
-                  parameters.scatter(tensor, data, flat);
+                  flat.scatter(tensor, data);
                 }
               });
     }

@@ -8,22 +8,23 @@ import dev.jneox.model.Norm;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
 import dev.jneox.model.Residual;
+import dev.jneox.torch.Matrix;
+import dev.jneox.torch.Products;
+import dev.jneox.weights.Dtype;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import org.bytedeco.pytorch.global.torch;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
  * Computes the training step of {@link dev.jneox.torch.CausalLM} written out, forward and backward,
  * without a tape: matrix products by libtorch into memory that is allocated once, one pass of
  * {@link Kernels} between them, and the head in slices so that the logits of the whole batch never
  * exist. Products are in the precision of {@link Parameters#compute}; the residual stream, the
- * attention core, norms and loss are in fp32. {@link AutogradStep} computes the same in fp32 and is
- * what this is tested against. How the parts of a block are joined is read from the {@link
+ * attention core, norms and loss are in fp32. {@link AutogradStep} computes the same by autograd
+ * and is what this is tested against. How the parts of a block are joined is read from the {@link
  * ModelSpec} once, when the step is made.
  *
  * <pre>{@code
@@ -93,13 +94,13 @@ final class CpuStep implements GradientStep {
 
     /** {@code y = x W^T}, without the bias, which the kernel that reads {@code y} adds. */
     void forward(Matrix x, Matrix y) {
-      torch.mm_out(y.tensor, x.tensor, matrix.transposed);
+      Products.multiplyTransposed(x, matrix, y);
     }
 
     /** {@code dx = dy W}, and the weight's gradient. */
     void backward(Matrix dy, Matrix x, Matrix dx) {
       addGradient(dy, x);
-      torch.mm_out(dx.tensor, dy.tensor, matrix.tensor);
+      Products.multiply(dy, matrix, dx);
     }
 
     /**
@@ -110,7 +111,7 @@ final class CpuStep implements GradientStep {
       Matrix product =
           products.computeIfAbsent(
               new Shape(dy.cols, x.cols), shape -> matrix(shape.rows(), shape.cols()));
-      torch.mm_out(product.tensor, dy.transposed, x.tensor);
+      Products.transposedMultiply(dy, x, product);
       Kernels.accumulate(product, gradient);
     }
   }
@@ -310,7 +311,7 @@ final class CpuStep implements GradientStep {
     @Override
     public void backward(Workspace w, Matrix x, Tape tape) {
       // Carried by fp32 neither is rounded yet: what reads the sum rounds it.
-      w.normedGradient1.tensor.add_(w.normedGradient2.tensor);
+      w.normedGradient1.add(w.normedGradient2);
       norm.backward(x, tape.statistics1, w.gradient, w.normedGradient1);
     }
   }
@@ -349,7 +350,7 @@ final class CpuStep implements GradientStep {
     double count = batch.count();
     double loss = head(w, batch, (float) (scale / count)) / count;
     Matrix last = w.inputs[blocks.size()];
-    w.gradient.tensor.zero_();
+    w.gradient.clear();
     finalNorm.backward(last, w.finalStatistics, w.gradient, w.normed);
     listener.head();
     for (int l = blocks.size() - 1; l >= 0; l--) {
@@ -459,7 +460,7 @@ final class CpuStep implements GradientStep {
       normed2 = block.residual().sharesNorm() ? normed1 : matrix(tokens, h);
       statistics1 = new NormKernel.Statistics(tokens);
       statistics2 = new NormKernel.Statistics(tokens);
-      middle = block.residual().isSerial() ? Matrix.of(ScalarType.Float, tokens, h) : null;
+      middle = block.residual().isSerial() ? Matrix.of(Dtype.F32, tokens, h) : null;
       fused = matrix(tokens, attention.fusedWidth());
       z = matrix(tokens, attention.queryWidth());
       pre = matrix(tokens, FeedForwardKernel.of(block.feedForward()).columns());
@@ -497,7 +498,7 @@ final class CpuStep implements GradientStep {
       Arrays.setAll(positions, t -> t % length);
       inputs = new Matrix[blocks.size() + 1];
       for (int l = 0; l < inputs.length; l++) {
-        inputs[l] = Matrix.of(ScalarType.Float, tokens, h);
+        inputs[l] = Matrix.of(Dtype.F32, tokens, h);
       }
       attention = matrix(tokens, h);
       mlp = matrix(tokens, h);
@@ -517,7 +518,7 @@ final class CpuStep implements GradientStep {
       }
       normed = matrix(tokens, h);
       finalStatistics = new NormKernel.Statistics(tokens);
-      gradient = Matrix.of(ScalarType.Float, tokens, h);
+      gradient = Matrix.of(Dtype.F32, tokens, h);
       normedGradient1 = matrix(tokens, h);
       normedGradient2 = matrix(tokens, h);
 

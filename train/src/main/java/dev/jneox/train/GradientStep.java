@@ -2,8 +2,8 @@ package dev.jneox.train;
 
 /**
  * Computes a loss and adds its gradient to a model's {@link Parameters}. There are two, which tests
- * hold against each other: {@link AutogradStep}, the reference, and {@link CpuStep}, the fast one.
- * Both do every {@link dev.jneox.model.ModelSpec}.
+ * hold against each other: {@link AutogradStep}, the reference, which runs on any device, and
+ * {@link CpuStep}, the fast one of the CPU. Both do every {@link dev.jneox.model.ModelSpec}.
  */
 public interface GradientStep extends AutoCloseable {
   /**
@@ -74,13 +74,16 @@ public interface GradientStep extends AutoCloseable {
   }
 
   /**
-   * Makes the fast step for a model and the device that its parameters are on: today the CPU.
+   * Makes the fastest step for a model where its parameters are: {@link CpuStep} in host memory,
+   * {@link AutogradStep} on a device.
    *
    * @param recompute whether the backward pass runs each layer's forward pass again instead of
    *     keeping its activations (GPT-NeoX's {@code checkpoint_activations})
    */
   static GradientStep of(Parameters parameters, boolean recompute) {
-    return new CpuStep(parameters, recompute);
+    return parameters.onHost()
+        ? new CpuStep(parameters, recompute)
+        : new AutogradStep(parameters, recompute);
   }
 
   /**

@@ -1,6 +1,5 @@
 package dev.jneox.train;
 
-import dev.jneox.model.Param;
 import dev.jneox.model.ParamId;
 import dev.jneox.weights.CanonicalNames;
 import dev.jneox.weights.TensorExpression;
@@ -21,17 +20,23 @@ public record Initializer(double inputDeviation, double outputDeviation) {
   public void fill(Parameters parameters, long seed) {
     for (TensorExpression tensor : CanonicalNames.of(parameters.spec())) {
       ParamId first = tensor.first();
-      MemorySegment data =
-          parameters.weightData(tensor.params().stream().map(Param::id).toArray(ParamId[]::new));
-      if (tensor.isMatrix()) {
-        double deviation = first.part().writesResidual() ? outputDeviation : inputDeviation;
-        normal(data, tensor, deviation, seed * 0x9E3779B97F4A7C15L + tensor.name().hashCode());
-      } else {
-        float value = first.part().isNorm() && !first.isBias() ? 1 : 0;
-        for (long i = 0; i < tensor.elements(); i++) {
-          data.setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
-        }
-      }
+      parameters
+          .weights()
+          .write(
+              tensor.params(),
+              data -> {
+                if (tensor.isMatrix()) {
+                  double deviation =
+                      first.part().writesResidual() ? outputDeviation : inputDeviation;
+                  long stream = seed * 0x9E3779B97F4A7C15L + tensor.name().hashCode();
+                  normal(data, tensor, deviation, stream);
+                } else {
+                  float value = first.part().isNorm() && !first.isBias() ? 1 : 0;
+                  for (long i = 0; i < tensor.elements(); i++) {
+                    data.setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
+                  }
+                }
+              });
     }
     parameters.refresh();
   }

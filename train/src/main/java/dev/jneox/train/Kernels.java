@@ -2,6 +2,7 @@ package dev.jneox.train;
 
 import dev.jneox.kernel.Vectors;
 import dev.jneox.kernel.Workers;
+import dev.jneox.torch.Matrix;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;

@@ -3,6 +3,7 @@ package dev.jneox.train;
 import dev.jneox.kernel.Vectors;
 import dev.jneox.kernel.Workers;
 import dev.jneox.model.Norm;
+import dev.jneox.torch.Matrix;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;

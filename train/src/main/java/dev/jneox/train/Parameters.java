@@ -5,9 +5,11 @@ import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Param;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
+import dev.jneox.torch.Device;
+import dev.jneox.torch.FlatTensor;
 import dev.jneox.torch.Libtorch;
+import dev.jneox.torch.Matrix;
 import dev.jneox.torch.Products;
-import dev.jneox.torch.Tensors;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.MappedTensor;
 import dev.jneox.weights.ModelWeights;
@@ -23,8 +25,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch.ScalarType;
+import java.util.function.Consumer;
 
 /**
  * Keeps a model's parameters for training: four flat fp32 arrays of the same layout (weights,
@@ -35,6 +36,10 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
  * the other without a gap: query, key and value of a block, gate and up, and their biases likewise.
  * Such a run of parameters starts on a 64-byte boundary; the gaps between runs hold zeros and stay
  * so.
+ *
+ * <p>For the CPU the arrays are host memory, which {@link CpuStep} and {@link AdamW} read and write
+ * in place. On any other device each is one tensor there, which only libtorch computes with, and
+ * parts of it are copied to host memory and back.
  */
 public final class Parameters implements AutoCloseable {
   private static final int ALIGN = 16;
@@ -73,24 +78,36 @@ public final class Parameters implements AutoCloseable {
   private final Map<ParamId, Slot> slots = new LinkedHashMap<>();
   private final List<Run> runs = new ArrayList<>();
   private final long length;
-  private final ScalarType compute;
-  private final ScalarType carrier;
-  private final MemorySegment weights;
-  private final MemorySegment gradients;
-  private final MemorySegment firstMoments;
-  private final MemorySegment secondMoments;
-  private final MemorySegment rounded; // null in fp32
+  private final Dtype compute;
+  private final Dtype carrier;
+  private final Device device;
+  private final boolean onHost;
+  private final Flat weights;
+  private final Flat gradients;
+  private final Flat firstMoments;
+  private final Flat secondMoments;
+  private final MemorySegment rounded; // null in fp32, and on a device
 
   /**
-   * Zeros of the shapes of {@code spec}; products are of numbers of {@code compute}: Float,
-   * BFloat16 or Half.
+   * Zeros of the shapes of {@code spec}, for the CPU; products are of numbers of {@code compute}:
+   * F32, BF16 or F16.
    */
-  public Parameters(ModelSpec spec, ScalarType compute) {
-    this(spec, compute, Products.carrier(compute));
+  public Parameters(ModelSpec spec, Dtype compute) {
+    this(spec, compute, Device.CPU);
   }
 
-  /** The same, multiplied in memory of type {@code carrier}: {@code compute} or Float. */
-  Parameters(ModelSpec spec, ScalarType compute, ScalarType carrier) {
+  /** The same for any device. */
+  public Parameters(ModelSpec spec, Dtype compute, Device device) {
+    this(spec, compute, Products.carrier(compute, device), device, device.isCpu());
+  }
+
+  /**
+   * The same, multiplied in memory of type {@code carrier}: {@code compute} or F32.
+   *
+   * @param onHost whether the arrays are for the CPU's own step; false takes the way of the other
+   *     devices on the CPU, too
+   */
+  Parameters(ModelSpec spec, Dtype compute, Dtype carrier, Device device, boolean onHost) {
     Libtorch.start();
     this.spec = spec;
     long at = 0;
@@ -106,11 +123,13 @@ public final class Parameters implements AutoCloseable {
     length = at;
     this.compute = compute;
     this.carrier = carrier;
-    weights = arena.allocate(length * 4, 64);
-    gradients = arena.allocate(length * 4, 64);
-    firstMoments = arena.allocate(length * 4, 64);
-    secondMoments = arena.allocate(length * 4, 64);
-    rounded = compute == ScalarType.Float ? null : arena.allocate(length * carrierBytes(), 64);
+    this.device = device;
+    this.onHost = onHost;
+    weights = new Flat();
+    gradients = new Flat();
+    firstMoments = new Flat();
+    secondMoments = new Flat();
+    rounded = compute == Dtype.F32 || !onHost ? null : arena.allocate(length * carrierBytes(), 64);
   }
 
   /** The parameters in order; those that lie without a gap in one list. */
@@ -174,71 +193,65 @@ public final class Parameters implements AutoCloseable {
   }
 
   /** The precision of the products. */
-  public ScalarType compute() {
+  public Dtype compute() {
     return compute;
   }
 
   /** The type in memory of what is multiplied: {@link #compute}, or fp32 (see {@link Products}). */
-  ScalarType carrier() {
+  Dtype carrier() {
     return carrier;
   }
 
   int carrierBytes() {
-    return carrier == ScalarType.Float ? 4 : 2;
+    return carrier == Dtype.F32 ? 4 : 2;
   }
 
-  MemorySegment weights() {
+  /** What computes with them. */
+  public Device device() {
+    return device;
+  }
+
+  /** Whether the arrays are host memory, for the CPU's own step and optimizer. */
+  boolean onHost() {
+    return onHost;
+  }
+
+  /** The weights by parameter, as they are now: valid until {@link #close}. */
+  public Flat weights() {
     return weights;
   }
 
-  MemorySegment gradients() {
+  /** The gradients by parameter. */
+  public Flat gradients() {
     return gradients;
   }
 
-  MemorySegment firstMoments() {
+  Flat firstMoments() {
     return firstMoments;
   }
 
-  MemorySegment secondMoments() {
+  Flat secondMoments() {
     return secondMoments;
   }
 
   /**
    * The weights rounded to the precision of the products, in memory of type {@link #carrier}; null
-   * in fp32.
+   * in fp32, and on a device.
    */
   MemorySegment rounded() {
     return rounded;
-  }
-
-  /** A view of one parameter's fp32 weights, of its own shape; valid until {@link #close}. */
-  public Tensor weight(ParamId id) {
-    return view(weights, slot(id));
-  }
-
-  /** A view of one parameter's gradient. */
-  public Tensor gradient(ParamId id) {
-    return view(gradients, slot(id));
-  }
-
-  private static Tensor view(MemorySegment flat, Slot slot) {
-    return Tensors.view(data(flat, slot), ScalarType.Float, slot.param().axes());
-  }
-
-  private static MemorySegment data(MemorySegment flat, Slot slot) {
-    return flat.asSlice(slot.offset() * 4, slot.size() * 4);
   }
 
   /**
    * The fp32 weights of parameters that lie without a gap; null where the model has none of them.
    */
   MemorySegment weightData(ParamId... ids) {
-    return has(ids[0]) ? data(weights, joined(ids)) : null;
+    return has(ids[0]) ? weights.data(joined(ids)) : null;
   }
 
   /** The gradients of the same. */
   MemorySegment gradientData(ParamId... ids) {
-    return has(ids[0]) ? data(gradients, joined(ids)) : null;
+    return has(ids[0]) ? gradients.data(joined(ids)) : null;
   }
 
   /**
@@ -248,20 +261,24 @@ public final class Parameters implements AutoCloseable {
   Matrix computeMatrix(ParamId... ids) {
     Slot slot = joined(ids);
     if (rounded == null) {
-      return new Matrix(view(weights, slot).retainReference());
+      return matrix(weights.data(slot), Dtype.F32, Dtype.F32, slot);
     }
     MemorySegment place =
         rounded.asSlice(slot.offset() * carrierBytes(), slot.size() * carrierBytes());
-    return new Matrix(Tensors.view(place, carrier, slot.param().axes()).retainReference(), compute);
+    return matrix(place, compute, carrier, slot);
   }
 
   /** One parameter's fp32 weights as a matrix. */
   Matrix weightMatrix(ParamId id) {
-    return new Matrix(weight(id).retainReference());
+    return matrix(weights.data(slot(id)), Dtype.F32, Dtype.F32, slot(id));
   }
 
   Matrix gradientMatrix(ParamId id) {
-    return new Matrix(gradient(id).retainReference());
+    return matrix(gradients.data(slot(id)), Dtype.F32, Dtype.F32, slot(id));
+  }
+
+  private static Matrix matrix(MemorySegment place, Dtype dtype, Dtype carrier, Slot slot) {
+    return Matrix.over(place, dtype, carrier, slot.param().rows(), slot.param().columns());
   }
 
   /** The rows of parameters that lie one behind the other, as if they were one. */
@@ -282,26 +299,67 @@ public final class Parameters implements AutoCloseable {
     return new Slot(new Param(param.id(), shape, param.split()), first.offset());
   }
 
-  /** The weights by parameter, in place: valid until {@link #close}. */
-  public ModelWeights asWeights() {
-    return new Flat(weights);
-  }
+  /** One of the flat arrays, read by parameter: in place in host memory, else copied. */
+  public final class Flat implements ModelWeights {
+    private final MemorySegment memory; // null on a device
+    private final FlatTensor tensor;
 
-  /** The gradients by parameter, in place. */
-  public ModelWeights asGradients() {
-    return new Flat(gradients);
-  }
+    private Flat() {
+      memory = onHost ? arena.allocate(length * 4, 64) : null;
+      tensor = onHost ? FlatTensor.over(memory) : FlatTensor.zeros(device, length);
+    }
 
-  /** One of the flat arrays by parameter, in place. */
-  ModelWeights as(MemorySegment flat) {
-    return new Flat(flat);
-  }
+    /** All elements in order, where they are host memory. */
+    MemorySegment memory() {
+      if (memory == null) {
+        throw new IllegalStateException("the parameters are on " + device);
+      }
+      return memory;
+    }
 
-  private final class Flat implements ModelWeights {
-    private final MemorySegment values;
+    /** All elements in order, for libtorch. */
+    FlatTensor tensor() {
+      return tensor;
+    }
 
-    Flat(MemorySegment values) {
-      this.values = values;
+    /** The elements of a slot, where they are host memory. */
+    private MemorySegment data(Slot slot) {
+      return memory().asSlice(slot.offset() * 4, slot.size() * 4);
+    }
+
+    /**
+     * Has the values of parameters that lie without a gap written.
+     *
+     * @param writer gets memory of their size, which it fills
+     */
+    void write(List<Param> params, Consumer<MemorySegment> writer) {
+      Slot slot = joined(params.stream().map(Param::id).toArray(ParamId[]::new));
+      if (onHost) {
+        writer.accept(data(slot));
+        return;
+      }
+      try (Arena staging = Arena.ofShared()) {
+        MemorySegment values = staging.allocate(slot.size() * 4, 64);
+        writer.accept(values);
+        tensor.write(slot.offset(), values);
+      }
+    }
+
+    /** Puts the values of a tensor of a file, in fp32, in their places. */
+    void scatter(TensorExpression from, MemorySegment values) {
+      int[] order = from.order().rows(from.params());
+      long rowBytes = 4L * from.columns();
+      write(
+          from.params(),
+          into -> {
+            if (order == null) {
+              into.copyFrom(values);
+              return;
+            }
+            for (int row = 0; row < order.length; row++) {
+              MemorySegment.copy(values, row * rowBytes, into, order[row] * rowBytes, rowBytes);
+            }
+          });
     }
 
     @Override
@@ -320,13 +378,14 @@ public final class Parameters implements AutoCloseable {
     }
 
     private StoredTensor tensor(Slot slot) {
-      return new InPlace(slot.param(), data(values, slot));
+      return new FlatParam(this, slot);
     }
   }
 
-  private record InPlace(Param param, MemorySegment data) implements StoredTensor {
+  private record FlatParam(Flat flat, Slot slot) implements StoredTensor {
     @Override
     public TensorExpression expression() {
+      Param param = slot.param();
       return new TensorExpression(param.id().toString(), List.of(param), RowOrder.IN_TURN, false);
     }
 
@@ -337,27 +396,20 @@ public final class Parameters implements AutoCloseable {
 
     @Override
     public Optional<MappedTensor> inPlace() {
-      return Optional.of(read(null));
+      return flat.memory == null
+          ? Optional.empty()
+          : Optional.of(new MappedTensor(Dtype.F32, flat.data(slot)));
     }
 
     @Override
     public MappedTensor read(Arena arena) {
-      return new MappedTensor(Dtype.F32, data);
-    }
-  }
-
-  /** Puts the values of a tensor of a file, in fp32, in their places in one of the flat arrays. */
-  void scatter(TensorExpression tensor, MemorySegment values, MemorySegment flat) {
-    MemorySegment into =
-        data(flat, joined(tensor.params().stream().map(Param::id).toArray(ParamId[]::new)));
-    int[] order = tensor.order().rows(tensor.params());
-    if (order == null) {
-      into.copyFrom(values);
-      return;
-    }
-    long rowBytes = 4L * tensor.columns();
-    for (int row = 0; row < order.length; row++) {
-      MemorySegment.copy(values, row * rowBytes, into, order[row] * rowBytes, rowBytes);
+      return inPlace()
+          .orElseGet(
+              () -> {
+                MemorySegment copy = arena.allocate(slot.size() * 4, 64);
+                flat.tensor.read(slot.offset(), copy);
+                return new MappedTensor(Dtype.F32, copy);
+              });
     }
   }
 
@@ -366,24 +418,33 @@ public final class Parameters implements AutoCloseable {
     for (Slot slot : slots.values()) {
       try (Arena scratch = Arena.ofShared()) {
         MappedTensor values = stored.read(slot.id(), scratch);
-        int columns = slot.param().columns();
-        float[] row = new float[columns];
-        MappedTensor into = new MappedTensor(Dtype.F32, data(weights, slot));
-        for (int r = 0; r < slot.param().rows(); r++) {
-          values.read((long) r * columns, row, 0, columns);
-          into.write((long) r * columns, row, 0, columns);
-        }
+        weights.write(
+            List.of(slot.param()),
+            data -> {
+              int columns = slot.param().columns();
+              float[] row = new float[columns];
+              MappedTensor into = new MappedTensor(Dtype.F32, data);
+              for (int r = 0; r < slot.param().rows(); r++) {
+                values.read((long) r * columns, row, 0, columns);
+                into.write((long) r * columns, row, 0, columns);
+              }
+            });
       }
     }
     refresh();
   }
 
   void clearGradients() {
+    if (!onHost) {
+      gradients.tensor().clear();
+      return;
+    }
     Workers.all()
         .forEach(
             Math.toIntExact((length + 65535) / 65536),
             (from, to, thread) ->
                 gradients
+                    .memory()
                     .asSlice(
                         from * 65536L * 4, Math.min(length, to * 65536L) * 4 - from * 65536L * 4)
                     .fill((byte) 0));
@@ -397,17 +458,17 @@ public final class Parameters implements AutoCloseable {
     if (rounded == null) {
       return;
     }
-    Matrix from =
-        new Matrix(
-            Tensors.view(weights, ScalarType.Float, length / ALIGN, ALIGN).retainReference());
-    Matrix into =
-        new Matrix(
-            Tensors.view(rounded, carrier, length / ALIGN, ALIGN).retainReference(), compute);
+    long rows = length / ALIGN;
+    Matrix from = Matrix.over(weights.memory(), Dtype.F32, Dtype.F32, rows, ALIGN);
+    Matrix into = Matrix.over(rounded, compute, carrier, rows, ALIGN);
     Kernels.cast(from, into);
   }
 
   @Override
   public void close() {
+    for (Flat flat : List.of(weights, gradients, firstMoments, secondMoments)) {
+      flat.tensor.close();
+    }
     arena.close();
   }
 }

@@ -1,6 +1,6 @@
 package dev.jneox.train;
 
-import org.bytedeco.pytorch.global.torch.ScalarType;
+import dev.jneox.weights.Dtype;
 
 /**
  * The arithmetic of the forward and backward pass. Weights, moments and the loss are fp32 in every
@@ -12,18 +12,18 @@ public record PrecisionSection(Format format, LossScaler lossScaler) {
 
   /** Of the matrix products. */
   public enum Format {
-    FP32(ScalarType.Float),
-    BF16(ScalarType.BFloat16),
-    FP16(ScalarType.Half);
+    FP32(Dtype.F32),
+    BF16(Dtype.BF16),
+    FP16(Dtype.F16);
 
-    private final ScalarType dtype;
+    private final Dtype dtype;
 
-    Format(ScalarType dtype) {
+    Format(Dtype dtype) {
       this.dtype = dtype;
     }
 
-    /** libtorch's type of the same numbers. */
-    public ScalarType dtype() {
+    /** The type of the same numbers. */
+    public Dtype dtype() {
       return dtype;
     }
   }

@@ -7,6 +7,8 @@ import dev.jneox.io.JneoxException;
 import dev.jneox.io.MemoryException;
 import dev.jneox.io.StorageException;
 import dev.jneox.model.ModelSpec;
+import dev.jneox.torch.Device;
+import dev.jneox.weights.Dtype;
 import dev.jneox.weights.ModelWeights;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -83,7 +85,8 @@ public final class Trainer implements AutoCloseable {
   private List<TrainingCallback> callbacks = List.of();
 
   /**
-   * Prepares a run at step 0, or where the checkpoint that {@code directory} chose left it.
+   * Prepares a run on the CPU, at step 0 or where the checkpoint that {@code directory} chose left
+   * it.
    *
    * @param vocabulary ids of the tokenizer
    * @param endOfText its end-of-document id, or -1
@@ -97,14 +100,39 @@ public final class Trainer implements AutoCloseable {
       Path tokenizer,
       TrainingData data,
       RunDirectory directory) {
-    check(config, vocabulary, endOfText);
+    this(config, vocabulary, endOfText, tokenizer, data, directory, Device.CPU);
+  }
+
+  /** The same on any device. */
+  public Trainer(
+      NeoxConfig config,
+      int vocabulary,
+      int endOfText,
+      Path tokenizer,
+      TrainingData data,
+      RunDirectory directory,
+      Device device) {
+    check(config, vocabulary, endOfText, device);
+    ModelSpec model = config.model().shape(vocabulary, endOfText);
+    Dtype compute = config.precision().format().dtype();
+    this(config, endOfText, tokenizer, data, directory, new Parameters(model, compute, device));
+  }
+
+  /** The same over {@code parameters}, which this closes. */
+  Trainer(
+      NeoxConfig config,
+      int endOfText,
+      Path tokenizer,
+      TrainingData data,
+      RunDirectory directory,
+      Parameters parameters) {
     this.config = config;
-    this.model = config.model().shape(vocabulary, endOfText);
+    this.model = parameters.spec();
+    this.parameters = parameters;
     this.data = data;
     this.saving =
         new Saving(config, directory, tokenizer == null ? null : TokenizerFile.read(tokenizer));
     this.maskedId = config.data().maskEndOfDocument() ? endOfText : -1;
-    parameters = new Parameters(model, config.precision().format().dtype());
     gradients = GradientStep.of(parameters, config.run().recompute() > 0);
     OptimizerSection o = config.optimizer();
     adam = new AdamW(parameters, o.beta1(), o.beta2(), o.eps(), o.weightDecay());
@@ -121,7 +149,7 @@ public final class Trainer implements AutoCloseable {
    * @throws MemoryException naming what would fit
    * @throws StorageException when the disk is too small
    */
-  public static void check(NeoxConfig config, int vocabulary, int endOfText) {
+  public static void check(NeoxConfig config, int vocabulary, int endOfText, Device device) {
     List<String> unsupported = config.unsupported();
     if (!unsupported.isEmpty()) {
       throw new InputException(
@@ -131,7 +159,7 @@ public final class Trainer implements AutoCloseable {
     if (config.checkpoint().save().isPresent()) {
       Checkpoint.check(config.settings(), model);
     }
-    TrainingNeed.of(config, model).check();
+    TrainingNeed.of(config, model).check(device);
   }
 
   /** Fills the weights anew, or from the checkpoint {@code found}. */
@@ -155,6 +183,11 @@ public final class Trainer implements AutoCloseable {
     return model;
   }
 
+  /** What computes. */
+  public Device device() {
+    return parameters.device();
+  }
+
   /** Iterations done. */
   public int iteration() {
     return state.iteration();
@@ -170,9 +203,9 @@ public final class Trainer implements AutoCloseable {
     return TrainingNeed.of(config, model).concern(iteration(), iterations()).stream().toList();
   }
 
-  /** The fp32 weights by parameter, in place: valid until {@link #close}. */
+  /** The fp32 weights by parameter, as they are now: valid until {@link #close}. */
   public ModelWeights weights() {
-    return parameters.asWeights();
+    return parameters.weights();
   }
 
   /** Writes the model as it is now, with its tokenizer, as an HF folder in fp32. */

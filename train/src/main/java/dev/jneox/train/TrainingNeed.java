@@ -7,14 +7,15 @@ import dev.jneox.io.StorageException;
 import dev.jneox.model.Attention;
 import dev.jneox.model.BlockSpec;
 import dev.jneox.model.ModelSpec;
+import dev.jneox.torch.Device;
 import dev.jneox.torch.Products;
+import dev.jneox.weights.Dtype;
 import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
  * Computes what a training run takes of memory and disk, in bytes, from its configuration alone: so
@@ -36,9 +37,7 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
 
   static TrainingNeed of(NeoxConfig config, ModelSpec model) {
     return new TrainingNeed(
-        config,
-        model,
-        Products.carrier(config.precision().format().dtype()) == ScalarType.Float ? 4 : 2);
+        config, model, Products.carrier(config.precision().format().dtype()) == Dtype.F32 ? 4 : 2);
   }
 
   /** Weights, gradients, both moments, and the weights rounded for products. */
@@ -124,13 +123,16 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
   }
 
   /**
-   * Stops a run that this machine cannot hold.
+   * Stops a run that this machine cannot hold. Of memory it knows what the CPU's step takes; on
+   * another device the run itself finds out.
    *
    * @throws MemoryException when memory or the heap is too small, with what would fit
    * @throws StorageException when the disk is
    */
-  void check() {
-    checkMemory(FreeMemory.bytes().orElse(Long.MAX_VALUE), Runtime.getRuntime().maxMemory());
+  void check(Device device) {
+    if (device.isCpu()) {
+      checkMemory(FreeMemory.bytes().orElse(Long.MAX_VALUE), Runtime.getRuntime().maxMemory());
+    }
     Path save = config.checkpoint().save().orElse(null);
     if (save != null) {
       long free = FreeDisk.bytes(save);

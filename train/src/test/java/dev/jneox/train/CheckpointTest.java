@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import dev.jneox.data.IndexedDatasetWriter;
 import dev.jneox.io.Progress;
+import dev.jneox.weights.Dtype;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -13,7 +14,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.stream.Stream;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -109,8 +109,7 @@ class CheckpointTest {
   @Test
   void theFilesAreTheSameByteForByte() throws IOException {
     Path written = Files.createDirectories(dir.resolve("written"));
-    try (Parameters parameters =
-        new Parameters(config().model().shape(VOCAB, 0), ScalarType.Float)) {
+    try (Parameters parameters = new Parameters(config().model().shape(VOCAB, 0), Dtype.F32)) {
       Checkpoint.loadWeights(FIXTURE, parameters);
       Checkpoint.State state = Checkpoint.loadTraining(FIXTURE, parameters);
       assertThat(state.iteration()).isEqualTo(4);

@@ -2,6 +2,7 @@ package dev.jneox.train;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
+import static org.assertj.core.api.Assertions.withinPercentage;
 
 import dev.jneox.model.Activation;
 import dev.jneox.model.Attention;
@@ -16,19 +17,21 @@ import dev.jneox.model.Part;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
 import dev.jneox.model.Vocabulary;
-import dev.jneox.torch.Tensors;
+import dev.jneox.torch.Device;
+import dev.jneox.torch.Matrix;
 import dev.jneox.weights.CanonicalNames;
+import dev.jneox.weights.Dtype;
 import dev.jneox.weights.TensorExpression;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.function.Function;
 import java.util.function.Predicate;
-import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -58,21 +61,21 @@ class GradientStepTest {
 
   @ParameterizedTest
   @CsvSource({
-    "PARALLEL, GELU, false, 0.2, Float, false",
-    "PARALLEL, GELU_TANH, true, 1.0, Float, true",
-    "SERIAL, GELU_TANH, false, 0.5, Float, false",
-    "SERIAL, GELU, true, 0.2, Float, true",
-    "PARALLEL, SILU, false, 0.2, Float, false",
-    "PARALLEL, GELU_TANH, false, 0.2, BFloat16, false",
-    "SERIAL, GELU, false, 0.2, BFloat16, true",
-    "PARALLEL, GELU, false, 0.2, Half, false",
+    "PARALLEL, GELU, false, 0.2, F32, false",
+    "PARALLEL, GELU_TANH, true, 1.0, F32, true",
+    "SERIAL, GELU_TANH, false, 0.5, F32, false",
+    "SERIAL, GELU, true, 0.2, F32, true",
+    "PARALLEL, SILU, false, 0.2, F32, false",
+    "PARALLEL, GELU_TANH, false, 0.2, BF16, false",
+    "SERIAL, GELU, false, 0.2, BF16, true",
+    "PARALLEL, GELU, false, 0.2, F16, false",
   })
   void givesAutogradsGradients(
       Join join,
       Activation activation,
       boolean tied,
       double pct,
-      ScalarType compute,
+      Dtype compute,
       boolean recompute) {
     givesAutogradsGradients(neox(join, activation, tied, pct), compute, recompute);
   }
@@ -126,8 +129,8 @@ class GradientStepTest {
   @MethodSource("others")
   void givesAutogradsGradientsOfTheOtherFamilies(String name, ModelSpec spec) {
     boolean gpt3 = name.equals("GPT-3");
-    givesAutogradsGradients(spec, ScalarType.Float, gpt3);
-    givesAutogradsGradients(spec, ScalarType.BFloat16, !gpt3);
+    givesAutogradsGradients(spec, Dtype.F32, gpt3);
+    givesAutogradsGradients(spec, Dtype.BF16, !gpt3);
   }
 
   /** Llama's parts, as it has them together. */
@@ -148,8 +151,8 @@ class GradientStepTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"Float, false", "Float, true", "BFloat16, false", "BFloat16, true", "Half, false"})
-  void givesAutogradsGradientsOfLlama(ScalarType compute, boolean recompute) {
+  @CsvSource({"F32, false", "F32, true", "BF16, false", "BF16, true", "F16, false"})
+  void givesAutogradsGradientsOfLlama(Dtype compute, boolean recompute) {
     givesAutogradsGradients(llama(), compute, recompute);
   }
 
@@ -159,8 +162,8 @@ class GradientStepTest {
   void givesAutogradsGradientsWhateverThePartsAre(long seed) {
     Random random = new Random(seed);
     ModelSpec spec = random(random);
-    givesAutogradsGradients(spec, ScalarType.Float, random.nextBoolean());
-    givesAutogradsGradients(spec, ScalarType.BFloat16, random.nextBoolean());
+    givesAutogradsGradients(spec, Dtype.F32, random.nextBoolean());
+    givesAutogradsGradients(spec, Dtype.BF16, random.nextBoolean());
   }
 
   private static ModelSpec random(Random random) {
@@ -199,23 +202,22 @@ class GradientStepTest {
             : new FeedForward.Plain(wide, activation, bias));
   }
 
-  private static void givesAutogradsGradients(
-      ModelSpec spec, ScalarType compute, boolean recompute) {
+  private static void givesAutogradsGradients(ModelSpec spec, Dtype compute, boolean recompute) {
     givesAutogradsGradients(spec, compute, compute, recompute);
-    if (compute != ScalarType.Float) {
-      givesAutogradsGradients(spec, compute, ScalarType.Float, recompute);
+    if (compute != Dtype.F32) {
+      givesAutogradsGradients(spec, compute, Dtype.F32, recompute);
     }
   }
 
   private static void givesAutogradsGradients(
-      ModelSpec spec, ScalarType compute, ScalarType carrier, boolean recompute) {
+      ModelSpec spec, Dtype compute, Dtype carrier, boolean recompute) {
     GradientStep.Batch batch = batch(spec, 2, 101, 11);
-    try (Parameters slow = filled(spec, ScalarType.Float, ScalarType.Float);
+    try (Parameters slow = filled(spec, Dtype.F32, Dtype.F32);
         Parameters fast = filled(spec, compute, carrier)) {
       double scale = 0.5;
-      try (GradientStep autograd = new AutogradStep(slow);
+      try (GradientStep autograd = new AutogradStep(slow, recompute);
           GradientStep step = GradientStep.of(fast, recompute)) {
-        boolean exact = compute == ScalarType.Float;
+        boolean exact = compute == Dtype.F32;
         // Scores that are not scaled are large, and so is what their rounding does to a
         // probability.
         double sharp = spec.blocks().stream().allMatch(b -> b.attention().isScaled()) ? 1 : 4;
@@ -230,7 +232,7 @@ class GradientStepTest {
           float[] f = gradient(fast, tensor);
           assertThat(distance(e, f))
               .as(tensor.name() + " of " + spec)
-              .isLessThan(sharp * (exact ? 2e-6 : compute == ScalarType.Half ? 5e-3 : 3e-2));
+              .isLessThan(sharp * (exact ? 2e-6 : compute == Dtype.F16 ? 5e-3 : 3e-2));
         }
       }
     }
@@ -238,18 +240,32 @@ class GradientStepTest {
 
   private static float[] gradient(Parameters parameters, TensorExpression tensor) {
     try (Arena arena = Arena.ofConfined()) {
-      return parameters.asGradients().read(tensor, arena).floats();
+      return parameters.gradients().read(tensor, arena).floats();
+    }
+  }
+
+  enum Kind {
+    WRITTEN_OUT(parameters -> GradientStep.of(parameters, false)),
+    AUTOGRAD(parameters -> new AutogradStep(parameters, false)),
+    AUTOGRAD_RECOMPUTED(parameters -> new AutogradStep(parameters, true));
+
+    private final Function<Parameters, GradientStep> step;
+
+    Kind(Function<Parameters, GradientStep> step) {
+      this.step = step;
     }
   }
 
   /** What a listener hears is in order, and what it hears of changes no more. */
   @ParameterizedTest
-  @ValueSource(booleans = {true, false})
-  void saysWhenGradientsAreReady(boolean tied) {
+  @CsvSource({
+    "true, WRITTEN_OUT", "true, AUTOGRAD", "true, AUTOGRAD_RECOMPUTED",
+    "false, WRITTEN_OUT", "false, AUTOGRAD", "false, AUTOGRAD_RECOMPUTED"
+  })
+  void saysWhenGradientsAreReady(boolean tied, Kind kind) {
     ModelSpec spec = llama().withHead(new Head(tied, false));
-    try (Parameters parameters = filled(spec, ScalarType.Float, ScalarType.Float);
-        GradientStep step = GradientStep.of(parameters, false);
-        GradientStep autograd = new AutogradStep(parameters)) {
+    try (Parameters parameters = filled(spec, Dtype.F32, Dtype.F32);
+        GradientStep step = kind.step.apply(parameters)) {
       List<String> heard = new ArrayList<>();
       Map<ParamId, float[]> ready = new LinkedHashMap<>();
       GradientStep.ReadyListener listener =
@@ -275,7 +291,11 @@ class GradientStepTest {
             private void keep(Predicate<ParamId> which) {
               for (Parameters.Slot slot : parameters.slots()) {
                 if (which.test(slot.id())) {
-                  ready.put(slot.id(), Tensors.floats(parameters.gradient(slot.id())));
+                  float[] gradient = parameters.gradients().floats(slot.id());
+                  assertThat(gradient)
+                      .as(slot.id().toString())
+                      .isNotEqualTo(new float[gradient.length]);
+                  ready.put(slot.id(), gradient);
                 }
               }
             }
@@ -285,12 +305,50 @@ class GradientStepTest {
       assertThat(ready).hasSize(parameters.slots().size());
       ready.forEach(
           (id, gradient) ->
-              assertThat(Tensors.floats(parameters.gradient(id)))
-                  .as(id.toString())
-                  .isEqualTo(gradient));
-      heard.clear();
-      autograd.gradient(batch(spec, 2, 31, 3), 1, listener);
-      assertThat(heard).containsExactly("head", "block 1", "block 0", "embedding");
+              assertThat(parameters.gradients().floats(id)).as(id.toString()).isEqualTo(gradient));
+    }
+  }
+
+  /** On the CPU, the way of the other devices: autograd and AdamW by libtorch, over one tensor. */
+  @ParameterizedTest
+  @CsvSource({"F32, false", "F32, true", "BF16, false", "F16, true"})
+  void theStepOfTheDevicesTrainsAsTheWrittenOutOne(Dtype compute, boolean recompute) {
+    ModelSpec spec = neox(Join.PARALLEL, Activation.GELU, false, 0.5);
+    GradientStep.Batch batch = batch(spec, 2, 31, 11);
+    boolean exact = compute == Dtype.F32;
+    try (Parameters host = filled(spec, compute, compute);
+        Parameters device = filled(new Parameters(spec, compute, compute, Device.CPU, false));
+        GradientStep written = GradientStep.of(host, recompute);
+        GradientStep libtorch = GradientStep.of(device, recompute)) {
+      assertThat(written).isInstanceOf(CpuStep.class);
+      assertThat(libtorch).isInstanceOf(AutogradStep.class);
+      // A gradient that is all rounding, as of a key's bias, must not become a step of lr.
+      AdamW adam = new AdamW(host, 0.9, 0.95, 1e-3, 0.1);
+      AdamW other = new AdamW(device, 0.9, 0.95, 1e-3, 0.1);
+      double first = written.loss(batch);
+      for (int step = 0; step < 8; step++) {
+        for (int micro = 0; micro < 2; micro++) {
+          assertThat(libtorch.gradient(batch, 0.5))
+              .as("step %d", step)
+              .isCloseTo(written.gradient(batch, 0.5), within(exact ? 1e-4 : 3e-2));
+        }
+        double norm = adam.gradientNorm();
+        assertThat(other.gradientNorm()).isCloseTo(norm, withinPercentage(exact ? 0.01 : 3));
+        adam.step(1e-2, Math.min(1, 1 / norm));
+        other.step(1e-2, Math.min(1, 1 / norm));
+        assertThat(other.steps()).isEqualTo(step + 1);
+        assertThat(other.gradientNorm()).isZero();
+      }
+      assertThat(written.loss(batch)).isLessThan(first - 0.5);
+      for (Parameters.Slot slot : host.slots()) {
+        assertThat(distance(host.weights().floats(slot.id()), device.weights().floats(slot.id())))
+            .as(slot.id().toString())
+            .isLessThan(exact ? 1e-4 : 3e-2);
+      }
+      libtorch.gradient(batch, 1);
+      assertThat(other.gradientNorm()).isPositive();
+      device.clearGradients();
+      assertThat(other.gradientNorm()).isZero();
     }
   }
 
@@ -299,41 +357,33 @@ class GradientStepTest {
    * here and there a rounding.
    */
   @ParameterizedTest
-  @CsvSource({
-    "PARALLEL, BFloat16",
-    "SERIAL, BFloat16",
-    "ONE_NORM, BFloat16",
-    "PARALLEL, Half",
-    "SERIAL, Half"
-  })
-  void fp32CarriesTheNumbersOfSixteenBits(Join join, ScalarType compute) {
+  @CsvSource({"PARALLEL, BF16", "SERIAL, BF16", "ONE_NORM, BF16", "PARALLEL, F16", "SERIAL, F16"})
+  void fp32CarriesTheNumbersOfSixteenBits(Join join, Dtype compute) {
     ModelSpec spec = neox(join, Activation.GELU, false, 0.5);
     GradientStep.Batch batch = batch(spec, 2, 101, 11);
-    double precision = compute == ScalarType.Half ? 0x1p-11 : 0x1p-8;
+    double precision = compute == Dtype.F16 ? 0x1p-11 : 0x1p-8;
     try (Parameters own = filled(spec, compute, compute);
-        Parameters carried = filled(spec, compute, ScalarType.Float);
+        Parameters carried = filled(spec, compute, Dtype.F32);
         GradientStep ownStep = GradientStep.of(own, false);
         GradientStep carriedStep = GradientStep.of(carried, false)) {
       assertThat(carriedStep.gradient(batch, 1))
           .isCloseTo(ownStep.gradient(batch, 1), within(precision));
       for (Parameters.Slot slot : own.slots()) {
-        Tensor expected = own.gradient(slot.id());
-        assertThat(distance(Tensors.floats(expected), Tensors.floats(carried.gradient(slot.id()))))
+        float[] expected = own.gradients().floats(slot.id());
+        assertThat(distance(expected, carried.gradients().floats(slot.id())))
             .as(slot.id().toString())
             .isLessThan(3 * precision);
-        carried.gradient(slot.id()).copy_(expected);
+        write(carried.gradients(), slot, expected);
       }
       for (Parameters parameters : List.of(own, carried)) {
         new AdamW(parameters, 0.9, 0.95, 1e-8, 0.1).step(0.01, 1);
       }
       for (Parameters.Slot slot : own.slots()) {
         if (slot.decays()) { // a matrix
-          Tensor expected = own.computeMatrix(slot.id()).tensor;
-          Tensor found = carried.computeMatrix(slot.id()).tensor;
-          assertThat(found.scalar_type().intern()).isEqualTo(ScalarType.Float);
-          assertThat(Tensors.floats(found))
-              .as(slot.id().toString())
-              .isEqualTo(Tensors.floats(expected));
+          Matrix expected = own.computeMatrix(slot.id());
+          Matrix found = carried.computeMatrix(slot.id());
+          assertThat(found.data().byteSize()).isEqualTo(4 * slot.size());
+          assertThat(floats(found)).as(slot.id().toString()).isEqualTo(floats(expected));
         }
       }
     }
@@ -350,18 +400,35 @@ class GradientStepTest {
     return Math.sqrt(difference / norm);
   }
 
-  private static Parameters filled(ModelSpec spec, ScalarType compute, ScalarType carrier) {
-    Parameters parameters = new Parameters(spec, compute, carrier);
+  private static float[] floats(Matrix matrix) {
+    float[] values = new float[matrix.rows * matrix.cols];
+    float[] row = new float[matrix.cols];
+    for (int r = 0; r < matrix.rows; r++) {
+      matrix.load(r, row);
+      System.arraycopy(row, 0, values, r * row.length, row.length);
+    }
+    return values;
+  }
+
+  private static void write(Parameters.Flat flat, Parameters.Slot slot, float[] values) {
+    flat.write(List.of(slot.param()), data -> data.copyFrom(MemorySegment.ofArray(values)));
+  }
+
+  private static Parameters filled(ModelSpec spec, Dtype compute, Dtype carrier) {
+    return filled(new Parameters(spec, compute, carrier, Device.CPU, true));
+  }
+
+  private static Parameters filled(Parameters parameters) {
     new Initializer(0.2, 0.2).fill(parameters, 5);
     // Biases of zero and norms of one would hide mistakes.
     Random random = new Random(9);
     for (Parameters.Slot slot : parameters.slots()) {
       if (!slot.decays()) {
-        float[] noise = new float[(int) slot.size()];
-        for (int i = 0; i < noise.length; i++) {
-          noise[i] = (float) (0.1 * random.nextGaussian());
+        float[] values = parameters.weights().floats(slot.id());
+        for (int i = 0; i < values.length; i++) {
+          values[i] += (float) (0.1 * random.nextGaussian());
         }
-        parameters.weight(slot.id()).add_(Tensors.of(noise, slot.param().axes()));
+        write(parameters.weights(), slot, values);
       }
     }
     parameters.refresh();

@@ -6,12 +6,13 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
+import dev.jneox.torch.Device;
 import dev.jneox.weights.CanonicalNames;
+import dev.jneox.weights.Dtype;
 import dev.jneox.weights.TensorExpression;
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -22,9 +23,9 @@ class ParametersTest {
   }
 
   private static Parameters numbered(ModelSpec spec) {
-    Parameters parameters = new Parameters(spec, ScalarType.Float);
+    Parameters parameters = new Parameters(spec, Dtype.F32);
     for (long i = 0; i < parameters.length(); i++) {
-      parameters.weights().setAtIndex(ValueLayout.JAVA_FLOAT, i, i);
+      parameters.weights().memory().setAtIndex(ValueLayout.JAVA_FLOAT, i, i);
     }
     return parameters;
   }
@@ -32,7 +33,7 @@ class ParametersTest {
   @ParameterizedTest
   @MethodSource("specs")
   void whatOneProductMakesLiesWithoutAGap(ModelSpec spec) {
-    try (Parameters parameters = new Parameters(spec, ScalarType.Float)) {
+    try (Parameters parameters = new Parameters(spec, Dtype.F32)) {
       for (ParamId.Kind kind : ParamId.Kind.values()) {
         assertTogether(parameters, kind, Part.QUERY, Part.KEY, Part.VALUE);
         assertTogether(parameters, kind, Part.GATE, Part.UP);
@@ -75,7 +76,7 @@ class ParametersTest {
               .filter(tensor -> tensor.name().equals("layers.1.attention.query_key_value.weight"))
               .findFirst()
               .orElseThrow();
-      float[] found = parameters.asWeights().read(fused, arena).floats();
+      float[] found = parameters.weights().read(fused, arena).floats();
       long first = parameters.slot(ParamId.weight(1, Part.QUERY)).offset();
       int at = 0;
       for (int head = 0; head < 3; head++) {
@@ -92,20 +93,25 @@ class ParametersTest {
   @MethodSource("specs")
   void scatteredIsWhatWasGathered(ModelSpec spec) {
     try (Parameters from = numbered(spec);
-        Parameters into = new Parameters(spec, ScalarType.Float)) {
-      for (TensorExpression tensor : CanonicalNames.of(spec)) {
-        try (Arena arena = Arena.ofShared()) {
-          into.scatter(tensor, from.asWeights().read(tensor, arena).data(), into.secondMoments());
+        Parameters host = new Parameters(spec, Dtype.F32);
+        Parameters device = new Parameters(spec, Dtype.F32, Dtype.F32, Device.CPU, false)) {
+      assertThatThrownBy(() -> device.weights().memory()).hasMessageContaining("are on cpu");
+      for (Parameters into : List.of(host, device)) {
+        for (TensorExpression tensor : CanonicalNames.of(spec)) {
+          try (Arena arena = Arena.ofShared()) {
+            into.secondMoments().scatter(tensor, from.weights().read(tensor, arena).data());
+          }
+        }
+        into.load(from.weights());
+        for (Parameters.Slot slot : from.slots()) {
+          float[] expected = from.weights().floats(slot.id());
+          assertThat(into.secondMoments().floats(slot.id()))
+              .as(slot.id().toString())
+              .isEqualTo(expected);
+          assertThat(into.weights().floats(slot.id())).isEqualTo(expected);
+          assertThat(into.gradients().floats(slot.id())).containsOnly(0);
         }
       }
-      for (Parameters.Slot slot : from.slots()) {
-        assertThat(into.as(into.secondMoments()).floats(slot.id()))
-            .as(slot.id().toString())
-            .isEqualTo(from.asWeights().floats(slot.id()));
-      }
-      into.load(from.asWeights());
-      assertThat(into.asWeights().floats(ParamId.weight(0, Part.DOWN)))
-          .isEqualTo(from.asWeights().floats(ParamId.weight(0, Part.DOWN)));
     }
   }
 }

@@ -2,6 +2,7 @@ package dev.jneox.train;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import dev.jneox.data.IndexedDatasetWriter;
 import dev.jneox.io.DivergedException;
@@ -10,6 +11,8 @@ import dev.jneox.io.Progress;
 import dev.jneox.io.StorageException;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
+import dev.jneox.torch.Device;
+import dev.jneox.weights.Dtype;
 import dev.jneox.weights.ModelWeights;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -328,11 +331,12 @@ class TrainerTest {
   }
 
   /** A micro-batch may take minutes: it ends between layers. */
-  @Test
-  void aStepThatIsStoppedEndsAtTheNextLayerAndTheWeightsStay() {
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void aStepThatIsStoppedEndsAtTheNextLayerAndTheWeightsStay(boolean onHost) {
     NeoxConfig config = config();
     var model = config.model().shape(VOCAB, 0);
-    try (Parameters parameters = new Parameters(model, config.precision().format().dtype());
+    try (Parameters parameters = new Parameters(model, Dtype.F32, Dtype.F32, Device.CPU, onHost);
         GradientStep step = GradientStep.of(parameters, false)) {
       GradientStep.Batch batch = GradientStep.Batch.of(new int[2][17]);
       step.gradient(batch, 1);
@@ -340,6 +344,42 @@ class TrainerTest {
       assertThatThrownBy(() -> step.gradient(batch, 1)).isInstanceOf(GradientStep.Stopped.class);
       assertThatThrownBy(() -> step.loss(batch)).isInstanceOf(GradientStep.Stopped.class);
     }
+  }
+
+  /** A checkpoint has the same form whatever step it is of, so a run may change the device. */
+  @ParameterizedTest
+  @CsvSource({"true, false", "false, true", "false, false"})
+  void aRunGoesOnWithTheStepOfAnotherDevice(boolean firstOnHost, boolean thenOnHost) {
+    List<Trainer.Step> expected = train().steps;
+    String run = dir.resolve("run").toString();
+    List<Trainer.Step> found = steps(firstOnHost, "save=" + run, "exit_interval=5");
+    found.addAll(steps(thenOnHost, "save=" + run, "load=" + run));
+    assertThat(found).hasSameSizeAs(expected);
+    for (int i = 0; i < expected.size(); i++) {
+      Trainer.Step step = expected.get(i);
+      assertThat(found.get(i).iteration()).isEqualTo(step.iteration());
+      assertThat(found.get(i).loss()).as(step.toString()).isCloseTo(step.loss(), within(1e-4));
+      assertThat(found.get(i).gradientNorm()).isCloseTo(step.gradientNorm(), within(1e-3));
+    }
+  }
+
+  private List<Trainer.Step> steps(boolean onHost, String... sets) {
+    NeoxConfig config = config(sets);
+    List<Trainer.Step> steps = new ArrayList<>();
+    Parameters parameters =
+        new Parameters(config.model().shape(VOCAB, 0), Dtype.F32, Dtype.F32, Device.CPU, onHost);
+    try (RunDirectory directory = RunDirectory.open(config.checkpoint(), Resume.DEFAULT);
+        TrainingData data = TrainingData.open(config, Progress.silent());
+        Trainer trainer = new Trainer(config, 0, null, data, directory, parameters)) {
+      trainer.run(
+          new TrainingCallback() {
+            @Override
+            public void afterStep(Trainer running, Trainer.Step step) {
+              steps.add(step);
+            }
+          });
+    }
+    return steps;
   }
 
   @Test
@@ -639,17 +679,14 @@ class TrainerTest {
   @Test
   void matricesDecayAndVectorsDoNot() {
     NeoxConfig config = config("weight_decay=0.5", "optimizer.params.lr=0.1");
-    try (Parameters p =
-        new Parameters(
-            config.model().shape(VOCAB, 0), org.bytedeco.pytorch.global.torch.ScalarType.Float)) {
+    try (Parameters p = new Parameters(config.model().shape(VOCAB, 0), Dtype.F32)) {
       p.weights()
+          .memory()
           .asSlice(0, p.length() * 4)
           .copyFrom(MemorySegment.ofArray(ones((int) p.length())));
       new AdamW(p, 0.9, 0.95, 1e-8, 0.5).step(0.1, 1);
-      assertThat(dev.jneox.torch.Tensors.floats(p.weight(ParamId.weight(Part.EMBEDDING))))
-          .containsOnly(0.95f);
-      assertThat(dev.jneox.torch.Tensors.floats(p.weight(ParamId.weight(Part.FINAL_NORM))))
-          .containsOnly(1f);
+      assertThat(p.weights().floats(ParamId.weight(Part.EMBEDDING))).containsOnly(0.95f);
+      assertThat(p.weights().floats(ParamId.weight(Part.FINAL_NORM))).containsOnly(1f);
     }
   }
 

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.jneox.io.MemoryException;
 import dev.jneox.model.ModelSpec;
+import dev.jneox.torch.Device;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -195,6 +196,14 @@ class TrainingNeedTest {
               assertThat(e.free()).hasValue(GB / 4);
             })
         .hasMessageContaining("of Java's heap, which may have 250.0 MB (-Xmx in JNEOX_JAVA_OPTS)");
+  }
+
+  /** The memory of this machine is not what a GPU has. */
+  @Test
+  void onADeviceTheMemoryOfTheMachineDoesNotCount() {
+    TrainingNeed need = need("train_micro_batch_size_per_gpu=4000000");
+    assertThatThrownBy(() -> need.check(Device.CPU)).isInstanceOf(MemoryException.class);
+    need.check(new Device(Device.Kind.CUDA, 0));
   }
 
   @Test

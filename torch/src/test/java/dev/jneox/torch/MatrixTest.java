@@ -1,10 +1,9 @@
-package dev.jneox.train;
+package dev.jneox.torch;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.jneox.torch.Tensors;
+import dev.jneox.weights.Dtype;
 import java.util.Random;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -35,12 +34,12 @@ class MatrixTest {
   /** libtorch's own cast says what the numbers of a type are. */
   @ParameterizedTest
   @EnumSource(
-      value = ScalarType.class,
-      names = {"Float", "BFloat16", "Half"})
-  void roundsAsLibtorchCasts(ScalarType dtype) {
+      value = Dtype.class,
+      names = {"F32", "BF16", "F16"})
+  void roundsAsLibtorchCasts(Dtype dtype) {
     float[] values = values();
-    float[] expected = Tensors.floats(Tensors.of(values, COLS).to(dtype));
-    for (ScalarType carrier : new ScalarType[] {dtype, ScalarType.Float}) {
+    float[] expected = Tensors.floats(Tensors.of(values, COLS).to(Tensors.type(dtype)));
+    for (Dtype carrier : new Dtype[] {dtype, Dtype.F32}) {
       Matrix matrix = Matrix.of(dtype, carrier, 3, COLS);
       matrix.store(1, values);
       assertThat(Tensors.floats(matrix.tensor.select(0, 1)))

@@ -1,9 +1,9 @@
-package dev.jneox.train;
+package dev.jneox.torch;
 
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
-import dev.jneox.torch.Tensors;
+import dev.jneox.weights.Dtype;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
@@ -13,17 +13,16 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
  * A row-major matrix in native memory that libtorch multiplies and our loops read and write a row
  * at a time, as fp32 whatever its precision. The loops work on {@code float[]} rows, which stay in
  * the first-level cache; only {@link #load} and {@link #store} know about bf16 and fp16, and about
- * fp32 carrying them (see {@link dev.jneox.torch.Products}). Then a store rounds, so that what is
- * multiplied are numbers of the precision, and so does a load, because what libtorch wrote is a
- * product not yet rounded: no pass over memory is spent on it.
+ * fp32 carrying them (see {@link Products}). Then a store rounds, so that what is multiplied are
+ * numbers of the precision, and so does a load, because what libtorch wrote is a product not yet
+ * rounded: no pass over memory is spent on it.
  */
-final class Matrix {
+public final class Matrix {
   private static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
   private static final VectorSpecies<Short> HALF =
       VectorSpecies.of(short.class, VectorShape.forBitSize(F.vectorBitSize() / 2));
@@ -32,49 +31,65 @@ final class Matrix {
 
   final Tensor tensor;
   final Tensor transposed;
-  final ScalarType dtype; // the precision
-  final int rows;
-  final int cols;
+  public final int rows;
+  public final int cols;
+  private final Dtype dtype; // the precision
   private final boolean carried; // by fp32
   private final MemorySegment data;
 
-  /** A view of a contiguous {@code [rows, cols]} tensor, which the caller keeps alive. */
-  Matrix(Tensor tensor) {
-    this(tensor, tensor.scalar_type().intern());
-  }
-
-  /** The same, of numbers of {@code dtype}: the tensor's type, or one that its fp32 carries. */
-  Matrix(Tensor tensor, ScalarType dtype) {
-    this.tensor = tensor;
+  /**
+   * Views a contiguous {@code [rows, cols]} tensor on the CPU.
+   *
+   * @param dtype the tensor's type, or one whose numbers its fp32 carries
+   */
+  private Matrix(Tensor tensor, Dtype dtype) {
+    this.tensor = tensor.retainReference();
     this.transposed = tensor.t().retainReference();
     this.dtype = dtype;
-    this.carried = tensor.scalar_type().intern() != dtype;
+    this.carried = tensor.scalar_type().intern() != Tensors.type(dtype);
     this.rows = Math.toIntExact(tensor.size(0));
     this.cols = Math.toIntExact(tensor.size(1));
     this.data = Tensors.segment(tensor);
   }
 
-  /** A fresh matrix of undefined values. */
-  static Matrix of(ScalarType dtype, long rows, long cols) {
+  /** Makes a matrix of undefined values, whose memory is freed with the last reference to it. */
+  public static Matrix of(Dtype dtype, long rows, long cols) {
     return of(dtype, dtype, rows, cols);
   }
 
   /** The same, of numbers of {@code dtype} in memory of type {@code carrier}. */
-  static Matrix of(ScalarType dtype, ScalarType carrier, long rows, long cols) {
-    return new Matrix(Tensors.empty(carrier, rows, cols).retainReference(), dtype);
+  public static Matrix of(Dtype dtype, Dtype carrier, long rows, long cols) {
+    return new Matrix(Tensors.empty(Tensors.type(carrier), rows, cols), dtype);
+  }
+
+  /** Views memory that holds numbers of {@code dtype} as {@code carrier}, and must stay open. */
+  public static Matrix over(
+      MemorySegment memory, Dtype dtype, Dtype carrier, long rows, long cols) {
+    return new Matrix(Tensors.view(memory, Tensors.type(carrier), rows, cols), dtype);
   }
 
   /** The first {@code count} rows from {@code row} on, in place. */
-  Matrix slice(long row, long count) {
-    return new Matrix(tensor.narrow(0, row, count).retainReference(), dtype);
+  public Matrix slice(long row, long count) {
+    return new Matrix(tensor.narrow(0, row, count), dtype);
   }
 
-  MemorySegment data() {
+  /** Sets every number to 0. */
+  public void clear() {
+    tensor.zero_();
+  }
+
+  /** Adds {@code other} as it is in memory: what fp32 carries is not rounded. */
+  public void add(Matrix other) {
+    tensor.add_(other.tensor);
+  }
+
+  /** The rows one behind the other. */
+  public MemorySegment data() {
     return data;
   }
 
   /** Reads row {@code row} into {@code into[0..cols)}. */
-  void load(int row, float[] into) {
+  public void load(int row, float[] into) {
     load(row, 0, into, 0, cols);
   }
 
@@ -82,15 +97,15 @@ final class Matrix {
    * Reads {@code n} values of row {@code row} from column {@code column} on into {@code
    * into[at..)}.
    */
-  void load(int row, int column, float[] into, int at, int n) {
+  public void load(int row, int column, float[] into, int at, int n) {
     long base = (long) row * cols + column;
     if (carried) {
       loadCarried(base * 4, into, at, n);
       return;
     }
     switch (dtype) {
-      case Float -> MemorySegment.copy(data, JAVA_FLOAT, base * 4, into, at, n);
-      case BFloat16 -> loadBf16(base * 2, into, at, n);
+      case F32 -> MemorySegment.copy(data, JAVA_FLOAT, base * 4, into, at, n);
+      case BF16 -> loadBf16(base * 2, into, at, n);
       default -> {
         for (int i = 0; i < n; i++) {
           into[at + i] = Float.float16ToFloat(data.getAtIndex(JAVA_SHORT, base + i));
@@ -100,7 +115,7 @@ final class Matrix {
   }
 
   /** Writes {@code from[0..cols)} to row {@code row}, rounded to nearest even. */
-  void store(int row, float[] from) {
+  public void store(int row, float[] from) {
     store(row, 0, from, 0, cols);
   }
 
@@ -108,15 +123,15 @@ final class Matrix {
    * Writes {@code n} values from {@code from[at..)} to row {@code row}, from column {@code column}
    * on.
    */
-  void store(int row, int column, float[] from, int at, int n) {
+  public void store(int row, int column, float[] from, int at, int n) {
     long base = (long) row * cols + column;
     if (carried) {
       storeCarried(base * 4, from, at, n);
       return;
     }
     switch (dtype) {
-      case Float -> MemorySegment.copy(from, at, data, JAVA_FLOAT, base * 4, n);
-      case BFloat16 -> storeBf16(base * 2, from, at, n);
+      case F32 -> MemorySegment.copy(from, at, data, JAVA_FLOAT, base * 4, n);
+      case BF16 -> storeBf16(base * 2, from, at, n);
       default -> {
         for (int i = 0; i < n; i++) {
           data.setAtIndex(JAVA_SHORT, base + i, Float.floatToFloat16(from[at + i]));
@@ -128,7 +143,7 @@ final class Matrix {
   private void loadCarried(long source, float[] into, int at, int n) {
     MemorySegment.copy(data, JAVA_FLOAT, source, into, at, n);
     int i = 0;
-    if (dtype == ScalarType.BFloat16) {
+    if (dtype == Dtype.BF16) {
       for (int bound = F.loopBound(n); i < bound; i += F.length()) {
         bf16(FloatVector.fromArray(F, into, at + i)).intoArray(into, at + i);
       }
@@ -140,7 +155,7 @@ final class Matrix {
 
   private void storeCarried(long target, float[] from, int at, int n) {
     int i = 0;
-    if (dtype == ScalarType.BFloat16) {
+    if (dtype == Dtype.BF16) {
       for (int bound = F.loopBound(n); i < bound; i += F.length()) {
         bf16(FloatVector.fromArray(F, from, at + i))
             .intoMemorySegment(data, target + 4L * i, ORDER);
@@ -152,7 +167,7 @@ final class Matrix {
   }
 
   private float rounded(float value) {
-    return dtype == ScalarType.BFloat16
+    return dtype == Dtype.BF16
         ? Float.intBitsToFloat(bf16(value) << 16)
         : Float.float16ToFloat(Float.floatToFloat16(value));
   }
@@ -178,7 +193,7 @@ final class Matrix {
   }
 
   /** Eight or sixteen bf16 values as fp32: they are the upper halves. */
-  static FloatVector widen(MemorySegment data, long at) {
+  public static FloatVector widen(MemorySegment data, long at) {
     return ((IntVector)
             ShortVector.fromMemorySegment(HALF, data, at, ORDER)
                 .convertShape(VectorOperators.ZERO_EXTEND_S2I, I, 0))
@@ -187,13 +202,13 @@ final class Matrix {
   }
 
   /** Rounds to nearest even bf16 and writes. */
-  static void narrow(FloatVector v, MemorySegment data, long at) {
+  public static void narrow(FloatVector v, MemorySegment data, long at) {
     ((ShortVector) upperHalves(v).convertShape(VectorOperators.I2S, HALF, 0))
         .intoMemorySegment(data, at, ORDER);
   }
 
   /** Rounds to nearest even bf16 and stays fp32. */
-  static FloatVector bf16(FloatVector v) {
+  public static FloatVector bf16(FloatVector v) {
     return upperHalves(v).lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
   }
 
