@@ -14,6 +14,7 @@ import dev.jneox.infer.Token;
 import dev.jneox.io.BusyException;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.kernel.Kernels;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.tokenizer.StreamingDecoder;
 import dev.jneox.tokenizer.Tokenizer;
@@ -21,6 +22,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * Opens a language model, and continues and scores texts with it. Safe for many threads, best
@@ -34,7 +36,7 @@ import java.util.List;
  * }
  */
 public final class Jneox implements AutoCloseable {
-  private static final String VECTORS = "jdk.incubator.vector";
+  private static final AtomicBoolean TOLD = new AtomicBoolean();
 
   private final LanguageModel model;
   private final Options options;
@@ -61,11 +63,14 @@ public final class Jneox implements AutoCloseable {
    * Opens the model in a folder (of HF transformers, of GPT-NeoX, of a run of training, or
    * quantised by us) or in a GGUF file.
    *
-   * @throws InputException if it is not a whole model or too large for the memory, or if the JVM
-   *     was started without {@code --add-modules jdk.incubator.vector}
+   * <p>In a JVM started without {@code --add-modules jdk.incubator.vector} it computes in scalar
+   * Java, several times slower, and says so once in the log {@code dev.jneox}; see {@link
+   * #kernels}.
+   *
+   * @throws InputException if it is not a whole model or too large for the memory
    */
   public static Jneox open(Path path, Options options) {
-    requireVectors(ModuleLayer.boot());
+    tellOfScalarKernels();
     LanguageModel model = LanguageModel.open(path, options.dtype());
     try {
       model.concern().ifPresent(options.listener()::warning);
@@ -88,7 +93,6 @@ public final class Jneox implements AutoCloseable {
    * @throws InputException if it cannot be had, or as {@link #open(Path, Options)} does
    */
   public static Jneox hub(String name, Options options) {
-    requireVectors(ModuleLayer.boot());
     HubName parsed = HubName.parse(name);
     Options.Listener listener = options.listener();
     Path path;
@@ -99,12 +103,22 @@ public final class Jneox implements AutoCloseable {
     return open(path, options);
   }
 
-  /** Refuses a JVM whose kernels would fail for want of a class. */
-  static void requireVectors(ModuleLayer layer) {
-    if (layer.findModule(VECTORS).isEmpty()) {
-      throw new InputException(
-          "JNeoX needs the module " + VECTORS + ": start java with --add-modules " + VECTORS);
+  private static void tellOfScalarKernels() {
+    if (!Kernels.vectorModule() && TOLD.compareAndSet(false, true)) {
+      System.getLogger("dev.jneox")
+          .log(
+              System.Logger.Level.WARNING,
+              "JNeoX computes in scalar Java, several times slower than it can: start java with"
+                  + " --add-modules jdk.incubator.vector");
     }
+  }
+
+  /**
+   * Names what multiplies in this process: machine code, the Vector API with the width of its
+   * vectors, or scalar Java.
+   */
+  public static String kernels() {
+    return Kernels.description();
   }
 
   /** Tells a listener how far a download has come. */

@@ -20,7 +20,6 @@ import dev.jneox.infer.Sampler;
 import dev.jneox.infer.TextPiece;
 import dev.jneox.infer.TextStream;
 import dev.jneox.io.InputException;
-import dev.jneox.io.JneoxException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Vocabulary;
 import dev.jneox.tokenizer.BpeTrainer;
@@ -48,7 +47,6 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.AfterAll;
@@ -391,35 +389,57 @@ class JneoxTest {
     return String.format("{\"id\":\"org/model\",\"sha\":\"%s\",\"siblings\":[%s]}", COMMIT, files);
   }
 
-  /** Opens a model in a JVM of its own and prints why it cannot. */
+  /** Converts, quantises, opens, writes and scores in a JVM of its own, and prints what comes. */
   static final class WithoutVectors {
     public static void main(String[] args) {
-      try {
-        Jneox.open(Path.of(args[0])).close();
-      } catch (JneoxException e) {
-        System.out.println(e.getMessage());
+      Path source = Path.of(args[0]);
+      Path target = Path.of(args[1]);
+      System.out.println(Jneox.kernels());
+      try (StoredModel stored = ModelFiles.open(source)) {
+        for (WeightType type : List.of(WeightType.F32, WeightType.Q8_0, WeightType.Q4_0)) {
+          Path folder = target.resolve(type.name());
+          new Conversion(stored, folder, Conversion.Format.HF, type, 1, 1 << 20).write(n -> {});
+        }
+      }
+      for (WeightType type : List.of(WeightType.F32, WeightType.Q8_0, WeightType.Q4_0)) {
+        try (Jneox model = Jneox.open(target.resolve(type.name()))) {
+          System.out.println(Arrays.toString(model.complete(PROMPT).generation().ids()));
+          System.out.println(model.score(PROMPT).logProb());
+        }
       }
     }
   }
 
   @Test
-  void aJvmWithoutTheVectorModuleIsToldHowToHaveIt() throws Exception {
+  void aJvmWithoutTheVectorModuleComputesInScalarJavaAndSaysSoOnce() throws Exception {
+    Path target = Files.createDirectory(dir.resolve("scalar"));
+    Path errors = dir.resolve("errors.txt");
     Process process =
         new ProcessBuilder(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-XX:TieredStopAtLevel=1",
+                "--enable-native-access=ALL-UNNAMED",
                 "-cp",
                 System.getProperty("java.class.path"),
                 WithoutVectors.class.getName(),
-                dir.resolve("model").toString())
-            .redirectErrorStream(true)
+                dir.resolve("model").toString(),
+                target.toString())
+            .redirectError(errors.toFile())
             .start();
-    List<String> lines =
-        process.inputReader().lines().filter(Predicate.not(String::isBlank)).toList();
-    assertThat(process.waitFor()).isZero();
-    assertThat(lines)
-        .containsExactly(
-            "JNeoX needs the module jdk.incubator.vector: start java with --add-modules"
-                + " jdk.incubator.vector");
+    List<String> lines = process.inputReader().lines().toList();
+    assertThat(process.waitFor()).as(Files.readString(errors)).isZero();
+    assertThat(lines).hasSize(7).startsWith("scalar Java");
+    assertThat(Files.readString(errors))
+        .containsOnlyOnce("scalar Java")
+        .contains("start java with --add-modules jdk.incubator.vector");
+    int line = 1;
+    for (WeightType type : List.of(WeightType.F32, WeightType.Q8_0, WeightType.Q4_0)) {
+      try (Jneox ours = Jneox.open(target.resolve(type.name()))) {
+        assertThat(lines.get(line++))
+            .isEqualTo(Arrays.toString(ours.complete(PROMPT).generation().ids()));
+        assertThat(Double.parseDouble(lines.get(line++)))
+            .isCloseTo(ours.score(PROMPT).logProb(), within(1e-4));
+      }
+    }
   }
 }

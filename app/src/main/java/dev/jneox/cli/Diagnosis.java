@@ -1,8 +1,7 @@
 package dev.jneox.cli;
 
 import com.sun.management.OperatingSystemMXBean;
-import dev.jneox.kernel.MachineCode;
-import dev.jneox.kernel.MemoryRate;
+import dev.jneox.kernel.Kernels;
 import dev.jneox.torch.Libraries;
 import dev.jneox.torch.Libtorch;
 import dev.jneox.torch.Machine;
@@ -50,8 +49,8 @@ record Diagnosis(
    * @param usableCores cores that this process may use; fewer in a limited container
    * @param threads threads that compute
    * @param vectorBits width of the Vector API's vectors
-   * @param machineCode whether inference multiplies in machine code ({@link MachineCode}), or in
-   *     Java
+   * @param machineCode whether inference multiplies in machine code, or in Java
+   * @param kernels what inference computes with, see {@link Kernels#description}
    */
   record Cpu(
       String name,
@@ -60,7 +59,8 @@ record Diagnosis(
       int usableCores,
       int threads,
       int vectorBits,
-      boolean machineCode) {}
+      boolean machineCode,
+      String kernels) {}
 
   /**
    * @param machine bytes of the machine
@@ -129,8 +129,9 @@ record Diagnosis(
             read("/proc/cpuinfo"),
             Runtime.getRuntime().availableProcessors(),
             dev.jneox.kernel.Cpu.threads(),
-            MemoryRate.vectorBits(),
-            MachineCode.PRESENT),
+            Kernels.vectorBits(),
+            Kernels.machineCode(),
+            Kernels.description()),
         memory(
             read("/proc/meminfo"),
             system.getTotalMemorySize(),
@@ -189,7 +190,12 @@ record Diagnosis(
    * @param cpuinfo the text of Linux's /proc/cpuinfo; empty elsewhere
    */
   static Cpu cpu(
-      String cpuinfo, int usableCores, int threads, int vectorBits, boolean machineCode) {
+      String cpuinfo,
+      int usableCores,
+      int threads,
+      int vectorBits,
+      boolean machineCode,
+      String kernels) {
     List<String> flags =
         List.of(find("(?m)^(?:flags|Features)\\s*: (.*)$", cpuinfo, "").split(" "));
     int cores = (int) cpuinfo.lines().filter(line -> line.matches("processor\\s*:.*")).count();
@@ -203,7 +209,8 @@ record Diagnosis(
         usableCores,
         threads,
         vectorBits,
-        machineCode);
+        machineCode,
+        kernels);
   }
 
   /**

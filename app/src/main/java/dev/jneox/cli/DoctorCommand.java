@@ -68,7 +68,7 @@ public final class DoctorCommand implements Runnable {
         d.cpu().instructions().isEmpty()
             ? "instruction sets unknown"
             : String.join(", ", d.cpu().instructions()));
-    line(out, "inference", "products in %s", d.cpu().machineCode() ? "machine code" : "Java");
+    line(out, "inference", "kernels: %s", d.cpu().kernels());
     line(
         out,
         "memory",

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.jneox.kernel.Kernels;
 import dev.jneox.torch.Libraries;
 import dev.jneox.torch.Machine;
 import java.util.List;
@@ -16,7 +17,15 @@ class DoctorCommandTest {
   private static final Diagnosis.Java JAVA =
       new Diagnosis.Java("25.0.3+9", "Eclipse Adoptium", "OpenJDK 64-Bit Server VM", "/jdk");
   private static final Diagnosis.Cpu CPU =
-      new Diagnosis.Cpu("EPYC", List.of("AVX2", "AVX-512", "AVX-512 BF16"), 2, 2, 2, 512, true);
+      new Diagnosis.Cpu(
+          "EPYC",
+          List.of("AVX2", "AVX-512", "AVX-512 BF16"),
+          2,
+          2,
+          2,
+          512,
+          true,
+          "machine code (AVX2, FMA)");
   private static final Diagnosis.Memory MEMORY =
       new Diagnosis.Memory(24_000_000_000L, 24_000_000_000L, 20_000_000_000L, 8_000_000_000L);
   private static final Diagnosis.Disk DISK =
@@ -36,6 +45,7 @@ class DoctorCommandTest {
     assertThat(tree.at("/java/version").asText())
         .isEqualTo(System.getProperty("java.runtime.version"));
     assertThat(tree.at("/cpu/vector_bits").asInt()).isBetween(64, 2048);
+    assertThat(tree.at("/cpu/kernels").asText()).isEqualTo(Kernels.description());
     assertThat(tree.at("/memory/available").asLong())
         .isBetween(1L << 20, tree.at("/memory/machine").asLong());
     assertThat(tree.at("/disk/work_free").asLong()).isPositive();
@@ -58,7 +68,7 @@ class DoctorCommandTest {
             "/cache (native libraries, 0.8 GB, verified)",
             "22.0 GB/s on one thread, 45.0 GB/s on 2",
             "EPYC, 2 cores\n",
-            "products in machine code\n",
+            "inference    kernels: machine code (AVX2, FMA)\n",
             "MKL 2025.3")
         .endsWith("Nothing to change.\n");
   }
@@ -68,7 +78,8 @@ class DoctorCommandTest {
     Diagnosis worst =
         new Diagnosis(
             new Diagnosis.Java("25", "IBM", "Eclipse OpenJ9 VM", "/jdk"),
-            new Diagnosis.Cpu("EPYC", List.of("AVX2", "AVX-512"), 8, 4, 1, 256, false),
+            new Diagnosis.Cpu(
+                "EPYC", List.of("AVX2", "AVX-512"), 8, 4, 1, 256, false, "Vector API (256 bits)"),
             new Diagnosis.Memory(64_000_000_000L, 3_000_000_000L, 2_000_000_000L, 1_000_000_000L),
             new Diagnosis.Disk(
                 "/work",
@@ -100,7 +111,7 @@ class DoctorCommandTest {
             line -> assertThat(line).contains("transparent_hugepage"),
             line -> assertThat(line).contains("precision=fp32"));
     assertThat(DoctorCommand.text(worst))
-        .contains("4 of 8 cores usable", "products in Java\n")
+        .contains("4 of 8 cores usable", "kernels: Vector API (256 bits)\n")
         .contains("What to change:\n  - other programs");
   }
 
@@ -116,10 +127,17 @@ class DoctorCommandTest {
         model name\t: AMD EPYC
         flags\t\t: fpu avx2 avx512f avx512_bf16
         """;
-    assertThat(Diagnosis.cpu(cpuinfo, 1, 1, 512, true))
+    assertThat(Diagnosis.cpu(cpuinfo, 1, 1, 512, true, "machine code"))
         .isEqualTo(
             new Diagnosis.Cpu(
-                "AMD EPYC", List.of("AVX2", "AVX-512", "AVX-512 BF16"), 2, 1, 1, 512, true));
+                "AMD EPYC",
+                List.of("AVX2", "AVX-512", "AVX-512 BF16"),
+                2,
+                1,
+                1,
+                512,
+                true,
+                "machine code"));
     String meminfo = "MemTotal:       1000 kB\nMemFree: 1 kB\nMemAvailable:    600 kB\n";
     assertThat(Diagnosis.memory(meminfo, 1_024_000, 5, 7))
         .isEqualTo(new Diagnosis.Memory(1_024_000, 1_024_000, 614_400, 7));
@@ -129,9 +147,10 @@ class DoctorCommandTest {
 
   @Test
   void doesWithoutLinuxsFiles() {
-    assertThat(Diagnosis.cpu("", 8, 8, 128, false))
+    assertThat(Diagnosis.cpu("", 8, 8, 128, false, "scalar Java"))
         .isEqualTo(
-            new Diagnosis.Cpu(System.getProperty("os.arch"), List.of(), 8, 8, 8, 128, false));
+            new Diagnosis.Cpu(
+                System.getProperty("os.arch"), List.of(), 8, 8, 8, 128, false, "scalar Java"));
     assertThat(Diagnosis.memory("", 100, 50, 7)).isEqualTo(new Diagnosis.Memory(100, 100, 50, 7));
   }
 

@@ -1,13 +1,9 @@
 package dev.jneox.infer;
 
-import static dev.jneox.kernel.Vectors.F;
 import static dev.jneox.weights.MappedTensor.bfloat16;
 
+import dev.jneox.kernel.KvProducts;
 import dev.jneox.model.ModelSpec;
-import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.IntVector;
-import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorSpecies;
 
 /**
  * Keeps keys and values in bfloat16, two to an int, the first in its low half: of keys two
@@ -15,10 +11,6 @@ import jdk.incubator.vector.VectorSpecies;
  * floats of them and nothing is ever shuffled.
  */
 final class Bfloat16Kv extends KvFormat {
-  private static final VectorSpecies<Integer> I = IntVector.SPECIES_PREFERRED;
-  private static final int W = F.length();
-  private static final int HIGH = 0xFFFF0000;
-
   /** Rows of pairs of keys; the last one's high half is zero where the head's width is odd. */
   private final int rows;
 
@@ -52,188 +44,24 @@ final class Bfloat16Kv extends KvFormat {
     }
   }
 
-  private static FloatVector low(IntVector pairs) {
-    return pairs.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-  }
-
-  private static FloatVector high(IntVector pairs) {
-    return pairs.and(HIGH).reinterpretAsFloats();
-  }
-
   @Override
-  void scores(KvPage page, int at, float[] q, int qAt, int vectors, float[] out, int outAt) {
-    int v = 0;
-    for (; v + 4 <= vectors; v += 4) {
-      four(page.pairs, at + v * W, q, qAt, dims, out, outAt + v * W);
-    }
-    for (; v < vectors; v++) {
-      one(page.pairs, at + v * W, q, qAt, dims, out, outAt + v * W);
-    }
-  }
-
-  private static void four(int[] k, int at, float[] q, int qAt, int dims, float[] out, int outAt) {
-    FloatVector s0 = FloatVector.zero(F);
-    FloatVector s1 = s0;
-    FloatVector s2 = s0;
-    FloatVector s3 = s0;
-    for (int d = 0; d < dims; d += 2) {
-      int row = at + d / 2 * POSITIONS;
-      IntVector k0 = IntVector.fromArray(I, k, row);
-      IntVector k1 = IntVector.fromArray(I, k, row + W);
-      IntVector k2 = IntVector.fromArray(I, k, row + 2 * W);
-      IntVector k3 = IntVector.fromArray(I, k, row + 3 * W);
-      FloatVector x = FloatVector.broadcast(F, q[qAt + d]);
-      s0 = x.fma(low(k0), s0);
-      s1 = x.fma(low(k1), s1);
-      s2 = x.fma(low(k2), s2);
-      s3 = x.fma(low(k3), s3);
-      x = FloatVector.broadcast(F, d + 1 < dims ? q[qAt + d + 1] : 0);
-      s0 = x.fma(high(k0), s0);
-      s1 = x.fma(high(k1), s1);
-      s2 = x.fma(high(k2), s2);
-      s3 = x.fma(high(k3), s3);
-    }
-    s0.intoArray(out, outAt);
-    s1.intoArray(out, outAt + W);
-    s2.intoArray(out, outAt + 2 * W);
-    s3.intoArray(out, outAt + 3 * W);
-  }
-
-  private static void one(int[] k, int at, float[] q, int qAt, int dims, float[] out, int outAt) {
-    FloatVector s = FloatVector.zero(F);
-    for (int d = 0; d < dims; d += 2) {
-      IntVector pairs = IntVector.fromArray(I, k, at + d / 2 * POSITIONS);
-      s = FloatVector.broadcast(F, q[qAt + d]).fma(low(pairs), s);
-      s = FloatVector.broadcast(F, d + 1 < dims ? q[qAt + d + 1] : 0).fma(high(pairs), s);
-    }
-    s.intoArray(out, outAt);
+  void scores(KvPage page, int at, float[] q, int qAt, int n, float[] out, int outAt) {
+    KvProducts.scores(page.pairs, at, q, qAt, dims, n, out, outAt);
   }
 
   @Override
   void scores(
-      KvPage page,
-      int at,
-      float[] q,
-      int qAt,
-      int ldq,
-      int vectors,
-      float[] out,
-      int outAt,
-      int ldo) {
-    for (int v = 0; v < vectors; v++) {
-      column(page.pairs, at + v * W, q, qAt, ldq, dims, out, outAt + v * W, ldo);
-    }
-  }
-
-  private static void column(
-      int[] k, int at, float[] q, int qAt, int ldq, int dims, float[] out, int outAt, int ldo) {
-    FloatVector a = FloatVector.zero(F);
-    FloatVector b = a;
-    FloatVector c = a;
-    FloatVector e = a;
-    for (int d = 0; d < dims; d += 2) {
-      IntVector pairs = IntVector.fromArray(I, k, at + d / 2 * POSITIONS);
-      FloatVector low = low(pairs);
-      FloatVector high = high(pairs);
-      int x = qAt + d;
-      boolean whole = d + 1 < dims;
-      a = FloatVector.broadcast(F, q[x]).fma(low, a);
-      b = FloatVector.broadcast(F, q[x + ldq]).fma(low, b);
-      c = FloatVector.broadcast(F, q[x + 2 * ldq]).fma(low, c);
-      e = FloatVector.broadcast(F, q[x + 3 * ldq]).fma(low, e);
-      a = FloatVector.broadcast(F, whole ? q[x + 1] : 0).fma(high, a);
-      b = FloatVector.broadcast(F, whole ? q[x + 1 + ldq] : 0).fma(high, b);
-      c = FloatVector.broadcast(F, whole ? q[x + 1 + 2 * ldq] : 0).fma(high, c);
-      e = FloatVector.broadcast(F, whole ? q[x + 1 + 3 * ldq] : 0).fma(high, e);
-    }
-    a.intoArray(out, outAt);
-    b.intoArray(out, outAt + ldo);
-    c.intoArray(out, outAt + 2 * ldo);
-    e.intoArray(out, outAt + 3 * ldo);
+      KvPage page, int at, float[] q, int qAt, int ldq, int n, float[] out, int outAt, int ldo) {
+    KvProducts.scores(page.pairs, at, q, qAt, ldq, dims, n, out, outAt, ldo);
   }
 
   @Override
   void values(KvPage page, int at, float[] p, int pAt, int n, float[] out, int outAt) {
-    int d = 0;
-    for (; d + 4 * W <= padded; d += 4 * W) {
-      fourValues(page.pairs, at + d, padded, p, pAt, n, out, outAt + d);
-    }
-    for (; d < padded; d += W) {
-      oneValue(page.pairs, at + d, padded, p, pAt, n, out, outAt + d);
-    }
-  }
-
-  private static void fourValues(
-      int[] v, int at, int ldv, float[] p, int pAt, int n, float[] out, int outAt) {
-    FloatVector s0 = FloatVector.fromArray(F, out, outAt);
-    FloatVector s1 = FloatVector.fromArray(F, out, outAt + W);
-    FloatVector s2 = FloatVector.fromArray(F, out, outAt + 2 * W);
-    FloatVector s3 = FloatVector.fromArray(F, out, outAt + 3 * W);
-    for (int t = 0; t < n; t += 2) {
-      int row = at + t / 2 * ldv;
-      IntVector v0 = IntVector.fromArray(I, v, row);
-      IntVector v1 = IntVector.fromArray(I, v, row + W);
-      IntVector v2 = IntVector.fromArray(I, v, row + 2 * W);
-      IntVector v3 = IntVector.fromArray(I, v, row + 3 * W);
-      FloatVector x = FloatVector.broadcast(F, p[pAt + t]);
-      s0 = x.fma(low(v0), s0);
-      s1 = x.fma(low(v1), s1);
-      s2 = x.fma(low(v2), s2);
-      s3 = x.fma(low(v3), s3);
-      x = FloatVector.broadcast(F, t + 1 < n ? p[pAt + t + 1] : 0);
-      s0 = x.fma(high(v0), s0);
-      s1 = x.fma(high(v1), s1);
-      s2 = x.fma(high(v2), s2);
-      s3 = x.fma(high(v3), s3);
-    }
-    s0.intoArray(out, outAt);
-    s1.intoArray(out, outAt + W);
-    s2.intoArray(out, outAt + 2 * W);
-    s3.intoArray(out, outAt + 3 * W);
-  }
-
-  private static void oneValue(
-      int[] v, int at, int ldv, float[] p, int pAt, int n, float[] out, int outAt) {
-    FloatVector s = FloatVector.fromArray(F, out, outAt);
-    for (int t = 0; t < n; t += 2) {
-      IntVector pairs = IntVector.fromArray(I, v, at + t / 2 * ldv);
-      s = FloatVector.broadcast(F, p[pAt + t]).fma(low(pairs), s);
-      s = FloatVector.broadcast(F, t + 1 < n ? p[pAt + t + 1] : 0).fma(high(pairs), s);
-    }
-    s.intoArray(out, outAt);
+    KvProducts.values(page.pairs, at, padded, p, pAt, n, out, outAt);
   }
 
   @Override
   void values(KvPage page, int at, float[] p, int pAt, int ldp, int n, float[] out, int outAt) {
-    for (int d = 0; d < padded; d += W) {
-      rowsOfValues(page.pairs, at + d, padded, p, pAt, ldp, n, out, outAt + d);
-    }
-  }
-
-  private static void rowsOfValues(
-      int[] v, int at, int ldv, float[] p, int pAt, int ldp, int n, float[] out, int outAt) {
-    FloatVector a = FloatVector.fromArray(F, out, outAt);
-    FloatVector b = FloatVector.fromArray(F, out, outAt + ldv);
-    FloatVector c = FloatVector.fromArray(F, out, outAt + 2 * ldv);
-    FloatVector e = FloatVector.fromArray(F, out, outAt + 3 * ldv);
-    for (int t = 0; t < n; t += 2) {
-      IntVector pairs = IntVector.fromArray(I, v, at + t / 2 * ldv);
-      FloatVector low = low(pairs);
-      FloatVector high = high(pairs);
-      int x = pAt + t;
-      boolean whole = t + 1 < n;
-      a = FloatVector.broadcast(F, p[x]).fma(low, a);
-      b = FloatVector.broadcast(F, p[x + ldp]).fma(low, b);
-      c = FloatVector.broadcast(F, p[x + 2 * ldp]).fma(low, c);
-      e = FloatVector.broadcast(F, p[x + 3 * ldp]).fma(low, e);
-      a = FloatVector.broadcast(F, whole ? p[x + 1] : 0).fma(high, a);
-      b = FloatVector.broadcast(F, whole ? p[x + 1 + ldp] : 0).fma(high, b);
-      c = FloatVector.broadcast(F, whole ? p[x + 1 + 2 * ldp] : 0).fma(high, c);
-      e = FloatVector.broadcast(F, whole ? p[x + 1 + 3 * ldp] : 0).fma(high, e);
-    }
-    a.intoArray(out, outAt);
-    b.intoArray(out, outAt + ldv);
-    c.intoArray(out, outAt + 2 * ldv);
-    e.intoArray(out, outAt + 3 * ldv);
+    KvProducts.values(page.pairs, at, padded, p, pAt, ldp, n, out, outAt);
   }
 }

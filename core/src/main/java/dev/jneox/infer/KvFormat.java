@@ -1,6 +1,7 @@
 package dev.jneox.infer;
 
 import dev.jneox.io.InputException;
+import dev.jneox.kernel.KvProducts;
 import dev.jneox.kernel.Vectors;
 import dev.jneox.model.ModelSpec;
 
@@ -16,10 +17,10 @@ import dev.jneox.model.ModelSpec;
  */
 abstract sealed class KvFormat permits FloatKv, Bfloat16Kv {
   /** Positions in a page. */
-  static final int POSITIONS = 64;
+  static final int POSITIONS = KvProducts.POSITIONS;
 
   /** Queries that share one read of keys and values where there are many. */
-  static final int QUERIES = 4;
+  static final int QUERIES = KvProducts.QUERIES;
 
   final int dims;
 
@@ -115,23 +116,14 @@ abstract sealed class KvFormat permits FloatKv, Bfloat16Kv {
   abstract void storeValue(KvPage page, int at, int position, float[] v, int vAt);
 
   /**
-   * {@code out[outAt + t] = k[t] q} for the first {@code vectors} vectors of positions, or one
-   * more.
+   * {@code out[outAt + t] = k[t] q} for the first {@code n} positions; those behind them may be
+   * overwritten.
    */
-  abstract void scores(
-      KvPage page, int at, float[] q, int qAt, int vectors, float[] out, int outAt);
+  abstract void scores(KvPage page, int at, float[] q, int qAt, int n, float[] out, int outAt);
 
   /** The same for {@link #QUERIES} queries at once, rows of {@code q} and {@code out}. */
   abstract void scores(
-      KvPage page,
-      int at,
-      float[] q,
-      int qAt,
-      int ldq,
-      int vectors,
-      float[] out,
-      int outAt,
-      int ldo);
+      KvPage page, int at, float[] q, int qAt, int ldq, int n, float[] out, int outAt, int ldo);
 
   /** {@code out[outAt + d] += p[pAt + t] v[t][d]} over the first {@code n} positions. */
   abstract void values(KvPage page, int at, float[] p, int pAt, int n, float[] out, int outAt);

@@ -1,7 +1,5 @@
 package dev.jneox.infer;
 
-import static dev.jneox.kernel.Vectors.F;
-
 import dev.jneox.kernel.Vectors;
 import dev.jneox.model.Attention;
 import dev.jneox.model.HeadLayout;
@@ -239,7 +237,7 @@ final class PagedAttention {
       float[] scores,
       int ld) {
     for (int p = first; p < end; p += POSITIONS) {
-      int vectors = Math.ceilDiv(Math.min(POSITIONS, end - p), F.length());
+      int seen = Math.min(POSITIONS, end - p);
       KvPage page = sequence.page(p);
       for (int head = from; head < to; head++) {
         int keys = format.keys(layer, head);
@@ -248,12 +246,10 @@ final class PagedAttention {
         int g = 0;
         for (; g + QUERIES <= group; g += QUERIES) {
           int at = q + g * layout.queryStride();
-          format.scores(
-              page, keys, qkv, at, layout.queryStride(), vectors, scores, out + g * ld, ld);
+          format.scores(page, keys, qkv, at, layout.queryStride(), seen, scores, out + g * ld, ld);
         }
         for (; g < group; g++) {
-          format.scores(
-              page, keys, qkv, q + g * layout.queryStride(), vectors, scores, out + g * ld);
+          format.scores(page, keys, qkv, q + g * layout.queryStride(), seen, scores, out + g * ld);
         }
       }
     }
@@ -316,20 +312,12 @@ final class PagedAttention {
     float[] scores = scratch.scores;
     float[] out = scratch.out;
     for (int p = first; p < end; p += POSITIONS) {
-      int vectors = Math.ceilDiv(Math.min(POSITIONS, end - p), F.length());
+      int seen = Math.min(POSITIONS, end - p);
       KvPage page = sequence.page(p);
       for (int g = 0; g < group; g++) {
         int q = row + layout.queryAt(head * group + g);
         format.scores(
-            page,
-            format.keys(layer, head),
-            qkv,
-            q,
-            ldq,
-            vectors,
-            scores,
-            g * block + p - first,
-            ld);
+            page, format.keys(layer, head), qkv, q, ldq, seen, scores, g * block + p - first, ld);
       }
     }
     int n = end - first;

@@ -26,7 +26,7 @@ public final class Activations {
 
   private final int maxRows;
   private final int in;
-  private final boolean machineCode;
+  private final Kernels kernels;
   private final Set<Form> forms;
   private final int stride;
   private final MemorySegment values;
@@ -39,27 +39,23 @@ public final class Activations {
    * @param forms the {@link PackedWeight#form()} of each weight that will read it
    */
   public Activations(int maxRows, int in, Form... forms) {
-    this(maxRows, in, MachineCode.PRESENT, forms);
+    this(maxRows, in, Kernels.chosen(), forms);
   }
 
   /**
-   * @param machineCode whether they are multiplied in {@link MachineCode}, or in Java
+   * @param kernels what multiplies them
    */
-  Activations(int maxRows, int in, boolean machineCode, Form... forms) {
+  Activations(int maxRows, int in, Kernels kernels, Form... forms) {
     this.maxRows = maxRows;
     this.in = in;
-    this.machineCode = machineCode;
+    this.kernels = kernels;
     this.forms = EnumSet.copyOf(Arrays.asList(forms));
     this.stride = (in + PADDING - 1) / PADDING * PADDING;
     this.values = Arena.ofAuto().allocate(4L * maxRows * stride, 64);
     this.int8 =
         this.forms.contains(Form.INT8)
-            ? int8(maxRows, (in + Int8Rows.GROUP - 1) / Int8Rows.GROUP, machineCode)
+            ? kernels.int8(maxRows, (in + Int8Rows.GROUP - 1) / Int8Rows.GROUP)
             : null;
-  }
-
-  private static Int8Rows int8(int rows, int groups, boolean machineCode) {
-    return machineCode ? new Int8Tiles(rows, groups) : new Int8Coefficients(rows, groups);
   }
 
   /** Rows there is room for. */
@@ -109,7 +105,7 @@ public final class Activations {
   public void fill(int r, float[] x, int at) {
     MemorySegment.copy(x, at, values, ValueLayout.JAVA_FLOAT, 4L * r * stride, in);
     if (int8 != null) {
-      int8.set(r, row(r));
+      int8.set(r, values, 4L * r * stride);
     }
   }
 
@@ -122,8 +118,14 @@ public final class Activations {
     return int8;
   }
 
-  boolean machineCode() {
-    return machineCode;
+  /** What multiplies them. */
+  Kernels kernels() {
+    return kernels;
+  }
+
+  /** Copies {@code n} values of row {@code r} from its value {@code from} on. */
+  void read(int r, int from, int n, float[] to) {
+    MemorySegment.copy(values, ValueLayout.JAVA_FLOAT, 4L * ((long) r * stride + from), to, 0, n);
   }
 
   /** Called by a weight before it multiplies: fails when it was made for other weights. */

@@ -9,6 +9,8 @@ import static dev.jneox.kernel.Assembler.Register.RDI;
 import static dev.jneox.kernel.Assembler.Register.RDX;
 import static dev.jneox.kernel.Assembler.Register.RSI;
 import static dev.jneox.kernel.Assembler.at;
+import static dev.jneox.kernel.Memory.MEMORY;
+import static dev.jneox.kernel.StoredNumbers.FLOAT;
 
 import dev.jneox.kernel.Assembler.Register;
 import dev.jneox.kernel.Assembler.Ymm;
@@ -20,19 +22,44 @@ import dev.jneox.kernel.DenseWeight.Type;
  */
 final class DenseCode {
   /** Inputs at a time, a vector of them for each of two sums. */
-  static final int STEP = 16;
+  private static final int STEP = 16;
 
   /** Bytes of the weight that are asked of memory ahead of time. */
   private static final int AHEAD = 4096;
 
+  /** Activation rows that share a load of the weight. */
+  private static final int ROWS = 4;
+
   private static final MachineCode F32_ONE = MachineCode.of(a -> products(a, Type.F32, 1));
-  private static final MachineCode F32_FOUR =
-      MachineCode.of(a -> products(a, Type.F32, DenseWeight.ROWS));
+  private static final MachineCode F32_FOUR = MachineCode.of(a -> products(a, Type.F32, ROWS));
   private static final MachineCode BF16_ONE = MachineCode.of(a -> products(a, Type.BF16, 1));
-  private static final MachineCode BF16_FOUR =
-      MachineCode.of(a -> products(a, Type.BF16, DenseWeight.ROWS));
+  private static final MachineCode BF16_FOUR = MachineCode.of(a -> products(a, Type.BF16, ROWS));
 
   private DenseCode() {}
+
+  /** {@link PackedWeight#multiply}. */
+  static void multiply(
+      DenseWeight weight, Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
+    Type type = weight.type();
+    int in = weight.in();
+    int whole = in - in % STEP;
+    long next = x.row(1) - x.row(0);
+    long sums = Tile.of(ROWS, 1).row(0);
+    // One row of the weight after the other, as they are in memory: several at once would come
+    // slower.
+    int end = Math.min(weight.out(), toBlock * PackedWeight.BLOCK);
+    for (int o = fromBlock * PackedWeight.BLOCK; o < end; o++) {
+      long row = weight.data().address() + (long) type.bytes() * in * o;
+      for (int r = 0; r < x.rows(); ) {
+        int n = r + ROWS <= x.rows() ? ROWS : 1;
+        products(type, row, whole, x.row(r), next, n, sums);
+        for (int i = 0; i < n; i++, r++) {
+          y[at + r * ldy + o] +=
+              MEMORY.get(FLOAT, sums + 4 * i) + weight.tail(row, whole, x.row(r));
+        }
+      }
+    }
+  }
 
   /**
    * The products of a row of a weight with rows of activations.
@@ -44,7 +71,8 @@ final class DenseCode {
    * @param rows 1 or {@link DenseWeight#ROWS}
    * @param sums address of the results
    */
-  static void products(Type type, long row, long inputs, long x, long next, int rows, long sums) {
+  private static void products(
+      Type type, long row, long inputs, long x, long next, int rows, long sums) {
     MachineCode code =
         type == Type.F32 ? rows == 1 ? F32_ONE : F32_FOUR : rows == 1 ? BF16_ONE : BF16_FOUR;
     code.call(row, inputs, x, sums, next);

@@ -1,10 +1,10 @@
 package dev.jneox.kernel;
 
 import static dev.jneox.kernel.Lanes.F;
-import static dev.jneox.kernel.Lanes.INT;
-import static dev.jneox.kernel.Lanes.MEMORY;
-import static dev.jneox.kernel.Lanes.ORDER;
-import static dev.jneox.kernel.Lanes.TOP;
+import static dev.jneox.kernel.Memory.MEMORY;
+import static dev.jneox.kernel.Memory.TOP;
+import static dev.jneox.kernel.StoredNumbers.INT;
+import static dev.jneox.kernel.StoredNumbers.ORDER;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -44,10 +44,10 @@ final class Int8Coefficients extends Int8Rows {
   void begin(int rows) {}
 
   @Override
-  void set(int row, long x) {
+  void set(int row, MemorySegment x, long at) {
     int[] codes = CODES.get();
     for (int g = 0; g < groups; g++) {
-      long from = x + 4L * GROUP * g;
+      long from = x.address() + at + 4L * GROUP * g;
       float max = largest(from);
       boolean zero = max < TINY;
       codes(from, zero ? 0 : 127 / max, codes);

@@ -1,12 +1,14 @@
 package dev.jneox.kernel;
 
+import java.lang.foreign.MemorySegment;
+
 /**
  * Rows of activations as 8-bit codes in groups of {@value #GROUP}: value {@code i} of a group is
  * {@code a[i] * scale} with {@code scale = max|x| / 127} and {@code a[i] = rint(x[i] * (127 /
  * max|x|))}, both divisions and the product in fp32. How they are kept is the matter of the kernel
  * that multiplies them.
  */
-abstract sealed class Int8Rows permits Int8Coefficients, Int8Tiles {
+abstract sealed class Int8Rows permits Int8Codes, Int8Coefficients, Int8Tiles {
   static final int GROUP = 32;
 
   /**
@@ -32,8 +34,8 @@ abstract sealed class Int8Rows permits Int8Coefficients, Int8Tiles {
   abstract void begin(int rows);
 
   /**
-   * Fills row {@code row} from the {@code GROUP * groups} values at address {@code x}; several
-   * threads may fill a row each.
+   * Fills row {@code row} from the {@code GROUP * groups} values in {@code x} from byte {@code at}
+   * on; several threads may fill a row each.
    */
-  abstract void set(int row, long x);
+  abstract void set(int row, MemorySegment x, long at);
 }

@@ -1,7 +1,7 @@
 package dev.jneox.kernel;
 
-import static dev.jneox.kernel.Lanes.INT;
-import static dev.jneox.kernel.Lanes.MEMORY;
+import static dev.jneox.kernel.Memory.MEMORY;
+import static dev.jneox.kernel.StoredNumbers.INT;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -78,7 +78,7 @@ final class Int8Tiles extends Int8Rows {
   }
 
   @Override
-  void set(int row, long x) {
-    Int8Code.row(x, groups, address(row, 0) + 4 * (row % width), width);
+  void set(int row, MemorySegment x, long at) {
+    Int8Code.row(x.address() + at, groups, address(row, 0) + 4 * (row % width), width);
   }
 }

@@ -12,7 +12,7 @@ import java.util.function.Consumer;
 /**
  * A function made of instructions at run time, for what Java has no words for. There are some on
  * Linux on x86-64, where the CPU has AVX2 and FMA and the system allows memory with code in it;
- * elsewhere, or with {@code -Djneox.machineCode=false}, Java does their work.
+ * elsewhere Java does their work, see {@link Kernels}.
  *
  * <p>It is called by the convention of System V: arguments in RDI, RSI, RDX, RCX and R8; RAX, R9 to
  * R11 and all vectors are free for it. The JVM waits for it when it collects garbage, so it takes
@@ -37,12 +37,11 @@ public record MachineCode(MemorySegment address) {
   /** Calls the function at an address with six longs. */
   private static final MethodHandle CALL = call(ValueLayout.JAVA_LONG, false);
 
-  /** Whether there is any. */
+  /** Whether there can be any here. */
   public static final boolean PRESENT = present();
 
   private static boolean present() {
-    boolean wanted = Boolean.parseBoolean(System.getProperty("jneox.machineCode", "true"));
-    if (!wanted || !Cpu.isLinuxX64() || !Cpu.flags().containsAll(List.of("avx2", "fma"))) {
+    if (!Cpu.isLinuxX64() || !Cpu.flags().containsAll(List.of("avx2", "fma"))) {
       return false;
     }
     try {

@@ -1,7 +1,6 @@
 package dev.jneox.kernel;
 
 import java.lang.foreign.MemorySegment;
-import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -10,9 +9,6 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
-import jdk.incubator.vector.LongVector;
-import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorSpecies;
 
 /** Measures how fast this machine reads memory, the ceiling of writing tokens one by one. */
 public final class MemoryRate {
@@ -21,14 +17,7 @@ public final class MemoryRate {
   /** {@link #sum} reads multiples of so many bytes. */
   public static final int READ_BLOCK = 1 << 16;
 
-  private static final VectorSpecies<Long> LANES = LongVector.SPECIES_PREFERRED;
-
   private MemoryRate() {}
-
-  /** Bits in the widest vector that the JVM's Vector API computes with on this CPU. */
-  public static int vectorBits() {
-    return LANES.vectorBitSize();
-  }
 
   /**
    * Bytes/s at which {@code threads} threads read {@code memory} together, each its own share: the
@@ -71,28 +60,9 @@ public final class MemoryRate {
     long sum = 0;
     for (long at = 0; at < memory.byteSize(); at += READ_BLOCK) {
       // A method called often: compiled better than one long loop.
-      sum += blockSum(memory.asSlice(at, READ_BLOCK));
+      sum += Kernels.chosen().sumOfLongs(memory.asSlice(at, READ_BLOCK));
     }
     return sum;
-  }
-
-  private static long blockSum(MemorySegment block) {
-    int width = LANES.vectorByteSize();
-    LongVector a = LongVector.zero(LANES);
-    LongVector b = a;
-    LongVector c = a;
-    LongVector d = a;
-    for (int at = 0; at < READ_BLOCK; at += 4 * width) {
-      a = a.add(LongVector.fromMemorySegment(LANES, block, at, ByteOrder.nativeOrder()));
-      b = b.add(LongVector.fromMemorySegment(LANES, block, at + width, ByteOrder.nativeOrder()));
-      c =
-          c.add(
-              LongVector.fromMemorySegment(LANES, block, at + 2 * width, ByteOrder.nativeOrder()));
-      d =
-          d.add(
-              LongVector.fromMemorySegment(LANES, block, at + 3 * width, ByteOrder.nativeOrder()));
-    }
-    return a.add(b).add(c.add(d)).reduceLanes(VectorOperators.ADD);
   }
 
   private static double median(double[] values, int count) {

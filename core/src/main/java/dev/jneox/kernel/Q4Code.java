@@ -48,6 +48,18 @@ final class Q4Code {
   /** Groups that are asked of memory ahead of time. */
   private static final int AHEAD = 4;
 
+  /**
+   * Most groups that are multiplied with all activation rows before the next: they stay in the
+   * first-level cache.
+   */
+  private static final int CHUNK = 8;
+
+  /**
+   * Activation rows that are multiplied with all blocks before the next: with their results they
+   * stay in the second-level cache.
+   */
+  private static final int STRIP = 64;
+
   private static final Constant NIBBLES = new Constant(0x0F0F0F0F);
   private static final Constant ONES = new Constant(0x00010001);
 
@@ -58,6 +70,36 @@ final class Q4Code {
 
   private Q4Code() {}
 
+  /** {@link PackedWeight#multiply}. */
+  static void multiply(
+      Q4Weight weight, Activations activations, float[] y, int at, int ldy, int from, int to) {
+    Int8Tiles x = (Int8Tiles) activations.int8();
+    int rows = activations.rows();
+    int groups = Q4Weight.groups(weight.in());
+    long blockBytes = Q4Weight.blockBytes(weight.in());
+    Tile tile = Tile.of(Math.min(STRIP, Int8Tiles.padded(rows)), PackedWeight.BLOCK);
+    for (int first = 0; first < rows; first += STRIP) {
+      int n = Math.min(STRIP, rows - first);
+      for (int b = from; b < to; b++) {
+        int width = Math.min(PackedWeight.BLOCK, weight.out() - b * PackedWeight.BLOCK);
+        long block = weight.data().address() + b * blockBytes;
+        int place = at + first * ldy + b * PackedWeight.BLOCK;
+        tile.read(y, place, ldy, n, width);
+        if (rows == 1) {
+          one(block, groups, x.address(0, 0), tile.row(0));
+        } else {
+          for (int g = 0; g < groups; g += CHUNK) {
+            for (int r = 0; r < n; r += Int8Tiles.ROWS) {
+              long start = block + (long) g * Q4Weight.GROUP_BYTES;
+              four(start, Math.min(CHUNK, groups - g), x.address(first + r, g), tile.row(r));
+            }
+          }
+        }
+        tile.write(y, place, ldy, n, width);
+      }
+    }
+  }
+
   /**
    * Adds to a row of results the product of an activation row with a block, an fma for each group.
    *
@@ -66,12 +108,12 @@ final class Q4Code {
    * @param x address of the first group of {@link Int8Tiles} of one row
    * @param y address of 64 fp32 numbers
    */
-  static void one(long block, long groups, long x, long y) {
+  private static void one(long block, long groups, long x, long y) {
     ONE.call(block, groups, x, y, 0);
   }
 
   /** The same for {@link #ROWS} rows at a time, whose results are one behind the other. */
-  static void four(long block, long groups, long x, long y) {
+  private static void four(long block, long groups, long x, long y) {
     FOUR.call(block, groups, x, y, 0);
   }
 

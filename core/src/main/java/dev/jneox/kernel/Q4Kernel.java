@@ -2,16 +2,18 @@ package dev.jneox.kernel;
 
 import static dev.jneox.kernel.Lanes.F;
 import static dev.jneox.kernel.Lanes.I;
-import static dev.jneox.kernel.Lanes.INT;
-import static dev.jneox.kernel.Lanes.MEMORY;
-import static dev.jneox.kernel.Lanes.ORDER;
-import static dev.jneox.kernel.Lanes.TOP;
+import static dev.jneox.kernel.Memory.MEMORY;
+import static dev.jneox.kernel.Memory.TOP;
 import static dev.jneox.kernel.PackedWeight.BLOCK;
+import static dev.jneox.kernel.StoredNumbers.INT;
+import static dev.jneox.kernel.StoredNumbers.ORDER;
 import static jdk.incubator.vector.VectorOperators.ASHR;
 import static jdk.incubator.vector.VectorOperators.I2F;
 import static jdk.incubator.vector.VectorOperators.LSHL;
 import static jdk.incubator.vector.VectorOperators.LSHR;
 
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
@@ -35,10 +37,10 @@ import jdk.incubator.vector.VectorSpecies;
  * for GC activity, with different numbers of rows in turn. It stops inlining methods of ours in a
  * method of some fifty vector operations, and a vector that meets a call is put on the heap: so no
  * method is called in a loop but those of the Vector API, and sums and scaling are several methods
- * with memory between them. Addresses are kept below {@link Lanes#TOP}, so that nothing is checked.
- * The body of a loop is no longer than the registers can hold: C2 moves all loads of a straight
- * line of code to its beginning. A hot method of more than 325 bytecodes (C2's FreqInlineSize) is
- * compiled on its own: were it shorter, its callers' code would count too.
+ * with memory between them. Addresses are kept below {@link Memory#TOP}, so that nothing is
+ * checked. The body of a loop is no longer than the registers can hold: C2 moves all loads of a
+ * straight line of code to its beginning. A hot method of more than 325 bytecodes (C2's
+ * FreqInlineSize) is compiled on its own: were it shorter, its callers' code would count too.
  */
 final class Q4Kernel {
   private static final VectorSpecies<Short> S = ShortVector.SPECIES_PREFERRED;
@@ -51,9 +53,93 @@ final class Q4Kernel {
   private static final int LINE = 4 * BLOCK;
 
   /** Bytes of a group's codes once they are expanded. */
-  static final int EXPANDED_BYTES = 4 * Q4Weight.CODE_BYTES;
+  private static final int EXPANDED_BYTES = 4 * Q4Weight.CODE_BYTES;
+
+  /**
+   * Most groups that are multiplied with all activation rows before the next: they stay in the
+   * first-level cache.
+   */
+  private static final int CHUNK = 8;
+
+  /**
+   * From so many activation rows on the codes are shifted once for all of them, and are then four
+   * times as large: {@value #EXPANDED_CHUNK} groups of them still stay in the first-level cache.
+   */
+  private static final int EXPANDED_ROWS = 16;
+
+  private static final int EXPANDED_CHUNK = 4;
+
+  /** A thread's own memory between the parts of the kernel. */
+  private record Scratch(MemorySegment sums, MemorySegment scales, MemorySegment expanded) {
+    Scratch() {
+      this(
+          bytes(4 * CHUNK * BLOCK),
+          bytes(4 * CHUNK * BLOCK),
+          bytes(EXPANDED_CHUNK * EXPANDED_BYTES));
+    }
+
+    private static MemorySegment bytes(long n) {
+      return Arena.ofAuto().allocate(n, 64);
+    }
+  }
+
+  private static final ThreadLocal<Scratch> SCRATCH = ThreadLocal.withInitial(Scratch::new);
 
   private Q4Kernel() {}
+
+  /** {@link PackedWeight#multiply}. */
+  static void multiply(
+      Q4Weight weight, Activations activations, float[] y, int at, int ldy, int from, int to) {
+    Scratch scratch = SCRATCH.get();
+    Int8Coefficients x = (Int8Coefficients) activations.int8();
+    int rows = activations.rows();
+    int groups = Q4Weight.groups(weight.in());
+    long blockBytes = Q4Weight.blockBytes(weight.in());
+    int chunk = rows < EXPANDED_ROWS ? CHUNK : EXPANDED_CHUNK;
+    Tile tile = Tile.of(rows, BLOCK);
+    for (int b = from; b < to; b++) {
+      int width = Math.min(BLOCK, weight.out() - b * BLOCK);
+      long block = weight.data().address() + b * blockBytes;
+      tile.read(y, at + b * BLOCK, ldy, rows, width);
+      for (int g = 0; g < groups; g += chunk) {
+        chunk(
+            block + (long) g * Q4Weight.GROUP_BYTES,
+            g,
+            Math.min(chunk, groups - g),
+            x,
+            rows,
+            scratch,
+            tile);
+      }
+      tile.write(y, at + b * BLOCK, ldy, rows, width);
+    }
+  }
+
+  /**
+   * {@code n} groups of a block from {@code from} on, for all activation rows: after the first they
+   * find the codes in a cache.
+   */
+  private static void chunk(
+      long from, int g, int n, Int8Coefficients x, int rows, Scratch scratch, Tile tile) {
+    long sums = scratch.sums.address();
+    long scales = scratch.scales.address();
+    long expanded = rows < EXPANDED_ROWS ? 0 : scratch.expanded.address();
+    if (expanded != 0) {
+      expand(from, n, expanded);
+    }
+    for (int r = 0; r < rows; r++) {
+      long first = x.first(r) + g;
+      if (expanded != 0) {
+        sumsOfExpanded(expanded, n, x.coefficients(first), x.starts(first), sums);
+      } else {
+        sums(from, n, x.coefficients(first), x.starts(first), sums);
+      }
+      if (r == 0) {
+        scales(from, n, scales); // after the codes: memory comes fastest in its own order
+      }
+      scale(n, sums, scales, x.scales(first), tile.row(r));
+    }
+  }
 
   /**
    * The sums of one activation row with a block.
@@ -65,7 +151,7 @@ final class Q4Kernel {
    * @param sums where they go, for each group an int for each row of the block: in its halves,
    *     modulo 2^16, two numbers to be added
    */
-  static void sums(long at, int groups, long k, long start, long sums) {
+  private static void sums(long at, int groups, long k, long start, long sums) {
     for (int g = 0; g < groups; g++) {
       ShortVector begin =
           IntVector.broadcast(I, MEMORY.get(INT, start & TOP)).reinterpretAsShorts();
@@ -126,7 +212,7 @@ final class Q4Kernel {
    * @param at address of the block's first group
    * @param expanded where they go: {@code int[groups][4][4][64]}
    */
-  static void expand(long at, int groups, long expanded) {
+  private static void expand(long at, int groups, long expanded) {
     for (int g = 0; g < groups; g++) {
       for (int oct = 0; oct < Int8Rows.GROUP / 8; oct++) {
         for (int i = 0; i < LINE; i += BYTES) {
@@ -147,7 +233,7 @@ final class Q4Kernel {
    * What {@link #sums} computes, from codes that {@link #expand} has shifted, with which a product
    * needs no more than to read them.
    */
-  static void sumsOfExpanded(long expanded, int groups, long k, long start, long sums) {
+  private static void sumsOfExpanded(long expanded, int groups, long k, long start, long sums) {
     for (int g = 0; g < groups; g++) {
       ShortVector begin =
           IntVector.broadcast(I, MEMORY.get(INT, start & TOP)).reinterpretAsShorts();
@@ -222,7 +308,7 @@ final class Q4Kernel {
    * @param at address of the block's first group
    * @param scales where they go
    */
-  static void scales(long at, int groups, long scales) {
+  private static void scales(long at, int groups, long scales) {
     for (int g = 0; g < groups; g++) {
       for (int i = 0; i < 4 * Q4Weight.APART; i += BYTES) {
         IntVector pairs =
@@ -252,7 +338,7 @@ final class Q4Kernel {
    * @param xScales address of the activations' scales
    * @param y address of the block's results
    */
-  static void scale(int groups, long sums, long scales, long xScales, long y) {
+  private static void scale(int groups, long sums, long scales, long xScales, long y) {
     for (int row = 0; row < BLOCK; row += ROWS) {
       long to = y + 4 * row & TOP;
       FloatVector a = FloatVector.fromMemorySegment(F, MEMORY, to, ORDER);

@@ -1,10 +1,11 @@
 package dev.jneox.kernel;
 
-import static dev.jneox.kernel.Lanes.ORDER;
 import static dev.jneox.kernel.PackedWeight.BLOCK;
+import static dev.jneox.kernel.StoredNumbers.INT;
+import static dev.jneox.kernel.StoredNumbers.LONG;
+import static dev.jneox.kernel.StoredNumbers.SHORT;
 
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 
 /**
  * From the Q4_0 blocks of a GGUF file to the layout of {@link Q4Weight} and back, bit for bit. A
@@ -17,10 +18,6 @@ public final class Q4Layout {
   /** Bytes of a Q4_0 block. */
   public static final int GGUF_BYTES = 18;
 
-  private static final ValueLayout.OfShort SHORT =
-      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ORDER);
-  private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ORDER);
-  private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ORDER);
   private static final int OCTS = Q4Weight.GROUP / 8;
   private static final int ZEROS = 0x88888888;
 

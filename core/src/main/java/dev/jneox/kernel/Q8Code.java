@@ -46,7 +46,43 @@ final class Q8Code {
   private static final MachineCode ONE = MachineCode.of(Q8Code::one);
   private static final MachineCode FOUR = MachineCode.of(Q8Code::four);
 
+  /**
+   * Most groups that are multiplied with all activation rows before the next, see {@link Q4Code}.
+   */
+  private static final int CHUNK = 8;
+
   private Q8Code() {}
+
+  /** {@link PackedWeight#multiply}. */
+  static void multiply(
+      Q8Weight weight, Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
+    int groups = Q8Weight.groups(weight.in());
+    long tileBytes = Q8Weight.tileBytes(weight.in());
+    int end = Math.min(weight.out(), toBlock * PackedWeight.BLOCK);
+    Tile results = Tile.of(x.rows(), Q8Weight.TILE);
+    for (int o = fromBlock * PackedWeight.BLOCK; o < end; o += Q8Weight.TILE) {
+      int width = Math.min(Q8Weight.TILE, end - o);
+      long tile = weight.data().address() + o / Q8Weight.TILE * tileBytes;
+      results.read(y, at + o, ldy, x.rows(), width);
+      for (int g = 0; g < groups; g += CHUNK) {
+        long from = tile + (long) g * Q8Weight.GROUP_BYTES;
+        chunk(from, g, Math.min(CHUNK, groups - g), x, results);
+      }
+      results.write(y, at + o, ldy, x.rows(), width);
+    }
+  }
+
+  /** {@code n} groups of a tile from {@code from} on, for all activation rows. */
+  private static void chunk(long from, int g, int n, Activations x, Tile results) {
+    long x0 = 4L * g * Q8Weight.GROUP;
+    int r = 0;
+    for (; r + ROWS <= x.rows(); r += ROWS) {
+      four(from, n, x.row(r) + x0, results.row(r), x.row(1) - x.row(0));
+    }
+    for (; r < x.rows(); r++) {
+      one(from, n, x.row(r) + x0, results.row(r));
+    }
+  }
 
   /**
    * Adds to a row of results the product of an activation row with a tile, an fma for each group.
@@ -56,7 +92,7 @@ final class Q8Code {
    * @param x address of the first group's activations
    * @param y address of 32 fp32 numbers
    */
-  static void one(long tile, long groups, long x, long y) {
+  private static void one(long tile, long groups, long x, long y) {
     ONE.call(tile, groups, x, y, 0);
   }
 
@@ -64,7 +100,7 @@ final class Q8Code {
    * The same for {@link #ROWS} rows, the activations of which are {@code next} bytes apart and the
    * results one behind the other.
    */
-  static void four(long tile, long groups, long x, long y, long next) {
+  private static void four(long tile, long groups, long x, long y, long next) {
     FOUR.call(tile, groups, x, y, next);
   }
 

@@ -2,14 +2,16 @@ package dev.jneox.kernel;
 
 import static dev.jneox.kernel.Lanes.F;
 import static dev.jneox.kernel.Lanes.I;
-import static dev.jneox.kernel.Lanes.MEMORY;
-import static dev.jneox.kernel.Lanes.ORDER;
-import static dev.jneox.kernel.Lanes.TOP;
+import static dev.jneox.kernel.Memory.MEMORY;
+import static dev.jneox.kernel.Memory.TOP;
+import static dev.jneox.kernel.StoredNumbers.FLOAT;
+import static dev.jneox.kernel.StoredNumbers.ORDER;
 import static jdk.incubator.vector.VectorOperators.ASHR;
 import static jdk.incubator.vector.VectorOperators.I2F;
 import static jdk.incubator.vector.VectorOperators.LSHL;
 
-import java.lang.foreign.ValueLayout;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 
@@ -25,17 +27,77 @@ final class Q8Kernel {
   private static final int L = F.length();
 
   /** Output rows whose sums stay in registers: two vectors. */
-  static final int ROWS = 2 * L;
+  private static final int ROWS = 2 * L;
 
   private static final int BYTES = 4 * L;
-
-  private static final ValueLayout.OfFloat FLOAT =
-      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ORDER);
 
   /** Bytes of a tile's codes of four inputs. */
   private static final int LINE = 4 * Q8Weight.TILE;
 
+  /**
+   * Most groups that are multiplied with all activation rows before the next, see {@link Q4Kernel}.
+   */
+  private static final int CHUNK = 8;
+
+  /** Bytes of the sums of a chunk with one activation row. */
+  private static final int SUM_BYTES = 4 * CHUNK * Q8Weight.TILE;
+
+  /** A thread's own memory between the two halves of the kernel. */
+  private record Scratch(MemorySegment sums, MemorySegment scales) {
+    Scratch() {
+      this(Arena.ofAuto().allocate(2 * SUM_BYTES, 64), Arena.ofAuto().allocate(SUM_BYTES, 64));
+    }
+  }
+
+  private static final ThreadLocal<Scratch> SCRATCH = ThreadLocal.withInitial(Scratch::new);
+
   private Q8Kernel() {}
+
+  /** {@link PackedWeight#multiply}. */
+  static void multiply(
+      Q8Weight weight, Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
+    int groups = Q8Weight.groups(weight.in());
+    long tileBytes = Q8Weight.tileBytes(weight.in());
+    int end = Math.min(weight.out(), toBlock * PackedWeight.BLOCK);
+    Tile results = Tile.of(x.rows(), Q8Weight.TILE);
+    for (int o = fromBlock * PackedWeight.BLOCK; o < end; o += Q8Weight.TILE) {
+      int width = Math.min(Q8Weight.TILE, end - o);
+      long tile = weight.data().address() + o / Q8Weight.TILE * tileBytes;
+      results.read(y, at + o, ldy, x.rows(), width);
+      for (int g = 0; g < groups; g += CHUNK) {
+        long from = tile + (long) g * Q8Weight.GROUP_BYTES;
+        chunk(from, g, Math.min(CHUNK, groups - g), x, results);
+      }
+      results.write(y, at + o, ldy, x.rows(), width);
+    }
+  }
+
+  /** {@code n} groups of a tile from {@code from} on, for all activation rows. */
+  private static void chunk(long from, int g, int n, Activations x, Tile results) {
+    Scratch scratch = SCRATCH.get();
+    long sums = scratch.sums.address();
+    long scales = scratch.scales.address();
+    long x0 = 4L * g * Q8Weight.GROUP;
+    int r = 0;
+    for (; r + 2 <= x.rows(); r += 2) {
+      for (int row = 0; row < Q8Weight.TILE; row += ROWS) {
+        long to = sums + 4 * row;
+        sums(from + 4 * row, n, x.row(r) + x0, x.row(r + 1) + x0, to, to + SUM_BYTES);
+      }
+      if (r == 0) {
+        scales(from, n, scales); // after the codes: memory comes fastest in its own order
+      }
+      scale(n, sums, scales, results.row(r));
+      scale(n, sums + SUM_BYTES, scales, results.row(r + 1));
+    }
+    if (r < x.rows()) {
+      sums(from, n, x.row(r) + x0, sums);
+      if (r == 0) {
+        scales(from, n, scales);
+      }
+      scale(n, sums, scales, results.row(r));
+    }
+  }
 
   /**
    * The sums of one activation row with a tile.
@@ -45,7 +107,7 @@ final class Q8Kernel {
    * @param x address of the activations of the first group
    * @param sums where they go, for each group one for each row of the tile
    */
-  static void sums(long at, int groups, long x, long sums) {
+  private static void sums(long at, int groups, long x, long sums) {
     for (int g = 0; g < groups; g++) {
       for (int row = 0; row < Q8Weight.TILE; row += ROWS) {
         FloatVector a0 = FloatVector.zero(F);
@@ -89,7 +151,7 @@ final class Q8Kernel {
    * @param sums where those of the first activation row go, at the place of the first row; {@code
    *     sums2} the same for the second
    */
-  static void sums(long at, int groups, long x, long x2, long sums, long sums2) {
+  private static void sums(long at, int groups, long x, long x2, long sums, long sums2) {
     for (int g = 0; g < groups; g++) {
       FloatVector a0 = FloatVector.zero(F);
       FloatVector a1 = a0;
@@ -156,7 +218,7 @@ final class Q8Kernel {
    * precision becomes fp32 exactly: the bits are moved to their places, and the biases of the
    * exponents differ by 112.
    */
-  static void scales(long at, int groups, long scales) {
+  private static void scales(long at, int groups, long scales) {
     for (int g = 0; g < groups; g++) {
       for (int i = 0; i < 4 * Q8Weight.APART; i += BYTES) {
         IntVector pairs =
@@ -185,7 +247,7 @@ final class Q8Kernel {
    * Adds the sums of one activation row times scales to the results of a tile at address {@code y},
    * with an fma for each group.
    */
-  static void scale(int groups, long sums, long scales, long y) {
+  private static void scale(int groups, long sums, long scales, long y) {
     for (int row = 0; row < Q8Weight.TILE; row += ROWS) {
       long to = y + 4 * row & TOP;
       FloatVector a = FloatVector.fromMemorySegment(F, MEMORY, to, ORDER);

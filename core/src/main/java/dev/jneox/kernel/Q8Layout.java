@@ -1,11 +1,11 @@
 package dev.jneox.kernel;
 
-import static dev.jneox.kernel.Lanes.ORDER;
 import static dev.jneox.kernel.Q8Weight.GROUP;
 import static dev.jneox.kernel.Q8Weight.TILE;
+import static dev.jneox.kernel.StoredNumbers.INT;
+import static dev.jneox.kernel.StoredNumbers.SHORT;
 
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 
 /**
  * From the Q8_0 blocks of a GGUF file to the layout of {@link Q8Weight} and back, bit for bit. A
@@ -17,9 +17,6 @@ public final class Q8Layout {
   /** Bytes of a Q8_0 block. */
   public static final int GGUF_BYTES = 34;
 
-  private static final ValueLayout.OfShort SHORT =
-      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ORDER);
-  private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ORDER);
   private static final int QUADS = GROUP / 4;
 
   private Q8Layout() {}
@@ -50,7 +47,7 @@ public final class Q8Layout {
           long source = ((long) (first + row) * groups + g) * GGUF_BYTES;
           boolean there = first + row < out;
           short scale = there ? gguf.get(SHORT, source) : 0;
-          scales[place(row)] = scale;
+          scales[Q8Weight.place(row)] = scale;
           if ((scale & 0x7C00) == 0x7C00) {
             throw new IllegalArgumentException(
                 "row " + (first + row) + ", input " + g * GROUP + ": a scale that is not finite");
@@ -86,17 +83,12 @@ public final class Q8Layout {
       gguf.set(
           SHORT,
           target,
-          weight.data().get(SHORT, source + Q8Weight.CODE_BYTES + 2 * place(o % TILE)));
+          weight.data().get(SHORT, source + Q8Weight.CODE_BYTES + 2 * Q8Weight.place(o % TILE)));
       for (int q = 0; q < QUADS; q++) {
         gguf.set(
             INT, target + 2 + 4 * q, weight.data().get(INT, source + 4L * (q * TILE + o % TILE)));
       }
     }
-  }
-
-  /** Where the scale of a tile's row stands among the scales. */
-  private static int place(int row) {
-    return row % Q8Weight.APART * 2 + row / Q8Weight.APART;
   }
 
   private static void check(int out, int in, MemorySegment gguf, MemorySegment packed) {

@@ -1,6 +1,5 @@
 package dev.jneox.kernel;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
 
@@ -38,23 +37,6 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
   /** Bytes of a group in a tile. */
   static final int GROUP_BYTES = CODE_BYTES + TILE * 2;
 
-  /**
-   * Most groups that are multiplied with all activation rows before the next, see {@link Q4Weight}.
-   */
-  private static final int CHUNK = 8;
-
-  /** Bytes of the sums of a chunk with one activation row. */
-  private static final int SUM_BYTES = 4 * CHUNK * TILE;
-
-  /** A thread's own memory between the two halves of the kernel. */
-  private record Scratch(MemorySegment sums, MemorySegment scales) {
-    Scratch() {
-      this(Arena.ofAuto().allocate(2 * SUM_BYTES, 64), Arena.ofAuto().allocate(SUM_BYTES, 64));
-    }
-  }
-
-  private static final ThreadLocal<Scratch> SCRATCH = ThreadLocal.withInitial(Scratch::new);
-
   public Q8Weight {
     if (data.byteSize() != bytes(out, in)) {
       throw new IllegalArgumentException(
@@ -66,7 +48,7 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
               + " bytes, given "
               + data.byteSize());
     }
-    Lanes.checkNative(data);
+    StoredNumbers.checkNative(data);
   }
 
   /** Bytes of a weight {@code [out, in]} in this layout. */
@@ -82,6 +64,11 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
     return (in + GROUP - 1) / GROUP;
   }
 
+  /** Where the scale of a tile's row stands among the scales. */
+  static int place(int row) {
+    return row % APART * 2 + row / APART;
+  }
+
   @Override
   public long bytes() {
     return data.byteSize();
@@ -95,64 +82,8 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
   @Override
   public void multiply(Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     check(x, fromBlock, toBlock);
-    int groups = groups(in);
-    int end = Math.min(out, toBlock * BLOCK);
-    Tile results = Tile.of(x.rows(), TILE);
-    for (int o = fromBlock * BLOCK; o < end; o += TILE) {
-      int width = Math.min(TILE, end - o);
-      long tile = data.address() + o / TILE * tileBytes(in);
-      results.read(y, at + o, ldy, x.rows(), width);
-      for (int g = 0; g < groups; g += CHUNK) {
-        long from = tile + (long) g * GROUP_BYTES;
-        int n = Math.min(CHUNK, groups - g);
-        if (x.machineCode()) {
-          codeChunk(from, g, n, x, results);
-        } else {
-          chunk(from, g, n, x, results);
-        }
-      }
-      results.write(y, at + o, ldy, x.rows(), width);
-    }
+    x.kernels().multiply(this, x, y, at, ldy, fromBlock, toBlock);
     Reference.reachabilityFence(data);
     Reference.reachabilityFence(x);
-  }
-
-  /** {@code n} groups of a tile from {@code from} on, for all activation rows, in machine code. */
-  private static void codeChunk(long from, int g, int n, Activations x, Tile results) {
-    long x0 = 4L * g * GROUP;
-    int r = 0;
-    for (; r + Q8Code.ROWS <= x.rows(); r += Q8Code.ROWS) {
-      Q8Code.four(from, n, x.row(r) + x0, results.row(r), x.row(1) - x.row(0));
-    }
-    for (; r < x.rows(); r++) {
-      Q8Code.one(from, n, x.row(r) + x0, results.row(r));
-    }
-  }
-
-  /** The same in Java. */
-  private static void chunk(long from, int g, int n, Activations x, Tile results) {
-    Scratch scratch = SCRATCH.get();
-    long sums = scratch.sums.address();
-    long scales = scratch.scales.address();
-    long x0 = 4L * g * GROUP;
-    int r = 0;
-    for (; r + 2 <= x.rows(); r += 2) {
-      for (int row = 0; row < TILE; row += Q8Kernel.ROWS) {
-        long to = sums + 4 * row;
-        Q8Kernel.sums(from + 4 * row, n, x.row(r) + x0, x.row(r + 1) + x0, to, to + SUM_BYTES);
-      }
-      if (r == 0) {
-        Q8Kernel.scales(from, n, scales); // after the codes: memory comes fastest in its own order
-      }
-      Q8Kernel.scale(n, sums, scales, results.row(r));
-      Q8Kernel.scale(n, sums + SUM_BYTES, scales, results.row(r + 1));
-    }
-    if (r < x.rows()) {
-      Q8Kernel.sums(from, n, x.row(r) + x0, sums);
-      if (r == 0) {
-        Q8Kernel.scales(from, n, scales);
-      }
-      Q8Kernel.scale(n, sums, scales, results.row(r));
-    }
   }
 }

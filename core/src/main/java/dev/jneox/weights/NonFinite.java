@@ -1,13 +1,10 @@
 package dev.jneox.weights;
 
+import dev.jneox.kernel.Vectors;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.stream.LongStream;
-import jdk.incubator.vector.IntVector;
-import jdk.incubator.vector.LongVector;
-import jdk.incubator.vector.ShortVector;
-import jdk.incubator.vector.VectorOperators;
 
 /**
  * The values of a tensor that are no numbers: a float whose exponent is all ones is an infinity or
@@ -20,7 +17,7 @@ public record NonFinite(long nans, long infinities, long first) {
   public static final NonFinite NONE = new NonFinite(0, 0, -1);
 
   /** Bytes looked at in one go; what is found is then counted one by one. */
-  private static final int BLOCK = 1 << 16;
+  private static final int BLOCK = Vectors.BLOCK_BYTES;
 
   /** Bytes that one thread takes at a time. */
   private static final long SHARE = 1 << 22;
@@ -57,52 +54,12 @@ public record NonFinite(long nans, long infinities, long first) {
     NonFinite found = NONE;
     for (long at = from; at < to; at += BLOCK) {
       MemorySegment block = data.asSlice(at, Math.min(BLOCK, to - at));
-      if (block.byteSize() < BLOCK || any(block, dtype)) {
+      if (block.byteSize() < BLOCK
+          || Vectors.anyWithBits(block, dtype.bits() / 8, exponent(dtype))) {
         found = found.plus(count(block, dtype, at / (dtype.bits() / 8)));
       }
     }
     return found;
-  }
-
-  /** Whether a whole block holds any. */
-  private static boolean any(MemorySegment block, Dtype dtype) {
-    return switch (dtype) {
-      case F32 -> anyFloat(block);
-      case F64 -> anyDouble(block);
-      default -> anyHalf(block, (short) exponent(dtype));
-    };
-  }
-
-  private static boolean anyHalf(MemorySegment block, short exponent) {
-    var species = ShortVector.SPECIES_PREFERRED;
-    var found = species.maskAll(false);
-    for (int at = 0; at < BLOCK; at += species.vectorByteSize()) {
-      var bits = ShortVector.fromMemorySegment(species, block, at, ByteOrder.LITTLE_ENDIAN);
-      found = found.or(bits.and(exponent).compare(VectorOperators.EQ, exponent));
-    }
-    return found.anyTrue();
-  }
-
-  private static boolean anyFloat(MemorySegment block) {
-    var species = IntVector.SPECIES_PREFERRED;
-    int exponent = (int) exponent(Dtype.F32);
-    var found = species.maskAll(false);
-    for (int at = 0; at < BLOCK; at += species.vectorByteSize()) {
-      var bits = IntVector.fromMemorySegment(species, block, at, ByteOrder.LITTLE_ENDIAN);
-      found = found.or(bits.and(exponent).compare(VectorOperators.EQ, exponent));
-    }
-    return found.anyTrue();
-  }
-
-  private static boolean anyDouble(MemorySegment block) {
-    var species = LongVector.SPECIES_PREFERRED;
-    long exponent = exponent(Dtype.F64);
-    var found = species.maskAll(false);
-    for (int at = 0; at < BLOCK; at += species.vectorByteSize()) {
-      var bits = LongVector.fromMemorySegment(species, block, at, ByteOrder.LITTLE_ENDIAN);
-      found = found.or(bits.and(exponent).compare(VectorOperators.EQ, exponent));
-    }
-    return found.anyTrue();
   }
 
   private static long exponent(Dtype dtype) {

@@ -9,8 +9,11 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.Random;
+import net.jqwik.api.Arbitraries;
+import net.jqwik.api.Arbitrary;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import net.jqwik.api.Provide;
 import net.jqwik.api.constraints.IntRange;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -18,18 +21,22 @@ import org.junit.jupiter.api.Test;
 @Tag("slow")
 @net.jqwik.api.Tag("slow")
 class DenseWeightTest {
+  @Provide
+  Arbitrary<Kernels> kernels() {
+    return Arbitraries.of(Kernels.available());
+  }
+
   @Property(tries = 200)
   void productsAddToWhatStandsInTheBlocksAskedForAndNowhereElse(
       @ForAll @IntRange(min = 1, max = 200) int out,
       @ForAll @IntRange(min = 1, max = 150) int in,
       @ForAll @IntRange(min = 0, max = 5) int rows,
       @ForAll boolean half,
-      @ForAll boolean machineCode,
+      @ForAll("kernels") Kernels kernels,
       @ForAll Random random) {
     DenseWeight weight = random(out, in, half, random);
     float[] x = random(rows * in, random);
-    Activations activations =
-        new Activations(5, in, machineCode && MachineCode.PRESENT, weight.form());
+    Activations activations = new Activations(5, in, kernels, weight.form());
     activations.set(x, 0, in, rows);
     int from = random.nextInt(weight.blocks() + 1);
     int to = from + random.nextInt(weight.blocks() - from + 1);
@@ -60,11 +67,10 @@ class DenseWeightTest {
 
   @Property(tries = 50)
   void theSumsOfARowDoNotDependOnTheOtherRows(
-      @ForAll boolean half, @ForAll boolean machineCode, @ForAll Random random) {
+      @ForAll boolean half, @ForAll("kernels") Kernels kernels, @ForAll Random random) {
     DenseWeight weight = random(130, 100, half, random);
     float[] x = random(7 * 100, random);
-    Activations activations =
-        new Activations(7, 100, machineCode && MachineCode.PRESENT, weight.form());
+    Activations activations = new Activations(7, 100, kernels, weight.form());
     activations.set(x, 0, 100, 7);
     float[] together = new float[7 * 130];
     weight.multiply(activations, together, 0, 130, 0, weight.blocks());
@@ -75,6 +81,35 @@ class DenseWeightTest {
       weight.multiply(activations, alone, 0, 130, 1, weight.blocks());
       assertThat(alone).isEqualTo(Arrays.copyOfRange(together, r * 130, (r + 1) * 130));
     }
+  }
+
+  /** The Vector API has their sums only where a vector holds eight values. */
+  @Property(tries = 100)
+  void scalarJavaAndMachineCodeAgreeToTheBit(
+      @ForAll @IntRange(min = 1, max = 80) int out,
+      @ForAll @IntRange(min = 1, max = 300) int in,
+      @ForAll @IntRange(min = 0, max = 6) int rows,
+      @ForAll boolean half,
+      @ForAll("kernels") Kernels kernels,
+      @ForAll Random random) {
+    boolean same =
+        kernels instanceof MachineCodeKernels
+            || kernels instanceof VectorKernels && Lanes.F.length() == 8;
+    DenseWeight weight = random(out, in, half, random);
+    float[] x = random(rows * in, random);
+    float[] before = random(rows * out, random);
+    float[] expected = before.clone();
+    float[] y = before.clone();
+    multiply(weight, new ScalarKernels(), x, rows, expected);
+    multiply(weight, same ? kernels : new ScalarKernels(), x, rows, y);
+    assertThat(y).isEqualTo(expected);
+  }
+
+  private static void multiply(
+      DenseWeight weight, Kernels kernels, float[] x, int rows, float[] y) {
+    Activations activations = new Activations(6, weight.in(), kernels, weight.form());
+    activations.set(x, 0, weight.in(), rows);
+    weight.multiply(activations, y, 0, weight.out(), 0, weight.blocks());
   }
 
   @Test

@@ -8,22 +8,30 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.Random;
+import net.jqwik.api.Arbitraries;
+import net.jqwik.api.Arbitrary;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import net.jqwik.api.Provide;
 import net.jqwik.api.constraints.IntRange;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 class Q4WeightTest {
+  @Provide
+  Arbitrary<Kernels> kernels() {
+    return Arbitraries.of(Kernels.available());
+  }
+
   @Property(tries = 300)
   void productsAreTheScalarOnesToTheLastBit(
       @ForAll @IntRange(min = 1, max = 200) int out,
       @ForAll @IntRange(min = 1, max = 2500) int in,
       @ForAll @IntRange(min = 0, max = 20) int rows,
-      @ForAll boolean machineCode,
+      @ForAll("kernels") Kernels kernels,
       @ForAll Random random) {
-    assertProducts(out, in, rows, machineCode, random);
+    assertProducts(out, in, rows, kernels, random);
   }
 
   @Property(tries = 50)
@@ -31,36 +39,35 @@ class Q4WeightTest {
       @ForAll @IntRange(min = 1, max = 70) int out,
       @ForAll @IntRange(min = 1, max = 300) int in,
       @ForAll @IntRange(min = 60, max = 200) int rows,
-      @ForAll boolean machineCode,
+      @ForAll("kernels") Kernels kernels,
       @ForAll Random random) {
-    assertProducts(out, in, rows, machineCode, random);
+    assertProducts(out, in, rows, kernels, random);
   }
 
-  private static void assertProducts(
-      int out, int in, int rows, boolean machineCode, Random random) {
-    MemorySegment gguf = gguf(out, in, random);
-    Q4Weight weight = pack(out, in, gguf);
+  private static void assertProducts(int out, int in, int rows, Kernels kernels, Random random) {
+    Q4Weight weight = pack(out, in, gguf(out, in, random));
     float[] x = activations(rows * in, random);
-    Activations activations =
-        new Activations(rows + 3, in, machineCode && MachineCode.PRESENT, weight.form());
+    Activations activations = new Activations(rows + 3, in, kernels, weight.form());
     // What was in it before, in other rows and another number of them, is of no account.
     int before = random.nextInt(rows + 3) + 1;
     activations.set(activations(before * in, random), 0, in, before);
     activations.set(x, 0, in, rows);
+    Activations plain = new Activations(Math.max(rows, 1), in, new ScalarKernels(), weight.form());
+    plain.set(x, 0, in, rows);
     int from = random.nextInt(weight.blocks() + 1);
     int to = from + random.nextInt(weight.blocks() - from + 1);
     int at = 3;
     int ldy = out + 2;
     float[] y = activations(at + rows * ldy, random);
     float[] expected = y.clone();
-    for (int r = 0; r < rows; r++) {
-      for (int o = from * PackedWeight.BLOCK; o < Math.min(out, to * PackedWeight.BLOCK); o++) {
-        int i = at + r * ldy + o;
-        expected[i] =
-            product(gguf, o, in, Arrays.copyOfRange(x, r * in, (r + 1) * in), expected[i]);
+    weight.multiply(activations, y, at, ldy, from, to);
+    // Blocks and rows one by one, as they come to the same however they are shared out.
+    for (int b = from; b < to; b++) {
+      for (int r = 0; r < rows; r++) {
+        plain.set(x, r * in, in, 1);
+        weight.multiply(plain, expected, at + r * ldy, ldy, b, b + 1);
       }
     }
-    weight.multiply(activations, y, at, ldy, from, to);
     assertThat(y).isEqualTo(expected);
   }
 
@@ -68,11 +75,12 @@ class Q4WeightTest {
   void onlyTheRoundingOfActivationsSeparatesItFromTheTrueProduct(
       @ForAll @IntRange(min = 1, max = 100) int out,
       @ForAll @IntRange(min = 1, max = 300) int in,
+      @ForAll("kernels") Kernels kernels,
       @ForAll Random random) {
     MemorySegment gguf = gguf(out, in, random);
     Q4Weight weight = pack(out, in, gguf);
     float[] x = activations(in, random);
-    Activations activations = new Activations(1, in, weight.form());
+    Activations activations = new Activations(1, in, kernels, weight.form());
     activations.set(x, 0, in, 1);
     float[] y = new float[out];
     weight.multiply(activations, y, 0, out, 0, weight.blocks());
@@ -106,16 +114,15 @@ class Q4WeightTest {
   }
 
   @ParameterizedTest
-  @ValueSource(booleans = {true, false})
-  void theExtremeCodesOfWeightsAndActivationsDoNotOverflow(boolean machineCode) {
+  @MethodSource("dev.jneox.kernel.Kernels#available")
+  void theExtremeCodesOfWeightsAndActivationsDoNotOverflow(Kernels kernels) {
     MemorySegment gguf = gguf(1, 32, new Random(1));
     gguf.asSlice(2).fill((byte) 0);
     gguf.set(ValueLayout.JAVA_SHORT_UNALIGNED, 0, Float.floatToFloat16(1));
     float[] x = new float[32];
     for (float value : new float[] {127, -127}) {
       Arrays.fill(x, value);
-      Activations activations =
-          new Activations(1, 32, machineCode && MachineCode.PRESENT, Activations.Form.INT8);
+      Activations activations = new Activations(1, 32, kernels, Activations.Form.INT8);
       activations.set(x, 0, 32, 1);
       float[] y = new float[1];
       pack(1, 32, gguf).multiply(activations, y, 0, 1, 0, 1);
@@ -141,14 +148,13 @@ class Q4WeightTest {
   }
 
   @ParameterizedTest
-  @ValueSource(booleans = {true, false})
-  void whatIsNoNumberStaysNone(boolean machineCode) {
+  @MethodSource("dev.jneox.kernel.Kernels#available")
+  void whatIsNoNumberStaysNone(Kernels kernels) {
     Q4Weight weight = pack(70, 64, gguf(70, 64, new Random(1)));
     for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
       float[] x = activations(64, new Random(2));
       x[40] = bad;
-      Activations activations =
-          new Activations(1, 64, machineCode && MachineCode.PRESENT, weight.form());
+      Activations activations = new Activations(1, 64, kernels, weight.form());
       activations.set(x, 0, 64, 1);
       float[] y = new float[70];
       weight.multiply(activations, y, 0, 70, 0, 2);
@@ -159,13 +165,12 @@ class Q4WeightTest {
   }
 
   @ParameterizedTest
-  @ValueSource(booleans = {true, false})
-  void valuesTooSmallToScaleCountAsZero(boolean machineCode) {
+  @MethodSource("dev.jneox.kernel.Kernels#available")
+  void valuesTooSmallToScaleCountAsZero(Kernels kernels) {
     Q4Weight weight = pack(3, 32, gguf(3, 32, new Random(1)));
     float[] x = new float[32];
     x[5] = Float.MIN_VALUE;
-    Activations activations =
-        new Activations(1, 32, machineCode && MachineCode.PRESENT, weight.form());
+    Activations activations = new Activations(1, 32, kernels, weight.form());
     activations.set(x, 0, 32, 1);
     float[] y = {1, 2, 3};
     weight.multiply(activations, y, 0, 3, 0, 1);
@@ -228,28 +233,5 @@ class Q4WeightTest {
   private static float scale(MemorySegment gguf, int o, int in, int g) {
     return Float.float16ToFloat(
         gguf.get(ValueLayout.JAVA_SHORT_UNALIGNED, (o * ((in + 31) / 32) + g) * 18L));
-  }
-
-  /**
-   * The product in the same steps, one value at a time: activations to codes, an integer sum for a
-   * group, one fma for each.
-   */
-  private static float product(MemorySegment gguf, int o, int in, float[] x, float y) {
-    for (int g = 0; g < (in + 31) / 32; g++) {
-      int end = Math.min(in, 32 * g + 32);
-      float max = 0;
-      for (int i = 32 * g; i < end; i++) {
-        max = Math.max(max, Math.abs(x[i]));
-      }
-      if (max == 0) {
-        continue;
-      }
-      int sum = 0;
-      for (int i = 32 * g; i < end; i++) {
-        sum += (int) Math.rint(x[i] * (127 / max)) * code(gguf, o, in, i);
-      }
-      y = Math.fma((float) sum, scale(gguf, o, in, g) * (max / 127), y);
-    }
-    return y;
   }
 }

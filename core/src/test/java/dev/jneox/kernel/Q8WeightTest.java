@@ -6,10 +6,12 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.Arrays;
 import java.util.Random;
+import net.jqwik.api.Arbitraries;
+import net.jqwik.api.Arbitrary;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import net.jqwik.api.Provide;
 import net.jqwik.api.constraints.IntRange;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -17,33 +19,36 @@ import org.junit.jupiter.api.Test;
 @Tag("slow")
 @net.jqwik.api.Tag("slow")
 class Q8WeightTest {
+  @Provide
+  Arbitrary<Kernels> kernels() {
+    return Arbitraries.of(Kernels.available());
+  }
+
   @Property(tries = 300)
   void productsAreTheScalarOnesToTheLastBit(
       @ForAll @IntRange(min = 1, max = 200) int out,
       @ForAll @IntRange(min = 1, max = 700) int in,
       @ForAll @IntRange(min = 0, max = 10) int rows,
-      @ForAll boolean machineCode,
+      @ForAll("kernels") Kernels kernels,
       @ForAll Random random) {
-    MemorySegment gguf = gguf(out, in, random);
-    Q8Weight weight = pack(out, in, gguf);
+    Q8Weight weight = pack(out, in, gguf(out, in, random));
     float[] x = Q4WeightTest.activations(rows * in, random);
-    Activations activations =
-        new Activations(10, in, machineCode && MachineCode.PRESENT, weight.form());
+    Activations activations = new Activations(10, in, kernels, weight.form());
     activations.set(x, 0, in, rows);
+    Activations plain = new Activations(1, in, new ScalarKernels(), weight.form());
     int from = random.nextInt(weight.blocks() + 1);
     int to = from + random.nextInt(weight.blocks() - from + 1);
     int at = 3;
     int ldy = out + 2;
     float[] y = Q4WeightTest.activations(at + rows * ldy, random);
     float[] expected = y.clone();
-    for (int r = 0; r < rows; r++) {
-      for (int o = from * PackedWeight.BLOCK; o < Math.min(out, to * PackedWeight.BLOCK); o++) {
-        int i = at + r * ldy + o;
-        expected[i] =
-            product(gguf, o, in, Arrays.copyOfRange(x, r * in, (r + 1) * in), expected[i]);
+    weight.multiply(activations, y, at, ldy, from, to);
+    for (int b = from; b < to; b++) {
+      for (int r = 0; r < rows; r++) {
+        plain.set(x, r * in, in, 1);
+        weight.multiply(plain, expected, at + r * ldy, ldy, b, b + 1);
       }
     }
-    weight.multiply(activations, y, at, ldy, from, to);
     assertThat(y).isEqualTo(expected);
   }
 
@@ -51,13 +56,12 @@ class Q8WeightTest {
   void productsAreTheTrueOnesWithinTheRoundingOfFloats(
       @ForAll @IntRange(min = 1, max = 100) int out,
       @ForAll @IntRange(min = 1, max = 300) int in,
-      @ForAll boolean machineCode,
+      @ForAll("kernels") Kernels kernels,
       @ForAll Random random) {
     MemorySegment gguf = gguf(out, in, random);
     Q8Weight weight = pack(out, in, gguf);
     float[] x = Q4WeightTest.activations(in, random);
-    Activations activations =
-        new Activations(1, in, machineCode && MachineCode.PRESENT, weight.form());
+    Activations activations = new Activations(1, in, kernels, weight.form());
     activations.set(x, 0, in, 1);
     float[] y = new float[out];
     weight.multiply(activations, y, 0, out, 0, weight.blocks());
@@ -128,25 +132,5 @@ class Q8WeightTest {
   private static float scale(MemorySegment gguf, int o, int in, int g) {
     return Float.float16ToFloat(
         gguf.get(ValueLayout.JAVA_SHORT_UNALIGNED, (o * ((in + 31) / 32) + g) * 34L));
-  }
-
-  /**
-   * The product in the same steps, one value at a time: even and odd inputs of a group, then one
-   * fma with its scale.
-   */
-  private static float product(MemorySegment gguf, int o, int in, float[] x, float y) {
-    for (int g = 0; g < (in + 31) / 32; g++) {
-      float even = 0;
-      float odd = 0;
-      for (int i = 32 * g; i < Math.min(in, 32 * g + 32); i++) {
-        if (i % 2 == 0) {
-          even = Math.fma(x[i], code(gguf, o, in, i), even);
-        } else {
-          odd = Math.fma(x[i], code(gguf, o, in, i), odd);
-        }
-      }
-      y = Math.fma(even + odd, scale(gguf, o, in, g), y);
-    }
-    return y;
   }
 }

@@ -1,5 +1,6 @@
 package dev.jneox.train;
 
+import dev.jneox.kernel.Lanes;
 import dev.jneox.kernel.Vectors;
 import dev.jneox.kernel.Workers;
 import dev.jneox.model.Attention;
@@ -454,12 +455,12 @@ final class CausalAttention {
   }
 
   private void transpose(float[] from, float[] into) {
-    int[] column = new int[Vectors.F.length()];
+    int[] column = new int[Lanes.F.length()];
     Arrays.setAll(column, lane -> lane * paddedDim);
-    int whole = Vectors.F.loopBound(length);
+    int whole = Lanes.F.loopBound(length);
     for (int d = 0; d < dim; d++) {
-      for (int p = 0; p < whole; p += Vectors.F.length()) {
-        FloatVector.fromArray(Vectors.F, from, p * paddedDim + d, column, 0)
+      for (int p = 0; p < whole; p += Lanes.F.length()) {
+        FloatVector.fromArray(Lanes.F, from, p * paddedDim + d, column, 0)
             .intoArray(into, d * stride + p);
       }
       for (int p = whole; p < length; p++) {

@@ -1,5 +1,6 @@
 package dev.jneox.train;
 
+import dev.jneox.kernel.Lanes;
 import dev.jneox.kernel.Vectors;
 import dev.jneox.model.Activation;
 import jdk.incubator.vector.FloatVector;
@@ -50,8 +51,8 @@ sealed interface RowActivation {
   record Silu() implements RowActivation {
     @Override
     public void forward(float[] row, int n) {
-      for (int i = 0; i < n; i += Vectors.F.length()) {
-        FloatVector x = FloatVector.fromArray(Vectors.F, row, i);
+      for (int i = 0; i < n; i += Lanes.F.length()) {
+        FloatVector x = FloatVector.fromArray(Lanes.F, row, i);
         x.mul(sigmoid(x)).intoArray(row, i);
       }
     }
@@ -59,16 +60,16 @@ sealed interface RowActivation {
     /** The derivative is {@code s (1 + x (1 - s))}, with {@code s = sigmoid(x)}. */
     @Override
     public void backward(float[] x, float[] gradient, int n) {
-      for (int i = 0; i < n; i += Vectors.F.length()) {
-        FloatVector v = FloatVector.fromArray(Vectors.F, x, i);
+      for (int i = 0; i < n; i += Lanes.F.length()) {
+        FloatVector v = FloatVector.fromArray(Lanes.F, x, i);
         FloatVector s = sigmoid(v);
         FloatVector slope = v.mul(s.neg().add(1f)).add(1f).mul(s);
-        FloatVector.fromArray(Vectors.F, gradient, i).mul(slope).intoArray(gradient, i);
+        FloatVector.fromArray(Lanes.F, gradient, i).mul(slope).intoArray(gradient, i);
       }
     }
 
     private static FloatVector sigmoid(FloatVector x) {
-      return FloatVector.broadcast(Vectors.F, 1f).div(Vectors.exp(x.neg()).add(1f));
+      return FloatVector.broadcast(Lanes.F, 1f).div(Lanes.exp(x.neg()).add(1f));
     }
   }
 }
