@@ -89,8 +89,7 @@ final class Chat {
   }
 
   private static String[] stop(List<String> asked, TextRequest defaults) {
-    List<String> stop =
-        new ArrayList<>(asked == null || asked.isEmpty() ? defaults.stop() : asked);
+    List<String> stop = new ArrayList<>(asked == null || asked.isEmpty() ? defaults.stop() : asked);
     stop.add(NEXT_TURN);
     return stop.toArray(String[]::new);
   }

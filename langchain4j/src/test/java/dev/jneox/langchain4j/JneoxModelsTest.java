@@ -110,8 +110,7 @@ class JneoxModelsTest {
   void aChatIsThePromptOfItsTurns() {
     TextRequest same = TextRequest.of(PROMPT).withMaxTokens(20).withStop("\nUser:");
     Completion expected = model.complete(same);
-    ChatResponse response =
-        new JneoxChatModel(model).chat(request().maxOutputTokens(20).build());
+    ChatResponse response = new JneoxChatModel(model).chat(request().maxOutputTokens(20).build());
     assertThat(response.aiMessage().text()).isEqualTo(expected.text()).isNotEmpty();
     assertThat(response.finishReason()).isEqualTo(FinishReason.LENGTH);
     assertThat(response.tokenUsage().inputTokenCount())
@@ -127,8 +126,7 @@ class JneoxModelsTest {
             request().temperature(0.5).topP(0.25).topK(3).maxOutputTokens(9).build(), defaults);
     assertThat(found.prompt()).isEqualTo(PROMPT);
     assertThat(found.sampler())
-        .isEqualTo(
-            defaults.sampler().withTemperature(0.5).withTopP(0.25).withTopK(3).withSeed(5));
+        .isEqualTo(defaults.sampler().withTemperature(0.5).withTopP(0.25).withTopK(3).withSeed(5));
     assertThat(found.maxTokens()).isEqualTo(9);
     assertThat(found.stop()).containsExactly("x", "\nUser:");
     assertThat(Chat.request(request().stopSequences(List.of("y")).build(), defaults).stop())

@@ -96,8 +96,7 @@ class JneoxChatModelTest {
     Completion expected = model.complete(same);
     JneoxChatModel chat = new JneoxChatModel(model, TextRequest.of("").withSeed(5));
     ChatResponse response =
-        chat.call(
-            prompt(ChatOptions.builder().maxTokens(20).temperature(0.5).topK(30).topP(0.9)));
+        chat.call(prompt(ChatOptions.builder().maxTokens(20).temperature(0.5).topK(30).topP(0.9)));
     assertThat(text(response)).isEqualTo(expected.text()).isNotEmpty();
     assertThat(reason(response)).isEqualTo("LENGTH");
     Usage usage = response.getMetadata().getUsage();
