@@ -71,7 +71,8 @@ public final class Jneox implements AutoCloseable {
    */
   public static Jneox open(Path path, Options options) {
     tellOfScalarKernels();
-    LanguageModel model = LanguageModel.open(path, options.dtype());
+    LanguageModel model =
+        LanguageModel.open(path, options.dtype(), new Loading(options.listener()));
     try {
       model.concern().ifPresent(options.listener()::warning);
       return new Jneox(model, options);
@@ -136,6 +137,22 @@ public final class Jneox implements AutoCloseable {
     public void step(long n) {
       super.step(n);
       listener.downloaded(model, done(), total());
+    }
+  }
+
+  /** Tells a listener how far a model is opened. */
+  private static final class Loading extends Progress {
+    private final Options.Listener listener;
+
+    Loading(Options.Listener listener) {
+      super(-1);
+      this.listener = listener;
+    }
+
+    @Override
+    public void step(long n) {
+      super.step(n);
+      listener.loaded(done(), total());
     }
   }
 

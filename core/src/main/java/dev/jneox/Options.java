@@ -14,7 +14,7 @@ import java.util.Optional;
  * @param threads threads that compute
  * @param sessions most requests that run at a time; others wait
  * @param kvBytes bound on the memory for keys and values, in bytes
- * @param listener hears of downloads and warnings
+ * @param listener hears of downloads, of loading, and of warnings
  * @param hub where models come from by name; empty for what the environment says ({@code HF_HOME}
  *     and its like)
  */
@@ -39,6 +39,14 @@ public record Options(
      * @param totalBytes below zero while unknown
      */
     default void downloaded(String model, long bytes, long totalBytes) {}
+
+    /**
+     * Called as a model is opened, with each parameter that is mapped or packed for the kernels.
+     *
+     * @param values numbers of parameters that are ready
+     * @param totalValues of the whole model; those of a tied head count twice
+     */
+    default void loaded(long values, long totalValues) {}
 
     /** Called with one line for a person, such as of a download that is tried again. */
     default void warning(String line) {}

@@ -2,9 +2,11 @@ package dev.jneox;
 
 import dev.jneox.infer.GenerationRequest;
 import dev.jneox.infer.Sampler;
+import dev.jneox.infer.Taps;
 import dev.jneox.io.InputException;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.OptionalInt;
 
 /**
@@ -17,9 +19,15 @@ import java.util.OptionalInt;
  * @param stop strings that end the text, which is cut before them
  * @param logprobs asks for the log-probability of every token, and for those of so many of the
  *     likeliest tokens in its place
+ * @param taps look at, or change, what flows through the model for this text
  */
 public record TextRequest(
-    String prompt, int maxTokens, Sampler sampler, List<String> stop, OptionalInt logprobs) {
+    String prompt,
+    int maxTokens,
+    Sampler sampler,
+    List<String> stop,
+    OptionalInt logprobs,
+    Optional<Taps> taps) {
   private static final int MAX_TOKENS = 64;
 
   /**
@@ -28,24 +36,26 @@ public record TextRequest(
   public TextRequest {
     Objects.requireNonNull(prompt, "prompt");
     Objects.requireNonNull(sampler, "sampler");
+    Objects.requireNonNull(taps, "taps");
     stop = List.copyOf(stop);
     if (stop.contains("")) {
       throw new InputException("stop string: expected some text, found none");
     }
-    generation(maxTokens, sampler, logprobs); // checks them
+    generation(maxTokens, sampler, logprobs, taps); // checks them
   }
 
   /** Makes a request with the defaults. */
   public static TextRequest of(String prompt) {
-    return new TextRequest(prompt, MAX_TOKENS, Sampler.GREEDY, List.of(), OptionalInt.empty());
+    return new TextRequest(
+        prompt, MAX_TOKENS, Sampler.GREEDY, List.of(), OptionalInt.empty(), Optional.empty());
   }
 
   public TextRequest withPrompt(String value) {
-    return new TextRequest(value, maxTokens, sampler, stop, logprobs);
+    return new TextRequest(value, maxTokens, sampler, stop, logprobs, taps);
   }
 
   public TextRequest withMaxTokens(int value) {
-    return new TextRequest(prompt, value, sampler, stop, logprobs);
+    return new TextRequest(prompt, value, sampler, stop, logprobs, taps);
   }
 
   /** Sets the temperature: 0 takes the likeliest token each time, 1 draws as the model says. */
@@ -77,28 +87,38 @@ public record TextRequest(
   }
 
   public TextRequest withSampler(Sampler value) {
-    return new TextRequest(prompt, maxTokens, value, stop, logprobs);
+    return new TextRequest(prompt, maxTokens, value, stop, logprobs, taps);
   }
 
   public TextRequest withStop(String... values) {
-    return new TextRequest(prompt, maxTokens, sampler, List.of(values), logprobs);
+    return new TextRequest(prompt, maxTokens, sampler, List.of(values), logprobs, taps);
   }
 
   /** Asks for log-probabilities, and for those of {@code top} candidates for each token. */
   public TextRequest withLogprobs(int top) {
-    return new TextRequest(prompt, maxTokens, sampler, stop, OptionalInt.of(top));
+    return new TextRequest(prompt, maxTokens, sampler, stop, OptionalInt.of(top), taps);
+  }
+
+  /**
+   * Has taps look at, or change, what flows through the model: each position of the prompt and of
+   * the text, but the last token drawn, which is not read. They are called by the engine's thread,
+   * which waits for them; what they throw ends this text alone, and reaches its reader.
+   */
+  public TextRequest withTaps(Taps value) {
+    return new TextRequest(prompt, maxTokens, sampler, stop, logprobs, Optional.of(value));
   }
 
   /** Returns the request as the engine takes it. */
   GenerationRequest generation(int... promptIds) {
-    return generation(maxTokens, sampler, logprobs, promptIds);
+    return generation(maxTokens, sampler, logprobs, taps, promptIds);
   }
 
   private static GenerationRequest generation(
-      int maxTokens, Sampler sampler, OptionalInt logprobs, int... promptIds) {
+      int maxTokens, Sampler sampler, OptionalInt logprobs, Optional<Taps> taps, int... promptIds) {
     GenerationRequest.Builder builder =
         GenerationRequest.builder(promptIds).maxTokens(maxTokens).sampler(sampler);
     logprobs.ifPresent(builder::logprobs);
+    taps.ifPresent(builder::taps);
     return builder.build();
   }
 }

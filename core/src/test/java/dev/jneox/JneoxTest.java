@@ -17,6 +17,7 @@ import dev.jneox.infer.GenerationRequest;
 import dev.jneox.infer.LanguageModel;
 import dev.jneox.infer.Precision;
 import dev.jneox.infer.Sampler;
+import dev.jneox.infer.Taps;
 import dev.jneox.infer.TextPiece;
 import dev.jneox.infer.TextStream;
 import dev.jneox.io.InputException;
@@ -41,6 +42,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
@@ -59,6 +61,18 @@ class JneoxTest {
   private static final String COMMIT = "0123456789abcdef0123456789abcdef01234567";
   private static final TextRequest DRAWN =
       TextRequest.of(PROMPT).withMaxTokens(40).withTemperature(1).withSeed(7);
+
+  private static final Taps NOTHING =
+      new Taps() {
+        @Override
+        public boolean wants(String name) {
+          return false;
+        }
+
+        @Override
+        public void apply(
+            String name, float[] values, int at, int width, long sequence, int position) {}
+      };
 
   @TempDir static Path dir;
 
@@ -110,7 +124,7 @@ class JneoxTest {
   @Test
   void everySettingOfARequestReachesTheEngine() {
     TextRequest request =
-        new TextRequest("a", 3, Sampler.GREEDY, List.of(), DRAWN.logprobs())
+        new TextRequest("a", 3, Sampler.GREEDY, List.of(), DRAWN.logprobs(), Optional.empty())
             .withTemperature(0.5)
             .withTopK(4)
             .withTopP(0.25)
@@ -118,14 +132,17 @@ class JneoxTest {
             .withSeed(9)
             .withLogprobs(2)
             .withMaxTokens(5)
-            .withStop("x", "y");
+            .withStop("x", "y")
+            .withTaps(NOTHING)
+            .withPrompt("b");
     GenerationRequest found = request.generation(1, 2);
     assertThat(found.promptIds()).containsExactly(1, 2);
     assertThat(found.sampler()).isEqualTo(new Sampler(0.5, 4, 0.25, 1.5, 9));
     assertThat(found.maxTokens()).isEqualTo(5);
     assertThat(found.logprobs()).hasValue(2);
     assertThat(request.stop()).containsExactly("x", "y");
-    assertThat(request.prompt()).isEqualTo("a");
+    assertThat(request.prompt()).isEqualTo("b");
+    assertThat(found.taps()).hasValue(NOTHING);
   }
 
   @Test
@@ -251,6 +268,24 @@ class JneoxTest {
 
   private static String text(TextScore score) {
     return score.tokens().stream().map(TextPiece::text).collect(Collectors.joining());
+  }
+
+  @Test
+  void aListenerHearsOfEveryParameterAsAModelIsLoaded() {
+    List<Long> values = new ArrayList<>();
+    AtomicLong total = new AtomicLong();
+    Options.Listener listener =
+        new Options.Listener() {
+          @Override
+          public void loaded(long ready, long all) {
+            values.add(ready);
+            total.set(all);
+          }
+        };
+    Jneox.open(dir.resolve("model"), Options.defaults().withListener(listener)).close();
+    assertThat(total).hasValue(model.spec().parameterCount());
+    assertThat(values).isSorted().hasSizeGreaterThan(20);
+    assertThat(values.getLast()).isEqualTo(total.get());
   }
 
   @Test

@@ -11,6 +11,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 
 /**
@@ -174,6 +175,7 @@ public final class Engine implements AutoCloseable {
   private final KvPool pool;
   private final Thread thread;
   private final Rate rate = new Rate();
+  private final AtomicLong tapped = new AtomicLong(); // requests with taps
 
   // Guarded by this.
   private final ArrayDeque<Session> queue = new ArrayDeque<>();
@@ -268,7 +270,12 @@ public final class Engine implements AutoCloseable {
   private Session enqueue(GenerationRequest request, int ahead) {
     Generation generation = new Generation(spec, request);
     Session session =
-        new Session(this, generation, new KvSequence(pool, request.prefixKey()), ahead);
+        new Session(
+            this,
+            generation,
+            new KvSequence(pool, prefixKey(request)),
+            ahead,
+            request.taps().orElse(null));
     if (!generation.draws() && generation.nextScored() == Generation.NONE) {
       session.finish(FinishReason.MAX_TOKENS, null); // a prompt without an id to score
       return session;
@@ -293,6 +300,13 @@ public final class Engine implements AutoCloseable {
     }
     LockSupport.unpark(thread);
     return session;
+  }
+
+  /** Taps see every position of their request, and what they change is for no other. */
+  private PrefixKey prefixKey(GenerationRequest request) {
+    return request.taps().isEmpty()
+        ? request.prefixKey()
+        : new PrefixKey(request.prefixKey().value() + "\0taps " + tapped.getAndIncrement());
   }
 
   public Metrics metrics() {
@@ -506,12 +520,24 @@ public final class Engine implements AutoCloseable {
         budget -= n;
       }
     }
-    forward.run();
+    RequestTaps taps = RequestTaps.of(read);
+    if (taps == null) {
+      forward.run();
+    } else {
+      forward.run(taps);
+    }
     for (Session session : read) {
       session.sequence.publish();
     }
     for (firstRow = 0; firstRow < wanted; firstRow += Forward.LOGIT_ROWS) {
       use(Math.min(Forward.LOGIT_ROWS, wanted - firstRow));
+    }
+    if (taps != null) {
+      for (Session session : read) {
+        if (session.tapFailure != null && active.contains(session)) {
+          end(session, FinishReason.CANCELLED, session.tapFailure);
+        }
+      }
     }
   }
 
@@ -571,6 +597,9 @@ public final class Engine implements AutoCloseable {
   }
 
   private void use(Session session, int target, int row) {
+    if (session.tapFailure != null) {
+      return; // it ends behind this step
+    }
     int at = row * spec.vocabulary().rows();
     try {
       boolean more;

@@ -2,6 +2,7 @@ package dev.jneox.infer;
 
 import dev.jneox.io.InputException;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 
@@ -20,6 +21,9 @@ import java.util.Set;
  * @param scoreFrom the first position of the prompt whose log-probability is wanted, from 1:
  *     nothing is before position 0. Keys and values of a shared prefix save the work before it.
  * @param prefixKey only requests with the same one share prefixes
+ * @param taps look at, or change, the rows of this request alone; it shares no prefix. They are
+ *     called by the engine's thread, which waits for them. What they throw ends the request, and
+ *     its reader gets it.
  */
 public record GenerationRequest(
     int[] promptIds,
@@ -30,7 +34,8 @@ public record GenerationRequest(
     OptionalInt logprobs,
     OptionalInt promptLogprobs,
     int scoreFrom,
-    PrefixKey prefixKey) {
+    PrefixKey prefixKey,
+    Optional<Taps> taps) {
   /** Most candidates per position. */
   public static final int MAX_LOGPROBS = 1000;
 
@@ -42,6 +47,7 @@ public record GenerationRequest(
     stopIds = Set.copyOf(stopIds);
     Objects.requireNonNull(sampler);
     Objects.requireNonNull(prefixKey);
+    Objects.requireNonNull(taps);
     int least = promptLogprobs.isPresent() ? 0 : 1;
     if (maxTokens < least) {
       throw new InputException("max tokens: expected " + least + " or more, found " + maxTokens);
@@ -79,6 +85,7 @@ public record GenerationRequest(
     private OptionalInt promptLogprobs = OptionalInt.empty();
     private int scoreFrom = 1;
     private PrefixKey prefixKey = PrefixKey.NONE;
+    private Optional<Taps> taps = Optional.empty();
 
     private Builder(int[] promptIds) {
       this.promptIds = promptIds;
@@ -134,6 +141,12 @@ public record GenerationRequest(
       return this;
     }
 
+    /** Has taps look at the request's rows. */
+    public Builder taps(Taps value) {
+      taps = Optional.of(value);
+      return this;
+    }
+
     /**
      * Makes the request.
      *
@@ -149,7 +162,8 @@ public record GenerationRequest(
           logprobs,
           promptLogprobs,
           scoreFrom,
-          prefixKey);
+          prefixKey,
+          taps);
     }
   }
 }

@@ -5,6 +5,7 @@ import dev.jneox.format.ModelFiles;
 import dev.jneox.io.FreeMemory;
 import dev.jneox.io.InputException;
 import dev.jneox.io.MemoryException;
+import dev.jneox.io.Progress;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.tokenizer.Tokenizer;
 import dev.jneox.weights.StoredModel;
@@ -40,13 +41,22 @@ public final class LanguageModel implements AutoCloseable {
    * @throws MemoryException if it is too large for the memory there is
    */
   public static LanguageModel open(Path path, Precision precision) {
+    return open(path, precision, Progress.silent());
+  }
+
+  /** The same, and counts as {@link PackedModel#of(StoredModel, Precision, Progress)} does. */
+  public static LanguageModel open(Path path, Precision precision, Progress progress) {
     Optional<StoredModel> kept =
         precision == Precision.STORED ? GgufCache.open(path) : Optional.empty();
-    return open(kept.orElseGet(() -> ModelFiles.open(path)), precision);
+    return open(kept.orElseGet(() -> ModelFiles.open(path)), precision, progress);
   }
 
   /** Over a model that is open, which is closed with this, or when it cannot be used. */
   public static LanguageModel open(StoredModel stored, Precision precision) {
+    return open(stored, precision, Progress.silent());
+  }
+
+  private static LanguageModel open(StoredModel stored, Precision precision, Progress progress) {
     // The tokenizer takes as long as the weights of a small model, and nothing of them.
     CompletableFuture<Tokenizer> tokenizer = CompletableFuture.supplyAsync(() -> tokenizer(stored));
     PackedModel packed = null;
@@ -55,7 +65,7 @@ public final class LanguageModel implements AutoCloseable {
       if (free.isPresent()) {
         MemoryNeed.of(stored, precision).check(free.getAsLong());
       }
-      packed = PackedModel.of(stored, precision);
+      packed = PackedModel.of(stored, precision, progress);
       Tokenizer read = tokenizer.join();
       if (read != null && read.vocabSize() > stored.spec().vocabulary().rows()) {
         String expected = "below vocab_size " + stored.spec().vocabulary().rows() + " of the model";

@@ -1,5 +1,6 @@
 package dev.jneox.infer;
 
+import dev.jneox.io.Progress;
 import dev.jneox.kernel.PackedWeight;
 import dev.jneox.model.Attention;
 import dev.jneox.model.BlockSpec;
@@ -82,16 +83,34 @@ public final class PackedModel implements AutoCloseable {
    * @throws dev.jneox.io.InputException for numbers that are not finite where none may be
    */
   public static PackedModel of(ModelWeights weights, Precision precision) {
-    return of(weights, null, precision);
+    return of(weights, null, precision, Progress.silent());
   }
 
   /** Over the weights of a model on disk, which stays open for as long as this is used. */
   public static PackedModel of(StoredModel stored, Precision precision) {
-    return of(stored, stored.path(), precision);
+    return of(stored, precision, Progress.silent());
   }
 
-  private static PackedModel of(ModelWeights weights, Path path, Precision precision) {
-    WeightReader reader = new WeightReader(weights, path, precision);
+  /**
+   * The same, and counts the numbers of parameters that are mapped or packed: all of them, and
+   * those of a tied head twice, for embedding and head are read each in its way.
+   */
+  public static PackedModel of(StoredModel stored, Precision precision, Progress progress) {
+    return of(stored, stored.path(), precision, progress);
+  }
+
+  private static PackedModel of(
+      ModelWeights weights, Path path, Precision precision, Progress progress) {
+    ModelSpec spec = weights.spec();
+    progress.expect(
+        spec.parameters().stream()
+            .mapToLong(
+                param ->
+                    spec.head().tied() && param.id().equals(spec.headWeight())
+                        ? 2 * param.elements()
+                        : param.elements())
+            .sum());
+    WeightReader reader = new WeightReader(weights, path, precision, progress);
     try {
       return new PackedModel(weights, reader);
     } catch (RuntimeException | Error e) {

@@ -35,15 +35,19 @@ public final class Session {
   private long pausedAt;
   private int pausedTaken;
   private int highest; // positions that were ever read
+  final Taps taps; // null where it has none
+  Throwable tapFailure; // what they threw
 
   /**
    * @param ahead most tokens drawn that its reader has not taken
+   * @param taps on the rows of this request, or null
    */
-  Session(Engine engine, Generation generation, KvSequence sequence, int ahead) {
+  Session(Engine engine, Generation generation, KvSequence sequence, int ahead, Taps taps) {
     this.engine = engine;
     this.generation = generation;
     this.sequence = sequence;
     this.ahead = ahead;
+    this.taps = taps;
   }
 
   /**

@@ -22,7 +22,8 @@ package dev.jneox.infer;
  * The final norm is computed, and tapped, of rows alone whose logits are asked for. Points that no
  * tap wants cost nothing; a tapped pass that changes nothing gives the same bits as one without.
  * Called by the thread that runs the pass: point by point in the order of the pass, at each point
- * row by row.
+ * row by row. A request that has taps, see {@link GenerationRequest}, shows them its own rows: each
+ * position once, unless the engine has to read positions again after it gave up its place.
  */
 public interface Taps {
   /** Whether a point's rows are wanted; asked once for each point of a pass, before it. */

@@ -1,6 +1,7 @@
 package dev.jneox.infer;
 
 import dev.jneox.io.InputException;
+import dev.jneox.io.Progress;
 import dev.jneox.kernel.DenseWeight;
 import dev.jneox.kernel.PackedWeight;
 import dev.jneox.kernel.Vectors;
@@ -42,16 +43,19 @@ final class WeightReader implements AutoCloseable {
   private final Map<ParamId, Param> params = new HashMap<>();
   private final Path path;
   private final Precision precision;
+  private final Progress progress;
   private final Arena arena = Arena.ofShared(); // what was converted
   private final List<Arena> made = new ArrayList<>(); // what the weights made and is read as it is
 
   /**
    * @param path of the model, for messages; or null
+   * @param progress counts the numbers of parameters that are ready
    */
-  WeightReader(ModelWeights weights, Path path, Precision precision) {
+  WeightReader(ModelWeights weights, Path path, Precision precision, Progress progress) {
     this.weights = weights;
     this.path = path;
     this.precision = precision;
+    this.progress = progress;
     weights.spec().parameters().forEach(param -> params.put(param.id(), param));
   }
 
@@ -67,6 +71,7 @@ final class WeightReader implements AutoCloseable {
   /** A table of which single rows are read; it stays as it is stored. */
   Rows rows(ParamId table) {
     TensorExpression rows = alone(table);
+    progress.step(rows.elements());
     Optional<QuantisedMatrix> quantised = weights.quantised(rows);
     if (quantised.isPresent()) {
       QuantisedMatrix matrix = quantised.get();
@@ -161,6 +166,7 @@ final class WeightReader implements AutoCloseable {
   }
 
   private float[] floats(TensorExpression vector) {
+    progress.step(vector.elements());
     Optional<MappedTensor> inPlace = inPlace(vector);
     if (inPlace.isPresent()) {
       return inPlace.get().floats();
@@ -170,8 +176,14 @@ final class WeightReader implements AutoCloseable {
     }
   }
 
-  @SuppressWarnings("MustBeClosedChecker") // in close, where its memory is used till then
   private PackedWeight weight(TensorExpression rows) {
+    PackedWeight weight = pack(rows);
+    progress.step(rows.elements());
+    return weight;
+  }
+
+  @SuppressWarnings("MustBeClosedChecker") // in close, where its memory is used till then
+  private PackedWeight pack(TensorExpression rows) {
     Optional<QuantisedMatrix> quantised = weights.quantised(rows);
     if (quantised.isPresent()) {
       return quantised(rows, quantised.get());

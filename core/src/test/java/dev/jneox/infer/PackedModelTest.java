@@ -3,9 +3,12 @@ package dev.jneox.infer;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.jneox.convert.SyntheticModel;
 import dev.jneox.format.ModelFiles;
 import dev.jneox.format.gguf.GgufExport;
+import dev.jneox.format.hf.FamilyFolder;
 import dev.jneox.format.safetensors.Safetensors;
+import dev.jneox.io.Progress;
 import dev.jneox.kernel.DenseWeight;
 import dev.jneox.kernel.PackedWeight;
 import dev.jneox.kernel.Workers;
@@ -22,6 +25,7 @@ import dev.jneox.model.PlainForward;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
 import dev.jneox.model.Vocabulary;
+import dev.jneox.weights.Dtype;
 import dev.jneox.weights.GgmlType;
 import dev.jneox.weights.RandomWeights;
 import dev.jneox.weights.StoredModel;
@@ -169,5 +173,24 @@ class PackedModelTest {
       whole += wanted * wanted;
     }
     return Math.sqrt(difference / whole);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"gpt_neox", "gptj", "gpt2", "gpt_neo", "llama", "jneox"})
+  void progressCountsEveryParameterOnceAndATiedHeadTwice(String type) {
+    ModelSpec spec = FamilyFolder.tiny(type);
+    Counter counter = new Counter();
+    SyntheticModel weights = new SyntheticModel(dir, spec, 0.1, 0.1, Dtype.F32, 1, null);
+    PackedModel.of(weights, Precision.BF16, counter).close();
+    long head = (long) spec.vocabulary().rows() * spec.width();
+    assertThat(counter.done())
+        .isEqualTo(counter.total())
+        .isEqualTo(spec.parameterCount() + (spec.head().tied() ? head : 0));
+  }
+
+  private static final class Counter extends Progress {
+    Counter() {
+      super(-1);
+    }
   }
 }
