@@ -34,7 +34,17 @@ class HouseTest {
           "format.packed");
 
   private static final Set<String> CORE =
-      with(FORMATS, "kernel", "tokenizer", "model", "weights", "format", "convert", "hub", "infer");
+      with(
+          FORMATS,
+          "kernel",
+          "tokenizer",
+          "model",
+          "weights",
+          "format",
+          "convert",
+          "hub",
+          "inspect",
+          "infer");
 
   /** A room, and those it may use beside itself and {@code io}; "" is dev.jneox, the façade. */
   private static final Map<String, Set<String>> ROOMS =
@@ -57,6 +67,7 @@ class HouseTest {
                   Set.of("model", "weights", "kernel", "format.hf", "format.safetensors")),
               Map.entry("format", with(FORMATS, "weights", "model")),
               Map.entry("convert", with(FORMATS, "format", "weights", "model", "kernel")),
+              Map.entry("inspect", with(FORMATS, "format", "weights", "model", "tokenizer", "hub")),
               Map.entry(
                   "infer", Set.of("kernel", "model", "tokenizer", "weights", "format", "convert")),
               Map.entry("", CORE),

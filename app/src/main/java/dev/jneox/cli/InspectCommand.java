@@ -1,15 +1,24 @@
 package dev.jneox.cli;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.PropertyNamingStrategies;
-import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.jneox.format.ModelFiles;
+import dev.jneox.inspect.Contents;
+import dev.jneox.inspect.Inspection;
+import dev.jneox.inspect.Inspection.Checksums;
+import dev.jneox.inspect.RunInspection;
+import dev.jneox.inspect.RunInspection.Checkpoint;
 import dev.jneox.io.FreedMemory;
+import dev.jneox.model.ModelSpec;
 import java.io.PrintWriter;
 import java.nio.file.Path;
+import java.time.ZoneId;
+import java.time.format.DateTimeFormatter;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.concurrent.Callable;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -41,6 +50,9 @@ import picocli.CommandLine.Spec;
       "  jneox inspect model.safetensors --tensors"
     })
 final class InspectCommand implements Callable<Integer> {
+  private static final DateTimeFormatter TIME =
+      DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm", Locale.ROOT).withZone(ZoneId.systemDefault());
+
   @Spec private CommandSpec spec;
 
   @Parameters(
@@ -61,46 +73,47 @@ final class InspectCommand implements Callable<Integer> {
   private boolean json;
 
   @Override
-  public Integer call() throws JsonProcessingException {
+  public Integer call() {
     FreedMemory.returnToSystem();
     Path path = ModelOptions.find(model, spec.commandLine().getErr());
     if (ModelFiles.isRun(path) && !tensors && !checksums) {
       RunInspection run = RunInspection.of(path);
-      print(run, run.text());
+      print(json ? Json.line(InspectionJson.of(run)) + System.lineSeparator() : text(run));
     } else {
       try (Contents contents = Contents.open(ModelFiles.resolve(path))) {
-        Inspection inspection = Inspection.of(contents, tensors, checksums);
-        print(inspection, text(inspection));
+        Inspection inspection = Inspection.of(contents, checksums(), ProgressLine::bytes);
+        print(
+            json
+                ? Json.line(InspectionJson.of(inspection, tensors)) + System.lineSeparator()
+                : text(inspection, tensors));
       }
     }
     return 0;
   }
 
-  private void print(Object inspection, String text) throws JsonProcessingException {
+  private Checksums checksums() {
+    return !checksums ? Checksums.NONE : tensors ? Checksums.FILES_AND_TENSORS : Checksums.FILES;
+  }
+
+  private void print(String text) {
     PrintWriter out = spec.commandLine().getOut();
-    if (json) {
-      JsonMapper mapper =
-          JsonMapper.builder().propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE).build();
-      out.println(mapper.writeValueAsString(inspection));
-    } else {
-      out.print(text);
-    }
+    out.print(text);
     out.flush();
   }
 
   /** Lines of at most 100 characters, but for long paths. */
-  static String text(Inspection inspection) {
+  private static String text(Inspection inspection, boolean tensors) {
     StringBuilder out = new StringBuilder();
     long bytes = inspection.files().stream().mapToLong(Inspection.StoredFile::bytes).sum();
+    Optional<ModelSpec> config = inspection.spec();
     line(out, "model", "%s", inspection.path());
     line(out, "format", "%s", inspection.format());
-    if (inspection.spec() != null) {
-      ConfigWords.of(inspection.spec()).forEach((what, words) -> line(out, what, "%s", words));
-    }
-    if (inspection.tokenizer() != null) {
-      Inspection.Vocabulary v = inspection.tokenizer();
+    config.ifPresent(
+        spec -> ConfigWords.of(spec).forEach((what, words) -> line(out, what, "%s", words)));
+    if (inspection.tokenizer().isPresent()) {
+      Inspection.Vocabulary v = inspection.tokenizer().get();
       line(out, "tokenizer", "%,d tokens, %,d rows of padding", v.tokens(), v.padding());
-    } else if (inspection.spec() != null) {
+    } else if (config.isPresent()) {
       line(out, "tokenizer", "none");
     }
     line(out, "parameters", "%,d", inspection.parameters());
@@ -133,7 +146,7 @@ final class InspectCommand implements Callable<Integer> {
       line(out, "", "%,18d  %s", file.bytes(), file.name());
       hash(out, file.sha256());
     }
-    if (inspection.tensors() != null) {
+    if (tensors) {
       tensors(out, inspection);
     }
     return out.toString();
@@ -157,10 +170,56 @@ final class InspectCommand implements Callable<Integer> {
     }
   }
 
-  private static void hash(StringBuilder out, String sha256) {
-    if (sha256 != null) {
-      out.append("    sha256 ").append(sha256).append('\n');
+  private static void hash(StringBuilder out, Optional<String> sha256) {
+    sha256.ifPresent(hash -> out.append("    sha256 ").append(hash).append('\n'));
+  }
+
+  /** Lines of at most 80 characters, but for long paths. */
+  private static String text(RunInspection run) {
+    List<Checkpoint> checkpoints = run.checkpoints();
+    String latest = run.latest().orElse("");
+    boolean losses =
+        checkpoints.stream()
+            .anyMatch(
+                checkpoint ->
+                    checkpoint.loss().isPresent() || checkpoint.validationLoss().isPresent());
+    int name = width(checkpoints, Checkpoint::name);
+    int size = width(checkpoints, checkpoint -> size(checkpoint.bytes()));
+    String row =
+        "%-" + name + "s  %-16s  %" + size + "s  " + (losses ? "%8s  %10s  " : "%.0s%.0s") + "%s%n";
+    StringBuilder out = new StringBuilder();
+    out.append(String.format("%-11s %s%n", "run", run.path()));
+    out.append(String.format("%-11s %d%n%n", "checkpoints", checkpoints.size()));
+    out.append(String.format(row, "", "saved", "size", "loss", "validation", "").stripTrailing())
+        .append(System.lineSeparator());
+    for (Checkpoint c : checkpoints) {
+      String line =
+          String.format(
+              row,
+              c.name(),
+              TIME.format(c.saved()),
+              size(c.bytes()),
+              loss(c.loss()),
+              loss(c.validationLoss()),
+              c.name().equals(latest) ? "latest" : "");
+      out.append(line.stripTrailing()).append(System.lineSeparator());
     }
+    Path shown =
+        checkpoints.stream()
+            .filter(c -> c.name().equals(latest))
+            .findFirst()
+            .orElse(checkpoints.getLast())
+            .path();
+    run.problem().ifPresent(problem -> out.append(String.format("%n%s%n", problem)));
+    return out.append(String.format("%nnext: jneox inspect %s%n", shown)).toString();
+  }
+
+  private static int width(List<Checkpoint> checkpoints, Function<Checkpoint, String> column) {
+    return checkpoints.stream().map(column).mapToInt(String::length).max().orElse(0);
+  }
+
+  private static String loss(OptionalDouble loss) {
+    return loss.isEmpty() ? "" : String.format(Locale.ROOT, "%.4f", loss.getAsDouble());
   }
 
   /** Bytes in a unit that people read. */

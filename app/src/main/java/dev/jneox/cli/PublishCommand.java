@@ -4,6 +4,8 @@ import dev.jneox.convert.ModelCard;
 import dev.jneox.convert.TrainingFacts;
 import dev.jneox.format.ModelFiles;
 import dev.jneox.hub.HubName;
+import dev.jneox.hub.Publication;
+import dev.jneox.inspect.Verification;
 import dev.jneox.io.InputException;
 import dev.jneox.weights.StoredModel;
 import java.io.PrintWriter;
@@ -130,7 +132,7 @@ public final class PublishCommand implements Runnable {
       card = ModelCard.text(opened.spec(), facts.withTraining(training));
     }
     Path folder = out == null ? Path.of("publish", name.name()) : out;
-    Publication done = Publication.prepare(model, folder, card);
+    Publication done = Publication.prepare(model, folder, card, ProgressLine::bytes);
     PrintWriter console = spec.commandLine().getOut();
     if (json) {
       console.println(json(name, done));
@@ -141,12 +143,17 @@ public final class PublishCommand implements Runnable {
   }
 
   private void requireWhole() {
-    for (Verification.Finding finding : Verification.of(model)) {
-      if (Boolean.FALSE.equals(finding.ok())) {
-        throw new InputException(
-            model + ": not fit to publish: " + finding.check() + ": " + finding.message());
-      }
-    }
+    Verification.of(model, ProgressLine::bytes)
+        .firstWrong()
+        .ifPresent(
+            finding -> {
+              throw new InputException(
+                  model
+                      + ": not fit to publish: "
+                      + VerifyCommand.name(finding.check())
+                      + ": "
+                      + finding.message());
+            });
   }
 
   private void tell(PrintWriter console, HubName name, Publication done) {

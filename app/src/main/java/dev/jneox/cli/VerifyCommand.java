@@ -1,10 +1,15 @@
 package dev.jneox.cli;
 
+import dev.jneox.inspect.Verification;
+import dev.jneox.inspect.Verification.Check;
+import dev.jneox.inspect.Verification.Finding;
+import dev.jneox.inspect.Verification.Verdict;
 import dev.jneox.io.FreedMemory;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -54,23 +59,54 @@ final class VerifyCommand implements Callable<Integer> {
   public Integer call() {
     Path path = ModelOptions.find(model, spec.commandLine().getErr());
     FreedMemory.returnToSystem();
-    List<Verification.Finding> findings = Verification.of(path);
-    boolean ok = findings.stream().noneMatch(finding -> Boolean.FALSE.equals(finding.ok()));
+    List<Finding> findings = Verification.of(path, ProgressLine::bytes).findings();
+    boolean ok = findings.stream().noneMatch(finding -> finding.verdict() == Verdict.WRONG);
     PrintWriter out = spec.commandLine().getOut();
     if (json) {
       Map<String, Object> report = new LinkedHashMap<>();
       report.put("path", path.toString());
       report.put("ok", ok);
-      report.put("findings", findings);
+      report.put("findings", findings.stream().map(VerifyCommand::json).toList());
       out.println(Json.line(report));
     } else {
-      for (Verification.Finding finding : findings) {
-        String mark = finding.ok() == null ? "-" : finding.ok() ? "ok" : "WRONG";
-        out.printf("%-5s  %-9s  %s%n", mark, finding.check(), finding.message());
+      for (Finding finding : findings) {
+        String mark =
+            switch (finding.verdict()) {
+              case OK -> "ok";
+              case WRONG -> "WRONG";
+              case UNKNOWN -> "-";
+            };
+        out.printf("%-5s  %-9s  %s%n", mark, name(finding.check()), finding.message());
       }
       out.println(path + (ok ? ": nothing wrong" : ": something is wrong"));
     }
     out.flush();
     return ok ? 0 : 1;
+  }
+
+  /** The name of a check, as all of this command's output has it. */
+  static String name(Check check) {
+    return check.name().toLowerCase(Locale.ROOT);
+  }
+
+  private static Map<String, Object> json(Finding finding) {
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("check", name(finding.check()));
+    switch (finding.verdict()) {
+      case OK -> json.put("ok", true);
+      case WRONG -> json.put("ok", false);
+      case UNKNOWN -> {} // has no key
+    }
+    json.put("message", finding.message());
+    finding
+        .tensor()
+        .ifPresent(
+            tensor -> {
+              json.put("tensor", tensor.name());
+              json.put("first", tensor.first());
+              json.put("nans", tensor.nans());
+              json.put("infinities", tensor.infinities());
+            });
+    return json;
   }
 }

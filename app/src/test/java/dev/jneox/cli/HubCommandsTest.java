@@ -8,7 +8,9 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import dev.jneox.hub.HubSettings;
+import dev.jneox.hub.Publication;
 import dev.jneox.io.InputException;
+import dev.jneox.io.Progress;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.PrintStream;
@@ -422,7 +424,7 @@ class HubCommandsTest {
     assertThat(out).doesNotExist();
     Path neither = Files.createDirectories(dir.resolve("no-weights"));
     Files.copy(MODEL.resolve("config.json"), neither.resolve("config.json"));
-    assertThatThrownBy(() -> Publication.prepare(neither, out, "card"))
+    assertThatThrownBy(() -> Publication.prepare(neither, out, "card", Progress.Display.SILENT))
         .isInstanceOf(InputException.class)
         .hasMessageContaining("no-weights: expected a folder of HF transformers or a GGUF file");
     assertThat(out).doesNotExist();

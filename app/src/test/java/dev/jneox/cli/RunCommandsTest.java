@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.jneox.io.FolderFiles;
 import dev.jneox.tokenizer.BpeTrainer;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -160,7 +161,7 @@ class RunCommandsTest {
         run.resolveSibling("neox").resolve(Files.readString(neox.resolve("latest")).strip());
     assertThat(ok("inspect " + neox).out()).contains("NeoX checkpoint, 1 rank").contains("latest");
     Path next = Files.createDirectories(neox.resolve("global_step77"));
-    for (Path file : Contents.files(only)) {
+    for (Path file : FolderFiles.of(only)) {
       Files.createDirectories(next.resolve(only.relativize(file)).getParent());
       Files.copy(file, next.resolve(only.relativize(file)));
     }

@@ -8,6 +8,21 @@ import java.util.concurrent.atomic.LongAdder;
  * safe for several threads, and {@link #step} costs one addition.
  */
 public class Progress implements AutoCloseable {
+  /** Makes the progress of operations, as a caller that shows them wants it shown. */
+  @FunctionalInterface
+  public interface Display {
+    /** Shows nothing. */
+    Display SILENT = (task, bytes) -> silent();
+
+    /**
+     * Begins an operation.
+     *
+     * @param task what is done, in a word or two
+     * @param bytes of the whole; below zero where unknown
+     */
+    Progress begin(String task, long bytes);
+  }
+
   private final long start = System.nanoTime();
   private final LongAdder done = new LongAdder();
   private volatile long total;

@@ -1,7 +1,9 @@
-package dev.jneox.cli;
+package dev.jneox.hub;
 
+import dev.jneox.io.FolderFiles;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.Sha256;
 import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -15,23 +17,29 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * The hashes that files of a model should have, from whatever says so beside them: a manifest
+ * Finds the hashes that files of a model should have, in whatever says so beside them: a manifest
  * {@code SHA256SUMS} as {@code sha256sum} writes it, the records that a download from the hub
  * leaves in {@code .cache/huggingface/download}, or a hub cache, where a file is a link to a blob
  * named by its hash. The hub gives the SHA-256 of large files and git's SHA-1 of others.
  */
-final class KnownHashes {
-  static final String MANIFEST = "SHA256SUMS";
+public final class KnownHashes {
+  /** The file that lists the hashes of its folder. */
+  public static final String MANIFEST = "SHA256SUMS";
 
   private static final Path RECORDS = Path.of(".cache", "huggingface", "download");
   private static final Pattern LINE = Pattern.compile("([0-9a-fA-F]{64})[ \t]+[*]?(.+)");
   private static final Pattern HASH = Pattern.compile("[0-9a-f]{64}|[0-9a-f]{40}");
   private static final long MAX_BYTES = 16 << 20;
 
-  /** What a file should hash to, and who says so. */
-  record Known(String hash, String source) {
-    /** The hash of the file by the same algorithm. */
-    String of(Path file, Progress progress) {
+  /**
+   * What a file should hash to.
+   *
+   * @param hash SHA-256, or git's SHA-1 of 40 digits
+   * @param source who says so, in words
+   */
+  public record Known(String hash, String source) {
+    /** Computes the hash of the file by the same algorithm. */
+    public String of(Path file, Progress progress) {
       return hash.length() == 64 ? Sha256.of(file, progress) : Sha256.gitBlob(file, progress);
     }
   }
@@ -39,14 +47,17 @@ final class KnownHashes {
   private KnownHashes() {}
 
   /**
-   * The hashes of a folder's files, or of one file, by absolute path; empty when nothing is known.
+   * Finds the hashes of a folder's files, or of one file, by absolute path; none when nothing says
+   * so.
+   *
+   * @throws InputException when a manifest has a line that is no hash of a file of the folder
    */
-  static Map<Path, Known> of(Path path) {
+  public static Map<Path, Known> of(Path path) {
     boolean whole = Files.isDirectory(path);
     Path given = path.toAbsolutePath().normalize();
     Path folder = whole ? given : given.getParent();
     Map<Path, Known> known = new LinkedHashMap<>();
-    for (Path file : Contents.files(given)) {
+    for (Path file : FolderFiles.of(given)) {
       hub(folder, file).ifPresent(k -> known.put(file, k));
     }
     if (Files.isRegularFile(folder.resolve(MANIFEST))) {

@@ -1,10 +1,9 @@
-package dev.jneox.cli;
+package dev.jneox.hub;
 
-import dev.jneox.hub.HubFile;
-import dev.jneox.hub.Selection;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.Sha256;
 import dev.jneox.io.StorageException;
 import dev.jneox.io.TargetLock;
 import java.io.IOException;
@@ -21,15 +20,15 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * A folder that a model can be published from. {@code SHA256SUMS} lists its files and comes last:
- * where it is, the folder is whole.
+ * Prepares a folder that a model can be published from. {@code SHA256SUMS} lists its files and
+ * comes last: where it is, the folder is whole.
  *
  * @param files of the model, card and hashes included
  * @param leftOut files beside the model that are none of it, such as the optimizer's state
  * @param surplus files that were in the folder before and are none of the model
  * @param keptCard whether there was a README.md already
  */
-record Publication(
+public record Publication(
     Path folder, List<String> files, List<String> leftOut, List<String> surplus, boolean keptCard) {
   private static final String CARD = "README.md";
   private static final String ATTRIBUTES = ".gitattributes";
@@ -49,8 +48,12 @@ record Publication(
    *
    * @param model a folder or a file; what {@link Selection#MODEL} takes of it is published
    * @param card the README.md, where neither has one
+   * @param progress shows the bytes that are hashed
+   * @throws InputException when the model is no folder of HF transformers and no GGUF file
+   * @throws StorageException when the folder cannot be written
    */
-  static Publication prepare(Path model, Path folder, String card) {
+  public static Publication prepare(
+      Path model, Path folder, String card, Progress.Display progress) {
     try (TargetLock _ = TargetLock.take(folder)) {
       Path source = Files.isDirectory(model) ? model : model.toAbsolutePath().getParent();
       List<HubFile> found = Files.isDirectory(model) ? list(model) : List.of(file(model));
@@ -82,7 +85,7 @@ record Publication(
       names.add(CARD);
       attributes(folder, names);
       names.add(ATTRIBUTES);
-      manifest(folder, names);
+      manifest(folder, names, progress);
       names.add(KnownHashes.MANIFEST);
       List<String> leftOut =
           found.stream().map(HubFile::name).filter(name -> !names.contains(name)).toList();
@@ -163,13 +166,14 @@ record Publication(
     AtomicFile.write(file, (String.join("\n", lines) + "\n").getBytes(StandardCharsets.UTF_8));
   }
 
-  private static void manifest(Path folder, Set<String> names) throws IOException {
+  private static void manifest(Path folder, Set<String> names, Progress.Display display)
+      throws IOException {
     long bytes = 0;
     for (String name : names) {
       bytes += Files.size(folder.resolve(name));
     }
     StringBuilder lines = new StringBuilder();
-    try (Progress progress = ProgressLine.bytes("hashing", bytes)) {
+    try (Progress progress = display.begin("hashing", bytes)) {
       for (String name : names) {
         lines
             .append(Sha256.of(folder.resolve(name), progress))

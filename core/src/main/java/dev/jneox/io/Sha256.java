@@ -1,24 +1,28 @@
-package dev.jneox.cli;
+package dev.jneox.io;
 
-import dev.jneox.io.Progress;
-import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 
-/** SHA-256 in hexadecimal, as {@code sha256sum} prints it. */
-final class Sha256 {
+/** Computes hashes of files and memory, in hexadecimal as {@code sha256sum} prints them. */
+public final class Sha256 {
   private static final int CHUNK = 1 << 20;
 
   private Sha256() {}
 
-  static String of(MemorySegment data, Progress progress) {
+  /**
+   * Computes the SHA-256 of memory.
+   *
+   * @param progress is told the bytes that are read
+   */
+  public static String of(MemorySegment data, Progress progress) {
     MessageDigest digest = digest("SHA-256");
     for (long at = 0; at < data.byteSize(); at += CHUNK) {
       MemorySegment chunk = data.asSlice(at, Math.min(CHUNK, data.byteSize() - at));
@@ -28,19 +32,26 @@ final class Sha256 {
     return HexFormat.of().formatHex(digest.digest());
   }
 
-  static String of(Path file, Progress progress) {
+  /**
+   * Computes the SHA-256 of a file.
+   *
+   * @param progress is told the bytes that are read
+   * @throws StorageException when the file cannot be read
+   */
+  public static String of(Path file, Progress progress) {
     return of(file, digest("SHA-256"), progress);
   }
 
   /**
-   * The name git gives a file: SHA-1 of {@code blob}, its size, a zero and its bytes; hubs tell it
-   * for small files.
+   * Computes git's name of a file, by which hubs know small files: the SHA-1 of {@code "blob " +
+   * size + "\0"} and the bytes.
+   *
+   * @throws StorageException when the file cannot be read
    */
-  static String gitBlob(Path file, Progress progress) {
+  public static String gitBlob(Path file, Progress progress) {
     MessageDigest digest = digest("SHA-1");
     try {
-      digest.update(
-          ("blob " + Files.size(file) + "\0").getBytes(java.nio.charset.StandardCharsets.US_ASCII));
+      digest.update(("blob " + Files.size(file) + "\0").getBytes(StandardCharsets.US_ASCII));
     } catch (IOException e) {
       throw unreadable(file, e);
     }

@@ -1,4 +1,4 @@
-package dev.jneox.cli;
+package dev.jneox.inspect;
 
 import dev.jneox.format.ModelFiles;
 import dev.jneox.format.gguf.GgufModel;
@@ -7,39 +7,39 @@ import dev.jneox.format.neox.NeoxCheckpoint;
 import dev.jneox.format.packed.PackedFolder;
 import dev.jneox.format.safetensors.Safetensors;
 import dev.jneox.format.torch.TorchFile;
+import dev.jneox.io.FolderFiles;
 import dev.jneox.io.InputException;
-import dev.jneox.io.StorageException;
 import dev.jneox.weights.CanonicalNames;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.GgmlType;
 import dev.jneox.weights.StoredModel;
 import dev.jneox.weights.TensorExpression;
 import dev.jneox.weights.TensorFile;
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.stream.Stream;
 
 /**
- * Tensors to be looked at one by one: a model's by their canonical names, or those of a bare file
- * of tensors.
+ * Gives tensors one by one: a model's by their canonical names, or those of a bare file of tensors
+ * by the file's.
  */
-final class Contents implements AutoCloseable {
-  /** Folders in a model's folder that hold a part of it: NeoX keeps its layers in one. */
-  private static final int DEPTH = 3;
-
-  /** A tensor, and how it lies on disk; {@code dtype} in the words of its format. */
-  record Entry(String name, String dtype, long[] shape, long bytes) {
-    long elements() {
+public final class Contents implements AutoCloseable {
+  /**
+   * A tensor as it lies on disk.
+   *
+   * @param dtype in the words of its format
+   */
+  public record Entry(String name, String dtype, long[] shape, long bytes) {
+    /** Returns the number of values. */
+    public long elements() {
       return Arrays.stream(shape).reduce(1, (a, b) -> a * b);
     }
   }
@@ -83,7 +83,7 @@ final class Contents implements AutoCloseable {
    *
    * @throws InputException when it is neither
    */
-  static Contents open(Path path) {
+  public static Contents open(Path path) {
     if (isTensorFile(path)) {
       return new Contents(
           path,
@@ -93,22 +93,23 @@ final class Contents implements AutoCloseable {
     return new Contents(path, ModelFiles.open(path), null);
   }
 
-  /** Whether it is, by its name, a file of tensors without a configuration. */
-  static boolean isTensorFile(Path path) {
+  /** Tells by the name whether it is a file of tensors without a configuration. */
+  public static boolean isTensorFile(Path path) {
     return Files.isRegularFile(path) && path.toString().matches(".*\\.(safetensors|bin|pt)");
   }
 
-  Path path() {
+  /** Returns the path that was opened. */
+  public Path path() {
     return path;
   }
 
-  /** The model; a bare file has none. */
-  Optional<StoredModel> model() {
+  /** Returns the model; a bare file has none. */
+  public Optional<StoredModel> model() {
     return Optional.ofNullable(model);
   }
 
-  /** What it is, in a few words. */
-  String format() {
+  /** Names the format in a few words. */
+  public String format() {
     return switch (model) {
       case null -> file instanceof Safetensors ? "safetensors file" : "PyTorch file";
       case HfFolder folder -> "HF folder, " + HfFolder.modelType(folder.spec());
@@ -122,23 +123,24 @@ final class Contents implements AutoCloseable {
     };
   }
 
-  List<Entry> entries() {
-    return entries;
+  /** Lists the tensors. */
+  public List<Entry> entries() {
+    return Collections.unmodifiableList(entries);
   }
 
-  /** A tensor's values, row by row: in place where they lie so, else made in {@code arena}. */
-  MemorySegment read(String name, Arena arena) {
+  /** Reads values row by row: in place where they lie so, else made in {@code arena}. */
+  public MemorySegment read(String name, Arena arena) {
     return model != null ? model.read(expressions.get(name), arena).data() : file.read(name, arena);
   }
 
-  /** The type of what {@link #read} gives; a quantised one is read in fp32. */
-  Dtype dtype(Entry entry) {
+  /** Returns the type of what {@link #read} gives; a quantised one is read in fp32. */
+  public Dtype dtype(Entry entry) {
     Dtype plain = Dtype.of(entry.dtype());
     return plain == null ? Dtype.F32 : plain;
   }
 
   /** Gives the memory of the tensors read so far back. */
-  void release() {
+  public void release() {
     if (model != null) {
       model.release();
     } else {
@@ -146,32 +148,9 @@ final class Contents implements AutoCloseable {
     }
   }
 
-  /** All files of it, by name; hidden ones do not count. */
-  List<Path> files() {
-    return files(path);
-  }
-
-  static List<Path> files(Path path) {
-    if (!Files.isDirectory(path)) {
-      return List.of(path);
-    }
-    try (Stream<Path> walk = Files.walk(path, DEPTH)) {
-      return walk.filter(Files::isRegularFile)
-          .filter(file -> !hidden(path.relativize(file)))
-          .sorted()
-          .toList();
-    } catch (IOException | UncheckedIOException e) {
-      throw new StorageException(path, "cannot be read", e.getMessage(), e);
-    }
-  }
-
-  private static boolean hidden(Path relative) {
-    for (Path part : relative) {
-      if (part.toString().startsWith(".")) {
-        return true;
-      }
-    }
-    return false;
+  /** Lists its files; see {@link FolderFiles}. */
+  public List<Path> files() {
+    return FolderFiles.of(path);
   }
 
   @Override
