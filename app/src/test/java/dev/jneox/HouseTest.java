@@ -84,7 +84,8 @@ class HouseTest {
                       "tokenizer",
                       "data",
                       "torch")),
-              Map.entry("cli", with(CORE, "data", "torch", "train"))));
+              Map.entry("cli", with(CORE, "data")),
+              Map.entry("cli.train", with(CORE, "data", "torch", "train", "cli"))));
 
   /** The one room that may see libtorch. */
   private static final Set<String> SEES_LIBTORCH = Set.of("torch");

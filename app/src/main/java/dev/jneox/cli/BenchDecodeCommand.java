@@ -1,5 +1,7 @@
 package dev.jneox.cli;
 
+import dev.jneox.infer.DecodeLimit;
+import dev.jneox.infer.DecodeRound;
 import dev.jneox.infer.Engine;
 import dev.jneox.infer.KvPrecision;
 import dev.jneox.infer.LanguageModel;
@@ -8,21 +10,14 @@ import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.kernel.Cpu;
 import dev.jneox.kernel.MemoryRate;
-import dev.jneox.model.ModelSpec;
-import java.io.IOException;
+import dev.jneox.kernel.ResidentMemory;
 import java.io.PrintWriter;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.ToDoubleFunction;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -47,9 +42,6 @@ import picocli.CommandLine.Spec;
       "  jneox bench decode --model DIR --sessions 8 --kv bf16 --rounds 5 --json"
     })
 public final class BenchDecodeCommand implements Runnable {
-  /** Far more than any last-level cache keeps. */
-  private static final long READ_BYTES = 1L << 29;
-
   @Spec private CommandSpec spec;
 
   @Mixin private ModelOptions model;
@@ -153,8 +145,8 @@ public final class BenchDecodeCommand implements Runnable {
         report.put("warmup", figures(warm));
       }
       report.putAll(figures(measured));
-      report.put("resident_bytes", memory("VmRSS"));
-      report.put("peak_resident_bytes", memory("VmHWM"));
+      report.put("resident_bytes", ResidentMemory.now().orElse(-1));
+      report.put("peak_resident_bytes", ResidentMemory.peak().orElse(-1));
       limits(report, loaded, workers, median(measured, DecodeRound::decodeRate));
       print(report);
     }
@@ -200,35 +192,14 @@ public final class BenchDecodeCommand implements Runnable {
    * reached.
    */
   private void limits(Map<String, Object> report, LanguageModel loaded, int workers, double rate) {
-    long weights = loaded.packed().stepBytes();
-    ModelSpec config = loaded.spec();
-    long position = config.keysAndValuesPerPosition() * kv.bytes();
-    double keysAndValues = sessions * (double) position * (prompt + fresh / 2.0);
-    double bandwidth;
-    try (Arena arena = Arena.ofShared()) {
-      MemorySegment memory = arena.allocate(READ_BYTES, 64);
-      // Untouched pages all map to one page of zeros, which would be read from the cache.
-      memory.fill((byte) 1);
-      bandwidth = MemoryRate.readRate(memory, workers);
-    }
-    double limit = sessions * bandwidth / (weights + keysAndValues);
-    report.put("weight_bytes_per_step", weights);
-    report.put("kv_bytes_per_step", Math.round(keysAndValues));
+    DecodeLimit limit = DecodeLimit.of(loaded.packed(), kv, sessions, prompt, fresh);
+    double bandwidth = MemoryRate.measure(workers)[0];
+    double fastest = limit.tokensPerSecond(bandwidth);
+    report.put("weight_bytes_per_step", limit.weightBytes());
+    report.put("kv_bytes_per_step", Math.round(limit.keyValueBytes()));
     report.put("read_bytes_per_second", Math.round(bandwidth));
-    report.put("limit_tokens_per_second", limit);
-    report.put("share_of_limit", rate / limit);
-  }
-
-  /** A line of Linux's {@code /proc/self/status}, in bytes; -1 on other systems. */
-  private static long memory(String name) {
-    try {
-      Matcher line =
-          Pattern.compile(name + ":\\s+(\\d+) kB")
-              .matcher(Files.readString(Path.of("/proc/self/status")));
-      return line.find() ? Long.parseLong(line.group(1)) * 1024 : -1;
-    } catch (IOException e) {
-      return -1;
-    }
+    report.put("limit_tokens_per_second", fastest);
+    report.put("share_of_limit", rate / fastest);
   }
 
   private void print(Map<String, Object> report) {

@@ -111,12 +111,7 @@ final class DataInspectCommand implements Callable<Integer> {
   @Override
   public Integer call() throws JsonProcessingException {
     IndexedDataset data = IndexedDataset.open(prefix);
-    int shortest = data.sequences() == 0 ? 0 : Integer.MAX_VALUE;
-    int longest = 0;
-    for (int i = 0; i < data.sequences(); i++) {
-      shortest = Math.min(shortest, data.size(i));
-      longest = Math.max(longest, data.size(i));
-    }
+    IndexedDataset.Sizes sizes = data.sizes();
     int[] first = new int[data.sequences() == 0 ? 0 : Math.clamp(tokens, 0, data.size(0))];
     if (first.length > 0) {
       data.copy(0, 0, first, 0, first.length);
@@ -127,9 +122,9 @@ final class DataInspectCommand implements Callable<Integer> {
     report.put("sequences", data.sequences());
     report.put("tokens", data.tokens());
     report.put("type", data.type().name().toLowerCase(Locale.ROOT));
-    report.put("shortest", shortest);
-    report.put("mean", data.sequences() == 0 ? 0 : (double) data.tokens() / data.sequences());
-    report.put("longest", longest);
+    report.put("shortest", sizes.shortest());
+    report.put("mean", sizes.mean());
+    report.put("longest", sizes.longest());
     report.put("first", first);
     print(report);
     if (order != null) {

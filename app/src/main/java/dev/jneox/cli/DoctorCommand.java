@@ -1,13 +1,12 @@
 package dev.jneox.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.PropertyNamingStrategies;
-import com.fasterxml.jackson.databind.SerializationFeature;
-import com.fasterxml.jackson.databind.node.ObjectNode;
-import java.io.IOException;
+import dev.jneox.io.CancelledException;
+import dev.jneox.kernel.Host;
 import java.io.PrintWriter;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -39,80 +38,116 @@ public final class DoctorCommand implements Runnable {
     try {
       Diagnosis diagnosis = Diagnosis.make(Relaunch.read());
       out.print(json ? json(diagnosis) : text(diagnosis));
-    } catch (IOException | InterruptedException e) {
-      throw new IllegalStateException(e);
+    } catch (InterruptedException e) {
+      throw new CancelledException("interrupted while measuring", e);
     }
     out.flush();
   }
 
-  static String json(Diagnosis diagnosis) throws IOException {
-    ObjectMapper mapper =
-        new ObjectMapper()
-            .setPropertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
-            .enable(SerializationFeature.INDENT_OUTPUT);
-    ObjectNode tree = mapper.valueToTree(diagnosis);
-    tree.putPOJO("advice", diagnosis.advice());
-    return mapper.writeValueAsString(tree) + "\n";
+  /** All of it, under the names that the command's JSON has had from the beginning. */
+  static String json(Diagnosis d) {
+    Map<String, Object> disk = new LinkedHashMap<>();
+    disk.put("work", d.work().folder());
+    disk.put("work_free", d.work().free());
+    Map<String, Object> rates = new LinkedHashMap<>();
+    rates.put("threads", d.host().cpu().threads());
+    Map<String, Object> report = new LinkedHashMap<>();
+    report.put("java", d.host().java());
+    report.put("cpu", d.host().cpu());
+    report.put("memory", d.host().memory());
+    report.put("disk", disk);
+    d.libtorch()
+        .ifPresent(
+            facts -> {
+              disk.put("cache", facts.cache().folder());
+              disk.put("cache_free", facts.cache().free());
+              disk.put("cache_bytes", facts.cache().bytes());
+              disk.put("unused", facts.cache().unused());
+              report.put("libraries", facts.libraries());
+              rates.put("gemm_float", facts.rates().gemmFloat());
+              rates.put("gemm_bfloat16", facts.rates().gemmBfloat16());
+            });
+    rates.put("read_one_thread", d.read().oneThread());
+    rates.put("read_all_threads", d.read().allThreads());
+    report.put("rates", rates);
+    report.put("overridden", d.overridden());
+    report.put("other_load", d.otherLoad());
+    report.put("huge_pages", d.host().hugePages());
+    report.put("advice", d.advice());
+    return Json.indented(report) + "\n";
   }
 
   static String text(Diagnosis d) {
+    Host.Java java = d.host().java();
+    Host.Processor cpu = d.host().cpu();
+    Host.Memory memory = d.host().memory();
     StringBuilder out = new StringBuilder();
-    line(out, "Java", "%s, %s, %s", d.java().version(), d.java().vendor(), d.java().home());
-    line(out, "CPU", "%s, %s", d.cpu().name(), cores(d.cpu()));
+    line(out, "Java", "%s, %s, %s", java.version(), java.vendor(), java.home());
+    line(out, "CPU", "%s, %s", cpu.name(), cores(cpu));
     line(
         out,
         "vectors",
-        "%d bits in the JVM, %s in libtorch; %s",
-        d.cpu().vectorBits(),
-        d.libraries().cpuCapability(),
-        d.cpu().instructions().isEmpty()
+        "%d bits in the JVM%s; %s",
+        cpu.vectorBits(),
+        d.libtorch()
+            .map(facts -> ", " + facts.libraries().cpuCapability() + " in libtorch")
+            .orElse(""),
+        cpu.instructions().isEmpty()
             ? "instruction sets unknown"
-            : String.join(", ", d.cpu().instructions()));
-    line(out, "inference", "kernels: %s", d.cpu().kernels());
+            : String.join(", ", cpu.instructions()));
+    line(out, "inference", "kernels: %s", cpu.kernels());
     line(
         out,
         "memory",
         "%.1f GB, %.1f GB available, Java heap up to %.1f GB",
-        d.memory().usable() / GB,
-        d.memory().available() / GB,
-        d.memory().heap() / GB);
-    line(out, "disk", "%.1f GB free in %s (here)", d.disk().workFree() / GB, d.disk().work());
-    line(
-        out,
-        "",
-        "%.1f GB free in %s (native libraries, %.1f GB, verified)",
-        d.disk().cacheFree() / GB,
-        d.disk().cache(),
-        d.disk().cacheBytes() / GB);
-    line(
-        out,
-        "libtorch",
-        "%s with oneDNN %s, OpenMP %s, %d threads",
-        d.libraries().libtorch(),
-        d.libraries().oneDnn(),
-        d.libraries().openMp(),
-        d.cpu().threads());
-    line(out, "BLAS", "%s, %s", d.libraries().blas(), d.libraries().blasPath());
-    line(
-        out,
-        "GEMM",
-        "float32 %.0f GFLOP/s, bfloat16 %.0f GFLOP/s (matrix products of libtorch)",
-        d.rates().gemmFloat() / 1e9,
-        d.rates().gemmBfloat16() / 1e9);
+        memory.usable() / GB,
+        memory.available() / GB,
+        memory.heap() / GB);
+    line(out, "disk", "%.1f GB free in %s (here)", d.work().free() / GB, d.work().folder());
+    d.libtorch()
+        .ifPresentOrElse(
+            facts -> libtorch(out, facts, cpu.threads()),
+            () -> line(out, "libtorch", "not on the class path, so nothing can be trained"));
     line(
         out,
         "memory read",
         "%.1f GB/s on one thread, %.1f GB/s on %d",
-        d.rates().readOneThread() / GB,
-        d.rates().readAllThreads() / GB,
-        d.rates().threads());
+        d.read().oneThread() / GB,
+        d.read().allThreads() / GB,
+        cpu.threads());
     List<String> advice = d.advice();
     out.append(advice.isEmpty() ? "\nNothing to change.\n" : "\nWhat to change:\n");
     advice.forEach(line -> out.append("  - ").append(line).append('\n'));
     return out.toString();
   }
 
-  private static String cores(Diagnosis.Cpu cpu) {
+  private static void libtorch(StringBuilder out, LibtorchFacts facts, int threads) {
+    LibtorchFacts.Libraries libraries = facts.libraries();
+    line(
+        out,
+        "",
+        "%.1f GB free in %s (native libraries, %.1f GB, verified)",
+        facts.cache().free() / GB,
+        facts.cache().folder(),
+        facts.cache().bytes() / GB);
+    line(
+        out,
+        "libtorch",
+        "%s with oneDNN %s, OpenMP %s, %d threads",
+        libraries.libtorch(),
+        libraries.oneDnn(),
+        libraries.openMp(),
+        threads);
+    line(out, "BLAS", "%s, %s", libraries.blas(), libraries.blasPath());
+    line(
+        out,
+        "GEMM",
+        "float32 %.0f GFLOP/s, bfloat16 %.0f GFLOP/s (matrix products of libtorch)",
+        facts.rates().gemmFloat() / 1e9,
+        facts.rates().gemmBfloat16() / 1e9);
+  }
+
+  private static String cores(Host.Processor cpu) {
     String cores = cpu.machineCores() + (cpu.machineCores() == 1 ? " core" : " cores");
     return cpu.usableCores() == cpu.machineCores()
         ? cores

@@ -2,17 +2,35 @@ package dev.jneox.cli;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.PropertyNamingStrategies;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.json.JsonMapper;
 
 /** What {@code --json} prints. */
-final class Json {
+public final class Json {
   private static final ObjectMapper JSON = new ObjectMapper();
+
+  private static final ObjectMapper INDENTED =
+      JsonMapper.builder()
+          .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
+          .enable(SerializationFeature.INDENT_OUTPUT)
+          .build();
 
   private Json() {}
 
   /** A value on one line: maps keep their order. */
-  static String line(Object value) {
+  public static String line(Object value) {
+    return text(JSON, value);
+  }
+
+  /** A value on indented lines; the keys of records are in snake case. */
+  static String indented(Object value) {
+    return text(INDENTED, value);
+  }
+
+  private static String text(ObjectMapper mapper, Object value) {
     try {
-      return JSON.writeValueAsString(value);
+      return mapper.writeValueAsString(value);
     } catch (JsonProcessingException e) {
       throw new IllegalStateException(e);
     }

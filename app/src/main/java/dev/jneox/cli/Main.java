@@ -1,13 +1,16 @@
 package dev.jneox.cli;
 
+import dev.jneox.cli.CommandModule.Need;
 import dev.jneox.io.JneoxException;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
-/** The command line: one subcommand per room of the house. */
+/** Runs the command line: the subcommands of every module on the class path. */
 @Command(
     name = "jneox",
     mixinStandardHelpOptions = true,
@@ -21,27 +24,6 @@ import picocli.CommandLine.Command;
       "141:standard output was closed early, as head closes a pipe"
     })
 public final class Main {
-  private static final List<Class<?>> COMMANDS =
-      List.of(
-          DemoCommand.class,
-          DoctorCommand.class,
-          TokenizerCommand.class,
-          PrepareCommand.class,
-          DataCommand.class,
-          TrainCommand.class,
-          ScheduleCommand.class,
-          GenerateCommand.class,
-          ScoreCommand.class,
-          BenchCommand.class,
-          DownloadCommand.class,
-          ConvertCommand.class,
-          QuantizeCommand.class,
-          SynthCommand.class,
-          InspectCommand.class,
-          VerifyCommand.class,
-          PublishCommand.class,
-          CommandLine.HelpCommand.class);
-
   private Main() {}
 
   /** Runs one command and returns its exit code; used by {@link Start} and by the tests. */
@@ -49,7 +31,7 @@ public final class Main {
     CommandLine line = commandLine(needed(args));
     int code;
     try {
-      code = line.execute(args);
+      code = execute(line, args);
     } catch (OutOfMemoryError e) {
       line.getErr()
           .println(
@@ -62,6 +44,27 @@ public final class Main {
     return StandardOutput.exitCode(code, line.getErr());
   }
 
+  /** A command that only lacks jars says which, instead of being unknown. */
+  private static int execute(CommandLine line, String... args) {
+    Optional<Need> missing =
+        args.length == 0 || line.getSubcommands().containsKey(args[0])
+            ? Optional.empty()
+            : Commands.missing(args[0]);
+    if (missing.isEmpty()) {
+      return line.execute(args);
+    }
+    Need need = missing.get();
+    line.getErr()
+        .println(
+            "jneox: "
+                + args[0]
+                + ": needs "
+                + need.jar()
+                + ", and the class path has no "
+                + need.type());
+    return 1;
+  }
+
   /**
    * The command that is asked for: to look through the options of all the others takes a quarter of
    * a second.
@@ -70,24 +73,23 @@ public final class Main {
     if (args.length == 1 && List.of("-V", "--version").contains(args[0])) {
       return List.of();
     }
-    List<Class<?>> named =
-        args.length == 0
-            ? List.of()
-            : COMMANDS.stream().filter(command -> name(command).equals(args[0])).toList();
-    return named.isEmpty() || named.contains(CommandLine.HelpCommand.class) ? COMMANDS : named;
+    Optional<Class<?>> named = args.length == 0 ? Optional.empty() : Commands.find(args[0]);
+    return named.<List<Class<?>>>map(List::of).orElseGet(Main::all);
   }
 
-  private static String name(Class<?> command) {
-    return command.getAnnotation(Command.class).name();
+  private static List<Class<?>> all() {
+    List<Class<?>> all = new ArrayList<>(Commands.all());
+    all.add(CommandLine.HelpCommand.class);
+    return all;
   }
 
   static CommandLine commandLine() {
-    return commandLine(COMMANDS);
+    return commandLine(all());
   }
 
   private static CommandLine commandLine(List<Class<?>> commands) {
     CommandLine line = new CommandLine(new Main());
-    commands.forEach(command -> line.addSubcommand(name(command), command));
+    commands.forEach(command -> line.addSubcommand(Commands.name(command), command));
     line.setCaseInsensitiveEnumValuesAllowed(true);
     // A prompt may well begin with @.
     line.setExpandAtFiles(false);

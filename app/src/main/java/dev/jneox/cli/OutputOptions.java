@@ -7,7 +7,6 @@ import dev.jneox.io.FreedMemory;
 import dev.jneox.io.Progress;
 import dev.jneox.io.TargetLock;
 import dev.jneox.weights.StoredModel;
-import dev.jneox.weights.StoredTensor;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.Locale;
@@ -129,7 +128,16 @@ final class OutputOptions {
       conversion.check(force);
       conversion.concerns().forEach(this::say);
       if (type == null && format != Format.GGUF) {
-        sayWhatIsRounded(model, as);
+        conversion
+            .otherType()
+            .ifPresent(
+                other ->
+                    say(
+                        String.format(
+                                "most of the model is %s, part of it %s: all is written as %1$s;"
+                                    + " --dtype f32 rounds nothing",
+                                as, other)
+                            .toLowerCase(Locale.ROOT)));
       }
       try (Progress progress = ProgressLine.bytes(act, bytes)) {
         conversion.write(progress::step);
@@ -158,20 +166,5 @@ final class OutputOptions {
 
   private void say(String line) {
     spec.commandLine().getErr().println("jneox: " + line);
-  }
-
-  private void sayWhatIsRounded(StoredModel model, WeightType as) {
-    model.tensors().stream()
-        .map(StoredTensor::type)
-        .filter(name -> !name.equals(as.name()))
-        .findFirst()
-        .ifPresent(
-            other ->
-                say(
-                    String.format(
-                            "most of the model is %s, part of it %s: all is written as %1$s;"
-                                + " --dtype f32 rounds nothing",
-                            as, other)
-                        .toLowerCase(Locale.ROOT)));
   }
 }

@@ -26,7 +26,7 @@ import me.tongfei.progressbar.ProgressBarStyle;
  * }</pre>
  */
 @SuppressWarnings("restricted") // calls native code, which the launcher allows
-final class ProgressLine extends Progress {
+public final class ProgressLine extends Progress {
   private static final Duration INTERVAL = Duration.ofSeconds(10);
   private static final long MB = 1_000_000;
 
@@ -43,7 +43,7 @@ final class ProgressLine extends Progress {
    * An operation of {@code total} units, for example 1000 "steps"; a total below zero means that it
    * is unknown.
    */
-  static Progress of(String task, String unit, long total) {
+  public static Progress of(String task, String unit, long total) {
     return new ProgressLine(task, unit, 1, total, System.err, isTerminal(), INTERVAL);
   }
 
@@ -51,7 +51,7 @@ final class ProgressLine extends Progress {
    * An operation counted in bytes and shown in megabytes of 10^6; a total below zero means that it
    * is unknown.
    */
-  static Progress bytes(String task, long total) {
+  public static Progress bytes(String task, long total) {
     return new ProgressLine(task, "MB", MB, total, System.err, isTerminal(), INTERVAL);
   }
 

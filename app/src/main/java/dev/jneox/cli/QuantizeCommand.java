@@ -2,8 +2,10 @@ package dev.jneox.cli;
 
 import dev.jneox.convert.Quantisation;
 import dev.jneox.convert.Quantisation.Written;
+import dev.jneox.convert.QuantisationReport;
 import dev.jneox.format.ModelFiles;
 import dev.jneox.infer.LanguageModel;
+import dev.jneox.infer.LogLikelihood;
 import dev.jneox.infer.Precision;
 import dev.jneox.io.FreedMemory;
 import dev.jneox.io.InputException;
@@ -130,8 +132,8 @@ final class QuantizeCommand implements Callable<Integer> {
   @Option(names = "--json", description = "Print one line of JSON.")
   private boolean json;
 
-  /** How likely a text is: mean natural logarithm of the tokens' probabilities. */
-  private record Likelihood(int tokens, double before, double after) {}
+  /** How likely the two models find the text. */
+  private record Likelihood(LogLikelihood before, LogLikelihood after) {}
 
   @Override
   public Integer call() {
@@ -140,7 +142,7 @@ final class QuantizeCommand implements Callable<Integer> {
       throw new InputException(to + ": is the model itself: choose another name for the new one");
     }
     int[] ids = null;
-    double before = 0;
+    LogLikelihood before = null;
     if (text != null) {
       try (LanguageModel model = LanguageModel.open(source, Precision.STORED)) {
         ids = text.ids(model);
@@ -149,7 +151,7 @@ final class QuantizeCommand implements Callable<Integer> {
     }
     FreedMemory.returnToSystem();
     long start = System.nanoTime();
-    List<Written> written;
+    QuantisationReport written;
     try (StoredModel model = ModelFiles.open(source);
         TargetLock _ = TargetLock.take(to)) {
       Quantisation quantisation = Quantisation.to(bits.type, model);
@@ -162,7 +164,7 @@ final class QuantizeCommand implements Callable<Integer> {
     Likelihood likelihood = null;
     if (ids != null) {
       try (LanguageModel model = LanguageModel.open(to, Precision.STORED)) {
-        likelihood = new Likelihood(ids.length - 1, before, score(model, ids, "scoring after"));
+        likelihood = new Likelihood(before, score(model, ids, "scoring after"));
       }
     }
     PrintWriter out = spec.commandLine().getOut();
@@ -175,75 +177,34 @@ final class QuantizeCommand implements Callable<Integer> {
     return 0;
   }
 
-  private static double score(LanguageModel model, int[] ids, String act) {
+  private static LogLikelihood score(LanguageModel model, int[] ids, String act) {
     try (Progress progress = ProgressLine.of(act, "tokens", ids.length - 1)) {
-      double sum = 0;
-      for (float score : model.scorer().logProbabilities(ids, progress)) {
-        sum += score;
-      }
-      return sum / (ids.length - 1);
+      return LogLikelihood.of(model.scorer().logProbabilities(ids, progress));
     }
   }
 
-  /** All tensors of a kind together. */
-  private static Map<String, Written> kinds(List<Written> written) {
-    Map<String, Written> kinds = new LinkedHashMap<>();
-    for (Written w : written) {
-      kinds.merge(
-          kind(w.canonical()) + " " + w.type(),
-          w,
-          (a, b) ->
-              new Written(
-                  a.canonical(),
-                  a.type(),
-                  a.was(),
-                  a.parameters() + b.parameters(),
-                  a.bytes() + b.bytes(),
-                  a.error() + b.error(),
-                  a.squares() + b.squares()));
-    }
-    return kinds;
-  }
-
-  private static String kind(String name) {
-    return name.startsWith("embed_in")
-        ? "embedding"
-        : name.startsWith("embed_out")
-            ? "head"
-            : name.endsWith(".bias") || name.contains("norm") || name.startsWith("embed_positions")
-                ? "vectors"
-                : name.replaceFirst("layers[.]\\d+[.]", "").replaceFirst("[.]weight$", "");
-  }
-
-  private static Written worst(List<Written> written) {
-    return written.stream()
-        .max((a, b) -> Double.compare(a.relativeError(), b.relativeError()))
-        .orElseThrow();
-  }
-
-  private String json(List<Written> written, double seconds, Likelihood likelihood) {
+  private String json(QuantisationReport written, double seconds, Likelihood likelihood) {
     Map<String, Object> report = new LinkedHashMap<>();
     report.put("from", from);
     report.put("to", to.toString());
     report.put("dtype", bits.name().toLowerCase(Locale.ROOT));
-    report.put("parameters", written.stream().mapToLong(Written::parameters).sum());
-    report.put("bytes", written.stream().mapToLong(Written::bytes).sum());
+    report.put("parameters", written.parameters());
+    report.put("bytes", written.bytes());
     report.put("seconds", seconds);
     List<Object> tensors = new ArrayList<>();
-    written.forEach(w -> tensors.add(row("name", w.canonical(), w)));
+    written.tensors().forEach(w -> tensors.add(row("name", w.canonical(), w)));
     report.put("tensors", tensors);
     List<Object> kinds = new ArrayList<>();
-    kinds(written)
-        .forEach((name, w) -> kinds.add(row("kind", name.substring(0, name.indexOf(' ')), w)));
+    written.kinds().forEach(kind -> kinds.add(row("kind", kind.name(), kind.sum())));
     report.put("kinds", kinds);
-    report.put("worst", worst(written).canonical());
+    report.put("worst", written.worst().canonical());
     if (likelihood != null) {
       Map<String, Object> scores = new LinkedHashMap<>();
-      scores.put("tokens", likelihood.tokens);
-      scores.put("mean_logprob_before", likelihood.before);
-      scores.put("mean_logprob_after", likelihood.after);
-      scores.put("perplexity_before", Math.exp(-likelihood.before));
-      scores.put("perplexity_after", Math.exp(-likelihood.after));
+      scores.put("tokens", likelihood.before.tokens());
+      scores.put("mean_logprob_before", likelihood.before.mean());
+      scores.put("mean_logprob_after", likelihood.after.mean());
+      scores.put("perplexity_before", likelihood.before.perplexity());
+      scores.put("perplexity_after", likelihood.after.perplexity());
       report.put("text", scores);
     }
     return Json.line(report);
@@ -261,23 +222,22 @@ final class QuantizeCommand implements Callable<Integer> {
   }
 
   private void print(
-      PrintWriter out, List<Written> written, double seconds, Likelihood likelihood) {
+      PrintWriter out, QuantisationReport written, double seconds, Likelihood likelihood) {
     line(out, "%-48s %-5s %-5s %s", "matrix", "was", "is", "relative error");
-    written.stream()
-        .filter(w -> !kind(w.canonical()).equals("vectors"))
+    written.tensors().stream()
+        .filter(w -> !QuantisationReport.kind(w.canonical()).equals(QuantisationReport.VECTORS))
         .forEach(w -> line(out, "%-48s %-5s %-5s %s", w.canonical(), w.was(), w.type(), error(w)));
     out.println();
-    kinds(written)
-        .forEach(
-            (name, w) ->
-                line(
-                    out,
-                    "%-32s %,16d parameters %10s  %s",
-                    name,
-                    w.parameters(),
-                    InspectCommand.size(w.bytes()),
-                    name.startsWith("vectors") ? "" : error(w)));
-    Written worst = worst(written);
+    for (QuantisationReport.Kind kind : written.kinds()) {
+      line(
+          out,
+          "%-32s %,16d parameters %10s  %s",
+          kind.name() + " " + kind.sum().type(),
+          kind.sum().parameters(),
+          InspectCommand.size(kind.sum().bytes()),
+          kind.name().equals(QuantisationReport.VECTORS) ? "" : error(kind.sum()));
+    }
+    Written worst = written.worst();
     if (worst.squares() > 0) {
       line(out, "worst: %s, %.4f", worst.canonical(), worst.relativeError());
     }
@@ -285,15 +245,15 @@ final class QuantizeCommand implements Callable<Integer> {
       line(
           out,
           "text of %,d tokens: %.4f -> %.4f nats a token (%+.4f), perplexity %.3f -> %.3f",
-          likelihood.tokens,
-          -likelihood.before,
-          -likelihood.after,
-          likelihood.before - likelihood.after,
-          Math.exp(-likelihood.before),
-          Math.exp(-likelihood.after));
+          likelihood.before.tokens(),
+          -likelihood.before.mean(),
+          -likelihood.after.mean(),
+          likelihood.before.mean() - likelihood.after.mean(),
+          likelihood.before.perplexity(),
+          likelihood.after.perplexity());
     }
-    long bytes = written.stream().mapToLong(Written::bytes).sum();
-    long parameters = written.stream().mapToLong(Written::parameters).sum();
+    long bytes = written.bytes();
+    long parameters = written.parameters();
     line(
         out,
         "%s: %,d parameters in %s, %.2f bits each, in %.1f s, %s/s",

@@ -1,6 +1,7 @@
 package dev.jneox.cli;
 
 import dev.jneox.infer.LanguageModel;
+import dev.jneox.infer.LogLikelihood;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import java.io.PrintWriter;
@@ -105,18 +106,21 @@ public final class ScoreCommand implements Runnable {
   }
 
   private static void table(PrintWriter out, LanguageModel model, int[] ids, float[] scores) {
-    double sum = 0;
     out.printf("%8s  %9s  %s%n", "id", "ln p", model.hasTokenizer() ? "token" : "");
     for (int i = 0; i < ids.length; i++) {
       String score = i == 0 ? "" : String.format(Locale.ROOT, "%.4f", scores[i - 1]);
-      sum += i == 0 ? 0 : scores[i - 1];
       String token =
           model.hasTokenizer() ? Json.line(model.tokenizer().decode(new int[] {ids[i]})) : "";
       out.println(String.format(Locale.ROOT, "%8d  %9s  %s", ids[i], score, token).stripTrailing());
     }
     if (scores.length > 0) {
-      double mean = sum / scores.length;
-      out.printf(Locale.ROOT, "sum %.4f, mean %.4f, perplexity %.2f%n", sum, mean, Math.exp(-mean));
+      LogLikelihood all = LogLikelihood.of(scores);
+      out.printf(
+          Locale.ROOT,
+          "sum %.4f, mean %.4f, perplexity %.2f%n",
+          all.sum(),
+          all.mean(),
+          all.perplexity());
     }
   }
 }

@@ -12,7 +12,7 @@ import java.util.function.IntConsumer;
  * <p>The JDK's interface is {@code sun.misc.Signal} of module {@code jdk.unsupported}. It is called
  * by reflection, because javac warns of every mention of it and takes no option against that.
  */
-final class Signals implements AutoCloseable {
+public final class Signals implements AutoCloseable {
   private final Map<Object, Object> before = new LinkedHashMap<>();
 
   /**
@@ -21,7 +21,7 @@ final class Signals implements AutoCloseable {
    * @param numbers by name, such as 2 for INT
    * @param handler is called with the number, on a thread of the JVM
    */
-  Signals(Map<String, Integer> numbers, IntConsumer handler) {
+  public Signals(Map<String, Integer> numbers, IntConsumer handler) {
     numbers.forEach(
         (name, number) -> {
           Object proxy =

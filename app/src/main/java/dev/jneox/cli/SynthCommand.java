@@ -1,7 +1,8 @@
 package dev.jneox.cli;
 
-import dev.jneox.convert.SyntheticModel;
+import dev.jneox.convert.RandomInit;
 import dev.jneox.convert.WeightType;
+import dev.jneox.io.InputException;
 import dev.jneox.io.StorageException;
 import dev.jneox.tokenizer.Tokenizer;
 import dev.jneox.weights.Dtype;
@@ -9,6 +10,7 @@ import dev.jneox.weights.StoredModel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -70,23 +72,26 @@ final class SynthCommand implements Callable<Integer> {
   public Integer call() {
     output.check();
     WeightType type = output.type() == null ? WeightType.BF16 : output.type();
+    Dtype dtype = type.isQuantised() ? Dtype.F32 : type.dtype();
     try (Tokenizer loaded = tokenizer == null ? null : Tokenizer.load(tokenizer);
-        StoredModel model = model(Recipe.of(config, loaded), type)) {
+        StoredModel model =
+            init(Optional.ofNullable(loaded))
+                .model(dtype, seed, tokenizer == null ? null : text(tokenizer))) {
       output.write(model, type, out, "making");
     }
     return 0;
   }
 
-  private StoredModel model(Recipe recipe, WeightType type) {
-    Dtype dtype = type.isQuantised() ? Dtype.F32 : type.dtype();
-    return new SyntheticModel(
-        recipe.source(),
-        recipe.shape(),
-        recipe.deviation(),
-        recipe.outputDeviation(),
-        dtype,
-        seed,
-        tokenizer == null ? null : text(tokenizer));
+  private RandomInit init(Optional<Tokenizer> loaded) {
+    return RandomInit.ofHf(Path.of(config))
+        .or(() -> Commands.ask(module -> module.shape(config, loaded)))
+        .orElseThrow(
+            () ->
+                new InputException(
+                    "--config: expected a model folder or its config.json, found "
+                        + config
+                        + ": names and configurations in GPT-NeoX's keys need the jar of JNeoX's"
+                        + " module train"));
   }
 
   private static String text(Path file) {

@@ -3,9 +3,7 @@ package dev.jneox.cli;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.json.JsonMapper;
-import dev.jneox.data.Documents;
-import dev.jneox.io.InputException;
-import dev.jneox.io.Progress;
+import dev.jneox.data.LearnedVocabulary;
 import dev.jneox.io.TargetLock;
 import dev.jneox.tokenizer.BpeTrainer;
 import dev.jneox.tokenizer.TrainedBpe;
@@ -83,30 +81,14 @@ final class TokenizerTrainCommand implements Callable<Integer> {
 
   private int learn() throws JsonProcessingException {
     long start = System.nanoTime();
-    BpeTrainer trainer = new BpeTrainer(vocabSize);
-    Documents.Skipped skipped;
-    try (Progress progress = ProgressLine.bytes("counting words", -1);
-        Documents documents = Documents.open(inputs, skipBad, progress::step)) {
-      progress.total(documents.totalBytes());
-      trainer.count(documents.texts());
-      skipped = documents.skipped();
-      if (trainer.bytes() == 0) {
-        throw documents.nothing(trainer.documents(), 1);
-      }
-    }
-    TrainedBpe trained;
-    try (Progress progress =
-        ProgressLine.of("learning", "merges", vocabSize - BpeTrainer.SMALLEST_VOCABULARY)) {
-      trained = trainer.train(progress::step);
-    }
-    if (trained.merges().isEmpty() && vocabSize > BpeTrainer.SMALLEST_VOCABULARY) {
-      throw new InputException(
-          "the texts: expected pairs of letters that occur twice, found none: "
-              + trained.documents()
-              + " documents of "
-              + trained.bytes()
-              + " bytes; give more text");
-    }
+    LearnedVocabulary learned =
+        LearnedVocabulary.of(
+            inputs,
+            vocabSize,
+            skipBad,
+            bytes -> ProgressLine.bytes("counting words", bytes),
+            merges -> ProgressLine.of("learning", "merges", merges));
+    TrainedBpe trained = learned.bpe();
     trained.write(out);
     if (trained.vocab().size() < vocabSize) {
       spec.commandLine()
@@ -121,7 +103,7 @@ final class TokenizerTrainCommand implements Callable<Integer> {
             out.toString(),
             trained.vocab().size(),
             trained.documents(),
-            skipped.bad(),
+            learned.skipped().bad(),
             trained.bytes(),
             trained.words(),
             trained.tokens(),

@@ -4,38 +4,34 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.jneox.kernel.Kernels;
-import dev.jneox.torch.Libraries;
-import dev.jneox.torch.Machine;
+import dev.jneox.kernel.Host;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 @Tag("slow")
 class DoctorCommandTest {
-  private static final Diagnosis.Java JAVA =
-      new Diagnosis.Java("25.0.3+9", "Eclipse Adoptium", "OpenJDK 64-Bit Server VM", "/jdk");
-  private static final Diagnosis.Cpu CPU =
-      new Diagnosis.Cpu(
-          "EPYC",
-          List.of("AVX2", "AVX-512", "AVX-512 BF16"),
-          2,
-          2,
-          2,
-          512,
-          true,
-          "machine code (AVX2, FMA)");
-  private static final Diagnosis.Memory MEMORY =
-      new Diagnosis.Memory(24_000_000_000L, 24_000_000_000L, 20_000_000_000L, 8_000_000_000L);
-  private static final Diagnosis.Disk DISK =
-      new Diagnosis.Disk(
-          "/work", 80_000_000_000L, "/cache", 80_000_000_000L, 818_000_000L, List.of());
-  private static final Libraries LIBRARIES =
-      new Libraries("2.10.0", "3.7.1", "4.5", "AVX512", "MKL 2025.3", "/cache/libmkl_rt.so.2");
-  private static final Machine RATES = new Machine(2, 190e9, 410e9, 22e9, 45e9);
+  private static final Host HOST =
+      new Host(
+          new Host.Java("25.0.3+9", "Eclipse Adoptium", "OpenJDK 64-Bit Server VM", "/jdk"),
+          new Host.Processor(
+              "EPYC", List.of("AVX2", "AVX-512", "AVX-512 BF16"), 2, 2, 2, 512, true, "machine code (AVX2, FMA)"),
+          new Host.Memory(24_000_000_000L, 24_000_000_000L, 20_000_000_000L, 8_000_000_000L),
+          "madvise");
+  private static final Diagnosis.Work WORK = new Diagnosis.Work("/work", 80_000_000_000L);
+  private static final Diagnosis.Read READ = new Diagnosis.Read(22e9, 45e9);
+  private static final LibtorchFacts.Libraries LIBRARIES =
+      new LibtorchFacts.Libraries(
+          "2.10.0", "3.7.1", "4.5", "AVX512", "MKL 2025.3", "/cache/libmkl_rt.so.2");
+  private static final LibtorchFacts LIBTORCH =
+      new LibtorchFacts(
+          LIBRARIES,
+          new LibtorchFacts.Cache("/cache", 80_000_000_000L, 818_000_000L, List.of()),
+          new LibtorchFacts.Rates(190e9, 410e9, 22e9, 45e9));
   private static final Diagnosis BEST =
-      new Diagnosis(JAVA, CPU, MEMORY, DISK, LIBRARIES, RATES, Map.of(), 0.01, "madvise");
+      new Diagnosis(HOST, WORK, Optional.of(LIBTORCH), READ, Map.of(), 0.01);
 
   @Test
   void measuresThisMachine() throws Exception {
@@ -45,7 +41,6 @@ class DoctorCommandTest {
     assertThat(tree.at("/java/version").asText())
         .isEqualTo(System.getProperty("java.runtime.version"));
     assertThat(tree.at("/cpu/vector_bits").asInt()).isBetween(64, 2048);
-    assertThat(tree.at("/cpu/kernels").asText()).isEqualTo(Kernels.description());
     assertThat(tree.at("/memory/available").asLong())
         .isBetween(1L << 20, tree.at("/memory/machine").asLong());
     assertThat(tree.at("/disk/work_free").asLong()).isPositive();
@@ -77,22 +72,24 @@ class DoctorCommandTest {
   void everyShortageHasItsLine() {
     Diagnosis worst =
         new Diagnosis(
-            new Diagnosis.Java("25", "IBM", "Eclipse OpenJ9 VM", "/jdk"),
-            new Diagnosis.Cpu(
-                "EPYC", List.of("AVX2", "AVX-512"), 8, 4, 1, 256, false, "Vector API (256 bits)"),
-            new Diagnosis.Memory(64_000_000_000L, 3_000_000_000L, 2_000_000_000L, 1_000_000_000L),
-            new Diagnosis.Disk(
-                "/work",
-                1_000_000_000L,
-                "/cache",
-                100_000_000L,
-                818_000_000L,
-                List.of(new Diagnosis.Unused("/old", 780_000_000L))),
-            LIBRARIES,
-            new Machine(1, 100e9, 50e9, 10e9, 10e9),
+            new Host(
+                new Host.Java("25", "IBM", "Eclipse OpenJ9 VM", "/jdk"),
+                new Host.Processor("EPYC", List.of("AVX2", "AVX-512"), 8, 4, 1, 256, false, "Vector API (256 bits)"),
+                new Host.Memory(64_000_000_000L, 3_000_000_000L, 2_000_000_000L, 1_000_000_000L),
+                "never"),
+            new Diagnosis.Work("/work", 1_000_000_000L),
+            Optional.of(
+                new LibtorchFacts(
+                    LIBRARIES,
+                    new LibtorchFacts.Cache(
+                        "/cache",
+                        100_000_000L,
+                        818_000_000L,
+                        List.of(new LibtorchFacts.Unused("/old", 780_000_000L))),
+                    new LibtorchFacts.Rates(100e9, 50e9, 10e9, 10e9))),
+            READ,
             Map.of("OMP_WAIT_POLICY", "ACTIVE"),
-            0.6,
-            "never");
+            0.6);
     assertThat(worst.advice())
         .satisfiesExactly(
             line -> assertThat(line).contains("60 % of the CPU"),
@@ -116,42 +113,58 @@ class DoctorCommandTest {
   }
 
   @Test
-  void readsLinuxsFiles() {
-    String cpuinfo =
-        """
-        processor\t: 0
-        model name\t: AMD EPYC
-        flags\t\t: fpu avx2 avx512f avx512_bf16
-
-        processor\t: 1
-        model name\t: AMD EPYC
-        flags\t\t: fpu avx2 avx512f avx512_bf16
-        """;
-    assertThat(Diagnosis.cpu(cpuinfo, 1, 1, 512, true, "machine code"))
-        .isEqualTo(
-            new Diagnosis.Cpu(
-                "AMD EPYC",
-                List.of("AVX2", "AVX-512", "AVX-512 BF16"),
-                2,
-                1,
-                1,
-                512,
-                true,
-                "machine code"));
-    String meminfo = "MemTotal:       1000 kB\nMemFree: 1 kB\nMemAvailable:    600 kB\n";
-    assertThat(Diagnosis.memory(meminfo, 1_024_000, 5, 7))
-        .isEqualTo(new Diagnosis.Memory(1_024_000, 1_024_000, 614_400, 7));
-    assertThat(Diagnosis.memory(meminfo, 500_000, 5, 7))
-        .isEqualTo(new Diagnosis.Memory(1_024_000, 500_000, 5, 7));
+  void withoutLibtorchTheRestIsTold() throws Exception {
+    Diagnosis diagnosis = new Diagnosis(HOST, WORK, Optional.empty(), READ, Map.of(), 0.01);
+    assertThat(DoctorCommand.text(diagnosis))
+        .contains(
+            "vectors      512 bits in the JVM; AVX2, AVX-512, AVX-512 BF16\n",
+            "libtorch     not on the class path",
+            "22.0 GB/s on one thread, 45.0 GB/s on 2")
+        .doesNotContain("GEMM", "BLAS")
+        .endsWith("Nothing to change.\n");
+    JsonNode tree = new ObjectMapper().readTree(DoctorCommand.json(diagnosis));
+    assertThat(tree.fieldNames()).toIterable().doesNotContain("libraries");
+    assertThat(tree.get("rates").fieldNames())
+        .toIterable()
+        .containsExactly("threads", "read_one_thread", "read_all_threads");
   }
 
   @Test
-  void doesWithoutLinuxsFiles() {
-    assertThat(Diagnosis.cpu("", 8, 8, 128, false, "scalar Java"))
+  void theJsonKeepsItsNames() throws Exception {
+    JsonNode tree = new ObjectMapper().readTree(DoctorCommand.json(BEST));
+    assertThat(tree.fieldNames())
+        .toIterable()
+        .containsExactly(
+            "java",
+            "cpu",
+            "memory",
+            "disk",
+            "libraries",
+            "rates",
+            "overridden",
+            "other_load",
+            "huge_pages",
+            "advice");
+    assertThat(tree.get("cpu").fieldNames())
+        .toIterable()
+        .containsExactly(
+            "name",
+            "instructions",
+            "machine_cores",
+            "usable_cores",
+            "threads",
+            "vector_bits",
+            "machine_code");
+    assertThat(tree.get("libraries").fieldNames())
+        .toIterable()
+        .containsExactly("libtorch", "one_dnn", "open_mp", "cpu_capability", "blas", "blas_path");
+    assertThat(tree.get("rates").toString())
         .isEqualTo(
-            new Diagnosis.Cpu(
-                System.getProperty("os.arch"), List.of(), 8, 8, 8, 128, false, "scalar Java"));
-    assertThat(Diagnosis.memory("", 100, 50, 7)).isEqualTo(new Diagnosis.Memory(100, 100, 50, 7));
+            "{\"threads\":2,\"gemm_float\":1.9E11,\"gemm_bfloat16\":4.1E11,"
+                + "\"read_one_thread\":2.2E10,\"read_all_threads\":4.5E10}");
+    assertThat(tree.get("disk").fieldNames())
+        .toIterable()
+        .containsExactly("work", "work_free", "cache", "cache_free", "cache_bytes", "unused");
   }
 
   @Test

@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
@@ -26,7 +27,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * Runs every command but those that train, on a class path without libtorch, MKL, OpenBLAS and DJL,
- * and looks at what the process has opened.
+ * and on one without the modules train and torch too, and looks at what the process has opened.
  */
 @EnabledOnOs(OS.LINUX)
 @Tag("slow")
@@ -50,13 +51,22 @@ class WithoutLibtorchTest {
         .write(new SyntheticModel(dir, spec, 0.02, 0.02, Dtype.BF16, 1, null));
   }
 
-  private static String classPath() {
+  private static final String LIBRARIES = ".*(bytedeco|javacpp|pytorch|openblas|mkl|djl).*";
+
+  /** Folders of classes in a build, jars elsewhere. */
+  private static final String MODULES =
+      ".*[/\\\\](train|torch)([/\\\\]target[/\\\\].*|-[^/\\\\]*[.]jar)";
+
+  private static String classPathWithout(String... patterns) {
     return Arrays.stream(System.getProperty("java.class.path").split(File.pathSeparator))
-        .filter(entry -> !entry.matches(".*(bytedeco|javacpp|pytorch|openblas|mkl|djl).*"))
+        .filter(entry -> Arrays.stream(patterns).noneMatch(entry::matches))
         .collect(Collectors.joining(File.pathSeparator));
   }
 
-  private static String run(String... arguments) throws IOException, InterruptedException {
+  private record Result(int exit, String text) {}
+
+  private static Result start(String classPath, String... arguments)
+      throws IOException, InterruptedException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(
@@ -66,7 +76,7 @@ class WithoutLibtorchTest {
             "--enable-native-access=ALL-UNNAMED",
             "-XX:TieredStopAtLevel=1",
             "-cp",
-            classPath(),
+            classPath,
             MappedLibraries.class.getName()));
     command.addAll(List.of(arguments));
     Path out = Files.createTempFile(dir, "out", "");
@@ -77,9 +87,14 @@ class WithoutLibtorchTest {
             .redirectOutput(out.toFile())
             .start();
     process.getOutputStream().close();
-    int exit = process.waitFor();
-    String text = Files.readString(out);
-    assertThat(exit).as("%s: %s", String.join(" ", arguments), text).isZero();
+    return new Result(process.waitFor(), Files.readString(out));
+  }
+
+  private static String run(String classPath, String... arguments)
+      throws IOException, InterruptedException {
+    Result result = start(classPath, arguments);
+    String text = result.text;
+    assertThat(result.exit).as("%s: %s", String.join(" ", arguments), text).isZero();
     Path jdk = Path.of(System.getProperty("java.home")).toRealPath();
     List<String> foreign =
         text.lines()
@@ -94,10 +109,19 @@ class WithoutLibtorchTest {
     return text;
   }
 
+  /** What the command itself says, on standard error. */
+  private static List<String> errors(Result result) {
+    return result.text.lines().filter(line -> line.startsWith("jneox: ")).toList();
+  }
+
   @Test
   void theClassPathHasNoneOfThem() {
     assertThat(System.getProperty("java.class.path")).contains("pytorch", "mkl");
-    assertThat(classPath()).doesNotContain("pytorch", "mkl", "openblas", "javacpp", "djl");
+    assertThat(classPathWithout(LIBRARIES))
+        .doesNotContain("pytorch", "mkl", "openblas", "javacpp", "djl");
+    String core = classPathWithout(LIBRARIES, MODULES);
+    assertThat(core.split(File.pathSeparator))
+        .hasSize(classPathWithout(LIBRARIES).split(File.pathSeparator).length - 2);
   }
 
   @ParameterizedTest
@@ -116,19 +140,72 @@ class WithoutLibtorchTest {
         "tokenizer decode --tokenizer tokenizer.json",
         "bench decode --model model --prompt 4 --new 4 --rounds 1 --warmup 0",
         "download --help",
-        "--help",
+        "doctor",
       })
   void commandsRun(String line) throws IOException, InterruptedException {
-    run(line.split(" "));
+    run(classPathWithout(LIBRARIES, MODULES), line.split(" "));
+  }
+
+  @Test
+  void theHelpListsWhatIsThere() throws IOException, InterruptedException {
+    String all = "(?m)^  (generate|convert|prepare|doctor|publish)  ";
+    String core = run(classPathWithout(LIBRARIES, MODULES), "--help");
+    assertThat(Pattern.compile(all).matcher(core).results()).hasSize(5);
+    assertThat(core).doesNotContainPattern("(?m)^  (train|demo|schedule)  ");
+    String train = run(classPathWithout(LIBRARIES), "--help");
+    assertThat(train).containsPattern("(?m)^  schedule  ");
+    assertThat(train).doesNotContainPattern("(?m)^  (train|demo)  ");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"train", "demo", "schedule"})
+  void aCommandThatLacksAJarSaysWhich(String command) throws IOException, InterruptedException {
+    Result result = start(classPathWithout(LIBRARIES, MODULES), command, "--json");
+    assertThat(result.exit).isEqualTo(1);
+    assertThat(errors(result))
+        .containsExactly(
+            "jneox: "
+                + command
+                + ": needs the jar of JNeoX's module train, and the class path has no"
+                + " dev.jneox.train.NeoxConfig");
+  }
+
+  @Test
+  void withoutLibtorchTrainingSaysSoAndTheScheduleIsStillPrinted()
+      throws IOException, InterruptedException {
+    Result result = start(classPathWithout(LIBRARIES), "train", "run.yml");
+    assertThat(result.exit).isEqualTo(1);
+    assertThat(errors(result))
+        .singleElement()
+        .asString()
+        .startsWith("jneox: train: needs the jars of org.bytedeco:pytorch");
+    run(classPathWithout(LIBRARIES), "schedule", "--lr", "1", "--decay-iters", "9", "--at", "0");
+    run(
+        classPathWithout(LIBRARIES),
+        "synth --config pythia/14M --format gguf --out 14M.gguf --dtype q4_0".split(" "));
+  }
+
+  @Test
+  void aShapeThatOnlyTrainCanReadIsOneLine() throws IOException, InterruptedException {
+    Result result =
+        start(
+            classPathWithout(LIBRARIES, MODULES),
+            "synth --config pythia/14M --format hf --out 14M".split(" "));
+    assertThat(result.exit).isEqualTo(1);
+    assertThat(errors(result))
+        .singleElement()
+        .asString()
+        .contains("the jar of JNeoX's module train");
   }
 
   @Test
   void dataIsPreparedAndLookedAt() throws IOException, InterruptedException {
+    String core = classPathWithout(LIBRARIES, MODULES);
     Path text = dir.resolve("text.jsonl");
     Files.writeString(text, "{\"text\": \"int max(int a)\"}\n".repeat(50));
-    run("tokenizer", "train", "--vocab-size", "290", "--out", "trained.json", "text.jsonl");
-    run("prepare", "--tokenizer", "trained.json", "--out", "data", "text.jsonl");
-    run("data", "inspect", "data");
-    run("data", "index", "--part", "data:1:20", "--seq-length", "16", "--out", "order");
+    run(core, "tokenizer", "train", "--vocab-size", "290", "--out", "trained.json", "text.jsonl");
+    run(core, "prepare", "--tokenizer", "trained.json", "--out", "data", "text.jsonl");
+    run(core, "data", "inspect", "data");
+    run(core, "data", "index", "--part", "data:1:20", "--seq-length", "16", "--out", "order");
   }
 }

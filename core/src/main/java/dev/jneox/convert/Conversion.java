@@ -13,6 +13,7 @@ import dev.jneox.io.InputException;
 import dev.jneox.io.StorageException;
 import dev.jneox.weights.GgmlType;
 import dev.jneox.weights.StoredModel;
+import dev.jneox.weights.StoredTensor;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -20,6 +21,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.LongConsumer;
 import java.util.stream.Stream;
 
@@ -97,6 +99,17 @@ public record Conversion(
       case NEOX -> neox(target).bytes();
       case GGUF -> gguf().bytes();
     };
+  }
+
+  /**
+   * Finds a type that a part of the model is stored in and that is not the one written: such a part
+   * is converted.
+   */
+  public Optional<String> otherType() {
+    return model.tensors().stream()
+        .map(StoredTensor::type)
+        .filter(name -> !name.equals(type.name()))
+        .findFirst();
   }
 
   /** What the one who uses the result should know, a line each; mostly nothing. */

@@ -77,6 +77,18 @@ public final class Quantisation {
     public double relativeError() {
       return squares == 0 ? 0 : Math.sqrt(error / squares);
     }
+
+    /** Both together, under the name and type of this one. */
+    Written plus(Written other) {
+      return new Written(
+          canonical,
+          type,
+          was,
+          parameters + other.parameters,
+          bytes + other.bytes,
+          error + other.error,
+          squares + other.squares);
+    }
   }
 
   /**
@@ -195,10 +207,10 @@ public final class Quantisation {
    * Writes the folder.
    *
    * @param progress is told the bytes that are written, {@link #bytes} in all
-   * @return what was written, in the order of the file
+   * @return what was written
    * @throws InputException for a value that is not finite or too large; it names the tensor
    */
-  public List<Written> write(Path target, LongConsumer progress) {
+  public QuantisationReport write(Path target, LongConsumer progress) {
     List<Written> written = new ArrayList<>();
     try (AtomicFolder folder = new AtomicFolder(target);
         SafetensorsWriter writer =
@@ -225,7 +237,7 @@ public final class Quantisation {
       AtomicFile.write(folder.path().resolve(HfFolder.CONFIG), JsonObject.write(json()));
       folder.commit();
     }
-    return written;
+    return new QuantisationReport(written);
   }
 
   private Map<String, Object> json() {

@@ -1,5 +1,6 @@
 package dev.jneox.kernel;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -17,7 +18,23 @@ public final class MemoryRate {
   /** {@link #sum} reads multiples of so many bytes. */
   public static final int READ_BLOCK = 1 << 16;
 
+  /** Far more than any last-level cache keeps, so that what is measured is memory. */
+  private static final long READ_BYTES = 1L << 29;
+
   private MemoryRate() {}
+
+  /**
+   * Measures the bytes/s that threads read from memory together: a number for each number of
+   * threads. Takes half a gigabyte and about a second.
+   */
+  public static double[] measure(int... threads) {
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment memory = arena.allocate(READ_BYTES, 64);
+      // Untouched pages all map to one page of zeros, which would be read from the cache.
+      memory.fill((byte) 1);
+      return Arrays.stream(threads).mapToDouble(n -> readRate(memory, n)).toArray();
+    }
+  }
 
   /**
    * Bytes/s at which {@code threads} threads read {@code memory} together, each its own share: the

@@ -120,6 +120,27 @@ public final class IndexedDataset {
     return new IndexedDataset(prefix, type, (int) n, Math.max(0, d - 1), sizes, pointers, bin);
   }
 
+  /**
+   * The tokens of the sequences.
+   *
+   * @param shortest 0 where there are no sequences, like the others
+   */
+  public record Sizes(int shortest, double mean, int longest) {}
+
+  /** Looks through the tokens of all sequences. */
+  public Sizes sizes() {
+    if (sequences() == 0) {
+      return new Sizes(0, 0, 0);
+    }
+    int shortest = Integer.MAX_VALUE;
+    int longest = 0;
+    for (int i = 0; i < sequences(); i++) {
+      shortest = Math.min(shortest, size(i));
+      longest = Math.max(longest, size(i));
+    }
+    return new Sizes(shortest, (double) tokens() / sequences(), longest);
+  }
+
   static Path idx(Path prefix) {
     return prefix.resolveSibling(prefix.getFileName() + ".idx");
   }

@@ -3,8 +3,6 @@ package dev.jneox.torch;
 import dev.jneox.kernel.Cpu;
 import dev.jneox.kernel.MemoryRate;
 import dev.jneox.weights.Dtype;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
@@ -50,9 +48,6 @@ public record Machine(
   private static final double GEMM_SECONDS = 0.8;
   private static final int MAX_GEMMS = 15;
 
-  /** Far more than any last-level cache keeps, so that what is measured is memory. */
-  private static final long READ_BYTES = 1L << 29;
-
   /** Of a GPU, which does a product of {@link #SIDE} before its clock tells. */
   private static final int DEVICE_SIDE = 8192;
 
@@ -65,17 +60,8 @@ public record Machine(
     int threads = Cpu.threads();
     double gemmFloat = gemmRate(Dtype.F32, Device.CPU);
     double gemmBfloat16 = gemmRate(Dtype.BF16, Device.CPU);
-    try (Arena arena = Arena.ofShared()) {
-      MemorySegment memory = arena.allocate(READ_BYTES, 64);
-      // Untouched pages all map to one page of zeros, which would be read from the cache.
-      memory.fill((byte) 1);
-      return new Machine(
-          threads,
-          gemmFloat,
-          gemmBfloat16,
-          MemoryRate.readRate(memory, 1),
-          MemoryRate.readRate(memory, threads));
-    }
+    double[] read = MemoryRate.measure(1, threads);
+    return new Machine(threads, gemmFloat, gemmBfloat16, read[0], read[1]);
   }
 
   /**

@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
+import java.util.regex.Pattern;
 
 /**
  * A training run in GPT-NeoX's own configuration format: what {@link Settings} read, derived and
@@ -67,6 +68,18 @@ public record NeoxConfig(
         data,
         run,
         CheckpointSection.of(s));
+  }
+
+  /** Lines of {@link #unsupported} about the model, not about how it is trained. */
+  private static final Pattern ABOUT_THE_MODEL =
+      Pattern.compile(
+          ".*: (mlp_multiple_of|sliding_window_width|norm|use_qk_layernorm|use_bias_in_attn_linear|use_bias_in_mlp|mlp_type"
+              + "|activation|pos_emb|(output_layer_)?init_method|soft_prompt_tuning|moe_num_experts|num_kv_heads|attention_config|sparse_attention):"
+              + " .*");
+
+  /** Lists the lines of {@link #unsupported} that say that the model itself cannot be made. */
+  public List<String> unsupportedInModel() {
+    return unsupported().stream().filter(line -> ABOUT_THE_MODEL.matcher(line).matches()).toList();
   }
 
   private static boolean evenlyMixed(DataSection data) {

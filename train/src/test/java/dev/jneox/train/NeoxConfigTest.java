@@ -227,6 +227,11 @@ class NeoxConfigTest {
         .singleElement()
         .asString()
         .contains("96 processes = 4 pipeline x 2 tensor x 12 data");
+    assertThat(c.unsupportedInModel()).isEmpty();
+    assertThat(config("use_qk_layernorm=true").unsupportedInModel())
+        .singleElement()
+        .asString()
+        .contains("use_qk_layernorm");
     assertThat(config("num_gpus=8", "num_nodes=2").parallel().data()).isEqualTo(16);
     assertThat(config("pipe_parallel_size=0", "num_gpus=-1", "num_nodes=-1").parallel())
         .isEqualTo(new ParallelSection(1, 1, 1));

@@ -1,5 +1,6 @@
-package dev.jneox.cli;
+package dev.jneox.cli.train;
 
+import dev.jneox.cli.Signals;
 import dev.jneox.train.Trainer;
 import java.io.PrintWriter;
 import java.util.Map;
@@ -8,11 +9,11 @@ import java.util.Map;
  * Turns SIGINT and SIGTERM into a request to the training to save and stop; a second ends the
  * process.
  *
- * <p>A terminal sends Ctrl-C to a wrapper (see {@link Relaunch}) and to this process, and the
+ * <p>A terminal sends Ctrl-C to a wrapper (see {@code Relaunch}) and to this process, and the
  * wrapper passes its own on: signals within a quarter of a second count as one. {@link #close}
  * gives the signals back to the JVM, which ends the process at the first.
  */
-final class Interruption implements AutoCloseable {
+final class StopSignals implements AutoCloseable {
   /** Signals within this time count as one. */
   private static final long ONE_NANOS = 250_000_000;
 
@@ -25,7 +26,7 @@ final class Interruption implements AutoCloseable {
   private int exit;
   private long first;
 
-  Interruption(Trainer trainer, PrintWriter err) {
+  StopSignals(Trainer trainer, PrintWriter err) {
     this.trainer = trainer;
     this.err = err;
     this.signals = new Signals(Map.of("INT", INT, "TERM", TERM), this::received);

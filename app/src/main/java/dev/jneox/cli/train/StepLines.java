@@ -1,5 +1,6 @@
-package dev.jneox.cli;
+package dev.jneox.cli.train;
 
+import dev.jneox.train.StepWindow;
 import dev.jneox.train.Trainer;
 import dev.jneox.train.TrainingCallback;
 import java.io.PrintWriter;
@@ -7,7 +8,7 @@ import java.nio.file.Path;
 import java.util.Locale;
 
 /** Tells of a training run: one line every so many iterations, over the mean of those. */
-final class StepLines implements TrainingCallback {
+class StepLines implements TrainingCallback {
   /** A step that takes longer than this is told of while it goes on. */
   private static final long PATIENCE_NANOS = 20_000_000_000L;
 
@@ -15,12 +16,7 @@ final class StepLines implements TrainingCallback {
   private final int every;
   private final int iterations;
   private final double gemmRate;
-  private int steps;
-  private double loss;
-  private long tokens;
-  private double seconds;
-  private double flops;
-  private int skipped;
+  private final StepWindow window = new StepWindow();
   private long told = System.nanoTime();
 
   /**
@@ -37,19 +33,17 @@ final class StepLines implements TrainingCallback {
 
   @Override
   public void afterStep(Trainer trainer, Trainer.Step step) {
-    steps++;
-    loss += step.skipped() ? 0 : step.loss();
-    skipped += step.skipped() ? 1 : 0;
-    tokens += step.tokens();
-    seconds += step.seconds();
-    flops += step.flops();
+    window.add(step);
     int n = step.iteration();
     if (n % every != 0 && n != iterations && n != 1) {
       return;
     }
+    StepWindow.Summary summary = window.take(step);
     int width = Integer.toString(iterations).length();
     String skips =
-        skipped == 0 ? "" : " | %d skipped, loss scale %.0f".formatted(skipped, step.lossScale());
+        summary.skipped() == 0
+            ? ""
+            : " | %d skipped, loss scale %.0f".formatted(summary.skipped(), step.lossScale());
     out.printf(
         Locale.ROOT,
         "step %"
@@ -58,22 +52,16 @@ final class StepLines implements TrainingCallback {
             + " (%2.0f%% of GEMM) | ETA %s%s%n",
         n,
         iterations,
-        loss / Math.max(1, steps - skipped),
+        summary.loss(),
         step.lr(),
         step.gradientNorm(),
-        tokens / seconds,
-        flops / seconds / 1e12,
-        100 * flops / seconds / gemmRate,
-        clock(seconds / steps * (iterations - n)),
+        summary.tokensPerSecond(),
+        summary.flopsPerSecond() / 1e12,
+        100 * summary.flopsPerSecond() / gemmRate,
+        clock(summary.secondsLeft(iterations)),
         skips);
     out.flush();
     told = System.nanoTime();
-    steps = 0;
-    loss = 0;
-    tokens = 0;
-    seconds = 0;
-    flops = 0;
-    skipped = 0;
   }
 
   @Override

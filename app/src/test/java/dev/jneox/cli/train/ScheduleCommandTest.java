@@ -1,4 +1,4 @@
-package dev.jneox.cli;
+package dev.jneox.cli.train;
 
 import static org.assertj.core.api.Assertions.assertThat;
 

@@ -14,7 +14,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 @Tag("slow")
-class RehearsalTest {
+class ClassArchiveRunTest {
   /** A first command may be unpacking the libraries at the same time. */
   @Test
   void everyCommandOfItWorksAndNoneNeedsNativeLibraries(@TempDir Path folder) throws Exception {
@@ -28,7 +28,7 @@ class RehearsalTest {
             "-Djava.io.tmpdir=" + folder,
             "-cp",
             System.getProperty("java.class.path"),
-            Rehearsal.class.getName()));
+            ClassArchiveRun.class.getName()));
     ProcessBuilder builder =
         new ProcessBuilder(command)
             .redirectErrorStream(true)
@@ -38,7 +38,7 @@ class RehearsalTest {
     assertThat(process.waitFor(120, TimeUnit.SECONDS)).isTrue();
     assertThat(process.exitValue()).as(text(folder.resolve("out"))).isZero();
     assertThat(natives).doesNotExist();
-    assertThat(folder).isDirectoryNotContaining("glob:**/jneox-rehearsal*");
+    assertThat(folder).isDirectoryNotContaining("glob:**/jneox-archive*");
   }
 
   private static String text(Path file) throws IOException {

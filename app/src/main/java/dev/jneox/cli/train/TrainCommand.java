@@ -1,5 +1,6 @@
-package dev.jneox.cli;
+package dev.jneox.cli.train;
 
+import dev.jneox.cli.ProgressLine;
 import dev.jneox.format.hf.HfFolder;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
@@ -8,6 +9,7 @@ import dev.jneox.tokenizer.Tokenizer;
 import dev.jneox.torch.Device;
 import dev.jneox.torch.Machine;
 import dev.jneox.torch.Products;
+import dev.jneox.train.Forecast;
 import dev.jneox.train.NeoxConfig;
 import dev.jneox.train.PrecisionSection;
 import dev.jneox.train.Resume;
@@ -55,9 +57,6 @@ import picocli.CommandLine.Spec;
       "  jneox train run.yml --set save=run --set load=run --restart"
     })
 public final class TrainCommand implements Callable<Integer> {
-  /** How much of the rate of its matrix products a machine trains at, about. */
-  private static final double SHARE_OF_GEMM = 0.6;
-
   @Spec private CommandSpec spec;
 
   @Option(
@@ -145,7 +144,7 @@ public final class TrainCommand implements Callable<Integer> {
               : "start again with load=%s"
                   + (config.checkpoint().finetune() ? " and finetune=false" : "")
                   + " to go on";
-      return train(config, trainer, lines, spec.commandLine().getErr(), goOn);
+      return train(config, trainer, spec.commandLine().getErr(), goOn, lines);
     }
   }
 
@@ -174,10 +173,14 @@ public final class TrainCommand implements Callable<Integer> {
    * @param goOn format of that line, of the folder that has the checkpoint
    */
   static int train(
-      NeoxConfig config, Trainer trainer, TrainingCallback listener, PrintWriter err, String goOn) {
+      NeoxConfig config,
+      Trainer trainer,
+      PrintWriter err,
+      String goOn,
+      TrainingCallback... listeners) {
     boolean saves = config.checkpoint().save().isPresent();
-    try (Interruption interruption = new Interruption(trainer, err)) {
-      if (trainer.run(listener) == Trainer.End.STOPPED) {
+    try (StopSignals signals = new StopSignals(trainer, err)) {
+      if (trainer.run(listeners) == Trainer.End.STOPPED) {
         err.println(
             !saves
                 ? "nothing was saved: save is not set"
@@ -185,7 +188,7 @@ public final class TrainCommand implements Callable<Integer> {
                     ? "nothing was saved: no step was done"
                     : goOn.formatted(trainer.checkpoint().get().getParent()));
       }
-      return interruption.exitCode();
+      return signals.exitCode();
     }
   }
 
@@ -235,14 +238,10 @@ public final class TrainCommand implements Callable<Integer> {
     }
   }
 
-  /**
-   * Says how long the run will take. The number of steps is fixed: a slow or busy machine takes
-   * longer, and says so here.
-   */
+  /** Says how long the run will take. */
   static void forecast(PrintWriter out, NeoxConfig config, Trainer trainer, double gemmRate) {
-    long tokens = (long) config.batch().total() * config.model().seqLength();
-    int steps = trainer.iterations() - trainer.iteration();
-    if (steps <= 0) {
+    Forecast forecast = Forecast.of(trainer, config);
+    if (forecast.steps() <= 0) {
       out.printf(
           Locale.ROOT,
           "nothing to train: step %d of %d is done; raise train_iters to go on%n",
@@ -250,12 +249,11 @@ public final class TrainCommand implements Callable<Integer> {
           trainer.iterations());
       return;
     }
-    double flops = steps * trainer.model().trainingFlops(tokens, config.model().seqLength());
     out.printf(
         Locale.ROOT,
         "%,d steps, about %s on this machine as it is now%n",
-        steps,
-        StepLines.clock(flops / (SHARE_OF_GEMM * gemmRate)));
+        forecast.steps(),
+        StepLines.clock(forecast.seconds(gemmRate)));
     out.flush();
   }
 

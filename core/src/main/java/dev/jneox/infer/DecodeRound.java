@@ -1,8 +1,5 @@
-package dev.jneox.cli;
+package dev.jneox.infer;
 
-import dev.jneox.infer.Engine;
-import dev.jneox.infer.GenerationRequest;
-import dev.jneox.infer.TokenStream;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -19,9 +16,14 @@ import java.util.concurrent.Executors;
  *     first token
  * @param decodeRate tokens per second of all sequences together, while all were being continued
  */
-record DecodeRound(double firstToken, double promptRate, double decodeRate) {
-  /** Draws {@code newTokens} tokens, from 2 up, per sequence; the seed makes the prompts. */
-  static DecodeRound run(Engine engine, int sessions, int promptTokens, int newTokens, long seed) {
+public record DecodeRound(double firstToken, double promptRate, double decodeRate) {
+  /**
+   * Draws {@code newTokens} tokens, from 2 up, per sequence, after prompts of random ids.
+   *
+   * @param seed of the prompts
+   */
+  public static DecodeRound run(
+      Engine engine, int sessions, int promptTokens, int newTokens, long seed) {
     Random random = new Random(seed);
     long[][] times = new long[sessions][newTokens];
     List<TokenStream> streams = new ArrayList<>();

@@ -11,20 +11,22 @@ import java.nio.file.Path;
 import java.util.List;
 
 /**
- * Writes a few tokens with a small model made for the purpose, for the JVM to keep the classes that
- * a start needs ({@code -XX:ArchiveClassesAtExit}); the launcher runs it once a build. The model is
- * made with our own commands: so their classes are kept as well.
+ * Loads the classes that a start needs, for the JVM to archive them ({@code
+ * -XX:ArchiveClassesAtExit}).
+ *
+ * <p>It writes a few tokens with a small model. The model is made with our own commands, so that
+ * their classes are archived as well. The launcher runs it once a build.
  */
-final class Rehearsal {
+final class ClassArchiveRun {
   /** The tokenizer is trained on this, and it is what is continued. */
   private static final String TEXT =
       "Once upon a time there was a model that had read nothing but this. ";
 
-  private Rehearsal() {}
+  private ClassArchiveRun() {}
 
   public static void main(String[] args) throws IOException {
     StandardOutput.install(); // as Start does
-    Path folder = Files.createTempDirectory("jneox-rehearsal");
+    Path folder = Files.createTempDirectory("jneox-archive");
     int exit;
     try {
       exit = run(folder);

@@ -1,5 +1,6 @@
-package dev.jneox.cli;
+package dev.jneox.cli.train;
 
+import dev.jneox.cli.Json;
 import dev.jneox.io.InputException;
 import dev.jneox.train.LearningRate;
 import java.io.PrintWriter;

@@ -1,9 +1,10 @@
-package dev.jneox.cli;
+package dev.jneox.cli.train;
 
-import dev.jneox.data.Documents;
-import dev.jneox.data.IndexedDataset;
-import dev.jneox.data.IndexedDatasetWriter;
+import dev.jneox.cli.ProgressLine;
+import dev.jneox.data.HoldOut;
+import dev.jneox.data.LearnedVocabulary;
 import dev.jneox.data.Prepare;
+import dev.jneox.data.UnigramCounts;
 import dev.jneox.infer.GenerationRequest;
 import dev.jneox.infer.LanguageModel;
 import dev.jneox.infer.Precision;
@@ -18,11 +19,11 @@ import dev.jneox.tokenizer.Tokenizer;
 import dev.jneox.tokenizer.TrainedBpe;
 import dev.jneox.torch.Libtorch;
 import dev.jneox.torch.Products;
+import dev.jneox.train.LossCurve;
 import dev.jneox.train.NeoxConfig;
 import dev.jneox.train.Resume;
 import dev.jneox.train.RunDirectory;
 import dev.jneox.train.Trainer;
-import dev.jneox.train.TrainingCallback;
 import dev.jneox.train.TrainingData;
 import dev.jneox.weights.Dtype;
 import java.io.IOException;
@@ -36,6 +37,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
@@ -224,28 +226,22 @@ public final class DemoCommand implements Callable<Integer> {
   }
 
   private void trainTokenizer(List<Path> libraries, Path vocabulary) {
-    BpeTrainer trainer = new BpeTrainer(VOCABULARY);
-    try (Progress progress = ProgressLine.bytes("counting words", 0);
-        Documents documents = Documents.open(libraries, true, progress::step)) {
-      progress.total(documents.totalBytes());
-      trainer.count(documents.texts());
-      if (trainer.bytes() == 0) {
-        throw documents.nothing(trainer.documents(), 1);
-      }
-    }
-    TrainedBpe trained;
-    try (Progress progress =
-        ProgressLine.of("merging pairs", "merges", VOCABULARY - BpeTrainer.SMALLEST_VOCABULARY)) {
-      trained = trainer.train(progress::step);
-    }
+    TrainedBpe trained =
+        LearnedVocabulary.of(
+                libraries,
+                VOCABULARY,
+                true,
+                bytes -> ProgressLine.bytes("counting words", bytes),
+                merges -> ProgressLine.of("merging pairs", "merges", merges))
+            .bpe();
     trained.write(vocabulary);
     say(
         "      %,.1f MB of text, %.2f bytes a token: %s",
         trained.bytes() / 1e6, (double) trained.bytes() / trained.tokens(), vocabulary);
   }
 
-  /** A library's prepared data: prefixes of its two files. */
-  private record Part(Path train, Path valid, double weight) {}
+  /** A library's prepared data. */
+  private record Part(HoldOut split, double weight) {}
 
   private List<Part> prepare(List<Path> libraries, Tokenizer tokenizer) {
     List<Part> parts = new ArrayList<>();
@@ -262,9 +258,9 @@ public final class DemoCommand implements Callable<Integer> {
             Prepare.run(List.of(library), tokenizer, all, Prepare.Options.defaults(), progress);
       }
       double weight = WEIGHTS.getOrDefault(name, 1.0);
-      Part part = holdOut(all, tokenizer.vocabSize(), weight);
-      if (part != null) {
-        parts.add(part);
+      Optional<HoldOut> split = HoldOut.of(all, HOLD_OUT, tokenizer.vocabSize());
+      if (split.isPresent()) {
+        parts.add(new Part(split.get(), weight));
         say(
             "      %-22s %,6d documents %,10d tokens, weight %.0f",
             name, result.documents(), result.tokens(), weight);
@@ -277,29 +273,6 @@ public final class DemoCommand implements Callable<Integer> {
               + " documents or more: too little to hold one out");
     }
     return parts;
-  }
-
-  /** Copies every twentieth document aside; null where there are too few. */
-  private static Part holdOut(Path all, int vocabSize, double weight) {
-    IndexedDataset data = IndexedDataset.open(all);
-    if (data.sequences() < HOLD_OUT) {
-      return null;
-    }
-    Part part =
-        new Part(
-            all.resolveSibling(all.getFileName() + "_train"),
-            all.resolveSibling(all.getFileName() + "_valid"),
-            weight);
-    try (IndexedDatasetWriter train = new IndexedDatasetWriter(part.train, vocabSize);
-        IndexedDatasetWriter valid = new IndexedDatasetWriter(part.valid, vocabSize)) {
-      for (int d = 0; d < data.sequences(); d++) {
-        int[] ids = data.get(d);
-        (d % HOLD_OUT == HOLD_OUT - 1 ? valid : train).add(ids, 0, ids.length);
-      }
-      train.commit();
-      valid.commit();
-    }
-    return part;
   }
 
   /** The recipe, with this corpus and length; left in the folder as demo.yml. */
@@ -316,11 +289,11 @@ public final class DemoCommand implements Callable<Integer> {
     set.put("train_iters", steps());
     set.put("seed", seed);
     set.put("vocab_file", quoted(vocabulary));
-    set.put("train_data_paths", parts.stream().map(p -> quoted(p.train)).toList());
+    set.put("train_data_paths", parts.stream().map(p -> quoted(p.split.training())).toList());
     set.put("train_data_weights", weights);
-    set.put("valid_data_paths", parts.stream().map(p -> quoted(p.valid)).toList());
+    set.put("valid_data_paths", parts.stream().map(p -> quoted(p.split.validation())).toList());
     set.put("valid_data_weights", weights);
-    set.put("test_data_paths", parts.stream().map(p -> quoted(p.valid)).toList());
+    set.put("test_data_paths", parts.stream().map(p -> quoted(p.split.validation())).toList());
     set.put("test_data_weights", weights);
     set.put("save", quoted(out.resolve("run")));
     String body =
@@ -338,20 +311,13 @@ public final class DemoCommand implements Callable<Integer> {
   /**
    * @param exitCode 0, or that of a signal, and then the rest is unfinished
    */
-  private record Outcome(
-      int exitCode,
-      String title,
-      List<LossCurve.Point> training,
-      List<LossCurve.Point> validation,
-      double unigram) {
+  private record Outcome(int exitCode, String title, LossCurve curve, double unigram) {
     double finalValidation() {
-      return validation.getLast().loss();
+      return curve.validation().getLast().loss();
     }
   }
 
   private Outcome train(NeoxConfig config, Tokenizer tokenizer, Path vocabulary, Path model) {
-    List<LossCurve.Point> training = new ArrayList<>();
-    List<LossCurve.Point> validation = new ArrayList<>();
     try (RunDirectory directory = RunDirectory.open(config.checkpoint(), Resume.RESTART);
         TrainingData data = TrainingData.open(config, Progress.silent());
         Trainer trainer =
@@ -364,95 +330,45 @@ public final class DemoCommand implements Callable<Integer> {
                 directory)) {
       TrainCommand.describe(console, config, trainer, directory);
       double gemmRate = TrainCommand.gemmRate(config, trainer.device());
-      StepLines lines =
-          new StepLines(console, config.run().logInterval(), trainer.iterations(), gemmRate);
-      long tokensAStep = (long) config.batch().total() * config.model().seqLength();
       TrainCommand.forecast(console, config, trainer, gemmRate);
-      TrainingCallback listener =
-          new TrainingCallback() {
-            @Override
-            public void afterStep(Trainer running, Trainer.Step step) {
-              lines.afterStep(running, step);
-              training.add(new LossCurve.Point(step.iteration() * tokensAStep, step.loss()));
-            }
-
+      StepLines lines =
+          new StepLines(console, config.run().logInterval(), trainer.iterations(), gemmRate) {
             @Override
             public void afterEvaluation(String name, int iteration, double loss) {
               if (name.equals("validation")) { // the test data are the same documents here
-                lines.afterEvaluation(name, iteration, loss);
-                validation.add(new LossCurve.Point(iteration * tokensAStep, loss));
+                super.afterEvaluation(name, iteration, loss);
               }
             }
-
-            @Override
-            public void afterSave(Path checkpoint, int iteration) {
-              lines.afterSave(checkpoint, iteration);
-            }
-
-            @Override
-            public void noted(String line) {
-              lines.noted(line);
-            }
           };
+      LossCurve.Recorder losses =
+          new LossCurve.Recorder((long) config.batch().total() * config.model().seqLength());
       String goOn =
           "./jneox train "
               + out.resolve("demo.yml")
               + " --set load=%s goes on from there; a second demo starts over";
       int exitCode =
-          TrainCommand.train(config, trainer, listener, spec.commandLine().getErr(), goOn);
+          TrainCommand.train(config, trainer, spec.commandLine().getErr(), goOn, lines, losses);
       if (exitCode != 0) {
-        return new Outcome(exitCode, "", training, validation, Double.NaN);
+        return new Outcome(exitCode, "", losses.curve(), Double.NaN);
       }
       trainer.writeModel(model);
       say("      HF folder: %s", model);
       String title =
           "GPT-NeoX, %.1f M parameters, on Java sources"
               .formatted(trainer.model().parameterCount() / 1e6);
-      return new Outcome(
-          exitCode,
-          title,
-          training,
-          validation,
-          unigram(data, config, trainer.model().vocabulary().used()));
+      long trained = (long) data.trainIters() * config.batch().total();
+      long validated = (long) config.run().evalIters() * config.batch().total();
+      double unigram =
+          new UnigramCounts(trainer.model().vocabulary().used())
+              .add(data.train(), trained)
+              .loss(data.valid(), validated);
+      return new Outcome(exitCode, title, losses.curve(), unigram);
     }
-  }
-
-  /**
-   * The loss on the validation data of the frequencies of the tokens that were trained on, one
-   * added to each.
-   */
-  private static double unigram(TrainingData data, NeoxConfig config, int vocabulary) {
-    double[] counts = new double[vocabulary];
-    java.util.Arrays.fill(counts, 1);
-    double total = vocabulary;
-    long samples =
-        Math.min(data.train().length(), (long) data.trainIters() * config.batch().total());
-    for (long i = 0; i < samples; i++) {
-      int[] ids = data.train().sample(i);
-      for (int t = 1; t < ids.length; t++) {
-        counts[ids[t]]++;
-        total++;
-      }
-    }
-    double sum = 0;
-    long tokens = 0;
-    for (long i = 0;
-        i
-            < Math.min(
-                data.valid().length(), (long) config.run().evalIters() * config.batch().total());
-        i++) {
-      int[] ids = data.valid().sample(i);
-      for (int t = 1; t < ids.length; t++) {
-        sum -= Math.log(counts[ids[t]] / total);
-        tokens++;
-      }
-    }
-    return sum / tokens;
   }
 
   private Path draw(Outcome outcome) {
     Path png = out.resolve("loss.png");
-    new LossCurve(outcome.title, outcome.training, outcome.validation, outcome.unigram).write(png);
+    new LossPlot(outcome.title, outcome.curve, outcome.unigram).write(png);
     return png;
   }
 

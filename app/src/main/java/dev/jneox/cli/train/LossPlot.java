@@ -1,8 +1,10 @@
-package dev.jneox.cli;
+package dev.jneox.cli.train;
 
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.StorageException;
+import dev.jneox.train.LossCurve;
+import dev.jneox.train.LossCurve.Point;
 import java.awt.BasicStroke;
 import java.awt.Color;
 import java.awt.Font;
@@ -23,24 +25,15 @@ import org.knowm.xchart.style.XYStyler;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 
 /**
- * The picture of a training run: the losses of the steps, their local mean, the validation losses,
- * and the loss of a model that knows nothing but how often each token occurs. All losses are in
- * nats a token.
+ * Draws a training run: the losses of the steps, their local mean, the validation losses, and the
+ * loss of a model that knows nothing but how often each token occurs. All losses are in nats per
+ * token.
  *
  * @param title over the picture, for example the model's size and the corpus
- * @param training the loss of each step, by tokens seen; values that are not finite are left out
- * @param validation the losses on held-out text, likewise
- * @param unigramEntropy the loss of the unigram model on the held-out text
+ * @param curve values that are not finite are left out
+ * @param unigramLoss the loss of the unigram model on the held-out text
  */
-public record LossCurve(
-    String title, List<Point> training, List<Point> validation, double unigramEntropy) {
-  /** A loss after so many training tokens. */
-  public record Point(long tokens, double loss) {
-    private boolean isFinite() {
-      return Double.isFinite(loss);
-    }
-  }
-
+record LossPlot(String title, LossCurve curve, double unigramLoss) {
   private static final int WIDTH = 1200;
   private static final int HEIGHT = 700;
 
@@ -51,10 +44,9 @@ public record LossCurve(
   private static final Color VALIDATION = new Color(0xD9, 0x5F, 0x0E);
   private static final Color UNIGRAM = new Color(0x6B, 0x72, 0x80);
 
-  public LossCurve {
-    training = training.stream().filter(Point::isFinite).toList();
-    validation = validation.stream().filter(Point::isFinite).toList();
-    if (training.isEmpty()) {
+  LossPlot {
+    curve = curve.finite();
+    if (curve.training().isEmpty()) {
       throw new IllegalArgumentException("no finite training loss to draw");
     }
   }
@@ -65,7 +57,7 @@ public record LossCurve(
    * @throws StorageException when the file cannot be written
    * @throws InputException when the system has no font to write labels with
    */
-  public void write(Path png) {
+  void write(Path png) {
     byte[] bytes;
     try {
       bytes = BitmapEncoder.getBitmapBytes(chart(), BitmapEncoder.BitmapFormat.PNG);
@@ -81,6 +73,8 @@ public record LossCurve(
   }
 
   private XYChart chart() {
+    List<Point> training = curve.training();
+    List<Point> validation = curve.validation();
     long tokens = training.get(training.size() - 1).tokens();
     Unit unit = Unit.of(tokens);
     double end = tokens / unit.size;
@@ -94,7 +88,7 @@ public record LossCurve(
             .build();
     style(chart.getStyler(), end);
     line(chart, "training, each step", unit.tokens(training), losses(training), RAW, 1.2f);
-    line(chart, "training, mean", unit.tokens(training), localMean(losses(training)), SMOOTH, 2.6f);
+    line(chart, "training, mean", unit.tokens(training), curve.localMean(), SMOOTH, 2.6f);
     double height = chart.getStyler().getYAxisMax() - chart.getStyler().getYAxisMin();
     if (!validation.isEmpty()) {
       XYSeries series = chart.addSeries("validation", unit.tokens(validation), losses(validation));
@@ -114,16 +108,15 @@ public record LossCurve(
     double[] ends = {0, end / Math.PI, end};
     XYSeries unigram =
         chart.addSeries(
-            "unigram model", ends, new double[] {unigramEntropy, unigramEntropy, unigramEntropy});
+            "unigram model", ends, new double[] {unigramLoss, unigramLoss, unigramLoss});
     unigram.setMarker(SeriesMarkers.NONE);
     unigram
         .setLineColor(UNIGRAM)
         .setLineStyle(
             new BasicStroke(
                 1.8f, BasicStroke.CAP_BUTT, BasicStroke.JOIN_BEVEL, 1f, new float[] {9, 6}, 0));
-    String label = String.format(Locale.ROOT, "unigram model %.2f", unigramEntropy);
-    chart.addAnnotation(
-        new AnnotationText(label, 0.93 * end, unigramEntropy + 0.03 * height, false));
+    String label = String.format(Locale.ROOT, "unigram model %.2f", unigramLoss);
+    chart.addAnnotation(new AnnotationText(label, 0.93 * end, unigramLoss + 0.03 * height, false));
     return chart;
   }
 
@@ -138,10 +131,10 @@ public record LossCurve(
 
   private void style(XYStyler styler, double end) {
     DoubleSummaryStatistics losses =
-        Stream.concat(training.stream(), validation.stream())
+        Stream.concat(curve.training().stream(), curve.validation().stream())
             .mapToDouble(Point::loss)
             .summaryStatistics();
-    losses.accept(unigramEntropy);
+    losses.accept(unigramLoss);
     double margin = Math.max(0.05 * (losses.getMax() - losses.getMin()), 0.01);
     styler.setYAxisMin(Math.max(0, losses.getMin() - margin));
     styler.setYAxisMax(losses.getMax() + margin);
@@ -169,24 +162,6 @@ public record LossCurve(
     styler.setAxisTickMarksColor(GRID);
     styler.setAxisTickLabelsColor(INK);
     styler.setMarkerSize(8);
-  }
-
-  /**
-   * The mean of each value and its neighbours, over about a fortieth of the run; fewer, evenly on
-   * both sides, near its ends.
-   */
-  static double[] localMean(double[] values) {
-    int reach = values.length / 80;
-    double[] sums = new double[values.length + 1];
-    for (int i = 0; i < values.length; i++) {
-      sums[i + 1] = sums[i] + values[i];
-    }
-    double[] means = new double[values.length];
-    for (int i = 0; i < values.length; i++) {
-      int near = Math.min(reach, Math.min(i, values.length - 1 - i));
-      means[i] = (sums[i + near + 1] - sums[i - near]) / (2 * near + 1);
-    }
-    return means;
   }
 
   /** What tokens are counted in along the axis. */

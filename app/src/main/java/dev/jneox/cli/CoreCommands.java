@@ -1,0 +1,29 @@
+package dev.jneox.cli;
+
+import java.util.List;
+
+/** Lists the commands that need no native library. */
+final class CoreCommands implements CommandModule {
+  @Override
+  public List<Entry> commands() {
+    return List.of(
+        entry(Section.MACHINE, DoctorCommand.class),
+        entry(Section.DATA, TokenizerCommand.class),
+        entry(Section.DATA, PrepareCommand.class),
+        entry(Section.DATA, DataCommand.class),
+        entry(Section.INFERENCE, GenerateCommand.class),
+        entry(Section.INFERENCE, ScoreCommand.class),
+        entry(Section.INFERENCE, BenchCommand.class),
+        entry(Section.MODELS, DownloadCommand.class),
+        entry(Section.MODELS, ConvertCommand.class),
+        entry(Section.MODELS, QuantizeCommand.class),
+        entry(Section.MODELS, SynthCommand.class),
+        entry(Section.MODELS, InspectCommand.class),
+        entry(Section.MODELS, VerifyCommand.class),
+        entry(Section.MODELS, PublishCommand.class));
+  }
+
+  private static Entry entry(Section section, Class<?> command) {
+    return new Entry(section, command, List.of());
+  }
+}

@@ -1,0 +1,61 @@
+package dev.jneox.train;
+
+/** Sums up steps of a run: what a line about some of them says. */
+public final class StepWindow {
+  private int steps;
+  private double loss;
+  private long tokens;
+  private double seconds;
+  private double flops;
+  private int skipped;
+
+  /**
+   * Describes some steps in a row.
+   *
+   * @param last the last of them
+   * @param loss mean of those that were not skipped, in nats per token; 0 when all were
+   * @param skipped how many were
+   * @param secondsPerStep mean
+   */
+  public record Summary(
+      Trainer.Step last,
+      double loss,
+      int skipped,
+      double tokensPerSecond,
+      double flopsPerSecond,
+      double secondsPerStep) {
+    /** Estimates the seconds until step {@code iterations} at the rate of these steps. */
+    public double secondsLeft(int iterations) {
+      return secondsPerStep * (iterations - last.iteration());
+    }
+  }
+
+  /** Adds a step. */
+  public void add(Trainer.Step step) {
+    steps++;
+    loss += step.skipped() ? 0 : step.loss();
+    skipped += step.skipped() ? 1 : 0;
+    tokens += step.tokens();
+    seconds += step.seconds();
+    flops += step.flops();
+  }
+
+  /** Sums up the steps added so far and starts anew. */
+  public Summary take(Trainer.Step last) {
+    Summary summary =
+        new Summary(
+            last,
+            loss / Math.max(1, steps - skipped),
+            skipped,
+            tokens / seconds,
+            flops / seconds,
+            seconds / steps);
+    steps = 0;
+    loss = 0;
+    tokens = 0;
+    seconds = 0;
+    flops = 0;
+    skipped = 0;
+    return summary;
+  }
+}
