@@ -198,7 +198,7 @@ public final class DownloadCommand implements Runnable {
               Map<String, Object> one = new LinkedHashMap<>();
               one.put("name", file.name());
               one.put("bytes", file.size());
-              one.put("sha256", file.sha256());
+              one.put("sha256", file.sha256().orElse(null));
               return one;
             })
         .toList();

@@ -9,6 +9,7 @@ import dev.jneox.model.Residual;
 import dev.jneox.model.Vocabulary;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.regex.Pattern;
 
@@ -39,18 +40,18 @@ public final class ModelCard {
    */
   public record Facts(
       String name,
-      String license,
+      Optional<String> license,
       List<String> languages,
-      String baseModel,
-      String data,
-      TrainingFacts training,
-      String gguf) {
+      Optional<String> baseModel,
+      Optional<String> data,
+      Optional<TrainingFacts> training,
+      Optional<String> gguf) {
     public Facts {
       languages = List.copyOf(languages);
-      if (license != null && !LICENSE.matcher(license).matches()) {
+      if (license.isPresent() && !LICENSE.matcher(license.get()).matches()) {
         throw new InputException(
             "license: expected an identifier such as apache-2.0, mit, cc-by-4.0 or other, found \""
-                + license
+                + license.get()
                 + "\"");
       }
       for (String language : languages) {
@@ -65,11 +66,18 @@ public final class ModelCard {
 
     /** A model of which only the name is known. */
     public static Facts of(String name) {
-      return new Facts(name, null, List.of(), null, null, null, null);
+      return new Facts(
+          name,
+          Optional.empty(),
+          List.of(),
+          Optional.empty(),
+          Optional.empty(),
+          Optional.empty(),
+          Optional.empty());
     }
 
     public Facts withLicense(String id) {
-      return new Facts(name, id, languages, baseModel, data, training, gguf);
+      return new Facts(name, Optional.of(id), languages, baseModel, data, training, gguf);
     }
 
     public Facts withLanguages(List<String> codes) {
@@ -77,19 +85,19 @@ public final class ModelCard {
     }
 
     public Facts withBaseModel(String repository) {
-      return new Facts(name, license, languages, repository, data, training, gguf);
+      return new Facts(name, license, languages, Optional.of(repository), data, training, gguf);
     }
 
     public Facts withData(String sentence) {
-      return new Facts(name, license, languages, baseModel, sentence, training, gguf);
+      return new Facts(name, license, languages, baseModel, Optional.of(sentence), training, gguf);
     }
 
     public Facts withTraining(TrainingFacts facts) {
-      return new Facts(name, license, languages, baseModel, data, facts, gguf);
+      return new Facts(name, license, languages, baseModel, data, Optional.of(facts), gguf);
     }
 
-    public Facts inFile(String gguf) {
-      return new Facts(name, license, languages, baseModel, data, training, gguf);
+    public Facts inFile(String file) {
+      return new Facts(name, license, languages, baseModel, data, training, Optional.of(file));
     }
   }
 
@@ -115,11 +123,10 @@ public final class ModelCard {
         "A causal language model of %s parameters: given a text, it says how likely each next token"
             + " is.",
         count(spec.parameterCount()));
-    if (facts.baseModel() != null) {
-      line(
-          "Its weights come from [%s](https://huggingface.co/%s).",
-          facts.baseModel(), facts.baseModel());
-    }
+    facts
+        .baseModel()
+        .ifPresent(
+            name -> line("Its weights come from [%s](https://huggingface.co/%s).", name, name));
     use();
     shape();
     data();
@@ -131,19 +138,15 @@ public final class ModelCard {
 
   private void frontMatter() {
     line("---");
-    if (facts.license() != null) {
-      line("license: %s", facts.license());
-    }
+    facts.license().ifPresent(id -> line("license: %s", id));
     if (!facts.languages().isEmpty()) {
       line("language:");
       facts
           .languages()
           .forEach(language -> line("- %s", language.equals("no") ? "\"no\"" : language));
     }
-    if (facts.baseModel() != null) {
-      line("base_model: %s", facts.baseModel());
-    }
-    line("library_name: %s", facts.gguf() == null ? "transformers" : "gguf");
+    facts.baseModel().ifPresent(name -> line("base_model: %s", name));
+    line("library_name: %s", facts.gguf().isEmpty() ? "transformers" : "gguf");
     line("pipeline_tag: text-generation");
     line("tags:");
     line("- causal-lm");
@@ -163,7 +166,7 @@ public final class ModelCard {
         "\""
             + facts.name()
             + "\""
-            + (facts.gguf() == null ? "" : ", gguf_file=\"" + facts.gguf() + "\"");
+            + facts.gguf().map(file -> ", gguf_file=\"" + file + "\"").orElse("");
     line("tokenizer = AutoTokenizer.from_pretrained(%s)", source);
     line("model = AutoModelForCausalLM.from_pretrained(%s)", source);
     line("ids = tokenizer(\"Once upon a time\", return_tensors=\"pt\")");
@@ -230,27 +233,27 @@ public final class ModelCard {
 
   private void data() {
     section("Training data");
-    TrainingFacts training = facts.training();
-    if (facts.data() != null) {
-      line("%s", facts.data());
-    } else if (training == null || training.data().isEmpty()) {
+    List<String> parts = facts.training().map(TrainingFacts::data).orElse(List.of());
+    if (facts.data().isPresent()) {
+      line("%s", facts.data().get());
+    } else if (parts.isEmpty()) {
       line("Not stated.");
     }
-    if (training != null && !training.data().isEmpty()) {
+    if (!parts.isEmpty()) {
       line(
           "%sParts of the corpus: %s.",
-          facts.data() == null ? "" : "\n",
-          String.join(", ", training.data().stream().map(part -> "`" + part + "`").toList()));
+          facts.data().isEmpty() ? "" : "\n",
+          String.join(", ", parts.stream().map(part -> "`" + part + "`").toList()));
     }
   }
 
   private void training() {
     section("Training");
-    TrainingFacts training = facts.training();
-    if (training == null) {
+    if (facts.training().isEmpty()) {
       line("Not stated.");
       return;
     }
+    TrainingFacts training = facts.training().get();
     table();
     training.iterations().ifPresent(n -> row("steps", count(n)));
     training.tokens().ifPresent(n -> row("tokens", count(n)));
@@ -283,9 +286,10 @@ public final class ModelCard {
   private void licence() {
     section("Licence");
     line(
-        facts.license() == null
-            ? "Not stated; ask who published it before you use it."
-            : "`" + facts.license() + "`");
+        facts
+            .license()
+            .map(id -> "`" + id + "`")
+            .orElse("Not stated; ask who published it before you use it."));
   }
 
   private void section(String title) {

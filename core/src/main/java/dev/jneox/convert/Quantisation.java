@@ -36,6 +36,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.BiFunction;
 import java.util.function.LongConsumer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Writes any model as a {@link PackedFolder}, one tensor after another by all cores: what is in
@@ -94,7 +95,7 @@ public final class Quantisation {
   /**
    * @param form null for a dense tensor
    */
-  private record Piece(TensorExpression tensor, PackedForm form, Dtype dtype) {
+  private record Piece(TensorExpression tensor, @Nullable PackedForm form, Dtype dtype) {
     String name() {
       return tensor.name();
     }
@@ -123,7 +124,9 @@ public final class Quantisation {
   private final List<Piece> pieces;
   private final Map<String, String> metadata = new LinkedHashMap<>();
 
-  private Quantisation(StoredModel source, BiFunction<TensorExpression, GgmlType, GgmlType> types) {
+  private Quantisation(
+      StoredModel source,
+      BiFunction<TensorExpression, @Nullable GgmlType, @Nullable GgmlType> types) {
     this.source = source;
     this.spec = source.spec();
     this.pieces = new ArrayList<>();
@@ -166,7 +169,8 @@ public final class Quantisation {
   }
 
   private Piece piece(
-      TensorExpression tensor, BiFunction<TensorExpression, GgmlType, GgmlType> types) {
+      TensorExpression tensor,
+      BiFunction<TensorExpression, @Nullable GgmlType, @Nullable GgmlType> types) {
     boolean matrix = tensor.isMatrix() && tensor.first().part() != Part.POSITIONS;
     GgmlType stored = source.quantised(tensor).map(QuantisedMatrix::type).orElse(null);
     GgmlType type = matrix ? types.apply(tensor, stored) : null;
@@ -223,7 +227,7 @@ public final class Quantisation {
         written.add(
             piece.form == null
                 ? dense(piece, writer, progress)
-                : quantised(piece, writer, progress));
+                : quantised(piece, piece.form, writer, progress));
         source.release();
       }
       writer.commit();
@@ -268,9 +272,10 @@ public final class Quantisation {
         0);
   }
 
-  private Written quantised(Piece piece, SafetensorsWriter writer, LongConsumer progress) {
+  private Written quantised(
+      Piece piece, PackedForm form, SafetensorsWriter writer, LongConsumer progress) {
     String name = piece.name();
-    GgmlType type = piece.form.type();
+    GgmlType type = form.type();
     int threads = Workers.all().count();
     Optional<QuantisedMatrix> stored = source.quantised(piece.tensor);
     try (Arena arena = Arena.ofShared();
@@ -283,8 +288,8 @@ public final class Quantisation {
                     piece.columns(),
                     type,
                     threads)) {
-      if (piece.form.lanes()) {
-        lanes(piece, rows, writer, progress);
+      if (form.lanes()) {
+        lanes(piece, type, rows, writer, progress);
       } else {
         rows(piece, rows, writer, progress);
       }
@@ -298,13 +303,19 @@ public final class Quantisation {
           rows.squares());
     } catch (IllegalArgumentException e) {
       throw InputException.in(
-          source.path(), "tensor " + JsonObject.quoted(name), "finite numbers", e.getMessage());
+          source.path(),
+          "tensor " + JsonObject.quoted(name),
+          "finite numbers",
+          String.valueOf(e.getMessage()));
     }
   }
 
   private static void lanes(
-      Piece piece, RowQuantiser rows, SafetensorsWriter writer, LongConsumer progress) {
-    GgmlType type = piece.form.type();
+      Piece piece,
+      GgmlType type,
+      RowQuantiser rows,
+      SafetensorsWriter writer,
+      LongConsumer progress) {
     int blocks = Math.ceilDiv(piece.rows(), PackedWeight.BLOCK);
     long blockBytes = LaneLayout.bytes(type, PackedWeight.BLOCK, piece.columns());
     int atOnce = Math.toIntExact(Math.clamp(SLAB / blockBytes, 1, blocks));

@@ -18,6 +18,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.LongStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A model of random weights, made as they are asked for: matrices are normal as a training run
@@ -46,7 +47,7 @@ public final class SyntheticModel implements StoredModel {
   private final int[] outputValues;
   private final Dtype dtype;
   private final long seed;
-  private final String tokenizerJson;
+  private final @Nullable String tokenizerJson;
 
   /**
    * @param path what the shape was taken from
@@ -64,7 +65,7 @@ public final class SyntheticModel implements StoredModel {
       double outputDeviation,
       Dtype dtype,
       long seed,
-      String tokenizerJson) {
+      @Nullable String tokenizerJson) {
     if (dtype != Dtype.F32 && dtype != Dtype.BF16 && dtype != Dtype.F16) {
       throw new IllegalArgumentException("random weights are not made as " + dtype);
     }

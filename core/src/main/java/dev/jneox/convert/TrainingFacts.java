@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
@@ -99,7 +100,8 @@ public record TrainingFacts(
             ? OptionalLong.of((long) json.positive("tokens", 1))
             : OptionalLong.empty();
     RunFolder.Losses losses =
-        RunFolder.of(checkpoint.toAbsolutePath().getParent()).losses(iterations);
+        RunFolder.of(Objects.requireNonNull(checkpoint.toAbsolutePath().getParent()))
+            .losses(iterations);
     return Optional.of(
         new TrainingFacts(
             OptionalLong.of(iterations),

@@ -3,4 +3,7 @@
  * of which has a package below this one. {@link dev.jneox.format.Manifest} lists the files of a
  * folder with checksums.
  */
+@NullMarked
 package dev.jneox.format;
+
+import org.jspecify.annotations.NullMarked;

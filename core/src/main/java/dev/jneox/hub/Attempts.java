@@ -7,17 +7,18 @@ import java.time.Duration;
 import java.util.Locale;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 
 /** Tries one act again and again, with growing pauses, for as long as it makes sense. */
 final class Attempts {
   /** A failure that may pass: the server is busy, or the connection broke. */
   static final class PassingFailure extends IOException {
-    private final Duration wait;
+    private final @Nullable Duration wait;
 
     /**
      * @param wait what the server asked to wait, or null
      */
-    PassingFailure(String message, Duration wait) {
+    PassingFailure(String message, @Nullable Duration wait) {
       super(message);
       this.wait = wait;
     }

@@ -68,6 +68,7 @@ final class BlobDownload {
     this.name = name;
     this.commit = commit;
     this.file = file;
+    this.digest = file.digest();
     this.uri = uri;
     this.blob = blob;
     this.partial = partial(blob);

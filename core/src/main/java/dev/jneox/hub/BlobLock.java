@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Makes sure that one thread of one process fetches a blob; the others wait, and then find it
@@ -54,7 +55,7 @@ final class BlobLock implements AutoCloseable {
   }
 
   /** Null while another process holds it. */
-  private static BlobLock open(Path path) {
+  private static @Nullable BlobLock open(Path path) {
     try {
       Files.createDirectories(path.getParent());
       FileChannel channel =

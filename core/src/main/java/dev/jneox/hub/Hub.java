@@ -16,6 +16,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletionService;
@@ -57,7 +58,7 @@ public final class Hub implements AutoCloseable {
       long fetchedBytes,
       double seconds) {
     /**
-     * What {@link dev.jneox.weights.ModelFiles#open} takes: the folder, or the one GGUF file in it.
+     * What {@code dev.jneox.format.ModelFiles.open} takes: the folder, or the one GGUF file in it.
      */
     public Path model() {
       return Hub.model(folder);
@@ -208,7 +209,7 @@ public final class Hub implements AutoCloseable {
       throws InterruptedException {
     List<HubFile> all = new ArrayList<>();
     for (HubFile file : files) {
-      all.add(file.blob() != null && file.size() >= 0 ? file : describe(name, commit, file));
+      all.add(file.isHashed() && file.size() >= 0 ? file : describe(name, commit, file));
     }
     return all;
   }
@@ -243,8 +244,8 @@ public final class Hub implements AutoCloseable {
                 return new HubFile(
                     file.name(),
                     size,
-                    HubFile.isSha1(etag) ? etag : null,
-                    HubFile.isSha256(etag) ? etag : null);
+                    Optional.of(etag).filter(HubFile::isSha1),
+                    Optional.of(etag).filter(HubFile::isSha256));
               }
             });
   }
@@ -331,7 +332,7 @@ public final class Hub implements AutoCloseable {
         done.take().get();
       }
     } catch (ExecutionException e) {
-      switch (e.getCause()) {
+      switch (Objects.requireNonNull(e.getCause())) {
         case RuntimeException failure -> throw failure;
         case Error failure -> throw failure;
         case InterruptedException interrupted -> throw interrupted;
@@ -403,8 +404,7 @@ public final class Hub implements AutoCloseable {
   }
 
   private static Path model(Path folder) {
-    Path gguf = SnapshotParts.gguf(folder);
-    return gguf == null ? folder : gguf;
+    return SnapshotParts.gguf(folder).orElse(folder);
   }
 
   private URI uri(HubName name, String commit, HubFile file) {

@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.stream.Stream;
@@ -139,8 +140,8 @@ final class HubCache {
             new HubFile(
                 snapshot.relativize(path).toString().replace('\\', '/'),
                 Files.size(path),
-                null,
-                null));
+                Optional.empty(),
+                Optional.empty()));
       }
       return new HubListing(commit, files);
     } catch (IOException e) {
@@ -179,12 +180,13 @@ final class HubCache {
         throw new InputException(
             snapshot + ": expected a file within it, found \"" + file.name() + "\"");
       }
-      folders(snapshot, pointer.getParent());
+      Path folder = Objects.requireNonNull(pointer.getParent());
+      folders(snapshot, folder);
       Path partial =
           pointer.resolveSibling(
               "." + pointer.getFileName() + "." + UUID.randomUUID() + ".partial");
       try {
-        Files.createSymbolicLink(partial, pointer.getParent().relativize(blob));
+        Files.createSymbolicLink(partial, folder.relativize(blob));
       } catch (UnsupportedOperationException | FileSystemException e) {
         // Windows allows links to a file itself where it does not allow symbolic ones.
         Files.createLink(partial, blob);
@@ -198,7 +200,7 @@ final class HubCache {
   /** Folders within the snapshot, real ones: a link in the place of one would lead out of it. */
   private static void folders(Path snapshot, Path folder) throws IOException {
     if (!folder.equals(snapshot)) {
-      folders(snapshot, folder.getParent());
+      folders(snapshot, Objects.requireNonNull(folder.getParent()));
       try {
         Files.createDirectory(folder);
       } catch (FileAlreadyExistsException e) {

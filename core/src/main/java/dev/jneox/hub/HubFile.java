@@ -3,6 +3,7 @@ package dev.jneox.hub;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.Optional;
 import java.util.regex.Pattern;
 
 /**
@@ -15,7 +16,7 @@ import java.util.regex.Pattern;
  *     server did not say
  * @param sha256 of the bytes, for a file in LFS; else null
  */
-public record HubFile(String name, long size, String gitId, String sha256) {
+public record HubFile(String name, long size, Optional<String> gitId, Optional<String> sha256) {
   private static final Pattern SHA1 = Pattern.compile("[0-9a-f]{40}");
   private static final Pattern SHA256 = Pattern.compile("[0-9a-f]{64}");
 
@@ -27,20 +28,29 @@ public record HubFile(String name, long size, String gitId, String sha256) {
     return SHA256.matcher(text).matches();
   }
 
-  /** The hash that its bytes must have, by which the cache calls them. */
+  /** Returns whether the server stated a hash of the content. */
+  boolean isHashed() {
+    return sha256.isPresent() || gitId.isPresent();
+  }
+
+  /**
+   * Returns the hash of the content, by which the cache names it.
+   *
+   * @throws java.util.NoSuchElementException unless {@link #isHashed}
+   */
   String blob() {
-    return sha256 != null ? sha256 : gitId;
+    return sha256.or(() -> gitId).orElseThrow();
   }
 
   /** What {@link #blob} is called in messages. */
   String hashName() {
-    return sha256 != null ? "SHA-256" : "git blob id";
+    return sha256.isPresent() ? "SHA-256" : "git blob id";
   }
 
   /** A digest that gives {@link #blob} once it is fed with all bytes of the file. */
   MessageDigest digest() {
     try {
-      if (sha256 != null) {
+      if (sha256.isPresent()) {
         return MessageDigest.getInstance("SHA-256");
       }
       MessageDigest digest = MessageDigest.getInstance("SHA-1");

@@ -24,6 +24,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
 import java.util.zip.GZIPInputStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Requests to a hub. Redirects are followed here rather than by the JDK, because the token goes to
@@ -67,7 +68,7 @@ final class HubHttp implements AutoCloseable {
   /**
    * Made when it is first needed: it takes as long as all the rest of finding a model in the cache.
    */
-  private HttpClient client;
+  private @Nullable HttpClient client;
 
   HubHttp(HubSettings settings, Consumer<String> onRetry) {
     this.settings = settings;
@@ -125,7 +126,7 @@ final class HubHttp implements AutoCloseable {
    * @throws InputException for one that will not, and for a host that is unknown or refuses
    *     connections
    */
-  Answer send(HubName name, String file, String method, URI start, long from)
+  Answer send(HubName name, @Nullable String file, String method, URI start, long from)
       throws IOException, InterruptedException {
     URI uri = start;
     HttpHeaders first = null;
@@ -196,8 +197,8 @@ final class HubHttp implements AutoCloseable {
             .header("User-Agent", "jneox")
             // Hashes and ranges are of the file's own bytes.
             .header("Accept-Encoding", "identity");
-    if (settings.token() != null && isEndpoint(uri)) {
-      request.header("Authorization", "Bearer " + settings.token());
+    if (isEndpoint(uri)) {
+      settings.token().ifPresent(token -> request.header("Authorization", "Bearer " + token));
     }
     if (from > 0) {
       request.header("Range", "bytes=" + from + "-");
@@ -256,7 +257,7 @@ final class HubHttp implements AutoCloseable {
         + (uri.getRawPath() == null ? "" : uri.getRawPath());
   }
 
-  private static Duration retryAfter(Answer answer) {
+  private static @Nullable Duration retryAfter(Answer answer) {
     String value = answer.header("Retry-After").strip();
     if (value.matches("\\d{1,9}")) {
       return Duration.ofSeconds(Long.parseLong(value));

@@ -12,6 +12,7 @@ import dev.jneox.io.InputException;
 import java.io.IOException;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 
 /**
@@ -44,8 +45,8 @@ record HubListing(String commit, List<HubFile> files) {
     files = List.copyOf(files);
   }
 
-  HubFile file(String name) {
-    return files.stream().filter(f -> f.name().equals(name)).findFirst().orElse(null);
+  Optional<HubFile> file(String name) {
+    return files.stream().filter(f -> f.name().equals(name)).findFirst();
   }
 
   /**
@@ -104,7 +105,7 @@ record HubListing(String commit, List<HubFile> files) {
 
   /** Whether the server said all that {@link #remember} writes down. */
   boolean isComplete() {
-    return files.stream().allMatch(file -> file.gitId() != null && file.size() >= 0);
+    return files.stream().allMatch(file -> file.gitId().isPresent() && file.size() >= 0);
   }
 
   /** The form kept in the cache, that of huggingface_hub 1.x. */
@@ -113,10 +114,10 @@ record HubListing(String commit, List<HubFile> files) {
     ObjectNode all = root.putObject("files");
     for (HubFile file : files) {
       ObjectNode entry =
-          all.putObject(file.name()).put("size", file.size()).put("blob_id", file.gitId());
-      if (file.sha256() != null) {
-        entry.put("lfs_sha256", file.sha256()).put("lfs_size", file.size());
-      }
+          all.putObject(file.name())
+              .put("size", file.size())
+              .put("blob_id", file.gitId().orElseThrow());
+      file.sha256().ifPresent(hash -> entry.put("lfs_sha256", hash).put("lfs_size", file.size()));
     }
     try {
       return JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(root);
@@ -144,8 +145,8 @@ record HubListing(String commit, List<HubFile> files) {
     return new HubFile(
         name.textValue(),
         absent(size) ? -1 : size.longValue(),
-        absent(gitId) ? null : gitId.textValue(),
-        absent(sha256) ? null : sha256.textValue());
+        absent(gitId) ? Optional.empty() : Optional.of(gitId.textValue()),
+        absent(sha256) ? Optional.empty() : Optional.of(sha256.textValue()));
   }
 
   /**

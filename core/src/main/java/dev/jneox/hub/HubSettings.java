@@ -8,6 +8,7 @@ import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -25,7 +26,12 @@ import java.util.Set;
  */
 @SuppressWarnings("exports") // nobody else sets patience
 public record HubSettings(
-    URI endpoint, Path cache, String token, boolean offline, int jobs, Patience patience) {
+    URI endpoint,
+    Path cache,
+    Optional<String> token,
+    boolean offline,
+    int jobs,
+    Patience patience) {
   private static final String ENDPOINT = "https://huggingface.co";
   private static final int JOBS = 4;
   private static final Set<String> TRUE = Set.of("1", "ON", "YES", "TRUE");
@@ -35,7 +41,7 @@ public record HubSettings(
     if (jobs < 1 || jobs > 64) {
       throw new InputException("jobs: expected 1 to 64 files at once, found " + jobs);
     }
-    if (token != null && !token.matches("[\\x21-\\x7e]+")) {
+    if (token.isPresent() && !token.get().matches("[\\x21-\\x7e]+")) {
       throw new InputException(
           "the hub's token: expected one word of ASCII characters, found other ones: look at"
               + " HF_TOKEN or its file");
@@ -50,8 +56,8 @@ public record HubSettings(
    * @throws InputException when a value makes no sense
    */
   public static HubSettings of(Map<String, String> environment, Path home) {
-    String caches = environment.get("XDG_CACHE_HOME");
-    Path userCache = given(caches) ? Path.of(caches) : home.resolve(".cache");
+    Path userCache =
+        value(environment, "XDG_CACHE_HOME").map(Path::of).orElse(home.resolve(".cache"));
     Path hfHome = path(environment, "HF_HOME", home, userCache.resolve("huggingface"));
     Path cache =
         path(
@@ -59,16 +65,13 @@ public record HubSettings(
             "HF_HUB_CACHE",
             home,
             path(environment, "HUGGINGFACE_HUB_CACHE", home, hfHome.resolve("hub")));
-    String endpoint = environment.get("HF_ENDPOINT");
-    String token = environment.get("HF_TOKEN");
     return new HubSettings(
-        endpoint(given(endpoint) ? endpoint : ENDPOINT),
+        endpoint(value(environment, "HF_ENDPOINT").orElse(ENDPOINT)),
         cache,
-        given(token)
-            ? token.strip()
-            : tokenFile(path(environment, "HF_TOKEN_PATH", home, hfHome.resolve("token"))),
-        isTrue(environment.get("HF_HUB_OFFLINE"))
-            || isTrue(environment.get("TRANSFORMERS_OFFLINE")),
+        value(environment, "HF_TOKEN")
+            .map(String::strip)
+            .or(() -> tokenFile(path(environment, "HF_TOKEN_PATH", home, hfHome.resolve("token")))),
+        isTrue(environment, "HF_HUB_OFFLINE") || isTrue(environment, "TRANSFORMERS_OFFLINE"),
         JOBS,
         Patience.DEFAULT);
   }
@@ -95,38 +98,38 @@ public record HubSettings(
   }
 
   HubSettings withToken(String secret) {
-    return new HubSettings(endpoint, cache, secret, offline, jobs, patience);
+    return new HubSettings(endpoint, cache, Optional.of(secret), offline, jobs, patience);
   }
 
   HubSettings withPatience(Patience other) {
     return new HubSettings(endpoint, cache, token, offline, jobs, other);
   }
 
-  private static boolean given(String value) {
-    return value != null && !value.isBlank();
+  private static Optional<String> value(Map<String, String> environment, String key) {
+    return Optional.ofNullable(environment.get(key)).filter(value -> !value.isBlank());
   }
 
-  private static boolean isTrue(String value) {
-    return value != null && TRUE.contains(value.toUpperCase(java.util.Locale.ROOT));
+  private static boolean isTrue(Map<String, String> environment, String key) {
+    return TRUE.contains(environment.getOrDefault(key, "").toUpperCase(java.util.Locale.ROOT));
   }
 
   private static Path path(Map<String, String> environment, String key, Path home, Path absent) {
-    String value = environment.get(key);
-    if (!given(value)) {
-      return absent;
-    }
-    return value.equals("~")
-        ? home
-        : value.startsWith("~/") ? home.resolve(value.substring(2)) : Path.of(value);
+    return value(environment, key)
+        .map(
+            value ->
+                value.equals("~")
+                    ? home
+                    : value.startsWith("~/") ? home.resolve(value.substring(2)) : Path.of(value))
+        .orElse(absent);
   }
 
-  private static String tokenFile(Path file) {
+  private static Optional<String> tokenFile(Path file) {
     try {
       String token =
           Files.isRegularFile(file) && Files.size(file) <= LONGEST_TOKEN_FILE
               ? Files.readString(file).strip()
               : "";
-      return token.isEmpty() ? null : token;
+      return Optional.of(token).filter(text -> !text.isEmpty());
     } catch (IOException e) {
       throw StorageException.of(file, "the hub's token cannot be read", e);
     }

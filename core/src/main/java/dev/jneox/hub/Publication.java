@@ -14,6 +14,7 @@ import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
@@ -110,7 +111,8 @@ public record Publication(
   }
 
   private static HubFile file(Path file) throws IOException {
-    return new HubFile(file.getFileName().toString(), Files.size(file), null, null);
+    return new HubFile(
+        file.getFileName().toString(), Files.size(file), Optional.empty(), Optional.empty());
   }
 
   private static void put(Path source, Path folder, Set<String> names) throws IOException {

@@ -8,6 +8,7 @@ import java.net.URI;
 import java.net.UnknownHostException;
 import java.nio.channels.UnresolvedAddressException;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a hub's final "no", or its silence, means and what to do about it. The hub says more in
@@ -25,7 +26,7 @@ final class Refusals {
   /**
    * @param file the file that was asked for, null for the listing of the repository
    */
-  InputException of(HubName name, String file, HubHttp.Answer answer) {
+  InputException of(HubName name, @Nullable String file, HubHttp.Answer answer) {
     String code = answer.header("X-Error-Code");
     String page = settings.endpoint() + "/" + name.repository();
     String what = name + (file == null ? "" : ", file \"" + file + "\"") + ": ";
@@ -34,7 +35,7 @@ final class Refusals {
       String why =
           code.equals("GatedRepo") ? "gated: its owner decides who may have it" : "refused (403)";
       String then =
-          settings.token() == null
+          settings.token().isEmpty()
               ? ", then " + getToken()
               : " with the account of your token, which may also lack the right to read it";
       return new InputException(what + why + said + "; ask for access on " + page + then);
@@ -54,7 +55,7 @@ final class Refusals {
     if (answer.status() == 404 || answer.status() == 401) {
       // A hub does not tell strangers which names are private, and answers 401 for both.
       String account =
-          settings.token() == null
+          settings.token().isEmpty()
               ? "if it is private or gated, " + getToken()
               : "or your token may not read it";
       return new InputException(
@@ -110,7 +111,7 @@ final class Refusals {
   /** The server's words, which might repeat the token. */
   private String said(HubHttp.Answer answer) {
     String message = answer.header("X-Error-Message").strip();
-    String safe = settings.token() == null ? message : message.replace(settings.token(), "***");
+    String safe = settings.token().map(token -> message.replace(token, "***")).orElse(message);
     String cut =
         safe.length() <= LONGEST_MESSAGE ? safe : safe.substring(0, LONGEST_MESSAGE) + "...";
     return cut.isEmpty() ? "" : ", \"" + cut + "\"";

@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Stream;
@@ -20,7 +21,7 @@ final class SnapshotParts {
 
   /** What the folder lacks; empty when it can be opened. */
   static List<String> missing(Path folder) {
-    if (gguf(folder) != null) {
+    if (gguf(folder).isPresent()) {
       return List.of();
     }
     List<String> missing = new ArrayList<>();
@@ -71,16 +72,16 @@ final class SnapshotParts {
   }
 
   /** The one GGUF file of a folder without a configuration; else null. */
-  static Path gguf(Path folder) {
+  static Optional<Path> gguf(Path folder) {
     if (Files.exists(folder.resolve("config.json"))) {
-      return null;
+      return Optional.empty();
     }
     try (Stream<Path> entries = Files.list(folder)) {
       List<Path> found =
           entries
               .filter(path -> path.toString().endsWith(".gguf") && Files.isRegularFile(path))
               .toList();
-      return found.size() == 1 ? found.getFirst() : null;
+      return found.size() == 1 ? Optional.of(found.getFirst()) : Optional.empty();
     } catch (IOException e) {
       throw StorageException.of(folder, "cannot be read", e);
     }

@@ -3,4 +3,7 @@
  * that the field's Python tools use too. What a server says is never trusted: names are checked
  * before they touch the disk, and bytes before they get a name.
  */
+@NullMarked
 package dev.jneox.hub;
+
+import org.jspecify.annotations.NullMarked;

@@ -183,7 +183,7 @@ final class TappedPass {
     heads(HookPoint.K, layer, spec.kvHeads(), layout::keyAt);
     heads(HookPoint.V, layer, spec.kvHeads(), layout::valueAt);
     PagedAttention core = layer.attention();
-    if (spec.rotary() != null) {
+    if (spec.rotary().isPresent()) {
       pass.forEachRow((row, sequence, position) -> core.rotate(qkv, row * ld, position));
       heads(HookPoint.ROT_Q, layer, spec.heads(), layout::queryAt);
       heads(HookPoint.ROT_K, layer, spec.kvHeads(), layout::keyAt);

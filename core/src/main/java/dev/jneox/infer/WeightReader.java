@@ -104,7 +104,7 @@ final class WeightReader implements AutoCloseable {
           new PackedLinear(
               weight(rows), attention.qkvBias() ? floats(rows(biases, rows.order())) : null));
     }
-    return new QueryKeyValue(parts, matrices.getFirst().order().layout(attention));
+    return new QueryKeyValue(parts, matrices.getFirst().order().layout(attention).orElseThrow());
   }
 
   /**
@@ -118,7 +118,7 @@ final class WeightReader implements AutoCloseable {
             .toList();
     TensorExpression stored = weights.holder(apart.getFirst().id()).expression();
     Attention attention = weights.spec().block(block).attention();
-    return stored.params().equals(apart) && stored.order().layout(attention) != null
+    return stored.params().equals(apart) && stored.order().layout(attention).isPresent()
         ? List.of(rows(stored.params(), stored.order()))
         : apart.stream().map(WeightReader::alone).toList();
   }

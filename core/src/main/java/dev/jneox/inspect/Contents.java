@@ -74,7 +74,7 @@ public final class Contents implements AutoCloseable {
    * have one, it means the same.
    */
   private static long bytes(String dtype, long elements) {
-    Dtype plain = Dtype.of(dtype);
+    Dtype plain = Dtype.of(dtype).orElse(null);
     return plain != null ? elements * plain.bits() / 8 : GgmlType.valueOf(dtype).bytes(elements);
   }
 
@@ -135,7 +135,7 @@ public final class Contents implements AutoCloseable {
 
   /** Returns the type of what {@link #read} gives; a quantised one is read in fp32. */
   public Dtype dtype(Entry entry) {
-    Dtype plain = Dtype.of(entry.dtype());
+    Dtype plain = Dtype.of(entry.dtype()).orElse(null);
     return plain == null ? Dtype.F32 : plain;
   }
 

@@ -296,7 +296,7 @@ public record Verification(Path path, List<Finding> findings) {
     }
 
     private static NonFinite nonFinite(Contents contents, Contents.Entry entry) {
-      Dtype dtype = Dtype.of(entry.dtype());
+      Dtype dtype = Dtype.of(entry.dtype()).orElse(null);
       if (dtype != null && !dtype.isWeight()) {
         return NonFinite.NONE; // integers, as in buffers, are finite
       }

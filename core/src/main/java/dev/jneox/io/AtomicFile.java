@@ -16,6 +16,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Writes a file that appears under its name whole or not at all. The bytes go to a file beside it,
@@ -30,7 +31,7 @@ public final class AtomicFile implements AutoCloseable {
 
   private final Path target;
   private final Path partial;
-  private final TargetLock lock; // null for a file that is written in one act
+  private final @Nullable TargetLock lock; // null for a file that is written in one act
   private boolean done;
 
   /**
@@ -46,12 +47,12 @@ public final class AtomicFile implements AutoCloseable {
         Files.deleteIfExists(left);
       }
     } catch (IOException e) {
-      lock.close();
+      release();
       throw failed(e);
     }
   }
 
-  private AtomicFile(Path target, TargetLock lock) {
+  private AtomicFile(Path target, @Nullable TargetLock lock) {
     this.target = target;
     this.lock = lock;
     this.partial = partial(target);

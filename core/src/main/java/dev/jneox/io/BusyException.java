@@ -1,5 +1,7 @@
 package dev.jneox.io;
 
+import org.jspecify.annotations.Nullable;
+
 /** Says that the queue of an engine is full; nothing is wrong with the request. */
 public final class BusyException extends JneoxException {
   private final int waiting;
@@ -13,7 +15,7 @@ public final class BusyException extends JneoxException {
     this(waiting + " requests wait already: try again later", null, waiting);
   }
 
-  private BusyException(String message, Throwable cause, int waiting) {
+  private BusyException(String message, @Nullable Throwable cause, int waiting) {
     super(message, cause);
     this.waiting = waiting;
   }

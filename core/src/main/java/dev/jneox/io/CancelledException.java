@@ -1,5 +1,7 @@
 package dev.jneox.io;
 
+import org.jspecify.annotations.Nullable;
+
 /** Says that the thread was interrupted while it waited, which ends what it waited for. */
 public final class CancelledException extends JneoxException {
   /**
@@ -7,7 +9,7 @@ public final class CancelledException extends JneoxException {
    *
    * @param cause or null
    */
-  public CancelledException(String message, Throwable cause) {
+  public CancelledException(String message, @Nullable Throwable cause) {
     super(message, cause);
   }
 

@@ -1,5 +1,7 @@
 package dev.jneox.io;
 
+import org.jspecify.annotations.Nullable;
+
 /** Says that a training run can no longer come to anything: its numbers have left their range. */
 public final class DivergedException extends JneoxException {
   private final long iteration;
@@ -18,7 +20,7 @@ public final class DivergedException extends JneoxException {
   }
 
   private DivergedException(
-      String message, Throwable cause, long iteration, double loss, double gradientNorm) {
+      String message, @Nullable Throwable cause, long iteration, double loss, double gradientNorm) {
     super(message, cause);
     this.iteration = iteration;
     this.loss = loss;

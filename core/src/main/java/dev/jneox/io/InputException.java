@@ -2,27 +2,34 @@ package dev.jneox.io;
 
 import java.nio.file.Path;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Says that something the user gave us cannot be used: the content of a file, a configuration, an
  * option. The fields are there where the message has the form of {@link #in}.
  */
 public final class InputException extends JneoxException {
-  private final transient Path file; // null where the message has another form
-  private final String place;
-  private final String expected;
-  private final String found;
+  // All four are null where the message has another form.
+  private final transient @Nullable Path file;
+  private final @Nullable String place;
+  private final @Nullable String expected;
+  private final @Nullable String found;
 
   public InputException(String message) {
     this(message, null);
   }
 
-  public InputException(String message, Throwable cause) {
+  public InputException(String message, @Nullable Throwable cause) {
     this(message, cause, null, null, null, null);
   }
 
   private InputException(
-      String message, Throwable cause, Path file, String place, String expected, String found) {
+      String message,
+      @Nullable Throwable cause,
+      @Nullable Path file,
+      @Nullable String place,
+      @Nullable String expected,
+      @Nullable String found) {
     super(message, cause);
     this.file = file;
     this.place = place;

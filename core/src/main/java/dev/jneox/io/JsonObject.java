@@ -16,6 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 
@@ -185,29 +186,29 @@ public final class JsonObject {
   }
 
   /** The value under a key, whatever it is; null without it or when it is null. */
-  public JsonNode node(String key) {
-    return has(key) ? node.get(key) : null;
+  public Optional<JsonNode> node(String key) {
+    return Optional.ofNullable(node.get(key)).filter(value -> !value.isNull());
   }
 
   /** The text under a key; null without it. */
-  public String text(String key) {
+  public Optional<String> text(String key) {
     JsonNode value = node.get(key);
     if (value != null && !value.isTextual()) {
       throw wrong(key, "text", value);
     }
-    return value == null ? null : value.textValue();
+    return Optional.ofNullable(value).map(JsonNode::textValue);
   }
 
   /** The object under a key; null without it or when it is null. */
-  public JsonObject object(String key) {
+  public Optional<JsonObject> object(String key) {
     JsonNode value = node.get(key);
     if (value == null || value.isNull()) {
-      return null;
+      return Optional.empty();
     }
     if (!value.isObject()) {
       throw wrong(key, "an object", value);
     }
-    return new JsonObject(file, path + key + ".", value);
+    return Optional.of(new JsonObject(file, path + key + ".", value));
   }
 
   /** The error for a key whose value cannot be used. */

@@ -5,6 +5,7 @@ import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The memory behind a mapped file. Pages of the file that were touched count as this process's
@@ -21,11 +22,11 @@ public final class MappedMemory {
   /** The largest page of any system: advice is about whole ones. */
   private static final long PAGE = 1 << 16;
 
-  private static final MethodHandle MADVISE = find();
+  private static final @Nullable MethodHandle MADVISE = find();
 
   private MappedMemory() {}
 
-  private static MethodHandle find() {
+  private static @Nullable MethodHandle find() {
     Linker linker = Linker.nativeLinker();
     return linker
         .defaultLookup()

@@ -1,6 +1,7 @@
 package dev.jneox.io;
 
 import java.util.OptionalLong;
+import org.jspecify.annotations.Nullable;
 
 /** Says that a model, a run or its data does not fit in memory. */
 public final class MemoryException extends JneoxException {
@@ -22,7 +23,7 @@ public final class MemoryException extends JneoxException {
     this(message, cause, -1, -1);
   }
 
-  private MemoryException(String message, Throwable cause, long needed, long free) {
+  private MemoryException(String message, @Nullable Throwable cause, long needed, long free) {
     super(message, cause);
     this.needed = needed;
     this.free = free;

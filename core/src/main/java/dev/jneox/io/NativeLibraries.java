@@ -23,6 +23,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Supplier;
 import java.util.jar.JarEntry;
@@ -370,7 +371,7 @@ public record NativeLibraries(Path folder, List<String> files) {
                 all.get("lastModifiedTime"),
                 all.get("ctime"),
                 all.get("ino"),
-                (int) all.get("mode"))
+                (int) Objects.requireNonNull(all.get("mode")))
         : "%s %s".formatted(all.get("size"), all.get("lastModifiedTime"));
   }
 
@@ -413,15 +414,15 @@ public record NativeLibraries(Path folder, List<String> files) {
     }
     Map<String, Object> found =
         Files.readAttributes(folder, "unix:isDirectory,uid,owner,mode", LinkOption.NOFOLLOW_LINKS);
-    int mode = (int) found.get("mode") & 07777;
-    if (!(boolean) found.get("isDirectory")) {
+    int mode = (int) Objects.requireNonNull(found.get("mode")) & 07777;
+    if (!Boolean.TRUE.equals(found.get("isDirectory"))) {
       throw new InputException(
           folder
               + ": expected the folder of native libraries, found a link or a file: delete it, or"
               + " set "
               + VARIABLE);
     }
-    if (((Number) found.get("uid")).longValue() != user) {
+    if (((Number) Objects.requireNonNull(found.get("uid"))).longValue() != user) {
       throw new InputException(
           "%s: native libraries are loaded only from a folder of yours, and this one is owned by %s: delete it, or set %s to another"
               .formatted(folder, found.get("owner"), VARIABLE));
@@ -449,7 +450,7 @@ public record NativeLibraries(Path folder, List<String> files) {
    *     could not
    */
   public void load() {
-    UnsatisfiedLinkError first = null;
+    List<String> reasons = new ArrayList<>();
     UnsatisfiedLinkError last = null;
     for (String file : files) {
       try {
@@ -457,13 +458,13 @@ public record NativeLibraries(Path folder, List<String> files) {
         last = null;
       } catch (UnsatisfiedLinkError e) {
         last = e;
-        first = first == null ? e : first;
+        reasons.add(String.valueOf(e.getMessage()));
       }
     }
     if (last != null) {
       // "PATH: PATH: reason", of which the folder has been named.
       String reason =
-          first.getMessage().replace(folder + "/", "").replaceFirst("^(.+?): \\1: ", "$1: ");
+          reasons.getFirst().replace(folder + "/", "").replaceFirst("^(.+?): \\1: ", "$1: ");
       String remedy =
           reason.contains("failed to map segment") || reason.contains("not permitted")
               ? "is it mounted noexec? "

@@ -4,13 +4,14 @@ import java.io.IOException;
 import java.nio.charset.CharacterCodingException;
 import java.nio.file.Path;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Says that a file or folder cannot be read, written or locked, or that its disk has too little
  * room. The usual form of the message is {@code path: what: reason}.
  */
 public final class StorageException extends JneoxException {
-  private final transient Path path; // null for a stream
+  private final transient @Nullable Path path; // null for a stream
   private final String what;
   private final String reason;
 
@@ -21,7 +22,7 @@ public final class StorageException extends JneoxException {
    * @param reason why it is not, or what to do about it
    * @param cause or null
    */
-  public StorageException(Path path, String what, String reason, Throwable cause) {
+  public StorageException(Path path, String what, String reason, @Nullable Throwable cause) {
     this(path + ": " + what + ": " + reason, path, what, reason, cause);
   }
 
@@ -31,7 +32,8 @@ public final class StorageException extends JneoxException {
    * @param path or null for a stream, or for a file that is not known
    * @param cause or null
    */
-  public StorageException(String message, Path path, String what, String reason, Throwable cause) {
+  public StorageException(
+      String message, @Nullable Path path, String what, String reason, @Nullable Throwable cause) {
     super(message, cause);
     this.path = path;
     this.what = what;

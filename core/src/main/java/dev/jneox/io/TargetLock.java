@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Keeps a second writer away from a file or folder while it is being written, in this process, in
@@ -48,11 +49,12 @@ public final class TargetLock implements AutoCloseable {
   }
 
   private final Path file;
-  private final FileChannel channel; // null where the file system has no locks
-  private final Object key; // of the file that the channel is open on
+  private final @Nullable FileChannel channel; // null where the file system has no locks
+  private final @Nullable Object key; // of the file that the channel is open on
   private boolean closed;
 
-  private TargetLock(Path file, FileChannel channel, Object key, boolean closed) {
+  private TargetLock(
+      Path file, @Nullable FileChannel channel, @Nullable Object key, boolean closed) {
     this.file = file;
     this.channel = channel;
     this.key = key;
@@ -132,15 +134,16 @@ public final class TargetLock implements AutoCloseable {
                 + ": expected the name of a file or folder to write, found the root of the file"
                 + " system");
       }
-      Files.createDirectories(absolute.getParent());
-      return absolute.getParent().toRealPath().resolve(name);
+      Path folder = Objects.requireNonNull(absolute.getParent());
+      Files.createDirectories(folder);
+      return folder.toRealPath().resolve(name);
     } catch (IOException e) {
       throw failed(target, e);
     }
   }
 
   /** The lock, or null when another has it. */
-  private static TargetLock tryTake(Path target, Path file) {
+  private static @Nullable TargetLock tryTake(Path target, Path file) {
     synchronized (HELD) {
       Thread owner = HELD.putIfAbsent(file, Thread.currentThread());
       if (owner != null) {
@@ -168,7 +171,7 @@ public final class TargetLock implements AutoCloseable {
   }
 
   /** Locks the file that this process holds none of; null when another process has it. */
-  private static TargetLock lock(Path file) throws IOException {
+  private static @Nullable TargetLock lock(Path file) throws IOException {
     for (; ; ) {
       Object before = key(file);
       FileChannel channel;
@@ -213,7 +216,7 @@ public final class TargetLock implements AutoCloseable {
   /**
    * What tells a file from another of the same name (device and inode); null when there is none.
    */
-  private static Object key(Path file) throws IOException {
+  private static @Nullable Object key(Path file) throws IOException {
     try {
       Object key =
           Files.readAttributes(file, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS)
@@ -255,9 +258,9 @@ public final class TargetLock implements AutoCloseable {
   }
 
   /** Deletes a lock file unless somebody deleted it before, and it is another writer's by now. */
-  private static void deleteFile(Path file, Object key) {
+  private static void deleteFile(Path file, @Nullable Object key) {
     try {
-      if (key.equals(key(file))) {
+      if (key != null && key.equals(key(file))) {
         Files.deleteIfExists(file);
       }
     } catch (IOException e) {

@@ -12,4 +12,7 @@
  *       that have some.
  * </ul>
  */
+@NullMarked
 package dev.jneox.io;
+
+import org.jspecify.annotations.NullMarked;

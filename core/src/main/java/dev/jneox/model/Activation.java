@@ -1,6 +1,6 @@
 package dev.jneox.model;
 
-import org.jspecify.annotations.Nullable;
+import java.util.Optional;
 
 /**
  * The non-linearity of the MLP. {@link #GELU} is exact, {@code x/2 (1 + erf(x/sqrt 2))}; {@link
@@ -28,12 +28,12 @@ public enum Activation {
    * Reads {@code hidden_act}: the three tanh spellings differ only in rounding. Null when the name
    * is none of these.
    */
-  public static @Nullable Activation ofHf(String name) {
+  public static Optional<Activation> ofHf(String name) {
     return switch (name) {
-      case "gelu" -> GELU;
-      case "gelu_new", "gelu_fast", "gelu_pytorch_tanh" -> GELU_TANH;
-      case "silu", "swish" -> SILU;
-      default -> null;
+      case "gelu" -> Optional.of(GELU);
+      case "gelu_new", "gelu_fast", "gelu_pytorch_tanh" -> Optional.of(GELU_TANH);
+      case "silu", "swish" -> Optional.of(SILU);
+      default -> Optional.empty();
     };
   }
 }

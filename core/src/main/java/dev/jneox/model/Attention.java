@@ -1,6 +1,6 @@
 package dev.jneox.model;
 
-import org.jspecify.annotations.Nullable;
+import java.util.Optional;
 
 /**
  * Describes causal self-attention. Queries may be more than keys and values: heads {@code h} to
@@ -74,9 +74,9 @@ public record Attention(
     return queryWidth() + 2 * keyWidth();
   }
 
-  /** The rotary embedding, or null. */
-  public Position.@Nullable Rotary rotary() {
-    return position instanceof Position.Rotary rotary ? rotary : null;
+  /** Returns the rotary embedding; empty when {@link #position} is of another kind. */
+  public Optional<Position.Rotary> rotary() {
+    return position instanceof Position.Rotary rotary ? Optional.of(rotary) : Optional.empty();
   }
 
   public Attention withWindow(int window) {

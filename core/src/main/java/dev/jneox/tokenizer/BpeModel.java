@@ -4,6 +4,7 @@ import dev.jneox.io.InputException;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Byte-pair encoding over characters (Sennrich et al. 2016, arXiv:1508.07909), with all that files
@@ -16,7 +17,7 @@ final class BpeModel implements WordModel {
   private final JsonKey unknownKey;
 
   /** Null where what has no token is left out. */
-  private final String unknownToken;
+  private final @Nullable String unknownToken;
 
   private final boolean fuseUnknown;
   private final boolean wholeWords;
@@ -24,7 +25,7 @@ final class BpeModel implements WordModel {
   private final String suffix;
 
   /** The ids of the bytes 0 to 255, -1 where one has none; null where bytes are not used. */
-  private final int[] byteIds;
+  private final int @Nullable [] byteIds;
 
   /** The ids of the characters of the 16-bit range, -1 where one has none. */
   private final int[] characterIds = new int[1 << 16];
@@ -138,7 +139,7 @@ final class BpeModel implements WordModel {
         }
         ids.add(id);
       } else if (byteIds == null
-          || !bytes(written != null ? written : Character.toString(c), ids)) {
+          || !bytes(byteIds, written != null ? written : Character.toString(c), ids)) {
         if (unknownToken == null) {
           continue;
         }
@@ -166,7 +167,7 @@ final class BpeModel implements WordModel {
   }
 
   private int unknownId() {
-    Integer id = vocabulary.id(unknownToken);
+    Integer id = unknownToken == null ? null : vocabulary.id(unknownToken);
     if (id == null) {
       throw WordModel.noUnknown(unknownKey);
     }
@@ -174,7 +175,7 @@ final class BpeModel implements WordModel {
   }
 
   /** Appends the ids of a text's bytes, if all of them have one. */
-  private boolean bytes(String text, IdList ids) {
+  private static boolean bytes(int[] byteIds, String text, IdList ids) {
     byte[] utf8 = text.getBytes(StandardCharsets.UTF_8);
     for (byte b : utf8) {
       if (byteIds[b & 0xFF] < 0) {
@@ -193,12 +194,12 @@ final class BpeModel implements WordModel {
   }
 
   @Override
-  public String token(int id) {
+  public @Nullable String token(int id) {
     return vocabulary.token(id);
   }
 
   @Override
-  public Integer id(String token) {
+  public @Nullable Integer id(String token) {
     return vocabulary.id(token);
   }
 }

@@ -12,6 +12,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.ConcurrentLinkedDeque;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The byte-level byte-pair encoding of GPT-2, GPT-J, GPT-Neo and GPT-NeoX (Radford et al. 2019),
@@ -175,7 +176,7 @@ public final class ByteLevelBpe implements Tokenizer {
   }
 
   /** The id of each byte, or null if one that UTF-8 needs has none. */
-  private static int[] byteIds(Map<String, Integer> vocab) {
+  private static int @Nullable [] byteIds(Map<String, Integer> vocab) {
     int[] byteIds = new int[256];
     for (int b = 0; b < byteIds.length; b++) {
       byteIds[b] = vocab.getOrDefault(String.valueOf(ByteAlphabet.character(b)), -1);
@@ -188,7 +189,7 @@ public final class ByteLevelBpe implements Tokenizer {
   }
 
   /** The merge rules, or null if one names an unknown token. */
-  private static Merges merges(TokenizerFile file) {
+  private static @Nullable Merges merges(TokenizerFile file) {
     List<String> sides = file.merges();
     Merges merges = new Merges(sides.size() / 2);
     for (int i = 0; i < sides.size(); i += 2) {

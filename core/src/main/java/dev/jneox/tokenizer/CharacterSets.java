@@ -3,9 +3,11 @@ package dev.jneox.tokenizer;
 import java.util.HashSet;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.IntPredicate;
+import org.jspecify.annotations.Nullable;
 
 /** The sets of characters that regular expressions name, by the JDK's Unicode tables. */
 final class CharacterSets {
@@ -65,8 +67,13 @@ final class CharacterSets {
 
   private CharacterSets() {}
 
+  /** Returns the set of {@code [:name:]} for a name that {@link #posix} knows. */
+  static CodePointSet known(String name) {
+    return Objects.requireNonNull(posix(name));
+  }
+
   /** The set of {@code [:name:]}; null where the name is not known. */
-  static CodePointSet posix(String name) {
+  static @Nullable CodePointSet posix(String name) {
     IntPredicate test =
         switch (name) {
           case "digit" -> c -> Character.getType(c) == Character.DECIMAL_DIGIT_NUMBER;
@@ -85,7 +92,10 @@ final class CharacterSets {
           case "cntrl" -> c -> Character.getType(c) == Character.CONTROL;
           case "blank" -> c -> c == '\t' || Character.getType(c) == Character.SPACE_SEPARATOR;
           case "ascii" -> c -> c < 0x80;
-          case "punct" -> c -> category("p").contains(c) || category("s").contains(c);
+          case "punct" ->
+              c ->
+                  Objects.requireNonNull(category("p")).contains(c)
+                      || Objects.requireNonNull(category("s")).contains(c);
           default -> null;
         };
     return test == null ? null : FOUND.computeIfAbsent(name, key -> CodePointSet.of(test));
@@ -99,7 +109,7 @@ final class CharacterSets {
    * The set of {@code \p{name}}: a general category, a script or one of a few properties; null
    * where the name is not known. Case, spaces, hyphens and low lines in it do not matter.
    */
-  static CodePointSet property(String name) {
+  static @Nullable CodePointSet property(String name) {
     String key = name.toLowerCase(Locale.ROOT).replaceAll("[ _-]", "");
     CodePointSet set = category(GROUPS.getOrDefault(key, key));
     if (set != null) {
@@ -123,7 +133,7 @@ final class CharacterSets {
     return FOUND.computeIfAbsent("property " + key, unused -> CodePointSet.of(test));
   }
 
-  private static CodePointSet category(String name) {
+  private static @Nullable CodePointSet category(String name) {
     Set<Integer> types = new HashSet<>();
     for (Object[] category : CATEGORIES) {
       if (category[0].equals(name)
@@ -143,7 +153,7 @@ final class CharacterSets {
             });
   }
 
-  private static CodePointSet script(String name) {
+  private static @Nullable CodePointSet script(String name) {
     try {
       Character.UnicodeScript script = Character.UnicodeScript.forName(name);
       return find(script.name(), c -> Character.UnicodeScript.of(c) == script);

@@ -3,6 +3,7 @@ package dev.jneox.tokenizer;
 import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * How tokens in their written form become text: the key {@code decoder} of a tokenizer.json. Each
@@ -147,7 +148,7 @@ sealed interface Decoder {
     @Override
     public Sink to(Sink next, Work work) {
       return new Whole(next) {
-        private String held;
+        private @Nullable String held;
 
         @Override
         public void token(String text) {
@@ -329,7 +330,7 @@ sealed interface Decoder {
     @Override
     public Sink to(Sink next, Work work) {
       return new Whole(next) {
-        private String last;
+        private @Nullable String last;
 
         @Override
         public void token(String text) {

@@ -6,7 +6,9 @@ import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.PriorityQueue;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The words of a corpus as tokens, with the number of times each pair of neighbours occurs, kept up
@@ -86,7 +88,7 @@ final class PairCounts {
    * The pair that occurs most often, of several the one with the lowest ids; null if none occurs
    * twice.
    */
-  Pair best() {
+  @Nullable Pair best() {
     for (Candidate top = queue.poll(); top != null; top = queue.poll()) {
       long count = top.pair.count;
       if (count == top.count) {
@@ -132,7 +134,7 @@ final class PairCounts {
   }
 
   private void lower(int left, int right, int word) {
-    pairs.get(key(left, right)).count -= words.count(word);
+    Objects.requireNonNull(pairs.get(key(left, right))).count -= words.count(word);
   }
 
   private void raise(int left, int right, int word) {

@@ -7,9 +7,11 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.OptionalInt;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Any tokenizer that a {@code tokenizer.json} describes, as the Hugging Face {@code tokenizers}
@@ -23,7 +25,7 @@ public final class PipelineTokenizer implements Tokenizer {
   private static final int MOST_PARTS = 100;
 
   private final Path path;
-  private final Normalizer normalizer; // null for none
+  private final @Nullable Normalizer normalizer; // null for none
   private final PreTokenizer preTokenizer;
   private final WordModel model;
   private final Decoder decoder;
@@ -142,10 +144,12 @@ public final class PipelineTokenizer implements Tokenizer {
     }
     List<AddedToken> all = new ArrayList<>(special.values());
     all.addAll(others);
-    return all.stream().map(token -> token.withId(addedIds.get(token.content()))).toList();
+    return all.stream()
+        .map(token -> token.withId(Objects.requireNonNull(addedIds.get(token.content()))))
+        .toList();
   }
 
-  private AddedTokens finder(List<AddedToken> tokens, Normalizer form) {
+  private AddedTokens finder(List<AddedToken> tokens, @Nullable Normalizer form) {
     List<AddedToken> found = new ArrayList<>();
     List<char[]> written = new ArrayList<>();
     Work work = new Work(path);

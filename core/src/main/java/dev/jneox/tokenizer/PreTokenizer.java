@@ -340,7 +340,7 @@ sealed interface PreTokenizer {
   /** Words and runs of what is neither word nor white space: {@code \w+|[^\w\s]+}. */
   private static PreTokenizer whitespace() {
     CodePointSet words = CodePointSet.of(CharacterClass::word);
-    CodePointSet others = words.union(CharacterSets.posix("space")).complement();
+    CodePointSet others = words.union(CharacterSets.known("space")).complement();
     List<RegexNode> runs =
         Stream.of(words, others)
             .<RegexNode>map(set -> new Repeat(new One(set), 1, -1, Greed.GREEDY))

@@ -11,6 +11,7 @@ import dev.jneox.tokenizer.RegexNode.Repeat;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A regular expression of a {@code tokenizer.json}, compiled to a small program that backtracks
@@ -46,12 +47,12 @@ final class Regex {
   private int registers;
 
   /** What a match may start with; null where it may be empty or start with anything. */
-  private final CodePointSet first;
+  private final @Nullable CodePointSet first;
 
   /** Text that is looked for as it stands; null for a program. */
-  private final String literal;
+  private final @Nullable String literal;
 
-  private Regex(RegexNode node, String literal) throws RegexParser.Unsupported {
+  private Regex(RegexNode node, @Nullable String literal) throws RegexParser.Unsupported {
     this.literal = literal;
     emit(node);
     emit(MATCH);
@@ -69,7 +70,8 @@ final class Regex {
     try {
       return new Regex(RegexParser.parse(pattern), null);
     } catch (RegexParser.Unsupported e) {
-      throw place.expected("a regular expression of the kind that tokenizers use", e.getMessage());
+      throw place.expected(
+          "a regular expression of the kind that tokenizers use", String.valueOf(e.getMessage()));
     }
   }
 
@@ -83,7 +85,7 @@ final class Regex {
     return of(node, null);
   }
 
-  private static Regex of(RegexNode node, String literal) {
+  private static Regex of(RegexNode node, @Nullable String literal) {
     try {
       return new Regex(node, literal);
     } catch (RegexParser.Unsupported e) {
@@ -249,7 +251,7 @@ final class Regex {
   }
 
   /** What a match of a node that takes at least one character may start with; null for anything. */
-  private static CodePointSet first(RegexNode node) {
+  private static @Nullable CodePointSet first(RegexNode node) {
     return switch (node) {
       case One one -> one.set();
       case All all -> {
@@ -486,11 +488,11 @@ final class Regex {
     }
 
     private boolean word(int at) {
-      return at < to && CharacterSets.posix("word").contains(text.codePointAt(at));
+      return at < to && CharacterSets.known("word").contains(text.codePointAt(at));
     }
 
     private boolean wordBefore(int at) {
-      return at > from && CharacterSets.posix("word").contains(text.codePointBefore(at));
+      return at > from && CharacterSets.known("word").contains(text.codePointBefore(at));
     }
   }
 }

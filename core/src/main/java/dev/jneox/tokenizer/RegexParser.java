@@ -10,6 +10,7 @@ import dev.jneox.tokenizer.RegexNode.Place;
 import dev.jneox.tokenizer.RegexNode.Repeat;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Reads the regular expressions of {@code tokenizer.json}: the Ruby syntax of the Oniguruma library
@@ -351,16 +352,16 @@ final class RegexParser {
   }
 
   /** The set that {@code \d}, {@code \p{L}} and their like stand for; null for a character. */
-  private CodePointSet named(int c) throws Unsupported {
+  private @Nullable CodePointSet named(int c) throws Unsupported {
     return switch (c) {
-      case 'd' -> CharacterSets.posix("digit");
-      case 'D' -> CharacterSets.posix("digit").complement();
-      case 'w' -> CharacterSets.posix("word");
-      case 'W' -> CharacterSets.posix("word").complement();
-      case 's' -> CharacterSets.posix("space");
-      case 'S' -> CharacterSets.posix("space").complement();
-      case 'h' -> CharacterSets.posix("xdigit");
-      case 'H' -> CharacterSets.posix("xdigit").complement();
+      case 'd' -> CharacterSets.known("digit");
+      case 'D' -> CharacterSets.known("digit").complement();
+      case 'w' -> CharacterSets.known("word");
+      case 'W' -> CharacterSets.known("word").complement();
+      case 's' -> CharacterSets.known("space");
+      case 'S' -> CharacterSets.known("space").complement();
+      case 'h' -> CharacterSets.known("xdigit");
+      case 'H' -> CharacterSets.known("xdigit").complement();
       case 'p', 'P' -> property(c == 'P');
       default -> null;
     };
@@ -514,7 +515,7 @@ final class RegexParser {
   }
 
   /** Reads {@code [:alpha:]}; null where it is something else. */
-  private CodePointSet posix() throws Unsupported {
+  private @Nullable CodePointSet posix() throws Unsupported {
     int start = at;
     at += 2;
     boolean not = skip("^");

@@ -1,6 +1,7 @@
 package dev.jneox.tokenizer;
 
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Decodes ids one at a time, for a terminal or a stream of server events: each call returns the
@@ -14,7 +15,7 @@ public final class StreamingDecoder {
   private final Tokenizer tokenizer;
 
   /** Of a tokenizer that decodes one by one itself; null for one whose ids stand for bytes. */
-  private PipelineTokenizer.Decoding decoding;
+  private PipelineTokenizer.@Nullable Decoding decoding;
 
   /**
    * The ids that still matter: from a place between two characters on, the last id before that
@@ -32,10 +33,10 @@ public final class StreamingDecoder {
 
   public StreamingDecoder(Tokenizer tokenizer) {
     this.tokenizer = tokenizer;
-    decoding = start();
+    decoding = start(tokenizer);
   }
 
-  private PipelineTokenizer.Decoding start() {
+  private static PipelineTokenizer.@Nullable Decoding start(Tokenizer tokenizer) {
     return tokenizer instanceof PipelineTokenizer pipeline ? pipeline.new Decoding() : null;
   }
 
@@ -76,7 +77,7 @@ public final class StreamingDecoder {
   public String finish() {
     if (decoding != null) {
       String rest = decoding.end();
-      decoding = start();
+      decoding = start(tokenizer);
       return rest;
     }
     String text = tokenizer.decode(Arrays.copyOf(window, size));

@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A {@code tokenizer.json} as read from disk: what every kind of tokenizer has in it.
@@ -27,7 +28,7 @@ record TokenizerFile(
     Path path,
     JsonNode root,
     Map<String, Integer> vocab,
-    List<ScoredPiece> pieces,
+    @Nullable List<ScoredPiece> pieces,
     List<String> merges,
     List<AddedToken> added) {
   /** All added tokens together are at most so many characters. */

@@ -5,6 +5,8 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * SentencePiece's unigram language model (Kudo 2018, arXiv:1804.10959): of all ways to write a word
@@ -30,7 +32,7 @@ final class UnigramModel implements WordModel {
   private int[] ends = new int[1 << 10];
 
   private UnigramModel(TokenizerFile file, JsonKey key) {
-    pieces = file.pieces();
+    pieces = Objects.requireNonNull(file.pieces());
     ids = file.vocab();
     unknownKey = key.at("unk_id");
     unknown = unknownKey.isAbsent() ? -1 : unknownKey.count(0);
@@ -152,7 +154,7 @@ final class UnigramModel implements WordModel {
       for (int i = 0; i < utf8.length && all; i++) {
         id = ids.get(BpeModel.byteToken(utf8[i] & 0xFF));
         all = id != null;
-        bytes[i] = all ? id : 0;
+        bytes[i] = id == null ? 0 : id;
       }
       if (all) {
         out.addAll(bytes);
@@ -168,12 +170,12 @@ final class UnigramModel implements WordModel {
   }
 
   @Override
-  public String token(int id) {
+  public @Nullable String token(int id) {
     return id >= 0 && id < pieces.size() ? pieces.get(id).text() : null;
   }
 
   @Override
-  public Integer id(String token) {
+  public @Nullable Integer id(String token) {
     return ids.get(token);
   }
 }

@@ -3,6 +3,7 @@ package dev.jneox.tokenizer;
 import dev.jneox.io.InputException;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** Turns a word into token ids: the key {@code model} of a tokenizer.json. Immutable. */
 sealed interface WordModel permits WordModel.Words, BpeModel, UnigramModel, WordPieceModel {
@@ -13,10 +14,10 @@ sealed interface WordModel permits WordModel.Words, BpeModel, UnigramModel, Word
   int size();
 
   /** The token of an id in its written form; null where there is none. */
-  String token(int id);
+  @Nullable String token(int id);
 
   /** The id of a token by its written form; null where there is none. */
-  Integer id(String token);
+  @Nullable Integer id(String token);
 
   /** A vocabulary that is an object of the file: each token has an id, no two the same. */
   final class Vocabulary {
@@ -55,24 +56,25 @@ sealed interface WordModel permits WordModel.Words, BpeModel, UnigramModel, Word
       return ids.size();
     }
 
-    Integer id(String token) {
+    @Nullable Integer id(String token) {
       return ids.get(token);
     }
 
-    String token(int id) {
+    @Nullable String token(int id) {
       return id >= 0 && id < tokens.length ? tokens[id] : null;
     }
   }
 
   /** Whole words only. */
-  record Words(JsonKey key, Vocabulary vocabulary, Integer unknown) implements WordModel {
+  record Words(JsonKey key, Vocabulary vocabulary, @Nullable Integer unknown) implements WordModel {
     @Override
     public void encode(String word, IdList ids, Work work) {
-      Integer id = id(word);
-      if (id == null && unknown == null) {
+      Integer known = id(word);
+      Integer id = known != null ? known : unknown;
+      if (id == null) {
         throw noUnknown(key);
       }
-      ids.add(id != null ? id : unknown);
+      ids.add(id);
     }
 
     @Override
@@ -81,12 +83,12 @@ sealed interface WordModel permits WordModel.Words, BpeModel, UnigramModel, Word
     }
 
     @Override
-    public String token(int id) {
+    public @Nullable String token(int id) {
       return vocabulary.token(id);
     }
 
     @Override
-    public Integer id(String token) {
+    public @Nullable Integer id(String token) {
       return vocabulary.id(token);
     }
   }

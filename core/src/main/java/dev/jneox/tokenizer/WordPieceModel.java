@@ -2,6 +2,7 @@ package dev.jneox.tokenizer;
 
 import dev.jneox.io.InputException;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * BERT's WordPiece: the longest token that a word begins with, then the longest of those for parts
@@ -103,12 +104,12 @@ final class WordPieceModel implements WordModel {
   }
 
   @Override
-  public String token(int id) {
+  public @Nullable String token(int id) {
     return vocabulary.token(id);
   }
 
   @Override
-  public Integer id(String token) {
+  public @Nullable Integer id(String token) {
     return vocabulary.id(token);
   }
 }

@@ -8,4 +8,7 @@
  * Unigram and WordPiece models, decoders. {@link dev.jneox.tokenizer.BpeTrainer} learns byte-level
  * BPE merges from text. No native library is used.
  */
+@NullMarked
 package dev.jneox.tokenizer;
+
+import org.jspecify.annotations.NullMarked;

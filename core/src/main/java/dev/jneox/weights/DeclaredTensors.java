@@ -12,7 +12,7 @@ public final class DeclaredTensors {
   public record Item(String name, long bytes) {}
 
   private final Iterator<Item> coming;
-  private Item current;
+  private Item current = new Item("", 0);
   private long missing; // bytes of the current one
 
   public DeclaredTensors(List<Item> items) {

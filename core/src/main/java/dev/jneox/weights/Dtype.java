@@ -1,6 +1,8 @@
 package dev.jneox.weights;
 
+import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 
 /** The element types of the safetensors format, little-endian. */
 public enum Dtype {
@@ -65,12 +67,7 @@ public enum Dtype {
   }
 
   /** The type called {@code name} in a header, or null. */
-  public static Dtype of(String name) {
-    for (Dtype dtype : values()) {
-      if (dtype.name().equals(name)) {
-        return dtype;
-      }
-    }
-    return null;
+  public static Optional<Dtype> of(String name) {
+    return Arrays.stream(values()).filter(dtype -> dtype.name().equals(name)).findFirst();
   }
 }

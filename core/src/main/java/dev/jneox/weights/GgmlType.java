@@ -1,5 +1,8 @@
 package dev.jneox.weights;
 
+import java.util.Arrays;
+import java.util.Optional;
+
 /**
  * How ggml stores the elements of a tensor: in blocks of a fixed number of values from one row.
  * {@code Q} types hold small integers and a scale for each block, the {@code _K} types blocks
@@ -68,16 +71,11 @@ public enum GgmlType {
 
   /** The same type in safetensors; null for a quantised one. */
   public Dtype dtype() {
-    return isQuantised() ? null : Dtype.valueOf(name());
+    return Dtype.valueOf(name());
   }
 
   /** The type of that number, or null. */
-  public static GgmlType of(long id) {
-    for (GgmlType type : values()) {
-      if (type.id == id) {
-        return type;
-      }
-    }
-    return null;
+  public static Optional<GgmlType> of(long id) {
+    return Arrays.stream(values()).filter(type -> type.id == id).findFirst();
   }
 }

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 
 /** Brings rows of stored tensors into the order that another expression has. */
@@ -41,13 +42,13 @@ final class RowGather {
           tensors.add(holder);
           rows.putAll(rowsOf(holder.expression()));
         }
-        int[] own = rows.get(param.id());
+        int[] own = Objects.requireNonNull(rows.get(param.id()));
         for (int row : own) {
           turnTensor[at] = index;
           turnRow[at++] = row;
         }
       }
-      int[] order = wanted.order().rows(wanted.params());
+      int[] order = wanted.order().rows(wanted.params()).orElse(null);
       if (order == null) {
         return new Sources(tensors, turnTensor, turnRow);
       }
@@ -62,7 +63,7 @@ final class RowGather {
 
     /** For each parameter of a tensor, where its rows are. */
     private static Map<ParamId, int[]> rowsOf(TensorExpression expression) {
-      int[] order = expression.order().rows(expression.params());
+      int[] order = expression.order().rows(expression.params()).orElse(null);
       int[] place = new int[expression.rows()];
       for (int row = 0; row < place.length; row++) {
         place[order == null ? row : order[row]] = row;
@@ -111,7 +112,7 @@ final class RowGather {
       Dtype dtype = alike ? from.getFirst().dtype() : Dtype.F32;
       long rowBytes = (long) columns * dtype.bits() / 8;
       MappedTensor into = new MappedTensor(dtype, arena.allocate(wanted.rows() * rowBytes, 64));
-      float[] values = alike ? null : new float[columns];
+      float[] values = new float[alike ? 0 : columns];
       for (int row = 0; row < wanted.rows(); row++) {
         MappedTensor source = from.get(sources.tensorOf()[row]);
         long at = (long) sources.rowOf()[row] * columns;

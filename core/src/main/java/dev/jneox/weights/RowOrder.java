@@ -4,6 +4,7 @@ import dev.jneox.model.Attention;
 import dev.jneox.model.HeadLayout;
 import dev.jneox.model.Param;
 import java.util.List;
+import java.util.Optional;
 
 /** Orders the rows of one or several parameters in a tensor of a file. */
 public sealed interface RowOrder {
@@ -29,11 +30,11 @@ public sealed interface RowOrder {
   /**
    * Where heads begin in the rows of a fused query, key and value; null where no stride says so.
    */
-  default HeadLayout layout(Attention attention) {
+  default Optional<HeadLayout> layout(Attention attention) {
     return switch (this) {
-      case InTurn() -> HeadLayout.inTurn(attention);
-      case PerHead(int _) -> HeadLayout.perHead(attention);
-      case Halved(int _, int _) -> null;
+      case InTurn() -> Optional.of(HeadLayout.inTurn(attention));
+      case PerHead(int _) -> Optional.of(HeadLayout.perHead(attention));
+      case Halved(int _, int _) -> Optional.empty();
     };
   }
 
@@ -41,10 +42,10 @@ public sealed interface RowOrder {
    * For each row of the stored tensor its place among the rows of {@code params} in turn; null
    * where both are the same.
    */
-  default int[] rows(List<Param> params) {
+  default Optional<int[]> rows(List<Param> params) {
     int total = params.stream().mapToInt(Param::rows).sum();
     return switch (this) {
-      case InTurn() -> null;
+      case InTurn() -> Optional.empty();
       case PerHead(int d) -> {
         int part = total / 3;
         int[] rows = new int[total];
@@ -52,7 +53,7 @@ public sealed interface RowOrder {
           int head = row / (3 * d);
           rows[row] = row / d % 3 * part + head * d + row % d;
         }
-        yield rows;
+        yield Optional.of(rows);
       }
       case Halved(int d, int dims) -> {
         int[] rows = new int[total];
@@ -68,7 +69,7 @@ public sealed interface RowOrder {
           }
           first += param.rows();
         }
-        yield rows;
+        yield Optional.of(rows);
       }
     };
   }

@@ -3,17 +3,24 @@ package dev.jneox.weights;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Rows of a matrix as blocks of a type: copied where they are stored as such, else rounded, with a
  * record of how much was lost. For several threads, each row once.
  */
 public final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
+  /** Writes the fp32 values of a row to {@code into[at ...]}. */
+  @FunctionalInterface
+  private interface Values {
+    void read(int row, float[] into, int at);
+  }
+
   /** What one thread works on: a row's values, and what is left of them. */
   private record Scratch(float[] row, MemorySegment values, MemorySegment rounded) {}
 
-  private final QuantisedMatrix quantised; // one of these two
-  private final MappedTensor dense;
+  private final @Nullable QuantisedMatrix quantised; // null for a dense matrix
+  private final Values values;
   private final int columns;
   private final GgmlType type;
   // Sums of squares of each row, so that totals do not depend on the threads.
@@ -23,25 +30,31 @@ public final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
   private final Scratch[] scratch;
 
   public RowQuantiser(QuantisedMatrix matrix, GgmlType type, int threads) {
-    this(matrix, null, matrix.out(), matrix.in(), type, threads);
+    this(matrix, matrix::dequantise, matrix.out(), matrix.in(), type, threads);
   }
 
   /**
    * @param dense row by row
    */
   public RowQuantiser(MappedTensor dense, int rows, int columns, GgmlType type, int threads) {
-    this(null, dense, rows, columns, type, threads);
+    this(
+        null,
+        (row, into, at) -> dense.read((long) row * columns, into, at, columns),
+        rows,
+        columns,
+        type,
+        threads);
   }
 
   private RowQuantiser(
-      QuantisedMatrix quantised,
-      MappedTensor dense,
+      @Nullable QuantisedMatrix quantised,
+      Values values,
       int rows,
       int columns,
       GgmlType type,
       int threads) {
     this.quantised = quantised;
-    this.dense = dense;
+    this.values = values;
     this.columns = columns;
     this.type = type;
     this.errors = new double[rows];
@@ -67,11 +80,7 @@ public final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
       return;
     }
     Scratch own = scratch[thread];
-    if (quantised != null) {
-      quantised.dequantise(row, own.row, 0);
-    } else {
-      dense.read((long) row * columns, own.row, 0, columns);
-    }
+    values.read(row, own.row, 0);
     MemorySegment.copy(own.row, 0, own.values, ValueLayout.JAVA_FLOAT, 0, columns);
     MemorySegment blocks = into.asSlice(at, type.bytes(own.values.byteSize() / Float.BYTES));
     GgmlBlocks.quantise(type, own.values, blocks);

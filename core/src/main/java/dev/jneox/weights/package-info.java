@@ -10,4 +10,7 @@
  *   <li>{@link dev.jneox.weights.MappedTensor} is a tensor of plain numbers in a mapped file.
  * </ul>
  */
+@NullMarked
 package dev.jneox.weights;
+
+import org.jspecify.annotations.NullMarked;

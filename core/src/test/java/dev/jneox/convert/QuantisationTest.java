@@ -53,6 +53,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
+import org.jspecify.annotations.NullUnmarked;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -63,6 +64,7 @@ import org.junit.jupiter.params.provider.EnumSource;
  * Folders of quantised weights: written from every kind of source, read back, and refused when they
  * are not whole.
  */
+@NullUnmarked // a test fails by itself where a value is absent
 class QuantisationTest {
   /**
    * Sizes that fill neither blocks of 64 rows nor, with {@code hidden} 40, groups of 32 columns.

@@ -23,12 +23,14 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.NullUnmarked;
 
 /**
  * A hub on this machine with one repository, {@code org/model}. It speaks HTTP over plain sockets,
  * one request a connection, so that it can also speak it badly: what is queued for a path by {@link
  * #next} is answered first.
  */
+@NullUnmarked // a test fails by itself where a value is absent
 final class FakeHub implements AutoCloseable {
   static final String COMMIT = "0123456789abcdef0123456789abcdef01234567";
   static final HubName NAME = HubName.parse("org/model");

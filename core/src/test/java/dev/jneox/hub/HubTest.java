@@ -26,12 +26,14 @@ import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
 import java.util.zip.GZIPOutputStream;
+import org.jspecify.annotations.NullUnmarked;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -42,6 +44,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The hub's client against a server that does what servers do. */
+@NullUnmarked // a test fails by itself where a value is absent
 @Timeout(20)
 @Tag("slow")
 class HubTest {
@@ -82,7 +85,7 @@ class HubTest {
   }
 
   private HubSettings settings() {
-    return new HubSettings(URI.create(server.address()), cache, null, false, 4, QUICK);
+    return new HubSettings(URI.create(server.address()), cache, Optional.empty(), false, 4, QUICK);
   }
 
   private Hub.Download download() {

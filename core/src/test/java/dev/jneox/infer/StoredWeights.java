@@ -156,9 +156,9 @@ final class StoredWeights implements ModelWeights {
         order = RowOrder.neox(attention);
       } else if (fusing == Fusing.HALVED
           && id.part() != Part.VALUE
-          && attention.rotary() != null
-          && attention.rotary().dims() > 2) {
-        order = new RowOrder.Halved(attention.headDim(), attention.rotary().dims());
+          && attention.rotary().isPresent()
+          && attention.rotary().get().dims() > 2) {
+        order = new RowOrder.Halved(attention.headDim(), attention.rotary().get().dims());
       }
     } else if (fusing == Fusing.IN_TURN
         && (id.part() == Part.GATE || id.part() == Part.UP)
@@ -179,7 +179,7 @@ final class StoredWeights implements ModelWeights {
         inTurn.add(new Row(values.get(param.id()), row * columns));
       }
     }
-    int[] order = expression.order().rows(expression.params());
+    int[] order = expression.order().rows(expression.params()).orElse(null);
     return order == null ? inTurn : Arrays.stream(order).mapToObj(inTurn::get).toList();
   }
 

@@ -21,8 +21,10 @@ import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Function;
+import org.jspecify.annotations.NullUnmarked;
 
 /** Small tokenizers put together from parts, as published ones are and at random. */
+@NullUnmarked // a test fails by itself where a value is absent
 final class Pipelines {
   private static final String SAMPLE =
       TokenizerFiles.resource("sample.txt")

@@ -12,11 +12,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SplittableRandom;
+import org.jspecify.annotations.NullUnmarked;
 
 /**
  * Keeps random weights in memory, one tensor for each parameter: large enough in their values that
  * no part of a model is lost in rounding, and the same for the same seed.
  */
+@NullUnmarked // a test fails by itself where a value is absent
 public final class RandomWeights implements ModelWeights {
   private final ModelSpec spec;
   private final Map<ParamId, Held> held = new LinkedHashMap<>();

@@ -32,8 +32,10 @@ import java.util.Random;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Tag;
+import org.jspecify.annotations.NullUnmarked;
 
 /** Reads any arrangement of parameters from any other, against a gather of single values. */
+@NullUnmarked // a test fails by itself where a value is absent
 @Tag("slow")
 class RowGatherTest {
   private static final Dtype[] TYPES = {Dtype.F32, Dtype.BF16, Dtype.F16, Dtype.F64};

@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Mixes data sets by weight as GPT-NeoX does. Each next sample comes from the part that is furthest
@@ -19,7 +20,7 @@ public final class BlendedDataset implements Dataset {
   private final List<? extends Dataset> parts;
   private final Npy datasetIndex;
   private final Npy sampleIndex;
-  private Inverse inverse; // null until the first call of reads
+  private @Nullable Inverse inverse; // null until the first call of reads
 
   /**
    * Leads from the samples of the parts to those of the blend.

@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.util.Locale;
 import java.util.function.LongConsumer;
 import java.util.zip.GZIPInputStream;
+import org.jspecify.annotations.Nullable;
 
 /** Reads the documents of one file of a corpus in order; the file's suffix says its kind. */
 abstract sealed class DocumentFile implements AutoCloseable
@@ -69,7 +70,7 @@ abstract sealed class DocumentFile implements AutoCloseable
   }
 
   /** The next document, or null at the end. */
-  abstract RawDocument next() throws IOException;
+  abstract @Nullable RawDocument next() throws IOException;
 
   /** Members that were skipped because they are not text. */
   long binary() {

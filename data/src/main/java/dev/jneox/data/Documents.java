@@ -13,6 +13,7 @@ import java.util.NoSuchElementException;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongConsumer;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Reads the documents of a corpus one at a time, in a fixed order; memory does not grow with the
@@ -48,8 +49,8 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
   private long binary;
   private long other;
   private int nextFile;
-  private DocumentFile open;
-  private Document ahead;
+  private @Nullable DocumentFile open;
+  private @Nullable Document ahead;
 
   /**
    * Lists the files without reading them.
@@ -178,7 +179,7 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
   }
 
   /** The next document, undecoded, or null at the end. */
-  RawDocument nextRaw() {
+  @Nullable RawDocument nextRaw() {
     while (open != null || nextFile < files.size()) {
       Path file = open == null ? files.get(nextFile) : files.get(nextFile - 1);
       try {
@@ -206,7 +207,7 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
    * @return null for a bad document that is skipped
    * @throws InputException for a bad document otherwise
    */
-  Document parse(RawDocument raw) {
+  @Nullable Document parse(RawDocument raw) {
     try {
       return raw.parse();
     } catch (InputException e) {
@@ -232,10 +233,10 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
 
   @Override
   public Document next() {
-    if (!hasNext()) {
+    Document document = hasNext() ? ahead : null;
+    if (document == null) {
       throw new NoSuchElementException();
     }
-    Document document = ahead;
     ahead = null;
     return document;
   }

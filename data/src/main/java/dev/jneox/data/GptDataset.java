@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Packs documents into samples of {@code seqLength + 1} tokens in GPT-NeoX's order. Its length is
@@ -15,7 +16,7 @@ public final class GptDataset implements Dataset {
   private final IndexedDataset data;
   private final SampleIndex index;
   private final int seqLength;
-  private InverseIndex inverse; // null until the first call of reads
+  private @Nullable InverseIndex inverse; // null until the first call of reads
 
   public GptDataset(IndexedDataset data, SampleIndex index, int seqLength) {
     this.data = data;

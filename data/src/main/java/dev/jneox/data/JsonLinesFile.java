@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Path;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /** Reads one JSON object per line; blank lines are skipped. */
 final class JsonLinesFile extends DocumentFile {
@@ -23,7 +24,7 @@ final class JsonLinesFile extends DocumentFile {
   }
 
   @Override
-  RawDocument next() throws IOException {
+  @Nullable RawDocument next() throws IOException {
     for (byte[] bytes = readLine(); bytes != null; bytes = readLine()) {
       if (!isBlank(bytes)) {
         return new RawDocument(file, "line " + line, bytes, true);
@@ -33,7 +34,7 @@ final class JsonLinesFile extends DocumentFile {
   }
 
   /** Reads to the next line end; null at the end of the file. */
-  private byte[] readLine() throws IOException {
+  private byte @Nullable [] readLine() throws IOException {
     ByteArrayOutputStream head = null;
     line++;
     while (true) {
@@ -59,7 +60,7 @@ final class JsonLinesFile extends DocumentFile {
     }
   }
 
-  private byte[] take(ByteArrayOutputStream head, int to) {
+  private byte[] take(@Nullable ByteArrayOutputStream head, int to) {
     if (head == null) {
       return Arrays.copyOfRange(buffer, from, to);
     }

@@ -10,11 +10,13 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Turns a corpus into token ids on disk. One thread reads and writes, the others decode and
@@ -40,7 +42,8 @@ public final class Prepare {
    * @param minChars shortest document that is kept, at least 1: an empty document gives nothing to
    *     learn from
    */
-  public record Options(int threads, String endOfDocument, boolean skipBad, int minChars) {
+  public record Options(
+      int threads, @Nullable String endOfDocument, boolean skipBad, int minChars) {
     public Options {
       if (threads < 1 || minChars < 1) {
         throw new InputException(
@@ -228,7 +231,7 @@ public final class Prepare {
     try {
       batch = next.batch.get();
     } catch (ExecutionException e) {
-      switch (e.getCause()) {
+      switch (Objects.requireNonNull(e.getCause())) {
         case RuntimeException cause -> throw cause;
         case Error cause -> throw cause;
         default -> throw new IllegalStateException(e.getCause());

@@ -12,6 +12,7 @@ import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.Optional;
 
 /**
@@ -197,7 +198,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
    */
   public static SampleIndex cached(
       IndexedDataset data, String name, Spec spec, Arena arena, Progress progress) {
-    Path folder = data.prefix().toAbsolutePath().getParent();
+    Path folder = Objects.requireNonNull(data.prefix().toAbsolutePath().getParent());
     String file =
         "%s_%s_indexmap_%dns_%dsl_%ds_packedpi_ac_"
             .formatted(data.prefix().getFileName(), name, spec.samples, spec.seqLength, spec.seed);

@@ -3,6 +3,7 @@ package dev.jneox.data;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
 
 /** Reads a file that is one document. */
 final class TextFile extends DocumentFile {
@@ -18,7 +19,7 @@ final class TextFile extends DocumentFile {
   }
 
   @Override
-  RawDocument next() throws IOException {
+  @Nullable RawDocument next() throws IOException {
     if (read) {
       return null;
     }

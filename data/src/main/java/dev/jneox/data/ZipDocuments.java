@@ -11,6 +11,7 @@ import java.util.Iterator;
 import java.util.function.LongConsumer;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Reads an archive whose text members are one document each, in the order of the archive. Members
@@ -36,7 +37,7 @@ final class ZipDocuments extends DocumentFile {
   }
 
   @Override
-  RawDocument next() throws IOException {
+  @Nullable RawDocument next() throws IOException {
     while (entries.hasNext()) {
       ZipEntry entry = entries.next();
       read(Math.max(0, entry.getCompressedSize()));

@@ -8,6 +8,7 @@ import dev.jneox.data.ZstdEntropy.Huffman;
 import dev.jneox.data.ZstdEntropy.Shares;
 import java.io.IOException;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Decodes the compressed blocks of a zstd frame (RFC 8878, section 3.1.1.3): literals, and
@@ -20,6 +21,9 @@ final class ZstdBlock {
 
   /** The FSE table of one of the three parts of a sequence. */
   private record Table(int log, long[] entries) {}
+
+  /** The three tables of a block. */
+  private record Tables(Table literals, Table matches, Table offsets) {}
 
   /** What is fixed for such a part: values of its symbols, their added bits, the table of old. */
   private record Part(int[] values, byte[] extra, int mostLog, Table standard) {
@@ -86,16 +90,16 @@ final class ZstdBlock {
   private final ZstdWindow window;
   private final byte[] decoded = new byte[ZstdWindow.BLOCK + ZstdEntropy.SLACK];
 
-  private Huffman tree; // null for none yet, as the tables
-  private Table literalTable;
-  private Table matchTable;
-  private Table offsetTable;
+  private @Nullable Huffman tree; // null for none yet, as the tables
+  private @Nullable Table literalTable;
+  private @Nullable Table matchTable;
+  private @Nullable Table offsetTable;
   private long offset1;
   private long offset2;
   private long offset3;
 
   /** The literals of this block, and where in this array they are. */
-  private byte[] literals;
+  private byte[] literals = decoded;
 
   private int literal;
   private int literalEnd;
@@ -135,10 +139,13 @@ final class ZstdBlock {
       if ((modes & 3) != 0) {
         throw damaged("reserved bits of a block are set");
       }
-      literalTable = table(LITERALS, modes >> 6, literalTable, buffer, to);
-      offsetTable = table(OFFSETS, modes >> 4 & 3, offsetTable, buffer, to);
-      matchTable = table(MATCHES, modes >> 2 & 3, matchTable, buffer, to);
-      at = execute(count, buffer, cursor, to, at, limit);
+      Table forLiterals = table(LITERALS, modes >> 6, literalTable, buffer, to);
+      Table forOffsets = table(OFFSETS, modes >> 4 & 3, offsetTable, buffer, to);
+      Table forMatches = table(MATCHES, modes >> 2 & 3, matchTable, buffer, to);
+      literalTable = forLiterals;
+      offsetTable = forOffsets;
+      matchTable = forMatches;
+      at = execute(new Tables(forLiterals, forMatches, forOffsets), count, buffer, to, at, limit);
     } else if (cursor != to) {
       throw damaged("a block without sequences goes on");
     }
@@ -167,7 +174,8 @@ final class ZstdBlock {
     return first < 255 ? (first - 128 << 8) + second : second + (next(buffer, to) << 8) + 0x7F00;
   }
 
-  private Table table(Part part, int mode, Table before, byte[] buffer, int to) throws IOException {
+  private Table table(Part part, int mode, @Nullable Table before, byte[] buffer, int to)
+      throws IOException {
     switch (mode) {
       case 0:
         return part.standard;
@@ -214,16 +222,18 @@ final class ZstdBlock {
       }
       case 1 -> Arrays.fill(decoded, 0, size, buffer[cursor]);
       default -> {
+        Huffman code = tree;
         if (type == 2) {
-          tree = Huffman.read(buffer, cursor, end);
-          cursor = tree.end();
-        } else if (tree == null) {
+          code = Huffman.read(buffer, cursor, end);
+          cursor = code.end();
+          tree = code;
+        } else if (code == null) {
           throw damaged("a Huffman tree is repeated that was not given");
         }
         if (format == 0) {
-          tree.decode(buffer, cursor, end, decoded, 0, size);
+          code.decode(buffer, cursor, end, decoded, 0, size);
         } else {
-          decodeFour(buffer, end, size);
+          decodeFour(code, buffer, end, size);
         }
       }
     }
@@ -231,7 +241,7 @@ final class ZstdBlock {
   }
 
   /** Four streams, of which the first three say how long they are. */
-  private void decodeFour(byte[] buffer, int end, int size) throws IOException {
+  private void decodeFour(Huffman tree, byte[] buffer, int end, int size) throws IOException {
     int[] starts = new int[5];
     starts[0] = cursor + 6;
     for (int s = 0; s < 3; s++) {
@@ -249,26 +259,27 @@ final class ZstdBlock {
   }
 
   /** Executes the sequences; what it returns is where their output ends. */
-  private int execute(int count, byte[] buffer, int from, int to, int start, int limit)
+  private int execute(Tables tables, int count, byte[] buffer, int to, int start, int limit)
       throws IOException {
-    long[] literalEntries = literalTable.entries;
-    long[] matchEntries = matchTable.entries;
-    long[] offsetEntries = offsetTable.entries;
+    int from = cursor;
+    long[] literalEntries = tables.literals.entries;
+    long[] matchEntries = tables.matches.entries;
+    long[] offsetEntries = tables.offsets.entries;
     byte[] out = window.array();
     byte[] literals = this.literals;
     int literal = this.literal;
     int at = start;
     long left = ZstdEntropy.length(buffer, from, to);
-    int logs = literalTable.log + offsetTable.log + matchTable.log;
+    int logs = tables.literals.log + tables.offsets.log + tables.matches.log;
     if (left < logs) {
       throw damaged("sequences that are cut short");
     }
     long word = ZstdEntropy.bits(buffer, from, left);
-    int literalState = top(word, literalTable.log);
-    word <<= literalTable.log;
-    int offsetState = top(word, offsetTable.log);
-    word <<= offsetTable.log;
-    int matchState = top(word, matchTable.log);
+    int literalState = top(word, tables.literals.log);
+    word <<= tables.literals.log;
+    int offsetState = top(word, tables.offsets.log);
+    word <<= tables.offsets.log;
+    int matchState = top(word, tables.matches.log);
     left -= logs;
 
     for (int i = count; i > 0; i--) {

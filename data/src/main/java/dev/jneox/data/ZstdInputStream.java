@@ -7,6 +7,7 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Decompresses zstd frames (RFC 8878) that follow each other, in Java alone. Skippable frames are
@@ -27,7 +28,7 @@ final class ZstdInputStream extends InputStream {
   private boolean inFrame;
   private int mostPerBlock;
   private long stated; // bytes of the frame's content, or -1
-  private Xxh64 checksum; // null for none
+  private @Nullable Xxh64 checksum; // null for none
 
   ZstdInputStream(InputStream in) {
     this.in = new BufferedInputStream(in, 1 << 16);

@@ -17,4 +17,7 @@
  * <p>The module uses files, errors and progress of {@code dev.jneox.io} and the interface {@code
  * dev.jneox.tokenizer.Tokenizer}. It opens no native library itself.
  */
+@NullMarked
 package dev.jneox.data;
+
+import org.jspecify.annotations.NullMarked;

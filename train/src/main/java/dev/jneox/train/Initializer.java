@@ -44,7 +44,7 @@ public record Initializer(double inputDeviation, double outputDeviation) {
   private static void normal(
       MemorySegment data, TensorExpression tensor, double deviation, long seed) {
     SplittableRandom random = new SplittableRandom(seed);
-    int[] order = tensor.order().rows(tensor.params());
+    int[] order = tensor.order().rows(tensor.params()).orElse(null);
     int columns = tensor.columns();
     for (int r = 0; r < tensor.rows(); r++) {
       long row = (long) (order == null ? r : order[r]) * columns;

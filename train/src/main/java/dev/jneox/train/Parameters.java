@@ -347,7 +347,7 @@ public final class Parameters implements AutoCloseable {
 
     /** Puts the values of a tensor of a file, in fp32, in their places. */
     void scatter(TensorExpression from, MemorySegment values) {
-      int[] order = from.order().rows(from.params());
+      int[] order = from.order().rows(from.params()).orElse(null);
       long rowBytes = 4L * from.columns();
       write(
           from.params(),

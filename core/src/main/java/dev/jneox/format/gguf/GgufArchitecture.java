@@ -215,7 +215,8 @@ enum GgufArchitecture {
 
   private static Activation activation(GgufMetadata metadata) {
     String name = metadata.text(ACTIVATION);
-    Activation activation = name == null ? Activation.GELU_TANH : Activation.ofHf(name);
+    Activation activation =
+        name == null ? Activation.GELU_TANH : Activation.ofHf(name).orElse(null);
     if (activation == null || activation == Activation.SILU) {
       throw metadata.wrong(ACTIVATION, "gelu or gelu_new");
     }

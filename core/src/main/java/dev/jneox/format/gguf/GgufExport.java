@@ -24,6 +24,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.LongConsumer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Writes a model as a GGUF file that llama.cpp runs: F32, F16, BF16, Q8_0 or Q4_0, with its
@@ -47,7 +48,7 @@ public final class GgufExport {
    *
    * @param source what it is made of; null where it is zeros
    */
-  private record Piece(Declared declared, TensorExpression source) {}
+  private record Piece(Declared declared, @Nullable TensorExpression source) {}
 
   /** Values that are quantised at a time; 64 MB in fp32. */
   private static final long VALUES = 1 << 24;
@@ -73,7 +74,7 @@ public final class GgufExport {
       Path file,
       ModelSpec spec,
       GgmlType type,
-      String tokenizerJson,
+      @Nullable String tokenizerJson,
       Map<String, GgufValue> about) {
     if (!type.isWritable()) {
       throw new IllegalArgumentException("weights are not written as " + type);
@@ -128,7 +129,7 @@ public final class GgufExport {
                 default -> false;
               };
       if (lacksBias) {
-        add(tensor.name().replace(".weight", ".bias"), null, tensor.rows());
+        addZeros(tensor.name().replace(".weight", ".bias"), tensor.rows());
       }
     }
     if (spec.head().tied() && architecture != GgufArchitecture.GPT2) {
@@ -137,7 +138,7 @@ public final class GgufExport {
               GgufArchitecture.tensorName(ParamId.weight(Part.HEAD)), spec.parameters().getFirst());
       add(embedding.name(), embedding, embedding.shape());
       if (architecture == GgufArchitecture.PHI2 && !spec.head().bias()) {
-        add(GgufArchitecture.tensorName(ParamId.bias(Part.HEAD)), null, spec.vocabulary().rows());
+        addZeros(GgufArchitecture.tensorName(ParamId.bias(Part.HEAD)), spec.vocabulary().rows());
       }
     }
   }
@@ -146,8 +147,12 @@ public final class GgufExport {
   private RowOrder order() {
     Attention attention = spec.first().attention();
     return interleaved()
-        ? new RowOrder.Halved(attention.headDim(), attention.rotary().dims())
+        ? new RowOrder.Halved(attention.headDim(), attention.rotary().orElseThrow().dims())
         : RowOrder.IN_TURN;
+  }
+
+  private void addZeros(String bias, int length) {
+    pieces.add(new Piece(new Declared(bias, GgmlType.F32, List.of((long) length)), null));
   }
 
   private void add(String name, TensorExpression source, long... shape) {

@@ -287,7 +287,7 @@ final class GgufHeader {
     }
     start = at;
     long id = u32("type of " + place);
-    GgmlType type = GgmlType.of(id);
+    GgmlType type = GgmlType.of(id).orElse(null);
     if (type == null) {
       String expected = "one of " + List.of(GgmlType.values());
       throw InputException.in(

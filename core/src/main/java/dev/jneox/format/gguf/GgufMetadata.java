@@ -6,6 +6,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The metadata of a GGUF file, read with the types a key must have: an integer of any width, but no
@@ -37,12 +38,10 @@ public final class GgufMetadata {
   /** The integer under a key that must be there. */
   int integer(String key, int min, int max) {
     GgufValue value = values.get(key);
-    boolean good =
-        value != null && value.value() instanceof Long number && number >= min && number <= max;
-    if (!good) {
-      throw wrong(key, "an integer from " + min + " to " + max);
+    if (value != null && value.value() instanceof Long number && number >= min && number <= max) {
+      return number.intValue();
     }
-    return ((Long) value.value()).intValue();
+    throw wrong(key, "an integer from " + min + " to " + max);
   }
 
   double positive(String key, double absent) {
@@ -69,7 +68,7 @@ public final class GgufMetadata {
   }
 
   /** The text under a key; null without it. */
-  String text(String key) {
+  @Nullable String text(String key) {
     GgufValue value = values.get(key);
     if (value != null && !(value.value() instanceof String)) {
       throw wrong(key, "text");
@@ -78,7 +77,7 @@ public final class GgufMetadata {
   }
 
   /** The texts under a key; null without it. */
-  List<String> texts(String key) {
+  @Nullable List<String> texts(String key) {
     GgufValue value = values.get(key);
     if (value == null) {
       return null;
@@ -90,7 +89,7 @@ public final class GgufMetadata {
   }
 
   /** The integers under a key; null without it. */
-  long[] integers(String key) {
+  long @Nullable [] integers(String key) {
     GgufValue value = values.get(key);
     if (value == null) {
       return null;

@@ -17,8 +17,10 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The tokenizer in a GGUF file, to and from the {@code tokenizer.json} of HF tokenizers. The file
@@ -83,7 +85,7 @@ final class GgufTokenizer {
 
   /** Whether text is put in normal form C first. */
   static boolean normalizes(Map<String, GgufValue> metadata) {
-    return NFC_SPLITS.contains(metadata.get(SPLIT).value());
+    return NFC_SPLITS.contains(Objects.requireNonNull(metadata.get(SPLIT)).value());
   }
 
   private static long[] kinds(GgufMetadata metadata, int tokens) {
@@ -220,7 +222,8 @@ final class GgufTokenizer {
    * @throws InputException naming {@code file}, which is to be written, when llama.cpp could not do
    *     what the tokenizer does
    */
-  static Map<String, GgufValue> metadata(Path file, String json, int vocabSize, int endOfText) {
+  static Map<String, GgufValue> metadata(
+      Path file, @Nullable String json, int vocabSize, int endOfText) {
     Map<String, GgufValue> values = new LinkedHashMap<>();
     if (json == null) {
       values.put(MODEL, GgufValue.text(NONE));

@@ -4,6 +4,7 @@ import dev.jneox.io.JsonObject;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A metadata value of a GGUF file.
@@ -46,7 +47,7 @@ public record GgufValue(Type type, Object value) {
     }
 
     /** The type of that number in a file, or null. */
-    static Type of(long id) {
+    static @Nullable Type of(long id) {
       return id >= 0 && id < values().length ? values()[(int) id] : null;
     }
   }

@@ -20,6 +20,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.LongConsumer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Writes a GGUF file of version 3 tensor by tensor: metadata and what will come are given first,
@@ -74,7 +75,7 @@ public final class GgufWriter implements AutoCloseable {
     this.progress = progress;
     ByteBuffer header = header(metadata, tensors);
     this.atomic = new AtomicFile(file);
-    FileChannel opened = null;
+    FileChannel opened;
     try {
       opened =
           FileChannel.open(atomic.path(), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
@@ -243,7 +244,7 @@ public final class GgufWriter implements AutoCloseable {
     return StorageException.of(file, "cannot be written", e);
   }
 
-  private void closeAll(FileChannel opened) {
+  private void closeAll(@Nullable FileChannel opened) {
     try (atomic) {
       if (opened != null) {
         opened.close();

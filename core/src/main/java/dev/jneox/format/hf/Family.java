@@ -13,6 +13,7 @@ import dev.jneox.weights.TensorExpression;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Collectors;
 
 /**
@@ -84,7 +85,7 @@ public sealed interface Family
 
   /** The family that a {@code config.json} names. */
   static Family of(JsonObject json) {
-    String type = json.text("model_type");
+    String type = json.text("model_type").orElse("");
     for (Family family : ALL) {
       if (family.modelType().equals(type)) {
         return family;
@@ -121,12 +122,12 @@ public sealed interface Family
 
   /** The activation under {@code key}. */
   static Activation activation(JsonObject json, String key, Activation absent) {
-    String name = json.text(key);
-    Activation activation = name == null ? absent : Activation.ofHf(name);
-    if (activation == null || activation == Activation.SILU) {
+    Optional<Activation> activation =
+        json.text(key).map(Activation::ofHf).orElse(Optional.of(absent));
+    if (activation.isEmpty() || activation.get() == Activation.SILU) {
       throw json.unsupported(key, "gelu, gelu_new, gelu_fast or gelu_pytorch_tanh");
     }
-    return activation;
+    return activation.get();
   }
 
   /** The number of heads under {@code key}, a divisor of the width. */

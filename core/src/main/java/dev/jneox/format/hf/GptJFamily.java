@@ -115,7 +115,7 @@ record GptJFamily() implements Family {
     json.put("n_inner", block.feedForward().width());
     json.put("n_positions", spec.maxPositions());
     json.put("rotary", true);
-    json.put("rotary_dim", attention.rotary().dims());
+    json.put("rotary_dim", attention.rotary().orElseThrow().dims());
     json.put("activation_function", block.feedForward().activation().hfName());
     json.put("layer_norm_epsilon", spec.finalNorm().eps());
     return json;

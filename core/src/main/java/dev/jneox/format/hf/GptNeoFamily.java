@@ -19,6 +19,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * GPT-Neo (Black et al. 2021): learned positions, layers that see all and layers that see a window,
@@ -95,8 +96,8 @@ record GptNeoFamily() implements Family {
    */
   private static List<Integer> windows(JsonObject json, int layers) {
     int window = json.integer("window_size", WINDOW, 1, Integer.MAX_VALUE);
-    JsonNode written = json.node("attention_layers");
-    JsonNode folded = json.node("attention_types");
+    JsonNode written = json.node("attention_layers").orElse(null);
+    JsonNode folded = json.node("attention_types").orElse(null);
     List<Integer> windows = new ArrayList<>();
     if (folded == null && written == null) {
       for (int l = 0; l < layers; l++) {
@@ -132,8 +133,8 @@ record GptNeoFamily() implements Family {
   }
 
   private static void addAll(
-      List<Integer> windows, JsonNode types, int window, JsonObject json, String key) {
-    if (!types.isArray()) {
+      List<Integer> windows, @Nullable JsonNode types, int window, JsonObject json, String key) {
+    if (types == null || !types.isArray()) {
       throw json.unsupported(key, "lists of types");
     }
     for (JsonNode type : types) {

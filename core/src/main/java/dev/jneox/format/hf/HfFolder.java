@@ -11,6 +11,7 @@ import dev.jneox.io.StorageException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
+import dev.jneox.weights.Dtype;
 import dev.jneox.weights.FileTensor;
 import dev.jneox.weights.StoredModel;
 import dev.jneox.weights.StoredTensor;
@@ -29,6 +30,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Consumer;
 
@@ -149,7 +151,7 @@ public final class HfFolder implements StoredModel {
    * row of the embedding counts as used.
    */
   private static int usedVocab(Path dir, JsonObject json, int vocabSize) {
-    JsonObject quantised = json.object(QUANTISATION);
+    JsonObject quantised = json.object(QUANTISATION).orElse(null);
     if (quantised != null && quantised.has(USED_VOCAB)) {
       return quantised.integer(USED_VOCAB, 0, 1, vocabSize);
     }
@@ -193,13 +195,16 @@ public final class HfFolder implements StoredModel {
   }
 
   private void openShards(Path index, String ending) {
-    JsonObject map = JsonObject.read(index, MAX_JSON).object("weight_map");
-    if (map == null) {
-      throw InputException.in(index, "weight_map", "an object of tensor name to file", "nothing");
-    }
+    JsonObject map =
+        JsonObject.read(index, MAX_JSON)
+            .object("weight_map")
+            .orElseThrow(
+                () ->
+                    InputException.in(
+                        index, "weight_map", "an object of tensor name to file", "nothing"));
     Map<String, String> shardOf = new LinkedHashMap<>();
     for (String name : map.keys()) {
-      String shard = map.text(name);
+      String shard = map.text(name).orElse("");
       if (!shard.matches("[A-Za-z0-9_][A-Za-z0-9._-]*") || !shard.endsWith(ending)) {
         throw map.unsupported(name, "a plain file name ending in " + ending);
       }
@@ -221,7 +226,7 @@ public final class HfFolder implements StoredModel {
         });
     shardOf.forEach(
         (name, shard) -> {
-          if (!files.get(shard).names().contains(name)) {
+          if (!Objects.requireNonNull(files.get(shard)).names().contains(name)) {
             throw InputException.in(
                 dir.resolve(shard),
                 "tensor " + quoted(name),
@@ -231,12 +236,19 @@ public final class HfFolder implements StoredModel {
         });
   }
 
+  /** A tensor as a file names it, before it is known what it holds. */
+  private record Stored(TensorFile file, String name) {
+    Dtype dtype() {
+      return file.dtype(name);
+    }
+  }
+
   private void findTensors(Path listing) {
-    Map<String, FileTensor> surplus = new LinkedHashMap<>();
+    Map<String, Stored> surplus = new LinkedHashMap<>();
     for (TensorFile file : files.values()) {
       for (String name : file.names()) {
         String bare = family.bare(name);
-        FileTensor found = new FileTensor(null, file, name);
+        Stored found = new Stored(file, name);
         if (!family.isBuffer(bare) && surplus.put(bare, found) != null) {
           throw wrong(
               found,
@@ -248,7 +260,7 @@ public final class HfFolder implements StoredModel {
     Map<ParamId, FileTensor> queries = new HashMap<>();
     for (TensorExpression expression : family.tensors(spec)) {
       String name = expression.name();
-      FileTensor found = surplus.remove(name);
+      Stored found = surplus.remove(name);
       String expected = "shape " + Arrays.toString(expression.shape()) + " by " + CONFIG;
       if (found == null) {
         problem.accept(
@@ -266,7 +278,7 @@ public final class HfFolder implements StoredModel {
         problem.accept(
             wrong(found, query.dtype() + " as " + quoted(query.source()), found.dtype().name()));
       } else {
-        FileTensor tensor = new FileTensor(expression, found.file(), found.source());
+        FileTensor tensor = new FileTensor(expression, found.file, found.name);
         tensors.add(tensor);
         if (id.part() == Part.QUERY) {
           queries.put(id, tensor);
@@ -285,17 +297,16 @@ public final class HfFolder implements StoredModel {
         });
   }
 
-  private static long[] shape(FileTensor tensor) {
-    return tensor.file().shape(tensor.source());
+  private static long[] shape(Stored tensor) {
+    return tensor.file.shape(tensor.name);
   }
 
-  private static InputException wrong(FileTensor tensor, String expected, String found) {
-    return InputException.in(
-        tensor.file().file(), "tensor " + quoted(tensor.source()), expected, found);
+  private static InputException wrong(Stored tensor, String expected, String found) {
+    return InputException.in(tensor.file.file(), "tensor " + quoted(tensor.name), expected, found);
   }
 
   /** A tied head that was saved all the same. */
-  private boolean isTiedCopy(String bare, FileTensor head) {
+  private boolean isTiedCopy(String bare, Stored head) {
     if (!spec.head().tied() || !bare.equals(family.head() + ".weight") || tensors.isEmpty()) {
       return false;
     }
@@ -305,7 +316,7 @@ public final class HfFolder implements StoredModel {
       return false;
     }
     try (Arena arena = Arena.ofShared()) {
-      MemorySegment a = head.file().read(head.source(), arena);
+      MemorySegment a = head.file.read(head.name, arena);
       return a.mismatch(embedding.read(arena).data()) < 0;
     }
   }

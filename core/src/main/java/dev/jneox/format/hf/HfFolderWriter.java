@@ -26,6 +26,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.LongConsumer;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Writes a model as a folder that {@link HfFolder} and HF transformers load: {@code config.json},
@@ -43,6 +44,9 @@ import java.util.stream.Stream;
  * }</pre>
  */
 public final class HfFolderWriter {
+  /** The text of a {@code tokenizer.json} and the file that error messages name for it. */
+  private record Source(String json, Path file) {}
+
   /** transformers' own bound on one file. */
   private static final long SHARD_BYTES = 5_000_000_000L;
 
@@ -57,8 +61,7 @@ public final class HfFolderWriter {
   private final Map<String, byte[]> extra = new LinkedHashMap<>();
   private long shardBytes = SHARD_BYTES;
   private LongConsumer progress = bytes -> {};
-  private String tokenizer;
-  private Path tokenizerSource;
+  private @Nullable Source tokenizer;
 
   /**
    * A folder to be written.
@@ -83,8 +86,7 @@ public final class HfFolderWriter {
    * @param source where it came from, for messages
    */
   public HfFolderWriter tokenizer(String json, Path source) {
-    tokenizer = json;
-    tokenizerSource = source;
+    tokenizer = new Source(json, source);
     return this;
   }
 
@@ -150,7 +152,7 @@ public final class HfFolderWriter {
       Files.createDirectories(partial);
       writeWeights(weights);
       if (tokenizer != null) {
-        writeTokenizer();
+        writeTokenizer(tokenizer);
       }
       writeJson("generation_config.json", generation());
       extra.forEach((name, content) -> AtomicFile.write(partial.resolve(name), content));
@@ -251,22 +253,22 @@ public final class HfFolderWriter {
     }
   }
 
-  private void writeTokenizer() {
-    int used = TokenizerIds.size(tokenizer, tokenizerSource);
+  private void writeTokenizer(Source tokenizer) {
+    int used = TokenizerIds.size(tokenizer.json, tokenizer.file);
     if (used > spec.vocabulary().rows()) {
       throw InputException.in(
-          tokenizerSource,
+          tokenizer.file,
           "largest id",
           "below the model's vocab_size " + spec.vocabulary().rows(),
           String.valueOf(used - 1));
     }
     AtomicFile.write(
-        partial.resolve(HfFolder.TOKENIZER), tokenizer.getBytes(StandardCharsets.UTF_8));
+        partial.resolve(HfFolder.TOKENIZER), tokenizer.json.getBytes(StandardCharsets.UTF_8));
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("tokenizer_class", "PreTrainedTokenizerFast");
     json.put("model_max_length", spec.maxPositions());
     json.put("clean_up_tokenization_spaces", false);
-    TokenizerIds.token(tokenizer, tokenizerSource, spec.vocabulary().endOfText())
+    TokenizerIds.token(tokenizer.json, tokenizer.file, spec.vocabulary().endOfText())
         .ifPresent(
             text -> {
               json.put("bos_token", text);

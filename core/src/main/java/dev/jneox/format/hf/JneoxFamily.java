@@ -19,6 +19,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -78,7 +79,7 @@ record JneoxFamily() implements Family {
             ? json.integer("num_attention_heads", 0, 1, MAX_WIDTH)
             : Family.heads(json, "num_attention_heads", 0, hidden);
     int headDim = free ? json.integer("head_dim", 0, 1, MAX_WIDTH) : hidden / heads;
-    JsonObject position = json.object("position");
+    JsonObject position = json.object("position").orElseThrow();
     double scale =
         json.has("attention_scale")
             ? json.positive("attention_scale", 1)
@@ -87,7 +88,7 @@ record JneoxFamily() implements Family {
     return ModelSpec.of(
             new Vocabulary(vocabSize(json), usedVocab, Family.endOfText(json, -1)),
             hidden,
-            new Embedding("learned".equals(position.text("type"))),
+            new Embedding(position.text("type").equals(Optional.of("learned"))),
             layers,
             new BlockSpec(
                 residual(json, norm),
@@ -108,7 +109,7 @@ record JneoxFamily() implements Family {
 
   private static Norm norm(JsonObject json) {
     double eps = json.positive("layer_norm_eps", 0);
-    return switch (json.has("norm") ? json.text("norm") : LAYER_NORM) {
+    return switch (json.text("norm").orElse(LAYER_NORM)) {
       case LAYER_NORM -> new Norm.Layer(eps);
       case RMS_NORM -> new Norm.Rms(eps);
       default -> throw json.unsupported("norm", LAYER_NORM + " or " + RMS_NORM);
@@ -118,17 +119,17 @@ record JneoxFamily() implements Family {
   private static FeedForward feedForward(JsonObject json) {
     int width = json.integer("intermediate_size", 0, 1, 16 * MAX_WIDTH);
     boolean bias = json.flag("mlp_bias", true);
-    Activation activation = Activation.ofHf(String.valueOf(json.text("hidden_act")));
-    if (activation == null) {
-      throw json.unsupported("hidden_act", "gelu, gelu_new or silu");
-    }
+    Activation activation =
+        json.text("hidden_act")
+            .flatMap(Activation::ofHf)
+            .orElseThrow(() -> json.unsupported("hidden_act", "gelu, gelu_new or silu"));
     return json.flag("gated_mlp", false)
         ? new FeedForward.Gated(width, activation, bias)
         : new FeedForward.Plain(width, activation, bias);
   }
 
   private static Position position(JsonObject json) {
-    return switch (String.valueOf(json.text("type"))) {
+    return switch (json.text("type").orElse("")) {
       case "learned", "none" -> new Position.None();
       case "rotary" ->
           new Position.Rotary(
@@ -140,7 +141,7 @@ record JneoxFamily() implements Family {
   }
 
   private static Residual residual(JsonObject json, Norm norm) {
-    return switch (String.valueOf(json.text("residual"))) {
+    return switch (json.text("residual").orElse("")) {
       case "serial" -> new Residual.Serial(norm, norm);
       case "parallel" -> new Residual.Parallel(norm, norm);
       case "parallel_one_norm" -> new Residual.ParallelOneNorm(norm);
@@ -157,12 +158,12 @@ record JneoxFamily() implements Family {
   }
 
   private static List<Integer> windows(JsonObject json, int layers) {
-    JsonNode node = json.node("attention_windows");
+    JsonNode node = json.node("attention_windows").orElseThrow();
     List<Integer> windows = new ArrayList<>();
     if (node.isArray() && node.size() == layers) {
-      node.forEach(w -> windows.add(w.isInt() && w.intValue() >= 0 ? w.intValue() : null));
+      node.forEach(w -> windows.add(w.isInt() ? w.intValue() : -1));
     }
-    if (windows.size() != layers || windows.contains(null)) {
+    if (windows.size() != layers || windows.stream().anyMatch(w -> w < 0)) {
       throw json.unsupported(
           "attention_windows",
           "for each of " + layers + " layers the positions it sees, 0 for all");

@@ -81,7 +81,7 @@ record LlamaFamily() implements Family {
 
   @Override
   public ModelSpec spec(JsonObject json, int usedVocab) {
-    if (json.has("hidden_act") && !"silu".equals(json.text("hidden_act"))) {
+    if (json.has("hidden_act") && !json.text("hidden_act").equals(Optional.of("silu"))) {
       throw json.unsupported("hidden_act", "silu");
     }
     int hidden = json.integer("hidden_size", 4096, 1, MAX_WIDTH);
@@ -131,12 +131,13 @@ record LlamaFamily() implements Family {
   private static double rotaryBase(JsonObject json) {
     double base = json.positive("rope_theta", ROTARY_BASE);
     // In transformers' order: a scaling that is given stands for the parameters.
-    JsonObject rope = json.object(json.has("rope_scaling") ? "rope_scaling" : "rope_parameters");
+    JsonObject rope =
+        json.object(json.has("rope_scaling") ? "rope_scaling" : "rope_parameters").orElse(null);
     if (rope == null) {
       return base;
     }
     for (String type : new String[] {"rope_type", "type"}) {
-      if (rope.has(type) && !"default".equals(rope.text(type))) {
+      if (rope.has(type) && !rope.text(type).equals(Optional.of("default"))) {
         throw rope.unsupported(type, "default (scaled rotary embeddings are not supported)");
       }
     }
@@ -172,7 +173,7 @@ record LlamaFamily() implements Family {
     Attention attention = block.attention();
     Map<String, Object> rope = new LinkedHashMap<>();
     rope.put("rope_type", "default");
-    rope.put("rope_theta", attention.rotary().base());
+    rope.put("rope_theta", attention.rotary().orElseThrow().base());
 
     Map<String, Object> json = Family.common("LlamaForCausalLM", modelType(), spec, dtype);
     json.put("hidden_size", spec.width());
@@ -186,7 +187,7 @@ record LlamaFamily() implements Family {
     json.put("rms_norm_eps", spec.finalNorm().eps());
     json.put("attention_bias", attention.qkvBias());
     json.put("mlp_bias", block.feedForward().bias());
-    json.put("rope_theta", attention.rotary().base());
+    json.put("rope_theta", attention.rotary().orElseThrow().base());
     json.put("rope_parameters", rope);
     return json;
   }

@@ -17,6 +17,7 @@ import dev.jneox.weights.TensorExpression;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * GPT-NeoX as HF transformers writes it (GPT-NeoX-20B, Pythia; Black et al. 2022): rotary
@@ -94,10 +95,10 @@ public record NeoxFamily() implements Family {
     double base = json.positive("rotary_emb_base", ROTARY_BASE);
     // In transformers' order: a scaling that is given stands for the parameters.
     String key = json.has("rope_scaling") ? "rope_scaling" : "rope_parameters";
-    JsonObject rope = json.object(key);
+    JsonObject rope = json.object(key).orElse(null);
     if (rope != null) {
       for (String type : new String[] {"rope_type", "type"}) {
-        if (rope.has(type) && !"default".equals(rope.text(type))) {
+        if (rope.has(type) && !rope.text(type).equals(Optional.of("default"))) {
           throw rope.unsupported(type, "default (scaled rotary embeddings are not supported)");
         }
       }
@@ -135,7 +136,7 @@ public record NeoxFamily() implements Family {
   public Map<String, Object> json(ModelSpec spec, String dtype) {
     BlockSpec block = spec.first();
     Attention attention = block.attention();
-    Position.Rotary rotary = attention.rotary();
+    Position.Rotary rotary = attention.rotary().orElseThrow();
     double pct = rotaryPct(rotary.dims(), attention.headDim());
     Map<String, Object> rope = new LinkedHashMap<>();
     rope.put("rope_type", "default");

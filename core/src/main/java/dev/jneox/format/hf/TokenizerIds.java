@@ -8,6 +8,7 @@ import dev.jneox.io.JsonObject;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a model folder needs to know of the {@code tokenizer.json} beside it, read as a stream: how
@@ -23,12 +24,12 @@ public final class TokenizerIds {
 
   private final Path file;
   private final int wanted;
-  private final String wantedText;
+  private final @Nullable String wantedText;
   private int largest = -1;
-  private String found;
-  private Integer foundId;
+  private @Nullable String found;
+  private @Nullable Integer foundId;
 
-  private TokenizerIds(Path file, JsonParser json, int wanted, String wantedText)
+  private TokenizerIds(Path file, JsonParser json, int wanted, @Nullable String wantedText)
       throws IOException {
     this.file = file;
     this.wanted = wanted;
@@ -61,11 +62,12 @@ public final class TokenizerIds {
     return Optional.ofNullable(of(tokenizerJson, source, id, null).found);
   }
 
-  private static TokenizerIds of(Path file, int wanted, String wantedText) {
+  private static TokenizerIds of(Path file, int wanted, @Nullable String wantedText) {
     return of(HfFolder.text(file), file, wanted, wantedText);
   }
 
-  private static TokenizerIds of(String tokenizerJson, Path source, int wanted, String wantedText) {
+  private static TokenizerIds of(
+      String tokenizerJson, Path source, int wanted, @Nullable String wantedText) {
     try {
       return new TokenizerIds(source, JSON.createParser(tokenizerJson), wanted, wantedText);
     } catch (IOException e) {
@@ -125,7 +127,7 @@ public final class TokenizerIds {
     }
   }
 
-  private void token(String content, int id) {
+  private void token(@Nullable String content, int id) {
     largest = Math.max(largest, id);
     if (id == wanted) {
       found = content;
@@ -146,7 +148,7 @@ public final class TokenizerIds {
     return json.getIntValue();
   }
 
-  private void expect(JsonToken found, JsonToken expected, String place) {
+  private void expect(@Nullable JsonToken found, JsonToken expected, String place) {
     if (found != expected) {
       throw InputException.in(
           file,

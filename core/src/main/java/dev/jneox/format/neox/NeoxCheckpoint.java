@@ -25,6 +25,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
@@ -304,7 +305,7 @@ public final class NeoxCheckpoint implements StoredModel {
         check(part, shape, expected, parts.getFirst());
       }
       tensors.add(new Whole(tensor, parts));
-      layers.get(place.layer()).remove(tensor.name());
+      Objects.requireNonNull(layers.get(place.layer())).remove(tensor.name());
     }
     layers
         .values()
@@ -313,7 +314,7 @@ public final class NeoxCheckpoint implements StoredModel {
                 left.forEach(
                     (name, parts) -> {
                       if (!names.isBuffer(name)) {
-                        Part part = parts.get(parts.firstKey());
+                        Part part = parts.firstEntry().getValue();
                         throw part.wrong(
                             "none of this name by the configuration", "shape " + part.shape());
                       }

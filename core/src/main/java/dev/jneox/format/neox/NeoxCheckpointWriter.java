@@ -26,9 +26,11 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.LongConsumer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Writes a model as a checkpoint of GPT-NeoX that {@link NeoxCheckpoint} and GPT-NeoX itself load:
@@ -51,7 +53,7 @@ public final class NeoxCheckpointWriter {
   private boolean newMlpNames;
   private int ranks = 1;
   private int iteration = 1;
-  private String tokenizer;
+  private @Nullable String tokenizer;
   private LongConsumer progress = bytes -> {};
 
   /**
@@ -75,7 +77,7 @@ public final class NeoxCheckpointWriter {
   }
 
   /** What GPT-NeoX has no words for; null when it has words for all. */
-  private static String foreign(ModelSpec spec) {
+  private static @Nullable String foreign(ModelSpec spec) {
     Attention attention = spec.first().attention();
     FeedForward feedForward = spec.first().feedForward();
     if (!spec.isUniform() || !Family.hasOneNorm(spec)) {
@@ -235,14 +237,15 @@ public final class NeoxCheckpointWriter {
   private Map<String, Declared> declared(int layer, List<TensorExpression> tensors) {
     Map<String, Declared> all = new LinkedHashMap<>();
     for (TensorExpression tensor : tensors) {
-      Declared part = new Declared(dtype, boxed(Shards.shape(tensor, ranks)));
+      Declared part =
+          new Declared(dtype, boxed(Objects.requireNonNull(Shards.shape(tensor, ranks))));
       all.put(tensor.name(), part);
       if (isTwofold(tensor.name())) {
         all.put(tensor.name().replace("input_", "post_attention_"), part);
       }
     }
     boolean block = layer > 0 && layer < spec.layers() + 2;
-    Position.Rotary rotary = spec.first().attention().rotary();
+    Position.Rotary rotary = spec.first().attention().rotary().orElse(null);
     if (block && !names().newMlpNames() && rotary != null) {
       all.put(NeoxNames.ROTARY_BUFFER, new Declared(dtype, List.of(rotary.dims() / 2L)));
     }
@@ -284,7 +287,7 @@ public final class NeoxCheckpointWriter {
 
   /** The frequencies {@code base^(-2i/dims)}, in the type of the model as GPT-NeoX has them. */
   private void writeRotaryBuffer(List<TorchFileWriter> files) {
-    Position.Rotary rotary = spec.first().attention().rotary();
+    Position.Rotary rotary = spec.first().attention().rotary().orElseThrow();
     try (Arena arena = Arena.ofShared()) {
       int pairs = rotary.dims() / 2;
       MappedTensor stored =

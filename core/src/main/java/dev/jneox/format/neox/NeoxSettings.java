@@ -24,6 +24,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 import org.yaml.snakeyaml.LoaderOptions;
 import org.yaml.snakeyaml.Yaml;
 import org.yaml.snakeyaml.constructor.SafeConstructor;
@@ -213,7 +214,7 @@ final class NeoxSettings {
   }
 
   /** {@code [[["flash"], 12]]}: global attention by whatever kernel. */
-  private void attentionTypes(Object config) {
+  private void attentionTypes(@Nullable Object config) {
     List<Object> open = new ArrayList<>();
     open.add(config == null ? List.of() : config);
     while (!open.isEmpty()) {
@@ -253,7 +254,7 @@ final class NeoxSettings {
     return value(key) == null ? absent : shown(value(key));
   }
 
-  private Object value(String key) {
+  private @Nullable Object value(String key) {
     Value value = values.get(key);
     return value == null ? null : value.value();
   }
@@ -265,13 +266,15 @@ final class NeoxSettings {
   }
 
   private InputException unsupported(String key, String expected) {
-    return InputException.in(values.get(key).file(), key, expected, shown(value(key)));
+    return InputException.in(
+        Objects.requireNonNull(values.get(key)).file(), key, expected, shown(value(key)));
   }
 
   private int integer(String key, int max) {
     Object value = value(key);
     if (!(value instanceof Integer number) || number < 1 || number > max) {
-      Path place = value == null ? dir : values.get(key).file();
+      Value given = values.get(key);
+      Path place = given == null ? dir : given.file();
       throw InputException.in(
           place, key, "an integer from 1 to " + max, value == null ? "nothing" : shown(value));
     }
@@ -302,7 +305,7 @@ final class NeoxSettings {
     return value == null ? absent : (Boolean) value;
   }
 
-  private static String shown(Object value) {
+  private static String shown(@Nullable Object value) {
     return shortened(String.valueOf(value));
   }
 }

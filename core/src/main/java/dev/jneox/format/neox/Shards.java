@@ -9,6 +9,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Divides tensors among the ranks of tensor parallelism and puts them together again, as their
@@ -19,7 +20,7 @@ final class Shards {
   private Shards() {}
 
   /** The shape of each rank's part; null when the whole cannot be divided in whole units. */
-  static long[] shape(TensorExpression tensor, int ranks) {
+  static long @Nullable [] shape(TensorExpression tensor, int ranks) {
     long[] shape = tensor.shape();
     long unit = (long) ranks * unit(tensor);
     switch (axis(tensor)) {

@@ -24,9 +24,11 @@ import java.util.Collections;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /**
  * JNeoX's own folder of a quantised model, whose weights kernels read where they lie in the mapped
@@ -73,8 +75,8 @@ public final class PackedFolder implements StoredModel {
       TensorExpression expression,
       Safetensors file,
       String name,
-      PackedForm form,
-      QuantisedMatrix matrix)
+      @Nullable PackedForm form,
+      @Nullable QuantisedMatrix matrix)
       implements StoredTensor {
     @Override
     public String type() {
@@ -94,7 +96,7 @@ public final class PackedFolder implements StoredModel {
           .orElseGet(
               () -> {
                 MemorySegment values = arena.allocate(expression.elements() * Float.BYTES, 64);
-                matrix.dequantise(values);
+                Objects.requireNonNull(matrix).dequantise(values);
                 return new MappedTensor(Dtype.F32, values);
               });
     }
@@ -143,12 +145,14 @@ public final class PackedFolder implements StoredModel {
   }
 
   private static void checkVersion(Path config) {
-    JsonObject how = JsonObject.read(config, MAX_JSON).object(HfFolder.QUANTISATION);
-    if (how == null || !METHOD.equals(how.text("quant_method"))) {
-      String expected = METHOD + " (take the model itself and jneox quantize it)";
-      throw how == null
-          ? InputException.in(config, HfFolder.QUANTISATION, "an object", "nothing")
-          : how.unsupported("quant_method", expected);
+    JsonObject how =
+        JsonObject.read(config, MAX_JSON)
+            .object(HfFolder.QUANTISATION)
+            .orElseThrow(
+                () -> InputException.in(config, HfFolder.QUANTISATION, "an object", "nothing"));
+    if (!how.text("quant_method").equals(Optional.of(METHOD))) {
+      throw how.unsupported(
+          "quant_method", METHOD + " (take the model itself and jneox quantize it)");
     }
     if (how.integer("version", 0, 0, Integer.MAX_VALUE) != VERSION) {
       throw how.unsupported(

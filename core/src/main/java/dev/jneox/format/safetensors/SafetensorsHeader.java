@@ -15,6 +15,7 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * Reads the JSON of a safetensors file as a stream and believes none of it: everything a tensor's
@@ -137,12 +138,12 @@ final class SafetensorsHeader {
 
   private Dtype dtype(JsonParser json, String place) throws IOException {
     String found = json.currentToken() == JsonToken.VALUE_STRING ? json.getText() : "";
-    Dtype dtype = Dtype.of(found);
-    if (dtype == null) {
+    Optional<Dtype> dtype = Dtype.of(found);
+    if (dtype.isEmpty()) {
       throw InputException.in(
           file, place + ", dtype", "one of " + List.of(Dtype.values()), describe(json));
     }
-    return dtype;
+    return dtype.get();
   }
 
   private List<Long> naturals(JsonParser json, String place, int most) throws IOException {

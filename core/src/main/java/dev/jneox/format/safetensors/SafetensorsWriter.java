@@ -21,6 +21,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Writes a safetensors file tensor by tensor: what will come is declared first, then each tensor's
@@ -182,7 +183,7 @@ public final class SafetensorsWriter implements AutoCloseable {
     return StorageException.of(file, "cannot be written", e);
   }
 
-  private void closeAll(FileChannel opened) {
+  private void closeAll(@Nullable FileChannel opened) {
     try (atomic) {
       if (opened != null) {
         opened.close();

@@ -12,6 +12,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Reads a Python pickle (protocols 0 to 5, <a
@@ -138,7 +139,7 @@ final class PickleReader {
     }
   }
 
-  private void push(Object value) {
+  private void push(@Nullable Object value) {
     count();
     stack.add(value);
   }

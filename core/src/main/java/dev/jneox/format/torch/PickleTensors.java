@@ -16,6 +16,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a pickle's globals, calls and persistent ids mean: {@code torch.save}'s tensors, ordered
@@ -93,7 +94,7 @@ final class PickleTensors {
   }
 
   /** Python 2 gives an OrderedDict its items as pairs, Python 3 sets them afterwards. */
-  private Object ordered(Object given) {
+  private Object ordered(@Nullable Object given) {
     Map<Object, Object> map = new LinkedHashMap<>();
     if (given != null && !(given instanceof List<?>)) {
       throw in.wrong("pairs to make an OrderedDict of", kind(given));

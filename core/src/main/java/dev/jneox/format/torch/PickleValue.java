@@ -7,6 +7,7 @@ import dev.jneox.weights.StoredTensor;
 import java.math.BigInteger;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** What a {@link PickleReader} makes of the things that Java has no type for. */
 sealed interface PickleValue {
@@ -72,7 +73,7 @@ sealed interface PickleValue {
           Map.entry("ComplexFloatStorage", Dtype.C64));
 
   /** What the global of that name is; null when it is none of PyTorch's data. */
-  static PickleValue global(String module, String name) {
+  static @Nullable PickleValue global(String module, String name) {
     Function function = FUNCTIONS.get(module + "." + name);
     if (function != null) {
       return function;
@@ -83,7 +84,7 @@ sealed interface PickleValue {
   }
 
   /** What a value is, without looking into it. */
-  static String kind(Object value) {
+  static String kind(@Nullable Object value) {
     return switch (value) {
       case null -> "None";
       case String text -> "the text " + quoted(text);

@@ -10,6 +10,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * The zip archive that {@code torch.save} has written since PyTorch 1.6: one folder with the pickle
@@ -86,7 +87,8 @@ final class TorchArchive {
             storages.put(name.substring(prefix.length()), bytes);
           }
         });
-    PickleInput pickle = new PickleInput(file, "data.pkl", entries.get(folder + "data.pkl"));
+    PickleInput pickle =
+        new PickleInput(file, "data.pkl", Objects.requireNonNull(entries.get(folder + "data.pkl")));
     return new TorchContent(new PickleReader(pickle, lenient).read(), storages);
   }
 

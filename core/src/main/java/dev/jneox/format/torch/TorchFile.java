@@ -22,6 +22,7 @@ import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 
@@ -134,7 +135,7 @@ public final class TorchFile implements TensorFile {
       List<String> wrappers =
           WRAPPERS.stream().filter(name -> map.get(name) instanceof Map<?, ?>).toList();
       if (wrappers.size() == 1) {
-        return (Map<?, ?>) map.get(wrappers.getFirst());
+        return (Map<?, ?>) Objects.requireNonNull(map.get(wrappers.getFirst()));
       }
     }
     return map;

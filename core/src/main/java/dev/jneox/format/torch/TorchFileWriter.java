@@ -74,7 +74,7 @@ public final class TorchFileWriter implements AutoCloseable {
 
   // The entry that is being written.
   private final CRC32 crc = new CRC32();
-  private byte[] current;
+  private byte[] current = {};
   private long header;
   private long currentSize;
   private long missing;

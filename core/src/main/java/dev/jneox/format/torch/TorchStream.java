@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What {@code torch.save} wrote before PyTorch 1.6 (and writes with {@code
@@ -88,11 +89,11 @@ final class TorchStream {
     return value;
   }
 
-  private void expect(String part, Object expected, Object found) {
+  private void expect(String part, Object expected, @Nullable Object found) {
     if (!expected.equals(found)) {
       boolean shown = found instanceof Number || found instanceof Boolean;
       throw InputException.in(
-          file, part, expected.toString(), shown ? found.toString() : "another value");
+          file, part, expected.toString(), shown ? String.valueOf(found) : "another value");
     }
   }
 

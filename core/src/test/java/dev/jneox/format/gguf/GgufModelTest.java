@@ -181,7 +181,7 @@ class GgufModelTest {
           float[] expected = weights.floats(tied ? ParamId.weight(Part.EMBEDDING) : id);
           boolean turned =
               (id.part() == Part.QUERY || id.part() == Part.KEY)
-                  && spec.first().attention().rotary() instanceof Position.Rotary rotary
+                  && spec.first().attention().position() instanceof Position.Rotary rotary
                   && rotary.interleaved();
           assertThat(found)
               .as(id.toString())

@@ -44,11 +44,13 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.jspecify.annotations.NullUnmarked;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
+@NullUnmarked // a test fails by itself where a value is absent
 class HfFolderWriterTest {
   private static final String TOKENIZER = "{\"model\":{\"vocab\":{\"<|endoftext|>\":0,\"a\":1}}}";
 

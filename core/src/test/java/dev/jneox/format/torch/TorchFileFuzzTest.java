@@ -25,6 +25,7 @@ import java.util.stream.Stream;
 import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
+import org.jspecify.annotations.NullUnmarked;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
@@ -39,6 +40,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * one line that names it; none asks for much memory. {@code -Djneox.fuzz=N} tries N times as many
  * random ones.
  */
+@NullUnmarked // a test fails by itself where a value is absent
 @Tag("slow")
 class TorchFileFuzzTest {
   private static final Path FILES = Path.of("src/test/resources/torch");
