@@ -5,7 +5,7 @@
 #   bench/kernels.sh -t 2                                                        everything, about 5 minutes
 #   bench/kernels.sh -t 1 -p format=read,q4 -p rows=1,2,4,8,16 -prof gc          one format, and what it allocates (nothing)
 #   bench/kernels.sh -t 2 -p format=read,q4 -p shape=24576x6144 -p rows=1        20B's MLP
-#   JNEOX_JAVA_OPTS=-Djneox.machineCode=false bench/kernels.sh -t 2              the kernels in Java, where others are the default
+#   JNEOX_JAVA_OPTS=-Djneox.kernels=vector bench/kernels.sh -t 2                 other kernels than the default: vector or scalar
 # Java and its options are those of ./jneox, see there for JNEOX_JAVA_HOME and JNEOX_JAVA_OPTS.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd -P)

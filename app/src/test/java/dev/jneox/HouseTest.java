@@ -134,6 +134,17 @@ class HouseTest {
                     .check(HOUSE));
   }
 
+  /** Without its module a class that uses the Vector API cannot be loaded. */
+  @Test
+  void onlyKernelsAndTrainingUseTheVectorApi() {
+    classes()
+        .that()
+        .resideOutsideOfPackages("dev.jneox.kernel", "dev.jneox.train")
+        .should()
+        .onlyDependOnClassesThat(resideOutsideOfPackage("jdk.incubator.vector.."))
+        .check(HOUSE);
+  }
+
   @Test
   void thereAreNoCycles() {
     slices().matching("dev.jneox.(**)").should().beFreeOfCycles().check(HOUSE);

@@ -51,7 +51,7 @@ final class ScalarKernels extends Kernels {
       Q4Weight weight, Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     Int8Codes rows = (Int8Codes) x.int8();
     int[] codes = new int[Q4Weight.CODE_BYTES / Integer.BYTES];
-    int[] sums = new int[BLOCK];
+    float[] sums = new float[BLOCK];
     float[] scales = new float[BLOCK];
     for (int b = fromBlock; b < toBlock; b++) {
       int width = Math.min(BLOCK, weight.out() - b * BLOCK);
@@ -67,15 +67,19 @@ final class ScalarKernels extends Kernels {
           int to = at + r * ldy + b * BLOCK;
           float scale = rows.scales[r][g];
           for (int o = 0; o < width; o++) {
-            y[to + o] = Math.fma((float) sums[o], scales[o] * scale, y[to + o]);
+            y[to + o] = Math.fma(sums[o], scales[o] * scale, y[to + o]);
           }
         }
       }
     }
   }
 
-  /** The sums of {@code (n - 8) a} over a group, with codes n of each row and a of activations. */
-  private static void q4Sums(int[] codes, byte[] a, int first, int[] sums) {
+  /**
+   * The sums of {@code (n - 8) a} over a group, with codes n of each row and a of activations. They
+   * are integers far below 2^24, exact in fp32; C2 does not vectorise a loop that reads ints and
+   * writes others.
+   */
+  private static void q4Sums(int[] codes, byte[] a, int first, float[] sums) {
     int total = 0;
     for (int i = 0; i < Q4Weight.GROUP; i++) {
       total += a[first + i];
@@ -83,7 +87,7 @@ final class ScalarKernels extends Kernels {
     Arrays.fill(sums, -8 * total);
     for (int oct = 0; oct < Q4Weight.GROUP / 8; oct++) {
       for (int i = 0; i < 8; i++) {
-        int factor = a[first + 8 * oct + i];
+        float factor = a[first + 8 * oct + i];
         int shift = 4 * i;
         for (int o = 0; o < BLOCK; o++) {
           sums[o] += (codes[oct * BLOCK + o] >>> shift & 15) * factor;
