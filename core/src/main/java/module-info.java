@@ -12,6 +12,7 @@ module dev.jneox.core {
   requires static transitive org.jspecify;
   requires transitive com.fasterxml.jackson.databind;
   requires java.net.http;
+  requires jdk.management;
   requires org.yaml.snakeyaml;
 
   exports dev.jneox;
@@ -19,6 +20,7 @@ module dev.jneox.core {
   exports dev.jneox.format;
   exports dev.jneox.hub;
   exports dev.jneox.infer;
+  exports dev.jneox.inspect;
   exports dev.jneox.io;
   exports dev.jneox.model;
   exports dev.jneox.tokenizer;

@@ -17,7 +17,14 @@ class DoctorCommandTest {
       new Host(
           new Host.Java("25.0.3+9", "Eclipse Adoptium", "OpenJDK 64-Bit Server VM", "/jdk"),
           new Host.Processor(
-              "EPYC", List.of("AVX2", "AVX-512", "AVX-512 BF16"), 2, 2, 2, 512, true, "machine code (AVX2, FMA)"),
+              "EPYC",
+              List.of("AVX2", "AVX-512", "AVX-512 BF16"),
+              2,
+              2,
+              2,
+              512,
+              true,
+              "machine code (AVX2, FMA)"),
           new Host.Memory(24_000_000_000L, 24_000_000_000L, 20_000_000_000L, 8_000_000_000L),
           "madvise");
   private static final Diagnosis.Work WORK = new Diagnosis.Work("/work", 80_000_000_000L);
@@ -74,7 +81,15 @@ class DoctorCommandTest {
         new Diagnosis(
             new Host(
                 new Host.Java("25", "IBM", "Eclipse OpenJ9 VM", "/jdk"),
-                new Host.Processor("EPYC", List.of("AVX2", "AVX-512"), 8, 4, 1, 256, false, "Vector API (256 bits)"),
+                new Host.Processor(
+                    "EPYC",
+                    List.of("AVX2", "AVX-512"),
+                    8,
+                    4,
+                    1,
+                    256,
+                    false,
+                    "Vector API (256 bits)"),
                 new Host.Memory(64_000_000_000L, 3_000_000_000L, 2_000_000_000L, 1_000_000_000L),
                 "never"),
             new Diagnosis.Work("/work", 1_000_000_000L),

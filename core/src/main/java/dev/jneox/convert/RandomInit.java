@@ -6,6 +6,7 @@ import dev.jneox.weights.Dtype;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Says how the first weights of a model are drawn: from normal distributions around 0.
@@ -29,7 +30,7 @@ public record RandomInit(Path source, ModelSpec spec, double deviation, double o
     if (!Files.isDirectory(path) && !path.endsWith("config.json")) {
       return Optional.empty();
     }
-    Path folder = Files.isDirectory(path) ? path : path.toAbsolutePath().getParent();
+    Path folder = Files.isDirectory(path) ? path : path.toAbsolutePath().resolveSibling("");
     return Optional.of(new RandomInit(path, HfFolder.spec(folder), HF_DEVIATION, HF_DEVIATION));
   }
 
@@ -39,7 +40,7 @@ public record RandomInit(Path source, ModelSpec spec, double deviation, double o
    * @param dtype F32, BF16 or F16
    * @param tokenizerJson text of the tokenizer to bring along, or null
    */
-  public SyntheticModel model(Dtype dtype, long seed, String tokenizerJson) {
+  public SyntheticModel model(Dtype dtype, long seed, @Nullable String tokenizerJson) {
     return new SyntheticModel(source, spec, deviation, outputDeviation, dtype, seed, tokenizerJson);
   }
 }

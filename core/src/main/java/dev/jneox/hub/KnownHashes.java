@@ -55,7 +55,7 @@ public final class KnownHashes {
   public static Map<Path, Known> of(Path path) {
     boolean whole = Files.isDirectory(path);
     Path given = path.toAbsolutePath().normalize();
-    Path folder = whole ? given : given.getParent();
+    Path folder = whole ? given : given.resolveSibling("");
     Map<Path, Known> known = new LinkedHashMap<>();
     for (Path file : FolderFiles.of(given)) {
       hub(folder, file).ifPresent(k -> known.put(file, k));
@@ -100,7 +100,7 @@ public final class KnownHashes {
     }
     try {
       Path blob = file.toRealPath();
-      boolean linked = Files.isSymbolicLink(file) && blob.getParent().endsWith("blobs");
+      boolean linked = Files.isSymbolicLink(file) && blob.resolveSibling("").endsWith("blobs");
       return linked
           ? known(blob.getFileName().toString(), "the name of its blob")
           : Optional.empty();

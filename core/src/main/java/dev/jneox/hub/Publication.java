@@ -56,7 +56,7 @@ public record Publication(
   public static Publication prepare(
       Path model, Path folder, String card, Progress.Display progress) {
     try (TargetLock _ = TargetLock.take(folder)) {
-      Path source = Files.isDirectory(model) ? model : model.toAbsolutePath().getParent();
+      Path source = Files.isDirectory(model) ? model : model.toAbsolutePath().resolveSibling("");
       List<HubFile> found = Files.isDirectory(model) ? list(model) : List.of(file(model));
       Set<String> names =
           Selection.MODEL.of(found).chosen().stream()

@@ -5,6 +5,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import java.util.stream.Stream;
 
 /** Lists the files that a model's folder consists of. */
@@ -29,8 +30,10 @@ public final class FolderFiles {
           .filter(file -> !hidden(path.relativize(file)))
           .sorted()
           .toList();
-    } catch (IOException | UncheckedIOException e) {
-      throw new StorageException(path, "cannot be read", e.getMessage(), e);
+    } catch (IOException e) {
+      throw StorageException.of(path, "cannot be read", e);
+    } catch (UncheckedIOException e) {
+      throw StorageException.of(path, "cannot be read", Objects.requireNonNull(e.getCause()));
     }
   }
 

@@ -3,7 +3,8 @@
  * vector functions of one row, and worker threads.
  *
  * <ul>
- *   <li>{@link dev.jneox.kernel.Kernels} is chosen once: machine code, the Vector API or scalar Java.
+ *   <li>{@link dev.jneox.kernel.Kernels} is chosen once: machine code, the Vector API or scalar
+ *       Java.
  *   <li>{@link dev.jneox.kernel.PackedWeight} is a linear map whose weights are read where they
  *       lie.
  *   <li>{@link dev.jneox.kernel.Vectors} takes every sum in a fixed order, so that a row gives the

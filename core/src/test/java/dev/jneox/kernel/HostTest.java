@@ -30,7 +30,14 @@ class HostTest {
     assertThat(Host.cpu(cpuinfo, 1, 1, 512, true, "kernels"))
         .isEqualTo(
             new Host.Processor(
-                "AMD EPYC", List.of("AVX2", "AVX-512", "AVX-512 BF16"), 2, 1, 1, 512, true, "kernels"));
+                "AMD EPYC",
+                List.of("AVX2", "AVX-512", "AVX-512 BF16"),
+                2,
+                1,
+                1,
+                512,
+                true,
+                "kernels"));
     String meminfo = "MemTotal:       1000 kB\nMemFree: 1 kB\nMemAvailable:    600 kB\n";
     assertThat(Host.memory(meminfo, 1_024_000, 5, 7))
         .isEqualTo(new Host.Memory(1_024_000, 1_024_000, 614_400, 7));
@@ -42,7 +49,8 @@ class HostTest {
   void doesWithoutLinuxsFiles() {
     assertThat(Host.cpu("", 8, 8, 128, false, "kernels"))
         .isEqualTo(
-            new Host.Processor(System.getProperty("os.arch"), List.of(), 8, 8, 8, 128, false, "kernels"));
+            new Host.Processor(
+                System.getProperty("os.arch"), List.of(), 8, 8, 8, 128, false, "kernels"));
     assertThat(Host.memory("", 100, 50, 7)).isEqualTo(new Host.Memory(100, 100, 50, 7));
   }
 }
