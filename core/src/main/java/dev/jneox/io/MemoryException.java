@@ -19,7 +19,7 @@ public final class MemoryException extends JneoxException {
   }
 
   /** Makes the error of an allocation that failed: how much was needed is not known. */
-  public MemoryException(String message, OutOfMemoryError cause) {
+  public MemoryException(String message, Throwable cause) {
     this(message, cause, -1, -1);
   }
 

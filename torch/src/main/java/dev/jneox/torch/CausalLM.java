@@ -21,9 +21,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.UnaryOperator;
-import org.bytedeco.pytorch.ScalarTypeOptional;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
@@ -237,12 +235,7 @@ public final class CausalLM implements AutoCloseable {
 
   /** Zeros in fp32 where the model is. */
   Tensor zeros(long... shape) {
-    Tensor tokens = weights.get(ParamId.weight(Part.EMBEDDING));
-    try (TensorOptions options = tokens.options();
-        ScalarTypeOptional fp32 = new ScalarTypeOptional(ScalarType.Float);
-        TensorOptions wanted = options.dtype(fp32)) {
-      return torch.zeros(shape, wanted);
-    }
+    return weights.get(ParamId.weight(Part.EMBEDDING)).new_zeros(shape).to(ScalarType.Float);
   }
 
   /** fp32, or fp64 where the whole model is. */

@@ -53,9 +53,7 @@ public record Device(Kind kind, int index) {
     }
     if (!built) {
       throw new IllegalArgumentException(
-          text
-              + ": this libtorch has no CUDA, it is the build for the CPU: take cpu or auto, or put"
-              + " the jar of org.bytedeco:pytorch with -gpu in its name on the class path");
+          text + ": this libtorch has no CUDA, it is the build for the CPU: take cpu or auto");
     }
     int index = cuda.group(1) == null ? 0 : Integer.parseInt(cuda.group(1));
     if (index >= count) {

@@ -18,10 +18,16 @@ public final class FlatTensor implements AutoCloseable {
     this.tensor = tensor.retainReference();
   }
 
-  /** Zeros in memory of {@code device}. */
+  /**
+   * Zeros in memory of {@code device}.
+   *
+   * @throws dev.jneox.io.MemoryException when it has not so much
+   */
   public static FlatTensor zeros(Device device, long length) {
     try (PointerScope _ = new PointerScope()) {
       return new FlatTensor(Tensors.zeros(ScalarType.Float, device, length));
+    } catch (RuntimeException e) {
+      throw Libtorch.explained(e);
     }
   }
 

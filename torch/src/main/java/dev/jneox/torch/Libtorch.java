@@ -1,7 +1,9 @@
 package dev.jneox.torch;
 
+import dev.jneox.io.MemoryException;
 import dev.jneox.io.NativeLibraries;
 import dev.jneox.kernel.Cpu;
+import java.util.regex.Pattern;
 import org.bytedeco.pytorch.global.torch;
 
 /**
@@ -10,6 +12,9 @@ import org.bytedeco.pytorch.global.torch;
  * time.
  */
 public final class Libtorch {
+  private static final Pattern NO_MEMORY =
+      Pattern.compile("out of memory|can't allocate memory|not enough memory");
+
   private static NativeLibraries libraries;
 
   private Libtorch() {}
@@ -44,6 +49,20 @@ public final class Libtorch {
     unpacked.load();
     torch.set_num_threads(Cpu.threads());
     libraries = unpacked;
+  }
+
+  /**
+   * Makes a {@link MemoryException} of a failure of libtorch where memory ran out, on the CPU or a
+   * device; returns any other failure as it is.
+   */
+  public static RuntimeException explained(RuntimeException failure) {
+    String message = failure.getMessage() == null ? "" : failure.getMessage();
+    return message
+        .lines()
+        .filter(line -> NO_MEMORY.matcher(line).find())
+        .findFirst()
+        .<RuntimeException>map(line -> new MemoryException("libtorch: " + line, failure))
+        .orElse(failure);
   }
 
   /** The libraries in the order of loading. */

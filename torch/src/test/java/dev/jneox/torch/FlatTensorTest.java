@@ -1,8 +1,10 @@
 package dev.jneox.torch;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.jneox.io.MemoryException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -52,6 +54,23 @@ class FlatTensorTest {
       flat.clear();
       assertThat(read(flat, 0, 10)).containsOnly(0);
     }
+  }
+
+  @Test
+  void moreThanTheMemoryIsAnErrorOfOneLine() {
+    assertThatThrownBy(() -> FlatTensor.zeros(Device.CPU, 1L << 46))
+        .isInstanceOf(MemoryException.class)
+        .hasMessageStartingWith("libtorch: ")
+        .hasMessageContaining("281474976710656 bytes")
+        .message()
+        .hasLineCount(1);
+    RuntimeException cuda =
+        new RuntimeException("CUDA out of memory. Tried to allocate 2 GiB.\nframe #0: c10");
+    assertThat(Libtorch.explained(cuda))
+        .isInstanceOf(MemoryException.class)
+        .hasMessage("libtorch: CUDA out of memory. Tried to allocate 2 GiB.");
+    RuntimeException other = new RuntimeException("mat1 and mat2 shapes cannot be multiplied");
+    assertThat(Libtorch.explained(other)).isSameAs(other);
   }
 
   @Test

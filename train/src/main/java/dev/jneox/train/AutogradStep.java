@@ -1,6 +1,7 @@
 package dev.jneox.train;
 
 import dev.jneox.torch.AutogradModel;
+import dev.jneox.torch.Libtorch;
 
 /**
  * Computes the loss of {@link dev.jneox.torch.CausalLM} and autograd's gradient of it: right by
@@ -45,6 +46,8 @@ public final class AutogradStep implements GradientStep {
       pass.backwardEmbedding();
       listener.embedding();
       return loss;
+    } catch (RuntimeException e) {
+      throw Libtorch.explained(e);
     }
   }
 
@@ -52,6 +55,8 @@ public final class AutogradStep implements GradientStep {
   public double loss(Batch batch) {
     try (AutogradModel.Pass pass = pass(batch, AutogradModel.Keep.NOTHING)) {
       return forward(pass, batch);
+    } catch (RuntimeException e) {
+      throw Libtorch.explained(e);
     }
   }
 
