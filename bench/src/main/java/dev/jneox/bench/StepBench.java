@@ -15,9 +15,9 @@ import java.util.Random;
 
 /**
  * The training step alone, on random tokens: {@code StepBench layers hidden heads vocab sequences
- * length bf16|f32 rounds}. Prints the measured rate of bf16 products, as this CPU multiplies them,
- * and one line a round; the first rounds warm up. {@code bench/step.sh} runs it in turns with
- * PyTorch.
+ * length bf16|f32 rounds [device]}. Prints the measured rate of bf16 products, as this device
+ * multiplies them, and one line a round; the first rounds warm up. {@code bench/step.sh} runs it in
+ * turns with PyTorch.
  */
 public final class StepBench {
   private StepBench() {}
@@ -31,12 +31,13 @@ public final class StepBench {
     int length = Integer.parseInt(args[5]);
     Dtype dtype = args[6].equals("bf16") ? Dtype.BF16 : Dtype.F32;
     int rounds = Integer.parseInt(args[7]);
+    Device device = args.length > 8 ? Device.parse(args[8]) : Device.CPU;
     ModelSpec spec = ModelSpec.neox(vocab, hidden, layers, heads, length);
     System.out.printf(
         Locale.ROOT,
         "bf16 products: %.1f GFLOP/s%n",
-        Machine.gemmRate(Products.carrier(Dtype.BF16), Device.CPU) / 1e9);
-    try (Parameters parameters = new Parameters(spec, dtype);
+        Machine.gemmRate(Products.carrier(Dtype.BF16, device), device) / 1e9);
+    try (Parameters parameters = new Parameters(spec, dtype, device);
         GradientStep step = GradientStep.of(parameters, false)) {
       new Initializer(0.02, 0.01).fill(parameters, 1);
       AdamW adam = new AdamW(parameters, 0.9, 0.95, 1e-8, 0.1);

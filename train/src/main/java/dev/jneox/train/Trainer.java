@@ -103,7 +103,7 @@ public final class Trainer implements AutoCloseable {
     this(config, vocabulary, endOfText, tokenizer, data, directory, Device.CPU);
   }
 
-  /** The same on any device. */
+  /** The same on any device; only the CPU repeats losses to the last bit. */
   public Trainer(
       NeoxConfig config,
       int vocabulary,

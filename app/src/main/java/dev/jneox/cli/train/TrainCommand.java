@@ -82,9 +82,9 @@ public final class TrainCommand implements Callable<Integer> {
       paramLabel = "cpu|auto|cuda[:N]",
       defaultValue = "cpu",
       description =
-          "What computes. auto takes the first CUDA device where there is one; CUDA needs the CUDA"
-              + " build of libtorch. A run may go on on another device, no longer to the last bit."
-              + " Default: ${DEFAULT-VALUE}.")
+          "What computes; auto is the first CUDA device, or the CPU where there is none. CUDA needs"
+              + " the CUDA build of libtorch. A run can resume on another device; only the CPU"
+              + " repeats losses to the last bit. Default: ${DEFAULT-VALUE}.")
   private String device;
 
   @Option(
