@@ -126,7 +126,7 @@ final class OutputOptions {
     long bytes = conversion.bytes();
     try (TargetLock _ = TargetLock.take(target)) {
       conversion.check(force);
-      conversion.concerns().forEach(this::say);
+      conversion.warnings().forEach(this::say);
       if (type == null && format != Format.GGUF) {
         conversion
             .otherType()

@@ -67,7 +67,7 @@ public final class GgufProof {
         GgufExport export = new GgufExport(file, model.spec(), type, tokenizer, Map.of());
         export.write(model, bytes -> {});
         if (type == GgmlType.F32) {
-          export.concerns().forEach(concern -> System.out.println("note: " + concern));
+          export.warnings().forEach(concern -> System.out.println("note: " + concern));
         }
       }
       compare(file, type, peer);

@@ -26,28 +26,30 @@ import java.util.function.LongConsumer;
 import java.util.stream.Stream;
 
 /**
- * A model to be written in some format: any that can be opened into any that can be written, one
- * tensor at a time, so that a model of any size passes through the memory of its largest tensor. It
- * appears under its name whole or not at all, and what it replaces goes only then.
+ * Writes a model in another format, one tensor at a time, so that the memory needed is that of the
+ * largest tensor. Any format that can be opened converts to any that can be written. The result
+ * appears under its name whole or not at all, and only then replaces an older model.
  *
- * @param model stays open
+ * @param model remains open
  * @param target a folder; for GGUF a file
+ * @param format the format to write
+ * @param type of the weights to write
  * @param ranks degree of tensor parallelism of a NeoX checkpoint; else 1
  * @param shardBytes largest weight file of an HF folder
  */
 public record Conversion(
     StoredModel model, Path target, Format format, WeightType type, int ranks, long shardBytes) {
-  /** transformers' own bound on one file. */
+  /** transformers' own limit for one file. */
   public static final long SHARD_BYTES = 5_000_000_000L;
 
   private static final String CARD = "README.md";
 
-  /** Headers, configuration, tokenizer. */
+  /** Bytes reserved for headers, configuration and tokenizer. */
   private static final long BESIDE_THE_WEIGHTS = 32 << 20;
 
   /**
-   * Files and folders that models are made of, and what killed writers leave: a folder that holds
-   * only such may be replaced.
+   * Names of the files and folders of models, and of partial ones. A folder that holds only such
+   * may be replaced.
    */
   private static final String PARTS =
       "(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\\.json|merges\\.txt"
@@ -55,9 +57,9 @@ public record Conversion(
           + "|(model|pytorch_model)(-\\d{5}-of-\\d{5})?\\.(safetensors|bin)(\\.index\\.json)?"
           + "|latest|configs|global_step\\d+|[.].+[.]lock|.*[.]partial";
 
-  /** The layouts on disk that models are written in. */
+  /** Lists the formats that models are written in. */
   public enum Format {
-    /** A folder of HF transformers; of quantised weights, JNeoX's own ({@link PackedFolder}). */
+    /** A folder of HF transformers; with quantised weights, a {@link PackedFolder}. */
     HF,
     /** A checkpoint of GPT-NeoX: a file for each layer and tensor-parallel rank. */
     NEOX,
@@ -66,7 +68,9 @@ public record Conversion(
   }
 
   /**
-   * @throws InputException when the format has no such type, or its name does not end so
+   * Checks that the format has the type and that the name fits the format.
+   *
+   * @throws InputException when not
    */
   public Conversion {
     if (format == Format.NEOX && type.isQuantised()) {
@@ -89,7 +93,7 @@ public record Conversion(
   }
 
   /**
-   * Bytes that will be written, but for a few beside the weights.
+   * Returns the bytes of the weights to be written.
    *
    * @throws InputException when the format has no such model
    */
@@ -112,31 +116,31 @@ public record Conversion(
         .findFirst();
   }
 
-  /** What the one who uses the result should know, a line each; mostly nothing. */
-  public List<String> concerns() {
+  /** Lists what a user of the result should know, one line each; usually empty. */
+  public List<String> warnings() {
     return switch (format) {
       case HF ->
           type.isQuantised() || HfFolder.modelType(model.spec()).equals(HfFolder.OWN_TYPE)
               ? List.of("HF transformers has no such model: only JNeoX will read the folder")
               : List.of();
       case NEOX -> List.of();
-      case GGUF -> gguf().concerns();
+      case GGUF -> gguf().warnings();
     };
   }
 
   /**
-   * Says what stands in the way before anything is written.
+   * Checks everything that can be checked before writing.
    *
-   * @param replace whether a model of that name may be replaced
-   * @throws InputException when the format has no such model, or there is something of that name
-   *     that may not be replaced
+   * @param replace whether an existing model may be replaced
+   * @throws InputException when the format has no such model, or the target exists and may not be
+   *     replaced
    * @throws StorageException when the disk has too little room
    */
   public void check(boolean replace) {
     check(target, format != Format.GGUF, bytes(), replace);
   }
 
-  /** The same for {@code bytes} of weights in a folder, or in a file. */
+  /** Does the same for {@code bytes} of weights in a folder, or in a file. */
   static void check(Path target, boolean isFolder, long bytes, boolean replace) {
     if (Files.exists(target)) {
       if (!replace) {
@@ -157,7 +161,10 @@ public record Conversion(
     }
   }
 
-  /** Only what a model is made of may be replaced: a wrong name must not cost anybody his files. */
+  /**
+   * Rejects a target that holds anything but parts of a model, because a mistyped name must not
+   * delete a user's files.
+   */
   private static void checkReplaceable(Path target, boolean isFolder) {
     boolean folder = Files.isDirectory(target);
     if (folder != isFolder) {
@@ -188,7 +195,7 @@ public record Conversion(
   /**
    * Writes the model.
    *
-   * @param progress is told of bytes written, {@link #bytes} in all
+   * @param progress receives the bytes written; they add up to {@link #bytes}
    */
   public void write(LongConsumer progress) {
     if (format == Format.GGUF) {
@@ -215,7 +222,7 @@ public record Conversion(
     return writer.file(CARD, card().getBytes(StandardCharsets.UTF_8));
   }
 
-  /** The card that the model came with, else one of what is known. */
+  /** Returns the card that the model came with, else one of the known facts. */
   private String card() {
     Path own = model.path().resolve(CARD);
     if (Files.isRegularFile(own)) {

@@ -20,27 +20,27 @@ import java.util.Optional;
 import java.util.function.LongFunction;
 
 /**
- * What kernels make of a GGUF file, kept in a {@link PackedFolder} beside it, {@code
- * NAME.gguf.jneox}: the same numbers, without bringing them into order each time. It counts for as
- * long as the file's size, its time of last change and its first {@value #HASHED} bytes are those
- * it was made from; it may be deleted at any time.
+ * Keeps the weights of a GGUF file in the order in which kernels read them, in a {@link
+ * PackedFolder} {@code NAME.gguf.jneox} beside it. The numbers are the same, and opening need not
+ * reorder them. The cache is valid while the size, the modification time and the first {@value
+ * #HASHED} bytes of the file are unchanged. It may be deleted at any time.
  */
 public final class GgufCache {
   private static final String ENDING = ".jneox";
 
-  /** Metadata and tensor list of most files. */
+  /** Bytes at the start of a file that are hashed: metadata and tensor list of most files. */
   private static final int HASHED = 4 << 20;
 
   private GgufCache() {}
 
-  /** Where that of a file is. */
+  /** Returns the folder of the cache of a file. */
   public static Path beside(Path gguf) {
     return gguf.resolveSibling(gguf.getFileName() + ENDING);
   }
 
   /**
-   * Opens what is kept of a file; empty where nothing is, or the file has changed since, or is no
-   * GGUF file at all.
+   * Opens the cache of a file; empty when there is none, the file has changed, or it is no GGUF
+   * file.
    */
   public static Optional<StoredModel> open(Path gguf) {
     Path folder = beside(gguf);
@@ -51,7 +51,7 @@ public final class GgufCache {
     try {
       kept = PackedFolder.open(folder);
     } catch (JneoxException e) {
-      return Optional.empty(); // of an older version, say: it will be made anew
+      return Optional.empty(); // for example of an older version: it will be written again
     }
     if (kept.metadata().entrySet().containsAll(identity(gguf).entrySet())) {
       return Optional.of(kept);
@@ -61,9 +61,9 @@ public final class GgufCache {
   }
 
   /**
-   * Opens what is kept of a file, once it was made if need be.
+   * Opens the cache of a file, and writes it first if necessary.
    *
-   * @param progress for so many bytes to be written
+   * @param progress creates a progress for a number of bytes
    */
   public static StoredModel make(Path gguf, LongFunction<Progress> progress) {
     Optional<StoredModel> kept = open(gguf);
@@ -74,7 +74,7 @@ public final class GgufCache {
         StoredModel model = GgufModel.open(gguf)) {
       kept = open(gguf);
       if (kept.isPresent()) {
-        return kept.get(); // made by another process in the meantime
+        return kept.get(); // another process has written it meanwhile
       }
       Quantisation quantisation = Quantisation.asLoaded(model).with(identity(gguf));
       quantisation.check(beside(gguf), true);
@@ -85,7 +85,7 @@ public final class GgufCache {
     return PackedFolder.open(beside(gguf));
   }
 
-  /** What tells whether a file is still the same. */
+  /** Returns the properties that identify an unchanged file. */
   private static Map<String, String> identity(Path gguf) {
     Map<String, String> identity = new LinkedHashMap<>();
     try (InputStream in = Files.newInputStream(gguf)) {

@@ -14,8 +14,8 @@ import java.util.OptionalDouble;
 import java.util.regex.Pattern;
 
 /**
- * The {@code README.md} of a published model, as the Hub reads it: facts in YAML between two lines
- * of {@code ---}, then the card. It says what is known and, where something is not, that it is not.
+ * Writes the {@code README.md} of a published model in the Hub's form: facts in YAML between two
+ * lines of {@code ---}, then the text. Unknown facts are stated as unknown.
  */
 public final class ModelCard {
   /**
@@ -27,16 +27,15 @@ public final class ModelCard {
   private static final Pattern LANGUAGE = Pattern.compile("[a-z]{2,3}|code|multilingual");
 
   /**
-   * What the configuration does not say.
+   * Holds the facts that the configuration does not have.
    *
    * @param name of the model; {@code ORG/NAME} where it will be published
-   * @param license an identifier of the Hub's list, or null when nobody stated one
+   * @param license an identifier of the Hub's list; empty when none was stated
    * @param languages of the training text
-   * @param baseModel what the weights were converted or trained on from, {@code ORG/NAME}, or null
-   * @param data a sentence about the training text, or null
-   * @param training what the run left about itself, or null
-   * @param gguf the name of the one GGUF file that the model is, or null for a folder of HF
-   *     transformers
+   * @param baseModel the model, {@code ORG/NAME}, that the weights were converted or trained from
+   * @param data a sentence about the training text
+   * @param training the run's own record
+   * @param gguf the name of the file, for a model that is a single GGUF file
    */
   public record Facts(
       String name,
@@ -46,6 +45,11 @@ public final class ModelCard {
       Optional<String> data,
       Optional<TrainingFacts> training,
       Optional<String> gguf) {
+    /**
+     * Checks the licence and the languages.
+     *
+     * @throws InputException when one is malformed
+     */
     public Facts {
       languages = List.copyOf(languages);
       if (license.isPresent() && !LICENSE.matcher(license.get()).matches()) {
@@ -64,7 +68,7 @@ public final class ModelCard {
       }
     }
 
-    /** A model of which only the name is known. */
+    /** Starts with the name alone. */
     public static Facts of(String name) {
       return new Facts(
           name,
@@ -76,26 +80,32 @@ public final class ModelCard {
           Optional.empty());
     }
 
+    /** Adds the licence. */
     public Facts withLicense(String id) {
       return new Facts(name, Optional.of(id), languages, baseModel, data, training, gguf);
     }
 
+    /** Adds the languages, as codes of ISO 639. */
     public Facts withLanguages(List<String> codes) {
       return new Facts(name, license, codes, baseModel, data, training, gguf);
     }
 
+    /** Adds the model that this one was made from. */
     public Facts withBaseModel(String repository) {
       return new Facts(name, license, languages, Optional.of(repository), data, training, gguf);
     }
 
+    /** Adds a sentence about the training text. */
     public Facts withData(String sentence) {
       return new Facts(name, license, languages, baseModel, Optional.of(sentence), training, gguf);
     }
 
+    /** Adds the run's own record. */
     public Facts withTraining(TrainingFacts facts) {
       return new Facts(name, license, languages, baseModel, data, Optional.of(facts), gguf);
     }
 
+    /** Marks the model as a single GGUF file. */
     public Facts inFile(String file) {
       return new Facts(name, license, languages, baseModel, data, training, Optional.of(file));
     }
@@ -110,7 +120,7 @@ public final class ModelCard {
     this.facts = facts;
   }
 
-  /** The whole text of the card, in Markdown. */
+  /** Writes the whole card, in Markdown. */
   public static String text(ModelSpec spec, Facts facts) {
     return new ModelCard(spec, facts).write();
   }
@@ -120,8 +130,8 @@ public final class ModelCard {
     line("# %s", facts.name());
     line("");
     line(
-        "A causal language model of %s parameters: given a text, it says how likely each next token"
-            + " is.",
+        "A causal language model of %s parameters: it predicts the"
+            + " probability of each next token of a text.",
         count(spec.parameterCount()));
     facts
         .baseModel()
@@ -280,7 +290,7 @@ public final class ModelCard {
         "training data contain: errors, prejudices, and now and then passages word for word. It"
             + " reads at most %s tokens.",
         count(spec.maxPositions()));
-    line("Check what it writes before anybody relies on it.");
+    line("Check its output before you rely on it.");
   }
 
   private void licence() {
@@ -289,7 +299,7 @@ public final class ModelCard {
         facts
             .license()
             .map(id -> "`" + id + "`")
-            .orElse("Not stated; ask who published it before you use it."));
+            .orElse("Not stated; ask the publisher before you use it."));
   }
 
   private void section(String title) {

@@ -39,32 +39,32 @@ import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Writes any model as a {@link PackedFolder}, one tensor after another by all cores: what is in
- * memory is a few megabytes, beside a tensor that its file does not hold in canonical layout. The
- * folder appears whole or not at all.
+ * Writes any model as a {@link PackedFolder}, one tensor after another on all cores. It holds a few
+ * megabytes, plus a tensor that its file does not store in canonical order. The folder appears
+ * whole or not at all.
  *
- * <p>Linear weights get the type asked for. The head is Q8_0 always: it is a large share of a small
- * model's error and a small one of a large model's bytes, and every token comes out of it. So is
- * the embedding, of which a token reads one row. What the source has in Q4_0, or in the type it is
- * to get, is copied bit for bit. Norms, biases and learned positions stay fp32.
+ * <p>Linear weights get the requested type. The head is always Q8_0: it causes a large share of a
+ * small model's error and takes a small share of a large model's bytes. So is the embedding, of
+ * which a token reads one row. Tensors that the source has in Q4_0, or in the type they are to get,
+ * are copied bit for bit. Norms, biases and learned positions stay fp32.
  */
 public final class Quantisation {
   /** Bytes of a cache line, and of the widest vector. */
   private static final int ALIGNMENT = 64;
 
-  /** Bytes of weights made before they are written. */
+  /** Bytes of weights converted before they are written. */
   private static final long SLAB = 16 << 20;
 
   /**
-   * A tensor that was written.
+   * Describes a tensor that was written.
    *
    * @param canonical its name
-   * @param type what it is now
-   * @param was what the source stored it as
+   * @param type its new type
+   * @param was its type in the source
+   * @param parameters number of values
    * @param bytes in the file
-   * @param error the sum of the squares of all differences to the source's values; 0 where every
-   *     bit is kept
-   * @param squares the sum of the squares of the source's values; 0 where every bit is kept
+   * @param error sum of the squared differences to the source's values; 0 where every bit is kept
+   * @param squares sum of the squared values of the source; 0 where every bit is kept
    */
   public record Written(
       String canonical,
@@ -74,7 +74,7 @@ public final class Quantisation {
       long bytes,
       double error,
       double squares) {
-    /** Relative root mean square error: {@code |w - w'| / |w|}. */
+    /** Returns the relative root mean square error, {@code |w - w'| / |w|}. */
     public double relativeError() {
       return squares == 0 ? 0 : Math.sqrt(error / squares);
     }
@@ -114,6 +114,7 @@ public final class Quantisation {
       return tensor.columns();
     }
 
+    /** Returns the bytes of all tensors. */
     long bytes() {
       return declared().bytes();
     }
@@ -142,9 +143,10 @@ public final class Quantisation {
   }
 
   /**
-   * To a type of fewer bits.
+   * Prepares a model of a smaller type.
    *
    * @param type of the linear weights: Q4_0 or Q8_0
+   * @param source remains open
    */
   public static Quantisation to(GgmlType type, StoredModel source) {
     if (type != GgmlType.Q4_0 && type != GgmlType.Q8_0) {
@@ -156,13 +158,13 @@ public final class Quantisation {
             stored == GgmlType.Q4_0 ? stored : isTable(tensor) ? GgmlType.Q8_0 : type);
   }
 
-  /** Just as kernels will read the model: nothing is rounded but what has no kernel. */
+  /** Prepares the model in the form in which kernels load it: rounds only what has no kernel. */
   static Quantisation asLoaded(StoredModel source) {
     return new Quantisation(
         source, (tensor, stored) -> stored == null ? null : LaneLayout.kernelType(stored));
   }
 
-  /** Embedding and head. */
+  /** Returns whether a tensor is the embedding or the head. */
   private static boolean isTable(TensorExpression tensor) {
     Part part = tensor.first().part();
     return part == Part.EMBEDDING || part == Part.HEAD;
@@ -186,21 +188,22 @@ public final class Quantisation {
     return source.holder(tensor.first()).type();
   }
 
-  /** Says where the folder comes from; for {@link PackedFolder#metadata}. */
+  /** Adds entries to {@link PackedFolder#metadata}, about the origin of the folder. */
   Quantisation with(Map<String, String> more) {
     metadata.putAll(more);
     return this;
   }
 
-  /** Bytes of all tensors. */
+  /** Returns the bytes of all tensors. */
   public long bytes() {
     return pieces.stream().mapToLong(Piece::bytes).sum();
   }
 
   /**
-   * Says what stands in the way before anything is written.
+   * Checks everything that can be checked before writing.
    *
-   * @throws InputException when there is something of that name that may not be replaced
+   * @param replace whether an existing model may be replaced
+   * @throws InputException when the target exists and may not be replaced
    * @throws StorageException when the disk has too little room
    */
   public void check(Path target, boolean replace) {
@@ -210,9 +213,9 @@ public final class Quantisation {
   /**
    * Writes the folder.
    *
-   * @param progress is told the bytes that are written, {@link #bytes} in all
+   * @param progress receives the bytes written; they add up to {@link #bytes}
    * @return what was written
-   * @throws InputException for a value that is not finite or too large; it names the tensor
+   * @throws InputException for a value that is not finite or too large; the message has the tensor
    */
   public QuantisationReport write(Path target, LongConsumer progress) {
     List<Written> written = new ArrayList<>();

@@ -21,17 +21,17 @@ import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A model of random weights, made as they are asked for: matrices are normal as a training run
- * would draw them, biases 0, the weights of norms 1. It stands for a trained model of the same
- * shape wherever size and speed matter and text does not.
+ * Generates the weights of a model at random when they are read: matrices are normal, as at the
+ * start of training, biases 0, the weights of norms 1. It replaces a trained model of the same
+ * shape where size and speed matter and text does not.
  *
- * <p>Each value is a function of the seed, the tensor's name ({@link CanonicalNames}) and the place
- * in it alone: every tensor can be made by itself, on any number of threads, with the same bytes.
- * {@code values[i] = quantile(bits)}, where {@code bits} are 16 of the 64 that SplitMix64 (Steele,
- * Lea and Flood 2014) gives for {@code i / 4}.
+ * <p>Each value is a function of the seed, the tensor's name ({@link CanonicalNames}) and the index
+ * alone. Any thread can therefore generate any tensor, with the same bytes. {@code values[i] =
+ * quantile(bits)}, where {@code bits} are 16 of the 64 that SplitMix64 (Steele, Lea and Flood 2014)
+ * gives for {@code i / 4}.
  */
 public final class SyntheticModel implements StoredModel {
-  /** Elements that one thread makes at a time; a multiple of four. */
+  /** Elements that one task generates; a multiple of four. */
   private static final long CHUNK = 1 << 18;
 
   private static final long GOLDEN = 0x9E3779B97F4A7C15L;
@@ -50,13 +50,17 @@ public final class SyntheticModel implements StoredModel {
   private final @Nullable String tokenizerJson;
 
   /**
-   * @param path what the shape was taken from
-   * @param deviation standard deviation of embeddings, query-key-value, the MLP's first matrix and
-   *     the head
+   * Describes the model; generates nothing yet.
+   *
+   * @param path the source of the shape
+   * @param spec the model
+   * @param deviation standard deviation of embeddings, query-key-value, the first matrix of the MLP
+   *     and the head
    * @param outputDeviation standard deviation of the matrices that write to the residual stream:
-   *     attention's output and the MLP's second
+   *     the output of attention and the second matrix of the MLP
    * @param dtype F32, BF16 or F16
-   * @param tokenizerJson text of the tokenizer to bring along, or null
+   * @param seed of the generator
+   * @param tokenizerJson text of the tokenizer to include, or null
    */
   public SyntheticModel(
       Path path,
@@ -99,7 +103,7 @@ public final class SyntheticModel implements StoredModel {
     return Optional.ofNullable(tokenizerJson);
   }
 
-  /** A tensor that is made when it is read. */
+  /** Represents a tensor that is generated when it is read. */
   private final class Random implements StoredTensor {
     private final TensorExpression expression;
 
@@ -183,7 +187,7 @@ public final class SyntheticModel implements StoredModel {
     }
   }
 
-  /** SplitMix64's finaliser: every bit of the result depends on every bit of {@code z}. */
+  /** Applies SplitMix64's finaliser: every bit of the result depends on every bit of {@code z}. */
   private static long mix(long z) {
     z = (z ^ z >>> 30) * 0xBF58476D1CE4E5B9L;
     z = (z ^ z >>> 27) * 0x94D049BB133111EBL;
@@ -191,7 +195,8 @@ public final class SyntheticModel implements StoredModel {
   }
 
   /**
-   * The bits of 65,536 equally likely values of a normal distribution, in the type of the weights.
+   * Returns the bits of 65,536 equally likely values of a normal distribution, in the type of the
+   * weights.
    */
   private int[] values(double deviation) {
     int[] values = new int[QUANTILES.length];
@@ -208,8 +213,8 @@ public final class SyntheticModel implements StoredModel {
   }
 
   /**
-   * The standard normal's quantiles of {@code (i + 1/2) / 65536}. The one above a known one is
-   * found by Newton's steps on {@code P(0 < X < x) = phi(x) (x + x^3/3 + x^5/(3 5) + ...)}.
+   * Computes the standard normal's quantiles of {@code (i + 1/2) / 65536}. Each follows from the
+   * one below it by Newton's method on {@code P(0 < X < x) = phi(x) (x + x^3/3 + x^5/(3 5) + ...)}.
    */
   private static double[] quantiles() {
     int half = 1 << 15;
@@ -233,7 +238,7 @@ public final class SyntheticModel implements StoredModel {
     return quantiles;
   }
 
-  /** Nothing is held. */
+  /** Does nothing: no resource is held. */
   @Override
   public void close() {}
 }

@@ -21,14 +21,14 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * What a training run left about itself, for the model card: {@code training.json} and {@code
- * configs/} of a checkpoint, and {@code metrics.csv} of the run. Of the recipe only keys without
- * paths are taken: a card is public.
+ * Holds a training run's own record, for the model card: {@code training.json} and {@code configs/}
+ * of a checkpoint, and {@code metrics.csv} of the run. A card is public, so that settings with
+ * paths are left out.
  *
  * @param iterations optimizer steps
  * @param tokens read in training
- * @param loss of the last step, in nats a token
- * @param validationLoss the last one up to this checkpoint, in nats a token
+ * @param loss of the last step, in nats per token
+ * @param validationLoss the last one up to this checkpoint, in nats per token
  * @param settings of the recipe, by GPT-NeoX's keys
  * @param data names of the parts of the corpus, without their folders
  */
@@ -43,7 +43,10 @@ public record TrainingFacts(
   private static final long MAX_STATE = 1 << 20;
   private static final long MAX_RECIPE = 1 << 20;
 
-  /** A key and its value on a line of YAML, or of the JSON that GPT-NeoX's files mix with it. */
+  /**
+   * Matches a key and its value on a line of YAML, or of the JSON that GPT-NeoX's files mix with
+   * it.
+   */
   private static final Pattern LINE =
       Pattern.compile("\\s*[\"']?([A-Za-z0-9_-]+)[\"']?\\s*:\\s*(.*?)\\s*,?\\s*(?:\\s#.*)?");
 
@@ -71,16 +74,17 @@ public record TrainingFacts(
 
   private static final Set<String> DATA = Set.of("data_path", "train_data_paths");
 
+  /** Copies the collections. */
   public TrainingFacts {
     settings = java.util.Collections.unmodifiableMap(new LinkedHashMap<>(settings));
     data = List.copyOf(data);
   }
 
   /**
-   * Reads what is there.
+   * Reads the record of a run.
    *
    * @param folder a checkpoint, or the folder of a run, whose {@code latest} names one
-   * @return empty when it holds nothing about training
+   * @return empty when the folder has none
    */
   public static Optional<TrainingFacts> read(Path folder) {
     Path checkpoint = RunFolder.is(folder) ? RunFolder.of(folder).newest() : folder;
@@ -143,7 +147,7 @@ public record TrainingFacts(
     }
   }
 
-  /** The last name of each path of a value or a list of them. */
+  /** Returns the last name of each path in a value or list. */
   private static List<String> parts(String value) {
     List<String> names = new ArrayList<>();
     for (String path : value.replaceAll("[\\[\\]\"']", "").split(",")) {

@@ -7,27 +7,34 @@ import java.util.EnumMap;
 import java.util.Map;
 import java.util.Optional;
 
-/** What the weights of a model can be written as. */
+/** Lists the types that the weights of a model can be written in. */
 public enum WeightType {
+  /** Single precision. */
   F32,
+  /** bfloat16. */
   BF16,
+  /** Half precision. */
   F16,
   /** 32 integers of 8 bits and a scale of 16. */
   Q8_0,
   /** 32 integers of 4 bits and a scale of 16. */
   Q4_0;
 
-  /** Whether its values are integers with scales. */
+  /** Returns whether values are integers with scales. */
   public boolean isQuantised() {
     return this == Q8_0 || this == Q4_0;
   }
 
-  /** The same type in safetensors; a quantised one has none. */
+  /**
+   * Returns the same type in safetensors.
+   *
+   * @throws IllegalArgumentException for a quantised type
+   */
   public Dtype dtype() {
     return Dtype.valueOf(name());
   }
 
-  /** The type that most of a model is stored in, if it can be written. */
+  /** Returns the type in which most of a model is stored; empty when it cannot be written. */
   public static Optional<WeightType> of(StoredModel model) {
     Map<WeightType, Long> elements = new EnumMap<>(WeightType.class);
     for (StoredTensor tensor : model.tensors()) {

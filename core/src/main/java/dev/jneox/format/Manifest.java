@@ -159,7 +159,7 @@ public record Manifest(long save, Map<String, Entry> files) {
     return new Manifest(Long.parseLong(header.group(2)), files);
   }
 
-  /** The number of a checkpoint's save; 0 when no manifest tells it. */
+  /** Returns the number of a checkpoint's save; 0 when no manifest tells it. */
   public static long save(Path folder) {
     try {
       return read(folder).save;
@@ -183,7 +183,7 @@ public record Manifest(long save, Map<String, Entry> files) {
             });
   }
 
-  /** One line for each file that differs; files are read as the stream is consumed. */
+  /** Returns one line for each file that differs; files are read as the stream is consumed. */
   public Stream<String> problems(Path folder) {
     Stream<String> listed =
         files.entrySet().stream()
@@ -235,7 +235,7 @@ public record Manifest(long save, Map<String, Entry> files) {
     return StorageException.of(file, "cannot be read", e);
   }
 
-  /** All regular files below a folder but the manifest, by path. */
+  /** Returns all regular files below a folder but the manifest, by path. */
   private static List<Path> files(Path folder) {
     try (Stream<Path> walk = Files.walk(folder)) {
       return walk.filter(file -> Files.isRegularFile(file) && !file.equals(folder.resolve(NAME)))
@@ -250,7 +250,7 @@ public record Manifest(long save, Map<String, Entry> files) {
     return folder.relativize(file).toString().replace(file.getFileSystem().getSeparator(), "/");
   }
 
-  /** A recipe's file may have any name; a line end in it must not end the line. */
+  /** Returns a recipe's file may have any name; a line end in it must not end the line. */
   private static String escaped(String name) {
     return name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r");
   }

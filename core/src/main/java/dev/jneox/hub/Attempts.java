@@ -9,39 +9,44 @@ import java.util.concurrent.ThreadLocalRandom;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
-/** Tries one act again and again, with growing pauses, for as long as it makes sense. */
+/** Repeats an operation that failed, with growing pauses, as {@link RetryPolicy} allows. */
 final class Attempts {
-  /** A failure that may pass: the server is busy, or the connection broke. */
-  static final class PassingFailure extends IOException {
+  /**
+   * Reports a failure that another attempt may not meet: the server is busy, or the connection
+   * broke.
+   */
+  static final class TransientFailure extends IOException {
     private final @Nullable Duration wait;
 
     /**
-     * @param wait what the server asked to wait, or null
+     * Creates the failure.
+     *
+     * @param wait the wait that the server asked for, or null
      */
-    PassingFailure(String message, @Nullable Duration wait) {
+    TransientFailure(String message, @Nullable Duration wait) {
       super(message);
       this.wait = wait;
     }
   }
 
-  /** The act; an {@link IOException} may pass, a {@link JneoxException} will not. */
+  /** Is the operation. An {@link IOException} is retried, a {@link JneoxException} is not. */
   interface Act<T> {
     T run() throws IOException, InterruptedException;
   }
 
-  private final Patience patience;
+  private final RetryPolicy retries;
   private final String what;
   private final Consumer<String> onRetry;
   private int failures;
 
   /**
-   * Makes the first attempt possible.
+   * Starts with no failed attempt.
    *
-   * @param what named in the error when all was in vain
-   * @param onRetry is told in one line of every failure after which the act is tried again
+   * @param what the subject of the final error message
+   * @param onRetry receives one line for each failure that is followed by another attempt
    */
-  Attempts(Patience patience, String what, Consumer<String> onRetry) {
-    this.patience = patience;
+  Attempts(RetryPolicy retries, String what, Consumer<String> onRetry) {
+    this.retries = retries;
     this.what = what;
     this.onRetry = onRetry;
   }
@@ -57,20 +62,20 @@ final class Attempts {
   }
 
   /**
-   * Waits for the next try.
+   * Waits before the next attempt.
    *
-   * @param further whether the try got further, which makes it the first failure again
-   * @throws InputException when that was the last one
+   * @param further whether the attempt made progress, which resets the count of failures
+   * @throws InputException when that was the last attempt
    */
   void after(IOException failure, boolean further) throws InterruptedException {
     failures = further ? 1 : failures + 1;
-    if (failures >= patience.tries()) {
+    if (failures >= retries.tries()) {
       throw new InputException(
           what + ": gave up after " + failures + " tries: " + reason(failure) + "; try again later",
           failure);
     }
-    Duration asked = failure instanceof PassingFailure passing ? passing.wait : null;
-    if (asked != null && asked.compareTo(patience.longestWait()) > 0) {
+    Duration asked = failure instanceof TransientFailure passing ? passing.wait : null;
+    if (asked != null && asked.compareTo(retries.longestWait()) > 0) {
       throw new InputException(
           what
               + ": "
@@ -80,9 +85,9 @@ final class Attempts {
               + " s; try again then",
           failure);
     }
-    Duration doubled = patience.firstPause().multipliedBy(1L << Math.min(failures - 1, 20));
+    Duration doubled = retries.firstPause().multipliedBy(1L << Math.min(failures - 1, 20));
     Duration pause =
-        doubled.compareTo(patience.longestPause()) > 0 ? patience.longestPause() : doubled;
+        doubled.compareTo(retries.longestPause()) > 0 ? retries.longestPause() : doubled;
     long jittered = (long) (pause.toNanos() * ThreadLocalRandom.current().nextDouble(0.5, 1));
     long wait = asked == null ? jittered : Math.max(jittered, asked.toNanos());
     onRetry.accept(
@@ -92,7 +97,7 @@ final class Attempts {
             what,
             reason(failure),
             failures + 1,
-            patience.tries(),
+            retries.tries(),
             wait / 1e9));
     Thread.sleep(Duration.ofNanos(wait));
   }
@@ -100,7 +105,7 @@ final class Attempts {
   private static String reason(IOException e) {
     String message = e.getMessage() == null || e.getMessage().isBlank() ? "" : e.getMessage();
     return switch (e) {
-      case PassingFailure passing -> message;
+      case TransientFailure passing -> message;
       case java.net.http.HttpTimeoutException timeout -> "no answer in time";
       default -> message.isEmpty() ? e.getClass().getSimpleName() : message;
     };

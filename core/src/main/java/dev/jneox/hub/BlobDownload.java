@@ -1,6 +1,6 @@
 package dev.jneox.hub;
 
-import dev.jneox.hub.Attempts.PassingFailure;
+import dev.jneox.hub.Attempts.TransientFailure;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
@@ -20,9 +20,9 @@ import java.util.regex.Pattern;
 import java.util.zip.GZIPInputStream;
 
 /**
- * Fetches one file into its blob. The bytes gather in {@code HASH.jneox.incomplete} beside it, from
- * which a later run goes on, and get the blob's name once size and hash are right: what has the
- * name is whole.
+ * Fetches one file into its blob. The bytes go to {@code HASH.jneox.incomplete} beside it, which a
+ * later run continues. The file gets the name of the blob only when its size and hash are right, so
+ * a file of that name is complete.
  */
 final class BlobDownload {
   static final String INCOMPLETE = ".jneox.incomplete";
@@ -32,7 +32,7 @@ final class BlobDownload {
   private static final int BUFFER = 1 << 18;
 
   private final HubHttp http;
-  private final Patience patience;
+  private final RetryPolicy retries;
   private final HubName name;
   private final String commit;
   private final HubFile file;
@@ -43,20 +43,20 @@ final class BlobDownload {
 
   private MessageDigest digest;
 
-  /** Bytes in the partial file, all of them in {@link #digest}. */
+  /** Bytes in the partial file; all of them are in {@link #digest}. */
   private long have;
 
-  /** What the server called the version that the bytes are of. */
+  /** The ETag of the version that the bytes belong to. */
   private String etag = "";
 
-  /** Whether bytes of an earlier run are among those in the partial file. */
+  /** Whether the partial file has bytes of an earlier run. */
   private boolean resumed;
 
   private boolean hashWasWrong;
 
   BlobDownload(
       HubHttp http,
-      Patience patience,
+      RetryPolicy retries,
       HubName name,
       String commit,
       HubFile file,
@@ -64,7 +64,7 @@ final class BlobDownload {
       Path blob,
       Progress progress) {
     this.http = http;
-    this.patience = patience;
+    this.retries = retries;
     this.name = name;
     this.commit = commit;
     this.file = file;
@@ -79,7 +79,7 @@ final class BlobDownload {
     return blob.resolveSibling(blob.getFileName() + INCOMPLETE);
   }
 
-  /** Bytes of an earlier run that this one need not fetch. */
+  /** Returns how many bytes an earlier run left, which this one need not fetch. */
   static long bytesThere(Path blob, HubFile file) {
     try {
       Path partial = partial(blob);
@@ -90,7 +90,7 @@ final class BlobDownload {
     }
   }
 
-  /** The caller holds the blob's lock. */
+  /** Fetches the file; the caller holds the blob's lock. */
   void run() throws InterruptedException {
     goOn();
     Attempts attempts = http.attempts(name + ", file \"" + file.name() + "\"");
@@ -105,12 +105,12 @@ final class BlobDownload {
           return;
         }
       } catch (IOException e) {
-        attempts.after(e, have - before >= patience.progressBytes());
+        attempts.after(e, have - before >= retries.progressBytes());
       }
     }
   }
 
-  /** Takes up what an earlier run left. */
+  /** Continues the partial file of an earlier run. */
   private void goOn() throws InterruptedException {
     long there = bytesThere(blob, file);
     if (there == 0) {
@@ -141,11 +141,14 @@ final class BlobDownload {
     try {
       Files.deleteIfExists(partial);
     } catch (IOException e) {
+      /**
+       * Creates the error for a cache that cannot be written, which another attempt would not cure.
+       */
       throw unwritable(e);
     }
   }
 
-  /** One request and what it brings. */
+  /** Sends one request and appends its body. */
   private void fetch() throws IOException, InterruptedException {
     try (HubHttp.Answer answer = http.send(name, file.name(), "GET", uri, have > 0 ? have : -1)) {
       answer.first().firstValue("X-Repo-Commit").ifPresent(this::checkCommit);
@@ -178,7 +181,7 @@ final class BlobDownload {
     }
   }
 
-  /** Whether a partial answer is the rest of what is here, of the same version. */
+  /** Returns whether a partial answer continues the bytes at hand, of the same version. */
   private boolean isRest(HubHttp.Answer answer) {
     Matcher range = CONTENT_RANGE.matcher(answer.header("Content-Range"));
     boolean sameVersion =
@@ -195,7 +198,7 @@ final class BlobDownload {
     long expected = file.size() - have;
     long announced = answer.headers().firstValueAsLong("Content-Length").orElse(expected);
     if (announced != expected) {
-      throw new PassingFailure(
+      throw new TransientFailure(
           "expected " + expected + " bytes, the server announces " + announced, null);
     }
   }
@@ -248,14 +251,15 @@ final class BlobDownload {
   }
 
   /**
-   * Whether the bytes have the hash; if not, they are deleted, and the second time it is an error.
+   * Returns whether the bytes have the expected hash. Deletes them if not; the second time that is
+   * an error.
    */
   private boolean isRight() {
     String found = HexFormat.of().formatHex(digest.digest());
     if (found.equals(file.blob())) {
       return true;
     }
-    // What an earlier run left may be to blame; that is not the server's fault.
+    // The bytes of the earlier run may be wrong; that is no failure of the server.
     boolean again = resumed || !hashWasWrong;
     hashWasWrong |= !resumed;
     startOver();

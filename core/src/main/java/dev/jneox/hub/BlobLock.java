@@ -12,14 +12,16 @@ import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Makes sure that one thread of one process fetches a blob; the others wait, and then find it
- * there. That the cache stays right does not rest on it: a file system may give a lock to two, and
- * then bytes are fetched twice.
+ * Lets one thread of one process fetch a blob while others wait; they then find the blob in the
+ * cache. The cache stays correct without it: a file system may grant a lock twice, and then the
+ * bytes are fetched twice.
  */
 final class BlobLock implements AutoCloseable {
   private static final long LOOK_EVERY_MILLIS = 50;
 
-  /** The system's locks are between processes; these are between the threads of this one. */
+  /**
+   * Locks held by threads of this process, because the system's locks exclude only other processes.
+   */
   private static final Set<Path> HELD = ConcurrentHashMap.newKeySet();
 
   private final Path path;
@@ -30,7 +32,7 @@ final class BlobLock implements AutoCloseable {
     this.channel = channel;
   }
 
-  /** Waits until nobody else holds it, {@code waiting} being told once if that takes time. */
+  /** Waits for the lock. {@code waiting} runs once if that takes time. */
   static BlobLock take(Path file, Runnable waiting) throws InterruptedException {
     Path path = file.toAbsolutePath().normalize();
     for (boolean told = false; true; Thread.sleep(LOOK_EVERY_MILLIS)) {
@@ -54,7 +56,7 @@ final class BlobLock implements AutoCloseable {
     }
   }
 
-  /** Null while another process holds it. */
+  /** Tries to take the lock; null while another process holds it. */
   private static @Nullable BlobLock open(Path path) {
     try {
       Files.createDirectories(path.getParent());
@@ -79,7 +81,7 @@ final class BlobLock implements AutoCloseable {
     try {
       channel.close();
     } catch (IOException e) {
-      // The system drops the lock all the same.
+      // The system drops the lock anyway.
     } finally {
       HELD.remove(path);
     }

@@ -30,24 +30,27 @@ import java.util.function.LongFunction;
 import java.util.stream.Collectors;
 
 /**
- * Fetches models by name, and finds those that were fetched before. Interfaces of the server:
- * {@code GET /api/models/ORG/NAME/revision/REV?blobs=true} lists the files of a commit, {@code GET
- * /ORG/NAME/resolve/COMMIT/FILE} is one of them.
+ * Fetches models by name and finds those that were fetched before. It uses two interfaces of the
+ * server: {@code GET /api/models/ORG/NAME/revision/REV?blobs=true} lists the files of a commit,
+ * {@code GET /ORG/NAME/resolve/COMMIT/FILE} returns one.
  *
- * <p>A file has its name in the cache only when its size and hash are right, so an interrupted
- * download is never taken for a model; the next one goes on where it stopped.
+ * <p>A file gets its name in the cache only when its size and hash are right. An interrupted
+ * download therefore never looks like a model, and the next one continues it.
  */
 public final class Hub implements AutoCloseable {
-  /** More than the listing of any model: 100,000 files need about 30 MB. */
+  /** The largest listing that is read: 100,000 files need about 30 MB. */
   private static final long MAX_LISTING = 64 << 20;
 
   /**
-   * What a download did.
+   * Reports what a download did.
    *
-   * @param folder a snapshot: one commit's files by their names
-   * @param files those asked for
-   * @param left the others
-   * @param fetchedBytes what came over the network, in files that were not there
+   * @param name which model
+   * @param commit the commit that the revision named
+   * @param folder a snapshot: the files of one commit by their names
+   * @param files the files that were selected
+   * @param left the other files of the repository
+   * @param fetchedBytes bytes fetched over the network
+   * @param seconds duration
    */
   public record Download(
       HubName name,
@@ -58,7 +61,8 @@ public final class Hub implements AutoCloseable {
       long fetchedBytes,
       double seconds) {
     /**
-     * What {@code dev.jneox.format.ModelFiles.open} takes: the folder, or the one GGUF file in it.
+     * Returns the path for {@code dev.jneox.format.ModelFiles.open}: the folder, or the only GGUF
+     * file in it.
      */
     public Path model() {
       return Hub.model(folder);
@@ -69,16 +73,16 @@ public final class Hub implements AutoCloseable {
   private final HubCache cache;
   private final HubHttp http;
 
-  /** Makes a hub that tries again without a word. */
+  /** Creates a client that retries silently. */
   public Hub(HubSettings settings) {
     this(settings, retry -> {});
   }
 
   /**
-   * Makes a hub.
+   * Creates a client.
    *
-   * @param onRetry is told in one line, maybe by several threads, of what failed, which try comes
-   *     next, of how many, and when
+   * @param onRetry receives one line for each failed attempt that is repeated, possibly from
+   *     several threads
    */
   public Hub(HubSettings settings, Consumer<String> onRetry) {
     this.settings = settings;
@@ -87,8 +91,8 @@ public final class Hub implements AutoCloseable {
   }
 
   /**
-   * The model in the cache, as {@link Download#model}, if every file of it is there; the hub is not
-   * asked.
+   * Returns the path of {@link Download#model} when every file of the model is in the cache. Sends
+   * no request.
    */
   public Optional<Path> cached(HubName name) {
     return cache
@@ -98,24 +102,25 @@ public final class Hub implements AutoCloseable {
   }
 
   /**
-   * The model, from the cache if it is whole there (even if the hub has a newer one by now), else
-   * from the hub.
+   * Returns the path of a model. Uses a complete model in the cache even if the hub has a newer
+   * commit; else fetches it.
    *
-   * @param progress makes a {@link Progress} of so many bytes
-   * @throws InputException if it cannot be had
+   * @param progress creates a {@link Progress} for a number of bytes
+   * @throws InputException when the model is not available
    */
   public Path model(HubName name, LongFunction<Progress> progress) {
     return cached(name).orElseGet(() -> download(name, Selection.MODEL, progress).model());
   }
 
   /**
-   * Fetches the files of a selection that are not in the cache. Offline, it only looks whether they
-   * are all there.
+   * Fetches the selected files that are not in the cache. Offline, it only checks that all are
+   * there.
    *
-   * @throws InputException if they cannot be had: a name or revision that does not exist, no
-   *     permission, a server that fails for too long or sends other bytes than it should
-   * @throws StorageException if the cache cannot be written, or its disk is full
-   * @throws CancelledException if the thread is interrupted
+   * @param progress creates a {@link Progress} for a number of bytes
+   * @throws InputException when the files are not available: the name or revision does not exist,
+   *     permission is missing, the server keeps failing, or its bytes have the wrong hash
+   * @throws StorageException when the cache cannot be written, or its disk is full
+   * @throws CancelledException when the thread is interrupted
    */
   public Download download(HubName name, Selection selection, LongFunction<Progress> progress) {
     long start = System.nanoTime();
@@ -204,7 +209,7 @@ public final class Hub implements AutoCloseable {
     }
   }
 
-  /** Files of which the listing did not tell size and hash: asked for one by one. */
+  /** Asks for the size and hash of each file whose listing lacks them. */
   private List<HubFile> described(HubName name, String commit, List<HubFile> files)
       throws InterruptedException {
     List<HubFile> all = new ArrayList<>();
@@ -294,7 +299,7 @@ public final class Hub implements AutoCloseable {
         Path blob = cache.blob(name, file);
         new BlobDownload(
                 http,
-                settings.patience(),
+                settings.retries(),
                 name,
                 commit,
                 file,
@@ -311,7 +316,7 @@ public final class Hub implements AutoCloseable {
   }
 
   /**
-   * Runs the step for each value; the first failure stops the others, and nothing runs on when this
+   * Runs the step for each value. The first failure stops the others, and all have ended when this
    * returns.
    */
   private <T> void inParallel(Iterable<T> values, Step<T> step) throws InterruptedException {
@@ -344,7 +349,7 @@ public final class Hub implements AutoCloseable {
     }
   }
 
-  /** Waits for workers that were told to stop; they write until then. */
+  /** Waits for workers that were told to stop, because they write until they end. */
   private static void finish(ExecutorService workers) {
     boolean interrupted = Thread.interrupted();
     while (!workers.isTerminated()) {
@@ -379,10 +384,7 @@ public final class Hub implements AutoCloseable {
     }
   }
 
-  /**
-   * An index of weights may name files that the repository does not have, or under other names than
-   * usual.
-   */
+  /** Checks that the repository has the files that its weight index names. */
   private void requireWhole(HubName name, String commit, Selection selection) {
     List<String> missing = cache.missing(name, commit, selection);
     if (!missing.isEmpty()) {
@@ -423,7 +425,7 @@ public final class Hub implements AutoCloseable {
     return URLEncoder.encode(part, StandardCharsets.UTF_8).replace("+", "%20");
   }
 
-  /** Ends connections that are still open. */
+  /** Closes open connections. */
   @Override
   public void close() {
     http.close();

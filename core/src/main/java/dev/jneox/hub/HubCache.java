@@ -35,7 +35,7 @@ import java.util.stream.Stream;
 final class HubCache {
   private static final String TAG = "CACHEDIR.TAG";
 
-  /** By this line backup programs know a cache. */
+  /** The content by which backup programs recognise a cache directory. */
   private static final String TAG_TEXT =
       "Signature: 8a477f597d28d172789f06886806bc55\n# Models fetched from a hub; may be deleted.\n";
 
@@ -63,7 +63,7 @@ final class HubCache {
     return root.resolve(".locks").resolve(name.folder()).resolve(file.blob() + ".lock");
   }
 
-  /** The commit that the name's revision was when the hub was last asked. */
+  /** Returns the commit that the name's revision had when the hub was last asked. */
   Optional<String> commit(HubName name) {
     if (name.isCommit()) {
       return Optional.of(name.revision());
@@ -80,7 +80,7 @@ final class HubCache {
     }
   }
 
-  /** Makes the folders, and writes down what the hub said. */
+  /** Creates the folders and stores the listing and the revision. */
   void remember(HubName name, HubListing listing) throws InterruptedException {
     try (BlobLock _ = own()) {
       Files.createDirectories(repository(name).resolve("blobs"));
@@ -101,7 +101,7 @@ final class HubCache {
     }
   }
 
-  /** Lets the name's branch or tag stand for {@code commit} from now on. */
+  /** Stores {@code commit} as the target of the name's branch or tag. */
   void point(HubName name, String commit) throws InterruptedException {
     if (!name.isCommit() && !commit(name).equals(Optional.of(commit))) {
       try (BlobLock _ = own()) {
@@ -112,12 +112,12 @@ final class HubCache {
     }
   }
 
-  /** For the small files, which two processes must not write at once. */
+  /** Locks the small files, which two processes must not write at once. */
   private BlobLock own() throws InterruptedException {
     return BlobLock.take(root.resolve(".locks").resolve("jneox.lock"), () -> {});
   }
 
-  /** All files of a commit, if it was written down. */
+  /** Returns the stored listing of a commit. */
   Optional<HubListing> listing(HubName name, String commit) {
     Path tree = tree(name, commit);
     try {
@@ -125,12 +125,12 @@ final class HubCache {
           ? Optional.of(HubListing.recall(Files.readAllBytes(tree), commit, tree.toString()))
           : Optional.empty();
     } catch (IOException | JneoxException e) {
-      // It only saves asking; another program's version of it may be another.
+      // The listing only saves a request; another program may have written another form.
       return Optional.empty();
     }
   }
 
-  /** The files of a snapshot of which no listing was written down. */
+  /** Lists the files of a snapshot that has no stored listing. */
   HubListing found(HubName name, String commit) {
     Path snapshot = snapshot(name, commit);
     try (Stream<Path> walk = Files.walk(snapshot)) {
@@ -153,7 +153,7 @@ final class HubCache {
     return repository(name).resolve("trees").resolve(commit + ".json");
   }
 
-  /** Whether the snapshot has the file with as many bytes as it should have. */
+  /** Returns whether the snapshot has the file with its expected size. */
   boolean has(HubName name, String commit, HubFile file) {
     return isWhole(snapshot(name, commit).resolve(file.name()), file);
   }
@@ -170,7 +170,7 @@ final class HubCache {
     }
   }
 
-  /** Gives a whole blob its place in the snapshot. */
+  /** Links a complete blob into the snapshot. */
   void link(HubName name, String commit, HubFile file) {
     Path snapshot = snapshot(name, commit);
     Path pointer = snapshot.resolve(file.name()).normalize();
@@ -197,7 +197,7 @@ final class HubCache {
     }
   }
 
-  /** Folders within the snapshot, real ones: a link in the place of one would lead out of it. */
+  /** Creates folders within the snapshot and rejects links, which could lead out of it. */
   private static void folders(Path snapshot, Path folder) throws IOException {
     if (!folder.equals(snapshot)) {
       folders(snapshot, Objects.requireNonNull(folder.getParent()));
@@ -216,9 +216,9 @@ final class HubCache {
   }
 
   /**
-   * What is missing in the snapshot of a model: with the commit's listing, every file of the
-   * selection that is not there in full; without (older versions of huggingface_hub keep none), a
-   * configuration, weights, or one of the files that their index names.
+   * Lists what a snapshot of a model lacks. With a stored listing, that is every selected file that
+   * is not complete. Without one (older versions of huggingface_hub store none), it is a
+   * configuration, weights, or a file that the weight index names.
    */
   List<String> missing(HubName name, String commit, Selection selection) {
     Path snapshot = snapshot(name, commit);

@@ -7,14 +7,14 @@ import java.util.Optional;
 import java.util.regex.Pattern;
 
 /**
- * A file of a repository. Large ones are kept in git LFS and known by the SHA-256 of their bytes;
- * small ones by git's own blob id, the SHA-1 of {@code "blob " + size + "\0"} and the bytes.
+ * Describes a file of a repository. Git LFS keeps large files under the SHA-256 of their content.
+ * Small files have git's blob id: the SHA-1 of {@code "blob " + size + "\0"} and the content.
  *
- * @param name path within the repository; always a {@link SafeName}
- * @param size in bytes
- * @param gitId git's id of the file, for a file in LFS that of the pointer to it; null where the
- *     server did not say
- * @param sha256 of the bytes, for a file in LFS; else null
+ * @param name path within the repository, checked by {@code SafePath}
+ * @param size in bytes; -1 where the server did not state it
+ * @param gitId git's id of the file, for a file in LFS that of its pointer; empty where the server
+ *     did not state it
+ * @param sha256 of the content of a file in LFS; else empty
  */
 public record HubFile(String name, long size, Optional<String> gitId, Optional<String> sha256) {
   private static final Pattern SHA1 = Pattern.compile("[0-9a-f]{40}");
@@ -42,12 +42,12 @@ public record HubFile(String name, long size, Optional<String> gitId, Optional<S
     return sha256.or(() -> gitId).orElseThrow();
   }
 
-  /** What {@link #blob} is called in messages. */
+  /** Names the kind of {@link #blob} for messages. */
   String hashName() {
     return sha256.isPresent() ? "SHA-256" : "git blob id";
   }
 
-  /** A digest that gives {@link #blob} once it is fed with all bytes of the file. */
+  /** Creates a digest whose result over the content is {@link #blob}. */
   MessageDigest digest() {
     try {
       if (sha256.isPresent()) {

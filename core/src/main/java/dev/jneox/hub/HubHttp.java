@@ -1,6 +1,6 @@
 package dev.jneox.hub;
 
-import dev.jneox.hub.Attempts.PassingFailure;
+import dev.jneox.hub.Attempts.TransientFailure;
 import dev.jneox.io.InputException;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -27,8 +27,8 @@ import java.util.zip.GZIPInputStream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Requests to a hub. Redirects are followed here rather than by the JDK, because the token goes to
- * the endpoint's host alone, and because a server must not lead from https to http.
+ * Sends requests to a hub. It follows redirects itself instead of the JDK, because the token must
+ * go to the host of the endpoint only, and a server must not redirect from https to http.
  */
 final class HubHttp implements AutoCloseable {
   private static final int MAX_REDIRECTS = 10;
@@ -36,10 +36,10 @@ final class HubHttp implements AutoCloseable {
   private static final Set<Integer> PASSING = Set.of(408, 425, 429, 500, 502, 503, 504);
 
   /**
-   * What came back, after redirects.
+   * Holds a response, after redirects.
    *
-   * @param first headers of the endpoint's own answer, where the last one is another host's
-   * @param uri who answered
+   * @param first headers of the endpoint's own response, where the last one comes from another host
+   * @param uri the address that answered
    */
   record Answer(int status, HttpHeaders first, HttpHeaders headers, URI uri, InputStream body)
       implements AutoCloseable {
@@ -56,29 +56,27 @@ final class HubHttp implements AutoCloseable {
       try {
         body.close();
       } catch (IOException e) {
-        // Nobody reads on.
+        // The body is not read to its end.
       }
     }
   }
 
   private final HubSettings settings;
-  private final Refusals refusals;
+  private final ServerErrors errors;
   private final Consumer<String> onRetry;
 
-  /**
-   * Made when it is first needed: it takes as long as all the rest of finding a model in the cache.
-   */
+  /** Created on first use, because creating it takes as long as finding a model in the cache. */
   private @Nullable HttpClient client;
 
   HubHttp(HubSettings settings, Consumer<String> onRetry) {
     this.settings = settings;
-    this.refusals = new Refusals(settings);
+    this.errors = new ServerErrors(settings);
     this.onRetry = onRetry;
   }
 
-  /** Attempts at what {@code what} names, as patient as the settings say. */
+  /** Creates the attempts at {@code what}, as the settings allow. */
   Attempts attempts(String what) {
-    return new Attempts(settings.patience(), what, onRetry);
+    return new Attempts(settings.retries(), what, onRetry);
   }
 
   private synchronized HttpClient client() {
@@ -88,13 +86,13 @@ final class HubHttp implements AutoCloseable {
               // Each file has its own connection, and no two share a window of flow control.
               .version(HttpClient.Version.HTTP_1_1)
               .followRedirects(HttpClient.Redirect.NEVER)
-              .connectTimeout(settings.patience().answer())
+              .connectTimeout(settings.retries().answer())
               .build();
     }
     return client;
   }
 
-  /** Reads a small answer whole, trying again as {@link Patience} says. */
+  /** Reads a small response whole, with retries as {@link RetryPolicy} allows. */
   byte[] read(HubName name, URI uri, String what, long maxBytes) throws InterruptedException {
     return attempts(what)
         .run(
@@ -117,13 +115,14 @@ final class HubHttp implements AutoCloseable {
   }
 
   /**
-   * One request, redirects followed; the caller closes the answer. Its body throws when it stalls.
+   * Sends one request and follows redirects. The caller closes the response, whose body throws when
+   * it stalls.
    *
-   * @param file the file that is asked for, null for the listing
-   * @param from the first byte wanted, or -1 for all
-   * @return an answer of 200, 206, 416, or of another success
-   * @throws PassingFailure for a status that may be another next time
-   * @throws InputException for one that will not, and for a host that is unknown or refuses
+   * @param file the requested file, null for the listing
+   * @param from the first byte requested, or -1 for all
+   * @return a response of 200, 206, 416, or of another success
+   * @throws TransientFailure for a status that may change
+   * @throws InputException for any other status, and for a host that is unknown or refuses
    *     connections
    */
   Answer send(HubName name, @Nullable String file, String method, URI start, long from)
@@ -135,7 +134,7 @@ final class HubHttp implements AutoCloseable {
       try {
         response = begin(request(method, uri, from));
       } catch (IOException e) {
-        throw refusals.unreachable(name, uri, e).orElseThrow(() -> e);
+        throw errors.unreachable(name, uri, e).orElseThrow(() -> e);
       }
       first = first == null ? response.headers() : first;
       int status = response.statusCode();
@@ -153,18 +152,17 @@ final class HubHttp implements AutoCloseable {
               first,
               response.headers(),
               uri,
-              new WatchedStream(response.body(), settings.patience()));
+              new StallGuardedStream(response.body(), settings.retries()));
       if (status >= 200 && status < 300 || status == 416) {
         return answer;
       }
       try (answer) {
         boolean elsewhere = !isEndpoint(uri);
-        // The address that a hub redirects to is signed and gets old; the next try is given a new
-        // one.
+        // The signed address that a hub redirects to expires; the next attempt gets a new one.
         if (PASSING.contains(status) || elsewhere && (status == 401 || status == 403)) {
-          throw new PassingFailure(shown(uri) + " answered " + status, retryAfter(answer));
+          throw new TransientFailure(shown(uri) + " answered " + status, retryAfter(answer));
         }
-        throw refusals.of(name, file, answer);
+        throw errors.of(name, file, answer);
       }
     }
     throw new InputException(
@@ -172,15 +170,15 @@ final class HubHttp implements AutoCloseable {
   }
 
   /**
-   * Waits for the answer to begin. The request's own timeout is not used: from Java 26 on it covers
-   * the body too.
+   * Waits for the response to begin. The request's own timeout is not used, because from Java 26 on
+   * it covers the body too.
    */
   private HttpResponse<InputStream> begin(HttpRequest request)
       throws IOException, InterruptedException {
     CompletableFuture<HttpResponse<InputStream>> answer =
         client().sendAsync(request, HttpResponse.BodyHandlers.ofInputStream());
     try {
-      return answer.get(settings.patience().answer().toNanos(), TimeUnit.NANOSECONDS);
+      return answer.get(settings.retries().answer().toNanos(), TimeUnit.NANOSECONDS);
     } catch (TimeoutException e) {
       throw new HttpTimeoutException("no answer in time");
     } catch (ExecutionException e) {
@@ -206,7 +204,7 @@ final class HubHttp implements AutoCloseable {
     return request.build();
   }
 
-  /** Where a redirect leads, if one may go there. */
+  /** Resolves and checks the target of a redirect. */
   URI next(URI uri, String location) {
     URI next;
     try {
@@ -247,7 +245,7 @@ final class HubHttp implements AutoCloseable {
         : "https".equalsIgnoreCase(uri.getScheme()) ? 443 : 80;
   }
 
-  /** An address without its query, where signatures are. */
+  /** Formats an address without its query, which may hold signatures. */
   static String shown(URI uri) {
     String port = uri.getPort() < 0 ? "" : ":" + uri.getPort();
     return uri.getScheme()

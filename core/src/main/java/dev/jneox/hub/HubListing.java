@@ -16,14 +16,15 @@ import java.util.Optional;
 import java.util.TreeMap;
 
 /**
- * All files of a repository at one commit. It comes in two forms: the server's answer to {@code
- * /api/models/ORG/NAME/revision/REV}, and the file {@code trees/COMMIT.json} by which the cache
- * remembers it, so that what is missing is known without a server.
+ * Lists the files of a repository at one commit. It has two forms: the server's answer to {@code
+ * /api/models/ORG/NAME/revision/REV}, and the file {@code trees/COMMIT.json} in the cache, from
+ * which missing files are known without a request.
  *
  * @param commit 40 hexadecimal digits
+ * @param files in the order of the listing
  */
 record HubListing(String commit, List<HubFile> files) {
-  /** More than any file can have. */
+  /** The largest size of a file that is accepted. */
   private static final long MAX_SIZE = 1L << 50;
 
   private static final int TREE_FORMAT = 1;
@@ -50,7 +51,7 @@ record HubListing(String commit, List<HubFile> files) {
   }
 
   /**
-   * Reads the server's answer.
+   * Parses the server's answer.
    *
    * @param source named in errors
    */
@@ -75,11 +76,11 @@ record HubListing(String commit, List<HubFile> files) {
             source + ": siblings: expected each file once, found \"" + file.name() + "\" twice");
       }
     }
-    refuseFilesThatAreFolders(source, files);
+    rejectFilesThatAreFolders(source, files);
     return new HubListing(commit, List.copyOf(files.values()));
   }
 
-  /** Reads what {@link #remember} wrote, or huggingface_hub. */
+  /** Parses what {@link #remember} or huggingface_hub wrote. */
   static HubListing recall(byte[] json, String commit, String source) {
     JsonNode root = tree(json, source);
     if (root.path("format_version").asInt() != TREE_FORMAT || !root.path("files").isObject()) {
@@ -99,16 +100,16 @@ record HubListing(String commit, List<HubFile> files) {
               value.path("blob_id"),
               value.path("lfs_sha256")));
     }
-    refuseFilesThatAreFolders(source, files);
+    rejectFilesThatAreFolders(source, files);
     return new HubListing(commit, List.copyOf(files.values()));
   }
 
-  /** Whether the server said all that {@link #remember} writes down. */
+  /** Returns whether the server stated everything that {@link #remember} stores. */
   boolean isComplete() {
     return files.stream().allMatch(file -> file.gitId().isPresent() && file.size() >= 0);
   }
 
-  /** The form kept in the cache, that of huggingface_hub 1.x. */
+  /** Formats the listing for the cache, in the form of huggingface_hub 1.x. */
   byte[] remember() {
     ObjectNode root = JSON.createObjectNode().put("format_version", TREE_FORMAT);
     ObjectNode all = root.putObject("files");
@@ -128,7 +129,7 @@ record HubListing(String commit, List<HubFile> files) {
 
   private static HubFile file(
       String source, JsonNode name, JsonNode size, JsonNode gitId, JsonNode sha256) {
-    if (!name.isTextual() || !SafeName.is(name.textValue())) {
+    if (!name.isTextual() || !SafePath.is(name.textValue())) {
       throw wrong(source, "file name", "a plain relative path; nothing was downloaded", name);
     }
     String place = "file \"" + name.textValue() + "\", ";
@@ -150,10 +151,10 @@ record HubListing(String commit, List<HubFile> files) {
   }
 
   /**
-   * No tree of git has a file {@code a} and a file {@code a/b}; on disk one would be written
-   * through the other.
+   * Rejects a listing with both a file {@code a} and a file {@code a/b}. Git has no such tree, and
+   * on disk one would be written through the other.
    */
-  private static void refuseFilesThatAreFolders(String source, Map<String, HubFile> files) {
+  private static void rejectFilesThatAreFolders(String source, Map<String, HubFile> files) {
     for (String name : files.keySet()) {
       for (int slash = name.indexOf('/'); slash > 0; slash = name.indexOf('/', slash + 1)) {
         if (files.containsKey(name.substring(0, slash))) {

@@ -6,11 +6,11 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A model on a hub: {@code ORG/NAME}, or {@code ORG/NAME@REVISION} for another revision than {@code
- * main}.
+ * Names a model on a hub: {@code ORG/NAME}, or {@code ORG/NAME@REVISION} for a revision other than
+ * {@code main}.
  *
- * @param org who keeps it
- * @param name what it is called there
+ * @param org the account that owns the repository
+ * @param name of the repository in that account
  * @param revision a branch, a tag or a commit of 40 hexadecimal digits
  */
 public record HubName(String org, String name, String revision) {
@@ -19,6 +19,11 @@ public record HubName(String org, String name, String revision) {
   private static final Pattern REVISION = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._/+-]{0,200}");
   private static final Pattern COMMIT = Pattern.compile("[0-9a-f]{40}");
 
+  /**
+   * Checks the form of all three.
+   *
+   * @throws InputException when one is malformed
+   */
   public HubName {
     Matcher repository = REPOSITORY.matcher(org + "/" + name);
     if (!repository.matches() || (org + name).contains("--") || (org + name).contains("..")) {
@@ -29,7 +34,7 @@ public record HubName(String org, String name, String revision) {
               + name
               + "\": expected the name of a model on the hub, such as EleutherAI/pythia-160m");
     }
-    if (!REVISION.matcher(revision).matches() || !SafeName.is(revision)) {
+    if (!REVISION.matcher(revision).matches() || !SafePath.is(revision)) {
       throw new InputException(
           org
               + "/"
@@ -41,9 +46,9 @@ public record HubName(String org, String name, String revision) {
   }
 
   /**
-   * Reads {@code ORG/NAME} or {@code ORG/NAME@REVISION}.
+   * Parses {@code ORG/NAME} or {@code ORG/NAME@REVISION}.
    *
-   * @throws InputException when it is neither
+   * @throws InputException for any other form
    */
   public static HubName parse(String text) {
     String repository = text.contains("@") ? text.substring(0, text.indexOf('@')) : text;
@@ -59,7 +64,7 @@ public record HubName(String org, String name, String revision) {
     return new HubName(repository.substring(0, slash), repository.substring(slash + 1), revision);
   }
 
-  /** The name that {@code text} has the form of, if it has one. */
+  /** Parses a text; empty when it has another form. */
   public static Optional<HubName> tryParse(String text) {
     try {
       return Optional.of(parse(text));
@@ -68,21 +73,22 @@ public record HubName(String org, String name, String revision) {
     }
   }
 
+  /** Returns the same model at another revision. */
   public HubName at(String revision) {
     return new HubName(org, name, revision);
   }
 
-  /** {@code ORG/NAME}. */
+  /** Returns {@code ORG/NAME}. */
   public String repository() {
     return org + "/" + name;
   }
 
-  /** The name of its folder in the cache. */
+  /** Returns the name of its folder in the cache. */
   String folder() {
     return "models--" + org + "--" + name;
   }
 
-  /** Whether the revision is a commit, which never changes. */
+  /** Returns whether the revision is a commit, whose content never changes. */
   boolean isCommit() {
     return isCommit(revision);
   }

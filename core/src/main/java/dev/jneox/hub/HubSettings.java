@@ -12,17 +12,17 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Where models come from and where they are kept. The defaults are those of Python's
- * huggingface_hub, so both find what the other has fetched.
+ * Says where models come from and where they are stored. The defaults are those of Python's
+ * huggingface_hub, so that both share one cache.
  *
- * @param endpoint the hub's address, without a slash at its end: {@code HF_ENDPOINT}
+ * @param endpoint the hub's address without a trailing slash: {@code HF_ENDPOINT}
  * @param cache {@code HF_HUB_CACHE}, or {@code hub} in {@code HF_HOME}, which is {@code
  *     ~/.cache/huggingface}
- * @param token sent to the endpoint's host and no other; null for none: {@code HF_TOKEN}, or the
- *     file that {@code hf auth login} writes
- * @param offline never ask the hub: {@code HF_HUB_OFFLINE}
+ * @param token sent to the host of the endpoint only: {@code HF_TOKEN}, or the file that {@code hf
+ *     auth login} writes
+ * @param offline send no request: {@code HF_HUB_OFFLINE}
  * @param jobs files fetched at once
- * @param patience how long to wait for a server, and how often
+ * @param retries how long to wait for a server, and how often to retry
  */
 @SuppressWarnings("exports") // nobody else sets patience
 public record HubSettings(
@@ -31,12 +31,17 @@ public record HubSettings(
     Optional<String> token,
     boolean offline,
     int jobs,
-    Patience patience) {
+    RetryPolicy retries) {
   private static final String ENDPOINT = "https://huggingface.co";
   private static final int JOBS = 4;
   private static final Set<String> TRUE = Set.of("1", "ON", "YES", "TRUE");
   private static final long LONGEST_TOKEN_FILE = 10_000;
 
+  /**
+   * Checks the number of jobs and the form of the token.
+   *
+   * @throws InputException when one is not usable
+   */
   public HubSettings {
     if (jobs < 1 || jobs > 64) {
       throw new InputException("jobs: expected 1 to 64 files at once, found " + jobs);
@@ -49,11 +54,11 @@ public record HubSettings(
   }
 
   /**
-   * What the environment asks for.
+   * Reads the settings from environment variables.
    *
    * @param environment as of {@link System#getenv()}
-   * @param home the user's folder
-   * @throws InputException when a value makes no sense
+   * @param home the user's home folder
+   * @throws InputException when a value is malformed
    */
   public static HubSettings of(Map<String, String> environment, Path home) {
     Path userCache =
@@ -73,35 +78,43 @@ public record HubSettings(
             .or(() -> tokenFile(path(environment, "HF_TOKEN_PATH", home, hfHome.resolve("token")))),
         isTrue(environment, "HF_HUB_OFFLINE") || isTrue(environment, "TRANSFORMERS_OFFLINE"),
         JOBS,
-        Patience.DEFAULT);
+        RetryPolicy.DEFAULT);
   }
 
-  /** What the environment of this process asks for. */
+  /** Reads the settings from the environment of this process. */
   public static HubSettings ofEnvironment() {
     return of(System.getenv(), Path.of(System.getProperty("user.home")));
   }
 
+  /**
+   * Returns the same settings with another address.
+   *
+   * @throws InputException when it is malformed
+   */
   public HubSettings withEndpoint(String address) {
-    return new HubSettings(endpoint(address), cache, token, offline, jobs, patience);
+    return new HubSettings(endpoint(address), cache, token, offline, jobs, retries);
   }
 
+  /** Returns the same settings with another cache folder. */
   public HubSettings withCache(Path folder) {
-    return new HubSettings(endpoint, folder, token, offline, jobs, patience);
+    return new HubSettings(endpoint, folder, token, offline, jobs, retries);
   }
 
+  /** Returns the same settings with another number of parallel downloads. */
   public HubSettings withJobs(int count) {
-    return new HubSettings(endpoint, cache, token, offline, count, patience);
+    return new HubSettings(endpoint, cache, token, offline, count, retries);
   }
 
+  /** Returns the same settings without requests. */
   public HubSettings asOffline() {
-    return new HubSettings(endpoint, cache, token, true, jobs, patience);
+    return new HubSettings(endpoint, cache, token, true, jobs, retries);
   }
 
   HubSettings withToken(String secret) {
-    return new HubSettings(endpoint, cache, Optional.of(secret), offline, jobs, patience);
+    return new HubSettings(endpoint, cache, Optional.of(secret), offline, jobs, retries);
   }
 
-  HubSettings withPatience(Patience other) {
+  HubSettings withRetries(RetryPolicy other) {
     return new HubSettings(endpoint, cache, token, offline, jobs, other);
   }
 
@@ -148,7 +161,7 @@ public record HubSettings(
         return uri;
       }
     } catch (URISyntaxException e) {
-      // Said below, without a password that may be in it.
+      // Reported below, without a password that the address may hold.
     }
     throw new InputException(
         "the hub's endpoint: expected an address such as "
@@ -156,7 +169,7 @@ public record HubSettings(
             + ", found something else; see HF_ENDPOINT");
   }
 
-  /** The token is a secret. */
+  /** Omits the token, which is a secret. */
   @Override
   public String toString() {
     String secret = token == null ? "none" : "given";

@@ -9,17 +9,17 @@ import java.util.function.Predicate;
 import java.util.regex.Pattern;
 
 /**
- * Which files of a repository to fetch. Without {@code include}, what it takes to use the model:
- * its configuration, its tokenizer and its weights once, as safetensors where there are any, else
- * as PyTorch's files, else as the one GGUF file. With it, the files that one of its patterns
- * matches. Those that {@code exclude} matches are left out in both cases.
+ * Selects the files of a repository to fetch. Without {@code include} it selects what a model
+ * needs: configuration, tokenizer, and weights of one kind, safetensors before PyTorch's files
+ * before a single GGUF file. With it, the files that match a pattern. Files that match {@code
+ * exclude} are left out in both cases.
  *
- * @param include shell patterns over whole paths: {@code *} is anything, folders too, {@code ?} one
- *     character
+ * @param include shell patterns over whole paths: {@code *} matches anything, folders too, {@code
+ *     ?} one character
  * @param exclude likewise
  */
 public record Selection(List<String> include, List<String> exclude) {
-  /** What it takes to use a model. */
+  /** Selects what a model needs. */
   public static final Selection MODEL = new Selection(List.of(), List.of());
 
   private static final Pattern TEXTS =
@@ -27,7 +27,7 @@ public record Selection(List<String> include, List<String> exclude) {
           "(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\\.json"
               + "|merges\\.txt|tokenizer\\.model|chat_template\\.jinja");
 
-  /** The first kind of weights that a repository has is the one to fetch. */
+  /** The kinds of weights; the first kind that a repository has is fetched. */
   private static final List<Pattern> WEIGHTS =
       List.of(
           Pattern.compile("model\\.safetensors"),
@@ -38,15 +38,21 @@ public record Selection(List<String> include, List<String> exclude) {
               "pytorch_model\\.bin\\.index\\.json|pytorch_model-\\d{5}-of-\\d{5}\\.bin"),
           Pattern.compile("[^/]+\\.gguf"));
 
-  /** The files to fetch and the others. */
+  /**
+   * Holds the selected files and the others.
+   *
+   * @param chosen the files to fetch
+   * @param left the others
+   */
   public record Choice(List<HubFile> chosen, List<HubFile> left) {}
 
+  /** Copies the lists. */
   public Selection {
     include = List.copyOf(include);
     exclude = List.copyOf(exclude);
   }
 
-  /** Whether it asks for what a model needs, rather than for files by name. */
+  /** Returns whether it selects what a model needs, rather than files by name. */
   boolean isModel() {
     return include.isEmpty();
   }
@@ -75,7 +81,7 @@ public record Selection(List<String> include, List<String> exclude) {
     return name -> TEXTS.matcher(name).matches();
   }
 
-  /** Whether {@code name} holds weights of a kind that a model can be opened from. */
+  /** Returns whether {@code name} holds weights of a kind that can be opened. */
   static boolean isWeights(String name) {
     return WEIGHTS.stream().anyMatch(kind -> kind.matcher(name).matches())
         && !name.endsWith(".json");

@@ -13,13 +13,13 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Stream;
 
-/** The parts that a folder must have to be a model, by its own files alone. */
+/** Finds which files a folder lacks to be a model, from its own files alone. */
 final class SnapshotParts {
   private static final long MAX_INDEX = 64 << 20;
 
   private SnapshotParts() {}
 
-  /** What the folder lacks; empty when it can be opened. */
+  /** Lists what the folder lacks; empty when it can be opened. */
   static List<String> missing(Path folder) {
     if (gguf(folder).isPresent()) {
       return List.of();
@@ -50,7 +50,7 @@ final class SnapshotParts {
     return List.of("weights (model.safetensors, pytorch_model.bin, or shards with their index)");
   }
 
-  /** The files that an index of weights names. */
+  /** Returns the files that a weight index names. */
   private static Set<String> shards(Path index) {
     try {
       if (Files.size(index) > MAX_INDEX) {
@@ -60,7 +60,7 @@ final class SnapshotParts {
       JsonNode map = HubListing.JSON.readTree(Files.readAllBytes(index)).path("weight_map");
       Set<String> shards = new TreeSet<>();
       for (JsonNode shard : map) {
-        if (!shard.isTextual() || !SafeName.is(shard.textValue())) {
+        if (!shard.isTextual() || !SafePath.is(shard.textValue())) {
           throw InputException.in(index, "weight_map", "plain file names", shard.toString());
         }
         shards.add(shard.textValue());
@@ -71,7 +71,7 @@ final class SnapshotParts {
     }
   }
 
-  /** The one GGUF file of a folder without a configuration; else null. */
+  /** Returns the only GGUF file of a folder without a configuration; else empty. */
   static Optional<Path> gguf(Path folder) {
     if (Files.exists(folder.resolve("config.json"))) {
       return Optional.empty();

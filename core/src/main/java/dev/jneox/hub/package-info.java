@@ -1,7 +1,7 @@
 /**
  * Fetches models by name over the public HTTP interface of the Hugging Face Hub, into the cache
- * that the field's Python tools use too. What a server says is never trusted: names are checked
- * before they touch the disk, and bytes before they get a name.
+ * that Python's huggingface_hub uses too. It does not trust a server: it checks names before they
+ * reach the disk, and bytes before they get a name.
  */
 @NullMarked
 package dev.jneox.hub;

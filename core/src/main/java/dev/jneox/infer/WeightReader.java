@@ -149,7 +149,7 @@ final class WeightReader implements AutoCloseable {
 
   /** A parameter by itself, as it is multiplied. */
   static TensorExpression alone(Param param) {
-    return rows(List.of(param), RowOrder.IN_TURN);
+    return rows(List.of(param), RowOrder.CONCATENATED);
   }
 
   private static TensorExpression rows(List<Param> params, RowOrder order) {

@@ -20,23 +20,26 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Writes a file that appears under its name whole or not at all. The bytes go to a file beside it,
- * of a name of its own that ends in {@code .partial}; {@link #commit} forces it to disk and moves
- * it into place. Closing without a commit deletes what was written.
+ * whose name ends in {@code .partial}. {@link #commit} forces that file to disk and moves it to its
+ * name. Closing without a commit deletes it.
  */
 public final class AtomicFile implements AutoCloseable {
   static final String PARTIAL = ".partial";
 
-  /** File systems end names at 255 bytes; ours add some 30. */
+  /**
+   * The longest name, in bytes, that is kept in the name of a partial file. File systems limit
+   * names to 255 bytes; ours add some 30.
+   */
   private static final int LONGEST_NAME = 220;
 
   private final Path target;
   private final Path partial;
-  private final @Nullable TargetLock lock; // null for a file that is written in one act
+  private final @Nullable TargetLock lock; // null in write(), which takes no lock
   private boolean done;
 
   /**
-   * Keeps other writers away from {@code target} until {@link #close}, and removes what killed ones
-   * have left.
+   * Locks {@code target} against other writers until {@link #close}, and deletes the partial files
+   * of writers that were killed.
    *
    * @throws StorageException when another writer is at work, or the folder cannot be written
    */
@@ -58,7 +61,7 @@ public final class AtomicFile implements AutoCloseable {
     this.partial = partial(target);
   }
 
-  /** A name beside {@code target} that no other writer has. */
+  /** Returns a name beside {@code target} that no other writer uses. */
   static Path partial(Path target) {
     if (target.getFileName() == null) {
       throw new InputException(
@@ -71,7 +74,10 @@ public final class AtomicFile implements AutoCloseable {
     return target.resolveSibling(beginning(target) + "." + unique + PARTIAL);
   }
 
-  /** The target's name, or a part that stands for one that leaves no room behind it. */
+  /**
+   * Returns the target's name, or a shorter name with its hash where the suffix would make it too
+   * long.
+   */
   private static String beginning(Path target) {
     String name = target.getFileName().toString();
     return name.getBytes(StandardCharsets.UTF_8).length <= LONGEST_NAME
@@ -79,7 +85,7 @@ public final class AtomicFile implements AutoCloseable {
         : name.substring(0, 40) + "~%08x".formatted(name.hashCode());
   }
 
-  /** What writers of {@code target} have left that were killed. */
+  /** Lists the partial files that killed writers of {@code target} left. */
   static List<Path> leftovers(Path target) throws IOException {
     String name = beginning(target);
     try (Stream<Path> siblings = Files.list(target.toAbsolutePath().getParent())) {
@@ -94,14 +100,14 @@ public final class AtomicFile implements AutoCloseable {
     }
   }
 
-  /** The path to write to; exists only if the writer creates it. */
+  /** Returns the path to write to. The file exists only once the caller has created it. */
   public Path path() {
     return partial;
   }
 
   /**
-   * Forces the written bytes to disk and moves them to the final name, replacing what was there.
-   * Then other writers may come: the folder around the file may be moved before this is closed.
+   * Forces the written bytes to disk and moves them to the final name, replacing an older file.
+   * Releases the lock, so that the folder around the file may be moved before this is closed.
    */
   public void commit() {
     try {
@@ -123,14 +129,14 @@ public final class AtomicFile implements AutoCloseable {
   }
 
   /**
-   * Forces the names in the folder of {@code target} to disk: a rename could otherwise be lost with
-   * the power.
+   * Forces the directory of {@code target} to disk. Without it, a power failure could undo the
+   * rename.
    */
   static void forceNames(Path target) {
     try (FileChannel folder = FileChannel.open(target.toAbsolutePath().getParent())) {
       folder.force(true);
     } catch (IOException e) {
-      // Not every system can: Windows opens no folder.
+      // Not every system can: Windows cannot open a folder as a file.
     }
   }
 
@@ -158,8 +164,8 @@ public final class AtomicFile implements AutoCloseable {
   }
 
   /**
-   * Writes a whole small file in one act; of two writers at a time one wins, and neither is
-   * refused.
+   * Writes a whole small file without locking it. Of two concurrent writers the last one wins, and
+   * neither fails.
    */
   public static void write(Path target, byte[] bytes) {
     try (AtomicFile file = new AtomicFile(target, (TargetLock) null)) {
@@ -173,7 +179,7 @@ public final class AtomicFile implements AutoCloseable {
     }
   }
 
-  /** What an {@link IOException} says, in words: the message of some is only a path. */
+  /** Describes an {@link IOException} in words, because the message of some is only a path. */
   public static String reason(IOException e) {
     String message = e.getMessage();
     return switch (e) {

@@ -10,15 +10,12 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /**
- * Writes a folder that appears under its name whole or not at all. It is filled beside it, under a
- * name of its own that ends in {@code .partial}, and moved into place by {@link #commit}; a folder
- * of that name is replaced only then. Closing without a commit deletes what was written. The
- * writers of the files in it force them to disk.
+ * Writes a folder that appears under its name whole or not at all. The caller fills a folder beside
+ * it, whose name ends in {@code .partial}; {@link #commit} moves it to its name and replaces an
+ * older folder. Closing without a commit deletes it. The writer of each file forces it to disk.
  */
 public final class AtomicFolder implements AutoCloseable {
-  /**
-   * Put behind the name of the folder that is being replaced, between the two moves of a commit.
-   */
+  /** The suffix of a folder that is being replaced, between the two moves of a commit. */
   public static final String REPLACED = ".replaced";
 
   private final Path target;
@@ -28,8 +25,8 @@ public final class AtomicFolder implements AutoCloseable {
   private boolean done;
 
   /**
-   * Keeps other writers away from {@code target} until {@link #close}, and removes what killed ones
-   * have left.
+   * Locks {@code target} against other writers until {@link #close}, and deletes the partial
+   * folders of writers that were killed.
    *
    * @throws StorageException when another writer is at work, or the folder cannot be written
    */
@@ -41,7 +38,7 @@ public final class AtomicFolder implements AutoCloseable {
     boolean ready = false;
     try {
       if (Files.exists(replaced) && !Files.exists(this.target)) {
-        Files.move(replaced, this.target); // killed between the two moves of a commit
+        Files.move(replaced, this.target); // the writer was killed between the two moves
       }
       delete(replaced);
       for (Path left : AtomicFile.leftovers(this.target)) {
@@ -58,12 +55,12 @@ public final class AtomicFolder implements AutoCloseable {
     }
   }
 
-  /** The folder to write into. */
+  /** Returns the folder to write into. */
   public Path path() {
     return partial;
   }
 
-  /** Moves the folder to its name; the one that was there goes. Then other writers may come. */
+  /** Moves the folder to its name, deletes the one it replaces and releases the lock. */
   public void commit() {
     try {
       if (Files.exists(target)) {
@@ -96,7 +93,7 @@ public final class AtomicFolder implements AutoCloseable {
     }
   }
 
-  /** Deletes a folder with all that is in it; links are deleted, not followed. */
+  /** Deletes a folder with its content. Links are deleted, not followed. */
   public static void delete(Path folder) throws IOException {
     if (!Files.exists(folder)) {
       return;

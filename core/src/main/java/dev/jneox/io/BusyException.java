@@ -2,12 +2,15 @@ package dev.jneox.io;
 
 import org.jspecify.annotations.Nullable;
 
-/** Says that the queue of an engine is full; nothing is wrong with the request. */
+/**
+ * Reports that the queue of an engine is full. The request itself is valid; it may be sent again
+ * later.
+ */
 public final class BusyException extends JneoxException {
   private final int waiting;
 
   /**
-   * Makes the error of a request that was not taken.
+   * Creates the error for a request that was rejected.
    *
    * @param waiting requests in the queue
    */

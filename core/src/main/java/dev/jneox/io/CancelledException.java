@@ -2,12 +2,12 @@ package dev.jneox.io;
 
 import org.jspecify.annotations.Nullable;
 
-/** Says that the thread was interrupted while it waited, which ends what it waited for. */
+/** Reports that a thread was interrupted while it waited, and that the operation ended there. */
 public final class CancelledException extends JneoxException {
   /**
-   * Makes the error of an interrupted wait.
+   * Creates the error for an interrupted wait.
    *
-   * @param cause or null
+   * @param cause the interrupt; null when this error repeats another under a new message
    */
   public CancelledException(String message, @Nullable Throwable cause) {
     super(message, cause);

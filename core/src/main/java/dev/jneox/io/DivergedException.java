@@ -2,18 +2,18 @@ package dev.jneox.io;
 
 import org.jspecify.annotations.Nullable;
 
-/** Says that a training run can no longer come to anything: its numbers have left their range. */
+/** Reports that training diverged: a loss or gradient is no longer finite, or too large. */
 public final class DivergedException extends JneoxException {
   private final long iteration;
   private final double loss;
   private final double gradientNorm;
 
   /**
-   * Makes the error of a run that ends after an iteration.
+   * Creates the error for a run that stops after an iteration.
    *
    * @param iteration from 1
-   * @param loss of its batch, in nats a token; NaN also where it is not known
-   * @param gradientNorm before clipping, loss scale taken out; NaN also where it is not known
+   * @param loss mean loss of the batch, in nats per token; NaN also where unknown
+   * @param gradientNorm before clipping, with the loss scale removed; NaN also where unknown
    */
   public DivergedException(String message, long iteration, double loss, double gradientNorm) {
     this(message, null, iteration, loss, gradientNorm);
@@ -32,19 +32,19 @@ public final class DivergedException extends JneoxException {
     return new DivergedException(message, this, iteration, loss, gradientNorm);
   }
 
-  /** Returns the iteration after which the run ended, from 1. */
+  /** Returns the iteration after which the run stopped, from 1. */
   public long iteration() {
     return iteration;
   }
 
-  /** Returns the mean loss of its batch, in nats a token; NaN also where it is not known. */
+  /** Returns the mean loss of the batch in nats per token; NaN also where it is unknown. */
   public double loss() {
     return loss;
   }
 
   /**
-   * Returns its gradient norm before clipping, loss scale taken out; NaN also where it is not
-   * known.
+   * Returns the gradient norm before clipping, with the loss scale removed; NaN also where it is
+   * unknown.
    */
   public double gradientNorm() {
     return gradientNorm;

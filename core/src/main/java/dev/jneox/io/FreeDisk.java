@@ -4,16 +4,16 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** Tells how much may still be written. */
+/** Measures free disk space. */
 public final class FreeDisk {
   private FreeDisk() {}
 
   /**
-   * Returns the bytes that this user may write into a folder, or where it does not exist yet into
-   * the nearest one above it.
+   * Returns how many bytes this user may write into a folder. For a folder that does not exist, the
+   * nearest existing parent counts.
    *
-   * @return {@link Long#MAX_VALUE} where the system does not say: the write itself reports a full
-   *     disk
+   * @return {@link Long#MAX_VALUE} where the system does not say; the write itself then reports a
+   *     full disk
    */
   public static long bytes(Path folder) {
     Path there = folder.toAbsolutePath();

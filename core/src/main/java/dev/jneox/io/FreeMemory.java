@@ -8,21 +8,25 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Memory that this process may still take: what the system calls available (free, or a file's that
- * can be read again), or less where the process's control group has a bound. Of Linux; nobody knows
- * elsewhere.
+ * Measures how much more memory this process may use. That is the memory which Linux calls
+ * available (free memory, and cached file pages), or less where a control group limits the process.
+ * On other systems the answer is empty.
  */
 public final class FreeMemory {
   private static final String CGROUP = "sys/fs/cgroup/";
 
   private FreeMemory() {}
 
-  /** Bytes; empty where the system does not say. */
+  /** Returns the free memory in bytes; empty where the system does not say. */
   public static OptionalLong bytes() {
+    /**
+     * Returns the free memory of a system whose {@code proc} and {@code sys} are below {@code
+     * root}.
+     */
     return bytes(Path.of("/"));
   }
 
-  /** The same of a system whose files are under {@code root}. */
+  /** Returns the same of a system whose files are under {@code root}. */
   static OptionalLong bytes(Path root) {
     OptionalLong available =
         value(root.resolve("proc/meminfo"), "MemAvailable:\\s+(\\d+) kB", 1024);
@@ -35,6 +39,10 @@ public final class FreeMemory {
   }
 
   private static OptionalLong version2(Path root) {
+    /**
+     * Subtracts used memory from a control group's limit. A group counts cached file pages as used,
+     * although the system drops them under pressure, so they are added back.
+     */
     return left(
         value(root.resolve(CGROUP + "memory.max"), "^(\\d+)$", 1),
         value(root.resolve(CGROUP + "memory.current"), "^(\\d+)$", 1),
@@ -62,7 +70,7 @@ public final class FreeMemory {
           ? OptionalLong.of(Math.multiplyExact(Long.parseLong(matcher.group(1)), unit))
           : OptionalLong.empty();
     } catch (IOException | NumberFormatException | ArithmeticException e) {
-      return OptionalLong.empty(); // no such file, or no such number: nobody knows
+      return OptionalLong.empty(); // no such file, or no number in it
     }
   }
 }

@@ -4,11 +4,11 @@ import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.ValueLayout;
 
-/** Decides what the C library does with large blocks of freed memory. */
+/** Sets whether the C library keeps large freed blocks or returns them to the system. */
 @SuppressWarnings("restricted") // calls native code, which the launcher allows
 public final class FreedMemory {
-  // Of glibc's malloc.h; blocks from this size on are mapped on their own, which is also the most
-  // that it allows.
+  // Parameters of glibc's malloc.h. 32 MB is the largest threshold that it accepts: blocks of that
+  // size and above are mapped separately.
   private static final int M_TRIM_THRESHOLD = -1;
   private static final int M_MMAP_THRESHOLD = -3;
   private static final int LARGE_BLOCK = 32 << 20;
@@ -16,9 +16,9 @@ public final class FreedMemory {
   private FreedMemory() {}
 
   /**
-   * Gives large blocks back to the system from now on. The launcher has them kept, because training
-   * asks for the same sizes again and again; a command that reads a model once would only have a
-   * larger resident set. Where the C library has no {@code mallopt} nothing changes.
+   * Returns large freed blocks to the system from now on. The launcher makes the C library keep
+   * them, because training allocates the same sizes again and again. A command that reads a model
+   * once would only grow its resident set. Does nothing where the C library has no {@code mallopt}.
    */
   public static void returnToSystem() {
     Linker linker = Linker.nativeLinker();
@@ -34,7 +34,7 @@ public final class FreedMemory {
                 int mapped = (int) mallopt.invokeExact(M_MMAP_THRESHOLD, LARGE_BLOCK);
                 int trimmed = (int) mallopt.invokeExact(M_TRIM_THRESHOLD, LARGE_BLOCK);
               } catch (Throwable e) {
-                throw new AssertionError(e); // a downcall throws nothing
+                throw new AssertionError(e); // a downcall throws no exception
               }
             });
   }

@@ -5,8 +5,9 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Says that something the user gave us cannot be used: the content of a file, a configuration, an
- * option. The fields are there where the message has the form of {@link #in}.
+ * Reports that input cannot be used: the content of a file, a configuration or an option. {@link
+ * #file}, {@link #place}, {@link #expected} and {@link #found} are present where the error was made
+ * by {@link #in}.
  */
 public final class InputException extends JneoxException {
   // All four are null where the message has another form.
@@ -15,10 +16,21 @@ public final class InputException extends JneoxException {
   private final @Nullable String expected;
   private final @Nullable String found;
 
+  /**
+   * Creates an error with a free message.
+   *
+   * @param message one line: what is wrong, where, and what to do
+   */
   public InputException(String message) {
     this(message, null);
   }
 
+  /**
+   * Creates an error with a free message and a cause.
+   *
+   * @param message one line: what is wrong, where, and what to do
+   * @param cause the exception that revealed it; null for none
+   */
   public InputException(String message, @Nullable Throwable cause) {
     this(message, cause, null, null, null, null);
   }
@@ -37,7 +49,13 @@ public final class InputException extends JneoxException {
     this.found = found;
   }
 
-  /** The usual form: {@code file: place: expected X, found Y}. */
+  /**
+   * Creates an error of the usual form, {@code file: place: expected X, found Y}.
+   *
+   * @param place where in the file: a key, a tensor, a line
+   * @param expected what the file should have there, in words
+   * @param found what it has there, in words
+   */
   public static InputException in(Path file, String place, String expected, String found) {
     return new InputException(
         file + ": " + place + ": expected " + expected + ", found " + found,
@@ -58,17 +76,17 @@ public final class InputException extends JneoxException {
     return Optional.ofNullable(file);
   }
 
-  /** Returns where in the file it is wrong: a key, a tensor, a line. */
+  /** Returns where in the file the error is: a key, a tensor, a line. */
   public Optional<String> place() {
     return Optional.ofNullable(place);
   }
 
-  /** Returns what should be there, in words. */
+  /** Returns what was expected there, in words. */
   public Optional<String> expected() {
     return Optional.ofNullable(expected);
   }
 
-  /** Returns what is there, in words. */
+  /** Returns what was found there, in words. */
   public Optional<String> found() {
     return Optional.ofNullable(found);
   }

@@ -4,10 +4,10 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Says in one line why JNeoX cannot go on; its kinds tell a program what it may do about it. The
- * message names the place, what was expected, what was found and, where there is one, the remedy;
- * the command line prints it alone and exits with 1. Any other exception is a defect of JNeoX or of
- * the calling program.
+ * Reports in one line why JNeoX cannot continue. Its subclasses tell a program how it may react.
+ * The message names the place, what was expected, what was found and, where there is one, the
+ * remedy. The command line prints the message alone and exits with 1. Any other exception is a bug
+ * in JNeoX or in the calling program.
  */
 public abstract sealed class JneoxException extends RuntimeException
     permits InputException,
@@ -20,7 +20,10 @@ public abstract sealed class JneoxException extends RuntimeException
     super(oneLine(message), cause);
   }
 
-  /** Names and values quoted from a broken file may hold line breaks or terminal escapes. */
+  /**
+   * Replaces line breaks and terminal escapes, which names and values quoted from a broken file may
+   * hold.
+   */
   private static String oneLine(String message) {
     return message.replaceAll("[\\p{Cc}\\u2028\\u2029]+", " ");
   }
@@ -30,6 +33,6 @@ public abstract sealed class JneoxException extends RuntimeException
     return Objects.requireNonNull(super.getMessage());
   }
 
-  /** Returns the same failure, with this one as its cause, under a message that says more. */
+  /** Returns the same error under a longer message, with this one as its cause. */
   public abstract JneoxException withMessage(String message);
 }

@@ -21,13 +21,13 @@ import java.util.Set;
 import java.util.TreeSet;
 
 /**
- * A JSON object of a model folder, read with the types a key must have: no text for a number, no
- * 1.5 for an integer.
+ * Reads a JSON object of a model folder and checks the type of each value: no string for a number,
+ * no 1.5 for an integer.
  */
 public final class JsonObject {
   /**
-   * Refuses duplicate keys, absurd nesting and bytes that are not UTF-8; names from files are not
-   * interned.
+   * Rejects duplicate keys, nesting beyond 64 levels and bytes that are not UTF-8. Does not intern
+   * names from files.
    */
   public static final JsonFactory JSON =
       JsonFactory.builder()
@@ -50,7 +50,11 @@ public final class JsonObject {
     this.node = node;
   }
 
-  /** Reads a file of at most {@code maxBytes} bytes. */
+  /**
+   * Reads a file of at most {@code maxBytes} bytes.
+   *
+   * @throws InputException when there is no such file, or it holds no JSON object
+   */
   public static JsonObject read(Path file, long maxBytes) {
     try {
       long size = Files.size(file);
@@ -65,13 +69,17 @@ public final class JsonObject {
     } catch (NoSuchFileException e) {
       throw new InputException(file + ": no such file", e);
     } catch (IOException e) {
+      /**
+       * Creates the error for JSON that cannot be read or parsed, with the byte of {@code part} at
+       * which parsing stopped.
+       */
       throw unreadable(file, "content", e);
     }
   }
 
   /**
-   * The error for JSON that cannot be read or parsed, with the byte of {@code part} where it stops
-   * making sense.
+   * Returns the error for JSON that cannot be read or parsed, with the byte of {@code part} where
+   * it stops making sense.
    */
   public static JneoxException unreadable(Path file, String part, IOException e) {
     if (e instanceof JsonProcessingException json) {
@@ -83,7 +91,7 @@ public final class JsonObject {
     return StorageException.of(file, part + ": cannot be read", e);
   }
 
-  /** Bytes of an indented JSON file, keys in the order given. */
+  /** Formats an indented JSON file with the keys in the given order. */
   public static byte[] write(Map<String, ?> content) {
     DefaultIndenter indenter = new DefaultIndenter("  ", "\n");
     DefaultPrettyPrinter printer =
@@ -100,24 +108,37 @@ public final class JsonObject {
     }
   }
 
+  /** Returns the keys in ascending order. */
   public Set<String> keys() {
     Set<String> keys = new TreeSet<>();
     node.fieldNames().forEachRemaining(keys::add);
     return keys;
   }
 
-  /** Whether the key is there with a value other than null. */
+  /** Returns whether the key has a value other than null. */
   public boolean has(String key) {
     return node.hasNonNull(key);
   }
 
+  /**
+   * Returns the integer under a key.
+   *
+   * @param absent the result without the key
+   * @param min smallest value allowed
+   * @param max largest value allowed
+   * @throws InputException for any other value
+   */
   public int integer(String key, int absent, int min, int max) {
     return node.has(key) ? integer(node.get(key), key, min, max) : absent;
   }
 
   /**
-   * An integer, or the first of a list of them; {@code absent} without the key, {@code none} for
-   * null or an empty list.
+   * Returns an integer, or the first element of a list of integers.
+   *
+   * @param absent the result without the key
+   * @param none the result for null or an empty list
+   * @param min smallest value allowed
+   * @param max largest value allowed
    */
   public int firstInteger(String key, int absent, int none, int min, int max) {
     JsonNode value = node.get(key);
@@ -142,6 +163,12 @@ public final class JsonObject {
     return value.intValue();
   }
 
+  /**
+   * Returns the positive, finite number under a key.
+   *
+   * @param absent the result without the key
+   * @throws InputException for any other value
+   */
   public double positive(String key, double absent) {
     JsonNode value = node.get(key);
     if (value == null) {
@@ -154,6 +181,12 @@ public final class JsonObject {
     return number;
   }
 
+  /**
+   * Returns the boolean under a key.
+   *
+   * @param absent the result without the key
+   * @throws InputException for any other value
+   */
   public boolean flag(String key, boolean absent) {
     JsonNode value = node.get(key);
     if (value != null && !value.isBoolean()) {
@@ -162,16 +195,18 @@ public final class JsonObject {
     return value == null ? absent : value.booleanValue();
   }
 
-  /** Refuses the key when it is true: what it asks for would change the numbers. */
+  /** Rejects a key that is true, because the feature it enables would change the numbers. */
   public void requireOff(String key) {
     if (flag(key, false)) {
+      /** Creates the error for a key whose value cannot be used. */
       throw unsupported(key, "false (it changes the numbers and is not supported)");
     }
   }
 
   /**
-   * The one of several spellings of a key that is there, else the first; where several are, they
-   * agree.
+   * Returns the spelling of a key that the object uses, else the first one.
+   *
+   * @throws InputException when two spellings have different values
    */
   public String spelled(String... spellings) {
     String used = null;
@@ -185,12 +220,16 @@ public final class JsonObject {
     return used == null ? spellings[0] : used;
   }
 
-  /** The value under a key, whatever it is; null without it or when it is null. */
+  /** Returns the value under a key; empty without the key and for null. */
   public Optional<JsonNode> node(String key) {
     return Optional.ofNullable(node.get(key)).filter(value -> !value.isNull());
   }
 
-  /** The text under a key; null without it. */
+  /**
+   * Returns the string under a key; empty without the key.
+   *
+   * @throws InputException for any other value
+   */
   public Optional<String> text(String key) {
     JsonNode value = node.get(key);
     if (value != null && !value.isTextual()) {
@@ -199,7 +238,11 @@ public final class JsonObject {
     return Optional.ofNullable(value).map(JsonNode::textValue);
   }
 
-  /** The object under a key; null without it or when it is null. */
+  /**
+   * Returns the object under a key; empty without the key and for null.
+   *
+   * @throws InputException for any other value
+   */
   public Optional<JsonObject> object(String key) {
     JsonNode value = node.get(key);
     if (value == null || value.isNull()) {
@@ -211,7 +254,7 @@ public final class JsonObject {
     return Optional.of(new JsonObject(file, path + key + ".", value));
   }
 
-  /** The error for a key whose value cannot be used. */
+  /** Returns the error for a key whose value cannot be used. */
   public InputException unsupported(String key, String expected) {
     return wrong(key, expected, node.path(key));
   }
@@ -220,11 +263,12 @@ public final class JsonObject {
     return InputException.in(file, path + shortened(key), expected, shown(value));
   }
 
-  /** A name from a file as shown in a message: quoted, and cut when long. */
+  /** Quotes a name from a file for a message, and cuts a long one. */
   public static String quoted(String name) {
     return '"' + shortened(name) + '"';
   }
 
+  /** Cuts a text from a file to 120 characters for a message. */
   public static String shortened(String text) {
     return text.length() <= 120 ? text : text.substring(0, 120) + "...";
   }

@@ -8,10 +8,11 @@ import java.lang.invoke.MethodHandle;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The memory behind a mapped file. Pages of the file that were touched count as this process's
- * memory until something else needs them; who reads a file larger than memory gives them back as he
- * goes, so that he never looks (nor, under a limit, is) too large. Both methods are advice to the
- * system by POSIX's {@code madvise}; where there is none they do nothing.
+ * Controls which pages of a mapped file are resident. Pages that were read count as this process's
+ * memory until the system needs them for something else. A reader of a file larger than memory
+ * releases them as it goes, so that it stays small and within the limit of its control group. Both
+ * methods are advice to the system by POSIX's {@code madvise}; where that is missing they do
+ * nothing.
  */
 @SuppressWarnings("restricted") // calls native code, which the launcher allows
 public final class MappedMemory {
@@ -19,7 +20,7 @@ public final class MappedMemory {
   private static final int MADV_WILLNEED = 3;
   private static final int MADV_DONTNEED = 4;
 
-  /** The largest page of any system: advice is about whole ones. */
+  /** The largest page size of any system, because {@code madvise} takes whole pages. */
   private static final long PAGE = 1 << 16;
 
   private static final @Nullable MethodHandle MADVISE = find();
@@ -44,8 +45,8 @@ public final class MappedMemory {
   }
 
   /**
-   * Gives back the pages of a segment; what is touched again is read again, from the system's cache
-   * while it is there.
+   * Releases the resident pages of a segment. A later read loads them again, from the page cache if
+   * they are still there.
    *
    * @param mapped read-only memory of a mapped file, whole or a part
    */
@@ -56,16 +57,14 @@ public final class MappedMemory {
     advise(mapped, MADV_DONTNEED);
   }
 
-  /**
-   * Starts to read a segment from disk, in pieces far larger than single page faults would ask for.
-   */
+  /** Starts to read a segment from disk, in larger reads than page faults would make. */
   public static void fetch(MemorySegment mapped) {
     advise(mapped, MADV_WILLNEED);
   }
 
   private static void advise(MemorySegment mapped, int advice) {
-    // Rounded up: what lies before the segment may be no part of the mapping, and giving that back
-    // would lose it.
+    // Rounded up: memory before the segment may not belong to the mapping, and releasing it would
+    // lose its content.
     long begin = mapped.address() + PAGE - 1 & -PAGE;
     long size = mapped.address() + mapped.byteSize() - begin;
     if (MADVISE == null || size <= 0) {
@@ -74,7 +73,7 @@ public final class MappedMemory {
     try {
       int ignored = (int) MADVISE.invokeExact(MemorySegment.ofAddress(begin), size, advice);
     } catch (Throwable e) {
-      throw new AssertionError(e); // a downcall throws nothing
+      throw new AssertionError(e); // a downcall throws no exception
     }
   }
 }

@@ -3,22 +3,22 @@ package dev.jneox.io;
 import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 
-/** Says that a model, a run or its data does not fit in memory. */
+/** Reports that a model, a run or its data does not fit in memory. */
 public final class MemoryException extends JneoxException {
   private final long needed; // -1 where not known
   private final long free; // -1 where not known
 
   /**
-   * Makes the error of what was seen not to fit before it was tried.
+   * Creates the error for an allocation that was found too large before it was tried.
    *
-   * @param needed bytes
-   * @param free bytes that may be taken
+   * @param needed bytes needed
+   * @param free bytes available
    */
   public MemoryException(String message, long needed, long free) {
     this(message, null, needed, free);
   }
 
-  /** Makes the error of an allocation that failed: how much was needed is not known. */
+  /** Creates the error for an allocation that failed. The number of bytes needed is unknown. */
   public MemoryException(String message, Throwable cause) {
     this(message, cause, -1, -1);
   }
@@ -34,12 +34,12 @@ public final class MemoryException extends JneoxException {
     return new MemoryException(message, this, needed, free);
   }
 
-  /** Returns the bytes it would take; empty where they are not known. */
+  /** Returns the bytes needed; empty where unknown. */
   public OptionalLong needed() {
     return optional(needed);
   }
 
-  /** Returns the bytes that may be taken; empty where they are not known. */
+  /** Returns the bytes available; empty where unknown. */
   public OptionalLong free() {
     return optional(free);
   }

@@ -35,18 +35,20 @@ import java.util.zip.CheckedInputStream;
  * Unpacks the native libraries of jars once, into a folder that only this user can write, and loads
  * them from there.
  *
- * <p>The folder is a child of {@link #home()}. Each file is written under another name and moved
- * into place, under a {@link TargetLock}. A manifest, written last, lists every file with its
- * CRC-32 and with what the file system says of it (size, times, inode). A start compares the
- * latter; where they differ, the content is compared with the jar, and a damaged file is unpacked
- * again.
+ * <p>The folder is a child of {@link #home()}. Each file is written under a temporary name and
+ * moved into place, under a {@link TargetLock}. A manifest, written last, lists every file with its
+ * CRC-32 and with its size, times and inode. A start compares the latter. Where they differ, it
+ * compares the content with the jar and unpacks a damaged file again.
  *
  * @param folder an absolute path; its owner is this user, its mode 0700
  * @param files names in the folder, in the order in which the libraries are loaded
  */
 @SuppressWarnings("restricted") // calls native code, which the launcher allows
 public record NativeLibraries(Path folder, List<String> files) {
-  /** Names the folder of all unpacked libraries; also the advice in messages. */
+  /**
+   * The environment variable that names the folder of all unpacked libraries. Messages suggest it
+   * too.
+   */
   private static final String VARIABLE = "JNEOX_NATIVES";
 
   private static final String MOVE = "set " + VARIABLE + " to a folder on another file system";
@@ -54,7 +56,7 @@ public record NativeLibraries(Path folder, List<String> files) {
   private static final String END = "end"; // last line of a manifest
   private static final String PARTIAL = ".partial";
 
-  /** Bytes that take more than a second to unpack. */
+  /** Bytes that take more than a second to unpack, and are therefore announced. */
   private static final long NOTABLE = 100_000_000;
 
   private static final boolean POSIX =
@@ -63,14 +65,15 @@ public record NativeLibraries(Path folder, List<String> files) {
   private static final int OTHERS = 0077;
 
   /**
-   * A library in a jar.
+   * Describes a library in a jar.
    *
    * @param file the name it is unpacked under
    * @param bytes its size, unpacked
    * @param crc CRC-32 of its content, from the jar
+   * @param content the URL of the entry in the jar
    */
   public record Source(String file, long bytes, long crc, URL content) {
-    /** Looks up an entry of a jar; a fragment of the URL does not count. */
+    /** Looks up an entry of a jar. A fragment of the URL is ignored. */
     public static Source of(String file, URL content) {
       try {
         JarURLConnection connection = connection(content);
@@ -101,8 +104,11 @@ public record NativeLibraries(Path folder, List<String> files) {
   }
 
   /**
-   * One line of the manifest; the stamp is what the file system said of the file after it was
-   * unpacked.
+   * Holds one line of the manifest.
+   *
+   * @param file name in the folder
+   * @param crc CRC-32 of the content
+   * @param stamp size, times and inode after the file was unpacked
    */
   private record Entry(String file, long crc, String stamp) {
     static Entry parse(String line) {
@@ -143,7 +149,10 @@ public record NativeLibraries(Path folder, List<String> files) {
     return caches.resolve("jneox").resolve("natives");
   }
 
-  /** The XDG specification has relative paths ignored. */
+  /**
+   * Reads an environment variable as a path. The XDG specification requires relative paths to be
+   * ignored.
+   */
   private static Optional<Path> absolute(Map<String, String> environment, String name) {
     return Optional.ofNullable(environment.get(name))
         .filter(value -> !value.isBlank())
@@ -152,21 +161,21 @@ public record NativeLibraries(Path folder, List<String> files) {
   }
 
   /**
-   * Makes sure that libraries are unpacked and undamaged.
+   * Ensures that libraries are unpacked and undamaged.
    *
-   * @param name of the folder in {@link #home()}; another version or choice of libraries has
-   *     another name
-   * @param sources what the folder holds, in the order of loading; asked for only where something
-   *     is not as it was left
+   * @param name of the folder in {@link #home()}; each version and choice of libraries has its own
+   * @param sources the libraries in the order of loading; called only when a file is missing or has
+   *     changed
    * @throws StorageException when the folder cannot be written, or its disk has too little room
-   * @throws InputException when it is open to others
+   * @throws InputException when other users can write the folder
    */
   public static NativeLibraries unpacked(String name, Supplier<List<Source>> sources) {
     return unpacked(home(), name, sources, userId(), false);
   }
 
   /**
-   * Like {@link #unpacked(String, Supplier)}, and compares the content of every file with the jars.
+   * Does the same as {@link #unpacked(String, Supplier)}, and compares the content of every file
+   * with the jars.
    */
   public static NativeLibraries verified(String name, Supplier<List<Source>> sources) {
     return unpacked(home(), name, sources, userId(), true);
@@ -188,8 +197,8 @@ public record NativeLibraries(Path folder, List<String> files) {
       return known.get();
     }
     if (!Files.isWritable(folder.getParent())) {
-      // A copy, as in the image of a container, has other times and inodes: then the content
-      // decides, at each start.
+      // A copy, as in a container image, has other times and inodes. Then every start compares the
+      // content.
       List<Source> all = sources.get();
       List<Source> absent = absent(folder, all);
       if (!absent.isEmpty()) {
@@ -202,12 +211,12 @@ public record NativeLibraries(Path folder, List<String> files) {
         TargetLock.await(
             folder,
             owner -> say("waiting for " + owner + " to unpack native libraries into " + folder))) {
-      // The owner before may have done the work.
+      // The previous owner of the lock may have unpacked them.
       return (verify ? known : known(folder)).orElseGet(() -> restore(folder, sources.get(), user));
     }
   }
 
-  /** The libraries, if every file is as the manifest says. */
+  /** Reads the libraries from the manifest; empty unless every file is unchanged. */
   private static Optional<NativeLibraries> known(Path folder) {
     try {
       List<String> lines = Files.readAllLines(folder.resolve(MANIFEST));
@@ -227,11 +236,11 @@ public record NativeLibraries(Path folder, List<String> files) {
       }
       return Optional.of(new NativeLibraries(folder, files));
     } catch (IOException | NumberFormatException | InvalidPathException e) {
-      return Optional.empty(); // no manifest, or a damaged one: the content decides
+      return Optional.empty(); // no manifest, or a damaged one: compare the content
     }
   }
 
-  /** The last line of a manifest, with the CRC-32 of the lines above. */
+  /** Returns the last line of a manifest, with the CRC-32 of the lines above it. */
   private static String end(String lines) {
     CRC32 crc = new CRC32();
     crc.update(lines.getBytes(StandardCharsets.UTF_8));
@@ -278,7 +287,9 @@ public record NativeLibraries(Path folder, List<String> files) {
     }
   }
 
-  /** What is missing or differs from the jars; the latter is said. */
+  /**
+   * Lists the libraries that are missing or differ from the jars, and reports those that differ.
+   */
   private static List<Source> absent(Path folder, List<Source> sources) {
     return sources.stream().filter(source -> !isSound(folder, source)).toList();
   }
@@ -329,7 +340,7 @@ public record NativeLibraries(Path folder, List<String> files) {
     }
   }
 
-  /** Of unpacking that was killed. */
+  /** Deletes the temporary files of a process that was killed while it unpacked. */
   private static void deletePartials(Path folder) throws IOException {
     try (DirectoryStream<Path> partials = Files.newDirectoryStream(folder, "*" + PARTIAL)) {
       for (Path partial : partials) {
@@ -344,7 +355,7 @@ public record NativeLibraries(Path folder, List<String> files) {
     Files.move(partial, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
   }
 
-  /** At the speed of memory where the file is cached: 760 MB in 0.14 s. */
+  /** Computes the CRC-32 of a file, at the speed of memory where it is cached: 760 MB in 0.14 s. */
   private static long crc(Path file) throws IOException {
     CRC32 crc = new CRC32();
     try (FileChannel channel = FileChannel.open(file)) {
@@ -357,7 +368,10 @@ public record NativeLibraries(Path folder, List<String> files) {
     return crc.getValue();
   }
 
-  /** What changes with every write to a file, in nanoseconds where the file system has them. */
+  /**
+   * Returns the attributes that change with every write to a file; times are in nanoseconds where
+   * the file system has them.
+   */
   private static String stamp(Path file) throws IOException {
     Map<String, Object> all =
         Files.readAttributes(
@@ -376,8 +390,8 @@ public record NativeLibraries(Path folder, List<String> files) {
   }
 
   /**
-   * The home as a real path, created if need be. Symbolic links on the way to it are the user's
-   * choice.
+   * Resolves the home to a real path and creates it if necessary. Symbolic links on the way to it
+   * are the user's choice.
    */
   private static Path privateFolder(Path home, long user) throws IOException {
     if (!Files.isDirectory(home)) {
@@ -407,7 +421,7 @@ public record NativeLibraries(Path folder, List<String> files) {
     }
   }
 
-  /** Refuses a folder in which somebody else could have put a library. */
+  /** Rejects a folder in which another user could have put a library. */
   private static void check(Path folder, long user, int forbidden) throws IOException {
     if (!POSIX) {
       return;
@@ -442,12 +456,12 @@ public record NativeLibraries(Path folder, List<String> files) {
   }
 
   /**
-   * Loads the libraries, for the classes of this class's loader. One that cannot be loaded is
-   * passed over unless it is the last, which needs those before it: a library for another CPU or of
-   * a missing tool does no harm.
+   * Loads the libraries for the class loader of this class. Skips a library that cannot be loaded,
+   * unless it is the last one, which depends on those before it. A library for another CPU or a
+   * missing tool is therefore harmless.
    *
-   * @throws StorageException when the last cannot be loaded, with the reason of the first that
-   *     could not
+   * @throws StorageException when the last library cannot be loaded, with the reason of the first
+   *     failure
    */
   public void load() {
     List<String> reasons = new ArrayList<>();
@@ -462,7 +476,7 @@ public record NativeLibraries(Path folder, List<String> files) {
       }
     }
     if (last != null) {
-      // "PATH: PATH: reason", of which the folder has been named.
+      // The message is "PATH: PATH: reason", and ours names the folder already.
       String reason =
           reasons.getFirst().replace(folder + "/", "").replaceFirst("^(.+?): \\1: ", "$1: ");
       String remedy =

@@ -3,9 +3,9 @@ package dev.jneox.io;
 import java.util.concurrent.atomic.LongAdder;
 
 /**
- * Counts how far a long operation has come, in units of its own: bytes, tokens, samples. It shows
- * nothing: who calls the operation passes a subclass that does, or {@link #silent}. All methods are
- * safe for several threads, and {@link #step} costs one addition.
+ * Counts the progress of a long operation in units of its own: bytes, tokens or samples. It
+ * displays nothing. A caller that wants a display passes a subclass; other callers pass {@link
+ * #silent}. All methods are thread-safe, and {@link #step} costs one addition.
  */
 public class Progress implements AutoCloseable {
   /** Makes the progress of operations, as a caller that shows them wants it shown. */
@@ -27,45 +27,45 @@ public class Progress implements AutoCloseable {
   private final LongAdder done = new LongAdder();
   private volatile long total;
 
-  /** An operation of {@code total} units; below zero where the total is unknown. */
+  /** Starts an operation of {@code total} units; negative where the total is unknown. */
   protected Progress(long total) {
     this.total = total;
   }
 
-  /** Counts and shows nothing. */
+  /** Returns a counter that displays nothing. */
   public static Progress silent() {
     return new Progress(-1);
   }
 
-  /** Adds {@code n} units to what is done. */
+  /** Adds {@code n} finished units. */
   public void step(long n) {
     done.add(n);
   }
 
-  /** Adds {@code more} units to the total, as when one operation leads to another. */
+  /** Adds {@code more} units to the total, for an operation that starts another. */
   public synchronized void expect(long more) {
     total(Math.max(0, total) + more);
   }
 
-  /** Corrects the total, as when it becomes known on the way. */
+  /** Sets the total, once it is known. */
   public synchronized void total(long total) {
     this.total = total;
   }
 
-  /** Units of the whole operation; below zero where unknown. */
+  /** Returns the units of the whole operation; negative where unknown. */
   public long total() {
     return total;
   }
 
-  /** Sets a few words that belong to the numbers from now on, for example {@code loss 3.21}. */
+  /** Sets a short text to display beside the numbers from now on, for example {@code loss 3.21}. */
   public void note(String note) {}
 
-  /** Units done so far. */
+  /** Returns the units finished so far. */
   public long done() {
     return done.sum();
   }
 
-  /** Seconds since the start. */
+  /** Returns the seconds since the start. */
   public double seconds() {
     return (System.nanoTime() - start) / 1e9;
   }

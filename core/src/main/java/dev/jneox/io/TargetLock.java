@@ -20,17 +20,17 @@ import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Keeps a second writer away from a file or folder while it is being written, in this process, in
- * others and on other hosts.
+ * Excludes other writers from a file or folder while it is written: in this process, in others and
+ * on other hosts.
  *
- * <p>The lock is the operating system's, on a file {@code .NAME.lock} beside the target that holds
- * the owner's pid and host. A killed owner loses it at once; the file may stay and does no harm.
- * {@link #close} deletes the file. On a file system without locks only writers in this process
- * exclude each other. The thread that has a lock may take it again; it is released when the first
- * one is closed.
+ * <p>It is a lock of the operating system on a file {@code .NAME.lock} beside the target, which
+ * holds the owner's pid and host. The system drops the lock of a killed owner at once; the file it
+ * leaves is harmless. {@link #close} deletes the file. On a file system without locks, only writers
+ * in this process exclude each other. The thread that holds a lock may take it again; the lock is
+ * released when the first one is closed.
  */
 public final class TargetLock implements AutoCloseable {
-  /** How often a waiting writer looks again. */
+  /** How often a waiting writer tries again. */
   private static final long POLL_MILLIS = 50;
 
   /**
@@ -39,12 +39,13 @@ public final class TargetLock implements AutoCloseable {
    */
   private static final Map<Path, Thread> HELD = new HashMap<>();
 
-  /** The lock files among them that this process has locked, with what tells each from another. */
+  /** The lock files among them that this process has locked, each with its file key. */
   private static final Map<Path, Object> TAKEN = new HashMap<>();
 
   static {
-    // A process that is told to end leaves no lock files; of a killed one the next writer takes
-    // over.
+    // A process that exits normally deletes its lock files; the next writer reuses those of a
+    // killed
+    // process.
     Runtime.getRuntime().addShutdownHook(new Thread(TargetLock::deleteFiles));
   }
 
@@ -62,9 +63,9 @@ public final class TargetLock implements AutoCloseable {
   }
 
   /**
-   * Takes the lock of a target that need not exist; its folder is created.
+   * Takes the lock of a target that need not exist, and creates its folder.
    *
-   * @throws StorageException when another writer has it, naming its pid and host
+   * @throws StorageException when another writer holds it; the message has its pid and host
    */
   public static TargetLock take(Path target) {
     Path file = lockFile(target);
@@ -80,9 +81,9 @@ public final class TargetLock implements AutoCloseable {
   }
 
   /**
-   * Takes the lock of a target, waiting for another writer to end.
+   * Takes the lock of a target, and waits while another writer holds it.
    *
-   * @param waiting is given the name of that writer once before waiting, for a message
+   * @param waiting receives the name of that writer once, before the wait
    * @throws CancelledException when the thread is interrupted
    */
   public static TargetLock await(Path target, Consumer<String> waiting) {
@@ -107,18 +108,20 @@ public final class TargetLock implements AutoCloseable {
     }
   }
 
-  /** Symbolic links to the target's folder lead to one lock. */
+  /**
+   * Returns the lock file of a target. Symbolic links to the target's folder lead to the same lock.
+   */
   private static Path lockFile(Path target) {
     Path real = real(target);
     return real.resolveSibling("." + real.getFileName() + ".lock");
   }
 
   /**
-   * Finds the place of a target that need not exist, whose folder is created. Links are resolved as
-   * the system does it: {@code link/..} is the folder above that of the link's target.
+   * Resolves the path of a target that need not exist, and creates its folder. Links are resolved
+   * as the system does it: {@code link/..} is the parent of the link's target.
    *
-   * @throws StorageException when it cannot be written
-   * @throws InputException when it is the root of the file system
+   * @throws StorageException when the folder cannot be created
+   * @throws InputException when the target is the root of the file system
    */
   static Path real(Path target) {
     try {
@@ -142,7 +145,7 @@ public final class TargetLock implements AutoCloseable {
     }
   }
 
-  /** The lock, or null when another has it. */
+  /** Takes the lock; null when another writer holds it. */
   private static @Nullable TargetLock tryTake(Path target, Path file) {
     synchronized (HELD) {
       Thread owner = HELD.putIfAbsent(file, Thread.currentThread());
@@ -170,19 +173,19 @@ public final class TargetLock implements AutoCloseable {
     }
   }
 
-  /** Locks the file that this process holds none of; null when another process has it. */
+  /** Locks a file on which this process holds no lock; null when another process holds it. */
   private static @Nullable TargetLock lock(Path file) throws IOException {
     for (; ; ) {
       Object before = key(file);
       FileChannel channel;
       try {
-        // A link that somebody else put there would have its target truncated.
+        // Following a link that another user put there would truncate its target.
         channel =
             before == null
                 ? FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)
                 : FileChannel.open(file, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS);
       } catch (FileAlreadyExistsException | NoSuchFileException e) {
-        continue; // another writer began or ended in this moment
+        continue; // another writer created or deleted it just now
       }
       before = before == null ? key(file) : before;
       FileLock lock;
@@ -193,7 +196,8 @@ public final class TargetLock implements AutoCloseable {
         Files.deleteIfExists(file);
         return new TargetLock(file, null, null, false);
       }
-      // An owner deletes the file when it ends: a lock on a file without a name excludes nobody.
+      // The owner deletes the file at its end. A lock on a deleted file would exclude no other
+      // writer.
       Object after = key(file);
       if (lock != null && after != null && after.equals(before)) {
         try {
@@ -202,7 +206,7 @@ public final class TargetLock implements AutoCloseable {
                   .getBytes(StandardCharsets.UTF_8);
           channel.truncate(0).write(ByteBuffer.wrap(owner), 0);
         } catch (IOException e) {
-          // A full disk: the second writer will not learn the name of this one.
+          // The disk is full: the message of the second writer will lack the name of this one.
         }
         return new TargetLock(file, channel, after, false);
       }
@@ -214,7 +218,8 @@ public final class TargetLock implements AutoCloseable {
   }
 
   /**
-   * What tells a file from another of the same name (device and inode); null when there is none.
+   * Returns the device and inode, which distinguish a file from a later one of the same name; null
+   * when there is no file.
    */
   private static @Nullable Object key(Path file) throws IOException {
     try {
@@ -239,13 +244,13 @@ public final class TargetLock implements AutoCloseable {
         return "process " + words[0] + " on " + words[1];
       }
     } catch (IOException e) {
-      // It ended in this moment: what follows is still right.
+      // The writer has just ended; the general answer below is still right.
     }
     return "another process";
   }
 
   /**
-   * From the system, not from the network, where the name of a host may take seconds to resolve.
+   * Reads the host name from the system, because resolving it over the network may take seconds.
    */
   private static String host() {
     try {
@@ -257,14 +262,14 @@ public final class TargetLock implements AutoCloseable {
     }
   }
 
-  /** Deletes a lock file unless somebody deleted it before, and it is another writer's by now. */
+  /** Deletes this writer's lock file, unless another writer has replaced it. */
   private static void deleteFile(Path file, @Nullable Object key) {
     try {
       if (key != null && key.equals(key(file))) {
         Files.deleteIfExists(file);
       }
     } catch (IOException e) {
-      // It stays, without a lock on it: the next writer takes it over.
+      // The file stays without a lock on it; the next writer reuses it.
     }
   }
 
@@ -278,7 +283,7 @@ public final class TargetLock implements AutoCloseable {
     return StorageException.of(target, "cannot be written", e);
   }
 
-  /** Lets the next writer in. */
+  /** Releases the lock. */
   @Override
   public synchronized void close() {
     if (closed) {
@@ -289,7 +294,7 @@ public final class TargetLock implements AutoCloseable {
       try (channel) {
         deleteFile(file, key);
       } catch (IOException e) {
-        // The file is closed in any case.
+        // The lock is gone even if closing the file fails.
       }
     }
     synchronized (HELD) {

@@ -1,13 +1,14 @@
 /**
- * Holds files, locks and errors, on which all other packages stand.
+ * Provides files, locks and errors to all other packages.
  *
  * <ul>
  *   <li>{@link dev.jneox.io.AtomicFile} and {@link dev.jneox.io.AtomicFolder} make results appear
- *       whole or not at all; {@link dev.jneox.io.TargetLock} keeps a second writer away.
- *   <li>{@link dev.jneox.io.InputException} is the error for input that cannot be used.
- *   <li>{@link dev.jneox.io.Progress} counts a long operation and shows nothing itself.
+ *       whole or not at all; {@link dev.jneox.io.TargetLock} excludes a second writer.
+ *   <li>{@link dev.jneox.io.JneoxException} is the base of all errors that a user can act on.
+ *   <li>{@link dev.jneox.io.Progress} counts the progress of a long operation.
  *   <li>{@link dev.jneox.io.MappedMemory}, {@link dev.jneox.io.FreeMemory}, {@link
- *       dev.jneox.io.FreedMemory} and {@link dev.jneox.io.FreeDisk} ask and advise the system.
+ *       dev.jneox.io.FreedMemory} and {@link dev.jneox.io.FreeDisk} query and advise the operating
+ *       system.
  *   <li>{@link dev.jneox.io.NativeLibraries} unpacks the native libraries of jars for the packages
  *       that have some.
  * </ul>

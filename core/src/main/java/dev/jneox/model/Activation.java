@@ -3,14 +3,15 @@ package dev.jneox.model;
 import java.util.Optional;
 
 /**
- * The non-linearity of the MLP. {@link #GELU} is exact, {@code x/2 (1 + erf(x/sqrt 2))}; {@link
- * #GELU_TANH} is the approximation {@code x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))} of
- * Hendrycks and Gimpel (2016), which GPT-NeoX uses when {@code bias_gelu_fusion} is on; {@link
- * #SILU} is {@code x sigmoid(x)}.
+ * Names the non-linearity of the MLP. {@link #GELU_TANH} is the approximation of Hendrycks and
+ * Gimpel (2016), which GPT-NeoX uses when {@code bias_gelu_fusion} is on.
  */
 public enum Activation {
+  /** Computes {@code x/2 (1 + erf(x/sqrt 2))}. */
   GELU("gelu"),
+  /** Computes {@code x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))}. */
   GELU_TANH("gelu_new"),
+  /** Computes {@code x sigmoid(x)}. */
   SILU("silu");
 
   private final String hfName;
@@ -19,14 +20,14 @@ public enum Activation {
     this.hfName = hfName;
   }
 
-  /** The name written as {@code hidden_act} into a config.json. */
+  /** Returns the {@code hidden_act} that a config.json gets. */
   public String hfName() {
     return hfName;
   }
 
   /**
-   * Reads {@code hidden_act}: the three tanh spellings differ only in rounding. Null when the name
-   * is none of these.
+   * Reads {@code hidden_act}; empty for an unknown name. The three tanh spellings differ only in
+   * rounding.
    */
   public static Optional<Activation> ofHf(String name) {
     return switch (name) {

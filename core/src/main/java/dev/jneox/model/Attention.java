@@ -3,17 +3,17 @@ package dev.jneox.model;
 import java.util.Optional;
 
 /**
- * Describes causal self-attention. Queries may be more than keys and values: heads {@code h} to
- * {@code h + heads / kvHeads - 1} share a key and a value (Ainslie et al. 2023).
+ * Describes causal self-attention. There may be more queries than keys and values: heads {@code h}
+ * to {@code h + heads / kvHeads - 1} share a key and a value (Ainslie et al. 2023).
  *
  * @param heads query heads
  * @param kvHeads key and value heads; a divisor of {@code heads}
  * @param headDim width of a head (d)
- * @param position what turns queries and keys by their position
- * @param window how many of the latest positions a query sees, itself included; 0 is all
- * @param scale what scores are multiplied by before the softmax
+ * @param position how queries and keys depend on their position
+ * @param window how many of the latest positions a query attends to, itself included; 0 for all
+ * @param scale factor of the scores before the softmax
  * @param qkvBias whether query, key and value have biases
- * @param outBias whether the output projection has one
+ * @param outBias whether the output projection has a bias
  */
 public record Attention(
     int heads,
@@ -24,6 +24,7 @@ public record Attention(
     double scale,
     boolean qkvBias,
     boolean outBias) {
+  /** Checks that the heads share keys evenly and that a rotary embedding fits a head. */
   public Attention {
     ModelSpec.positive("num_attention_heads", heads);
     ModelSpec.positive("num_key_value_heads", kvHeads);
@@ -39,37 +40,40 @@ public record Attention(
     }
   }
 
-  /** Attention with as many key and value heads as query heads, scaled by {@code 1/sqrt(d)}. */
+  /** Describes attention with one key per query and the usual scale, {@code 1/sqrt(d)}. */
   public static Attention of(int heads, int headDim, Position position) {
     return new Attention(heads, heads, headDim, position, 0, scaleOf(headDim), true, true);
   }
 
-  /** The usual scale, {@code 1/sqrt(d)} (Vaswani et al. 2017). */
+  /** Returns the usual scale, {@code 1/sqrt(d)} (Vaswani et al. 2017). */
   public static double scaleOf(int headDim) {
     return 1 / Math.sqrt(headDim);
   }
 
-  /** Whether scores have the usual scale. */
+  /** Returns whether scores have the usual scale, {@code 1/sqrt(d)}. */
   public boolean isScaled() {
     return scale == scaleOf(headDim);
   }
 
-  /** Query heads that share a key and a value. */
+  /** Returns how many query heads share a key and a value. */
   public int groupSize() {
     return heads / kvHeads;
   }
 
-  /** Values of a row of queries, and of attention's output before its projection. */
+  /**
+   * Returns the values of a row of queries, which is also the width of attention's output before
+   * its projection.
+   */
   public int queryWidth() {
     return heads * headDim;
   }
 
-  /** Values of a row of keys, and of one of values. */
+  /** Returns the values of a row of keys, and of a row of values. */
   public int keyWidth() {
     return kvHeads * headDim;
   }
 
-  /** Values of a row of queries, keys and values together. */
+  /** Returns the values of a row of queries, keys and values together. */
   public int fusedWidth() {
     return queryWidth() + 2 * keyWidth();
   }
@@ -79,18 +83,22 @@ public record Attention(
     return position instanceof Position.Rotary rotary ? Optional.of(rotary) : Optional.empty();
   }
 
+  /** Returns the same attention with another window. */
   public Attention withWindow(int window) {
     return new Attention(heads, kvHeads, headDim, position, window, scale, qkvBias, outBias);
   }
 
+  /** Returns the same attention with another scale. */
   public Attention withScale(double scale) {
     return new Attention(heads, kvHeads, headDim, position, window, scale, qkvBias, outBias);
   }
 
+  /** Returns the same attention with another number of key and value heads. */
   public Attention withKvHeads(int kvHeads) {
     return new Attention(heads, kvHeads, headDim, position, window, scale, qkvBias, outBias);
   }
 
+  /** Returns the same attention with or without biases. */
   public Attention withBiases(boolean qkvBias, boolean outBias) {
     return new Attention(heads, kvHeads, headDim, position, window, scale, qkvBias, outBias);
   }

@@ -2,29 +2,35 @@ package dev.jneox.model;
 
 /** Describes the feed-forward layer of a block (MLP). */
 public sealed interface FeedForward {
-  /** Values between its matrices (F). */
+  /** Returns the width between its matrices (F). */
   int width();
 
+  /** Returns the non-linearity. */
   Activation activation();
 
-  /** Whether its linear maps have biases. */
+  /** Returns whether its linear maps have biases. */
   boolean bias();
 
-  /** {@code down(act(up(x)))}. */
+  /** Computes {@code down(act(up(x)))}. */
   record Plain(int width, Activation activation, boolean bias) implements FeedForward {
+    /** Checks the width. */
     public Plain {
       ModelSpec.positive("intermediate_size", width);
     }
   }
 
-  /** {@code down(act(gate(x)) * up(x))} (Shazeer 2020; SwiGLU where the activation is SiLU). */
+  /**
+   * Computes {@code down(act(gate(x)) * up(x))} (Shazeer 2020; SwiGLU where the activation is
+   * SiLU).
+   */
   record Gated(int width, Activation activation, boolean bias) implements FeedForward {
+    /** Checks the width. */
     public Gated {
       ModelSpec.positive("intermediate_size", width);
     }
   }
 
-  /** Whether there is a gate. */
+  /** Returns whether it has a gate. */
   default boolean isGated() {
     return this instanceof Gated;
   }

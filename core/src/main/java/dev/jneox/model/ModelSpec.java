@@ -6,11 +6,10 @@ import java.util.List;
 import java.util.function.UnaryOperator;
 
 /**
- * Describes a pre-norm decoder: all that an execution needs to know of a model but its weights.
+ * Describes a pre-norm decoder: everything that an execution needs to know of a model except its
+ * weights.
  *
- * <pre>{@code
- * ids [B,S] -> embedding -> block x L -> norm -> head -> logits [B,S,V]
- * }</pre>
+ * <pre>{@code ids [B,S] -> embedding -> block x L -> norm -> head -> logits [B,S,V] }</pre>
  *
  * @param width of the residual stream (H)
  * @param maxPositions longest sequence
@@ -23,6 +22,7 @@ public record ModelSpec(
     Norm finalNorm,
     Head head,
     int maxPositions) {
+  /** Checks that all sizes are positive. */
   public ModelSpec {
     positive("hidden_size", width);
     positive("num_hidden_layers", blocks.size());
@@ -30,7 +30,7 @@ public record ModelSpec(
     blocks = List.copyOf(blocks);
   }
 
-  /** A model of {@code layers} equal blocks; its final norm is of the blocks' kind. */
+  /** Describes a model of {@code layers} equal blocks, whose final norm is of the blocks' kind. */
   public static ModelSpec of(
       Vocabulary vocabulary,
       int width,
@@ -51,8 +51,8 @@ public record ModelSpec(
   }
 
   /**
-   * A GPT-NeoX as the 20B model and Pythia are: rotary, biases everywhere, parallel residual,
-   * untied head.
+   * Describes a GPT-NeoX of the form of the 20B model and Pythia: rotary, biases everywhere,
+   * parallel residual, untied head.
    */
   public static ModelSpec neox(
       int vocabSize, int hiddenSize, int layers, int heads, int maxPositions) {
@@ -72,12 +72,12 @@ public record ModelSpec(
         maxPositions);
   }
 
-  /** {@code int(headDim * pct)}, GPT-NeoX's rounding. */
+  /** Computes {@code int(headDim * pct)}, with GPT-NeoX's rounding. */
   public static int rotaryDims(int headDim, double pct) {
     return (int) (headDim * pct);
   }
 
-  /** The width of a head that divides the residual stream evenly. */
+  /** Computes the width of a head when the heads divide the residual stream evenly. */
   public static int headDim(int hiddenSize, int heads) {
     positive("hidden_size", hiddenSize);
     positive("num_attention_heads", heads);
@@ -87,21 +87,22 @@ public record ModelSpec(
     return hiddenSize / heads;
   }
 
-  /** Number of blocks (L). */
+  /** Returns the number of blocks (L). */
   public int layers() {
     return blocks.size();
   }
 
+  /** Returns the block of a layer, from 0. */
   public BlockSpec block(int layer) {
     return blocks.get(layer);
   }
 
-  /** The first block, which stands for all where {@link #isUniform}. */
+  /** Returns the first block, which represents all where {@link #isUniform}. */
   public BlockSpec first() {
     return blocks.getFirst();
   }
 
-  /** Whether all blocks are equal, but for their attention windows. */
+  /** Returns whether all blocks are equal except for their attention windows. */
   public boolean isUniform() {
     return blocks.stream().map(ModelSpec::windowless).distinct().count() == 1;
   }
@@ -110,12 +111,12 @@ public record ModelSpec(
     return block.withAttention(block.attention().withWindow(0));
   }
 
-  /** For each layer how many positions a query sees; 0 is all. */
+  /** Returns for each layer how many positions a query attends to; 0 for all. */
   public List<Integer> windows() {
     return blocks.stream().map(block -> block.attention().window()).toList();
   }
 
-  /** The same model with a window for each layer. */
+  /** Returns the same model with a window for each layer. */
   public ModelSpec withWindows(List<Integer> windows) {
     require(
         windows.size() == layers(),
@@ -125,15 +126,16 @@ public record ModelSpec(
       changed.add(
           blocks.get(l).withAttention(blocks.get(l).attention().withWindow(windows.get(l))));
     }
+    /** Returns the same model with other blocks. */
     return withBlocks(changed);
   }
 
-  /** Whether any layer sees less than all positions. */
+  /** Returns whether some layer attends to fewer than all positions. */
   public boolean hasWindows() {
     return blocks.stream().anyMatch(block -> block.attention().window() != 0);
   }
 
-  /** The same model with each block changed. */
+  /** Returns the same model with each block changed. */
   public ModelSpec mapBlocks(UnaryOperator<BlockSpec> change) {
     return withBlocks(blocks.stream().map(change).toList());
   }
@@ -142,24 +144,27 @@ public record ModelSpec(
     return new ModelSpec(vocabulary, width, embedding, blocks, finalNorm, head, maxPositions);
   }
 
+  /** Returns the same model with another vocabulary. */
   public ModelSpec withVocabulary(Vocabulary vocabulary) {
     return new ModelSpec(vocabulary, width, embedding, blocks, finalNorm, head, maxPositions);
   }
 
+  /** Returns the same model with another head. */
   public ModelSpec withHead(Head head) {
     return new ModelSpec(vocabulary, width, embedding, blocks, finalNorm, head, maxPositions);
   }
 
+  /** Returns the same model with another embedding. */
   public ModelSpec withEmbedding(Embedding embedding) {
     return new ModelSpec(vocabulary, width, embedding, blocks, finalNorm, head, maxPositions);
   }
 
-  /** The parameter whose matrix the head multiplies by. */
+  /** Returns the parameter whose matrix the head multiplies by. */
   public ParamId headWeight() {
     return ParamId.weight(head.tied() ? Part.EMBEDDING : Part.HEAD);
   }
 
-  /** Every parameter, in the order of the forward pass. */
+  /** Returns every parameter, in the order of the forward pass. */
   public List<Param> parameters() {
     List<Param> all = new ArrayList<>();
     matrix(all, ParamId.weight(Part.EMBEDDING), vocabulary.rows(), width, Split.rows(1));
@@ -246,7 +251,7 @@ public record ModelSpec(
     }
   }
 
-  /** Number of values in all parameters; the 20B model has 20,554,567,680. */
+  /** Returns the number of values in all parameters. The 20B model has 20,554,567,680. */
   public long parameterCount() {
     return parameters().stream().mapToLong(Param::elements).sum();
   }
@@ -271,7 +276,7 @@ public record ModelSpec(
     return 3.0 * tokens * perToken;
   }
 
-  /** Values of keys and values that all layers keep of one position. */
+  /** Returns how many values the keys and values of one position take in all layers. */
   public long keysAndValuesPerPosition() {
     return blocks.stream().mapToLong(block -> 2L * block.attention().keyWidth()).sum();
   }

@@ -2,13 +2,13 @@ package dev.jneox.model;
 
 /** Normalises a row of the residual stream before a linear map reads it. */
 public sealed interface Norm {
-  /** Added to the variance or the mean square before the root. */
+  /** Returns the term added to the variance or the mean square before the root. */
   double eps();
 
-  /** The same kind of norm with another {@link #eps}. */
+  /** Returns the same kind of norm with another {@link #eps}. */
   Norm withEps(double eps);
 
-  /** {@code (x - mean) / sqrt(variance + eps) * weight + bias} (Ba et al. 2016). */
+  /** Computes {@code (x - mean) / sqrt(variance + eps) * weight + bias} (Ba et al. 2016). */
   record Layer(double eps) implements Norm {
     @Override
     public Norm withEps(double eps) {
@@ -16,7 +16,7 @@ public sealed interface Norm {
     }
   }
 
-  /** {@code x / sqrt(mean(x^2) + eps) * weight} (Zhang and Sennrich 2019). */
+  /** Computes {@code x / sqrt(mean(x^2) + eps) * weight} (Zhang and Sennrich 2019). */
   record Rms(double eps) implements Norm {
     @Override
     public Norm withEps(double eps) {

@@ -12,53 +12,57 @@ public record ParamId(int block, Part part, Kind kind) {
   /** The block of parameters that belong to no block. */
   public static final int MODEL = -1;
 
-  /** What a parameter does to its input. */
+  /** Says how a parameter acts on its input. */
   public enum Kind {
+    /** Multiplies the input. */
     WEIGHT,
+    /** Is added to the product. */
     BIAS
   }
 
+  /** Checks that a part of the model has no block, and a part of a block has one. */
   public ParamId {
     if (part.isOfBlock() != block >= 0) {
       throw new IllegalArgumentException(part + " in block " + block);
     }
   }
 
-  /** The weight of a part of the model as a whole. */
+  /** Returns the weight of a part of the model as a whole. */
   public static ParamId weight(Part part) {
     return new ParamId(MODEL, part, Kind.WEIGHT);
   }
 
-  /** The weight of a part of a block. */
+  /** Returns the weight of a part of a block. */
   public static ParamId weight(int block, Part part) {
     return new ParamId(block, part, Kind.WEIGHT);
   }
 
-  /** The bias of a part of the model as a whole. */
+  /** Returns the bias of a part of the model as a whole. */
   public static ParamId bias(Part part) {
     return new ParamId(MODEL, part, Kind.BIAS);
   }
 
-  /** The bias of a part of a block. */
+  /** Returns the bias of a part of a block. */
   public static ParamId bias(int block, Part part) {
     return new ParamId(block, part, Kind.BIAS);
   }
 
-  /** The same place, another kind. */
+  /** Returns the parameter of another kind in the same part. */
   public ParamId as(Kind kind) {
     return new ParamId(block, part, kind);
   }
 
-  /** The same kind in the same block, another part. */
+  /** Returns the parameter of the same kind in another part of the same block. */
   public ParamId of(Part part) {
     return new ParamId(block, part, kind);
   }
 
+  /** Returns whether this is a bias. */
   public boolean isBias() {
     return kind == Kind.BIAS;
   }
 
-  /** For messages: {@code blocks.3.attention_out.weight}. */
+  /** Formats the id for messages: {@code blocks.3.attention_out.weight}. */
   @Override
   public String toString() {
     String name = part.name().toLowerCase(Locale.ROOT) + "." + kind.name().toLowerCase(Locale.ROOT);

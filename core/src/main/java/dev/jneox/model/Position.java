@@ -1,8 +1,8 @@
 package dev.jneox.model;
 
-/** How a model knows where a token stands. */
+/** Says how attention learns the position of a token. */
 public sealed interface Position {
-  /** Attention knows nothing of positions: there are none, or the embedding adds them. */
+  /** Leaves attention without positions: the embedding adds them, or the model has none. */
   record None() implements Position {}
 
   /**
@@ -16,7 +16,7 @@ public sealed interface Position {
    */
   record Rotary(int dims, double base, boolean interleaved) implements Position {
     /**
-     * The angle of pair {@code pair} at position {@code p}, rounded to fp32 at each step as
+     * Returns the angle of pair {@code pair} at position {@code p}, rounded to fp32 at each step as
      * PyTorch's implementations do.
      */
     public float angle(int p, int pair) {

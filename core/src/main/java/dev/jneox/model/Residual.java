@@ -12,19 +12,19 @@ package dev.jneox.model;
  * </pre>
  */
 public sealed interface Residual {
-  /** The norm that attention reads. */
+  /** Returns the norm that attention reads. */
   Norm attention();
 
-  /** The norm that the feed-forward layer reads; the same object where both read one. */
+  /** Returns the norm that the feed-forward layer reads; the same object where both share one. */
   Norm feedForward();
 
-  /** Attention first; the feed-forward layer reads the stream after it (GPT-2, Llama). */
+  /** Runs attention first; the feed-forward layer reads the stream after it (GPT-2, Llama). */
   record Serial(Norm attention, Norm feedForward) implements Residual {}
 
-  /** Both read the same stream, each by a norm of its own (GPT-NeoX). */
+  /** Runs both on the same stream, each behind its own norm (GPT-NeoX). */
   record Parallel(Norm attention, Norm feedForward) implements Residual {}
 
-  /** Both read the stream by one norm (GPT-J). */
+  /** Runs both on the same stream behind one norm (GPT-J). */
   record ParallelOneNorm(Norm norm) implements Residual {
     @Override
     public Norm attention() {
@@ -37,12 +37,12 @@ public sealed interface Residual {
     }
   }
 
-  /** Whether the feed-forward layer reads the stream after attention was added. */
+  /** Returns whether the feed-forward layer reads the stream after attention was added. */
   default boolean isSerial() {
     return this instanceof Serial;
   }
 
-  /** Whether attention and the feed-forward layer read the same normed rows. */
+  /** Returns whether attention and the feed-forward layer read the same normalised rows. */
   default boolean sharesNorm() {
     return this instanceof ParallelOneNorm;
   }

@@ -7,14 +7,15 @@ package dev.jneox.model;
  * @param unit rows or columns that stay together: a head's
  */
 public record Split(Axis axis, int unit) {
-  /** What is divided. */
+  /** Says what is divided. */
   public enum Axis {
     /** Each rank has some of the rows: column-parallel layers and the vocabulary. */
     ROWS,
     /** Each rank has some of the columns: row-parallel layers. */
     COLUMNS,
     /**
-     * The whole is the sum of the ranks': biases that every rank adds before results are summed.
+     * The ranks' values sum to the whole: biases that every rank adds before the results are
+     * summed.
      */
     SUM,
     /** Every rank has the whole. */

@@ -1,14 +1,16 @@
 package dev.jneox.tokenizer;
 
 /**
- * A token of {@code added_tokens} in {@code tokenizer.json}: it is found in the text before the
- * model sees the rest.
+ * Describes a token of {@code added_tokens} in {@code tokenizer.json}. It is matched in the text
+ * before the model encodes the rest.
  *
+ * @param id its id in the file
+ * @param content its text
  * @param singleWord matches only where no word character touches it
  * @param lstrip takes the white space before it
  * @param rstrip takes the white space after it
- * @param normalized is looked for in the normalized text, otherwise in the text as given
- * @param special is looked for before those that are not, where two are the same
+ * @param normalized is matched in the normalized text, else in the given text
+ * @param special is matched before those that are not, where two have the same text
  */
 record AddedToken(
     int id,

@@ -4,33 +4,33 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Finds added tokens in a text: at each place the longest one, from left to right, none
- * overlapping. An Aho-Corasick automaton (1975) of the tokens written backwards reads the text from
- * its end to its start: where it has read a place it knows the longest token that starts there. The
- * time is in proportion to the text, whatever the number and the length of the tokens.
+ * Finds added tokens in a text: the longest one at each place, from left to right, without overlap.
+ * An Aho-Corasick automaton (1975) of the reversed tokens reads the text from its end to its start;
+ * at each place it knows the longest token that starts there. The time is proportional to the text,
+ * whatever the number and length of the tokens.
  */
 final class AddedTokens {
   private static final long[] NONE = {};
 
-  /** A text as the symbols that the tokens are written in, and as code points. */
+  /** Views a text as the symbols that the tokens consist of, and as code points. */
   interface Text {
-    /** The symbol at a place: a byte (0 to 255) or a UTF-16 unit. */
+    /** Returns the symbol at a place: a byte (0 to 255) or a UTF-16 unit. */
     int symbol(int at);
 
     int codePoint(int at);
 
-    /** Where the code point that ends before {@code at} starts. */
+    /** Returns where the code point that ends before {@code at} starts. */
     int before(int at);
 
-    /** Where the code point that starts at {@code at} ends. */
+    /** Returns where the code point that starts at {@code at} ends. */
     int after(int at);
   }
 
-  /** Takes the parts of a text in their order. */
+  /** Receives the parts of a text in order. */
   interface Parts {
     void token(int id);
 
-    /** What lies between two tokens; never empty. */
+    /** Receives the text between two tokens; never empty. */
     void text(int from, int to);
   }
 
@@ -38,18 +38,19 @@ final class AddedTokens {
   private final int[] lengths;
   private final Trie trie = new Trie();
 
-  /** Of each node the node of the longest proper suffix of its word that the trie has. */
+  /** For each node the node of the longest proper suffix of its word in the trie. */
   private final int[] suffixes;
 
-  /** Of each node one more than the index of the longest token that is a suffix of its word. */
+  /** For each node one more than the index of the longest token that is a suffix of its word. */
   private final int[] ends;
 
   /** Whether a token ends with a symbol of these low eight bits. */
   private final boolean[] last = new boolean[256];
 
   /**
-   * @param written the tokens' symbols in the text that will be searched, none empty; of equal ones
-   *     the first counts
+   * Builds the automaton.
+   *
+   * @param written the symbols of each token, never empty; of equal ones the first wins
    * @throws ArithmeticException where all together are longer than {@link Trie#LARGEST}
    */
   AddedTokens(List<AddedToken> tokens, List<char[]> written) {
@@ -121,7 +122,7 @@ final class AddedTokens {
   }
 
   /**
-   * Cuts a text into tokens and what lies between them, by the tokens' rules for white space and
+   * Splits a text into tokens and the text between them, by the tokens' rules for white space and
    * words.
    */
   void cut(Text text, int from, int to, Parts parts) {
@@ -139,7 +140,7 @@ final class AddedTokens {
       if (token.singleWord() && !aWord(text, from, at, end, to)) {
         continue;
       }
-      // White space that the token before took is not taken again.
+      // White space belongs to the previous token if that took it.
       int start = token.lstrip() ? Math.max(done, spacesBefore(text, done, at)) : at;
       int stop = end;
       if (token.rstrip()) {
@@ -162,8 +163,8 @@ final class AddedTokens {
   }
 
   /**
-   * The longest token at each place where one starts, the last place first: (start, index) as the
-   * halves of a long.
+   * Returns the longest token at each place where one starts, the last place first: (start, index)
+   * as the halves of a long.
    */
   private long[] find(Text text, int from, int to) {
     long[] found = NONE;

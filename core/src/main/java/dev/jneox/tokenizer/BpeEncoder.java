@@ -4,14 +4,14 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
 /**
- * Encodes one text at a time for a {@link ByteLevelBpe}: its buffers and the words it has met, not
- * for two threads at once.
+ * Encodes one text at a time for a {@link ByteLevelBpe}. It holds buffers and a cache of words, and
+ * is not thread-safe.
  */
 final class BpeEncoder {
-  /** A document longer than this gives its buffers back. */
+  /** Buffers for a longer document are freed after it. */
   private static final int KEPT = 1 << 20;
 
-  /** What becomes of a piece of text. */
+  /** Handles a piece of text. */
   private interface Piece {
     void accept(byte[] text, int from, int to);
   }
@@ -70,12 +70,12 @@ final class BpeEncoder {
     return n;
   }
 
-  /** More than asked for, so that slightly longer texts need no new buffer. */
+  /** Returns a buffer size with reserve, so that slightly longer texts need no new buffer. */
   private static int roomy(long n) {
     return Math.toIntExact(n + Math.min(n, KEPT));
   }
 
-  /** Emits the ids of the added tokens in a text and hands on what lies between them. */
+  /** Emits the ids of the added tokens in a text and passes the text between them on. */
   private void cut(AddedTokens tokens, byte[] text, int from, int to, Piece between) {
     tokens.cut(
         new Utf8.Text(text),
@@ -131,7 +131,7 @@ final class BpeEncoder {
     }
   }
 
-  /** Encodes a word that the cache does not have; returns where its ids end. */
+  /** Encodes a word that is not in the cache; returns where its ids end. */
   private int merge(byte[] text, int from, int to) {
     for (int i = from; i < to; i++) {
       ids[size + i - from] = rules.byteIds()[text[i] & 0xFF];

@@ -7,16 +7,16 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Byte-pair encoding over characters (Sennrich et al. 2016, arXiv:1508.07909), with all that files
- * ask for: marks for the parts within and at the end of a word, bytes for characters that have no
- * token, one unknown token for several characters, whole words first.
+ * Implements byte-pair encoding over characters (Sennrich et al. 2016, arXiv:1508.07909) with all
+ * options of the files: marks for parts within and at the end of a word, bytes for characters
+ * without a token, one unknown token for several characters, whole words first.
  */
 final class BpeModel implements WordModel {
   private final WordModel.Vocabulary vocabulary;
   private final Merges merges;
   private final JsonKey unknownKey;
 
-  /** Null where what has no token is left out. */
+  /** Null where characters without a token are dropped. */
   private final @Nullable String unknownToken;
 
   private final boolean fuseUnknown;
@@ -24,10 +24,10 @@ final class BpeModel implements WordModel {
   private final String prefix;
   private final String suffix;
 
-  /** The ids of the bytes 0 to 255, -1 where one has none; null where bytes are not used. */
+  /** The ids of the bytes 0 to 255, -1 for a byte without one; null where bytes are not used. */
   private final int @Nullable [] byteIds;
 
-  /** The ids of the characters of the 16-bit range, -1 where one has none. */
+  /** The ids of the 16-bit characters, -1 for a character without one. */
   private final int[] characterIds = new int[1 << 16];
 
   private BpeModel(TokenizerFile file, JsonKey key) {
@@ -68,7 +68,7 @@ final class BpeModel implements WordModel {
     return ids;
   }
 
-  /** How a byte is written as a token. */
+  /** Returns the token that represents a byte. */
   static String byteToken(int b) {
     return "<0x%02X>".formatted(b);
   }

@@ -11,16 +11,14 @@ import java.util.function.LongConsumer;
 import java.util.stream.IntStream;
 
 /**
- * Learns a byte-level byte-pair encoding from text: the words of GPT-2's pattern are counted on all
- * cores, then the most frequent pair of neighbours becomes a token, again and again. The result
- * depends on the texts alone: equal counts are decided by the ids of the pair, the lower first.
- * Memory grows with the number of different words.
+ * Learns a byte-level byte-pair encoding from text. It counts the words of GPT-2's pattern on all
+ * cores, then repeatedly makes the most frequent pair of neighbours a token. The result depends on
+ * the texts alone: of equally frequent pairs, the one with the lower ids wins. Memory grows with
+ * the number of distinct words.
  *
- * <pre>{@code
- * BpeTrainer trainer = new BpeTrainer(8192);
- * trainer.count(texts);
- * trainer.train(progress::step).write(Path.of("tokenizer.json"));
- * }</pre>
+ * <pre>
+ * {@code BpeTrainer trainer = new BpeTrainer(8192); trainer.count(texts); trainer.train(progress::step).write(Path.of("tokenizer.json")); }
+ * </pre>
  */
 public final class BpeTrainer {
   /** Ends a document; id 0, as in GPT-NeoX-20B's tokenizer. */
@@ -29,7 +27,7 @@ public final class BpeTrainer {
   /** Fills a batch; id 1, as in GPT-NeoX-20B's tokenizer. */
   public static final String PADDING = "<|padding|>";
 
-  /** The special tokens and the 256 bytes, without which not every text could be written. */
+  /** The special tokens and the 256 bytes, which are needed to write every text. */
   public static final int SMALLEST_VOCABULARY = 2 + 256;
 
   private static final int BATCH_CHARACTERS = 1 << 18;
@@ -39,7 +37,7 @@ public final class BpeTrainer {
   private long documents;
 
   /**
-   * Makes a trainer.
+   * Starts with no text.
    *
    * @param vocabSize tokens of the vocabulary: special ones, bytes and merges together
    */
@@ -55,8 +53,8 @@ public final class BpeTrainer {
   }
 
   /**
-   * Counts the words of the texts; may be called again with more. The iterator is read by one
-   * thread at a time, and only as far ahead as keeps all cores busy; what it throws ends the
+   * Counts the words of the texts; may be called again with more. One thread at a time reads the
+   * iterator, only as far ahead as keeps all cores busy. An exception of the iterator ends the
    * counting.
    */
   public void count(Iterator<String> texts) {
@@ -76,17 +74,17 @@ public final class BpeTrainer {
     documents += batches.documents;
   }
 
-  /** Texts counted so far. */
+  /** Returns the texts counted so far. */
   public long documents() {
     return documents;
   }
 
-  /** Bytes of the texts counted so far, in UTF-8. */
+  /** Returns the bytes of the texts counted so far, in UTF-8. */
   public long bytes() {
     return words.bytes();
   }
 
-  /** Deals out texts to several threads. */
+  /** Distributes texts to several threads. */
   private static final class Batches {
     private final Iterator<String> texts;
     private boolean over;
@@ -96,7 +94,7 @@ public final class BpeTrainer {
       this.texts = texts;
     }
 
-    /** Some texts, none at the end or after a failure. */
+    /** Returns some texts; none at the end and after a failure. */
     synchronized List<String> next() {
       List<String> batch = new ArrayList<>();
       if (!over) {
@@ -113,9 +111,9 @@ public final class BpeTrainer {
   }
 
   /**
-   * Merges pairs until the vocabulary is full, or until no pair occurs twice.
+   * Merges pairs until the vocabulary is full, or no pair occurs twice.
    *
-   * @param onMerge told of every merge, as 1, for a progress line that adds up
+   * @param onMerge receives 1 for every merge, for a progress line
    */
   public TrainedBpe train(LongConsumer onMerge) {
     SequencedMap<String, Integer> vocab = new LinkedHashMap<>();

@@ -4,9 +4,9 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
 /**
- * GPT-2's way to write bytes in a JSON vocabulary: each byte has a printable character. The
- * printable ones of Latin-1 stand for themselves, the 68 others (controls, white space, the soft
- * hyphen) for U+0100 and up in their order; a space is 'Ġ', a newline 'Ċ'.
+ * Implements GPT-2's way to write bytes in a JSON vocabulary, as one printable character each. The
+ * printable ones of Latin-1 represent themselves, the 68 others (controls, white space, the soft
+ * hyphen) become U+0100 and up in order; a space is 'Ġ', a newline 'Ċ'.
  */
 final class ByteAlphabet {
   private static final char[] CHARACTERS = new char[256];
@@ -24,12 +24,12 @@ final class ByteAlphabet {
 
   private ByteAlphabet() {}
 
-  /** The character that stands for a byte, 0..255. */
+  /** Returns the character that represents a byte, 0..255. */
   static char character(int b) {
     return CHARACTERS[b];
   }
 
-  /** Appends the characters for the bytes that a code point has in UTF-8. */
+  /** Appends the characters for the UTF-8 bytes of a code point. */
   static void append(int codePoint, StringBuilder out) {
     byte[] bytes = new byte[4];
     int n = Utf8.put(codePoint, bytes, 0);
@@ -39,8 +39,8 @@ final class ByteAlphabet {
   }
 
   /**
-   * The bytes of a token; one with a character outside the alphabet (an added token) stands for its
-   * own UTF-8.
+   * Returns the bytes of a token. A token with a character outside the alphabet (an added token)
+   * represents its own UTF-8.
    */
   static byte[] read(String token) {
     byte[] bytes = new byte[token.length()];

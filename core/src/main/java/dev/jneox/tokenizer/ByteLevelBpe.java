@@ -15,10 +15,10 @@ import java.util.concurrent.ConcurrentLinkedDeque;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The byte-level byte-pair encoding of GPT-2, GPT-J, GPT-Neo and GPT-NeoX (Radford et al. 2019),
- * read from a {@code tokenizer.json}: the text may be put in normal form C, added tokens are cut
- * out, GPT-2's pattern splits the rest into words, and each word's bytes are merged by rank. Equal
- * to the Hugging Face library id by id, and several times as fast.
+ * Implements the byte-level byte-pair encoding of GPT-2, GPT-J, GPT-Neo and GPT-NeoX (Radford et
+ * al. 2019), read from a {@code tokenizer.json}. It may normalize the text to form C, cuts added
+ * tokens out, splits the rest into words by GPT-2's pattern and merges the bytes of each word by
+ * rank. The ids equal those of the Hugging Face library, several times as fast.
  */
 public final class ByteLevelBpe implements Tokenizer {
   private static final int LARGEST_VOCABULARY = 1 << 24;
@@ -27,14 +27,14 @@ public final class ByteLevelBpe implements Tokenizer {
   private final Map<String, Integer> added = new HashMap<>();
   private final Rules rules;
 
-  /** Id {@code i} stands for {@code bytes[starts[i], starts[i + 1])}. */
+  /** Id {@code i} represents {@code bytes[starts[i], starts[i + 1])}. */
   private final byte[] bytes;
 
   private final int[] starts;
   private final ConcurrentLinkedDeque<BpeEncoder> idle = new ConcurrentLinkedDeque<>();
 
   /**
-   * What decides the ids of a text.
+   * Holds everything that determines the ids of a text.
    *
    * @param nfc normalize to form C first
    * @param prefixSpace put a space before every piece between added tokens that has none
@@ -70,8 +70,9 @@ public final class ByteLevelBpe implements Tokenizer {
   }
 
   /**
-   * Loads a local {@code tokenizer.json}; an {@link InputException} says why it cannot be one of
-   * this kind.
+   * Loads a local {@code tokenizer.json}.
+   *
+   * @throws InputException when it is not a tokenizer of this kind; the message has the reason
    */
   public static ByteLevelBpe load(Path path) {
     return of(TokenizerFile.read(path))
@@ -81,7 +82,10 @@ public final class ByteLevelBpe implements Tokenizer {
                     path + ": expected a byte-level BPE like GPT-2's, found another tokenizer"));
   }
 
-  /** The tokenizer of a file, or nothing if the file asks for anything that is not done here. */
+  /**
+   * Creates the tokenizer of a file; empty if the file uses a feature that this class does not
+   * have.
+   */
   static Optional<ByteLevelBpe> of(TokenizerFile file) {
     boolean supported =
         ("BPE".equals(file.text("model", "type")) || untypedBpe(file))
@@ -122,7 +126,10 @@ public final class ByteLevelBpe implements Tokenizer {
                 merges)));
   }
 
-  /** GPT-2's own file is so old that its model has no type: only this kind has merge rules. */
+  /**
+   * Returns whether a model without a type is BPE. GPT-2's own file is older than the type; only
+   * BPE has merge rules.
+   */
   private static boolean untypedBpe(TokenizerFile file) {
     return file.node("model", "type").isMissingNode() && file.node("model", "merges").isArray();
   }
@@ -142,9 +149,9 @@ public final class ByteLevelBpe implements Tokenizer {
   }
 
   /**
-   * The library gives an added token the id it has in the vocabulary, or the next free one,
-   * whatever id is written beside it: a file where the two differ, or where two added tokens are
-   * the same, is left to the library.
+   * Returns whether added tokens have the ids that the library assigns: the id in the vocabulary,
+   * or the next free one, whatever id the file states. Files where they differ, and files with an
+   * added token twice, are left to {@link PipelineTokenizer}.
    */
   private static boolean addedIdsAsTheLibraryCounts(TokenizerFile file) {
     int next = file.vocab().size();
@@ -175,7 +182,7 @@ public final class ByteLevelBpe implements Tokenizer {
             .toList());
   }
 
-  /** The id of each byte, or null if one that UTF-8 needs has none. */
+  /** Returns the id of each byte; null if a byte that UTF-8 uses has none. */
   private static int @Nullable [] byteIds(Map<String, Integer> vocab) {
     int[] byteIds = new int[256];
     for (int b = 0; b < byteIds.length; b++) {
@@ -188,7 +195,7 @@ public final class ByteLevelBpe implements Tokenizer {
     return byteIds;
   }
 
-  /** The merge rules, or null if one names an unknown token. */
+  /** Returns the merge rules; null if one names an unknown token. */
   private static @Nullable Merges merges(TokenizerFile file) {
     List<String> sides = file.merges();
     Merges merges = new Merges(sides.size() / 2);
@@ -236,7 +243,8 @@ public final class ByteLevelBpe implements Tokenizer {
   }
 
   /**
-   * The bytes an id stands for; 0 for an id that is no token, as in a model's padded vocabulary.
+   * Returns how many bytes an id represents; 0 for an id without a token, as in a model's padded
+   * vocabulary.
    */
   private int length(int id) {
     return id < 0 || id >= starts.length - 1 ? 0 : starts[id + 1] - starts[id];
@@ -253,7 +261,7 @@ public final class ByteLevelBpe implements Tokenizer {
     return id == null ? OptionalInt.empty() : OptionalInt.of(id);
   }
 
-  /** Forgets the words met so far; the tokenizer holds nothing else that must be given back. */
+  /** Clears the cache of words; no other resource is held. */
   @Override
   public void close() {
     idle.clear();

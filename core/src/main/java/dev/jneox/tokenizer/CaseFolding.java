@@ -8,18 +8,18 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 
-/** Unicode's case folding (CaseFolding.txt), taken from the JDK's case mappings. */
+/** Implements Unicode's case folding (CaseFolding.txt) with the JDK's case mappings. */
 final class CaseFolding {
-  /** No letter beyond this one has a case. */
+  /** The last letter that has a case. */
   private static final int LAST = 0x1FFFF;
 
-  /** Letters that differ in case only, at least two in each. */
+  /** Sets of letters that differ in case only, at least two in each. */
   private static final List<CodePointSet> CLASSES = new ArrayList<>();
 
-  /** Letters that fold to several. */
+  /** Letters that fold to several letters. */
   private static final List<Integer> SPELT_OUT = new ArrayList<>();
 
-  /** What they fold to. */
+  /** The foldings of those letters. */
   private static final Set<String> SPELLINGS = new HashSet<>();
 
   static {
@@ -62,7 +62,7 @@ final class CaseFolding {
     return c == 0x130 || c == 0x131 ? c : Character.toLowerCase(Character.toUpperCase(c));
   }
 
-  /** The set with all letters that differ from one of it in case only. */
+  /** Adds to a set all letters that differ in case only from one of it. */
   static CodePointSet close(CodePointSet set) {
     CodePointSet closed = set;
     for (CodePointSet letters : CLASSES) {
@@ -74,12 +74,12 @@ final class CaseFolding {
     return closed;
   }
 
-  /** Whether a letter of the set folds to several letters. */
+  /** Returns whether a letter of the set folds to several letters. */
   static boolean spellsOut(CodePointSet set) {
     return SPELT_OUT.stream().anyMatch(set::contains);
   }
 
-  /** Whether the text contains, in any case, what a single letter folds to. */
+  /** Returns whether the text contains, in any case, the folding of such a letter. */
   static boolean isSpelling(String text) {
     StringBuilder folded = new StringBuilder();
     text.codePoints().forEach(c -> folded.appendCodePoint(fold(c)));

@@ -1,6 +1,6 @@
 package dev.jneox.tokenizer;
 
-/** The classes of characters that GPT-2's pattern knows, for every code point. */
+/** Classifies every code point as GPT-2's pattern does. */
 final class CharacterClass {
   static final byte OTHER = 0;
 
@@ -27,10 +27,7 @@ final class CharacterClass {
     return CLASSES[codePoint];
   }
 
-  /**
-   * Whether a code point lies in one of the ranges, given as the first and the last of each in
-   * ascending order.
-   */
+  /** Returns whether a code point lies in one of the ranges (first, last), which are ascending. */
   static boolean in(int[] ranges, int codePoint) {
     int low = 0;
     int high = ranges.length / 2 - 1;
@@ -64,7 +61,8 @@ final class CharacterClass {
   }
 
   /**
-   * A regular expression's {@code \w}: what touches a word, for added tokens that must stand alone.
+   * Returns whether a code point is a word character, {@code \w}, next to which an added token of a
+   * single word does not match.
    */
   static boolean word(int codePoint) {
     return Character.isAlphabetic(codePoint)

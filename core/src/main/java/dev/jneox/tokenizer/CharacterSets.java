@@ -9,7 +9,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.IntPredicate;
 import org.jspecify.annotations.Nullable;
 
-/** The sets of characters that regular expressions name, by the JDK's Unicode tables. */
+/** Provides the sets of characters that regular expressions name, from the JDK's Unicode tables. */
 final class CharacterSets {
   private static final Map<String, CodePointSet> FOUND = new ConcurrentHashMap<>();
 
@@ -47,7 +47,7 @@ final class CharacterSets {
     {"cs", "surrogate", Character.SURROGATE},
   };
 
-  /** The first letters of general categories, written out. */
+  /** The first letters of general categories, by their long names. */
   private static final Map<String, String> GROUPS =
       Map.of(
           "letter",
@@ -72,7 +72,7 @@ final class CharacterSets {
     return Objects.requireNonNull(posix(name));
   }
 
-  /** The set of {@code [:name:]}; null where the name is not known. */
+  /** Returns the set of {@code [:name:]}; null for an unknown name. */
   static @Nullable CodePointSet posix(String name) {
     IntPredicate test =
         switch (name) {
@@ -106,8 +106,8 @@ final class CharacterSets {
   }
 
   /**
-   * The set of {@code \p{name}}: a general category, a script or one of a few properties; null
-   * where the name is not known. Case, spaces, hyphens and low lines in it do not matter.
+   * Returns the set of {@code \p{name}}: a general category, a script or one of a few properties;
+   * null for an unknown name. Ignores case, spaces, hyphens and underscores.
    */
   static @Nullable CodePointSet property(String name) {
     String key = name.toLowerCase(Locale.ROOT).replaceAll("[ _-]", "");

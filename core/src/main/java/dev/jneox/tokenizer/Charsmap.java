@@ -10,22 +10,25 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * SentencePiece's compiled table of replacements (its {@code precompiled_charsmap}): a double-array
- * trie (the Darts-clone library) over UTF-8, whose values are places in a blob of texts that end
- * with a zero byte. The length of the trie in bytes stands first, little-endian as all of it.
+ * Reads SentencePiece's compiled table of replacements (its {@code precompiled_charsmap}). It is a
+ * double-array trie (the Darts-clone library) over UTF-8, whose values are offsets of
+ * zero-terminated texts behind it. The length of the trie in bytes comes first; all numbers are
+ * little-endian.
  *
- * <p>The Hugging Face library looks a grapheme up where it has fewer than six bytes, else each of
- * its characters; of the entries that are a prefix of it the shortest counts, and stands for all of
- * it.
+ * <p>The Hugging Face library looks up a grapheme of fewer than six bytes as a whole, else each of
+ * its characters. Of the entries that are a prefix, the shortest replaces the whole.
  */
 final class Charsmap {
   private static final Pattern GRAPHEME = Pattern.compile("\\X");
   private static final int LONGEST_GRAPHEME = 5;
 
-  /** No two characters below this one make a grapheme, but a carriage return and a line feed. */
+  /**
+   * The first character that can form a grapheme with another one, apart from carriage return and
+   * line feed.
+   */
   private static final int ALONE = 0x300;
 
-  /** Not assigned, and to be ignored by default: the first and the last of each range. */
+  /** Ranges (first, last) of unassigned characters that are ignorable by default. */
   private static final int[] IGNORABLE = {
     0x2065, 0x2065, 0xFFF0, 0xFFF8, 0xE0000, 0xE0000, 0xE0002, 0xE001F, 0xE0080, 0xE00FF, 0xE01F0,
     0xE0FFF,
@@ -36,7 +39,10 @@ final class Charsmap {
   private final byte[] texts;
 
   /**
-   * @param leading the UTF-16 units that stand for the start of the document
+   * Holds a normalized text.
+   *
+   * @param text the result
+   * @param leading the UTF-16 units that come from the start of the document
    */
   record Normalized(String text, int leading) {}
 
@@ -76,9 +82,9 @@ final class Charsmap {
   }
 
   /**
-   * Puts each entry's text in its place.
+   * Replaces each match of an entry by its text.
    *
-   * @param units how many of the text's UTF-16 units stand for the start of the document
+   * @param units how many of the text's UTF-16 units come from the start of the document
    */
   Normalized normalize(String text, int units, Work work) {
     work.spend(text.length());
@@ -104,8 +110,8 @@ final class Charsmap {
   }
 
   /**
-   * The text with a letter for each character that is not assigned: the JDK lets those end a
-   * grapheme as control characters do, which Unicode says of those to be ignored only.
+   * Replaces unassigned characters by letters. The JDK ends a grapheme at them, as at control
+   * characters; Unicode does so only at those that are ignorable by default.
    */
   private static String assigned(String text) {
     StringBuilder out = null;
@@ -124,14 +130,14 @@ final class Charsmap {
     return out == null ? text : out.toString();
   }
 
-  /** One text being normalized. */
+  /** Normalizes one text. */
   private final class Writer {
     private final String text;
     private final int units;
     private final Work work;
     private final StringBuilder out = new StringBuilder();
 
-    /** What the library counts as read of the text: it loses track where nothing is written. */
+    /** How much of the text the library counts as read; it loses track where nothing is written. */
     private int read;
 
     private int leading;
@@ -164,7 +170,7 @@ final class Charsmap {
       }
     }
 
-    /** Writes the entry of a part of the text; tells whether there is one. */
+    /** Writes the entry for a part of the text; returns whether there is one. */
     private boolean replace(int from, int to) {
       int length = 0;
       int end;
@@ -189,10 +195,10 @@ final class Charsmap {
     }
 
     /**
-     * Appends a replacement and follows the library's account of what stands for what: each new
-     * character takes the place of an old one, those beyond are added to the last, and where there
-     * are fewer the last takes the others with it; a replacement that is empty leaves that to the
-     * character before, or to none.
+     * Appends a replacement and follows the library's alignment of old and new characters. Each new
+     * character replaces an old one. Additional ones belong to the last. If there are fewer, the
+     * last takes the remaining old ones. An empty replacement passes them to the character before,
+     * or to none.
      */
     private void trace(int old, String replacement) {
       int fresh = replacement.codePointCount(0, replacement.length());
@@ -220,7 +226,9 @@ final class Charsmap {
     }
   }
 
-  /** The place of the text for the shortest entry that is a prefix of these bytes, or -1. */
+  /**
+   * Returns the offset of the text for the shortest entry that is a prefix of these bytes, or -1.
+   */
   private int find(byte[] bytes, int length) {
     int node = offset(unit(0));
     for (int i = 0; i < length && bytes[i] != 0; i++) {

@@ -4,17 +4,17 @@ import java.util.Arrays;
 import java.util.function.IntConsumer;
 import java.util.function.IntPredicate;
 
-/** A set of code points: ranges in ascending order, not touching each other. Immutable. */
+/** Represents an immutable set of code points by ascending, separate ranges. */
 final class CodePointSet {
   static final CodePointSet NONE = new CodePointSet(new int[0]);
   static final CodePointSet ALL = range(0, Character.MAX_CODE_POINT);
 
   private static final int SMALL = 0x180;
 
-  /** First and last of each range. */
+  /** First and last code point of each range. */
   private final int[] ranges;
 
-  /** The answers for the most frequent code points. */
+  /** Membership of the most frequent code points. */
   private final boolean[] small = new boolean[SMALL];
 
   private CodePointSet(int[] ranges) {
@@ -24,6 +24,7 @@ final class CodePointSet {
     }
   }
 
+  /** Builds the set of code points that pass a test. */
   static CodePointSet of(int codePoint) {
     return range(codePoint, codePoint);
   }
@@ -32,7 +33,7 @@ final class CodePointSet {
     return new CodePointSet(new int[] {first, last});
   }
 
-  /** The code points that pass; all of them are asked. */
+  /** Returns the code points that pass; all of them are asked. */
   static CodePointSet of(IntPredicate predicate) {
     int[] ranges = new int[64];
     int n = 0;
@@ -61,7 +62,7 @@ final class CodePointSet {
     return ranges.length == 0;
   }
 
-  /** The number of code points. */
+  /** Returns the number of code points. */
   int size() {
     int size = 0;
     for (int i = 0; i < ranges.length; i += 2) {

@@ -6,32 +6,32 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * How tokens in their written form become text: the key {@code decoder} of a tokenizer.json. Each
- * is a step of a stream, so that a text decoded token by token is the text decoded at once.
+ * Turns tokens into text: the key {@code decoder} of a tokenizer.json. Each decoder is a step of a
+ * stream, so that decoding token by token gives the same text as decoding at once.
  */
 sealed interface Decoder {
-  /** Takes tokens in their order; each may come in several parts. */
+  /** Receives tokens in order; each may come in several parts. */
   interface Sink {
-    /** The next part of the token at hand. */
+    /** Receives the next part of the current token. */
     void part(String text);
 
-    /** The token at hand is complete. */
+    /** Ends the current token. */
     void endToken();
 
-    /** There are no more tokens. */
+    /** Ends the stream. */
     void end();
 
-    /** A whole token. */
+    /** Receives a whole token. */
     default void token(String text) {
       part(text);
       endToken();
     }
   }
 
-  /** The step as a sink that writes to the next one. */
+  /** Creates a sink that writes to the next one. */
   Sink to(Sink next, Work work);
 
-  /** A step that needs each token whole. */
+  /** Is a step that needs each token whole. */
   abstract class Whole implements Sink {
     final Sink next;
     private final StringBuilder parts = new StringBuilder();
@@ -61,7 +61,7 @@ sealed interface Decoder {
     }
   }
 
-  /** Several, one after the other. */
+  /** Runs several decoders in order. */
   record Sequence(List<Decoder> steps) implements Decoder {
     @Override
     public Sink to(Sink next, Work work) {
@@ -72,7 +72,7 @@ sealed interface Decoder {
     }
   }
 
-  /** The bytes that the characters of {@link ByteAlphabet} stand for, read as UTF-8. */
+  /** Reads the bytes that the characters of {@link ByteAlphabet} represent as UTF-8. */
   record ByteLevel() implements Decoder {
     @Override
     public Sink to(Sink next, Work work) {
@@ -94,7 +94,7 @@ sealed interface Decoder {
     }
   }
 
-  /** Spaces for the character that is written for them, none at the start. */
+  /** Writes spaces for the character that represents them, none at the start. */
   record Metaspace(String replacement, boolean keepsFirst) implements Decoder {
     @Override
     public Sink to(Sink next, Work work) {
@@ -110,7 +110,7 @@ sealed interface Decoder {
     }
   }
 
-  /** Words of several tokens, a space between two words. */
+  /** Joins the tokens of a word, with a space between two words. */
   record WordPiece(String prefix, boolean cleanup) implements Decoder {
     @Override
     public Sink to(Sink next, Work work) {
@@ -127,7 +127,7 @@ sealed interface Decoder {
       };
     }
 
-    /** English without the spaces that splitting has put in. */
+    /** Removes the spaces that splitting put before English punctuation. */
     static String clean(String text) {
       return text.replace(" .", ".")
           .replace(" ?", "?")
@@ -143,7 +143,7 @@ sealed interface Decoder {
     }
   }
 
-  /** A space for each mark of a word's end but the last token's. */
+  /** Writes a space for each mark of the end of a word, except at the last token. */
   record WordEnds(String suffix) implements Decoder {
     @Override
     public Sink to(Sink next, Work work) {
@@ -174,7 +174,10 @@ sealed interface Decoder {
     }
   }
 
-  /** Bytes for tokens as {@code <0x0A>}: runs of them that are UTF-8, or U+FFFD for each. */
+  /**
+   * Reads tokens of the form {@code <0x0A>} as bytes: runs that are UTF-8 as text, others as U+FFFD
+   * for each byte.
+   */
   record ByteFallback() implements Decoder {
     @Override
     public Sink to(Sink next, Work work) {
@@ -215,7 +218,7 @@ sealed interface Decoder {
       };
     }
 
-    /** The byte that a token stands for, or -1. */
+    /** Returns the byte that a token represents, or -1. */
     private static int value(String token) {
       if (token.length() != 6 || !token.startsWith("<0x") || token.charAt(5) != '>') {
         return -1;
@@ -230,7 +233,7 @@ sealed interface Decoder {
     }
   }
 
-  /** One token of all. */
+  /** Joins all tokens to one. */
   record Fuse() implements Decoder {
     @Override
     public Sink to(Sink next, Work work) {
@@ -252,7 +255,7 @@ sealed interface Decoder {
     }
   }
 
-  /** Takes up to so many of a character from the start and from the end of each token. */
+  /** Removes up to a number of a character from both ends of each token. */
   record Strip(int content, int start, int stop) implements Decoder {
     @Override
     public Sink to(Sink next, Work work) {
@@ -282,7 +285,7 @@ sealed interface Decoder {
       };
     }
 
-    /** Without waiting for the end of the token. */
+    /** Strips the left end only, without waiting for the end of the token. */
     private Sink left(Sink next) {
       return new Sink() {
         private int left = start;
@@ -312,7 +315,7 @@ sealed interface Decoder {
     }
   }
 
-  /** Puts a text in the place of each match within a token. */
+  /** Replaces each match within a token. */
   record Replace(Normalizer.Replace rule) implements Decoder {
     @Override
     public Sink to(Sink next, Work work) {
@@ -325,7 +328,7 @@ sealed interface Decoder {
     }
   }
 
-  /** Tokens of a connectionist temporal classification: runs of one count once. */
+  /** Decodes a connectionist temporal classification: a run of equal tokens counts once. */
   record Ctc(String pad, String delimiter, boolean cleanup) implements Decoder {
     @Override
     public Sink to(Sink next, Work work) {
@@ -350,7 +353,7 @@ sealed interface Decoder {
     }
   }
 
-  /** A space between tokens: what stands for no decoder. */
+  /** Writes a space between tokens, as a file without a decoder requires. */
   record Spaces() implements Decoder {
     @Override
     public Sink to(Sink next, Work work) {
@@ -367,7 +370,7 @@ sealed interface Decoder {
   }
 
   /**
-   * The decoder of a file.
+   * Reads the decoder of a file.
    *
    * @param key the decoder or one within it
    */

@@ -2,7 +2,7 @@ package dev.jneox.tokenizer;
 
 import java.util.Arrays;
 
-/** A binary heap of longs, the least on top. */
+/** Is a binary heap of longs with the smallest on top. */
 final class Heap {
   private long[] values;
   private int size;

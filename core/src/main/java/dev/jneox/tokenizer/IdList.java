@@ -2,7 +2,7 @@ package dev.jneox.tokenizer;
 
 import java.util.Arrays;
 
-/** Token ids, one added after the other. */
+/** Is a growable list of token ids. */
 final class IdList {
   private int[] ids = new int[64];
   private int size;
@@ -24,17 +24,17 @@ final class IdList {
     return size;
   }
 
-  /** The ids from a place on. */
+  /** Returns the ids from an index on. */
   int[] from(int start) {
     return Arrays.copyOfRange(ids, start, size);
   }
 
-  /** Puts {@code apply} to the ids from a place on; it returns how many are left there. */
+  /** Applies {@code merges} to the ids from an index on. */
   void merge(int start, Merges merges) {
     size = start + merges.apply(ids, start, size - start);
   }
 
-  /** Takes all ids out. */
+  /** Removes and returns all ids. */
   int[] take() {
     int[] taken = Arrays.copyOf(ids, size);
     size = 0;

@@ -7,17 +7,18 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * A value of a {@code tokenizer.json} with the place where it stands; its getters check it.
+ * Views a value of a {@code tokenizer.json} with its place, and checks its type.
  *
- * @param file what errors name
- * @param key the keys that lead to it, as {@code pre_tokenizer.pattern}
+ * @param file named in errors
+ * @param key the keys that lead to it, such as {@code pre_tokenizer.pattern}
+ * @param node the value
  */
 record JsonKey(Path file, String key, JsonNode node) {
   JsonKey at(String name) {
     return new JsonKey(file, key + "." + name, node.path(name));
   }
 
-  /** Whether there is no value, or null. */
+  /** Returns whether the value is missing or null. */
   boolean isAbsent() {
     return node.isMissingNode() || node.isNull();
   }
@@ -30,7 +31,7 @@ record JsonKey(Path file, String key, JsonNode node) {
     return InputException.in(file, "key " + key, expected, found);
   }
 
-  /** A string of whole characters. */
+  /** Returns a string without unpaired surrogates. */
   String string() {
     if (!node.isTextual() || !Utf8.wellFormed(node.textValue()).equals(node.textValue())) {
       throw expected("a string");
@@ -38,7 +39,7 @@ record JsonKey(Path file, String key, JsonNode node) {
     return node.textValue();
   }
 
-  /** A string of at most so many characters. */
+  /** Returns a string of at most so many characters. */
   String string(int most) {
     String string = string();
     if (string.length() > most) {
@@ -47,7 +48,7 @@ record JsonKey(Path file, String key, JsonNode node) {
     return string;
   }
 
-  /** A string of one character. */
+  /** Returns the character of a string of one. */
   int character() {
     String string = string();
     if (string.isEmpty() || string.codePointCount(0, string.length()) != 1) {
@@ -56,6 +57,7 @@ record JsonKey(Path file, String key, JsonNode node) {
     return string.codePointAt(0);
   }
 
+  /** Returns a boolean, or {@code otherwise} where the value is missing. */
   boolean flag() {
     if (!node.isBoolean()) {
       throw expected("true or false");
@@ -68,7 +70,7 @@ record JsonKey(Path file, String key, JsonNode node) {
     return isAbsent() ? otherwise : flag();
   }
 
-  /** A whole number from {@code least} on. */
+  /** Returns an integer of at least {@code least}. */
   int count(int least) {
     if (!node.canConvertToInt() || !node.isIntegralNumber() || node.intValue() < least) {
       throw expected("a whole number of at least " + least);
@@ -87,7 +89,7 @@ record JsonKey(Path file, String key, JsonNode node) {
     return entries;
   }
 
-  /** The value of the key {@code type} of an object. */
+  /** Returns the value of {@code type} in an object. */
   String type() {
     if (!node.isObject()) {
       throw expected("an object");

@@ -3,23 +3,25 @@ package dev.jneox.tokenizer;
 import java.util.Arrays;
 
 /**
- * The merge rules of a byte-pair encoding and the act of applying them: of all neighbours in a word
- * that have a rule, the pair with the lowest rank, leftmost first, becomes one token, until no pair
- * has a rule (Sennrich et al. 2016, arXiv:1508.07909).
+ * Holds the merge rules of a byte-pair encoding and applies them: of all neighbours in a word that
+ * have a rule, the pair with the lowest rank, leftmost first, becomes one token, until no pair has
+ * a rule (Sennrich et al. 2016, arXiv:1508.07909).
  */
 final class Merges {
   private static final long NONE = Long.MAX_VALUE;
   private static final int SHORT = 48;
 
   /**
-   * Open addressing: key (left, right) at 2i, value (rank, merged token) at 2i + 1; the key -1
-   * marks a free place.
+   * An open-addressing table: key (left, right) at 2i, value (rank, merged token) at 2i + 1; key -1
+   * marks a free slot.
    */
   private final long[] table;
 
   private final int shift;
 
   /**
+   * Creates a table without rules.
+   *
    * @param capacity the most rules that will be put
    */
   Merges(int capacity) {
@@ -40,7 +42,7 @@ final class Merges {
     table[at + 1] = (long) rank << 32 | merged;
   }
 
-  /** (rank, merged token) of a pair, {@link #NONE} if it has no rule. */
+  /** Returns (rank, merged token) of a pair, or {@link #NONE}. */
   private long rule(int left, int right) {
     long key = key(left, right);
     for (int at = place(key); table[at] != -1; at = at + 2 & table.length - 1) {
@@ -59,12 +61,12 @@ final class Merges {
     return (int) (key * 0x9E3779B97F4A7C15L >>> shift) << 1;
   }
 
-  /** Merges the {@code n} tokens of a word where they stand and returns how many are left. */
+  /** Merges the {@code n} tokens of a word in place and returns how many remain. */
   int apply(int[] tokens, int from, int n) {
     return n <= SHORT ? applyShort(tokens, from, n) : applyLong(tokens, from, n);
   }
 
-  /** Looks at all pairs for each merge: quickest for words of usual length. */
+  /** Scans all pairs for each merge, which is fastest for words of usual length. */
   private int applyShort(int[] tokens, int from, int n) {
     long[] rules = new long[SHORT];
     for (int i = 0; i < n - 1; i++) {
@@ -98,8 +100,8 @@ final class Merges {
   }
 
   /**
-   * A heap of (rank, position) and a linked list of tokens: n log n, for lines of a megabyte
-   * without a space.
+   * Merges with a heap of (rank, position) and a linked list of tokens, in n log n, for lines of a
+   * megabyte without a space.
    */
   private int applyLong(int[] tokens, int from, int n) {
     int[] next = new int[n];

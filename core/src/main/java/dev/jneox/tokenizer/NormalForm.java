@@ -4,9 +4,9 @@ import java.text.Normalizer;
 import java.util.Arrays;
 
 /**
- * Unicode's normalization forms as the tokenizers library computes them: with the tables of Unicode
- * 11. The JDK's tables are newer; the characters that later versions compose, decompose or reorder
- * are left where they stand, and what lies between them is normalized.
+ * Implements Unicode's normalization forms as the tokenizers library computes them, with the tables
+ * of Unicode 11. The JDK's tables are newer. Characters that later versions compose, decompose or
+ * reorder are left unchanged, and the text between them is normalized.
  */
 enum NormalForm {
   NFC(Normalizer.Form.NFC),
@@ -14,13 +14,15 @@ enum NormalForm {
   NFKC(Normalizer.Form.NFKC),
   NFKD(Normalizer.Form.NFKD);
 
-  /** NFC changes no character below this one. */
+  /** The first character that NFC may change. */
   static final int FIRST = 0x300;
 
-  /** A run of marks longer than this is put in order before the JDK sees it. */
+  /** A longer run of marks is ordered before the JDK normalizes it. */
   private static final int LONG_RUN = 64;
 
-  /** First and last of each range that takes part in normalization since Unicode 12 (up to 16). */
+  /**
+   * Ranges (first, last) of characters that take part in normalization only since Unicode 12 to 16.
+   */
   private static final int[] LATER = {
     0x7FD, 0x7FD, 0x897, 0x89F, 0x8CA, 0x8D3, 0x9FE, 0x9FE, 0xC3C, 0xC3C, 0xD3B, 0xD3C, 0xEBA,
     0xEBA, 0x1715, 0x1715, 0x1ABF, 0x1ACE, 0x1DF6, 0x1DFA, 0x32FF, 0x32FF, 0xA7F2, 0xA7F4, 0xA82C,
@@ -44,14 +46,17 @@ enum NormalForm {
     this.form = form;
   }
 
-  /** Tells whether normalizing leaves the text as it is; false where it takes too long to know. */
+  /**
+   * Returns whether normalization leaves the text unchanged; false where that takes too long to
+   * find out.
+   */
   boolean isNormalized(String text) {
     // The later characters cannot make a text that passes under the newer tables fail under the
     // older.
     return !hasLongRun(text) && Normalizer.isNormalized(text, form);
   }
 
-  /** Normalizes a text, in time in proportion to its length. */
+  /** Normalizes a text in time proportional to its length. */
   String normalize(String text) {
     StringBuilder out = null;
     int from = 0;
@@ -77,7 +82,10 @@ enum NormalForm {
     return codePoint >= LATER[0] && CharacterClass.in(LATER, codePoint);
   }
 
-  /** Looks at a few characters only: a long run of marks cannot hide between them. */
+  /**
+   * Returns whether the text has a long run of marks. It samples characters at a distance that no
+   * such run fits between.
+   */
   private static boolean hasLongRun(String text) {
     int marks = 0;
     for (int at = 0; at < text.length(); at += LONG_RUN / 4) {
@@ -100,9 +108,8 @@ enum NormalForm {
   }
 
   /**
-   * The text with the marks of each run in their canonical order (Unicode standard, section 3.11),
-   * which changes none of its forms: the JDK moves each mark to its place one by one, in time
-   * quadratic in the run.
+   * Puts the marks of each run in canonical order (Unicode standard, section 3.11), which changes
+   * none of the text's forms. The JDK moves each mark one by one, in time quadratic in the run.
    */
   private static String ordered(String text) {
     int[] codePoints = text.codePoints().toArray();
@@ -150,17 +157,17 @@ enum NormalForm {
   }
 
   /**
-   * The order of the canonical combining classes, which the JDK has but does not show: a mark of a
-   * lower class moves before one of a higher.
+   * Finds the order of the canonical combining classes, which the JDK has but does not expose: a
+   * mark of a lower class moves before one of a higher.
    */
   private static final class CombiningClass {
     /** A mark of each class, the lowest class first. */
     private static int[] examples = {};
 
-    /** Of each code point one more than the place of its class above, 0 for those that stay. */
+    /** For each code point one more than the index of its class, 0 for those that do not move. */
     private static final byte[] CLASSES = new byte[Character.MAX_CODE_POINT + 1];
 
-    /** Of the highest class: every mark that moves at all, but itself, moves before it. */
+    /** A mark of the highest class: every other mark that moves at all moves before it. */
     private static final int HIGHEST = 0x345;
 
     static {
@@ -214,7 +221,7 @@ enum NormalForm {
       examples = more;
     }
 
-    /** Whether normalization puts the second of two marks first. */
+    /** Returns whether normalization swaps two marks. */
     private static boolean moves(int first, int second) {
       String pair = Character.toString(first) + Character.toString(second);
       return !Normalizer.isNormalized(pair, Normalizer.Form.NFD);

@@ -3,18 +3,18 @@ package dev.jneox.tokenizer;
 import java.util.ArrayList;
 import java.util.List;
 
-/** What is done to a text before it is split: the key {@code normalizer} of a tokenizer.json. */
+/** Changes a text before it is split: the key {@code normalizer} of a tokenizer.json. */
 sealed interface Normalizer {
-  /** The most characters that a rule of the file may put in. */
+  /** The most characters that a rule of the file may insert. */
   int LONGEST = 1024;
 
   /** Returns the normalized text. */
   String normalize(String text, Work work);
 
   /**
-   * Tells how many UTF-16 units of the normalized text stand for the start of the document. The
-   * library follows each character through all changes; {@link PreTokenizer.Metaspace} asks whether
-   * a piece begins where the document does.
+   * Returns how many UTF-16 units of the normalized text come from the start of the document. The
+   * library follows each character through all changes; {@link PreTokenizer.Metaspace} depends on
+   * whether a piece begins where the document does.
    *
    * @param units of {@code text} that do so
    */
@@ -22,7 +22,7 @@ sealed interface Normalizer {
     return units == 0 ? 0 : normalize(text.substring(0, units), work).length();
   }
 
-  /** Several, one after the other. */
+  /** Runs several normalizers in order. */
   record Sequence(List<Normalizer> steps) implements Normalizer {
     @Override
     public String normalize(String text, Work work) {
@@ -42,7 +42,7 @@ sealed interface Normalizer {
     }
   }
 
-  /** A normalization form of Unicode. */
+  /** Applies a normalization form of Unicode. */
   record Form(NormalForm form) implements Normalizer {
     @Override
     public String normalize(String text, Work work) {
@@ -53,7 +53,7 @@ sealed interface Normalizer {
     }
   }
 
-  /** What is done to each character by itself. */
+  /** Changes each character independently. */
   enum EachCharacter implements Normalizer {
     LOWERCASE {
       @Override
@@ -73,7 +73,7 @@ sealed interface Normalizer {
         }
       }
     },
-    /** The rules of Google's machine translation, without its table. */
+    /** Applies the rules of Google's machine translation, without its table. */
     NMT {
       @Override
       void append(int c, StringBuilder out) {
@@ -109,14 +109,14 @@ sealed interface Normalizer {
         }
       }
     },
-    /** The characters of {@link ByteAlphabet} for the bytes of each character. */
+    /** Writes the bytes of each character as characters of {@link ByteAlphabet}. */
     BYTE_LEVEL {
       @Override
       void append(int c, StringBuilder out) {
         ByteAlphabet.append(c, out);
       }
     },
-    /** BERT: no control characters, one kind of space. */
+    /** Applies BERT's clean-up: no control characters, one kind of space. */
     CLEAN {
       @Override
       void append(int c, StringBuilder out) {
@@ -131,7 +131,7 @@ sealed interface Normalizer {
         }
       }
     },
-    /** BERT: spaces around Chinese characters. */
+    /** Puts spaces around Chinese characters, as BERT does. */
     CHINESE {
       @Override
       void append(int c, StringBuilder out) {
@@ -142,7 +142,7 @@ sealed interface Normalizer {
         }
       }
     },
-    /** BERT: no marks that take no space. */
+    /** Removes nonspacing marks, as BERT does. */
     STRIP_NONSPACING {
       @Override
       void append(int c, StringBuilder out) {
@@ -173,7 +173,7 @@ sealed interface Normalizer {
     }
   }
 
-  /** Takes white space from the ends. */
+  /** Removes white space from the ends. */
   record Strip(boolean left, boolean right) implements Normalizer {
     @Override
     public String normalize(String text, Work work) {
@@ -204,7 +204,7 @@ sealed interface Normalizer {
     }
   }
 
-  /** Puts a text before every text that is not empty. */
+  /** Prepends a text to every text that is not empty. */
   record Prepend(String prefix) implements Normalizer {
     @Override
     public String normalize(String text, Work work) {
@@ -221,7 +221,7 @@ sealed interface Normalizer {
     }
   }
 
-  /** Puts a text in the place of each match. */
+  /** Replaces each match. */
   record Replace(Regex pattern, String content) implements Normalizer {
     @Override
     public String normalize(String text, Work work) {
@@ -262,7 +262,7 @@ sealed interface Normalizer {
     }
   }
 
-  /** SentencePiece's table of replacements. */
+  /** Applies SentencePiece's table of replacements. */
   record Precompiled(Charsmap map) implements Normalizer {
     @Override
     public String normalize(String text, Work work) {
@@ -276,7 +276,7 @@ sealed interface Normalizer {
   }
 
   /**
-   * The normalizer of a file.
+   * Reads the normalizer of a file.
    *
    * @param key the normalizer or one within it
    */
@@ -303,7 +303,7 @@ sealed interface Normalizer {
     };
   }
 
-  /** Reads what {@code Replace} is as a normalizer and as a decoder. */
+  /** Reads {@code Replace}, which is a normalizer and a decoder. */
   static Replace replace(JsonKey key) {
     return new Replace(PreTokenizer.pattern(key.at("pattern")), key.at("content").string(LONGEST));
   }

@@ -11,14 +11,14 @@ import java.util.PriorityQueue;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The words of a corpus as tokens, with the number of times each pair of neighbours occurs, kept up
- * to date while pairs are merged: a merge looks only at the words that have the pair.
+ * Holds the words of a corpus as tokens, with the frequency of each pair of neighbours, and updates
+ * both while pairs are merged. A merge reads only the words that have the pair.
  */
 final class PairCounts {
-  /** A pair that occurs once has nothing to teach. */
+  /** The least frequency of a pair that is merged. */
   private static final int LEAST = 2;
 
-  /** A pair of neighbours, how often it occurs, and the words in which it does or once did. */
+  /** Holds a pair of neighbours, its frequency, and the words that have or had it. */
   static final class Pair {
     final int left;
     final int right;
@@ -42,7 +42,7 @@ final class PairCounts {
     }
   }
 
-  /** A pair with the count it had when it was put in the queue. */
+  /** Holds a pair with its frequency at the time it was queued. */
   private record Candidate(Pair pair, long count) {}
 
   private final WordCounts words;
@@ -61,12 +61,14 @@ final class PairCounts {
               .thenComparingInt(candidate -> candidate.pair.right));
 
   /**
-   * Pairs not in the queue yet. Only the merge that makes a token makes pairs with it; later ones
-   * lower their counts.
+   * Pairs that are not queued yet. Only the merge that makes a token makes pairs with it; later
+   * merges lower their frequency.
    */
   private final List<Pair> fresh = new ArrayList<>();
 
   /**
+   * Counts the pairs of single bytes.
+   *
    * @param byteIds the token of each byte
    */
   PairCounts(WordCounts words, int[] byteIds) {
@@ -85,7 +87,7 @@ final class PairCounts {
   }
 
   /**
-   * The pair that occurs most often, of several the one with the lowest ids; null if none occurs
+   * Returns the most frequent pair, of several the one with the lowest ids; null if none occurs
    * twice.
    */
   @Nullable Pair best() {
@@ -95,7 +97,7 @@ final class PairCounts {
         return top.pair;
       }
       if (count >= LEAST) {
-        queue.add(new Candidate(top.pair, count)); // it has fallen since: back to its place
+        queue.add(new Candidate(top.pair, count)); // its frequency has fallen: queue it again
       }
     }
     return null;
@@ -160,7 +162,7 @@ final class PairCounts {
     return (long) left << 32 | right;
   }
 
-  /** Tokens of the whole corpus as it is merged so far. */
+  /** Returns the tokens of the whole corpus after the merges so far. */
   long tokens() {
     long total = 0;
     for (int word = 0; word < lengths.length; word++) {

@@ -14,14 +14,14 @@ import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Any tokenizer that a {@code tokenizer.json} describes, as the Hugging Face {@code tokenizers}
- * library (0.21) runs it: added tokens are cut out, the rest is normalized, split into words and
- * encoded by a model, and a decoder writes the tokens as text. What the file asks for and is not
- * known here is refused. Nothing is put around the text, and the file's truncation and padding are
- * not applied.
+ * Implements any tokenizer that a {@code tokenizer.json} describes, with the results of the Hugging
+ * Face {@code tokenizers} library (0.21). It cuts added tokens out, normalizes the rest, splits it
+ * into words and encodes them by a model; a decoder turns tokens into text. It rejects features of
+ * the file that it does not have. It adds no special tokens and does not apply truncation and
+ * padding.
  */
 public final class PipelineTokenizer implements Tokenizer {
-  /** Each part of a sequence takes some room on a thread's stack. */
+  /** The most parts of nested sequences, each of which takes space on a thread's stack. */
   private static final int MOST_PARTS = 100;
 
   private final Path path;
@@ -70,7 +70,11 @@ public final class PipelineTokenizer implements Tokenizer {
     return key;
   }
 
-  /** Loads a local {@code tokenizer.json}; an {@link InputException} says what is wrong with it. */
+  /**
+   * Loads a local {@code tokenizer.json}.
+   *
+   * @throws InputException when it cannot be used; the message has the reason
+   */
   public static PipelineTokenizer load(Path path) {
     return of(TokenizerFile.read(path));
   }
@@ -79,7 +83,10 @@ public final class PipelineTokenizer implements Tokenizer {
     return new PipelineTokenizer(file);
   }
 
-  /** Without special tokens around it, every processor leaves a single text as it is. */
+  /**
+   * Checks that the post-processor leaves a single text unchanged when special tokens are not
+   * requested.
+   */
   private static void checkPostProcessor(JsonKey key) {
     switch (key.type()) {
       case "ByteLevel", "BertProcessing", "RobertaProcessing" -> {}
@@ -104,9 +111,9 @@ public final class PipelineTokenizer implements Tokenizer {
   }
 
   /**
-   * Gives each added token its id: that of the vocabulary, or the next free one, whatever id is
-   * written beside it. Returns the tokens to look for, special ones first, with the flags and the
-   * ids by which they are found.
+   * Assigns each added token its id: the id in the vocabulary, or the next free one, whatever id
+   * the file states. Returns the tokens to match, special ones first, with the flags and ids that
+   * apply.
    */
   private List<AddedToken> number(TokenizerFile file) {
     Map<String, AddedToken> special = new LinkedHashMap<>();
@@ -180,11 +187,11 @@ public final class PipelineTokenizer implements Tokenizer {
       encoder = new Encoder();
     }
     int[] ids = encoder.encode(Utf8.wellFormed(text));
-    idle.offerFirst(encoder); // one that failed is not used again
+    idle.offerFirst(encoder); // an encoder that failed is not reused
     return ids;
   }
 
-  /** A text as UTF-16 in which added tokens are looked for. */
+  /** Views a text as UTF-16, in which added tokens are matched. */
   private record Utf16(String string) implements AddedTokens.Text {
     @Override
     public int symbol(int at) {
@@ -215,7 +222,7 @@ public final class PipelineTokenizer implements Tokenizer {
     private final IdList ids = new IdList();
     private final Work work = new Work(path);
 
-    /** The ids of words met before. */
+    /** The ids of words encoded before. */
     private final Map<String, int[]> cache = new HashMap<>();
 
     int[] encode(String text) {
@@ -309,12 +316,13 @@ public final class PipelineTokenizer implements Tokenizer {
               @Override
               public void endToken() {}
 
+              /** Returns the remaining text. */
               @Override
               public void end() {}
             },
             work.begin(0));
 
-    /** The text that has become certain with this id. */
+    /** Returns the text that is final after this id. */
     String next(int id) {
       AddedToken added = addedTokens.get(id);
       String token = added != null ? added.content() : model.token(id);
@@ -326,7 +334,7 @@ public final class PipelineTokenizer implements Tokenizer {
       return take();
     }
 
-    /** The rest of the text. */
+    /** Returns the rest of the text. */
     String end() {
       sink.end();
       return take();
@@ -350,7 +358,7 @@ public final class PipelineTokenizer implements Tokenizer {
     return id == null ? OptionalInt.empty() : OptionalInt.of(id);
   }
 
-  /** Forgets the words met so far; the tokenizer holds nothing else that must be given back. */
+  /** Clears the cache of words; no other resource is held. */
   @Override
   public void close() {
     idle.clear();

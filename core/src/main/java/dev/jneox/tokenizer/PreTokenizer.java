@@ -8,12 +8,12 @@ import java.util.function.Consumer;
 import java.util.function.IntPredicate;
 import java.util.stream.Stream;
 
-/** How a normalized text is split into words: the key {@code pre_tokenizer} of a tokenizer.json. */
+/** Splits a normalized text into words: the key {@code pre_tokenizer} of a tokenizer.json. */
 sealed interface PreTokenizer {
-  /** Splits a piece and hands on its parts in their order. */
+  /** Splits a piece and passes its parts on in order. */
   void split(Piece piece, Work work, Consumer<Piece> parts);
 
-  /** Several, each splits the parts of the one before. */
+  /** Runs several in order; each splits the parts of the previous one. */
   record Sequence(List<PreTokenizer> steps) implements PreTokenizer {
     @Override
     public void split(Piece piece, Work work, Consumer<Piece> parts) {
@@ -30,7 +30,7 @@ sealed interface PreTokenizer {
     }
   }
 
-  /** What becomes of a match. */
+  /** Says what happens to a match. */
   enum Behavior {
     REMOVED("Removed"),
     ISOLATED("Isolated"),
@@ -44,6 +44,11 @@ sealed interface PreTokenizer {
       this.written = written;
     }
 
+    /**
+     * Reads the pre-tokenizer of a file.
+     *
+     * @param key the pre-tokenizer or one within it
+     */
     static Behavior read(JsonKey key) {
       String name = key.string();
       for (Behavior behavior : values()) {
@@ -55,14 +60,17 @@ sealed interface PreTokenizer {
     }
   }
 
-  /** Takes the matches and what lies between them, and forms the parts. */
+  /** Receives the matches and forms the parts. */
   final class Splitter {
     private final Piece piece;
     private final Behavior behavior;
     private final Consumer<Piece> parts;
     private int done;
 
-    /** The part that is not handed on yet, empty where {@code start == end}. */
+    /**
+     * The start of the part that is not passed on yet; the part is empty where {@code start ==
+     * end}.
+     */
     private int start;
 
     private int end;
@@ -81,7 +89,9 @@ sealed interface PreTokenizer {
       this.end = done;
     }
 
-    /** A match; {@code inverted} where it is what lies between the matches that counts. */
+    /**
+     * Receives a match; {@code inverted} where the text between the matches counts as the match.
+     */
     void match(int from, int to, boolean inverted) {
       if (done < from) {
         add(done, from, inverted);
@@ -124,7 +134,7 @@ sealed interface PreTokenizer {
     }
   }
 
-  /** By a regular expression. */
+  /** Splits by a regular expression. */
   record Split(Regex pattern, Behavior behavior, boolean invert) implements PreTokenizer {
     @Override
     public void split(Piece piece, Work work, Consumer<Piece> parts) {
@@ -139,7 +149,7 @@ sealed interface PreTokenizer {
     }
   }
 
-  /** By single characters. */
+  /** Splits at single characters. */
   record Characters(IntPredicate matches, Behavior behavior) implements PreTokenizer {
     @Override
     public void split(Piece piece, Work work, Consumer<Piece> parts) {
@@ -203,7 +213,7 @@ sealed interface PreTokenizer {
 
   /** Writes spaces as another character and splits before each. */
   record Metaspace(String replacement, Prefix prefix, boolean splits) implements PreTokenizer {
-    /** Where one is put before a piece that has none. */
+    /** Says where one is put before a piece that begins without it. */
     enum Prefix {
       ALWAYS,
       FIRST,
@@ -264,7 +274,7 @@ sealed interface PreTokenizer {
     }
   }
 
-  /** Parts of so many characters, the last may be shorter. */
+  /** Splits into parts of a number of characters; the last may be shorter. */
   record FixedLength(int length) implements PreTokenizer {
     @Override
     public void split(Piece piece, Work work, Consumer<Piece> parts) {
@@ -280,7 +290,7 @@ sealed interface PreTokenizer {
   }
 
   /**
-   * The pre-tokenizer of a file.
+   * Returns the pre-tokenizer of a file.
    *
    * @param key the pre-tokenizer or one within it
    */
@@ -337,7 +347,7 @@ sealed interface PreTokenizer {
     }
   }
 
-  /** Words and runs of what is neither word nor white space: {@code \w+|[^\w\s]+}. */
+  /** Splits into words and runs of other visible characters: {@code \w+|[^\w\s]+}. */
   private static PreTokenizer whitespace() {
     CodePointSet words = CodePointSet.of(CharacterClass::word);
     CodePointSet others = words.union(CharacterSets.known("space")).complement();
@@ -352,7 +362,7 @@ sealed interface PreTokenizer {
     return CharacterClass.of(c) == CharacterClass.SPACE;
   }
 
-  /** A text as it stands, or a regular expression. */
+  /** Reads a literal text or a regular expression. */
   static Regex pattern(JsonKey key) {
     JsonKey text = key.at("String");
     JsonKey regex = key.at("Regex");

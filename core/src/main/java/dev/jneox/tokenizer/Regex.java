@@ -14,9 +14,9 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A regular expression of a {@code tokenizer.json}, compiled to a small program that backtracks
- * with a stack of its own. {@code java.util.regex} knows another dialect, recurses on the thread's
- * stack and cannot be bounded; here {@link Work} counts every step.
+ * Compiles a regular expression of a {@code tokenizer.json} to a small program that backtracks with
+ * its own stack. {@code java.util.regex} has another dialect, recurses on the thread's stack and
+ * cannot be bounded; here {@link Work} counts every step.
  */
 final class Regex {
   private static final int LARGEST = 1 << 20;
@@ -46,10 +46,12 @@ final class Regex {
   private final CodePointSet[] table;
   private int registers;
 
-  /** What a match may start with; null where it may be empty or start with anything. */
+  /**
+   * The characters that a match may start with; null where it may be empty or start with anything.
+   */
   private final @Nullable CodePointSet first;
 
-  /** Text that is looked for as it stands; null for a program. */
+  /** A literal text to match; null for a program. */
   private final @Nullable String literal;
 
   private Regex(RegexNode node, @Nullable String literal) throws RegexParser.Unsupported {
@@ -64,7 +66,7 @@ final class Regex {
   /**
    * Compiles an expression.
    *
-   * @param place what errors name
+   * @param place named in errors
    */
   static Regex compile(String pattern, JsonKey place) {
     try {
@@ -75,12 +77,13 @@ final class Regex {
     }
   }
 
-  /** An expression for a text as it stands. */
+  /** Creates an expression for a literal text. */
   static Regex literal(String text) {
+    /** Creates an expression that is known to be valid. */
     return of(new All(List.of()), text);
   }
 
-  /** An expression that is known to be right. */
+  /** Returns an expression that is known to be right. */
   static Regex of(RegexNode node) {
     return of(node, null);
   }
@@ -208,13 +211,13 @@ final class Regex {
     }
   }
 
-  /** Lets a split choose between its body and what stands here. */
+  /** Makes a split choose between its body and the code from here on. */
   private void exit(int split, boolean lazy) {
     code[split + 1] = lazy ? size : split + 3;
     code[split + 2] = lazy ? split + 3 : size;
   }
 
-  /** The least and the most characters of a match; -1 for any number. */
+  /** Returns the least and the most characters of a match; -1 for any number. */
   private static int[] lengths(RegexNode node) {
     return switch (node) {
       case One one -> new int[] {1, 1};
@@ -250,7 +253,10 @@ final class Regex {
     };
   }
 
-  /** What a match of a node that takes at least one character may start with; null for anything. */
+  /**
+   * Returns the characters that a match of a node may start with, if it takes at least one; null
+   * for any.
+   */
   private static @Nullable CodePointSet first(RegexNode node) {
     return switch (node) {
       case One one -> one.set();
@@ -282,14 +288,14 @@ final class Regex {
 
   // --- matching
 
-  /** What {@link #find} calls for each match. */
+  /** Receives each match of {@link #find}. */
   interface Matches {
     void accept(int start, int end);
   }
 
   /**
-   * Calls for each match in {@code text[from, to)}, from left to right: none overlaps another, none
-   * is empty right behind another. Nothing beyond the two ends is seen.
+   * Finds the matches in {@code text[from, to)} from left to right. They do not overlap, and none
+   * is empty directly behind another. Text beyond the two ends is invisible.
    */
   void find(String text, int from, int to, Work work, Matches matches) {
     if (literal != null && !literal.isEmpty()) {
@@ -317,7 +323,7 @@ final class Regex {
     return first == null || at < matcher.to && first.contains(matcher.text.codePointAt(at));
   }
 
-  /** The program at work in one text. */
+  /** Runs the program on one text. */
   private final class Matcher {
     private final String text;
     private final int from;
@@ -396,10 +402,10 @@ final class Regex {
       }
     }
 
-    /** Where {@link #back} goes on in the text. */
+    /** Where {@link #back} continues in the text. */
     private int place;
 
-    /** Goes back to the last choice; returns where the program goes on, or -1. */
+    /** Returns to the last choice; returns where the program continues, or -1. */
     private int back(int base) {
       while (work.depth() > base) {
         work.pop();

@@ -2,15 +2,15 @@ package dev.jneox.tokenizer;
 
 import java.util.List;
 
-/** A regular expression as {@link RegexParser} reads it. */
+/** Is a regular expression as {@link RegexParser} reads it. */
 sealed interface RegexNode {
-  /** One character of a set. */
+  /** Matches one character of a set. */
   record One(CodePointSet set) implements RegexNode {}
 
-  /** One after the other; nothing at all where there are none. */
+  /** Matches nodes one after the other; matches the empty text when there are none. */
   record All(List<RegexNode> parts) implements RegexNode {}
 
-  /** The first that leads to a match. */
+  /** Tries nodes in order. */
   record Any(List<RegexNode> choices) implements RegexNode {}
 
   /**
@@ -18,20 +18,20 @@ sealed interface RegexNode {
    */
   record Repeat(RegexNode body, int least, int most, Greed greed) implements RegexNode {}
 
-  /** How much a repetition takes at first, and whether it gives back. */
+  /** Says how much a repetition takes at first, and whether it gives characters back. */
   enum Greed {
     GREEDY,
     LAZY,
     POSSESSIVE
   }
 
-  /** What is matched once and not tried in another way. */
+  /** Matches once and is not retried. */
   record Atomic(RegexNode body) implements RegexNode {}
 
-  /** A look at what follows or precedes. */
+  /** Looks at the text ahead or behind. */
   record Look(RegexNode body, boolean ahead, boolean negative) implements RegexNode {}
 
-  /** A place. */
+  /** Matches a position. */
   enum Place implements RegexNode {
     LINE_START,
     LINE_END,

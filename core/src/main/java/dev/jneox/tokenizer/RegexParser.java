@@ -13,16 +13,16 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Reads the regular expressions of {@code tokenizer.json}: the Ruby syntax of the Oniguruma library
- * (its document "RE"), in which the Hugging Face library compiles them. What is not known here is
- * refused: back references, calls, conditions, free spacing.
+ * Parses the regular expressions of {@code tokenizer.json}, in the Ruby syntax of the Oniguruma
+ * library (its document "RE"), which the Hugging Face library uses. Rejects features that it does
+ * not have: back references, calls, conditions, free spacing.
  */
 final class RegexParser {
   private static final int LONGEST = 10_000;
   private static final int DEEPEST = 100;
   private static final int MOST = 100_000;
 
-  /** Says what is wrong with an expression. */
+  /** Says which part of an expression is invalid or unsupported. */
   static final class Unsupported extends Exception {
     Unsupported(String message) {
       super(message);
@@ -39,12 +39,12 @@ final class RegexParser {
   /** A full stop matches a newline too. */
   private boolean dotAll;
 
-  /** The same two inside the group whose letters {@link #options} has read. */
+  /** The same two flags for the group whose letters {@link #options} has read. */
   private boolean ignoreCaseInside;
 
   private boolean dotAllInside;
 
-  /** The character that the last atom stands for, -1 for others. */
+  /** The character that the last atom matches, -1 for others. */
   private int literal;
 
   private RegexParser(String pattern) {
@@ -133,7 +133,7 @@ final class RegexParser {
     return parts.size() == 1 ? parts.getFirst() : new All(parts);
   }
 
-  /** Reads the letters of {@code (?i-m:} or {@code (?i-m)}; leaves all where it was for others. */
+  /** Reads the letters of {@code (?i-m:} or {@code (?i-m)}; consumes nothing for others. */
   private boolean options() throws Unsupported {
     int start = at;
     at += 2;
@@ -286,7 +286,7 @@ final class RegexParser {
   }
 
   /**
-   * Reads {@code {2}}, {@code {2,}}, {@code {,3}} or {@code {2,3}}; none of these reads nothing.
+   * Reads {@code {2}}, {@code {2,}}, {@code {,3}} or {@code {2,3}}; consumes nothing for others.
    */
   private int[] interval() throws Unsupported {
     int start = at++;
@@ -351,7 +351,7 @@ final class RegexParser {
     };
   }
 
-  /** The set that {@code \d}, {@code \p{L}} and their like stand for; null for a character. */
+  /** Returns the set of {@code \d}, {@code \p{L}} and so on; null for a character. */
   private @Nullable CodePointSet named(int c) throws Unsupported {
     return switch (c) {
       case 'd' -> CharacterSets.known("digit");
@@ -384,7 +384,7 @@ final class RegexParser {
     return not ? set.complement() : set;
   }
 
-  /** The character that a backslash and {@code c} stand for. */
+  /** Returns the character that a backslash and {@code c} stand for. */
   private int escaped(int c) throws Unsupported {
     return switch (c) {
       case 't' -> '\t';
@@ -440,7 +440,7 @@ final class RegexParser {
     return digit;
   }
 
-  /** Reads a set from behind its opening bracket to its closing one. */
+  /** Reads a set after its opening bracket, to its closing one. */
   private CodePointSet set() throws Unsupported {
     if (++depth > DEEPEST) {
       throw unsupported("more than " + DEEPEST + " brackets in each other");
@@ -514,7 +514,7 @@ final class RegexParser {
     return CodePointSet.range(c, last);
   }
 
-  /** Reads {@code [:alpha:]}; null where it is something else. */
+  /** Reads {@code [:alpha:]}; null for anything else. */
   private @Nullable CodePointSet posix() throws Unsupported {
     int start = at;
     at += 2;
@@ -534,7 +534,7 @@ final class RegexParser {
     return not ? set.complement() : set;
   }
 
-  /** With all that differs in case only, where case does not matter. */
+  /** Adds all letters that differ in case only, where case is ignored. */
   private CodePointSet folded(CodePointSet set) throws Unsupported {
     if (!ignoreCase) {
       return set;
@@ -546,8 +546,8 @@ final class RegexParser {
   }
 
   /**
-   * Looks for letters of any case that together are another way to write one letter, as "ss" for
-   * "ß": the library matches that one too.
+   * Finds letters of any case that together are the folding of one letter, as "ss" for "ß": the
+   * library matches that letter too.
    */
   private final class Folding {
     private final StringBuilder letters = new StringBuilder();

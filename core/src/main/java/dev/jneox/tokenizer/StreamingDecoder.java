@@ -4,22 +4,22 @@ import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Decodes ids one at a time, for a terminal or a stream of server events: each call returns the
- * text that has become certain, so that a character whose bytes are spread over several tokens
- * appears once it is whole. All that is returned, up to {@link #finish}, is exactly what {@link
- * Tokenizer#decode} makes of all the ids together. For one stream, on one thread at a time.
+ * Decodes ids one at a time, for a terminal or a stream of server events. Each call returns the
+ * text that is final, so that a character whose bytes span several tokens appears once it is
+ * complete. The texts, up to {@link #finish}, add up to exactly the result of {@link
+ * Tokenizer#decode} for all ids. Not thread-safe.
  */
 public final class StreamingDecoder {
   private static final char REPLACEMENT = '\uFFFD';
 
   private final Tokenizer tokenizer;
 
-  /** Of a tokenizer that decodes one by one itself; null for one whose ids stand for bytes. */
+  /** The decoder of a tokenizer that streams itself; null for one whose ids represent bytes. */
   private PipelineTokenizer.@Nullable Decoding decoding;
 
   /**
-   * The ids that still matter: from a place between two characters on, the last id before that
-   * place first.
+   * The ids that still affect the text: the last id before a boundary between characters, and all
+   * ids after it.
    */
   private int[] window = new int[8];
 
@@ -31,6 +31,7 @@ public final class StreamingDecoder {
   /** Whether the window ends between two characters. */
   private boolean whole = true;
 
+  /** Starts a stream. */
   public StreamingDecoder(Tokenizer tokenizer) {
     this.tokenizer = tokenizer;
     decoding = start(tokenizer);
@@ -41,7 +42,7 @@ public final class StreamingDecoder {
   }
 
   /**
-   * Takes the next id and returns the text that is certain now and has not been returned; may be
+   * Takes the next id and returns the text that is final now and was not returned before; may be
    * empty.
    */
   public String next(int id) {
@@ -62,7 +63,7 @@ public final class StreamingDecoder {
             Math.min(returned, text.length()), whole ? text.length() : text.length() - 1);
     returned += fresh.length();
     if (whole && startsWhole) {
-      // The last id alone is context enough.
+      // The last id alone is enough context.
       window[0] = id;
       size = 1;
       returned = tokenizer.decode(new int[] {id}).length();
@@ -71,8 +72,8 @@ public final class StreamingDecoder {
   }
 
   /**
-   * Ends the text: returns what was held back, as U+FFFD where a character stayed incomplete. The
-   * decoder starts anew.
+   * Ends the text and returns the rest, with U+FFFD for an incomplete character. The decoder can
+   * then decode another text.
    */
   public String finish() {
     if (decoding != null) {

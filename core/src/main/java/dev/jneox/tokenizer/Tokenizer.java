@@ -3,28 +3,28 @@ package dev.jneox.tokenizer;
 import java.nio.file.Path;
 import java.util.OptionalInt;
 
-/** Text to token ids and back. Implementations are safe for use by several threads at once. */
+/** Converts text to token ids and back. Implementations are thread-safe. */
 public interface Tokenizer extends AutoCloseable {
   /**
-   * The ids of {@code text}; added tokens that occur in it literally are recognised, nothing is put
-   * before or after.
+   * Returns the ids of {@code text}. Recognises added tokens that the text contains literally, and
+   * adds none before or after.
    */
   int[] encode(String text);
 
   /**
-   * The text of {@code ids}, special tokens written out; what is no UTF-8 becomes U+FFFD, what is
-   * no token nothing.
+   * Returns the text of {@code ids}, special tokens included. Bytes that are not UTF-8 become
+   * U+FFFD; ids without a token become nothing.
    */
   String decode(int[] ids);
 
   /**
-   * One more than the largest id, added tokens included; the padded vocabulary of a model may be
-   * larger.
+   * Returns one more than the largest id, added tokens included. The padded vocabulary of a model
+   * may be larger.
    */
   int vocabSize();
 
   /**
-   * The id of a token by its written form in {@code tokenizer.json}, for example {@code
+   * Returns the id of a token by its written form in {@code tokenizer.json}, for example {@code
    * <|endoftext|>}.
    */
   OptionalInt id(String token);
@@ -33,18 +33,17 @@ public interface Tokenizer extends AutoCloseable {
   void close();
 
   /**
-   * Loads a local {@code tokenizer.json}; those of the GPT family take the fast path, {@link
-   * ByteLevelBpe}, the others are a {@link PipelineTokenizer}.
+   * Loads a local {@code tokenizer.json}: those of the GPT family as the fast {@link ByteLevelBpe},
+   * others as a {@link PipelineTokenizer}.
    *
-   * @throws dev.jneox.io.InputException if the file is missing, cut short or not a tokenizer
+   * @throws dev.jneox.io.InputException when the file is missing, truncated or not a tokenizer
    */
   static Tokenizer load(Path tokenizerJson) {
     return of(TokenizerFile.read(tokenizerJson));
   }
 
   /**
-   * The same for the text of a {@code tokenizer.json} that a model brought along; errors name
-   * {@code source}.
+   * Loads the text of a {@code tokenizer.json} that came with a model; errors name {@code source}.
    */
   static Tokenizer parse(String tokenizerJson, Path source) {
     return of(TokenizerFile.of(source, tokenizerJson));

@@ -16,13 +16,15 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A {@code tokenizer.json} as read from disk: what every kind of tokenizer has in it.
+ * Holds the content of a {@code tokenizer.json} that every kind of tokenizer has.
  *
+ * @param path named in errors
  * @param root the tree, without the vocabulary and the merge rules where they are given below
- * @param vocab the model's tokens in their written form, with their ids
- * @param pieces the vocabulary of a Unigram model in the order of the ids, a piece that is there
- *     twice included; null for the others
+ * @param vocab the tokens of the model in their written form, with their ids
+ * @param pieces the vocabulary of a Unigram model in the order of ids, with duplicates; null for
+ *     others
  * @param merges the two sides of each merge rule, one rule after the other
+ * @param added the added tokens
  */
 record TokenizerFile(
     Path path,
@@ -31,14 +33,24 @@ record TokenizerFile(
     @Nullable List<ScoredPiece> pieces,
     List<String> merges,
     List<AddedToken> added) {
-  /** All added tokens together are at most so many characters. */
+  /** The most characters of all added tokens together. */
   private static final int LONGEST_ADDED = 1 << 19;
 
-  /** An entry of a Unigram model's vocabulary: a piece with the logarithm of its probability. */
+  /**
+   * Is an entry of the vocabulary of a Unigram model: a piece with the logarithm of its
+   * probability.
+   */
   record ScoredPiece(String text, double score) {}
 
-  /** Reads and checks the file; anything that is not a tokenizer is an {@link InputException}. */
+  /**
+   * Reads and checks a file.
+   *
+   * @throws InputException when it is not a tokenizer
+   */
   static TokenizerFile read(Path path) {
+    /**
+     * Checks the text of a {@code tokenizer.json} that came with {@code path}, which errors name.
+     */
     return of(path, text(path));
   }
 
@@ -72,6 +84,7 @@ record TokenizerFile(
         added(path, root.path("added_tokens")));
   }
 
+  /** Returns the string at a path of keys; null where there is none. */
   private static String text(Path path) {
     try {
       return Files.readString(path);
@@ -136,12 +149,12 @@ record TokenizerFile(
     return text.length() <= 60 ? text : text.substring(0, 60) + "...";
   }
 
-  /** The text at a path of keys, or null where there is none. */
+  /** Returns the text at a path of keys, or null where there is none. */
   String text(String... keys) {
     return node(keys).textValue();
   }
 
-  /** The node at a path of keys; a missing node where there is none. */
+  /** Returns the node at a path of keys; a missing node where there is none. */
   JsonNode node(String... keys) {
     JsonNode node = root;
     for (String key : keys) {
@@ -150,14 +163,14 @@ record TokenizerFile(
     return node;
   }
 
-  /** One more than the model's largest id. */
+  /** Returns one more than the model's largest id. */
   int modelSize() {
     return pieces != null
         ? pieces.size()
         : 1 + vocab.values().stream().mapToInt(Integer::intValue).max().orElse(-1);
   }
 
-  /** One more than the largest id, added tokens included. */
+  /** Returns one more than the largest id, added tokens included. */
   int vocabSize() {
     return Math.max(modelSize(), 1 + added.stream().mapToInt(AddedToken::id).max().orElse(-1));
   }

@@ -12,15 +12,14 @@ import java.util.List;
 import java.util.SequencedMap;
 
 /**
- * A byte-level byte-pair encoding that {@link BpeTrainer} has learned.
+ * Holds a byte-level byte-pair encoding that {@link BpeTrainer} has learned.
  *
- * @param vocab the tokens in their written form with their ids, in the order of the ids
- * @param merges the rules in the order of their ranks, each as "left right"
+ * @param vocab the tokens in their written form with their ids, in the order of ids
+ * @param merges the rules in the order of rank, each as "left right"
  * @param documents texts it was trained on
  * @param bytes of these texts in UTF-8
- * @param words different ones of these texts
- * @param tokens the texts have with this vocabulary; bytes / tokens is what one token holds on
- *     average
+ * @param words distinct words of these texts
+ * @param tokens of these texts with this vocabulary; bytes / tokens is the mean length of a token
  */
 public record TrainedBpe(
     SequencedMap<String, Integer> vocab,
@@ -37,8 +36,8 @@ public record TrainedBpe(
   }
 
   /**
-   * The {@code tokenizer.json}: no normalizer, so that every text comes back as it was, byte for
-   * byte.
+   * Formats the {@code tokenizer.json}. It has no normalizer, so that every text decodes to its own
+   * bytes.
    */
   String json() {
     ObjectNode root = JSON.createObjectNode();

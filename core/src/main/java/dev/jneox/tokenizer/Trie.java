@@ -3,25 +3,25 @@ package dev.jneox.tokenizer;
 import java.util.Arrays;
 
 /**
- * A trie over 16-bit symbols: UTF-16 units or bytes. All edges lie in one open-addressing table, so
- * that a trie of many nodes with few children each stays small. Node 0 is the root.
+ * Is a trie over 16-bit symbols: UTF-16 units or bytes. All edges are in one open-addressing table,
+ * so that a trie of many nodes with few children stays small. Node 0 is the root.
  */
 final class Trie {
-  /** The most nodes: node and child share a long with the symbol. */
+  /** The most nodes, because node and child share a long with the symbol. */
   static final int LARGEST = 1 << 24;
 
-  /** (node, symbol, child) in 24, 16 and 24 bits; no child is 0, so that 0 marks a free place. */
+  /** (node, symbol, child) in 24, 16 and 24 bits; no child is 0, so that 0 marks a free slot. */
   private long[] edges = new long[64];
 
   private int shift = 64 - 6;
   private int nodes = 1;
 
-  /** The number of nodes, the root included. */
+  /** Returns the number of nodes, the root included. */
   int size() {
     return nodes;
   }
 
-  /** The child of a node by a symbol, 0 where there is none. */
+  /** Returns the child of a node by a symbol, 0 where there is none. */
   int child(int node, int symbol) {
     long key = (long) node << 16 | symbol;
     for (int at = place(key); edges[at] != 0; at = at + 1 & edges.length - 1) {
@@ -33,7 +33,7 @@ final class Trie {
   }
 
   /**
-   * The child of a node by a symbol, made where there is none.
+   * Returns the child of a node by a symbol, and creates it if necessary.
    *
    * @throws ArithmeticException beyond {@link #LARGEST} nodes
    */
@@ -71,7 +71,7 @@ final class Trie {
     return (int) (key * 0x9E3779B97F4A7C15L >>> shift);
   }
 
-  /** Visits every edge once, in no order. */
+  /** Visits every edge once, in any order. */
   void edges(Edge visitor) {
     Arrays.stream(edges)
         .filter(edge -> edge != 0)
@@ -81,7 +81,7 @@ final class Trie {
                     (int) (edge >>> 40), (int) (edge >>> 24) & 0xFFFF, (int) edge & LARGEST - 1));
   }
 
-  /** What {@link #edges(Edge)} calls. */
+  /** Receives each edge of {@link #edges(Edge)}. */
   interface Edge {
     void accept(int node, int symbol, int child);
   }

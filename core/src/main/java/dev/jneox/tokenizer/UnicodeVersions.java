@@ -1,10 +1,9 @@
 package dev.jneox.tokenizer;
 
 /**
- * Answers about characters as the libraries of other Unicode versions give them, on which the
- * Hugging Face library stands: its tables of punctuation, control characters and nonspacing marks
- * are of Unicode 8, those of marks of Unicode 9, its lower case is of Unicode 17. The JDK's tables
- * are of Unicode 16; each array has the ranges (first, last) in which the answers differ.
+ * Classifies characters by the Unicode versions that the Hugging Face library uses: 8 for
+ * punctuation, control characters and nonspacing marks, 9 for marks, 17 for lower case. The JDK's
+ * tables are of Unicode 16; each array has the ranges (first, last) in which the answers differ.
  */
 final class UnicodeVersions {
   private static final int[] PUNCTUATION = {
@@ -97,7 +96,7 @@ final class UnicodeVersions {
         != CharacterClass.in(NONSPACING_MARKS, c);
   }
 
-  /** Control characters, formats and characters of private use. */
+  /** Returns whether a character is a control, format or private use character. */
   static boolean isControl(int c) {
     return switch (Character.getType(c)) {
       case Character.CONTROL, Character.PRIVATE_USE -> true;
@@ -107,7 +106,7 @@ final class UnicodeVersions {
     };
   }
 
-  /** Numbers of every kind. */
+  /** Returns whether a character is a number of any kind. */
   static boolean isNumeric(int c) {
     return CharacterClass.of(c) == CharacterClass.NUMBER
         || c >= 0x11DE0 && c <= 0x11DE9

@@ -9,12 +9,13 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
- * SentencePiece's unigram language model (Kudo 2018, arXiv:1804.10959): of all ways to write a word
- * with pieces of the vocabulary the one whose scores have the largest sum, found by the Viterbi
- * algorithm from left to right. Time is in proportion to the text times the longest piece.
+ * Implements SentencePiece's unigram language model (Kudo 2018, arXiv:1804.10959): of all ways to
+ * write a word with pieces of the vocabulary, it takes the one with the largest sum of scores, by
+ * the Viterbi algorithm from left to right. The time is proportional to the text times the longest
+ * piece.
  */
 final class UnigramModel implements WordModel {
-  /** How much worse than the worst piece a character is that has none. */
+  /** How much worse a character without a piece scores than the worst piece. */
   private static final double UNKNOWN_PENALTY = 10;
 
   private final JsonKey unknownKey;
@@ -28,7 +29,7 @@ final class UnigramModel implements WordModel {
   private final double unknownScore;
   private final Trie trie = new Trie();
 
-  /** Of each node one more than the id of the piece that ends there, or 0. */
+  /** For each node one more than the id of the piece that ends there, or 0. */
   private int[] ends = new int[1 << 10];
 
   private UnigramModel(TokenizerFile file, JsonKey key) {
@@ -119,7 +120,7 @@ final class UnigramModel implements WordModel {
     return unknown;
   }
 
-  /** Appends the ids of the best path; unknown pieces side by side are one. */
+  /** Appends the ids of the best path; adjacent unknown pieces become one. */
   private void write(String word, int[] starts, int[] which, IdList out) {
     // The path is known from its end; each place is made to point to the next instead.
     int[] ends = new int[starts.length];

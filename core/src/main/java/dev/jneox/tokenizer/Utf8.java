@@ -4,11 +4,11 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
 /**
- * Reading and writing UTF-8. But for {@link #decode}, arrays are known to be well formed, because
- * they were written here.
+ * Reads and writes UTF-8. Except in {@link #decode}, arrays are known to be well formed, because
+ * this class wrote them.
  */
 final class Utf8 {
-  /** Bytes as a text in which added tokens are looked for. */
+  /** Views bytes as a text in which added tokens are matched. */
   record Text(byte[] bytes) implements AddedTokens.Text {
     @Override
     public int symbol(int at) {
@@ -33,9 +33,7 @@ final class Utf8 {
 
   private Utf8() {}
 
-  /**
-   * The text with every surrogate that has no partner replaced by U+FFFD, as UTF-8 cannot hold it.
-   */
+  /** Replaces every unpaired surrogate by U+FFFD, because UTF-8 cannot hold it. */
   static String wellFormed(String text) {
     for (int i = 0; i < text.length(); i++) {
       char c = text.charAt(i);
@@ -66,8 +64,8 @@ final class Utf8 {
   }
 
   /**
-   * Writes {@code n} characters, lone surrogates as U+FFFD; returns the number of bytes. {@code
-   * out} must hold 3 each.
+   * Writes {@code n} characters, unpaired surrogates as U+FFFD; returns the number of bytes. {@code
+   * out} must have room for 3 each.
    */
   static int write(char[] chars, int n, byte[] out) {
     int at = 0;
@@ -114,7 +112,7 @@ final class Utf8 {
     return at;
   }
 
-  /** The code point that starts at {@code at}. */
+  /** Returns the code point that starts at {@code at}. */
   static int codePoint(byte[] text, int at) {
     int b = text[at];
     if (b >= 0) {
@@ -132,12 +130,12 @@ final class Utf8 {
         | text[at + 3] & 0x3F;
   }
 
-  /** The bytes of the code point whose first byte this is. */
+  /** Returns the bytes of a code point from its first byte. */
   static int length(byte first) {
     return first >= 0 ? 1 : first < (byte) 0xE0 ? 2 : first < (byte) 0xF0 ? 3 : 4;
   }
 
-  /** Where the code point that ends before {@code at} starts. */
+  /** Returns where the code point that ends before {@code at} starts. */
   static int before(byte[] text, int at) {
     int start = at - 1;
     while ((text[start] & 0xC0) == 0x80) {
@@ -147,9 +145,9 @@ final class Utf8 {
   }
 
   /**
-   * The text of any bytes. What is not UTF-8 becomes U+FFFD, one for each longest start of a
-   * character (Unicode standard, section 3.9, as Rust and browsers do): the JDK's own decoder makes
-   * one where others make two of a surrogate cut off at the end.
+   * Decodes any bytes. Invalid bytes become U+FFFD, one for each maximal subpart of a character
+   * (Unicode standard, section 3.9, as Rust and browsers do). The JDK makes one of a truncated
+   * surrogate where others make two.
    */
   static String decode(byte[] bytes) {
     String text = new String(bytes, StandardCharsets.UTF_8);
@@ -181,11 +179,11 @@ final class Utf8 {
     return true;
   }
 
-  /** Decodes bytes that come in parts, each character as soon as it is whole. */
+  /** Decodes bytes that come in parts, each character as soon as it is complete. */
   static final class Reader {
     private byte[] rest = new byte[0];
 
-    /** The characters that are whole now. */
+    /** Returns the characters that are complete now. */
     String next(byte[] bytes) {
       byte[] all = Arrays.copyOf(rest, rest.length + bytes.length);
       System.arraycopy(bytes, 0, all, rest.length, bytes.length);
@@ -194,14 +192,14 @@ final class Utf8 {
       return decode(Arrays.copyOf(all, whole));
     }
 
-    /** What is left: U+FFFD for a character that was not finished. */
+    /** Returns the rest: U+FFFD for an incomplete character. */
     String end() {
       String last = decode(rest);
       rest = new byte[0];
       return last;
     }
 
-    /** How many bytes at the end are the start of a character that more bytes may finish. */
+    /** Returns how many bytes at the end begin a character that more bytes may complete. */
     private static int unfinished(byte[] bytes) {
       for (int n = 1; n <= Math.min(3, bytes.length); n++) {
         int at = bytes.length - n;
@@ -215,8 +213,8 @@ final class Utf8 {
   }
 
   /**
-   * How many bytes from {@code at} on are the start of a character of {@code length} bytes; 0 if
-   * none can start here.
+   * Returns how many bytes from {@code at} on begin a character of {@code length} bytes; 0 if none
+   * can start here.
    */
   private static int validPart(byte[] bytes, int at, int length) {
     int first = bytes[at] & 0xFF;

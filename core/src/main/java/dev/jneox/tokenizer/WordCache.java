@@ -6,10 +6,10 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 
 /**
- * The ids of words met before. A text is mostly words met before, so this decides the speed of
- * encoding: one line of the processor's cache holds a word of up to 15 bytes and up to 4 ids,
- * compared and copied without a loop. Longer words and longer encodings lie in two arrays beside
- * the table. Bounded: when full it starts anew. For one thread at a time.
+ * Caches the ids of words. Most words of a text were encoded before, so that this decides the speed
+ * of encoding. One cache line of the processor holds a word of up to 15 bytes and up to 4 ids,
+ * compared and copied without a loop. Longer words and longer encodings are in two arrays beside
+ * the table. The size is bounded: a full cache is cleared. Not thread-safe.
  */
 final class WordCache {
   /**
@@ -18,7 +18,7 @@ final class WordCache {
    */
   static final int SLACK = 16;
 
-  /** Words longer than this are not kept. */
+  /** Longer words are not cached. */
   private static final int LONGEST = 128;
 
   private static final int INLINE = 15;
@@ -29,7 +29,7 @@ final class WordCache {
   private static final VarHandle LONG =
       MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
 
-  /** The low bytes of a long. */
+  /** Masks of the low bytes of a long. */
   private static final long[] LOW = new long[9];
 
   static {
@@ -40,10 +40,10 @@ final class WordCache {
   }
 
   /**
-   * Entry of four: the key's two halves, then ids 0 and 1, then ids 2 and 3 with the number of ids
-   * in the top four bits. The top byte of the key's second half is the word's length; 0 marks a
-   * free entry. For a long word the key is (hash, place in {@code words}). The number 0 says that
-   * the ids are in {@code ids}, at (place, number).
+   * Entries of four longs: the two halves of the key, then ids 0 and 1, then ids 2 and 3 with the
+   * number of ids in the top four bits. The top byte of the key's second half is the length of the
+   * word; 0 marks a free entry. For a long word the key is (hash, offset in {@code words}). A
+   * number of 0 ids means that they are in {@code ids}, at (offset, number).
    */
   private long[] table = new long[SMALLEST * STRIDE];
 
@@ -56,7 +56,7 @@ final class WordCache {
 
   /**
    * Copies the ids of the word {@code text[from, to)} to {@code out[at]} on; returns their end, or
-   * -1 if the word is new.
+   * -1 if the word is not cached.
    */
   int find(byte[] text, int from, int to, int[] out, int at) {
     int length = to - from;
@@ -94,7 +94,7 @@ final class WordCache {
     return at + n;
   }
 
-  /** Keeps the {@code n} ids of a word that {@link #find} did not have. */
+  /** Caches the {@code n} ids of a word that {@link #find} did not have. */
   void put(byte[] text, int from, int to, int[] encoded, int at, int n) {
     int length = to - from;
     if (length > LONGEST) {

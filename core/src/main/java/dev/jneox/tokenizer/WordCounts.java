@@ -5,11 +5,11 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
 /**
- * How often each word of GPT-2's pattern occurs in the texts given so far. Words are numbered in
- * the order they are met.
+ * Counts how often each word of GPT-2's pattern occurs in the texts. Words are numbered in the
+ * order of first occurrence.
  */
 final class WordCounts {
-  /** Longer words (encoded data, rules of dashes) are counted in parts of this many bytes. */
+  /** Longer words (encoded data, lines of dashes) are counted in parts of this many bytes. */
   private static final int LONGEST = 1024;
 
   private byte[] bytes = new byte[1 << 16];
@@ -17,7 +17,7 @@ final class WordCounts {
   private int[] hashes = new int[1 << 12];
   private long[] counts = new long[1 << 12];
 
-  /** Open addressing: one more than a word's number, 0 where free. */
+  /** An open-addressing table: one more than a word's number, 0 for a free slot. */
   private int[] table = new int[1 << 13];
 
   private int size;
@@ -94,7 +94,7 @@ final class WordCounts {
     }
   }
 
-  /** Different words. */
+  /** Returns the number of distinct words. */
   int size() {
     return size;
   }
@@ -103,7 +103,7 @@ final class WordCounts {
     return counts[word];
   }
 
-  /** Where the bytes of a word start; those of the next one start where they end. */
+  /** Returns where the bytes of a word start; they end where those of the next one start. */
   int start(int word) {
     return starts[word];
   }
@@ -112,7 +112,7 @@ final class WordCounts {
     return bytes[place];
   }
 
-  /** Bytes of all texts. */
+  /** Returns the bytes of all texts. */
   long bytes() {
     long total = 0;
     for (int word = 0; word < size; word++) {

@@ -5,23 +5,26 @@ import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/** Turns a word into token ids: the key {@code model} of a tokenizer.json. Immutable. */
+/** Encodes a word: the key {@code model} of a tokenizer.json. Immutable. */
 sealed interface WordModel permits WordModel.Words, BpeModel, UnigramModel, WordPieceModel {
   /** Appends the ids of a word, which is not empty. */
   void encode(String word, IdList ids, Work work);
 
-  /** The number of tokens as the library counts it: the next free id, if all below it are used. */
+  /**
+   * Returns the number of tokens as the library counts it, which is the next free id if all below
+   * it are used.
+   */
   int size();
 
-  /** The token of an id in its written form; null where there is none. */
+  /** Returns the written form of an id; null where there is none. */
   @Nullable String token(int id);
 
-  /** The id of a token by its written form; null where there is none. */
+  /** Returns the id of a written form; null where there is none. */
   @Nullable Integer id(String token);
 
-  /** A vocabulary that is an object of the file: each token has an id, no two the same. */
+  /** Is a vocabulary that is an object of the file: each token has an id of its own. */
   final class Vocabulary {
-    /** The largest id may be so many times the number of tokens. */
+    /** The largest id may be this many times the number of tokens. */
     private static final int GAPS = 16;
 
     private final Map<String, Integer> ids;
@@ -65,13 +68,14 @@ sealed interface WordModel permits WordModel.Words, BpeModel, UnigramModel, Word
     }
   }
 
-  /** Whole words only. */
+  /** Knows whole words only. */
   record Words(JsonKey key, Vocabulary vocabulary, @Nullable Integer unknown) implements WordModel {
     @Override
     public void encode(String word, IdList ids, Work work) {
       Integer known = id(word);
       Integer id = known != null ? known : unknown;
       if (id == null) {
+        /** Creates the error for a word that the vocabulary cannot write. */
         throw noUnknown(key);
       }
       ids.add(id);
@@ -93,14 +97,14 @@ sealed interface WordModel permits WordModel.Words, BpeModel, UnigramModel, Word
     }
   }
 
-  /** The error of a text with a word that the vocabulary cannot write. */
+  /** Returns the error of a text with a word that the vocabulary cannot write. */
   static InputException noUnknown(JsonKey key) {
     return key.expected(
         "a token of the vocabulary for what it has no token for, as a text needs one");
   }
 
   /**
-   * The model of a file. Files of old versions have no type: the keys tell.
+   * Reads the model of a file. In files of old versions without a type, the keys decide.
    *
    * @param key the model
    */

@@ -5,9 +5,9 @@ import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
- * BERT's WordPiece: the longest token that a word begins with, then the longest of those for parts
- * within words that the rest begins with, and so on; one unknown token for the whole word where
- * there is none.
+ * Implements BERT's WordPiece: the longest token that a word begins with, then the longest
+ * continuation token that the rest begins with, and so on; one unknown token for the whole word
+ * where there is none.
  */
 final class WordPieceModel implements WordModel {
   private final WordModel.Vocabulary vocabulary;
@@ -16,10 +16,10 @@ final class WordPieceModel implements WordModel {
   private final int longestWord;
   private final Trie trie = new Trie();
 
-  /** The node of the prefix of tokens within words, -1 where no token begins with it. */
+  /** The node of the prefix of continuation tokens, -1 where no token begins with it. */
   private int within;
 
-  /** Of each node one more than the id of the token that ends there, or 0. */
+  /** For each node one more than the id of the token that ends there, or 0. */
   private int[] ends = new int[1 << 10];
 
   private WordPieceModel(TokenizerFile file, JsonKey key) {

@@ -1,15 +1,15 @@
 package dev.jneox.tokenizer;
 
 /**
- * GPT-2's split of a text into words, no merge crosses their borders: {@code
- * 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+}, written out by hand
- * over UTF-8.
+ * Splits a text into words by GPT-2's pattern, whose borders no merge crosses: {@code
+ * 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+}, hand-coded over
+ * UTF-8.
  */
 final class WordSplitter {
   private WordSplitter() {}
 
   /**
-   * The end of the word that starts at {@code at}.
+   * Returns the end of the word that starts at {@code at}.
    *
    * @param text well-formed UTF-8
    * @param to the end of the text, greater than {@code at}
@@ -53,8 +53,8 @@ final class WordSplitter {
   }
 
   /**
-   * White space before a word leaves its last character to that word, which takes it if it is a
-   * space.
+   * Returns the end of white space. Before a word, its last character belongs to the word, which
+   * takes it if it is a space.
    */
   private static int spaces(byte[] text, int at, int to) {
     int end = run(text, at, to, CharacterClass.SPACE);

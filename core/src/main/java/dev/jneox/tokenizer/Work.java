@@ -5,9 +5,9 @@ import java.nio.file.Path;
 import java.util.Arrays;
 
 /**
- * Bounds what one text may cost with a tokenizer's rules: steps of its regular expressions,
- * characters that its rules write, places to come back to. A file may hold rules that take
- * exponential time or space; they end in an {@link InputException}. For one thread at a time.
+ * Limits the cost of one text under a tokenizer's rules: steps of its regular expressions,
+ * characters that its rules write, choices to return to. A file may hold rules of exponential time
+ * or space; they end in an {@link InputException}. Not thread-safe.
  */
 final class Work {
   private static final int STEPS_PER_CHARACTER = 1000;
@@ -21,23 +21,26 @@ final class Work {
   private long steps;
   private long longest;
 
-  /** Of the regular expressions: what to go on with where a choice was wrong. */
+  /** The choices of the regular expressions: where to continue after a failed one. */
   private int[] stack = new int[96];
 
   private int depth;
 
   /**
-   * @param file what errors name
+   * Starts without a text.
+   *
+   * @param file named in errors
    */
   Work(Path file) {
     this.file = file;
   }
 
-  /** Starts anew for a text of so many characters. */
+  /** Resets the limits for a text of so many characters. */
   Work begin(int characters) {
     this.characters = 0;
     steps = STEPS;
     depth = 0;
+    /** Raises the limits for so many more characters. */
     return grant(characters);
   }
 
@@ -57,13 +60,13 @@ final class Work {
     }
   }
 
-  /** Counts a text that a rule writes, of so many characters. */
+  /** Counts a text of so many characters that a rule writes. */
   void write(long characters) {
     bound(characters);
     spend(characters);
   }
 
-  /** Refuses a text of too many characters. */
+  /** Rejects a text of too many characters. */
   void bound(long characters) {
     if (characters > longest) {
       throw tooMuch(
@@ -79,7 +82,7 @@ final class Work {
     return depth;
   }
 
-  /** Forgets all that was pushed since the stack had this depth. */
+  /** Drops everything pushed since the stack had this depth. */
   void cutTo(int depth) {
     this.depth = depth;
   }
@@ -97,17 +100,17 @@ final class Work {
     depth += 3;
   }
 
-  /** Takes the last three off; {@link #popped} reads them. */
+  /** Removes the top three values, for {@link #popped}. */
   void pop() {
     depth -= 3;
   }
 
-  /** One of the three values that {@link #pop} has just taken off. */
+  /** Returns one of the three values that {@link #pop} removed. */
   int popped(int index) {
     return stack[depth + index];
   }
 
-  /** Gives a large stack back. */
+  /** Frees a large stack. */
   void end() {
     if (stack.length > 1 << 16) {
       stack = new int[96];

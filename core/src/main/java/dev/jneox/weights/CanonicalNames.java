@@ -15,14 +15,14 @@ import java.util.stream.Stream;
 
 /**
  * Names the tensors of JNeoX's own files: HF's names for GPT-NeoX without the leading {@code
- * gpt_neox.}, and further ones for parts that GPT-NeoX does not have. Query, key and value are one
- * tensor {@code query_key_value}: of each head its query, key and value, or where heads share keys
- * all queries, all keys, all values.
+ * gpt_neox.}, and further names for parts that GPT-NeoX does not have. Query, key and value are one
+ * tensor {@code query_key_value}: ordered by head, or, where heads share keys, all queries, all
+ * keys, all values.
  */
 public final class CanonicalNames {
   private CanonicalNames() {}
 
-  /** All tensors of a model, in the order of its parameters. */
+  /** Lists all tensors of a model in the order of its parameters. */
   public static List<TensorExpression> of(ModelSpec spec) {
     return tensors(
         spec,
@@ -31,7 +31,7 @@ public final class CanonicalNames {
         id -> false);
   }
 
-  /** The name of a parameter; of query, key and value that of the fused tensor. */
+  /** Returns the name of a parameter; for query, key and value that of the fused tensor. */
   public static String name(ParamId id) {
     String part =
         switch (id.part()) {
@@ -51,14 +51,14 @@ public final class CanonicalNames {
     return layer + part + kind(id);
   }
 
-  /** {@code .weight} or {@code .bias}. */
+  /** Returns {@code .weight} or {@code .bias}. */
   public static String kind(ParamId id) {
     return id.isBias() ? ".bias" : ".weight";
   }
 
   /**
-   * The tensors of a format that differs from a list of parameters only by names, by fused queries,
-   * keys and values, and by transposed matrices.
+   * Returns the tensors of a format that differs from a list of parameters only by names, by fused
+   * queries, keys and values, and by transposed matrices.
    *
    * @param name of a parameter; of a fused tensor by its query
    * @param fused of a query: the order in which it is one tensor with its key and value; empty
@@ -79,7 +79,7 @@ public final class CanonicalNames {
       if (order.isEmpty()) {
         tensors.add(
             new TensorExpression(
-                name.apply(id), List.of(param), RowOrder.IN_TURN, transposed.test(id)));
+                name.apply(id), List.of(param), RowOrder.CONCATENATED, transposed.test(id)));
       } else if (id.part() == Part.QUERY) {
         List<Param> all =
             Stream.of(Part.QUERY, Part.KEY, Part.VALUE)

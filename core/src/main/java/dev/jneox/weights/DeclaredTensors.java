@@ -4,25 +4,35 @@ import java.util.Iterator;
 import java.util.List;
 
 /**
- * What a file will still be given whose header says beforehand what comes: its tensors in order,
- * each whole or in parts. Holds a writer to what it declared.
+ * Tracks the tensors that a file header has declared and that are still to be written. They come in
+ * order, each whole or in parts. Rejects any write that does not match the declaration.
  */
 public final class DeclaredTensors {
-  /** A tensor that was declared. */
+  /**
+   * Describes a declared tensor.
+   *
+   * @param name its name in the file
+   * @param bytes its size
+   */
   public record Item(String name, long bytes) {}
 
   private final Iterator<Item> coming;
   private Item current = new Item("", 0);
   private long missing; // bytes of the current one
 
+  /**
+   * Starts with all tensors outstanding.
+   *
+   * @param items in the order in which they must be written
+   */
   public DeclaredTensors(List<Item> items) {
     coming = items.iterator();
   }
 
   /**
-   * Takes note of the next bytes and says whether the tensor is whole with them.
+   * Records the next bytes and returns whether they complete the tensor.
    *
-   * @throws IllegalArgumentException when they are not those declared
+   * @throws IllegalArgumentException when they do not match the declaration
    */
   public boolean take(String name, long bytes) {
     if (missing == 0) {
@@ -41,7 +51,9 @@ public final class DeclaredTensors {
   }
 
   /**
-   * @throws IllegalStateException when something is still to come
+   * Checks that every declared tensor was written.
+   *
+   * @throws IllegalStateException when bytes are missing
    */
   public void requireAll() {
     if (missing > 0 || coming.hasNext()) {

@@ -4,8 +4,10 @@ import java.lang.foreign.Arena;
 import java.util.Optional;
 
 /**
- * A stored tensor that is one tensor of a file.
+ * Stores parameters as one tensor of a file.
  *
+ * @param expression the parameters it holds
+ * @param file where it is
  * @param source its name in {@code file}
  */
 public record FileTensor(TensorExpression expression, TensorFile file, String source)
@@ -15,6 +17,7 @@ public record FileTensor(TensorExpression expression, TensorFile file, String so
     return dtype().name();
   }
 
+  /** Returns the element type in the file. */
   public Dtype dtype() {
     return file.dtype(source);
   }

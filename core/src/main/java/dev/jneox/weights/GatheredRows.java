@@ -4,7 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.List;
 
 /**
- * Rows of quantised matrices of one type, in an order of their own.
+ * Gathers rows of quantised matrices of one type in a given order.
  *
  * @param matrices with equally long rows
  * @param matrixOf for each row the index of the matrix it comes from

@@ -26,17 +26,17 @@ public final class GgmlBlocks {
       ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
   private static final ValueLayout.OfFloat FP32 = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
-  /** Blocks that one thread takes at a time. */
+  /** Blocks that one task processes. */
   private static final long BATCH = 4096;
 
   private GgmlBlocks() {}
 
-  /** Work on the block of a number. */
+  /** Processes the block of an index. */
   private interface Block {
     void at(long block);
   }
 
-  /** Blocks are independent: all cores share them, in any order. */
+  /** Processes all blocks on all cores, in any order, because they are independent. */
   private static void each(long blocks, Block work) {
     LongStream.range(0, (blocks + BATCH - 1) / BATCH)
         .parallel()
@@ -49,7 +49,7 @@ public final class GgmlBlocks {
             });
   }
 
-  /** Reads all blocks of {@code in} into fp32 values, in the machine's byte order. */
+  /** Dequantises all blocks of {@code in} to fp32, in the byte order of the machine. */
   public static void dequantise(GgmlType type, MemorySegment in, MemorySegment out) {
     long size = type.blockBytes();
     long values = (long) type.blockValues() * Float.BYTES;
@@ -65,7 +65,7 @@ public final class GgmlBlocks {
     each(in.byteSize() / size, block -> decoder.decode(in, block * size, out, block * values));
   }
 
-  /** Reads the first {@code n} values of a row of blocks into {@code out[at ...]}. */
+  /** Dequantises the first {@code n} values of a row of blocks to {@code out[at ...]}. */
   public static void read(GgmlType type, MemorySegment row, int n, float[] out, int at) {
     int all = Math.toIntExact(row.byteSize() / type.blockBytes()) * type.blockValues();
     float[] values = all == n ? out : new float[all];
@@ -79,7 +79,11 @@ public final class GgmlBlocks {
     }
   }
 
-  /** Writes fp32 values, whole blocks of finite ones, as {@code type}. */
+  /**
+   * Quantises whole blocks of finite fp32 values to {@code type}.
+   *
+   * @throws IllegalArgumentException for a type other than Q4_0 and Q8_0
+   */
   public static void quantise(GgmlType type, MemorySegment in, MemorySegment out) {
     long size = type.blockBytes();
     long values = (long) type.blockValues() * Float.BYTES;
@@ -93,12 +97,12 @@ public final class GgmlBlocks {
     each(in.byteSize() / values, block -> encoder.encode(in, block * values, out, block * size));
   }
 
-  /** One block of bytes at {@code at} to fp32 at byte {@code to}. */
+  /** Dequantises the block at byte {@code at} to fp32 at byte {@code to}. */
   private interface Decoder {
     void decode(MemorySegment in, long at, MemorySegment out, long to);
   }
 
-  /** One block of fp32 at byte {@code at} to bytes at {@code to}. */
+  /** Quantises the fp32 values at byte {@code at} to the block at byte {@code to}. */
   private interface Encoder {
     void encode(MemorySegment in, long at, MemorySegment out, long to);
   }
@@ -156,8 +160,8 @@ public final class GgmlBlocks {
   }
 
   /**
-   * Scale {@code part} of the 12 packed bytes: the first four in the low six bits of bytes 0..3,
-   * the others in two places.
+   * Unpacks scale {@code part} of the 12 bytes. The first four lie in the low six bits of bytes
+   * 0..3, the others are split over two bytes.
    */
   private static int scale6(MemorySegment in, long packed, int part) {
     return part < 4
@@ -166,8 +170,8 @@ public final class GgmlBlocks {
   }
 
   /**
-   * Minimum {@code part} of the 12 packed bytes: like the scales, four bytes later or in the high
-   * halves.
+   * Unpacks minimum {@code part} of the 12 bytes. They are packed like the scales, four bytes later
+   * or in the high halves.
    */
   private static int min6(MemorySegment in, long packed, int part) {
     return part < 4
@@ -193,8 +197,8 @@ public final class GgmlBlocks {
   }
 
   /**
-   * The scale maps the largest magnitude to 127; halves are rounded away from zero, as C's roundf
-   * does.
+   * Quantises a block. The scale maps the largest magnitude to 127; halves round away from zero, as
+   * C's roundf does.
    */
   private static void toQ8_0(MemorySegment in, long at, MemorySegment out, long to) {
     float largest = 0;
@@ -212,15 +216,15 @@ public final class GgmlBlocks {
   }
 
   /**
-   * Half up, but not by {@code q + 0.5f}, which rounds 0.49999997 up. The inverse of a subnormal
-   * scale may be infinite.
+   * Rounds half up. {@code q + 0.5f} would round 0.49999997 up. The inverse of a subnormal scale
+   * may be infinite.
    */
   private static int rounded(float q) {
     int whole = Math.min((int) q, 127);
     return whole < 127 && q - whole >= 0.5f ? whole + 1 : whole;
   }
 
-  /** The scale maps the value of the largest magnitude, the first one of that, to -8. */
+  /** Quantises a block. The scale maps the first value of the largest magnitude to -8. */
   private static void toQ4_0(MemorySegment in, long at, MemorySegment out, long to) {
     float largest = 0;
     for (int i = 0; i < 32; i++) {

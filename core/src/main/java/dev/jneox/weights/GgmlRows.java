@@ -4,8 +4,10 @@ import dev.jneox.io.MappedMemory;
 import java.lang.foreign.MemorySegment;
 
 /**
- * The rows of a matrix as ggml's blocks of the type they are stored in.
+ * Views ggml's blocks in memory as the rows of a matrix.
  *
+ * @param type of the blocks
+ * @param out rows
  * @param in values of a row
  * @param data the blocks, row after row
  */

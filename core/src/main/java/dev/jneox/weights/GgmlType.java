@@ -4,18 +4,26 @@ import java.util.Arrays;
 import java.util.Optional;
 
 /**
- * How ggml stores the elements of a tensor: in blocks of a fixed number of values from one row.
- * {@code Q} types hold small integers and a scale for each block, the {@code _K} types blocks
- * within blocks; {@link GgmlBlocks} has the layouts.
+ * Lists how ggml stores the elements of a tensor: in blocks of a fixed number of values from one
+ * row. {@code Q} types hold small integers and a scale for each block, {@code _K} types blocks
+ * within blocks. {@link GgmlBlocks} has the layouts.
  */
 public enum GgmlType {
+  /** Single precision. */
   F32(0, 1, 4, Float.MAX_VALUE),
+  /** Half precision. */
   F16(1, 1, 2, 65504),
+  /** 32 integers of 4 bits and one scale. */
   Q4_0(2, 32, 18, 65504f * 8),
+  /** 32 integers of 8 bits and one scale. */
   Q8_0(8, 32, 34, 65504f * 127),
+  /** 256 integers of 4 bits; 8 scales and minima. */
   Q4_K(12, 256, 144, 0),
+  /** 256 integers of 5 bits; 8 scales and minima. */
   Q5_K(13, 256, 176, 0),
+  /** 256 integers of 6 bits; 16 scales. */
   Q6_K(14, 256, 210, 0),
+  /** bfloat16. */
   BF16(30, 1, 2, Float.MAX_VALUE);
 
   private final int id;
@@ -30,51 +38,52 @@ public enum GgmlType {
     this.largest = largest;
   }
 
-  /** ggml's number for it, which stands in files. */
+  /** Returns ggml's number of the type in files. */
   public int id() {
     return id;
   }
 
-  /** Values of one block; rows are a whole number of blocks. */
+  /** Returns the values of one block; a row is a whole number of blocks. */
   public int blockValues() {
     return blockValues;
   }
 
+  /** Returns the bytes of one block. */
   public int blockBytes() {
     return blockBytes;
   }
 
-  /** Bytes of a row of {@code values} values, its last block filled up. */
+  /** Returns the bytes of a row of {@code values} values, with the last block padded. */
   public long rowBytes(int values) {
     return (long) Math.ceilDiv(values, blockValues) * blockBytes;
   }
 
-  /** Bytes of {@code values} values, a whole number of blocks. */
+  /** Returns the bytes of {@code values} values, which are a whole number of blocks. */
   public long bytes(long values) {
     return values / blockValues * blockBytes;
   }
 
-  /** Whether its values are integers with scales. */
+  /** Returns whether values are integers with scales. */
   public boolean isQuantised() {
     return blockValues > 1;
   }
 
-  /** Whether weights can be written in it. */
+  /** Returns whether weights can be written in this type. */
   public boolean isWritable() {
     return largest > 0;
   }
 
-  /** The largest magnitude that is still finite in it. */
+  /** Returns the largest finite magnitude of the type; 0 where it is not written. */
   public float largest() {
     return largest;
   }
 
-  /** The same type in safetensors; null for a quantised one. */
-  public Dtype dtype() {
-    return Dtype.valueOf(name());
+  /** Returns the same type in safetensors; empty for a quantised type. */
+  public Optional<Dtype> dtype() {
+    return Dtype.of(name());
   }
 
-  /** The type of that number, or null. */
+  /** Returns the type with a number in a file; empty for an unknown number. */
   public static Optional<GgmlType> of(long id) {
     return Arrays.stream(values()).filter(type -> type.id == id).findFirst();
   }

@@ -15,8 +15,8 @@ import java.nio.ByteOrder;
 import java.util.List;
 
 /**
- * From rows of ggml's blocks to the order in which kernels read them ({@link Q4Weight}, {@link
- * Q8Weight}) and back, by type.
+ * Converts rows of ggml's blocks to the order in which kernels read them ({@link Q4Weight}, {@link
+ * Q8Weight}), and back.
  */
 @SuppressWarnings("exports") // for JNeoX's own modules, as kernels are
 public final class LaneLayout {
@@ -25,34 +25,38 @@ public final class LaneLayout {
 
   private LaneLayout() {}
 
-  /** Where the blocks of a matrix come from. */
+  /** Supplies the blocks of a matrix. */
   @FunctionalInterface
   interface Rows {
     /**
-     * Writes the blocks of a row to {@code into} from byte {@code at} on; called by thread {@code
-     * thread}.
+     * Writes the blocks of a row to {@code into} from byte {@code at} on.
+     *
+     * @param thread index of the calling thread
      */
     void blocks(int row, MemorySegment into, long at, int thread);
   }
 
-  /** The type that kernels read a stored one as. */
+  /** Returns the type that kernels read a stored type as. */
   public static GgmlType kernelType(GgmlType stored) {
     return stored == GgmlType.Q4_0 ? GgmlType.Q4_0 : GgmlType.Q8_0;
   }
 
-  /** The shape of a weight's bytes: tiles of rows, groups of inputs, bytes of a group of a tile. */
+  /**
+   * Returns the shape of a weight's bytes: tiles of rows, groups of inputs, bytes of a group of a
+   * tile.
+   */
   public static List<Long> shape(GgmlType type, int out, int in) {
     long tiles = Math.ceilDiv(out, type == GgmlType.Q4_0 ? BLOCK : BLOCK / 2);
     long groups = Math.ceilDiv(in, type.blockValues());
     return List.of(tiles, groups, bytes(type, out, in) / tiles / groups);
   }
 
-  /** Bytes of a weight. */
+  /** Returns the bytes of a weight. */
   public static long bytes(GgmlType type, int out, int in) {
     return type == GgmlType.Q4_0 ? Q4Weight.bytes(out, in) : Q8Weight.bytes(out, in);
   }
 
-  /** The kernel's view of a weight in {@link #bytes} bytes. */
+  /** Returns a kernel's view of a weight in {@link #bytes} bytes. */
   public static PackedWeight weight(GgmlType type, int out, int in, MemorySegment data) {
     return type == GgmlType.Q4_0 ? new Q4Weight(out, in, data) : new Q8Weight(out, in, data);
   }
@@ -61,8 +65,9 @@ public final class LaneLayout {
    * Fills {@code packed} with blocks {@code fromBlock} to {@code toBlock} of a weight, 64 rows
    * each, on all cores.
    *
-   * @param packed as many bytes as these blocks have
-   * @throws IllegalArgumentException for a scale that is no finite number; it names row and input
+   * @param packed exactly the bytes of these blocks
+   * @throws IllegalArgumentException for a scale that is not finite; the message has the row and
+   *     the input
    */
   public static void pack(
       GgmlType type, int out, int in, int fromBlock, int toBlock, Rows rows, MemorySegment packed) {
@@ -94,13 +99,17 @@ public final class LaneLayout {
     }
   }
 
-  /** Every block begins with its scale. */
+  /** Checks that the scale at the start of every block is finite. */
   private static void check(GgmlType type, int row, MemorySegment blocks) {
     for (long at = 0; at < blocks.byteSize(); at += type.blockBytes()) {
       if ((blocks.get(FP16, at) & 0x7C00) == 0x7C00) {
         long input = at / type.blockBytes() * type.blockValues();
         throw new IllegalArgumentException(
-            "row " + row + ", input " + input + ": a scale that is no finite number");
+            "row "
+                + row
+                + ", input "
+                + input
+                + ": expected a finite scale, found NaN or an infinity");
       }
     }
   }

@@ -5,9 +5,10 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * A matrix that lies in the file as kernels read it.
+ * Stores a matrix in the file in the order in which kernels read it.
  *
  * @param type Q4_0 or Q8_0
+ * @param weight over the mapped file
  */
 @SuppressWarnings("exports") // as QuantisedMatrix.weight
 public record LaneMatrix(GgmlType type, PackedWeight weight) implements QuantisedMatrix {

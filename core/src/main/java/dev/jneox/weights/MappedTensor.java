@@ -9,11 +9,11 @@ import java.util.function.Consumer;
 import java.util.stream.LongStream;
 
 /**
- * The values of a tensor where they lie, row by row and little-endian; for code that reads weights
- * without libtorch.
+ * Reads and writes the values of a tensor in memory, row by row and little-endian, without
+ * libtorch.
  *
  * @param dtype F32, BF16, F16 or F64
- * @param data valid as long as whoever gave it is open
+ * @param data valid until its owner is closed
  */
 public record MappedTensor(Dtype dtype, MemorySegment data) {
   private static final ValueLayout.OfFloat FLOAT =
@@ -23,24 +23,25 @@ public record MappedTensor(Dtype dtype, MemorySegment data) {
   private static final ValueLayout.OfShort SHORT =
       ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
-  /** Most bytes that {@link #convert} makes at a time. */
+  /** The most bytes that {@link #convert} holds at a time. */
   private static final long PIECE = 64 << 20;
 
   /** Values that a thread converts at a time. */
   private static final int STRIP = 1 << 14;
 
+  /** Checks the type. */
   public MappedTensor {
     if (!dtype.isWeight()) {
-      throw new IllegalArgumentException(dtype + " is no type of a weight");
+      throw new IllegalArgumentException(dtype + " is not a type of weights");
     }
   }
 
-  /** Number of values. */
+  /** Returns the number of values. */
   public long size() {
     return data.byteSize() * 8 / dtype.bits();
   }
 
-  /** Writes {@code n} values from the {@code from}th on to {@code into[at ...]}. */
+  /** Copies {@code n} values from index {@code from} on to {@code into[at ...]}, in fp32. */
   public void read(long from, float[] into, int at, int n) {
     switch (dtype) {
       case F32 -> MemorySegment.copy(data, FLOAT, from * Float.BYTES, into, at, n);
@@ -63,7 +64,7 @@ public record MappedTensor(Dtype dtype, MemorySegment data) {
   }
 
   /**
-   * Writes {@code n} values of {@code from[at ...]} to the {@code to}th on, rounded to nearest,
+   * Writes {@code n} values of {@code from[at ...]} from index {@code to} on, rounded to nearest,
    * ties to even.
    */
   public void write(long to, float[] from, int at, int n) {
@@ -87,13 +88,13 @@ public record MappedTensor(Dtype dtype, MemorySegment data) {
     }
   }
 
-  /** The bits of the nearest bfloat16, of two the even one; NaN stays NaN. */
+  /** Rounds to the nearest bfloat16, ties to even; NaN stays NaN. Returns its bits. */
   public static short bfloat16(float x) {
     int bits = Float.floatToRawIntBits(x);
     return Float.isNaN(x) ? (short) 0x7FC0 : (short) (bits + 0x7FFF + (bits >>> 16 & 1) >>> 16);
   }
 
-  /** The {@code i}th value. */
+  /** Returns the value at an index. */
   public double value(long i) {
     return switch (dtype) {
       case F32 -> data.get(FLOAT, i * Float.BYTES);
@@ -103,7 +104,7 @@ public record MappedTensor(Dtype dtype, MemorySegment data) {
     };
   }
 
-  /** Sets the {@code i}th value, rounded to the type; to one of 16 bits through fp32. */
+  /** Sets the value at an index, rounded to the type; to a 16-bit type through fp32. */
   public void set(long i, double value) {
     switch (dtype) {
       case F32 -> data.set(FLOAT, i * Float.BYTES, (float) value);
@@ -113,7 +114,7 @@ public record MappedTensor(Dtype dtype, MemorySegment data) {
     }
   }
 
-  /** The largest magnitude, by all cores; NaN if there is any. */
+  /** Returns the largest magnitude, computed on all cores; NaN if any value is NaN. */
   public double largestMagnitude() {
     return LongStream.range(0, Math.ceilDiv(size(), STRIP))
         .parallel()
@@ -131,19 +132,20 @@ public record MappedTensor(Dtype dtype, MemorySegment data) {
         .reduce(0, Math::max);
   }
 
-  /** Bytes of {@code n} values. */
+  /** Returns the bytes of {@code n} values. */
   public long bytes(long n) {
     return n * dtype.bits() / 8;
   }
 
-  /** {@code n} values from the {@code from}th on. */
+  /** Returns a view of {@code n} values from index {@code from} on. */
   public MappedTensor slice(long from, long n) {
     return new MappedTensor(dtype, data.asSlice(bytes(from), bytes(n)));
   }
 
   /**
-   * Hands out all values as {@code wanted}, in order and a piece of at most 64 MB at a time: those
-   * in memory where the types are the same, else converted ones that go when {@code each} returns.
+   * Passes all values as type {@code wanted} to {@code each}, in order, in pieces of at most 64 MB.
+   * Where the types are equal a piece is a view of this tensor, else a converted copy that is freed
+   * when {@code each} returns.
    */
   public void convert(Dtype wanted, Consumer<MemorySegment> each) {
     long atOnce = PIECE / (wanted.bits() / 8);
@@ -176,7 +178,7 @@ public record MappedTensor(Dtype dtype, MemorySegment data) {
     }
   }
 
-  /** All values of a tensor that fits an array. */
+  /** Copies all values, at most an array's worth, to fp32. */
   public float[] floats() {
     float[] values = new float[Math.toIntExact(size())];
     read(0, values, 0, values.length);

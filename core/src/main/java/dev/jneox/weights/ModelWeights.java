@@ -8,17 +8,18 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Gives the values of a model's parameters, wherever they are kept: in files, in the memory of a
- * training run, or made by a formula.
+ * Provides the values of a model's parameters: from files, from the memory of a training run, or
+ * from a formula.
  */
 public interface ModelWeights {
+  /** Returns the model that the weights belong to. */
   ModelSpec spec();
 
-  /** The tensors that together hold each parameter once. */
+  /** Returns the tensors, which together hold each parameter once. */
   List<StoredTensor> tensors();
 
   /**
-   * The tensor that holds a parameter.
+   * Finds the tensor that holds a parameter.
    *
    * @throws IllegalArgumentException when the model has no such parameter
    */
@@ -29,19 +30,25 @@ public interface ModelWeights {
         .orElseThrow(() -> new IllegalArgumentException("no parameter " + id));
   }
 
-  /** The values of one parameter, row by row; in place where they lie so, else in {@code arena}. */
+  /**
+   * Reads one parameter row by row: in place if it lies so in the file, else into {@code arena}.
+   */
   default MappedTensor read(ParamId id, Arena arena) {
     Param param =
         holder(id).expression().params().stream()
             .filter(p -> p.id().equals(id))
             .findFirst()
             .orElseThrow();
+    /**
+     * Reads a tensor in the form that {@code expression} describes, including its transposition: in
+     * place if possible, else into {@code arena}.
+     */
     return read(TensorExpression.of("", param), arena);
   }
 
   /**
-   * The values of a tensor as {@code expression} orders them and as a file with it has them,
-   * transposition included; in place where they lie so, else in {@code arena}.
+   * Returns the values of a tensor as {@code expression} orders them and as a file with it has
+   * them, transposition included; in place where they lie so, else in {@code arena}.
    */
   default MappedTensor read(TensorExpression expression, Arena arena) {
     MappedTensor rows = RowGather.read(this, expression, arena);
@@ -51,8 +58,8 @@ public interface ModelWeights {
   }
 
   /**
-   * The rows of {@code expression} where all are kept as integers with scales of one type; else
-   * empty.
+   * Returns the rows of {@code expression} when all are stored as quantised values of one type;
+   * else empty.
    */
   default Optional<QuantisedMatrix> quantised(TensorExpression expression) {
     return RowGather.quantised(this, expression);
@@ -64,7 +71,7 @@ public interface ModelWeights {
    */
   default void release() {}
 
-  /** The values of one vector or table in fp32. */
+  /** Reads one vector or table in fp32. */
   default float[] floats(ParamId id) {
     try (Arena arena = Arena.ofShared()) {
       return read(id, arena).floats();

@@ -7,19 +7,21 @@ import java.nio.ByteOrder;
 import java.util.stream.LongStream;
 
 /**
- * The values of a tensor that are no numbers: a float whose exponent is all ones is an infinity or
- * a NaN.
+ * Counts the values of a tensor that are not finite. A float whose exponent bits are all ones is an
+ * infinity or NaN.
  *
- * @param first place of the first in row-major order; -1 when there is none
+ * @param nans how many are NaN
+ * @param infinities how many are infinite
+ * @param first row-major index of the first one; -1 when there is none
  */
 public record NonFinite(long nans, long infinities, long first) {
-  /** Nothing found. */
+  /** Found nothing. */
   public static final NonFinite NONE = new NonFinite(0, 0, -1);
 
-  /** Bytes looked at in one go; what is found is then counted one by one. */
+  /** Bytes tested at once; a block with a hit is then counted value by value. */
   private static final int BLOCK = Vectors.BLOCK_BYTES;
 
-  /** Bytes that one thread takes at a time. */
+  /** Bytes that one task tests. */
   private static final long SHARE = 1 << 22;
 
   private static final ValueLayout.OfShort SHORT =
@@ -29,13 +31,10 @@ public record NonFinite(long nans, long infinities, long first) {
   private static final ValueLayout.OfLong LONG =
       ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
-  /**
-   * Counts in values of F32, F64, F16 or BF16, little-endian, on all threads; reads at the speed of
-   * memory.
-   */
+  /** Counts in little-endian F32, F64, F16 or BF16 values, on all cores, at the speed of memory. */
   public static NonFinite in(MemorySegment data, Dtype dtype) {
     if (!dtype.isWeight()) {
-      throw new IllegalArgumentException(dtype + " is no weight's type");
+      throw new IllegalArgumentException(dtype + " is not a type of weights");
     }
     return LongStream.range(0, Math.ceilDiv(data.byteSize(), SHARE))
         .parallel()

@@ -7,23 +7,21 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * A matrix {@code [out, in]} that a model file keeps as integers with scales, where it lies in the
- * mapped file: valid as long as the model is open. For any number of threads.
+ * Represents a matrix {@code [out, in]} that a model file stores as integers with scales. It lies
+ * in the mapped file and is valid while the model is open. Thread-safe.
  */
 @SuppressWarnings("exports") // weight is for JNeoX's own modules, as kernels are
 public sealed interface QuantisedMatrix permits GgmlRows, LaneMatrix, GatheredRows {
-  /** The type whose numbers these are. */
+  /** Returns the type of the blocks. */
   GgmlType type();
 
-  /** Rows. */
+  /** Returns the number of rows. */
   int out();
 
-  /** Columns. */
+  /** Returns the number of columns. */
   int in();
 
-  /**
-   * Bytes of a row as ggml's blocks; one that is no whole number of them is filled up with zeros.
-   */
+  /** Returns the bytes of a row as ggml's blocks; the last block is padded with zeros. */
   default long rowBytes() {
     return type().rowBytes(in());
   }
@@ -31,10 +29,10 @@ public sealed interface QuantisedMatrix permits GgmlRows, LaneMatrix, GatheredRo
   /** Writes a row as ggml's blocks to {@code into} from byte {@code at} on, bit for bit. */
   void blocks(int row, MemorySegment into, long at);
 
-  /** Writes a row's values, as ggml computes them, to {@code into[at ...]}. */
+  /** Dequantises a row, as ggml computes it, to {@code into[at ...]}. */
   void dequantise(int row, float[] into, int at);
 
-  /** Writes all values in fp32, row by row, to {@code into}; by all cores. */
+  /** Dequantises all rows to fp32 in {@code into}, on all cores. */
   default void dequantise(MemorySegment into) {
     long width = (long) in() * Float.BYTES;
     Workers.all()
@@ -50,23 +48,23 @@ public sealed interface QuantisedMatrix permits GgmlRows, LaneMatrix, GatheredRo
             });
   }
 
-  /** Bytes of {@link #weight}. */
+  /** Returns the bytes of {@link #weight}. */
   default long kernelBytes() {
     return LaneLayout.bytes(LaneLayout.kernelType(type()), out(), in());
   }
 
-  /** Whether {@link #weight} lies in the mapped file, and nothing has to be made. */
+  /** Returns whether {@link #weight} lies in the mapped file and needs no copy. */
   default boolean inPlace() {
     return false;
   }
 
   /**
-   * The matrix as a kernel reads it. Q4_0 and Q8_0 keep every bit: over the mapped file where it
-   * lies so, else brought there by all cores. Every other type, for which there is no kernel,
-   * becomes Q8_0, whose rounding is small beside what was lost before.
+   * Returns the matrix as a kernel reads it. Q4_0 and Q8_0 keep every bit: in place if the file has
+   * that order, else reordered on all cores. Any other type has no kernel and becomes Q8_0, whose
+   * rounding is small beside the loss already in the file.
    *
-   * @param arena where what has to be made is made; 64 rows a thread are needed beside it
-   * @throws IllegalArgumentException for a number that is not finite; it names the row
+   * @param arena allocates a reordered weight; each thread needs 64 rows more
+   * @throws IllegalArgumentException for a value that is not finite; the message has the row
    */
   default PackedWeight weight(Arena arena) {
     GgmlType kernel = LaneLayout.kernelType(type());
@@ -75,7 +73,7 @@ public sealed interface QuantisedMatrix permits GgmlRows, LaneMatrix, GatheredRo
     try (RowQuantiser rows = new RowQuantiser(this, kernel, Workers.all().count())) {
       LaneLayout.pack(kernel, out(), in(), 0, weight.blocks(), rows, packed);
     }
-    // Nobody reads them again: a model that fits once need not fit twice.
+    // The packed copy replaces these pages: a model must fit in memory once, not twice.
     release();
     return weight;
   }

@@ -13,15 +13,15 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 
-/** Brings rows of stored tensors into the order that another expression has. */
+/** Reorders rows of stored tensors as another expression requires. */
 final class RowGather {
-  /** Side of the squares in which a matrix is transposed. */
+  /** Side of the tiles in which a matrix is transposed. */
   private static final int SQUARE = 32;
 
   private RowGather() {}
 
   /**
-   * Where the rows of an expression come from.
+   * Says where the rows of an expression are stored.
    *
    * @param tensors the tensors that hold them
    * @param tensorOf for each row the tensor's index
@@ -31,8 +31,8 @@ final class RowGather {
     static Sources of(ModelWeights weights, TensorExpression wanted) {
       List<StoredTensor> tensors = new ArrayList<>();
       Map<ParamId, int[]> rows = new HashMap<>(); // of each parameter, in its tensor
-      int[] turnTensor = new int[wanted.rows()];
-      int[] turnRow = new int[wanted.rows()];
+      int[] concatenatedTensor = new int[wanted.rows()];
+      int[] concatenatedRow = new int[wanted.rows()];
       int at = 0;
       for (Param param : wanted.params()) {
         StoredTensor holder = weights.holder(param.id());
@@ -44,24 +44,24 @@ final class RowGather {
         }
         int[] own = Objects.requireNonNull(rows.get(param.id()));
         for (int row : own) {
-          turnTensor[at] = index;
-          turnRow[at++] = row;
+          concatenatedTensor[at] = index;
+          concatenatedRow[at++] = row;
         }
       }
       int[] order = wanted.order().rows(wanted.params()).orElse(null);
       if (order == null) {
-        return new Sources(tensors, turnTensor, turnRow);
+        return new Sources(tensors, concatenatedTensor, concatenatedRow);
       }
       int[] tensorOf = new int[order.length];
       int[] rowOf = new int[order.length];
       for (int row = 0; row < order.length; row++) {
-        tensorOf[row] = turnTensor[order[row]];
-        rowOf[row] = turnRow[order[row]];
+        tensorOf[row] = concatenatedTensor[order[row]];
+        rowOf[row] = concatenatedRow[order[row]];
       }
       return new Sources(tensors, tensorOf, rowOf);
     }
 
-    /** For each parameter of a tensor, where its rows are. */
+    /** Returns for each parameter of a tensor the rows that hold it. */
     private static Map<ParamId, int[]> rowsOf(TensorExpression expression) {
       int[] order = expression.order().rows(expression.params()).orElse(null);
       int[] place = new int[expression.rows()];
@@ -78,7 +78,7 @@ final class RowGather {
       return rows;
     }
 
-    /** Whether they are rows of one tensor that follow one another. */
+    /** Returns whether they are consecutive rows of one tensor. */
     boolean isRun() {
       if (tensors.size() > 1) {
         return false;
@@ -92,7 +92,7 @@ final class RowGather {
     }
   }
 
-  /** The rows of an expression, not transposed. */
+  /** Reads the rows of an expression, not transposed. */
   static MappedTensor read(ModelWeights weights, TensorExpression wanted, Arena arena) {
     StoredTensor first = weights.holder(wanted.first());
     if (first.expression().sameRows(wanted)) {
@@ -146,7 +146,7 @@ final class RowGather {
     return Optional.of(new GatheredRows(matrices, sources.tensorOf(), sources.rowOf()));
   }
 
-  /** The transpose of a matrix {@code [rows, columns]}, by all cores. */
+  /** Transposes a matrix {@code [rows, columns]} on all cores. */
   static MappedTensor transposed(MappedTensor matrix, int rows, int columns, Arena arena) {
     int size = matrix.dtype().bits() / 8;
     MemorySegment from = matrix.data();

@@ -3,50 +3,63 @@ package dev.jneox.weights;
 import dev.jneox.model.Attention;
 import dev.jneox.model.HeadLayout;
 import dev.jneox.model.Param;
+import dev.jneox.model.Part;
 import java.util.List;
 import java.util.Optional;
 
 /** Orders the rows of one or several parameters in a tensor of a file. */
 public sealed interface RowOrder {
-  /** The parameters one after the other. */
-  record InTurn() implements RowOrder {}
-
-  /** Of each head its query, key and value (GPT-NeoX), for as many keys as queries. */
-  record PerHead(int headDim) implements RowOrder {}
+  /** Puts the parameters one after the other. */
+  record Concatenated() implements RowOrder {}
 
   /**
-   * The parameters one after the other; in each head of a query or key an interleaved rotary's
-   * pairs (0,1), (2,3), ... are laid out as a half-split one's, (0, dims/2), (1, dims/2+1), ...
+   * Puts query, key and value of each head together (GPT-NeoX), for as many keys as queries.
+   *
+   * @param headDim width of a head
    */
-  record Halved(int headDim, int rotaryDims) implements RowOrder {}
+  record ByHead(int headDim) implements RowOrder {}
 
-  RowOrder IN_TURN = new InTurn();
+  /**
+   * Puts the parameters one after the other, with an interleaved rotary's pairs (0,1), (2,3), ...
+   * of each query and key head reordered as a half-split rotary's, (0, dims/2), (1, dims/2+1), ...
+   *
+   * @param headDim width of a head
+   * @param rotaryDims values of a head that rotate
+   */
+  record HalfSplit(int headDim, int rotaryDims) implements RowOrder {}
 
-  /** The order of GPT-NeoX's fused {@code query_key_value}: in turn where heads share keys. */
+  /** Puts the parameters one after the other. */
+  RowOrder CONCATENATED = new Concatenated();
+
+  /**
+   * Returns the order of GPT-NeoX's fused {@code query_key_value}: by head, or concatenated where
+   * heads share keys.
+   */
   static RowOrder neox(Attention attention) {
-    return attention.groupSize() == 1 ? new PerHead(attention.headDim()) : IN_TURN;
+    return attention.groupSize() == 1 ? new ByHead(attention.headDim()) : CONCATENATED;
   }
 
   /**
-   * Where heads begin in the rows of a fused query, key and value; null where no stride says so.
+   * Returns where heads begin in the rows of a fused query, key and value; empty where no strides
+   * describe it.
    */
   default Optional<HeadLayout> layout(Attention attention) {
     return switch (this) {
-      case InTurn() -> Optional.of(HeadLayout.inTurn(attention));
-      case PerHead(int _) -> Optional.of(HeadLayout.perHead(attention));
-      case Halved(int _, int _) -> Optional.empty();
+      case Concatenated() -> Optional.of(HeadLayout.concatenated(attention));
+      case ByHead(int _) -> Optional.of(HeadLayout.byHead(attention));
+      case HalfSplit(int _, int _) -> Optional.empty();
     };
   }
 
   /**
-   * For each row of the stored tensor its place among the rows of {@code params} in turn; null
-   * where both are the same.
+   * Returns for each row of the stored tensor its index among the concatenated rows of {@code
+   * params}; empty where the two orders are the same.
    */
   default Optional<int[]> rows(List<Param> params) {
     int total = params.stream().mapToInt(Param::rows).sum();
     return switch (this) {
-      case InTurn() -> Optional.empty();
-      case PerHead(int d) -> {
+      case Concatenated() -> Optional.empty();
+      case ByHead(int d) -> {
         int part = total / 3;
         int[] rows = new int[total];
         for (int row = 0; row < total; row++) {
@@ -55,14 +68,14 @@ public sealed interface RowOrder {
         }
         yield Optional.of(rows);
       }
-      case Halved(int d, int dims) -> {
+      case HalfSplit(int d, int dims) -> {
         int[] rows = new int[total];
         int first = 0;
         for (Param param : params) {
-          boolean turned = param.id().part() != dev.jneox.model.Part.VALUE;
+          boolean rotated = param.id().part() != Part.VALUE;
           for (int r = 0; r < param.rows(); r++) {
             int i = r % d;
-            if (turned && i < dims) {
+            if (rotated && i < dims) {
               i = i < dims / 2 ? 2 * i : 2 * (i - dims / 2) + 1;
             }
             rows[first + r] = first + r / d * d + i;

@@ -6,8 +6,8 @@ import java.lang.foreign.ValueLayout;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Rows of a matrix as blocks of a type: copied where they are stored as such, else rounded, with a
- * record of how much was lost. For several threads, each row once.
+ * Converts the rows of a matrix to blocks of a type: copies rows that are stored in it, rounds
+ * others, and records the rounding error. Several threads may convert different rows.
  */
 public final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
   /** Writes the fp32 values of a row to {@code into[at ...]}. */
@@ -16,25 +16,40 @@ public final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
     void read(int row, float[] into, int at);
   }
 
-  /** What one thread works on: a row's values, and what is left of them. */
+  /**
+   * Holds the buffers of one thread: the values of a row, the same padded to whole blocks, and
+   * their rounded values.
+   */
   private record Scratch(float[] row, MemorySegment values, MemorySegment rounded) {}
 
   private final @Nullable QuantisedMatrix quantised; // null for a dense matrix
   private final Values values;
   private final int columns;
   private final GgmlType type;
-  // Sums of squares of each row, so that totals do not depend on the threads.
+  // Kept per row, so that totals do not depend on how threads share the rows.
   private final double[] errors;
   private final double[] squares;
   private final Arena arena = Arena.ofShared();
   private final Scratch[] scratch;
 
+  /**
+   * Converts a quantised matrix.
+   *
+   * @param type of the blocks to write
+   * @param threads number of calling threads
+   */
   public RowQuantiser(QuantisedMatrix matrix, GgmlType type, int threads) {
     this(matrix, matrix::dequantise, matrix.out(), matrix.in(), type, threads);
   }
 
   /**
+   * Converts a dense matrix.
+   *
    * @param dense row by row
+   * @param rows number of rows
+   * @param columns values of a row
+   * @param type of the blocks to write
+   * @param threads number of calling threads
    */
   public RowQuantiser(MappedTensor dense, int rows, int columns, GgmlType type, int threads) {
     this(
@@ -63,15 +78,17 @@ public final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
     long bytes =
         Math.ceilDiv(columns, type.blockValues()) * (long) type.blockValues() * Float.BYTES;
     for (int i = 0; i < threads; i++) {
-      // Zero from the start: what is past the end of a row stays so.
+      // Arenas are zeroed: the padding behind a row stays zero.
       scratch[i] =
           new Scratch(new float[columns], arena.allocate(bytes, 64), arena.allocate(bytes, 64));
     }
   }
 
   /**
-   * @throws IllegalArgumentException for values that are not finite, or not in the type; it names
-   *     the row
+   * Writes the blocks of a row to {@code into} from byte {@code at} on.
+   *
+   * @throws IllegalArgumentException for values that are not finite, or too large for the type; the
+   *     message has the row
    */
   @Override
   public void blocks(int row, MemorySegment into, long at, int thread) {
@@ -101,12 +118,12 @@ public final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
     squares[row] = square;
   }
 
-  /** Sum of the squares of all differences so far. */
+  /** Returns the sum of the squared rounding errors so far. */
   public double error() {
     return sum(errors);
   }
 
-  /** Sum of the squares of all values so far; 0 where they were copied. */
+  /** Returns the sum of the squared values so far; 0 where rows were copied. */
   public double squares() {
     return sum(squares);
   }

@@ -4,18 +4,18 @@ import java.nio.file.Path;
 import java.util.Optional;
 
 /**
- * A model on disk, whatever wrote it: its description, its weights, and mostly a tokenizer. Once it
- * is open, every tensor the description asks for is there with its shape, and no other. Weights are
- * mapped, never read whole: no value in place is touched after {@link #close}. {@code
- * dev.jneox.format.ModelFiles} opens one.
+ * Represents a model on disk: its description, its weights and usually a tokenizer. Once it is
+ * open, the file is known to have every tensor of the description, with its shape, and no other.
+ * Weights are mapped, never read whole; values in place must not be used after {@link #close}.
+ * {@code dev.jneox.format.ModelFiles} opens a model.
  */
 public interface StoredModel extends ModelWeights, AutoCloseable {
-  /** The folder or file it was opened from. */
+  /** Returns the folder or file that was opened. */
   Path path();
 
   /**
-   * The text of its {@code tokenizer.json} (HF tokenizers); a format that has none builds it from
-   * what it has.
+   * Returns the text of its {@code tokenizer.json} (HF tokenizers). A format without such a file
+   * builds the text from its own vocabulary.
    */
   Optional<String> tokenizerJson();
 

@@ -7,36 +7,38 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * A file of named tensors, mapped into memory and never read whole. The mapping lives until {@link
- * #close}: its bytes are not touched after that. It is read-only: copy a tensor before changing it.
+ * Represents a file of named tensors, mapped read-only and never read whole. Its bytes must not be
+ * used after {@link #close}.
  */
 public interface TensorFile extends AutoCloseable {
+  /** Returns the path of the file. */
   Path file();
 
-  /** The names of its tensors, in the order of the file. */
+  /** Returns the names of its tensors in the order of the file. */
   Set<String> names();
 
   /**
-   * The element type of tensor {@code name}; an {@link dev.jneox.io.InputException} when the file
-   * has none of that name.
+   * Returns the element type of a tensor.
+   *
+   * @throws dev.jneox.io.InputException when the file has no tensor of that name
    */
   Dtype dtype(String name);
 
-  /** The length of each axis of tensor {@code name}; empty for a scalar. */
+  /** Returns the length of each axis of a tensor; empty for a scalar. */
   long[] shape(String name);
 
-  /** The bytes of a tensor that lies in the file row by row; empty for another. */
+  /** Returns the bytes of a tensor if it lies in the file row by row; else empty. */
   Optional<MemorySegment> data(String name);
 
   /**
-   * The bytes of a tensor row by row: those of the mapped file where it lies there so, else a copy
-   * in {@code arena}.
+   * Returns the bytes of a tensor row by row: in place if the file has them so, else copied into
+   * {@code arena}.
    */
   MemorySegment read(String name, Arena arena);
 
   /**
-   * Gives the memory of what was read back to the system; views stay valid and read it again. Who
-   * goes through a large file calls it after each tensor.
+   * Returns resident pages to the system; views stay valid and load them again. A reader of a large
+   * file calls it after each tensor.
    */
   default void release() {}
 

@@ -101,7 +101,7 @@ class ModelCardTest {
   }
 
   @Test
-  void whatNobodyStatedIsSaidToBeNotStated() {
+  void unknownFactsAreStatedAsNotStated() {
     String card = ModelCard.text(SPEC, ModelCard.Facts.of("me/java"));
     assertThat(card).doesNotContain("license:", "language:", "base_model:");
     assertThat(card)

@@ -24,8 +24,8 @@ import net.jqwik.api.Property;
  * is none.
  */
 class HubFaultsTest {
-  private static final Patience QUICK =
-      new Patience(
+  private static final RetryPolicy QUICK =
+      new RetryPolicy(
           5,
           Duration.ofNanos(1),
           Duration.ofNanos(10),
@@ -181,7 +181,7 @@ class HubFaultsTest {
     }
     assertThat(listing.commit()).matches("[0-9a-f]{40}");
     for (HubFile file : listing.files()) {
-      assertThat(SafeName.is(file.name())).isTrue();
+      assertThat(SafePath.is(file.name())).isTrue();
       assertThat(!file.isHashed() || file.blob().matches("[0-9a-f]{40}|[0-9a-f]{64}")).isTrue();
       assertThat(file.size()).isBetween(-1L, 1L << 50);
     }

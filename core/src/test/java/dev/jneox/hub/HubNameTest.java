@@ -80,7 +80,7 @@ class HubNameTest {
 
   @Property(tries = 5000)
   void aSafeNameStaysWithinItsFolder(@ForAll("paths") String name) {
-    if (SafeName.is(name)) {
+    if (SafePath.is(name)) {
       Path folder = Path.of("/cache/snapshot");
       Path file = folder.resolve(name);
       assertThat(file.normalize()).isEqualTo(file).startsWithRaw(folder).isNotEqualTo(folder);
@@ -99,10 +99,10 @@ class HubNameTest {
 
   @Test
   void unicodeNamesAndLongOnesUpToTheDisksBoundAreSafe() {
-    assertThat(SafeName.is("日本語/モデル.txt")).isTrue();
-    assertThat(SafeName.is("a".repeat(255))).isTrue();
-    assertThat(SafeName.is("a".repeat(256))).isFalse();
-    assertThat(SafeName.is("ä".repeat(128))).isFalse();
-    assertThat(SafeName.is("a/".repeat(500) + "a")).isFalse();
+    assertThat(SafePath.is("日本語/モデル.txt")).isTrue();
+    assertThat(SafePath.is("a".repeat(255))).isTrue();
+    assertThat(SafePath.is("a".repeat(256))).isFalse();
+    assertThat(SafePath.is("ä".repeat(128))).isFalse();
+    assertThat(SafePath.is("a/".repeat(500) + "a")).isFalse();
   }
 }

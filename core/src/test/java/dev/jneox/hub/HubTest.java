@@ -48,8 +48,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 @Timeout(20)
 @Tag("slow")
 class HubTest {
-  private static final Patience QUICK =
-      new Patience(
+  private static final RetryPolicy QUICK =
+      new RetryPolicy(
           4,
           Duration.ofMillis(1),
           Duration.ofMillis(4),
@@ -60,8 +60,8 @@ class HubTest {
           1000);
 
   /** For the tests of waiting itself. */
-  private static final Patience SHORT =
-      new Patience(
+  private static final RetryPolicy SHORT =
+      new RetryPolicy(
           9,
           Duration.ofMillis(1),
           Duration.ofMillis(4),
@@ -405,7 +405,7 @@ class HubTest {
           }
         };
     server.next(WEIGHTS_PATH, silent, trickle);
-    assertWhole(download(settings().withPatience(SHORT), Selection.MODEL));
+    assertWhole(download(settings().withRetries(SHORT), Selection.MODEL));
     assertThat(server.count(WEIGHTS_PATH)).isGreaterThanOrEqualTo(3);
   }
 
@@ -413,7 +413,7 @@ class HubTest {
   void anAnswerThatNeverBeginsIsTriedAgain() {
     server.next(LISTING, (request, out) -> Thread.sleep(5000));
     server.next(WEIGHTS_PATH, (request, out) -> Thread.sleep(5000), (request, out) -> {});
-    assertWhole(download(settings().withPatience(SHORT), Selection.MODEL));
+    assertWhole(download(settings().withRetries(SHORT), Selection.MODEL));
     assertThat(server.count(LISTING)).isGreaterThanOrEqualTo(2);
     assertThat(server.count(WEIGHTS_PATH)).isGreaterThanOrEqualTo(3);
   }
@@ -760,7 +760,7 @@ class HubTest {
     }
   }
 
-  // Refusals.
+  // ServerErrors.
 
   @ParameterizedTest
   @CsvSource(
@@ -958,7 +958,7 @@ class HubTest {
             }
           });
     }
-    assertWhole(download(settings().withPatience(Patience.DEFAULT), Selection.MODEL));
+    assertWhole(download(settings().withRetries(RetryPolicy.DEFAULT), Selection.MODEL));
   }
 
   @Test
@@ -1036,7 +1036,7 @@ class HubTest {
             .start(
                 () -> {
                   try {
-                    download(settings().withPatience(Patience.DEFAULT), Selection.MODEL);
+                    download(settings().withRetries(RetryPolicy.DEFAULT), Selection.MODEL);
                   } catch (CancelledException e) {
                     thrown.add(e);
                   }
@@ -1070,7 +1070,7 @@ class HubTest {
           Thread.sleep(5000);
         });
     long start = System.nanoTime();
-    assertThatThrownBy(() -> download(settings().withPatience(Patience.DEFAULT), Selection.MODEL))
+    assertThatThrownBy(() -> download(settings().withRetries(RetryPolicy.DEFAULT), Selection.MODEL))
         .hasMessageContaining("config.json");
     assertThat(System.nanoTime() - start).isLessThan(4_000_000_000L);
     assertNoModel();

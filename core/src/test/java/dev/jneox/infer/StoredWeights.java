@@ -141,7 +141,7 @@ final class StoredWeights implements ModelWeights {
   private TensorExpression expression(Param param, Map<ParamId, Param> params, Fusing fusing) {
     ParamId id = param.id();
     List<Param> together = List.of(param);
-    RowOrder order = RowOrder.IN_TURN;
+    RowOrder order = RowOrder.CONCATENATED;
     boolean fused = fusing == Fusing.NEOX || fusing == Fusing.IN_TURN;
     if (id.part().isQueryKeyValue()) {
       Attention attention = spec.block(id.block()).attention();
@@ -158,7 +158,7 @@ final class StoredWeights implements ModelWeights {
           && id.part() != Part.VALUE
           && attention.rotary().isPresent()
           && attention.rotary().get().dims() > 2) {
-        order = new RowOrder.Halved(attention.headDim(), attention.rotary().get().dims());
+        order = new RowOrder.HalfSplit(attention.headDim(), attention.rotary().get().dims());
       }
     } else if (fusing == Fusing.IN_TURN
         && (id.part() == Part.GATE || id.part() == Part.UP)

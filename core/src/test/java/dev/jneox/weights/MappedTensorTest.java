@@ -70,6 +70,6 @@ class MappedTensorTest {
   @Test
   void onlyTypesOfWeightsAreTaken() {
     assertThatThrownBy(() -> new MappedTensor(Dtype.I8, MemorySegment.ofArray(new byte[4])))
-        .hasMessage("I8 is no type of a weight");
+        .hasMessage("I8 is not a type of weights");
   }
 }

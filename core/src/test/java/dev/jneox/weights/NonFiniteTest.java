@@ -92,6 +92,6 @@ class NonFiniteTest {
   @Property(tries = 1)
   void integersAreRefused() {
     assertThatThrownBy(() -> NonFinite.in(MemorySegment.ofArray(new byte[16]), Dtype.I32))
-        .hasMessageContaining("I32 is no weight's type");
+        .hasMessageContaining("I32 is not a type of weights");
   }
 }

@@ -47,14 +47,14 @@ class RowGatherTest {
   private static List<Row> rows(TensorExpression tensor) {
     List<Row> rows = new ArrayList<>();
     switch (tensor.order()) {
-      case RowOrder.InTurn() -> {
+      case RowOrder.Concatenated() -> {
         for (Param param : tensor.params()) {
           for (int row = 0; row < param.rows(); row++) {
             rows.add(new Row(param, row));
           }
         }
       }
-      case RowOrder.PerHead(int d) -> {
+      case RowOrder.ByHead(int d) -> {
         for (int head = 0; head < tensor.params().getFirst().rows() / d; head++) {
           for (Param param : tensor.params()) {
             for (int i = 0; i < d; i++) {
@@ -63,7 +63,7 @@ class RowGatherTest {
           }
         }
       }
-      case RowOrder.Halved(int d, int dims) -> {
+      case RowOrder.HalfSplit(int d, int dims) -> {
         for (Param param : tensor.params()) {
           int turned = param.id().part() == Part.VALUE ? 0 : dims;
           for (int head = 0; head < param.rows() / d; head++) {
@@ -110,7 +110,7 @@ class RowGatherTest {
     while (!left.isEmpty()) {
       Param first = left.removeFirst();
       List<Param> group = new ArrayList<>(List.of(first));
-      RowOrder order = RowOrder.IN_TURN;
+      RowOrder order = RowOrder.CONCATENATED;
       if (first.id().part().isQueryKeyValue() && random.nextInt(4) > 0) {
         // All three, as formats have them.
         List<Param> three =
@@ -143,9 +143,9 @@ class RowGatherTest {
         boolean alike = group.stream().map(Param::rows).distinct().count() == 1;
         order =
             switch (random.nextInt(3)) {
-              case 0 -> RowOrder.IN_TURN;
-              case 1 -> alike && group.size() == 3 ? new RowOrder.PerHead(d) : RowOrder.IN_TURN;
-              default -> new RowOrder.Halved(d, 2 + random.nextInt(d / 2) * 2);
+              case 0 -> RowOrder.CONCATENATED;
+              case 1 -> alike && group.size() == 3 ? new RowOrder.ByHead(d) : RowOrder.CONCATENATED;
+              default -> new RowOrder.HalfSplit(d, 2 + random.nextInt(d / 2) * 2);
             };
       }
       all.add(new TensorExpression("t" + all.size(), group, order, random.nextBoolean()));
@@ -259,7 +259,7 @@ class RowGatherTest {
         CanonicalNames.tensors(
             spec,
             CanonicalNames::name,
-            query -> Optional.of(RowOrder.IN_TURN),
+            query -> Optional.of(RowOrder.CONCATENATED),
             id -> random.nextBoolean())) {
       tensors.add(new Held(tensor, dense(weights, tensor, Dtype.BF16), Optional.empty()));
     }

@@ -50,12 +50,18 @@ public record BatchOrder(Dataset data, int micro, int accumulation) {
     }
   }
 
-  /** The number of the {@code m}-th micro-batch of a step among the micro-batches of the run. */
+  /**
+   * Returns the number of the {@code m}-th micro-batch of a step among the micro-batches of the
+   * run.
+   */
   public long batch(long step, int m) {
     return step * accumulation + m;
   }
 
-  /** The sample that is row {@code row} of micro-batch {@code batch}, a number below the length. */
+  /**
+   * Returns the sample that is row {@code row} of micro-batch {@code batch}, a number below the
+   * length.
+   */
   public long sample(long batch, int row) {
     return batch % batches() * micro + row;
   }

@@ -190,12 +190,12 @@ public final class BlendedDataset implements Dataset {
     return result;
   }
 
-  /** {@code dataset_index}, u1: which part the i-th sample comes from. */
+  /** Returns {@code dataset_index}, u1: which part the i-th sample comes from. */
   public Npy datasetIndex() {
     return datasetIndex;
   }
 
-  /** {@code dataset_sample_index}, i8: which of that part's samples it is. */
+  /** Returns {@code dataset_sample_index}, i8: which of that part's samples it is. */
   public Npy sampleIndex() {
     return sampleIndex;
   }

@@ -27,16 +27,19 @@ public sealed interface Dataset permits GptDataset, BlendedDataset {
     }
   }
 
-  /** Samples in one pass; {@link #sample} goes on beyond, from the start again. */
+  /** Returns the samples in one pass; {@link #sample} goes on beyond, from the start again. */
   long length();
 
-  /** Tokens of an input. */
+  /** Returns the tokens of an input. */
   int seqLength();
 
   /** Sample {@code i >= 0}, a fresh array of {@code seqLength + 1} ids. */
   int[] sample(long i);
 
-  /** The file pairs that the samples come from; {@link Span#source} is a number in this list. */
+  /**
+   * Returns the file pairs that the samples come from; {@link Span#source} is a number in this
+   * list.
+   */
   List<IndexedDataset> sources();
 
   /**
@@ -54,7 +57,9 @@ public sealed interface Dataset permits GptDataset, BlendedDataset {
    */
   List<Read> reads(Origin origin, long samples);
 
-  /** The first {@code n} samples, i8 [n, seqLength + 1], as GPT-NeoX's loader gives them. */
+  /**
+   * Returns the first {@code n} samples, i8 [n, seqLength + 1], as GPT-NeoX's loader gives them.
+   */
   default Npy first(int n, Arena arena) {
     Npy samples = Npy.allocate(arena, ElementType.I64, n, seqLength() + 1L);
     for (int i = 0; i < n; i++) {

@@ -20,7 +20,7 @@ abstract sealed class DocumentFile implements AutoCloseable
   static final String KINDS =
       ".jsonl, .jsonl.zst, .jsonl.gz, .json.zst, .json.gz, .txt, .zip, .jar";
 
-  /** Whether the name is one of a kind that {@link #open} reads. */
+  /** Returns whether the name is one of a kind that {@link #open} reads. */
   static boolean readable(Path file) {
     String name = name(file);
     return isJsonLines(name) || name.endsWith(".txt") || isZip(name);
@@ -69,7 +69,7 @@ abstract sealed class DocumentFile implements AutoCloseable
     return name.endsWith(".zip") || name.endsWith(".jar");
   }
 
-  /** The next document, or null at the end. */
+  /** Returns the next document, or null at the end. */
   abstract @Nullable RawDocument next() throws IOException;
 
   /** Members that were skipped because they are not text. */

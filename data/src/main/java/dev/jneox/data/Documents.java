@@ -122,7 +122,7 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
     }
   }
 
-  /** Bytes of all files on disk. */
+  /** Returns the bytes of all files on disk. */
   public long totalBytes() {
     return totalBytes;
   }
@@ -178,7 +178,7 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
     return String.format(Locale.ROOT, "%,d %s%s", n, noun, n == 1 ? "" : "s");
   }
 
-  /** The next document, undecoded, or null at the end. */
+  /** Returns the next document, undecoded, or null at the end. */
   @Nullable RawDocument nextRaw() {
     while (open != null || nextFile < files.size()) {
       Path file = open == null ? files.get(nextFile) : files.get(nextFile - 1);

@@ -38,12 +38,12 @@ public enum ElementType {
     this.descr = descr;
   }
 
-  /** The code in a Megatron {@code .idx} header. */
+  /** Returns the code in a Megatron {@code .idx} header. */
   public int code() {
     return code;
   }
 
-  /** Bytes of one element. */
+  /** Returns the bytes of one element. */
   public int bytes() {
     return bytes;
   }
@@ -53,7 +53,7 @@ public enum ElementType {
     return descr;
   }
 
-  /** Whether the elements are whole numbers, as token ids are. */
+  /** Returns whether the elements are whole numbers, as token ids are. */
   public boolean isInteger() {
     return this != F32 && this != F64;
   }

@@ -98,7 +98,10 @@ public final class GptDataset implements Dataset {
     return reads;
   }
 
-  /** Tokens from the cut where {@code row} begins to a token of the document at {@code place}. */
+  /**
+   * Returns the tokens from the cut where {@code row} begins to a token of the document at {@code
+   * place}.
+   */
   private int distance(long row, long place, int offset) {
     long tokens = offset - index.samples().get(2 * row + 1);
     for (long p = index.samples().get(2 * row); p < place; p++) {

@@ -36,12 +36,12 @@ final class GrowingFile implements AutoCloseable {
     return ByteBuffer.allocate(bytes).order(ByteOrder.LITTLE_ENDIAN);
   }
 
-  /** The final name. */
+  /** Returns the final name. */
   Path path() {
     return path;
   }
 
-  /** The buffer, with room for the next {@code bytes} bytes of the file. */
+  /** Returns the buffer, with room for the next {@code bytes} bytes of the file. */
   ByteBuffer room(int bytes) {
     if (buffer.remaining() < bytes) {
       flush();

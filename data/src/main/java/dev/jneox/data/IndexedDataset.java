@@ -206,37 +206,43 @@ public final class IndexedDataset {
     }
   }
 
-  /** The path that both files share, without their suffixes. */
+  /** Returns the path that both files share, without their suffixes. */
   public Path prefix() {
     return prefix;
   }
 
-  /** The type of the stored ids. */
+  /** Returns the type of the stored ids. */
   public ElementType type() {
     return type;
   }
 
-  /** Sequences; for data that GPT-NeoX or this program wrote, this is the number of documents. */
+  /**
+   * Returns the sequences; for data that GPT-NeoX or this program wrote, this is the number of
+   * documents.
+   */
   public int sequences() {
     return sequences;
   }
 
-  /** Documents in the index's own list; 0 where it is empty, as in files that Megatron merged. */
+  /**
+   * Returns the documents in the index's own list; 0 where it is empty, as in files that Megatron
+   * merged.
+   */
   public long documents() {
     return documents;
   }
 
-  /** Tokens of all sequences. */
+  /** Returns the tokens of all sequences. */
   public long tokens() {
     return tokens;
   }
 
-  /** Tokens of sequence {@code i}. */
+  /** Returns the tokens of sequence {@code i}. */
   public int size(int i) {
     return sizes.get(ElementType.INT, 4L * i);
   }
 
-  /** The ids of sequence {@code i}. */
+  /** Returns the ids of sequence {@code i}. */
   public int[] get(int i) {
     int[] ids = new int[size(i)];
     copy(i, 0, ids, 0, ids.length);

@@ -67,12 +67,12 @@ public final class IndexedDatasetWriter implements AutoCloseable {
     tokens += n;
   }
 
-  /** Documents written so far. */
+  /** Returns the documents written so far. */
   public long documents() {
     return documents;
   }
 
-  /** Tokens written so far. */
+  /** Returns the tokens written so far. */
   public long tokens() {
     return tokens;
   }

@@ -23,7 +23,7 @@ final class Mt19937 {
     }
   }
 
-  /** The next 32 random bits. */
+  /** Returns the next 32 random bits. */
   int nextInt() {
     if (next == N) {
       twist();

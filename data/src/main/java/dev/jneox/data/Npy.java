@@ -47,7 +47,7 @@ public record Npy(ElementType type, List<Long> shape, MemorySegment data) {
     return new Npy(type, Arrays.stream(shape).boxed().toList(), arena.allocate(bytes, ALIGNMENT));
   }
 
-  /** Elements in all. */
+  /** Returns the elements in all. */
   public long size() {
     return data.byteSize() / type.bytes();
   }

@@ -52,7 +52,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
       }
     }
 
-    /** All documents of a data set. */
+    /** Returns all documents of a data set. */
     public static Spec all(IndexedDataset data, long samples, int seqLength, long seed) {
       return new Spec(0, data.sequences(), samples, seqLength, seed);
     }
@@ -91,7 +91,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
           tokens + " tokens an epoch");
     }
 
-    /** Bytes of the three arrays, in memory as on disk. */
+    /** Returns the bytes of the three arrays, in memory as on disk. */
     long bytes(int documents) {
       return epochs * documents * ElementType.I32.bytes()
           + 2 * (samples + 1) * sampleType.bytes()
@@ -240,7 +240,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
         Npy.map(documents, arena), Npy.map(samples, arena), Npy.map(shuffle, arena));
   }
 
-  /** The message for an index that does not fit, before it is built. */
+  /** Returns the message for an index that does not fit, before it is built. */
   private static String tooLarge(
       IndexedDataset data, Spec spec, long bytes, long free, String what) {
     return String.format(
@@ -308,7 +308,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
     return true;
   }
 
-  /** Samples, before GPT-NeoX drops the last one. */
+  /** Returns the samples, before GPT-NeoX drops the last one. */
   long count() {
     return shuffle.size();
   }

@@ -21,7 +21,7 @@ public record Span(int source, int document, int offset, int length, int positio
     return new Origin(source, document, offset + at - position);
   }
 
-  /** The same span where {@code sources} others come before its own. */
+  /** Returns the same span where {@code sources} others come before its own. */
   Span shifted(int sources) {
     return new Span(source + sources, document, offset, length, position);
   }

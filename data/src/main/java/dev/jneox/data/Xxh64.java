@@ -68,7 +68,7 @@ final class Xxh64 {
     return (hash ^ round(0, sum)) * P1 + P4;
   }
 
-  /** The hash of all bytes so far. */
+  /** Returns the hash of all bytes so far. */
   long value() {
     long hash = P5;
     if (total >= STRIPE) {

@@ -157,7 +157,7 @@ final class ZstdBlock {
     window.end(at + rest);
   }
 
-  /** The next byte of the block. */
+  /** Returns the next byte of the block. */
   private int next(byte[] buffer, int to) throws IOException {
     if (cursor >= to) {
       throw damaged("a block that is too short");
@@ -342,12 +342,12 @@ final class ZstdBlock {
     return at;
   }
 
-  /** The top {@code n} bits, 0 to 31. */
+  /** Returns the top {@code n} bits, 0 to 31. */
   private static int top(long word, int n) {
     return (int) (word >>> 1 >>> 63 - n);
   }
 
-  /** The offset that a code means: one of the last three, or a new one. */
+  /** Returns the offset that a code means: one of the last three, or a new one. */
   private long offset(long code, int literalCount) throws IOException {
     if (code > 3) {
       offset3 = offset2;

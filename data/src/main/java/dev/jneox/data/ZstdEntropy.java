@@ -34,7 +34,7 @@ final class ZstdEntropy {
     return new IOException("damaged zstd data: " + what);
   }
 
-  /** Bits of the stream {@code buffer[from..to)}, without the mark at its end. */
+  /** Returns the bits of the stream {@code buffer[from..to)}, without the mark at its end. */
   static long length(byte[] buffer, int from, int to) throws IOException {
     if (from >= to || buffer[to - 1] == 0) {
       throw damaged("a coded stream without its end mark");
@@ -43,7 +43,7 @@ final class ZstdEntropy {
   }
 
   /**
-   * The next bits of a stream at the top of a long, at least 56 of them.
+   * Returns the next bits of a stream at the top of a long, at least 56 of them.
    *
    * @param from where the stream begins
    * @param left bits that are left, at least 0
@@ -107,7 +107,7 @@ final class ZstdEntropy {
       return new Shares(log, shares, end);
     }
 
-    /** The bits from {@code bit} on, at least 24 of them, zeros behind the end. */
+    /** Returns the bits from {@code bit} on, at least 24 of them, zeros behind the end. */
     private static int forward(byte[] buffer, int from, int to, long bit) {
       int at = from + (int) (bit >>> 3);
       int word = 0;
@@ -117,7 +117,7 @@ final class ZstdEntropy {
       return word >>> (int) (bit & 7);
     }
 
-    /** The symbol of each state; symbols with few states come last. */
+    /** Returns the symbol of each state; symbols with few states come last. */
     private byte[] spread() {
       int size = 1 << log;
       byte[] symbols = new byte[size];
@@ -227,7 +227,7 @@ final class ZstdEntropy {
       return of(weights, count, end);
     }
 
-    /** The weights of the symbols as two alternating FSE states give them. */
+    /** Returns the weights of the symbols as two alternating FSE states give them. */
     private static int codedWeights(byte[] buffer, int from, int to, byte[] weights)
         throws IOException {
       Shares shares = Shares.read(buffer, from, to, MOST_HUFFMAN_BITS + 1, MOST_WEIGHT_LOG);
@@ -258,7 +258,7 @@ final class ZstdEntropy {
       throw damaged("a Huffman tree of more than " + MOST_WEIGHTS + " weights");
     }
 
-    /** The last symbol's weight is what the others leave. */
+    /** Returns the last symbol's weight is what the others leave. */
     private static Huffman of(byte[] weights, int count, int end) throws IOException {
       int[] ranks = new int[MOST_HUFFMAN_BITS + 2];
       int sum = 0;

@@ -42,12 +42,12 @@ final class ZstdWindow implements AutoCloseable {
     }
   }
 
-  /** The array, which {@link #reserve} replaces. */
+  /** Returns the array, which {@link #reserve} replaces. */
   byte[] array() {
     return array;
   }
 
-  /** Where the content of the array ends. */
+  /** Returns where the content of the array ends. */
   int end() {
     return end;
   }
@@ -57,12 +57,12 @@ final class ZstdWindow implements AutoCloseable {
     this.end = end;
   }
 
-  /** Bytes of the frame so far. */
+  /** Returns the bytes of the frame so far. */
   long total() {
     return dropped + end;
   }
 
-  /** The farthest offset that a match at {@code at} of the array may have. */
+  /** Returns the farthest offset that a match at {@code at} of the array may have. */
   long reach(int at) {
     return Math.min(size, dropped + at);
   }

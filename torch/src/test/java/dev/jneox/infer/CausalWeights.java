@@ -22,7 +22,7 @@ record CausalWeights(ModelSpec spec, List<StoredTensor> tensors) implements Mode
                 param ->
                     new InLibtorch(
                         new TensorExpression(
-                            param.id().toString(), List.of(param), RowOrder.IN_TURN, false),
+                            param.id().toString(), List.of(param), RowOrder.CONCATENATED, false),
                         Tensors.mapped(model.weights().get(param.id()))))
             .toList());
   }

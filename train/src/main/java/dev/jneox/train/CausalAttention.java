@@ -46,7 +46,7 @@ final class CausalAttention {
     this.length = length;
     this.heads = attention.heads();
     this.kvHeads = attention.kvHeads();
-    this.layout = HeadLayout.inTurn(attention);
+    this.layout = HeadLayout.concatenated(attention);
     this.dim = attention.headDim();
     this.paddedDim = Sgemm.padded(dim);
     // Rows a power of two apart would share a few sets of the first-level cache and throw each

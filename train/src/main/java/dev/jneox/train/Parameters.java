@@ -386,7 +386,8 @@ public final class Parameters implements AutoCloseable {
     @Override
     public TensorExpression expression() {
       Param param = slot.param();
-      return new TensorExpression(param.id().toString(), List.of(param), RowOrder.IN_TURN, false);
+      return new TensorExpression(
+          param.id().toString(), List.of(param), RowOrder.CONCATENATED, false);
     }
 
     @Override

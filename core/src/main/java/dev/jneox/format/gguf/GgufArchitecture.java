@@ -70,7 +70,7 @@ enum GgufArchitecture {
     return key;
   }
 
-  /** The name in a file of a parameter: {@code blk.3.attn_output.bias}. */
+  /** Returns the name in a file of a parameter: {@code blk.3.attn_output.bias}. */
   static String tensorName(ParamId id) {
     String part =
         switch (id.part()) {
@@ -92,13 +92,13 @@ enum GgufArchitecture {
     return layer + part + CanonicalNames.kind(id);
   }
 
-  /** The name of the tensor that holds a query with its key and value. */
+  /** Returns the name of the tensor that holds a query with its key and value. */
   static String fusedName(ParamId query) {
     return tensorName(query).replace("attn_q", "attn_qkv");
   }
 
   /**
-   * The tensors of a file.
+   * Returns the tensors of a file.
    *
    * @param fused whether the query of that id is one tensor with its key and value
    * @param order of the rows of such a tensor
@@ -111,7 +111,10 @@ enum GgufArchitecture {
         id -> false);
   }
 
-  /** What {@code file} is; an {@link InputException} for the many architectures that are no GPT. */
+  /**
+   * Returns what {@code file} is; an {@link InputException} for the many architectures that are no
+   * GPT.
+   */
   static GgufArchitecture of(GgufFile file) {
     String name = file.metadata().text(ARCHITECTURE);
     for (GgufArchitecture architecture : values()) {
@@ -123,7 +126,8 @@ enum GgufArchitecture {
   }
 
   /**
-   * The shape of the model in {@code file}. Whether its tensors agree is for the caller to check.
+   * Returns the shape of the model in {@code file}. Whether its tensors agree is for the caller to
+   * check.
    */
   ModelSpec spec(GgufFile file) {
     GgufMetadata metadata = file.metadata();
@@ -224,7 +228,7 @@ enum GgufArchitecture {
   }
 
   /**
-   * The architecture whose graph in llama.cpp computes a model.
+   * Returns the architecture whose graph in llama.cpp computes a model.
    *
    * @throws InputException naming {@code file}, which was to be written, and what no graph does
    */
@@ -252,7 +256,7 @@ enum GgufArchitecture {
     return learned ? GPT2 : residual.sharesNorm() ? PHI2 : GPTNEOX;
   }
 
-  /** The metadata that {@link #spec} reads, and what llama.cpp wants to be told. */
+  /** Returns the metadata that {@link #spec} reads, and what llama.cpp wants to be told. */
   Map<String, GgufValue> metadata(ModelSpec spec) {
     Attention attention = spec.first().attention();
     FeedForward feedForward = spec.first().feedForward();

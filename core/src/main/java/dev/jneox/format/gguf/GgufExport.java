@@ -32,7 +32,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <pre>{@code
  * GgufExport export = new GgufExport(file, model.spec(), GgmlType.Q8_0, model.tokenizerJson().orElse(null), Map.of());
- * export.concerns().forEach(System.err::println);
+ * export.warnings().forEach(System.err::println);
  * export.write(model, progress::step);
  * }</pre>
  *
@@ -147,8 +147,8 @@ public final class GgufExport {
   private RowOrder order() {
     Attention attention = spec.first().attention();
     return interleaved()
-        ? new RowOrder.Halved(attention.headDim(), attention.rotary().orElseThrow().dims())
-        : RowOrder.IN_TURN;
+        ? new RowOrder.HalfSplit(attention.headDim(), attention.rotary().orElseThrow().dims())
+        : RowOrder.CONCATENATED;
   }
 
   private void addZeros(String bias, int length) {
@@ -173,30 +173,33 @@ public final class GgufExport {
     return head && type == GgmlType.Q4_0 ? GgmlType.Q8_0 : type;
   }
 
-  /** What the one who reads the file with llama.cpp should know, a line each; mostly nothing. */
-  public List<String> concerns() {
-    List<String> concerns = new ArrayList<>();
+  /**
+   * Returns what the one who reads the file with llama.cpp should know, a line each; mostly
+   * nothing.
+   */
+  public List<String> warnings() {
+    List<String> warnings = new ArrayList<>();
     if (spec.first().feedForward().activation() == Activation.GELU) {
-      concerns.add(
+      warnings.add(
           "the model computes GELU exactly, llama.cpp by its tanh approximation: logits differ in"
               + " the third decimal");
     }
     if (interleaved()) {
-      concerns.add("llama.cpp has no graph for GPT-J: written as phi2, which computes the same");
+      warnings.add("llama.cpp has no graph for GPT-J: written as phi2, which computes the same");
     }
     if (spec.head().tied() && architecture != GgufArchitecture.GPT2) {
-      concerns.add(
+      warnings.add(
           "llama.cpp has no tied head for "
               + architecture.key()
               + ": the embedding is written twice");
     }
     if (nfc) {
-      concerns.add("the tokenizer normalizes text to NFC, llama.cpp does not");
+      warnings.add("the tokenizer normalizes text to NFC, llama.cpp does not");
     }
     if (!tokenizer) {
-      concerns.add("without a tokenizer, llama.cpp takes and gives token ids only");
+      warnings.add("without a tokenizer, llama.cpp takes and gives token ids only");
     }
-    return concerns;
+    return warnings;
   }
 
   private boolean interleaved() {
@@ -204,7 +207,7 @@ public final class GgufExport {
         && rotary.interleaved();
   }
 
-  /** Size of the file. */
+  /** Returns the size of the file. */
   public long bytes() {
     return GgufWriter.size(metadata, declared());
   }
@@ -233,7 +236,7 @@ public final class GgufExport {
             writer.write(as.name(), arena.allocate(as.bytes(), 64));
           } else if (!as.type().isQuantised()) {
             checked(as, weights.read(piece.source(), arena))
-                .convert(as.type().dtype(), bytes -> writer.write(as.name(), bytes));
+                .convert(as.type().dtype().orElseThrow(), bytes -> writer.write(as.name(), bytes));
           } else {
             quantise(as, weights.read(piece.source(), arena), writer);
           }

@@ -33,7 +33,7 @@ public final class GgufFile implements AutoCloseable {
    * @param begin offset of its first byte in the file
    */
   public record Entry(String name, GgmlType type, List<Long> shape, long begin, long bytes) {
-    /** The shape as an array. */
+    /** Returns the shape as an array. */
     public long[] axes() {
       return shape.stream().mapToLong(Long::longValue).toArray();
     }
@@ -73,7 +73,7 @@ public final class GgufFile implements AutoCloseable {
     return header.metadata();
   }
 
-  /** The tensors in the order of the file. */
+  /** Returns the tensors in the order of the file. */
   public Collection<Entry> entries() {
     return Collections.unmodifiableCollection(header.entries().values());
   }
@@ -83,8 +83,8 @@ public final class GgufFile implements AutoCloseable {
   }
 
   /**
-   * Where and what tensor {@code name} is; an {@link InputException} when the file has none of that
-   * name.
+   * Returns where and what tensor {@code name} is; an {@link InputException} when the file has none
+   * of that name.
    */
   public Entry entry(String name) {
     Entry entry = header.entries().get(name);
@@ -94,7 +94,7 @@ public final class GgufFile implements AutoCloseable {
     return entry;
   }
 
-  /** The bytes of a tensor in the mapped file: its rows, block by block. */
+  /** Returns the bytes of a tensor in the mapped file: its rows, block by block. */
   public MemorySegment data(String name) {
     Entry entry = entry(name);
     if (!arena.scope().isAlive()) {

@@ -89,7 +89,7 @@ final class GgufHeader {
     return metadata;
   }
 
-  /** The tensors by name in the order of the file. */
+  /** Returns the tensors by name in the order of the file. */
   Map<String, Entry> entries() {
     return entries;
   }
@@ -122,8 +122,8 @@ final class GgufHeader {
   }
 
   /**
-   * A count of things of at least {@code each} bytes, all of which must fit into the rest of the
-   * file.
+   * Returns a count of things of at least {@code each} bytes, all of which must fit into the rest
+   * of the file.
    */
   private long count(String place, long most, long each) {
     long start = at;
@@ -267,7 +267,7 @@ final class GgufHeader {
     return alignment;
   }
 
-  /** An entry whose place counts from the beginning of the data. */
+  /** Returns an entry whose place counts from the beginning of the data. */
   private Entry tensor(long alignment) {
     String name = text("a tensor's name", MAX_NAME);
     String place = "tensor " + quoted(name);
@@ -312,8 +312,8 @@ final class GgufHeader {
   }
 
   /**
-   * The number of values of a tensor; -1 when no file could hold them or a row is no whole number
-   * of blocks.
+   * Returns the number of values of a tensor; -1 when no file could hold them or a row is no whole
+   * number of blocks.
    */
   private static long values(List<Long> shape, GgmlType type) {
     try {

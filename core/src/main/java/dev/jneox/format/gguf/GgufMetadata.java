@@ -21,7 +21,7 @@ public final class GgufMetadata {
     this.values = Collections.unmodifiableMap(new LinkedHashMap<>(values));
   }
 
-  /** All values by key, in the order of the file. */
+  /** Returns all values by key, in the order of the file. */
   public Map<String, GgufValue> values() {
     return values;
   }
@@ -30,12 +30,12 @@ public final class GgufMetadata {
     return values.containsKey(key);
   }
 
-  /** The integer under a key; {@code absent} without it. */
+  /** Returns the integer under a key; {@code absent} without it. */
   int integer(String key, int absent, int min, int max) {
     return values.containsKey(key) ? integer(key, min, max) : absent;
   }
 
-  /** The integer under a key that must be there. */
+  /** Returns the integer under a key that must be there. */
   int integer(String key, int min, int max) {
     GgufValue value = values.get(key);
     if (value != null && value.value() instanceof Long number && number >= min && number <= max) {
@@ -67,7 +67,7 @@ public final class GgufMetadata {
     return value == null ? absent : (Boolean) value.value();
   }
 
-  /** The text under a key; null without it. */
+  /** Returns the text under a key; null without it. */
   @Nullable String text(String key) {
     GgufValue value = values.get(key);
     if (value != null && !(value.value() instanceof String)) {
@@ -76,7 +76,7 @@ public final class GgufMetadata {
     return value == null ? null : (String) value.value();
   }
 
-  /** The texts under a key; null without it. */
+  /** Returns the texts under a key; null without it. */
   @Nullable List<String> texts(String key) {
     GgufValue value = values.get(key);
     if (value == null) {
@@ -88,7 +88,7 @@ public final class GgufMetadata {
     return list.stream().map(String.class::cast).toList();
   }
 
-  /** The integers under a key; null without it. */
+  /** Returns the integers under a key; null without it. */
   long @Nullable [] integers(String key) {
     GgufValue value = values.get(key);
     if (value == null) {
@@ -100,7 +100,7 @@ public final class GgufMetadata {
     return numbers;
   }
 
-  /** The error for a key whose value cannot be used. */
+  /** Returns the error for a key whose value cannot be used. */
   InputException wrong(String key, String expected) {
     GgufValue value = values.get(key);
     return InputException.in(

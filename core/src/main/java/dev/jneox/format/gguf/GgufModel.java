@@ -56,8 +56,7 @@ public final class GgufModel implements StoredModel {
 
     @Override
     public Optional<MappedTensor> inPlace() {
-      return Optional.ofNullable(ggmlType().dtype())
-          .map(dtype -> new MappedTensor(dtype, file.data(expression.name())));
+      return ggmlType().dtype().map(dtype -> new MappedTensor(dtype, file.data(expression.name())));
     }
 
     @Override
@@ -105,7 +104,7 @@ public final class GgufModel implements StoredModel {
     Set<String> surplus = new LinkedHashSet<>();
     file.entries().forEach(entry -> surplus.add(entry.name()));
     for (TensorExpression tensor :
-        GgufArchitecture.tensors(spec, this::isFused, RowOrder.IN_TURN)) {
+        GgufArchitecture.tensors(spec, this::isFused, RowOrder.CONCATENATED)) {
       check(tensor.name(), tensor.shape());
       tensors.add(new Ggml(tensor, file));
       surplus.remove(tensor.name());
@@ -119,7 +118,7 @@ public final class GgufModel implements StoredModel {
     }
   }
 
-  /** Where neither is there, the one is missed. */
+  /** Returns where neither is there, the one is missed. */
   private boolean isFused(ParamId id) {
     ParamId query = id.part().isQueryKeyValue() ? id.of(Part.QUERY) : id;
     return id.part().isQueryKeyValue()
@@ -153,7 +152,7 @@ public final class GgufModel implements StoredModel {
     return Collections.unmodifiableList(tensors);
   }
 
-  /** The mapped file, with its metadata and its tensors as they are stored. */
+  /** Returns the mapped file, with its metadata and its tensors as they are stored. */
   public GgufFile file() {
     return file;
   }

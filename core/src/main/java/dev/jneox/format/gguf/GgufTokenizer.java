@@ -64,8 +64,8 @@ final class GgufTokenizer {
   private GgufTokenizer() {}
 
   /**
-   * How many of the ids mean something: the padding at the end is marked unused. All of them
-   * without a tokenizer.
+   * Returns how many of the ids mean something: the padding at the end is marked unused. All of
+   * them without a tokenizer.
    */
   static int used(GgufMetadata metadata, int vocabSize) {
     List<String> tokens = metadata.texts(TOKENS);
@@ -83,7 +83,7 @@ final class GgufTokenizer {
     return used;
   }
 
-  /** Whether text is put in normal form C first. */
+  /** Returns whether text is put in normal form C first. */
   static boolean normalizes(Map<String, GgufValue> metadata) {
     return NFC_SPLITS.contains(Objects.requireNonNull(metadata.get(SPLIT)).value());
   }
@@ -106,7 +106,7 @@ final class GgufTokenizer {
     return kinds;
   }
 
-  /** The {@code tokenizer.json} of a file; nothing where it has no tokenizer. */
+  /** Returns the {@code tokenizer.json} of a file; nothing where it has no tokenizer. */
   static Optional<String> json(Path file, GgufMetadata metadata) {
     String json = metadata.text(JSON);
     if (json != null) {
@@ -215,7 +215,7 @@ final class GgufTokenizer {
   }
 
   /**
-   * The metadata for a tokenizer.
+   * Returns the metadata for a tokenizer.
    *
    * @param json the text of its {@code tokenizer.json}, or null
    * @param vocabSize rows of the model's embedding; ids past the tokenizer's become unused tokens

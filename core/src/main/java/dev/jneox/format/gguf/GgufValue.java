@@ -37,7 +37,7 @@ public record GgufValue(Type type, Object value) {
       this.bytes = bytes;
     }
 
-    /** Bytes of one; 0 where that depends on the value. */
+    /** Returns the bytes of one; 0 where that depends on the value. */
     int bytes() {
       return bytes;
     }
@@ -46,7 +46,7 @@ public record GgufValue(Type type, Object value) {
       return this == FLOAT32 || this == FLOAT64;
     }
 
-    /** The type of that number in a file, or null. */
+    /** Returns the type of that number in a file, or null. */
     static @Nullable Type of(long id) {
       return id >= 0 && id < values().length ? values()[(int) id] : null;
     }
@@ -83,7 +83,7 @@ public record GgufValue(Type type, Object value) {
     return value instanceof List || value instanceof long[] || value instanceof double[];
   }
 
-  /** How many elements an array has; 1 for a single value. */
+  /** Returns how many elements an array has; 1 for a single value. */
   public int size() {
     return switch (value) {
       case List<?> list -> list.size();

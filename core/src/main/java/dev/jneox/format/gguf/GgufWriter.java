@@ -93,7 +93,7 @@ public final class GgufWriter implements AutoCloseable {
     }
   }
 
-  /** Bytes of the file that these would make. */
+  /** Returns the bytes of the file that these would make. */
   static long size(Map<String, GgufValue> metadata, List<Declared> tensors) {
     long size = aligned(header(metadata, tensors).remaining());
     for (Declared tensor : tensors) {

@@ -40,24 +40,27 @@ public sealed interface Family
   int MAX_LAYERS = 1 << 14;
   int MAX_POSITIONS = 1 << 20;
 
-  /** {@code model_type} in {@code config.json}. */
+  /** Returns {@code model_type} in {@code config.json}. */
   String modelType();
 
   /**
-   * What stands before every name but the head's in a whole language model; a saved base model is
-   * without it.
+   * Returns what stands before every name but the head's in a whole language model; a saved base
+   * model is without it.
    */
   String prefix();
 
-  /** The head's name up to the dot. */
+  /** Returns the head's name up to the dot. */
   String head();
 
-  /** The tensors of a model, by names without {@link #prefix}, in the order of its parameters. */
+  /**
+   * Returns the tensors of a model, by names without {@link #prefix}, in the order of its
+   * parameters.
+   */
   List<TensorExpression> tensors(ModelSpec spec);
 
   /**
-   * Whether a name without prefix is that of a buffer: no weight, yet saved by older versions of
-   * transformers.
+   * Returns whether a name without prefix is that of a buffer: no weight, yet saved by older
+   * versions of transformers.
    */
   boolean isBuffer(String name);
 
@@ -68,22 +71,22 @@ public sealed interface Family
    */
   ModelSpec spec(JsonObject json, int usedVocab);
 
-  /** Rows of the embedding. */
+  /** Returns the rows of the embedding. */
   int vocabSize(JsonObject json);
 
   /**
-   * Whether a folder of this family can say all of {@code spec}, so that its readers compute the
-   * same.
+   * Returns whether a folder of this family can say all of {@code spec}, so that its readers
+   * compute the same.
    */
   boolean expresses(ModelSpec spec);
 
   /**
-   * The content of {@code config.json} for a model that this family {@link #expresses}; {@code
-   * dtype} is PyTorch's name.
+   * Returns the content of {@code config.json} for a model that this family {@link #expresses};
+   * {@code dtype} is PyTorch's name.
    */
   Map<String, Object> json(ModelSpec spec, String dtype);
 
-  /** The family that a {@code config.json} names. */
+  /** Returns the family that a {@code config.json} names. */
   static Family of(JsonObject json) {
     String type = json.text("model_type").orElse("");
     for (Family family : ALL) {
@@ -96,7 +99,7 @@ public sealed interface Family
   }
 
   /**
-   * The family as which a model is written.
+   * Returns the family as which a model is written.
    *
    * @throws IllegalArgumentException when no family can say what it is
    */
@@ -110,17 +113,17 @@ public sealed interface Family
                     "no format of a folder can say what the model is: its layers differ"));
   }
 
-  /** The name in a folder of a whole language model. */
+  /** Returns the name in a folder of a whole language model. */
   default String prefixed(String name) {
     return name.startsWith(head() + ".") ? name : prefix() + name;
   }
 
-  /** The name without prefix. */
+  /** Returns the name without prefix. */
   default String bare(String name) {
     return name.startsWith(prefix()) ? name.substring(prefix().length()) : name;
   }
 
-  /** The activation under {@code key}. */
+  /** Returns the activation under {@code key}. */
   static Activation activation(JsonObject json, String key, Activation absent) {
     Optional<Activation> activation =
         json.text(key).map(Activation::ofHf).orElse(Optional.of(absent));
@@ -130,7 +133,7 @@ public sealed interface Family
     return activation.get();
   }
 
-  /** The number of heads under {@code key}, a divisor of the width. */
+  /** Returns the number of heads under {@code key}, a divisor of the width. */
   static int heads(JsonObject json, String key, int absent, int hidden) {
     int heads = json.integer(key, absent, 1, MAX_WIDTH);
     if (hidden % heads != 0) {
@@ -140,9 +143,9 @@ public sealed interface Family
   }
 
   /**
-   * Whether a model is of GPT's kind, as the families before Llama are: equal layers but for their
-   * windows, layer norms with one epsilon, one key a query, heads that share the width evenly, an
-   * MLP of two matrices with biases.
+   * Returns whether a model is of GPT's kind, as the families before Llama are: equal layers but
+   * for their windows, layer norms with one epsilon, one key a query, heads that share the width
+   * evenly, an MLP of two matrices with biases.
    */
   static boolean isGpt(ModelSpec spec) {
     BlockSpec block = spec.first();
@@ -157,19 +160,19 @@ public sealed interface Family
         && bias;
   }
 
-  /** Whether all norms of a model of equal layers are of one kind with one epsilon. */
+  /** Returns whether all norms of a model of equal layers are of one kind with one epsilon. */
   static boolean hasOneNorm(ModelSpec spec) {
     Residual residual = spec.first().residual();
     return residual.attention().equals(spec.finalNorm())
         && residual.feedForward().equals(spec.finalNorm());
   }
 
-  /** The id that ends a document. */
+  /** Returns the id that ends a document. */
   static int endOfText(JsonObject json, int absent) {
     return json.firstInteger("eos_token_id", absent, -1, 0, Integer.MAX_VALUE);
   }
 
-  /** What every {@code config.json} says in the same words. */
+  /** Returns what every {@code config.json} says in the same words. */
   static Map<String, Object> common(
       String architecture, String modelType, ModelSpec spec, String dtype) {
     Vocabulary vocabulary = spec.vocabulary();

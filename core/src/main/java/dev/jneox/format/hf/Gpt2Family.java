@@ -48,7 +48,7 @@ record Gpt2Family() implements Family {
     return CanonicalNames.tensors(
         spec,
         NAMES::of,
-        query -> Optional.of(RowOrder.IN_TURN),
+        query -> Optional.of(RowOrder.CONCATENATED),
         id -> id.block() != ParamId.MODEL && !id.part().isNorm());
   }
 
@@ -88,8 +88,8 @@ record Gpt2Family() implements Family {
   }
 
   /**
-   * {@code n_ctx} is how the first GPT-2 folders say it beside {@code n_positions}; alone it stands
-   * for it.
+   * Returns {@code n_ctx} is how the first GPT-2 folders say it beside {@code n_positions}; alone
+   * it stands for it.
    */
   static int positions(JsonObject json, int absent) {
     String key = json.spelled("n_positions", "max_position_embeddings");

@@ -22,7 +22,9 @@ record GptNames(String query, String dense, String in, String out) {
   private static final Pattern BUFFER =
       Pattern.compile("h\\.\\d+\\.attn\\.(attention\\.)?(bias|masked_bias|embed_positions)");
 
-  /** The name of a parameter; where queries, keys and values are fused, that of all three. */
+  /**
+   * Returns the name of a parameter; where queries, keys and values are fused, that of all three.
+   */
   String of(ParamId id) {
     String part =
         switch (id.part()) {

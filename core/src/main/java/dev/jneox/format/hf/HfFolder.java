@@ -116,15 +116,15 @@ public final class HfFolder implements StoredModel {
   }
 
   /**
-   * The {@code model_type} as which a model is written: {@code gpt_neox}, {@code gptj}, {@code
-   * gpt2}, {@code gpt_neo} or {@code llama} if that family computes just this; else {@link
+   * Returns the {@code model_type} as which a model is written: {@code gpt_neox}, {@code gptj},
+   * {@code gpt2}, {@code gpt_neo} or {@code llama} if that family computes just this; else {@link
    * #OWN_TYPE}, which HF transformers refuses.
    */
   public static String modelType(ModelSpec spec) {
     return Family.of(spec).modelType();
   }
 
-  /** The shape of the model in {@code dir}; does not look at the weights. */
+  /** Returns the shape of the model in {@code dir}; does not look at the weights. */
   public static ModelSpec spec(Path dir) {
     return spec(dir, json(dir));
   }
@@ -147,8 +147,8 @@ public final class HfFolder implements StoredModel {
   }
 
   /**
-   * The ids of the tokenizer beside the model, as they were counted or are now; without one every
-   * row of the embedding counts as used.
+   * Returns the ids of the tokenizer beside the model, as they were counted or are now; without one
+   * every row of the embedding counts as used.
    */
   private static int usedVocab(Path dir, JsonObject json, int vocabSize) {
     JsonObject quantised = json.object(QUANTISATION).orElse(null);
@@ -305,7 +305,7 @@ public final class HfFolder implements StoredModel {
     return InputException.in(tensor.file.file(), "tensor " + quoted(tensor.name), expected, found);
   }
 
-  /** A tied head that was saved all the same. */
+  /** Returns a tied head that was saved all the same. */
   private boolean isTiedCopy(String bare, Stored head) {
     if (!spec.head().tied() || !bare.equals(family.head() + ".weight") || tensors.isEmpty()) {
       return false;
@@ -336,12 +336,12 @@ public final class HfFolder implements StoredModel {
     return Collections.unmodifiableList(tensors);
   }
 
-  /** The {@code tokenizer.json} of the folder. */
+  /** Returns the {@code tokenizer.json} of the folder. */
   public Optional<Path> tokenizer() {
     return Optional.of(dir.resolve(TOKENIZER)).filter(Files::exists);
   }
 
-  /** The mapped files, one or the shards. */
+  /** Returns the mapped files, one or the shards. */
   public Collection<TensorFile> files() {
     return Collections.unmodifiableCollection(files.values());
   }

@@ -64,7 +64,7 @@ public final class HfFolderWriter {
   private @Nullable Source tokenizer;
 
   /**
-   * A folder to be written.
+   * Returns a folder to be written.
    *
    * @param dtype what the weights are stored as: F32, BF16, F16 or F64
    */
@@ -80,7 +80,7 @@ public final class HfFolderWriter {
   }
 
   /**
-   * The tokenizer that goes along.
+   * Returns the tokenizer that goes along.
    *
    * @param json the text of a {@code tokenizer.json}
    * @param source where it came from, for messages
@@ -90,7 +90,7 @@ public final class HfFolderWriter {
     return this;
   }
 
-  /** The tokenizer that goes along, a {@code tokenizer.json}. */
+  /** Returns the tokenizer that goes along, a {@code tokenizer.json}. */
   public HfFolderWriter tokenizer(Path json) {
     return tokenizer(HfFolder.text(json), json);
   }
@@ -105,7 +105,8 @@ public final class HfFolderWriter {
   }
 
   /**
-   * One more file, such as {@code README.md}; it replaces what would be written under that name.
+   * Returns one more file, such as {@code README.md}; it replaces what would be written under that
+   * name.
    */
   public HfFolderWriter file(String name, byte[] content) {
     boolean own =
@@ -127,7 +128,7 @@ public final class HfFolderWriter {
     return this;
   }
 
-  /** Bytes of all weights. */
+  /** Returns the bytes of all weights. */
   public long bytes() {
     return spec.parameterCount() * (dtype.bits() / 8);
   }

@@ -179,7 +179,10 @@ record JneoxFamily() implements Family {
             && spec.first().attention().position() instanceof Position.Rotary);
   }
 
-  /** What the first version of the format had no words for is written only where it is needed. */
+  /**
+   * Returns what the first version of the format had no words for is written only where it is
+   * needed.
+   */
   @Override
   public Map<String, Object> json(ModelSpec spec, String dtype) {
     Attention attention = spec.first().attention();

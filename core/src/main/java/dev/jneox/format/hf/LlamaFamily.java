@@ -68,7 +68,7 @@ record LlamaFamily() implements Family {
     return layer + part + CanonicalNames.kind(id);
   }
 
-  /** The rotary frequencies. */
+  /** Returns the rotary frequencies. */
   @Override
   public boolean isBuffer(String name) {
     return name.endsWith(".rotary_emb.inv_freq");
@@ -166,7 +166,7 @@ record LlamaFamily() implements Family {
         && !spec.head().bias();
   }
 
-  /** The rotary base is in both spellings, so that old and new transformers agree. */
+  /** Returns the rotary base is in both spellings, so that old and new transformers agree. */
   @Override
   public Map<String, Object> json(ModelSpec spec, String dtype) {
     BlockSpec block = spec.first();

@@ -47,7 +47,7 @@ public record NeoxFamily() implements Family {
     return CanonicalNames.of(spec);
   }
 
-  /** The causal mask and the rotary frequencies. */
+  /** Returns the causal mask and the rotary frequencies. */
   @Override
   public boolean isBuffer(String name) {
     return name.endsWith(".attention.bias")
@@ -131,7 +131,7 @@ public record NeoxFamily() implements Family {
         && !spec.head().bias();
   }
 
-  /** The rotary values are in both spellings, so that old and new transformers agree. */
+  /** Returns the rotary values are in both spellings, so that old and new transformers agree. */
   @Override
   public Map<String, Object> json(ModelSpec spec, String dtype) {
     BlockSpec block = spec.first();
@@ -159,7 +159,10 @@ public record NeoxFamily() implements Family {
     return json;
   }
 
-  /** The share that gives back {@code dims} when a reader truncates the product to an integer. */
+  /**
+   * Returns the share that gives back {@code dims} when a reader truncates the product to an
+   * integer.
+   */
   public static double rotaryPct(int dims, int headDim) {
     double pct = (double) dims / headDim;
     return ModelSpec.rotaryDims(headDim, pct) == dims ? pct : Math.nextUp(pct);

@@ -42,22 +42,22 @@ public final class TokenizerIds {
     }
   }
 
-  /** One more than the largest id of the model's vocabulary and the added tokens. */
+  /** Returns one more than the largest id of the model's vocabulary and the added tokens. */
   public static int size(Path tokenizerJson) {
     return of(tokenizerJson, -1, null).largest + 1;
   }
 
-  /** The id of the token that is written so. */
+  /** Returns the id of the token that is written so. */
   public static Optional<Integer> id(Path tokenizerJson, String text) {
     return Optional.ofNullable(of(tokenizerJson, -1, text).foundId);
   }
 
-  /** The same of the text of a {@code tokenizer.json} that came from {@code source}. */
+  /** Returns the same of the text of a {@code tokenizer.json} that came from {@code source}. */
   public static int size(String tokenizerJson, Path source) {
     return of(tokenizerJson, source, -1, null).largest + 1;
   }
 
-  /** How token {@code id} is written. */
+  /** Returns how token {@code id} is written. */
   static Optional<String> token(String tokenizerJson, Path source, int id) {
     return Optional.ofNullable(of(tokenizerJson, source, id, null).found);
   }

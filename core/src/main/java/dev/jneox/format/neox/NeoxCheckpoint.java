@@ -73,7 +73,7 @@ public final class NeoxCheckpoint implements StoredModel {
       return parts.getFirst().file().dtype(parts.getFirst().name());
     }
 
-    /** What one rank has. */
+    /** Returns what one rank has. */
     @Override
     public Optional<MappedTensor> inPlace() {
       Part first = parts.getFirst();
@@ -127,12 +127,12 @@ public final class NeoxCheckpoint implements StoredModel {
     return new NeoxCheckpoint(path);
   }
 
-  /** Whether a folder looks like one of these, whole or not. */
+  /** Returns whether a folder looks like one of these, whole or not. */
   public static boolean is(Path path) {
     return isStep(path) || RunFolder.is(path);
   }
 
-  /** Whether a folder holds files of layers or ranks itself. */
+  /** Returns whether a folder holds files of layers or ranks itself. */
   public static boolean isStep(Path path) {
     return list(path).stream()
         .map(file -> file.getFileName().toString())
@@ -151,8 +151,8 @@ public final class NeoxCheckpoint implements StoredModel {
   }
 
   /**
-   * The folder of the layer files: the path itself, or the checkpoint that the folder of a run
-   * names.
+   * Returns the folder of the layer files: the path itself, or the checkpoint that the folder of a
+   * run names.
    */
   private static Path step(Path path) {
     return isStep(path) ? path : RunFolder.of(path).newest();
@@ -230,7 +230,7 @@ public final class NeoxCheckpoint implements StoredModel {
         step, "configs", "the folder with the run's configuration, in it or beside it", "none");
   }
 
-  /** Where what belongs to the model as a whole may lie. */
+  /** Returns where what belongs to the model as a whole may lie. */
   private List<Path> places() {
     Path parent = step.toAbsolutePath().getParent();
     return parent == null || isStep(parent) ? List.of(step) : List.of(step, parent);
@@ -272,7 +272,7 @@ public final class NeoxCheckpoint implements StoredModel {
     return settings.spec((int) rows, used, endOfText);
   }
 
-  /** The parts of a tensor by rank, one of each. */
+  /** Returns the parts of a tensor by rank, one of each. */
   private List<Part> parts(int layer, String name, String what) {
     Map<Integer, Part> byRank =
         layers.getOrDefault(layer, Map.of()).getOrDefault(name, new TreeMap<>());
@@ -348,12 +348,12 @@ public final class NeoxCheckpoint implements StoredModel {
     return Collections.unmodifiableList(tensors);
   }
 
-  /** Degree of tensor parallelism. */
+  /** Returns the degree of tensor parallelism. */
   public int ranks() {
     return ranks;
   }
 
-  /** The mapped files. */
+  /** Returns the mapped files. */
   public List<TorchFile> files() {
     return List.copyOf(files);
   }

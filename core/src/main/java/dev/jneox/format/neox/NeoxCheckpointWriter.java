@@ -57,7 +57,7 @@ public final class NeoxCheckpointWriter {
   private LongConsumer progress = bytes -> {};
 
   /**
-   * A checkpoint to be written.
+   * Returns a checkpoint to be written.
    *
    * @param dtype what the weights are stored as: F32, BF16, F16 or F64
    * @throws InputException when GPT-NeoX has no such model
@@ -76,7 +76,7 @@ public final class NeoxCheckpointWriter {
     this.dtype = dtype;
   }
 
-  /** What GPT-NeoX has no words for; null when it has words for all. */
+  /** Returns what GPT-NeoX has no words for; null when it has words for all. */
   private static @Nullable String foreign(ModelSpec spec) {
     Attention attention = spec.first().attention();
     FeedForward feedForward = spec.first().feedForward();
@@ -147,7 +147,10 @@ public final class NeoxCheckpointWriter {
     return this;
   }
 
-  /** The step the model was trained to, from 1: names the folder, and is where GPT-NeoX goes on. */
+  /**
+   * Returns the step the model was trained to, from 1: names the folder, and is where GPT-NeoX goes
+   * on.
+   */
   public NeoxCheckpointWriter iteration(int step) {
     if (step < 1) {
       throw new IllegalArgumentException("GPT-NeoX resumes from step 1 on, not " + step);
@@ -156,7 +159,7 @@ public final class NeoxCheckpointWriter {
     return this;
   }
 
-  /** The text of the {@code tokenizer.json} that goes along. */
+  /** Returns the text of the {@code tokenizer.json} that goes along. */
   public NeoxCheckpointWriter tokenizer(String json) {
     tokenizer = json;
     return this;
@@ -168,12 +171,12 @@ public final class NeoxCheckpointWriter {
     return this;
   }
 
-  /** A gated MLP has names of GPT-NeoX's main branch only. */
+  /** Returns a gated MLP has names of GPT-NeoX's main branch only. */
   private NeoxNames names() {
     return new NeoxNames(spec, newMlpNames || spec.first().feedForward().isGated());
   }
 
-  /** Bytes of all weights, those that every rank has counted once. */
+  /** Returns the bytes of all weights, those that every rank has counted once. */
   public long bytes() {
     return spec.parameterCount() * (dtype.bits() / 8);
   }
@@ -233,7 +236,7 @@ public final class NeoxCheckpointWriter {
         });
   }
 
-  /** What each rank's file of a layer will hold, in the order in which it is written. */
+  /** Returns what each rank's file of a layer will hold, in the order in which it is written. */
   private Map<String, Declared> declared(int layer, List<TensorExpression> tensors) {
     Map<String, Declared> all = new LinkedHashMap<>();
     for (TensorExpression tensor : tensors) {
@@ -304,8 +307,8 @@ public final class NeoxCheckpointWriter {
   }
 
   /**
-   * What DeepSpeed's and GPT-NeoX's loaders read of a rank's states where the weights are in layer
-   * files.
+   * Returns what DeepSpeed's and GPT-NeoX's loaders read of a rank's states where the weights are
+   * in layer files.
    */
   private Map<String, Object> states() {
     Map<String, Object> args = new LinkedHashMap<>();

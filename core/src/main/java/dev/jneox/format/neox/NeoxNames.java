@@ -28,7 +28,7 @@ record NeoxNames(ModelSpec spec, boolean newMlpNames) {
   /** A tensor and the number of the layer that it is in. */
   record Place(int layer, TensorExpression tensor) {}
 
-  /** Where every tensor of the model is. */
+  /** Returns where every tensor of the model is. */
   List<Place> places() {
     Map<ParamId, Param> params = new HashMap<>();
     spec.parameters().forEach(param -> params.put(param.id(), param));
@@ -54,7 +54,7 @@ record NeoxNames(ModelSpec spec, boolean newMlpNames) {
                   ? new TensorExpression(
                       tensor.name(),
                       List.of(params.get(id), params.get(id.of(Part.GATE))),
-                      RowOrder.IN_TURN,
+                      RowOrder.CONCATENATED,
                       false)
                   : tensor));
     }
@@ -84,7 +84,7 @@ record NeoxNames(ModelSpec spec, boolean newMlpNames) {
     return part + "." + (id.isBias() ? "bias" : weight);
   }
 
-  /** What is saved beside the weights and follows from the configuration. */
+  /** Returns what is saved beside the weights and follows from the configuration. */
   boolean isBuffer(String name) {
     return name.startsWith("attention.rotary_emb.")
         || name.equals("attention.bias")

@@ -115,7 +115,7 @@ final class NeoxSettings {
     }
   }
 
-  /** The model, once its vocabulary is known. */
+  /** Returns the model, once its vocabulary is known. */
   ModelSpec spec(int vocabSize, int usedVocab, int endOfText) {
     refuseOtherFunctions();
     int hidden = integer("hidden_size", MAX_WIDTH);
@@ -178,7 +178,7 @@ final class NeoxSettings {
     return Math.toIntExact(Math.ceilDiv(both, 2L * multiple) * multiple);
   }
 
-  /** The value of {@code activation}. */
+  /** Returns the value of {@code activation}. */
   static String activation(FeedForward feedForward) {
     return switch (feedForward) {
       case FeedForward.Plain plain -> "gelu";
@@ -249,7 +249,7 @@ final class NeoxSettings {
     return (int) (number("expansion_factor", 4) * hidden);
   }
 
-  /** The text under a key; {@code absent} without it. */
+  /** Returns the text under a key; {@code absent} without it. */
   String text(String key, String absent) {
     return value(key) == null ? absent : shown(value(key));
   }

@@ -19,8 +19,8 @@ record NeoxYaml(ModelSpec spec, Dtype dtype, int ranks) {
   private static final int USUAL_MULTIPLE = 128;
 
   /**
-   * A {@code make_vocab_size_divisible_by} with which GPT-NeoX pads the used vocabulary to just the
-   * rows that there are: the usual one where it does, else one rank's rows.
+   * Returns a {@code make_vocab_size_divisible_by} with which GPT-NeoX pads the used vocabulary to
+   * just the rows that there are: the usual one where it does, else one rank's rows.
    */
   static int vocabMultiple(ModelSpec spec, int ranks) {
     long multiple = (long) USUAL_MULTIPLE * ranks;
@@ -30,7 +30,7 @@ record NeoxYaml(ModelSpec spec, Dtype dtype, int ranks) {
   }
 
   /**
-   * The YAML file.
+   * Returns the YAML file.
    *
    * @param newNames for versions that have {@code linear1}; older ones do not know the keys that
    *     came later
@@ -102,7 +102,10 @@ record NeoxYaml(ModelSpec spec, Dtype dtype, int ranks) {
     return text.toString();
   }
 
-  /** The share that gives back the dimensions when a reader truncates the product to an integer. */
+  /**
+   * Returns the share that gives back the dimensions when a reader truncates the product to an
+   * integer.
+   */
   private double rotaryPct(Position.Rotary rotary) {
     return NeoxFamily.rotaryPct(rotary.dims(), spec.first().attention().headDim());
   }

@@ -79,12 +79,12 @@ public record RunFolder(Path path, List<Path> checkpoints) {
     return path.getFileName().toString().matches(STEP + "\\d{1,18}") && Files.isDirectory(path);
   }
 
-  /** The number in the name of a checkpoint. */
+  /** Returns the number in the name of a checkpoint. */
   public static long step(Path checkpoint) {
     return Long.parseLong(checkpoint.getFileName().toString().replaceAll("\\D", ""));
   }
 
-  /** The name of the checkpoint after {@code iteration} steps. */
+  /** Returns the name of the checkpoint after {@code iteration} steps. */
   public static String name(long iteration) {
     return STEP + iteration;
   }
@@ -166,8 +166,8 @@ public record RunFolder(Path path, List<Path> checkpoints) {
   }
 
   /**
-   * The names of the checkpoints in words: {@code global_step5, global_step10}, or {@code no
-   * checkpoint}.
+   * Returns the names of the checkpoints in words: {@code global_step5, global_step10}, or {@code
+   * no checkpoint}.
    */
   public String listing() {
     if (checkpoints.isEmpty()) {

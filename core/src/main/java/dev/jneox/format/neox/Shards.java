@@ -19,7 +19,9 @@ import org.jspecify.annotations.Nullable;
 final class Shards {
   private Shards() {}
 
-  /** The shape of each rank's part; null when the whole cannot be divided in whole units. */
+  /**
+   * Returns the shape of each rank's part; null when the whole cannot be divided in whole units.
+   */
   static long @Nullable [] shape(TensorExpression tensor, int ranks) {
     long[] shape = tensor.shape();
     long unit = (long) ranks * unit(tensor);
@@ -46,21 +48,25 @@ final class Shards {
   }
 
   /**
-   * Rows or columns that stay together: where heads alternate, a query's, a key's and a value's.
+   * Returns the rows or columns that stay together: where heads alternate, a query's, a key's and a
+   * value's.
    */
   private static int unit(TensorExpression tensor) {
     int unit = tensor.params().getFirst().split().unit();
-    return tensor.order() instanceof RowOrder.PerHead ? unit * tensor.params().size() : unit;
+    return tensor.order() instanceof RowOrder.ByHead ? unit * tensor.params().size() : unit;
   }
 
-  /** Rows that are divided together: a parameter's, or all where heads alternate. */
+  /** Returns the rows that are divided together: a parameter's, or all where heads alternate. */
   private static List<Integer> runs(TensorExpression tensor) {
-    return tensor.order().equals(RowOrder.IN_TURN)
+    return tensor.order().equals(RowOrder.CONCATENATED)
         ? tensor.params().stream().map(Param::rows).toList()
         : List.of(tensor.rows());
   }
 
-  /** The whole of the parts in the order of their ranks; a part itself when there is only one. */
+  /**
+   * Returns the whole of the parts in the order of their ranks; a part itself when there is only
+   * one.
+   */
   static MappedTensor merged(TensorExpression tensor, List<MappedTensor> parts, Arena arena) {
     MappedTensor first = parts.getFirst();
     if (parts.size() == 1) {
@@ -122,7 +128,9 @@ final class Shards {
   /** Values of the whole that follow one another and belong to one rank. */
   private record Run(long from, long values) {}
 
-  /** What belongs to a rank of a tensor that is divided by rows or columns, in its order. */
+  /**
+   * Returns what belongs to a rank of a tensor that is divided by rows or columns, in its order.
+   */
   private static List<Run> runs(TensorExpression tensor, int rank, int ranks) {
     List<Run> all = new ArrayList<>();
     long columns = tensor.columns();
@@ -142,7 +150,7 @@ final class Shards {
     return all;
   }
 
-  /** The part of {@code whole} that belongs to a rank; in place where it is one run. */
+  /** Returns the part of {@code whole} that belongs to a rank; in place where it is one run. */
   static MappedTensor part(
       TensorExpression tensor, MappedTensor whole, int rank, int ranks, Arena arena) {
     return switch (axis(tensor)) {
@@ -167,9 +175,9 @@ final class Shards {
   }
 
   /**
-   * {@code whole / ranks}; the last rank has what is left of the whole, so that the rounded shares
-   * sum to it exactly. (The rest is exact by Sterbenz's lemma: the others' sum is between half of
-   * the whole and twice it.)
+   * Returns {@code whole / ranks}; the last rank has what is left of the whole, so that the rounded
+   * shares sum to it exactly. (The rest is exact by Sterbenz's lemma: the others' sum is between
+   * half of the whole and twice it.)
    */
   private static MappedTensor share(MappedTensor whole, int rank, int ranks, Arena arena) {
     MappedTensor share =

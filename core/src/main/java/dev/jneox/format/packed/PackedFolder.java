@@ -128,7 +128,7 @@ public final class PackedFolder implements StoredModel {
     }
   }
 
-  /** Whether a folder says that it holds a quantised model, of whatever method. */
+  /** Returns whether a folder says that it holds a quantised model, of whatever method. */
   public static boolean is(Path dir) {
     Path config = dir.resolve(HfFolder.CONFIG);
     return Files.isRegularFile(config)
@@ -232,7 +232,7 @@ public final class PackedFolder implements StoredModel {
     return Collections.unmodifiableList(tensors);
   }
 
-  /** What was written into the file beside the tensors. */
+  /** Returns what was written into the file beside the tensors. */
   public Map<String, String> metadata() {
     return file.metadata();
   }

@@ -44,29 +44,29 @@ public enum PackedForm {
     return type;
   }
 
-  /** Whether a kernel reads it in place. */
+  /** Returns whether a kernel reads it in place. */
   public boolean lanes() {
     return lanes;
   }
 
-  /** The name in the file of a canonical tensor: {@code embed_in.weight.q8_0.rows}. */
+  /** Returns the name in the file of a canonical tensor: {@code embed_in.weight.q8_0.rows}. */
   public String name(String canonical) {
     return canonical + "." + type.name().toLowerCase(Locale.ROOT) + (lanes ? ".lanes" : ".rows");
   }
 
-  /** The shape in the file of a matrix {@code [rows, columns]}. */
+  /** Returns the shape in the file of a matrix {@code [rows, columns]}. */
   public List<Long> shape(int rows, int columns) {
     return lanes
         ? LaneLayout.shape(type, rows, columns)
         : List.of((long) rows, type.rowBytes(columns));
   }
 
-  /** Bytes of a matrix {@code [rows, columns]}. */
+  /** Returns the bytes of a matrix {@code [rows, columns]}. */
   long bytes(int rows, int columns) {
     return lanes ? LaneLayout.bytes(type, rows, columns) : rows * type.rowBytes(columns);
   }
 
-  /** The matrix in mapped memory. */
+  /** Returns the matrix in mapped memory. */
   QuantisedMatrix matrix(int rows, int columns, MemorySegment data) {
     return lanes
         ? new LaneMatrix(type, LaneLayout.weight(type, rows, columns, data))

@@ -47,7 +47,7 @@ public final class Safetensors implements TensorFile {
       return end - begin;
     }
 
-    /** The shape as an array. */
+    /** Returns the shape as an array. */
     public long[] axes() {
       return shape.stream().mapToLong(Long::longValue).toArray();
     }
@@ -133,7 +133,7 @@ public final class Safetensors implements TensorFile {
     return entry(name).axes();
   }
 
-  /** The tensors in the order of the header. */
+  /** Returns the tensors in the order of the header. */
   public Collection<Entry> entries() {
     return Collections.unmodifiableCollection(header.entries().values());
   }
@@ -142,14 +142,14 @@ public final class Safetensors implements TensorFile {
     return header.entries().containsKey(name);
   }
 
-  /** The free-form {@code __metadata__}; usually {@code format: pt}. */
+  /** Returns the free-form {@code __metadata__}; usually {@code format: pt}. */
   public Map<String, String> metadata() {
     return Collections.unmodifiableMap(header.metadata());
   }
 
   /**
-   * Where and what tensor {@code name} is; an {@link InputException} when the file has none of that
-   * name.
+   * Returns where and what tensor {@code name} is; an {@link InputException} when the file has none
+   * of that name.
    */
   public Entry entry(String name) {
     Entry entry = header.entries().get(name);
@@ -159,7 +159,7 @@ public final class Safetensors implements TensorFile {
     return entry;
   }
 
-  /** The bytes of a tensor in the mapped file. */
+  /** Returns the bytes of a tensor in the mapped file. */
   @Override
   public Optional<MemorySegment> data(String name) {
     Entry entry = entry(name);

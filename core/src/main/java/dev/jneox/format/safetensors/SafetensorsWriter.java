@@ -111,7 +111,8 @@ public final class SafetensorsWriter implements AutoCloseable {
   }
 
   /**
-   * Length and JSON, padded with spaces so that the data begins at a multiple of {@code alignment}.
+   * Returns the length and JSON, padded with spaces so that the data begins at a multiple of {@code
+   * alignment}.
    */
   private static ByteBuffer header(List<Entry> entries, Map<String, String> metadata, int alignment)
       throws IOException {

@@ -42,7 +42,7 @@ final class PickleInput {
     this.bytes = bytes;
   }
 
-  /** How many bytes were read. */
+  /** Returns how many bytes were read. */
   long position() {
     return at;
   }
@@ -52,7 +52,7 @@ final class PickleInput {
     return (int) unsigned(1);
   }
 
-  /** The error for what the present opcode asks for. */
+  /** Returns the error for what the present opcode asks for. */
   InputException wrong(String expected, String found) {
     return InputException.in(file, part + ", byte " + opcodeAt, expected, found);
   }
@@ -71,7 +71,7 @@ final class PickleInput {
     take(n);
   }
 
-  /** A little-endian number of 1, 2 or 4 bytes. */
+  /** Returns a little-endian number of 1, 2 or 4 bytes. */
   long unsigned(int width) {
     MemorySegment taken = take(width);
     long value = 0;
@@ -85,7 +85,7 @@ final class PickleInput {
     return (int) unsigned(4);
   }
 
-  /** A length of eight bytes; negative when it is beyond a long. */
+  /** Returns a length of eight bytes; negative when it is beyond a long. */
   long length64() {
     return take(8).get(LITTLE, 0);
   }
@@ -112,7 +112,7 @@ final class PickleInput {
     return new String(array(n), StandardCharsets.ISO_8859_1);
   }
 
-  /** Bytes up to a line feed. */
+  /** Returns the bytes up to a line feed. */
   String line(Charset charset) {
     long limit = Math.min(Math.min(bytes.byteSize(), MAX_BYTES), at + MAX_LINE);
     for (long end = at; end < limit; end++) {
@@ -126,8 +126,8 @@ final class PickleInput {
   }
 
   /**
-   * A little-endian integer in two's complement of {@code n} bytes: a Long where it fits, else a
-   * BigInteger.
+   * Returns a little-endian integer in two's complement of {@code n} bytes: a Long where it fits,
+   * else a BigInteger.
    */
   Object integer(long n) {
     if (n < 0 || n > MAX_INTEGER) {
@@ -141,7 +141,7 @@ final class PickleInput {
     return narrow(big.length == 0 ? BigInteger.ZERO : new BigInteger(big));
   }
 
-  /** An integer in decimal on a line of its own. */
+  /** Returns an integer in decimal on a line of its own. */
   Object decimal() {
     String text = line(StandardCharsets.ISO_8859_1);
     String digits = text.endsWith("L") ? text.substring(0, text.length() - 1) : text;

@@ -45,7 +45,7 @@ final class PickleReader {
     this.tensors = new PickleTensors(in, lenient);
   }
 
-  /** The value of the pickle. */
+  /** Returns the value of the pickle. */
   Object read() {
     for (int opcode = in.opcode(); opcode != '.'; opcode = in.opcode()) {
       if (!plain(opcode) && !structure(opcode)) {
@@ -55,7 +55,7 @@ final class PickleReader {
     return pop();
   }
 
-  /** The storages that were referred to, by key. */
+  /** Returns the storages that were referred to, by key. */
   Map<String, Storage> storages() {
     return tensors.storages();
   }
@@ -150,7 +150,7 @@ final class PickleReader {
     }
   }
 
-  /** The first place on the stack that belongs to the innermost mark. */
+  /** Returns the first place on the stack that belongs to the innermost mark. */
   private int base() {
     return marks.isEmpty() ? 0 : marks.getLast();
   }
@@ -259,7 +259,7 @@ final class PickleReader {
     push(global(module, name));
   }
 
-  /** The text below on the stack: most likely the key of what is being read. */
+  /** Returns the text below on the stack: most likely the key of what is being read. */
   private String nearestName() {
     for (int i = stack.size() - 1; i >= 0 && i > stack.size() - 16; i--) {
       if (stack.get(i) instanceof String name) {

@@ -35,12 +35,12 @@ final class PickleTensors {
     this.lenient = lenient;
   }
 
-  /** The storages that were referred to, by key. */
+  /** Returns the storages that were referred to, by key. */
   Map<String, Storage> storages() {
     return storages;
   }
 
-  /** What the global of that name stands for. */
+  /** Returns what the global of that name stands for. */
   Object global(String module, String name, String near) {
     PickleValue known = PickleValue.global(module, name);
     if (known != null) {
@@ -55,7 +55,7 @@ final class PickleTensors {
     return new Opaque(JsonObject.shortened(full));
   }
 
-  /** What a function makes of a tuple of arguments; {@code near} is said in messages. */
+  /** Returns what a function makes of a tuple of arguments; {@code near} is said in messages. */
   Object call(List<Object> parts, String near) {
     if (parts.getFirst() instanceof Opaque inert) {
       return inert;
@@ -148,8 +148,8 @@ final class PickleTensors {
   }
 
   /**
-   * {@code ("storage", type, key, device, elements)}, and in old files a view {@code (its key,
-   * offset, elements)} or None.
+   * Returns {@code ("storage", type, key, device, elements)}, and in old files a view {@code (its
+   * key, offset, elements)} or None.
    */
   Object storage(Object id) {
     List<Object> parts = id instanceof Tuple tuple ? tuple.items() : List.of();

@@ -72,7 +72,7 @@ sealed interface PickleValue {
           Map.entry("BoolStorage", Dtype.BOOL),
           Map.entry("ComplexFloatStorage", Dtype.C64));
 
-  /** What the global of that name is; null when it is none of PyTorch's data. */
+  /** Returns what the global of that name is; null when it is none of PyTorch's data. */
   static @Nullable PickleValue global(String module, String name) {
     Function function = FUNCTIONS.get(module + "." + name);
     if (function != null) {
@@ -83,7 +83,7 @@ sealed interface PickleValue {
     return dtype == null ? null : new StorageType(dtype);
   }
 
-  /** What a value is, without looking into it. */
+  /** Returns what a value is, without looking into it. */
   static String kind(@Nullable Object value) {
     return switch (value) {
       case null -> "None";

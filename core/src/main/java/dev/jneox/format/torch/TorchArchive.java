@@ -127,7 +127,7 @@ final class TorchArchive {
     }
   }
 
-  /** The end record stands last, before a comment of at most 64 KiB. */
+  /** Returns the end record stands last, before a comment of at most 64 KiB. */
   private long findEnd() {
     long last = whole.byteSize() - END_BYTES;
     for (long at = last; at >= Math.max(0, last - LARGE_16); at--) {
@@ -217,7 +217,7 @@ final class TorchArchive {
     }
   }
 
-  /** The bytes of an entry, which follow its local header. */
+  /** Returns the bytes of an entry, which follow its local header. */
   private MemorySegment data(String name, long local, long size) {
     if (local < 0 || local > whole.byteSize() - 30 || whole.get(U32, local) != LOCAL_HEADER) {
       throw InputException.in(

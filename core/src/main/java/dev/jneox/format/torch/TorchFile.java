@@ -99,8 +99,8 @@ public final class TorchFile implements TensorFile {
   }
 
   /**
-   * The same, but what is neither plain nor a tensor (random states, arguments) is passed over,
-   * without being made.
+   * Returns the same, but what is neither plain nor a tensor (random states, arguments) is passed
+   * over, without being made.
    */
   public static TorchFile openTensorsOf(Path file) {
     return new TorchFile(file, true);
@@ -214,7 +214,9 @@ public final class TorchFile implements TensorFile {
         strides);
   }
 
-  /** The index of the last element of its storage that the tensor has; -1 when it has none. */
+  /**
+   * Returns the index of the last element of its storage that the tensor has; -1 when it has none.
+   */
   private long last(String name, StoredTensor tensor, Storage storage) {
     long[] shape = tensor.shape();
     long last = tensor.offset();
@@ -273,7 +275,7 @@ public final class TorchFile implements TensorFile {
     return entry;
   }
 
-  /** The bytes of a tensor that lies in the file row by row; empty for another. */
+  /** Returns the bytes of a tensor that lies in the file row by row; empty for another. */
   @Override
   public Optional<MemorySegment> data(String name) {
     Entry entry = entry(name);

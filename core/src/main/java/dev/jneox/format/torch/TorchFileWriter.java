@@ -188,8 +188,8 @@ public final class TorchFileWriter implements AutoCloseable {
   }
 
   /**
-   * What local headers and the directory's entries have in common: version, flags, method, time,
-   * checksum, sizes, lengths.
+   * Returns what local headers and the directory's entries have in common: version, flags, method,
+   * time, checksum, sizes, lengths.
    */
   private ByteBuffer begin(ByteBuffer out, int crc, long size, int name, int extra) {
     int held = zip64 ? (int) TorchArchive.LARGE_32 : (int) size;

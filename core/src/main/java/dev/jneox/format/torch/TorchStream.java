@@ -41,7 +41,7 @@ final class TorchStream {
     this.whole = whole;
   }
 
-  /** Whether a file begins as these do. */
+  /** Returns whether a file begins as these do. */
   static boolean is(MemorySegment whole) {
     return whole.byteSize() > START.length + 2
         && MemorySegment.mismatch(

@@ -110,10 +110,10 @@ class GgufFileTest {
           .containsExactly("h", "q", "f", "s");
       assertThat(gguf.entries()).allSatisfy(entry -> assertThat(entry.begin() % 32).isZero());
       assertThat(gguf.data("h").isMapped()).isTrue();
-      assertThat(gguf.entry("h").type().dtype()).isEqualTo(Dtype.F16);
+      assertThat(gguf.entry("h").type().dtype()).contains(Dtype.F16);
       assertThat(gguf.entry("h").axes()).containsExactly(3, 5);
       assertThat(gguf.data("h").byteSize()).isEqualTo(30);
-      assertThat(gguf.entry("q").type().isQuantised()).isTrue();
+      assertThat(gguf.entry("q").type().dtype()).isEmpty();
       assertThat(gguf.entry("q").axes()).containsExactly(2, 32);
       assertThat(gguf.entry("s").axes()).isEmpty();
       assertThat(gguf.data("s").byteSize()).isEqualTo(4);

@@ -110,7 +110,7 @@ class GgufModelTest {
         }
         for (Param param : spec.parameters()) {
           ParamId id = param.id();
-          Dtype stored = param.isMatrix() ? type.dtype() : Dtype.F32;
+          Dtype stored = param.isMatrix() ? type.dtype().orElseThrow() : Dtype.F32;
           assertThat(model.holder(id).inPlace()).as(id.toString()).isPresent();
           MappedTensor values = model.read(id, arena);
           assertThat(values.data().isMapped()).as(id.toString()).isTrue();
@@ -123,7 +123,8 @@ class GgufModelTest {
           float[] expected = source.read(tensor, arena).floats();
           assertThat(model.read(tensor, arena).floats())
               .as(tensor.name())
-              .isEqualTo(Rounded.to(tensor.isMatrix() ? type.dtype() : Dtype.F32, expected));
+              .isEqualTo(
+                  Rounded.to(tensor.isMatrix() ? type.dtype().orElseThrow() : Dtype.F32, expected));
         }
       }
     }
@@ -340,17 +341,17 @@ class GgufModelTest {
   }
 
   @Test
-  void concernsAreTold() throws IOException {
+  void warningsAreListed() throws IOException {
     Path file = dir.resolve("a.gguf");
     ModelSpec neox = ModelSpec.neox(300, 64, 1, 4, 8);
     assertThat(
             new GgufExport(file, neox, GgmlType.F32, GgufTokenizerTest.trained(300), Map.of())
-                .concerns())
+                .warnings())
         .singleElement()
         .asString()
         .contains("tanh");
     ModelSpec gptj = spec(PAIRS, ONE_NORM, false, true, true);
-    assertThat(new GgufExport(file, gptj, GgmlType.F32, null, Map.of()).concerns()).hasSize(3);
+    assertThat(new GgufExport(file, gptj, GgmlType.F32, null, Map.of()).warnings()).hasSize(3);
   }
 
   @Test

@@ -95,7 +95,7 @@ class ShardsTest {
         }
       }
       case ROWS -> {
-        boolean perHead = tensor.order() instanceof RowOrder.PerHead;
+        boolean perHead = tensor.order() instanceof RowOrder.ByHead;
         long first = 0;
         for (Param param : tensor.params()) {
           long rows = perHead ? tensor.rows() : param.rows();

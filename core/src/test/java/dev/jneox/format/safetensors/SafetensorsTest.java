@@ -138,7 +138,7 @@ class SafetensorsTest {
       assertThat(file.entry("a").bytes()).isEqualTo(3);
       assertThatThrownBy(
               () -> new MappedTensor(file.dtype("a"), file.data("a").orElseThrow()).floats())
-          .hasMessage("F6_E2M3 is no type of a weight");
+          .hasMessage("F6_E2M3 is not a type of weights");
     }
     Path odd = file("{\"a\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,1]}}", 1);
     assertThatThrownBy(() -> Safetensors.open(odd))

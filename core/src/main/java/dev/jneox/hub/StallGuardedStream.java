@@ -10,35 +10,35 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * An answer's body that ends in an {@link IOException} when it brings too little for too long: a
- * read of its own would wait for ever.
+ * Wraps the body of a response and ends it with an {@link IOException} when it brings too few bytes
+ * for too long, where a plain read would block forever.
  */
-final class WatchedStream extends FilterInputStream {
+final class StallGuardedStream extends FilterInputStream {
   private static final ScheduledExecutorService WATCH =
       Executors.newSingleThreadScheduledExecutor(
           Thread.ofPlatform().daemon().name("hub-watch").factory());
 
   private final AtomicLong count = new AtomicLong();
   private final Future<?> watch;
-  private final Patience patience;
+  private final RetryPolicy retries;
   private volatile boolean stalled;
   private long seen;
 
-  WatchedStream(InputStream in, Patience patience) {
+  StallGuardedStream(InputStream in, RetryPolicy retries) {
     super(in);
-    this.patience = patience;
-    long every = patience.stall().toNanos();
+    this.retries = retries;
+    long every = retries.stall().toNanos();
     this.watch = WATCH.scheduleAtFixedRate(this::look, every, every, TimeUnit.NANOSECONDS);
   }
 
   private void look() {
     long now = count.get();
-    if (now - seen < patience.stallBytes()) {
+    if (now - seen < retries.stallBytes()) {
       stalled = true;
       try {
         close();
       } catch (IOException e) {
-        // The reader is told.
+        // The reader gets the error.
       }
     }
     seen = now;
@@ -62,7 +62,7 @@ final class WatchedStream extends FilterInputStream {
     } catch (IOException e) {
       if (stalled) {
         String allowed =
-            patience.stallBytes() + " bytes within " + patience.stall().toMillis() / 1e3 + " s";
+            retries.stallBytes() + " bytes within " + retries.stall().toMillis() / 1e3 + " s";
         throw new IOException("fewer than " + allowed + " after " + count + " bytes", e);
       }
       throw e;

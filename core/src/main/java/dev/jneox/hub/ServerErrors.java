@@ -11,20 +11,22 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a hub's final "no", or its silence, means and what to do about it. The hub says more in
- * {@code X-Error-Code} and {@code X-Error-Message}.
+ * Explains a hub's final refusal, or its silence, and the remedy. The hub gives details in {@code
+ * X-Error-Code} and {@code X-Error-Message}.
  */
-final class Refusals {
+final class ServerErrors {
   private static final int LONGEST_MESSAGE = 200;
 
   private final HubSettings settings;
 
-  Refusals(HubSettings settings) {
+  ServerErrors(HubSettings settings) {
     this.settings = settings;
   }
 
   /**
-   * @param file the file that was asked for, null for the listing of the repository
+   * Creates the error for a response that is not a success.
+   *
+   * @param file the requested file, null for the listing of the repository
    */
   InputException of(HubName name, @Nullable String file, HubHttp.Answer answer) {
     String code = answer.header("X-Error-Code");
@@ -73,7 +75,10 @@ final class Refusals {
         what + HubHttp.shown(answer.uri()) + " answered " + answer.status() + said);
   }
 
-  /** What to do about a host that cannot be reached at all; empty for failures that may pass. */
+  /**
+   * Creates the error for a host that cannot be reached at all; empty for failures that may be
+   * transient.
+   */
   Optional<InputException> unreachable(HubName name, URI uri, IOException failure) {
     String reason = null;
     for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
@@ -108,7 +113,7 @@ final class Refusals {
     return "set HF_TOKEN to a token that may read it";
   }
 
-  /** The server's words, which might repeat the token. */
+  /** Quotes the server's message, with the token removed. */
   private String said(HubHttp.Answer answer) {
     String message = answer.header("X-Error-Message").strip();
     String safe = settings.token().map(token -> message.replace(token, "***")).orElse(message);

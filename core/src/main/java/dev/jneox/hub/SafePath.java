@@ -5,11 +5,11 @@ import java.nio.charset.StandardCharsets;
 import java.util.regex.Pattern;
 
 /**
- * What a server may call a file: a relative path with {@code /} between plain names. Absolute
- * paths, {@code ..}, backslashes, and characters that cannot be seen or turn the direction of
- * writing are not; on Windows, drive letters and the like neither.
+ * Decides which names a server may give to a file: relative paths of plain names joined by {@code
+ * /}. It rejects absolute paths, {@code ..}, backslashes, invisible characters and those that
+ * change the direction of writing; on Windows also drive letters and the like.
  */
-final class SafeName {
+final class SafePath {
   private static final int LONGEST = 1000;
   private static final int LONGEST_PART = 255;
   private static final Pattern FORBIDDEN =
@@ -21,7 +21,7 @@ final class SafeName {
    */
   private static final Pattern FORBIDDEN_ON_WINDOWS = Pattern.compile("[:*?\"<>|]|[. ](/|$)");
 
-  private SafeName() {}
+  private SafePath() {}
 
   static boolean is(String name) {
     if (name.isEmpty() || name.length() > LONGEST || FORBIDDEN.matcher(name).find()) {
