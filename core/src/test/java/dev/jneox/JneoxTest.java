@@ -114,7 +114,8 @@ class JneoxTest {
       Completion found = model.complete(DRAWN);
       assertThat(found.text()).isEqualTo(expected.text()).isNotEmpty();
       assertThat(found.generation().tokens()).isEqualTo(expected.generation().tokens());
-      assertThat(found.generation().reason()).isEqualTo(expected.generation().reason());
+      assertThat(found.reason()).isEqualTo(expected.generation().reason());
+      assertThat(found.usage()).isEqualTo(expected.generation().usage());
     }
     assertThat(model.complete(PROMPT).generation().ids())
         .isEqualTo(model.complete(TextRequest.of(PROMPT).withMaxTokens(64)).generation().ids())

@@ -7,4 +7,14 @@ package dev.jneox.infer;
  *     tokenizer
  * @param generation the tokens, those of a stop string included and none behind it
  */
-public record Completion(String text, GenerationResult generation) {}
+public record Completion(String text, GenerationResult generation) {
+  /** Returns why the text ended. */
+  public FinishReason reason() {
+    return generation.reason();
+  }
+
+  /** Returns the counts of tokens. */
+  public GenerationResult.Usage usage() {
+    return generation.usage();
+  }
+}

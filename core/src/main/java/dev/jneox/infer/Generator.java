@@ -71,7 +71,7 @@ public final class Generator {
    * @param stop strings that end the text, which is cut before them; they need not be whole tokens
    * @throws InputException if the prompt does not fit the model, a stop string is empty, or the
    *     tokenizer that stop strings need is not there
-   * @throws BusyException if too many requests wait already
+   * @throws dev.jneox.io.BusyException if too many requests wait already
    */
   public TextStream stream(GenerationRequest request, List<String> stop) {
     if (stop.contains("")) {

@@ -113,12 +113,12 @@ final class Chat {
   }
 
   static TokenUsage usage(Completion completion) {
-    GenerationResult.Usage usage = completion.generation().usage();
+    GenerationResult.Usage usage = completion.usage();
     return new TokenUsage(usage.promptTokens(), usage.newTokens());
   }
 
   static FinishReason reason(Completion completion) {
-    return switch (completion.generation().reason()) {
+    return switch (completion.reason()) {
       case END_OF_TEXT, STOP_TOKEN, STOP_STRING -> FinishReason.STOP;
       case MAX_TOKENS, CONTEXT_FULL -> FinishReason.LENGTH;
       case CANCELLED, STALLED -> FinishReason.OTHER;

@@ -31,7 +31,7 @@ public class Embed {
           System.out.print(stream.next().text());
           System.out.flush();
         }
-        System.out.println("\nended by: " + stream.result().generation().reason().description());
+        System.out.println("\nended by: " + stream.result().reason().description());
       }
 
       TextScore score = model.score("return a > b", " ? a : b;");
