@@ -16,11 +16,12 @@ final class Commands {
 
   private Commands() {}
 
-  /** Lists the modules beside core that the class path has. */
-  private static List<CommandModule> others() {
-    return ServiceLoader.load(CommandModule.class, CommandModule.class.getClassLoader()).stream()
-        .map(ServiceLoader.Provider::get)
-        .toList();
+  /** The modules beside core that the class path has, looked for when first asked for. */
+  private static final class Others {
+    static final List<CommandModule> ALL =
+        ServiceLoader.load(CommandModule.class, CommandModule.class.getClassLoader()).stream()
+            .map(ServiceLoader.Provider::get)
+            .toList();
   }
 
   /** Lists every command that can run, in the order of the help. */
@@ -49,7 +50,7 @@ final class Commands {
 
   /** Returns the first answer of a module that is not empty. */
   static <T> Optional<T> ask(Function<CommandModule, Optional<T>> question) {
-    return others().stream().map(question).flatMap(Optional::stream).findFirst();
+    return Others.ALL.stream().map(question).flatMap(Optional::stream).findFirst();
   }
 
   /** The name that a class of a command has for picocli. */
@@ -63,7 +64,7 @@ final class Commands {
 
   private static List<Entry> entries() {
     List<Entry> entries = new ArrayList<>(CORE.commands());
-    others().forEach(module -> entries.addAll(module.commands()));
+    Others.ALL.forEach(module -> entries.addAll(module.commands()));
     entries.sort(Comparator.comparing(Entry::section)); // stable
     return entries;
   }
