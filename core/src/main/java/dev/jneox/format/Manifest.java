@@ -23,27 +23,25 @@ import java.util.stream.Stream;
 import java.util.zip.CRC32C;
 
 /**
- * Lists the files of a checkpoint with size and checksum, so that training never goes on from
- * damaged ones.
+ * Lists the files of a checkpoint with size and checksum, so that training never continues from a
+ * damaged one.
  *
- * <p>The file {@code manifest.crc32c} is UTF-8 text: a header with the format's version and the
+ * <p>The file {@code manifest.crc32c} is UTF-8 text: a header with the format version and the
  * number of the save, a line per file, and the CRC-32C of all lines above, which covers the
- * manifest itself. Numbers of saves count up within the folder of a run. CRC-32C finds every burst
- * of up to 32 flipped bits and misses longer damage once in 4 billion cases; it does not protect
- * against intent.
+ * manifest itself. Numbers of saves increase within the folder of a run. CRC-32C finds every burst
+ * of up to 32 flipped bits and misses longer damage once in 4 billion cases; it does not detect
+ * deliberate changes.
  *
- * <pre>
- * jneox-manifest 1 save 7
+ * <pre> jneox-manifest 1 save 7
  * 5f1c0a9e 1048576 model.safetensors
  * 20cd8f02 118 training.json
- * 7a0b11fe
- * </pre>
+ * 7a0b11fe </pre>
  *
  * @param save number of the save, from 1
  * @param files by path relative to the checkpoint, with {@code /} between names
  */
 public record Manifest(long save, Map<String, Entry> files) {
-  /** The name of the file. */
+  /** The name of the manifest in a checkpoint. */
   public static final String NAME = "manifest.crc32c";
 
   private static final int VERSION = 1;
@@ -53,8 +51,7 @@ public record Manifest(long save, Map<String, Entry> files) {
       Pattern.compile("([0-9a-f]{8}) (\\d{1,18}) (.+)", Pattern.DOTALL);
 
   /**
-   * Files from which {@link HfFolder} may read weights: one that is not listed could take the place
-   * of one that is.
+   * Files from which {@link HfFolder} may read weights: an unlisted one could replace a listed one.
    */
   private static final String WEIGHT_FILE = ".+\\.(safetensors|bin)(\\.index\\.json)?";
 
@@ -63,10 +60,7 @@ public record Manifest(long save, Map<String, Entry> files) {
 
   private static final long MAX_BYTES = 16 << 20;
 
-  /**
-   * Bytes read at a time: this many stay in the second-level cache between the read and the
-   * checksum.
-   */
+  /** Bytes read at a time, so that they are still in the second-level cache for the checksum. */
   private static final int CHUNK = 1 << 20;
 
   /**
@@ -76,6 +70,7 @@ public record Manifest(long save, Map<String, Entry> files) {
    */
   public record Entry(int crc32c, long bytes) {}
 
+  /** Copies the entries. */
   public Manifest {
     files = Collections.unmodifiableMap(new LinkedHashMap<>(files));
   }
@@ -100,7 +95,7 @@ public record Manifest(long save, Map<String, Entry> files) {
             .getBytes(StandardCharsets.UTF_8));
   }
 
-  /** Tells whether a checkpoint has a manifest. */
+  /** Returns whether a checkpoint has a manifest. */
   public static boolean exists(Path folder) {
     return Files.exists(folder.resolve(NAME));
   }
@@ -159,7 +154,7 @@ public record Manifest(long save, Map<String, Entry> files) {
     return new Manifest(Long.parseLong(header.group(2)), files);
   }
 
-  /** Returns the number of a checkpoint's save; 0 when no manifest tells it. */
+  /** Returns the number of a checkpoint's save; 0 without a manifest. */
   public static long save(Path folder) {
     try {
       return read(folder).save;
@@ -171,7 +166,7 @@ public record Manifest(long save, Map<String, Entry> files) {
   /**
    * Compares every file of a checkpoint with its manifest.
    *
-   * @throws InputException naming the first file that differs
+   * @throws InputException for the first file that differs
    */
   public static void verify(Path folder) {
     read(folder)
@@ -183,7 +178,7 @@ public record Manifest(long save, Map<String, Entry> files) {
             });
   }
 
-  /** Returns one line for each file that differs; files are read as the stream is consumed. */
+  /** Returns one line for each file that differs. Files are read as the stream is consumed. */
   public Stream<String> problems(Path folder) {
     Stream<String> listed =
         files.entrySet().stream()
@@ -235,7 +230,7 @@ public record Manifest(long save, Map<String, Entry> files) {
     return StorageException.of(file, "cannot be read", e);
   }
 
-  /** Returns all regular files below a folder but the manifest, by path. */
+  /** Lists all regular files below a folder except the manifest, sorted by path. */
   private static List<Path> files(Path folder) {
     try (Stream<Path> walk = Files.walk(folder)) {
       return walk.filter(file -> Files.isRegularFile(file) && !file.equals(folder.resolve(NAME)))
@@ -250,14 +245,14 @@ public record Manifest(long save, Map<String, Entry> files) {
     return folder.relativize(file).toString().replace(file.getFileSystem().getSeparator(), "/");
   }
 
-  /** Returns a recipe's file may have any name; a line end in it must not end the line. */
+  /** Escapes line breaks in the name of a file, because a recipe may have any name. */
   private static String escaped(String name) {
     return name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r");
   }
 
   /**
-   * Reads instead of mapping: a file that shrinks or cannot be read is then an error, not the end
-   * of the process.
+   * Reads a file instead of mapping it: if it shrinks or cannot be read, that is an error and does
+   * not kill the process.
    */
   private static Entry entry(Path file) throws IOException {
     CRC32C crc = new CRC32C();

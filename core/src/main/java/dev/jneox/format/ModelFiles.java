@@ -11,7 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
-/** Tells the formats of models apart and opens them. */
+/** Detects the format of a model and opens it. */
 public final class ModelFiles {
   private ModelFiles() {}
 
@@ -19,7 +19,7 @@ public final class ModelFiles {
    * Opens a folder of HF transformers, a checkpoint of GPT-NeoX, a GGUF file, a quantised folder,
    * or the newest checkpoint in the folder of a run.
    *
-   * @throws InputException when it is none, or not whole
+   * @throws InputException when the path is none of these, or incomplete
    */
   public static StoredModel open(Path path) {
     if (!Files.exists(path)) {
@@ -38,17 +38,17 @@ public final class ModelFiles {
   }
 
   /**
-   * Resolves the folder of a run to its newest checkpoint; every other path stands for itself.
+   * Resolves the folder of a run to its newest checkpoint; returns any other path unchanged.
    *
-   * @throws InputException when the run does not say which one that is
+   * @throws InputException when the run does not name its newest checkpoint
    */
   public static Path resolve(Path path) {
     return isRun(path) ? RunFolder.of(path).newest() : path;
   }
 
   /**
-   * Tells whether a folder is that of a run rather than a model. With one checkpoint of GPT-NeoX it
-   * is a model: the configuration and the tokenizer beside the checkpoint are parts of it.
+   * Returns whether a folder is that of a run rather than a model. A folder with one checkpoint of
+   * GPT-NeoX is a model: the configuration and the tokenizer beside the checkpoint belong to it.
    */
   public static boolean isRun(Path path) {
     if (isHf(path) || NeoxCheckpoint.isStep(path) || !RunFolder.is(path)) {
@@ -58,7 +58,7 @@ public final class ModelFiles {
     return checkpoints.size() != 1 || isHf(checkpoints.getFirst());
   }
 
-  /** Tells by names alone whether a path looks like what {@link #open} takes. */
+  /** Returns whether a path looks like a model, from names alone. */
   public static boolean is(Path path) {
     return Files.isRegularFile(path)
         ? path.toString().endsWith(".gguf")

@@ -141,9 +141,6 @@ final class BlobDownload {
     try {
       Files.deleteIfExists(partial);
     } catch (IOException e) {
-      /**
-       * Creates the error for a cache that cannot be written, which another attempt would not cure.
-       */
       throw unwritable(e);
     }
   }
@@ -241,7 +238,7 @@ final class BlobDownload {
     }
   }
 
-  /** Not a failure that passes: a full disk, or a folder of somebody else's. */
+  /** Creates the error for a cache that cannot be written, which another attempt would not cure. */
   private StorageException unwritable(IOException e) {
     return new StorageException(
         partial,

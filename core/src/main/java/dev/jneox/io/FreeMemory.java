@@ -19,14 +19,12 @@ public final class FreeMemory {
 
   /** Returns the free memory in bytes; empty where the system does not say. */
   public static OptionalLong bytes() {
-    /**
-     * Returns the free memory of a system whose {@code proc} and {@code sys} are below {@code
-     * root}.
-     */
     return bytes(Path.of("/"));
   }
 
-  /** Returns the same of a system whose files are under {@code root}. */
+  /**
+   * Returns the free memory of a system whose {@code proc} and {@code sys} are below {@code root}.
+   */
   static OptionalLong bytes(Path root) {
     OptionalLong available =
         value(root.resolve("proc/meminfo"), "MemAvailable:\\s+(\\d+) kB", 1024);
@@ -39,10 +37,6 @@ public final class FreeMemory {
   }
 
   private static OptionalLong version2(Path root) {
-    /**
-     * Subtracts used memory from a control group's limit. A group counts cached file pages as used,
-     * although the system drops them under pressure, so they are added back.
-     */
     return left(
         value(root.resolve(CGROUP + "memory.max"), "^(\\d+)$", 1),
         value(root.resolve(CGROUP + "memory.current"), "^(\\d+)$", 1),
@@ -56,7 +50,10 @@ public final class FreeMemory {
         value(root.resolve(CGROUP + "memory/memory.stat"), "(?m)^total_inactive_file (\\d+)$", 1));
   }
 
-  /** Cached pages of files count as used in a group, though they go when memory is needed. */
+  /**
+   * Subtracts used memory from a control group's limit. A group counts cached file pages as used,
+   * although the system drops them under pressure, so they are added back.
+   */
   private static OptionalLong left(OptionalLong limit, OptionalLong used, OptionalLong files) {
     return limit.isEmpty() || used.isEmpty()
         ? OptionalLong.empty()

@@ -69,17 +69,13 @@ public final class JsonObject {
     } catch (NoSuchFileException e) {
       throw new InputException(file + ": no such file", e);
     } catch (IOException e) {
-      /**
-       * Creates the error for JSON that cannot be read or parsed, with the byte of {@code part} at
-       * which parsing stopped.
-       */
       throw unreadable(file, "content", e);
     }
   }
 
   /**
-   * Returns the error for JSON that cannot be read or parsed, with the byte of {@code part} where
-   * it stops making sense.
+   * Creates the error for JSON that cannot be read or parsed, with the byte of {@code part} at
+   * which parsing stopped.
    */
   public static JneoxException unreadable(Path file, String part, IOException e) {
     if (e instanceof JsonProcessingException json) {
@@ -198,7 +194,6 @@ public final class JsonObject {
   /** Rejects a key that is true, because the feature it enables would change the numbers. */
   public void requireOff(String key) {
     if (flag(key, false)) {
-      /** Creates the error for a key whose value cannot be used. */
       throw unsupported(key, "false (it changes the numbers and is not supported)");
     }
   }
@@ -254,7 +249,7 @@ public final class JsonObject {
     return Optional.of(new JsonObject(file, path + key + ".", value));
   }
 
-  /** Returns the error for a key whose value cannot be used. */
+  /** Creates the error for a key whose value cannot be used. */
   public InputException unsupported(String key, String expected) {
     return wrong(key, expected, node.path(key));
   }

@@ -126,7 +126,6 @@ public record ModelSpec(
       changed.add(
           blocks.get(l).withAttention(blocks.get(l).attention().withWindow(windows.get(l))));
     }
-    /** Returns the same model with other blocks. */
     return withBlocks(changed);
   }
 
@@ -140,6 +139,7 @@ public record ModelSpec(
     return withBlocks(blocks.stream().map(change).toList());
   }
 
+  /** Returns the same model with other blocks. */
   public ModelSpec withBlocks(List<BlockSpec> blocks) {
     return new ModelSpec(vocabulary, width, embedding, blocks, finalNorm, head, maxPositions);
   }

@@ -79,11 +79,10 @@ final class Regex {
 
   /** Creates an expression for a literal text. */
   static Regex literal(String text) {
-    /** Creates an expression that is known to be valid. */
     return of(new All(List.of()), text);
   }
 
-  /** Returns an expression that is known to be right. */
+  /** Creates an expression that is known to be valid. */
   static Regex of(RegexNode node) {
     return of(node, null);
   }

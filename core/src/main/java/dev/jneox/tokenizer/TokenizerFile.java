@@ -48,9 +48,6 @@ record TokenizerFile(
    * @throws InputException when it is not a tokenizer
    */
   static TokenizerFile read(Path path) {
-    /**
-     * Checks the text of a {@code tokenizer.json} that came with {@code path}, which errors name.
-     */
     return of(path, text(path));
   }
 

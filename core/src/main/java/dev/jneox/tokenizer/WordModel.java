@@ -75,7 +75,6 @@ sealed interface WordModel permits WordModel.Words, BpeModel, UnigramModel, Word
       Integer known = id(word);
       Integer id = known != null ? known : unknown;
       if (id == null) {
-        /** Creates the error for a word that the vocabulary cannot write. */
         throw noUnknown(key);
       }
       ids.add(id);
@@ -97,7 +96,7 @@ sealed interface WordModel permits WordModel.Words, BpeModel, UnigramModel, Word
     }
   }
 
-  /** Returns the error of a text with a word that the vocabulary cannot write. */
+  /** Creates the error for a word that the vocabulary cannot write. */
   static InputException noUnknown(JsonKey key) {
     return key.expected(
         "a token of the vocabulary for what it has no token for, as a text needs one");

@@ -40,11 +40,10 @@ final class Work {
     this.characters = 0;
     steps = STEPS;
     depth = 0;
-    /** Raises the limits for so many more characters. */
     return grant(characters);
   }
 
-  /** Allows for so many characters more. */
+  /** Raises the limits for so many more characters. */
   Work grant(int characters) {
     this.characters += characters;
     steps += (long) STEPS_PER_CHARACTER * characters;

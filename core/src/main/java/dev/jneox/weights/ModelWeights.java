@@ -39,16 +39,12 @@ public interface ModelWeights {
             .filter(p -> p.id().equals(id))
             .findFirst()
             .orElseThrow();
-    /**
-     * Reads a tensor in the form that {@code expression} describes, including its transposition: in
-     * place if possible, else into {@code arena}.
-     */
     return read(TensorExpression.of("", param), arena);
   }
 
   /**
-   * Returns the values of a tensor as {@code expression} orders them and as a file with it has
-   * them, transposition included; in place where they lie so, else in {@code arena}.
+   * Reads a tensor in the form that {@code expression} describes, including its transposition: in
+   * place if possible, else into {@code arena}.
    */
   default MappedTensor read(TensorExpression expression, Arena arena) {
     MappedTensor rows = RowGather.read(this, expression, arena);

@@ -37,6 +37,7 @@ public record BatchOrder(Dataset data, int micro, int accumulation) {
     }
   }
 
+  /** Checks that there is at least one micro-batch. */
   public BatchOrder {
     if (micro < 1 || accumulation < 1 || data.length() < micro) {
       throw new InputException(
@@ -51,22 +52,18 @@ public record BatchOrder(Dataset data, int micro, int accumulation) {
   }
 
   /**
-   * Returns the number of the {@code m}-th micro-batch of a step among the micro-batches of the
-   * run.
+   * Returns the index of the {@code m}-th micro-batch of a step among the micro-batches of the run.
    */
   public long batch(long step, int m) {
     return step * accumulation + m;
   }
 
-  /**
-   * Returns the sample that is row {@code row} of micro-batch {@code batch}, a number below the
-   * length.
-   */
+  /** Returns the sample in row {@code row} of micro-batch {@code batch}. */
   public long sample(long batch, int row) {
     return batch % batches() * micro + row;
   }
 
-  /** Whole micro-batches in one pass. */
+  /** Returns the whole micro-batches in one pass. */
   private long batches() {
     return data.length() / micro;
   }

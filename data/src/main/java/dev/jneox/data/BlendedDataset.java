@@ -12,7 +12,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Mixes data sets by weight as GPT-NeoX does. Each next sample comes from the part that is furthest
- * behind its share, the first of them where several are.
+ * behind its share; of several such parts, from the first.
  */
 public final class BlendedDataset implements Dataset {
   private static final int REPORT = 1 << 20;
@@ -23,12 +23,13 @@ public final class BlendedDataset implements Dataset {
   private @Nullable Inverse inverse; // null until the first call of reads
 
   /**
-   * Leads from the samples of the parts to those of the blend.
+   * Maps the samples of the parts to those of the blend.
    *
    * @param starts where in {@code samples} each part begins, and where the last one ends
-   * @param samples u4 or i8 [length]: the blend's samples, those of the first part first
+   * @param samples u4 or i8 [length]: the samples of the blend, those of the first part first
    */
   private record Inverse(long[] starts, Npy samples) {
+    /** Counts the samples of each part and sorts them by part. */
     static Inverse of(Npy datasetIndex, Npy sampleIndex, int parts) {
       long[] starts = new long[parts + 1];
       long n = datasetIndex.size();
@@ -56,7 +57,8 @@ public final class BlendedDataset implements Dataset {
    * Orders as many samples as the parts have together.
    *
    * @param weights one per part, none negative, not all zero
-   * @param arena of the order: nine bytes per sample
+   * @param arena holds the order, nine bytes per sample
+   * @param progress counts samples
    */
   public static BlendedDataset of(
       List<? extends Dataset> parts, double[] weights, Arena arena, Progress progress) {
@@ -190,12 +192,12 @@ public final class BlendedDataset implements Dataset {
     return result;
   }
 
-  /** Returns {@code dataset_index}, u1: which part the i-th sample comes from. */
+  /** Returns {@code dataset_index}, u1: the part of the i-th sample. */
   public Npy datasetIndex() {
     return datasetIndex;
   }
 
-  /** Returns {@code dataset_sample_index}, i8: which of that part's samples it is. */
+  /** Returns {@code dataset_sample_index}, i8: the sample within that part. */
   public Npy sampleIndex() {
     return sampleIndex;
   }

@@ -14,7 +14,7 @@ import java.util.List;
  */
 public sealed interface Dataset permits GptDataset, BlendedDataset {
   /**
-   * A place in the samples.
+   * Locates a token in the samples.
    *
    * @param sample number of the sample
    * @param position token of the sample, 0 to {@code seqLength}
@@ -27,17 +27,17 @@ public sealed interface Dataset permits GptDataset, BlendedDataset {
     }
   }
 
-  /** Returns the samples in one pass; {@link #sample} goes on beyond, from the start again. */
+  /** Returns the samples in one pass; {@link #sample} continues from the start beyond it. */
   long length();
 
   /** Returns the tokens of an input. */
   int seqLength();
 
-  /** Sample {@code i >= 0}, a fresh array of {@code seqLength + 1} ids. */
+  /** Returns sample {@code i >= 0} as a new array of {@code seqLength + 1} ids. */
   int[] sample(long i);
 
   /**
-   * Returns the file pairs that the samples come from; {@link Span#source} is a number in this
+   * Returns the file pairs that the samples come from; {@link Span#source} is an index of this
    * list.
    */
   List<IndexedDataset> sources();

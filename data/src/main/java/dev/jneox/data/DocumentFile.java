@@ -13,14 +13,16 @@ import java.util.function.LongConsumer;
 import java.util.zip.GZIPInputStream;
 import org.jspecify.annotations.Nullable;
 
-/** Reads the documents of one file of a corpus in order; the file's suffix says its kind. */
+/**
+ * Reads the documents of one file of a corpus in order. The suffix of the file decides its kind.
+ */
 abstract sealed class DocumentFile implements AutoCloseable
     permits JsonLinesFile, TextFile, ZipDocuments {
   /** The suffixes that can be read, for messages. */
   static final String KINDS =
       ".jsonl, .jsonl.zst, .jsonl.gz, .json.zst, .json.gz, .txt, .zip, .jar";
 
-  /** Returns whether the name is one of a kind that {@link #open} reads. */
+  /** Returns whether {@link #open} reads a file of this name. */
   static boolean readable(Path file) {
     String name = name(file);
     return isJsonLines(name) || name.endsWith(".txt") || isZip(name);
@@ -30,7 +32,7 @@ abstract sealed class DocumentFile implements AutoCloseable
    * Opens a file.
    *
    * @param limit largest document, in bytes
-   * @param onRead called after each read with the number of bytes, compressed as they are on disk
+   * @param onRead receives the number of bytes after each read, compressed as they are on disk
    */
   static DocumentFile open(Path file, int limit, LongConsumer onRead) throws IOException {
     String name = name(file);
@@ -69,10 +71,10 @@ abstract sealed class DocumentFile implements AutoCloseable
     return name.endsWith(".zip") || name.endsWith(".jar");
   }
 
-  /** Returns the next document, or null at the end. */
+  /** Returns the next document; null at the end. */
   abstract @Nullable RawDocument next() throws IOException;
 
-  /** Members that were skipped because they are not text. */
+  /** Returns how many members were skipped because they are not text. */
   long binary() {
     return 0;
   }
@@ -94,7 +96,7 @@ abstract sealed class DocumentFile implements AutoCloseable
     return StorageException.of(file, "cannot be read", e);
   }
 
-  /** Reports how much was read. */
+  /** Reports the bytes that are read. */
   private static final class Counting extends FilterInputStream {
     private final LongConsumer onRead;
 

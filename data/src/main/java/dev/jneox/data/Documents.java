@@ -127,7 +127,7 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
     return totalBytes;
   }
 
-  /** Counts what was skipped so far. */
+  /** Returns the numbers of documents and files skipped so far. */
   public Skipped skipped() {
     return new Skipped(bad.get(), binary + (open == null ? 0 : open.binary()), other);
   }
@@ -148,9 +148,10 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
   }
 
   /**
-   * Makes the error for a corpus that gave no document, after it was read.
+   * Creates the error for a corpus without documents, after it was read.
    *
    * @param shorter documents that were skipped because they are shorter than {@code minChars}
+   * @param minChars the shortest document that is kept
    */
   public InputException nothing(long shorter, int minChars) {
     Skipped skipped = skipped();
@@ -178,7 +179,7 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
     return String.format(Locale.ROOT, "%,d %s%s", n, noun, n == 1 ? "" : "s");
   }
 
-  /** Returns the next document, undecoded, or null at the end. */
+  /** Returns the next document, undecoded; null at the end. */
   @Nullable RawDocument nextRaw() {
     while (open != null || nextFile < files.size()) {
       Path file = open == null ? files.get(nextFile) : files.get(nextFile - 1);

@@ -10,15 +10,23 @@ import java.util.Optional;
  * Lists the little-endian element types of Megatron's {@code .bin} and NumPy's {@code .npy} files.
  */
 public enum ElementType {
+  /** 8 bits, unsigned. */
   U8(1, 1, "|u1"),
+  /** 8 bits, signed. */
   I8(2, 1, "|i1"),
+  /** 16 bits, signed. */
   I16(3, 2, "<i2"),
+  /** 32 bits, signed. */
   I32(4, 4, "<i4"),
+  /** 64 bits, signed. */
   I64(5, 8, "<i8"),
+  /** Single precision. */
   F32(6, 4, "<f4"),
+  /** Double precision. */
   F64(7, 8, "<f8"),
+  /** 16 bits, unsigned. */
   U16(8, 2, "<u2"),
-  /** Known to NumPy only: Megatron has no code for it. */
+  /** 32 bits, unsigned. NumPy has it, Megatron has no code for it. */
   U32(0, 4, "<u4");
 
   static final ValueLayout.OfShort SHORT =
@@ -48,12 +56,12 @@ public enum ElementType {
     return bytes;
   }
 
-  /** NumPy's name, for example {@code <i4}. */
+  /** Returns NumPy's name, for example {@code <i4}. */
   public String descr() {
     return descr;
   }
 
-  /** Returns whether the elements are whole numbers, as token ids are. */
+  /** Returns whether elements are integers, as token ids are. */
   public boolean isInteger() {
     return this != F32 && this != F64;
   }
@@ -66,7 +74,7 @@ public enum ElementType {
     return Arrays.stream(values()).filter(type -> type.descr.equals(descr)).findFirst();
   }
 
-  /** Element {@code index} of {@code data}, which holds integers of this type. */
+  /** Reads element {@code index} of {@code data}, which holds integers of this type. */
   long get(MemorySegment data, long index) {
     return switch (this) {
       case U8 -> data.get(ValueLayout.JAVA_BYTE, index) & 0xFF;
@@ -80,7 +88,9 @@ public enum ElementType {
     };
   }
 
-  /** Writes {@code value}, cut to this integer type, as element {@code index} of {@code data}. */
+  /**
+   * Writes {@code value}, truncated to this integer type, as element {@code index} of {@code data}.
+   */
   void set(MemorySegment data, long index, long value) {
     switch (this) {
       case U8, I8 -> data.set(ValueLayout.JAVA_BYTE, index, (byte) value);

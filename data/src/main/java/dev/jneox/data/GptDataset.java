@@ -18,6 +18,13 @@ public final class GptDataset implements Dataset {
   private final int seqLength;
   private @Nullable InverseIndex inverse; // null until the first call of reads
 
+  /**
+   * Combines a file pair with an index of its samples.
+   *
+   * @param data the documents
+   * @param index the order and the cuts
+   * @param seqLength tokens of an input
+   */
   public GptDataset(IndexedDataset data, SampleIndex index, int seqLength) {
     this.data = data;
     this.index = index;
@@ -70,7 +77,10 @@ public final class GptDataset implements Dataset {
     return spans;
   }
 
-  /** After how many numbers the samples repeat, behind the last of {@link SampleIndex#count}. */
+  /**
+   * Returns the number of samples after which they repeat, behind the last of {@link
+   * SampleIndex#count}.
+   */
   private long period() {
     return Math.max(1, length());
   }
@@ -87,7 +97,7 @@ public final class GptDataset implements Dataset {
       long place = places.positions().get(p);
       long row = index.row(place, origin.offset());
       int position = distance(row, place, origin.offset());
-      if (row < index.count()) { // behind the last cut there are too few tokens for a sample
+      if (row < index.count()) { // too few tokens for a sample follow the last cut
         addReads(reads, row, position, samples);
       }
       if (position == 0 && row > 0) {

@@ -61,7 +61,7 @@ final class GrowingFile implements AutoCloseable {
     }
   }
 
-  /** Reads bytes that were written before. */
+  /** Reads bytes that were written earlier. */
   ByteBuffer read(long position, int bytes) {
     flush();
     ByteBuffer target = buffer(bytes);
@@ -77,7 +77,7 @@ final class GrowingFile implements AutoCloseable {
     return target.flip();
   }
 
-  /** Replaces bytes that were written before. */
+  /** Replaces bytes that were written earlier. */
   void overwrite(long position, ByteBuffer bytes) {
     flush();
     try {

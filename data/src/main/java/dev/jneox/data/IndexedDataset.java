@@ -217,16 +217,16 @@ public final class IndexedDataset {
   }
 
   /**
-   * Returns the sequences; for data that GPT-NeoX or this program wrote, this is the number of
-   * documents.
+   * Returns the number of sequences, which equals the number of documents in files of GPT-NeoX and
+   * of this program.
    */
   public int sequences() {
     return sequences;
   }
 
   /**
-   * Returns the documents in the index's own list; 0 where it is empty, as in files that Megatron
-   * merged.
+   * Returns the number of documents in the index's own list; 0 where the list is empty, as in files
+   * that Megatron merged.
    */
   public long documents() {
     return documents;

@@ -15,7 +15,7 @@ import java.nio.file.Path;
  * with what is written.
  */
 public final class IndexedDatasetWriter implements AutoCloseable {
-  /** GPT-NeoX uses 16 bits for vocabularies below this size only. */
+  /** GPT-NeoX uses 16 bits only for vocabularies below this size. */
   private static final int SHORT_VOCABULARY = 65500;
 
   private final Path prefix;

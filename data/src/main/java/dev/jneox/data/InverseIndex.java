@@ -3,12 +3,12 @@ package dev.jneox.data;
 import java.lang.foreign.Arena;
 
 /**
- * Inverts the two permutations of a {@link SampleIndex}: from a document to its places in {@code
- * doc_idx}, from a row of {@code sample_idx} to the sample that is fed with it.
+ * Inverts the two permutations of a {@link SampleIndex}: maps a document to its places in {@code
+ * doc_idx}, and a row of {@code sample_idx} to the sample that reads it.
  *
  * <p>It takes 4 bytes for each place in {@code doc_idx} (documents times epochs), 4 for each
- * document and 4 for each sample (8 where there are more than 2^32), outside the heap, for as long
- * as it is reachable.
+ * document and 4 for each sample (8 where there are more than 2^32), outside the heap, while it is
+ * reachable.
  *
  * @param first smallest document of the index
  * @param starts i4 [documents + 1]: where in {@code positions} each document's places begin
@@ -56,7 +56,10 @@ record InverseIndex(int first, Npy starts, Npy positions, Npy samples) {
     return new InverseIndex((int) first, starts, positions, samples);
   }
 
-  /** Index in {@link #positions} of the first place of {@code document}, which may be none. */
+  /**
+   * Returns the index in {@link #positions} of the first place of {@code document}, which may have
+   * none.
+   */
   long start(int document) {
     return starts.get(Math.clamp((long) document - first, 0, starts.size() - 1));
   }

@@ -32,7 +32,7 @@ public record Npy(ElementType type, List<Long> shape, MemorySegment data) {
   private static final int PREFIX = MAGIC.length + 2;
   private static final int ALIGNMENT = 64;
 
-  /** NumPy leaves room in the header for the first axis to grow in place. */
+  /** Digits that NumPy reserves in the header for the first axis to grow in place. */
   private static final int GROWTH_DIGITS = 21;
 
   private static final Pattern HEADER =
@@ -47,12 +47,12 @@ public record Npy(ElementType type, List<Long> shape, MemorySegment data) {
     return new Npy(type, Arrays.stream(shape).boxed().toList(), arena.allocate(bytes, ALIGNMENT));
   }
 
-  /** Returns the elements in all. */
+  /** Returns the number of elements. */
   public long size() {
     return data.byteSize() / type.bytes();
   }
 
-  /** Element {@code index} of the flattened array. */
+  /** Returns element {@code index} of the flattened array. */
   public long get(long index) {
     return type.get(data, index);
   }
@@ -62,8 +62,8 @@ public record Npy(ElementType type, List<Long> shape, MemorySegment data) {
   }
 
   /**
-   * Maps a file read-only; the mapping ends with the arena. Floating-point, big-endian and
-   * column-first files are refused.
+   * Maps a file read-only; the mapping ends with the arena. Rejects floating-point, big-endian and
+   * column-first files.
    */
   public static Npy map(Path file, Arena arena) {
     try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
@@ -145,7 +145,7 @@ public record Npy(ElementType type, List<Long> shape, MemorySegment data) {
     }
   }
 
-  /** Magic, length and dictionary, padded as NumPy pads them. */
+  /** Formats magic, length and dictionary, padded as NumPy pads them. */
   byte[] header() {
     String axes =
         shape.stream()

@@ -1,7 +1,7 @@
 package dev.jneox.data;
 
 /**
- * Names one stored token.
+ * Locates one stored token.
  *
  * @param source number of the file pair in {@link Dataset#sources}; 0 where there is only one
  * @param document sequence of that pair

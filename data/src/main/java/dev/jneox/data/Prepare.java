@@ -19,31 +19,32 @@ import java.util.concurrent.Future;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Turns a corpus into token ids on disk. One thread reads and writes, the others decode and
- * tokenise. The files depend on the inputs, the tokenizer and the options, not on the number of
- * threads. The text in memory at once is bounded.
+ * Tokenises a corpus into files. One thread reads and writes, the others decode and tokenise. The
+ * files depend on the inputs, the tokenizer and the options, not on the number of threads. The text
+ * in memory at once is bounded.
  */
 public final class Prepare {
-  /** Text per task: enough that the cost of a task does not matter. */
+  /** Text per task, large enough that the overhead of a task is negligible. */
   private static final int BATCH_BYTES = 1 << 18;
 
   private static final int BATCH_DOCUMENTS = 1000;
 
-  /** Components of a corpus that are counted one by one; all others count as one. */
+  /** The number of corpus components that are counted separately; all further ones count as one. */
   private static final int SETS = 1000;
 
   /**
-   * Says how to prepare.
+   * Holds the options.
    *
    * @param threads that tokenise
-   * @param endOfDocument token appended to every document, by its name in the tokenizer, or null
-   *     for none
+   * @param endOfDocument token appended to every document, by its name in the tokenizer; null for
+   *     none
    * @param skipBad whether unreadable documents are counted and skipped
-   * @param minChars shortest document that is kept, at least 1: an empty document gives nothing to
-   *     learn from
+   * @param minChars shortest document that is kept, at least 1, because an empty document trains
+   *     nothing
    */
   public record Options(
       int threads, @Nullable String endOfDocument, boolean skipBad, int minChars) {
+    /** Checks that both numbers are at least 1. */
     public Options {
       if (threads < 1 || minChars < 1) {
         throw new InputException(
@@ -56,7 +57,7 @@ public final class Prepare {
     }
 
     /**
-     * Uses one thread per core, appends {@code <|endoftext|>} to every document, and stops at the
+     * Returns one thread per core, {@code <|endoftext|>} after every document, and an error for the
      * first bad document.
      */
     public static Options defaults() {
@@ -67,8 +68,12 @@ public final class Prepare {
   /**
    * Reports what was written and skipped.
    *
+   * @param documents written
+   * @param tokens written
    * @param bytes of the inputs, compressed as they are on disk
-   * @param shorter documents that were skipped because they are shorter than asked for
+   * @param seconds duration
+   * @param shorter documents that were skipped because they are shorter than the minimum
+   * @param skipped unreadable documents and files
    * @param sets documents and tokens of each component of the corpus, where the documents name one
    */
   public record Result(
@@ -80,17 +85,17 @@ public final class Prepare {
       Documents.Skipped skipped,
       Map<String, Count> sets) {}
 
-  /** Documents and tokens. */
+  /** Counts documents and tokens. */
   public record Count(long documents, long tokens) {
     Count plus(Count other) {
       return new Count(documents + other.documents, tokens + other.tokens);
     }
   }
 
-  /** Tokenised documents back to back. */
+  /** Holds tokenised documents back to back. */
   private record Batch(int[] ids, int[] sizes, long shorter, Map<String, Count> sets) {}
 
-  /** A batch that is being tokenised. */
+  /** Is a batch that is being tokenised. */
   private record Pending(Future<Batch> batch, long bytes) {}
 
   private final Documents documents;
@@ -128,6 +133,10 @@ public final class Prepare {
    * Tokenises the inputs into {@code out.bin} and {@code out.idx}, which appear together at the end
    * or not at all.
    *
+   * @param inputs files and folders of a corpus
+   * @param tokenizer of the model
+   * @param out the common path without suffix
+   * @param options how to prepare
    * @param progress counts the bytes of the inputs, which are added to its total
    * @throws InputException also when no document is left to write
    */

@@ -17,10 +17,12 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
 /**
- * Holds the bytes of a document before they are decoded. The reader only finds where a document
- * ends; the threads that tokenise decode it.
+ * Holds the undecoded bytes of a document. The reader only finds where a document ends; the threads
+ * that tokenise decode it.
  *
+ * @param file where it comes from
  * @param place where in the file, for messages: a line, a member of an archive, or empty
+ * @param bytes the content
  * @param json whether the bytes are a JSON object with a {@code text}, else they are the text
  */
 record RawDocument(Path file, String place, byte[] bytes, boolean json) {
@@ -61,7 +63,7 @@ record RawDocument(Path file, String place, byte[] bytes, boolean json) {
     return out.flip();
   }
 
-  /** Drops the byte order mark that some programs put before the text. */
+  /** Drops the byte order mark that some programs write before the text. */
   private static CharBuffer withoutMark(CharBuffer chars) {
     return chars.hasRemaining() && chars.get(0) == '\uFEFF'
         ? chars.slice(1, chars.length() - 1)

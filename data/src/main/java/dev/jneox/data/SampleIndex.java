@@ -29,16 +29,16 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
   private static final int REPORT = 1 << 20;
 
   /**
-   * Says what an index is made from, besides the sizes of the documents.
+   * Holds the parameters of an index, besides the sizes of the documents.
    *
    * @param first first document
    * @param end document after the last
-   * @param samples samples wanted; there are as many epochs as these take, and the index covers
-   *     them whole
+   * @param samples samples required; the index covers the whole epochs that these need
    * @param seqLength tokens of an input
    * @param seed of NumPy's {@code RandomState}, 0 to 2^32 - 1
    */
   public record Spec(int first, int end, long samples, int seqLength, long seed) {
+    /** Checks the ranges of the length, the samples and the seed. */
     public Spec {
       if (seqLength < 1 || samples < 0 || seed < 0 || seed > 0xFFFF_FFFFL) {
         throw new InputException(
@@ -52,7 +52,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
       }
     }
 
-    /** Returns all documents of a data set. */
+    /** Selects all documents of a data set. */
     public static Spec all(IndexedDataset data, long samples, int seqLength, long seed) {
       return new Spec(0, data.sequences(), samples, seqLength, seed);
     }
@@ -91,7 +91,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
           tokens + " tokens an epoch");
     }
 
-    /** Returns the bytes of the three arrays, in memory as on disk. */
+    /** Returns the bytes of the three arrays, in memory and on disk. */
     long bytes(int documents) {
       return epochs * documents * ElementType.I32.bytes()
           + 2 * (samples + 1) * sampleType.bytes()
@@ -171,7 +171,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
       this.seqLength = seqLength;
     }
 
-    /** Moves to the next cut; false where the documents end before it. */
+    /** Moves to the next cut; returns false where the documents end before it. */
     boolean advance() {
       long next = (long) offset + seqLength;
       for (int size = size(); next >= size; size = size()) {
@@ -240,7 +240,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
         Npy.map(documents, arena), Npy.map(samples, arena), Npy.map(shuffle, arena));
   }
 
-  /** Returns the message for an index that does not fit, before it is built. */
+  /** Formats the message for an index that would not fit, before it is built. */
   private static String tooLarge(
       IndexedDataset data, Spec spec, long bytes, long free, String what) {
     return String.format(
@@ -271,8 +271,8 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
   }
 
   /**
-   * Tells whether this is the index of these data. Every cut is computed again; of the two shuffles
-   * only the range is checked.
+   * Returns whether this index belongs to these data. Computes every cut again; of the two shuffles
+   * it checks only the range.
    */
   private boolean fits(IndexedDataset data, Spec spec) {
     Shape shape = Shape.of(data, spec);
@@ -308,7 +308,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
     return true;
   }
 
-  /** Returns the samples, before GPT-NeoX drops the last one. */
+  /** Returns the samples, including the last one, which GPT-NeoX drops. */
   long count() {
     return shuffle.size();
   }

@@ -11,17 +11,19 @@ package dev.jneox.data;
  * @param position first token within the sample, from 0
  */
 public record Span(int source, int document, int offset, int length, int position) {
-  /** Tells whether the sample's token {@code at} belongs to this span. */
+  /** Returns whether the token {@code at} of the sample belongs to this span. */
   boolean covers(int at) {
     return position <= at && at < position + length;
   }
 
-  /** Names the document's token that the sample has at {@code at}, within this span. */
+  /**
+   * Returns the place in the document of the token at {@code at} of the sample, within this span.
+   */
   Origin origin(int at) {
     return new Origin(source, document, offset + at - position);
   }
 
-  /** Returns the same span where {@code sources} others come before its own. */
+  /** Returns the same span for a list with {@code sources} others before its own. */
   Span shifted(int sources) {
     return new Span(source + sources, document, offset, length, position);
   }

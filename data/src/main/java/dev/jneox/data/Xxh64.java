@@ -4,7 +4,7 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 
-/** Computes XXH64 with seed 0, the checksum of zstd frames, over bytes that come in pieces. */
+/** Computes XXH64 with seed 0, the checksum of zstd frames, over bytes in pieces. */
 final class Xxh64 {
   private static final long P1 = 0x9E3779B185EBCA87L;
   private static final long P2 = 0xC2B2AE3D27D4EB4FL;

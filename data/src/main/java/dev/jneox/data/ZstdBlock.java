@@ -11,21 +11,24 @@ import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Decodes the compressed blocks of a zstd frame (RFC 8878, section 3.1.1.3): literals, and
- * sequences that say how many literals to copy and how many earlier bytes from where. Tables, tree
- * and recent offsets go over from block to block.
+ * Decodes the compressed blocks of a zstd frame (RFC 8878, section 3.1.1.3). A block has literals,
+ * and sequences of a number of literals to copy, a match length and an offset. Tables, tree and
+ * recent offsets persist from block to block.
  */
 final class ZstdBlock {
-  /** Up to here a loop of eight bytes is faster than a call of the JDK's copy. */
+  /** Up to this length a loop of eight bytes is faster than the JDK's copy. */
   private static final int SHORT = 64;
 
-  /** The FSE table of one of the three parts of a sequence. */
+  /** Is the FSE table of one of the three parts of a sequence. */
   private record Table(int log, long[] entries) {}
 
   /** The three tables of a block. */
   private record Tables(Table literals, Table matches, Table offsets) {}
 
-  /** What is fixed for such a part: values of its symbols, their added bits, the table of old. */
+  /**
+   * Holds the constants of such a part: values of its symbols, their added bits, the predefined
+   * table.
+   */
   private record Part(int[] values, byte[] extra, int mostLog, Table standard) {
     static Part of(int first, byte[] extra, int mostLog, int log, short[] shares) {
       int[] values = new int[extra.length];
@@ -78,7 +81,7 @@ final class ZstdBlock {
             -1
           });
 
-  /** Added bits: none for the first {@code zeros} symbols, then as given. */
+  /** Builds the added bits: none for the first {@code zeros} symbols, then as given. */
   private static byte[] extraBits(int zeros, int... more) {
     byte[] bits = new byte[zeros + more.length];
     for (int i = 0; i < more.length; i++) {
@@ -98,7 +101,7 @@ final class ZstdBlock {
   private long offset2;
   private long offset3;
 
-  /** The literals of this block, and where in this array they are. */
+  /** The array that holds the literals of this block. */
   private byte[] literals = decoded;
 
   private int literal;
@@ -240,7 +243,7 @@ final class ZstdBlock {
     cursor = end;
   }
 
-  /** Four streams, of which the first three say how long they are. */
+  /** Decodes four streams; the first three state their length. */
   private void decodeFour(Huffman tree, byte[] buffer, int end, int size) throws IOException {
     int[] starts = new int[5];
     starts[0] = cursor + 6;
@@ -258,7 +261,7 @@ final class ZstdBlock {
     }
   }
 
-  /** Executes the sequences; what it returns is where their output ends. */
+  /** Executes the sequences; returns where their output ends. */
   private int execute(Tables tables, int count, byte[] buffer, int to, int start, int limit)
       throws IOException {
     int from = cursor;
@@ -347,7 +350,7 @@ final class ZstdBlock {
     return (int) (word >>> 1 >>> 63 - n);
   }
 
-  /** Returns the offset that a code means: one of the last three, or a new one. */
+  /** Resolves an offset code: one of the last three offsets, or a new one. */
   private long offset(long code, int literalCount) throws IOException {
     if (code > 3) {
       offset3 = offset2;
@@ -369,7 +372,7 @@ final class ZstdBlock {
     return offset;
   }
 
-  /** Copies within the array, where the copy may begin in what it copies. */
+  /** Copies within the array; source and target may overlap. */
   private static void copy(byte[] out, int from, int at, int n) {
     int distance = at - from;
     if (distance < 8) {

@@ -18,7 +18,7 @@ final class ZstdEntropy {
   /** Bytes that must be readable before and behind a stream. */
   static final int SLACK = 8;
 
-  /** Bits that one load gives at least. */
+  /** The least bits that one load gives. */
   private static final int LOADED = 56;
 
   static final VarHandle LONG =
@@ -52,7 +52,7 @@ final class ZstdEntropy {
     return (long) LONG.get(buffer, from + (int) (left >>> 3) - 7) << 8 - (int) (left & 7);
   }
 
-  /** Shares of the symbols of an FSE table; -1 stands for less than one. */
+  /** Holds the shares of the symbols of an FSE table; -1 means less than one. */
   record Shares(int log, short[] shares, int end) {
     /**
      * Reads the description of a table.
@@ -167,6 +167,7 @@ final class ZstdEntropy {
   static final class Entry {
     private Entry() {}
 
+    /** Builds a code. The last symbol gets the weight that completes the sum. */
     static long of(int value, int extra, int bits, int next) {
       return (long) value << 32 | (long) extra << 24 | (long) bits << 16 | next;
     }
@@ -227,7 +228,7 @@ final class ZstdEntropy {
       return of(weights, count, end);
     }
 
-    /** Returns the weights of the symbols as two alternating FSE states give them. */
+    /** Decodes the weights of the symbols, which two FSE states give alternately. */
     private static int codedWeights(byte[] buffer, int from, int to, byte[] weights)
         throws IOException {
       Shares shares = Shares.read(buffer, from, to, MOST_HUFFMAN_BITS + 1, MOST_WEIGHT_LOG);
@@ -258,7 +259,7 @@ final class ZstdEntropy {
       throw damaged("a Huffman tree of more than " + MOST_WEIGHTS + " weights");
     }
 
-    /** Returns the last symbol's weight is what the others leave. */
+    /** Builds a code. The last symbol gets the weight that completes the sum. */
     private static Huffman of(byte[] weights, int count, int end) throws IOException {
       int[] ranks = new int[MOST_HUFFMAN_BITS + 2];
       int sum = 0;

@@ -59,7 +59,7 @@ final class ZstdInputStream extends InputStream {
     return piece;
   }
 
-  /** Reads the header of a frame or passes over a skippable one; false at the end of the file. */
+  /** Reads the header of a frame or skips a skippable one; returns false at the end of the file. */
   private boolean beginFrame() throws IOException {
     int n = in.readNBytes(buffer, 0, 4);
     if (n == 0) {

@@ -12,10 +12,12 @@ import java.util.Arrays;
  * they are needed: memory grows with the content, up to the window.
  */
 final class ZstdWindow implements AutoCloseable {
-  /** Bytes that a block has at most. */
+  /** The most bytes of a block. */
   static final int BLOCK = 1 << 17;
 
-  /** Bytes behind the content that may be overwritten: copies go eight bytes at a time. */
+  /**
+   * Bytes behind the content that may be overwritten, because copies move eight bytes at a time.
+   */
   private static final int SLACK = 16;
 
   /** History that stays in the array; zstd writes larger windows only above level 19. */
@@ -52,7 +54,7 @@ final class ZstdWindow implements AutoCloseable {
     return end;
   }
 
-  /** Says that the content was written up to {@code end}. */
+  /** Sets the end of the content. */
   void end(int end) {
     this.end = end;
   }
@@ -62,7 +64,7 @@ final class ZstdWindow implements AutoCloseable {
     return dropped + end;
   }
 
-  /** Returns the farthest offset that a match at {@code at} of the array may have. */
+  /** Returns the largest offset that a match at {@code at} of the array may have. */
   long reach(int at) {
     return Math.min(size, dropped + at);
   }

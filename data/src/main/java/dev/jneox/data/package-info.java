@@ -1,5 +1,5 @@
 /**
- * Turns text into training samples, and leads from a sample back to its text.
+ * Makes training samples of text, and finds the text of a sample.
  *
  * <ul>
  *   <li>{@link dev.jneox.data.Documents} reads corpora (JSON lines, plain or zstd or gzip, text,
@@ -7,9 +7,8 @@
  *   <li>{@link dev.jneox.data.Prepare} tokenises them into the file pairs of {@link
  *       dev.jneox.data.IndexedDataset}, Megatron's {@code .bin} and {@code .idx};
  *   <li>{@link dev.jneox.data.SampleIndex}, {@link dev.jneox.data.GptDataset} and {@link
- *       dev.jneox.data.BlendedDataset} feed them in the order in which GPT-NeoX does, to the last
- *       index;
- *   <li>{@link dev.jneox.data.BatchOrder} lays the samples out in steps. A {@link
+ *       dev.jneox.data.BlendedDataset} feed them in exactly the order of GPT-NeoX;
+ *   <li>{@link dev.jneox.data.BatchOrder} assigns the samples to steps. A {@link
  *       dev.jneox.data.Span} names the document and offset that a sample was cut from, and {@code
  *       reads} finds every place where training reads a token.
  * </ul>

@@ -189,9 +189,7 @@ public final class JneoxChatModel implements ChatModel, TokenCountEstimator {
   private static ChatResponse response(String text, Completion completion) {
     GenerationResult.Usage usage = completion.usage();
     ChatGenerationMetadata metadata =
-        ChatGenerationMetadata.builder()
-            .finishReason(reason(completion.reason()))
-            .build();
+        ChatGenerationMetadata.builder().finishReason(reason(completion.reason())).build();
     return new ChatResponse(
         List.of(new Generation(new AssistantMessage(text), metadata)),
         ChatResponseMetadata.builder()

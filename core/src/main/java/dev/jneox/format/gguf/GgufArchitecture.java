@@ -25,24 +25,24 @@ import java.util.Optional;
 import java.util.function.Predicate;
 
 /**
- * The architectures of GGUF that are decoders of the GPT family, as llama.cpp's graphs compute
- * them: which {@link ModelSpec} a file of each means, by which metadata keys, and how tensors are
- * called.
+ * Lists the architectures of GGUF that are decoders of the GPT family, as llama.cpp's graphs
+ * compute them: which {@link ModelSpec} a file describes, by which metadata keys, and the names of
+ * its tensors.
  *
- * <p>All of llama.cpp's graphs for them compute GELU by its tanh approximation, so that is what a
- * file means; the key {@link #ACTIVATION}, which llama.cpp does not know, tells when a model was
- * trained with the exact one.
+ * <p>llama.cpp computes GELU by its tanh approximation in all of these graphs, so a file means that
+ * one. The key {@link #ACTIVATION}, which llama.cpp ignores, marks a model that was trained with
+ * the exact GELU.
  */
 enum GgufArchitecture {
   /** Rotary, two norms, parallel or serial residual. */
   GPTNEOX("gptneox"),
   /** Learned positions, serial residual; the head is the embedding unless there is one. */
   GPT2("gpt2"),
-  /** Interleaved rotary, one norm. The format has a name for it, llama.cpp no graph. */
+  /** Interleaved rotary, one norm. The format has a name for it, llama.cpp has no graph. */
   GPTJ("gptj"),
   /**
-   * Half-split rotary, one norm, biases everywhere: Phi-1 and Phi-2, and how a GPT-J can be given
-   * to llama.cpp.
+   * Half-split rotary, one norm, biases everywhere: Phi-1 and Phi-2, and the form in which
+   * llama.cpp runs a GPT-J.
    */
   PHI2("phi2");
 
@@ -65,12 +65,12 @@ enum GgufArchitecture {
     this.key = key;
   }
 
-  /** Its name in files. */
+  /** Returns its name in files. */
   String key() {
     return key;
   }
 
-  /** Returns the name in a file of a parameter: {@code blk.3.attn_output.bias}. */
+  /** Returns the name of a parameter in a file: {@code blk.3.attn_output.bias}. */
   static String tensorName(ParamId id) {
     String part =
         switch (id.part()) {
@@ -98,9 +98,9 @@ enum GgufArchitecture {
   }
 
   /**
-   * Returns the tensors of a file.
+   * Lists the tensors of a file.
    *
-   * @param fused whether the query of that id is one tensor with its key and value
+   * @param fused whether the query of an id is one tensor with its key and value
    * @param order of the rows of such a tensor
    */
   static List<TensorExpression> tensors(ModelSpec spec, Predicate<ParamId> fused, RowOrder order) {
@@ -112,8 +112,9 @@ enum GgufArchitecture {
   }
 
   /**
-   * Returns what {@code file} is; an {@link InputException} for the many architectures that are no
-   * GPT.
+   * Reads the architecture of a file.
+   *
+   * @throws InputException for an architecture outside the GPT family
    */
   static GgufArchitecture of(GgufFile file) {
     String name = file.metadata().text(ARCHITECTURE);
@@ -125,10 +126,7 @@ enum GgufArchitecture {
     throw file.metadata().wrong(ARCHITECTURE, "gptneox, gpt2, gptj or phi2");
   }
 
-  /**
-   * Returns the shape of the model in {@code file}. Whether its tensors agree is for the caller to
-   * check.
-   */
+  /** Reads the shape of the model. The caller checks that the tensors agree. */
   ModelSpec spec(GgufFile file) {
     GgufMetadata metadata = file.metadata();
     int hidden = metadata.integer(key("embedding_length"), 1, MAX_WIDTH);
@@ -228,9 +226,10 @@ enum GgufArchitecture {
   }
 
   /**
-   * Returns the architecture whose graph in llama.cpp computes a model.
+   * Chooses the architecture whose graph in llama.cpp computes a model.
    *
-   * @throws InputException naming {@code file}, which was to be written, and what no graph does
+   * @throws InputException when no graph does; the message has {@code file}, which was to be
+   *     written, and what is missing
    */
   static GgufArchitecture of(ModelSpec spec, Path file) {
     Attention attention = spec.first().attention();
@@ -256,7 +255,7 @@ enum GgufArchitecture {
     return learned ? GPT2 : residual.sharesNorm() ? PHI2 : GPTNEOX;
   }
 
-  /** Returns the metadata that {@link #spec} reads, and what llama.cpp wants to be told. */
+  /** Returns the metadata that {@link #spec} and llama.cpp read. */
   Map<String, GgufValue> metadata(ModelSpec spec) {
     Attention attention = spec.first().attention();
     FeedForward feedForward = spec.first().feedForward();

@@ -44,9 +44,9 @@ import org.jspecify.annotations.Nullable;
  */
 public final class GgufExport {
   /**
-   * A tensor of the file.
+   * Describes a tensor of the file.
    *
-   * @param source what it is made of; null where it is zeros
+   * @param source the parameters it holds; null where it is zeros
    */
   private record Piece(Declared declared, @Nullable TensorExpression source) {}
 
@@ -63,11 +63,15 @@ public final class GgufExport {
   private final List<Piece> pieces = new ArrayList<>();
 
   /**
+   * Prepares a file.
+   *
+   * @param file to be written
+   * @param spec the model
    * @param type of the matrices; one that {@link GgmlType#isWritable}
    * @param tokenizerJson the text of the model's {@code tokenizer.json}, or null: llama.cpp then
-   *     knows token ids only
+   *     has token ids only
    * @param about further metadata, {@code general.name} and the like
-   * @throws InputException when llama.cpp could not run such a model or does not know such a
+   * @throws InputException when llama.cpp cannot run such a model or does not support such a
    *     tokenizer
    */
   public GgufExport(
@@ -102,7 +106,7 @@ public final class GgufExport {
     addPieces();
   }
 
-  /** llama.cpp's number for files that are mostly of a type. */
+  /** Returns llama.cpp's number for files that are mostly of the type. */
   private int fileType() {
     return switch (type) {
       case F32 -> 0;
@@ -143,7 +147,10 @@ public final class GgufExport {
     }
   }
 
-  /** llama.cpp turns the pairs of an interleaved rotary as halves. */
+  /**
+   * Returns the order of query and key rows. llama.cpp rotates halves, so that the pairs of an
+   * interleaved rotary are reordered.
+   */
   private RowOrder order() {
     Attention attention = spec.first().attention();
     return interleaved()
@@ -173,10 +180,7 @@ public final class GgufExport {
     return head && type == GgmlType.Q4_0 ? GgmlType.Q8_0 : type;
   }
 
-  /**
-   * Returns what the one who reads the file with llama.cpp should know, a line each; mostly
-   * nothing.
-   */
+  /** Lists what a user of llama.cpp should know about the file, one line each; usually empty. */
   public List<String> warnings() {
     List<String> warnings = new ArrayList<>();
     if (spec.first().feedForward().activation() == Activation.GELU) {
@@ -219,8 +223,8 @@ public final class GgufExport {
   /**
    * Writes the file, which appears whole or not at all. One tensor at a time is in memory.
    *
-   * @param weights of the shape that was given
-   * @param progress told of bytes written; they add up to {@link #bytes}
+   * @param weights of the given shape
+   * @param progress receives the bytes written; they add up to {@link #bytes}
    * @throws InputException when a value is not finite in the type it is stored in
    */
   public void write(ModelWeights weights, LongConsumer progress) {
@@ -247,7 +251,7 @@ public final class GgufExport {
     }
   }
 
-  /** Some rows at a time, so that their fp32 values are never in memory whole. */
+  /** Quantises some rows at a time, so that their fp32 values are never in memory whole. */
   private void quantise(Declared as, MappedTensor tensor, GgufWriter writer) {
     long columns = as.shape().get(1);
     long atOnce = Math.max(1, VALUES / columns);

@@ -17,20 +17,20 @@ import java.util.Collections;
 import java.util.List;
 
 /**
- * A GGUF file of version 2 or 3, mapped into memory and never read whole: metadata by key, then
- * where each tensor lies and how it is stored, then the tensors (<a
- * href="https://github.com/ggml-org/ggml/blob/master/docs/gguf.md">the format</a>). What stands
- * before the tensors is checked in full on opening.
- *
- * <p>The mapping lives until {@link #close}: no segment of it may be touched after that. It is
- * read-only.
+ * Maps a GGUF file of version 2 or 3 read-only. It has metadata by key, then the place and type of
+ * each tensor, then the tensors (<a
+ * href="https://github.com/ggml-org/ggml/blob/master/docs/gguf.md">the format</a>). Opening checks
+ * everything before the tensors. No segment may be used after {@link #close}.
  */
 public final class GgufFile implements AutoCloseable {
   /**
-   * One tensor of the file.
+   * Describes one tensor of the file.
    *
-   * @param shape length of each axis rows first; empty for a scalar
+   * @param name its name
+   * @param type of its elements
+   * @param shape length of each axis, rows first; empty for a scalar
    * @param begin offset of its first byte in the file
+   * @param bytes its size
    */
   public record Entry(String name, GgmlType type, List<Long> shape, long begin, long bytes) {
     /** Returns the shape as an array. */
@@ -60,15 +60,21 @@ public final class GgufFile implements AutoCloseable {
     }
   }
 
-  /** Maps {@code file} and checks all that stands before its tensors. */
+  /**
+   * Maps {@code file} and checks everything before its tensors.
+   *
+   * @throws InputException when it is not a valid GGUF file
+   */
   public static GgufFile open(Path file) {
     return new GgufFile(file);
   }
 
+  /** Returns the path of the file. */
   public Path file() {
     return file;
   }
 
+  /** Returns the metadata. */
   public GgufMetadata metadata() {
     return header.metadata();
   }
@@ -78,13 +84,15 @@ public final class GgufFile implements AutoCloseable {
     return Collections.unmodifiableCollection(header.entries().values());
   }
 
+  /** Returns whether the file has a tensor of that name. */
   public boolean contains(String name) {
     return header.entries().containsKey(name);
   }
 
   /**
-   * Returns where and what tensor {@code name} is; an {@link InputException} when the file has none
-   * of that name.
+   * Returns the place and type of a tensor.
+   *
+   * @throws InputException when the file has no tensor of that name
    */
   public Entry entry(String name) {
     Entry entry = header.entries().get(name);
@@ -103,9 +111,7 @@ public final class GgufFile implements AutoCloseable {
     return whole.asSlice(entry.begin(), entry.bytes());
   }
 
-  /**
-   * Gives the memory of what was read back to the system; what is read again comes from the file.
-   */
+  /** Returns resident pages to the system; a later read loads them again. */
   public void release() {
     if (arena.scope().isAlive()) {
       MappedMemory.release(whole);

@@ -19,9 +19,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Reads what stands before the tensors of a GGUF file, and believes none of it: every count and
- * length is checked against the bytes that are left before anything is made of that size, and every
- * tensor's place against the file.
+ * Parses everything before the tensors of a GGUF file, and trusts none of it. It checks every count
+ * and length against the remaining bytes before it allocates that much, and every tensor's place
+ * against the file.
  */
 final class GgufHeader {
   /** "GGUF", little-endian. */
@@ -80,7 +80,7 @@ final class GgufHeader {
     checkOverlaps();
   }
 
-  /** Reads and checks all of {@code bytes}, the whole file. */
+  /** Parses and checks {@code bytes}, the whole file. */
   static GgufHeader read(Path file, MemorySegment bytes) {
     return new GgufHeader(file, bytes);
   }
@@ -89,7 +89,7 @@ final class GgufHeader {
     return metadata;
   }
 
-  /** Returns the tensors by name in the order of the file. */
+  /** Returns the tensors by name, in the order of the file. */
   Map<String, Entry> entries() {
     return entries;
   }
@@ -122,8 +122,8 @@ final class GgufHeader {
   }
 
   /**
-   * Returns a count of things of at least {@code each} bytes, all of which must fit into the rest
-   * of the file.
+   * Reads a count of items of at least {@code each} bytes, which must fit into the rest of the
+   * file.
    */
   private long count(String place, long most, long each) {
     long start = at;
@@ -267,7 +267,7 @@ final class GgufHeader {
     return alignment;
   }
 
-  /** Returns an entry whose place counts from the beginning of the data. */
+  /** Reads an entry, whose offset counts from the beginning of the data. */
   private Entry tensor(long alignment) {
     String name = text("a tensor's name", MAX_NAME);
     String place = "tensor " + quoted(name);
@@ -312,7 +312,7 @@ final class GgufHeader {
   }
 
   /**
-   * Returns the number of values of a tensor; -1 when no file could hold them or a row is no whole
+   * Returns the number of values of a tensor; -1 when it exceeds any file, or a row is no whole
    * number of blocks.
    */
   private static long values(List<Long> shape, GgmlType type) {

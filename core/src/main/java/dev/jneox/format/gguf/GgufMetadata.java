@@ -9,8 +9,8 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The metadata of a GGUF file, read with the types a key must have: an integer of any width, but no
- * text for a number.
+ * Holds the metadata of a GGUF file and checks the type of each value: an integer of any width, but
+ * no string for a number.
  */
 public final class GgufMetadata {
   private final Path file;
@@ -26,6 +26,7 @@ public final class GgufMetadata {
     return values;
   }
 
+  /** Returns whether the key is there. */
   public boolean has(String key) {
     return values.containsKey(key);
   }
@@ -35,7 +36,7 @@ public final class GgufMetadata {
     return values.containsKey(key) ? integer(key, min, max) : absent;
   }
 
-  /** Returns the integer under a key that must be there. */
+  /** Returns the integer under a required key. */
   int integer(String key, int min, int max) {
     GgufValue value = values.get(key);
     if (value != null && value.value() instanceof Long number && number >= min && number <= max) {
@@ -67,7 +68,7 @@ public final class GgufMetadata {
     return value == null ? absent : (Boolean) value.value();
   }
 
-  /** Returns the text under a key; null without it. */
+  /** Returns the string under a key; null without it. */
   @Nullable String text(String key) {
     GgufValue value = values.get(key);
     if (value != null && !(value.value() instanceof String)) {
@@ -76,7 +77,7 @@ public final class GgufMetadata {
     return value == null ? null : (String) value.value();
   }
 
-  /** Returns the texts under a key; null without it. */
+  /** Returns the strings under a key; null without it. */
   @Nullable List<String> texts(String key) {
     GgufValue value = values.get(key);
     if (value == null) {
@@ -100,7 +101,7 @@ public final class GgufMetadata {
     return numbers;
   }
 
-  /** Returns the error for a key whose value cannot be used. */
+  /** Creates the error for a key whose value cannot be used. */
   InputException wrong(String key, String expected) {
     GgufValue value = values.get(key);
     return InputException.in(

@@ -28,22 +28,23 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * A model in a GGUF file, as llama.cpp runs it: architectures {@code gptneox}, {@code gpt2}, {@code
- * gptj} and {@code phi2}, with the tokenizer inside. Every tensor the metadata asks for is there
- * with its shape, and no other, once {@link #open} returns. {@link GgufExport} writes such files.
+ * Opens a model in a GGUF file, as llama.cpp runs it: architectures {@code gptneox}, {@code gpt2},
+ * {@code gptj} and {@code phi2}, with the tokenizer in the file. {@link #open} checks that the file
+ * has every tensor of the metadata, with its shape, and no other. {@link GgufExport} writes such
+ * files.
  *
  * <p>GELU is the tanh approximation that llama.cpp computes, whatever the model was trained with,
- * unless the file has our key {@code jneox.hidden_act}. F32, F16 and BF16 tensors are values of the
- * mapped file; quantised ones are read in fp32, as ggml does.
+ * unless the file has our key {@code jneox.hidden_act}. F32, F16 and BF16 tensors are read in
+ * place; quantised ones are dequantised to fp32 as ggml does.
  *
- * <p>This object holds the mapping: no value in place is touched after {@link #close}.
+ * <p>This object owns the mapping: values in place must not be used after {@link #close}.
  */
 public final class GgufModel implements StoredModel {
   private final GgufFile file;
   private final ModelSpec spec;
   private final List<StoredTensor> tensors = new ArrayList<>();
 
-  /** A tensor of the file. */
+  /** Represents a tensor of the file. */
   private record Ggml(TensorExpression expression, GgufFile file) implements StoredTensor {
     private GgmlType ggmlType() {
       return file.entry(expression.name()).type();
@@ -95,7 +96,11 @@ public final class GgufModel implements StoredModel {
     }
   }
 
-  /** Maps the file and checks its tensors against its metadata. */
+  /**
+   * Maps the file and checks its tensors against its metadata.
+   *
+   * @throws InputException when they disagree
+   */
   public static GgufModel open(Path path) {
     return new GgufModel(path);
   }
@@ -118,7 +123,10 @@ public final class GgufModel implements StoredModel {
     }
   }
 
-  /** Returns where neither is there, the one is missed. */
+  /**
+   * Returns whether query, key and value are one tensor. Where the file has neither form, errors
+   * name the fused one.
+   */
   private boolean isFused(ParamId id) {
     ParamId query = id.part().isQueryKeyValue() ? id.of(Part.QUERY) : id;
     return id.part().isQueryKeyValue()
@@ -152,7 +160,7 @@ public final class GgufModel implements StoredModel {
     return Collections.unmodifiableList(tensors);
   }
 
-  /** Returns the mapped file, with its metadata and its tensors as they are stored. */
+  /** Returns the mapped file, with its metadata and its tensors as stored. */
   public GgufFile file() {
     return file;
   }

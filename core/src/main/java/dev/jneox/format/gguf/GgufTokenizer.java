@@ -23,11 +23,10 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The tokenizer in a GGUF file, to and from the {@code tokenizer.json} of HF tokenizers. The file
- * has the tokens in the order of their ids, what kind each is, the merges, and by {@code
- * tokenizer.ggml.pre} the name of the rule that splits text into words; we write the {@code
- * tokenizer.json} itself beside them, under the key that the format has for it, and read that
- * first.
+ * Converts between the tokenizer in a GGUF file and the {@code tokenizer.json} of HF tokenizers.
+ * The file has the tokens in the order of ids, the kind of each, the merges, and in {@code
+ * tokenizer.ggml.pre} the name of the rule that splits text into words. We also write the {@code
+ * tokenizer.json} itself, under the format's key for it, and read that first.
  */
 final class GgufTokenizer {
   private static final String MODEL = "tokenizer.ggml.model";
@@ -43,14 +42,14 @@ final class GgufTokenizer {
   private static final String NONE = "no_vocab";
 
   /**
-   * The names for GPT-2's splitting pattern. Files from before there were names have none, or
-   * {@code default}; then it is what the models of our architectures were trained with, though
-   * llama.cpp splits otherwise.
+   * The names of GPT-2's splitting pattern. Files older than the names have none, or {@code
+   * default}; they mean the pattern that the models of our architectures were trained with,
+   * although llama.cpp splits otherwise.
    */
   private static final Set<String> GPT2_SPLITS =
       Set.of("gpt-2", "phi-2", "jais", "olmo", "mpt", "default");
 
-  /** Of the tokenizers made from GPT-NeoX-20B's, which puts text in normal form C first. */
+  /** The names of tokenizers made from GPT-NeoX-20B's, which normalizes text to form C first. */
   private static final Set<String> NFC_SPLITS = Set.of("olmo", "mpt");
 
   // Kinds of tokens.
@@ -64,8 +63,8 @@ final class GgufTokenizer {
   private GgufTokenizer() {}
 
   /**
-   * Returns how many of the ids mean something: the padding at the end is marked unused. All of
-   * them without a tokenizer.
+   * Returns how many ids the tokenizer uses. Padding at the end is marked unused; without a
+   * tokenizer all ids count.
    */
   static int used(GgufMetadata metadata, int vocabSize) {
     List<String> tokens = metadata.texts(TOKENS);
@@ -83,7 +82,7 @@ final class GgufTokenizer {
     return used;
   }
 
-  /** Returns whether text is put in normal form C first. */
+  /** Returns whether text is normalized to form C first. */
   static boolean normalizes(Map<String, GgufValue> metadata) {
     return NFC_SPLITS.contains(Objects.requireNonNull(metadata.get(SPLIT)).value());
   }
@@ -106,7 +105,7 @@ final class GgufTokenizer {
     return kinds;
   }
 
-  /** Returns the {@code tokenizer.json} of a file; nothing where it has no tokenizer. */
+  /** Builds the {@code tokenizer.json} of a file; empty where the file has no tokenizer. */
   static Optional<String> json(Path file, GgufMetadata metadata) {
     String json = metadata.text(JSON);
     if (json != null) {
@@ -198,8 +197,8 @@ final class GgufTokenizer {
   }
 
   /**
-   * The file does not say how it is stripped or normalized: as GPT-NeoX-20B's are, special ones
-   * not, others yes.
+   * Writes an added token. The file does not state its flags, so they are those of GPT-NeoX-20B:
+   * special tokens are not normalized, others are.
    */
   private static void added(JsonGenerator json, String content, int id, boolean special)
       throws IOException {
@@ -215,12 +214,12 @@ final class GgufTokenizer {
   }
 
   /**
-   * Returns the metadata for a tokenizer.
+   * Builds the metadata for a tokenizer.
    *
+   * @param file to be written, named in errors
    * @param json the text of its {@code tokenizer.json}, or null
    * @param vocabSize rows of the model's embedding; ids past the tokenizer's become unused tokens
-   * @throws InputException naming {@code file}, which is to be written, when llama.cpp could not do
-   *     what the tokenizer does
+   * @throws InputException when llama.cpp cannot do what the tokenizer does
    */
   static Map<String, GgufValue> metadata(
       Path file, @Nullable String json, int vocabSize, int endOfText) {
@@ -321,7 +320,7 @@ final class GgufTokenizer {
     kinds[id.intValue()] = kind;
   }
 
-  /** Old files write "a b", new ones ["a", "b"]. */
+  /** Reads the merges. Old files write "a b", new ones ["a", "b"]. */
   private static List<String> merges(Path file, JsonNode root) {
     JsonNode model = root.path("model");
     if (!"BPE".equals(model.path("type").textValue()) || !model.path("merges").isArray()) {

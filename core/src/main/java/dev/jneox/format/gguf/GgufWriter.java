@@ -23,23 +23,25 @@ import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Writes a GGUF file of version 3 tensor by tensor: metadata and what will come are given first,
- * then each tensor's bytes follow in that order, so that one tensor at a time need be in memory.
- * The file appears under its name at {@link #commit}.
+ * Writes a GGUF file of version 3 tensor by tensor. Metadata and tensors are declared first; then
+ * the bytes of each tensor follow in that order, so that one tensor at a time is in memory. The
+ * file appears under its name at {@link #commit}.
  */
 public final class GgufWriter implements AutoCloseable {
-  /** Bytes given to the system in one write. */
+  /** Bytes per system call. */
   private static final long CHUNK = 16 << 20;
 
   private static final int VERSION = 3;
 
   /**
-   * A tensor to come.
+   * Declares a tensor to be written.
    *
-   * @param shape length of each axis as libtorch orders them, rows first; a row is a whole number
-   *     of the type's blocks
+   * @param name its name
+   * @param type of its elements
+   * @param shape length of each axis, rows first; a row is a whole number of blocks
    */
   public record Declared(String name, GgmlType type, List<Long> shape) {
+    /** Copies the shape and checks that rows are whole blocks. */
     public Declared {
       shape = List.copyOf(shape);
       boolean whole = shape.isEmpty() || shape.getLast() % type.blockValues() == 0;
@@ -62,9 +64,12 @@ public final class GgufWriter implements AutoCloseable {
   private long written;
 
   /**
-   * @param metadata in the order of the file; {@code general.alignment} is not among it
-   * @param tensors in the order in which {@link #write} will get them
-   * @param progress told of bytes written, so that they add up to the size of the file
+   * Writes the header.
+   *
+   * @param file appears at {@link #commit}
+   * @param metadata in the order of the file, without {@code general.alignment}
+   * @param tensors in the order in which {@link #write} gets them
+   * @param progress receives the bytes written; they add up to the size of the file
    */
   public GgufWriter(
       Path file, Map<String, GgufValue> metadata, List<Declared> tensors, LongConsumer progress) {
@@ -93,7 +98,7 @@ public final class GgufWriter implements AutoCloseable {
     }
   }
 
-  /** Returns the bytes of the file that these would make. */
+  /** Returns the size of a file with these tensors. */
   static long size(Map<String, GgufValue> metadata, List<Declared> tensors) {
     long size = aligned(header(metadata, tensors).remaining());
     for (Declared tensor : tensors) {
@@ -138,7 +143,7 @@ public final class GgufWriter implements AutoCloseable {
     return ByteBuffer.wrap(out.toByteArray());
   }
 
-  /** Little-endian bytes. */
+  /** Builds little-endian bytes. */
   private static final class Little extends ByteArrayOutputStream {
     void u32(int value) {
       number(value, Integer.BYTES);
@@ -199,8 +204,8 @@ public final class GgufWriter implements AutoCloseable {
   }
 
   /**
-   * Writes the next declared tensor, or the next part of it: {@code name} and the sizes must be
-   * those declared.
+   * Writes the next declared tensor, or the next part of it. The name and the sizes must match the
+   * declaration.
    */
   public void write(String name, MemorySegment data) {
     boolean whole = coming.take(name, data.byteSize());
@@ -254,7 +259,7 @@ public final class GgufWriter implements AutoCloseable {
     }
   }
 
-  /** Without a commit, deletes what was written. */
+  /** Deletes the file unless it was committed. */
   @Override
   public void close() {
     closeAll(channel);

@@ -17,14 +17,15 @@ import java.util.Optional;
 import java.util.stream.Collectors;
 
 /**
- * One spelling of the one model: how the {@code config.json} and the tensors of a kind of folder
- * map onto {@link ModelSpec}. The model itself knows of none. Absent keys have the values of
- * transformers' configuration classes.
+ * Maps the {@code config.json} and the tensors of one {@code model_type} of HF transformers to
+ * {@link ModelSpec} and back. Missing keys have the defaults of transformers' configuration
+ * classes.
  */
 public sealed interface Family
     permits NeoxFamily, GptJFamily, Gpt2Family, GptNeoFamily, LlamaFamily, JneoxFamily {
   /**
-   * A model is written as the first of these that can say what it is; the last can say everything.
+   * All families. A model is written as the first one that can express it; the last can express
+   * every one.
    */
   List<Family> ALL =
       List.of(
@@ -36,16 +37,21 @@ public sealed interface Family
           new JneoxFamily());
 
   // Bounds far above any model, so that a broken file is named before memory is asked for.
+  /** The largest width that is read. */
   int MAX_WIDTH = 1 << 20;
+
+  /** The most layers that are read. */
   int MAX_LAYERS = 1 << 14;
+
+  /** The most positions that are read. */
   int MAX_POSITIONS = 1 << 20;
 
-  /** Returns {@code model_type} in {@code config.json}. */
+  /** Returns the {@code model_type} in {@code config.json}. */
   String modelType();
 
   /**
-   * Returns what stands before every name but the head's in a whole language model; a saved base
-   * model is without it.
+   * Returns the prefix of every name except the head's in a language model. A saved base model has
+   * no prefix.
    */
   String prefix();
 
@@ -53,21 +59,20 @@ public sealed interface Family
   String head();
 
   /**
-   * Returns the tensors of a model, by names without {@link #prefix}, in the order of its
-   * parameters.
+   * Lists the tensors of a model, by names without {@link #prefix}, in the order of its parameters.
    */
   List<TensorExpression> tensors(ModelSpec spec);
 
   /**
-   * Returns whether a name without prefix is that of a buffer: no weight, yet saved by older
-   * versions of transformers.
+   * Returns whether a name without prefix is that of a buffer, which older versions of transformers
+   * save beside the weights.
    */
   boolean isBuffer(String name);
 
   /**
    * Reads the configuration.
    *
-   * @param usedVocab how many ids mean something, at most {@link #vocabSize}
+   * @param usedVocab how many ids the tokenizer uses, at most {@link #vocabSize}
    */
   ModelSpec spec(JsonObject json, int usedVocab);
 
@@ -75,14 +80,14 @@ public sealed interface Family
   int vocabSize(JsonObject json);
 
   /**
-   * Returns whether a folder of this family can say all of {@code spec}, so that its readers
+   * Returns whether a folder of this family can express all of {@code spec}, so that its readers
    * compute the same.
    */
   boolean expresses(ModelSpec spec);
 
   /**
-   * Returns the content of {@code config.json} for a model that this family {@link #expresses};
-   * {@code dtype} is PyTorch's name.
+   * Builds the {@code config.json} of a model that this family {@link #expresses}; {@code dtype} is
+   * PyTorch's name.
    */
   Map<String, Object> json(ModelSpec spec, String dtype);
 
@@ -99,9 +104,9 @@ public sealed interface Family
   }
 
   /**
-   * Returns the family as which a model is written.
+   * Chooses the family as which a model is written.
    *
-   * @throws IllegalArgumentException when no family can say what it is
+   * @throws IllegalArgumentException when no family expresses it
    */
   static Family of(ModelSpec spec) {
     return ALL.stream()
@@ -113,7 +118,7 @@ public sealed interface Family
                     "no format of a folder can say what the model is: its layers differ"));
   }
 
-  /** Returns the name in a folder of a whole language model. */
+  /** Returns the name in a folder of a language model. */
   default String prefixed(String name) {
     return name.startsWith(head() + ".") ? name : prefix() + name;
   }
@@ -123,7 +128,7 @@ public sealed interface Family
     return name.startsWith(prefix()) ? name.substring(prefix().length()) : name;
   }
 
-  /** Returns the activation under {@code key}. */
+  /** Reads the activation under {@code key}. */
   static Activation activation(JsonObject json, String key, Activation absent) {
     Optional<Activation> activation =
         json.text(key).map(Activation::ofHf).orElse(Optional.of(absent));
@@ -133,7 +138,7 @@ public sealed interface Family
     return activation.get();
   }
 
-  /** Returns the number of heads under {@code key}, a divisor of the width. */
+  /** Reads the number of heads under {@code key}, a divisor of the width. */
   static int heads(JsonObject json, String key, int absent, int hidden) {
     int heads = json.integer(key, absent, 1, MAX_WIDTH);
     if (hidden % heads != 0) {
@@ -143,9 +148,9 @@ public sealed interface Family
   }
 
   /**
-   * Returns whether a model is of GPT's kind, as the families before Llama are: equal layers but
-   * for their windows, layer norms with one epsilon, one key a query, heads that share the width
-   * evenly, an MLP of two matrices with biases.
+   * Returns whether a model has the form of the GPT families: equal layers except for their
+   * windows, layer norms with one epsilon, one key per query, heads that share the width evenly, an
+   * MLP of two matrices with biases.
    */
   static boolean isGpt(ModelSpec spec) {
     BlockSpec block = spec.first();
@@ -160,19 +165,19 @@ public sealed interface Family
         && bias;
   }
 
-  /** Returns whether all norms of a model of equal layers are of one kind with one epsilon. */
+  /** Returns whether all norms are of one kind with one epsilon. */
   static boolean hasOneNorm(ModelSpec spec) {
     Residual residual = spec.first().residual();
     return residual.attention().equals(spec.finalNorm())
         && residual.feedForward().equals(spec.finalNorm());
   }
 
-  /** Returns the id that ends a document. */
+  /** Reads the id that ends a document. */
   static int endOfText(JsonObject json, int absent) {
     return json.firstInteger("eos_token_id", absent, -1, 0, Integer.MAX_VALUE);
   }
 
-  /** Returns what every {@code config.json} says in the same words. */
+  /** Builds the keys that every {@code config.json} has. */
   static Map<String, Object> common(
       String architecture, String modelType, ModelSpec spec, String dtype) {
     Vocabulary vocabulary = spec.vocabulary();

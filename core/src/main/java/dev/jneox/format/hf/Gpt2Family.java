@@ -21,7 +21,8 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * GPT-2 (Radford et al. 2019): learned positions, serial residual, weights as {@code [in, out]}.
+ * Maps GPT-2 (Radford et al. 2019): learned positions, serial residual, weights stored as {@code
+ * [in, out]}.
  */
 record Gpt2Family() implements Family {
   private static final GptNames NAMES =
@@ -88,8 +89,8 @@ record Gpt2Family() implements Family {
   }
 
   /**
-   * Returns {@code n_ctx} is how the first GPT-2 folders say it beside {@code n_positions}; alone
-   * it stands for it.
+   * Reads the longest sequence. The first GPT-2 folders have {@code n_ctx} beside {@code
+   * n_positions}, or alone.
    */
   static int positions(JsonObject json, int absent) {
     String key = json.spelled("n_positions", "max_position_embeddings");

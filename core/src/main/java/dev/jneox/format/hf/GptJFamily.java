@@ -19,7 +19,7 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * GPT-J (Wang and Komatsuzaki 2021): rotary pairs side by side, one norm for attention and MLP, a
+ * Maps GPT-J (Wang and Komatsuzaki 2021): interleaved rotary, one norm for attention and MLP, a
  * head with a bias.
  */
 record GptJFamily() implements Family {

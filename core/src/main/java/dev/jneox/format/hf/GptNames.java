@@ -5,14 +5,14 @@ import dev.jneox.weights.CanonicalNames;
 import java.util.regex.Pattern;
 
 /**
- * The names that GPT-2, GPT-J and GPT-Neo have in common ({@code wte}, {@code wpe}, {@code
- * h.0.ln_1}, {@code ln_f}, {@code lm_head}), and those in which they differ.
+ * Holds the names that GPT-2, GPT-J and GPT-Neo share ({@code wte}, {@code wpe}, {@code h.0.ln_1},
+ * {@code ln_f}, {@code lm_head}), and those that differ.
  *
- * @param query after the layer, such as {@code attn.q_proj}, or of the fused tensor {@code
+ * @param query behind the layer, such as {@code attn.q_proj}, or of the fused tensor {@code
  *     attn.c_attn}
- * @param dense the attention's output projection
- * @param in the MLP's first matrix
- * @param out the MLP's second matrix
+ * @param dense the output projection of attention
+ * @param in the first matrix of the MLP
+ * @param out the second matrix of the MLP
  */
 record GptNames(String query, String dense, String in, String out) {
   static final String PREFIX = "transformer.";
@@ -22,9 +22,7 @@ record GptNames(String query, String dense, String in, String out) {
   private static final Pattern BUFFER =
       Pattern.compile("h\\.\\d+\\.attn\\.(attention\\.)?(bias|masked_bias|embed_positions)");
 
-  /**
-   * Returns the name of a parameter; where queries, keys and values are fused, that of all three.
-   */
+  /** Returns the name of a parameter; for a fused query, key and value that of the fused tensor. */
   String of(ParamId id) {
     String part =
         switch (id.part()) {

@@ -22,8 +22,8 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
- * GPT-Neo (Black et al. 2021): learned positions, layers that see all and layers that see a window,
- * unscaled scores.
+ * Maps GPT-Neo (Black et al. 2021): learned positions, layers with global and with windowed
+ * attention, unscaled scores.
  */
 record GptNeoFamily() implements Family {
   private static final GptNames NAMES =
@@ -91,8 +91,8 @@ record GptNeoFamily() implements Family {
   }
 
   /**
-   * Of each layer. {@code attention_types} is {@code [[[types], times], ...]}, {@code
-   * attention_layers} the same written out; where both are, they agree.
+   * Reads the window of each layer. {@code attention_types} is {@code [[[types], times], ...]},
+   * {@code attention_layers} the expanded list; where both are present, they must agree.
    */
   private static List<Integer> windows(JsonObject json, int layers) {
     int window = json.integer("window_size", WINDOW, 1, Integer.MAX_VALUE);

@@ -35,36 +35,42 @@ import java.util.Optional;
 import java.util.function.Consumer;
 
 /**
- * A model in the folder layout of HF transformers: {@code config.json}, weights in one file or in
- * shards listed by an index, and mostly a {@code tokenizer.json}. GPT-NeoX, GPT-J, GPT-Neo, GPT-2
- * and Llama are read and written, and JNeoX's own type for what none of these can say. The weights
- * are mapped, not read; every tensor the configuration asks for is there with its shape, and no
- * other, once {@link #open} returns.
+ * Opens a model in the folder layout of HF transformers: {@code config.json}, weights in one file
+ * or in shards with an index, and usually a {@code tokenizer.json}. It reads GPT-NeoX, GPT-J,
+ * GPT-Neo, GPT-2 and Llama, and JNeoX's own type for models that none of these can express. The
+ * weights are mapped. {@link #open} checks that the folder has every tensor of the configuration,
+ * with its shape, and no other.
  *
- * <p>This object holds the mapping: no value in place is touched after {@link #close}. The mapping
- * is read-only: copy what is to be trained.
+ * <p>This object owns the mapping, which is read-only: values in place must not be used after
+ * {@link #close}.
  */
 public final class HfFolder implements StoredModel {
-  /** {@code model_type} of a folder that only JNeoX reads. */
+  /** The {@code model_type} of a folder that only JNeoX reads. */
   public static final String OWN_TYPE = "jneox";
 
+  /** The file of the configuration. */
   public static final String CONFIG = "config.json";
+
+  /** The file of the weights, where there is only one. */
   public static final String WEIGHTS = "model.safetensors";
+
   static final String INDEX = "model.safetensors.index.json";
   private static final String TORCH_WEIGHTS = "pytorch_model.bin";
   private static final String TORCH_INDEX = "pytorch_model.bin.index.json";
+
+  /** The file of the tokenizer. */
   public static final String TOKENIZER = "tokenizer.json";
 
-  /** The key of {@link #CONFIG} that says how the weights of a quantised folder are kept. */
+  /** The key of {@link #CONFIG} that describes the weights of a quantised folder. */
   public static final String QUANTISATION = "quantization_config";
 
   /**
-   * How many ids mean something: counting them in {@code tokenizer.json} takes longer than all else
-   * of opening a folder.
+   * The key for the number of ids that the tokenizer uses; counting them in {@code tokenizer.json}
+   * takes longer than the rest of opening a folder.
    */
   public static final String USED_VOCAB = "used_vocab_size";
 
-  /** More than any configuration or index has. */
+  /** The largest configuration or index that is read. */
   private static final long MAX_JSON = 16 << 20;
 
   private final Path dir;
@@ -92,7 +98,11 @@ public final class HfFolder implements StoredModel {
     }
   }
 
-  /** Reads the configuration, maps the weights and checks one against the other. */
+  /**
+   * Reads the configuration, maps the weights and checks that they agree.
+   *
+   * @throws InputException when they do not
+   */
   public static HfFolder open(Path dir) {
     return new HfFolder(
         dir,
@@ -101,10 +111,7 @@ public final class HfFolder implements StoredModel {
         });
   }
 
-  /**
-   * Everything for which {@link #open} refuses a folder, where it stops at the first; empty when it
-   * opens.
-   */
+  /** Lists all reasons for which {@link #open} rejects a folder; empty when it opens. */
   public static List<String> problems(Path dir) {
     List<String> problems = new ArrayList<>();
     try (HfFolder _ = new HfFolder(dir, wrong -> problems.add(wrong.getMessage()))) {
@@ -117,14 +124,14 @@ public final class HfFolder implements StoredModel {
 
   /**
    * Returns the {@code model_type} as which a model is written: {@code gpt_neox}, {@code gptj},
-   * {@code gpt2}, {@code gpt_neo} or {@code llama} if that family computes just this; else {@link
-   * #OWN_TYPE}, which HF transformers refuses.
+   * {@code gpt2}, {@code gpt_neo} or {@code llama} if that family computes exactly the same; else
+   * {@link #OWN_TYPE}, which HF transformers rejects.
    */
   public static String modelType(ModelSpec spec) {
     return Family.of(spec).modelType();
   }
 
-  /** Returns the shape of the model in {@code dir}; does not look at the weights. */
+  /** Reads the shape of the model in {@code dir} without reading the weights. */
   public static ModelSpec spec(Path dir) {
     return spec(dir, json(dir));
   }
@@ -147,8 +154,8 @@ public final class HfFolder implements StoredModel {
   }
 
   /**
-   * Returns the ids of the tokenizer beside the model, as they were counted or are now; without one
-   * every row of the embedding counts as used.
+   * Returns how many ids the tokenizer uses, from the configuration or counted; without a tokenizer
+   * every row of the embedding counts.
    */
   private static int usedVocab(Path dir, JsonObject json, int vocabSize) {
     JsonObject quantised = json.object(QUANTISATION).orElse(null);
@@ -189,7 +196,7 @@ public final class HfFolder implements StoredModel {
             + ", or the index of its shards, found neither");
   }
 
-  /** Opens one file of weights by the ending of its name. */
+  /** Opens one file of weights, by the suffix of its name. */
   private static TensorFile openWeights(Path file) {
     return file.toString().endsWith(".bin") ? TorchFile.open(file) : Safetensors.open(file);
   }
@@ -236,7 +243,7 @@ public final class HfFolder implements StoredModel {
         });
   }
 
-  /** A tensor as a file names it, before it is known what it holds. */
+  /** Locates a tensor that is not matched with a parameter yet. */
   private record Stored(TensorFile file, String name) {
     Dtype dtype() {
       return file.dtype(name);
@@ -305,7 +312,7 @@ public final class HfFolder implements StoredModel {
     return InputException.in(tensor.file.file(), "tensor " + quoted(tensor.name), expected, found);
   }
 
-  /** Returns a tied head that was saved all the same. */
+  /** Returns whether a tensor is a copy of a tied head. */
   private boolean isTiedCopy(String bare, Stored head) {
     if (!spec.head().tied() || !bare.equals(family.head() + ".weight") || tensors.isEmpty()) {
       return false;
@@ -336,12 +343,12 @@ public final class HfFolder implements StoredModel {
     return Collections.unmodifiableList(tensors);
   }
 
-  /** Returns the {@code tokenizer.json} of the folder. */
+  /** Returns the {@code tokenizer.json} of the folder; empty without one. */
   public Optional<Path> tokenizer() {
     return Optional.of(dir.resolve(TOKENIZER)).filter(Files::exists);
   }
 
-  /** Returns the mapped files, one or the shards. */
+  /** Returns the mapped files: one, or the shards. */
   public Collection<TensorFile> files() {
     return Collections.unmodifiableCollection(files.values());
   }
@@ -351,6 +358,11 @@ public final class HfFolder implements StoredModel {
     return tokenizer().map(HfFolder::text);
   }
 
+  /**
+   * Reads a text file in UTF-8.
+   *
+   * @throws InputException when it is missing or not UTF-8
+   */
   public static String text(Path file) {
     try {
       return Files.readString(file);

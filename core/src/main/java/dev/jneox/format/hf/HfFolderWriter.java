@@ -47,7 +47,7 @@ public final class HfFolderWriter {
   /** The text of a {@code tokenizer.json} and the file that error messages name for it. */
   private record Source(String json, Path file) {}
 
-  /** transformers' own bound on one file. */
+  /** transformers' own limit for one file. */
   private static final long SHARD_BYTES = 5_000_000_000L;
 
   private static final String WEIGHT_FILES =
@@ -64,9 +64,11 @@ public final class HfFolderWriter {
   private @Nullable Source tokenizer;
 
   /**
-   * Returns a folder to be written.
+   * Prepares a folder.
    *
-   * @param dtype what the weights are stored as: F32, BF16, F16 or F64
+   * @param dir the folder to write; it may exist
+   * @param spec the model
+   * @param dtype of the stored weights: F32, BF16, F16 or F64
    */
   public HfFolderWriter(Path dir, ModelSpec spec, Dtype dtype) {
     if (!dtype.isWeight()) {
@@ -80,24 +82,23 @@ public final class HfFolderWriter {
   }
 
   /**
-   * Returns the tokenizer that goes along.
+   * Adds a tokenizer.
    *
    * @param json the text of a {@code tokenizer.json}
-   * @param source where it came from, for messages
+   * @param source its origin, for messages
    */
   public HfFolderWriter tokenizer(String json, Path source) {
     tokenizer = new Source(json, source);
     return this;
   }
 
-  /** Returns the tokenizer that goes along, a {@code tokenizer.json}. */
+  /** Adds a tokenizer from a {@code tokenizer.json}. */
   public HfFolderWriter tokenizer(Path json) {
     return tokenizer(HfFolder.text(json), json);
   }
 
   /**
-   * Splits the weights into files of at most so many bytes, or one tensor where it is larger; 5 GB
-   * unless told.
+   * Limits the size of a weight file; a larger tensor gets a file of its own. The default is 5 GB.
    */
   public HfFolderWriter shards(long bytes) {
     shardBytes = bytes;
@@ -105,8 +106,7 @@ public final class HfFolderWriter {
   }
 
   /**
-   * Returns one more file, such as {@code README.md}; it replaces what would be written under that
-   * name.
+   * Adds a file, such as {@code README.md}. It replaces a file of that name which would be written.
    */
   public HfFolderWriter file(String name, byte[] content) {
     boolean own =
@@ -121,7 +121,7 @@ public final class HfFolderWriter {
   }
 
   /**
-   * Is told the bytes of each piece of weights that was written; their sum will be {@link #bytes}.
+   * Sets a receiver for the bytes of each piece of weights written; they add up to {@link #bytes}.
    */
   public HfFolderWriter progress(LongConsumer written) {
     progress = written;
@@ -134,9 +134,9 @@ public final class HfFolderWriter {
   }
 
   /**
-   * Writes the weights of a model of this shape, one tensor after another.
+   * Writes the weights of a model, one tensor after another.
    *
-   * @param weights of the shape that was given; they stay as they are
+   * @param weights of the given shape
    */
   public void write(ModelWeights weights) {
     if (!weights.spec().equals(spec)) {
@@ -194,7 +194,7 @@ public final class HfFolderWriter {
     }
   }
 
-  /** Tensors in order, a new shard whenever the next parameters would not fit. */
+  /** Divides the tensors among files, in order. */
   private List<List<TensorExpression>> shards() {
     List<List<TensorExpression>> shards = new ArrayList<>();
     long free = -1;
@@ -210,7 +210,7 @@ public final class HfFolderWriter {
     return shards;
   }
 
-  /** Tensors that stay in one file: queries, keys and values of a block. */
+  /** Lists the groups of tensors that stay in one file: queries, keys and values of a block. */
   private List<List<TensorExpression>> units() {
     List<List<TensorExpression>> units = new ArrayList<>();
     for (TensorExpression tensor : family.tensors(spec)) {

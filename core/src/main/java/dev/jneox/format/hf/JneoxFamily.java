@@ -23,10 +23,11 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Every {@link ModelSpec} of equal layers, written out, with the canonical tensors as they are: for
- * what no family of transformers can say, such as GPT-3's shape (Brown et al. 2020: GPT-2 whose
- * every other layer sees a window) or learned positions with a parallel residual. transformers does
- * not know the type {@code jneox} and refuses such a folder, rather than computing something else.
+ * Maps any {@link ModelSpec} of equal layers, with every property written out and canonical tensor
+ * names. It is for models that no family of transformers can express, such as GPT-3 (Brown et al.
+ * 2020: GPT-2 with a window in every other layer) or learned positions with a parallel residual.
+ * transformers does not have the type {@code jneox} and rejects such a folder instead of computing
+ * something else.
  */
 record JneoxFamily() implements Family {
   private static final String LAYER_NORM = "layer_norm";
@@ -180,8 +181,8 @@ record JneoxFamily() implements Family {
   }
 
   /**
-   * Returns what the first version of the format had no words for is written only where it is
-   * needed.
+   * Builds the configuration. Keys that the first version of the format did not have are written
+   * only where needed.
    */
   @Override
   public Map<String, Object> json(ModelSpec spec, String dtype) {

@@ -21,8 +21,8 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * Llama (Touvron et al. 2023) and the many models of its shape: rotary over the whole head, RMS
- * norms, a gated MLP, heads that share keys and values, a head width of its own.
+ * Maps Llama (Touvron et al. 2023) and the many models of its form: rotary over the whole head, RMS
+ * norms, a gated MLP, heads that share keys and values, a separate head width.
  */
 record LlamaFamily() implements Family {
   private static final double ROTARY_BASE = 10000;
@@ -68,7 +68,7 @@ record LlamaFamily() implements Family {
     return layer + part + CanonicalNames.kind(id);
   }
 
-  /** Returns the rotary frequencies. */
+  /** Returns whether a name is that of the rotary frequencies. */
   @Override
   public boolean isBuffer(String name) {
     return name.endsWith(".rotary_emb.inv_freq");
@@ -127,7 +127,10 @@ record LlamaFamily() implements Family {
     return kvHeads;
   }
 
-  /** New folders have {@code rope_parameters}, old ones {@code rope_theta} and a scaling. */
+  /**
+   * Reads the rotary base. New folders have {@code rope_parameters}, old ones {@code rope_theta}
+   * and a scaling.
+   */
   private static double rotaryBase(JsonObject json) {
     double base = json.positive("rope_theta", ROTARY_BASE);
     // In transformers' order: a scaling that is given stands for the parameters.
@@ -144,7 +147,10 @@ record LlamaFamily() implements Family {
     return rope.positive("rope_theta", base);
   }
 
-  /** transformers refuses a width that is no multiple of the heads, whatever their own width. */
+  /**
+   * Returns whether Llama expresses the model. transformers rejects a width that is no multiple of
+   * the heads, whatever their own width.
+   */
   @Override
   public boolean expresses(ModelSpec spec) {
     BlockSpec block = spec.first();
@@ -166,7 +172,9 @@ record LlamaFamily() implements Family {
         && !spec.head().bias();
   }
 
-  /** Returns the rotary base is in both spellings, so that old and new transformers agree. */
+  /**
+   * Builds the configuration, with the rotary base in both spellings for old and new transformers.
+   */
   @Override
   public Map<String, Object> json(ModelSpec spec, String dtype) {
     BlockSpec block = spec.first();

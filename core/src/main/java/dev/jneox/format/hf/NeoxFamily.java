@@ -20,8 +20,8 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * GPT-NeoX as HF transformers writes it (GPT-NeoX-20B, Pythia; Black et al. 2022): rotary
- * positions, parallel residual with two norms. The canonical names are its own.
+ * Maps GPT-NeoX as HF transformers writes it (GPT-NeoX-20B, Pythia; Black et al. 2022): rotary
+ * positions, parallel residual with two norms. The canonical names are those of this family.
  */
 public record NeoxFamily() implements Family {
   private static final double ROTARY_PCT = 0.25;
@@ -47,7 +47,7 @@ public record NeoxFamily() implements Family {
     return CanonicalNames.of(spec);
   }
 
-  /** Returns the causal mask and the rotary frequencies. */
+  /** Returns whether a name is that of the causal mask or the rotary frequencies. */
   @Override
   public boolean isBuffer(String name) {
     return name.endsWith(".attention.bias")
@@ -87,8 +87,8 @@ public record NeoxFamily() implements Family {
   }
 
   /**
-   * New folders have {@code rope_parameters}, old ones {@code rotary_pct}, {@code rotary_emb_base}
-   * and {@code rope_scaling}.
+   * Reads the rotary embedding. New folders have {@code rope_parameters}, old ones {@code
+   * rotary_pct}, {@code rotary_emb_base} and {@code rope_scaling}.
    */
   private static Position.Rotary rotary(JsonObject json, int headDim) {
     double pct = json.positive("rotary_pct", ROTARY_PCT);
@@ -131,7 +131,10 @@ public record NeoxFamily() implements Family {
         && !spec.head().bias();
   }
 
-  /** Returns the rotary values are in both spellings, so that old and new transformers agree. */
+  /**
+   * Builds the configuration, with the rotary values in both spellings for old and new
+   * transformers.
+   */
   @Override
   public Map<String, Object> json(ModelSpec spec, String dtype) {
     BlockSpec block = spec.first();
@@ -159,10 +162,7 @@ public record NeoxFamily() implements Family {
     return json;
   }
 
-  /**
-   * Returns the share that gives back {@code dims} when a reader truncates the product to an
-   * integer.
-   */
+  /** Computes a share from which a reader that truncates the product gets exactly {@code dims}. */
   public static double rotaryPct(int dims, int headDim) {
     double pct = (double) dims / headDim;
     return ModelSpec.rotaryDims(headDim, pct) == dims ? pct : Math.nextUp(pct);

@@ -11,13 +11,13 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a model folder needs to know of the {@code tokenizer.json} beside it, read as a stream: how
- * many ids it uses, and how one of them is written.
+ * Counts the ids of the {@code tokenizer.json} beside a model and finds single tokens, reading the
+ * file as a stream.
  */
 public final class TokenizerIds {
   /**
-   * Without the table of known keys and the search for one that is there twice: fifty thousand are
-   * met once each.
+   * Has no table of known keys and no check for duplicates: each of fifty thousand keys occurs
+   * once.
    */
   private static final JsonFactory JSON =
       JsonFactory.builder().disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES).build();
@@ -42,22 +42,22 @@ public final class TokenizerIds {
     }
   }
 
-  /** Returns one more than the largest id of the model's vocabulary and the added tokens. */
+  /** Returns one more than the largest id of the vocabulary and the added tokens. */
   public static int size(Path tokenizerJson) {
     return of(tokenizerJson, -1, null).largest + 1;
   }
 
-  /** Returns the id of the token that is written so. */
+  /** Returns the id of a token by its written form; empty where there is none. */
   public static Optional<Integer> id(Path tokenizerJson, String text) {
     return Optional.ofNullable(of(tokenizerJson, -1, text).foundId);
   }
 
-  /** Returns the same of the text of a {@code tokenizer.json} that came from {@code source}. */
+  /** Returns the same for the text of a {@code tokenizer.json} that came from {@code source}. */
   public static int size(String tokenizerJson, Path source) {
     return of(tokenizerJson, source, -1, null).largest + 1;
   }
 
-  /** Returns how token {@code id} is written. */
+  /** Returns the written form of an id; empty where there is none. */
   static Optional<String> token(String tokenizerJson, Path source, int id) {
     return Optional.ofNullable(of(tokenizerJson, source, id, null).found);
   }

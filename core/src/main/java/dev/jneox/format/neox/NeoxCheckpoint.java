@@ -51,7 +51,7 @@ public final class NeoxCheckpoint implements StoredModel {
   private static final Pattern SEQUENTIAL =
       Pattern.compile("(?:module\\.)?sequential\\.(\\d{1,6})\\.(.+)");
 
-  /** A rank's part of a tensor. */
+  /** Locates the part of a tensor that one rank has. */
   private record Part(TorchFile file, String name) {
     InputException wrong(String expected, String found) {
       return InputException.in(file.file(), "tensor " + quoted(name), expected, found);
@@ -62,7 +62,7 @@ public final class NeoxCheckpoint implements StoredModel {
     }
   }
 
-  /** A whole tensor of the parts that the ranks have. */
+  /** Merges a tensor from the parts of the ranks. */
   private record Whole(TensorExpression expression, List<Part> parts) implements StoredTensor {
     @Override
     public String type() {
@@ -73,7 +73,7 @@ public final class NeoxCheckpoint implements StoredModel {
       return parts.getFirst().file().dtype(parts.getFirst().name());
     }
 
-    /** Returns what one rank has. */
+    /** Returns the part itself where there is one rank. */
     @Override
     public Optional<MappedTensor> inPlace() {
       Part first = parts.getFirst();
@@ -96,7 +96,7 @@ public final class NeoxCheckpoint implements StoredModel {
   private final Path step;
   private final List<TorchFile> files = new ArrayList<>();
 
-  /** For each layer and name in it the parts by rank. */
+  /** For each layer and name, the parts by rank. */
   private final SortedMap<Integer, Map<String, SortedMap<Integer, Part>>> layers = new TreeMap<>();
 
   private final List<StoredTensor> tensors = new ArrayList<>();
@@ -122,12 +122,16 @@ public final class NeoxCheckpoint implements StoredModel {
     }
   }
 
-  /** Maps the files, reads the configuration and checks one against the other. */
+  /**
+   * Maps the files, reads the configuration and checks that they agree.
+   *
+   * @throws InputException when they do not
+   */
   public static NeoxCheckpoint open(Path path) {
     return new NeoxCheckpoint(path);
   }
 
-  /** Returns whether a folder looks like one of these, whole or not. */
+  /** Returns whether a folder looks like a checkpoint of GPT-NeoX, complete or not. */
   public static boolean is(Path path) {
     return isStep(path) || RunFolder.is(path);
   }
@@ -182,7 +186,10 @@ public final class NeoxCheckpoint implements StoredModel {
     }
   }
 
-  /** These hold the whole model of a rank, and much that is no tensor: it is not looked at. */
+  /**
+   * Opens the files of runs without a pipeline, which hold the whole model of a rank and other
+   * objects; only tensors are read.
+   */
   private void openRankFiles() {
     for (Path file : matching(RANK_FILE)) {
       Matcher name = RANK_FILE.matcher(file.getFileName().toString());
@@ -230,7 +237,7 @@ public final class NeoxCheckpoint implements StoredModel {
         step, "configs", "the folder with the run's configuration, in it or beside it", "none");
   }
 
-  /** Returns where what belongs to the model as a whole may lie. */
+  /** Lists the folders that may hold the configuration and the tokenizer. */
   private List<Path> places() {
     Path parent = step.toAbsolutePath().getParent();
     return parent == null || isStep(parent) ? List.of(step) : List.of(step, parent);

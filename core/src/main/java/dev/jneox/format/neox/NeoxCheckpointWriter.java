@@ -57,9 +57,11 @@ public final class NeoxCheckpointWriter {
   private LongConsumer progress = bytes -> {};
 
   /**
-   * Returns a checkpoint to be written.
+   * Prepares a checkpoint.
    *
-   * @param dtype what the weights are stored as: F32, BF16, F16 or F64
+   * @param dir the folder of the run
+   * @param spec the model
+   * @param dtype of the stored weights: F32, BF16, F16 or F64
    * @throws InputException when GPT-NeoX has no such model
    */
   public NeoxCheckpointWriter(Path dir, ModelSpec spec, Dtype dtype) {
@@ -76,7 +78,7 @@ public final class NeoxCheckpointWriter {
     this.dtype = dtype;
   }
 
-  /** Returns what GPT-NeoX has no words for; null when it has words for all. */
+  /** Names a property of the model that GPT-NeoX does not have; null when there is none. */
   private static @Nullable String foreign(ModelSpec spec) {
     Attention attention = spec.first().attention();
     FeedForward feedForward = spec.first().feedForward();
@@ -112,8 +114,8 @@ public final class NeoxCheckpointWriter {
   }
 
   /**
-   * Divides the model among so many ranks; 1 unless told. Heads, MLP and rows of the vocabulary
-   * must be divisible by it.
+   * Divides the model among a number of ranks, 1 by default. Heads, MLP width and rows of the
+   * vocabulary must be divisible by it.
    */
   public NeoxCheckpointWriter tensorParallel(int degree) {
     Attention attention = spec.first().attention();
@@ -136,11 +138,11 @@ public final class NeoxCheckpointWriter {
   }
 
   /**
-   * Names the MLP's tensors {@code linear1} and {@code linear2}, as GPT-NeoX's main branch has done
-   * since September 2024 and alone reads. Without this they are {@code dense_h_to_4h} and {@code
-   * dense_4h_to_h}, with the rotary buffer beside them: as GPT-NeoX v1.0 and v2.0 read them, and as
-   * the published checkpoints of GPT-NeoX-20B and Pythia are. A file cannot have both, its loader
-   * is strict.
+   * Names the tensors of the MLP {@code linear1} and {@code linear2}, the only names that the main
+   * branch of GPT-NeoX reads since September 2024. The default is {@code dense_h_to_4h} and {@code
+   * dense_4h_to_h}, with the rotary buffer beside them, as GPT-NeoX v1.0 and v2.0 read them and as
+   * the published checkpoints of GPT-NeoX-20B and Pythia are. A file cannot have both, because the
+   * loader is strict.
    */
   public NeoxCheckpointWriter newMlpNames() {
     newMlpNames = true;
@@ -148,8 +150,8 @@ public final class NeoxCheckpointWriter {
   }
 
   /**
-   * Returns the step the model was trained to, from 1: names the folder, and is where GPT-NeoX goes
-   * on.
+   * Sets the step that the model was trained to, from 1. It names the folder, and GPT-NeoX resumes
+   * from it.
    */
   public NeoxCheckpointWriter iteration(int step) {
     if (step < 1) {
@@ -159,32 +161,36 @@ public final class NeoxCheckpointWriter {
     return this;
   }
 
-  /** Returns the text of the {@code tokenizer.json} that goes along. */
+  /**
+   * Adds a tokenizer.
+   *
+   * @param json the text of a {@code tokenizer.json}
+   */
   public NeoxCheckpointWriter tokenizer(String json) {
     tokenizer = json;
     return this;
   }
 
-  /** Is told the bytes of each tensor that was written; their sum will be {@link #bytes}. */
+  /** Sets a receiver for the bytes of each tensor written; they add up to {@link #bytes}. */
   public NeoxCheckpointWriter progress(LongConsumer written) {
     progress = written;
     return this;
   }
 
-  /** Returns a gated MLP has names of GPT-NeoX's main branch only. */
+  /** Returns the tensor names. A gated MLP exists under the names of the main branch only. */
   private NeoxNames names() {
     return new NeoxNames(spec, newMlpNames || spec.first().feedForward().isGated());
   }
 
-  /** Returns the bytes of all weights, those that every rank has counted once. */
+  /** Returns the bytes of all weights; tensors that every rank has count once. */
   public long bytes() {
     return spec.parameterCount() * (dtype.bits() / 8);
   }
 
   /**
-   * Writes the weights of a model of this shape, layer by layer.
+   * Writes the weights of a model, layer by layer.
    *
-   * @param weights of the shape that was given; they stay as they are
+   * @param weights of the given shape
    */
   public void write(ModelWeights weights) {
     if (!weights.spec().equals(spec)) {
@@ -236,7 +242,7 @@ public final class NeoxCheckpointWriter {
         });
   }
 
-  /** Returns what each rank's file of a layer will hold, in the order in which it is written. */
+  /** Lists the content of each rank's file of a layer, in the order in which it is written. */
   private Map<String, Declared> declared(int layer, List<TensorExpression> tensors) {
     Map<String, Declared> all = new LinkedHashMap<>();
     for (TensorExpression tensor : tensors) {
@@ -255,7 +261,10 @@ public final class NeoxCheckpointWriter {
     return all;
   }
 
-  /** GPT-NeoX has the second norm even where both branches share the first, and does not use it. */
+  /**
+   * Returns whether a norm is written twice. GPT-NeoX has the second norm even where both branches
+   * share the first, and ignores it.
+   */
   private boolean isTwofold(String name) {
     return spec.first().residual().sharesNorm() && name.startsWith("input_layernorm.");
   }
@@ -288,7 +297,9 @@ public final class NeoxCheckpointWriter {
     return converted;
   }
 
-  /** The frequencies {@code base^(-2i/dims)}, in the type of the model as GPT-NeoX has them. */
+  /**
+   * Writes the frequencies {@code base^(-2i/dims)} in the type of the model, as GPT-NeoX has them.
+   */
   private void writeRotaryBuffer(List<TorchFileWriter> files) {
     Position.Rotary rotary = spec.first().attention().rotary().orElseThrow();
     try (Arena arena = Arena.ofShared()) {
@@ -307,7 +318,7 @@ public final class NeoxCheckpointWriter {
   }
 
   /**
-   * Returns what DeepSpeed's and GPT-NeoX's loaders read of a rank's states where the weights are
+   * Builds what the loaders of DeepSpeed and GPT-NeoX read of a rank's states where the weights are
    * in layer files.
    */
   private Map<String, Object> states() {

@@ -15,20 +15,21 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * Where a tensor is in GPT-NeoX's own checkpoints. Its layers are numbered as the modules of its
- * pipeline: 0 is the embedding, 1 only turns axes, 2 to L+1 are the blocks, L+2 turns them back,
- * L+3 is the final norm and L+4 the head.
+ * Locates tensors in checkpoints of GPT-NeoX. Layers are numbered as the modules of its pipeline: 0
+ * is the embedding, 1 only transposes axes, 2 to L+1 are the blocks, L+2 transposes them back, L+3
+ * is the final norm and L+4 the head.
  *
- * @param newMlpNames {@code mlp.linear1} and {@code mlp.linear2} (since September 2024), not {@code
- *     mlp.dense_h_to_4h} and {@code mlp.dense_4h_to_h}
+ * @param spec the model
+ * @param newMlpNames {@code mlp.linear1} and {@code mlp.linear2} (since September 2024) instead of
+ *     {@code mlp.dense_h_to_4h} and {@code mlp.dense_4h_to_h}
  */
 record NeoxNames(ModelSpec spec, boolean newMlpNames) {
   static final String ROTARY_BUFFER = "attention.rotary_emb.inv_freq";
 
-  /** A tensor and the number of the layer that it is in. */
+  /** Holds a tensor and the number of its layer. */
   record Place(int layer, TensorExpression tensor) {}
 
-  /** Returns where every tensor of the model is. */
+  /** Lists all tensors of the model with their layers. */
   List<Place> places() {
     Map<ParamId, Param> params = new HashMap<>();
     spec.parameters().forEach(param -> params.put(param.id(), param));
@@ -84,7 +85,7 @@ record NeoxNames(ModelSpec spec, boolean newMlpNames) {
     return part + "." + (id.isBias() ? "bias" : weight);
   }
 
-  /** Returns what is saved beside the weights and follows from the configuration. */
+  /** Returns whether a name is that of a buffer, which follows from the configuration. */
   boolean isBuffer(String name) {
     return name.startsWith("attention.rotary_emb.")
         || name.equals("attention.bias")

@@ -31,9 +31,9 @@ import org.yaml.snakeyaml.constructor.SafeConstructor;
 import org.yaml.snakeyaml.error.YAMLException;
 
 /**
- * The configuration that GPT-NeoX keeps beside a checkpoint, in its own keys: the files of {@code
- * configs/}, taken together. Only what decides the function of the model is read. What would make
- * it another function than {@link ModelSpec} describes is refused by its key.
+ * Reads the configuration that GPT-NeoX stores beside a checkpoint: the files of {@code configs/},
+ * merged. It reads only keys that determine the function of the model, and rejects by name a key
+ * that would make it another function than {@link ModelSpec} describes.
  */
 final class NeoxSettings {
   // Bounds far above any model, so that a broken file is named before memory is asked for.
@@ -44,7 +44,7 @@ final class NeoxSettings {
   private static final String LAYER_NORM = "layernorm";
   private static final String RMS_NORM = "rmsnorm";
 
-  /** The gated activations that are done, by GPT-NeoX's names. */
+  /** The gated activations that are supported, by GPT-NeoX's names. */
   private static final Map<String, Activation> GATES =
       Map.of("swiglu", Activation.SILU, "geglu", Activation.GELU);
 
@@ -103,6 +103,7 @@ final class NeoxSettings {
         });
   }
 
+  /** Returns the string under a key; {@code absent} without it. */
   private static String text(Path file) {
     try {
       if (Files.size(file) > MAX_BYTES) {
@@ -115,7 +116,7 @@ final class NeoxSettings {
     }
   }
 
-  /** Returns the model, once its vocabulary is known. */
+  /** Builds the model, once its vocabulary is known. */
   ModelSpec spec(int vocabSize, int usedVocab, int endOfText) {
     refuseOtherFunctions();
     int hidden = integer("hidden_size", MAX_WIDTH);
@@ -178,7 +179,7 @@ final class NeoxSettings {
     return Math.toIntExact(Math.ceilDiv(both, 2L * multiple) * multiple);
   }
 
-  /** Returns the value of {@code activation}. */
+  /** Returns the value of {@code activation} for a feed-forward layer. */
   static String activation(FeedForward feedForward) {
     return switch (feedForward) {
       case FeedForward.Plain plain -> "gelu";
@@ -213,7 +214,7 @@ final class NeoxSettings {
     attentionTypes(value("attention_config"));
   }
 
-  /** {@code [[["flash"], 12]]}: global attention by whatever kernel. */
+  /** Checks {@code [[["flash"], 12]]}: global attention by any kernel. */
   private void attentionTypes(@Nullable Object config) {
     List<Object> open = new ArrayList<>();
     open.add(config == null ? List.of() : config);

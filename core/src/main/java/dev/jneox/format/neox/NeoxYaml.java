@@ -13,14 +13,16 @@ import java.math.BigDecimal;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
-/** A model's configuration in GPT-NeoX's keys, with what its loader asks for besides. */
+/**
+ * Writes a model's configuration with GPT-NeoX's keys, and the other keys that its loader requires.
+ */
 record NeoxYaml(ModelSpec spec, Dtype dtype, int ranks) {
-  /** What GPT-NeoX pads a vocabulary to unless told. */
+  /** GPT-NeoX's default multiple for padding a vocabulary. */
   private static final int USUAL_MULTIPLE = 128;
 
   /**
-   * Returns a {@code make_vocab_size_divisible_by} with which GPT-NeoX pads the used vocabulary to
-   * just the rows that there are: the usual one where it does, else one rank's rows.
+   * Finds a {@code make_vocab_size_divisible_by} with which GPT-NeoX pads the used vocabulary to
+   * exactly the rows of the model: the default where it does, else one rank's rows.
    */
   static int vocabMultiple(ModelSpec spec, int ranks) {
     long multiple = (long) USUAL_MULTIPLE * ranks;
@@ -30,10 +32,10 @@ record NeoxYaml(ModelSpec spec, Dtype dtype, int ranks) {
   }
 
   /**
-   * Returns the YAML file.
+   * Formats the YAML file.
    *
-   * @param newNames for versions that have {@code linear1}; older ones do not know the keys that
-   *     came later
+   * @param newNames for versions that have {@code linear1}; older ones reject the keys that came
+   *     later
    */
   String text(boolean newNames) {
     Attention attention = spec.first().attention();
@@ -103,15 +105,15 @@ record NeoxYaml(ModelSpec spec, Dtype dtype, int ranks) {
   }
 
   /**
-   * Returns the share that gives back the dimensions when a reader truncates the product to an
-   * integer.
+   * Computes a share from which a reader that truncates the product gets exactly the dimensions.
    */
   private double rotaryPct(Position.Rotary rotary) {
     return NeoxFamily.rotaryPct(rotary.dims(), spec.first().attention().headDim());
   }
 
   /**
-   * Without an exponent, which YAML 1.1 and YAML 1.2 read differently; whole numbers as integers.
+   * Formats a number without an exponent, which YAML 1.1 and YAML 1.2 read differently; whole
+   * numbers as integers.
    */
   private static String plain(double number) {
     return BigDecimal.valueOf(number).stripTrailingZeros().toPlainString();

@@ -25,7 +25,7 @@ import java.util.stream.Stream;
  * @param checkpoints folders {@code global_stepN}, by N
  */
 public record RunFolder(Path path, List<Path> checkpoints) {
-  /** The file that names the checkpoint to go on from. */
+  /** The file that names the checkpoint to resume from. */
   public static final String LATEST = "latest";
 
   private static final String STEP = "global_step";
@@ -40,7 +40,7 @@ public record RunFolder(Path path, List<Path> checkpoints) {
   private static final int MAX_LISTED = 6;
 
   /**
-   * The losses that {@code metrics.csv} has up to a step, in nats per token.
+   * Holds the losses in {@code metrics.csv} up to a step, in nats per token.
    *
    * @param training of the last row up to the step
    * @param validation the last one up to the step
@@ -49,11 +49,12 @@ public record RunFolder(Path path, List<Path> checkpoints) {
     static final Losses NONE = new Losses(OptionalDouble.empty(), OptionalDouble.empty());
   }
 
+  /** Copies the map. */
   public RunFolder {
     checkpoints = List.copyOf(checkpoints);
   }
 
-  /** Tells whether a folder has checkpoints or names one. */
+  /** Returns whether a folder has checkpoints or names one. */
   public static boolean is(Path path) {
     return Files.exists(path.resolve(LATEST)) || !of(path).checkpoints.isEmpty();
   }
@@ -79,12 +80,12 @@ public record RunFolder(Path path, List<Path> checkpoints) {
     return path.getFileName().toString().matches(STEP + "\\d{1,18}") && Files.isDirectory(path);
   }
 
-  /** Returns the number in the name of a checkpoint. */
+  /** Parses the step in the name of a checkpoint. */
   public static long step(Path checkpoint) {
     return Long.parseLong(checkpoint.getFileName().toString().replaceAll("\\D", ""));
   }
 
-  /** Returns the name of the checkpoint after {@code iteration} steps. */
+  /** Formats the name of the checkpoint after {@code iteration} steps. */
   public static String name(long iteration) {
     return STEP + iteration;
   }
@@ -136,7 +137,7 @@ public record RunFolder(Path path, List<Path> checkpoints) {
     return row == null ? Losses.NONE : row.getValue();
   }
 
-  /** Reads the losses up to each step of {@code metrics.csv}; none when there is no such file. */
+  /** Reads the losses up to each step of {@code metrics.csv}; empty without that file. */
   public NavigableMap<Long, Losses> losses() {
     NavigableMap<Long, Losses> losses = new TreeMap<>();
     Path file = path.resolve(METRICS);
@@ -166,8 +167,8 @@ public record RunFolder(Path path, List<Path> checkpoints) {
   }
 
   /**
-   * Returns the names of the checkpoints in words: {@code global_step5, global_step10}, or {@code
-   * no checkpoint}.
+   * Lists the checkpoints for a message: {@code global_step5, global_step10}, or {@code no
+   * checkpoint}.
    */
   public String listing() {
     if (checkpoints.isEmpty()) {

@@ -12,9 +12,8 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Divides tensors among the ranks of tensor parallelism and puts them together again, as their
- * {@link Split} says and in the precision of GPT-NeoX's own converter: sums and means are taken in
- * the type that is stored.
+ * Divides tensors among the ranks of tensor parallelism and merges them again, as their {@link
+ * Split} says. Sums and means are taken in the stored type, as GPT-NeoX's own converter does.
  */
 final class Shards {
   private Shards() {}
@@ -48,25 +47,25 @@ final class Shards {
   }
 
   /**
-   * Returns the rows or columns that stay together: where heads alternate, a query's, a key's and a
-   * value's.
+   * Returns how many rows or columns stay together; for rows ordered by head, a query's, a key's
+   * and a value's.
    */
   private static int unit(TensorExpression tensor) {
     int unit = tensor.params().getFirst().split().unit();
     return tensor.order() instanceof RowOrder.ByHead ? unit * tensor.params().size() : unit;
   }
 
-  /** Returns the rows that are divided together: a parameter's, or all where heads alternate. */
+  /**
+   * Returns the groups of rows that are divided separately: one per parameter, or all rows where
+   * they are ordered by head.
+   */
   private static List<Integer> runs(TensorExpression tensor) {
     return tensor.order().equals(RowOrder.CONCATENATED)
         ? tensor.params().stream().map(Param::rows).toList()
         : List.of(tensor.rows());
   }
 
-  /**
-   * Returns the whole of the parts in the order of their ranks; a part itself when there is only
-   * one.
-   */
+  /** Merges parts in the order of their ranks; returns the part itself when there is only one. */
   static MappedTensor merged(TensorExpression tensor, List<MappedTensor> parts, Arena arena) {
     MappedTensor first = parts.getFirst();
     if (parts.size() == 1) {
@@ -125,12 +124,10 @@ final class Shards {
     MemorySegment.copy(from.data(), from.bytes(at), to.data(), to.bytes(toAt), to.bytes(n));
   }
 
-  /** Values of the whole that follow one another and belong to one rank. */
+  /** Is a range of values of the whole that belongs to one rank. */
   private record Run(long from, long values) {}
 
-  /**
-   * Returns what belongs to a rank of a tensor that is divided by rows or columns, in its order.
-   */
+  /** Lists the ranges of a tensor that belong to a rank, divided by rows or columns. */
   private static List<Run> runs(TensorExpression tensor, int rank, int ranks) {
     List<Run> all = new ArrayList<>();
     long columns = tensor.columns();
@@ -150,7 +147,7 @@ final class Shards {
     return all;
   }
 
-  /** Returns the part of {@code whole} that belongs to a rank; in place where it is one run. */
+  /** Returns the part of {@code whole} that belongs to a rank; in place where it is one range. */
   static MappedTensor part(
       TensorExpression tensor, MappedTensor whole, int rank, int ranks, Arena arena) {
     return switch (axis(tensor)) {
@@ -175,9 +172,9 @@ final class Shards {
   }
 
   /**
-   * Returns {@code whole / ranks}; the last rank has what is left of the whole, so that the rounded
-   * shares sum to it exactly. (The rest is exact by Sterbenz's lemma: the others' sum is between
-   * half of the whole and twice it.)
+   * Returns a rank's share, {@code whole / ranks}. The last rank gets the remainder, so that the
+   * rounded shares sum to the whole exactly. (The remainder is exact by Sterbenz's lemma: the sum
+   * of the others is between half of the whole and twice it.)
    */
   private static MappedTensor share(MappedTensor whole, int rank, int ranks, Arena arena) {
     MappedTensor share =

@@ -57,17 +57,18 @@ import org.jspecify.annotations.Nullable;
  * <p>This object holds the mapping: no value or weight in place is touched after {@link #close}.
  */
 public final class PackedFolder implements StoredModel {
-  /** Of the layout; a change that older readers cannot read raises it. */
+  /** The version of the layout, raised by a change that older readers cannot read. */
   public static final int VERSION = 2;
 
+  /** The {@code quant_method} of such a folder. */
   public static final String METHOD = "jneox";
 
   private static final long MAX_JSON = 16 << 20;
 
   /**
-   * A tensor of the file.
+   * Represents a tensor of the file.
    *
-   * @param name its name
+   * @param name its name in the file
    * @param form null where the tensor is dense
    * @param matrix null where the tensor is dense
    */
@@ -128,7 +129,7 @@ public final class PackedFolder implements StoredModel {
     }
   }
 
-  /** Returns whether a folder says that it holds a quantised model, of whatever method. */
+  /** Returns whether a folder states that it holds a quantised model, of any method. */
   public static boolean is(Path dir) {
     Path config = dir.resolve(HfFolder.CONFIG);
     return Files.isRegularFile(config)
@@ -138,7 +139,8 @@ public final class PackedFolder implements StoredModel {
   /**
    * Maps the weights and checks their header against the configuration.
    *
-   * @throws InputException when it is quantised by another method or a later version, or not whole
+   * @throws InputException when the folder is quantised by another method or a later version, or
+   *     incomplete
    */
   public static PackedFolder open(Path dir) {
     return new PackedFolder(dir);
@@ -232,7 +234,7 @@ public final class PackedFolder implements StoredModel {
     return Collections.unmodifiableList(tensors);
   }
 
-  /** Returns what was written into the file beside the tensors. */
+  /** Returns the entries that the file has beside the tensors. */
   public Map<String, String> metadata() {
     return file.metadata();
   }

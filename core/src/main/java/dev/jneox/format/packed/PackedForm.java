@@ -10,8 +10,8 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * The ways in which {@link PackedFolder} keeps a matrix, each a U8 tensor called as the canonical
- * one and what it is.
+ * Lists the forms in which {@link PackedFolder} stores a matrix. Each is a U8 tensor, named as the
+ * canonical tensor plus the form.
  */
 public enum PackedForm {
   /**
@@ -23,9 +23,14 @@ public enum PackedForm {
    */
   Q8_LANES(GgmlType.Q8_0, true),
   /**
-   * {@code [rows, bytes of a row]}: ggml's blocks, row after row, for what is read a row at a time.
+   * {@code [rows, bytes of a row]}: ggml's blocks of 4 bits, row after row, for lookups of single
+   * rows.
    */
   Q4_ROWS(GgmlType.Q4_0, false),
+  /**
+   * {@code [rows, bytes of a row]}: ggml's blocks of 8 bits, row after row, for lookups of single
+   * rows.
+   */
   Q8_ROWS(GgmlType.Q8_0, false);
 
   private final GgmlType type;
@@ -36,10 +41,12 @@ public enum PackedForm {
     this.lanes = lanes;
   }
 
+  /** Returns the form of a type, for kernels or by rows. */
   public static PackedForm of(GgmlType type, boolean lanes) {
     return type == GgmlType.Q4_0 ? lanes ? Q4_LANES : Q4_ROWS : lanes ? Q8_LANES : Q8_ROWS;
   }
 
+  /** Returns the type of the blocks. */
   public GgmlType type() {
     return type;
   }
@@ -66,7 +73,7 @@ public enum PackedForm {
     return lanes ? LaneLayout.bytes(type, rows, columns) : rows * type.rowBytes(columns);
   }
 
-  /** Returns the matrix in mapped memory. */
+  /** Returns a view of the matrix in mapped memory. */
   QuantisedMatrix matrix(int rows, int columns, MemorySegment data) {
     return lanes
         ? new LaneMatrix(type, LaneLayout.weight(type, rows, columns, data))

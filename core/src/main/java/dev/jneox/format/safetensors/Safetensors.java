@@ -23,26 +23,26 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * A safetensors file, mapped into memory and never read whole: eight bytes with the header's length
- * (little-endian), the header (a JSON object of name to dtype, shape and place), then the tensors
- * end to end, row by row, little-endian (<a href="https://github.com/huggingface/safetensors">the
- * format</a>). The header is checked in full on opening.
- *
- * <p>The mapping lives until {@link #close}: no segment of it may be touched after that. It is
- * read-only.
+ * Maps a safetensors file read-only: eight bytes with the length of the header (little-endian), the
+ * header (a JSON object of name to dtype, shape and offsets), then the tensors end to end, row by
+ * row, little-endian (<a href="https://github.com/huggingface/safetensors">the format</a>). Opening
+ * checks the whole header. No segment may be used after {@link #close}.
  */
 public final class Safetensors implements TensorFile {
   private static final ValueLayout.OfLong LENGTH =
       ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   /**
-   * One tensor of the file.
+   * Describes one tensor of the file.
    *
+   * @param name its name
+   * @param dtype type of its elements
    * @param shape length of each axis; empty for a scalar
    * @param begin offset of its first byte in the data, which starts after the header
    * @param end offset after its last byte
    */
   public record Entry(String name, Dtype dtype, List<Long> shape, long begin, long end) {
+    /** Returns the size of the tensor. */
     public long bytes() {
       return end - begin;
     }
@@ -84,7 +84,11 @@ public final class Safetensors implements TensorFile {
     }
   }
 
-  /** Maps {@code file} and checks its header. */
+  /**
+   * Maps {@code file} and checks its header.
+   *
+   * @throws InputException when it is not a valid safetensors file
+   */
   public static Safetensors open(Path file) {
     return new Safetensors(file);
   }
@@ -138,6 +142,7 @@ public final class Safetensors implements TensorFile {
     return Collections.unmodifiableCollection(header.entries().values());
   }
 
+  /** Returns whether the file has a tensor of that name. */
   public boolean contains(String name) {
     return header.entries().containsKey(name);
   }
@@ -148,8 +153,9 @@ public final class Safetensors implements TensorFile {
   }
 
   /**
-   * Returns where and what tensor {@code name} is; an {@link InputException} when the file has none
-   * of that name.
+   * Returns the place and type of a tensor.
+   *
+   * @throws InputException when the file has no tensor of that name
    */
   public Entry entry(String name) {
     Entry entry = header.entries().get(name);
@@ -181,7 +187,7 @@ public final class Safetensors implements TensorFile {
     }
   }
 
-  /** Unmaps the file; once is enough. */
+  /** Unmaps the file; further calls do nothing. */
   @Override
   public void close() {
     if (arena.scope().isAlive()) {

@@ -18,16 +18,16 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * Reads the JSON of a safetensors file as a stream and believes none of it: everything a tensor's
- * place depends on is checked against the file before the first tensor is handed out.
+ * Parses the JSON of a safetensors file as a stream and trusts none of it: it checks every offset
+ * against the file before any tensor is returned.
  */
 final class SafetensorsHeader {
-  /** The reference implementation's bound on the header, in bytes. */
+  /** The reference implementation's limit for the header, in bytes. */
   static final long MAX_BYTES = 100_000_000;
 
   static final String METADATA = "__metadata__";
 
-  /** libtorch's bound on the axes of a tensor. */
+  /** libtorch's limit for the axes of a tensor. */
   private static final int MAX_AXES = 64;
 
   private final Path file;
@@ -47,6 +47,8 @@ final class SafetensorsHeader {
   }
 
   /**
+   * Parses and checks a header.
+   *
    * @param header the bytes of the JSON object
    * @param dataBytes how many bytes follow it in the file
    */
@@ -168,7 +170,8 @@ final class SafetensorsHeader {
   }
 
   /**
-   * The tensors must lie end to end and fill the data: no overlap, no hole, nothing after the last.
+   * Checks that the tensors lie end to end and fill the data: no overlap, no hole, nothing after
+   * the last.
    */
   private void checkPlaces(long dataBytes) {
     List<Entry> byPlace = new ArrayList<>(entries.values());

@@ -24,22 +24,29 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Writes a safetensors file tensor by tensor: what will come is declared first, then each tensor's
- * bytes follow in that order, so that one tensor at a time need be in memory. The file appears
- * under its name at {@link #commit}.
+ * Writes a safetensors file tensor by tensor. Tensors are declared first; then the bytes of each
+ * follow in that order, so that one tensor at a time is in memory. The file appears under its name
+ * at {@link #commit}.
  */
 public final class SafetensorsWriter implements AutoCloseable {
-  /** The metadata without which HF transformers refuses a file. */
+  /** The metadata that HF transformers requires. */
   public static final Map<String, String> PYTORCH = Map.of("format", "pt");
 
-  /** Where the reference implementation lets the data begin: at a multiple of this many bytes. */
+  /** The alignment of the data in files of the reference implementation. */
   private static final int ALIGNMENT = 8;
 
-  /** Bytes given to the system in one write. */
+  /** Bytes per system call. */
   private static final long CHUNK = 16 << 20;
 
-  /** A tensor to come. */
+  /**
+   * Declares a tensor to be written.
+   *
+   * @param name its name
+   * @param dtype type of its elements
+   * @param shape length of each axis
+   */
   public record Declared(String name, Dtype dtype, List<Long> shape) {
+    /** Copies the shape and checks that the size is a whole number of bytes. */
     public Declared {
       shape = List.copyOf(shape);
       if (shape.stream().anyMatch(n -> n < 0) || dtype.bytes(shape) < 0) {
@@ -48,6 +55,7 @@ public final class SafetensorsWriter implements AutoCloseable {
       }
     }
 
+    /** Returns the size of the tensor. */
     public long bytes() {
       return dtype.bytes(shape);
     }
@@ -59,8 +67,12 @@ public final class SafetensorsWriter implements AutoCloseable {
   private final DeclaredTensors coming;
 
   /**
-   * @param tensors in the order in which {@link #write} will get them; wider types first, so that
-   *     each is aligned in the file
+   * Writes the header, with the alignment of the reference implementation.
+   *
+   * @param file appears at {@link #commit}
+   * @param tensors in the order in which {@link #write} gets them; wider types first, so that each
+   *     is aligned
+   * @param metadata free-form entries
    * @throws IllegalArgumentException when a name is used twice or a tensor would not be aligned to
    *     its element size
    */
@@ -69,6 +81,11 @@ public final class SafetensorsWriter implements AutoCloseable {
   }
 
   /**
+   * Writes the header.
+   *
+   * @param file appears at {@link #commit}
+   * @param tensors in the order in which {@link #write} gets them
+   * @param metadata free-form entries
    * @param alignment the data begins at a multiple of so many bytes
    */
   public SafetensorsWriter(
@@ -110,10 +127,7 @@ public final class SafetensorsWriter implements AutoCloseable {
     return entries;
   }
 
-  /**
-   * Returns the length and JSON, padded with spaces so that the data begins at a multiple of {@code
-   * alignment}.
-   */
+  /** Formats length and JSON, padded with spaces so that the data is aligned. */
   private static ByteBuffer header(List<Entry> entries, Map<String, String> metadata, int alignment)
       throws IOException {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
@@ -149,8 +163,8 @@ public final class SafetensorsWriter implements AutoCloseable {
   }
 
   /**
-   * Writes the next declared tensor, or the next part of it: {@code name} and the sizes must be
-   * those declared.
+   * Writes the next declared tensor, or the next part of it. The name and the sizes must match the
+   * declaration.
    */
   public void write(String name, MemorySegment data) {
     coming.take(name, data.byteSize());
@@ -194,7 +208,7 @@ public final class SafetensorsWriter implements AutoCloseable {
     }
   }
 
-  /** Without a commit, deletes what was written. */
+  /** Deletes the file unless it was committed. */
   @Override
   public void close() {
     closeAll(channel);

@@ -13,9 +13,9 @@ import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
-/** The bytes of a pickle, read from front to back: the arguments of its opcodes. */
+/** Reads the arguments of the opcodes of a pickle, from front to back. */
 final class PickleInput {
-  /** Longest pickle; that of the largest models has some hundred kilobytes. */
+  /** The longest pickle that is read; those of the largest models have some hundred kilobytes. */
   static final int MAX_BYTES = 16 << 20;
 
   private static final int MAX_LINE = 1 << 16;
@@ -33,8 +33,10 @@ final class PickleInput {
   private long opcodeAt;
 
   /**
-   * @param part what to call the pickle in messages: {@code data.pkl}
-   * @param bytes begins with the pickle; may go on after it
+   * Starts at the first byte.
+   *
+   * @param part the name of the pickle in messages: {@code data.pkl}
+   * @param bytes begin with the pickle; may continue after it
    */
   PickleInput(Path file, String part, MemorySegment bytes) {
     this.file = file;
@@ -52,7 +54,7 @@ final class PickleInput {
     return (int) unsigned(1);
   }
 
-  /** Returns the error for what the present opcode asks for. */
+  /** Creates the error for the current opcode. */
   InputException wrong(String expected, String found) {
     return InputException.in(file, part + ", byte " + opcodeAt, expected, found);
   }
@@ -71,7 +73,7 @@ final class PickleInput {
     take(n);
   }
 
-  /** Returns a little-endian number of 1, 2 or 4 bytes. */
+  /** Reads a little-endian number of 1, 2 or 4 bytes. */
   long unsigned(int width) {
     MemorySegment taken = take(width);
     long value = 0;
@@ -85,7 +87,7 @@ final class PickleInput {
     return (int) unsigned(4);
   }
 
-  /** Returns a length of eight bytes; negative when it is beyond a long. */
+  /** Reads a length of eight bytes; negative when it exceeds a long. */
   long length64() {
     return take(8).get(LITTLE, 0);
   }
@@ -98,7 +100,7 @@ final class PickleInput {
     return take(n).toArray(ValueLayout.JAVA_BYTE);
   }
 
-  /** Text of {@code n} bytes of UTF-8. */
+  /** Reads {@code n} bytes of UTF-8. */
   String utf8(long n) {
     try {
       return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(array(n))).toString();
@@ -107,12 +109,12 @@ final class PickleInput {
     }
   }
 
-  /** Text of {@code n} bytes as Python 2 wrote it. */
+  /** Reads {@code n} bytes of text as Python 2 wrote it. */
   String latin1(long n) {
     return new String(array(n), StandardCharsets.ISO_8859_1);
   }
 
-  /** Returns the bytes up to a line feed. */
+  /** Reads the bytes up to a line feed. */
   String line(Charset charset) {
     long limit = Math.min(Math.min(bytes.byteSize(), MAX_BYTES), at + MAX_LINE);
     for (long end = at; end < limit; end++) {
@@ -126,7 +128,7 @@ final class PickleInput {
   }
 
   /**
-   * Returns a little-endian integer in two's complement of {@code n} bytes: a Long where it fits,
+   * Reads a little-endian integer in two's complement of {@code n} bytes: a Long where it fits,
    * else a BigInteger.
    */
   Object integer(long n) {
@@ -141,7 +143,7 @@ final class PickleInput {
     return narrow(big.length == 0 ? BigInteger.ZERO : new BigInteger(big));
   }
 
-  /** Returns an integer in decimal on a line of its own. */
+  /** Reads an integer in decimal on its own line. */
   Object decimal() {
     String text = line(StandardCharsets.ISO_8859_1);
     String digits = text.endsWith("L") ? text.substring(0, text.length() - 1) : text;

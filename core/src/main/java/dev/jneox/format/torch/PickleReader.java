@@ -17,15 +17,15 @@ import org.jspecify.annotations.Nullable;
 /**
  * Reads a Python pickle (protocols 0 to 5, <a
  * href="https://github.com/python/cpython/blob/main/Lib/pickletools.py">the opcodes</a>) as data
- * and never as a program. What it makes is dictionaries with plain keys (Map), lists and sets
- * (List), {@link Tuple}s, text, numbers (Long, BigInteger, Double), truth values, null, bytes, and
- * the tensors that {@code torch.save} writes ({@link PickleTensors}). No class is looked up and
- * nothing is called. Any other global is refused by its name; a lenient reader keeps it, and
- * whatever it would make, as an inert {@link Opaque}.
+ * and never as a program. It builds dictionaries with plain keys (Map), lists and sets (List),
+ * {@link Tuple}s, strings, numbers (Long, BigInteger, Double), booleans, null, bytes, and the
+ * tensors that {@code torch.save} writes ({@link PickleTensors}). It loads no class and calls
+ * nothing. It rejects any other global by its name; a lenient reader keeps it, and its results, as
+ * an inert {@link Opaque}.
  *
  * <p>Work and memory are bounded by the length of the pickle, at most {@link
- * PickleInput#MAX_BYTES}, and by {@value #MAX_VALUES} values. What is read may contain itself: a
- * pickle can say so.
+ * PickleInput#MAX_BYTES}, and by {@value #MAX_VALUES} values. A result may contain itself, because
+ * a pickle can express that.
  */
 final class PickleReader {
   static final int MAX_VALUES = 1 << 20;
@@ -38,14 +38,17 @@ final class PickleReader {
   private int values;
 
   /**
-   * @param lenient keep what is neither plain nor a tensor as an inert value instead of refusing it
+   * Starts with an empty stack.
+   *
+   * @param lenient keep values that are neither plain nor a tensor as inert values instead of
+   *     rejecting them
    */
   PickleReader(PickleInput in, boolean lenient) {
     this.in = in;
     this.tensors = new PickleTensors(in, lenient);
   }
 
-  /** Returns the value of the pickle. */
+  /** Reads the value of the pickle. */
   Object read() {
     for (int opcode = in.opcode(); opcode != '.'; opcode = in.opcode()) {
       if (!plain(opcode) && !structure(opcode)) {
@@ -55,12 +58,12 @@ final class PickleReader {
     return pop();
   }
 
-  /** Returns the storages that were referred to, by key. */
+  /** Returns the referenced storages by key. */
   Map<String, Storage> storages() {
     return tensors.storages();
   }
 
-  /** Opcodes for values without parts. */
+  /** Runs an opcode for a value without parts; returns whether it was one. */
   private boolean plain(int opcode) {
     switch (opcode) {
       case 'N' -> push(null);
@@ -91,7 +94,7 @@ final class PickleReader {
     return true;
   }
 
-  /** Opcodes for what has parts, for the memo and for globals. */
+  /** Runs an opcode for composed values, the memo or globals; returns whether it was one. */
   private boolean structure(int opcode) {
     switch (opcode) {
       case 0x80 -> protocol(in.unsigned(1));
@@ -150,7 +153,7 @@ final class PickleReader {
     }
   }
 
-  /** Returns the first place on the stack that belongs to the innermost mark. */
+  /** Returns the first index on the stack above the innermost mark. */
   private int base() {
     return marks.isEmpty() ? 0 : marks.getLast();
   }
@@ -259,7 +262,7 @@ final class PickleReader {
     push(global(module, name));
   }
 
-  /** Returns the text below on the stack: most likely the key of what is being read. */
+  /** Returns the topmost string on the stack, most likely the key of the current value. */
   private String nearestName() {
     for (int i = stack.size() - 1; i >= 0 && i > stack.size() - 16; i--) {
       if (stack.get(i) instanceof String name) {
@@ -270,8 +273,8 @@ final class PickleReader {
   }
 
   /**
-   * Attributes that follow an object: an OrderedDict's metadata, and those of what is not looked
-   * at.
+   * Applies the attributes that follow an object: the metadata of an OrderedDict, and those of
+   * inert values.
    */
   private void build(Object state) {
     if (!(top() instanceof Map<?, ?>) && !(top() instanceof Opaque)) {

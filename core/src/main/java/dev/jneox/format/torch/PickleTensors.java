@@ -19,8 +19,8 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a pickle's globals, calls and persistent ids mean: {@code torch.save}'s tensors, ordered
- * dictionaries, nothing else.
+ * Interprets the globals, calls and persistent ids of a pickle: {@code torch.save}'s tensors and
+ * ordered dictionaries, nothing else.
  */
 final class PickleTensors {
   private static final int MAX_AXES = 64; // libtorch's own bound
@@ -35,12 +35,12 @@ final class PickleTensors {
     this.lenient = lenient;
   }
 
-  /** Returns the storages that were referred to, by key. */
+  /** Returns the referenced storages by key. */
   Map<String, Storage> storages() {
     return storages;
   }
 
-  /** Returns what the global of that name stands for. */
+  /** Resolves the global of a name. */
   Object global(String module, String name, String near) {
     PickleValue known = PickleValue.global(module, name);
     if (known != null) {
@@ -55,7 +55,7 @@ final class PickleTensors {
     return new Opaque(JsonObject.shortened(full));
   }
 
-  /** Returns what a function makes of a tuple of arguments; {@code near} is said in messages. */
+  /** Applies a function to a tuple of arguments; {@code near} is added to messages. */
   Object call(List<Object> parts, String near) {
     if (parts.getFirst() instanceof Opaque inert) {
       return inert;
@@ -93,7 +93,7 @@ final class PickleTensors {
     };
   }
 
-  /** Python 2 gives an OrderedDict its items as pairs, Python 3 sets them afterwards. */
+  /** Builds an OrderedDict. Python 2 passes its items as pairs, Python 3 sets them afterwards. */
   private Object ordered(@Nullable Object given) {
     Map<Object, Object> map = new LinkedHashMap<>();
     if (given != null && !(given instanceof List<?>)) {
@@ -148,8 +148,8 @@ final class PickleTensors {
   }
 
   /**
-   * Returns {@code ("storage", type, key, device, elements)}, and in old files a view {@code (its
-   * key, offset, elements)} or None.
+   * Reads {@code ("storage", type, key, device, elements)}; in old files a view {@code (its key,
+   * offset, elements)} or None follows.
    */
   Object storage(Object id) {
     List<Object> parts = id instanceof Tuple tuple ? tuple.items() : List.of();
@@ -184,7 +184,7 @@ final class PickleTensors {
     return new Storage(key, dtype, offset, elements);
   }
 
-  /** Sets keys and values, which take turns. */
+  /** Sets alternating keys and values. */
   @SuppressWarnings("unchecked")
   void put(Map<?, ?> map, List<Object> items) {
     for (int i = 0; i < items.size(); i += 2) {

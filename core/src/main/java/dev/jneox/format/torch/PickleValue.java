@@ -9,34 +9,33 @@ import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/** What a {@link PickleReader} makes of the things that Java has no type for. */
+/** Represents the values of a {@link PickleReader} that have no Java type. */
 sealed interface PickleValue {
-  /** A Python tuple; its items may be null. */
+  /** Is a Python tuple; its items may be null. */
   record Tuple(List<Object> items) implements PickleValue {
-    /** Not the items: a tuple may contain itself. */
+    /** Omits the items, because a tuple may contain itself. */
     @Override
     public String toString() {
       return "a tuple of " + items.size();
     }
   }
 
-  /** The bytes that tensors lie in, as {@code torch.save} refers to them. */
+  /** Refers to the bytes of tensors, as {@code torch.save} does. */
   record Storage(String key, Dtype dtype, long offset, long elements) implements PickleValue {}
 
   /**
-   * A tensor over a storage, as the file says it is; nothing is checked yet. Offset and strides
-   * count elements.
+   * Describes a tensor over a storage as the file claims, unchecked. Offset and strides count
+   * elements.
    */
   record StoredTensor(Storage storage, long offset, long[] shape, long[] strides)
       implements PickleValue {}
 
   /**
-   * Something that was not looked at: a class or function of that name, or what one would have
-   * made.
+   * Represents a value that was not interpreted: a class or function of that name, or its result.
    */
   record Opaque(String name) implements PickleValue {}
 
-  /** The functions of PyTorch and Python that are understood; none of them is code here. */
+  /** Lists the functions of PyTorch and Python that are interpreted; none of them is code here. */
   enum Function implements PickleValue {
     ORDERED_DICT,
     SIZE,
@@ -44,10 +43,10 @@ sealed interface PickleValue {
     REBUILD_PARAMETER
   }
 
-  /** A typed storage class of PyTorch, such as {@code torch.HalfStorage}. */
+  /** Is a typed storage class of PyTorch, such as {@code torch.HalfStorage}. */
   record StorageType(Dtype dtype) implements PickleValue {}
 
-  /** By full name. */
+  /** The functions by full name. */
   Map<String, Function> FUNCTIONS =
       Map.of(
           "collections.OrderedDict", Function.ORDERED_DICT,
@@ -57,7 +56,7 @@ sealed interface PickleValue {
           "torch._utils._rebuild_parameter", Function.REBUILD_PARAMETER,
           "torch._utils._rebuild_parameter_with_state", Function.REBUILD_PARAMETER);
 
-  /** By the name of PyTorch's class. */
+  /** The element types by the name of PyTorch's class. */
   Map<String, Dtype> STORAGES =
       Map.ofEntries(
           Map.entry("DoubleStorage", Dtype.F64),
@@ -72,7 +71,7 @@ sealed interface PickleValue {
           Map.entry("BoolStorage", Dtype.BOOL),
           Map.entry("ComplexFloatStorage", Dtype.C64));
 
-  /** Returns what the global of that name is; null when it is none of PyTorch's data. */
+  /** Resolves a global; null when it is not part of PyTorch's data. */
   static @Nullable PickleValue global(String module, String name) {
     Function function = FUNCTIONS.get(module + "." + name);
     if (function != null) {
@@ -83,7 +82,7 @@ sealed interface PickleValue {
     return dtype == null ? null : new StorageType(dtype);
   }
 
-  /** Returns what a value is, without looking into it. */
+  /** Describes the kind of a value without its content. */
   static String kind(@Nullable Object value) {
     return switch (value) {
       case null -> "None";

@@ -12,7 +12,7 @@ import java.util.Map;
 /**
  * Writes plain values and tensors as the pickle that {@code torch.save} would write (protocol 2),
  * so that {@code torch.load} reads it with {@code weights_only=True}. Storages get the keys 0, 1,
- * 2, ... in the order in which tensors are met.
+ * 2, ... in the order of the tensors.
  */
 final class PickleWriter {
   private final ByteArrayOutputStream out = new ByteArrayOutputStream();
@@ -23,9 +23,11 @@ final class PickleWriter {
   }
 
   /**
-   * @param value text, numbers, truth values, null, lists, dictionaries with text as keys, and
-   *     {@link Declared} tensors
-   * @param tensors gets every tensor in it, in order
+   * Pickles a value.
+   *
+   * @param value strings, numbers, booleans, null, lists, dictionaries with string keys, and {@link
+   *     Declared} tensors
+   * @param tensors receives every tensor in it, in order
    */
   static byte[] write(Object value, List<Declared> tensors) {
     PickleWriter writer = new PickleWriter(tensors);
@@ -66,7 +68,7 @@ final class PickleWriter {
     }
   }
 
-  /** {@code _rebuild_tensor_v2(storage, 0, shape, strides, False, OrderedDict())}. */
+  /** Writes {@code _rebuild_tensor_v2(storage, 0, shape, strides, False, OrderedDict())}. */
   private void tensor(Declared tensor) {
     global("torch._utils", "_rebuild_tensor_v2");
     bytes('(');

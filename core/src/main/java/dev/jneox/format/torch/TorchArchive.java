@@ -13,12 +13,12 @@ import java.util.Map;
 import java.util.Objects;
 
 /**
- * The zip archive that {@code torch.save} has written since PyTorch 1.6: one folder with the pickle
- * {@code data.pkl}, each storage as {@code data/KEY} and the name of the {@code byteorder}. Nothing
- * in it is compressed, so everything is used where it lies in the mapped file; a compressed entry
- * is refused. Sizes beyond 4 GiB are in zip64 records (<a
+ * Reads the zip archive that {@code torch.save} has written since PyTorch 1.6: one folder with the
+ * pickle {@code data.pkl}, each storage as {@code data/KEY} and the {@code byteorder}. Entries are
+ * not compressed, so that storages are used in the mapped file; a compressed entry is rejected.
+ * Sizes beyond 4 GiB are in zip64 records (<a
  * href="https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT">the format</a>). Checksums are
- * not looked at: PyTorch can leave them out.
+ * ignored, because PyTorch can leave them out.
  */
 final class TorchArchive {
   static final int LOCAL_HEADER = 0x04034b50;
@@ -27,10 +27,10 @@ final class TorchArchive {
   static final int END_64 = 0x06064b50;
   static final int END_64_LOCATOR = 0x07064b50;
 
-  /** Of the extra field that holds what does not fit into 32 bits. */
+  /** Id of the extra field for values that do not fit into 32 bits. */
   static final int ZIP64 = 1;
 
-  /** What a field of 32 or 16 bits holds when the zip64 record has its value. */
+  /** The value of a 32-bit or 16-bit field whose real value is in the zip64 record. */
   static final long LARGE_32 = 0xffffffffL;
 
   static final int LARGE_16 = 0xffff;
@@ -127,7 +127,7 @@ final class TorchArchive {
     }
   }
 
-  /** Returns the end record stands last, before a comment of at most 64 KiB. */
+  /** Finds the end record, which comes last, before a comment of at most 64 KiB. */
   private long findEnd() {
     long last = whole.byteSize() - END_BYTES;
     for (long at = last; at >= Math.max(0, last - LARGE_16); at--) {
@@ -154,7 +154,7 @@ final class TorchArchive {
     return at;
   }
 
-  /** Reads the directory's record at {@code at}; returns where the next begins. */
+  /** Reads the directory record at {@code at}; returns where the next one begins. */
   private long readEntry(long at, long stop) {
     if (stop - at < 46 || whole.get(U32, at) != CENTRAL_HEADER) {
       throw InputException.in(file, "byte " + at, "an entry of the archive's directory", "none");
@@ -192,7 +192,7 @@ final class TorchArchive {
   }
 
   /**
-   * Size, packed size and offset, in this order, but each only where its field of 32 bits is full.
+   * Reads size, packed size and offset, in this order, each only where its 32-bit field is full.
    */
   private void readZip64(String name, long at, int length, long[] values) {
     long stop = at + length;

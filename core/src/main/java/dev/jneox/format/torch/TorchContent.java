@@ -4,9 +4,9 @@ import java.lang.foreign.MemorySegment;
 import java.util.Map;
 
 /**
- * What a file of {@code torch.save} holds, before it is known to make sense.
+ * Holds the unchecked content of a file of {@code torch.save}.
  *
  * @param root the pickled object
- * @param storages where the bytes of each storage lie, by key
+ * @param storages the bytes of each storage, by key
  */
 record TorchContent(Object root, Map<String, MemorySegment> storages) {}

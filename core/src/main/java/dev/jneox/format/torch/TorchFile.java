@@ -27,14 +27,14 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * A file of {@code torch.save} ({@code .bin}, {@code .pt}) that holds a dictionary of tensors,
- * mapped into memory: the zip archive of PyTorch 1.6 and later ({@link TorchArchive}) or the stream
- * of earlier versions ({@link TorchStream}). Its pickle is read as data, so that a file from a
- * stranger can do nothing ({@link PickleReader}).
+ * Maps a file of {@code torch.save} ({@code .bin}, {@code .pt}) that holds a dictionary of tensors:
+ * the zip archive of PyTorch 1.6 and later ({@link TorchArchive}) or the stream of earlier versions
+ * ({@link TorchStream}). The pickle is read as data, so that a malicious file can run nothing
+ * ({@link PickleReader}).
  *
- * <p>Tensors in dictionaries within the dictionary have dotted names ({@code
- * optimizer.state.step}); when all lie in one entry {@code state_dict}, {@code module} or {@code
- * model}, that name is left out. Other values are passed over.
+ * <p>Tensors in nested dictionaries have dotted names ({@code optimizer.state.step}). Where all lie
+ * in one entry {@code state_dict}, {@code module} or {@code model}, that name is left out. Other
+ * values are skipped.
  */
 public final class TorchFile implements TensorFile {
   private static final List<String> WRAPPERS = List.of("state_dict", "module", "model");
@@ -42,8 +42,13 @@ public final class TorchFile implements TensorFile {
   private static final int MAX_NAME = 1024;
 
   /**
+   * Describes a tensor.
+   *
+   * @param dtype type of its elements
+   * @param shape length of each axis
    * @param data the bytes of its storage, which others may share
    * @param offset of its first element; like the strides in elements
+   * @param strides distance of neighbours on each axis
    */
   private record Entry(Dtype dtype, long[] shape, MemorySegment data, long offset, long[] strides) {
     long bytes() {
@@ -99,8 +104,7 @@ public final class TorchFile implements TensorFile {
   }
 
   /**
-   * Returns the same, but what is neither plain nor a tensor (random states, arguments) is passed
-   * over, without being made.
+   * Does the same, but skips values that are neither plain nor a tensor (random states, arguments).
    */
   public static TorchFile openTensorsOf(Path file) {
     return new TorchFile(file, true);
@@ -169,7 +173,7 @@ public final class TorchFile implements TensorFile {
     }
   }
 
-  /** Everything a file claims about a tensor is held against what the file has. */
+  /** Checks the claims of a file about a tensor against its storage. */
   private Entry entry(String name, StoredTensor tensor, Map<String, MemorySegment> storages) {
     Storage storage = tensor.storage();
     MemorySegment data = storages.get(storage.key());
@@ -215,7 +219,7 @@ public final class TorchFile implements TensorFile {
   }
 
   /**
-   * Returns the index of the last element of its storage that the tensor has; -1 when it has none.
+   * Returns the index of the last element of its storage that the tensor uses; -1 when it has none.
    */
   private long last(String name, StoredTensor tensor, Storage storage) {
     long[] shape = tensor.shape();
@@ -275,7 +279,7 @@ public final class TorchFile implements TensorFile {
     return entry;
   }
 
-  /** Returns the bytes of a tensor that lies in the file row by row; empty for another. */
+  /** Returns the bytes of a tensor if it lies in the file row by row; else empty. */
   @Override
   public Optional<MemorySegment> data(String name) {
     Entry entry = entry(name);
@@ -328,7 +332,7 @@ public final class TorchFile implements TensorFile {
     }
   }
 
-  /** Unmaps the file; once is enough. */
+  /** Unmaps the file; further calls do nothing. */
   @Override
   public void close() {
     if (arena.scope().isAlive()) {

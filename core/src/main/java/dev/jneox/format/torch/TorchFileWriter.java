@@ -17,22 +17,28 @@ import java.util.List;
 import java.util.zip.CRC32;
 
 /**
- * Writes a file of {@code torch.save} tensor by tensor, in the zip format of PyTorch 1.6 and later:
- * what will come is declared first, then each tensor's bytes follow in that order, so that one
- * tensor at a time need be in memory. The file appears under its name at {@link #commit}. {@link
- * TorchFile} and {@code torch.load(weights_only=True)} read it.
+ * Writes a file of {@code torch.save} tensor by tensor, in the zip format of PyTorch 1.6 and later.
+ * Tensors are declared first; then the bytes of each follow in that order, so that one tensor at a
+ * time is in memory. The file appears under its name at {@link #commit}. {@link TorchFile} and
+ * {@code torch.load(weights_only=True)} read it.
  */
 public final class TorchFileWriter implements AutoCloseable {
-  /** Where PyTorch lets the bytes of a storage begin. */
+  /** The alignment of storages in files of PyTorch. */
   private static final int ALIGNMENT = 64;
 
-  /** Id of the extra field that makes room for that. */
+  /** Id of the extra field that pads to this alignment. */
   private static final int PADDING = 0x4246;
 
   private static final long CHUNK = 16 << 20; // bytes given to the system in one write
 
-  /** A tensor to come; it is written row by row. */
+  /**
+   * Declares a tensor to be written row by row.
+   *
+   * @param dtype type of its elements
+   * @param shape length of each axis
+   */
   public record Declared(Dtype dtype, List<Long> shape) {
+    /** Copies the shape and checks that the size is a whole number of bytes. */
     public Declared {
       shape = List.copyOf(shape);
       if (shape.stream().anyMatch(n -> n < 0) || dtype.bytes(shape) < 0) {
@@ -60,7 +66,7 @@ public final class TorchFileWriter implements AutoCloseable {
     }
   }
 
-  /** An entry of the archive as its directory will name it. */
+  /** Is an entry of the archive for its directory. */
   private record Written(byte[] name, long header, long size, int crc) {}
 
   private final Path file;
@@ -80,15 +86,18 @@ public final class TorchFileWriter implements AutoCloseable {
   private long missing;
 
   /**
-   * @param root what {@code torch.load} will give: text, numbers, truth values, null, lists and
-   *     dictionaries with text as keys (Map), and among them a {@link Declared} wherever a tensor
-   *     stands; {@link #write} then takes the tensors in that order
+   * Writes the pickle.
+   *
+   * @param file appears at {@link #commit}
+   * @param root the object that {@code torch.load} returns: strings, numbers, booleans, null, lists
+   *     and dictionaries with string keys (Map), with a {@link Declared} for each tensor; {@link
+   *     #write} takes the tensors in that order
    */
   public TorchFileWriter(Path file, Object root) {
     this(file, root, LARGE);
   }
 
-  /** A file that may grow beyond this has its sizes in 64 bits. */
+  /** A file that may grow beyond this size uses 64-bit sizes. */
   private static final long LARGE = TorchArchive.LARGE_32 - (64 << 20);
 
   TorchFileWriter(Path file, Object root, long large) {
@@ -124,7 +133,8 @@ public final class TorchFileWriter implements AutoCloseable {
   }
 
   /**
-   * Writes the next declared tensor, or the next part of it: native memory, or an array of bytes.
+   * Writes the next declared tensor, or the next part of it, from native memory or an array of
+   * bytes.
    */
   public void write(MemorySegment data) {
     try {
@@ -149,7 +159,7 @@ public final class TorchFileWriter implements AutoCloseable {
     append(data);
   }
 
-  /** The header of an entry whose bytes follow. */
+  /** Writes the header of an entry whose bytes follow. */
   private void begin(String name, long size) throws IOException {
     byte[] path = (folder + name).getBytes(StandardCharsets.UTF_8);
     header = channel.position();
@@ -170,7 +180,7 @@ public final class TorchFileWriter implements AutoCloseable {
     crc.reset();
   }
 
-  /** Bytes of the entry and, behind the last, its checksum back in the header. */
+  /** Writes bytes of the entry and, after the last one, its checksum into the header. */
   private void append(MemorySegment data) throws IOException {
     for (long at = 0; at < data.byteSize(); at += CHUNK) {
       MemorySegment chunk = data.asSlice(at, Math.min(CHUNK, data.byteSize() - at));
@@ -188,8 +198,8 @@ public final class TorchFileWriter implements AutoCloseable {
   }
 
   /**
-   * Returns what local headers and the directory's entries have in common: version, flags, method,
-   * time, checksum, sizes, lengths.
+   * Builds the fields that local headers and directory entries share: version, flags, method, time,
+   * checksum, sizes, lengths.
    */
   private ByteBuffer begin(ByteBuffer out, int crc, long size, int name, int extra) {
     int held = zip64 ? (int) TorchArchive.LARGE_32 : (int) size;
@@ -275,7 +285,7 @@ public final class TorchFileWriter implements AutoCloseable {
     return StorageException.of(file, "cannot be written", e);
   }
 
-  /** Without a commit, deletes what was written. */
+  /** Deletes the file unless it was committed. */
   @Override
   public void close() {
     try (atomic) {

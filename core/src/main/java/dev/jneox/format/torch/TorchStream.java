@@ -15,14 +15,13 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What {@code torch.save} wrote before PyTorch 1.6 (and writes with {@code
- * _use_new_zipfile_serialization=False}): the pickles of a magic number, a version, the machine's
- * byte order, the object and the list of its storages' keys; then for each key its number of
- * elements in eight bytes, little-endian, and the elements. Tensors lie where they happen to,
- * mostly not aligned.
+ * Reads the stream that {@code torch.save} wrote before PyTorch 1.6 (and writes with {@code
+ * _use_new_zipfile_serialization=False}): the pickles of a magic number, a version, the byte order,
+ * the object and the list of storage keys; then for each key the number of elements in eight bytes,
+ * little-endian, and the elements, usually not aligned.
  */
 final class TorchStream {
-  /** How the pickled magic number begins, whatever protocol above 1 it is in. */
+  /** The first bytes of the pickled magic number, for protocols above 1. */
   static final byte[] START = {
     (byte) 0x8a, 0x0a, 0x6c, (byte) 0xfc, (byte) 0x9c, 0x46, (byte) 0xf9, 0x20
   };
@@ -41,7 +40,7 @@ final class TorchStream {
     this.whole = whole;
   }
 
-  /** Returns whether a file begins as these do. */
+  /** Returns whether a file begins like such a stream. */
   static boolean is(MemorySegment whole) {
     return whole.byteSize() > START.length + 2
         && MemorySegment.mismatch(
