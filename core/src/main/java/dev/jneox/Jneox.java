@@ -64,7 +64,7 @@ public final class Jneox implements AutoCloseable {
    * quantised by us) or in a GGUF file.
    *
    * <p>In a JVM started without {@code --add-modules jdk.incubator.vector} it computes in scalar
-   * Java, several times slower, and says so once in the log {@code dev.jneox}; see {@link
+   * Java, at a tenth of the rate, and says so once in the log {@code dev.jneox}; see {@link
    * #kernels}.
    *
    * @throws InputException if it is not a whole model or too large for the memory
@@ -109,7 +109,7 @@ public final class Jneox implements AutoCloseable {
       System.getLogger("dev.jneox")
           .log(
               System.Logger.Level.WARNING,
-              "JNeoX computes in scalar Java, several times slower than it can: start java with"
+              "JNeoX computes in scalar Java, at a tenth of the rate it can have: start java with"
                   + " --add-modules jdk.incubator.vector");
     }
   }

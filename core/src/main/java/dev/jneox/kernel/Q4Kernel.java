@@ -43,7 +43,7 @@ import jdk.incubator.vector.VectorSpecies;
  * FreqInlineSize) is compiled on its own: were it shorter, its callers' code would count too.
  */
 final class Q4Kernel {
-  private static final VectorSpecies<Short> S = ShortVector.SPECIES_PREFERRED;
+  private static final VectorSpecies<Short> S = VectorSpecies.of(short.class, I.vectorShape());
   private static final int BYTES = I.vectorByteSize();
 
   /** Output rows whose sums stay in registers: four vectors, or a block if that is less. */

@@ -16,14 +16,11 @@ import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.LongVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorSpecies;
 
 /** Computes on the Vector API, on any CPU. */
 sealed class VectorKernels extends Kernels permits MachineCodeKernels {
-  private static final VectorSpecies<Long> LONGS = LongVector.SPECIES_PREFERRED;
-
   static int bits() {
-    return LONGS.vectorBitSize();
+    return FloatVector.SPECIES_PREFERRED.vectorBitSize();
   }
 
   @Override
@@ -284,20 +281,21 @@ sealed class VectorKernels extends Kernels permits MachineCodeKernels {
 
   @Override
   long sumOfLongs(MemorySegment block) {
-    int width = LONGS.vectorByteSize();
-    LongVector a = LongVector.zero(LONGS);
+    var longs = LongVector.SPECIES_PREFERRED;
+    int width = longs.vectorByteSize();
+    LongVector a = LongVector.zero(longs);
     LongVector b = a;
     LongVector c = a;
     LongVector d = a;
     for (int at = 0; at < MemoryRate.READ_BLOCK; at += 4 * width) {
-      a = a.add(LongVector.fromMemorySegment(LONGS, block, at, ByteOrder.nativeOrder()));
-      b = b.add(LongVector.fromMemorySegment(LONGS, block, at + width, ByteOrder.nativeOrder()));
+      a = a.add(LongVector.fromMemorySegment(longs, block, at, ByteOrder.nativeOrder()));
+      b = b.add(LongVector.fromMemorySegment(longs, block, at + width, ByteOrder.nativeOrder()));
       c =
           c.add(
-              LongVector.fromMemorySegment(LONGS, block, at + 2 * width, ByteOrder.nativeOrder()));
+              LongVector.fromMemorySegment(longs, block, at + 2 * width, ByteOrder.nativeOrder()));
       d =
           d.add(
-              LongVector.fromMemorySegment(LONGS, block, at + 3 * width, ByteOrder.nativeOrder()));
+              LongVector.fromMemorySegment(longs, block, at + 3 * width, ByteOrder.nativeOrder()));
     }
     return a.add(b).add(c.add(d)).reduceLanes(VectorOperators.ADD);
   }
