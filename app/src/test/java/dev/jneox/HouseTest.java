@@ -139,7 +139,7 @@ class HouseTest {
   void onlyKernelsAndTrainingUseTheVectorApi() {
     classes()
         .that()
-        .resideOutsideOfPackages("dev.jneox.kernel", "dev.jneox.train")
+        .resideOutsideOfPackages("dev.jneox.kernel", "dev.jneox.torch", "dev.jneox.train")
         .should()
         .onlyDependOnClassesThat(resideOutsideOfPackage("jdk.incubator.vector.."))
         .check(HOUSE);
