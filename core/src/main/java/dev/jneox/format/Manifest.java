@@ -32,10 +32,12 @@ import java.util.zip.CRC32C;
  * of up to 32 flipped bits and misses longer damage once in 4 billion cases; it does not detect
  * deliberate changes.
  *
- * <pre> jneox-manifest 1 save 7
- * 5f1c0a9e 1048576 model.safetensors
- * 20cd8f02 118 training.json
- * 7a0b11fe </pre>
+ * <pre>
+ *   jneox-manifest 1 save 7
+ *   5f1c0a9e 1048576 model.safetensors
+ *   20cd8f02 118 training.json
+ *   7a0b11fe
+ * </pre>
  *
  * @param save number of the save, from 1
  * @param files by path relative to the checkpoint, with {@code /} between names

@@ -20,16 +20,16 @@ import java.util.UUID;
 import java.util.stream.Stream;
 
 /**
- * The folder that downloaded models are kept in, laid out as huggingface_hub does:
+ * Manages the folder of downloaded models, in the layout of huggingface_hub:
  *
  * <pre>
- * models--ORG--NAME/
- *   blobs/HASH                      the bytes of a file, once and whole
- *   blobs/HASH.jneox.incomplete     the beginning of one
- *   snapshots/COMMIT/path/of/file   -> ../../../../blobs/HASH
- *   refs/REVISION                   the commit that a branch or tag was when last asked
- *   trees/COMMIT.json               all files of the commit: what a snapshot lacks is known without the hub
- * .locks/models--ORG--NAME/HASH.lock
+ *   models--ORG--NAME/
+ *     blobs/HASH                      the content of a file, complete
+ *     blobs/HASH.jneox.incomplete     the beginning of one
+ *     snapshots/COMMIT/path/of/file   -> ../../../../blobs/HASH
+ *     refs/REVISION                   the last known commit of a branch or tag
+ *     trees/COMMIT.json               all files of the commit, which show what a snapshot lacks
+ *   .locks/models--ORG--NAME/HASH.lock
  * </pre>
  */
 final class HubCache {

@@ -9,7 +9,9 @@ import java.util.function.UnaryOperator;
  * Describes a pre-norm decoder: everything that an execution needs to know of a model except its
  * weights.
  *
- * <pre>{@code ids [B,S] -> embedding -> block x L -> norm -> head -> logits [B,S,V] }</pre>
+ * <pre>{@code
+ * ids [B,S] -> embedding -> block x L -> norm -> head -> logits [B,S,V]
+ * }</pre>
  *
  * @param width of the residual stream (H)
  * @param maxPositions longest sequence

@@ -16,9 +16,11 @@ import java.util.stream.IntStream;
  * the texts alone: of equally frequent pairs, the one with the lower ids wins. Memory grows with
  * the number of distinct words.
  *
- * <pre>
- * {@code BpeTrainer trainer = new BpeTrainer(8192); trainer.count(texts); trainer.train(progress::step).write(Path.of("tokenizer.json")); }
- * </pre>
+ * <pre>{@code
+ * BpeTrainer trainer = new BpeTrainer(8192);
+ * trainer.count(texts);
+ * trainer.train(progress::step).write(Path.of("tokenizer.json"));
+ * }</pre>
  */
 public final class BpeTrainer {
   /** Ends a document; id 0, as in GPT-NeoX-20B's tokenizer. */

@@ -111,7 +111,7 @@ final class TokenizerReader {
               && json.getNumberType() == JsonParser.NumberType.INT;
       int id = small ? json.getIntValue() : -1;
       if (id < 0 || id == Integer.MAX_VALUE) {
-        // Which says what is wrong.
+        // This throws the error.
         id = TokenizerFile.id(path, "key model.vocab, token " + token, JSON.readTree(json));
       }
       vocab.put(token, id);

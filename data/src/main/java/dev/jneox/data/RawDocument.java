@@ -97,7 +97,7 @@ record RawDocument(Path file, String place, byte[] bytes, boolean json) {
       }
       return new Document(text, set);
     } catch (JsonProcessingException e) {
-      // Without where the parser thinks its source began, which it does not know.
+      // Without the source description of the parser, which would be wrong.
       String found =
           e.getOriginalMessage()
               .replaceFirst(" \\([^(]*\\[Source.*", "")

@@ -82,7 +82,7 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
           return of(epochs, Math.multiplyExact(epochs, tokens) - 1, spec.seqLength);
         }
       } catch (ArithmeticException e) {
-        // An overflow is refused as too many documents are.
+        // An overflow is rejected like too many documents.
       }
       throw InputException.in(
           data.prefix(),
@@ -212,7 +212,8 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
     if (!Files.isWritable(folder)) {
       return build(data, spec, arena, progress);
     }
-    // Of two runs that start at once on the same data, the second waits for the files of the first.
+    // Of two runs that start at the same time on the same data, the second waits for the files of
+    // the first.
     try (TargetLock _ =
             TargetLock.await(
                 folder.resolve(file + "idx"), owner -> progress.note("waiting for " + owner));

@@ -167,7 +167,7 @@ final class ZstdEntropy {
   static final class Entry {
     private Entry() {}
 
-    /** Builds a code. The last symbol gets the weight that completes the sum. */
+    /** Packs a state. */
     static long of(int value, int extra, int bits, int next) {
       return (long) value << 32 | (long) extra << 24 | (long) bits << 16 | next;
     }

@@ -53,7 +53,7 @@ enum GgufArchitecture {
 
   static final String END_OF_TEXT = "tokenizer.ggml.eos_token_id";
 
-  // Bounds far above any model, so that a broken file is named before memory is asked for.
+  // Limits far above any model, so that a broken file is rejected before memory is allocated.
   private static final int MAX_WIDTH = 1 << 20;
   private static final int MAX_LAYERS = 1 << 14;
 

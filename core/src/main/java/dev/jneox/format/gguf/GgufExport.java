@@ -233,7 +233,7 @@ public final class GgufExport {
     }
     try (GgufWriter writer = new GgufWriter(file, metadata, declared(), progress)) {
       for (Piece piece : pieces) {
-        // What is made for a tensor goes with the arena.
+        // The arena frees the copies made for a tensor.
         try (Arena arena = Arena.ofShared()) {
           Declared as = piece.declared();
           if (piece.source() == null) {

@@ -30,7 +30,7 @@ final class GgufHeader {
   static final String ALIGNMENT = "general.alignment";
   static final int DEFAULT_ALIGNMENT = 32;
 
-  // Bounds far above any model, so that a broken file is named before memory is asked for.
+  // Limits far above any model, so that a broken file is rejected before memory is allocated.
   private static final long MAX_KEYS = 1 << 16;
   private static final long MAX_TENSORS = 1 << 20;
   private static final long MAX_NAME = 1 << 16;

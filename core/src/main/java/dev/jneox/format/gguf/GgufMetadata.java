@@ -54,7 +54,7 @@ public final class GgufMetadata {
     if (!(number > 0) || Double.isInfinite(number)) {
       throw wrong(key, "a positive number");
     }
-    // What was meant by fp32's 9.9999997e-6 is 1e-5.
+    // fp32's 9.9999997e-6 was written as 1e-5.
     return value.type() == GgufValue.Type.FLOAT32
         ? Double.parseDouble(Float.toString((float) number))
         : number;

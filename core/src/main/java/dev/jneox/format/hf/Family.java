@@ -36,7 +36,7 @@ public sealed interface Family
           new LlamaFamily(),
           new JneoxFamily());
 
-  // Bounds far above any model, so that a broken file is named before memory is asked for.
+  // Limits far above any model, so that a broken file is rejected before memory is allocated.
   /** The largest width that is read. */
   int MAX_WIDTH = 1 << 20;
 

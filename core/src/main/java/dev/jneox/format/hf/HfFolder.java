@@ -78,7 +78,7 @@ public final class HfFolder implements StoredModel {
   private final ModelSpec spec;
   private final Map<String, TensorFile> files = new LinkedHashMap<>();
   private final List<StoredTensor> tensors = new ArrayList<>();
-  // What is told of a tensor that is not as it should be.
+  // Receives the error for each tensor that is wrong.
   private final Consumer<InputException> problem;
 
   private HfFolder(Path dir, Consumer<InputException> problem) {

@@ -30,14 +30,14 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Writes a model as a folder that {@link HfFolder} and HF transformers load: {@code config.json},
- * {@code generation_config.json}, the weights in safetensors, and the tokenizer's files. The family
- * is the one that computes just what the model computes ({@link HfFolder#modelType}). One tensor at
- * a time is in memory.
+ * {@code generation_config.json}, the weights in safetensors, and the files of the tokenizer. It
+ * chooses the family that computes exactly the same as the model ({@link HfFolder#modelType}). One
+ * tensor at a time is in memory.
  *
- * <p>The folder may exist; a model in it is replaced. All files are first written into a folder
- * {@code .partial} inside it; then the old {@code config.json} goes, the files move to their names
- * and the new {@code config.json} comes last. So a model that could not be written leaves the old
- * one as it was, and a folder with a {@code config.json} is whole.
+ * <p>The folder may exist; a model in it is replaced. All files are first written to a folder
+ * {@code .partial} inside it. Then the old {@code config.json} is deleted, the files move to their
+ * names, and the new {@code config.json} comes last. A failed write therefore leaves the old model
+ * unchanged, and a folder with a {@code config.json} is complete.
  *
  * <pre>{@code
  * new HfFolderWriter(dir, model.spec(), Dtype.BF16).tokenizer(json, source).shards(5_000_000_000L).write(model);
@@ -237,7 +237,7 @@ public final class HfFolderWriter {
     try (SafetensorsWriter writer =
         new SafetensorsWriter(file, declared, SafetensorsWriter.PYTORCH)) {
       for (TensorExpression tensor : tensors) {
-        // One tensor at a time is converted; what the conversion makes goes with the arena.
+        // One tensor at a time is converted; the arena frees the converted copy.
         try (Arena arena = Arena.ofShared()) {
           weights
               .read(tensor, arena)

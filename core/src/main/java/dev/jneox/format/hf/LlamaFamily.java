@@ -133,7 +133,7 @@ record LlamaFamily() implements Family {
    */
   private static double rotaryBase(JsonObject json) {
     double base = json.positive("rope_theta", ROTARY_BASE);
-    // In transformers' order: a scaling that is given stands for the parameters.
+    // In transformers' order: a scaling overrides the parameters.
     JsonObject rope =
         json.object(json.has("rope_scaling") ? "rope_scaling" : "rope_parameters").orElse(null);
     if (rope == null) {

@@ -93,7 +93,7 @@ public record NeoxFamily() implements Family {
   private static Position.Rotary rotary(JsonObject json, int headDim) {
     double pct = json.positive("rotary_pct", ROTARY_PCT);
     double base = json.positive("rotary_emb_base", ROTARY_BASE);
-    // In transformers' order: a scaling that is given stands for the parameters.
+    // In transformers' order: a scaling overrides the parameters.
     String key = json.has("rope_scaling") ? "rope_scaling" : "rope_parameters";
     JsonObject rope = json.object(key).orElse(null);
     if (rope != null) {

@@ -33,16 +33,16 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A checkpoint as GPT-NeoX itself writes it, of any degree of tensor parallelism: a folder with
- * {@code latest}, which names a folder {@code global_stepN}, and in that {@code
+ * Opens a checkpoint that GPT-NeoX wrote, of any degree of tensor parallelism. It is a folder with
+ * {@code latest}, which names a folder {@code global_stepN}; that has {@code
  * layer_XX-model_YY-model_states.pt} for each layer and rank, or, from runs without a pipeline,
- * {@code mp_rank_YY_model_states.pt}; either folder may be given. The run's configuration is in
- * {@code configs/} inside or beside it ({@link NeoxSettings}). The ranks' parts are put together as
- * GPT-NeoX's converter does ({@link Shards}), the result is a view where there is but one rank.
- * MLPs may have their names of before or after September 2024.
+ * {@code mp_rank_YY_model_states.pt}. Either folder may be given. The run's configuration is in
+ * {@code configs/} inside or beside it ({@link NeoxSettings}). The parts of the ranks are merged as
+ * GPT-NeoX's converter does ({@link Shards}); with one rank the tensors are views. The MLP may have
+ * its names from before or after September 2024.
  *
  * <p>Rows of the embedding beyond the tokenizer's ids are padding. The tokenizer is the {@code
- * tokenizer.json} in either folder, or the configuration's {@code vocab_file}.
+ * tokenizer.json} in either folder, or the {@code vocab_file} of the configuration.
  */
 public final class NeoxCheckpoint implements StoredModel {
   private static final Pattern LAYER_FILE =

@@ -33,13 +33,13 @@ import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Writes a model as a checkpoint of GPT-NeoX that {@link NeoxCheckpoint} and GPT-NeoX itself load:
- * in {@code global_stepN} a file for each layer and tensor-parallel rank, what its loader reads of
- * {@code mp_rank_XX_model_states.pt}, and the configuration in {@code configs/}; beside it the
- * tokenizer and, last, {@code latest}. One tensor at a time is in memory. A checkpoint of the same
- * step is replaced once the new one is whole; the others stay.
+ * Writes a model as a checkpoint that {@link NeoxCheckpoint} and GPT-NeoX load. {@code
+ * global_stepN} gets a file for each layer and tensor-parallel rank, the part of {@code
+ * mp_rank_XX_model_states.pt} that the loader reads, and the configuration in {@code configs/};
+ * beside it come the tokenizer and, last, {@code latest}. One tensor at a time is in memory. A
+ * checkpoint of the same step is replaced once the new one is complete; others stay.
  *
- * <p>Optimizer and random states are not part of it: the configuration asks GPT-NeoX not to load
+ * <p>Optimizer and random states are not included: the configuration tells GPT-NeoX not to load
  * them.
  *
  * <pre>{@code

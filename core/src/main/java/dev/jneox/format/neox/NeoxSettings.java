@@ -36,7 +36,7 @@ import org.yaml.snakeyaml.error.YAMLException;
  * that would make it another function than {@link ModelSpec} describes.
  */
 final class NeoxSettings {
-  // Bounds far above any model, so that a broken file is named before memory is asked for.
+  // Limits far above any model, so that a broken file is rejected before memory is allocated.
   private static final int MAX_BYTES = 1 << 20;
   private static final int MAX_WIDTH = 1 << 20;
   private static final int MAX_LAYERS = 1 << 14;
@@ -293,7 +293,7 @@ final class NeoxSettings {
         return number;
       }
     } catch (NumberFormatException e) {
-      // said below
+      // reported below
     }
     throw unsupported(key, "a positive number");
   }

@@ -17,9 +17,9 @@ import java.util.TreeMap;
 import java.util.stream.Stream;
 
 /**
- * Describes the folder of a training run: checkpoints {@code global_stepN} and the text file {@code
- * latest} that names one of them. GPT-NeoX and JNeoX lay out their runs in this way; what is in a
- * checkpoint differs.
+ * Lists the checkpoints of a training run: folders {@code global_stepN}, and the text file {@code
+ * latest} that names one of them. GPT-NeoX and JNeoX use this layout; the content of a checkpoint
+ * differs.
  *
  * @param path of the folder
  * @param checkpoints folders {@code global_stepN}, by N

@@ -31,22 +31,21 @@ import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
- * JNeoX's own folder of a quantised model, whose weights kernels read where they lie in the mapped
- * file: opening it reads a header, and of the weights nothing before they are used. {@code
- * convert.Quantisation} writes it.
+ * Opens JNeoX's own folder of a quantised model. Kernels read its weights in the mapped file:
+ * opening it reads a header, and weights only when they are used. {@code convert.Quantisation}
+ * writes it.
  *
  * <p><b>Layout, version {@value #VERSION}.</b> As a folder of HF transformers, with a {@code
  * tokenizer.json} if the model has one and
  *
  * <ul>
  *   <li>{@code config.json}: that of the model's family, and {@code quantization_config} with
- *       {@code quant_method} "jneox", {@code version} and, since it is not counted again, {@code
- *       used_vocab_size}; so HF transformers refuses it by name rather than computing something
- *       else;
+ *       {@code quant_method} "jneox", {@code version} and {@code used_vocab_size}; HF transformers
+ *       therefore rejects it by name rather than computing something else;
  *   <li>{@code model.safetensors}: every tensor of {@link CanonicalNames} under its name, linear
  *       weights {@code [out, in]}. Norms, biases and learned positions are dense, F32 mostly. A
- *       quantised matrix is a U8 tensor whose name goes on with how: {@code .q4_0.lanes} or {@code
- *       .q8_0.lanes} as kernels read it, in tiles of 64 or 32 rows ({@link
+ *       quantised matrix is a U8 tensor whose name ends with the form: {@code .q4_0.lanes} or
+ *       {@code .q8_0.lanes} as kernels read it, in tiles of 64 or 32 rows ({@link
  *       dev.jneox.kernel.Q4Weight}, {@link dev.jneox.kernel.Q8Weight}); {@code .q4_0.rows} or
  *       {@code .q8_0.rows} as ggml's blocks, row after row, for an embedding, of which one row a
  *       token is read. Rows end in a whole block of 32 values, lanes in a whole tile; what fills
@@ -54,7 +53,8 @@ import org.jspecify.annotations.Nullable;
  *       each of their vectors lies in one line of the cache.
  * </ul>
  *
- * <p>This object holds the mapping: no value or weight in place is touched after {@link #close}.
+ * <p>This object owns the mapping: values and weights in place must not be used after {@link
+ * #close}.
  */
 public final class PackedFolder implements StoredModel {
   /** The version of the layout, raised by a change that older readers cannot read. */

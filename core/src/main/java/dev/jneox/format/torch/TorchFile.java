@@ -151,7 +151,7 @@ public final class TorchFile implements TensorFile {
       Map<String, MemorySegment> storages,
       Set<Object> seen,
       int depth) {
-    // Once is enough: a dictionary may be reached by many ways, or from itself.
+    // Each dictionary is visited once: several paths may lead to it, even from itself.
     if (depth > MAX_DEPTH || !seen.add(map)) {
       return;
     }
