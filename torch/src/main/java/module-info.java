@@ -3,7 +3,7 @@
  * modules of the natives are to be named too: {@code --add-modules ALL-MODULE-PATH}.
  */
 module dev.jneox.torch {
-  requires static jdk.incubator.vector;
+  requires static transitive jdk.incubator.vector;
   requires transitive dev.jneox.core;
   requires transitive org.bytedeco.pytorch;
   requires jdk.security.auth;

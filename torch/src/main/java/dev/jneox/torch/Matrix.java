@@ -4,6 +4,7 @@ import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
 import dev.jneox.weights.Dtype;
+import dev.jneox.weights.MappedTensor;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
@@ -27,6 +28,7 @@ public final class Matrix {
   private static final VectorSpecies<Short> HALF =
       VectorSpecies.of(short.class, VectorShape.forBitSize(F.vectorBitSize() / 2));
   private static final VectorSpecies<Integer> I = F.withLanes(int.class);
+  private static final int NAN = 0x7FC0; // of bf16, as libtorch has it
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
 
   final Tensor tensor;
@@ -168,7 +170,7 @@ public final class Matrix {
 
   private float rounded(float value) {
     return dtype == Dtype.BF16
-        ? Float.intBitsToFloat(bf16(value) << 16)
+        ? Float.intBitsToFloat(MappedTensor.bfloat16(value) << 16)
         : Float.float16ToFloat(Float.floatToFloat16(value));
   }
 
@@ -188,7 +190,7 @@ public final class Matrix {
       narrow(FloatVector.fromArray(F, from, at + i), data, target + 2L * i);
     }
     for (; i < n; i++) {
-      data.set(JAVA_SHORT, target + 2L * i, bf16(from[at + i]));
+      data.set(JAVA_SHORT, target + 2L * i, MappedTensor.bfloat16(from[at + i]));
     }
   }
 
@@ -201,13 +203,13 @@ public final class Matrix {
         .reinterpretAsFloats();
   }
 
-  /** Rounds to nearest even bf16 and writes. */
+  /** Rounds to nearest even bf16, NaN to NaN, and writes. */
   public static void narrow(FloatVector v, MemorySegment data, long at) {
     ((ShortVector) upperHalves(v).convertShape(VectorOperators.I2S, HALF, 0))
         .intoMemorySegment(data, at, ORDER);
   }
 
-  /** Rounds to nearest even bf16 and stays fp32. */
+  /** Rounds to nearest even bf16, NaN to NaN, and stays fp32. */
   public static FloatVector bf16(FloatVector v) {
     return upperHalves(v).lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
   }
@@ -215,11 +217,10 @@ public final class Matrix {
   private static IntVector upperHalves(FloatVector v) {
     IntVector bits = v.reinterpretAsInts();
     IntVector odd = bits.lanewise(VectorOperators.LSHR, 16).lanewise(VectorOperators.AND, 1);
-    return bits.add(0x7FFF).add(odd).lanewise(VectorOperators.LSHR, 16);
-  }
-
-  static short bf16(float value) {
-    int bits = Float.floatToRawIntBits(value);
-    return (short) ((bits + 0x7FFF + ((bits >>> 16) & 1)) >>> 16);
+    // Adding to a NaN could carry into the sign, and make a zero of it.
+    return bits.add(0x7FFF)
+        .add(odd)
+        .lanewise(VectorOperators.LSHR, 16)
+        .blend(NAN, v.test(VectorOperators.IS_NAN).cast(I));
   }
 }

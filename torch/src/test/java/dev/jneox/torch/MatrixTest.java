@@ -28,7 +28,9 @@ class MatrixTest {
     Float.MIN_VALUE,
     Float.POSITIVE_INFINITY,
     Float.NEGATIVE_INFINITY,
-    Float.NaN
+    Float.NaN,
+    Float.intBitsToFloat(0x7FFF_FFFF), // whose rounding carries into the sign
+    Float.intBitsToFloat(0x7F80_0001) // whose rounding is infinity
   };
 
   /** libtorch's own cast says what the numbers of a type are. */
@@ -68,6 +70,8 @@ class MatrixTest {
               ? CORNERS[i]
               : (float) (random.nextGaussian() * Math.exp(4 * random.nextGaussian()));
     }
+    values[COLS - 1] = CORNERS[CORNERS.length - 1]; // past the last whole vector
+    values[COLS - 2] = CORNERS[CORNERS.length - 2];
     return values;
   }
 }

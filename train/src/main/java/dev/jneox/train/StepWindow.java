@@ -9,6 +9,9 @@ public final class StepWindow {
   private double flops;
   private int skipped;
 
+  /** Begins with no step. */
+  public StepWindow() {}
+
   /**
    * Describes some steps in a row.
    *
