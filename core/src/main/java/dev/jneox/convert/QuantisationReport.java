@@ -24,6 +24,7 @@ public record QuantisationReport(List<Written> tensors) {
    */
   public record Kind(String name, Written sum) {}
 
+  /** Copies the list. */
   public QuantisationReport {
     tensors = List.copyOf(tensors);
   }
