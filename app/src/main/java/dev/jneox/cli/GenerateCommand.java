@@ -7,6 +7,7 @@ import dev.jneox.infer.Generator;
 import dev.jneox.infer.LanguageModel;
 import dev.jneox.infer.Sampler;
 import dev.jneox.io.Progress;
+import dev.jneox.model.SamplingDefaults;
 import dev.jneox.tokenizer.Tokenizer;
 import java.io.PrintWriter;
 import java.util.LinkedHashMap;
@@ -24,7 +25,12 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "generate",
     sortOptions = false,
-    description = "Continue a text with a model.",
+    description = {
+      "Continue a text with a model.",
+      "It ends with an id that ends a text by config.json or generation_config.json (eos_token_id),"
+          + " or at --max-tokens. Sampling options that are not given are taken from"
+          + " generation_config.json: those of a chat model; a base model mostly has none."
+    },
     footer = {
       "",
       "Examples: the likeliest continuation; one drawn, up to the end of the method; one",
@@ -75,34 +81,34 @@ public final class GenerateCommand implements Runnable {
       paramLabel = "T",
       description = {
         "0 takes the likeliest token each time, 1 draws as the model says, less is safer.",
-        "Default: 0, with --top-k or --top-p 1."
+        "Default: as generation_config.json of the model says; else 0, with --top-k or"
+            + " --top-p 1."
       })
   private Double temperature;
 
   @Option(
       names = "--top-k",
       paramLabel = "K",
-      defaultValue = "0",
-      description = "Draw from the K likeliest tokens only. Default: ${DEFAULT-VALUE}, all.")
-  private int topK;
+      description =
+          "Draw from the K likeliest tokens only. Default: as generation_config.json of the model"
+              + " says; else 0, all.")
+  private Integer topK;
 
   @Option(
       names = "--top-p",
       paramLabel = "P",
-      defaultValue = "1",
       description =
-          "Draw from the likeliest tokens that together pass this probability. Default:"
-              + " ${DEFAULT-VALUE}, all.")
-  private double topP;
+          "Draw from the likeliest tokens that together pass this probability. Default: as"
+              + " generation_config.json of the model says; else 1, all.")
+  private Double topP;
 
   @Option(
       names = "--repetition-penalty",
       paramLabel = "F",
-      defaultValue = "1",
       description =
-          "Above 1, tokens that are in the text already become less likely. Default:"
-              + " ${DEFAULT-VALUE}, none.")
-  private double repetitionPenalty;
+          "Above 1, tokens that are in the text already become less likely. Default: as"
+              + " generation_config.json of the model says; else 1, none.")
+  private Double repetitionPenalty;
 
   @Option(
       names = "--seed",
@@ -131,15 +137,21 @@ public final class GenerateCommand implements Runnable {
 
   @Override
   public void run() {
-    boolean draws = topK > 0 || topP > 0 && topP < 1;
-    Sampler sampler =
-        Sampler.GREEDY
-            .withTemperature(temperature != null ? temperature : draws ? 1 : 0)
-            .withTopK(topK)
-            .withTopP(topP)
-            .withRepetitionPenalty(repetitionPenalty)
-            .withSeed(seed);
+    Sampler asked = sampler(SamplingDefaults.NONE); // a wrong option is told before the model opens
     try (LanguageModel loaded = model.open()) {
+      Sampler sampler = sampler(loaded.sampling());
+      if (!json && !sampler.equals(asked)) {
+        PrintWriter err = spec.commandLine().getErr();
+        err.printf(
+            Locale.ROOT,
+            "by the model's generation_config.json: temperature %s, top-k %d, top-p %s,"
+                + " repetition penalty %s%n",
+            sampler.temperature(),
+            sampler.topK(),
+            sampler.topP(),
+            sampler.repetitionPenalty());
+        err.flush();
+      }
       GenerationRequest request =
           GenerationRequest.builder(prompt.ids(loaded))
               .maxTokens(maxTokens)
@@ -151,6 +163,19 @@ public final class GenerateCommand implements Runnable {
         stream(loaded, request);
       }
     }
+  }
+
+  /** Returns the options given, and the defaults of the model for the others. */
+  private Sampler sampler(SamplingDefaults defaults) {
+    boolean draws = topK != null && topK > 0 || topP != null && topP > 0 && topP < 1;
+    return Sampler.GREEDY
+        .withTemperature(
+            temperature != null ? temperature : defaults.temperature().orElse(draws ? 1 : 0))
+        .withTopK(topK != null ? topK : defaults.topK().orElse(0))
+        .withTopP(topP != null ? topP : defaults.topP().orElse(1))
+        .withRepetitionPenalty(
+            repetitionPenalty != null ? repetitionPenalty : defaults.repetitionPenalty().orElse(1))
+        .withSeed(seed);
   }
 
   private void report(Generator generator, GenerationRequest request) {

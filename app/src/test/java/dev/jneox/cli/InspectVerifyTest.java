@@ -342,10 +342,13 @@ class InspectVerifyTest {
     addTokenizer(model.resolve("tokenizer.json"));
     String json = Files.readString(model.resolve("tokenizer.json"));
     Files.writeString(
-        model.resolve("tokenizer.json"), json.replaceFirst("\"id\"\\s*:\\s*1,", "\"id\":512,"));
+        model.resolve("tokenizer.json"),
+        json.replaceFirst("\"id\"\\s*:\\s*1,", "\"id\":512,")
+            .replaceFirst("<\\|padding\\|>", "<|user|>"));
     Output output = Output.of("verify", model.toString());
     assertThat(output.code()).isEqualTo(1);
-    assertThat(output.out()).contains("tokenizer.json: largest id: expected below vocab_size 512");
+    assertThat(output.out())
+        .contains("513 tokens for 512 rows of the embedding: ids from 512 on cannot be used");
   }
 
   @Test

@@ -180,6 +180,72 @@ class ModelCommandsTest {
     return all;
   }
 
+  /** A copy of the ids-only model, whose {@code generation_config.json} is to be written. */
+  private static Path copy(Path to) throws IOException {
+    for (String file : List.of("config.json", "model.safetensors")) {
+      Files.copy(IDS_ONLY.resolve(file), to.resolve(file));
+    }
+    return to;
+  }
+
+  @Test
+  void everyIdThatEndsATextDoes(@TempDir Path dir) throws IOException {
+    float[] greedy = expected("greedy", 0, 41);
+    int end = (int) greedy[20];
+    int first = 9;
+    while (greedy[first] != end) {
+      first++;
+    }
+    copy(dir);
+    String[] args = {
+      "generate",
+      "--model",
+      dir.toString(),
+      "--prompt-ids",
+      ids(expected("greedy", 0, 9)),
+      "--max-tokens",
+      "32",
+      "--json"
+    };
+    Path config = dir.resolve("config.json");
+    String json = Files.readString(config);
+    for (String place : List.of("config.json", "generation_config.json")) {
+      String list = "\"eos_token_id\": [511, " + end + "]";
+      Files.writeString(
+          dir.resolve(place),
+          place.equals("config.json")
+              ? json.replaceFirst("\"eos_token_id\": *\\d+", list)
+              : "{" + list + "}");
+      JsonNode report = json(args);
+      assertThat(report.get("stop_reason").textValue()).as(place).isEqualTo("end_of_text");
+      assertThat(report.get("ids").size()).as(place).isEqualTo(first - 9 + 1);
+      Files.writeString(config, json);
+    }
+  }
+
+  @Test
+  void theModelsSamplingStandsWhereTheUserSaysNothing(@TempDir Path dir) throws IOException {
+    copy(dir);
+    String[] args = {
+      "generate", "--model", dir.toString(), "--prompt-ids", "5 6 7", "--max-tokens", "20", "--json"
+    };
+    JsonNode greedy = json(args).get("ids");
+    JsonNode drawn = json(with(with(args, "--temperature=2"), "--top-k=50")).get("ids");
+    assertThat(drawn).isNotEqualTo(greedy);
+    Path generation = dir.resolve("generation_config.json");
+    Files.writeString(generation, "{\"do_sample\": true, \"temperature\": 2.0, \"top_k\": 50}");
+    assertThat(json(args).get("ids")).isEqualTo(drawn);
+    assertThat(json(with(args, "--temperature=0")).get("ids")).isEqualTo(greedy);
+    assertThat(json(with(args, "--top-k=1")).get("ids")).isEqualTo(greedy);
+    assertThat(run(Arrays.copyOf(args, args.length - 1))).isZero();
+    assertThat(err.toString())
+        .contains("by the model's generation_config.json: temperature 2.0, top-k 50, top-p 1.0");
+    Files.writeString(generation, "{\"do_sample\": true, \"top_p\": 7}");
+    assertThat(run(args)).isEqualTo(1);
+    assertThat(err.toString())
+        .contains("generation_config.json: top_p: expected a number from 0 to 1, found 7");
+  }
+
   @Test
   void anEmptyPromptIsTheEndOfTextToken() throws IOException {
     JsonNode report =

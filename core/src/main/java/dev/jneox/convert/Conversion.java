@@ -217,7 +217,9 @@ public record Conversion(
 
   private HfFolderWriter hf(Path folder) {
     HfFolderWriter writer =
-        new HfFolderWriter(folder, model.spec(), type.dtype()).shards(shardBytes);
+        new HfFolderWriter(folder, model.spec(), type.dtype())
+            .shards(shardBytes)
+            .sampling(model.sampling());
     model.tokenizerJson().ifPresent(json -> writer.tokenizer(json, model.path()));
     return writer.file(CARD, card().getBytes(StandardCharsets.UTF_8));
   }

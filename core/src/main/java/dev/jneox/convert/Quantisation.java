@@ -1,6 +1,7 @@
 package dev.jneox.convert;
 
 import dev.jneox.format.hf.Family;
+import dev.jneox.format.hf.GenerationConfig;
 import dev.jneox.format.hf.HfFolder;
 import dev.jneox.format.packed.PackedFolder;
 import dev.jneox.format.packed.PackedForm;
@@ -241,6 +242,11 @@ public final class Quantisation {
                   AtomicFile.write(
                       folder.path().resolve(HfFolder.TOKENIZER),
                       json.getBytes(StandardCharsets.UTF_8)));
+      Map<String, Object> sampling = GenerationConfig.json(source.sampling());
+      if (!sampling.isEmpty()) {
+        // A file with draws alone: the ids that end a text are in the configuration.
+        AtomicFile.write(folder.path().resolve(GenerationConfig.FILE), JsonObject.write(sampling));
+      }
       AtomicFile.write(folder.path().resolve(HfFolder.CONFIG), JsonObject.write(json()));
       folder.commit();
     }

@@ -159,7 +159,7 @@ final class Generation {
     }
     seen.set(id);
     count++;
-    if (id == spec.vocabulary().endOfText() && !request.ignoreEnd()) {
+    if (spec.vocabulary().ends().contains(id) && !request.ignoreEnd()) {
       reason = FinishReason.END_OF_TEXT;
     } else if (request.stopIds().contains(id)) {
       reason = FinishReason.STOP_TOKEN;

@@ -13,8 +13,9 @@ import java.util.Set;
  * @param promptIds the sequence to continue; empty begins a document, after the end-of-text token,
  *     as in GPT-NeoX
  * @param maxTokens most tokens to draw, from 1; 0 where the prompt is only to be scored
- * @param stopIds ids that end the sequence, beside the model's end-of-text token
- * @param ignoreEnd goes on past an end-of-text token, which then is a token like any other
+ * @param stopIds ids that end the sequence, beside those of the model ({@code Vocabulary.ends})
+ * @param ignoreEnd goes on past the ids that end a text in the model, which then are tokens like
+ *     others
  * @param logprobs asks for the log-probability of every new token, and for those of so many of the
  *     likeliest ids in its place
  * @param promptLogprobs asks for the same of the prompt's ids, from {@code scoreFrom} on
@@ -103,13 +104,13 @@ public record GenerationRequest(
       return this;
     }
 
-    /** Sets the ids that end the sequence, beside the model's end-of-text token. */
+    /** Sets the ids that end the sequence, beside those of the model. */
     public Builder stopIds(Set<Integer> value) {
       stopIds = value;
       return this;
     }
 
-    /** Goes on past an end-of-text token. */
+    /** Goes on past the ids that end a text in the model. */
     public Builder ignoreEnd() {
       ignoreEnd = true;
       return this;

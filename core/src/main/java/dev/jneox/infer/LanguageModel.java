@@ -7,6 +7,7 @@ import dev.jneox.io.InputException;
 import dev.jneox.io.MemoryException;
 import dev.jneox.io.Progress;
 import dev.jneox.model.ModelSpec;
+import dev.jneox.model.SamplingDefaults;
 import dev.jneox.tokenizer.Tokenizer;
 import dev.jneox.weights.StoredModel;
 import java.nio.file.Files;
@@ -67,11 +68,6 @@ public final class LanguageModel implements AutoCloseable {
       }
       packed = PackedModel.of(stored, precision, progress);
       Tokenizer read = tokenizer.join();
-      if (read != null && read.vocabSize() > stored.spec().vocabulary().rows()) {
-        String expected = "below vocab_size " + stored.spec().vocabulary().rows() + " of the model";
-        throw InputException.in(
-            tokenizerFile(stored), "largest id", expected, String.valueOf(read.vocabSize() - 1));
-      }
       return new LanguageModel(stored, precision, packed, read);
     } catch (RuntimeException e) {
       // It reads what is closed below.
@@ -111,6 +107,11 @@ public final class LanguageModel implements AutoCloseable {
     // What loading made is taken by now.
     MemoryNeed need = MemoryNeed.of(stored, precision);
     return free.isEmpty() ? Optional.empty() : need.concern(free.getAsLong() + need.made());
+  }
+
+  /** How the authors of the model want its tokens drawn, where they say so. */
+  public SamplingDefaults sampling() {
+    return stored.sampling();
   }
 
   /** The weights it was opened over, valid until {@link #close}. */

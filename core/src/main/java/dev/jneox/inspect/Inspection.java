@@ -190,7 +190,8 @@ public record Inspection(
         .map(
             json -> {
               try (Tokenizer tokenizer = Tokenizer.parse(json, model.path())) {
-                return new Vocabulary(tokenizer.vocabSize(), rows, rows - tokenizer.vocabSize());
+                int tokens = tokenizer.vocabSize();
+                return new Vocabulary(tokens, rows, Math.max(0, rows - tokens));
               }
             });
   }

@@ -243,7 +243,12 @@ public record Verification(Path path, List<Finding> findings) {
           findings.add(
               Finding.wrong(
                   Check.TOKENIZER,
-                  tokenizer.vocabSize() + " tokens for " + rows + " rows of the embedding"));
+                  tokenizer.vocabSize()
+                      + " tokens for "
+                      + rows
+                      + " rows of the embedding: ids from "
+                      + rows
+                      + " on cannot be used"));
         } else {
           findings.add(
               Finding.ok(

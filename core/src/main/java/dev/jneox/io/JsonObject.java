@@ -15,6 +15,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -145,6 +147,24 @@ public final class JsonObject {
       return none;
     }
     return integer(value.isArray() ? value.get(0) : value, key, min, max);
+  }
+
+  /**
+   * Returns an integer or a list of integers as a list; empty without the key and for null.
+   *
+   * @param min smallest value allowed
+   * @param max largest value allowed
+   */
+  public List<Integer> integers(String key, int min, int max) {
+    if (!has(key)) {
+      return List.of();
+    }
+    JsonNode value = node.get(key);
+    List<Integer> integers = new ArrayList<>();
+    for (JsonNode each : value.isArray() ? value : List.of(value)) {
+      integers.add(integer(each, key, min, max));
+    }
+    return integers;
   }
 
   private int integer(JsonNode value, String key, int min, int max) {

@@ -1,5 +1,6 @@
 package dev.jneox.weights;
 
+import dev.jneox.model.SamplingDefaults;
 import java.nio.file.Path;
 import java.util.Optional;
 
@@ -18,6 +19,11 @@ public interface StoredModel extends ModelWeights, AutoCloseable {
    * builds the text from its own vocabulary.
    */
   Optional<String> tokenizerJson();
+
+  /** Returns how the authors of the model want its tokens drawn, where they say so. */
+  default SamplingDefaults sampling() {
+    return SamplingDefaults.NONE;
+  }
 
   @Override
   void close();

@@ -101,10 +101,17 @@ class LanguageModelTest {
     BpeTrainer trainer = new BpeTrainer(BpeTrainer.SMALLEST_VOCABULARY);
     trainer.count(List.of("a text").iterator());
     trainer.train(merges -> {}).write(quantised.resolve("tokenizer.json"));
-    assertThatThrownBy(() -> LanguageModel.open(quantised, Precision.STORED))
-        .isInstanceOf(InputException.class)
-        .hasMessageContaining(
-            "tokenizer.json: largest id: expected below vocab_size 40 of the model, found 257");
+    try (LanguageModel model = LanguageModel.open(quantised, Precision.STORED)) {
+      GenerationRequest known = GenerationRequest.builder(1, 39).maxTokens(2).build();
+      assertThat(model.generator().generate(known, Generator.Listener.NONE).generation().ids())
+          .as("tokens without a row lock nobody out")
+          .hasSize(2);
+      GenerationRequest request =
+          GenerationRequest.builder(model.tokenizer().encode("a text")).maxTokens(2).build();
+      assertThatThrownBy(() -> model.generator().generate(request, Generator.Listener.NONE))
+          .isInstanceOf(InputException.class)
+          .hasMessageContaining("expected an id from 0 to 39, found ");
+    }
     Files.writeString(
         config,
         Files.readString(config).replace("\"used_vocab_size\": 33", "\"used_vocab_size\": 41"));

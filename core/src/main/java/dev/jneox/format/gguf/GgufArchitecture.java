@@ -18,6 +18,7 @@ import dev.jneox.weights.CanonicalNames;
 import dev.jneox.weights.RowOrder;
 import dev.jneox.weights.TensorExpression;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -52,6 +53,11 @@ enum GgufArchitecture {
   static final String ACTIVATION = "jneox.hidden_act";
 
   static final String END_OF_TEXT = "tokenizer.ggml.eos_token_id";
+
+  /** The end of a turn, and of a message to a tool: they end a generated text as well. */
+  static final String END_OF_TURN = "tokenizer.ggml.eot_token_id";
+
+  static final String END_OF_MESSAGE = "tokenizer.ggml.eom_token_id";
 
   // Limits far above any model, so that a broken file is rejected before memory is allocated.
   private static final int MAX_WIDTH = 1 << 20;
@@ -144,10 +150,7 @@ enum GgufArchitecture {
       Norm norm = new Norm.Layer(metadata.positive(key("attention.layer_norm_epsilon"), 1e-5));
       Position position = this == GPT2 ? new Position.None() : rotary(metadata, headDim);
       return ModelSpec.of(
-          new Vocabulary(
-              vocab,
-              GgufTokenizer.used(metadata, vocab),
-              metadata.has(END_OF_TEXT) ? metadata.integer(END_OF_TEXT, 0, vocab - 1) : -1),
+          vocabulary(metadata, vocab),
           hidden,
           new Embedding(this == GPT2),
           layers,
@@ -176,6 +179,18 @@ enum GgufArchitecture {
     if (metadata.has(key(name)) && metadata.integer(key(name), 0, Integer.MAX_VALUE) != wanted) {
       throw metadata.wrong(key(name), wanted + ", " + why);
     }
+  }
+
+  private static Vocabulary vocabulary(GgufMetadata metadata, int rows) {
+    List<Integer> ends = new ArrayList<>();
+    for (String key : List.of(END_OF_TEXT, END_OF_TURN, END_OF_MESSAGE)) {
+      if (metadata.has(key)) {
+        ends.add(metadata.integer(key, 0, rows - 1));
+      }
+    }
+    int endOfText = metadata.has(END_OF_TEXT) ? ends.getFirst() : -1;
+    return new Vocabulary(
+        rows, GgufTokenizer.used(metadata, rows), endOfText, ends.stream().distinct().toList());
   }
 
   private static int vocabulary(GgufFile file) {

@@ -98,9 +98,7 @@ public final class GgufExport {
           }
         });
     metadata.putAll(architecture.metadata(spec));
-    metadata.putAll(
-        GgufTokenizer.metadata(
-            file, tokenizerJson, spec.vocabulary().rows(), spec.vocabulary().endOfText()));
+    metadata.putAll(GgufTokenizer.metadata(file, tokenizerJson, spec.vocabulary()));
     this.tokenizer = tokenizerJson != null;
     this.nfc = tokenizer && GgufTokenizer.normalizes(metadata);
     addPieces();

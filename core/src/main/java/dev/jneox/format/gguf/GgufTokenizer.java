@@ -8,12 +8,14 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.jneox.io.InputException;
 import dev.jneox.io.JsonObject;
+import dev.jneox.model.Vocabulary;
 import java.io.IOException;
 import java.io.StringWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -218,11 +220,12 @@ final class GgufTokenizer {
    *
    * @param file to be written, named in errors
    * @param json the text of its {@code tokenizer.json}, or null
-   * @param vocabSize rows of the model's embedding; ids past the tokenizer's become unused tokens
+   * @param vocabulary of the model; rows past the tokenizer's ids become unused tokens
    * @throws InputException when llama.cpp cannot do what the tokenizer does
    */
-  static Map<String, GgufValue> metadata(
-      Path file, @Nullable String json, int vocabSize, int endOfText) {
+  static Map<String, GgufValue> metadata(Path file, @Nullable String json, Vocabulary vocabulary) {
+    int vocabSize = vocabulary.rows();
+    int endOfText = vocabulary.endOfText();
     Map<String, GgufValue> values = new LinkedHashMap<>();
     if (json == null) {
       values.put(MODEL, GgufValue.text(NONE));
@@ -239,6 +242,14 @@ final class GgufTokenizer {
     if (endOfText >= 0) {
       values.put("tokenizer.ggml.bos_token_id", GgufValue.u32(endOfText));
       values.put(GgufArchitecture.END_OF_TEXT, GgufValue.u32(endOfText));
+    }
+    // The format has keys for two further ids, which llama.cpp stops at as well.
+    Iterator<String> keys =
+        List.of(GgufArchitecture.END_OF_TURN, GgufArchitecture.END_OF_MESSAGE).iterator();
+    for (int end : vocabulary.ends()) {
+      if (end != endOfText && end < vocabSize && keys.hasNext()) {
+        values.put(keys.next(), GgufValue.u32(end));
+      }
     }
     return values;
   }
@@ -288,6 +299,9 @@ final class GgufTokenizer {
     }
     for (JsonNode added : root.path("added_tokens")) {
       int kind = added.path("special").asBoolean() ? CONTROL : USER_DEFINED;
+      if (added.path("id").isInt() && added.path("id").intValue() >= vocabSize) {
+        continue; // the model has no row for it, llama.cpp no place
+      }
       token(file, added.path("content").asText(), added.path("id"), kind, tokens, kinds);
     }
     Map<String, Integer> seen = new HashMap<>();

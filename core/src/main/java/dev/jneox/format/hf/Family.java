@@ -123,7 +123,7 @@ public sealed interface Family
     return name.startsWith(head() + ".") ? name : prefix() + name;
   }
 
-  /** Returns the name without prefix. */
+  /** Returns the name without prefix, as {@link #tensors} has it where versions spell it apart. */
   default String bare(String name) {
     return name.startsWith(prefix()) ? name.substring(prefix().length()) : name;
   }
@@ -172,6 +172,11 @@ public sealed interface Family
         && residual.feedForward().equals(spec.finalNorm());
   }
 
+  /** Reads the ids that end a text; empty where the key is missing. */
+  static List<Integer> ends(JsonObject json) {
+    return json.integers("eos_token_id", 0, Integer.MAX_VALUE);
+  }
+
   /** Reads the id that ends a document. */
   static int endOfText(JsonObject json, int absent) {
     return json.firstInteger("eos_token_id", absent, -1, 0, Integer.MAX_VALUE);
@@ -182,13 +187,14 @@ public sealed interface Family
       String architecture, String modelType, ModelSpec spec, String dtype) {
     Vocabulary vocabulary = spec.vocabulary();
     Integer endOfText = vocabulary.endOfText() < 0 ? null : vocabulary.endOfText();
+    List<Integer> ends = vocabulary.ends();
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("architectures", new String[] {architecture});
     json.put("model_type", modelType);
     json.put("vocab_size", vocabulary.rows());
     json.put("tie_word_embeddings", spec.head().tied());
     json.put("bos_token_id", endOfText);
-    json.put("eos_token_id", endOfText);
+    json.put("eos_token_id", ends.size() > 1 ? ends : ends.isEmpty() ? null : ends.getFirst());
     json.put("dtype", dtype);
     json.put("torch_dtype", dtype);
     json.put("use_cache", true);

@@ -11,6 +11,7 @@ import dev.jneox.io.StorageException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
+import dev.jneox.model.SamplingDefaults;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.FileTensor;
 import dev.jneox.weights.StoredModel;
@@ -147,15 +148,18 @@ public final class HfFolder implements StoredModel {
   private static ModelSpec spec(Path dir, JsonObject json) {
     Family family = Family.of(json);
     try {
-      return family.spec(json, usedVocab(dir, json, family.vocabSize(json)));
+      ModelSpec spec = family.spec(json, usedVocab(dir, json, family.vocabSize(json)));
+      List<Integer> generated = GenerationConfig.ends(dir);
+      List<Integer> ends = generated.isEmpty() ? Family.ends(json) : generated;
+      return ends.isEmpty() ? spec : spec.withVocabulary(spec.vocabulary().withEnds(ends));
     } catch (IllegalArgumentException e) {
       throw new InputException(dir.resolve(CONFIG) + ": " + e.getMessage(), e);
     }
   }
 
   /**
-   * Returns how many ids the tokenizer uses, from the configuration or counted; without a tokenizer
-   * every row of the embedding counts.
+   * Returns how many rows the tokenizer uses, from the configuration or counted; without a
+   * tokenizer every row of the embedding counts.
    */
   private static int usedVocab(Path dir, JsonObject json, int vocabSize) {
     JsonObject quantised = json.object(QUANTISATION).orElse(null);
@@ -166,12 +170,8 @@ public final class HfFolder implements StoredModel {
     if (!Files.exists(tokenizer)) {
       return vocabSize;
     }
-    int used = TokenizerIds.size(tokenizer);
-    if (used > vocabSize) {
-      String expected = "below vocab_size " + vocabSize + " of " + CONFIG;
-      throw InputException.in(tokenizer, "largest id", expected, String.valueOf(used - 1));
-    }
-    return used;
+    // Tokens may have been added without rows for them: only their ids cannot be used.
+    return Math.min(TokenizerIds.size(tokenizer), vocabSize);
   }
 
   /** Maps the weights and returns the file that lists them all: the only one, or the index. */
@@ -222,7 +222,7 @@ public final class HfFolder implements StoredModel {
         (shard, file) -> {
           for (String name : file.names()) {
             String listed = shardOf.get(name);
-            if (!shard.equals(listed)) {
+            if (!shard.equals(listed) && !isBuffer(name)) {
               throw InputException.in(
                   index,
                   "weight_map, " + quoted(name),
@@ -233,7 +233,7 @@ public final class HfFolder implements StoredModel {
         });
     shardOf.forEach(
         (name, shard) -> {
-          if (!Objects.requireNonNull(files.get(shard)).names().contains(name)) {
+          if (!Objects.requireNonNull(files.get(shard)).names().contains(name) && !isBuffer(name)) {
             throw InputException.in(
                 dir.resolve(shard),
                 "tensor " + quoted(name),
@@ -241,6 +241,11 @@ public final class HfFolder implements StoredModel {
                 "no such tensor");
           }
         });
+  }
+
+  /** Returns whether a tensor is none of the model's parameters, so that nothing depends on it. */
+  private boolean isBuffer(String name) {
+    return family.isBuffer(family.bare(name));
   }
 
   /** Locates a tensor that is not matched with a parameter yet. */
@@ -256,13 +261,20 @@ public final class HfFolder implements StoredModel {
       for (String name : file.names()) {
         String bare = family.bare(name);
         Stored found = new Stored(file, name);
-        if (!family.isBuffer(bare) && surplus.put(bare, found) != null) {
-          throw wrong(
-              found,
-              "one tensor, with " + quoted(family.prefix()) + " before its name or without",
-              "both");
+        Stored other = isBuffer(name) ? null : surplus.put(bare, found);
+        if (other != null) {
+          throw wrong(found, "one tensor for " + quoted(bare), quoted(other.name) + " as well");
         }
       }
+    }
+    String head = family.head() + ".weight";
+    if (spec.head().tied() && surplus.containsKey(head)) {
+      // Of two names for one matrix, a program may have kept the head's.
+      family.tensors(spec).stream()
+          .filter(tensor -> tensor.first().equals(spec.headWeight()))
+          .filter(tensor -> !surplus.containsKey(tensor.name()))
+          .forEach(
+              tensor -> surplus.put(tensor.name(), Objects.requireNonNull(surplus.remove(head))));
     }
     Map<ParamId, FileTensor> queries = new HashMap<>();
     for (TensorExpression expression : family.tensors(spec)) {
@@ -356,6 +368,11 @@ public final class HfFolder implements StoredModel {
   @Override
   public Optional<String> tokenizerJson() {
     return tokenizer().map(HfFolder::text);
+  }
+
+  @Override
+  public SamplingDefaults sampling() {
+    return GenerationConfig.sampling(dir);
   }
 
   /**

@@ -3,12 +3,12 @@ package dev.jneox.format.hf;
 import dev.jneox.format.safetensors.SafetensorsWriter;
 import dev.jneox.format.safetensors.SafetensorsWriter.Declared;
 import dev.jneox.io.AtomicFile;
-import dev.jneox.io.InputException;
 import dev.jneox.io.JsonObject;
 import dev.jneox.io.StorageException;
 import dev.jneox.io.TargetLock;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Part;
+import dev.jneox.model.SamplingDefaults;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.ModelWeights;
 import dev.jneox.weights.TensorExpression;
@@ -62,6 +62,7 @@ public final class HfFolderWriter {
   private long shardBytes = SHARD_BYTES;
   private LongConsumer progress = bytes -> {};
   private @Nullable Source tokenizer;
+  private SamplingDefaults sampling = SamplingDefaults.NONE;
 
   /**
    * Prepares a folder.
@@ -95,6 +96,12 @@ public final class HfFolderWriter {
   /** Adds a tokenizer from a {@code tokenizer.json}. */
   public HfFolderWriter tokenizer(Path json) {
     return tokenizer(HfFolder.text(json), json);
+  }
+
+  /** Adds how tokens are to be drawn; nothing by default. */
+  public HfFolderWriter sampling(SamplingDefaults defaults) {
+    sampling = defaults;
+    return this;
   }
 
   /**
@@ -155,7 +162,7 @@ public final class HfFolderWriter {
       if (tokenizer != null) {
         writeTokenizer(tokenizer);
       }
-      writeJson("generation_config.json", generation());
+      writeJson(GenerationConfig.FILE, generation());
       extra.forEach((name, content) -> AtomicFile.write(partial.resolve(name), content));
       writeJson(HfFolder.CONFIG, family.json(spec, torchName()));
       publish();
@@ -255,14 +262,6 @@ public final class HfFolderWriter {
   }
 
   private void writeTokenizer(Source tokenizer) {
-    int used = TokenizerIds.size(tokenizer.json, tokenizer.file);
-    if (used > spec.vocabulary().rows()) {
-      throw InputException.in(
-          tokenizer.file,
-          "largest id",
-          "below the model's vocab_size " + spec.vocabulary().rows(),
-          String.valueOf(used - 1));
-    }
     AtomicFile.write(
         partial.resolve(HfFolder.TOKENIZER), tokenizer.json.getBytes(StandardCharsets.UTF_8));
     Map<String, Object> json = new LinkedHashMap<>();
@@ -281,11 +280,17 @@ public final class HfFolderWriter {
 
   private Map<String, Object> generation() {
     Map<String, Object> json = new LinkedHashMap<>();
-    json.put("_from_model_config", true);
+    if (sampling.equals(SamplingDefaults.NONE)) {
+      json.put("_from_model_config", true);
+    }
     if (spec.vocabulary().endOfText() >= 0) {
       json.put("bos_token_id", spec.vocabulary().endOfText());
-      json.put("eos_token_id", spec.vocabulary().endOfText());
     }
+    List<Integer> ends = spec.vocabulary().ends();
+    if (!ends.isEmpty()) {
+      json.put("eos_token_id", ends.size() > 1 ? ends : ends.getFirst());
+    }
+    json.putAll(GenerationConfig.json(sampling));
     return json;
   }
 

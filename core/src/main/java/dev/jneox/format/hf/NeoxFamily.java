@@ -42,6 +42,14 @@ public record NeoxFamily() implements Family {
     return "embed_out";
   }
 
+  /** Returns the name without prefix; transformers 5 has {@code lm_head} for the head in memory. */
+  @Override
+  public String bare(String name) {
+    return name.startsWith("lm_head.")
+        ? head() + name.substring("lm_head".length())
+        : Family.super.bare(name);
+  }
+
   @Override
   public List<TensorExpression> tensors(ModelSpec spec) {
     return CanonicalNames.of(spec);

@@ -270,11 +270,7 @@ public final class NeoxCheckpoint implements StoredModel {
         throw part.wrong("a table of vocabulary by hidden size", "shape " + part.shape());
       }
     }
-    int used = tokenizer.map(TokenizerIds::size).orElse((int) rows);
-    if (used > rows) {
-      String expected = "below the " + rows + " rows of the embedding";
-      throw InputException.in(tokenizer.get(), "largest id", expected, String.valueOf(used - 1));
-    }
+    int used = (int) Math.min(rows, tokenizer.map(TokenizerIds::size).orElse((int) rows));
     int endOfText = tokenizer.flatMap(file -> TokenizerIds.id(file, "<|endoftext|>")).orElse(-1);
     return settings.spec((int) rows, used, endOfText);
   }

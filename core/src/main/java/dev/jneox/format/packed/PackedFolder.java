@@ -2,11 +2,13 @@ package dev.jneox.format.packed;
 
 import static dev.jneox.io.JsonObject.quoted;
 
+import dev.jneox.format.hf.GenerationConfig;
 import dev.jneox.format.hf.HfFolder;
 import dev.jneox.format.safetensors.Safetensors;
 import dev.jneox.io.InputException;
 import dev.jneox.io.JsonObject;
 import dev.jneox.model.ModelSpec;
+import dev.jneox.model.SamplingDefaults;
 import dev.jneox.weights.CanonicalNames;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.MappedTensor;
@@ -36,7 +38,8 @@ import org.jspecify.annotations.Nullable;
  * writes it.
  *
  * <p><b>Layout, version {@value #VERSION}.</b> As a folder of HF transformers, with a {@code
- * tokenizer.json} if the model has one and
+ * tokenizer.json} if the model has one, a {@code generation_config.json} if it says how tokens are
+ * drawn, and
  *
  * <ul>
  *   <li>{@code config.json}: that of the model's family, and {@code quantization_config} with
@@ -242,6 +245,11 @@ public final class PackedFolder implements StoredModel {
   @Override
   public Optional<String> tokenizerJson() {
     return Optional.of(dir.resolve(HfFolder.TOKENIZER)).filter(Files::exists).map(HfFolder::text);
+  }
+
+  @Override
+  public SamplingDefaults sampling() {
+    return GenerationConfig.sampling(dir);
   }
 
   @Override

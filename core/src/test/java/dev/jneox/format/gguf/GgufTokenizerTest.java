@@ -4,8 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.jneox.io.InputException;
+import dev.jneox.model.Vocabulary;
 import dev.jneox.tokenizer.BpeTrainer;
 import dev.jneox.tokenizer.Tokenizer;
 import java.io.IOException;
@@ -40,7 +42,7 @@ class GgufTokenizerTest {
    */
   private static String rebuilt(String json, int vocabSize) {
     Map<String, GgufValue> values =
-        new LinkedHashMap<>(GgufTokenizer.metadata(FILE, json, vocabSize, 0));
+        new LinkedHashMap<>(GgufTokenizer.metadata(FILE, json, Vocabulary.of(vocabSize, 0)));
     values.remove("tokenizer.huggingface.json");
     return GgufTokenizer.json(FILE, new GgufMetadata(FILE, values)).orElseThrow();
   }
@@ -94,12 +96,28 @@ class GgufTokenizerTest {
   @Test
   void ownFilesHaveTheTokenizerItself() throws IOException {
     String json = trained(300);
-    GgufMetadata metadata = new GgufMetadata(FILE, GgufTokenizer.metadata(FILE, json, 320, 0));
+    GgufMetadata metadata =
+        new GgufMetadata(FILE, GgufTokenizer.metadata(FILE, json, Vocabulary.of(320, 0)));
     assertThat(GgufTokenizer.json(FILE, metadata)).contains(json);
     assertThat(GgufTokenizer.used(metadata, 320)).isEqualTo(300);
-    GgufMetadata none = new GgufMetadata(FILE, GgufTokenizer.metadata(FILE, null, 320, -1));
+    GgufMetadata none =
+        new GgufMetadata(FILE, GgufTokenizer.metadata(FILE, null, Vocabulary.of(320, -1)));
     assertThat(GgufTokenizer.json(FILE, none)).isEmpty();
     assertThat(GgufTokenizer.used(none, 320)).isEqualTo(320);
+  }
+
+  @Test
+  void addedTokensWithoutARowAndFurtherEndsAreKeptWhereTheFormatHasAPlace() throws IOException {
+    ObjectNode root = (ObjectNode) JSON.readTree(trained(300));
+    ArrayNode added = (ArrayNode) root.get("added_tokens");
+    added.addObject().put("id", 300).put("content", "<|user|>").put("special", true);
+    Vocabulary vocabulary = Vocabulary.of(300, 0).withEnds(List.of(0, 7, 299, 8));
+    GgufMetadata metadata =
+        new GgufMetadata(FILE, GgufTokenizer.metadata(FILE, root.toString(), vocabulary));
+    assertThat(metadata.texts("tokenizer.ggml.tokens")).hasSize(300).doesNotContain("<|user|>");
+    assertThat(metadata.integer("tokenizer.ggml.eos_token_id", 0, 300)).isZero();
+    assertThat(metadata.integer("tokenizer.ggml.eot_token_id", 0, 300)).isEqualTo(7);
+    assertThat(metadata.integer("tokenizer.ggml.eom_token_id", 0, 300)).isEqualTo(299);
   }
 
   @Test
@@ -118,7 +136,7 @@ class GgufTokenizerTest {
   }
 
   private static void refused(String json, int vocabSize, String... says) {
-    assertThatThrownBy(() -> GgufTokenizer.metadata(FILE, json, vocabSize, 0))
+    assertThatThrownBy(() -> GgufTokenizer.metadata(FILE, json, Vocabulary.of(vocabSize, 0)))
         .isInstanceOf(InputException.class)
         .hasMessageStartingWith("a.gguf: ")
         .hasMessageContainingAll(says);

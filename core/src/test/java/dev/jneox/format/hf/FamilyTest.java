@@ -209,9 +209,40 @@ class FamilyTest {
     whole.put(prefix + embedding + ".weight", Dtype.F32, 12, 16).writeWeights();
     refused(
         embedding
-            + ".weight\": expected one tensor, with \""
-            + prefix
-            + "\" before its name or without, found both");
+            + ".weight\": expected one tensor for \""
+            + embedding
+            + ".weight\", found \""
+            + embedding
+            + ".weight\" as well");
+  }
+
+  @Test
+  void theHeadHasTransformersNewNameToo() throws IOException {
+    FamilyFolder folder = folder("gpt_neox");
+    folder.tensors.remove("embed_out.weight");
+    HfFolder.open(folder.put("lm_head.weight", Dtype.F32, 12, 16).write()).close();
+    folder.put("embed_out.weight", Dtype.F32, 12, 16).writeWeights();
+    refused("expected one tensor for \"embed_out.weight\", found");
+    folder.tensors.remove("lm_head.weight");
+    folder.tensors.remove("embed_out.weight");
+    folder.writeWeights();
+    refused("tensor \"embed_out.weight\": expected shape [12, 16] by config.json, found no such");
+  }
+
+  @Test
+  void aTiedModelMayKeepEitherName() throws IOException {
+    for (String head : List.of("embed_out", "lm_head")) {
+      FamilyFolder folder = folder("gpt_neox").with("{'tie_word_embeddings':true}");
+      folder.tensors.remove("embed_out.weight");
+      HfFolder.open(folder.put(head + ".weight", Dtype.F32, 12, 16).write()).close();
+      folder.tensors.remove("gpt_neox.embed_in.weight");
+      try (HfFolder open = HfFolder.open(folder.writeWeights())) {
+        assertThat(open.tensors().getFirst().expression().first().part()).isEqualTo(Part.EMBEDDING);
+      }
+      folder.tensors.remove(head + ".weight");
+      folder.writeWeights();
+      refused("tensor \"gpt_neox.embed_in.weight\": expected shape [12, 16]");
+    }
   }
 
   @Test

@@ -11,6 +11,7 @@ import dev.jneox.format.safetensors.SafetensorsWriter;
 import dev.jneox.format.safetensors.SafetensorsWriter.Declared;
 import dev.jneox.io.InputException;
 import dev.jneox.io.JneoxException;
+import dev.jneox.io.JsonObject;
 import dev.jneox.io.StorageException;
 import dev.jneox.model.Activation;
 import dev.jneox.model.Attention;
@@ -22,6 +23,7 @@ import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Norm;
 import dev.jneox.model.Position;
 import dev.jneox.model.Residual;
+import dev.jneox.model.SamplingDefaults;
 import dev.jneox.model.Vocabulary;
 import dev.jneox.weights.CanonicalNames;
 import dev.jneox.weights.Dtype;
@@ -39,6 +41,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -471,7 +474,85 @@ public class HfFolderTest {
     assertThat(TokenizerIds.token(Files.readString(tokenizer), tokenizer, 6)).contains("ab");
     assertThat(TokenizerIds.token(Files.readString(tokenizer), tokenizer, 5)).isEmpty();
     config("{'vocab_size':9}");
-    refused("tokenizer.json: largest id: expected below vocab_size 9 of config.json, found 9");
+    assertThat(HfFolder.spec(dir).vocabulary().used()).as("one token has no row").isEqualTo(9);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '`',
+      value = {
+        "{'eos_token_id':[7,8]}||7|7,8",
+        "{'eos_token_id':[7,8]}|{'eos_token_id':9}|7|9",
+        "{'eos_token_id':7}|{'eos_token_id':[7,10,11]}|7|7,10,11",
+        "{'eos_token_id':7}|{'eos_token_id':null}|7|7",
+        "{'eos_token_id':7}|{}|7|7",
+        "{'eos_token_id':null}|{'eos_token_id':[9,8]}|9|9,8",
+        "{'eos_token_id':null}|{}|-1|",
+      })
+  void theIdsThatEndATextAreThoseOfGenerationConfig(
+      String changes, String generation, int endOfText, String ends) throws IOException {
+    config(changes);
+    if (generation != null) {
+      Files.writeString(dir.resolve("generation_config.json"), generation.replace('\'', '"'));
+    }
+    Vocabulary vocabulary = HfFolder.spec(dir).vocabulary();
+    assertThat(vocabulary.endOfText()).isEqualTo(endOfText);
+    assertThat(vocabulary.ends())
+        .hasToString("[" + (ends == null ? "" : ends.replace(",", ", ")) + "]");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '`',
+      value = {
+        "{'_from_model_config':true,'eos_token_id':0}||||",
+        "{'temperature':0.6,'top_p':0.9,'top_k':20}||||",
+        "{'do_sample':false,'temperature':0.6,'repetition_penalty':1.1}||||1.1",
+        "{'do_sample':true,'temperature':0.6,'top_p':0.9,'top_k':20}|0.6|20|0.9|",
+        "{'do_sample':true,'top_k':-1,'top_p':1,'temperature':null}|1.0|0|1.0|",
+        "{'do_sample':true}|1.0|||",
+      })
+  void generationConfigSaysHowTokensAreDrawn(
+      String json, Double temperature, Integer topK, Double topP, Double penalty)
+      throws IOException {
+    Files.writeString(dir.resolve("generation_config.json"), json.replace('\'', '"'));
+    SamplingDefaults found = GenerationConfig.sampling(dir);
+    assertThat(found.temperature().stream().boxed().toList())
+        .isEqualTo(Stream.ofNullable(temperature).toList());
+    assertThat(found.topK().stream().boxed().toList()).isEqualTo(Stream.ofNullable(topK).toList());
+    assertThat(found.topP().stream().boxed().toList()).isEqualTo(Stream.ofNullable(topP).toList());
+    assertThat(found.repetitionPenalty().stream().boxed().toList())
+        .isEqualTo(Stream.ofNullable(penalty).toList());
+  }
+
+  @Test
+  void wrongValuesOfGenerationConfigAreNamed() throws IOException {
+    for (String wrong : List.of("'top_p':1.5", "'temperature':-1", "'top_k':'a'")) {
+      Files.writeString(
+          dir.resolve("generation_config.json"),
+          ("{'do_sample':true," + wrong + "}").replace('\'', '"'));
+      assertThatThrownBy(() -> GenerationConfig.sampling(dir))
+          .isInstanceOf(InputException.class)
+          .hasMessageContaining("generation_config.json: " + wrong.split("'")[1] + ": expected ");
+    }
+  }
+
+  @Test
+  void buffersNeedNoPlaceInTheIndex() throws IOException {
+    config("{}");
+    Map<String, List<Long>> tensors = tinyTensors();
+    weights("model-1.safetensors", tensors, Dtype.F32);
+    Map<String, Object> map = new LinkedHashMap<>();
+    tensors.keySet().forEach(name -> map.put(name, "model-1.safetensors"));
+    tensors.put("gpt_neox.layers.0.attention.masked_bias", List.of());
+    tensors.put("gpt_neox.layers.0.attention.rotary_emb.inv_freq", List.of(4L));
+    weights("model-1.safetensors", tensors, Dtype.F32);
+    map.put("gpt_neox.layers.1.attention.bias", "model-1.safetensors"); // which is nowhere
+    Files.write(
+        dir.resolve("model.safetensors.index.json"), JsonObject.write(Map.of("weight_map", map)));
+    HfFolder.open(dir).close();
   }
 
   @ParameterizedTest
