@@ -343,8 +343,7 @@ class InspectVerifyTest {
     String json = Files.readString(model.resolve("tokenizer.json"));
     Files.writeString(
         model.resolve("tokenizer.json"),
-        json.replaceFirst("\"id\"\\s*:\\s*1,", "\"id\":512,")
-            .replaceFirst("<\\|padding\\|>", "<|user|>"));
+        json.replaceFirst("(\"<\\|padding\\|>\")\\s*:\\s*1,", "$1:512,"));
     Output output = Output.of("verify", model.toString());
     assertThat(output.code()).isEqualTo(1);
     assertThat(output.out())
