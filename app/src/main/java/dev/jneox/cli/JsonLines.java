@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.jneox.io.InputException;
 import dev.jneox.io.JneoxException;
+import dev.jneox.io.JsonObject;
 import dev.jneox.io.StorageException;
 import java.io.BufferedInputStream;
 import java.io.ByteArrayOutputStream;
@@ -23,7 +24,9 @@ import java.util.function.Function;
  */
 final class JsonLines {
   private static final JsonMapper JSON =
-      JsonMapper.builder().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
+      JsonMapper.builder(JsonObject.LINES)
+          .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+          .build();
   private static final int BUFFER = 1 << 16;
 
   private JsonLines() {}
@@ -55,7 +58,7 @@ final class JsonLines {
     } catch (JsonProcessingException e) {
       send(answers, output);
       throw new InputException(
-          place(number) + "expected a JSON object, found: " + e.getOriginalMessage(), e);
+          place(number) + "expected a JSON object, found: " + JsonObject.problem(e), e);
     } catch (JneoxException e) {
       send(answers, output);
       throw e.getMessage().startsWith("standard ")

@@ -14,6 +14,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -155,6 +156,18 @@ class TokenizerCommandTest {
       assertThat(run("\n", "tokenizer", command, "--tokenizer", tokenizer.toString()))
           .isEqualTo(new Run(0, "", ""));
     }
+  }
+
+  @Test
+  @Tag("slow")
+  void encodeReadsTextsOfAnyLength() {
+    assertThat(train("300").code).isZero();
+    // A parser's default limit is twenty million characters.
+    String line = "{\"text\": \"" + "int ".repeat(5_000_001) + "\", \"ppl\": NaN}";
+    Run encoded = run(line, "tokenizer", "encode", "--tokenizer", tokenizer.toString());
+    assertThat(encoded.err).isEmpty();
+    assertThat(encoded.code).isZero();
+    assertThat(encoded.out.contains("int ".repeat(5_000_001))).isTrue();
   }
 
   @Test

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.core.json.JsonReadFeature;
 import com.fasterxml.jackson.core.util.DefaultIndenter;
 import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
 import com.fasterxml.jackson.core.util.Separators;
@@ -28,15 +29,32 @@ import java.util.TreeSet;
  */
 public final class JsonObject {
   /**
-   * Rejects duplicate keys, nesting beyond 64 levels and bytes that are not UTF-8. Does not intern
-   * names from files.
+   * Rejects duplicate keys, nesting beyond 64 levels and bytes that are not UTF-8. Reads the NaN
+   * and Infinity that Python writes. Does not intern names from files.
    */
   public static final JsonFactory JSON =
       JsonFactory.builder()
           .disable(JsonFactory.Feature.INTERN_FIELD_NAMES)
           .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+          .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS)
           .streamReadConstraints(
               StreamReadConstraints.builder().maxNestingDepth(64).maxNumberLength(100).build())
+          .build();
+
+  /**
+   * Reads what Python's {@code json} reads: texts, names and numbers of any length, NaN and
+   * Infinity. Nesting beyond 1000 levels is an error, as it is there.
+   */
+  public static final JsonFactory LINES =
+      JsonFactory.builder()
+          .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
+          .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS)
+          .streamReadConstraints(
+              StreamReadConstraints.builder()
+                  .maxStringLength(Integer.MAX_VALUE)
+                  .maxNameLength(Integer.MAX_VALUE)
+                  .maxNumberLength(Integer.MAX_VALUE)
+                  .build())
           .build();
 
   private static final ObjectMapper MAPPER =
@@ -84,9 +102,18 @@ public final class JsonObject {
       long at = json.getLocation() == null ? -1 : json.getLocation().getByteOffset();
       String place = part + (at < 0 ? "" : ", byte " + at);
       return new InputException(
-          file + ": " + place + ": not valid JSON: " + json.getOriginalMessage(), e);
+          file + ": " + place + ": not valid JSON: " + problem(json) + Placeholder.hint(file), e);
     }
     return StorageException.of(file, part + ": cannot be read", e);
+  }
+
+  /** Returns what is wrong with a JSON text, in one line, without the parser's advice on itself. */
+  public static String problem(JsonProcessingException e) {
+    return e.getOriginalMessage()
+        .replaceFirst(" \\([^(]*\\[Source.*", "")
+        .replaceFirst(": enable `[^`]*` to allow", "")
+        .replaceFirst(", from `[^`]*`", "")
+        .replaceAll("\\p{Cntrl}+", " ");
   }
 
   /** Formats an indented JSON file with the keys in the given order. */

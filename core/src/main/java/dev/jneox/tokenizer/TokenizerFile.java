@@ -4,6 +4,8 @@ import com.fasterxml.jackson.core.JsonLocation;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JsonObject;
+import dev.jneox.io.Placeholder;
 import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.charset.CharacterCodingException;
@@ -61,9 +63,14 @@ record TokenizerFile(
       JsonLocation at = e.getLocation();
       String place =
           at == null ? "JSON" : "line " + at.getLineNr() + ", column " + at.getColumnNr();
-      String problem = e.getOriginalMessage().lines().findFirst().orElse("no JSON");
       throw new InputException(
-          path + ": " + place + ": expected a whole tokenizer.json, found: " + problem, e);
+          path
+              + ": "
+              + place
+              + ": expected a whole tokenizer.json, found: "
+              + JsonObject.problem(e)
+              + Placeholder.hint(json),
+          e);
     } catch (IOException e) {
       throw new IllegalStateException(e); // reading a text in memory
     }

@@ -1,6 +1,7 @@
 package dev.jneox.data;
 
 import dev.jneox.io.InputException;
+import dev.jneox.io.Placeholder;
 import dev.jneox.io.StorageException;
 import java.io.BufferedInputStream;
 import java.io.FilterInputStream;
@@ -36,6 +37,10 @@ abstract sealed class DocumentFile implements AutoCloseable
    */
   static DocumentFile open(Path file, int limit, LongConsumer onRead) throws IOException {
     String name = name(file);
+    boolean packed = isZip(name) || name.endsWith(".zst") || name.endsWith(".gz");
+    if (packed && !Placeholder.hint(file).isEmpty() || Placeholder.isPointer(file)) {
+      throw InputException.in(file, "content", "documents", "none" + Placeholder.hint(file));
+    }
     if (isZip(name)) {
       return new ZipDocuments(file, limit, onRead);
     }

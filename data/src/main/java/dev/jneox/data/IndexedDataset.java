@@ -1,6 +1,7 @@
 package dev.jneox.data;
 
 import dev.jneox.io.InputException;
+import dev.jneox.io.Placeholder;
 import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -78,7 +79,7 @@ public final class IndexedDataset {
         idx,
         "byte 0",
         "the magic MMIDIDX of a Megatron mmap index",
-        "another kind of file");
+        "another kind of file" + Placeholder.hint(index));
     long version = index.get(ElementType.LONG, 9);
     check(version == 1, idx, "byte 9", "format version 1", Long.toUnsignedString(version));
     int code = index.get(ValueLayout.JAVA_BYTE, 17) & 0xFF;
@@ -116,7 +117,7 @@ public final class IndexedDataset {
         bin(prefix),
         "length",
         bytes + " bytes, as " + idx.getFileName() + " says",
-        String.valueOf(bin.byteSize()));
+        bin.byteSize() + Placeholder.hint(bin));
     return new IndexedDataset(prefix, type, (int) n, Math.max(0, d - 1), sizes, pointers, bin);
   }
 

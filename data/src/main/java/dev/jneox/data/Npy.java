@@ -2,6 +2,7 @@ package dev.jneox.data;
 
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.Placeholder;
 import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -71,7 +72,10 @@ public record Npy(ElementType type, List<Long> shape, MemorySegment data) {
       if (all.byteSize() < PREFIX
           || all.asSlice(0, MAGIC.length).mismatch(MemorySegment.ofArray(MAGIC)) >= 0) {
         throw InputException.in(
-            file, "byte 0", "a NumPy array of format version 1.0", "another kind of file");
+            file,
+            "byte 0",
+            "a NumPy array of format version 1.0",
+            "another kind of file" + Placeholder.hint(all));
       }
       int length = all.get(ElementType.SHORT, MAGIC.length) & 0xFFFF;
       if (all.byteSize() < PREFIX + length) {

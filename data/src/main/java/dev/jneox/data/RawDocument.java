@@ -1,11 +1,12 @@
 package dev.jneox.data;
 
-import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonLocation;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
-import com.fasterxml.jackson.core.StreamReadConstraints;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JsonObject;
+import dev.jneox.io.Placeholder;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
@@ -26,12 +27,6 @@ import java.nio.file.Path;
  * @param json whether the bytes are a JSON object with a {@code text}, else they are the text
  */
 record RawDocument(Path file, String place, byte[] bytes, boolean json) {
-  private static final JsonFactory JSON =
-      JsonFactory.builder()
-          .streamReadConstraints(
-              StreamReadConstraints.builder().maxStringLength(Integer.MAX_VALUE).build())
-          .build();
-
   /**
    * Decodes the document.
    *
@@ -72,7 +67,8 @@ record RawDocument(Path file, String place, byte[] bytes, boolean json) {
 
   private Document parseJson(CharBuffer chars) {
     int mark = chars.length() - withoutMark(chars).length();
-    try (JsonParser parser = JSON.createParser(chars.array(), mark, chars.length() - mark)) {
+    try (JsonParser parser =
+        JsonObject.LINES.createParser(chars.array(), mark, chars.length() - mark)) {
       if (parser.nextToken() != JsonToken.START_OBJECT) {
         throw bad("", "a JSON object", describe(parser));
       }
@@ -97,15 +93,18 @@ record RawDocument(Path file, String place, byte[] bytes, boolean json) {
       }
       return new Document(text, set);
     } catch (JsonProcessingException e) {
-      // Without the source description of the parser, which would be wrong.
-      String found =
-          e.getOriginalMessage()
-              .replaceFirst(" \\([^(]*\\[Source.*", "")
-              .replaceAll("\\p{Cntrl}+", " ");
-      throw bad("column " + e.getLocation().getColumnNr(), "JSON", found);
+      // An exceeded limit has no place.
+      JsonLocation at = e.getLocation();
+      throw bad(
+          at == null ? "" : "column " + at.getColumnNr(), "JSON", JsonObject.problem(e) + page());
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  /** Returns a hint where the whole file is another one. */
+  private String page() {
+    return place.equals("line 1") ? Placeholder.hint(file) : "";
   }
 
   /** Reads a string, or a list of strings, which two line ends join. */

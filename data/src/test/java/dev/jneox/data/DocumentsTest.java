@@ -203,6 +203,54 @@ class DocumentsTest {
   }
 
   @Test
+  void readsNumbersNamesAndConstantsAsPythonWritesThem() {
+    String lines =
+        "{\"n\": %s, \"text\": \"a\"}\n".formatted("7".repeat(1200))
+            + "{\"%s\": [1], \"text\": \"b\"}\n".formatted("k".repeat(60_000))
+            + "{\"text\": \"c\", \"ppl\": NaN, \"m\": [-Infinity, Infinity]}\n";
+    assertThat(read(file("a.jsonl", lines)))
+        .extracting(Document::text)
+        .containsExactly("a", "b", "c");
+  }
+
+  @Test
+  void namesALineThatIsNestedTooDeep() {
+    String deep = "[".repeat(1100) + "]".repeat(1100);
+    Path file = file("a.jsonl", "{\"text\":\"a\"}\n{\"text\":\"b\",\"x\":" + deep + "}\n");
+    assertThatThrownBy(() -> read(file))
+        .isInstanceOf(InputException.class)
+        .hasMessage(
+            file
+                + ": line 2: expected JSON, found Document nesting depth (1001) exceeds the maximum"
+                + " allowed (1000)");
+    List<Skipped> skipped = new ArrayList<>();
+    assertThat(read(skipped, true, file)).hasSize(1);
+    assertThat(skipped.getFirst().bad()).isOne();
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"a.jsonl", "a.txt", "a.jsonl.zst", "a.jsonl.gz", "a.zip"})
+  void saysWhatLiesInPlaceOfAFile(String name) {
+    Path pointer =
+        file(name, "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n");
+    assertThatThrownBy(() -> read(new ArrayList<>(), true, pointer))
+        .isInstanceOf(InputException.class)
+        .hasMessage(
+            pointer
+                + ": content: expected documents, found none (a Git LFS pointer; fetch the file"
+                + " itself with git lfs pull)");
+    Path page = file(name, "<!doctype html>\n<html>");
+    if (name.equals("a.txt")) {
+      assertThat(read(page)).as("a page may be a text").hasSize(1);
+    } else {
+      assertThatThrownBy(() -> read(page))
+          .isInstanceOf(InputException.class)
+          .hasMessageStartingWith(page.toString())
+          .hasMessageContaining("(a web page; fetch the file itself");
+    }
+  }
+
+  @Test
   void refusesADocumentThatIsTooLong() throws IOException {
     String text = "x".repeat(200_000);
     Path line = file("long.jsonl", "{\"text\": \"a\"}\n{\"text\": \"" + text + "\"}");

@@ -178,6 +178,21 @@ class IndexedDatasetTest {
   }
 
   @Test
+  void tellsAGitLfsPointerInPlaceOfEitherFile() throws IOException {
+    Path prefix = folder.resolve("pointer");
+    for (Path file : List.of(IndexedDataset.bin(prefix), IndexedDataset.idx(prefix))) {
+      Fixtures.write(prefix, 100, 3, 0, 5, 1);
+      Files.delete(file); // whose mapping may still be there
+      Files.writeString(
+          file, "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n");
+      assertThatThrownBy(() -> IndexedDataset.open(prefix))
+          .isInstanceOf(InputException.class)
+          .hasMessageStartingWith(file.toString())
+          .hasMessageEndingWith("(a Git LFS pointer; fetch the file itself with git lfs pull)");
+    }
+  }
+
+  @Test
   void refusesEveryPrefixOfAnIndex() throws IOException {
     Path prefix = folder.resolve("cut");
     Fixtures.write(prefix, 100, 3, 0, 5, 1);

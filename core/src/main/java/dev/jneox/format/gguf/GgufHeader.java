@@ -5,6 +5,7 @@ import static dev.jneox.io.JsonObject.quoted;
 import dev.jneox.format.gguf.GgufFile.Entry;
 import dev.jneox.format.gguf.GgufValue.Type;
 import dev.jneox.io.InputException;
+import dev.jneox.io.Placeholder;
 import dev.jneox.weights.GgmlType;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -98,8 +99,10 @@ final class GgufHeader {
     need(2 * Integer.BYTES, "magic and version");
     int magic = bytes.get(I32, 0);
     if (magic != MAGIC) {
-      String found = String.format("0x%08x (not a GGUF file)", Integer.reverseBytes(magic));
-      throw InputException.in(file, "byte 0, magic", "GGUF", found);
+      String hint = Placeholder.hint(bytes);
+      String found = String.format("0x%08x", Integer.reverseBytes(magic));
+      throw InputException.in(
+          file, "byte 0, magic", "GGUF", found + (hint.isEmpty() ? " (not a GGUF file)" : hint));
     }
     int version = bytes.get(I32, 4);
     if (version != 2 && version != 3) {

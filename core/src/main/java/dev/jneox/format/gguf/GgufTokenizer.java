@@ -259,7 +259,7 @@ final class GgufTokenizer {
       return MAPPER.readTree(json);
     } catch (JsonProcessingException e) {
       throw new InputException(
-          file + ": the tokenizer.json to put into it is not valid JSON: " + e.getOriginalMessage(),
+          file + ": the tokenizer.json to put into it is not valid JSON: " + JsonObject.problem(e),
           e);
     }
   }

@@ -3,6 +3,7 @@ package dev.jneox.format.safetensors;
 import dev.jneox.io.InputException;
 import dev.jneox.io.JsonObject;
 import dev.jneox.io.MappedMemory;
+import dev.jneox.io.Placeholder;
 import dev.jneox.io.StorageException;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.TensorFile;
@@ -12,7 +13,6 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Collection;
@@ -97,8 +97,6 @@ public final class Safetensors implements TensorFile {
     long length = whole.get(LENGTH, 0);
     long rest = whole.byteSize() - Long.BYTES;
     if (length < 2 || length > Math.min(rest, SafetensorsHeader.MAX_BYTES)) {
-      byte[] start = whole.asSlice(0, Long.BYTES).toArray(ValueLayout.JAVA_BYTE);
-      boolean pointer = new String(start, StandardCharsets.ISO_8859_1).equals("version ");
       throw InputException.in(
           file,
           "byte 0, header length",
@@ -107,8 +105,7 @@ public final class Safetensors implements TensorFile {
               + " in a file of "
               + whole.byteSize()
               + " bytes",
-          Long.toUnsignedString(length)
-              + (pointer ? " (a Git LFS pointer; fetch the file itself with git lfs pull)" : ""));
+          Long.toUnsignedString(length) + Placeholder.hint(whole));
     }
     if (whole.get(ValueLayout.JAVA_BYTE, Long.BYTES) != '{') {
       String found = String.format("0x%02x", whole.get(ValueLayout.JAVA_BYTE, Long.BYTES));

@@ -6,6 +6,7 @@ import dev.jneox.format.torch.PickleValue.Storage;
 import dev.jneox.format.torch.PickleValue.StoredTensor;
 import dev.jneox.io.InputException;
 import dev.jneox.io.MappedMemory;
+import dev.jneox.io.Placeholder;
 import dev.jneox.io.StorageException;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.TensorFile;
@@ -14,7 +15,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Collections;
@@ -118,17 +118,11 @@ public final class TorchFile implements TensorFile {
         && whole.get(ValueLayout.JAVA_INT_UNALIGNED, 0) == TorchArchive.LOCAL_HEADER) {
       return TorchArchive.read(file, whole, lenient);
     }
-    byte[] start = whole.asSlice(0, Math.min(whole.byteSize(), 8)).toArray(ValueLayout.JAVA_BYTE);
-    String text = new String(start, StandardCharsets.ISO_8859_1);
-    String hint =
-        text.equals("version ")
-            ? " (a Git LFS pointer; fetch the file itself with git lfs pull)"
-            : "";
     throw InputException.in(
         file,
         "byte 0",
         "a zip archive or a stream of torch.save",
-        whole.byteSize() + " bytes that begin otherwise" + hint);
+        whole.byteSize() + " bytes that begin otherwise" + Placeholder.hint(whole));
   }
 
   private Map<?, ?> unwrapped(Object root) {
