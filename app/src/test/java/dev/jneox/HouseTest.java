@@ -59,9 +59,12 @@ class HouseTest {
               Map.entry("format.safetensors", Set.of("weights")),
               Map.entry("format.torch", Set.of("weights")),
               Map.entry(
-                  "format.hf", Set.of("model", "weights", "format.safetensors", "format.torch")),
+                  "format.hf",
+                  Set.of("model", "weights", "tokenizer", "format.safetensors", "format.torch")),
               Map.entry("format.gguf", Set.of("model", "weights", "tokenizer", "format.hf")),
-              Map.entry("format.neox", Set.of("model", "weights", "format.hf", "format.torch")),
+              Map.entry(
+                  "format.neox",
+                  Set.of("model", "weights", "tokenizer", "format.hf", "format.torch")),
               Map.entry(
                   "format.packed",
                   Set.of("model", "weights", "kernel", "format.hf", "format.safetensors")),

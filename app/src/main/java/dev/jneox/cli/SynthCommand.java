@@ -3,12 +3,10 @@ package dev.jneox.cli;
 import dev.jneox.convert.RandomInit;
 import dev.jneox.convert.WeightType;
 import dev.jneox.io.InputException;
-import dev.jneox.io.StorageException;
 import dev.jneox.tokenizer.Tokenizer;
+import dev.jneox.tokenizer.TokenizerJson;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.StoredModel;
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -76,7 +74,7 @@ final class SynthCommand implements Callable<Integer> {
     try (Tokenizer loaded = tokenizer == null ? null : Tokenizer.load(tokenizer);
         StoredModel model =
             init(Optional.ofNullable(loaded))
-                .model(dtype, seed, tokenizer == null ? null : text(tokenizer))) {
+                .model(dtype, seed, tokenizer == null ? null : TokenizerJson.read(tokenizer))) {
       output.write(model, type, out, "making");
     }
     return 0;
@@ -92,13 +90,5 @@ final class SynthCommand implements Callable<Integer> {
                         + config
                         + ": names and configurations in GPT-NeoX's keys need the jar of JNeoX's"
                         + " module train"));
-  }
-
-  private static String text(Path file) {
-    try {
-      return Files.readString(file);
-    } catch (IOException e) {
-      throw StorageException.ofText(file, e);
-    }
   }
 }

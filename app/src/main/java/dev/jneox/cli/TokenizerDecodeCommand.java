@@ -27,7 +27,7 @@ final class TokenizerDecodeCommand implements Runnable {
       names = "--tokenizer",
       required = true,
       paramLabel = "FILE",
-      description = "A tokenizer.json.")
+      description = "A tokenizer.json, or GPT-2's vocab.json with merges.txt beside it.")
   private Path tokenizer;
 
   /** What is printed for a line. */

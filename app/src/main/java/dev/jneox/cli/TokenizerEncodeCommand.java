@@ -29,7 +29,7 @@ final class TokenizerEncodeCommand implements Runnable {
       names = "--tokenizer",
       required = true,
       paramLabel = "FILE",
-      description = "A tokenizer.json.")
+      description = "A tokenizer.json, or GPT-2's vocab.json with merges.txt beside it.")
   private Path tokenizer;
 
   @Option(

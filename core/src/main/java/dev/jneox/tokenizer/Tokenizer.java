@@ -33,8 +33,9 @@ public interface Tokenizer extends AutoCloseable {
   void close();
 
   /**
-   * Loads a local {@code tokenizer.json}: those of the GPT family as the fast {@link ByteLevelBpe},
-   * others as a {@link PipelineTokenizer}.
+   * Loads a local {@code tokenizer.json}, or the {@code vocab.json} of GPT-2 with the merges beside
+   * it ({@link TokenizerJson}). Those of the GPT family are run by the fast {@link ByteLevelBpe},
+   * others by a {@link PipelineTokenizer}.
    *
    * @throws dev.jneox.io.InputException when the file is missing, truncated or not a tokenizer
    */

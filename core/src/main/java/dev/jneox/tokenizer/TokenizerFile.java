@@ -6,11 +6,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import dev.jneox.io.InputException;
 import dev.jneox.io.JsonObject;
 import dev.jneox.io.Placeholder;
-import dev.jneox.io.StorageException;
 import java.io.IOException;
-import java.nio.charset.CharacterCodingException;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -50,7 +46,7 @@ record TokenizerFile(
    * @throws InputException when it is not a tokenizer
    */
   static TokenizerFile read(Path path) {
-    return of(path, text(path));
+    return of(path, TokenizerJson.read(path));
   }
 
   /** Checks the text of a {@code tokenizer.json} that came with {@code path}, which errors name. */
@@ -86,19 +82,6 @@ record TokenizerFile(
         vocab.isArray() ? reader.pieces() : null,
         reader.merges(),
         added(path, root.path("added_tokens")));
-  }
-
-  /** Returns the string at a path of keys; null where there is none. */
-  private static String text(Path path) {
-    try {
-      return Files.readString(path);
-    } catch (NoSuchFileException e) {
-      throw new InputException(path + ": expected a tokenizer.json, found no such file", e);
-    } catch (CharacterCodingException e) {
-      throw new InputException(path + ": expected a tokenizer.json in UTF-8, found other bytes", e);
-    } catch (IOException e) {
-      throw StorageException.of(path, "cannot be read", e);
-    }
   }
 
   private static List<AddedToken> added(Path path, JsonNode tokens) {

@@ -131,7 +131,10 @@ public final class Trainer implements AutoCloseable {
     this.parameters = parameters;
     this.data = data;
     this.saving =
-        new Saving(config, directory, tokenizer == null ? null : TokenizerFile.read(tokenizer));
+        new Saving(
+            config,
+            directory,
+            tokenizer == null ? null : TokenizerFile.read(tokenizer, config.data().mergeFile()));
     this.maskedId = config.data().maskEndOfDocument() ? endOfText : -1;
     gradients = GradientStep.of(parameters, config.run().recompute() > 0);
     OptimizerSection o = config.optimizer();

@@ -6,6 +6,7 @@ import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.tokenizer.Tokenizer;
+import dev.jneox.tokenizer.TokenizerJson;
 import dev.jneox.torch.Device;
 import dev.jneox.torch.Machine;
 import dev.jneox.torch.Products;
@@ -116,10 +117,11 @@ public final class TrainCommand implements Callable<Integer> {
             .orElseThrow(
                 () ->
                     new InputException(
-                        "vocab_file is required and not set: the tokenizer.json that the data was"
-                            + " prepared with"));
+                        "vocab_file is required and not set: the tokenizer.json (or vocab.json"
+                            + " with merge_file) that the data was prepared with"));
     PrintWriter out = spec.commandLine().getOut();
-    try (Tokenizer tokenizer = Tokenizer.load(vocabulary);
+    try (Tokenizer tokenizer =
+            Tokenizer.parse(TokenizerJson.read(vocabulary, config.data().mergeFile()), vocabulary);
         RunDirectory directory =
             RunDirectory.open(config.checkpoint(), new Resume(restart, skipDamaged, noVerify));
         TrainingData data = data(config, tokenizer, on);

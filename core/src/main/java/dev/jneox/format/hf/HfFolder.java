@@ -12,6 +12,7 @@ import dev.jneox.model.ModelSpec;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
 import dev.jneox.model.SamplingDefaults;
+import dev.jneox.tokenizer.TokenizerJson;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.FileTensor;
 import dev.jneox.weights.StoredModel;
@@ -166,12 +167,10 @@ public final class HfFolder implements StoredModel {
     if (quantised != null && quantised.has(USED_VOCAB)) {
       return quantised.integer(USED_VOCAB, 0, 1, vocabSize);
     }
-    Path tokenizer = dir.resolve(TOKENIZER);
-    if (!Files.exists(tokenizer)) {
-      return vocabSize;
-    }
     // Tokens may have been added without rows for them: only their ids cannot be used.
-    return Math.min(TokenizerIds.size(tokenizer), vocabSize);
+    return TokenizerJson.in(dir)
+        .map(tokenizer -> Math.min(TokenizerIds.size(tokenizer), vocabSize))
+        .orElse(vocabSize);
   }
 
   /** Maps the weights and returns the file that lists them all: the only one, or the index. */
@@ -355,9 +354,9 @@ public final class HfFolder implements StoredModel {
     return Collections.unmodifiableList(tensors);
   }
 
-  /** Returns the {@code tokenizer.json} of the folder; empty without one. */
+  /** Returns the {@code tokenizer.json} of the folder, or its {@code vocab.json}; empty without. */
   public Optional<Path> tokenizer() {
-    return Optional.of(dir.resolve(TOKENIZER)).filter(Files::exists);
+    return TokenizerJson.in(dir);
   }
 
   /** Returns the mapped files: one, or the shards. */
@@ -367,7 +366,7 @@ public final class HfFolder implements StoredModel {
 
   @Override
   public Optional<String> tokenizerJson() {
-    return tokenizer().map(HfFolder::text);
+    return tokenizer().map(TokenizerJson::read);
   }
 
   @Override

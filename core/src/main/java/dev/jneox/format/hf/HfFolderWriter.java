@@ -9,6 +9,7 @@ import dev.jneox.io.TargetLock;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Part;
 import dev.jneox.model.SamplingDefaults;
+import dev.jneox.tokenizer.TokenizerJson;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.ModelWeights;
 import dev.jneox.weights.TensorExpression;
@@ -95,7 +96,7 @@ public final class HfFolderWriter {
 
   /** Adds a tokenizer from a {@code tokenizer.json}. */
   public HfFolderWriter tokenizer(Path json) {
-    return tokenizer(HfFolder.text(json), json);
+    return tokenizer(TokenizerJson.read(json), json);
   }
 
   /** Adds how tokens are to be drawn; nothing by default. */

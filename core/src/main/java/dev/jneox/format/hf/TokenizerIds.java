@@ -5,6 +5,7 @@ import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonToken;
 import dev.jneox.io.InputException;
 import dev.jneox.io.JsonObject;
+import dev.jneox.tokenizer.TokenizerJson;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -63,7 +64,7 @@ public final class TokenizerIds {
   }
 
   private static TokenizerIds of(Path file, int wanted, @Nullable String wantedText) {
-    return of(HfFolder.text(file), file, wanted, wantedText);
+    return of(TokenizerJson.read(file), file, wanted, wantedText);
   }
 
   private static TokenizerIds of(

@@ -9,6 +9,7 @@ import dev.jneox.io.InputException;
 import dev.jneox.io.StorageException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Part;
+import dev.jneox.tokenizer.TokenizerJson;
 import dev.jneox.weights.CanonicalNames;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.MappedTensor;
@@ -247,7 +248,8 @@ public final class NeoxCheckpoint implements StoredModel {
     List<Path> candidates = new ArrayList<>();
     String vocabulary = settings.text("vocab_file", "");
     String type = settings.text("tokenizer_type", "HFTokenizer");
-    boolean named = vocabulary.endsWith(".json") && type.equalsIgnoreCase("HFTokenizer");
+    boolean gpt2 = type.equalsIgnoreCase("GPT2BPETokenizer");
+    boolean named = vocabulary.endsWith(".json") && (gpt2 || type.equalsIgnoreCase("HFTokenizer"));
     for (Path place : places()) {
       candidates.add(place.resolve(HfFolder.TOKENIZER));
       if (named) {
@@ -257,7 +259,10 @@ public final class NeoxCheckpoint implements StoredModel {
     if (named) {
       candidates.add(Path.of(vocabulary));
     }
-    return candidates.stream().filter(Files::isRegularFile).findFirst();
+    return candidates.stream()
+        .filter(Files::isRegularFile)
+        .filter(file -> !gpt2 || file.endsWith(HfFolder.TOKENIZER) || TokenizerJson.hasMerges(file))
+        .findFirst();
   }
 
   private ModelSpec spec(NeoxSettings settings) {
@@ -363,7 +368,7 @@ public final class NeoxCheckpoint implements StoredModel {
 
   @Override
   public Optional<String> tokenizerJson() {
-    return tokenizer.map(HfFolder::text);
+    return tokenizer.map(TokenizerJson::read);
   }
 
   @Override
