@@ -1,5 +1,6 @@
 package dev.jneox.convert;
 
+import dev.jneox.format.gguf.GgufFile;
 import dev.jneox.format.gguf.GgufModel;
 import dev.jneox.format.packed.PackedFolder;
 import dev.jneox.io.JneoxException;
@@ -15,6 +16,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.LongFunction;
@@ -42,7 +44,8 @@ public final class GgufCache {
    * Opens the cache of a file; empty when there is none, the file has changed, or it is no GGUF
    * file.
    */
-  public static Optional<StoredModel> open(Path gguf) {
+  public static Optional<StoredModel> open(Path file) {
+    Path gguf = first(file);
     Path folder = beside(gguf);
     if (!Files.isRegularFile(gguf) || !Files.isDirectory(folder)) {
       return Optional.empty();
@@ -65,7 +68,8 @@ public final class GgufCache {
    *
    * @param progress creates a progress for a number of bytes
    */
-  public static StoredModel make(Path gguf, LongFunction<Progress> progress) {
+  public static StoredModel make(Path file, LongFunction<Progress> progress) {
+    Path gguf = first(file);
     Optional<StoredModel> kept = open(gguf);
     if (kept.isPresent()) {
       return kept.get();
@@ -85,10 +89,21 @@ public final class GgufCache {
     return PackedFolder.open(beside(gguf));
   }
 
+  /** Returns the first part of a split file, else the file. */
+  private static Path first(Path gguf) {
+    return Files.isRegularFile(gguf) ? GgufFile.files(gguf).getFirst() : gguf;
+  }
+
   /** Returns the properties that identify an unchanged file. */
   private static Map<String, String> identity(Path gguf) {
     Map<String, String> identity = new LinkedHashMap<>();
+    List<Path> parts = GgufFile.files(gguf);
     try (InputStream in = Files.newInputStream(gguf)) {
+      for (int i = 0; i < parts.size() && parts.size() > 1; i++) {
+        identity.put("source_bytes_" + i, String.valueOf(Files.size(parts.get(i))));
+        identity.put(
+            "source_modified_" + i, Files.getLastModifiedTime(parts.get(i)).toInstant().toString());
+      }
       identity.put("source_bytes", String.valueOf(Files.size(gguf)));
       identity.put("source_modified", Files.getLastModifiedTime(gguf).toInstant().toString());
       byte[] hash = MessageDigest.getInstance("SHA-256").digest(in.readNBytes(HASHED));

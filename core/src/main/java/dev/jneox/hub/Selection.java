@@ -72,13 +72,24 @@ public record Selection(List<String> include, List<String> exclude) {
 
   private static Predicate<String> model(Collection<HubFile> files) {
     for (Pattern kind : WEIGHTS) {
-      long found = files.stream().filter(file -> kind.matcher(file.name()).matches()).count();
+      long found =
+          files.stream()
+              .map(HubFile::name)
+              .filter(name -> kind.matcher(name).matches())
+              .map(Selection::whole)
+              .distinct()
+              .count();
       boolean oneOfMany = kind == WEIGHTS.getLast() && found > 1;
       if (found > 0 && !oneOfMany) {
         return name -> TEXTS.matcher(name).matches() || kind.matcher(name).matches();
       }
     }
     return name -> TEXTS.matcher(name).matches();
+  }
+
+  /** Returns the name of a split GGUF file without the number of the part; else the name. */
+  static String whole(String name) {
+    return name.replaceFirst("-\\d{5}-of-(\\d{5}[.]gguf)$", "-of-$1");
   }
 
   /** Returns whether {@code name} holds weights of a kind that can be opened. */

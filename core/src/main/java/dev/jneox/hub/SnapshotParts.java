@@ -71,7 +71,10 @@ final class SnapshotParts {
     }
   }
 
-  /** Returns the only GGUF file of a folder without a configuration; else empty. */
+  /**
+   * Returns the only GGUF file of a folder without a configuration, or the first part of the only
+   * split one; else empty.
+   */
   static Optional<Path> gguf(Path folder) {
     if (Files.exists(folder.resolve("config.json"))) {
       return Optional.empty();
@@ -80,8 +83,10 @@ final class SnapshotParts {
       List<Path> found =
           entries
               .filter(path -> path.toString().endsWith(".gguf") && Files.isRegularFile(path))
+              .sorted()
               .toList();
-      return found.size() == 1 ? Optional.of(found.getFirst()) : Optional.empty();
+      long models = found.stream().map(path -> Selection.whole(path.toString())).distinct().count();
+      return models == 1 ? Optional.of(found.getFirst()) : Optional.empty();
     } catch (IOException e) {
       throw StorageException.of(folder, "cannot be read", e);
     }

@@ -1,6 +1,7 @@
 package dev.jneox.inspect;
 
 import dev.jneox.format.ModelFiles;
+import dev.jneox.format.gguf.GgufFile;
 import dev.jneox.format.gguf.GgufModel;
 import dev.jneox.format.hf.HfFolder;
 import dev.jneox.format.neox.NeoxCheckpoint;
@@ -148,9 +149,9 @@ public final class Contents implements AutoCloseable {
     }
   }
 
-  /** Lists its files; see {@link FolderFiles}. */
+  /** Lists its files: those of the folder ({@link FolderFiles}), or all parts of a split file. */
   public List<Path> files() {
-    return FolderFiles.of(path);
+    return Files.isRegularFile(path) ? GgufFile.files(path) : FolderFiles.of(path);
   }
 
   @Override

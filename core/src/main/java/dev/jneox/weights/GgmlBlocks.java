@@ -14,6 +14,14 @@ import java.util.stream.LongStream;
  *   Q8_0  d, q[32] of 8 bits signed               value = d q
  *   Q4_0  d, q[32] of 4 bits, value i and i + 16   value = d (q - 8)
  *         share byte i, the first in its low half
+ *   Q4_1  d, m, q[32] of 4 bits as in Q4_0         value = d q + m
+ *   Q5_0  d, fifth bits [32], q[32] as in Q4_0     value = d (q - 16); bit i of the fifth bits is that of value i
+ *   Q5_1  d, m, fifth bits [32], q[32]             value = d q + m
+ *   IQ4_NL d, q[32] of 4 bits as in Q4_0           value = d STEPS[q]
+ *   Q2_K  scale and minimum of 4 bits each [16],   value = d scale q - m min, for each 16 values; two bits of 32 bytes
+ *         q[256] of 2 bits, d, m                   hold 32 values, the lowest ones first, then those of the next 32 bytes
+ *   Q3_K  high bits [256], q[256] of 2 bits, 16    value = d (scale - 32) q, q less 4 where the high bit is 0; q as in
+ *         scales of 6 bits in 12 bytes, d          Q2_K, bit b of the 32 bytes of high bits is that of the b-th 32
  *   Q4_K  d, m, 8 scales and 8 minima of 6 bits    value = d scale q - m min, for each 32 values; those of an even 32
  *         in 12 bytes, q[256] of 4 bits            in the low halves of 32 bytes, of the odd one after it in the high
  *   Q5_K  d, m, 12 bytes, fifth bits, four bits    the same; bit b of the 32 bytes of fifth bits is that of the b-th 32
@@ -25,6 +33,11 @@ public final class GgmlBlocks {
   private static final ValueLayout.OfShort FP16 =
       ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
   private static final ValueLayout.OfFloat FP32 = ValueLayout.JAVA_FLOAT_UNALIGNED;
+
+  /** The steps of IQ4_NL (ggml's kvalues_iq4nl), closer to each other around zero. */
+  private static final byte[] STEPS = {
+    -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113
+  };
 
   /** Blocks that one task processes. */
   private static final long BATCH = 4096;
@@ -56,6 +69,12 @@ public final class GgmlBlocks {
     Decoder decoder =
         switch (type) {
           case Q4_0 -> GgmlBlocks::q4_0;
+          case Q4_1 -> GgmlBlocks::q4_1;
+          case Q5_0 -> GgmlBlocks::q5_0;
+          case Q5_1 -> GgmlBlocks::q5_1;
+          case IQ4_NL -> GgmlBlocks::iq4_NL;
+          case Q2_K -> GgmlBlocks::q2_K;
+          case Q3_K -> GgmlBlocks::q3_K;
           case Q8_0 -> GgmlBlocks::q8_0;
           case Q4_K -> GgmlBlocks::q4_K;
           case Q5_K -> GgmlBlocks::q5_K;
@@ -133,6 +152,77 @@ public final class GgmlBlocks {
       put(out, to, i, ((pair & 0xF) - 8) * d);
       put(out, to, i + 16, ((pair >> 4) - 8) * d);
     }
+  }
+
+  private static void q4_1(MemorySegment in, long at, MemorySegment out, long to) {
+    float d = scale(in, at);
+    float m = scale(in, at + 2);
+    for (int i = 0; i < 16; i++) {
+      int pair = u8(in, at + 4 + i);
+      put(out, to, i, d * (pair & 0xF) + m);
+      put(out, to, i + 16, d * (pair >> 4) + m);
+    }
+  }
+
+  private static void q5_0(MemorySegment in, long at, MemorySegment out, long to) {
+    float d = scale(in, at);
+    for (int i = 0; i < 32; i++) {
+      put(out, to, i, (q5(in, at + 2, i) - 16) * d);
+    }
+  }
+
+  private static void q5_1(MemorySegment in, long at, MemorySegment out, long to) {
+    float d = scale(in, at);
+    float m = scale(in, at + 2);
+    for (int i = 0; i < 32; i++) {
+      put(out, to, i, d * q5(in, at + 4, i) + m);
+    }
+  }
+
+  /** Unpacks integer {@code i} of 32: 4 bytes of fifth bits, then 16 of four bits. */
+  private static int q5(MemorySegment in, long packed, int i) {
+    int low = u8(in, packed + 4 + i % 16) >> i / 16 * 4 & 0xF;
+    return low | (u8(in, packed + i / 8) >> i % 8 & 1) << 4;
+  }
+
+  private static void iq4_NL(MemorySegment in, long at, MemorySegment out, long to) {
+    float d = scale(in, at);
+    for (int i = 0; i < 16; i++) {
+      int pair = u8(in, at + 2 + i);
+      put(out, to, i, d * STEPS[pair & 0xF]);
+      put(out, to, i + 16, d * STEPS[pair >> 4]);
+    }
+  }
+
+  private static void q2_K(MemorySegment in, long at, MemorySegment out, long to) {
+    float d = scale(in, at + 80);
+    float m = scale(in, at + 82);
+    for (int part = 0; part < 16; part++) {
+      int both = u8(in, at + part);
+      float scale = d * (both & 0xF);
+      float min = m * (both >> 4);
+      for (int i = part * 16; i < part * 16 + 16; i++) {
+        put(out, to, i, scale * q2(in, at + 16, i) - min);
+      }
+    }
+  }
+
+  private static void q3_K(MemorySegment in, long at, MemorySegment out, long to) {
+    float d = scale(in, at + 108);
+    for (int part = 0; part < 16; part++) {
+      int low = u8(in, at + 96 + part % 8) >> part / 8 * 4 & 0xF;
+      int high = u8(in, at + 104 + part % 4) >> part / 4 * 2 & 3;
+      float scale = d * ((low | high << 4) - 32);
+      for (int i = part * 16; i < part * 16 + 16; i++) {
+        int negative = u8(in, at + i % 32) >> i / 32 & 1;
+        put(out, to, i, scale * (q2(in, at + 32, i) - (negative == 0 ? 4 : 0)));
+      }
+    }
+  }
+
+  /** Unpacks integer {@code i} of 256 of two bits: four from each byte, 32 apart. */
+  private static int q2(MemorySegment in, long packed, int i) {
+    return u8(in, packed + i / 128 * 32 + i % 32) >> i / 32 % 4 * 2 & 3;
   }
 
   private static void q4_K(MemorySegment in, long at, MemorySegment out, long to) {

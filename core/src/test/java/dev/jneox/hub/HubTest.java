@@ -243,6 +243,17 @@ class HubTest {
   }
 
   @Test
+  void thePartsOfASplitGgufFileAreOneModel() {
+    server.files.keySet().removeIf(name -> true);
+    server.files.put("tiny-00001-of-00002.gguf", FakeHub.bytes(50));
+    server.files.put("tiny-00002-of-00002.gguf", FakeHub.bytes(40));
+    assertThat(download().model())
+        .isEqualTo(download().folder().resolve("tiny-00001-of-00002.gguf"))
+        .hasSize(50);
+    assertThat(download().folder().resolve("tiny-00002-of-00002.gguf")).hasSize(40);
+  }
+
+  @Test
   void shardsThatTheIndexNamesMustAllBeThere() {
     server.files.remove(WEIGHTS);
     server.files.put("model-00001-of-00002.safetensors", FakeHub.bytes(70));

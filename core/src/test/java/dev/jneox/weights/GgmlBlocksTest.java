@@ -14,6 +14,8 @@ import net.jqwik.api.Property;
 import net.jqwik.api.constraints.FloatRange;
 import net.jqwik.api.constraints.Size;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /**
  * {@code ggml-blocks.bin} holds what ggml's own functions (quantize_row_*_ref, dequantize_row_*)
@@ -56,6 +58,32 @@ class GgmlBlocksTest {
       readsAs(type, blocks, next(K_BLOCKS * 256L * Float.BYTES));
     }
     assertThat(at).isEqualTo(all.byteSize());
+  }
+
+  /** {@code ggml-more-blocks.bin} is what {@code build/fixtures/ggml_blocks.py} writes. */
+  @ParameterizedTest
+  @CsvSource({"Q4_1, 0", "Q5_0, 1", "Q5_1, 2", "IQ4_NL, 3", "Q2_K, 4", "Q3_K, 5"})
+  void otherTypesAreReadAsGgmlDoesBitByBit(GgmlType wanted, int place) throws IOException {
+    MemorySegment more =
+        MemorySegment.ofArray(
+            Files.readAllBytes(Path.of("src/test/resources/gguf/ggml-more-blocks.bin")));
+    long from = 0;
+    for (GgmlType type :
+        List.of(
+            GgmlType.Q4_1,
+            GgmlType.Q5_0,
+            GgmlType.Q5_1,
+            GgmlType.IQ4_NL,
+            GgmlType.Q2_K,
+            GgmlType.Q3_K)) {
+      long stored = 8L * type.blockBytes();
+      long read = 8L * type.blockValues() * Float.BYTES;
+      if (type == wanted) {
+        readsAs(type, more.asSlice(from, stored), more.asSlice(from + stored, read));
+        return;
+      }
+      from += stored + read;
+    }
   }
 
   private static void readsAs(GgmlType type, MemorySegment blocks, MemorySegment expected) {

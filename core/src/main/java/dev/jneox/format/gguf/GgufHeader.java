@@ -294,7 +294,10 @@ final class GgufHeader {
     if (type == null) {
       String expected = "one of " + List.of(GgmlType.values());
       throw InputException.in(
-          file, "byte " + start + ", type of " + place, expected, "ggml's type " + id);
+          file,
+          "byte " + start + ", type of " + place,
+          expected,
+          "ggml's type " + GgmlType.nameOf(id) + " (take the model in one of these)");
     }
     long values = values(List.of(shape), type);
     if (values < 0) {

@@ -268,7 +268,12 @@ class GgufFileTest {
         64,
         "type of tensor \"t\"",
         "Q4_0",
-        "ggml's type 16");
+        "ggml's type IQ2_XXS (take the model in one of these)");
+    refused(
+        new Bytes().start(3, 1, 0).tensor("t", 77, 0, 256),
+        64,
+        "type of tensor \"t\"",
+        "ggml's type number 77");
     refused(new Bytes().start(3, 1, 0).tensor("t", 0, 0, 0), 64, "shape of tensor \"t\"", "F32[0]");
     refused(
         new Bytes().start(3, 1, 0).tensor("t", 0, 0, 1L << 32, 1L << 32),

@@ -37,6 +37,7 @@ import java.lang.foreign.Arena;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -364,6 +365,93 @@ class GgufModelTest {
           .hasMessageContainingAll("model.gguf: tensor blk.0.attn_output.weight", "65504");
     }
     assertThat(dir).isEmptyDirectory();
+  }
+
+  private static final String NAME = "part-0000%d-of-00003.gguf";
+
+  /**
+   * Splits a file as gguf-split does: all metadata in the first part, a third of the tensors each.
+   */
+  private void split(Path whole) {
+    try (GgufFile file = GgufFile.open(whole)) {
+      List<GgufFile.Entry> entries = List.copyOf(file.entries());
+      for (int part = 0; part < 3; part++) {
+        Map<String, GgufValue> metadata = new LinkedHashMap<>();
+        if (part == 0) {
+          metadata.putAll(file.metadata().values());
+          metadata.remove("general.alignment");
+        }
+        metadata.put("split.no", GgufValue.u32(part));
+        metadata.put("split.count", GgufValue.u32(3));
+        metadata.put("split.tensors.count", GgufValue.u32(entries.size()));
+        List<GgufFile.Entry> own =
+            entries.subList(entries.size() * part / 3, entries.size() * (part + 1) / 3);
+        List<GgufWriter.Declared> declared =
+            own.stream().map(e -> new GgufWriter.Declared(e.name(), e.type(), e.shape())).toList();
+        Path target = dir.resolve(NAME.formatted(part + 1));
+        try (GgufWriter writer = new GgufWriter(target, metadata, declared, bytes -> {})) {
+          own.forEach(e -> writer.write(e.name(), file.data(e.name())));
+          writer.commit();
+        }
+      }
+    }
+  }
+
+  @Test
+  void allPartsOfASplitFileAreOneModel() {
+    Path whole = export(ModelSpec.neox(96, 64, 2, 4, 8), GgmlType.Q8_0);
+    split(whole);
+    assertThat(GgufFile.files(dir.resolve(NAME.formatted(2)))).hasSize(3);
+    for (int named = 1; named <= 3; named++) {
+      try (Arena arena = Arena.ofShared();
+          StoredModel expected = ModelFiles.open(whole);
+          StoredModel parts = ModelFiles.open(dir.resolve(NAME.formatted(named)))) {
+        assertThat(parts.path()).isEqualTo(dir.resolve(NAME.formatted(1)));
+        assertThat(parts.spec()).isEqualTo(expected.spec());
+        for (Param param : expected.spec().parameters()) {
+          assertThat(parts.read(param.id(), arena).floats())
+              .isEqualTo(expected.read(param.id(), arena).floats());
+        }
+      }
+    }
+  }
+
+  @Test
+  void whatIsWrongWithPartsIsNamed() throws IOException {
+    split(export(ModelSpec.neox(96, 64, 2, 4, 8), GgmlType.F32));
+    Path first = dir.resolve(NAME.formatted(1));
+    Path second = dir.resolve(NAME.formatted(2));
+    Path third = dir.resolve(NAME.formatted(3));
+    Path away = dir.resolve("away");
+    Files.move(third, away);
+    parts(first, first, "split.count", "all 3 parts", "no part-00003-of-00003.gguf");
+    Files.copy(second, third);
+    parts(first, third, "tensor \"", "each tensor once", "it in " + second);
+    Files.move(away, third, StandardCopyOption.REPLACE_EXISTING);
+    Files.move(second, away);
+    Files.copy(first, second);
+    parts(first, second, "tensor \"", "each tensor once", "it in " + first);
+    Files.move(away, second, StandardCopyOption.REPLACE_EXISTING);
+    Path free = Files.copy(first, dir.resolve("model-of-three.gguf"));
+    parts(free, free, "split.count", "NAME-00002-of-00003.gguf (fetch all parts");
+    Files.delete(first);
+    parts(second, second, "key split.no", "0, the first of 3 parts", "1");
+  }
+
+  private static void parts(Path opened, Path named, String... says) {
+    assertThatThrownBy(() -> ModelFiles.open(opened))
+        .isInstanceOf(InputException.class)
+        .hasMessageStartingWith(named.toString())
+        .hasMessageContainingAll(says);
+  }
+
+  @Test
+  void everyIdThatEndsATextComesBack() {
+    ModelSpec spec = ModelSpec.neox(96, 64, 1, 4, 8);
+    ModelSpec ends = spec.withVocabulary(spec.vocabulary().withEnds(List.of(0, 9, 11)));
+    try (StoredModel model = ModelFiles.open(export(ends, GgmlType.F32))) {
+      assertThat(model.spec().vocabulary()).isEqualTo(ends.vocabulary());
+    }
   }
 
   @Test
