@@ -42,7 +42,7 @@ class PlaceholderTest {
             "model.safetensors", file -> Safetensors.open(file).close(),
             "pytorch_model.bin", file -> TorchFile.open(file).close(),
             "tokenizer.json", file -> Tokenizer.load(file).close(),
-            "config.json", file -> HfFolder.spec(file.getParent()));
+            "config.json", file -> HfFolder.spec(dir));
     String told =
         content.equals(POINTER)
             ? "a Git LFS pointer; fetch the file itself with git lfs pull"
