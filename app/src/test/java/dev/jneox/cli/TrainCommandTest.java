@@ -2,9 +2,13 @@ package dev.jneox.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
@@ -94,6 +98,39 @@ class TrainCommandTest {
       String path = "global_step" + (step + 4) + "/" + file;
       assertThat(Files.mismatch(run.resolve(path), straight.resolve(path))).as(file).isEqualTo(-1);
     }
+  }
+
+  @Test
+  void theTokenizerMayBeGpt2sTwoFiles() throws IOException {
+    ObjectMapper json = new ObjectMapper();
+    JsonNode model = json.readTree(dir.resolve("tokenizer.json").toFile()).get("model");
+    Path vocabulary = dir.resolve("vocab.json");
+    Files.write(vocabulary, json.writeValueAsBytes(model.get("vocab")));
+    List<String> rules = new ArrayList<>();
+    model.get("merges").forEach(rule -> rules.add(rule.asText()));
+    String[] args = {
+      "train",
+      recipe,
+      "--set",
+      "save=" + run,
+      "--set",
+      "exit_interval=1",
+      "--set",
+      "tokenizer_type=GPT2BPETokenizer",
+      "--set",
+      "vocab_file=" + vocabulary,
+      "--set",
+      "merge_file=" + Files.write(dir.resolve("rules"), rules)
+    };
+    Output output = Output.of(args);
+    assertThat(output.code()).as(output.err()).isZero();
+    assertThat(run.resolve("global_step1/tokenizer.json")).exists();
+    Files.delete(dir.resolve("rules"));
+    Output missing = Output.of(args);
+    assertThat(missing.code()).isEqualTo(1);
+    assertThat(missing.err())
+        .startsWith("jneox: " + vocabulary + ": content: expected a tokenizer.json, or the tokens")
+        .contains(dir.resolve("rules").toString());
   }
 
   @ParameterizedTest

@@ -461,6 +461,17 @@ class TrainerTest {
   }
 
   @Test
+  void theTokenizerOfGpt2IsSavedAsOneFile() throws IOException {
+    tokenizer = Files.writeString(dir.resolve("vocab.json"), "{\"a\": 0, \"b\": 1, \"ab\": 2}");
+    Path merges = Files.writeString(dir.resolve("rules"), "#version: 0.2\na b\n");
+    Path run = dir.resolve("run");
+    train("save=" + run, "exit_interval=2", "merge_file=" + merges);
+    assertThat(run.resolve("global_step2/tokenizer.json"))
+        .content()
+        .contains("\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\"]");
+  }
+
+  @Test
   void oneFlippedBitInAnyFileOfACheckpointIsNamed() throws IOException {
     tokenizer =
         Files.writeString(
