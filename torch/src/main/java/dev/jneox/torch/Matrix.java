@@ -23,6 +23,7 @@ import org.bytedeco.pytorch.Tensor;
  * numbers of the precision, and so does a load, because what libtorch wrote is a product not yet
  * rounded: no pass over memory is spent on it.
  */
+@SuppressWarnings("exports") // of the Vector API, which is for train alone
 public final class Matrix {
   private static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
   private static final VectorSpecies<Short> HALF =
