@@ -70,6 +70,8 @@ final class Int8Code {
     }
     a.vcmpnltps(other, max, tiny);
     a.vdivps(scale, max, maxCode);
+    a.vsubps(codes, max, max); // 0, or NaN for an infinite one
+    a.vaddps(scale, scale, codes);
     a.vdivps(inverse, maxCode, max);
     a.vpand(scale, scale, other);
     a.vpand(inverse, inverse, other);

@@ -33,7 +33,7 @@ final class Int8Codes extends Int8Rows {
         float value = x.get(ValueLayout.JAVA_FLOAT, at + 4L * i);
         codes[row][i] = (byte) Math.rint(value * inverse);
       }
-      scales[row][g] = zero ? 0 : max / 127;
+      scales[row][g] = scale(max);
     }
   }
 }

@@ -51,7 +51,7 @@ final class Int8Coefficients extends Int8Rows {
       float max = largest(from);
       boolean zero = max < TINY;
       codes(from, zero ? 0 : 127 / max, codes);
-      put(first(row) + g, codes, zero ? 0 : max / 127);
+      put(first(row) + g, codes, scale(max));
     }
   }
 

@@ -5,8 +5,9 @@ import java.lang.foreign.MemorySegment;
 /**
  * Rows of activations as 8-bit codes in groups of {@value #GROUP}: value {@code i} of a group is
  * {@code a[i] * scale} with {@code scale = max|x| / 127} and {@code a[i] = rint(x[i] * (127 /
- * max|x|))}, both divisions and the product in fp32. How they are kept is the matter of the kernel
- * that multiplies them.
+ * max|x|))}, both divisions and the product in fp32. A group with a NaN or an infinite value has
+ * the scale NaN, whatever its codes are, and so have all products with it. How they are kept is the
+ * matter of the kernel that multiplies them.
  */
 abstract sealed class Int8Rows permits Int8Codes, Int8Coefficients, Int8Tiles {
   static final int GROUP = 32;
@@ -28,6 +29,14 @@ abstract sealed class Int8Rows permits Int8Codes, Int8Coefficients, Int8Tiles {
   Int8Rows(int groups) {
     this.groups = groups;
     this.stride = groups | 1;
+  }
+
+  /** Returns the scale of a group whose largest magnitude is {@code max}. */
+  static float scale(float max) {
+    if (max < TINY) {
+      return 0;
+    }
+    return Float.isFinite(max) ? max / 127 : Float.NaN;
   }
 
   /** Says that so many rows follow. */

@@ -152,14 +152,17 @@ class Q4WeightTest {
   void whatIsNoNumberStaysNone(Kernels kernels) {
     Q4Weight weight = pack(70, 64, gguf(70, 64, new Random(1)));
     for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
-      float[] x = activations(64, new Random(2));
-      x[40] = bad;
-      Activations activations = new Activations(1, 64, kernels, weight.form());
-      activations.set(x, 0, 64, 1);
-      float[] y = new float[70];
-      weight.multiply(activations, y, 0, 70, 0, 2);
-      for (float value : y) {
-        assertThat(Float.isFinite(value)).isFalse();
+      for (int rows : new int[] {1, 20}) {
+        float[] x = activations(64 * rows, new Random(2));
+        x[40] = bad;
+        Activations activations = new Activations(rows, 64, kernels, weight.form());
+        activations.set(x, 0, 64, rows);
+        float[] y = new float[70 * rows];
+        weight.multiply(activations, y, 0, 70, 0, 2);
+        for (int i = 0; i < y.length; i++) {
+          // Of the row alone; and not infinite with one provider and NaN with another.
+          assertThat(Float.isNaN(y[i])).isEqualTo(i < 70);
+        }
       }
     }
   }
