@@ -12,6 +12,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import java.util.zip.CRC32C;
 
 /**
@@ -26,14 +29,20 @@ import java.util.zip.CRC32C;
  *
  * <p>TensorBoard reads all event files of a folder as one run, so a resumed run adds a file. Its
  * first record tells TensorBoard to forget what an earlier file has from the resumed step on.
+ * TensorBoard reads the files in the order of their names, which begin with a time; so a file gets
+ * a later time than those before it, even where the clock was set back.
  */
 public final class EventFile implements AutoCloseable {
+  private static final Pattern NAME = Pattern.compile("events\\.out\\.tfevents\\.(\\d{1,10})\\..*");
+
   private final Path path;
   private final FileChannel channel;
+  private double time; // of the last record, in seconds
 
-  private EventFile(Path path, FileChannel channel) {
+  private EventFile(Path path, FileChannel channel, long seconds) {
     this.path = path;
     this.channel = channel;
+    this.time = seconds;
   }
 
   /**
@@ -52,9 +61,9 @@ public final class EventFile implements AutoCloseable {
   }
 
   private static EventFile open(Path folder) {
-    long seconds = System.currentTimeMillis() / 1000;
     try {
       Files.createDirectories(folder);
+      long seconds = Math.max(System.currentTimeMillis() / 1000, 1 + last(folder));
       for (int n = 0; ; n++) {
         Path path =
             folder.resolve(
@@ -63,13 +72,26 @@ public final class EventFile implements AutoCloseable {
         try {
           return new EventFile(
               path,
-              FileChannel.open(path, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW));
+              FileChannel.open(path, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW),
+              seconds);
         } catch (FileAlreadyExistsException taken) {
           // two runs in one second
         }
       }
     } catch (IOException e) {
       throw StorageException.of(folder, "cannot be written", e);
+    }
+  }
+
+  /** Returns the latest time in the name of a file, in seconds; 0 without one. */
+  private static long last(Path folder) throws IOException {
+    try (Stream<Path> files = Files.list(folder)) {
+      return files
+          .map(file -> NAME.matcher(file.getFileName().toString()))
+          .filter(Matcher::matches)
+          .mapToLong(name -> Long.parseLong(name.group(1)))
+          .max()
+          .orElse(0);
     }
   }
 
@@ -97,12 +119,8 @@ public final class EventFile implements AutoCloseable {
   }
 
   private void append(long step, Message what) {
-    byte[] event =
-        new Message()
-            .fixed64(1, System.currentTimeMillis() / 1000.0)
-            .varint(2, step)
-            .all(what)
-            .toBytes();
+    time = Math.max(time, System.currentTimeMillis() / 1000.0);
+    byte[] event = new Message().fixed64(1, time).varint(2, step).all(what).toBytes();
     ByteBuffer record =
         ByteBuffer.allocate(16 + event.length).order(ByteOrder.LITTLE_ENDIAN).putLong(event.length);
     record.putInt(maskedCrc(record.array(), 8)).put(event).putInt(maskedCrc(event, event.length));

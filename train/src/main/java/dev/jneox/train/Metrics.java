@@ -1,6 +1,7 @@
 package dev.jneox.train;
 
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -84,7 +85,7 @@ final class Metrics implements TrainingCallback {
         rows ->
             rows.write(
                 step.iteration(),
-                List.of(
+                Arrays.asList(
                     step.loss(),
                     step.lr(),
                     step.gradientNorm(),
@@ -93,7 +94,7 @@ final class Metrics implements TrainingCallback {
                     (double) trainer.state().tokens(),
                     step.tokensPerSecond(),
                     step.teraflops(),
-                    valid)));
+                    Double.isNaN(valid) ? null : valid)));
   }
 
   @Override

@@ -1,5 +1,7 @@
 package dev.jneox.train;
 
+import java.util.OptionalDouble;
+
 /** Sums up steps of a run: what a line about some of them says. */
 public final class StepWindow {
   private int steps;
@@ -9,20 +11,20 @@ public final class StepWindow {
   private double flops;
   private int skipped;
 
-  /** Begins with no step. */
+  /** Starts without a step. */
   public StepWindow() {}
 
   /**
    * Describes some steps in a row.
    *
    * @param last the last of them
-   * @param loss mean of those that were not skipped, in nats per token; 0 when all were
+   * @param loss mean of those that were not skipped, in nats per token; empty when all were
    * @param skipped how many were
    * @param secondsPerStep mean
    */
   public record Summary(
       Trainer.Step last,
-      double loss,
+      OptionalDouble loss,
       int skipped,
       double tokensPerSecond,
       double flopsPerSecond,
@@ -48,7 +50,7 @@ public final class StepWindow {
     Summary summary =
         new Summary(
             last,
-            loss / Math.max(1, steps - skipped),
+            steps == skipped ? OptionalDouble.empty() : OptionalDouble.of(loss / (steps - skipped)),
             skipped,
             tokens / seconds,
             flops / seconds,

@@ -64,6 +64,25 @@ class EventFileTest {
     }
   }
 
+  /** TensorBoard reads files in the order of their names. */
+  @Test
+  void aResumedRunsFileIsTheLastAlsoWhereTheClockWentBack() throws IOException {
+    long later = System.currentTimeMillis() / 1000 + 100_000;
+    Files.createFile(dir.resolve("events.out.tfevents." + later + ".host.9.0"));
+    List<String> names = new ArrayList<>();
+    for (int i = 1; i <= 3; i++) {
+      try (EventFile file = EventFile.create(dir, i)) {
+        file.write(i, Map.of("a", 1.0));
+        names.add(file.path().getFileName().toString());
+        assertThat(read(Files.readAllBytes(file.path())))
+            .allSatisfy(event -> assertThat((double) event.get(1)).isGreaterThan(later));
+      }
+    }
+    assertThat(names)
+        .isSorted()
+        .allSatisfy(name -> assertThat(name).isGreaterThan("events.out.tfevents." + later + "."));
+  }
+
   @Test
   void aFolderThatCannotBeIsNamed() throws IOException {
     Path file = Files.writeString(dir.resolve("file"), "");

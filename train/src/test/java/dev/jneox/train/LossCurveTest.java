@@ -40,13 +40,15 @@ class LossCurveTest {
     Trainer.Step last = step(3, 7, false);
     window.add(last);
     StepWindow.Summary summary = window.take(last);
-    assertThat(summary.loss()).isEqualTo(8);
+    assertThat(summary.loss()).hasValue(8);
     assertThat(summary.skipped()).isEqualTo(1);
     assertThat(summary.tokensPerSecond()).isEqualTo(50);
     assertThat(summary.flopsPerSecond()).isEqualTo(3e9);
     assertThat(summary.secondsLeft(10)).isEqualTo(14);
     window.add(step(4, 6, false));
-    assertThat(window.take(last).loss()).isEqualTo(6);
+    assertThat(window.take(last).loss()).hasValue(6);
+    window.add(step(5, Double.NaN, true));
+    assertThat(window.take(last).loss()).isEmpty();
   }
 
   @Test

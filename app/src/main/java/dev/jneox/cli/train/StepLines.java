@@ -48,11 +48,13 @@ class StepLines implements TrainingCallback {
         Locale.ROOT,
         "step %"
             + width
-            + "d/%d | loss %7.4f | lr %.2e | grad norm %6.3f | %,7.0f tokens/s | %.3f TFLOP/s"
+            + "d/%d | loss %7s | lr %.2e | grad norm %6.3f | %,7.0f tokens/s | %.3f TFLOP/s"
             + " (%2.0f%% of GEMM) | ETA %s%s%n",
         n,
         iterations,
-        summary.loss(),
+        summary.loss().isEmpty()
+            ? "skipped"
+            : String.format(Locale.ROOT, "%.4f", summary.loss().getAsDouble()),
         step.lr(),
         step.gradientNorm(),
         summary.tokensPerSecond(),
