@@ -4,7 +4,6 @@ module dev.jneox.train {
   requires transitive dev.jneox.data;
   requires transitive dev.jneox.torch;
   requires com.fasterxml.jackson.databind;
-  requires org.yaml.snakeyaml;
 
   exports dev.jneox.train;
 }

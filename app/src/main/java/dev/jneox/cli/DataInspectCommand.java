@@ -1,7 +1,5 @@
 package dev.jneox.cli;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.jneox.data.Dataset;
 import dev.jneox.data.GptDataset;
 import dev.jneox.data.IndexedDataset;
@@ -109,7 +107,7 @@ final class DataInspectCommand implements Callable<Integer> {
   }
 
   @Override
-  public Integer call() throws JsonProcessingException {
+  public Integer call() {
     IndexedDataset data = IndexedDataset.open(prefix);
     IndexedDataset.Sizes sizes = data.sizes();
     int[] first = new int[data.sequences() == 0 ? 0 : Math.clamp(tokens, 0, data.size(0))];
@@ -133,7 +131,7 @@ final class DataInspectCommand implements Callable<Integer> {
     return 0;
   }
 
-  private void lookUp(IndexedDataset data) throws JsonProcessingException {
+  private void lookUp(IndexedDataset data) {
     SampleIndex.Spec all = SampleIndex.Spec.all(data, order.samples, order.seqLength, order.seed);
     try (Arena arena = Arena.ofShared();
         Progress progress = ProgressLine.of("indexing " + prefix, "rows", -1)) {
@@ -183,7 +181,7 @@ final class DataInspectCommand implements Callable<Integer> {
     }
   }
 
-  private void print(Map<String, Object> line) throws JsonProcessingException {
-    spec.commandLine().getOut().println(new ObjectMapper().writeValueAsString(line));
+  private void print(Map<String, Object> line) {
+    spec.commandLine().getOut().println(Json.line(line));
   }
 }

@@ -7,6 +7,7 @@ import dev.jneox.inspect.Inspection.Checksums;
 import dev.jneox.inspect.RunInspection;
 import dev.jneox.inspect.RunInspection.Checkpoint;
 import dev.jneox.io.FreedMemory;
+import dev.jneox.io.VisibleText;
 import dev.jneox.model.ModelSpec;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -97,7 +98,7 @@ final class InspectCommand implements Callable<Integer> {
 
   private void print(String text) {
     PrintWriter out = spec.commandLine().getOut();
-    out.print(text);
+    out.print(VisibleText.lines(text));
     out.flush();
   }
 
@@ -162,7 +163,7 @@ final class InspectCommand implements Callable<Integer> {
           String.format(
               Locale.ROOT,
               "%-" + Math.clamp(width, 1, 56) + "s  %-5s %14s %,14d%n",
-              tensor.name(),
+              VisibleText.of(tensor.name()),
               tensor.dtype(),
               shape,
               tensor.bytes()));

@@ -5,8 +5,9 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import dev.jneox.io.VisibleText;
 
-/** What {@code --json} prints. */
+/** What {@code --json} prints. What a terminal would not show is escaped within strings. */
 public final class Json {
   private static final ObjectMapper JSON = new ObjectMapper();
 
@@ -30,7 +31,7 @@ public final class Json {
 
   private static String text(ObjectMapper mapper, Object value) {
     try {
-      return mapper.writeValueAsString(value);
+      return VisibleText.lines(mapper.writeValueAsString(value));
     } catch (JsonProcessingException e) {
       throw new IllegalStateException(e);
     }

@@ -2,8 +2,12 @@ package dev.jneox.cli;
 
 import dev.jneox.cli.CommandModule.Need;
 import dev.jneox.io.JneoxException;
+import dev.jneox.io.MappedFile;
+import dev.jneox.io.VisibleText;
 import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.InvalidPathException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -32,13 +36,8 @@ public final class Main {
     int code;
     try {
       code = execute(line, args);
-    } catch (OutOfMemoryError e) {
-      line.getErr()
-          .println(
-              "jneox: out of memory: "
-                  + e.getMessage()
-                  + "; give Java more with JNEOX_JAVA_OPTS=-Xmx..., or ask for less");
-      code = 1;
+    } catch (Error e) {
+      code = failed(line.getErr(), e);
     }
     line.getOut().flush();
     return StandardOutput.exitCode(code, line.getErr());
@@ -99,16 +98,58 @@ public final class Main {
     line.setErr(new PrintWriter(System.err, true, StandardCharsets.UTF_8));
     line.setParameterExceptionHandler(Main::wrongUsage);
     line.setExecutionExceptionHandler(
-        (exception, command, parsed) -> {
-          if (exception instanceof JneoxException) {
-            command.getErr().println("jneox: " + exception.getMessage());
-          } else {
-            command.getErr().println("jneox: internal error, please report it with what follows");
-            exception.printStackTrace(command.getErr());
-          }
-          return 1;
-        });
+        (exception, command, parsed) -> failed(command.getErr(), exception));
     return line;
+  }
+
+  /** Tells why a command failed: in one line, unless it is a bug. Returns the exit code. */
+  static int failed(PrintWriter err, Throwable failure) {
+    Optional<String> reason = Optional.empty();
+    for (Throwable t = failure; t != null && reason.isEmpty(); t = t.getCause()) {
+      reason = reason(t);
+    }
+    if (reason.isPresent()) {
+      err.println("jneox: " + VisibleText.line(reason.get()));
+    } else {
+      StringWriter trace = new StringWriter();
+      failure.printStackTrace(new PrintWriter(trace));
+      err.println("jneox: internal error, please report it with what follows");
+      err.print(VisibleText.lines(trace.toString()));
+    }
+    return 1;
+  }
+
+  /** Says in one line what a file or the machine did to a command; empty for a bug. */
+  private static Optional<String> reason(Throwable failure) {
+    return switch (failure) {
+      case JneoxException e -> Optional.of(e.getMessage());
+      case OutOfMemoryError e ->
+          Optional.of(
+              "out of memory: "
+                  + e.getMessage()
+                  + "; give Java more with JNEOX_JAVA_OPTS=-Xmx..., or ask for less");
+      case StackOverflowError _ ->
+          Optional.of(
+              "out of stack: an input is nested more deeply than it should be; if it is a sound"
+                  + " one, give Java more with JNEOX_JAVA_OPTS=-Xss16m and report it");
+      case UnsatisfiedLinkError e ->
+          Optional.of(
+              "a native library cannot be loaded: "
+                  + e.getMessage()
+                  + "; is its folder mounted noexec? Choose another with JNEOX_NATIVES, and see"
+                  + " jneox doctor");
+      case InternalError e when String.valueOf(e.getMessage()).contains("unsafe memory access") ->
+          MappedFile.changed()
+              .map(JneoxException::getMessage)
+              .or(
+                  () ->
+                      Optional.of(
+                          "a mapped file became shorter while it was read, or its disk failed:"
+                              + " start again, and replace a file by renaming a new one, never in"
+                              + " place"));
+      case InvalidPathException e -> Optional.of("not a path: " + e.getMessage());
+      default -> Optional.empty();
+    };
   }
 
   /** One line that says what is wrong; the whole help only where nothing was asked for. */
@@ -122,7 +163,7 @@ public final class Main {
           .getErr()
           .println(
               "jneox: "
-                  + message
+                  + VisibleText.line(message)
                   + " (see "
                   + command.getCommandSpec().qualifiedName()
                   + " --help)");

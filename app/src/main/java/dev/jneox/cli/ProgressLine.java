@@ -1,6 +1,7 @@
 package dev.jneox.cli;
 
 import dev.jneox.io.Progress;
+import dev.jneox.io.VisibleText;
 import java.io.PrintStream;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -72,7 +73,7 @@ public final class ProgressLine extends Progress {
       boolean terminal,
       Duration interval) {
     super(total);
-    this.task = task;
+    this.task = VisibleText.line(task);
     this.unit = unit;
     this.unitSize = unitSize;
     this.out = out;
@@ -101,9 +102,9 @@ public final class ProgressLine extends Progress {
 
   @Override
   public void note(String note) {
-    this.note = note;
+    this.note = VisibleText.line(note);
     if (bar != null) {
-      bar.setExtraMessage(" " + note);
+      bar.setExtraMessage(" " + this.note);
     }
   }
 

@@ -9,6 +9,7 @@ import dev.jneox.infer.LogLikelihood;
 import dev.jneox.infer.Precision;
 import dev.jneox.io.FreedMemory;
 import dev.jneox.io.InputException;
+import dev.jneox.io.InputFile;
 import dev.jneox.io.Progress;
 import dev.jneox.io.StorageException;
 import dev.jneox.io.TargetLock;
@@ -116,7 +117,7 @@ final class QuantizeCommand implements Callable<Integer> {
                 + (name.length() > 80 ? name.substring(0, 80) + "..." : name));
       }
       try {
-        return Files.readString(file);
+        return InputFile.text(file, InputFile.MAX_TEXT);
       } catch (IOException e) {
         throw StorageException.ofText(file, e);
       }

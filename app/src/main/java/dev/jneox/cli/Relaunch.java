@@ -65,7 +65,9 @@ record Relaunch(Map<String, String> environment, List<String> options) {
   List<String> command(String java, List<String> userOptions, String classPath, String... args) {
     List<String> command = new ArrayList<>();
     command.add(java);
-    command.addAll(crashFiles(System.getenv(), System.getProperty("user.home")));
+    List<String> crashFiles = crashFiles(System.getenv(), System.getProperty("user.home"));
+    command.addAll(crashFiles);
+    command.addAll(afterCrash(java, classPath, crashFiles.getFirst()));
     command.addAll(options);
     command.addAll(archive(classPath));
     command.addAll(userOptions);
@@ -131,6 +133,21 @@ record Relaunch(Map<String, String> environment, List<String> options) {
     return List.of(
         "-XX:ErrorFile=" + folder.resolve("hs_err_pid%p.log"),
         "-XX:ReplayDataFile=" + folder.resolve("replay_pid%p.log"));
+  }
+
+  /**
+   * Has the JVM start {@link AfterCrash} when it has written its report. It cuts the command at
+   * semicolons and fills in percent signs, so that some paths cannot be in it.
+   */
+  private static List<String> afterCrash(String java, String classPath, String errorFile) {
+    String paths = java + classPath + errorFile.replace("%p", "");
+    if (!paths.matches("[ -~&&[^;%'\"\\\\]]+")) {
+      return List.of();
+    }
+    String report = errorFile.substring(errorFile.indexOf('=') + 1);
+    return List.of(
+        "-XX:OnError='%s' -Xshare:auto -XX:TieredStopAtLevel=1 -cp '%s' %s '%s' >&2"
+            .formatted(java, classPath, AfterCrash.class.getName(), report));
   }
 
   /**

@@ -5,6 +5,7 @@ import dev.jneox.inspect.Verification.Check;
 import dev.jneox.inspect.Verification.Finding;
 import dev.jneox.inspect.Verification.Verdict;
 import dev.jneox.io.FreedMemory;
+import dev.jneox.io.VisibleText;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -76,9 +77,11 @@ final class VerifyCommand implements Callable<Integer> {
               case WRONG -> "WRONG";
               case UNKNOWN -> "-";
             };
-        out.printf("%-5s  %-9s  %s%n", mark, name(finding.check()), finding.message());
+        out.printf(
+            "%-5s  %-9s  %s%n", mark, name(finding.check()), VisibleText.line(finding.message()));
       }
-      out.println(path + (ok ? ": nothing wrong" : ": something is wrong"));
+      out.println(
+          VisibleText.line(path.toString()) + (ok ? ": nothing wrong" : ": something is wrong"));
     }
     out.flush();
     return ok ? 0 : 1;

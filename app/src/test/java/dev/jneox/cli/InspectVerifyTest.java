@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -41,6 +42,24 @@ class InspectVerifyTest {
     weights = model.resolve("model.safetensors");
     Files.copy(FIXTURE.resolve("config.json"), model.resolve("config.json"));
     Files.copy(FIXTURE.resolve("model.safetensors"), weights);
+  }
+
+  @Test
+  void aNameWithTerminalEscapesIsShownAndNotObeyed() throws IOException {
+    String header =
+        "{\"a\\u001b[2J\\u202eb\\n\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}";
+    ByteBuffer file = ByteBuffer.allocate(8 + header.length() + 4).order(ByteOrder.LITTLE_ENDIAN);
+    file.putLong(header.length()).put(header.getBytes(StandardCharsets.US_ASCII));
+    Path evil = Files.write(dir.resolve("evil.safetensors"), file.array());
+    Output shown = Output.of("inspect", "--tensors", evil.toString());
+    assertThat(shown.code()).isZero();
+    assertThat(shown.out())
+        .contains("\na\\u001b[2J\\u202eb\\u000a ")
+        .doesNotContain("\u001b", "\u202e");
+    Output json = Output.of("inspect", "--tensors", "--json", evil.toString());
+    assertThat(json.out()).doesNotContain("\u001b", "\u202e");
+    assertThat(json(json, 0).path("tensors").path(0).path("name").textValue())
+        .isEqualTo("a\u001b[2J\u202eb\n");
   }
 
   private static JsonNode json(Output output, int code) throws IOException {

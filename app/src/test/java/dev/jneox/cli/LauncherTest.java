@@ -60,6 +60,13 @@ class LauncherTest {
             "locale C.UTF-8",
             "-XX:ErrorFile=" + crash + "/hs_err_pid%p.log",
             "-XX:ReplayDataFile=" + crash + "/replay_pid%p.log",
+            "-XX:OnError='"
+                + jdk("jdk-25")
+                + "/bin/java' -Xshare:auto -XX:TieredStopAtLevel=1 -cp '"
+                + house
+                + "/app/target/jneox.jar' dev.jneox.cli.AfterCrash '"
+                + crash
+                + "/hs_err_pid%p.log' >&2",
             "-XX:+One",
             "--two",
             "three",
@@ -232,6 +239,29 @@ class LauncherTest {
     gone.waitFor();
     write("app/target/build.lock", gone.pid() + "\n");
     assertThat(run(Map.of("JAVA_HOME", jdk("jdk-25")), "x").exit).isZero();
+  }
+
+  /** The second would remove the lock of the first, which it takes for the old one. */
+  @Test
+  void ofSeveralThatFindTheLockOfAKilledBuildOneBuilds() throws Exception {
+    addSources();
+    maven("sleep 1; echo built >>builds; echo new >app/target/jneox.jar");
+    Process gone = new ProcessBuilder("true").start();
+    gone.waitFor();
+    // Looks like the real one, and lets all look at the lock before one removes it.
+    script(
+        bin.resolve("rm"),
+        "case \"$*\" in *build.lock) sleep 0.$(($$ % 10)) ;; esac; exec /bin/rm \"$@\"\n");
+    write("app/target/build.lock", gone.pid() + "\n");
+    List<Running> all = new ArrayList<>();
+    for (int i = 0; i < 6; i++) {
+      all.add(start(Map.of("JAVA_HOME", jdk("jdk-25")), house + "/jneox", "x"));
+    }
+    for (Running one : all) {
+      assertThat(one.end().exit).isZero();
+    }
+    assertThat(Files.readString(house.resolve("builds"))).isEqualTo("built\n");
+    assertThat(house.resolve("app/target")).isDirectoryNotContaining("glob:**/build.lock*");
   }
 
   @Test

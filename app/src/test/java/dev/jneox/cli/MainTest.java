@@ -11,7 +11,9 @@ import dev.jneox.io.MemoryException;
 import dev.jneox.io.StorageException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.util.concurrent.CompletionException;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -58,6 +60,36 @@ class MainTest {
     int code = line.getExecutionExceptionHandler().handleExecutionException(failure, line, null);
     assertThat(code).isEqualTo(1);
     assertThat(err.toString().lines()).containsExactly("jneox: " + failure.getMessage());
+  }
+
+  static Stream<Throwable> failuresOfFilesAndMachine() {
+    return Stream.of(
+        new OutOfMemoryError("Java heap space"),
+        new StackOverflowError(),
+        new UnsatisfiedLinkError("/tmp/a.so: failed to map segment from shared object"),
+        new NoClassDefFoundError("x").initCause(new UnsatisfiedLinkError("/tmp/a.so")),
+        new CompletionException(InputException.in(Path.of("a"), "b", "c", "d")),
+        new InternalError("a fault occurred in an unsafe memory access operation"),
+        new InvalidPathException("a\0b", "Nul character not allowed"));
+  }
+
+  @ParameterizedTest
+  @MethodSource("failuresOfFilesAndMachine")
+  void whatAFileOrTheMachineCausesIsOneLineToo(Throwable failure) {
+    StringWriter err = new StringWriter();
+    assertThat(Main.failed(new PrintWriter(err), failure)).isEqualTo(1);
+    assertThat(err.toString().lines()).hasSize(1);
+    assertThat(err.toString()).startsWith("jneox: ").doesNotContain("internal error", "\0");
+  }
+
+  @Test
+  void aBugIsToldWithItsTraceAndWithoutTerminalEscapes() {
+    StringWriter err = new StringWriter();
+    assertThat(Main.failed(new PrintWriter(err), new IllegalStateException("\u001b[2J"))).isOne();
+    assertThat(err.toString())
+        .startsWith("jneox: internal error")
+        .contains("IllegalStateException: \\u001b[2J\n")
+        .doesNotContain("\u001b");
   }
 
   static Stream<CommandLine> commands() {

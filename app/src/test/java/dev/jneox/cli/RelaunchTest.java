@@ -56,6 +56,10 @@ class RelaunchTest {
             "java",
             crashFiles.get(0),
             crashFiles.get(1),
+            "-XX:OnError='java' -Xshare:auto -XX:TieredStopAtLevel=1 -cp 'a:b'"
+                + " dev.jneox.cli.AfterCrash '"
+                + crashFiles.get(0).substring("-XX:ErrorFile=".length())
+                + "' >&2",
             "-Xmx1g",
             "-Xmx2g",
             "-Djneox.relaunched=true",

@@ -48,7 +48,10 @@ public record TrainingFacts(
    * it.
    */
   private static final Pattern LINE =
-      Pattern.compile("\\s*[\"']?([A-Za-z0-9_-]+)[\"']?\\s*:\\s*(.*?)\\s*,?\\s*(?:\\s#.*)?");
+      Pattern.compile("\\s*+[\"']?([A-Za-z0-9_-]++)[\"']?\\s*+:(.*+)");
+
+  /** Matches a comment behind a value; {@code #} within a word begins none. */
+  private static final Pattern COMMENT = Pattern.compile("\\s#");
 
   private static final Set<String> SETTINGS =
       Set.of(
@@ -137,7 +140,8 @@ public record TrainingFacts(
         continue;
       }
       String key = entry.group(1).replace('-', '_');
-      String value = entry.group(2);
+      String value = COMMENT.split(entry.group(2), 2)[0].strip();
+      value = value.endsWith(",") ? value.substring(0, value.length() - 1).stripTrailing() : value;
       if (DATA.contains(key)) {
         parts(value).forEach(data::add);
       } else if (SETTINGS.contains(key) && value.matches("[\"'\\[]?[A-Za-z0-9.+_, -]+[\"'\\]]?")) {

@@ -3,6 +3,7 @@ package dev.jneox.format;
 import dev.jneox.format.hf.HfFolder;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.InputFile;
 import dev.jneox.io.JneoxException;
 import dev.jneox.io.JsonObject;
 import dev.jneox.io.StorageException;
@@ -114,10 +115,7 @@ public record Manifest(long save, Map<String, Entry> files) {
       if (!Files.exists(file)) {
         throw new InputException(file + ": is missing, so the checkpoint cannot be verified");
       }
-      if (Files.size(file) > MAX_BYTES) {
-        throw damaged(file, "at most " + MAX_BYTES + " bytes", Files.size(file) + " bytes");
-      }
-      bytes = Files.readAllBytes(file);
+      bytes = InputFile.bytes(file, MAX_BYTES);
     } catch (IOException e) {
       throw unreadable(file, e);
     }
@@ -140,18 +138,26 @@ public record Manifest(long save, Map<String, Entry> files) {
           file,
           "line 1",
           "jneox-manifest " + VERSION + " save N",
-          lines.isEmpty() ? "nothing" : lines.getFirst());
+          lines.isEmpty() ? "nothing" : JsonObject.shortened(lines.getFirst()));
     }
     Map<String, Entry> files = new LinkedHashMap<>();
     for (int i = 1; i < lines.size(); i++) {
       Matcher line = LINE.matcher(lines.get(i));
       if (!line.matches()) {
         throw InputException.in(
-            file, "line " + (i + 1), "checksum, bytes and name of a file", lines.get(i));
+            file,
+            "line " + (i + 1),
+            "checksum, bytes and name of a file",
+            JsonObject.shortened(lines.get(i)));
       }
       Entry entry =
           new Entry(Integer.parseUnsignedInt(line.group(1), 16), Long.parseLong(line.group(2)));
-      files.put(line.group(3).translateEscapes(), entry);
+      try {
+        files.put(line.group(3).translateEscapes(), entry);
+      } catch (IllegalArgumentException e) {
+        throw InputException.in(
+            file, "line " + (i + 1), "the name of a file", JsonObject.quoted(line.group(3)));
+      }
     }
     return new Manifest(Long.parseLong(header.group(2)), files);
   }

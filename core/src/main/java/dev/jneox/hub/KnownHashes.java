@@ -2,6 +2,8 @@ package dev.jneox.hub;
 
 import dev.jneox.io.FolderFiles;
 import dev.jneox.io.InputException;
+import dev.jneox.io.InputFile;
+import dev.jneox.io.JsonObject;
 import dev.jneox.io.Progress;
 import dev.jneox.io.Sha256;
 import dev.jneox.io.StorageException;
@@ -76,13 +78,16 @@ public final class KnownHashes {
         continue;
       }
       Matcher line = LINE.matcher(lines.get(i));
-      Path name = line.matches() ? Path.of(line.group(2)).normalize() : null;
+      Path name =
+          line.matches()
+              ? InputFile.path(file, "line " + (i + 1), line.group(2)).normalize()
+              : null;
       if (name == null || name.isAbsolute() || name.startsWith("..")) {
         throw InputException.in(
             file,
             "line " + (i + 1),
             "64 hexadecimal digits and a file of this folder",
-            lines.get(i));
+            JsonObject.quoted(lines.get(i)));
       }
       hashes.put(name.toString(), line.group(1).toLowerCase(Locale.ROOT));
     }
@@ -115,11 +120,7 @@ public final class KnownHashes {
 
   private static List<String> lines(Path file) {
     try {
-      if (Files.size(file) > MAX_BYTES) {
-        throw InputException.in(
-            file, "size", "at most " + MAX_BYTES + " bytes", Files.size(file) + " bytes");
-      }
-      return Files.readAllLines(file);
+      return InputFile.text(file, MAX_BYTES).lines().toList();
     } catch (IOException e) {
       throw StorageException.of(file, "cannot be read", e);
     }

@@ -2,6 +2,8 @@ package dev.jneox.hub;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.jneox.io.InputException;
+import dev.jneox.io.InputFile;
+import dev.jneox.io.JsonObject;
 import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -53,15 +55,12 @@ final class SnapshotParts {
   /** Returns the files that a weight index names. */
   private static Set<String> shards(Path index) {
     try {
-      if (Files.size(index) > MAX_INDEX) {
-        throw InputException.in(
-            index, "size", "at most " + MAX_INDEX + " bytes", Files.size(index) + " bytes");
-      }
-      JsonNode map = HubListing.JSON.readTree(Files.readAllBytes(index)).path("weight_map");
+      JsonNode map = HubListing.JSON.readTree(InputFile.bytes(index, MAX_INDEX)).path("weight_map");
       Set<String> shards = new TreeSet<>();
       for (JsonNode shard : map) {
         if (!shard.isTextual() || !SafePath.is(shard.textValue())) {
-          throw InputException.in(index, "weight_map", "plain file names", shard.toString());
+          throw InputException.in(
+              index, "weight_map", "plain file names", JsonObject.shortened(shard.toString()));
         }
         shards.add(shard.textValue());
       }

@@ -3,6 +3,7 @@ package dev.jneox.infer;
 import dev.jneox.infer.Token.Candidate;
 import dev.jneox.io.BusyException;
 import dev.jneox.io.InputException;
+import dev.jneox.io.MappedFile;
 import dev.jneox.kernel.Cpu;
 import dev.jneox.kernel.Workers;
 import dev.jneox.model.ModelSpec;
@@ -171,6 +172,7 @@ public final class Engine implements AutoCloseable {
   private final ModelSpec spec;
   private final Settings settings;
   private final Workers workers;
+  private final PackedModel model;
   private final Forward forward;
   private final KvPool pool;
   private final Thread thread;
@@ -215,6 +217,7 @@ public final class Engine implements AutoCloseable {
    * @throws InputException if the memory bound holds no page of keys and values
    */
   public Engine(PackedModel model, Settings settings) {
+    this.model = model;
     this.spec = model.spec();
     this.settings = settings;
     KvFormat format = KvFormat.of(spec, settings.kv());
@@ -376,7 +379,7 @@ public final class Engine implements AutoCloseable {
         try {
           step();
         } catch (Throwable t) { // whatever it was, the requests at hand are lost, the engine is not
-          endActive(t);
+          endActive(explained(t));
         }
         metrics = snapshot();
       }
@@ -386,6 +389,13 @@ public final class Engine implements AutoCloseable {
       endAll(failure);
       workers.close();
     }
+  }
+
+  /** Returns the change of a file that made reading it fail, if that is what happened. */
+  private Throwable explained(Throwable failure) {
+    return failure instanceof InternalError
+        ? MappedFile.changed().<Throwable>map(e -> e).orElse(failure)
+        : failure;
   }
 
   private void endActive(Throwable failure) {
@@ -501,6 +511,7 @@ public final class Engine implements AutoCloseable {
 
   /** Runs one pass: a token of each sequence that is drawn, and pieces of prompts. */
   private void step() {
+    model.check();
     forward.begin();
     read.clear();
     wanted = 0;

@@ -134,6 +134,15 @@ public final class PackedModel implements AutoCloseable {
     return bytes;
   }
 
+  /**
+   * Checks that the files under the weights were not changed since they were opened.
+   *
+   * @throws dev.jneox.io.StorageException when one was
+   */
+  void check() {
+    reader.check();
+  }
+
   /** Frees the weights that had to be converted. */
   @Override
   public void close() {

@@ -264,6 +264,11 @@ final class WeightReader implements AutoCloseable {
         : InputException.in(path, tensor, "finite numbers", found);
   }
 
+  /** Checks that the files under the weights were not changed. */
+  void check() {
+    weights.check();
+  }
+
   /** Frees what was converted or made; nothing that was read here may be used again. */
   @Override
   public void close() {

@@ -16,16 +16,22 @@ public abstract sealed class JneoxException extends RuntimeException
         BusyException,
         CancelledException,
         DivergedException {
+  /** The most characters of a message; some name a dozen keys, each with its place. */
+  private static final int LONGEST = 4000;
+
+  /** The characters at the end of a longer message that stay, where it says what to do. */
+  private static final int END = 500;
+
   JneoxException(String message, @Nullable Throwable cause) {
-    super(oneLine(message), cause);
+    super(bounded(message), cause);
   }
 
-  /**
-   * Replaces line breaks and terminal escapes, which names and values quoted from a broken file may
-   * hold.
-   */
-  private static String oneLine(String message) {
-    return message.replaceAll("[\\p{Cc}\\u2028\\u2029]+", " ");
+  /** Names and values quoted from a broken file may be long, and hold terminal escapes. */
+  private static String bounded(String message) {
+    String line = VisibleText.line(message);
+    return line.length() <= LONGEST
+        ? line
+        : line.substring(0, LONGEST - END) + " ... " + line.substring(line.length() - END);
   }
 
   @Override

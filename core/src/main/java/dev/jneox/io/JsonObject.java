@@ -13,7 +13,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -77,11 +76,7 @@ public final class JsonObject {
    */
   public static JsonObject read(Path file, long maxBytes) {
     try {
-      long size = Files.size(file);
-      if (size > maxBytes) {
-        throw InputException.in(file, "size", "at most " + maxBytes + " bytes", size + " bytes");
-      }
-      JsonNode node = MAPPER.readValue(Files.readAllBytes(file), JsonNode.class);
+      JsonNode node = MAPPER.readValue(InputFile.bytes(file, maxBytes), JsonNode.class);
       if (!node.isObject()) {
         throw InputException.in(file, "content", "a JSON object", shown(node));
       }

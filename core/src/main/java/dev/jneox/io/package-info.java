@@ -4,6 +4,9 @@
  * <ul>
  *   <li>{@link dev.jneox.io.AtomicFile} and {@link dev.jneox.io.AtomicFolder} make results appear
  *       whole or not at all; {@link dev.jneox.io.TargetLock} excludes a second writer.
+ *   <li>{@link dev.jneox.io.InputFile} and {@link dev.jneox.io.MappedFile} read files that may be
+ *       of any size, no files at all, or changed meanwhile; {@link dev.jneox.io.VisibleText} shows
+ *       text from them.
  *   <li>{@link dev.jneox.io.JneoxException} is the base of all errors that a user can act on.
  *   <li>{@link dev.jneox.io.Progress} counts the progress of a long operation.
  *   <li>{@link dev.jneox.io.MappedMemory}, {@link dev.jneox.io.FreeMemory}, {@link

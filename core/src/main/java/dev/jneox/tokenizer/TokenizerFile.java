@@ -34,6 +34,9 @@ record TokenizerFile(
   /** The most characters of all added tokens together. */
   private static final int LONGEST_ADDED = 1 << 19;
 
+  /** Ids are below: tables of all ids are made. The largest known vocabulary has 2^20. */
+  static final int MOST_IDS = 1 << 24;
+
   /**
    * Is an entry of the vocabulary of a Unigram model: a piece with the logarithm of its
    * probability.
@@ -118,8 +121,8 @@ record TokenizerFile(
     if (!id.isIntegralNumber()
         || !id.canConvertToInt()
         || id.intValue() < 0
-        || id.intValue() == Integer.MAX_VALUE) {
-      throw InputException.in(path, place, "a token id", describe(id));
+        || id.intValue() >= MOST_IDS) {
+      throw InputException.in(path, place, "a token id below " + MOST_IDS, describe(id));
     }
     return id.intValue();
   }

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import dev.jneox.io.InputException;
+import dev.jneox.io.InputFile;
 import dev.jneox.io.JsonObject;
 import dev.jneox.io.StorageException;
 import java.io.IOException;
@@ -81,7 +82,7 @@ public final class TokenizerJson {
 
   private static String text(Path path, String expected) {
     try {
-      return Files.readString(path);
+      return InputFile.text(path, InputFile.MAX_TOKENIZER);
     } catch (NoSuchFileException e) {
       throw new InputException(path + ": expected " + expected + ", found no such file", e);
     } catch (CharacterCodingException e) {

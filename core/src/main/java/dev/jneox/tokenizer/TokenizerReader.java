@@ -9,6 +9,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.MissingNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JsonObject;
 import dev.jneox.tokenizer.TokenizerFile.ScoredPiece;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -110,9 +111,11 @@ final class TokenizerReader {
           json.nextToken() == JsonToken.VALUE_NUMBER_INT
               && json.getNumberType() == JsonParser.NumberType.INT;
       int id = small ? json.getIntValue() : -1;
-      if (id < 0 || id == Integer.MAX_VALUE) {
+      if (id < 0 || id >= TokenizerFile.MOST_IDS) {
         // This throws the error.
-        id = TokenizerFile.id(path, "key model.vocab, token " + token, JSON.readTree(json));
+        id =
+            TokenizerFile.id(
+                path, "key model.vocab, token " + JsonObject.shortened(token), JSON.readTree(json));
       }
       vocab.put(token, id);
     }

@@ -67,6 +67,14 @@ public interface ModelWeights {
    */
   default void release() {}
 
+  /**
+   * Checks that mapped files were not changed since they were opened. Who uses values in place for
+   * long calls it before each use.
+   *
+   * @throws dev.jneox.io.StorageException when one was
+   */
+  default void check() {}
+
   /** Reads one vector or table in fp32. */
   default float[] floats(ParamId id) {
     try (Arena arena = Arena.ofShared()) {

@@ -42,6 +42,14 @@ public interface TensorFile extends AutoCloseable {
    */
   default void release() {}
 
+  /**
+   * Checks that the file was not changed since it was opened; {@link #data} and {@link #read} do so
+   * too. Bytes in place that are used later need another check.
+   *
+   * @throws dev.jneox.io.StorageException when it was
+   */
+  default void check() {}
+
   @Override
   void close();
 }

@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -128,6 +129,19 @@ class ModelCardTest {
     assertThat(facts.tokens()).hasValue(81920);
     assertThat(facts.loss()).isEmpty();
     assertThat(facts.validationLoss()).isEmpty();
+  }
+
+  @Test
+  @Timeout(20)
+  void aLineOfSpacesTakesNoTime() throws IOException {
+    aRun();
+    String spaces = " ".repeat(200_000);
+    write(
+        "global_step20/configs/recipe.yml",
+        "seed: " + spaces + "x" + spaces + "y\nlr: 3e-4" + spaces + ",  # why" + spaces + ",\n");
+    assertThat(TrainingFacts.read(run).orElseThrow().settings())
+        .containsEntry("lr", "3e-4")
+        .containsKey("seed");
   }
 
   @Test

@@ -132,6 +132,16 @@ class ManifestTest {
   }
 
   @Test
+  void aNameWithABrokenEscapeIsNamed() throws IOException {
+    java.util.zip.CRC32C crc = new java.util.zip.CRC32C();
+    String lines = "jneox-manifest 1 save 7\n00000000 1 a\\q\n";
+    crc.update(lines.getBytes(StandardCharsets.UTF_8));
+    Files.writeString(manifest, lines + "%08x\n".formatted(crc.getValue()));
+    assertThatThrownBy(() -> Manifest.read(folder))
+        .hasMessage(manifest + ": line 2: expected the name of a file, found \"a\\q\"");
+  }
+
+  @Test
   void aLaterVersionIsNamed() throws IOException {
     java.util.zip.CRC32C crc = new java.util.zip.CRC32C();
     String lines = "jneox-manifest 2 save 7\n";

@@ -9,6 +9,7 @@ import dev.jneox.format.ModelFiles;
 import dev.jneox.format.hf.HfFolderWriter;
 import dev.jneox.infer.Generator.Listener;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import dev.jneox.kernel.DenseWeight;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.tokenizer.BpeTrainer;
@@ -17,13 +18,16 @@ import dev.jneox.weights.GgmlType;
 import dev.jneox.weights.RandomWeights;
 import dev.jneox.weights.StoredModel;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class LanguageModelTest {
   private static final ModelSpec SPEC = ModelSpec.neox(40, 32, 2, 4, 32);
@@ -81,6 +85,29 @@ class LanguageModelTest {
     assertThatThrownBy(() -> LanguageModel.open(dir, Precision.STORED))
         .isInstanceOf(InputException.class)
         .hasMessageContaining("tokenizer.json");
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void aFileThatIsChangedWhileItIsInUseIsNamed(boolean cut) throws IOException {
+    write(Dtype.F32);
+    Path weights = dir.resolve("model.safetensors");
+    try (LanguageModel model = LanguageModel.open(dir, Precision.STORED)) {
+      GenerationRequest request = GenerationRequest.builder(IDS).maxTokens(5).build();
+      model.generator().generate(request, Listener.NONE);
+      if (cut) {
+        try (RandomAccessFile file = new RandomAccessFile(weights.toFile(), "rw")) {
+          file.setLength(100);
+        }
+      } else {
+        Files.setLastModifiedTime(weights, FileTime.fromMillis(1_000_000));
+      }
+      assertThatThrownBy(() -> model.generator().generate(request, Listener.NONE))
+          .isInstanceOf(StorageException.class)
+          .hasMessageStartingWith(weights + ": was changed while it was in use");
+      assertThatThrownBy(() -> model.stored().tensors().getFirst().inPlace())
+          .isInstanceOf(StorageException.class);
+    }
   }
 
   @Test

@@ -1,11 +1,14 @@
 package dev.jneox.tokenizer;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
+import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
@@ -37,6 +40,24 @@ class AddedTokensTest {
   @Provide
   Arbitrary<List<String>> tokens() {
     return Arbitraries.strings().withChars("abą").ofMinLength(1).ofMaxLength(5).list().ofMaxSize(8);
+  }
+
+  /** A trie that is copied for every node takes minutes. */
+  @Example
+  void longAndManyTokensTakeTimeInProportionToTheirLength() {
+    List<String> contents = new ArrayList<>(List.of("x".repeat(200_000)));
+    for (int i = 0; i < 10_000; i++) {
+      contents.add("token of 18 c%05d".formatted(i));
+    }
+    List<AddedToken> tokens = new ArrayList<>();
+    for (int i = 0; i < contents.size(); i++) {
+      tokens.add(new AddedToken(i, contents.get(i), false, false, false, false, false));
+    }
+    AddedTokens built =
+        assertTimeoutPreemptively(
+            Duration.ofSeconds(20),
+            () -> new AddedTokens(tokens, contents.stream().map(String::toCharArray).toList()));
+    assertThat(built.isEmpty()).isFalse();
   }
 
   @Provide

@@ -95,6 +95,8 @@ class TokenizerFileTest {
     change("token Ġthe", file -> file.withObject("/model/vocab").put("Ġthe", "3"));
     change("token Ġthe", file -> file.withObject("/model/vocab").put("Ġthe", 1L << 40));
     change("token Ġthe", file -> file.withObject("/model/vocab").put("Ġthe", -1));
+    // A table of all ids would take gigabytes.
+    change("token Ġthe", file -> file.withObject("/model/vocab").put("Ġthe", 1_000_000_000));
     change("entry 0, content", file -> ((ObjectNode) file.at("/added_tokens/0")).remove("content"));
     change("entry 1, lstrip", file -> ((ObjectNode) file.at("/added_tokens/1")).put("lstrip", 1));
     change("key model.merges", file -> file.withArray("/model/merges").add("Ġthe qqqq"));

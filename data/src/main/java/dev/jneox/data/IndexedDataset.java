@@ -1,17 +1,17 @@
 package dev.jneox.data;
 
 import dev.jneox.io.InputException;
+import dev.jneox.io.MappedFile;
 import dev.jneox.io.Placeholder;
 import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
+import java.util.List;
 import java.util.Objects;
 
 /**
@@ -40,6 +40,7 @@ public final class IndexedDataset {
   private final MemorySegment sizes;
   private final MemorySegment pointers;
   private final MemorySegment bin;
+  private final List<MappedFile> files;
 
   private IndexedDataset(
       Path prefix,
@@ -48,15 +49,17 @@ public final class IndexedDataset {
       long documents,
       MemorySegment sizes,
       MemorySegment pointers,
-      MemorySegment bin) {
+      MappedFile idx,
+      MappedFile bin) {
     this.prefix = prefix;
     this.type = type;
     this.sequences = sequences;
     this.documents = documents;
-    this.tokens = bin.byteSize() / type.bytes();
+    this.tokens = bin.memory().byteSize() / type.bytes();
     this.sizes = sizes;
     this.pointers = pointers;
-    this.bin = bin;
+    this.bin = bin.memory();
+    this.files = List.of(idx, bin);
   }
 
   /**
@@ -67,7 +70,8 @@ public final class IndexedDataset {
    */
   public static IndexedDataset open(Path prefix) {
     Path idx = idx(prefix);
-    MemorySegment index = map(idx);
+    MappedFile mapped = map(idx);
+    MemorySegment index = mapped.memory();
     check(
         index.byteSize() >= HEADER,
         idx,
@@ -111,14 +115,15 @@ public final class IndexedDataset {
     long bytes = checkSequences(idx, type, sizes, pointers, (int) n);
     checkDocuments(idx, index.asSlice(HEADER + 12 * n), d, n);
 
-    MemorySegment bin = map(bin(prefix));
+    MappedFile bin = map(bin(prefix));
     check(
-        bin.byteSize() == bytes,
+        bin.memory().byteSize() == bytes,
         bin(prefix),
         "length",
         bytes + " bytes, as " + idx.getFileName() + " says",
-        bin.byteSize() + Placeholder.hint(bin));
-    return new IndexedDataset(prefix, type, (int) n, Math.max(0, d - 1), sizes, pointers, bin);
+        bin.memory().byteSize() + Placeholder.hint(bin.memory()));
+    return new IndexedDataset(
+        prefix, type, (int) n, Math.max(0, d - 1), sizes, pointers, mapped, bin);
   }
 
   /**
@@ -150,9 +155,9 @@ public final class IndexedDataset {
     return prefix.resolveSibling(prefix.getFileName() + ".bin");
   }
 
-  private static MemorySegment map(Path file) {
-    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-      return channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), Arena.ofAuto());
+  private static MappedFile map(Path file) {
+    try {
+      return MappedFile.open(file, Arena.ofAuto());
     } catch (NoSuchFileException e) {
       throw new InputException(
           file
@@ -255,8 +260,10 @@ public final class IndexedDataset {
    * target[at..]}.
    *
    * @throws InputException if a stored 64-bit value is no int
+   * @throws StorageException if a file was changed since it was opened
    */
   public void copy(int i, int offset, int[] target, int at, int n) {
+    files.forEach(MappedFile::check);
     Objects.checkFromIndexSize(offset, n, size(i));
     long from = pointers.get(ElementType.LONG, 8L * i) + (long) offset * type.bytes();
     switch (type) {

@@ -2,6 +2,7 @@ package dev.jneox.data;
 
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.MappedFile;
 import dev.jneox.io.Placeholder;
 import dev.jneox.io.StorageException;
 import java.io.IOException;
@@ -36,10 +37,18 @@ public record Npy(ElementType type, List<Long> shape, MemorySegment data) {
   /** Digits that NumPy reserves in the header for the first axis to grow in place. */
   private static final int GROWTH_DIGITS = 21;
 
+  /** NumPy's limit for the axes of an array. */
+  private static final int MAX_AXES = 64;
+
+  /** The most bytes of a header: {@value #MAX_AXES} axes, and space that NumPy leaves. */
+  private static final int LONGEST_HEADER = 2048;
+
   private static final Pattern HEADER =
       Pattern.compile(
           "\\{'descr': '([<>=|]?[A-Za-z?]\\d{0,4})', 'fortran_order': (True|False), 'shape':"
-              + " \\(((?:\\d{1,18}, )*(?:\\d{1,18},?)?)\\), } *\n");
+              + " \\(((?:\\d{1,18}, ){0,"
+              + (MAX_AXES - 1)
+              + "}(?:\\d{1,18},?)?)\\), } *\n");
   private static final int CHUNK = 1 << 26;
 
   /** Allocates an array of zeros. */
@@ -67,8 +76,8 @@ public record Npy(ElementType type, List<Long> shape, MemorySegment data) {
    * column-first files.
    */
   public static Npy map(Path file, Arena arena) {
-    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-      MemorySegment all = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
+    try {
+      MemorySegment all = MappedFile.open(file, arena).memory();
       if (all.byteSize() < PREFIX
           || all.asSlice(0, MAGIC.length).mismatch(MemorySegment.ofArray(MAGIC)) >= 0) {
         throw InputException.in(
@@ -81,6 +90,10 @@ public record Npy(ElementType type, List<Long> shape, MemorySegment data) {
       if (all.byteSize() < PREFIX + length) {
         throw InputException.in(
             file, "header", PREFIX + length + " bytes", "a file of " + all.byteSize());
+      }
+      if (length > LONGEST_HEADER) {
+        throw InputException.in(
+            file, "byte 8, header", "at most " + LONGEST_HEADER + " bytes", length + " bytes");
       }
       byte[] header = all.asSlice(PREFIX, length).toArray(ValueLayout.JAVA_BYTE);
       return parse(

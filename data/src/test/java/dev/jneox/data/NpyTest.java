@@ -9,6 +9,8 @@ import dev.jneox.io.JneoxException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -40,6 +42,21 @@ class NpyTest {
         Npy.map(file, Arena.ofAuto()).write(copy);
         assertThat(bytes(copy)).as(file.toString()).isEqualTo(bytes(file));
       }
+    }
+  }
+
+  @Test
+  void aHeaderOfManyAxesIsRefusedWithoutTakingTheStack() throws IOException {
+    for (int axes : new int[] {65, 21_000}) {
+      String shape = "{'descr': '<i4', 'fortran_order': False, 'shape': (%s), }\n";
+      byte[] header = shape.formatted("1, ".repeat(axes)).getBytes(StandardCharsets.ISO_8859_1);
+      ByteBuffer file = ByteBuffer.allocate(10 + header.length).order(ByteOrder.LITTLE_ENDIAN);
+      file.put(new byte[] {(byte) 0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0});
+      file.putShort((short) header.length).put(header);
+      Path evil = Files.write(folder.resolve("evil.npy"), file.array());
+      assertThatThrownBy(() -> Npy.map(evil, Arena.ofAuto()))
+          .isInstanceOf(InputException.class)
+          .hasMessageContaining("header: expected ");
     }
   }
 

@@ -9,6 +9,7 @@ import dev.jneox.format.safetensors.Safetensors;
 import dev.jneox.format.safetensors.SafetensorsWriter;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.InputFile;
 import dev.jneox.io.StorageException;
 import dev.jneox.model.BlockSpec;
 import dev.jneox.model.ModelSpec;
@@ -21,7 +22,6 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -40,6 +40,7 @@ import java.util.function.Function;
 final class Checkpoint {
   private static final String MOMENTS = "optimizer.safetensors";
   private static final String STATE = "training.json";
+  private static final long MAX_STATE = 1 << 20;
   private static final ObjectMapper JSON =
       new ObjectMapper()
           .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
@@ -247,7 +248,7 @@ final class Checkpoint {
     }
     Path state = folder.resolve(STATE);
     try {
-      State found = JSON.readValue(Files.readAllBytes(state), State.class);
+      State found = JSON.readValue(InputFile.bytes(state, MAX_STATE), State.class);
       if (found.iteration < 0 || found.updates < 0 || found.updates > found.iteration) {
         throw InputException.in(
             state,

@@ -59,7 +59,9 @@ public record DataSection(
           || weights.stream().noneMatch(w -> w > 0)) {
         throw s.wrong(key, "expected weights >= 0 of which one is > 0, found " + weights);
       }
-      return new Mix(paths.stream().map(Path::of).toList(), List.copyOf(weights));
+      return new Mix(
+          paths.stream().map(path -> s.path(name + "_data_paths", path)).toList(),
+          List.copyOf(weights));
     }
   }
 

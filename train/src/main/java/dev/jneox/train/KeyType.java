@@ -1,5 +1,6 @@
 package dev.jneox.train;
 
+import dev.jneox.format.neox.YamlTree;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;

@@ -1,5 +1,6 @@
 package dev.jneox.train;
 
+import dev.jneox.format.neox.YamlTree;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;

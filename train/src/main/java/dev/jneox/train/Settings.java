@@ -1,10 +1,12 @@
 package dev.jneox.train;
 
+import dev.jneox.format.neox.YamlTree;
 import dev.jneox.io.InputException;
+import dev.jneox.io.InputFile;
 import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.charset.CharacterCodingException;
-import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -26,6 +28,9 @@ import java.util.Set;
  * YAML, {@code optimizer.params.lr=1e-3} inside mappings) come last.
  */
 public final class Settings {
+  /** The longest file in bytes, which is what the YAML parser takes. */
+  private static final int LONGEST = 3 << 20;
+
   private static final int SHOWN = 60; // characters of a wrong value that a message repeats
 
   /**
@@ -85,7 +90,7 @@ public final class Settings {
 
   private static String read(Path file) {
     try {
-      return Files.readString(file);
+      return InputFile.stream(file, LONGEST);
     } catch (CharacterCodingException e) {
       throw new InputException(file + ": not UTF-8 text", e);
     } catch (IOException e) {
@@ -335,7 +340,16 @@ public final class Settings {
   }
 
   Optional<Path> path(String key) {
-    return Optional.ofNullable((String) value(key)).map(Path::of);
+    return Optional.ofNullable((String) value(key)).map(text -> path(key, text));
+  }
+
+  /** Makes a path of a text under a key. */
+  Path path(String key, String text) {
+    try {
+      return Path.of(text);
+    } catch (InvalidPathException e) {
+      throw wrong(key, "expected a path, found " + found(text));
+    }
   }
 
   /** A list of whatever the key's type says; empty when not set. */

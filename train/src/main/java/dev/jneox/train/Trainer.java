@@ -4,6 +4,7 @@ import dev.jneox.data.BatchOrder;
 import dev.jneox.data.Dataset;
 import dev.jneox.io.InputException;
 import dev.jneox.io.JneoxException;
+import dev.jneox.io.MappedFile;
 import dev.jneox.io.MemoryException;
 import dev.jneox.io.StorageException;
 import dev.jneox.model.ModelSpec;
@@ -381,7 +382,10 @@ public final class Trainer implements AutoCloseable {
       default -> {
         String what = "a file of the data was cut short";
         String when = "while it was read";
-        yield new StorageException(step + what + " " + when, null, what, when, failure);
+        yield MappedFile.changed()
+            .map(e -> e.withMessage(step + e.getMessage()))
+            .orElseGet(
+                () -> new StorageException(step + what + " " + when, null, what, when, failure));
       }
     };
   }

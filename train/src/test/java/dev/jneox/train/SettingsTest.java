@@ -164,7 +164,18 @@ class SettingsTest {
     fails("- seed", "x.yml: line 1: expected keys and values, found the list [seed]");
     fails("? [a, b]\n: 1", "x.yml: line 1: expected a key, found a list or mapping");
     fails("seed: !!set {a}", "x.yml: line 1: the type tag tag:yaml.org,2002:set is not supported");
+    fails(
+        "seed: !!binary a*",
+        "x.yml: line 1: the type tag tag:yaml.org,2002:binary is not supported");
     fails("comet_others: &a {x: *a}", "x.yml: line 1: the alias contains itself");
+  }
+
+  @Test
+  void aPathWithANulIsNamedWithItsLine() {
+    Settings settings = parse("seed: 1\nsave: \"x\\0y\"");
+    assertThatThrownBy(() -> settings.path("save"))
+        .isInstanceOf(InputException.class)
+        .hasMessageStartingWith("x.yml: line 2: save: expected a path, found the text 'x");
   }
 
   @Test

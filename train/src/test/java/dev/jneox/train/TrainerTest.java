@@ -299,7 +299,8 @@ class TrainerTest {
                     "save=" + run,
                     "eval_iters=0"))
         .isInstanceOf(StorageException.class)
-        .hasMessageContaining("step 6: a file of the data was cut short")
+        .hasMessageContaining(
+            "step 6: " + dir.resolve("data.bin") + ": was changed while it was in use")
         .hasMessageEndingWith("the last good checkpoint is " + run.resolve("global_step5"));
     assertThat(run.resolve("latest")).hasContent("global_step5");
   }
@@ -326,8 +327,8 @@ class TrainerTest {
   void theTableHasTheLastValidation() throws IOException {
     train("save=" + dir.resolve("run"), "eval_interval=8");
     List<String> rows = Files.readAllLines(dir.resolve("run/metrics.csv"));
-    assertThat(rows.get(20)).startsWith("20,").doesNotEndWith(",NaN");
-    assertThat(rows.get(19)).startsWith("19,").endsWith(",NaN");
+    assertThat(rows.get(20)).startsWith("20,").doesNotContain("NaN").doesNotEndWith(",");
+    assertThat(rows.get(19)).startsWith("19,").doesNotContain("NaN").endsWith(",");
   }
 
   /** A micro-batch may take minutes: it ends between layers. */

@@ -3,16 +3,14 @@ package dev.jneox.format.gguf;
 import static dev.jneox.io.JsonObject.quoted;
 
 import dev.jneox.io.InputException;
-import dev.jneox.io.MappedMemory;
+import dev.jneox.io.MappedFile;
 import dev.jneox.io.StorageException;
 import dev.jneox.weights.GgmlType;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.LinkedHashMap;
@@ -57,7 +55,7 @@ public final class GgufFile implements AutoCloseable {
   private static final Pattern PART_NAME = Pattern.compile("(.*)-(\\d{5})-of-(\\d{5})[.]gguf");
 
   /** Is a mapped file: all of a model, or a part. */
-  private record Part(Path file, MemorySegment whole, GgufHeader header) {}
+  private record Part(Path file, MappedFile mapped, GgufHeader header) {}
 
   private final Path file;
   private final Arena arena = Arena.ofShared();
@@ -88,9 +86,9 @@ public final class GgufFile implements AutoCloseable {
   }
 
   private Part map(Path path) {
-    try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
-      MemorySegment whole = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
-      Part part = new Part(path, whole, GgufHeader.read(path, whole));
+    try {
+      MappedFile mapped = MappedFile.open(path, arena);
+      Part part = new Part(path, mapped, GgufHeader.read(path, mapped.memory()));
       parts.add(part);
       for (String name : part.header.entries().keySet()) {
         Part other = places.putIfAbsent(name, part);
@@ -216,14 +214,24 @@ public final class GgufFile implements AutoCloseable {
     if (!arena.scope().isAlive()) {
       throw new IllegalStateException(file + " is closed");
     }
-    return place(name).whole.asSlice(entry.begin(), entry.bytes());
+    place(name).mapped.check();
+    return place(name).mapped.memory().asSlice(entry.begin(), entry.bytes());
   }
 
   /** Returns resident pages to the system; a later read loads them again. */
   public void release() {
     if (arena.scope().isAlive()) {
-      parts.forEach(part -> MappedMemory.release(part.whole));
+      parts.forEach(part -> part.mapped.release());
     }
+  }
+
+  /**
+   * Checks that the file was not changed since it was opened.
+   *
+   * @throws dev.jneox.io.StorageException when it was
+   */
+  public void check() {
+    parts.forEach(part -> part.mapped.check());
   }
 
   /** Unmaps the file. */

@@ -175,6 +175,11 @@ public final class GgufModel implements StoredModel {
     file.release();
   }
 
+  @Override
+  public void check() {
+    file.check();
+  }
+
   /** Unmaps the file. */
   @Override
   public void close() {

@@ -5,6 +5,7 @@ import static dev.jneox.io.JsonObject.quoted;
 import dev.jneox.format.safetensors.Safetensors;
 import dev.jneox.format.torch.TorchFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.InputFile;
 import dev.jneox.io.JneoxException;
 import dev.jneox.io.JsonObject;
 import dev.jneox.io.StorageException;
@@ -381,7 +382,7 @@ public final class HfFolder implements StoredModel {
    */
   public static String text(Path file) {
     try {
-      return Files.readString(file);
+      return InputFile.text(file, InputFile.MAX_TOKENIZER);
     } catch (IOException e) {
       throw StorageException.ofText(file, e);
     }
@@ -390,6 +391,11 @@ public final class HfFolder implements StoredModel {
   @Override
   public void release() {
     files.values().forEach(TensorFile::release);
+  }
+
+  @Override
+  public void check() {
+    files.values().forEach(TensorFile::check);
   }
 
   /** Unmaps the weights. */

@@ -6,6 +6,7 @@ import dev.jneox.format.hf.HfFolder;
 import dev.jneox.format.hf.TokenizerIds;
 import dev.jneox.format.torch.TorchFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.InputFile;
 import dev.jneox.io.StorageException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Part;
@@ -247,17 +248,20 @@ public final class NeoxCheckpoint implements StoredModel {
   private Optional<Path> findTokenizer(NeoxSettings settings) {
     List<Path> candidates = new ArrayList<>();
     String vocabulary = settings.text("vocab_file", "");
+    Path given =
+        InputFile.path(
+            step.resolve("configs"), "vocab_file", vocabulary.isEmpty() ? "." : vocabulary);
     String type = settings.text("tokenizer_type", "HFTokenizer");
     boolean gpt2 = type.equalsIgnoreCase("GPT2BPETokenizer");
     boolean named = vocabulary.endsWith(".json") && (gpt2 || type.equalsIgnoreCase("HFTokenizer"));
     for (Path place : places()) {
       candidates.add(place.resolve(HfFolder.TOKENIZER));
       if (named) {
-        candidates.add(place.resolve(Path.of(vocabulary).getFileName()));
+        candidates.add(place.resolve(given.getFileName()));
       }
     }
     if (named) {
-      candidates.add(Path.of(vocabulary));
+      candidates.add(given);
     }
     return candidates.stream()
         .filter(Files::isRegularFile)
@@ -374,6 +378,11 @@ public final class NeoxCheckpoint implements StoredModel {
   @Override
   public void release() {
     files.forEach(TorchFile::release);
+  }
+
+  @Override
+  public void check() {
+    files.forEach(TorchFile::check);
   }
 
   /** Unmaps the files. */

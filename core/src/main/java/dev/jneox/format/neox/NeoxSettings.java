@@ -3,6 +3,7 @@ package dev.jneox.format.neox;
 import static dev.jneox.io.JsonObject.shortened;
 
 import dev.jneox.io.InputException;
+import dev.jneox.io.InputFile;
 import dev.jneox.io.StorageException;
 import dev.jneox.model.Activation;
 import dev.jneox.model.Attention;
@@ -25,10 +26,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
-import org.yaml.snakeyaml.LoaderOptions;
-import org.yaml.snakeyaml.Yaml;
-import org.yaml.snakeyaml.constructor.SafeConstructor;
-import org.yaml.snakeyaml.error.YAMLException;
 
 /**
  * Reads the configuration that GPT-NeoX stores beside a checkpoint: the files of {@code configs/},
@@ -76,17 +73,7 @@ final class NeoxSettings {
   }
 
   private void merge(Path file) {
-    LoaderOptions options = new LoaderOptions();
-    // With them a value may contain itself, or unfold without end.
-    options.setMaxAliasesForCollections(0);
-    Object root;
-    try {
-      root = new Yaml(new SafeConstructor(options)).load(text(file));
-    } catch (YAMLException e) {
-      throw new InputException(
-          file + ": not YAML: " + shortened(String.valueOf(e.getMessage())), e);
-    }
-    if (!(root instanceof Map<?, ?> map)) {
+    if (!(new YamlTree(file.toString(), text(file)).root() instanceof Map<?, ?> map)) {
       throw InputException.in(file, "content", "keys and values", "another value");
     }
     map.forEach(
@@ -106,11 +93,7 @@ final class NeoxSettings {
   /** Returns the string under a key; {@code absent} without it. */
   private static String text(Path file) {
     try {
-      if (Files.size(file) > MAX_BYTES) {
-        throw InputException.in(
-            file, "size", "at most " + MAX_BYTES + " bytes", Files.size(file) + " bytes");
-      }
-      return Files.readString(file);
+      return InputFile.text(file, MAX_BYTES);
     } catch (IOException e) {
       throw StorageException.ofText(file, e);
     }
@@ -273,13 +256,13 @@ final class NeoxSettings {
 
   private int integer(String key, int max) {
     Object value = value(key);
-    if (!(value instanceof Integer number) || number < 1 || number > max) {
+    if (!(value instanceof Long number) || number < 1 || number > max) {
       Value given = values.get(key);
       Path place = given == null ? dir : given.file();
       throw InputException.in(
           place, key, "an integer from 1 to " + max, value == null ? "nothing" : shown(value));
     }
-    return number;
+    return number.intValue();
   }
 
   private double number(String key, double absent) {

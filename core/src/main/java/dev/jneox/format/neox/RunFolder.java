@@ -2,6 +2,7 @@ package dev.jneox.format.neox;
 
 import dev.jneox.io.AtomicFolder;
 import dev.jneox.io.InputException;
+import dev.jneox.io.InputFile;
 import dev.jneox.io.JsonObject;
 import dev.jneox.io.StorageException;
 import java.io.IOException;
@@ -110,7 +111,10 @@ public record RunFolder(Path path, List<Path> checkpoints) {
     }
     String name;
     try {
-      name = Files.size(latest) > MAX_NAME ? "a long text" : Files.readString(latest).strip();
+      name =
+          InputFile.check(latest).size() > MAX_NAME
+              ? "a long text"
+              : InputFile.text(latest, MAX_NAME).strip();
     } catch (IOException e) {
       throw StorageException.of(latest, "cannot be read", e);
     }
@@ -193,11 +197,7 @@ public record RunFolder(Path path, List<Path> checkpoints) {
    */
   public static List<String> lines(Path file, long maxBytes) {
     try {
-      if (Files.size(file) > maxBytes) {
-        throw InputException.in(
-            file, "size", "at most " + maxBytes + " bytes", Files.size(file) + " bytes");
-      }
-      return Files.readAllLines(file, StandardCharsets.ISO_8859_1);
+      return InputFile.text(file, maxBytes, StandardCharsets.ISO_8859_1).lines().toList();
     } catch (IOException e) {
       throw StorageException.of(file, "cannot be read", e);
     }

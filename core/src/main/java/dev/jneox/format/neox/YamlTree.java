@@ -1,4 +1,6 @@
-package dev.jneox.train;
+package dev.jneox.format.neox;
+
+import static dev.jneox.io.JsonObject.shortened;
 
 import dev.jneox.io.InputException;
 import java.io.StringReader;
@@ -13,9 +15,12 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+import org.yaml.snakeyaml.DumperOptions;
 import org.yaml.snakeyaml.DumperOptions.ScalarStyle;
 import org.yaml.snakeyaml.LoaderOptions;
 import org.yaml.snakeyaml.Yaml;
+import org.yaml.snakeyaml.constructor.SafeConstructor;
 import org.yaml.snakeyaml.error.MarkedYAMLException;
 import org.yaml.snakeyaml.error.YAMLException;
 import org.yaml.snakeyaml.nodes.MappingNode;
@@ -25,36 +30,69 @@ import org.yaml.snakeyaml.nodes.NodeTuple;
 import org.yaml.snakeyaml.nodes.ScalarNode;
 import org.yaml.snakeyaml.nodes.SequenceNode;
 import org.yaml.snakeyaml.nodes.Tag;
+import org.yaml.snakeyaml.representer.Representer;
 import org.yaml.snakeyaml.resolver.Resolver;
 
 /**
- * YAML as plain values (Long, Double, Boolean, String, List, Map, null) which remembers the line of
- * every key. Scalars are read as PyYAML reads them (YAML 1.1), and numbers also as JSON writes
- * them: {@code 1e-4}, text to PyYAML, is a number here. Base-60 numbers and dates stay text, and
- * type tags on scalars are not looked at.
+ * Reads YAML as plain values (Long, Double, Boolean, String, List, Map, null) and remembers the
+ * line of every key. Scalars are read as PyYAML reads them (YAML 1.1), and numbers also as JSON
+ * writes them: {@code 1e-4}, text to PyYAML, is a number here. Base-60 numbers and dates stay text.
+ * Of the type tags only those of these values are allowed. Time and memory are bounded by the
+ * length of the text: aliases unfold to at most {@value #MOST_VALUES} values.
  */
-final class YamlTree {
+public final class YamlTree {
   private static final Pattern JSON_NUMBER =
-      Pattern.compile("[-+]?(\\d+\\.?\\d*|\\.\\d+)[eE][-+]?\\d+");
-  private static final Resolver RESOLVER = new Resolver();
-  // PyYAML has no limit; a file may otherwise unfold without end.
-  private static final int MOST_ALIASES = 16;
+      Pattern.compile("[-+]?(\\d+(?:\\.\\d*)?|\\.\\d+)[eE][-+]?\\d+");
+
+  /** The longest scalar that may be a number: the patterns below take time and stack. */
+  private static final int LONGEST_NUMBER = 128;
+
+  private static final Resolver RESOLVER =
+      new Resolver() {
+        @Override
+        public Tag resolve(NodeId kind, String value, boolean implicit) {
+          return kind == NodeId.scalar && value.length() > LONGEST_NUMBER
+              ? Tag.STR
+              : super.resolve(kind, value, implicit);
+        }
+      };
+
+  /** The tags that a scalar may have; the last two are implicit ones that are read as text. */
+  private static final Set<Tag> SCALARS =
+      Set.of(Tag.STR, Tag.INT, Tag.FLOAT, Tag.BOOL, Tag.NULL, Tag.TIMESTAMP, Tag.MERGE);
+
+  /** The most values, each counted as often as an alias repeats it. */
+  private static final int MOST_VALUES = 1 << 20;
+
+  /** The most characters of the paths of all keys, each counted as often. */
+  private static final int MOST_CHARACTERS = 1 << 26;
+
+  /** The most levels; the parser allows as many, but does not count what aliases nest. */
+  private static final int DEEPEST = 50;
 
   private final String source;
   private final Map<String, Integer> lines = new LinkedHashMap<>();
   private final Set<Node> open = Collections.newSetFromMap(new IdentityHashMap<>());
-  private final Object root;
+  private final @Nullable Object root;
+  private int values;
+  private long characters;
 
   /**
+   * Parses a document.
+   *
    * @param source where the text comes from, for messages
    * @throws InputException naming the line where the text is not YAML
    */
-  YamlTree(String source, String text) {
+  public YamlTree(String source, String text) {
     this.source = source;
     LoaderOptions options = new LoaderOptions();
-    options.setMaxAliasesForCollections(MOST_ALIASES);
+    options.setMaxAliasesForCollections(Integer.MAX_VALUE); // counted here
+    options.setAllowDuplicateKeys(true); // compared here
+    DumperOptions unused = new DumperOptions();
+    Yaml yaml =
+        new Yaml(new SafeConstructor(options), new Representer(unused), unused, options, RESOLVER);
     try {
-      Node node = new Yaml(options).compose(new StringReader(text));
+      Node node = yaml.compose(new StringReader(text));
       root = node == null ? null : value("", node);
     } catch (MarkedYAMLException e) {
       int line = e.getProblemMark() == null ? 1 : e.getProblemMark().getLine() + 1;
@@ -65,25 +103,25 @@ final class YamlTree {
     }
   }
 
-  /** The document; null when empty. */
-  Object root() {
+  /** Returns the document; null when empty. */
+  public @Nullable Object root() {
     return root;
   }
 
-  /** Line of the key at a dotted path, from 1. */
-  Map<String, Integer> lines() {
-    return lines;
+  /** Returns the line of the key at each dotted path, from 1. */
+  public Map<String, Integer> lines() {
+    return Collections.unmodifiableMap(lines);
   }
 
-  /** The value of an unquoted scalar. */
-  static Object plainScalar(String text) {
+  /** Returns the value of an unquoted scalar. */
+  public static @Nullable Object plainScalar(String text) {
     Tag tag = RESOLVER.resolve(NodeId.scalar, text, true);
     String digits = text.replace("_", "");
     if (tag.equals(Tag.NULL)) {
       return null;
     }
     if (tag.equals(Tag.BOOL)) {
-      return text.toLowerCase(Locale.ROOT).matches("true|yes|on");
+      return Set.of("true", "yes", "on").contains(text.toLowerCase(Locale.ROOT));
     }
     if (tag.equals(Tag.INT) && digits.matches("[-+]?(0[bx])?[0-9a-fA-F]+")) {
       return integer(digits);
@@ -96,44 +134,60 @@ final class YamlTree {
         default -> Double.valueOf(digits);
       };
     }
-    return JSON_NUMBER.matcher(text).matches() ? (Object) Double.valueOf(text) : text;
+    return text.length() <= LONGEST_NUMBER && JSON_NUMBER.matcher(text).matches()
+        ? (Object) Double.valueOf(text)
+        : text;
   }
 
-  private Object value(String path, Node node) {
+  private @Nullable Object value(String path, Node node) {
+    characters += path.length();
+    if (++values > MOST_VALUES || characters > MOST_CHARACTERS) {
+      throw wrong(node, "expected at most " + MOST_VALUES + " values, found more by aliases");
+    }
     if (!open.add(node)) {
       throw wrong(node, "the alias contains itself");
     }
-    Object value =
+    if (open.size() > DEEPEST) {
+      throw wrong(node, "expected at most " + DEEPEST + " levels, found more by aliases");
+    }
+    @Nullable Object value =
         switch (node) {
           case MappingNode mapping -> mapping(path, mapping);
           case SequenceNode sequence -> {
             requireTag(node, Tag.SEQ);
-            List<Object> items = new ArrayList<>();
+            List<@Nullable Object> items = new ArrayList<>();
             sequence.getValue().forEach(item -> items.add(value(path, item)));
             yield items;
           }
-          case ScalarNode scalar ->
-              scalar.getScalarStyle() == ScalarStyle.PLAIN
-                  ? plainScalar(scalar.getValue())
-                  : scalar.getValue();
+          case ScalarNode scalar -> {
+            if (!SCALARS.contains(node.getTag()) && !scalar.getValue().equals("=")) {
+              throw wrong(
+                  node,
+                  "the type tag " + shortened(node.getTag().toString()) + " is not supported");
+            }
+            yield scalar.getScalarStyle() == ScalarStyle.PLAIN
+                ? plainScalar(scalar.getValue())
+                : scalar.getValue();
+          }
           default -> throw wrong(node, "not a value");
         };
     open.remove(node);
     return value;
   }
 
-  private Map<String, Object> mapping(String path, MappingNode node) {
+  private Map<String, @Nullable Object> mapping(String path, MappingNode node) {
     requireTag(node, Tag.MAP);
-    Map<String, Object> map = new LinkedHashMap<>();
+    Map<String, @Nullable Object> map = new LinkedHashMap<>();
     for (NodeTuple tuple : node.getValue()) {
       if (!(tuple.getKeyNode() instanceof ScalarNode keyNode)) {
         throw wrong(tuple.getKeyNode(), "expected a key, found a list or mapping");
       }
       String key = keyNode.getValue().replace('-', '_');
       String at = path.isEmpty() ? key : path + "." + key;
-      Object value = value(at, tuple.getValueNode());
+      @Nullable Object value = value(at, tuple.getValueNode());
       if (map.containsKey(key) && !Objects.equals(map.get(key), value)) {
-        throw wrong(keyNode, at + ": already set to another value in line " + lines.get(at));
+        throw wrong(
+            keyNode, shortened(at) + ": already set to another value in line " + lines.get(at));
       }
       map.put(key, value);
       lines.putIfAbsent(at, line(keyNode));
@@ -143,7 +197,8 @@ final class YamlTree {
 
   private void requireTag(Node node, Tag tag) {
     if (!node.getTag().equals(tag)) {
-      throw wrong(node, "the type tag " + node.getTag() + " is not supported");
+      throw wrong(
+          node, "the type tag " + shortened(node.getTag().toString()) + " is not supported");
     }
   }
 
@@ -170,8 +225,8 @@ final class YamlTree {
     return node.getStartMark() == null ? 1 : node.getStartMark().getLine() + 1;
   }
 
-  /** A message may repeat what a file holds; this keeps it one line. */
-  static String oneLine(String message) {
+  /** Replaces line breaks and other white space, because a message may repeat what a file holds. */
+  public static String oneLine(@Nullable String message) {
     return message == null
         ? "no reason given"
         : message.strip().replaceAll("[\\s\\p{Cntrl}\\x{85}\\x{2028}\\x{2029}]+", " ");

@@ -257,6 +257,11 @@ public final class PackedFolder implements StoredModel {
     file.release();
   }
 
+  @Override
+  public void check() {
+    file.check();
+  }
+
   /** Unmaps the weights. */
   @Override
   public void close() {

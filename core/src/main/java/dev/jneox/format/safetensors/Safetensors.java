@@ -2,7 +2,7 @@ package dev.jneox.format.safetensors;
 
 import dev.jneox.io.InputException;
 import dev.jneox.io.JsonObject;
-import dev.jneox.io.MappedMemory;
+import dev.jneox.io.MappedFile;
 import dev.jneox.io.Placeholder;
 import dev.jneox.io.StorageException;
 import dev.jneox.weights.Dtype;
@@ -12,9 +12,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.List;
@@ -55,20 +53,21 @@ public final class Safetensors implements TensorFile {
 
   private final Path file;
   private final Arena arena = Arena.ofShared();
-  private final MemorySegment whole;
+  private final MappedFile mapped;
   private final MemorySegment data;
   private final SafetensorsHeader header;
 
   private Safetensors(Path file) {
     this.file = file;
     boolean opened = false;
-    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-      long size = channel.size();
+    try {
+      mapped = MappedFile.open(file, arena);
+      MemorySegment whole = mapped.memory();
+      long size = whole.byteSize();
       if (size < Long.BYTES + 2) {
         throw InputException.in(
             file, "byte 0", "a safetensors file of 10 bytes or more", size + " bytes");
       }
-      whole = channel.map(FileChannel.MapMode.READ_ONLY, 0, size, arena);
       long length = headerLength(whole);
       header =
           SafetensorsHeader.read(
@@ -169,6 +168,7 @@ public final class Safetensors implements TensorFile {
     if (!arena.scope().isAlive()) {
       throw new IllegalStateException(file + " is closed");
     }
+    check();
     return Optional.of(data.asSlice(entry.begin(), entry.bytes()));
   }
 
@@ -180,8 +180,13 @@ public final class Safetensors implements TensorFile {
   @Override
   public void release() {
     if (arena.scope().isAlive()) {
-      MappedMemory.release(whole);
+      mapped.release();
     }
+  }
+
+  @Override
+  public void check() {
+    mapped.check();
   }
 
   /** Unmaps the file; further calls do nothing. */

@@ -5,7 +5,7 @@ import static dev.jneox.io.JsonObject.quoted;
 import dev.jneox.format.torch.PickleValue.Storage;
 import dev.jneox.format.torch.PickleValue.StoredTensor;
 import dev.jneox.io.InputException;
-import dev.jneox.io.MappedMemory;
+import dev.jneox.io.MappedFile;
 import dev.jneox.io.Placeholder;
 import dev.jneox.io.StorageException;
 import dev.jneox.weights.Dtype;
@@ -14,9 +14,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.channels.FileChannel;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
@@ -69,14 +67,16 @@ public final class TorchFile implements TensorFile {
 
   private final Path file;
   private final Arena arena = Arena.ofShared();
+  private final MappedFile mapped;
   private final MemorySegment whole;
   private final Map<String, Entry> entries = new LinkedHashMap<>();
 
   private TorchFile(Path file, boolean lenient) {
     this.file = file;
     boolean opened = false;
-    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-      whole = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
+    try {
+      mapped = MappedFile.open(file, arena);
+      whole = mapped.memory();
       TorchContent content = content(lenient);
       collect(
           "",
@@ -290,6 +290,7 @@ public final class TorchFile implements TensorFile {
     if (!arena.scope().isAlive()) {
       throw new IllegalStateException(file + " is closed");
     }
+    check();
   }
 
   @Override
@@ -322,8 +323,13 @@ public final class TorchFile implements TensorFile {
   @Override
   public void release() {
     if (arena.scope().isAlive()) {
-      MappedMemory.release(whole);
+      mapped.release();
     }
+  }
+
+  @Override
+  public void check() {
+    mapped.check();
   }
 
   /** Unmaps the file; further calls do nothing. */

@@ -43,6 +43,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -445,6 +446,16 @@ public class HfFolderTest {
     index(weightMap);
     Files.delete(dir.resolve("b.safetensors"));
     refusedWith(StorageException.class, "b.safetensors: cannot be read: no such file or folder");
+  }
+
+  @Test
+  @Timeout(value = 20, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+  void aShardThatIsAFifoIsRefusedAtOnce() throws Exception {
+    shards();
+    Path shard = dir.resolve("b.safetensors");
+    Files.delete(shard);
+    assertThat(new ProcessBuilder("mkfifo", shard.toString()).start().waitFor()).isZero();
+    refused("b.safetensors: kind: expected a regular file, found a FIFO");
   }
 
   @Test

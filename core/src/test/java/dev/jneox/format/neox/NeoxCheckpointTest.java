@@ -221,9 +221,12 @@ class NeoxCheckpointTest {
         "intermediate_size: 100 | expected shape [50, 64] by the configuration, found shape [128,"
             + " 64]",
         "layernorm_epsilon: tiny | layernorm_epsilon: expected a positive number, found tiny",
-        "a: &x [*x] | not YAML",
+        "a: &x [*x] | the alias contains itself",
         "a: [ | not YAML",
-        "a: !!javax.script.ScriptEngineManager [] | not YAML",
+        "a: !!javax.script.ScriptEngineManager [] | not YAML: Global tag is not allowed",
+        "a: !!binary \"a*\" | the type tag tag:yaml.org,2002:binary is not supported",
+        "a: !!set {b} | the type tag tag:yaml.org,2002:set is not supported",
+        "vocab_file: \"a\\0.json\" | vocab_file: expected a path, found \"a\\u0000.json\"",
       })
   void aConfigurationThatIsOfAnotherModelIsRefusedByItsKey(String line, String message)
       throws IOException {

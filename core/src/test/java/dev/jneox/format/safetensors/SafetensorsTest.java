@@ -271,7 +271,7 @@ class SafetensorsTest {
   void namesCannotBreakTheLineOrReachTheTerminal() throws IOException {
     Path file = file("{\"a\\n\\u001b[31m\\u2028\":7}", 0);
     assertThatThrownBy(() -> Safetensors.open(file))
-        .hasMessage(file + ": tensor \"a [31m \": expected an object, found 7");
+        .hasMessage(file + ": tensor \"a \\u001b[31m \": expected an object, found 7");
   }
 
   @Test
