@@ -637,7 +637,8 @@ class TrainerTest {
         .last()
         .asString()
         .startsWith("8,")
-        .endsWith(",").doesNotContain("NaN");
+        .endsWith(",")
+        .doesNotContain("NaN");
   }
 
   @Test
