@@ -19,6 +19,7 @@ import dev.jneox.model.Part;
 import dev.jneox.weights.CanonicalNames;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.GgmlType;
+import dev.jneox.weights.Importance;
 import dev.jneox.weights.LaneLayout;
 import dev.jneox.weights.QuantisedMatrix;
 import dev.jneox.weights.RowQuantiser;
@@ -125,11 +126,14 @@ public final class Quantisation {
   private final ModelSpec spec;
   private final List<Piece> pieces;
   private final Map<String, String> metadata = new LinkedHashMap<>();
+  private final @Nullable Importance importance;
 
   private Quantisation(
       StoredModel source,
+      @Nullable Importance importance,
       BiFunction<TensorExpression, @Nullable GgmlType, @Nullable GgmlType> types) {
     this.source = source;
+    this.importance = importance;
     this.spec = source.spec();
     this.pieces = new ArrayList<>();
     for (TensorExpression tensor : CanonicalNames.of(spec)) {
@@ -150,11 +154,23 @@ public final class Quantisation {
    * @param source remains open
    */
   public static Quantisation to(GgmlType type, StoredModel source) {
+    return to(type, source, null);
+  }
+
+  /**
+   * The same, rounding to Q4_0 by the importance of each matrix's columns; see {@link
+   * #isWeighted()}.
+   *
+   * @param importance null where all columns count alike
+   */
+  public static Quantisation to(
+      GgmlType type, StoredModel source, @Nullable Importance importance) {
     if (type != GgmlType.Q4_0 && type != GgmlType.Q8_0) {
       throw new IllegalArgumentException("no kernel reads " + type);
     }
     return new Quantisation(
         source,
+        importance,
         (tensor, stored) ->
             stored == GgmlType.Q4_0 ? stored : isTable(tensor) ? GgmlType.Q8_0 : type);
   }
@@ -162,7 +178,7 @@ public final class Quantisation {
   /** Prepares the model in the form in which kernels load it: rounds only what has no kernel. */
   static Quantisation asLoaded(StoredModel source) {
     return new Quantisation(
-        source, (tensor, stored) -> stored == null ? null : LaneLayout.kernelType(stored));
+        source, null, (tensor, stored) -> stored == null ? null : LaneLayout.kernelType(stored));
   }
 
   /** Returns whether a tensor is the embedding or the head. */
@@ -193,6 +209,20 @@ public final class Quantisation {
   Quantisation with(Map<String, String> more) {
     metadata.putAll(more);
     return this;
+  }
+
+  /** Returns whether any tensor is rounded by the importance of its columns. */
+  public boolean isWeighted() {
+    return pieces.stream().anyMatch(piece -> importance(piece) != null);
+  }
+
+  private float @Nullable [] importance(Piece piece) {
+    boolean rounded =
+        piece.form != null
+            && piece.form.type() == GgmlType.Q4_0
+            && source.quantised(piece.tensor).map(QuantisedMatrix::type).orElse(null)
+                != GgmlType.Q4_0;
+    return importance == null || !rounded ? null : importance.of(piece.tensor.first());
   }
 
   /** Returns the bytes of all tensors. */
@@ -290,13 +320,14 @@ public final class Quantisation {
     try (Arena arena = Arena.ofShared();
         RowQuantiser rows =
             stored.isPresent()
-                ? new RowQuantiser(stored.get(), type, threads)
+                ? new RowQuantiser(stored.get(), type, threads, importance(piece))
                 : new RowQuantiser(
                     source.read(piece.tensor, arena),
                     piece.rows(),
                     piece.columns(),
                     type,
-                    threads)) {
+                    threads,
+                    importance(piece))) {
       if (form.lanes()) {
         lanes(piece, type, rows, writer, progress);
       } else {

@@ -256,7 +256,25 @@ public final class Engine implements AutoCloseable {
    * @throws BusyException if too many wait already
    */
   public Session submit(GenerationRequest request) {
-    return enqueue(request, Integer.MAX_VALUE);
+    return enqueue(request, Integer.MAX_VALUE, null);
+  }
+
+  /** Takes the logits that a score is computed from. */
+  @FunctionalInterface
+  interface LogitRows {
+    /**
+     * Takes the row {@code logits[at ...]} of every row of the head, on the engine's thread; it is
+     * overwritten after.
+     *
+     * @param position of the id in the prompt that the row predicts
+     * @param logSum the logarithm of the sum of their exponentials
+     */
+    void take(int position, float[] logits, int at, double logSum);
+  }
+
+  /** Does the same, and shows each row of logits of the prompt's scores. */
+  Session submit(GenerationRequest request, LogitRows rows) {
+    return enqueue(request, Integer.MAX_VALUE, rows);
   }
 
   /**
@@ -267,10 +285,10 @@ public final class Engine implements AutoCloseable {
    * @throws BusyException if too many wait already
    */
   public TokenStream stream(GenerationRequest request) {
-    return new TokenStream(enqueue(request, settings.readers().ahead()));
+    return new TokenStream(enqueue(request, settings.readers().ahead(), null));
   }
 
-  private Session enqueue(GenerationRequest request, int ahead) {
+  private Session enqueue(GenerationRequest request, int ahead, LogitRows logitRows) {
     Generation generation = new Generation(spec, request);
     Session session =
         new Session(
@@ -278,7 +296,8 @@ public final class Engine implements AutoCloseable {
             generation,
             new KvSequence(pool, prefixKey(request)),
             ahead,
-            request.taps().orElse(null));
+            request.taps().orElse(null),
+            logitRows);
     if (!generation.draws() && generation.nextScored() == Generation.NONE) {
       session.finish(FinishReason.MAX_TOKENS, null); // a prompt without an id to score
       return session;
@@ -619,6 +638,9 @@ public final class Engine implements AutoCloseable {
         rate.count();
         more = session.draw(logits, at, logSums[row], tops.get(row), scratch);
       } else {
+        if (session.logitRows != null) {
+          session.logitRows.take(target, logits, at, logSums[row]);
+        }
         more = session.generation.score(logits, at, logSums[row], tops.get(row));
       }
       if (!more) {

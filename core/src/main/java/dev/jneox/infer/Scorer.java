@@ -1,11 +1,16 @@
 package dev.jneox.infer;
 
+import dev.jneox.io.BusyException;
 import dev.jneox.io.CancelledException;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
-import dev.jneox.model.ModelSpec;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Iterator;
 import java.util.List;
+import java.util.function.Consumer;
+import java.util.function.Function;
 
 /**
  * Scores sequences of any length by an {@link Engine}. The scores of a sequence depend on nothing
@@ -16,6 +21,12 @@ import java.util.List;
  * tokens before it.
  */
 public final class Scorer {
+  /** Windows that are read at a time. */
+  private static final int SESSIONS = 16;
+
+  /** Memory for keys and values beyond that of two windows. */
+  private static final long KV_BYTES = 256L << 20;
+
   private final Engine engine;
 
   /**
@@ -25,12 +36,16 @@ public final class Scorer {
     this.engine = engine;
   }
 
-  /** Makes settings for scores without rounding of keys and values: room for two windows. */
+  /**
+   * Makes settings for scores without rounding of keys and values: room for two windows, and for up
+   * to {@value #SESSIONS} as far as they take no more than {@value #KV_BYTES} bytes.
+   */
   public static Engine.Settings settings(PackedModel model) {
     KvFormat format = KvFormat.of(model.spec(), KvPrecision.F32);
-    return Engine.Settings.of(model, 1)
+    long window = (long) KvSequence.pages(model.spec().maxPositions()) * format.pageBytes();
+    return Engine.Settings.of(model, SESSIONS)
         .withKv(KvPrecision.F32)
-        .withKvBytes(2L * KvSequence.pages(model.spec().maxPositions()) * format.pageBytes());
+        .withKvBytes(Math.max(2 * window, Math.min(SESSIONS * window, KV_BYTES)));
   }
 
   /**
@@ -60,39 +75,191 @@ public final class Scorer {
   }
 
   private float[] logProbabilities(int[] ids, int from, Progress progress) {
-    ModelSpec spec = engine.spec();
-    Generation.checkIds(ids, spec);
-    int context = spec.maxPositions();
+    float[][] scores = new float[1][];
+    run(
+        List.of(ids).iterator(),
+        document -> overlapping(document, from),
+        progress,
+        found -> scores[0] = found.scores);
+    return scores[0];
+  }
+
+  /** Takes the scores of one document after another. */
+  @FunctionalInterface
+  public interface Documents {
+    /**
+     * Takes the scores of a document.
+     *
+     * @param scores of all its ids but the first
+     */
+    void accept(int[] ids, float[] scores);
+  }
+
+  /**
+   * Scores documents apart from each other, each from its first id on, which therefore is a token
+   * that begins documents. Several are read at a time, and their scores arrive in their order.
+   *
+   * <p>A document of more than C + 1 ids is read in windows that score C ids each, the first of
+   * them from the one before alone, as lm-evaluation-harness reads them for {@code
+   * loglikelihood_rolling}; the last window is moved back to have the context full. So each id is
+   * read once, where {@link #logProbabilities(int[])} reads it twice.
+   *
+   * @throws InputException as {@link #logProbabilities(int[])} does
+   */
+  public void rolling(Iterator<int[]> documents, Progress progress, Documents into) {
+    run(documents, this::rolling, progress, done -> into.accept(done.ids, done.scores));
+  }
+
+  /** Holds a sequence whose windows are being read. */
+  private static final class Scored {
+    final int[] ids;
+    final int from;
+    final float[] scores;
+
+    Scored(int[] ids, int from) {
+      this.ids = ids;
+      this.from = from;
+      this.scores = new float[Math.max(0, ids.length - from)];
+    }
+  }
+
+  /**
+   * Describes a read of {@code ids[start..end-1]} for the scores of {@code ids[next..end-1]}.
+   *
+   * @param last whether it is the last of its sequence
+   */
+  private record Window(Scored of, int start, int next, int end, boolean last) {}
+
+  /** Pairs a window with its request; null where there is nothing to score. */
+  private record Pending(Window window, Session session) {}
+
+  private List<Window> overlapping(int[] ids, int from) {
+    Scored of = new Scored(ids, from);
+    int context = engine.spec().maxPositions();
     int stride = Math.max(1, context / 2);
-    float[] scores = new float[Math.max(0, ids.length - from)];
+    List<Window> windows = new ArrayList<>();
     int next = from; // the id that is scored next
     for (int start = 0; next < ids.length; start += stride) {
       int end = Math.min(start + context + 1, ids.length);
-      if (end <= next) {
-        continue;
+      if (end > next) {
+        windows.add(new Window(of, start, next, end, end == ids.length));
+        next = end;
       }
-      GenerationRequest window =
-          GenerationRequest.builder(Arrays.copyOfRange(ids, start, end))
-              .maxTokens(0)
-              .promptLogprobs(0)
-              .scoreFrom(next - start)
-              .build();
-      GenerationResult result = engine.submit(window).result();
-      if (result.reason() == FinishReason.CANCELLED) {
-        throw new CancelledException("the engine was closed before all tokens had scores", null);
-      }
-      List<Token> tokens = result.prompt();
-      for (Token token : tokens) {
-        if (Double.isNaN(token.logProb())) {
-          throw new InputException(
-              "the model's score of token "
-                  + (next + 1)
-                  + " is not a number: its weights are broken");
+    }
+    return windows.isEmpty() ? List.of(nothing(of)) : windows;
+  }
+
+  private List<Window> rolling(int[] ids) {
+    Scored of = new Scored(ids, 1);
+    int context = engine.spec().maxPositions();
+    List<Window> windows = new ArrayList<>();
+    for (int next = 1; next < ids.length; next += context) {
+      int end = Math.min(next + context, ids.length);
+      windows.add(new Window(of, Math.max(0, end - context - 1), next, end, end == ids.length));
+    }
+    return windows.isEmpty() ? List.of(nothing(of)) : windows;
+  }
+
+  private static Window nothing(Scored of) {
+    return new Window(of, 0, of.ids.length, of.ids.length, true);
+  }
+
+  /** Keeps as many windows in the engine as it reads at a time. */
+  private void run(
+      Iterator<int[]> documents,
+      Function<int[], List<Window>> windows,
+      Progress progress,
+      Consumer<Scored> done) {
+    ArrayDeque<Pending> pending = new ArrayDeque<>();
+    try {
+      while (documents.hasNext()) {
+        int[] ids = documents.next();
+        Generation.checkIds(ids, engine.spec());
+        for (Window window : windows.apply(ids)) {
+          if (pending.size() == SESSIONS) {
+            take(pending.remove(), progress, done);
+          }
+          Pending next = submit(window, pending.isEmpty());
+          while (next == null) { // the engine's queue is full: wait for what is in it of ours
+            take(pending.remove(), progress, done);
+            next = submit(window, pending.isEmpty());
+          }
+          pending.add(next);
         }
-        scores[next++ - from] = (float) token.logProb();
+      }
+      while (!pending.isEmpty()) {
+        take(pending.remove(), progress, done);
+      }
+    } finally {
+      for (Pending left : pending) { // of a run that failed
+        if (left.session != null) {
+          left.session.cancel();
+        }
+      }
+    }
+  }
+
+  /**
+   * Puts a window into the engine's queue.
+   *
+   * @param must whether to throw where the queue is full
+   * @return null where it is full
+   */
+  private Pending submit(Window window, boolean must) {
+    if (window.next == window.end) {
+      return new Pending(window, null);
+    }
+    int[] ids = Arrays.copyOfRange(window.of.ids, window.start, window.end);
+    try {
+      return new Pending(window, engine.submit(request(ids, window.next - window.start)));
+    } catch (BusyException e) {
+      if (must) {
+        throw e;
+      }
+      return null;
+    }
+  }
+
+  /** Asks for the scores of {@code ids[from:]}. */
+  static GenerationRequest request(int[] ids, int from) {
+    return GenerationRequest.builder(ids).maxTokens(0).promptLogprobs(0).scoreFrom(from).build();
+  }
+
+  private static void take(Pending pending, Progress progress, Consumer<Scored> done) {
+    Window window = pending.window;
+    if (pending.session != null) {
+      List<Token> tokens = scores(pending.session);
+      int next = window.next;
+      for (Token token : tokens) {
+        window.of.scores[next - window.of.from] = checked(token, next + 1);
+        next++;
       }
       progress.step(tokens.size());
     }
-    return scores;
+    if (window.last) {
+      done.accept(window.of);
+    }
+  }
+
+  /**
+   * Returns the score of a token.
+   *
+   * @param number of the token in its text, from 1
+   */
+  static float checked(Token token, int number) {
+    if (Double.isNaN(token.logProb())) {
+      throw new InputException(
+          "the model's score of token " + number + " is not a number: its weights are broken");
+    }
+    return (float) token.logProb();
+  }
+
+  /** Waits for the scores of a request. */
+  static List<Token> scores(Session session) {
+    GenerationResult result = session.result();
+    if (result.reason() == FinishReason.CANCELLED) {
+      throw new CancelledException("the engine was closed before all tokens had scores", null);
+    }
+    return result.prompt();
   }
 }

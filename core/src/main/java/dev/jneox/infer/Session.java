@@ -37,17 +37,26 @@ public final class Session {
   private int highest; // positions that were ever read
   final Taps taps; // null where it has none
   Throwable tapFailure; // what they threw
+  final Engine.LogitRows logitRows; // sees the logits of the prompt's scores
 
   /**
    * @param ahead most tokens drawn that its reader has not taken
    * @param taps on the rows of this request, or null
+   * @param logitRows sees the logits of the prompt's scores, or null
    */
-  Session(Engine engine, Generation generation, KvSequence sequence, int ahead, Taps taps) {
+  Session(
+      Engine engine,
+      Generation generation,
+      KvSequence sequence,
+      int ahead,
+      Taps taps,
+      Engine.LogitRows logitRows) {
     this.engine = engine;
     this.generation = generation;
     this.sequence = sequence;
     this.ahead = ahead;
     this.taps = taps;
+    this.logitRows = logitRows;
   }
 
   /**

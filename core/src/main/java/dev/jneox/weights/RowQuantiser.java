@@ -19,8 +19,14 @@ public final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
   /**
    * Holds the buffers of one thread: the values of a row, the same padded to whole blocks, and
    * their rounded values.
+   *
+   * @param weighted rounds by the importance of the columns; null where all count alike
    */
-  private record Scratch(float[] row, MemorySegment values, MemorySegment rounded) {}
+  private record Scratch(
+      float[] row,
+      MemorySegment values,
+      MemorySegment rounded,
+      @Nullable WeightedRounding weighted) {}
 
   private final @Nullable QuantisedMatrix quantised; // null for a dense matrix
   private final Values values;
@@ -39,7 +45,17 @@ public final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
    * @param threads number of calling threads
    */
   public RowQuantiser(QuantisedMatrix matrix, GgmlType type, int threads) {
-    this(matrix, matrix::dequantise, matrix.out(), matrix.in(), type, threads);
+    this(matrix, type, threads, null);
+  }
+
+  /**
+   * The same by the importance of the columns.
+   *
+   * @param importance see {@link Importance}; used for Q4_0 alone, and null where all count alike
+   */
+  public RowQuantiser(
+      QuantisedMatrix matrix, GgmlType type, int threads, float @Nullable [] importance) {
+    this(matrix, matrix::dequantise, matrix.out(), matrix.in(), type, threads, importance);
   }
 
   /**
@@ -50,15 +66,23 @@ public final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
    * @param columns values of a row
    * @param type of the blocks to write
    * @param threads number of calling threads
+   * @param importance see {@link Importance}; used for Q4_0 alone, and null where all count alike
    */
-  public RowQuantiser(MappedTensor dense, int rows, int columns, GgmlType type, int threads) {
+  public RowQuantiser(
+      MappedTensor dense,
+      int rows,
+      int columns,
+      GgmlType type,
+      int threads,
+      float @Nullable [] importance) {
     this(
         null,
         (row, into, at) -> dense.read((long) row * columns, into, at, columns),
         rows,
         columns,
         type,
-        threads);
+        threads,
+        importance);
   }
 
   private RowQuantiser(
@@ -67,7 +91,8 @@ public final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
       int rows,
       int columns,
       GgmlType type,
-      int threads) {
+      int threads,
+      float @Nullable [] importance) {
     this.quantised = quantised;
     this.values = values;
     this.columns = columns;
@@ -80,7 +105,13 @@ public final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
     for (int i = 0; i < threads; i++) {
       // Arenas are zeroed: the padding behind a row stays zero.
       scratch[i] =
-          new Scratch(new float[columns], arena.allocate(bytes, 64), arena.allocate(bytes, 64));
+          new Scratch(
+              new float[columns],
+              arena.allocate(bytes, 64),
+              arena.allocate(bytes, 64),
+              importance == null || type != GgmlType.Q4_0
+                  ? null
+                  : new WeightedRounding(importance));
     }
   }
 
@@ -100,7 +131,11 @@ public final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
     values.read(row, own.row, 0);
     MemorySegment.copy(own.row, 0, own.values, ValueLayout.JAVA_FLOAT, 0, columns);
     MemorySegment blocks = into.asSlice(at, type.bytes(own.values.byteSize() / Float.BYTES));
-    GgmlBlocks.quantise(type, own.values, blocks);
+    if (own.weighted == null) {
+      GgmlBlocks.quantise(type, own.values, blocks);
+    } else {
+      own.weighted.row(own.row, blocks);
+    }
     GgmlBlocks.dequantise(type, blocks, own.rounded);
     double error = 0;
     double square = 0;

@@ -6,12 +6,15 @@ import static org.assertj.core.api.Assertions.within;
 
 import dev.jneox.format.safetensors.Safetensors;
 import dev.jneox.io.InputException;
+import dev.jneox.io.Progress;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
 import dev.jneox.weights.RandomWeights;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -80,6 +83,57 @@ class ScorerTest {
         assertThat(scorer.logProbabilities(ids, from))
             .as("from %d", from)
             .isEqualTo(Arrays.copyOfRange(whole, from - 1, length - 1));
+      }
+    }
+  }
+
+  /** As {@code get_rolling_token_windows} of lm-evaluation-harness with a context of one token. */
+  @ParameterizedTest
+  @CsvSource({"9, 40", "8, 9", "8, 10", "8, 16", "8, 17", "8, 18", "1, 5", "64, 20"})
+  void rollingWindowsScoreEachTokenOnceAndFillTheLast(int context, int length) {
+    try (PackedModel packed = packed(ModelSpec.neox(30, 16, 2, 2, context));
+        Engine engine = new Engine(packed, Scorer.settings(packed))) {
+      Scorer scorer = new Scorer(engine);
+      int[] ids = new Random(2).ints(length, 0, 30).toArray();
+      float[][] found = new float[1][];
+      scorer.rolling(
+          List.of(ids).iterator(), Progress.silent(), (document, scores) -> found[0] = scores);
+      assertThat(found[0]).hasSize(length - 1);
+      for (int target = 1; target < length; target++) {
+        int window = (target - 1) / context; // which one predicts it
+        int end = Math.min((window + 1) * context + 1, length);
+        int from = Math.max(0, end - context - 1);
+        float[] whole = scorer.logProbabilities(Arrays.copyOfRange(ids, from, end));
+        assertThat(found[0][target - 1]).as("id %d", target).isEqualTo(whole[target - from - 1]);
+      }
+    }
+  }
+
+  @Test
+  void manyDocumentsAtOnceHaveTheScoresOfEachInTheirOrder() {
+    try (PackedModel packed = packed(ModelSpec.neox(30, 16, 2, 2, 32));
+        Engine engine = new Engine(packed, Scorer.settings(packed).withQueue(3))) {
+      Scorer scorer = new Scorer(engine);
+      Random random = new Random(8);
+      List<int[]> documents = new ArrayList<>();
+      for (int i = 0; i < 100; i++) {
+        documents.add(random.ints(random.nextInt(90), 0, 30).toArray());
+      }
+      List<float[]> found = new ArrayList<>();
+      scorer.rolling(
+          documents.iterator(),
+          Progress.silent(),
+          (ids, scores) -> {
+            assertThat(ids).isSameAs(documents.get(found.size()));
+            found.add(scores);
+          });
+      assertThat(found).hasSize(100);
+      for (int i = 0; i < 100; i++) {
+        float[] alone = scorer.logProbabilities(documents.get(i));
+        assertThat(found.get(i)).hasSameSizeAs(alone);
+        if (documents.get(i).length <= 33) {
+          assertThat(found.get(i)).isEqualTo(alone);
+        }
       }
     }
   }

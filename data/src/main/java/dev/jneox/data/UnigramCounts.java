@@ -33,6 +33,29 @@ public final class UnigramCounts {
     return this;
   }
 
+  /** Counts {@code ids[from:]}. */
+  public UnigramCounts add(int[] ids, int from) {
+    for (int i = from; i < ids.length; i++) {
+      counts[ids[i]]++;
+      total++;
+    }
+    return this;
+  }
+
+  /**
+   * Computes the loss on the counted tokens themselves, in nats per token: each by the counts of
+   * all others, one added to each. So a short text gains nothing by being its own training data.
+   * NaN where nothing was counted.
+   */
+  public double lossOnItself() {
+    double sum = 0;
+    for (double count : counts) {
+      double own = count - 1;
+      sum -= own == 0 ? 0 : own * Math.log(own / (total - 1));
+    }
+    return sum / (total - counts.length);
+  }
+
   /**
    * Computes the loss of the frequencies on the labels of the first samples of a data set, in nats
    * per token; NaN when there are none.
