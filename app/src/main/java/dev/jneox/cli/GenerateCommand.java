@@ -1,24 +1,36 @@
 package dev.jneox.cli;
 
 import dev.jneox.infer.Completion;
+import dev.jneox.infer.Engine;
 import dev.jneox.infer.GenerationRequest;
 import dev.jneox.infer.GenerationResult;
 import dev.jneox.infer.Generator;
 import dev.jneox.infer.LanguageModel;
 import dev.jneox.infer.Sampler;
+import dev.jneox.io.CancelledException;
+import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.model.SamplingDefaults;
 import dev.jneox.tokenizer.Tokenizer;
 import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.stream.Collectors;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** Continues a text. */
@@ -38,9 +50,16 @@ import picocli.CommandLine.Spec;
       "  jneox generate --model DIR --prompt \"public final class\" --max-tokens 100",
       "  jneox generate --model DIR --prompt \"int max(int a, int b) {\" \\",
       "      --temperature 0.8 --top-p 0.9 --seed 7 --stop $'\\n}'",
-      "  jneox generate --model DIR --prompt - --json < prompt.txt"
+      "  jneox generate --model DIR --prompt - --json < prompt.txt",
+      "three of a file:",
+      "  jneox generate --model DIR --prompt-file prompt.txt -n 3 --temperature 0.8"
     })
 public final class GenerateCommand implements Runnable {
+  private static final int MOST_SAMPLES = 10_000;
+
+  /** Samples that are written at a time. */
+  private static final int AT_ONCE = 16;
+
   @Spec private CommandSpec spec;
 
   @Mixin private ModelOptions model;
@@ -62,10 +81,22 @@ public final class GenerateCommand implements Runnable {
         description = "What to continue as token ids, \"1 2 3\".")
     private String ids;
 
+    @Option(
+        names = "--prompt-file",
+        paramLabel = "FILE",
+        description = "What to continue, a file in UTF-8, its last line end included.")
+    private Path file;
+
     int[] ids(LanguageModel model) {
-      return text == null
-          ? TextArgument.ids("--prompt-ids", ids)
-          : model.tokenizer().encode(TextArgument.text("--prompt", text));
+      if (ids != null) {
+        return TextArgument.ids("--prompt-ids", ids);
+      }
+      return model
+          .tokenizer()
+          .encode(
+              file == null
+                  ? TextArgument.text("--prompt", text)
+                  : TextArgument.file("--prompt-file", file));
     }
   }
 
@@ -118,6 +149,17 @@ public final class GenerateCommand implements Runnable {
   private long seed;
 
   @Option(
+      names = {"-n", "--samples"},
+      paramLabel = "N",
+      defaultValue = "1",
+      description = {
+        "Write N continuations, with --seed, --seed + 1 and so on, all at once; each is what its"
+            + " seed writes alone. Needs a --temperature, --top-k or --top-p.",
+        "Default: ${DEFAULT-VALUE}."
+      })
+  private int samples;
+
+  @Option(
       names = "--stop",
       paramLabel = "TEXT",
       description = "End the text before this string; may be given several times.")
@@ -126,7 +168,8 @@ public final class GenerateCommand implements Runnable {
   @Option(
       names = "--json",
       description =
-          "Print prompt_ids, ids, text, seconds, tokens_per_second and stop_reason at the end.")
+          "Print prompt_ids, ids, text, seconds, tokens_per_second and stop_reason at the end; with"
+              + " -n a line for each sample, and its seed.")
   private boolean json;
 
   @Option(
@@ -138,8 +181,18 @@ public final class GenerateCommand implements Runnable {
   @Override
   public void run() {
     Sampler asked = sampler(SamplingDefaults.NONE); // a wrong option is told before the model opens
+    if (samples < 1 || samples > MOST_SAMPLES) {
+      throw new InputException("-n: expected 1 to " + MOST_SAMPLES + " samples, found " + samples);
+    }
     try (LanguageModel loaded = model.open()) {
       Sampler sampler = sampler(loaded.sampling());
+      if (samples > 1 && (sampler.temperature() == 0 || sampler.topK() == 1)) {
+        throw new ParameterException(
+            spec.commandLine(),
+            "-n: without a temperature all "
+                + samples
+                + " samples are the same; give --temperature 0.8 or another");
+      }
       if (!json && !sampler.equals(asked)) {
         PrintWriter err = spec.commandLine().getErr();
         err.printf(
@@ -152,12 +205,10 @@ public final class GenerateCommand implements Runnable {
             sampler.repetitionPenalty());
         err.flush();
       }
-      GenerationRequest request =
-          GenerationRequest.builder(prompt.ids(loaded))
-              .maxTokens(maxTokens)
-              .sampler(sampler)
-              .build();
-      if (json) {
+      GenerationRequest request = request(prompt.ids(loaded), sampler);
+      if (samples > 1) {
+        several(loaded, request);
+      } else if (json) {
         report(loaded.generator(), request);
       } else {
         stream(loaded, request);
@@ -178,6 +229,68 @@ public final class GenerateCommand implements Runnable {
         .withSeed(seed);
   }
 
+  private GenerationRequest request(int[] ids, Sampler sampler) {
+    return GenerationRequest.builder(ids).maxTokens(maxTokens).sampler(sampler).build();
+  }
+
+  /**
+   * Writes all samples at once, and prints them in order, each as soon as it and those before are
+   * there.
+   */
+  private void several(LanguageModel loaded, GenerationRequest first) {
+    PrintWriter out = spec.commandLine().getOut();
+    String prompt = loaded.hasTokenizer() ? loaded.tokenizer().decode(first.promptIds()) : "";
+    Engine.Settings settings = Engine.Settings.of(loaded.packed(), Math.min(samples, AT_ONCE));
+    try (Engine engine = loaded.engine(settings.withQueue(samples));
+        ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
+      Generator generator =
+          new Generator(engine, loaded.hasTokenizer() ? loaded.tokenizer() : null);
+      List<Future<Completion>> running = new ArrayList<>();
+      for (int i = 0; i < samples; i++) {
+        GenerationRequest request = request(first.promptIds(), first.sampler().withSeed(seed + i));
+        running.add(
+            threads.submit(() -> generator.generate(request, stop, Generator.Listener.NONE)));
+      }
+      for (int i = 0; i < samples && !out.checkError(); i++) {
+        Completion completion = finished(running.get(i));
+        if (json) {
+          Map<String, Object> line = new LinkedHashMap<>();
+          line.put("seed", seed + i);
+          line.putAll(json(completion));
+          out.println(Json.line(line));
+        } else {
+          String text =
+              completion.text() == null ? ids(completion.generation()) : completion.text();
+          out.printf(
+              "%s--- sample %d of %d, seed %d%n", i == 0 ? "" : "\n", i + 1, samples, seed + i);
+          out.println(prompt + text);
+        }
+        out.flush();
+      }
+      if (out.checkError()) {
+        threads.shutdownNow();
+      }
+    }
+  }
+
+  private static String ids(GenerationResult result) {
+    return Arrays.stream(result.ids()).mapToObj(String::valueOf).collect(Collectors.joining(" "));
+  }
+
+  private static Completion finished(Future<Completion> sample) {
+    try {
+      return sample.get();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new CancelledException("interrupted while waiting for a sample", e);
+    } catch (ExecutionException e) {
+      if (e.getCause() instanceof RuntimeException cause) {
+        throw cause;
+      }
+      throw new IllegalStateException(e.getCause());
+    }
+  }
+
   private void report(Generator generator, GenerationRequest request) {
     Completion completion;
     try (Progress progress = ProgressLine.of("generating", "tokens", maxTokens)) {
@@ -190,6 +303,12 @@ public final class GenerateCommand implements Runnable {
                 return true;
               });
     }
+    PrintWriter out = spec.commandLine().getOut();
+    out.println(Json.line(json(completion)));
+    out.flush();
+  }
+
+  private static Map<String, Object> json(Completion completion) {
     GenerationResult result = completion.generation();
     Map<String, Object> report = new LinkedHashMap<>();
     report.put("prompt_ids", result.promptIds());
@@ -198,9 +317,7 @@ public final class GenerateCommand implements Runnable {
     report.put("seconds", result.times().end());
     report.put("tokens_per_second", result.tokensPerSecond());
     report.put("stop_reason", result.reason().name().toLowerCase(Locale.ROOT));
-    PrintWriter out = spec.commandLine().getOut();
-    out.println(Json.line(report));
-    out.flush();
+    return report;
   }
 
   /**

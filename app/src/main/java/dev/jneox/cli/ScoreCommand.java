@@ -1,9 +1,11 @@
 package dev.jneox.cli;
 
+import dev.jneox.data.UnigramCounts;
 import dev.jneox.infer.LanguageModel;
-import dev.jneox.infer.LogLikelihood;
+import dev.jneox.infer.TextLikelihood;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.tokenizer.StreamingDecoder;
 import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -23,7 +25,8 @@ import picocli.CommandLine.Spec;
     sortOptions = false,
     description = {
       "Print how likely a model finds each token of a text, given those before it: natural"
-          + " logarithms of probabilities.",
+          + " logarithms of probabilities. First the loss of all, beside that of a unigram model,"
+          + " which knows how often each token comes among the others of this text.",
       "A text beyond the model's context is read in windows that overlap by half."
     },
     footer = {
@@ -54,8 +57,8 @@ public final class ScoreCommand implements Runnable {
   @Option(
       names = "--json",
       description =
-          "Print {\"ids\":[..],\"logprobs\":[null,..]}: nothing is before the first token, so it"
-              + " has no score.")
+          "Print {\"ids\":[..],\"logprobs\":[null,..],\"summary\":{..}}: nothing is before the"
+              + " first token, so it has no score, and its bytes are not counted.")
   private boolean json;
 
   @Option(
@@ -85,7 +88,7 @@ public final class ScoreCommand implements Runnable {
       }
       PrintWriter out = spec.commandLine().getOut();
       if (json) {
-        out.println(json(ids, scores));
+        out.println(json(loaded, ids, scores));
       } else {
         table(out, loaded, ids, scores);
       }
@@ -93,7 +96,7 @@ public final class ScoreCommand implements Runnable {
     }
   }
 
-  private static String json(int[] ids, float[] scores) {
+  private static String json(LanguageModel model, int[] ids, float[] scores) {
     List<Float> logProbs = new ArrayList<>();
     logProbs.add(null);
     for (float score : scores) {
@@ -102,10 +105,20 @@ public final class ScoreCommand implements Runnable {
     Map<String, Object> report = new LinkedHashMap<>();
     report.put("ids", ids);
     report.put("logprobs", logProbs);
+    if (scores.length > 0) {
+      report.put(
+          "summary",
+          Measures.json(likelihood(model, ids, scores), unigram(model, ids), model.hasTokenizer()));
+    }
     return Json.line(report);
   }
 
   private static void table(PrintWriter out, LanguageModel model, int[] ids, float[] scores) {
+    if (scores.length > 0) {
+      Measures.print(
+          out, likelihood(model, ids, scores), unigram(model, ids), model.hasTokenizer());
+      out.println();
+    }
     out.printf("%8s  %9s  %s%n", "id", "ln p", model.hasTokenizer() ? "token" : "");
     for (int i = 0; i < ids.length; i++) {
       String score = i == 0 ? "" : String.format(Locale.ROOT, "%.4f", scores[i - 1]);
@@ -113,14 +126,20 @@ public final class ScoreCommand implements Runnable {
           model.hasTokenizer() ? Json.line(model.tokenizer().decode(new int[] {ids[i]})) : "";
       out.println(String.format(Locale.ROOT, "%8d  %9s  %s", ids[i], score, token).stripTrailing());
     }
-    if (scores.length > 0) {
-      LogLikelihood all = LogLikelihood.of(scores);
-      out.printf(
-          Locale.ROOT,
-          "sum %.4f, mean %.4f, perplexity %.2f%n",
-          all.sum(),
-          all.mean(),
-          all.perplexity());
+  }
+
+  /** The sums over the text behind its first token, which has no score. */
+  private static TextLikelihood likelihood(LanguageModel model, int[] ids, float[] scores) {
+    if (!model.hasTokenizer()) {
+      return TextLikelihood.of(scores, "");
     }
+    String first = new StreamingDecoder(model.tokenizer()).next(ids[0]);
+    String text = model.tokenizer().decode(ids);
+    return TextLikelihood.of(
+        scores, text.startsWith(first) ? text.substring(first.length()) : text);
+  }
+
+  private static double unigram(LanguageModel model, int[] ids) {
+    return new UnigramCounts(model.spec().vocabulary().rows()).add(ids, 1).lossOnItself();
   }
 }

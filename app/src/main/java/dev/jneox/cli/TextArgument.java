@@ -1,11 +1,14 @@
 package dev.jneox.cli;
 
 import dev.jneox.io.InputException;
+import dev.jneox.io.InputFile;
 import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Arrays;
 
 /** Texts and token ids as they are given on the command line. */
@@ -30,6 +33,22 @@ final class TextArgument {
               + " -\" on standard input");
     }
     return value;
+  }
+
+  /** The text of a file in UTF-8. */
+  static String file(String option, Path file) {
+    if (!Files.isRegularFile(file)) {
+      String name = file.toString();
+      throw new InputException(
+          option
+              + ": expected a file, found none of the name "
+              + (name.length() > 80 ? name.substring(0, 80) + "..." : name));
+    }
+    try {
+      return InputFile.text(file, InputFile.MAX_TEXT);
+    } catch (IOException e) {
+      throw StorageException.ofText(file, e);
+    }
   }
 
   private static String standardInput() {

@@ -4,9 +4,12 @@ import com.fasterxml.jackson.databind.JsonNode;
 import dev.jneox.io.InputException;
 import dev.jneox.tokenizer.PipelineTokenizer;
 import dev.jneox.tokenizer.Tokenizer;
+import java.io.PrintWriter;
 import java.nio.file.Path;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
 /** {@code jneox tokenizer encode}: JSON lines with text in, with ids out. */
 @Command(
@@ -14,23 +17,32 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {
-      "Turn JSON lines {\"text\": \"..\"} on standard input into lines {\"ids\": [..], \"decoded\":"
-          + " \"..\"} on standard output.",
+      "Turn a text, or JSON lines {\"text\": \"..\"} on standard input, into lines {\"ids\": [..],"
+          + " \"decoded\": \"..\"} on standard output.",
       "Added tokens in the text, as <|endoftext|>, become their ids; nothing is put before or"
           + " after."
     },
     footer = {
       "",
       "Example:",
+      "  jneox tokenizer encode --tokenizer tokenizer.json --text \"Hello world!\"",
       "  echo '{\"text\": \"Hello world!\"}' | jneox tokenizer encode --tokenizer tokenizer.json"
     })
 final class TokenizerEncodeCommand implements Runnable {
+  @Spec private CommandSpec spec;
+
   @Option(
       names = "--tokenizer",
       required = true,
       paramLabel = "FILE",
       description = "A tokenizer.json, or GPT-2's vocab.json with merges.txt beside it.")
   private Path tokenizer;
+
+  @Option(
+      names = "--text",
+      paramLabel = "TEXT",
+      description = "Encode this text alone and print one line; - reads it from standard input.")
+  private String text;
 
   @Option(
       names = "--reference",
@@ -44,16 +56,26 @@ final class TokenizerEncodeCommand implements Runnable {
   public void run() {
     try (Tokenizer loaded =
         reference ? PipelineTokenizer.load(tokenizer) : Tokenizer.load(tokenizer)) {
+      if (text != null) {
+        PrintWriter out = spec.commandLine().getOut();
+        out.println(Json.line(encoded(loaded, TextArgument.text("--text", text))));
+        out.flush();
+        return;
+      }
       JsonLines.filter(
           line -> {
-            JsonNode text = line.path("text");
-            if (!text.isTextual()) {
+            JsonNode field = line.path("text");
+            if (!field.isTextual()) {
               throw new InputException(
-                  "key text: expected a string, found " + JsonLines.describe(text));
+                  "key text: expected a string, found " + JsonLines.describe(field));
             }
-            int[] ids = loaded.encode(text.textValue());
-            return new Encoded(ids, loaded.decode(ids));
+            return encoded(loaded, field.textValue());
           });
     }
+  }
+
+  private static Encoded encoded(Tokenizer tokenizer, String text) {
+    int[] ids = tokenizer.encode(text);
+    return new Encoded(ids, tokenizer.decode(ids));
   }
 }

@@ -117,6 +117,80 @@ class ModelCommandsTest {
   }
 
   @Test
+  void eachOfSeveralSamplesIsWhatItsSeedWrites() throws IOException {
+    String[] line = {
+      "generate",
+      "--model",
+      model.toString(),
+      "--prompt",
+      "int max",
+      "--temperature",
+      "0.9",
+      "--max-tokens",
+      "9",
+      "--json",
+      "--seed",
+      "5",
+      "-n",
+      "3"
+    };
+    assertThat(run(line)).as(err.toString()).isZero();
+    List<String> samples = out.toString().lines().toList();
+    assertThat(samples).hasSize(3);
+    for (int i = 0; i < 3; i++) {
+      JsonNode sample = new ObjectMapper().readTree(samples.get(i));
+      assertThat(sample.get("seed").intValue()).isEqualTo(5 + i);
+      line[11] = String.valueOf(5 + i);
+      line[13] = "1";
+      assertThat(sample.get("ids")).isEqualTo(json(line).get("ids"));
+    }
+    assertThat(
+            run(
+                "generate",
+                "--model",
+                model.toString(),
+                "--prompt",
+                "int",
+                "--top-p",
+                "0.9",
+                "-n",
+                "2",
+                "--max-tokens",
+                "3"))
+        .isZero();
+    assertThat(out.toString()).contains("--- sample 1 of 2, seed 1234", "--- sample 2 of 2");
+    assertThat(run("generate", "--model", model.toString(), "--prompt", "int", "-n", "2"))
+        .isEqualTo(2);
+    assertThat(err.toString()).contains("-n: without a temperature all 2 samples are the same");
+    assertThat(run("generate", "--model", model.toString(), "--prompt", "int", "-n", "0"))
+        .isEqualTo(1);
+  }
+
+  @Test
+  void aPromptMayBeAFile() throws IOException {
+    Path file = Files.writeString(model.resolve("prompt.txt"), "int ä\n");
+    try {
+      assertThat(
+              json(
+                      "generate",
+                      "--model",
+                      model.toString(),
+                      "--prompt-file",
+                      file.toString(),
+                      "--json")
+                  .get("prompt_ids"))
+          .isEqualTo(
+              json("generate", "--model", model.toString(), "--prompt", "int ä\n", "--json")
+                  .get("prompt_ids"));
+    } finally {
+      Files.delete(file);
+    }
+    assertThat(run("generate", "--model", model.toString(), "--prompt-file", file.toString()))
+        .isEqualTo(1);
+    assertThat(err.toString()).startsWith("jneox: --prompt-file: expected a file, found none");
+  }
+
+  @Test
   void greedyIdsAreThoseOfHfTransformers() throws IOException {
     String prompt = ids(expected("greedy", 0, 9));
     JsonNode report =

@@ -100,6 +100,81 @@ class QuantizeCommandTest {
         .isCloseTo(before, within(0.5));
     assertThat(report.at("/text/perplexity_after").doubleValue())
         .isCloseTo(Math.exp(-after), within(1e-9));
+    assertThat(report.at("/text/kl_mean").doubleValue()).isBetween(1e-6, 0.5);
+    assertThat(report.at("/text/kl_99").doubleValue())
+        .isGreaterThanOrEqualTo(report.at("/text/kl_mean").doubleValue());
+    assertThat(report.at("/text/top1_agreement").doubleValue()).isBetween(0.0, 1.0);
+  }
+
+  @Test
+  void anImportanceMatrixRoundsByWhatATextShows() throws IOException {
+    Path text = Files.writeString(dir.resolve("typical.txt"), "int max(int a, int b) ".repeat(20));
+    List<String> line =
+        List.of(
+            "quantize",
+            "--from",
+            model,
+            "--to",
+            quantised,
+            "--dtype",
+            "q4",
+            "--text",
+            text.toString(),
+            "--json");
+    JsonNode plain = json(Output.of(line.toArray(String[]::new)));
+    List<String> weighted = new ArrayList<>(line);
+    weighted.addAll(List.of("--imatrix-text", text.toString(), "--force"));
+    JsonNode report = json(Output.of(weighted.toArray(String[]::new)));
+    assertThat(report.get("bytes")).isEqualTo(plain.get("bytes"));
+    // That the error which counts gets smaller is WeightedRoundingTest's.
+    for (int i = 0; i < plain.get("tensors").size(); i++) {
+      JsonNode before = plain.get("tensors").get(i);
+      JsonNode after = report.get("tensors").get(i);
+      boolean same = before.get("relative_error").equals(after.get("relative_error"));
+      assertThat(same).as(after.toString()).isEqualTo(!after.get("type").asText().equals("Q4_0"));
+    }
+    assertThat(report.at("/text/kl_mean").doubleValue())
+        .isLessThan(2 * plain.at("/text/kl_mean").doubleValue());
+    assertThat(generated(quantised, "--prompt", "int")).hasSize(12);
+
+    Output again =
+        Output.of(
+            "quantize",
+            "--from",
+            quantised,
+            "--to",
+            quantised + "2",
+            "--dtype",
+            "q4",
+            "--imatrix-text",
+            text.toString());
+    assertThat(again.code()).isEqualTo(1);
+    assertThat(again.err()).contains("in Q4_0 already");
+    Output q8 =
+        Output.of(
+            "quantize",
+            "--from",
+            model,
+            "--to",
+            quantised + "8",
+            "--dtype",
+            "q8",
+            "--imatrix-text",
+            text.toString());
+    assertThat(q8.code()).isEqualTo(2);
+    assertThat(q8.err()).contains("--imatrix-text is for --dtype q4");
+    Output none =
+        Output.of(
+            "quantize",
+            "--from",
+            model,
+            "--to",
+            quantised + "8",
+            "--dtype",
+            "q4",
+            "--imatrix-text",
+            dir.resolve("none").toString());
+    assertThat(none.err()).contains("--imatrix-text: expected a file, found none");
   }
 
   private static double score(String model) throws IOException {

@@ -180,6 +180,13 @@ class TokenizerCommandTest {
     Run encoded = run(lines, "tokenizer", "encode", "--tokenizer", tokenizer.toString());
     assertThat(encoded.code).isZero();
     assertThat(encoded.out.lines().map(line -> field(line, "decoded"))).containsExactly(texts);
+    Run one =
+        run("", "tokenizer", "encode", "--tokenizer", tokenizer.toString(), "--text", texts[0]);
+    assertThat(one.code).isZero();
+    assertThat(one.out.lines()).hasSize(1);
+    assertThat(field(one.out.strip(), "decoded")).isEqualTo(texts[0]);
+    String first = encoded.out.lines().findFirst().orElseThrow();
+    assertThat(one.out).startsWith(first.substring(0, first.indexOf(']') + 1));
     Run decoded = run(encoded.out, "tokenizer", "decode", "--tokenizer", tokenizer.toString());
     assertThat(decoded.code).isZero();
     assertThat(decoded.out.lines().map(line -> field(line, "text"))).containsExactly(texts);

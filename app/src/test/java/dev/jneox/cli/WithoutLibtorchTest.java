@@ -129,6 +129,8 @@ class WithoutLibtorchTest {
       strings = {
         "generate --model model --prompt int --max-tokens 4",
         "score --model model --text int_max",
+        "complete --model model --max-tokens 4",
+        "chat --model model --max-tokens 4",
         "inspect model --checksums",
         "verify model",
         "convert --from model --to hf --format hf --dtype f32",
@@ -206,6 +208,7 @@ class WithoutLibtorchTest {
     run(core, "tokenizer", "train", "--vocab-size", "290", "--out", "trained.json", "text.jsonl");
     run(core, "prepare", "--tokenizer", "trained.json", "--out", "data", "text.jsonl");
     run(core, "data", "inspect", "data");
+    run(core, "eval", "--model", "model", "--data", "data", "--limit", "3");
     run(core, "data", "index", "--part", "data:1:20", "--seq-length", "16", "--out", "order");
   }
 }

@@ -1,0 +1,278 @@
+package dev.jneox.cli;
+
+import dev.jneox.infer.FinishReason;
+import dev.jneox.infer.GenerationRequest;
+import dev.jneox.infer.LanguageModel;
+import dev.jneox.infer.Sampler;
+import dev.jneox.infer.TextStream;
+import dev.jneox.io.JneoxException;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.NoSuchElementException;
+import java.util.Optional;
+import org.jline.reader.EOFError;
+import org.jline.reader.EndOfFileException;
+import org.jline.reader.LineReader;
+import org.jline.reader.LineReaderBuilder;
+import org.jline.reader.ParsedLine;
+import org.jline.reader.UserInterruptException;
+import org.jline.reader.impl.DefaultParser;
+import org.jline.terminal.Terminal;
+import org.jline.terminal.Terminal.Signal;
+import org.jline.terminal.Terminal.SignalHandler;
+
+/**
+ * Reads turns of a {@link Conversation} from a terminal or a pipe, and has a model write its own.
+ */
+final class Repl {
+  private static final String QUOTES = "\"\"\"";
+  private static final String HELP =
+      """
+      Enter            the model goes on from your text; an empty line: from its own
+      \\ at the end     your text goes on in the next line
+      \"""              so it does up to another \"""
+      Ctrl-C           stops the model's text, or drops your line
+      Ctrl-D, /exit    leaves
+      /new             begins another text
+      /undo            takes back the last turn\
+      """;
+
+  /**
+   * What a terminal shows.
+   *
+   * @param introduction of the way that the model is used
+   * @param prompt before each turn
+   */
+  record Words(String introduction, String prompt) {}
+
+  private final LanguageModel model;
+  private final Conversation conversation;
+  private final Sampler sampler;
+  private final int maxTokens;
+  private long turns;
+  private boolean saidCut;
+
+  /** The text that is being written, for a signal to stop. */
+  private volatile TextStream running;
+
+  Repl(LanguageModel model, Conversation conversation, Sampler sampler, int maxTokens) {
+    this.model = model;
+    this.conversation = conversation;
+    this.sampler = sampler;
+    this.maxTokens = Math.min(maxTokens, Math.max(1, model.spec().maxPositions() / 2));
+  }
+
+  /** Where earlier inputs are kept: {@code $XDG_STATE_HOME/jneox/history}. */
+  static Optional<Path> historyFile() {
+    String state = System.getenv("XDG_STATE_HOME");
+    Path folder =
+        state != null && Path.of(state).isAbsolute()
+            ? Path.of(state)
+            : Path.of(System.getProperty("user.home"), ".local", "state");
+    try {
+      return Optional.of(Files.createDirectories(folder.resolve("jneox")).resolve("history"));
+    } catch (IOException e) {
+      return Optional.empty(); // of this session alone, then
+    }
+  }
+
+  /** Runs until end of input on a terminal. */
+  void run(Terminal terminal, Optional<Path> history, String introduction, Words words) {
+    LineReaderBuilder builder =
+        LineReaderBuilder.builder()
+            .terminal(terminal)
+            .parser(new Turns())
+            .variable(LineReader.SECONDARY_PROMPT_PATTERN, "... ")
+            .option(LineReader.Option.DISABLE_EVENT_EXPANSION, true);
+    history.ifPresent(file -> builder.variable(LineReader.HISTORY_FILE, file));
+    LineReader reader = builder.build();
+    PrintWriter out = terminal.writer();
+    out.println(introduction + ".");
+    out.println("Ctrl-C stops the text, Ctrl-D leaves, /help says more.");
+    out.flush();
+    SignalHandler before = listen(terminal);
+    try {
+      while (true) {
+        try {
+          if (!turn(reader.readLine(words.prompt), out, true)) {
+            return;
+          }
+        } catch (UserInterruptException e) {
+          continue; // drops the line
+        } catch (EndOfFileException e) {
+          return;
+        }
+      }
+    } finally {
+      terminal.handle(Signal.INT, before);
+    }
+  }
+
+  /** Has Ctrl-C stop the text that is being written; returns the handler before. */
+  SignalHandler listen(Terminal terminal) {
+    return terminal.handle(
+        Signal.INT,
+        signal -> {
+          TextStream stream = running;
+          if (stream != null) {
+            stream.cancel();
+          }
+        });
+  }
+
+  /** Runs until end of input on a pipe. */
+  void run(BufferedReader in, PrintWriter out) throws IOException {
+    String line = in.readLine();
+    while (line != null) {
+      StringBuilder turn = new StringBuilder(line);
+      while (isOpen(turn.toString())) {
+        String more = in.readLine();
+        if (more == null) {
+          break;
+        }
+        turn.append('\n').append(more);
+      }
+      if (!turn(turn.toString(), out, false) || out.checkError()) {
+        return;
+      }
+      line = in.readLine();
+    }
+  }
+
+  /**
+   * Takes one input.
+   *
+   * @param tells whether to say why a text ended, to a person
+   * @return false where the input leaves
+   */
+  boolean turn(String line, PrintWriter out, boolean tells) {
+    switch (line.strip()) {
+      case "/exit", "/quit" -> {
+        return false;
+      }
+      case "/help" -> out.println(HELP);
+      case "/new" -> conversation.clear();
+      case "/undo" -> {
+        if (!conversation.undo()) {
+          out.println("There is nothing to take back.");
+        }
+      }
+      default -> {
+        String input = unquoted(line);
+        if (!input.isEmpty() || conversation.goesOn() && !conversation.text().isEmpty()) {
+          conversation.add(input);
+          write(out, tells);
+        }
+      }
+    }
+    out.flush();
+    return true;
+  }
+
+  private void write(PrintWriter out, boolean tells) {
+    StringBuilder written = new StringBuilder();
+    FinishReason reason = null;
+    try (TextStream stream = start(out, tells)) {
+      running = stream;
+      while (stream.hasNext()) {
+        String piece = next(stream);
+        written.append(piece);
+        out.print(piece);
+        if (out.checkError()) { // also flushes
+          break;
+        }
+      }
+      reason = stream.result().generation().reason();
+    } catch (JneoxException e) { // of this turn alone
+      out.println("jneox: " + e.getMessage());
+      conversation.undo();
+      return;
+    } finally {
+      running = null;
+    }
+    conversation.answer(written.toString());
+    out.println();
+    if (tells) {
+      switch (reason) {
+        case CANCELLED -> out.println("[stopped]");
+        case END_OF_TEXT -> out.println("[the model ended the text; /new begins another]");
+        case MAX_TOKENS, CONTEXT_FULL -> {
+          if (conversation.goesOn()) {
+            out.println("[" + maxTokens + " tokens; Enter goes on]");
+          }
+        }
+        default -> {}
+      }
+    }
+  }
+
+  /** Takes the next piece; nothing where a signal has stopped the text meanwhile. */
+  private static String next(TextStream stream) {
+    try {
+      return stream.next().text();
+    } catch (NoSuchElementException e) {
+      return "";
+    }
+  }
+
+  /** Begins the model's turn, from as much of the end of the text as its context has room for. */
+  private TextStream start(PrintWriter out, boolean tells) {
+    int[] ids = model.tokenizer().encode(conversation.text());
+    int room = model.spec().maxPositions() - maxTokens + 1;
+    if (ids.length > room) {
+      ids = Arrays.copyOfRange(ids, ids.length - room, ids.length);
+      if (tells && !saidCut) {
+        out.println(
+            "[the text is beyond the model's context of "
+                + model.spec().maxPositions()
+                + " tokens: it sees the end alone]");
+        saidCut = true;
+      }
+    }
+    GenerationRequest request =
+        GenerationRequest.builder(ids)
+            .maxTokens(maxTokens)
+            .sampler(sampler.withSeed(sampler.seed() + turns++))
+            .build();
+    return model.generator().stream(request, conversation.stop());
+  }
+
+  /** Whether an input goes on in the next line. */
+  static boolean isOpen(String input) {
+    if (input.startsWith(QUOTES)) {
+      return input.indexOf(QUOTES, QUOTES.length()) < 0;
+    }
+    return input.endsWith("\\") && !input.endsWith("\\\\");
+  }
+
+  /** An input without the marks that joined its lines. */
+  static String unquoted(String input) {
+    if (!input.startsWith(QUOTES)) {
+      return input.replace("\\\n", "\n");
+    }
+    int end = input.indexOf(QUOTES, QUOTES.length());
+    return end < 0
+        ? input.substring(QUOTES.length())
+        : input.substring(QUOTES.length(), end) + input.substring(end + QUOTES.length());
+  }
+
+  /** Asks for another line while an input is open; there is nothing else to parse. */
+  private static final class Turns extends DefaultParser {
+    Turns() {
+      setEscapeChars(null);
+      setQuoteChars(null);
+    }
+
+    @Override
+    public ParsedLine parse(String line, int cursor, ParseContext context) {
+      if (context == ParseContext.ACCEPT_LINE && isOpen(line)) {
+        throw new EOFError(-1, cursor, "the input goes on");
+      }
+      return super.parse(line, cursor, context);
+    }
+  }
+}

@@ -1,0 +1,143 @@
+package dev.jneox.cli;
+
+import dev.jneox.infer.GenerationRequest;
+import dev.jneox.infer.LanguageModel;
+import dev.jneox.infer.Sampler;
+import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintWriter;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.jline.terminal.Terminal;
+import org.jline.terminal.TerminalBuilder;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** What {@code complete} and {@code chat} have in common: a model, and a {@link Repl} with it. */
+abstract class ReplCommand implements Runnable {
+  @Spec private CommandSpec spec;
+
+  @Mixin private ModelOptions model;
+
+  @Option(
+      names = "--max-tokens",
+      paramLabel = "N",
+      defaultValue = "200",
+      description = "Most tokens to write at a time. Default: ${DEFAULT-VALUE}.")
+  private int maxTokens;
+
+  @Option(
+      names = "--temperature",
+      paramLabel = "T",
+      defaultValue = "0.8",
+      description =
+          "0 takes the likeliest token each time, 1 draws as the model says. Default:"
+              + " ${DEFAULT-VALUE}.")
+  private double temperature;
+
+  @Option(
+      names = "--top-k",
+      paramLabel = "K",
+      defaultValue = "0",
+      description = "Draw from the K likeliest tokens only. Default: ${DEFAULT-VALUE}, all.")
+  private int topK;
+
+  @Option(
+      names = "--top-p",
+      paramLabel = "P",
+      defaultValue = "0.95",
+      description =
+          "Draw from the likeliest tokens that together pass this probability. Default:"
+              + " ${DEFAULT-VALUE}.")
+  private double topP;
+
+  @Option(
+      names = "--repetition-penalty",
+      paramLabel = "F",
+      defaultValue = "1",
+      description =
+          "Above 1, tokens that are in the text already become less likely. Default:"
+              + " ${DEFAULT-VALUE}, none.")
+  private double repetitionPenalty;
+
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      defaultValue = "1234",
+      description =
+          "The same seed and the same input write the same texts. Default: ${DEFAULT-VALUE}.")
+  private long seed;
+
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Show this help.")
+  private boolean help;
+
+  /** A conversation at its beginning. */
+  abstract Conversation conversation();
+
+  /** What to tell of the way that the model is used, and the prompt. */
+  abstract Repl.Words words(boolean hasTemplate);
+
+  @Override
+  public void run() {
+    if (maxTokens < 1) {
+      throw new InputException("--max-tokens: expected 1 or more, found " + maxTokens);
+    }
+    Sampler sampler =
+        Sampler.GREEDY
+            .withTemperature(temperature)
+            .withTopK(topK)
+            .withTopP(topP)
+            .withRepetitionPenalty(repetitionPenalty)
+            .withSeed(seed);
+    try (LanguageModel loaded = model.open()) {
+      loaded.tokenizer(); // said now, not at the first text
+      GenerationRequest.builder(0).sampler(sampler).maxTokens(maxTokens).build(); // checks them
+      Repl repl = new Repl(loaded, conversation(), sampler, maxTokens);
+      Repl.Words words = words(hasTemplate(loaded.stored().path()));
+      if (System.console() == null || !System.console().isTerminal()) {
+        plain(repl);
+        return;
+      }
+      try (Terminal terminal = TerminalBuilder.builder().system(true).nativeSignals(true).build()) {
+        repl.run(terminal, Repl.historyFile(), model.path() + ": " + words.introduction(), words);
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      }
+    }
+  }
+
+  /** Standard input without a terminal: a text a line, and nothing but the model's on output. */
+  private void plain(Repl repl) {
+    PrintWriter out = spec.commandLine().getOut();
+    try {
+      repl.run(new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8)), out);
+    } catch (IOException e) {
+      throw StorageException.ofStream("standard input", "cannot be read", e);
+    }
+  }
+
+  /** Whether a model's folder has a template for chats. */
+  private static boolean hasTemplate(Path path) {
+    if (Files.exists(path.resolve("chat_template.jinja"))) {
+      return true;
+    }
+    Path config = path.resolve("tokenizer_config.json");
+    try {
+      return Files.isRegularFile(config)
+          && Files.size(config) < 16 << 20
+          && Files.readString(config).contains("\"chat_template\"");
+    } catch (IOException e) {
+      return false; // nothing but a hint hangs on it
+    }
+  }
+}

@@ -1,0 +1,229 @@
+package dev.jneox.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.jneox.infer.LanguageModel;
+import dev.jneox.infer.Precision;
+import dev.jneox.infer.Sampler;
+import dev.jneox.tokenizer.BpeTrainer;
+import java.io.BufferedReader;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.PipedInputStream;
+import java.io.PipedOutputStream;
+import java.io.PrintWriter;
+import java.io.StringReader;
+import java.io.StringWriter;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import org.jline.terminal.Terminal;
+import org.jline.terminal.TerminalBuilder;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** {@code complete} and {@code chat} over a model of random weights. */
+@Timeout(60)
+class ReplTest {
+  private static final Path FIXTURE =
+      Path.of("..", "core", "src", "test", "resources", "parity", "neox-parallel");
+
+  @TempDir static Path dir;
+  private static Path model;
+
+  @BeforeAll
+  static void make() throws IOException {
+    model = Files.createDirectory(dir.resolve("model"));
+    for (String file : List.of("config.json", "model.safetensors")) {
+      Files.copy(FIXTURE.resolve(file), model.resolve(file));
+    }
+    BpeTrainer trainer = new BpeTrainer(300);
+    trainer.count(List.of("int max(int a, int b) { return a > b ? a : b; }").iterator());
+    trainer.train(merges -> {}).write(model.resolve("tokenizer.json"));
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "'a', false, 'a'",
+    "'a\\', true, 'a\\'",
+    "'a\\\nb', false, 'a\nb'",
+    "'a\\\\', false, 'a\\\\'",
+    "'\"\"\"a', true, 'a'",
+    "'\"\"\"a\nb\"\"\"', false, 'a\nb'",
+    "'\"\"\"a\nb\"\"\" ', false, 'a\nb '",
+  })
+  void anInputMayHaveSeveralLines(String input, boolean open, String text) {
+    assertThat(Repl.isOpen(input)).isEqualTo(open);
+    assertThat(Repl.unquoted(input)).isEqualTo(text);
+  }
+
+  @Test
+  void aConversationIsItsTurnsOneAfterTheOther() {
+    Conversation text = Conversation.continued();
+    text.add("int ");
+    text.answer("max(");
+    text.add("int a");
+    assertThat(text.text()).isEqualTo("int max(int a");
+    assertThat(text.undo()).isTrue();
+    assertThat(text.text()).isEqualTo("int max(");
+    text.clear();
+    assertThat(text.undo()).isFalse();
+
+    Conversation talk = Conversation.transcript();
+    talk.add("Hi");
+    assertThat(talk.text()).isEqualTo("User: Hi\nAssistant:");
+    talk.answer(" Hello.");
+    talk.add("Bye");
+    assertThat(talk.text()).isEqualTo("User: Hi\nAssistant: Hello.\nUser: Bye\nAssistant:");
+  }
+
+  private static String piped(LanguageModel loaded, String input) throws IOException {
+    StringWriter out = new StringWriter();
+    new Repl(loaded, Conversation.continued(), Sampler.GREEDY, 6)
+        .run(new BufferedReader(new StringReader(input)), new PrintWriter(out));
+    return out.toString();
+  }
+
+  /** The context of the model is 64 tokens. */
+  @Test
+  void aPipeGetsWhatTheModelWrites() throws IOException {
+    try (LanguageModel loaded = LanguageModel.open(model, Precision.STORED)) {
+      String first = piped(loaded, "int max\n");
+      assertThat(piped(loaded, "int max\n/exit\nint")).isEqualTo(first);
+      assertThat(piped(loaded, "int max\n/undo\nint max\n")).isEqualTo(first + first);
+      assertThat(piped(loaded, "int max\n/new\nint max\n")).isEqualTo(first + first);
+      assertThat(piped(loaded, "int \\\nmax")).isEqualTo(piped(loaded, "\"\"\"int \nmax\"\"\""));
+      assertThat(piped(loaded, "\n\n/undo")).isEqualTo("There is nothing to take back.\n");
+      String twice = piped(loaded, "int max\n\n");
+      assertThat(twice).startsWith(first).hasSizeGreaterThan(first.length());
+      assertThat(piped(loaded, "int max(int a, int b)\n".repeat(9)).lines().count())
+          .as("far beyond the context")
+          .isGreaterThanOrEqualTo(9);
+    }
+  }
+
+  /** A terminal in memory, with the line discipline of a real one. */
+  private static final class Screen implements AutoCloseable {
+    final PipedOutputStream keys = new PipedOutputStream();
+    final ByteArrayOutputStream shown = new ByteArrayOutputStream();
+    final Terminal terminal;
+
+    Screen() throws IOException {
+      terminal =
+          TerminalBuilder.builder()
+              .system(false)
+              .type("dumb")
+              .encoding(StandardCharsets.UTF_8)
+              .streams(new PipedInputStream(keys), shown)
+              .build();
+    }
+
+    void type(String text) throws IOException {
+      keys.write(text.getBytes(StandardCharsets.UTF_8));
+      keys.flush();
+    }
+
+    String text() {
+      return shown.toString(StandardCharsets.UTF_8);
+    }
+
+    void await(String text) throws InterruptedException {
+      while (!text().contains(text)) {
+        Thread.sleep(5);
+      }
+    }
+
+    @Override
+    public void close() throws IOException {
+      terminal.close();
+    }
+  }
+
+  @Test
+  void ctrlCStopsTheTextAndCtrlDLeaves() throws IOException, InterruptedException {
+    Path history = dir.resolve("history");
+    try (LanguageModel loaded = LanguageModel.open(model, Precision.STORED);
+        Screen screen = new Screen()) {
+      Repl repl = new Repl(loaded, Conversation.continued(), Sampler.GREEDY, 6);
+      Thread running =
+          Thread.ofPlatform()
+              .start(
+                  () ->
+                      repl.run(
+                          screen.terminal,
+                          Optional.of(history),
+                          "it continues what you write",
+                          new Repl.Words("", "continue> ")));
+      screen.await("it continues what you write.");
+      screen.await("continue> ");
+      screen.type("dropped\u0003"); // Ctrl-C before Enter: the line goes, the program stays
+      Thread.sleep(100);
+      screen.type("int max\n");
+      screen.await("[6 tokens; Enter goes on]");
+      screen.type("/help\n");
+      screen.await("Ctrl-D, /exit");
+      screen.type("\u0004");
+      running.join();
+      assertThat(screen.text()).doesNotContain("jneox: ");
+    }
+    assertThat(history).content().contains("int max").doesNotContain("dropped");
+  }
+
+  /** Stops itself after its first piece, as a signal would from another thread. */
+  @Test
+  void aTextThatIsStoppedIsKeptAsFarAsItCame() throws IOException {
+    try (LanguageModel loaded = LanguageModel.open(model, Precision.STORED);
+        Screen screen = new Screen()) {
+      PrintWriter stopping =
+          new PrintWriter(new StringWriter()) {
+            private int pieces;
+
+            @Override
+            public void print(String text) {
+              super.print(text);
+              if (++pieces == 2) {
+                screen.terminal.raise(Terminal.Signal.INT);
+              }
+            }
+          };
+      Conversation conversation = Conversation.continued();
+      Repl repl = new Repl(loaded, conversation, Sampler.GREEDY, 30);
+      repl.listen(screen.terminal);
+      repl.turn("int max", stopping, true);
+      int length = conversation.text().length();
+      repl.turn("/undo", stopping, true);
+      repl.turn("int max", new PrintWriter(new StringWriter()), true);
+      assertThat(length).isLessThan(conversation.text().length());
+    }
+  }
+
+  @Test
+  void theCommandsReadAPipeAndRefuseAModelWithoutATokenizer() {
+    InputStream before = System.in;
+    try {
+      System.setIn(new ByteArrayInputStream("int max\n".getBytes(StandardCharsets.UTF_8)));
+      Output complete =
+          Output.of("complete", "--model", model.toString(), "--max-tokens", "5", "--seed", "3");
+      assertThat(complete.code()).as(complete.err()).isZero();
+      assertThat(complete.out()).isNotEmpty();
+      System.setIn(new ByteArrayInputStream("hi\n".getBytes(StandardCharsets.UTF_8)));
+      Output chat = Output.of("chat", "--model", model.toString(), "--max-tokens", "5");
+      assertThat(chat.code()).as(chat.err()).isZero();
+    } finally {
+      System.setIn(before);
+    }
+    Output none = Output.of("complete", "--model", FIXTURE.toString());
+    assertThat(none.code()).isEqualTo(1);
+    assertThat(none.err()).contains("expected a tokenizer.json");
+    assertThat(Output.of("chat", "--model", model.toString(), "--temperature", "-1").code())
+        .isEqualTo(1);
+  }
+}
