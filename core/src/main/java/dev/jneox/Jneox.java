@@ -22,11 +22,14 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * Opens a language model, and continues and scores texts with it. Safe for many threads, best
  * virtual ones: their requests share the engine's steps, and each gets what it would get alone.
+ * After {@link #close}, {@link #complete}, {@link #stream} and {@link #score} throw an {@link
+ * IllegalStateException}.
  *
  * {@snippet :
  * try (Jneox model = Jneox.open(Path.of("model"));
@@ -64,12 +67,14 @@ public final class Jneox implements AutoCloseable {
    * quantised by us) or in a GGUF file.
    *
    * <p>In a JVM started without {@code --add-modules jdk.incubator.vector} it computes in scalar
-   * Java, at a tenth of the rate, and says so once in the log {@code dev.jneox}; see {@link
+   * Java, at a ninth of the rate, and says so once in the log {@code dev.jneox}; see {@link
    * #kernels}.
    *
-   * @throws InputException if it is not a whole model or too large for the memory
+   * @throws InputException if it is not a whole model
+   * @throws dev.jneox.io.MemoryException if it is too large for the memory
    */
   public static Jneox open(Path path, Options options) {
+    Objects.requireNonNull(path, "path");
     tellOfScalarKernels();
     LanguageModel model =
         LanguageModel.open(path, options.dtype(), new Loading(options.listener()));
@@ -109,7 +114,7 @@ public final class Jneox implements AutoCloseable {
       System.getLogger("dev.jneox")
           .log(
               System.Logger.Level.WARNING,
-              "JNeoX computes in scalar Java, at a tenth of the rate it can have: start java with"
+              "JNeoX computes in scalar Java, at a ninth of the rate it can have: start java with"
                   + " --add-modules jdk.incubator.vector");
     }
   }
@@ -167,6 +172,7 @@ public final class Jneox implements AutoCloseable {
    * @throws InputException as {@link #stream} does, or if the model gives no numbers
    * @throws BusyException as {@link #stream} does
    * @throws dev.jneox.io.CancelledException if the thread is interrupted
+   * @throws IllegalStateException after {@link #close}, or from a tap
    */
   public Completion complete(TextRequest request) {
     try (TextStream stream = stream(request)) {
@@ -194,6 +200,7 @@ public final class Jneox implements AutoCloseable {
    * @throws InputException if the text is empty, or the model has no tokenizer or gives no numbers
    */
   public TextScore score(String text) {
+    Objects.requireNonNull(text, "text");
     int[] ids = tokenizer().encode(text);
     if (ids.length == 0) {
       throw new InputException("text to score: expected some text, found none");
@@ -275,16 +282,22 @@ public final class Jneox implements AutoCloseable {
     return engine.metrics();
   }
 
-  /** Cancels all requests and closes the model. */
+  /**
+   * Cancels all requests and closes the model; a second time does nothing. Texts in progress end
+   * with {@link dev.jneox.infer.FinishReason#CANCELLED}, scores with a {@link
+   * dev.jneox.io.CancelledException} or an {@link IllegalStateException}.
+   *
+   * @throws IllegalStateException from a tap, on whose thread the model runs
+   */
   @Override
   public void close() {
+    engine.close();
     synchronized (this) {
       if (closed) {
         return;
       }
       closed = true;
     }
-    engine.close();
     if (scoringEngine != null) {
       scoringEngine.close();
     }

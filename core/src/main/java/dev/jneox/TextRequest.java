@@ -14,7 +14,7 @@ import java.util.OptionalInt;
  * time.
  *
  * @param prompt the text to continue; an empty one begins a document
- * @param maxTokens most tokens to write
+ * @param maxTokens most tokens to write; the text ends before where the model's context is full
  * @param sampler how tokens are drawn, and the seed
  * @param stop strings that end the text, which is cut before them
  * @param logprobs asks for the log-probability of every token, and for those of so many of the

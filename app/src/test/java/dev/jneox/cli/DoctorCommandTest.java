@@ -169,7 +169,8 @@ class DoctorCommandTest {
             "usable_cores",
             "threads",
             "vector_bits",
-            "machine_code");
+            "machine_code",
+            "kernels");
     assertThat(tree.get("libraries").fieldNames())
         .toIterable()
         .containsExactly("libtorch", "one_dnn", "open_mp", "cpu_capability", "blas", "blas_path");

@@ -12,6 +12,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Writes the {@code README.md} of a published model in the Hub's form: facts in YAML between two
@@ -80,9 +81,9 @@ public final class ModelCard {
           Optional.empty());
     }
 
-    /** Adds the licence. */
-    public Facts withLicense(String id) {
-      return new Facts(name, Optional.of(id), languages, baseModel, data, training, gguf);
+    /** Sets the licence; null for none. */
+    public Facts withLicense(@Nullable String id) {
+      return new Facts(name, Optional.ofNullable(id), languages, baseModel, data, training, gguf);
     }
 
     /** Adds the languages, as codes of ISO 639. */
@@ -90,24 +91,27 @@ public final class ModelCard {
       return new Facts(name, license, codes, baseModel, data, training, gguf);
     }
 
-    /** Adds the model that this one was made from. */
-    public Facts withBaseModel(String repository) {
-      return new Facts(name, license, languages, Optional.of(repository), data, training, gguf);
+    /** Sets the model that this one was made from; null for none. */
+    public Facts withBaseModel(@Nullable String repository) {
+      return new Facts(
+          name, license, languages, Optional.ofNullable(repository), data, training, gguf);
     }
 
-    /** Adds a sentence about the training text. */
-    public Facts withData(String sentence) {
-      return new Facts(name, license, languages, baseModel, Optional.of(sentence), training, gguf);
+    /** Sets a sentence about the training text; null for none. */
+    public Facts withData(@Nullable String sentence) {
+      return new Facts(
+          name, license, languages, baseModel, Optional.ofNullable(sentence), training, gguf);
     }
 
-    /** Adds the run's own record. */
-    public Facts withTraining(TrainingFacts facts) {
-      return new Facts(name, license, languages, baseModel, data, Optional.of(facts), gguf);
+    /** Sets the run's own record; null for none. */
+    public Facts withTraining(@Nullable TrainingFacts facts) {
+      return new Facts(name, license, languages, baseModel, data, Optional.ofNullable(facts), gguf);
     }
 
-    /** Marks the model as a single GGUF file. */
-    public Facts inFile(String file) {
-      return new Facts(name, license, languages, baseModel, data, training, Optional.of(file));
+    /** Marks the model as a single GGUF file; null for a folder. */
+    public Facts inFile(@Nullable String file) {
+      return new Facts(
+          name, license, languages, baseModel, data, training, Optional.ofNullable(file));
     }
   }
 

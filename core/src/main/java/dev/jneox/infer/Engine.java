@@ -351,15 +351,28 @@ public final class Engine implements AutoCloseable {
         m.kvLimit);
   }
 
-  /** Cancels all requests and ends the threads. */
+  /** Refuses what would make the engine's thread wait for itself: it runs the taps. */
+  void requireOtherThread(String what) {
+    if (Thread.currentThread() == thread) {
+      throw new IllegalStateException(
+          what + " in a tap, on the engine's own thread, would never end: do it on another thread");
+    }
+  }
+
+  /**
+   * Cancels all requests and ends the threads.
+   *
+   * @throws IllegalStateException on the engine's own thread, from a tap
+   */
   @Override
   public void close() {
+    requireOtherThread("closing the engine");
     synchronized (this) {
       closed = true;
     }
     LockSupport.unpark(thread);
     boolean interrupted = false;
-    while (thread.isAlive() && Thread.currentThread() != thread) {
+    while (thread.isAlive()) {
       try {
         thread.join();
       } catch (InterruptedException e) {

@@ -64,8 +64,10 @@ public final class Session {
    *
    * @throws dev.jneox.io.InputException if the model gives no numbers
    * @throws CancelledException if the thread is interrupted, which cancels the request
+   * @throws IllegalStateException on the engine's own thread, from a tap: it would wait for itself
    */
   public GenerationResult result() {
+    engine.requireOtherThread("waiting for a result");
     try {
       done.await();
     } catch (InterruptedException e) {
@@ -88,6 +90,7 @@ public final class Session {
 
   /** Waits until a token is there that was not taken; false if none will be. */
   boolean awaitToken() {
+    engine.requireOtherThread("waiting for tokens");
     waiting = Thread.currentThread();
     try {
       while (true) {

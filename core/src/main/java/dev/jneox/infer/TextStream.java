@@ -13,6 +13,7 @@ public final class TextStream implements Iterator<TextPiece>, AutoCloseable {
   private final TokenStream tokens;
   private final GeneratedText text; // null without a tokenizer
   private GenerationResult generation; // once it has ended on this side
+  private boolean ready; // a token is there that next() takes, whatever happens meanwhile
   private volatile boolean cancelled;
 
   TextStream(TokenStream tokens, GeneratedText text) {
@@ -25,10 +26,12 @@ public final class TextStream implements Iterator<TextPiece>, AutoCloseable {
    *
    * @throws dev.jneox.io.InputException if the model gives no numbers
    * @throws dev.jneox.io.CancelledException if the thread is interrupted, which cancels the request
+   * @throws IllegalStateException on the engine's own thread, from a tap: it would wait for itself
    */
   @Override
   public boolean hasNext() {
-    return generation == null && !cancelled && tokens.hasNext();
+    ready = ready || generation == null && !cancelled && tokens.hasNext();
+    return ready;
   }
 
   /** Waits for the next token and takes it. Fails as {@link #hasNext} does. */
@@ -37,6 +40,7 @@ public final class TextStream implements Iterator<TextPiece>, AutoCloseable {
     if (!hasNext()) {
       throw new NoSuchElementException("the text has ended");
     }
+    ready = false;
     Token token = tokens.next();
     if (text == null) {
       return new TextPiece(token, "");

@@ -11,6 +11,7 @@ import java.util.NoSuchElementException;
  */
 public final class TokenStream implements Iterator<Token>, AutoCloseable {
   final Session session;
+  private boolean ready; // a token is there that next() takes, whatever happens meanwhile
 
   TokenStream(Session session) {
     this.session = session;
@@ -21,10 +22,12 @@ public final class TokenStream implements Iterator<Token>, AutoCloseable {
    *
    * @throws dev.jneox.io.InputException if the model gives no numbers
    * @throws CancelledException if the thread is interrupted, which cancels the request
+   * @throws IllegalStateException on the engine's own thread, from a tap: it would wait for itself
    */
   @Override
   public boolean hasNext() {
-    return session.awaitToken();
+    ready = ready || session.awaitToken();
+    return ready;
   }
 
   /** Waits for the next token and takes it. Fails as {@link #hasNext} does. */
@@ -33,6 +36,7 @@ public final class TokenStream implements Iterator<Token>, AutoCloseable {
     if (!hasNext()) {
       throw new NoSuchElementException("the request has ended");
     }
+    ready = false;
     return session.take();
   }
 

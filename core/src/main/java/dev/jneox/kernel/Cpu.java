@@ -29,7 +29,7 @@ public final class Cpu {
   private static Set<String> read() {
     try (var lines = Files.lines(Path.of("/proc/cpuinfo"))) {
       return lines
-          .filter(line -> line.startsWith("flags"))
+          .filter(line -> line.startsWith("flags") || line.startsWith("Features")) // x86, ARM
           .findFirst()
           .map(Cpu::words)
           .orElse(Set.of());

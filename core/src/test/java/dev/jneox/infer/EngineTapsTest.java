@@ -9,6 +9,7 @@ import dev.jneox.weights.RandomWeights;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.locks.LockSupport;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Test;
@@ -137,6 +138,66 @@ class EngineTapsTest {
       assertThatThrownBy(() -> engine.submit(request().taps(unwilling).build()).result())
           .hasMessage("unwilling");
       assertThat(engine.metrics().active()).isZero();
+    }
+  }
+
+  /** Its thread would wait for itself: that is told, and the engine goes on. */
+  @Test
+  void waitingOrClosingInATapIsRefused() {
+    try (engine) {
+      List<Runnable> deeds =
+          List.of(
+              () -> engine.submit(request().build()).result(),
+              () -> engine.stream(request().build()).next(),
+              engine::close);
+      for (Runnable deed : deeds) {
+        Taps taps =
+            new Taps() {
+              @Override
+              public boolean wants(String name) {
+                return name.equals(POINT);
+              }
+
+              @Override
+              public void apply(
+                  String name, float[] values, int at, int width, long sequence, int position) {
+                deed.run();
+              }
+            };
+        Session session = engine.submit(request().taps(taps).build());
+        assertThatThrownBy(session::result)
+            .isInstanceOf(IllegalStateException.class)
+            .hasMessageContaining("in a tap, on the engine's own thread");
+        assertThat(engine.submit(request().build()).result().ids()).hasSize(20);
+      }
+    }
+  }
+
+  /** A token that was seen is taken, and what was taken is the result. */
+  @Test
+  void aTextMayBeCancelledByAnyThreadAtAnyMoment() throws InterruptedException {
+    try (engine) {
+      Generator generator = new Generator(engine, null);
+      for (int i = 0; i < 200; i++) {
+        TextStream text = generator.stream(request().maxTokens(200).build(), List.of());
+        long nanos = i * 20_000L;
+        Thread other =
+            Thread.startVirtualThread(
+                () -> {
+                  LockSupport.parkNanos(nanos);
+                  text.cancel();
+                });
+        int taken = 0;
+        while (text.hasNext()) {
+          text.next();
+          taken++;
+        }
+        other.join();
+        Completion completion = text.result();
+        assertThat(completion.generation().ids()).hasSize(taken);
+        assertThat(completion.generation().reason())
+            .isEqualTo(taken < 200 ? FinishReason.CANCELLED : FinishReason.MAX_TOKENS);
+      }
     }
   }
 }

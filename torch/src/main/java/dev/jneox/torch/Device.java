@@ -53,7 +53,9 @@ public record Device(Kind kind, int index) {
     }
     if (!built) {
       throw new IllegalArgumentException(
-          text + ": this libtorch has no CUDA, it is the build for the CPU: take cpu or auto");
+          text
+              + ": this libtorch has no CUDA, it is the build for the CPU: take cpu or auto (the"
+              + " README has the other build)");
     }
     int index = cuda.group(1) == null ? 0 : Integer.parseInt(cuda.group(1));
     if (index >= count) {

@@ -84,7 +84,8 @@ public final class TrainCommand implements Callable<Integer> {
       defaultValue = "cpu",
       description =
           "What computes; auto is the first CUDA device, or the CPU where there is none. CUDA needs"
-              + " the CUDA build of libtorch. A run can resume on another device; only the CPU"
+              + " the CUDA build of libtorch on the class path (see the README) and has not been"
+              + " tried on a card yet. A run can resume on another device; only the CPU"
               + " repeats losses to the last bit. Default: ${DEFAULT-VALUE}.")
   private String device;
 
