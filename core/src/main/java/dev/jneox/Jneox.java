@@ -75,13 +75,14 @@ public final class Jneox implements AutoCloseable {
    */
   public static Jneox open(Path path, Options options) {
     Objects.requireNonNull(path, "path");
+    Kernels.check();
     tellOfScalarKernels();
     LanguageModel model =
         LanguageModel.open(path, options.dtype(), new Loading(options.listener()));
     try {
       model.concern().ifPresent(options.listener()::warning);
       return new Jneox(model, options);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       model.close();
       throw e;
     }

@@ -4,18 +4,21 @@ import java.util.List;
 
 /** Lists the commands that need no native library. */
 final class CoreCommands implements CommandModule {
+  private static final Need DATA =
+      new Need("dev.jneox.data.Documents", "the jar of JNeoX's module data");
+
   @Override
   public List<Entry> commands() {
     return List.of(
         entry(Section.MACHINE, DoctorCommand.class),
-        entry(Section.DATA, TokenizerCommand.class),
-        entry(Section.DATA, PrepareCommand.class),
-        entry(Section.DATA, DataCommand.class),
+        entry(Section.DATA, TokenizerCommand.class, DATA),
+        entry(Section.DATA, PrepareCommand.class, DATA),
+        entry(Section.DATA, DataCommand.class, DATA),
         entry(Section.INFERENCE, GenerateCommand.class),
         entry(Section.INFERENCE, CompleteCommand.class),
         entry(Section.INFERENCE, ChatCommand.class),
-        entry(Section.INFERENCE, ScoreCommand.class),
-        entry(Section.INFERENCE, EvalCommand.class),
+        entry(Section.INFERENCE, ScoreCommand.class, DATA),
+        entry(Section.INFERENCE, EvalCommand.class, DATA),
         entry(Section.INFERENCE, BenchCommand.class),
         entry(Section.MODELS, DownloadCommand.class),
         entry(Section.MODELS, ConvertCommand.class),
@@ -26,7 +29,7 @@ final class CoreCommands implements CommandModule {
         entry(Section.MODELS, PublishCommand.class));
   }
 
-  private static Entry entry(Section section, Class<?> command) {
-    return new Entry(section, command, List.of());
+  private static Entry entry(Section section, Class<?> command, Need... needs) {
+    return new Entry(section, command, List.of(needs));
   }
 }

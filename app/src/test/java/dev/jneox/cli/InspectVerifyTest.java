@@ -296,8 +296,10 @@ class InspectVerifyTest {
       assertThat(output.code()).isEqualTo(1);
       assertThat(output.out())
           .contains(
-              "SHA256SUMS: line 1: expected 64 hexadecimal digits and a file of this folder, found "
-                  + line);
+              "SHA256SUMS: line 1: expected 64 hexadecimal digits and a file of this folder, found"
+                  + " \""
+                  + line
+                  + "\"");
     }
   }
 

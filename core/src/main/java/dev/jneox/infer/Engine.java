@@ -488,7 +488,7 @@ public final class Engine implements AutoCloseable {
       }
     }
     synchronized (this) {
-      closed |= Thread.interrupted(); // nobody interrupts this thread but to end it
+      Thread.interrupted(); // a tap may have set it; close() is what ends this thread
       if (closed) {
         return false;
       }

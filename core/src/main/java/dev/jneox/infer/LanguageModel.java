@@ -69,7 +69,7 @@ public final class LanguageModel implements AutoCloseable {
       packed = PackedModel.of(stored, precision, progress);
       Tokenizer read = tokenizer.join();
       return new LanguageModel(stored, precision, packed, read);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       // It reads what is closed below.
       Tokenizer read = tokenizer.exceptionally(failure -> null).join();
       if (read != null) {
@@ -79,9 +79,10 @@ public final class LanguageModel implements AutoCloseable {
         packed.close();
       }
       stored.close();
-      throw e instanceof CompletionException && e.getCause() instanceof RuntimeException cause
-          ? cause
-          : e;
+      if (e instanceof CompletionException && e.getCause() instanceof RuntimeException cause) {
+        throw cause;
+      }
+      throw e;
     }
   }
 

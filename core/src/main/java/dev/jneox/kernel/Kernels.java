@@ -41,6 +41,18 @@ public abstract sealed class Kernels permits ScalarKernels, VectorKernels {
     return Chosen.KERNELS;
   }
 
+  /**
+   * Checks the property that chooses the kernels, before a class that needs them is loaded.
+   *
+   * @throws InputException for a name of none that runs here
+   */
+  public static void check() {
+    String name = System.getProperty(PROPERTY, "");
+    if (!name.isEmpty()) {
+      choose(name);
+    }
+  }
+
   /** Names the kernels of this process and what they use, such as {@code Vector API (512 bits)}. */
   public static String description() {
     return chosen().toString();

@@ -14,6 +14,7 @@ import org.jspecify.annotations.Nullable;
  * @param tokens that were averaged over
  */
 public record Importance(Map<ParamId, float[]> columns, long tokens) {
+  /** Copies the map. */
   public Importance {
     columns = Map.copyOf(columns);
   }

@@ -141,6 +141,27 @@ class EngineTapsTest {
     }
   }
 
+  @Test
+  void aTapThatInterruptsItsThreadEndsNothing() {
+    try (engine) {
+      Taps taps =
+          new Taps() {
+            @Override
+            public boolean wants(String name) {
+              return name.equals(POINT);
+            }
+
+            @Override
+            public void apply(
+                String name, float[] values, int at, int width, long sequence, int position) {
+              Thread.currentThread().interrupt();
+            }
+          };
+      assertThat(engine.submit(request().taps(taps).build()).result().ids()).hasSize(20);
+      assertThat(engine.submit(request().build()).result().ids()).hasSize(20);
+    }
+  }
+
   /** Its thread would wait for itself: that is told, and the engine goes on. */
   @Test
   void waitingOrClosingInATapIsRefused() {
