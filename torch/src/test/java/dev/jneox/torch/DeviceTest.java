@@ -21,7 +21,7 @@ class DeviceTest {
   @ParameterizedTest
   @CsvSource({
     "cuda, false, 0, 'cuda: this libtorch has no CUDA, it is the build for the CPU: take cpu or"
-        + " auto'",
+        + " auto (the README has the other build)'",
     "cuda:1, true, 0, 'cuda:1: libtorch finds no CUDA device on this machine: take cpu or auto'",
     "cuda:2, true, 2, 'cuda:2: libtorch finds 2 CUDA devices: take cuda:0 to cuda:1'"
   })
