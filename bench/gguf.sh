@@ -9,7 +9,7 @@ set -eu
 [ $# -eq 2 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 root=$(cd "$(dirname "$0")/.." && pwd -P)
 line=$("$root/jneox" --show-command)
-java=${line%% -cp *}
+java=${line% -cp *}
 jdk=$(dirname "$(printf '%s\n' "$java" | tr ' ' '\n' | sed -n '/\/bin\/java$/p')")
 jar=$root/app/target/jneox.jar
 classes=$root/bench/target/gguf

@@ -10,7 +10,7 @@
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd -P)
 line=$("$root/jneox" --show-command)
-java=${line%% -cp *}
+java=${line% -cp *}
 jdk=$(dirname "$(dirname "$(printf '%s\n' "$java" | tr ' ' '\n' | sed -n '/\/bin\/java$/p')")")
 # JMH makes classes of its benchmarks when they are compiled.
 JAVA_HOME=$jdk mvn -B -q -f "$root/pom.xml" -pl bench -am -Dmaven.test.skip=true package \

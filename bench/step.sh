@@ -21,7 +21,7 @@ trap 'exit 130' INT
 
 # `jneox --show-command` builds what is out of date and prints the java line; ours starts another class with one more folder of classes.
 line=$("$root/jneox" --show-command)
-java=${line%% -cp *}
+java=${line% -cp *}
 jdk=$(dirname "$(printf '%s\n' "$java" | tr ' ' '\n' | sed -n '/\/bin\/java$/p')")
 jar=$root/app/target/jneox.jar
 classes=$root/bench/target/step
