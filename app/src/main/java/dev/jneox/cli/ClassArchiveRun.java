@@ -18,7 +18,7 @@ import java.util.List;
  * their classes are archived as well. The launcher runs it once a build.
  */
 final class ClassArchiveRun {
-  /** The tokenizer is trained on this, and it is what is continued. */
+  /** Trains the tokenizer, and is the prompt that the model continues. */
   private static final String TEXT =
       "Once upon a time there was a model that had read nothing but this. ";
 

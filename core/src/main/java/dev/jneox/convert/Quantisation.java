@@ -175,7 +175,7 @@ public final class Quantisation {
             stored == GgmlType.Q4_0 ? stored : isTable(tensor) ? GgmlType.Q8_0 : type);
   }
 
-  /** Prepares the model in the form in which kernels load it: rounds only what has no kernel. */
+  /** Writes what the kernels would load: only a type that has no kernel is rounded to another. */
   static Quantisation asLoaded(StoredModel source) {
     return new Quantisation(
         source, null, (tensor, stored) -> stored == null ? null : LaneLayout.kernelType(stored));
@@ -245,7 +245,7 @@ public final class Quantisation {
    * Writes the folder.
    *
    * @param progress receives the bytes written; they add up to {@link #bytes}
-   * @return what was written
+   * @return the tensors written, with their rounding errors
    * @throws InputException for a value that is not finite or too large; the message has the tensor
    */
   public QuantisationReport write(Path target, LongConsumer progress) {

@@ -488,7 +488,7 @@ public final class Engine implements AutoCloseable {
       }
     }
     synchronized (this) {
-      Thread.interrupted(); // a tap may have set it; close() is what ends this thread
+      Thread.interrupted(); // A tap may have set the flag. Only close() ends this thread.
       if (closed) {
         return false;
       }

@@ -180,7 +180,7 @@ public final class Scorer {
             take(pending.remove(), progress, done);
           }
           Pending next = submit(window, pending.isEmpty());
-          while (next == null) { // the engine's queue is full: wait for what is in it of ours
+          while (next == null) { // the queue is full: wait for our oldest request
             take(pending.remove(), progress, done);
             next = submit(window, pending.isEmpty());
           }

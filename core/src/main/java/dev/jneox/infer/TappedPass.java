@@ -71,7 +71,7 @@ final class TappedPass {
     }
   }
 
-  /** Whether a layer must be run by {@link #run}: taps look at more than what goes in and out. */
+  /** Returns whether taps want a point inside a layer, so that {@link #run} has to run it. */
   boolean looksInside(int layer) {
     return wanted.get(layer).keySet().stream()
         .anyMatch(point -> point != HookPoint.RESID_PRE && point != HookPoint.RESID_POST);

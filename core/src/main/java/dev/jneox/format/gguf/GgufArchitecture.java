@@ -243,8 +243,8 @@ enum GgufArchitecture {
   /**
    * Chooses the architecture whose graph in llama.cpp computes a model.
    *
-   * @throws InputException when no graph does; the message has {@code file}, which was to be
-   *     written, and what is missing
+   * @param file the target, for the message
+   * @throws InputException when no graph does; the message says which part is missing
    */
   static GgufArchitecture of(ModelSpec spec, Path file) {
     Attention attention = spec.first().attention();

@@ -272,8 +272,8 @@ public final class NeoxCheckpointWriter {
   private void write(TensorExpression tensor, ModelWeights weights, List<TorchFileWriter> files) {
     try (Arena arena = Arena.ofShared()) {
       MappedTensor read = weights.read(tensor, arena);
-      // Only what is summed must be in the type it is stored in before it is divided: biases, which
-      // are small.
+      // A bias that ranks sum is rounded to the stored type first, so that its parts add up to it.
+      // The other tensors are large; their parts are rounded as they are written.
       boolean summed = tensor.params().getFirst().split().axis() == Split.Axis.SUM;
       MappedTensor whole = summed ? converted(read, arena) : read;
       for (int rank = 0; rank < ranks; rank++) {
