@@ -28,7 +28,7 @@ public record DecodeRound(double firstToken, double promptRate, double decodeRat
     long[][] times = new long[sessions][newTokens];
     List<TokenStream> streams = new ArrayList<>();
     long start = System.nanoTime();
-    try (ExecutorService readers = Executors.newVirtualThreadPerTaskExecutor()) {
+    try (ExecutorService readers = Executors.newCachedThreadPool()) {
       for (int s = 0; s < sessions; s++) {
         int[] prompt = random.ints(promptTokens, 0, engine.spec().vocabulary().used()).toArray();
         TokenStream stream =

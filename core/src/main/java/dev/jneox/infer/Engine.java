@@ -169,6 +169,9 @@ public final class Engine implements AutoCloseable {
   /** The target of a row from which a token is drawn; else it is a position of the prompt. */
   private static final int DRAW = -1;
 
+  /** Longest time without a look at the model's files, which takes 15 microseconds a file. */
+  private static final long CHECK_NANOS = 10_000_000;
+
   private final ModelSpec spec;
   private final Settings settings;
   private final Workers workers;
@@ -189,6 +192,8 @@ public final class Engine implements AutoCloseable {
   private int promised; // pages that active requests may still take
   private int rotation; // whose prompt is read first
   private final Sampler.Scratch scratch = new Sampler.Scratch();
+  private final List<Thread> waiting = new ArrayList<>(); // for the tokens of this step
+  private long checked; // when the model's files were last looked at
 
   // Rows of the step whose logits are wanted, the sessions they are of, and what for.
   private final int[] rows;
@@ -521,6 +526,7 @@ public final class Engine implements AutoCloseable {
     }
     session.promised = needed;
     promised += needed;
+    checked = System.nanoTime() - CHECK_NANOS; // look again before its first step
     if (session.begin()) {
       reusedTokens += session.sequence.length();
     }
@@ -543,9 +549,10 @@ public final class Engine implements AutoCloseable {
 
   /** Runs one pass: a token of each sequence that is drawn, and pieces of prompts. */
   private void step() {
-    model.check();
+    checkFiles();
     forward.begin();
     read.clear();
+    waiting.clear();
     wanted = 0;
     for (Session session : active) {
       if (!session.paused && session.pending() == 1) {
@@ -575,12 +582,36 @@ public final class Engine implements AutoCloseable {
     for (firstRow = 0; firstRow < wanted; firstRow += Forward.LOGIT_ROWS) {
       use(Math.min(Forward.LOGIT_ROWS, wanted - firstRow));
     }
+    wakeReaders();
     if (taps != null) {
       for (Session session : read) {
         if (session.tapFailure != null && active.contains(session)) {
           end(session, FinishReason.CANCELLED, session.tapFailure);
         }
       }
+    }
+  }
+
+  /**
+   * Looks whether the model's files were changed: before the first step of each request, and before
+   * a later one when the last look is {@link #CHECK_NANOS} old.
+   */
+  private void checkFiles() {
+    long now = System.nanoTime();
+    if (now - checked >= CHECK_NANOS) {
+      model.check();
+      checked = now;
+    }
+  }
+
+  /**
+   * Wakes those who wait for a token. The system takes some 30 microseconds for that, so a worker
+   * does it while this thread begins the next step.
+   */
+  private void wakeReaders() {
+    if (!waiting.isEmpty()) {
+      List<Thread> readers = List.copyOf(waiting);
+      workers.beside(() -> readers.forEach(LockSupport::unpark));
     }
   }
 
@@ -649,7 +680,11 @@ public final class Engine implements AutoCloseable {
       if (target == DRAW) {
         tokens++;
         rate.count();
-        more = session.draw(logits, at, logSums[row], tops.get(row), scratch);
+        more = session.generation.draw(logits, at, logSums[row], tops.get(row), scratch);
+        Thread reader = session.reader();
+        if (reader != null) {
+          waiting.add(reader);
+        }
       } else {
         if (session.logitRows != null) {
           session.logitRows.take(target, logits, at, logSums[row]);

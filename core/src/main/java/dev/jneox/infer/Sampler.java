@@ -97,37 +97,23 @@ public record Sampler(
    * @throws InputException if a logit is NaN or infinite: the model is broken, not the request
    */
   int next(float[] logits, int at, int used, BitSet seen, RandomGenerator random, Scratch scratch) {
-    boolean greedy = temperature == 0;
-    if (!greedy) {
-      scratch.ensure(used);
-    }
-    double[] weights = scratch.weights; // first the logits after the penalty
-    int best = 0;
-    double top = Double.NEGATIVE_INFINITY;
-    for (int id = 0; id < used; id++) {
-      double score = logits[at + id];
-      if (Double.isNaN(score) || score == Double.POSITIVE_INFINITY) {
-        throw new InputException(
-            "the model's score for token "
-                + id
-                + " is "
-                + score
-                + ": its weights are broken, or too large for their precision");
-      }
-      if (repetitionPenalty != 1 && seen.get(id)) {
-        score = score > 0 ? score / repetitionPenalty : score * repetitionPenalty;
-      }
-      if (score > top) {
-        top = score;
-        best = id;
-      }
-      if (!greedy) {
-        weights[id] = score;
-      }
-    }
-    if (greedy) {
+    int best = largest(logits, at, used);
+    boolean penalty = repetitionPenalty != 1;
+    if (temperature == 0 && !penalty) {
       return best;
     }
+    scratch.ensure(used);
+    double[] weights = scratch.weights; // first the logits after the penalty
+    for (int id = 0; id < used; id++) {
+      weights[id] = logits[at + id];
+    }
+    if (penalty) {
+      best = penalize(weights, used, seen);
+    }
+    if (temperature == 0) {
+      return best;
+    }
+    double top = weights[best];
     for (int id = 0; id < used; id++) {
       // The best weighs 1 whatever the temperature; a lone -infinity must not become NaN.
       weights[id] = weights[id] == top ? 1 : Math.exp((weights[id] - top) / temperature);
@@ -139,6 +125,47 @@ public record Sampler(
       keepTopP(weights, used, scratch.heap);
     }
     return draw(weights, used, random.nextDouble());
+  }
+
+  /**
+   * Returns the first id that has the largest logit.
+   *
+   * @throws InputException if a logit is NaN or infinite
+   */
+  private static int largest(float[] logits, int at, int used) {
+    float top = Float.NEGATIVE_INFINITY;
+    int best = 0;
+    for (int id = 0; id < used; id++) {
+      float logit = logits[at + id];
+      if (!(logit < Float.POSITIVE_INFINITY)) {
+        throw new InputException(
+            "the model's score for token "
+                + id
+                + " is "
+                + logit
+                + ": its weights are broken, or too large for their precision");
+      }
+      if (logit > top) {
+        top = logit;
+        best = id;
+      }
+    }
+    return best;
+  }
+
+  /** Pushes down the logits of ids that were seen; returns the first id that has the largest. */
+  private int penalize(double[] logits, int used, BitSet seen) {
+    for (int id = seen.nextSetBit(0); id >= 0 && id < used; id = seen.nextSetBit(id + 1)) {
+      double logit = logits[id];
+      logits[id] = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty;
+    }
+    int best = 0;
+    for (int id = 1; id < used; id++) {
+      if (logits[id] > logits[best]) {
+        best = id;
+      }
+    }
+    return best;
   }
 
   /** Zeroes all weights below the {@code topK}th largest. */

@@ -2,7 +2,6 @@ package dev.jneox.infer;
 
 import dev.jneox.infer.GenerationResult.Times;
 import dev.jneox.infer.GenerationResult.Usage;
-import dev.jneox.infer.Token.Candidate;
 import dev.jneox.io.CancelledException;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
@@ -221,12 +220,9 @@ public final class Session {
     return now - pausedAt;
   }
 
-  /** Draws the next token and tells the reader; see {@link Generation#draw}. */
-  boolean draw(
-      float[] logits, int at, double logSum, List<Candidate> top, Sampler.Scratch scratch) {
-    boolean more = generation.draw(logits, at, logSum, top, scratch);
-    unparkReader();
-    return more;
+  /** The thread that waits for a token or the end, or null. One that comes later looks first. */
+  Thread reader() {
+    return waiting;
   }
 
   /** Ends it, for {@code why} unless it ended by itself, or by a failure if that is not null. */
@@ -235,13 +231,6 @@ public final class Session {
     ended = System.nanoTime();
     generation.finish(why);
     done.countDown();
-    unparkReader();
-  }
-
-  private void unparkReader() {
-    Thread reader = waiting;
-    if (reader != null) {
-      LockSupport.unpark(reader);
-    }
+    LockSupport.unpark(waiting);
   }
 }

@@ -1,6 +1,8 @@
 package dev.jneox.kernel;
 
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLongArray;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 
 /**
@@ -51,7 +53,10 @@ public final class Workers implements AutoCloseable {
   /** The tasks that each thread has left: see {@link #pair}. */
   private final AtomicLongArray ranges;
 
-  private int size; // these four describe the region; published by the write to Worker.asked
+  /** What {@link #beside} has not begun. */
+  private final AtomicReference<Runnable> beside = new AtomicReference<>();
+
+  private int size; // these four describe the region; published by the write of Worker.ASKED
   private Share share;
   private Task task;
   private boolean claimed;
@@ -121,12 +126,7 @@ public final class Workers implements AutoCloseable {
     for (int i = 0; i < threads - 1; i++) {
       workers[i].start();
     }
-    Throwable failure = null;
-    try {
-      work(0);
-    } catch (Throwable t) {
-      failure = t;
-    }
+    Throwable failure = failure(0);
     for (int i = 0; i < threads - 1; i++) {
       Throwable t = workers[i].await();
       failure = failure == null ? t : failure;
@@ -138,6 +138,16 @@ public final class Workers implements AutoCloseable {
     }
     if (failure instanceof Error e) {
       throw e;
+    }
+  }
+
+  /** Does the work of a thread; returns what it threw, or null. */
+  private Throwable failure(int thread) {
+    try {
+      work(thread);
+      return null;
+    } catch (Throwable t) {
+      return t;
     }
   }
 
@@ -193,6 +203,30 @@ public final class Workers implements AutoCloseable {
     return (int) ((long) size * share / shares);
   }
 
+  /**
+   * Has a short action run on a worker that has nothing to do; here where none is awake. It runs at
+   * once, beside what the caller does next, and is no part of a region. Actions must not throw.
+   */
+  public void beside(Runnable action) {
+    Runnable before = beside.getAndSet(action);
+    if (before != null) {
+      before.run(); // no worker has come to it
+    }
+    for (Worker worker : workers) {
+      if (!worker.parked) {
+        return;
+      }
+    }
+    runBeside();
+  }
+
+  private void runBeside() {
+    Runnable action = beside.get();
+    if (action != null && beside.compareAndSet(action, null)) {
+      action.run();
+    }
+  }
+
   /** Ends the threads; no region may follow. */
   @Override
   public void close() {
@@ -200,29 +234,42 @@ public final class Workers implements AutoCloseable {
     for (Worker worker : workers) {
       LockSupport.unpark(worker.thread);
     }
+    runBeside();
   }
 
+  /** One thread and what it is to do: it alone makes {@link #RUNNING} of {@link #ASKED}. */
   private final class Worker implements Runnable {
+    private static final int IDLE = 0;
+    private static final int ASKED = 1;
+    private static final int RUNNING = 2;
+
     private final int index;
+    private final AtomicInteger state = new AtomicInteger(IDLE);
     private volatile Thread thread;
     private volatile boolean parked;
-    private volatile long asked;
-    private volatile long done;
-    private Throwable failure; // read back after the write to done
+    private Throwable failure; // read back after the write of IDLE
 
     Worker(int index) {
       this.index = index;
     }
 
     void start() {
-      asked = asked + 1;
+      state.set(ASKED);
       if (parked) {
+        parked = false;
         LockSupport.unpark(thread);
       }
     }
 
+    /**
+     * Waits for the end of its share; runs the share here if the thread has not begun, because it
+     * was parked or has no core.
+     */
     Throwable await() {
-      for (int spin = 1; done != asked; spin++) {
+      if (state.compareAndSet(ASKED, IDLE)) {
+        return claimed ? null : failure(index); // all that can be claimed has been
+      }
+      for (int spin = 1; state.get() != IDLE; spin++) {
         if (spin % SPINS == 0) {
           Thread.yield(); // the worker may be waiting for this very core
         } else {
@@ -236,32 +283,28 @@ public final class Workers implements AutoCloseable {
     public void run() {
       thread = Thread.currentThread();
       while (!closed) {
-        if (!waitForWork()) {
-          continue;
+        waitForWork();
+        if (state.compareAndSet(ASKED, RUNNING)) {
+          failure = Workers.this.failure(index);
+          state.set(IDLE);
         }
-        failure = null;
-        try {
-          work(index);
-        } catch (Throwable t) {
-          failure = t;
-        }
-        done = asked;
       }
     }
 
-    private boolean waitForWork() {
+    private void waitForWork() {
       for (int spin = 0; spin < SPINS; spin++) {
-        if (asked != done) {
-          return true;
+        if (state.get() == ASKED) {
+          return;
         }
+        runBeside();
         Thread.onSpinWait();
       }
       parked = true; // before the last look: whoever asks after it sees this and wakes us
-      if (asked == done && !closed) {
+      runBeside();
+      if (state.get() != ASKED && !closed) {
         LockSupport.park(this);
       }
       parked = false;
-      return asked != done;
     }
   }
 }

@@ -4,7 +4,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.Set;
+import java.util.concurrent.BrokenBarrierException;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
@@ -73,10 +79,36 @@ class WorkersTest {
   void workersThatParkedAreWokenAgain() throws InterruptedException {
     try (Workers workers = new Workers(2)) {
       for (int i = 0; i < 20; i++) {
-        Set<Integer> shares = ConcurrentHashMap.newKeySet();
-        workers.forEach(2, (from, to, thread) -> shares.add(thread));
-        assertThat(shares).containsExactlyInAnyOrder(0, 1);
+        Set<Thread> threads = ConcurrentHashMap.newKeySet();
+        CyclicBarrier all = new CyclicBarrier(2);
+        workers.forEach(2, (from, to, thread) -> meet(all, threads));
+        assertThat(threads).hasSize(2);
         Thread.sleep(2); // far longer than they spin
+      }
+    }
+  }
+
+  @Property(tries = 20)
+  void anActionBesideIsRunOnceAndSoon(
+      @ForAll @IntRange(min = 1, max = 4) int threads, @ForAll boolean parked)
+      throws InterruptedException {
+    try (Workers workers = new Workers(threads)) {
+      for (int i = 0; i < 20; i++) {
+        if (parked) {
+          Thread.sleep(1); // far longer than they spin
+        }
+        CountDownLatch done = new CountDownLatch(1);
+        AtomicInteger runs = new AtomicInteger();
+        workers.beside(
+            () -> {
+              runs.incrementAndGet();
+              done.countDown();
+            });
+        AtomicInteger tasks = new AtomicInteger();
+        workers.claim(10, (task, thread) -> tasks.incrementAndGet());
+        assertThat(tasks).hasValue(10);
+        assertThat(done.await(10, TimeUnit.SECONDS)).isTrue();
+        assertThat(runs).hasValue(1);
       }
     }
   }
@@ -85,7 +117,8 @@ class WorkersTest {
   void closingEndsTheThreads() throws InterruptedException {
     Set<Thread> threads = ConcurrentHashMap.newKeySet();
     try (Workers workers = new Workers(3)) {
-      workers.forEach(3, (from, to, thread) -> threads.add(Thread.currentThread()));
+      CyclicBarrier all = new CyclicBarrier(3);
+      workers.forEach(3, (from, to, thread) -> meet(all, threads));
     }
     threads.remove(Thread.currentThread());
     for (Thread thread : threads) {
@@ -93,5 +126,15 @@ class WorkersTest {
       assertThat(thread.isAlive()).isFalse();
     }
     assertThat(threads).hasSize(2);
+  }
+
+  /** Waits until every thread is here, so that none can do the share of another. */
+  private static void meet(CyclicBarrier all, Set<Thread> threads) {
+    threads.add(Thread.currentThread());
+    try {
+      all.await(30, TimeUnit.SECONDS);
+    } catch (InterruptedException | BrokenBarrierException | TimeoutException e) {
+      throw new IllegalStateException(e);
+    }
   }
 }
