@@ -24,6 +24,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicBoolean;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Opens a language model, and continues and scores texts with it. Safe for many threads, best
@@ -44,7 +45,7 @@ public final class Jneox implements AutoCloseable {
   private final LanguageModel model;
   private final Options options;
   private final Engine engine;
-  private Engine scoringEngine; // made when first asked for
+  private @Nullable Engine scoringEngine; // made when first asked for
   private boolean closed;
 
   private Jneox(LanguageModel model, Options options) {

@@ -6,4 +6,7 @@
  * {@code TextStream}, {@code TextPiece}, {@code Completion}, {@code FinishReason}, {@code Taps}. On
  * the module path one line imports both: {@code import module dev.jneox.core}.
  */
+@NullMarked
 package dev.jneox;
+
+import org.jspecify.annotations.NullMarked;

@@ -21,7 +21,7 @@ final class Bfloat16Kv extends KvFormat {
 
   @Override
   KvPage newPage() {
-    return new KvPage(null, new int[elements()]);
+    return new KvPage(new float[0], new int[elements()]);
   }
 
   @Override

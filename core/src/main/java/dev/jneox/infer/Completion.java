@@ -1,5 +1,7 @@
 package dev.jneox.infer;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * Holds what a {@link Generator} wrote.
  *
@@ -7,7 +9,7 @@ package dev.jneox.infer;
  *     tokenizer
  * @param generation the tokens, those of a stop string included and none behind it
  */
-public record Completion(String text, GenerationResult generation) {
+public record Completion(@Nullable String text, GenerationResult generation) {
   /** Returns why the text ended. */
   public FinishReason reason() {
     return generation.reason();

@@ -14,6 +14,7 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Continues and scores many sequences of ids at once with one model. Every step reads the weights
@@ -202,7 +203,7 @@ public final class Engine implements AutoCloseable {
   private int wanted;
 
   // Log-softmax of the rows whose logits are at hand.
-  private float[] logits;
+  private float[] logits = {};
   private int firstRow;
   private final double[] logSums = new double[Forward.LOGIT_ROWS];
   private final List<List<Candidate>> tops = new ArrayList<>();
@@ -293,7 +294,7 @@ public final class Engine implements AutoCloseable {
     return new TokenStream(enqueue(request, settings.readers().ahead(), null));
   }
 
-  private Session enqueue(GenerationRequest request, int ahead, LogitRows logitRows) {
+  private Session enqueue(GenerationRequest request, int ahead, @Nullable LogitRows logitRows) {
     Generation generation = new Generation(spec, request);
     Session session =
         new Session(
@@ -435,12 +436,12 @@ public final class Engine implements AutoCloseable {
         : failure;
   }
 
-  private void endActive(Throwable failure) {
+  private void endActive(@Nullable Throwable failure) {
     List.copyOf(active).forEach(session -> end(session, FinishReason.CANCELLED, failure));
   }
 
   /** Ends every request, so that nobody waits for an engine that has ended. */
-  private void endAll(Throwable failure) {
+  private void endAll(@Nullable Throwable failure) {
     endActive(failure);
     synchronized (this) {
       closed = true;
@@ -717,7 +718,7 @@ public final class Engine implements AutoCloseable {
   }
 
   /** Takes a request out; its full pages stay for requests with the same prefix. */
-  private void end(Session session, FinishReason reason, Throwable failure) {
+  private void end(Session session, FinishReason reason, @Nullable Throwable failure) {
     remove(session);
     session.finish(reason, failure);
   }

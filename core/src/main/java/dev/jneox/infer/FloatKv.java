@@ -11,7 +11,7 @@ final class FloatKv extends KvFormat {
 
   @Override
   KvPage newPage() {
-    return new KvPage(new float[elements()], null);
+    return new KvPage(new float[elements()], new int[0]);
   }
 
   @Override

@@ -14,8 +14,10 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.ToIntFunction;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Runs a {@link PackedModel} over rows of several sequences at once: one token of each that is
@@ -88,7 +90,7 @@ final class Forward {
   private final int[] ids;
   private int rows;
   private int longest;
-  private TappedPass tapped; // null where no taps look
+  private @Nullable TappedPass tapped; // null where no taps look
 
   // The region that is running.
   private Layer layer;
@@ -143,7 +145,7 @@ final class Forward {
     for (int l = 0; l < model.layers.size(); l++) {
       PackedModel.Layer weights = model.layers.get(l);
       Attention attention = weights.spec().attention();
-      RotaryTable rotary =
+      @Nullable RotaryTable rotary =
           switch (attention.position()) {
             case Position.Rotary r -> rotaries.computeIfAbsent(r, RotaryTable::new);
             case Position.None _ -> null;
@@ -159,10 +161,11 @@ final class Forward {
               attention.queryWidth(),
               forAttention,
               weights.feedForwardNorm() == null ? forAttention : forFeedForward,
-              forOut.get(weights.attentionOut().weight().in()),
-              forDown.get(weights.feedForward().down().weight().in())));
+              Objects.requireNonNull(forOut.get(weights.attentionOut().weight().in())),
+              Objects.requireNonNull(forDown.get(weights.feedForward().down().weight().in()))));
     }
     this.forHead = activations(LOGIT_ROWS, List.of(model.head));
+    this.layer = layers.getFirst();
   }
 
   private static int widest(ModelSpec spec, ToIntFunction<BlockSpec> width) {
@@ -290,7 +293,7 @@ final class Forward {
     workers.claim(pieces.size() * layer.groups(), attend);
     prepare(normed, layer.attendedWidth(), layer.forOut());
     workers.claim(weights.attentionOut().blocks(), attentionOut);
-    prepare(weights.feedForwardNorm(), layer.forFeedForward());
+    prepare(Objects.requireNonNull(weights.feedForwardNorm()), layer.forFeedForward());
     workers.claim(weights.feedForward().blocks(), feedForward);
     prepare(inner, innerWidth, layer.forDown());
     workers.claim(weights.feedForward().down().blocks(), down);

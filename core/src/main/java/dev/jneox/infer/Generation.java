@@ -7,7 +7,9 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.random.RandomGenerator;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Holds the ids of one request: its prompt and the tokens drawn for it, with their
@@ -25,11 +27,11 @@ final class Generation {
   private final RandomGenerator random;
   private final BitSet seen = new BitSet();
   private int[] ids; // the prompt, then the tokens drawn
-  private final Token[] prompt; // from scoreFrom on; null where not asked for
-  private Token[] tokens; // null where their log-probabilities were not asked for
+  private final Token @Nullable [] prompt; // from scoreFrom on; null where not asked for
+  private Token @Nullable [] tokens; // null where their log-probabilities were not asked for
   private long[] times; // System.nanoTime at which each token was drawn
   private int scored; // of prompt
-  private FinishReason reason;
+  private @Nullable FinishReason reason;
 
   /** Written last, so that who reads it first sees all that belongs to the tokens before. */
   private volatile int drawn;
@@ -131,6 +133,7 @@ final class Generation {
 
   /** Keeps the scores of the next prompt id; returns whether there is more to do. */
   boolean score(float[] logits, int at, double logSum, List<Candidate> top) {
+    Token[] prompt = Objects.requireNonNull(this.prompt);
     int id = ids[nextScored()];
     prompt[scored++] = new Token(id, logits[at + id] - logSum, top);
     return draws() || scored < prompt.length;
@@ -193,7 +196,7 @@ final class Generation {
 
   /** Why it ended; only after {@link #total} says that it has. */
   FinishReason reason() {
-    return reason;
+    return Objects.requireNonNull(reason);
   }
 
   Token token(int index) {

@@ -4,6 +4,7 @@ import dev.jneox.io.CancelledException;
 import dev.jneox.io.InputException;
 import dev.jneox.tokenizer.Tokenizer;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Turns the tokens of an {@link Engine} into text on the caller's thread, and looks for stop
@@ -12,13 +13,13 @@ import java.util.List;
  */
 public final class Generator {
   private final Engine engine;
-  private final Tokenizer tokenizer;
+  private final @Nullable Tokenizer tokenizer;
 
   /**
    * @param engine stays open for as long as this is used
    * @param tokenizer of the model, or null to work on ids alone
    */
-  public Generator(Engine engine, Tokenizer tokenizer) {
+  public Generator(Engine engine, @Nullable Tokenizer tokenizer) {
     this.engine = engine;
     this.tokenizer = tokenizer;
   }
@@ -80,7 +81,8 @@ public final class Generator {
     if (!stop.isEmpty() && tokenizer == null) {
       throw new InputException("stop strings need the model's tokenizer, and it has none");
     }
-    GeneratedText text = tokenizer == null ? null : new GeneratedText(tokenizer, List.copyOf(stop));
+    @Nullable GeneratedText text =
+        tokenizer == null ? null : new GeneratedText(tokenizer, List.copyOf(stop));
     return new TextStream(engine.stream(request), text);
   }
 }

@@ -9,7 +9,9 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /** Measures the {@link Importance} of a model's columns over a text, by {@link Taps}. */
 public final class ImportanceProbe implements Taps {
@@ -19,7 +21,7 @@ public final class ImportanceProbe implements Taps {
    * @param norm whose result it is before its weights; null where it is not a norm's
    * @param readers the matrices that read it
    */
-  private record Point(PackedNorm norm, List<ParamId> readers, double[] squares) {}
+  private record Point(@Nullable PackedNorm norm, List<ParamId> readers, double[] squares) {}
 
   private final Map<String, Point> points = new HashMap<>();
   private float[] row = {};
@@ -50,7 +52,8 @@ public final class ImportanceProbe implements Taps {
     }
   }
 
-  private void add(int layer, HookPoint point, PackedNorm norm, int width, List<Part> parts) {
+  private void add(
+      int layer, HookPoint point, @Nullable PackedNorm norm, int width, List<Part> parts) {
     Point old = points.get(point.in(layer));
     List<ParamId> readers =
         Stream.concat(
@@ -97,7 +100,7 @@ public final class ImportanceProbe implements Taps {
 
   @Override
   public void apply(String name, float[] values, int at, int width, long sequence, int position) {
-    Point point = points.get(name);
+    Point point = Objects.requireNonNull(points.get(name));
     row = row.length < width ? new float[width] : row;
     System.arraycopy(values, at, row, 0, width);
     if (point.norm != null) {

@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Owns the pages of keys and values of an engine, bounded in number. A full page can be published
@@ -132,7 +133,7 @@ final class KvPool {
   }
 
   /** Returns the published page of these contents with one more reader, or null. */
-  KvPage find(Block block) {
+  @Nullable KvPage find(Block block) {
     KvPage page = published.get(block);
     return page == null ? null : share(page);
   }

@@ -16,18 +16,19 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import org.jspecify.annotations.Nullable;
 
 /** A model on disk, opened to be used: its network and its tokenizer if it has one. */
 public final class LanguageModel implements AutoCloseable {
   private final StoredModel stored;
   private final Precision precision;
   private final PackedModel packed;
-  private final Tokenizer tokenizer;
-  private Engine engine; // made when first asked for
-  private Engine scoringEngine;
+  private final @Nullable Tokenizer tokenizer;
+  private @Nullable Engine engine; // made when first asked for
+  private @Nullable Engine scoringEngine;
 
   private LanguageModel(
-      StoredModel stored, Precision precision, PackedModel packed, Tokenizer tokenizer) {
+      StoredModel stored, Precision precision, PackedModel packed, @Nullable Tokenizer tokenizer) {
     this.stored = stored;
     this.precision = precision;
     this.packed = packed;
@@ -86,7 +87,7 @@ public final class LanguageModel implements AutoCloseable {
     }
   }
 
-  private static Tokenizer tokenizer(StoredModel stored) {
+  private static @Nullable Tokenizer tokenizer(StoredModel stored) {
     return stored
         .tokenizerJson()
         .map(json -> Tokenizer.parse(json, tokenizerFile(stored)))

@@ -4,6 +4,7 @@ import dev.jneox.kernel.Activations;
 import dev.jneox.kernel.PackedWeight;
 import dev.jneox.kernel.Vectors;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Computes {@code W x + b} over rows of activations, by blocks of {@link PackedWeight#BLOCK} output
@@ -11,7 +12,7 @@ import java.util.Arrays;
  *
  * @param bias {@code [out]}, or null
  */
-record PackedLinear(PackedWeight weight, float[] bias) {
+record PackedLinear(PackedWeight weight, float @Nullable [] bias) {
   int blocks() {
     return weight.blocks();
   }

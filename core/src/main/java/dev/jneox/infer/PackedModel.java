@@ -13,6 +13,7 @@ import dev.jneox.weights.StoredModel;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Holds a model as inference reads it: weights in the layouts of {@link PackedWeight}, over the
@@ -28,7 +29,7 @@ public final class PackedModel implements AutoCloseable {
   record Layer(
       BlockSpec spec,
       PackedNorm attentionNorm,
-      PackedNorm feedForwardNorm,
+      @Nullable PackedNorm feedForwardNorm,
       QueryKeyValue queryKeyValue,
       PackedLinear attentionOut,
       PackedFeedForward feedForward) {
@@ -45,7 +46,7 @@ public final class PackedModel implements AutoCloseable {
   private final ModelSpec spec;
   private final WeightReader reader;
   final WeightReader.Rows embedding;
-  final WeightReader.Rows positions; // null where they are not learned
+  final WeightReader.@Nullable Rows positions; // null where they are not learned
   final List<Layer> layers = new ArrayList<>();
   final PackedNorm finalNorm;
   final PackedLinear head;
@@ -100,7 +101,7 @@ public final class PackedModel implements AutoCloseable {
   }
 
   private static PackedModel of(
-      ModelWeights weights, Path path, Precision precision, Progress progress) {
+      ModelWeights weights, @Nullable Path path, Precision precision, Progress progress) {
     ModelSpec spec = weights.spec();
     progress.expect(
         spec.parameters().stream()

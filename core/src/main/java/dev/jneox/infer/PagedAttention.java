@@ -4,6 +4,7 @@ import dev.jneox.kernel.Vectors;
 import dev.jneox.model.Attention;
 import dev.jneox.model.HeadLayout;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Computes causal attention of one layer over the pages of a {@link KvSequence}: keys and values of
@@ -36,7 +37,7 @@ final class PagedAttention {
   private final KvFormat format;
   private final int layer;
   private final HeadLayout layout;
-  private final RotaryTable rotary; // null where there is none
+  private final @Nullable RotaryTable rotary; // null where there is none
   private final int heads;
   private final int group; // query heads of a head
   private final int window;
@@ -48,7 +49,11 @@ final class PagedAttention {
    * @param rotary of the layer's kind, or null
    */
   PagedAttention(
-      Attention attention, int layer, HeadLayout layout, KvFormat format, RotaryTable rotary) {
+      Attention attention,
+      int layer,
+      HeadLayout layout,
+      KvFormat format,
+      @Nullable RotaryTable rotary) {
     this.format = format;
     this.layer = layer;
     this.layout = layout;

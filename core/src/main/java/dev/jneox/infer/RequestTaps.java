@@ -4,7 +4,9 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Shows the taps of each request the rows of its own sequence, in a pass that several share. What
@@ -15,7 +17,7 @@ final class RequestTaps implements Taps {
   private final Map<Session, Set<String>> wanted = new HashMap<>();
 
   /** Makes the taps of a pass over rows of some requests; null if none has any. */
-  static RequestTaps of(List<Session> read) {
+  static @Nullable RequestTaps of(List<Session> read) {
     RequestTaps all = null;
     for (Session session : read) {
       if (session.taps != null && session.tapFailure == null) {
@@ -33,7 +35,7 @@ final class RequestTaps implements Taps {
     for (Map.Entry<Session, Set<String>> entry : wanted.entrySet()) {
       Session session = entry.getKey();
       try {
-        if (session.tapFailure == null && session.taps.wants(name)) {
+        if (session.tapFailure == null && Objects.requireNonNull(session.taps).wants(name)) {
           entry.getValue().add(name);
           any = true;
         }
@@ -47,11 +49,13 @@ final class RequestTaps implements Taps {
   @Override
   public void apply(String name, float[] values, int at, int width, long sequence, int position) {
     Session session = sessions.get(sequence);
-    if (session == null || session.tapFailure != null || !wanted.get(session).contains(name)) {
+    if (session == null
+        || session.tapFailure != null
+        || !wanted.getOrDefault(session, Set.of()).contains(name)) {
       return;
     }
     try {
-      session.taps.apply(name, values, at, width, sequence, position);
+      Objects.requireNonNull(session.taps).apply(name, values, at, width, sequence, position);
     } catch (Throwable t) { // the caller's code
       session.tapFailure = t;
     }

@@ -11,6 +11,7 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.function.Consumer;
 import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Scores sequences of any length by an {@link Engine}. The scores of a sequence depend on nothing
@@ -131,7 +132,7 @@ public final class Scorer {
   private record Window(Scored of, int start, int next, int end, boolean last) {}
 
   /** Pairs a window with its request; null where there is nothing to score. */
-  private record Pending(Window window, Session session) {}
+  private record Pending(Window window, @Nullable Session session) {}
 
   private List<Window> overlapping(int[] ids, int from) {
     Scored of = new Scored(ids, from);
@@ -205,7 +206,7 @@ public final class Scorer {
    * @param must whether to throw where the queue is full
    * @return null where it is full
    */
-  private Pending submit(Window window, boolean must) {
+  private @Nullable Pending submit(Window window, boolean must) {
     if (window.next == window.end) {
       return new Pending(window, null);
     }

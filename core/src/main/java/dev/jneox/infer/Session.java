@@ -6,6 +6,7 @@ import dev.jneox.io.CancelledException;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
 
 /** Follows one request of an {@link Engine}, which waits, runs, or is done. */
 public final class Session {
@@ -15,12 +16,13 @@ public final class Session {
   private long begun;
   private long ended;
   private int reused;
-  private Throwable failure; // this and those above are read once a token or the end is seen
+  private @Nullable Throwable
+      failure; // this and those above are read once a token or the end is seen
 
   // Shared with a TokenStream.
   private final int ahead; // tokens that may lie unread
   private volatile int taken; // tokens that the reader has
-  private volatile Thread waiting; // the reader while it waits
+  private volatile @Nullable Thread waiting; // the reader while it waits
   volatile boolean cancelled;
 
   /** Whether it gave up its place: no list of the engine's has it. Changed under its lock. */
@@ -34,9 +36,9 @@ public final class Session {
   private long pausedAt;
   private int pausedTaken;
   private int highest; // positions that were ever read
-  final Taps taps; // null where it has none
-  Throwable tapFailure; // what they threw
-  final Engine.LogitRows logitRows; // sees the logits of the prompt's scores
+  final @Nullable Taps taps; // null where it has none
+  @Nullable Throwable tapFailure; // what they threw
+  final Engine.@Nullable LogitRows logitRows; // sees the logits of the prompt's scores
 
   /**
    * @param ahead most tokens drawn that its reader has not taken
@@ -48,8 +50,8 @@ public final class Session {
       Generation generation,
       KvSequence sequence,
       int ahead,
-      Taps taps,
-      Engine.LogitRows logitRows) {
+      @Nullable Taps taps,
+      Engine.@Nullable LogitRows logitRows) {
     this.engine = engine;
     this.generation = generation;
     this.sequence = sequence;
@@ -221,12 +223,12 @@ public final class Session {
   }
 
   /** The thread that waits for a token or the end, or null. One that comes later looks first. */
-  Thread reader() {
+  @Nullable Thread reader() {
     return waiting;
   }
 
   /** Ends it, for {@code why} unless it ended by itself, or by a failure if that is not null. */
-  void finish(FinishReason why, Throwable cause) {
+  void finish(FinishReason why, @Nullable Throwable cause) {
     failure = cause;
     ended = System.nanoTime();
     generation.finish(why);

@@ -10,6 +10,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.IntUnaryOperator;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Runs layers of a {@link Forward} one operation at a time, where {@link Taps} look inside. Sums
@@ -30,7 +31,7 @@ final class TappedPass {
   private final List<Map<HookPoint, String>> wanted = new ArrayList<>(); // by layer
   private final Map<HookPoint, String> wantedOfModel = new EnumMap<>(HookPoint.class);
   private float[] line = {};
-  private Map<HookPoint, String> names; // of the layer that is running
+  private Map<HookPoint, String> names = Map.of(); // of the layer that is running
 
   /** Asks taps which points of a pass they want. */
   TappedPass(Forward pass, Taps taps, int layers) {
@@ -137,8 +138,8 @@ final class TappedPass {
       PackedNorm norm,
       int at,
       int toAt,
-      String scaleName,
-      String normalizedName,
+      @Nullable String scaleName,
+      @Nullable String normalizedName,
       KvSequence sequence,
       int position) {
     float mean = norm.mean(pass.x, at);

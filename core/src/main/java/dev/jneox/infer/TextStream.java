@@ -2,6 +2,7 @@ package dev.jneox.infer;
 
 import java.util.Iterator;
 import java.util.NoSuchElementException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Gives a text piece by piece as its tokens are drawn, and finds the stop strings in it. All pieces
@@ -11,12 +12,12 @@ import java.util.NoSuchElementException;
  */
 public final class TextStream implements Iterator<TextPiece>, AutoCloseable {
   private final TokenStream tokens;
-  private final GeneratedText text; // null without a tokenizer
-  private GenerationResult generation; // once it has ended on this side
+  private final @Nullable GeneratedText text; // null without a tokenizer
+  private @Nullable GenerationResult generation; // once it has ended on this side
   private boolean ready; // a token is there that next() takes, whatever happens meanwhile
   private volatile boolean cancelled;
 
-  TextStream(TokenStream tokens, GeneratedText text) {
+  TextStream(TokenStream tokens, @Nullable GeneratedText text) {
     this.tokens = tokens;
     this.text = text;
   }

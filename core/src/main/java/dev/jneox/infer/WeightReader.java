@@ -26,7 +26,9 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /** Brings stored parameters into the form that the kernels read. */
 final class WeightReader implements AutoCloseable {
@@ -41,7 +43,7 @@ final class WeightReader implements AutoCloseable {
 
   private final ModelWeights weights;
   private final Map<ParamId, Param> params = new HashMap<>();
-  private final Path path;
+  private final @Nullable Path path;
   private final Precision precision;
   private final Progress progress;
   private final Arena arena = Arena.ofShared(); // what was converted
@@ -51,7 +53,7 @@ final class WeightReader implements AutoCloseable {
    * @param path of the model, for messages; or null
    * @param progress counts the numbers of parameters that are ready
    */
-  WeightReader(ModelWeights weights, Path path, Precision precision, Progress progress) {
+  WeightReader(ModelWeights weights, @Nullable Path path, Precision precision, Progress progress) {
     this.weights = weights;
     this.path = path;
     this.precision = precision;
@@ -144,7 +146,7 @@ final class WeightReader implements AutoCloseable {
   }
 
   private TensorExpression alone(ParamId id) {
-    return alone(params.get(id));
+    return alone(Objects.requireNonNull(params.get(id)));
   }
 
   /** A parameter by itself, as it is multiplied. */
@@ -238,7 +240,7 @@ final class WeightReader implements AutoCloseable {
       try {
         return stored.weight(arena);
       } catch (IllegalArgumentException e) {
-        throw broken(rows, e.getMessage());
+        throw broken(rows, String.valueOf(e.getMessage()));
       }
     }
     int in = stored.in();

@@ -14,4 +14,7 @@
  *
  * <p>The same request gives the same tokens to the last bit whatever else the engine runs.
  */
+@NullMarked
 package dev.jneox.infer;
+
+import org.jspecify.annotations.NullMarked;

@@ -5,7 +5,9 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.EnumSet;
+import java.util.Objects;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Rows {@code [rows, in]} of activations, prepared once for all the weights that multiply them, in
@@ -30,7 +32,7 @@ public final class Activations {
   private final Set<Form> forms;
   private final int stride;
   private final MemorySegment values;
-  private final Int8Rows int8;
+  private final @Nullable Int8Rows int8;
   private int rows;
 
   /**
@@ -115,7 +117,7 @@ public final class Activations {
   }
 
   Int8Rows int8() {
-    return int8;
+    return Objects.requireNonNull(int8);
   }
 
   /** What multiplies them. */

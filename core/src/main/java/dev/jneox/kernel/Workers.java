@@ -4,6 +4,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLongArray;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A fixed set of threads, the caller among them, that share out the tasks of one parallel region
@@ -57,8 +58,8 @@ public final class Workers implements AutoCloseable {
   private final AtomicReference<Runnable> beside = new AtomicReference<>();
 
   private int size; // these four describe the region; published by the write of Worker.ASKED
-  private Share share;
-  private Task task;
+  private @Nullable Share share;
+  private @Nullable Task task;
   private boolean claimed;
   private volatile boolean closed;
 
@@ -142,7 +143,7 @@ public final class Workers implements AutoCloseable {
   }
 
   /** Does the work of a thread; returns what it threw, or null. */
-  private Throwable failure(int thread) {
+  private @Nullable Throwable failure(int thread) {
     try {
       work(thread);
       return null;
@@ -152,7 +153,9 @@ public final class Workers implements AutoCloseable {
   }
 
   private void work(int thread) {
-    if (!claimed) {
+    Share share = this.share;
+    Task task = this.task;
+    if (share != null && !claimed) {
       share.run(bound(thread, count), bound(thread + 1, count), thread);
       return;
     }
@@ -161,10 +164,10 @@ public final class Workers implements AutoCloseable {
       for (long t = take((thread + i) % threads, i == 0);
           t != NONE;
           t = take((thread + i) % threads, i == 0)) {
-        if (share == null) {
-          task.run(from(t), thread);
-        } else {
+        if (share != null) {
           share.run(from(t), to(t), thread);
+        } else if (task != null) {
+          task.run(from(t), thread);
         }
       }
     }
@@ -245,9 +248,9 @@ public final class Workers implements AutoCloseable {
 
     private final int index;
     private final AtomicInteger state = new AtomicInteger(IDLE);
-    private volatile Thread thread;
+    private volatile @Nullable Thread thread;
     private volatile boolean parked;
-    private Throwable failure; // read back after the write of IDLE
+    private @Nullable Throwable failure; // read back after the write of IDLE
 
     Worker(int index) {
       this.index = index;
@@ -265,7 +268,7 @@ public final class Workers implements AutoCloseable {
      * Waits for the end of its share; runs the share here if the thread has not begun, because it
      * was parked or has no core.
      */
-    Throwable await() {
+    @Nullable Throwable await() {
       if (state.compareAndSet(ASKED, IDLE)) {
         return claimed ? null : failure(index); // all that can be claimed has been
       }

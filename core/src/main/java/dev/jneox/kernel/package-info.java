@@ -13,4 +13,7 @@
  *   <li>{@link dev.jneox.kernel.Cpu} says which instructions the CPU has.
  * </ul>
  */
+@NullMarked
 package dev.jneox.kernel;
+
+import org.jspecify.annotations.NullMarked;
