@@ -30,16 +30,28 @@ import org.junit.jupiter.api.Test;
 class DocumentedTest {
   /** The packages that pom.xml names for doclint. */
   private static final List<String> PACKAGES =
-      List.of("io", "model", "weights", "format", "convert", "hub", "tokenizer", "data");
+      List.of(
+          "io",
+          "model",
+          "weights",
+          "format",
+          "convert",
+          "hub",
+          "tokenizer",
+          "kernel",
+          "infer",
+          "data");
 
   @Test
   void everyPublicMemberHasAComment() throws IOException {
     List<Path> sources =
-        Stream.of("core", "data")
-            .map(module -> Path.of("..", module, "src/main/java/dev/jneox"))
-            .flatMap(root -> PACKAGES.stream().map(root::resolve))
-            .filter(Files::isDirectory)
-            .flatMap(DocumentedTest::sources)
+        Stream.concat(
+                Stream.of("core", "data")
+                    .map(module -> Path.of("..", module, "src/main/java/dev/jneox"))
+                    .flatMap(root -> PACKAGES.stream().map(root::resolve))
+                    .filter(Files::isDirectory)
+                    .flatMap(folder -> sources(folder, Integer.MAX_VALUE)),
+                sources(Path.of("../core/src/main/java/dev/jneox"), 1))
             .toList();
     JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
     List<String> missing = new ArrayList<>();
@@ -57,8 +69,8 @@ class DocumentedTest {
     assertThat(missing).isEmpty();
   }
 
-  private static Stream<Path> sources(Path folder) {
-    try (Stream<Path> files = Files.walk(folder)) {
+  private static Stream<Path> sources(Path folder, int depth) {
+    try (Stream<Path> files = Files.walk(folder, depth)) {
       return files.filter(file -> file.toString().endsWith(".java")).toList().stream();
     } catch (IOException e) {
       throw new UncheckedIOException(e);

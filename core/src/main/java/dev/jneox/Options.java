@@ -85,26 +85,32 @@ public record Options(
         Optional.empty());
   }
 
+  /** Returns a copy with weights of another type in memory. */
   public Options withDtype(Precision value) {
     return new Options(value, threads, sessions, kvBytes, listener, hub);
   }
 
+  /** Returns a copy with another number of threads that compute. */
   public Options withThreads(int value) {
     return new Options(dtype, value, sessions, kvBytes, listener, hub);
   }
 
+  /** Returns a copy with another bound on sequences that run at a time. */
   public Options withSessions(int value) {
     return new Options(dtype, threads, value, kvBytes, listener, hub);
   }
 
+  /** Returns a copy with another bound on the memory for keys and values. */
   public Options withKvBytes(long value) {
     return new Options(dtype, threads, sessions, value, listener, hub);
   }
 
+  /** Returns a copy whose progress of loading another listener is told. */
   public Options withListener(Listener value) {
     return new Options(dtype, threads, sessions, kvBytes, value, hub);
   }
 
+  /** Returns a copy with other settings of the hub. */
   public Options withHub(HubSettings value) {
     return new Options(dtype, threads, sessions, kvBytes, listener, Optional.of(value));
   }

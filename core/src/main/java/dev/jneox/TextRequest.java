@@ -50,10 +50,12 @@ public record TextRequest(
         prompt, MAX_TOKENS, Sampler.GREEDY, List.of(), OptionalInt.empty(), Optional.empty());
   }
 
+  /** Returns a copy with another prompt. */
   public TextRequest withPrompt(String value) {
     return new TextRequest(value, maxTokens, sampler, stop, logprobs, taps);
   }
 
+  /** Returns a copy that draws at most so many tokens. */
   public TextRequest withMaxTokens(int value) {
     return new TextRequest(prompt, value, sampler, stop, logprobs, taps);
   }
@@ -86,10 +88,12 @@ public record TextRequest(
     return withSampler(sampler.withSeed(value));
   }
 
+  /** Returns a copy whose tokens are drawn by another sampler. */
   public TextRequest withSampler(Sampler value) {
     return new TextRequest(prompt, maxTokens, value, stop, logprobs, taps);
   }
 
+  /** Returns a copy that these strings end; they replace those before. */
   public TextRequest withStop(String... values) {
     return new TextRequest(prompt, maxTokens, sampler, List.of(values), logprobs, taps);
   }

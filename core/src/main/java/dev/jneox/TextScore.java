@@ -10,6 +10,7 @@ import java.util.List;
  *     the text that becomes certain with each
  */
 public record TextScore(List<TextPiece> tokens) {
+  /** Copies the list. */
   public TextScore {
     tokens = List.copyOf(tokens);
   }

@@ -108,26 +108,32 @@ public final class Engine implements AutoCloseable {
           Readers.DEFAULT);
     }
 
+    /** Returns a copy with another bound on the requests that wait. */
     public Settings withQueue(int value) {
       return new Settings(sessions, value, promptRows, kv, kvBytes, threads, readers);
     }
 
+    /** Returns a copy with another bound on the prompt tokens of a step. */
     public Settings withPromptRows(int value) {
       return new Settings(sessions, queue, value, kv, kvBytes, threads, readers);
     }
 
+    /** Returns a copy with keys and values in another type. */
     public Settings withKv(KvPrecision value) {
       return new Settings(sessions, queue, promptRows, value, kvBytes, threads, readers);
     }
 
+    /** Returns a copy with another bound on the memory for keys and values. */
     public Settings withKvBytes(long value) {
       return new Settings(sessions, queue, promptRows, kv, value, threads, readers);
     }
 
+    /** Returns a copy with another number of threads that compute. */
     public Settings withThreads(int value) {
       return new Settings(sessions, queue, promptRows, kv, kvBytes, value, readers);
     }
 
+    /** Returns a copy that grants the readers of streams something else. */
     public Settings withReaders(Readers value) {
       return new Settings(sessions, queue, promptRows, kv, kvBytes, threads, value);
     }
@@ -251,6 +257,7 @@ public final class Engine implements AutoCloseable {
     this.thread = Thread.ofPlatform().daemon().name("jneox-engine").start(this::loop);
   }
 
+  /** Returns the model's architecture and sizes. */
   public ModelSpec spec() {
     return spec;
   }
@@ -337,6 +344,7 @@ public final class Engine implements AutoCloseable {
         : new PrefixKey(request.prefixKey().value() + "\0taps " + tapped.getAndIncrement());
   }
 
+  /** Returns what the engine is doing, as of its last step. */
   public Metrics metrics() {
     Metrics m = metrics;
     int queued;

@@ -2,13 +2,17 @@ package dev.jneox.infer;
 
 /** Says why a request ended. */
 public enum FinishReason {
+  /** The model drew an id that ends texts. */
   END_OF_TEXT("end of text"),
   /** One of the request's stop ids was drawn. */
   STOP_TOKEN("stop token"),
   /** A stop string was found in the text; the engine, which knows ids only, never gives this. */
   STOP_STRING("stop string"),
+  /** {@link GenerationRequest#maxTokens} were drawn. */
   MAX_TOKENS("as many tokens as asked for"),
+  /** No position of the model's context is left. */
   CONTEXT_FULL("the model's context is full"),
+  /** The caller ended it, or the engine was closed or failed. */
   CANCELLED("cancelled"),
   /** The reader stopped reading while others waited for the memory: see {@link Engine.Readers}. */
   STALLED("its reader stopped reading");

@@ -35,6 +35,7 @@ public record GenerationResult(
    */
   public record Times(double queued, double firstToken, double end) {}
 
+  /** Copies the lists. */
   public GenerationResult {
     prompt = List.copyOf(prompt);
     tokens = List.copyOf(tokens);

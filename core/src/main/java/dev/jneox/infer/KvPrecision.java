@@ -7,6 +7,7 @@ import dev.jneox.kernel.DenseWeight.Type;
  * The type that keys and values are kept in between steps; attention computes in fp32 from either.
  */
 public enum KvPrecision {
+  /** As computed. */
   F32,
   /** Half the memory and half the reads, rounded to the nearest. */
   BF16;

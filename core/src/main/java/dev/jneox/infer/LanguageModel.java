@@ -99,6 +99,7 @@ public final class LanguageModel implements AutoCloseable {
     return Files.isDirectory(path) ? path.resolve("tokenizer.json") : path;
   }
 
+  /** Returns the model's architecture and sizes. */
   public ModelSpec spec() {
     return stored.spec();
   }
@@ -126,6 +127,7 @@ public final class LanguageModel implements AutoCloseable {
     return packed;
   }
 
+  /** Returns whether the model came with a tokenizer. */
   public boolean hasTokenizer() {
     return tokenizer != null;
   }

@@ -120,6 +120,7 @@ public final class PackedModel implements AutoCloseable {
     }
   }
 
+  /** Returns the model's architecture and sizes. */
   public ModelSpec spec() {
     return spec;
   }

@@ -10,6 +10,8 @@ public enum Precision {
    * fp32.
    */
   STORED,
+  /** All in fp32. */
   F32,
+  /** All in bfloat16, rounded to the nearest where they are not. */
   BF16
 }

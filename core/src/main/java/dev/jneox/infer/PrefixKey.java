@@ -11,6 +11,7 @@ public record PrefixKey(String value) {
   /** For the model as it is. */
   public static final PrefixKey NONE = new PrefixKey("");
 
+  /** Refuses null. */
   public PrefixKey {
     Objects.requireNonNull(value);
   }

@@ -60,22 +60,27 @@ public record Sampler(
     }
   }
 
+  /** Returns a copy with another temperature. */
   public Sampler withTemperature(double value) {
     return new Sampler(value, topK, topP, repetitionPenalty, seed);
   }
 
+  /** Returns a copy that draws from another number of tokens; 0 is all. */
   public Sampler withTopK(int value) {
     return new Sampler(temperature, value, topP, repetitionPenalty, seed);
   }
 
+  /** Returns a copy that draws from another share of the probability. */
   public Sampler withTopP(double value) {
     return new Sampler(temperature, topK, value, repetitionPenalty, seed);
   }
 
+  /** Returns a copy with another repetition penalty; 1 is none. */
   public Sampler withRepetitionPenalty(double value) {
     return new Sampler(temperature, topK, topP, value, seed);
   }
 
+  /** Returns a copy with another seed. */
   public Sampler withSeed(long value) {
     return new Sampler(temperature, topK, topP, repetitionPenalty, value);
   }

@@ -16,6 +16,7 @@ public record Token(int id, double logProb, List<Candidate> top) {
   /** Holds an id that could have followed, and its log-probability. */
   public record Candidate(int id, double logProb) {}
 
+  /** Copies the candidates. */
   public Token {
     top = List.copyOf(top);
   }

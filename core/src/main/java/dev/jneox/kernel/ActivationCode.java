@@ -113,7 +113,7 @@ final class ActivationCode {
     a.vmulps(RESULT, X, P);
   }
 
-  /** {@link Vectors#exp} of a register into RESULT. */
+  /** {@link Lanes#exp} of a register into RESULT. */
   private static void exp(Assembler a, Ymm x) {
     a.vmovdqu(CLAMPED, Constant.of(-87));
     a.vmaxps(CLAMPED, CLAMPED, x);

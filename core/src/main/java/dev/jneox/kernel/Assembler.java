@@ -14,9 +14,9 @@ import java.util.List;
  * <p>Encodings: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, chapter 2
  * (REX, VEX, ModR/M) and the page of each instruction.
  */
-public final class Assembler {
+final class Assembler {
   /** A general register, by its number in an encoding. */
-  public enum Register {
+  enum Register {
     RAX,
     RCX,
     RDX,
@@ -32,20 +32,20 @@ public final class Assembler {
   }
 
   /** What an instruction may read. */
-  public sealed interface Source permits Ymm, Memory, Constant {}
+  sealed interface Source permits Ymm, Memory, Constant {}
 
   /** A vector register, 0 to 15. */
-  public record Ymm(int number) implements Source {}
+  record Ymm(int number) implements Source {}
 
   /**
    * Memory {@code displacement} bytes after the address in a register, which is none of RSP and
    * R12.
    */
-  public record Memory(Register base, int displacement) implements Source {}
+  record Memory(Register base, int displacement) implements Source {}
 
   /** 256 bits that stand behind the code: the same 32 bits eight times. */
-  public record Constant(int bits) implements Source {
-    public static Constant of(float value) {
+  record Constant(int bits) implements Source {
+    static Constant of(float value) {
       return new Constant(Float.floatToRawIntBits(value));
     }
   }
@@ -61,9 +61,9 @@ public final class Assembler {
   private static final int VECTOR_BYTES = 32;
 
   /** Orders of lanes for {@link #vpshufd}: two and two exchanged, and neighbours. */
-  public static final int BY_2 = 0x4E;
+  static final int BY_2 = 0x4E;
 
-  public static final int BY_1 = 0xB1;
+  static final int BY_1 = 0xB1;
 
   private record Fixup(int at, Constant constant) {}
 
@@ -76,56 +76,56 @@ public final class Assembler {
   private final List<Fixup> fixups = new ArrayList<>();
   private final List<Landing> landings = new ArrayList<>();
 
-  public static Memory at(Register base, int displacement) {
+  static Memory at(Register base, int displacement) {
     return new Memory(base, displacement);
   }
 
-  public void vmovdqu(Ymm to, Source from) {
+  void vmovdqu(Ymm to, Source from) {
     vex(PF3, MAP_0F, 0x6F, to.number, 0, from);
   }
 
-  public void vmovdqu(Memory to, Ymm from) {
+  void vmovdqu(Memory to, Ymm from) {
     vex(PF3, MAP_0F, 0x7F, from.number, 0, to);
   }
 
   /** 32 bits of memory into every lane. */
-  public void vpbroadcastd(Ymm to, Memory from) {
+  void vpbroadcastd(Ymm to, Memory from) {
     vex(P66, MAP_0F38, 0x58, to.number, 0, from);
   }
 
   /** Eight 16-bit numbers without a sign to 32 bits. */
-  public void vpmovzxwd(Ymm to, Memory from) {
+  void vpmovzxwd(Ymm to, Memory from) {
     vex(P66, MAP_0F38, 0x33, to.number, 0, from);
   }
 
-  public void vpand(Ymm to, Ymm a, Source b) {
+  void vpand(Ymm to, Ymm a, Source b) {
     vex(P66, MAP_0F, 0xDB, to.number, a.number, b);
   }
 
-  public void vpxor(Ymm to, Ymm a, Source b) {
+  void vpxor(Ymm to, Ymm a, Source b) {
     vex(P66, MAP_0F, 0xEF, to.number, a.number, b);
   }
 
   /** Bits of {@code b} that are not in {@code a}. */
-  public void vpandn(Ymm to, Ymm a, Source b) {
+  void vpandn(Ymm to, Ymm a, Source b) {
     vex(P66, MAP_0F, 0xDF, to.number, a.number, b);
   }
 
-  public void vpor(Ymm to, Ymm a, Source b) {
+  void vpor(Ymm to, Ymm a, Source b) {
     vex(P66, MAP_0F, 0xEB, to.number, a.number, b);
   }
 
-  public void vpslld(Ymm to, Ymm from, int bits) {
+  void vpslld(Ymm to, Ymm from, int bits) {
     vex(P66, MAP_0F, 0x72, 6, to.number, from);
     code.write(bits);
   }
 
-  public void vpsrld(Ymm to, Ymm from, int bits) {
+  void vpsrld(Ymm to, Ymm from, int bits) {
     vex(P66, MAP_0F, 0x72, 2, to.number, from);
     code.write(bits);
   }
 
-  public void vpsrad(Ymm to, Ymm from, int bits) {
+  void vpsrad(Ymm to, Ymm from, int bits) {
     vex(P66, MAP_0F, 0x72, 4, to.number, from);
     code.write(bits);
   }
@@ -134,25 +134,25 @@ public final class Assembler {
    * Sums of two products of neighbours, in 16 bits: bytes of {@code a} without a sign times bytes
    * of {@code b} with one; saturates.
    */
-  public void vpmaddubsw(Ymm to, Ymm a, Source b) {
+  void vpmaddubsw(Ymm to, Ymm a, Source b) {
     vex(P66, MAP_0F38, 0x04, to.number, a.number, b);
   }
 
   /** Sums of two products of neighbours, in 32 bits: 16-bit numbers with a sign. */
-  public void vpmaddwd(Ymm to, Ymm a, Source b) {
+  void vpmaddwd(Ymm to, Ymm a, Source b) {
     vex(P66, MAP_0F, 0xF5, to.number, a.number, b);
   }
 
-  public void vpaddw(Ymm to, Ymm a, Source b) {
+  void vpaddw(Ymm to, Ymm a, Source b) {
     vex(P66, MAP_0F, 0xFD, to.number, a.number, b);
   }
 
-  public void vpaddd(Ymm to, Ymm a, Source b) {
+  void vpaddd(Ymm to, Ymm a, Source b) {
     vex(P66, MAP_0F, 0xFE, to.number, a.number, b);
   }
 
   /** The larger of two 32-bit integers without a sign. */
-  public void vpmaxud(Ymm to, Ymm a, Source b) {
+  void vpmaxud(Ymm to, Ymm a, Source b) {
     vex(P66, MAP_0F38, 0x3F, to.number, a.number, b);
   }
 
@@ -160,7 +160,7 @@ public final class Assembler {
    * Within each half: the 32-bit integers of {@code a}, then those of {@code b}, as 16-bit
    * integers, saturated.
    */
-  public void vpackssdw(Ymm to, Ymm a, Source b) {
+  void vpackssdw(Ymm to, Ymm a, Source b) {
     vex(P66, MAP_0F, 0x6B, to.number, a.number, b);
   }
 
@@ -168,27 +168,27 @@ public final class Assembler {
    * Within each half: the 16-bit integers of {@code a}, then those of {@code b}, as bytes,
    * saturated.
    */
-  public void vpacksswb(Ymm to, Ymm a, Source b) {
+  void vpacksswb(Ymm to, Ymm a, Source b) {
     vex(P66, MAP_0F, 0x63, to.number, a.number, b);
   }
 
   /** Within each half, as bytes without a sign. */
-  public void vpackuswb(Ymm to, Ymm a, Source b) {
+  void vpackuswb(Ymm to, Ymm a, Source b) {
     vex(P66, MAP_0F, 0x67, to.number, a.number, b);
   }
 
   /** Within each half: the first four 16-bit numbers of {@code a} and {@code b} in turns. */
-  public void vpunpcklwd(Ymm to, Ymm a, Source b) {
+  void vpunpcklwd(Ymm to, Ymm a, Source b) {
     vex(P66, MAP_0F, 0x61, to.number, a.number, b);
   }
 
   /** Within each half: the last four 16-bit numbers of {@code a} and {@code b} in turns. */
-  public void vpunpckhwd(Ymm to, Ymm a, Source b) {
+  void vpunpckhwd(Ymm to, Ymm a, Source b) {
     vex(P66, MAP_0F, 0x69, to.number, a.number, b);
   }
 
   /** The halves of {@code from} the other way around. */
-  public void swapHalves(Ymm to, Ymm from) {
+  void swapHalves(Ymm to, Ymm from) {
     vex(P66, MAP_0F3A, 0x46, to.number, from.number, from); // vperm2i128
     code.write(1);
   }
@@ -197,66 +197,66 @@ public final class Assembler {
    * Within each half: lane {@code i} is the one of {@code from} that bits 2i and 2i + 1 of {@code
    * order} say.
    */
-  public void vpshufd(Ymm to, Ymm from, int order) {
+  void vpshufd(Ymm to, Ymm from, int order) {
     vex(P66, MAP_0F, 0x70, to.number, 0, from);
     code.write(order);
   }
 
   /** Lane {@code lane} of the lower half into memory. */
-  public void vpextrd(Memory to, Ymm from, int lane) {
+  void vpextrd(Memory to, Ymm from, int lane) {
     vex(P66, MAP_0F3A, 0x16, from.number, 0, to, 128);
     code.write(lane);
   }
 
   /** fp32 to 32-bit integers, rounded to even. */
-  public void vcvtps2dq(Ymm to, Source from) {
+  void vcvtps2dq(Ymm to, Source from) {
     vex(P66, MAP_0F, 0x5B, to.number, 0, from);
   }
 
   /** All bits of a lane where not {@code a < b}, so too where one is no number; else none. */
-  public void vcmpnltps(Ymm to, Ymm a, Ymm b) {
+  void vcmpnltps(Ymm to, Ymm a, Ymm b) {
     vex(NONE, MAP_0F, 0xC2, to.number, a.number, b);
     code.write(5);
   }
 
   /** The larger; {@code b} where one is no number. */
-  public void vmaxps(Ymm to, Ymm a, Source b) {
+  void vmaxps(Ymm to, Ymm a, Source b) {
     vex(NONE, MAP_0F, 0x5F, to.number, a.number, b);
   }
 
   /** The smaller; {@code b} where one is no number. */
-  public void vminps(Ymm to, Ymm a, Source b) {
+  void vminps(Ymm to, Ymm a, Source b) {
     vex(NONE, MAP_0F, 0x5D, to.number, a.number, b);
   }
 
-  public void vsubps(Ymm to, Ymm a, Source b) {
+  void vsubps(Ymm to, Ymm a, Source b) {
     vex(NONE, MAP_0F, 0x5C, to.number, a.number, b);
   }
 
-  public void vdivps(Ymm to, Ymm a, Source b) {
+  void vdivps(Ymm to, Ymm a, Source b) {
     vex(NONE, MAP_0F, 0x5E, to.number, a.number, b);
   }
 
   /** 32-bit integers to fp32. */
-  public void vcvtdq2ps(Ymm to, Source from) {
+  void vcvtdq2ps(Ymm to, Source from) {
     vex(NONE, MAP_0F, 0x5B, to.number, 0, from);
   }
 
-  public void vmulps(Ymm to, Ymm a, Source b) {
+  void vmulps(Ymm to, Ymm a, Source b) {
     vex(NONE, MAP_0F, 0x59, to.number, a.number, b);
   }
 
-  public void vaddps(Ymm to, Ymm a, Source b) {
+  void vaddps(Ymm to, Ymm a, Source b) {
     vex(NONE, MAP_0F, 0x58, to.number, a.number, b);
   }
 
   /** {@code to = a * b + to}, rounded once. */
-  public void vfmadd231ps(Ymm to, Ymm a, Source b) {
+  void vfmadd231ps(Ymm to, Ymm a, Source b) {
     vex(P66, MAP_0F38, 0xB8, to.number, a.number, b);
   }
 
   /** {@code to = to * a + b}, rounded once. */
-  public void vfmadd213ps(Ymm to, Ymm a, Source b) {
+  void vfmadd213ps(Ymm to, Ymm a, Source b) {
     vex(P66, MAP_0F38, 0xA8, to.number, a.number, b);
   }
 
@@ -265,7 +265,7 @@ public final class Assembler {
    * pairs and the upper ones. Their bits are moved to their places, and the biases of the exponents
    * differ by 112: exact, of subnormal numbers too.
    */
-  public void halves(Ymm lower, Ymm upper, Memory from, float factor) {
+  void halves(Ymm lower, Ymm upper, Memory from, float factor) {
     Constant bits = new Constant(0x8FFFE000);
     Constant scale = new Constant(Float.floatToRawIntBits(0x1p112f * factor));
     vmovdqu(upper, from);
@@ -282,69 +282,69 @@ public final class Assembler {
     bytes(0xC5, 0xF8, 0x77);
   }
 
-  public void prefetcht0(Memory what) {
+  void prefetcht0(Memory what) {
     bytes(0x40 | high(what.base.ordinal()), 0x0F, 0x18);
     operand(1, what);
   }
 
-  public void mov(Register to, Register from) {
+  void mov(Register to, Register from) {
     bytes(
         0x48 | high(from.ordinal()) << 2 | high(to.ordinal()),
         0x89,
         0xC0 | low(from.ordinal()) << 3 | low(to.ordinal()));
   }
 
-  public void mov(Register to, int value) {
+  void mov(Register to, int value) {
     bytes(0x48 | high(to.ordinal()), 0xC7, 0xC0 | low(to.ordinal()));
     word(value);
   }
 
-  public void add(Register to, Register from) {
+  void add(Register to, Register from) {
     bytes(
         0x48 | high(from.ordinal()) << 2 | high(to.ordinal()),
         0x01,
         0xC0 | low(from.ordinal()) << 3 | low(to.ordinal()));
   }
 
-  public void add(Register to, int value) {
+  void add(Register to, int value) {
     bytes(0x48 | high(to.ordinal()), 0x81, 0xC0 | low(to.ordinal()));
     word(value);
   }
 
   /** Sets the flags that the jumps read. */
-  public void sub(Register to, int value) {
+  void sub(Register to, int value) {
     bytes(0x48 | high(to.ordinal()), 0x81, 0xE8 | low(to.ordinal()));
     word(value);
   }
 
   /** This place, for a jump back to it. */
-  public int here() {
+  int here() {
     return code.size();
   }
 
-  public void jnz(int target) {
+  void jnz(int target) {
     bytes(0x0F, 0x85);
     word(target - code.size() - 4);
   }
 
-  public void jae(int target) {
+  void jae(int target) {
     bytes(0x0F, 0x83);
     word(target - code.size() - 4);
   }
 
   /** A jump forward, to where {@link #land} is called with what this returns. */
-  public int jumpIfBelow() {
+  int jumpIfBelow() {
     bytes(0x0F, 0x82);
     word(0);
     return code.size();
   }
 
   /** The target of a jump forward. */
-  public void land(int jump) {
+  void land(int jump) {
     landings.add(new Landing(jump, code.size()));
   }
 
-  public void ja(int target) {
+  void ja(int target) {
     bytes(0x0F, 0x87);
     word(target - code.size() - 4);
   }

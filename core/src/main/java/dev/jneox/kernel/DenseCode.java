@@ -68,7 +68,7 @@ final class DenseCode {
    * @param inputs how many, a multiple of {@link #STEP}; may be 0
    * @param x address of the first row of activations
    * @param next bytes from it to the next
-   * @param rows 1 or {@link DenseWeight#ROWS}
+   * @param rows 1 or {@link #ROWS}
    * @param sums address of the results
    */
   private static void products(

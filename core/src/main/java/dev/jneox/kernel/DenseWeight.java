@@ -16,7 +16,9 @@ import java.lang.ref.Reference;
 public record DenseWeight(int out, int in, Type type, MemorySegment data) implements PackedWeight {
   /** What the numbers are; activations and sums are fp32. */
   public enum Type {
+    /** 4 bytes. */
     F32,
+    /** bfloat16, 2 bytes. */
     BF16;
 
     /** Bytes of a number. */
@@ -25,6 +27,9 @@ public record DenseWeight(int out, int in, Type type, MemorySegment data) implem
     }
   }
 
+  /**
+   * @throws IllegalArgumentException if the memory has another size
+   */
   public DenseWeight {
     if (data.byteSize() != (long) type.bytes() * out * in) {
       throw new IllegalArgumentException(

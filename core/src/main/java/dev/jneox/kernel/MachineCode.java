@@ -23,7 +23,7 @@ import java.util.function.Consumer;
  * @param address where it is
  */
 @SuppressWarnings("restricted") // calls native code, which the launcher allows
-public record MachineCode(MemorySegment address) {
+record MachineCode(MemorySegment address) {
   // Of <sys/mman.h> on Linux.
   private static final int PROT_READ = 1;
   private static final int PROT_WRITE = 2;
@@ -38,7 +38,7 @@ public record MachineCode(MemorySegment address) {
   private static final MethodHandle CALL = call(ValueLayout.JAVA_LONG, false);
 
   /** Whether there can be any here. */
-  public static final boolean PRESENT = present();
+  static final boolean PRESENT = present();
 
   private static boolean present() {
     if (!Cpu.isLinuxX64() || !Cpu.flags().containsAll(List.of("avx2", "fma"))) {
@@ -70,7 +70,7 @@ public record MachineCode(MemorySegment address) {
    *
    * @throws IllegalStateException where the system does not allow it
    */
-  public static MachineCode of(Consumer<Assembler> body) {
+  static MachineCode of(Consumer<Assembler> body) {
     Assembler assembler = new Assembler();
     assembler.endbr64();
     body.accept(assembler);
@@ -102,7 +102,7 @@ public record MachineCode(MemorySegment address) {
   }
 
   /** Runs it; it looks at as many of the arguments as it has. */
-  public void call(long a, long b, long c, long d, long e) {
+  void call(long a, long b, long c, long d, long e) {
     try {
       long nothing = (long) CALL.invokeExact(address, a, b, c, d, e, 0L);
     } catch (Throwable t) {
@@ -111,7 +111,7 @@ public record MachineCode(MemorySegment address) {
   }
 
   /** Runs it with the address of an array in the place of the first argument. */
-  public void call(float[] array, long b, long c) {
+  void call(float[] array, long b, long c) {
     try {
       long nothing =
           (long) OnArray.CALL.invokeExact(address, MemorySegment.ofArray(array), b, c, 0L, 0L, 0L);

@@ -34,6 +34,9 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
 
   static final int GROUP_BYTES = CODE_BYTES + BLOCK * 2;
 
+  /**
+   * @throws IllegalArgumentException if the memory has another size
+   */
   public Q4Weight {
     if (data.byteSize() != bytes(out, in)) {
       throw new IllegalArgumentException(

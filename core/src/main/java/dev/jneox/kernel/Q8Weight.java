@@ -37,6 +37,9 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
   /** Bytes of a group in a tile. */
   static final int GROUP_BYTES = CODE_BYTES + TILE * 2;
 
+  /**
+   * @throws IllegalArgumentException if the memory has another size
+   */
   public Q8Weight {
     if (data.byteSize() != bytes(out, in)) {
       throw new IllegalArgumentException(

@@ -19,12 +19,14 @@ public final class Workers implements AutoCloseable {
    */
   @FunctionalInterface
   public interface Share {
+    /** Does the rows, or tasks, of one share. */
     void run(int from, int to, int thread);
   }
 
   /** One of many tasks, run by thread {@code thread}, from 0 to {@link #count} - 1. */
   @FunctionalInterface
   public interface Task {
+    /** Does one task. */
     void run(int task, int thread);
   }
 
