@@ -40,13 +40,14 @@ class DocumentedTest {
           "tokenizer",
           "kernel",
           "infer",
-          "data");
+          "data",
+          "torch");
 
   @Test
   void everyPublicMemberHasAComment() throws IOException {
     List<Path> sources =
         Stream.concat(
-                Stream.of("core", "data")
+                Stream.of("core", "data", "torch")
                     .map(module -> Path.of("..", module, "src/main/java/dev/jneox"))
                     .flatMap(root -> PACKAGES.stream().map(root::resolve))
                     .filter(Files::isDirectory)

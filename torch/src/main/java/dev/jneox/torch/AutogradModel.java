@@ -6,6 +6,7 @@ import dev.jneox.model.ParamId;
 import dev.jneox.weights.Dtype;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Supplier;
 import java.util.function.ToLongFunction;
 import org.bytedeco.javacpp.PointerScope;
@@ -15,6 +16,7 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorArrayRefOptional;
 import org.bytedeco.pytorch.global.torch;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Computes the loss of {@link CausalLM} and autograd's gradient of it, on any device. Weights and
@@ -88,7 +90,7 @@ public final class AutogradModel implements AutoCloseable {
     private final Tensor embedded;
     private final Tensor[] inputs; // leaves: of each block, and of the final norm
     private final Tensor[] outputs; // of each block; null where its graph is not kept
-    private Tensor loss;
+    private @Nullable Tensor loss;
 
     private Pass(int[] ids, int sequences, int length, Keep keep) {
       this.keep = keep;
@@ -157,7 +159,7 @@ public final class AutogradModel implements AutoCloseable {
     /** Adds {@code scale} times the gradient of the final norm and the head. */
     public void backwardHead(double scale) {
       try (PointerScope _ = new PointerScope()) {
-        loss.mul(new Scalar(scale)).backward();
+        Objects.requireNonNull(loss).mul(new Scalar(scale)).backward();
       }
     }
 

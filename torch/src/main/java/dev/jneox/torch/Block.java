@@ -1,7 +1,9 @@
 package dev.jneox.torch;
 
 import dev.jneox.model.Residual;
+import java.util.Objects;
 import org.bytedeco.pytorch.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One layer: attention and MLP, joined to the residual stream as {@link Residual} draws it.
@@ -9,9 +11,14 @@ import org.bytedeco.pytorch.Tensor;
  * @param ln2 the norm that the MLP reads; null where it reads attention's
  */
 record Block(
-    int layer, Residual residual, NormLayer ln1, NormLayer ln2, SelfAttention attention, Mlp mlp) {
+    int layer,
+    Residual residual,
+    NormLayer ln1,
+    @Nullable NormLayer ln2,
+    SelfAttention attention,
+    Mlp mlp) {
   /** {@code [B,S,H]} to {@code [B,S,H]}. */
-  Tensor forward(Tensor x, KvCache cache, Hooks hooks) {
+  Tensor forward(Tensor x, @Nullable KvCache cache, Hooks hooks) {
     String name = "blocks." + layer;
     Tensor in = hooks.at(name, ".hook_resid_pre", x);
     Tensor normed = ln1.forward(in, hooks, name + ".ln1");
@@ -23,10 +30,16 @@ record Block(
         switch (residual) {
           case Residual.Serial _ -> {
             Tensor mid = hooks.at(name, ".hook_resid_mid", in.add(attn));
-            yield mid.add(mlp(ln2.forward(mid, hooks, name + ".ln2"), hooks, name));
+            yield mid.add(
+                mlp(Objects.requireNonNull(ln2).forward(mid, hooks, name + ".ln2"), hooks, name));
           }
           case Residual.Parallel _ ->
-              attn.add(mlp(ln2.forward(in, hooks, name + ".ln2"), hooks, name)).add(in);
+              attn.add(
+                      mlp(
+                          Objects.requireNonNull(ln2).forward(in, hooks, name + ".ln2"),
+                          hooks,
+                          name))
+                  .add(in);
           case Residual.ParallelOneNorm _ -> attn.add(mlp(normed, hooks, name)).add(in);
         };
     return hooks.at(name, ".hook_resid_post", sum);

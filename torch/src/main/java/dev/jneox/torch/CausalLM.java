@@ -20,10 +20,12 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.UnaryOperator;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A decoder-only language model: token ids in, a score for every possible next token out. It is the
@@ -40,7 +42,7 @@ public final class CausalLM implements AutoCloseable {
   private final List<Block> blocks = new ArrayList<>();
   private final NormLayer finalNorm;
   private final Linear head;
-  private final ScalarType compute; // null for each weight's own
+  private final @Nullable ScalarType compute; // null for each weight's own
 
   /**
    * Makes a model over {@code weights}, of the shapes of {@link ModelSpec#parameters}, all on one
@@ -54,7 +56,7 @@ public final class CausalLM implements AutoCloseable {
   }
 
   /** The same; where {@code compute} is not null, linear weights are rounded to it to multiply. */
-  CausalLM(ModelSpec spec, Map<ParamId, Tensor> weights, ScalarType compute) {
+  CausalLM(ModelSpec spec, Map<ParamId, Tensor> weights, @Nullable ScalarType compute) {
     this.spec = spec;
     this.compute = compute;
     for (Param param : spec.parameters()) {
@@ -79,12 +81,12 @@ public final class CausalLM implements AutoCloseable {
 
   private Block block(int l, BlockSpec block, Map<Position.Rotary, Rotary> tables) {
     Attention attention = block.attention();
-    Rotary rotary =
+    @Nullable Rotary rotary =
         switch (attention.position()) {
           case Position.Rotary turned -> tables.computeIfAbsent(turned, Rotary::new);
           case Position.None _ -> null;
         };
-    Linear gate =
+    @Nullable Linear gate =
         switch (block.feedForward()) {
           case FeedForward.Plain _ -> null;
           case FeedForward.Gated _ -> linear(l, Part.GATE);
@@ -107,7 +109,7 @@ public final class CausalLM implements AutoCloseable {
   }
 
   private NormLayer norm(Norm norm, ParamId weight) {
-    return new NormLayer(norm, weights.get(weight), bias(weight));
+    return new NormLayer(norm, weight(weight), bias(weight));
   }
 
   private Linear linear(int layer, Part part) {
@@ -116,12 +118,16 @@ public final class CausalLM implements AutoCloseable {
   }
 
   private Linear linear(ParamId weight, ParamId biasOf) {
-    Tensor matrix = weights.get(weight);
+    Tensor matrix = weight(weight);
     ScalarType type = compute == null ? matrix.scalar_type().intern() : compute;
     return new Linear(matrix, bias(biasOf), type);
   }
 
-  private Tensor bias(ParamId of) {
+  private Tensor weight(ParamId id) {
+    return Objects.requireNonNull(weights.get(id));
+  }
+
+  private @Nullable Tensor bias(ParamId of) {
     return weights.get(of.as(ParamId.Kind.BIAS));
   }
 
@@ -159,9 +165,10 @@ public final class CausalLM implements AutoCloseable {
       return Dtype.F32;
     }
     ParamId matrix = id.part() == Part.HEAD ? spec.headWeight() : id.as(ParamId.Kind.WEIGHT);
-    return Tensors.dtype(weights.get(matrix).scalar_type().intern());
+    return Tensors.dtype(Objects.requireNonNull(weights.get(matrix)).scalar_type().intern());
   }
 
+  /** Returns the model's architecture and sizes. */
   public ModelSpec spec() {
     return spec;
   }
@@ -183,12 +190,12 @@ public final class CausalLM implements AutoCloseable {
    * @param cache null, or what earlier calls have seen; this call's positions are added to it
    * @param hooks {@link Hooks#NONE} or what looks on
    */
-  public Tensor forward(Tensor ids, KvCache cache, Hooks hooks) {
+  public Tensor forward(Tensor ids, @Nullable KvCache cache, Hooks hooks) {
     return Tensors.scoped(() -> logits(hidden(ids, cache, hooks)));
   }
 
   /** The normed output of the last block, {@code [B,S,H]}: what the head reads. */
-  public Tensor hidden(Tensor ids, KvCache cache, Hooks hooks) {
+  public Tensor hidden(Tensor ids, @Nullable KvCache cache, Hooks hooks) {
     Tensor x = embed(ids, cache == null ? 0 : cache.length(), hooks);
     for (int l = 0; l < blocks.size(); l++) {
       int layer = l;
@@ -202,7 +209,7 @@ public final class CausalLM implements AutoCloseable {
   }
 
   /** The output of a block, {@code [B,S,H]}, for that of the one before. */
-  Tensor block(int layer, Tensor x, KvCache cache, Hooks hooks) {
+  Tensor block(int layer, Tensor x, @Nullable KvCache cache, Hooks hooks) {
     return blocks.get(layer).forward(x, cache, hooks);
   }
 
@@ -223,10 +230,10 @@ public final class CausalLM implements AutoCloseable {
       throw new IllegalArgumentException(
           "the model reads " + spec.maxPositions() + " positions at most, " + end + " were given");
     }
-    Tensor tokens = weights.get(ParamId.weight(Part.EMBEDDING));
+    Tensor tokens = weight(ParamId.weight(Part.EMBEDDING));
     Tensor x = hooks.at("", "hook_embed", fp32(torch.embedding(tokens, Tensors.like(ids, tokens))));
     if (spec.embedding().learnedPositions()) {
-      Tensor table = weights.get(ParamId.weight(Part.POSITIONS));
+      Tensor table = weight(ParamId.weight(Part.POSITIONS));
       Tensor positions = fp32(table.narrow(0, past, ids.size(1)));
       x = x.add(hooks.at("", "hook_pos_embed", positions.expand_as(x)));
     }
@@ -235,7 +242,7 @@ public final class CausalLM implements AutoCloseable {
 
   /** Zeros in fp32 where the model is. */
   Tensor zeros(long... shape) {
-    return weights.get(ParamId.weight(Part.EMBEDDING)).new_zeros(shape).to(ScalarType.Float);
+    return weight(ParamId.weight(Part.EMBEDDING)).new_zeros(shape).to(ScalarType.Float);
   }
 
   /** fp32, or fp64 where the whole model is. */

@@ -14,10 +14,13 @@ import org.bytedeco.pytorch.global.torch.DeviceType;
 public record Device(Kind kind, int index) {
   /** Which processors there are. */
   public enum Kind {
+    /** The processor and its memory. */
     CPU,
+    /** A GPU of NVIDIA's. */
     CUDA
   }
 
+  /** The processor of this machine. */
   public static final Device CPU = new Device(Kind.CPU, 0);
 
   private static final Pattern CUDA = Pattern.compile("cuda(?::([0-9]{1,2}))?");
@@ -69,6 +72,7 @@ public record Device(Kind kind, int index) {
     return new Device(Kind.CUDA, index);
   }
 
+  /** Whether tensors there lie in the memory of the process. */
   public boolean isCpu() {
     return kind == Kind.CPU;
   }

@@ -35,6 +35,7 @@ public final class KvCache implements AutoCloseable {
     return length;
   }
 
+  /** Returns how many positions there is room for. */
   public int capacity() {
     return capacity;
   }

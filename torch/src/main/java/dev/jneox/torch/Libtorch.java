@@ -3,8 +3,10 @@ package dev.jneox.torch;
 import dev.jneox.io.MemoryException;
 import dev.jneox.io.NativeLibraries;
 import dev.jneox.kernel.Cpu;
+import java.util.Objects;
 import java.util.regex.Pattern;
 import org.bytedeco.pytorch.global.torch;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Starts libtorch once per process: loads the native libraries and fixes the number of threads.
@@ -15,7 +17,7 @@ public final class Libtorch {
   private static final Pattern NO_MEMORY =
       Pattern.compile("out of memory|can't allocate memory|not enough memory");
 
-  private static NativeLibraries libraries;
+  private static @Nullable NativeLibraries libraries;
 
   private Libtorch() {}
 
@@ -68,6 +70,6 @@ public final class Libtorch {
   /** The libraries in the order of loading. */
   public static synchronized NativeLibraries libraries() {
     start();
-    return libraries;
+    return Objects.requireNonNull(libraries);
   }
 }

@@ -34,8 +34,13 @@ public final class Matrix {
 
   final Tensor tensor;
   final Tensor transposed;
+
+  /** Rows. */
   public final int rows;
+
+  /** Values in a row. */
   public final int cols;
+
   private final Dtype dtype; // the precision
   private final boolean carried; // by fp32
   private final MemorySegment data;

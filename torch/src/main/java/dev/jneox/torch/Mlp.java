@@ -2,15 +2,17 @@ package dev.jneox.torch;
 
 import dev.jneox.model.Activation;
 import dev.jneox.model.FeedForward;
+import java.util.Objects;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Maps rows as a {@link FeedForward} says.
  *
  * @param gate null where there is no gate
  */
-record Mlp(FeedForward feedForward, Linear gate, Linear up, Linear down) {
+record Mlp(FeedForward feedForward, @Nullable Linear gate, Linear up, Linear down) {
   /** {@code [B,S,H]} to {@code [B,S,H]}. */
   Tensor forward(Tensor x, Hooks hooks, String name) {
     Tensor post =
@@ -18,7 +20,7 @@ record Mlp(FeedForward feedForward, Linear gate, Linear up, Linear down) {
           case FeedForward.Plain plain ->
               activate(plain.activation(), hooks.at(name, ".hook_pre", up.forward(x)));
           case FeedForward.Gated gated -> {
-            Tensor pre = hooks.at(name, ".hook_pre", gate.forward(x));
+            Tensor pre = hooks.at(name, ".hook_pre", Objects.requireNonNull(gate).forward(x));
             Tensor linear = hooks.at(name, ".hook_pre_linear", up.forward(x));
             yield activate(gated.activation(), pre).mul(linear);
           }

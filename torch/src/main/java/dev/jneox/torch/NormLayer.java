@@ -5,13 +5,14 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptional;
 import org.bytedeco.pytorch.global.torch;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Normalises rows over the last axis as a {@link Norm} says, in fp32 (fp64 where the model is).
  *
  * @param bias null where the norm has none
  */
-record NormLayer(Norm norm, Tensor weight, Tensor bias) {
+record NormLayer(Norm norm, Tensor weight, @Nullable Tensor bias) {
   /** {@code [B,S,H]} to {@code [B,S,H]}. */
   Tensor forward(Tensor x, Hooks hooks, String name) {
     return switch (norm) {

@@ -7,6 +7,7 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptional;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Matrix products of bf16 and fp16 numbers, fast on every CPU. Where the CPU has instructions for
@@ -64,13 +65,13 @@ public final class Products {
    * @param bias {@code [out]} of the weight's type, or null
    * @return {@code [..., out]} of {@code x}'s type
    */
-  public static Tensor linear(Tensor x, Tensor weight, Tensor bias) {
+  public static Tensor linear(Tensor x, Tensor weight, @Nullable Tensor bias) {
     ScalarType dtype = weight.scalar_type().intern();
     return linear(
         x, weight, bias, weight.is_cpu() ? Tensors.type(carrier(Tensors.dtype(dtype))) : dtype);
   }
 
-  static Tensor linear(Tensor x, Tensor weight, Tensor bias, ScalarType carrier) {
+  static Tensor linear(Tensor x, Tensor weight, @Nullable Tensor bias, ScalarType carrier) {
     ScalarType dtype = weight.scalar_type().intern();
     Tensor a = x.to(dtype).to(carrier);
     Tensor w = weight.to(carrier);

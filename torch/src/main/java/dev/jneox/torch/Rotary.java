@@ -1,9 +1,11 @@
 package dev.jneox.torch;
 
 import dev.jneox.model.Position;
+import java.util.Objects;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The cosines and sines of {@link Position.Rotary}, as far as texts have reached, and their
@@ -15,8 +17,8 @@ final class Rotary {
   private final Position.Rotary position;
   private final int dims;
   private final boolean interleaved;
-  private Tensor cos; // [positions, 1, dims]
-  private Tensor sin;
+  private @Nullable Tensor cos; // [positions, 1, dims]
+  private @Nullable Tensor sin;
 
   Rotary(Position.Rotary position) {
     this.position = position;
@@ -56,8 +58,8 @@ final class Rotary {
     reach(past + x.size(1), x);
     long width = x.size(3);
     Tensor head = dims == width ? x : x.narrow(3, 0, dims);
-    Tensor c = cos.narrow(0, past, x.size(1));
-    Tensor s = sin.narrow(0, past, x.size(1));
+    Tensor c = Objects.requireNonNull(cos).narrow(0, past, x.size(1));
+    Tensor s = Objects.requireNonNull(sin).narrow(0, past, x.size(1));
     Tensor turned = head.mul(c).add(partner(head).mul(s));
     return dims == width
         ? turned

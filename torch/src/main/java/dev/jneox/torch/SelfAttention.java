@@ -7,6 +7,7 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptional;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Causal self-attention as an {@link Attention} says, over all positions or a window of the latest
@@ -15,9 +16,14 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
  * @param rotary null where attention knows nothing of positions
  */
 record SelfAttention(
-    Attention attention, Rotary rotary, Linear query, Linear key, Linear value, Linear out) {
+    Attention attention,
+    @Nullable Rotary rotary,
+    Linear query,
+    Linear key,
+    Linear value,
+    Linear out) {
   /** {@code [B,S,H]} to {@code [B,S,H]}; {@code cache} may be null. */
-  Tensor forward(Tensor x, int layer, KvCache cache, Hooks hooks, String name) {
+  Tensor forward(Tensor x, int layer, @Nullable KvCache cache, Hooks hooks, String name) {
     long batch = x.size(0);
     long seq = x.size(1);
     long past = cache == null ? 0 : cache.length();

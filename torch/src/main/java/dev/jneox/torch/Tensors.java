@@ -51,6 +51,7 @@ public final class Tensors {
     }
   }
 
+  /** Makes a tensor on the CPU whose values are whatever the memory held. */
   public static Tensor empty(ScalarType dtype, long... shape) {
     Libtorch.start();
     try (TensorOptions options = new TensorOptions(dtype)) {
@@ -58,6 +59,7 @@ public final class Tensors {
     }
   }
 
+  /** Makes a tensor of zeros on the CPU. */
   public static Tensor zeros(ScalarType dtype, long... shape) {
     return zeros(dtype, Device.CPU, shape);
   }
@@ -86,12 +88,14 @@ public final class Tensors {
     }
   }
 
+  /** Makes an fp32 tensor on the CPU of values in row-major order. */
   public static Tensor of(float[] values, long... shape) {
     Tensor t = empty(ScalarType.Float, shape);
     MemorySegment.copy(values, 0, segment(t), ValueLayout.JAVA_FLOAT, 0, values.length);
     return t;
   }
 
+  /** Makes an int64 tensor on the CPU of values in row-major order. */
   public static Tensor of(int[] values, long... shape) {
     Tensor t = empty(ScalarType.Long, shape);
     MemorySegment s = segment(t);
@@ -117,6 +121,7 @@ public final class Tensors {
     }
   }
 
+  /** Returns the sizes of a tensor's axes. */
   public static long[] shape(Tensor tensor) {
     long[] shape = new long[(int) tensor.dim()];
     for (int i = 0; i < shape.length; i++) {

@@ -10,4 +10,7 @@
  * over {@link dev.jneox.torch.FlatTensor}s on other devices. Call {@link
  * dev.jneox.torch.Libtorch#start()} before the first tensor.
  */
+@NullMarked
 package dev.jneox.torch;
+
+import org.jspecify.annotations.NullMarked;
