@@ -81,7 +81,7 @@ public final class Jneox implements AutoCloseable {
     LanguageModel model =
         LanguageModel.open(path, options.dtype(), new Loading(options.listener()));
     try {
-      model.concern().ifPresent(options.listener()::warning);
+      model.warning().ifPresent(options.listener()::warning);
       return new Jneox(model, options);
     } catch (RuntimeException | Error e) {
       model.close();

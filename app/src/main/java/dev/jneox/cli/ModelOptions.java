@@ -68,7 +68,7 @@ final class ModelOptions {
             ? LanguageModel.open(
                 GgufCache.make(path, bytes -> ProgressLine.bytes("keeping", bytes)), precision)
             : LanguageModel.open(path, precision);
-    loaded.concern().ifPresent(concern -> spec.commandLine().getErr().println("jneox: " + concern));
+    loaded.warning().ifPresent(warning -> spec.commandLine().getErr().println("jneox: " + warning));
     return loaded;
   }
 

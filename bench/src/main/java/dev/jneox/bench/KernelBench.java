@@ -1,7 +1,7 @@
 package dev.jneox.bench;
 
-import dev.jneox.kernel.Activations;
 import dev.jneox.kernel.DenseWeight;
+import dev.jneox.kernel.InputRows;
 import dev.jneox.kernel.MemoryRate;
 import dev.jneox.kernel.PackedWeight;
 import dev.jneox.kernel.Q4Layout;
@@ -64,7 +64,7 @@ public class KernelBench {
   private Arena arena;
   private MemorySegment memory;
   private List<PackedWeight> weights;
-  private Activations x;
+  private InputRows x;
   private float[] y;
 
   /** What a thread has done. */
@@ -89,7 +89,7 @@ public class KernelBench {
       return;
     }
     weights = weights(format, out, in, memory);
-    x = new Activations(rows, in, weights.getFirst().form());
+    x = new InputRows(rows, in, weights.getFirst().form());
     Random random = new Random(1);
     float[] values = new float[rows * in];
     for (int i = 0; i < values.length; i++) {

@@ -1,6 +1,6 @@
 package dev.jneox.infer;
 
-import dev.jneox.kernel.Activations;
+import dev.jneox.kernel.InputRows;
 import dev.jneox.kernel.PackedWeight;
 import dev.jneox.kernel.Vectors;
 import dev.jneox.kernel.Workers;
@@ -63,10 +63,10 @@ final class Forward {
       int groups,
       int qkvWidth,
       int attendedWidth,
-      Activations forAttention,
-      Activations forFeedForward,
-      Activations forOut,
-      Activations forDown) {}
+      InputRows forAttention,
+      InputRows forFeedForward,
+      InputRows forOut,
+      InputRows forDown) {}
 
   private final PackedModel model;
   final Workers workers;
@@ -84,7 +84,7 @@ final class Forward {
   final float[] inner; // [rows, innerWidth]
   final float[] beside; // [rows, innerWidth], or empty where no layer has a gate
   private final float[] logits; // [LOGIT_ROWS, vocabulary]
-  private final Activations forHead;
+  private final InputRows forHead;
 
   final List<Piece> pieces = new ArrayList<>();
   private final int[] ids;
@@ -137,11 +137,11 @@ final class Forward {
       readers(readAttended, l.attentionOut());
       readers(readInner, l.feedForward().down());
     }
-    Activations forAttention = activations(maxRows, readAttentionNorm);
-    Activations forFeedForward =
+    InputRows forAttention = activations(maxRows, readAttentionNorm);
+    InputRows forFeedForward =
         readFeedForwardNorm.isEmpty() ? forAttention : activations(maxRows, readFeedForwardNorm);
-    Map<Integer, Activations> forOut = activations(readAttended);
-    Map<Integer, Activations> forDown = activations(readInner);
+    Map<Integer, InputRows> forOut = activations(readAttended);
+    Map<Integer, InputRows> forDown = activations(readInner);
     for (int l = 0; l < model.layers.size(); l++) {
       PackedModel.Layer weights = model.layers.get(l);
       Attention attention = weights.spec().attention();
@@ -180,17 +180,17 @@ final class Forward {
     byWidth.computeIfAbsent(reader.weight().in(), in -> new ArrayList<>()).add(reader);
   }
 
-  private Map<Integer, Activations> activations(Map<Integer, List<PackedLinear>> readers) {
-    Map<Integer, Activations> all = new HashMap<>();
+  private Map<Integer, InputRows> activations(Map<Integer, List<PackedLinear>> readers) {
+    Map<Integer, InputRows> all = new HashMap<>();
     readers.forEach((in, linears) -> all.put(in, activations(maxRows, linears)));
     return all;
   }
 
-  private static Activations activations(int rows, List<PackedLinear> readers) {
+  private static InputRows activations(int rows, List<PackedLinear> readers) {
     Stream<PackedWeight> weights = readers.stream().map(PackedLinear::weight);
-    Activations.Form[] forms =
-        weights.map(PackedWeight::form).distinct().toArray(Activations.Form[]::new);
-    return new Activations(rows, readers.getFirst().weight().in(), forms);
+    InputRows.Form[] forms =
+        weights.map(PackedWeight::form).distinct().toArray(InputRows.Form[]::new);
+    return new InputRows(rows, readers.getFirst().weight().in(), forms);
   }
 
   int maxRows() {
@@ -336,7 +336,7 @@ final class Forward {
   }
 
   /** Norms all rows of the residual stream for the weights that read them. */
-  private void prepare(PackedNorm norm, Activations into) {
+  private void prepare(PackedNorm norm, InputRows into) {
     if (rows < SHARED_ROWS) {
       for (int r = 0; r < rows; r++) {
         norm.apply(x, r * width, normed, r * width);
@@ -356,7 +356,7 @@ final class Forward {
   }
 
   /** Makes activations of all rows of {@code from}, {@code ld} values apart. */
-  private void prepare(float[] from, int ld, Activations into) {
+  private void prepare(float[] from, int ld, InputRows into) {
     if (rows < SHARED_ROWS) {
       into.set(from, 0, ld, rows);
     } else {

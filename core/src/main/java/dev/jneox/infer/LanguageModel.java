@@ -105,11 +105,11 @@ public final class LanguageModel implements AutoCloseable {
   }
 
   /** What to expect where the model is larger than the memory it is to stay in; mostly nothing. */
-  public Optional<String> concern() {
+  public Optional<String> warning() {
     OptionalLong free = FreeMemory.bytes();
     // What loading made is taken by now.
     MemoryNeed need = MemoryNeed.of(stored, precision);
-    return free.isEmpty() ? Optional.empty() : need.concern(free.getAsLong() + need.made());
+    return free.isEmpty() ? Optional.empty() : need.warning(free.getAsLong() + need.made());
   }
 
   /** How the authors of the model want its tokens drawn, where they say so. */

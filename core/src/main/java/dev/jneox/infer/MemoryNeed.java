@@ -132,7 +132,7 @@ record MemoryNeed(
    * What to expect where not all stays in memory that every token reads: weights of the mapped
    * file, keys and values.
    */
-  Optional<String> concern(long free) {
+  Optional<String> warning(long free) {
     long left = free - made - mapped - BESIDE;
     if (left < 0) {
       return Optional.of(

@@ -1,6 +1,6 @@
 package dev.jneox.infer;
 
-import dev.jneox.kernel.Activations;
+import dev.jneox.kernel.InputRows;
 import dev.jneox.kernel.PackedWeight;
 import dev.jneox.kernel.Vectors;
 import dev.jneox.model.FeedForward;
@@ -34,7 +34,7 @@ sealed interface PackedFeedForward {
    * @param inner rows of results, {@code ld} values apart
    * @param beside rows that they are multiplied by; not used without a gate
    */
-  void multiply(int fromBlock, int toBlock, Activations x, float[] inner, float[] beside, int ld);
+  void multiply(int fromBlock, int toBlock, InputRows x, float[] inner, float[] beside, int ld);
 
   /** Makes results, in {@code inner}, of products: features {@code from} to {@code end - 1}. */
   void activate(float[] inner, float[] beside, int from, int end, int ld, int rows);
@@ -54,7 +54,7 @@ sealed interface PackedFeedForward {
 
     @Override
     public void multiply(
-        int fromBlock, int toBlock, Activations x, float[] inner, float[] beside, int ld) {
+        int fromBlock, int toBlock, InputRows x, float[] inner, float[] beside, int ld) {
       up.multiply(fromBlock, toBlock, x, inner, 0, ld);
       activate(inner, beside, fromBlock * PackedWeight.BLOCK, up.end(toBlock), ld, x.rows());
     }
@@ -82,7 +82,7 @@ sealed interface PackedFeedForward {
 
     @Override
     public void multiply(
-        int fromBlock, int toBlock, Activations x, float[] inner, float[] beside, int ld) {
+        int fromBlock, int toBlock, InputRows x, float[] inner, float[] beside, int ld) {
       gate.multiply(fromBlock, toBlock, x, inner, 0, ld);
       up.multiply(fromBlock, toBlock, x, beside, 0, ld);
       activate(inner, beside, fromBlock * PackedWeight.BLOCK, up.end(toBlock), ld, x.rows());

@@ -1,6 +1,6 @@
 package dev.jneox.infer;
 
-import dev.jneox.kernel.Activations;
+import dev.jneox.kernel.InputRows;
 import dev.jneox.kernel.PackedWeight;
 import dev.jneox.kernel.Vectors;
 import java.util.Arrays;
@@ -26,7 +26,7 @@ record PackedLinear(PackedWeight weight, float @Nullable [] bias) {
    *
    * @param at where feature 0 of the first row is
    */
-  void multiply(int fromBlock, int toBlock, Activations x, float[] y, int at, int ldy) {
+  void multiply(int fromBlock, int toBlock, InputRows x, float[] y, int at, int ldy) {
     int from = fromBlock * PackedWeight.BLOCK;
     int end = end(toBlock);
     for (int r = 0; r < x.rows(); r++) {
@@ -41,7 +41,7 @@ record PackedLinear(PackedWeight weight, float @Nullable [] bias) {
   }
 
   /** {@code y += W x + b} for the features of some blocks. */
-  void add(int fromBlock, int toBlock, Activations x, float[] y, int ldy) {
+  void add(int fromBlock, int toBlock, InputRows x, float[] y, int ldy) {
     int from = fromBlock * PackedWeight.BLOCK;
     int end = end(toBlock);
     for (int r = 0; r < x.rows() && bias != null; r++) {

@@ -1,6 +1,6 @@
 package dev.jneox.infer;
 
-import dev.jneox.kernel.Activations;
+import dev.jneox.kernel.InputRows;
 import dev.jneox.model.HeadLayout;
 import java.util.List;
 
@@ -25,7 +25,7 @@ record QueryKeyValue(List<PackedLinear> parts, HeadLayout layout) {
   }
 
   /** Computes some of the blocks for all rows of {@code x} into rows of {@code y}. */
-  void multiply(int fromBlock, int toBlock, Activations x, float[] y, int ldy) {
+  void multiply(int fromBlock, int toBlock, InputRows x, float[] y, int ldy) {
     int first = 0;
     int at = 0;
     for (int p = 0; p < parts.size() && first < toBlock; p++) {

@@ -1,6 +1,6 @@
 package dev.jneox.infer;
 
-import dev.jneox.kernel.Activations;
+import dev.jneox.kernel.InputRows;
 import dev.jneox.model.Attention;
 import dev.jneox.model.HeadLayout;
 import dev.jneox.model.Residual;
@@ -24,7 +24,7 @@ final class TappedPass {
    * @param computed {@code [rows, width]}; empty where no tap looks
    * @param left the same as taps left it
    */
-  private record Addend(PackedLinear linear, Activations x, float[] computed, float[] left) {}
+  private record Addend(PackedLinear linear, InputRows x, float[] computed, float[] left) {}
 
   private final Forward pass;
   private final Taps taps;
@@ -113,7 +113,7 @@ final class TappedPass {
     addToResidual(feedForward);
   }
 
-  private void normAll(PackedNorm norm, HookPoint scale, HookPoint normalized, Activations into) {
+  private void normAll(PackedNorm norm, HookPoint scale, HookPoint normalized, InputRows into) {
     int width = pass.width;
     pass.forEachRow(
         (row, sequence, position) ->
@@ -285,7 +285,7 @@ final class TappedPass {
     PackedFeedForward maps = layer.weights().feedForward();
     int width = maps.down().weight().in();
     int ld = pass.innerWidth;
-    Activations x = layer.forFeedForward();
+    InputRows x = layer.forFeedForward();
     switch (maps) {
       case PackedFeedForward.Plain(PackedLinear up, _, _) -> multiply(up, x, pass.inner, ld);
       case PackedFeedForward.Gated(PackedLinear gate, PackedLinear up, _, _) -> {
@@ -302,13 +302,13 @@ final class TappedPass {
     layer.forDown().set(pass.inner, 0, ld, pass.rows());
   }
 
-  private void multiply(PackedLinear linear, Activations x, float[] y, int ldy) {
+  private void multiply(PackedLinear linear, InputRows x, float[] y, int ldy) {
     pass.workers.claim(
         linear.blocks(), (from, to, thread) -> linear.multiply(from, to, x, y, 0, ldy));
   }
 
   /** Computes what a linear map adds to the residual stream where taps look at it. */
-  private Addend addend(PackedLinear linear, Activations x, HookPoint point) {
+  private Addend addend(PackedLinear linear, InputRows x, HookPoint point) {
     if (!names.containsKey(point)) {
       return new Addend(linear, x, new float[0], new float[0]);
     }

@@ -21,10 +21,10 @@ import dev.jneox.kernel.DenseWeight.Type;
  * them.
  */
 final class DenseCode {
-  /** Inputs at a time, a vector of them for each of two sums. */
+  /** Inputs per iteration: one vector for each of two sums. */
   private static final int STEP = 16;
 
-  /** Bytes of the weight that are asked of memory ahead of time. */
+  /** Bytes of the weight ahead of the current ones that are prefetched. */
   private static final int AHEAD = 4096;
 
   /** Activation rows that share a load of the weight. */
@@ -39,14 +39,13 @@ final class DenseCode {
 
   /** {@link PackedWeight#multiply}. */
   static void multiply(
-      DenseWeight weight, Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
+      DenseWeight weight, InputRows x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     Type type = weight.type();
     int in = weight.in();
     int whole = in - in % STEP;
     long next = x.row(1) - x.row(0);
     long sums = Tile.of(ROWS, 1).row(0);
-    // One row of the weight after the other, as they are in memory: several at once would come
-    // slower.
+    // One row of the weight after another, in the order of memory: several at once read slower.
     int end = Math.min(weight.out(), toBlock * PackedWeight.BLOCK);
     for (int o = fromBlock * PackedWeight.BLOCK; o < end; o++) {
       long row = weight.data().address() + (long) type.bytes() * in * o;

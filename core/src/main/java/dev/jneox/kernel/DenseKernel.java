@@ -28,7 +28,7 @@ final class DenseKernel {
 
   /** {@link PackedWeight#multiply}. */
   static void multiply(
-      DenseWeight weight, Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
+      DenseWeight weight, InputRows x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     Type type = weight.type();
     int in = weight.in();
     int whole = in - in % STEP;

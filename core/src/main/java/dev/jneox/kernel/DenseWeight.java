@@ -44,12 +44,12 @@ public record DenseWeight(int out, int in, Type type, MemorySegment data) implem
   }
 
   @Override
-  public Activations.Form form() {
-    return Activations.Form.FLOAT;
+  public InputRows.Form form() {
+    return InputRows.Form.FLOAT;
   }
 
   @Override
-  public void multiply(Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
+  public void multiply(InputRows x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     check(x, fromBlock, toBlock);
     x.kernels().multiply(this, x, y, at, ldy, fromBlock, toBlock);
     Reference.reachabilityFence(data);

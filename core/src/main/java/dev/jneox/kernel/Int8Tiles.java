@@ -44,7 +44,7 @@ final class Int8Tiles extends Int8Rows {
     return 4 * width * (CODE_INTS + 2);
   }
 
-  /** Where in a group the codes of the even (0) or odd (1) ones of eight inputs of a row are. */
+  /** Returns the offset in a group of a row's codes: the even (0) or odd (1) of eight inputs. */
   static int codes(int width, int row, int oct, int parity) {
     return 4 * (width * (2 * oct + parity) + row);
   }
@@ -68,8 +68,8 @@ final class Int8Tiles extends Int8Rows {
   @Override
   void begin(int rows) {
     width = rows == 1 ? 1 : ROWS;
-    // Rows that fill up the last tile: their results are not wanted, but what was there before
-    // could be slow to multiply by.
+    // Rows that fill up the last tile. Their results are not used, but what lay there before could
+    // be subnormal, and slow to multiply.
     for (int row = rows; row < padded(rows); row++) {
       for (int g = 0; g < groups; g++) {
         MEMORY.set(INT, address(row, g) + scale(width, row % width), 0);

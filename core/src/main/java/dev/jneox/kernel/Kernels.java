@@ -121,13 +121,13 @@ public abstract sealed class Kernels permits ScalarKernels, VectorKernels {
   abstract Int8Rows int8(int rows, int groups);
 
   abstract void multiply(
-      Q4Weight weight, Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock);
+      Q4Weight weight, InputRows x, float[] y, int at, int ldy, int fromBlock, int toBlock);
 
   abstract void multiply(
-      Q8Weight weight, Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock);
+      Q8Weight weight, InputRows x, float[] y, int at, int ldy, int fromBlock, int toBlock);
 
   abstract void multiply(
-      DenseWeight weight, Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock);
+      DenseWeight weight, InputRows x, float[] y, int at, int ldy, int fromBlock, int toBlock);
 
   // See Vectors.
 

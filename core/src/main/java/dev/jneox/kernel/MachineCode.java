@@ -37,7 +37,7 @@ record MachineCode(MemorySegment address) {
   /** Calls the function at an address with six longs. */
   private static final MethodHandle CALL = call(ValueLayout.JAVA_LONG, false);
 
-  /** Whether there can be any here. */
+  /** Whether this machine and system can run our machine code. */
   static final boolean PRESENT = present();
 
   private static boolean present() {
@@ -78,7 +78,7 @@ record MachineCode(MemorySegment address) {
     assembler.ret();
     byte[] code = assembler.code();
     long bytes = (code.length + PAGE - 1) / PAGE * PAGE;
-    // Written first and executable then, never both at once: systems that mind, mind that.
+    // Written first, then made executable: hardened systems refuse pages that are both.
     long address =
         system("mmap", 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (address == -1) {
@@ -92,7 +92,7 @@ record MachineCode(MemorySegment address) {
     return new MachineCode(memory);
   }
 
-  /** A function of the C library; an int among its arguments is the lower half of a long. */
+  /** Finds a function of the C library. An int argument is passed as the low half of a long. */
   private static long system(String name, long a, long b, long c, long d, long e, long f) {
     try {
       return (long) CALL.invokeExact(LINKER.defaultLookup().findOrThrow(name), a, b, c, d, e, f);
@@ -101,7 +101,7 @@ record MachineCode(MemorySegment address) {
     }
   }
 
-  /** Runs it; it looks at as many of the arguments as it has. */
+  /** Calls it; it ignores the arguments that it does not have. */
   void call(long a, long b, long c, long d, long e) {
     try {
       long nothing = (long) CALL.invokeExact(address, a, b, c, d, e, 0L);
@@ -110,7 +110,7 @@ record MachineCode(MemorySegment address) {
     }
   }
 
-  /** Runs it with the address of an array in the place of the first argument. */
+  /** Calls it with the address of an array as the first argument. */
   void call(float[] array, long b, long c) {
     try {
       long nothing =

@@ -21,19 +21,19 @@ final class MachineCodeKernels extends VectorKernels {
 
   @Override
   void multiply(
-      Q4Weight weight, Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
+      Q4Weight weight, InputRows x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     Q4Code.multiply(weight, x, y, at, ldy, fromBlock, toBlock);
   }
 
   @Override
   void multiply(
-      Q8Weight weight, Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
+      Q8Weight weight, InputRows x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     Q8Code.multiply(weight, x, y, at, ldy, fromBlock, toBlock);
   }
 
   @Override
   void multiply(
-      DenseWeight weight, Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
+      DenseWeight weight, InputRows x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     DenseCode.multiply(weight, x, y, at, ldy, fromBlock, toBlock);
   }
 

@@ -31,7 +31,7 @@ public sealed interface PackedWeight permits DenseWeight, Q8Weight, Q4Weight {
   }
 
   /** What this weight reads of its activations. */
-  Activations.Form form();
+  InputRows.Form form();
 
   /**
    * Adds to {@code y[at + r * ldy + o]}, for every activation row {@code r} and every output row
@@ -46,7 +46,7 @@ public sealed interface PackedWeight permits DenseWeight, Q8Weight, Q4Weight {
    * @param fromBlock the first block
    * @param toBlock the block after the last
    */
-  void multiply(Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock);
+  void multiply(InputRows x, float[] y, int at, int ldy, int fromBlock, int toBlock);
 
   /**
    * Fails unless the weight may be multiplied as it is asked to be: kernels read memory by address,
@@ -56,7 +56,7 @@ public sealed interface PackedWeight permits DenseWeight, Q8Weight, Q4Weight {
    * @throws IndexOutOfBoundsException for blocks that are not there
    * @throws IllegalStateException for memory that was freed
    */
-  default void check(Activations x, int fromBlock, int toBlock) {
+  default void check(InputRows x, int fromBlock, int toBlock) {
     x.check(this);
     Objects.checkFromToIndex(fromBlock, toBlock, blocks());
     if (!data().scope().isAlive()) {

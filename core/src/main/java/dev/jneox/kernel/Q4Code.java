@@ -39,13 +39,13 @@ final class Q4Code {
   private static final int VECTORS = LINE / VECTOR;
   private static final int OCTS = Int8Rows.GROUP / 8;
 
-  /** From the rows of a vector to those whose scales stand beside theirs. */
+  /** Bytes between the results of two vectors of rows whose scales are interleaved. */
   private static final int APART = 4 * Q4Weight.APART;
 
   /** Bytes of a row of results. */
   private static final int Y = 4 * PackedWeight.BLOCK;
 
-  /** Groups that are asked of memory ahead of time. */
+  /** Groups ahead of the current one that are prefetched. */
   private static final int AHEAD = 4;
 
   /**
@@ -72,7 +72,7 @@ final class Q4Code {
 
   /** {@link PackedWeight#multiply}. */
   static void multiply(
-      Q4Weight weight, Activations activations, float[] y, int at, int ldy, int from, int to) {
+      Q4Weight weight, InputRows activations, float[] y, int at, int ldy, int from, int to) {
     Int8Tiles x = (Int8Tiles) activations.int8();
     int rows = activations.rows();
     int groups = Q4Weight.groups(weight.in());
@@ -112,7 +112,7 @@ final class Q4Code {
     ONE.call(block, groups, x, y, 0);
   }
 
-  /** The same for {@link #ROWS} rows at a time, whose results are one behind the other. */
+  /** Does the same for {@link #ROWS} rows at a time, whose results are consecutive. */
   private static void four(long block, long groups, long x, long y) {
     FOUR.call(block, groups, x, y, 0);
   }
@@ -131,7 +131,7 @@ final class Q4Code {
     for (int oct = 0; oct < OCTS; oct++) {
       a.vpbroadcastd(even, at(RDX, Int8Tiles.codes(1, 0, oct, 0)));
       a.vpbroadcastd(odd, at(RDX, Int8Tiles.codes(1, 0, oct, 1)));
-      // Not all at once: what waits for memory is counted.
+      // Spread over the loop: the CPU tracks a limited number of loads that wait for memory.
       for (int v = 0; v < VECTORS; v++) {
         Ymm sum = new Ymm(v);
         if (v % 2 == 0) {
@@ -165,8 +165,8 @@ final class Q4Code {
   }
 
   /**
-   * Two vectors of rows at a time, whose scales stand beside each other: their sums for four rows
-   * of activations are half of all registers.
+   * Computes two vectors of rows at a time, those with interleaved scales: their sums for four rows
+   * of activations take half of all registers.
    */
   private static void four(Assembler a) {
     Ymm[] even = {new Ymm(8), new Ymm(9)};

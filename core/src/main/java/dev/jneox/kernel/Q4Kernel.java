@@ -89,7 +89,7 @@ final class Q4Kernel {
 
   /** {@link PackedWeight#multiply}. */
   static void multiply(
-      Q4Weight weight, Activations activations, float[] y, int at, int ldy, int from, int to) {
+      Q4Weight weight, InputRows activations, float[] y, int at, int ldy, int from, int to) {
     Scratch scratch = SCRATCH.get();
     Int8Coefficients x = (Int8Coefficients) activations.int8();
     int rows = activations.rows();

@@ -6,7 +6,7 @@ import java.lang.ref.Reference;
 /**
  * 4-bit codes in groups of 32 inputs with a half-precision scale each, the numbers of GGUF's Q4_0
  * in another order: a weight is {@code (code - 8) * scale}. 4.5 bits a weight. Products see
- * activations rounded to 8 bits ({@link Activations.Form#INT8}).
+ * activations rounded to 8 bits ({@link InputRows.Form#INT8}).
  *
  * <p><b>Layout.</b> All little-endian, in the order it is read. The output rows come in blocks of
  * 64, one after the other, the last filled up with rows of zeros. A block is its groups, {@code in
@@ -75,12 +75,12 @@ public record Q4Weight(int out, int in, MemorySegment data) implements PackedWei
   }
 
   @Override
-  public Activations.Form form() {
-    return Activations.Form.INT8;
+  public InputRows.Form form() {
+    return InputRows.Form.INT8;
   }
 
   @Override
-  public void multiply(Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
+  public void multiply(InputRows x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     check(x, fromBlock, toBlock);
     x.kernels().multiply(this, x, y, at, ldy, fromBlock, toBlock);
     Reference.reachabilityFence(data);

@@ -55,7 +55,7 @@ final class Q8Kernel {
 
   /** {@link PackedWeight#multiply}. */
   static void multiply(
-      Q8Weight weight, Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
+      Q8Weight weight, InputRows x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     int groups = Q8Weight.groups(weight.in());
     long tileBytes = Q8Weight.tileBytes(weight.in());
     int end = Math.min(weight.out(), toBlock * PackedWeight.BLOCK);
@@ -73,7 +73,7 @@ final class Q8Kernel {
   }
 
   /** {@code n} groups of a tile from {@code from} on, for all activation rows. */
-  private static void chunk(long from, int g, int n, Activations x, Tile results) {
+  private static void chunk(long from, int g, int n, InputRows x, Tile results) {
     Scratch scratch = SCRATCH.get();
     long sums = scratch.sums.address();
     long scales = scratch.scales.address();

@@ -5,8 +5,7 @@ import java.lang.ref.Reference;
 
 /**
  * Signed 8-bit codes in groups of 32 inputs with a half-precision scale each, the numbers of GGUF's
- * Q8_0 in another order: a weight is {@code code * scale}. 8.5 bits a weight. Activations stay
- * fp32.
+ * Q8_0 in another order: a weight is {@code code * scale}. 8.5 bits a weight. InputRows stay fp32.
  *
  * <p><b>Layout.</b> All little-endian, in the order it is read. The output rows come in tiles of
  * 32, one after the other, the last filled up with rows of zeros. A tile is its groups, {@code in /
@@ -78,12 +77,12 @@ public record Q8Weight(int out, int in, MemorySegment data) implements PackedWei
   }
 
   @Override
-  public Activations.Form form() {
-    return Activations.Form.FLOAT;
+  public InputRows.Form form() {
+    return InputRows.Form.FLOAT;
   }
 
   @Override
-  public void multiply(Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
+  public void multiply(InputRows x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     check(x, fromBlock, toBlock);
     x.kernels().multiply(this, x, y, at, ldy, fromBlock, toBlock);
     Reference.reachabilityFence(data);

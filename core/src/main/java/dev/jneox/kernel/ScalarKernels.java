@@ -48,7 +48,7 @@ final class ScalarKernels extends Kernels {
   /** An integer sum for each group, and one fma for it. */
   @Override
   void multiply(
-      Q4Weight weight, Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
+      Q4Weight weight, InputRows x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     Int8Codes rows = (Int8Codes) x.int8();
     int[] codes = new int[Q4Weight.CODE_BYTES / Integer.BYTES];
     float[] sums = new float[BLOCK];
@@ -102,7 +102,7 @@ final class ScalarKernels extends Kernels {
    */
   @Override
   void multiply(
-      Q8Weight weight, Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
+      Q8Weight weight, InputRows x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     int tile = Q8Weight.TILE;
     int groups = Q8Weight.groups(weight.in());
     int[] codes = new int[Q8Weight.CODE_BYTES / Integer.BYTES];
@@ -148,7 +148,7 @@ final class ScalarKernels extends Kernels {
   /** Sixteen partial sums for a row, added in halves, and the inputs that are left in order. */
   @Override
   void multiply(
-      DenseWeight weight, Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
+      DenseWeight weight, InputRows x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     int in = weight.in();
     float[] w = new float[in];
     float[] a = new float[in];

@@ -40,19 +40,19 @@ sealed class VectorKernels extends Kernels permits MachineCodeKernels {
 
   @Override
   void multiply(
-      Q4Weight weight, Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
+      Q4Weight weight, InputRows x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     Q4Kernel.multiply(weight, x, y, at, ldy, fromBlock, toBlock);
   }
 
   @Override
   void multiply(
-      Q8Weight weight, Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
+      Q8Weight weight, InputRows x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     Q8Kernel.multiply(weight, x, y, at, ldy, fromBlock, toBlock);
   }
 
   @Override
   void multiply(
-      DenseWeight weight, Activations x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
+      DenseWeight weight, InputRows x, float[] y, int at, int ldy, int fromBlock, int toBlock) {
     DenseKernel.multiply(weight, x, y, at, ldy, fromBlock, toBlock);
   }
 

@@ -72,11 +72,11 @@ class MemoryNeedTest {
     MemoryNeed need = MemoryNeed.of(large(Dtype.BF16), Precision.STORED);
     assertThat(need.made()).isZero();
     assertThatCode(() -> need.check(2 * GB)).doesNotThrowAnyException();
-    assertThat(need.concern(24 * GB).orElseThrow())
+    assertThat(need.warning(24 * GB).orElseThrow())
         .contains("every token reads 40.5 GB", "from the disk each time", "q8 (21.8 GB)");
-    assertThat(need.concern(43 * GB).orElseThrow())
+    assertThat(need.warning(43 * GB).orElseThrow())
         .contains("keys and values of about 1,831 tokens", "context of 2,048");
-    assertThat(need.concern(60 * GB)).isEmpty();
+    assertThat(need.warning(60 * GB)).isEmpty();
   }
 
   @ParameterizedTest

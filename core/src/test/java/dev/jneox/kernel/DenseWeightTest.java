@@ -36,7 +36,7 @@ class DenseWeightTest {
       @ForAll Random random) {
     DenseWeight weight = random(out, in, half, random);
     float[] x = random(rows * in, random);
-    Activations activations = new Activations(5, in, kernels, weight.form());
+    InputRows activations = new InputRows(5, in, kernels, weight.form());
     activations.set(x, 0, in, rows);
     int from = random.nextInt(weight.blocks() + 1);
     int to = from + random.nextInt(weight.blocks() - from + 1);
@@ -70,7 +70,7 @@ class DenseWeightTest {
       @ForAll boolean half, @ForAll("kernels") Kernels kernels, @ForAll Random random) {
     DenseWeight weight = random(130, 100, half, random);
     float[] x = random(7 * 100, random);
-    Activations activations = new Activations(7, 100, kernels, weight.form());
+    InputRows activations = new InputRows(7, 100, kernels, weight.form());
     activations.set(x, 0, 100, 7);
     float[] together = new float[7 * 130];
     weight.multiply(activations, together, 0, 130, 0, weight.blocks());
@@ -107,7 +107,7 @@ class DenseWeightTest {
 
   private static void multiply(
       DenseWeight weight, Kernels kernels, float[] x, int rows, float[] y) {
-    Activations activations = new Activations(6, weight.in(), kernels, weight.form());
+    InputRows activations = new InputRows(6, weight.in(), kernels, weight.form());
     activations.set(x, 0, weight.in(), rows);
     weight.multiply(activations, y, 0, weight.out(), 0, weight.blocks());
   }
@@ -115,7 +115,7 @@ class DenseWeightTest {
   @Test
   void activationsMadeForAnotherWeightAreRefused() {
     DenseWeight weight = random(4, 10, false, new Random(1));
-    Activations activations = new Activations(1, 12, weight.form());
+    InputRows activations = new InputRows(1, 12, weight.form());
     assertThatThrownBy(() -> weight.multiply(activations, new float[4], 0, 4, 0, 1))
         .hasMessageContaining("12")
         .hasMessageContaining("10");

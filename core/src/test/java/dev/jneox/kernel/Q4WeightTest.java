@@ -47,12 +47,12 @@ class Q4WeightTest {
   private static void assertProducts(int out, int in, int rows, Kernels kernels, Random random) {
     Q4Weight weight = pack(out, in, gguf(out, in, random));
     float[] x = activations(rows * in, random);
-    Activations activations = new Activations(rows + 3, in, kernels, weight.form());
+    InputRows activations = new InputRows(rows + 3, in, kernels, weight.form());
     // What was in it before, in other rows and another number of them, is of no account.
     int before = random.nextInt(rows + 3) + 1;
     activations.set(activations(before * in, random), 0, in, before);
     activations.set(x, 0, in, rows);
-    Activations plain = new Activations(Math.max(rows, 1), in, new ScalarKernels(), weight.form());
+    InputRows plain = new InputRows(Math.max(rows, 1), in, new ScalarKernels(), weight.form());
     plain.set(x, 0, in, rows);
     int from = random.nextInt(weight.blocks() + 1);
     int to = from + random.nextInt(weight.blocks() - from + 1);
@@ -80,7 +80,7 @@ class Q4WeightTest {
     MemorySegment gguf = gguf(out, in, random);
     Q4Weight weight = pack(out, in, gguf);
     float[] x = activations(in, random);
-    Activations activations = new Activations(1, in, kernels, weight.form());
+    InputRows activations = new InputRows(1, in, kernels, weight.form());
     activations.set(x, 0, in, 1);
     float[] y = new float[out];
     weight.multiply(activations, y, 0, out, 0, weight.blocks());
@@ -122,7 +122,7 @@ class Q4WeightTest {
     float[] x = new float[32];
     for (float value : new float[] {127, -127}) {
       Arrays.fill(x, value);
-      Activations activations = new Activations(1, 32, kernels, Activations.Form.INT8);
+      InputRows activations = new InputRows(1, 32, kernels, InputRows.Form.INT8);
       activations.set(x, 0, 32, 1);
       float[] y = new float[1];
       pack(1, 32, gguf).multiply(activations, y, 0, 1, 0, 1);
@@ -133,7 +133,7 @@ class Q4WeightTest {
   @Test
   void memoryThatWasFreedAndBlocksThatAreNotThereAreRefused() {
     Q4Weight weight;
-    Activations x = new Activations(1, 32, Activations.Form.INT8);
+    InputRows x = new InputRows(1, 32, InputRows.Form.INT8);
     x.begin(1);
     try (Arena arena = Arena.ofShared()) {
       MemorySegment data = arena.allocate(Q4Weight.bytes(64, 32), 64);
@@ -155,7 +155,7 @@ class Q4WeightTest {
       for (int rows : new int[] {1, 20}) {
         float[] x = activations(64 * rows, new Random(2));
         x[40] = bad;
-        Activations activations = new Activations(rows, 64, kernels, weight.form());
+        InputRows activations = new InputRows(rows, 64, kernels, weight.form());
         activations.set(x, 0, 64, rows);
         float[] y = new float[70 * rows];
         weight.multiply(activations, y, 0, 70, 0, 2);
@@ -173,7 +173,7 @@ class Q4WeightTest {
     Q4Weight weight = pack(3, 32, gguf(3, 32, new Random(1)));
     float[] x = new float[32];
     x[5] = Float.MIN_VALUE;
-    Activations activations = new Activations(1, 32, kernels, weight.form());
+    InputRows activations = new InputRows(1, 32, kernels, weight.form());
     activations.set(x, 0, 32, 1);
     float[] y = {1, 2, 3};
     weight.multiply(activations, y, 0, 3, 0, 1);

@@ -33,9 +33,9 @@ class Q8WeightTest {
       @ForAll Random random) {
     Q8Weight weight = pack(out, in, gguf(out, in, random));
     float[] x = Q4WeightTest.activations(rows * in, random);
-    Activations activations = new Activations(10, in, kernels, weight.form());
+    InputRows activations = new InputRows(10, in, kernels, weight.form());
     activations.set(x, 0, in, rows);
-    Activations plain = new Activations(1, in, new ScalarKernels(), weight.form());
+    InputRows plain = new InputRows(1, in, new ScalarKernels(), weight.form());
     int from = random.nextInt(weight.blocks() + 1);
     int to = from + random.nextInt(weight.blocks() - from + 1);
     int at = 3;
@@ -61,7 +61,7 @@ class Q8WeightTest {
     MemorySegment gguf = gguf(out, in, random);
     Q8Weight weight = pack(out, in, gguf);
     float[] x = Q4WeightTest.activations(in, random);
-    Activations activations = new Activations(1, in, kernels, weight.form());
+    InputRows activations = new InputRows(1, in, kernels, weight.form());
     activations.set(x, 0, in, 1);
     float[] y = new float[out];
     weight.multiply(activations, y, 0, out, 0, weight.blocks());

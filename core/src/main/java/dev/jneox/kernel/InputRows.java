@@ -14,7 +14,7 @@ import org.jspecify.annotations.Nullable;
  * the forms those weights read. Made once and filled again for every step without allocation. One
  * thread fills it, or several a row each; any number may then read it.
  */
-public final class Activations {
+public final class InputRows {
   /** What a kernel reads. */
   public enum Form {
     /** The fp32 values as they are. */
@@ -40,14 +40,14 @@ public final class Activations {
    *
    * @param forms the {@link PackedWeight#form()} of each weight that will read it
    */
-  public Activations(int maxRows, int in, Form... forms) {
+  public InputRows(int maxRows, int in, Form... forms) {
     this(maxRows, in, Kernels.chosen(), forms);
   }
 
   /**
    * @param kernels what multiplies them
    */
-  Activations(int maxRows, int in, Kernels kernels, Form... forms) {
+  InputRows(int maxRows, int in, Kernels kernels, Form... forms) {
     this.maxRows = maxRows;
     this.in = in;
     this.kernels = kernels;
