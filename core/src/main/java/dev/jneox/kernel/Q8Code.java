@@ -30,13 +30,13 @@ final class Q8Code {
   private static final int VECTORS = LINE / VECTOR;
   private static final int QUADS = Q8Weight.GROUP / 4;
 
-  /** From the rows of a vector to those whose scales stand beside theirs. */
+  /** Bytes between the results of two vectors of rows whose scales are interleaved. */
   private static final int APART = 4 * Q8Weight.APART;
 
   /** Bytes of a row of results. */
   private static final int Y = 4 * Q8Weight.TILE;
 
-  /** Groups that are asked of memory ahead of time. */
+  /** Groups ahead of the current one that are prefetched. */
   private static final int AHEAD = 4;
 
   private static final Constant TOP_BYTE = new Constant(0xFF000000);
