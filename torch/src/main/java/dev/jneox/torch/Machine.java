@@ -13,9 +13,8 @@ import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * What this machine can do at best, measured: the ceilings that training (matrix products) and
- * generation (memory reads) are held against. On a machine that does something else at the same
- * time the figures are those of what is left.
+ * Measures the highest rates of this machine, with which training (matrix products) and generation
+ * (memory reads) are compared. Other programs that run at the same time lower them.
  *
  * @param threads threads that compute ({@link Cpu#threads})
  * @param gemmFloat FLOP/s of float32 matrix products on all threads
@@ -31,24 +30,24 @@ public record Machine(
     double readOneThread,
     double readAllThreads) {
   /**
-   * Sides of the multiplied matrices: large enough for the full rate, small enough for several
-   * rounds in a second ...
+   * Side of the multiplied matrices: large enough for the full rate, small enough for several
+   * rounds in a second.
    */
   private static final int SIDE = 2048;
 
-  /** ... and of those that tell, within milliseconds, whether they are. */
+  /** Side of the matrices that are multiplied first, to estimate how long {@link #SIDE} takes. */
   private static final int SMALL_SIDE = 256;
 
   /**
-   * What a product of {@link #SIDE} may take, going by a small one: a core without vectors stays
-   * below it in fp32.
+   * Longest estimated time of a product of {@link #SIDE} for which it is run. One core without
+   * vector instructions stays below it in fp32.
    */
   private static final double MOST_SECONDS = 4;
 
   private static final double GEMM_SECONDS = 0.8;
   private static final int MAX_GEMMS = 15;
 
-  /** Of a GPU, which does a product of {@link #SIDE} before its clock tells. */
+  /** Side on a GPU, where a product of {@link #SIDE} is too short to be timed. */
   private static final int DEVICE_SIDE = 8192;
 
   private record Product(Dtype dtype, Device device) {}
@@ -94,7 +93,7 @@ public record Machine(
       Tensor a = Tensors.to(torch.rand(side, side), kind.device(), dtype);
       Tensor b = Tensors.to(torch.rand(side, side), kind.device(), dtype);
       Tensor product = a.clone();
-      multiply(product, a, b); // the first one chooses and compiles its kernel
+      multiply(product, a, b); // the first call chooses and compiles the kernel
       double[] seconds = new double[MAX_GEMMS];
       int rounds = 0;
       double spent = 0;
@@ -108,7 +107,7 @@ public record Machine(
     }
   }
 
-  /** Returns when the product is there: a GPU computes on while Java does. */
+  /** Waits for the product, because a GPU computes asynchronously. */
   private static void multiply(Tensor product, Tensor a, Tensor b) {
     torch.mm_out(product, a, b);
     if (!product.is_cpu()) {

@@ -34,8 +34,8 @@ import java.util.Map;
  */
 final class CpuStep implements GradientStep {
   /**
-   * Bytes of logits held at a time: little beside the weights, yet enough rows (512 of 50,000) to
-   * keep the products fast.
+   * Bytes of logits held at a time: few beside the weights, yet enough rows (512 of 50,000) for
+   * fast products.
    */
   private static final long LOGITS_BYTES = 64L << 20;
 
@@ -77,7 +77,7 @@ final class CpuStep implements GradientStep {
 
   private record Shape(int rows, int cols) {}
 
-  /** One linear map, of one weight or of several that one product makes together. */
+  /** One linear map, of one weight or of several that one product computes together. */
   private final class Weight {
     final Matrix matrix; // in the precision of the products
     final MemorySegment gradient; // fp32, as are the others
@@ -116,7 +116,7 @@ final class CpuStep implements GradientStep {
     }
   }
 
-  /** The map that makes {@code parts} of a block in one product. */
+  /** Returns the map that computes {@code parts} of a block in one product. */
   private Weight weight(int layer, Part... parts) {
     return new Weight(
         Arrays.stream(parts).map(part -> ParamId.weight(layer, part)).toList(),
@@ -157,7 +157,7 @@ final class CpuStep implements GradientStep {
     };
   }
 
-  /** From normed rows to the product that is added to the residual stream, without its bias. */
+  /** Computes, from normed rows, what is added to the residual stream, without its bias. */
   private final class AttentionBranch {
     private final Attention attention; // without its window
     private final int window;
@@ -171,13 +171,13 @@ final class CpuStep implements GradientStep {
       out = weight(layer, Part.ATTENTION_OUT);
     }
 
-    /** Fills the tape. */
+    /** Runs the forward pass again, to keep what the backward pass reads. */
     void forward(Workspace w, Tape tape) {
       queryKeyValue.forward(tape.normed1, tape.fused);
       w.attend(attention).forward(tape.fused, queryKeyValue.bias, window, tape.z, tape.logSums);
     }
 
-    /** From the gradient {@code dy} of the product to that of the normed rows. */
+    /** Computes the gradient of the normed rows from {@code dy}, that of the product. */
     void backward(Workspace w, Tape tape, Matrix dy, Matrix dx) {
       Matrix dz = w.queries(attention.queryWidth());
       out.backward(dy, tape.z, dz);
@@ -194,7 +194,7 @@ final class CpuStep implements GradientStep {
     }
   }
 
-  /** From normed rows to the product that is added to the residual stream, without its bias. */
+  /** Computes, from normed rows, what is added to the residual stream, without its bias. */
   private final class FeedForwardBranch {
     private final FeedForwardKernel kernel;
     private final Weight up; // and the gate
@@ -210,13 +210,13 @@ final class CpuStep implements GradientStep {
       down = weight(layer, Part.DOWN);
     }
 
-    /** Fills the tape. */
+    /** Runs the forward pass again, to keep what the backward pass reads. */
     void forward(Tape tape) {
       up.forward(tape.normed2, tape.pre);
       kernel.forward(tape.pre, up.bias, tape.post);
     }
 
-    /** From the gradient {@code dy} of the product to that of the normed rows. */
+    /** Computes the gradient of the normed rows from {@code dy}, that of the product. */
     void backward(Workspace w, Tape tape, Matrix dy, Matrix dx) {
       Matrix gradient = w.wide(tape.post.cols);
       down.backward(dy, tape.post, gradient);
@@ -227,12 +227,15 @@ final class CpuStep implements GradientStep {
 
   /** One layer: its two branches, joined to the residual stream. */
   private sealed interface Block {
-    /** From {@code x} to {@code out}; a null {@code out} only fills the tape. */
+    /**
+     * Computes {@code out} of {@code x}; a null {@code out} only keeps what the backward pass
+     * reads.
+     */
     void forward(Workspace w, Matrix x, Tape tape, Matrix out);
 
     /**
-     * Turns {@code w.gradient}, the gradient of the layer's output, into that of its input {@code
-     * x}; adds its weights'.
+     * Replaces {@code w.gradient}, the gradient of the layer's output, by that of its input {@code
+     * x}, and adds the gradients of its weights.
      */
     void backward(Workspace w, Matrix x, Tape tape);
   }
@@ -297,7 +300,7 @@ final class CpuStep implements GradientStep {
   private sealed interface ParallelNorms {
     void forward(Matrix x, Tape tape);
 
-    /** From the gradients of the normed rows, added to {@code w.gradient}. */
+    /** Adds the gradients through the norms to {@code w.gradient}. */
     void backward(Workspace w, Matrix x, Tape tape);
   }
 
@@ -310,7 +313,7 @@ final class CpuStep implements GradientStep {
 
     @Override
     public void backward(Workspace w, Matrix x, Tape tape) {
-      // Carried by fp32 neither is rounded yet: what reads the sum rounds it.
+      // In fp32 memory neither is rounded yet: the reader of the sum rounds it.
       w.normedGradient1.add(w.normedGradient2);
       norm.backward(x, tape.statistics1, w.gradient, w.normedGradient1);
     }
@@ -418,7 +421,7 @@ final class CpuStep implements GradientStep {
     return sum;
   }
 
-  /** A fresh matrix for a product's operand or result. */
+  /** Allocates a matrix for a product's operand or result. */
   private Matrix matrix(long rows, long cols) {
     return Matrix.of(parameters.compute(), parameters.carrier(), rows, cols);
   }
@@ -431,8 +434,7 @@ final class CpuStep implements GradientStep {
   }
 
   /**
-   * Rows of logits that are held at a time, of {@code tokens} in all: slices as equal as they can
-   * be.
+   * Returns the rows of logits held at a time, of {@code tokens}, in slices of nearly equal size.
    */
   static long logitRows(long tokens, int vocab, int bytes) {
     long rows = Math.max(128, Math.min(tokens, LOGITS_BYTES / vocab / bytes));
@@ -440,7 +442,7 @@ final class CpuStep implements GradientStep {
     return Math.ceilDiv(tokens, slices);
   }
 
-  /** What the backward pass of one layer reads. */
+  /** Holds what the backward pass of one layer reads. */
   private final class Tape {
     final Matrix normed1;
     final Matrix normed2;
@@ -469,7 +471,7 @@ final class CpuStep implements GradientStep {
     }
   }
 
-  /** Every buffer of a step over one batch shape, allocated once. */
+  /** Holds every buffer of a step over one batch shape, allocated once. */
   private final class Workspace {
     final int sequences;
     final int length;
