@@ -2,7 +2,9 @@ package dev.jneox.train;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.jneox.format.hf.HfFolder;
 import dev.jneox.format.hf.HfFolderWriter;
 import dev.jneox.format.safetensors.Safetensors;
@@ -40,6 +42,7 @@ import java.util.function.Function;
 final class Checkpoint {
   private static final String MOMENTS = "optimizer.safetensors";
   private static final String STATE = "training.json";
+  private static final String ORDER = "order";
   private static final long MAX_STATE = 1 << 20;
   private static final ObjectMapper JSON =
       new ObjectMapper()
@@ -49,13 +52,14 @@ final class Checkpoint {
   /**
    * What besides weights and moments decides how the run goes on.
    *
-   * @param iteration optimizer steps asked for so far, skipped ones included: also the place in the
-   *     data
+   * @param iteration optimizer steps asked for so far, skipped ones included
    * @param updates optimizer steps made
    * @param scaler the loss scale's rules
-   * @param tokens read so far
+   * @param tokens read so far: also the place in the data, whose samples are of equal length
+   * @param order in which the data were read; null in a checkpoint of an earlier version
    */
-  record State(int iteration, long updates, LossScaler.State scaler, long tokens) {}
+  record State(
+      int iteration, long updates, LossScaler.State scaler, long tokens, DataOrder order) {}
 
   private Checkpoint() {}
 
@@ -163,6 +167,11 @@ final class Checkpoint {
 
   private static void requireSame(Path folder, ModelSpec model, ModelSpec found) {
     requireSame(folder, "vocab_size", model, found, spec -> spec.vocabulary().rows());
+    requireSameBlocks(folder, model, found);
+  }
+
+  /** Requires the same shape but for the vocabulary. */
+  static void requireSameBlocks(Path folder, ModelSpec model, ModelSpec found) {
     requireSame(folder, "hidden_size", model, found, ModelSpec::width);
     requireSame(folder, "num_layers", model, found, ModelSpec::layers);
     requireSame(folder, "num_attention_heads", model, found, each(b -> b.attention().heads()));
@@ -220,7 +229,9 @@ final class Checkpoint {
           folder,
           what,
           part.apply(model) + " as the configuration and the tokenizer say",
-          part.apply(found) + ": set save and load to another folder to train another model");
+          part.apply(found)
+              + ": set the recipe's keys as that model has them, or save and load to another"
+              + " folder");
     }
   }
 
@@ -248,7 +259,14 @@ final class Checkpoint {
     }
     Path state = folder.resolve(STATE);
     try {
-      State found = JSON.readValue(InputFile.bytes(state, MAX_STATE), State.class);
+      JsonNode tree = JSON.readTree(InputFile.bytes(state, MAX_STATE));
+      if (!(tree instanceof ObjectNode object)) {
+        throw InputException.in(state, "content", "the state of a run", "no JSON object");
+      }
+      if (!object.has(ORDER)) {
+        object.putNull(ORDER);
+      }
+      State found = JSON.treeToValue(object, State.class);
       if (found.iteration < 0 || found.updates < 0 || found.updates > found.iteration) {
         throw InputException.in(
             state,

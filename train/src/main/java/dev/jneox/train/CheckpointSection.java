@@ -10,8 +10,10 @@ import java.util.Set;
  * Where and when the run is saved and what it starts from.
  *
  * @param save folder that receives checkpoints
- * @param load folder to start from
- * @param finetune only the weights are loaded: optimizer, random state and iteration start anew
+ * @param load folder with checkpoints to go on from; with {@code finetune} also a model in any
+ *     format that {@link dev.jneox.format.ModelFiles} opens
+ * @param finetune only the weights are loaded: optimizer, iteration and place in the data start
+ *     anew, and the vocabulary may have another size
  * @param factor distance between checkpoints, or the ratio of their iterations when {@code
  *     logScale}; NaN where there is none
  * @param extraIters further iterations to save

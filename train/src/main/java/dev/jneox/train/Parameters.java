@@ -25,6 +25,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 
 /**
@@ -416,6 +417,17 @@ public final class Parameters implements AutoCloseable {
 
   /** Takes over the values of stored weights, rounded to fp32, and rounds them for the products. */
   public void load(ModelWeights stored) {
+    load(stored, spec.vocabulary().rows(), (_, _) -> {});
+  }
+
+  /**
+   * The same of a model whose vocabulary has another size.
+   *
+   * @param known ids whose rows of embedding and head are taken
+   * @param rest gets each tensor that has a row for every id, to fill the rows from {@code known}
+   *     on
+   */
+  void load(ModelWeights stored, int known, BiConsumer<Param, MappedTensor> rest) {
     for (Slot slot : slots.values()) {
       try (Arena scratch = Arena.ofShared()) {
         MappedTensor values = stored.read(slot.id(), scratch);
@@ -425,14 +437,22 @@ public final class Parameters implements AutoCloseable {
               int columns = slot.param().columns();
               float[] row = new float[columns];
               MappedTensor into = new MappedTensor(Dtype.F32, data);
-              for (int r = 0; r < slot.param().rows(); r++) {
+              int rows = hasRowPerId(slot.param()) ? known : slot.param().rows();
+              for (int r = 0; r < rows; r++) {
                 values.read((long) r * columns, row, 0, columns);
                 into.write((long) r * columns, row, 0, columns);
+              }
+              if (rows < slot.param().rows()) {
+                rest.accept(slot.param(), into);
               }
             });
       }
     }
     refresh();
+  }
+
+  private static boolean hasRowPerId(Param param) {
+    return param.id().part() == Part.EMBEDDING || param.id().part() == Part.HEAD;
   }
 
   void clearGradients() {

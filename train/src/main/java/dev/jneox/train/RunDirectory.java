@@ -1,6 +1,7 @@
 package dev.jneox.train;
 
 import dev.jneox.format.Manifest;
+import dev.jneox.format.ModelFiles;
 import dev.jneox.format.neox.RunFolder;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.AtomicFolder;
@@ -152,7 +153,16 @@ public final class RunDirectory implements AutoCloseable {
     if (load == null || resumes && resume.restart()) {
       return;
     }
-    if (RunFolder.is(load)) {
+    if (section.finetune() && isModel(load)) {
+      if (save != null && place.equals(real(load))) {
+        throw new InputException(
+            "save: " + save + ": is the model that load names: set save to another folder");
+      }
+      if (Manifest.exists(load) && !resume.noVerify()) {
+        Manifest.verify(load);
+      }
+      start = load;
+    } else if (RunFolder.is(load)) {
       start = newest(RunFolder.of(load), resumes);
     } else if (resumes) {
       notes.add("no checkpoint in " + load + " yet: starting from step 0");
@@ -161,8 +171,18 @@ public final class RunDirectory implements AutoCloseable {
           "load: "
               + load
               + ": expected a folder with checkpoints (global_stepN), found "
-              + found(load));
+              + found(load)
+              + (!section.finetune() && isModel(load)
+                  ? "; finetune: true begins at step 0 from the weights of this model"
+                  : ""));
     }
+  }
+
+  /** Whether it is a model by itself, not the folder of a run of ours. */
+  private static boolean isModel(Path load) {
+    return ModelFiles.is(load)
+        && !(RunFolder.is(load)
+            && RunFolder.of(load).checkpoints().stream().anyMatch(Manifest::exists));
   }
 
   /**

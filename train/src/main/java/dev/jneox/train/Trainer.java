@@ -81,6 +81,11 @@ public final class Trainer implements AutoCloseable {
   private final LearningRate schedule;
   private final int maskedId;
   private final Saving saving;
+  private final TokenizerFile tokenizer; // null for none
+  private final List<String> notes = new ArrayList<>();
+  private final DataOrder order;
+  private int startedAt;
+  private long firstBatch;
   private volatile Checkpoint.State state;
   private volatile boolean stopping;
   private List<TrainingCallback> callbacks = List.of();
@@ -131,11 +136,10 @@ public final class Trainer implements AutoCloseable {
     this.model = parameters.spec();
     this.parameters = parameters;
     this.data = data;
-    this.saving =
-        new Saving(
-            config,
-            directory,
-            tokenizer == null ? null : TokenizerFile.read(tokenizer, config.data().mergeFile()));
+    this.tokenizer =
+        tokenizer == null ? null : TokenizerFile.read(tokenizer, config.data().mergeFile());
+    this.saving = new Saving(config, directory, this.tokenizer);
+    this.order = DataOrder.of(config);
     this.maskedId = config.data().maskEndOfDocument() ? endOfText : -1;
     gradients = GradientStep.of(parameters, config.run().recompute() > 0);
     OptimizerSection o = config.optimizer();
@@ -168,17 +172,36 @@ public final class Trainer implements AutoCloseable {
 
   /** Fills the weights anew, or from the checkpoint {@code found}. */
   private void start(Path found) {
-    state = new Checkpoint.State(0, 0, config.precision().lossScaler().start(), 0);
+    state = new Checkpoint.State(0, 0, config.precision().lossScaler().start(), 0, order);
     if (found == null) {
       new Initializer(config.model().initStd(), config.model().outputInitStd())
           .fill(parameters, config.run().seed());
       return;
     }
+    if (config.checkpoint().finetune()) {
+      notes.addAll(Pretrained.load(found, parameters, tokenizer, config.run().seed()));
+      return;
+    }
     Checkpoint.loadWeights(found, parameters);
-    if (!config.checkpoint().finetune()) {
-      state = Checkpoint.loadTraining(found, parameters);
-      adam.resume(state.updates());
-      saving.resumed(found, state.iteration());
+    state = Checkpoint.loadTraining(found, parameters);
+    adam.resume(state.updates());
+    saving.resumed(found, state.iteration());
+    findPlace();
+  }
+
+  /** Goes to the sample behind those that were read, which is a matter of tokens, not of steps. */
+  private void findPlace() {
+    int micro = config.batch().micro();
+    long samples = state.tokens() / config.model().seqLength();
+    startedAt = state.iteration();
+    firstBatch = samples / micro;
+    if (state.order() != null) {
+      notes.addAll(state.order().changes(order, samples));
+    }
+    if (samples % micro != 0) {
+      notes.add(
+          "the last %,d samples that were read are read again: a micro-batch of %,d begins at a multiple of it"
+              .formatted(samples % micro, micro));
     }
   }
 
@@ -204,7 +227,14 @@ public final class Trainer implements AutoCloseable {
 
   /** What the user should know about this run on this machine, a line each; mostly nothing. */
   public List<String> concerns() {
-    return TrainingNeed.of(config, model).concern(iteration(), iterations()).stream().toList();
+    List<String> lines = new ArrayList<>(notes);
+    TrainingNeed.of(config, model).concern(iteration(), iterations()).ifPresent(lines::add);
+    return lines;
+  }
+
+  /** What the run takes of memory and disk, and what is free, a line each. */
+  public List<String> estimate() {
+    return TrainingNeed.of(config, model).estimate(device(), iteration(), iterations());
   }
 
   /** The fp32 weights by parameter, as they are now: valid until {@link #close}. */
@@ -318,14 +348,14 @@ public final class Trainer implements AutoCloseable {
     long start = System.nanoTime();
     int accumulation = config.batch().accumulation();
     int micro = config.batch().micro();
-    BatchOrder order = data.order();
+    BatchOrder reading = data.order();
+    long first = firstBatch + (long) (state.iteration() - startedAt) * accumulation;
     double scale = state.scaler().scale();
     double loss = 0;
     try {
       for (int m = 0; m < accumulation; m++) {
         GradientStep.Batch batch =
-            TrainingData.batch(
-                order, order.batch(state.iteration(), m), model.vocabulary().used(), maskedId);
+            TrainingData.batch(reading, first + m, model.vocabulary().used(), maskedId);
         loss += gradients.gradient(batch, scale / accumulation) / accumulation;
         if (m + 1 < accumulation) {
           int done = m + 1;
@@ -357,7 +387,8 @@ public final class Trainer implements AutoCloseable {
             state.iteration() + 1,
             adam.steps(),
             config.precision().lossScaler().after(state.scaler(), overflow),
-            state.tokens() + tokens);
+            state.tokens() + tokens,
+            order);
     return Optional.of(
         new Step(
             state.iteration(),
@@ -397,13 +428,13 @@ public final class Trainer implements AutoCloseable {
    * @return empty when the run was stopped
    */
   OptionalDouble meanLoss(Dataset dataset, long first, int batches) {
-    BatchOrder order = data.order(dataset);
+    BatchOrder reading = data.order(dataset);
     double sum = 0;
     try {
       for (int b = 0; b < batches; b++) {
         sum +=
             gradients.loss(
-                TrainingData.batch(order, first + b, model.vocabulary().used(), maskedId));
+                TrainingData.batch(reading, first + b, model.vocabulary().used(), maskedId));
       }
     } catch (GradientStep.Stopped e) {
       return OptionalDouble.empty();

@@ -11,6 +11,7 @@ import dev.jneox.torch.Device;
 import dev.jneox.torch.Products;
 import dev.jneox.weights.Dtype;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
@@ -227,15 +228,7 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
     if (section.save().isEmpty()) {
       return Optional.empty();
     }
-    long saves = 1;
-    for (int n = from + 1; n < to; n++) {
-      saves += section.savesAt(n) ? 1 : 0;
-    }
-    // While one is pruned the next is there already.
-    long kept =
-        section.keepLast().isPresent()
-            ? Math.min(saves, Math.max(1, section.keepLast().getAsInt()) + 1L)
-            : saves;
+    long kept = kept(from, to);
     long free = FreeDisk.bytes(section.save().get());
     if (kept * checkpointBytes() <= free) {
       return Optional.empty();
@@ -248,6 +241,64 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
     return Optional.of(
         "%s: the checkpoints of this run take %s, %s are free: %s"
             .formatted(section.save().get(), size(kept * checkpointBytes()), size(free), remedy));
+  }
+
+  /** Checkpoints that the run will have at a time, those from before it not counted. */
+  private long kept(int from, int to) {
+    CheckpointSection section = config.checkpoint();
+    long saves = 1;
+    for (int n = from + 1; n < to; n++) {
+      saves += section.savesAt(n) ? 1 : 0;
+    }
+    // While one is pruned the next is there already.
+    return section.keepLast().isPresent()
+        ? Math.min(saves, Math.max(1, section.keepLast().getAsInt()) + 1L)
+        : saves;
+  }
+
+  /**
+   * Says what the run takes of memory and disk, a line each.
+   *
+   * @param from iterations that are done
+   * @param to iterations of the whole run
+   */
+  List<String> estimate(Device device, int from, int to) {
+    int micro = config.batch().micro();
+    boolean recompute = config.run().recompute() > 0;
+    long weights = 4 * model.parameterCount();
+    long rounded = parameterBytes() - 4 * weights;
+    List<String> lines = new ArrayList<>();
+    String parts =
+        "weights %s, gradients %s, optimizer %s"
+            .formatted(size(weights + rounded), size(weights), size(2 * weights));
+    if (device.isCpu()) {
+      long activations = activationBytes(micro, recompute);
+      long heap = heapBytes(micro, recompute);
+      lines.add(
+          "memory: about %s%s"
+              .formatted(
+                  size(BESIDE + parameterBytes() + activations + heap),
+                  FreeMemory.bytes().isPresent()
+                      ? " of %s free".formatted(size(FreeMemory.bytes().getAsLong()))
+                      : ""));
+      lines.add(
+          "  %s, activations %s, rest %s".formatted(parts, size(activations), size(BESIDE + heap)));
+    } else {
+      lines.add("memory of %s: %s, and the activations".formatted(device, parts));
+    }
+    config
+        .checkpoint()
+        .save()
+        .ifPresent(
+            save ->
+                lines.add(
+                    "disk: %s a checkpoint, up to %,d at a time: %s of %s free"
+                        .formatted(
+                            size(checkpointBytes()),
+                            kept(from, to),
+                            size(kept(from, to) * checkpointBytes()),
+                            size(FreeDisk.bytes(save)))));
+    return lines;
   }
 
   private static String size(long bytes) {

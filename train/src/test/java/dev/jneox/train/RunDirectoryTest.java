@@ -192,7 +192,11 @@ class RunDirectoryTest {
         .hasMessageEndingWith("an empty folder");
     Files.writeString(empty.resolve("config.json"), "{}");
     assertThatThrownBy(() -> open(null, empty, Resume.DEFAULT))
-        .hasMessageEndingWith("found config.json");
+        .hasMessageEndingWith(
+            "found config.json; finetune: true begins at step 0 from the weights of this model");
+    try (RunDirectory finetune = RunDirectory.open(section(null, empty, true, 0), Resume.DEFAULT)) {
+      assertThat(finetune.start()).contains(empty);
+    }
     assertThatThrownBy(() -> open(null, empty.resolve("config.json"), Resume.DEFAULT))
         .hasMessageEndingWith("found a file");
     assertThatThrownBy(() -> open(null, run.resolve("global_step5"), Resume.DEFAULT))
@@ -201,7 +205,8 @@ class RunDirectoryTest {
                 + run
                 + ", whose file latest names the one to go on from");
     assertThatThrownBy(() -> RunDirectory.open(section(empty, empty, true, 0), Resume.DEFAULT))
-        .hasMessageEndingWith("found config.json");
+        .hasMessage(
+            "save: " + empty + ": is the model that load names: set save to another folder");
     assertThat(empty.resolveSibling(".empty.lock")).doesNotExist();
   }
 

@@ -112,6 +112,7 @@ class TrainerTest {
         TrainingData data = TrainingData.open(config, Progress.silent());
         Trainer trainer = new Trainer(config, VOCAB, 0, tokenizer, data, directory)) {
       notes.addAll(directory.notes());
+      notes.addAll(trainer.concerns());
       Trainer.End end =
           trainer.run(
               new TrainingCallback() {
@@ -216,6 +217,168 @@ class TrainerTest {
         "gpt_j_residual=false",
         "use_bias_in_attn_linear=false",
         "use_bias_in_mlp=false");
+  }
+
+  /** The place in the data is counted in samples: with a rate of 0 the losses are of the data. */
+  @Test
+  void anotherBatchSizeGoesOnBehindTheSamplesThatWereRead() {
+    String[] rest = {"optimizer.params.lr=1e-30", "min_lr=0", "eval_iters=0"};
+    List<Trainer.Step> straight = train(rest).steps;
+    String save = "save=" + dir.resolve("run");
+    String load = "load=" + dir.resolve("run");
+    train(
+        Stream.concat(Stream.of(rest), Stream.of(save, load, "exit_interval=10"))
+            .toArray(String[]::new));
+    Run half =
+        train(
+            Stream.concat(
+                    Stream.of(rest), Stream.of(load, "gradient_accumulation_steps=1", "seed=1234"))
+                .toArray(String[]::new));
+    for (int i = 0; i < 5; i++) {
+      assertThat((half.steps.get(2 * i).loss() + half.steps.get(2 * i + 1).loss()) / 2)
+          .as("steps %d and the next", 11 + 2 * i)
+          .isCloseTo(straight.get(10 + i).loss(), within(1e-5));
+    }
+    assertThat(half.notes)
+        .singleElement()
+        .asString()
+        .startsWith("train_batch_size was 8, is 4: reading goes on at sample 80 of the data");
+  }
+
+  @Test
+  void otherDataAnotherSeedAndAnotherLengthAreToldWithBothValues() {
+    String save = "save=" + dir.resolve("run");
+    String load = "load=" + dir.resolve("run");
+    train(save, load, "exit_interval=5");
+    Run run =
+        train(
+            load,
+            "seed=7",
+            "seq_length=8",
+            "split=80,10,10",
+            "train_micro_batch_size_per_gpu=3",
+            "exit_interval=6");
+    assertThat(run.steps).singleElement().satisfies(s -> assertThat(s.iteration()).isEqualTo(6));
+    assertThat(run.notes)
+        .satisfiesExactly(
+            note -> assertThat(note).startsWith("train_batch_size was 8, is 6: "),
+            note -> assertThat(note).startsWith("seq_length was 16, is 8: ").endsWith("sample 80"),
+            note -> assertThat(note).startsWith("seed was 1234, is 7: the data have another order"),
+            note ->
+                assertThat(note)
+                    .startsWith("the data were " + dir.resolve("data") + " split 90,5,5, are ")
+                    .contains("split 80,10,10: they have another order"),
+            note ->
+                assertThat(note).startsWith("the last 2 samples that were read are read again"));
+  }
+
+  /** A checkpoint of a version that did not write the order. */
+  @Test
+  void aCheckpointWithoutTheOrderGoesOn() throws IOException {
+    String load = "load=" + dir.resolve("run");
+    List<Trainer.Step> straight = train("eval_iters=0").steps;
+    train("save=" + dir.resolve("run"), load, "exit_interval=10", "eval_iters=0");
+    Path state = dir.resolve("run/global_step10/training.json");
+    String text = Files.readString(state);
+    String old = text.replaceAll("(?s),\\s*\"order\" : \\{.*?\\}", "");
+    assertThat(old).isNotEqualTo(text);
+    Files.writeString(state, old);
+    Run resumed = train(new Resume(false, false, true), load, "eval_iters=0");
+    assertThat(losses(resumed.steps)).isEqualTo(losses(straight.subList(10, 20)));
+    assertThat(resumed.notes).isEmpty();
+    Files.writeString(state, "[]");
+    assertThatThrownBy(() -> train(new Resume(false, false, true), load))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining(state + ": content: expected the state of a run");
+  }
+
+  /** Continued pretraining: other data, more ids. */
+  @ParameterizedTest
+  @CsvSource({"true, bfloat16", "false, fp32", "true, fp32"})
+  void aGrownVocabularyKeepsTheLossOnOldTextAndLearnsTheNew(boolean untied, String precision)
+      throws IOException {
+    String[] keys = {
+      "precision=" + precision, "no_weight_tying=" + untied, "make_vocab_size_divisible_by=1"
+    };
+    Path run = dir.resolve("run");
+    train(Stream.concat(Stream.of(keys), Stream.of("save=" + run)).toArray(String[]::new));
+    String load = "load=" + run.resolve("global_step20");
+    int grown = VOCAB + 4;
+    Random random = new Random(2);
+    try (IndexedDatasetWriter writer = new IndexedDatasetWriter(dir.resolve("more"), grown)) {
+      for (int d = 0; d < 200; d++) {
+        writer.add(random.ints(40, VOCAB - 4, grown).toArray(), 0, 40);
+      }
+      writer.commit();
+    }
+    double before = loss(VOCAB, keys, load, "data_path=" + dir.resolve("data"));
+    double after = loss(grown, keys, load, "data_path=" + dir.resolve("data"));
+    assertThat(after - before).isBetween(-0.01, Math.log((double) grown / VOCAB) + 0.01);
+
+    NeoxConfig config =
+        config(with(keys, load, "finetune=true", "data_path=" + dir.resolve("more")));
+    try (RunDirectory directory = RunDirectory.open(config.checkpoint(), Resume.DEFAULT);
+        TrainingData data = TrainingData.open(config, Progress.silent());
+        Trainer trainer = new Trainer(config, grown, 0, tokenizer, data, directory)) {
+      assertThat(trainer.iteration()).isZero();
+      assertThat(trainer.concerns())
+          .singleElement()
+          .asString()
+          .startsWith("the vocabulary grows from 61 to 65 ids");
+      float[] head = trainer.weights().floats(trainer.model().headWeight());
+      for (int c = 0; c < 32; c++) {
+        double mean = 0;
+        for (int r = 0; r < VOCAB; r++) {
+          mean += head[r * 32 + c] / VOCAB;
+        }
+        assertThat((double) head[VOCAB * 32 + c]).isCloseTo(mean, within(0.02));
+        assertThat(head[VOCAB * 32 + c]).isNotEqualTo(head[(VOCAB + 1) * 32 + c]);
+      }
+      List<Trainer.Step> steps = new ArrayList<>();
+      trainer.run(
+          new TrainingCallback() {
+            @Override
+            public void afterStep(Trainer running, Trainer.Step step) {
+              steps.add(step);
+            }
+          });
+      assertThat(steps.getLast().loss()).isLessThan(steps.getFirst().loss() - 1);
+      assertThat(steps.getLast().loss()).isLessThan(Math.log(8) + 0.5);
+    }
+  }
+
+  private static String[] with(String[] keys, String... more) {
+    return Stream.concat(Stream.of(keys), Stream.of(more)).toArray(String[]::new);
+  }
+
+  /** The loss on validation data of the weights of another model. */
+  private double loss(int vocabulary, String[] keys, String... more) {
+    NeoxConfig config = config(with(with(keys, more), "finetune=true"));
+    try (RunDirectory directory = RunDirectory.open(config.checkpoint(), Resume.DEFAULT);
+        TrainingData data = TrainingData.open(config, Progress.silent());
+        Trainer trainer = new Trainer(config, vocabulary, 0, null, data, directory)) {
+      return trainer.meanLoss(data.valid(), 0, 2).orElseThrow();
+    }
+  }
+
+  /** The ids of the model and those of the data must mean the same tokens. */
+  @Test
+  void aTokenizerThatIsNotTheModelsIsTold() throws IOException {
+    String json =
+        """
+        {"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}}\
+        """;
+    tokenizer = Files.writeString(dir.resolve("tokenizer.json"), json);
+    train("save=" + dir.resolve("run"), "exit_interval=1");
+    String load = "load=" + dir.resolve("run");
+    assertThat(train(load, "finetune=true", "exit_interval=1").notes)
+        .noneMatch(note -> note.contains("is lost"));
+    Files.writeString(tokenizer, json.replace("\"a\": 0, \"b\": 1", "\"b\": 0, \"a\": 1"));
+    assertThat(train(load, "finetune=true", "exit_interval=1").notes)
+        .anySatisfy(
+            note ->
+                assertThat(note)
+                    .startsWith(tokenizer + ": id 0 is \"b\", in the model that is loaded \"a\""));
   }
 
   @Test

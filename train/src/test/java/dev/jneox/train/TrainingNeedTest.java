@@ -207,6 +207,36 @@ class TrainingNeedTest {
   }
 
   @Test
+  void theEstimateHasEachPartOfMemoryAndTheDisk() {
+    TrainingNeed need =
+        need(
+            "save=" + dir,
+            "checkpoint_factor=10",
+            "keep_last_n_checkpoints=2",
+            "precision=fp32",
+            "train_micro_batch_size_per_gpu=4");
+    long weights = 4 * need.model().parameterCount();
+    assertThat(need.estimate(Device.CPU, 0, 100))
+        .hasSize(3)
+        .satisfies(
+            lines -> {
+              assertThat(lines.get(0)).startsWith("memory: about ");
+              assertThat(lines.get(1))
+                  .contains(
+                      "  weights %.1f MB, gradients %.1f MB, optimizer %.1f MB, activations "
+                          .formatted(weights / 1e6, weights / 1e6, 2 * weights / 1e6));
+              assertThat(lines.get(2))
+                  .startsWith(
+                      "disk: %.1f MB a checkpoint, up to 3 at a time: %.1f MB of "
+                          .formatted(
+                              need.checkpointBytes() / 1e6, 3 * need.checkpointBytes() / 1e6));
+            });
+    assertThat(need.estimate(new Device(Device.Kind.CUDA, 0), 0, 100).getFirst())
+        .startsWith("memory of cuda:0: weights ");
+    assertThat(need().estimate(Device.CPU, 0, 100)).as("nothing is saved").hasSize(2);
+  }
+
+  @Test
   void moreCheckpointsThanTheDiskHoldsAreAWarning() {
     TrainingNeed every =
         need(
