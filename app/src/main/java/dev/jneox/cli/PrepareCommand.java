@@ -32,7 +32,7 @@ import picocli.CommandLine.Spec;
       "Inputs are files or folders of these (deep, in the order of their paths):",
       "  .jsonl, .json    a line is {\"text\": .., \"meta\": {\"pile_set_name\": ..}}",
       "  the same .zst    or .gz",
-      "  .txt             the file is one document",
+      "  .txt, .md        the file is one document",
       "  .zip, .jar       a document per text member",
       "",
       "Example:",

@@ -30,7 +30,7 @@ import picocli.CommandLine.Spec;
     },
     footer = {
       "",
-      "Inputs are .jsonl, .json (.zst or .gz behind it), .txt, .zip, .jar or folders",
+      "Inputs are .jsonl, .json (.zst or .gz behind it), .txt, .md, .zip, .jar or folders",
       "of these. Memory grows with the number of different words: some gigabytes of",
       "text are plenty for any vocabulary.",
       "",

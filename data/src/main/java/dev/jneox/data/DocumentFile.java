@@ -21,12 +21,12 @@ abstract sealed class DocumentFile implements AutoCloseable
     permits JsonLinesFile, TextFile, ZipDocuments {
   /** The suffixes that can be read, for messages. */
   static final String KINDS =
-      ".jsonl, .jsonl.zst, .jsonl.gz, .json.zst, .json.gz, .txt, .zip, .jar";
+      ".jsonl, .jsonl.zst, .jsonl.gz, .json.zst, .json.gz, .txt, .md, .zip, .jar";
 
   /** Returns whether {@link #open} reads a file of this name. */
   static boolean readable(Path file) {
     String name = name(file);
-    return isJsonLines(name) || name.endsWith(".txt") || isZip(name);
+    return isJsonLines(name) || isText(name) || isZip(name);
   }
 
   /**
@@ -44,7 +44,7 @@ abstract sealed class DocumentFile implements AutoCloseable
     if (isZip(name)) {
       return new ZipDocuments(file, limit, onRead);
     }
-    if (name.endsWith(".txt")) {
+    if (isText(name)) {
       return new TextFile(file, new Counting(Files.newInputStream(file), onRead), limit);
     }
     if (!isJsonLines(name)) {
@@ -70,6 +70,10 @@ abstract sealed class DocumentFile implements AutoCloseable
 
   private static boolean isJsonLines(String name) {
     return name.matches(".*\\.jsonl?(\\.zst|\\.gz)?");
+  }
+
+  private static boolean isText(String name) {
+    return name.endsWith(".txt") || name.endsWith(".md");
   }
 
   private static boolean isZip(String name) {

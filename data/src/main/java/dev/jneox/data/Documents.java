@@ -23,7 +23,7 @@ import org.jspecify.annotations.Nullable;
  *   <li>{@code .jsonl}, {@code .json}, also with the suffix {@code .zst} or {@code .gz}: a JSON
  *       object per line, with {@code text} (a string, or strings that {@code "\n\n"} joins) and
  *       maybe {@code meta.pile_set_name}, as in the Pile;
- *   <li>{@code .txt}: one document;
+ *   <li>{@code .txt}, {@code .md}: one document;
  *   <li>{@code .zip}, {@code .jar}: a document per text member.
  * </ul>
  *

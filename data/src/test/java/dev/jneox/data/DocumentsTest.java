@@ -147,7 +147,7 @@ class DocumentsTest {
     file("in/b.txt", "2");
     file("in/a/z.jsonl", "{\"text\": \"1\"}");
     file("in/c/d/e.txt", "3");
-    file("in/c/README.md", "");
+    file("in/c/README.rst", "");
     Path last = file("x.txt", "0");
     List<Skipped> skipped = new ArrayList<>();
     assertThat(read(skipped, false, last, folder.resolve("in")))

@@ -1,0 +1,136 @@
+package dev.jneox.data;
+
+import com.fasterxml.jackson.core.JsonGenerator;
+import com.fasterxml.jackson.core.io.SerializedString;
+import dev.jneox.io.InputException;
+import dev.jneox.io.JsonObject;
+import dev.jneox.io.StorageException;
+import java.io.BufferedOutputStream;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Locale;
+import java.util.function.LongConsumer;
+
+/**
+ * Divides texts into training, validation and test, each a {@code .jsonl} file. About one part in
+ * twenty goes to validation and one to the test.
+ *
+ * <p>Of forty documents or more, every twentieth is held out whole, in turn for validation and
+ * test. Of fewer, the last tenth of each is held out, cut at a line where there is one.
+ *
+ * @param training file to train on
+ * @param validation file that is held out
+ * @param test another one
+ * @param documents that were read
+ * @param characters of the training texts
+ */
+public record TextSplit(
+    Path training, Path validation, Path test, long documents, long characters) {
+  /** Fewer documents are not held out whole. */
+  private static final int WHOLE = 40;
+
+  /** The shortest text, in characters, of which parts can be held out. */
+  private static final int SHORTEST = 10_000;
+
+  /**
+   * Reads the texts twice: once to count them.
+   *
+   * @param inputs files or folders, as {@link Documents#open} reads them
+   * @param folder that {@code train.jsonl}, {@code valid.jsonl} and {@code test.jsonl} are written
+   *     into; made where it does not exist
+   * @param onRead gets the bytes of each read
+   * @throws InputException when the inputs cannot be read, or have less than 10,000 characters
+   * @throws StorageException when a file cannot be written
+   */
+  public static TextSplit of(List<Path> inputs, Path folder, LongConsumer onRead) {
+    long documents = 0;
+    long characters = 0;
+    try (Documents counted = Documents.open(inputs, false, onRead)) {
+      for (Iterator<String> texts = counted.texts(); texts.hasNext(); documents++) {
+        characters += texts.next().length();
+      }
+      if (characters == 0) {
+        throw counted.nothing(documents, 1);
+      }
+    }
+    if (characters < SHORTEST) {
+      throw new InputException(
+          String.format(
+              Locale.ROOT,
+              "%s: expected %,d characters of text or more, found %,d: too little to learn from",
+              inputs.getFirst(),
+              SHORTEST,
+              characters));
+    }
+    Path training = folder.resolve("train.jsonl");
+    Path validation = folder.resolve("valid.jsonl");
+    Path test = folder.resolve("test.jsonl");
+    try {
+      Files.createDirectories(folder);
+      try (Documents read = Documents.open(inputs, false, onRead);
+          Writer train = new Writer(training);
+          Writer valid = new Writer(validation);
+          Writer tested = new Writer(test)) {
+        int d = 0;
+        for (Iterator<String> texts = read.texts(); texts.hasNext(); d++) {
+          String text = texts.next();
+          if (documents >= WHOLE) {
+            (d % 40 == 19 ? valid : d % 40 == 39 ? tested : train).add(text);
+          } else {
+            int first = cut(text, text.length() - text.length() / 10);
+            int second = cut(text, Math.max(first, text.length() - text.length() / 20));
+            train.add(text.substring(0, first));
+            valid.add(text.substring(first, second));
+            tested.add(text.substring(second));
+          }
+        }
+        return new TextSplit(training, validation, test, documents, train.characters);
+      }
+    } catch (IOException e) {
+      throw StorageException.of(folder, "cannot be written", e);
+    }
+  }
+
+  /** Moves a place to the begin of the next line, where one is near. */
+  private static int cut(String text, int place) {
+    int line = text.indexOf('\n', place) + 1;
+    if (line > 0 && line - place <= text.length() / 40) {
+      return line;
+    }
+    boolean insidePair =
+        place > 0
+            && place < text.length()
+            && Character.isSurrogatePair(text.charAt(place - 1), text.charAt(place));
+    return insidePair ? place + 1 : place;
+  }
+
+  private static final class Writer implements AutoCloseable {
+    private final JsonGenerator json;
+    private long characters;
+
+    Writer(Path file) throws IOException {
+      json =
+          JsonObject.LINES.createGenerator(new BufferedOutputStream(Files.newOutputStream(file)));
+      json.setRootValueSeparator(new SerializedString("\n"));
+    }
+
+    void add(String text) throws IOException {
+      if (text.isEmpty()) {
+        return;
+      }
+      json.writeStartObject();
+      json.writeStringField("text", text);
+      json.writeEndObject();
+      characters += text.length();
+    }
+
+    @Override
+    public void close() throws IOException {
+      json.writeRaw('\n');
+      json.close();
+    }
+  }
+}

@@ -1,0 +1,88 @@
+package dev.jneox.data;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.jneox.io.InputException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class TextSplitTest {
+  @TempDir private Path dir;
+
+  private static List<String> texts(Path file) {
+    List<String> texts = new ArrayList<>();
+    try (Documents documents = Documents.open(List.of(file), false, _ -> {})) {
+      documents.texts().forEachRemaining(texts::add);
+    }
+    return texts;
+  }
+
+  @Test
+  void ofFewDocumentsTheEndsAreHeldOut() throws IOException {
+    StringBuilder text = new StringBuilder();
+    for (int i = 0; i < 1000; i++) {
+      text.append("line ").append(i).append(" \uD83D\uDE00 of a text\n");
+    }
+    Path file = Files.writeString(dir.resolve("one.md"), text);
+    TextSplit split = TextSplit.of(List.of(file), dir.resolve("data"), _ -> {});
+    assertThat(split.documents()).isEqualTo(1);
+    String training = texts(split.training()).getFirst();
+    String validation = texts(split.validation()).getFirst();
+    String test = texts(split.test()).getFirst();
+    assertThat(training + validation + test).isEqualTo(text.toString());
+    assertThat(training).endsWith("\n").hasSize((int) split.characters());
+    assertThat(validation).startsWith("line ").endsWith("\n");
+    double all = text.length();
+    assertThat(training.length() / all).isBetween(0.89, 0.93);
+    assertThat(validation.length() / all).isBetween(0.03, 0.06);
+    assertThat(test.length() / all).isBetween(0.03, 0.06);
+  }
+
+  /** Without a line or between the halves of a character outside of the basic plane. */
+  @Test
+  void aTextWithoutLinesIsCutBetweenCharacters() throws IOException {
+    for (String start : List.of("", "x", "xy", "xyz")) {
+      String text = start + "\uD83D\uDE00".repeat(6000);
+      Path file = Files.writeString(dir.resolve("one.txt"), text);
+      TextSplit split = TextSplit.of(List.of(file), dir.resolve("data"), _ -> {});
+      assertThat(
+              texts(split.training()).getFirst()
+                  + texts(split.validation()).getFirst()
+                  + texts(split.test()).getFirst())
+          .isEqualTo(text);
+    }
+  }
+
+  @Test
+  void ofManyDocumentsWholeOnesAreHeldOut() throws IOException {
+    Path folder = Files.createDirectory(dir.resolve("texts"));
+    for (int d = 0; d < 80; d++) {
+      Files.writeString(folder.resolve("%02d.txt".formatted(d)), d + " " + "word ".repeat(100));
+    }
+    TextSplit split = TextSplit.of(List.of(folder), dir.resolve("data"), _ -> {});
+    assertThat(split.documents()).isEqualTo(80);
+    assertThat(texts(split.training())).hasSize(76);
+    assertThat(texts(split.validation()))
+        .extracting(t -> t.substring(0, 2))
+        .containsExactly("19", "59");
+    assertThat(texts(split.test())).extracting(t -> t.substring(0, 2)).containsExactly("39", "79");
+  }
+
+  @Test
+  void tooLittleTextIsRefused() throws IOException {
+    Path file = Files.writeString(dir.resolve("one.txt"), "a few words");
+    assertThatThrownBy(() -> TextSplit.of(List.of(file), dir.resolve("data"), _ -> {}))
+        .isInstanceOf(InputException.class)
+        .hasMessage(
+            file
+                + ": expected 10,000 characters of text or more, found 11: too little to learn"
+                + " from");
+    assertThat(dir.resolve("data")).doesNotExist();
+  }
+}
