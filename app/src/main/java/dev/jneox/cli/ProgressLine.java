@@ -64,6 +64,21 @@ public final class ProgressLine extends Progress {
     System.err.println(isTerminal() ? "\r\033[K" + line : line);
   }
 
+  /**
+   * Shows a line that the next one takes the place of, where standard error is a terminal; an empty
+   * one leaves nothing.
+   *
+   * @return false where it is no terminal, and nothing was shown
+   */
+  public static boolean status(String line) {
+    boolean terminal = isTerminal();
+    if (terminal) {
+      System.err.print("\r\033[K" + line);
+      System.err.flush();
+    }
+    return terminal;
+  }
+
   ProgressLine(
       String task,
       String unit,

@@ -25,6 +25,11 @@ public record Forecast(int steps, double flops) {
    * @param gemmRate FLOP/s of the machine's matrix products, in the type that the run uses
    */
   public double seconds(double gemmRate) {
+    return seconds(flops, gemmRate);
+  }
+
+  /** Estimates the seconds that so many floating-point operations of training take. */
+  public static double seconds(double flops, double gemmRate) {
     return flops / (SHARE_OF_GEMM * gemmRate);
   }
 }

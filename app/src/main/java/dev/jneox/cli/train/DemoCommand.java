@@ -1,14 +1,11 @@
 package dev.jneox.cli.train;
 
-import dev.jneox.cli.ProgressLine;
 import dev.jneox.data.HoldOut;
-import dev.jneox.data.LearnedVocabulary;
 import dev.jneox.data.Prepare;
 import dev.jneox.data.UnigramCounts;
 import dev.jneox.infer.GenerationRequest;
 import dev.jneox.infer.LanguageModel;
 import dev.jneox.infer.Precision;
-import dev.jneox.infer.Sampler;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
@@ -38,6 +35,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
@@ -226,15 +224,7 @@ public final class DemoCommand implements Callable<Integer> {
   }
 
   private void trainTokenizer(List<Path> libraries, Path vocabulary) {
-    TrainedBpe trained =
-        LearnedVocabulary.of(
-                libraries,
-                VOCABULARY,
-                true,
-                bytes -> ProgressLine.bytes("counting words", bytes),
-                merges -> ProgressLine.of("merging pairs", "merges", merges))
-            .bpe();
-    trained.write(vocabulary);
+    TrainedBpe trained = TextPipeline.vocabulary(libraries, VOCABULARY, vocabulary);
     say(
         "      %,.1f MB of text, %.2f bytes a token: %s",
         trained.bytes() / 1e6, (double) trained.bytes() / trained.tokens(), vocabulary);
@@ -252,11 +242,7 @@ public final class DemoCommand implements Callable<Integer> {
               .toString()
               .replaceAll("(-\\d[^/]*)?\\.(jar|zip|jsonl|jsonl\\.zst|txt)$", "");
       Path all = out.resolve("data").resolve(name);
-      Prepare.Result result;
-      try (Progress progress = ProgressLine.bytes(name, 0)) {
-        result =
-            Prepare.run(List.of(library), tokenizer, all, Prepare.Options.defaults(), progress);
-      }
+      Prepare.Result result = TextPipeline.data(library, tokenizer, all, name);
       double weight = WEIGHTS.getOrDefault(name, 1.0);
       Optional<HoldOut> split = HoldOut.of(all, HOLD_OUT, tokenizer.vocabSize());
       if (split.isPresent()) {
@@ -288,24 +274,26 @@ public final class DemoCommand implements Callable<Integer> {
     Map<String, Object> set = new LinkedHashMap<>();
     set.put("train_iters", steps());
     set.put("seed", seed);
-    set.put("vocab_file", quoted(vocabulary));
-    set.put("train_data_paths", parts.stream().map(p -> quoted(p.split.training())).toList());
+    set.put("vocab_file", TextPipeline.quoted(vocabulary));
+    set.put(
+        "train_data_paths",
+        parts.stream().map(p -> TextPipeline.quoted(p.split.training())).toList());
     set.put("train_data_weights", weights);
-    set.put("valid_data_paths", parts.stream().map(p -> quoted(p.split.validation())).toList());
+    set.put(
+        "valid_data_paths",
+        parts.stream().map(p -> TextPipeline.quoted(p.split.validation())).toList());
     set.put("valid_data_weights", weights);
-    set.put("test_data_paths", parts.stream().map(p -> quoted(p.split.validation())).toList());
+    set.put(
+        "test_data_paths",
+        parts.stream().map(p -> TextPipeline.quoted(p.split.validation())).toList());
     set.put("test_data_weights", weights);
-    set.put("save", quoted(out.resolve("run")));
+    set.put("save", TextPipeline.quoted(out.resolve("run")));
     String body =
         text.toString().replaceAll("(?m)^(" + String.join("|", set.keySet()) + "):.*\\R", "");
     StringBuilder whole = new StringBuilder(body).append("\n# What the demo set\n");
     set.forEach((key, value) -> whole.append(key).append(": ").append(value).append('\n'));
     AtomicFile.write(recipe, whole.toString().getBytes(java.nio.charset.StandardCharsets.UTF_8));
     return NeoxConfig.load(List.of(recipe), List.of());
-  }
-
-  private static String quoted(Path path) {
-    return "'" + path.toString().replace("'", "''") + "'";
   }
 
   /**
@@ -368,7 +356,7 @@ public final class DemoCommand implements Callable<Integer> {
 
   private Path draw(Outcome outcome) {
     Path png = out.resolve("loss.png");
-    new LossPlot(outcome.title, outcome.curve, outcome.unigram).write(png);
+    new LossPlot(outcome.title, outcome.curve, OptionalDouble.of(outcome.unigram)).write(png);
     return png;
   }
 
@@ -376,15 +364,8 @@ public final class DemoCommand implements Callable<Integer> {
     try (LanguageModel model = LanguageModel.open(folder, Precision.STORED)) {
       console.print(PROMPT);
       int[] prompt = model.tokenizer().encode(PROMPT);
-      Sampler sampler =
-          Sampler.GREEDY
-              .withTemperature(0.7)
-              .withTopK(40)
-              .withTopP(0.95)
-              .withRepetitionPenalty(1.1)
-              .withSeed(seed);
       GenerationRequest request =
-          GenerationRequest.builder(prompt).maxTokens(160).sampler(sampler).build();
+          GenerationRequest.builder(prompt).maxTokens(160).sampler(Samples.sampler(seed)).build();
       model
           .generator()
           .generate(

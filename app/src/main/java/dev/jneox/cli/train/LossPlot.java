@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.util.DoubleSummaryStatistics;
 import java.util.List;
 import java.util.Locale;
+import java.util.OptionalDouble;
 import java.util.stream.Stream;
 import org.knowm.xchart.AnnotationText;
 import org.knowm.xchart.BitmapEncoder;
@@ -31,9 +32,9 @@ import org.knowm.xchart.style.markers.SeriesMarkers;
  *
  * @param title over the picture, for example the model's size and the corpus
  * @param curve values that are not finite are left out
- * @param unigramLoss the loss of the unigram model on the held-out text
+ * @param unigramLoss the loss of the unigram model on the held-out text; empty leaves it out
  */
-record LossPlot(String title, LossCurve curve, double unigramLoss) {
+record LossPlot(String title, LossCurve curve, OptionalDouble unigramLoss) {
   private static final int WIDTH = 1200;
   private static final int HEIGHT = 700;
 
@@ -103,21 +104,23 @@ record LossPlot(String title, LossCurve curve, double unigramLoss) {
               last.loss() + 0.06 * height,
               false));
     }
+    unigramLoss.ifPresent(loss -> addUnigram(chart, loss, end, height));
+    return chart;
+  }
+
+  private static void addUnigram(XYChart chart, double loss, double end, double height) {
     // the odd point in between: XChart labels evenly spaced data at its points, here at every so
     // many steps, instead of at round numbers
     double[] ends = {0, end / Math.PI, end};
-    XYSeries unigram =
-        chart.addSeries(
-            "unigram model", ends, new double[] {unigramLoss, unigramLoss, unigramLoss});
+    XYSeries unigram = chart.addSeries("unigram model", ends, new double[] {loss, loss, loss});
     unigram.setMarker(SeriesMarkers.NONE);
     unigram
         .setLineColor(UNIGRAM)
         .setLineStyle(
             new BasicStroke(
                 1.8f, BasicStroke.CAP_BUTT, BasicStroke.JOIN_BEVEL, 1f, new float[] {9, 6}, 0));
-    String label = String.format(Locale.ROOT, "unigram model %.2f", unigramLoss);
-    chart.addAnnotation(new AnnotationText(label, 0.93 * end, unigramLoss + 0.03 * height, false));
-    return chart;
+    String label = String.format(Locale.ROOT, "unigram model %.2f", loss);
+    chart.addAnnotation(new AnnotationText(label, 0.93 * end, loss + 0.03 * height, false));
   }
 
   private static void line(
@@ -134,7 +137,7 @@ record LossPlot(String title, LossCurve curve, double unigramLoss) {
         Stream.concat(curve.training().stream(), curve.validation().stream())
             .mapToDouble(Point::loss)
             .summaryStatistics();
-    losses.accept(unigramLoss);
+    unigramLoss.ifPresent(losses::accept);
     double margin = Math.max(0.05 * (losses.getMax() - losses.getMin()), 0.01);
     styler.setYAxisMin(Math.max(0, losses.getMin() - margin));
     styler.setYAxisMax(losses.getMax() + margin);

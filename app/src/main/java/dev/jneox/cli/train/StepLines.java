@@ -1,23 +1,30 @@
 package dev.jneox.cli.train;
 
+import dev.jneox.cli.ProgressLine;
 import dev.jneox.train.StepWindow;
 import dev.jneox.train.Trainer;
 import dev.jneox.train.TrainingCallback;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.Locale;
+import java.util.function.Predicate;
 
 /** Tells of a training run: one line every so many iterations, over the mean of those. */
 class StepLines implements TrainingCallback {
   /** A step that takes longer than this is told of while it goes on. */
   private static final long PATIENCE_NANOS = 20_000_000_000L;
 
+  /** The same on a terminal, in seconds, where the line is then replaced. */
+  private static final double TERMINAL_PATIENCE = 2;
+
   private final PrintWriter out;
   private final int every;
   private final int iterations;
   private final double gemmRate;
   private final StepWindow window = new StepWindow();
+  private final Predicate<String> status;
   private long told = System.nanoTime();
+  private boolean shown;
 
   /**
    * @param every iterations a line
@@ -25,6 +32,16 @@ class StepLines implements TrainingCallback {
    * @param gemmRate FLOP/s of this machine's matrix products, of which the training's share is told
    */
   StepLines(PrintWriter out, int every, int iterations, double gemmRate) {
+    this(out, every, iterations, gemmRate, ProgressLine::status);
+  }
+
+  /**
+   * The same.
+   *
+   * @param status shows a line that the next takes the place of; false where there is no terminal
+   */
+  StepLines(PrintWriter out, int every, int iterations, double gemmRate, Predicate<String> status) {
+    this.status = status;
     this.out = out;
     this.every = every;
     this.iterations = iterations;
@@ -33,6 +50,7 @@ class StepLines implements TrainingCallback {
 
   @Override
   public void afterStep(Trainer trainer, Trainer.Step step) {
+    clear();
     window.add(step);
     int n = step.iteration();
     if (n % every != 0 && n != iterations && n != 1) {
@@ -68,20 +86,39 @@ class StepLines implements TrainingCallback {
 
   @Override
   public void afterMicroBatch(int iteration, int done, int of, double seconds) {
+    String line =
+        String.format(
+            Locale.ROOT,
+            "step %d/%d | micro-batch %d of %d | %s of about %s",
+            iteration,
+            iterations,
+            done,
+            of,
+            clock(seconds),
+            clock(seconds / done * of));
+    if (seconds >= TERMINAL_PATIENCE && status.test(line)) {
+      shown = true;
+      return;
+    }
     if (System.nanoTime() - told < PATIENCE_NANOS) {
       return;
     }
-    out.printf(
-        Locale.ROOT,
-        "step %d/%d | micro-batch %d of %d | %s of about %s%n",
-        iteration,
-        iterations,
-        done,
-        of,
-        clock(seconds),
-        clock(seconds / done * of));
+    out.println(line);
     out.flush();
     told = System.nanoTime();
+  }
+
+  /** Takes away what was shown within a step, before another line. */
+  private void clear() {
+    if (shown) {
+      var _ = status.test("");
+      shown = false;
+    }
+  }
+
+  @Override
+  public void afterFailure(Trainer trainer) {
+    clear();
   }
 
   @Override
@@ -103,6 +140,7 @@ class StepLines implements TrainingCallback {
 
   @Override
   public void noted(String line) {
+    clear();
     out.println(line);
     out.flush();
   }

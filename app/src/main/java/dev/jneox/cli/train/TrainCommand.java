@@ -4,10 +4,12 @@ import dev.jneox.cli.ProgressLine;
 import dev.jneox.format.hf.HfFolder;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.TargetLock;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.tokenizer.Tokenizer;
 import dev.jneox.tokenizer.TokenizerJson;
 import dev.jneox.torch.Device;
+import dev.jneox.torch.Libtorch;
 import dev.jneox.torch.Machine;
 import dev.jneox.torch.Products;
 import dev.jneox.train.Forecast;
@@ -18,12 +20,17 @@ import dev.jneox.train.RunDirectory;
 import dev.jneox.train.Trainer;
 import dev.jneox.train.TrainingCallback;
 import dev.jneox.train.TrainingData;
+import dev.jneox.weights.Dtype;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -36,7 +43,8 @@ import picocli.CommandLine.Spec;
     name = "train",
     sortOptions = false,
     description = {
-      "Train a model as a configuration in GPT-NeoX's own keys says.",
+      "Train a model as a configuration in GPT-NeoX's own keys says, or on a text of your",
+      "own without one (--text).",
       "Several files are merged. With save set, checkpoints go to SAVE/global_stepN,",
       "each an HF folder that generate and score read, with metrics.csv and TensorBoard",
       "events beside; with load set to the same folder a run goes on from the",
@@ -44,7 +52,18 @@ import picocli.CommandLine.Spec;
       "",
       "Ctrl-C or SIGTERM saves after the last whole step and stops; a second one leaves",
       "at once. Each checkpoint lists its files with checksums (manifest.crc32c), and a",
-      "run goes on from it only when all of them are right.",
+      "run goes on from it only when all of them are right. SAVE/loss.png is the picture",
+      "of the loss.",
+      "",
+      "To begin from a model: finetune: true, and load: an HF folder, a checkpoint of",
+      "GPT-NeoX, a GGUF file or a run. Its weights are read; optimizer, steps, learning",
+      "rate and data begin anew. The keys of the model's shape must be those of the",
+      "model. A vocab_file with more ids adds rows to embedding and head: the mean of",
+      "the rows that are there.",
+      "",
+      "With --text everything goes to one folder: a tokenizer, the data, the recipe",
+      "train.yml, checkpoints. A validation and a test part are held out. The same",
+      "command goes on from where it was stopped.",
       ""
     },
     footer = {
@@ -53,6 +72,7 @@ import picocli.CommandLine.Spec;
       "Ctrl-C, 143 by SIGTERM.",
       "",
       "Examples:",
+      "  jneox train --text my-texts --time 30m --out my-model",
       "  jneox train configs/pythia/14M.yml data.yml --set train_iters=1000",
       "  jneox train run.yml --set save=run --set load=run --set checkpoint_factor=500",
       "  jneox train run.yml --set save=run --set load=run --restart"
@@ -67,10 +87,48 @@ public final class TrainCommand implements Callable<Integer> {
   private boolean help;
 
   @Parameters(
-      arity = "1..*",
+      arity = "0..*",
       paramLabel = "CONFIG.yml",
       description = "Configuration files, merged in this order.")
-  private List<Path> files;
+  private List<Path> files = new ArrayList<>();
+
+  @Option(
+      names = "--text",
+      paramLabel = "PATH",
+      description =
+          "Train on this file or folder of .txt, .md, .jsonl, .zip or .jar, without a CONFIG.yml;"
+              + " may be given several times.")
+  private List<Path> texts = new ArrayList<>();
+
+  @Option(
+      names = "--out",
+      paramLabel = "DIR",
+      description = "With --text: where everything goes. Default: jneox-run.")
+  private Path folder;
+
+  @Option(
+      names = "--time",
+      paramLabel = "N[s|m|h]",
+      description =
+          "With --text: how long it may train, about; sets the number of steps. Default: 10m.")
+  private String time;
+
+  @Option(
+      names = "--size",
+      paramLabel = "SIZE",
+      description =
+          "With --text: tiny, small, medium, large or base (0.8, 5, 14, 38 or 85 million parameters"
+              + " in the layers). Default: by the amount of text and the time.")
+  private String size;
+
+  @Option(
+      names = "--sample",
+      paramLabel = "PROMPT",
+      description =
+          "A text that the model continues after each validation, printed and kept in"
+              + " SAVE/samples.txt; may be given several times. With --text, one begins with the"
+              + " first words of the text that is held out.")
+  private List<String> prompts = new ArrayList<>();
 
   @Option(
       names = "--set",
@@ -109,8 +167,77 @@ public final class TrainCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    NeoxConfig config = NeoxConfig.load(files, sets);
+    if (texts.isEmpty()) {
+      if (files.isEmpty()) {
+        throw wrongUsage("a CONFIG.yml, or --text with a file or folder, is required");
+      }
+      if (folder != null || time != null || size != null) {
+        throw wrongUsage("--out, --time and --size go with --text; a CONFIG.yml has keys for them");
+      }
+      return train(NeoxConfig.load(files, sets), device());
+    }
+    if (!files.isEmpty()) {
+      throw wrongUsage("--text and a CONFIG.yml exclude each other");
+    }
+    return trainOnText(new TextRun(folder == null ? Path.of("jneox-run") : folder));
+  }
+
+  private int trainOnText(TextRun run) {
+    long start = System.nanoTime();
+    double seconds = seconds(time == null ? "10m" : time);
+    Optional<TextRun.Size> wanted = Optional.ofNullable(size).map(this::size);
     Device on = device();
+    PrintWriter out = spec.commandLine().getOut();
+    try (TargetLock _ = TargetLock.take(run.folder())) {
+      if (run.isMade(texts)) {
+        out.println(
+            "going on by "
+                + run.recipe()
+                + (time != null || size != null ? "; --time and --size are as they were" : ""));
+      } else {
+        Libtorch.start(); // reports a fault in its libraries before a minute of work
+        Dtype product = Products.carrier(Dtype.BF16, on);
+        run.make(out, texts, seconds, wanted, Machine.gemmRate(product, on));
+      }
+      NeoxConfig config = NeoxConfig.load(List.of(run.recipe()), sets);
+      if (prompts.isEmpty()) {
+        prompts.add(run.prompt());
+      }
+      int code = train(config, on);
+      if (code == 0) {
+        run.summary(out, (System.nanoTime() - start) / 1e9);
+      }
+      return code;
+    }
+  }
+
+  private ParameterException wrongUsage(String message) {
+    return new ParameterException(spec.commandLine(), message);
+  }
+
+  private TextRun.Size size(String name) {
+    return Stream.of(TextRun.Size.values())
+        .filter(value -> value.name().equalsIgnoreCase(name))
+        .findFirst()
+        .orElseThrow(
+            () -> wrongUsage("--size: expected tiny, small, medium, large or base, found " + name));
+  }
+
+  private double seconds(String text) {
+    Matcher matcher = Pattern.compile("(\\d{1,6}(?:\\.\\d{1,6})?)([smh])").matcher(text);
+    if (!matcher.matches()) {
+      throw wrongUsage("--time: expected a number with s, m or h, such as 30m, found " + text);
+    }
+    double unit =
+        switch (matcher.group(2)) {
+          case "s" -> 1;
+          case "m" -> 60;
+          default -> 3600;
+        };
+    return Double.parseDouble(matcher.group(1)) * unit;
+  }
+
+  private int train(NeoxConfig config, Device on) {
     Path vocabulary =
         config
             .data()
@@ -140,6 +267,20 @@ public final class TrainCommand implements Callable<Integer> {
       forecast(out, config, trainer, gemmRate);
       StepLines lines =
           new StepLines(out, config.run().logInterval(), trainer.iterations(), gemmRate);
+      List<TrainingCallback> listeners = new ArrayList<>(List.of(lines));
+      Optional<Path> save = config.checkpoint().save();
+      save.ifPresent(
+          path ->
+              listeners.add(
+                  new LossPicture(
+                      out, path, (long) config.batch().total() * config.model().seqLength())));
+      listeners.add(
+          new Samples(
+              out,
+              tokenizer,
+              prompts,
+              save.map(path -> path.resolve("samples.txt")),
+              config.run().seed()));
       boolean same = config.checkpoint().load().equals(config.checkpoint().save());
       String goOn =
           same && !config.checkpoint().finetune()
@@ -147,7 +288,12 @@ public final class TrainCommand implements Callable<Integer> {
               : "start again with load=%s"
                   + (config.checkpoint().finetune() ? " and finetune=false" : "")
                   + " to go on";
-      return train(config, trainer, spec.commandLine().getErr(), goOn, lines);
+      return train(
+          config,
+          trainer,
+          spec.commandLine().getErr(),
+          goOn,
+          listeners.toArray(TrainingCallback[]::new));
     }
   }
 
@@ -155,7 +301,7 @@ public final class TrainCommand implements Callable<Integer> {
     try {
       return Device.parse(device);
     } catch (IllegalArgumentException e) {
-      throw new ParameterException(spec.commandLine(), "--device: " + e.getMessage());
+      throw wrongUsage("--device: " + e.getMessage());
     }
   }
 
@@ -215,6 +361,7 @@ public final class TrainCommand implements Callable<Integer> {
           "HF transformers has no model of this shape: checkpoints are of JNeoX's own type, which"
               + " it does not load");
     }
+    trainer.estimate().forEach(out::println);
     directory.notes().forEach(out::println);
     trainer.concerns().forEach(out::println);
     directory

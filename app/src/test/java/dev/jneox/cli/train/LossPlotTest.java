@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.OptionalDouble;
 import java.util.stream.IntStream;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
@@ -31,7 +32,8 @@ class LossPlotTest {
             .mapToObj(i -> new Point(i * 4096L, 3 + 6 * Math.exp(-i / 40.0)))
             .toList();
     List<Point> validation = List.of(new Point(409_600, 3.6), new Point(819_200, 3.1));
-    BufferedImage image = draw(new LossPlot("a run", new LossCurve(training, validation), 7));
+    BufferedImage image =
+        draw(new LossPlot("a run", new LossCurve(training, validation), OptionalDouble.of(7)));
     assertThat(image.getWidth()).isEqualTo(1200);
     assertThat(image.getHeight()).isEqualTo(700);
     assertThat(columns(image, SMOOTH)).isGreaterThan(900);
@@ -50,7 +52,7 @@ class LossPlotTest {
                     new Point(2, Double.NaN),
                     new Point(3, Double.POSITIVE_INFINITY)),
                 List.of()),
-            7);
+            OptionalDouble.of(7));
     assertThat(plot.curve().training()).containsExactly(new Point(1, 9));
     assertThat(draw(plot).getWidth()).isEqualTo(1200);
     assertThatIllegalArgumentException().isThrownBy(() -> plot(new Point(1, Double.NaN)));
@@ -66,7 +68,7 @@ class LossPlotTest {
   }
 
   private static LossPlot plot(Point point) {
-    return new LossPlot("a run", new LossCurve(List.of(point), List.of()), 7);
+    return new LossPlot("a run", new LossCurve(List.of(point), List.of()), OptionalDouble.empty());
   }
 
   private BufferedImage draw(LossPlot plot) throws IOException {

@@ -1,0 +1,126 @@
+package dev.jneox.cli.train;
+
+import dev.jneox.infer.Engine;
+import dev.jneox.infer.GenerationRequest;
+import dev.jneox.infer.Generator;
+import dev.jneox.infer.PackedModel;
+import dev.jneox.infer.Precision;
+import dev.jneox.infer.Sampler;
+import dev.jneox.io.JneoxException;
+import dev.jneox.io.JsonObject;
+import dev.jneox.io.StorageException;
+import dev.jneox.io.VisibleText;
+import dev.jneox.tokenizer.Tokenizer;
+import dev.jneox.train.Trainer;
+import dev.jneox.train.TrainingCallback;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+
+/**
+ * Has the model continue texts after each validation, and at the end where there is none: printed,
+ * and kept in a file of the run. The texts depend on the weights and the seed alone.
+ */
+final class Samples implements TrainingCallback {
+  private static final int TOKENS = 60;
+
+  private final PrintWriter out;
+  private final Tokenizer tokenizer;
+  private final List<String> prompts;
+  private final Optional<Path> file;
+  private final Sampler sampler;
+  private Trainer trainer;
+  private boolean written;
+
+  /**
+   * Writes with the tokenizer of the run.
+   *
+   * @param prompts to continue
+   * @param file that the texts are appended to
+   */
+  Samples(
+      PrintWriter out, Tokenizer tokenizer, List<String> prompts, Optional<Path> file, int seed) {
+    this.out = out;
+    this.tokenizer = tokenizer;
+    this.prompts = prompts;
+    this.file = file;
+    this.sampler = sampler(seed);
+  }
+
+  /** How texts of a model that is being trained are drawn. */
+  static Sampler sampler(int seed) {
+    return Sampler.GREEDY
+        .withTemperature(0.7)
+        .withTopK(40)
+        .withTopP(0.95)
+        .withRepetitionPenalty(1.1)
+        .withSeed(seed);
+  }
+
+  @Override
+  public void atStart(Trainer trainer) {
+    this.trainer = trainer;
+  }
+
+  @Override
+  public void afterEvaluation(String name, int iteration, double loss) {
+    if (name.equals("validation")) {
+      write(iteration, String.format(Locale.ROOT, ", validation loss %.4f", loss));
+    }
+  }
+
+  @Override
+  public void afterSave(Path checkpoint, int iteration) {
+    if (!written && iteration == trainer.iterations()) {
+      write(iteration, "");
+    }
+  }
+
+  private void write(int iteration, String loss) {
+    written = true;
+    if (prompts.isEmpty()) {
+      return;
+    }
+    StringBuilder texts = new StringBuilder();
+    try (PackedModel packed = PackedModel.of(trainer.weights(), Precision.STORED);
+        Engine engine = new Engine(packed, Engine.Settings.of(packed, 1))) {
+      Generator generator = new Generator(engine, tokenizer);
+      for (String prompt : prompts) {
+        texts.append("step ").append(iteration).append(loss).append(", continues ");
+        texts.append(JsonObject.quoted(prompt)).append(":\n");
+        String text = prompt + continuation(generator, prompt);
+        VisibleText.lines(text).lines().forEach(l -> texts.append("  ").append(l).append('\n'));
+      }
+      out.print(texts);
+      file.ifPresent(path -> append(path, texts));
+    } catch (JneoxException e) {
+      out.println("no sample after step " + iteration + ": " + e.getMessage());
+    }
+    out.flush();
+  }
+
+  private String continuation(Generator generator, String prompt) {
+    int[] ids = tokenizer.encode(prompt);
+    int positions = trainer.model().maxPositions();
+    int tokens = Math.min(TOKENS, positions / 2);
+    int most = Math.max(1, positions - tokens);
+    int[] read = ids.length > most ? Arrays.copyOfRange(ids, ids.length - most, ids.length) : ids;
+    GenerationRequest request =
+        GenerationRequest.builder(read).maxTokens(tokens).sampler(sampler).build();
+    return generator.generate(request, Generator.Listener.NONE).text();
+  }
+
+  private static void append(Path file, CharSequence texts) {
+    try {
+      Files.writeString(file, texts, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+    } catch (IOException e) {
+      throw StorageException.of(file, "cannot be written", e);
+    }
+  }
+}

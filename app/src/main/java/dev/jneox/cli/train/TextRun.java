@@ -1,0 +1,308 @@
+package dev.jneox.cli.train;
+
+import dev.jneox.cli.ProgressLine;
+import dev.jneox.data.Documents;
+import dev.jneox.data.Prepare;
+import dev.jneox.data.TextSplit;
+import dev.jneox.io.AtomicFile;
+import dev.jneox.io.InputException;
+import dev.jneox.io.Progress;
+import dev.jneox.io.StorageException;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.tokenizer.Tokenizer;
+import dev.jneox.tokenizer.TrainedBpe;
+import dev.jneox.train.Forecast;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+
+/**
+ * Makes everything that a training run needs of texts alone, in one folder: {@code tokenizer.json},
+ * {@code data/} with the texts that are held out, and the recipe {@code train.yml}, written last.
+ * The run itself is in {@code run/}.
+ *
+ * @param folder of it all
+ */
+record TextRun(Path folder) {
+  private static final int SEQUENCE = 256;
+  private static final int BATCH = 16;
+
+  /** How often a text is read at most: from about four passes on another one teaches less. */
+  private static final int PASSES = 10;
+
+  private static final int FEWEST_STEPS = 50;
+  private static final int PROMPT = 60; // characters
+
+  /** The share of the time that is left for training after validation, saves and samples. */
+  private static final double SHARE = 0.85;
+
+  /** Names a size of model that one machine trains in minutes or hours. */
+  enum Size {
+    TINY(4, 128, 4, 2e-3),
+    SMALL(6, 256, 8, 2e-3),
+    MEDIUM(8, 384, 12, 1e-3),
+    LARGE(12, 512, 16, 1e-3),
+    BASE(12, 768, 12, 6e-4);
+
+    private final int layers;
+    private final int width;
+    private final int heads;
+    private final double rate;
+
+    Size(int layers, int width, int heads, double rate) {
+      this.layers = layers;
+      this.width = width;
+      this.heads = heads;
+      this.rate = rate;
+    }
+
+    /** Parameters of the layers. */
+    private long parameters() {
+      return 12L * layers * width * width;
+    }
+
+    /** Seconds of a step on a machine whose matrix products run at {@code gemmRate} FLOP/s. */
+    private double secondsPerStep(int vocabulary, double gemmRate) {
+      ModelSpec model = ModelSpec.neox(vocabulary, width, layers, heads, SEQUENCE);
+      return Forecast.seconds(model.trainingFlops((long) BATCH * SEQUENCE, SEQUENCE), gemmRate);
+    }
+
+    private long steps(double seconds, long tokens, int vocabulary, double gemmRate) {
+      long all = Math.round(SHARE * seconds / secondsPerStep(vocabulary, gemmRate));
+      return Math.max(FEWEST_STEPS, Math.min(all, PASSES * tokens / (BATCH * SEQUENCE)));
+    }
+
+    /**
+     * Chooses the largest that reads two tokens or more for each parameter of its layers. Twenty
+     * are the best use of a computation (Hoffmann et al. 2022); with minutes on a few cores a
+     * larger model still learns more than a smaller one that reads as much as that.
+     */
+    static Size of(double seconds, long tokens, int vocabulary, double gemmRate) {
+      Size best = TINY;
+      for (Size size : values()) {
+        long read = size.steps(seconds, tokens, vocabulary, gemmRate) * BATCH * SEQUENCE;
+        best = read >= 2 * size.parameters() ? size : best;
+      }
+      return best;
+    }
+  }
+
+  /** The recipe, which {@code jneox train} takes too. */
+  Path recipe() {
+    return folder.resolve("train.yml");
+  }
+
+  /** The folder of checkpoints. */
+  Path run() {
+    return folder.resolve("run");
+  }
+
+  private Path data(String name) {
+    return folder.resolve("data").resolve(name);
+  }
+
+  /**
+   * Tells whether an earlier call made it all.
+   *
+   * @throws InputException when it did so of other texts
+   */
+  boolean isMade(List<Path> texts) {
+    try {
+      if (!Files.exists(recipe())) {
+        return false;
+      }
+      String first = Files.readString(recipe()).lines().findFirst().orElse("");
+      if (!first.equals(origin(texts))) {
+        throw InputException.in(
+            recipe(),
+            "line 1",
+            origin(texts),
+            first + ": name another folder with --out to train on other texts");
+      }
+      return true;
+    } catch (IOException e) {
+      throw StorageException.of(recipe(), "cannot be read", e);
+    }
+  }
+
+  private static String origin(List<Path> texts) {
+    return "# Made by jneox train --text "
+        + String.join(" --text ", texts.stream().map(TextPipeline::quoted).toList());
+  }
+
+  /**
+   * Learns a vocabulary, tokenises, chooses a model and its length, and writes the recipe.
+   *
+   * @param seconds that the training may take
+   * @param wanted size of the model; empty chooses one
+   * @param gemmRate FLOP/s of the machine
+   */
+  void make(
+      PrintWriter out, List<Path> texts, double seconds, Optional<Size> wanted, double gemmRate) {
+    TextSplit split;
+    try (Progress progress = ProgressLine.bytes("reading", -1)) {
+      split = TextSplit.of(texts, folder.resolve("data"), progress::step);
+    }
+    Path vocabulary = folder.resolve("tokenizer.json");
+    TrainedBpe trained =
+        TextPipeline.vocabulary(
+            List.of(split.training()), vocabularySize(split.characters()), vocabulary);
+    Prepare.Result training;
+    Prepare.Result validation;
+    int tokens;
+    try (Tokenizer tokenizer = Tokenizer.load(vocabulary)) {
+      tokens = tokenizer.vocabSize();
+      training = TextPipeline.data(split.training(), tokenizer, data("train"), "tokenising");
+      validation = TextPipeline.data(split.validation(), tokenizer, data("valid"), "validation");
+      TextPipeline.data(split.test(), tokenizer, data("test"), "test");
+    }
+    delete(split.training()); // the tokens say the same; what is held out stays to be read
+    Size size = wanted.orElseGet(() -> Size.of(seconds, training.tokens(), tokens, gemmRate));
+    long steps = size.steps(seconds, training.tokens(), tokens, gemmRate);
+    out.printf(
+        Locale.ROOT,
+        "text: %,d documents, %,.1f MB to train on; vocabulary %,d, %.1f bytes a token%n",
+        split.documents(),
+        trained.bytes() / 1e6,
+        tokens,
+        (double) trained.bytes() / trained.tokens());
+    out.printf(
+        Locale.ROOT,
+        "model: %s, for %,d tokens of text in %s: %,d steps, each token read %.1f times%n",
+        size.name().toLowerCase(Locale.ROOT),
+        training.tokens(),
+        StepLines.clock(seconds),
+        steps,
+        (double) steps * BATCH * SEQUENCE / training.tokens());
+    out.println("recipe: " + recipe());
+    out.flush();
+    String text = origin(texts) + "\n" + recipe(size, steps, validation.tokens());
+    AtomicFile.write(recipe(), text.getBytes(StandardCharsets.UTF_8));
+  }
+
+  private static int vocabularySize(long characters) {
+    return characters >= 5_000_000
+        ? 8192
+        : characters >= 500_000 ? 4096 : characters >= 50_000 ? 1024 : 512;
+  }
+
+  private static void delete(Path file) {
+    try {
+      Files.delete(file);
+    } catch (IOException e) {
+      throw StorageException.of(file, "cannot be removed", e);
+    }
+  }
+
+  private String recipe(Size size, long steps, long validTokens) {
+    long interval = Math.max(10, steps / 10);
+    // Two batches at least: the samples of a data set are one fewer than it is asked for.
+    long evalIters = Math.clamp(validTokens / SEQUENCE / BATCH, 2, 10);
+    return """
+    # The same command goes on from the newest checkpoint; so does jneox train with this file.
+
+    # The model
+    num_layers: %d
+    hidden_size: %d
+    num_attention_heads: %d
+    seq_length: %d
+    max_position_embeddings: %d
+    pos_emb: rotary
+    rotary_pct: 0.25
+    gpt_j_residual: true
+    no_weight_tying: true
+    make_vocab_size_divisible_by: 64
+    init_method: small_init
+    output_layer_init_method: wang_init
+
+    # The optimizer
+    optimizer:
+      type: Adam
+      params: {lr: %s, betas: [0.9, 0.95], eps: 1.0e-8}
+    weight_decay: 0.1
+    gradient_clipping: 1.0
+    lr_decay_style: cosine
+    min_lr: %s
+    warmup: 0.05
+    train_iters: %d
+    train_micro_batch_size_per_gpu: %d
+    precision: bfloat16
+
+    # The data; what is held out is beside it as text
+    tokenizer_type: HFTokenizer
+    vocab_file: %s
+    train_data_paths: [%s]
+    valid_data_paths: [%s]
+    test_data_paths: [%s]
+    seed: 1234
+
+    # What the run tells and keeps
+    eval_interval: %d
+    eval_iters: %d
+    log_interval: %d
+    save: %s
+    load: %s
+    checkpoint_factor: %d
+    keep_last_n_checkpoints: 2
+    """
+        .formatted(
+            size.layers,
+            size.width,
+            size.heads,
+            SEQUENCE,
+            SEQUENCE,
+            yaml(size.rate),
+            yaml(size.rate / 10),
+            steps,
+            BATCH,
+            TextPipeline.quoted(folder.resolve("tokenizer.json")),
+            TextPipeline.quoted(data("train")),
+            TextPipeline.quoted(data("valid")),
+            TextPipeline.quoted(data("test")),
+            interval,
+            evalIters,
+            Math.clamp(steps / 50, 1, 50),
+            TextPipeline.quoted(run()),
+            TextPipeline.quoted(run()),
+            interval);
+  }
+
+  private static String yaml(double value) {
+    return String.format(Locale.ROOT, "%.1e", value);
+  }
+
+  /** The first words of the held-out texts, for the model to continue. */
+  String prompt() {
+    try (Documents documents = Documents.open(List.of(data("valid.jsonl")), false, _ -> {})) {
+      for (Iterator<String> texts = documents.texts(); texts.hasNext(); ) {
+        String text = texts.next().strip();
+        if (!text.isEmpty()) {
+          int end =
+              text.offsetByCodePoints(0, Math.min(PROMPT, text.codePointCount(0, text.length())));
+          int space = text.lastIndexOf(' ', end);
+          return text.substring(0, end < text.length() && space > 0 ? space : end);
+        }
+      }
+    }
+    return "";
+  }
+
+  /** Says what there is now and what to do with it. */
+  void summary(PrintWriter out, double seconds) {
+    out.printf("%nDone in %s; all is in %s. What now:%n", StepLines.clock(seconds), folder);
+    out.println("  ./jneox complete --model " + run());
+    out.println("  ./jneox eval --model " + run() + " --data " + data("test"));
+    out.printf(
+        "  ./jneox convert --from %s --to %s --format gguf --dtype q8_0%n",
+        run(), folder.resolve("model.gguf"));
+    out.println("texts during training: " + run().resolve("samples.txt"));
+    out.println("picture of the loss: " + run().resolve("loss.png"));
+    out.flush();
+  }
+}
