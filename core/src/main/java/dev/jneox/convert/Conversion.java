@@ -8,8 +8,10 @@ import dev.jneox.format.hf.HfFolderWriter;
 import dev.jneox.format.neox.NeoxCheckpointWriter;
 import dev.jneox.format.packed.PackedFolder;
 import dev.jneox.io.AtomicFolder;
+import dev.jneox.io.ByteSize;
 import dev.jneox.io.FreeDisk;
 import dev.jneox.io.InputException;
+import dev.jneox.io.Overwrite;
 import dev.jneox.io.StorageException;
 import dev.jneox.weights.GgmlType;
 import dev.jneox.weights.StoredModel;
@@ -142,11 +144,8 @@ public record Conversion(
 
   /** Does the same for {@code bytes} of weights in a folder, or in a file. */
   static void check(Path target, boolean isFolder, long bytes, boolean replace) {
+    Overwrite.check(target, replace);
     if (Files.exists(target)) {
-      if (!replace) {
-        throw new InputException(
-            target + ": exists already: choose another name, or replace it with --force");
-      }
       checkReplaceable(target, isFolder);
     }
     long needed = bytes + BESIDE_THE_WEIGHTS;
@@ -154,8 +153,7 @@ public record Conversion(
     if (free < needed) {
       throw new StorageException(
           target,
-          String.format(
-              Locale.ROOT, "needs %.1f GB of disk, %.1f GB are free", needed / 1e9, free / 1e9),
+          ByteSize.lack(needed, free) + " on its disk",
           "free some, or write elsewhere",
           null);
     }

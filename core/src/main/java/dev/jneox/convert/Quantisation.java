@@ -152,6 +152,7 @@ public final class Quantisation {
    *
    * @param type of the linear weights: Q4_0 or Q8_0
    * @param source remains open
+   * @throws InputException when all its matrices have fewer bits than the type
    */
   public static Quantisation to(GgmlType type, StoredModel source) {
     return to(type, source, null);
@@ -168,11 +169,29 @@ public final class Quantisation {
     if (type != GgmlType.Q4_0 && type != GgmlType.Q8_0) {
       throw new IllegalArgumentException("no kernel reads " + type);
     }
-    return new Quantisation(
-        source,
-        importance,
-        (tensor, stored) ->
-            stored == GgmlType.Q4_0 ? stored : isTable(tensor) ? GgmlType.Q8_0 : type);
+    Quantisation made =
+        new Quantisation(
+            source,
+            importance,
+            (tensor, stored) ->
+                stored == GgmlType.Q4_0 ? stored : isTable(tensor) ? GgmlType.Q8_0 : type);
+    if (type == GgmlType.Q8_0 && made.isQ4()) {
+      throw new InputException(
+          source.path()
+              + ": has its matrices in Q4_0, which 8 bits would not make better: expected a model"
+              + " of more bits, such as the one that it was made of");
+    }
+    return made;
+  }
+
+  /** Whether every matrix beside the embedding and the head is written in four bits. */
+  private boolean isQ4() {
+    for (Piece piece : pieces) {
+      if (piece.form != null && !isTable(piece.tensor) && piece.form.type() != GgmlType.Q4_0) {
+        return false;
+      }
+    }
+    return true;
   }
 
   /** Writes what the kernels would load: only a type that has no kernel is rounded to another. */

@@ -2,6 +2,7 @@ package dev.jneox.format;
 
 import dev.jneox.format.hf.HfFolder;
 import dev.jneox.io.AtomicFile;
+import dev.jneox.io.FolderFiles;
 import dev.jneox.io.InputException;
 import dev.jneox.io.InputFile;
 import dev.jneox.io.JneoxException;
@@ -240,13 +241,9 @@ public record Manifest(long save, Map<String, Entry> files) {
 
   /** Lists all regular files below a folder except the manifest, sorted by path. */
   private static List<Path> files(Path folder) {
-    try (Stream<Path> walk = Files.walk(folder)) {
-      return walk.filter(file -> Files.isRegularFile(file) && !file.equals(folder.resolve(NAME)))
-          .sorted()
-          .toList();
-    } catch (IOException e) {
-      throw unreadable(folder, e);
-    }
+    return FolderFiles.deep(folder).stream()
+        .filter(file -> !file.equals(folder.resolve(NAME)))
+        .toList();
   }
 
   private static String name(Path folder, Path file) {

@@ -1,5 +1,6 @@
 package dev.jneox.hub;
 
+import dev.jneox.io.ByteSize;
 import dev.jneox.io.CancelledException;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
@@ -14,7 +15,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -187,7 +187,7 @@ public final class Hub implements AutoCloseable {
             + ", but "
             + why
             + "; run \"jneox download "
-            + name.repository()
+            + name
             + "\" online");
   }
 
@@ -368,13 +368,7 @@ public final class Hub implements AutoCloseable {
     try {
       long free = Files.getFileStore(settings.cache()).getUsableSpace();
       if (bytes > free) {
-        String what =
-            String.format(
-                Locale.ROOT,
-                "needs %,.1f MB more, the disk of %s has %,.1f MB free",
-                bytes / 1e6,
-                settings.cache(),
-                free / 1e6);
+        String what = ByteSize.lack(bytes, free) + " on the disk of " + settings.cache();
         String reason = "choose another with --cache or HF_HOME";
         throw new StorageException(
             name + ": " + what + "; " + reason, settings.cache(), what, reason, null);

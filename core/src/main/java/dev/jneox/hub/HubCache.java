@@ -1,6 +1,7 @@
 package dev.jneox.hub;
 
 import dev.jneox.io.AtomicFile;
+import dev.jneox.io.FolderFiles;
 import dev.jneox.io.InputException;
 import dev.jneox.io.JneoxException;
 import dev.jneox.io.StorageException;
@@ -17,7 +18,6 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.UUID;
-import java.util.stream.Stream;
 
 /**
  * Manages the folder of downloaded models, in the layout of huggingface_hub:
@@ -133,9 +133,9 @@ final class HubCache {
   /** Lists the files of a snapshot that has no stored listing. */
   HubListing found(HubName name, String commit) {
     Path snapshot = snapshot(name, commit);
-    try (Stream<Path> walk = Files.walk(snapshot)) {
+    try {
       List<HubFile> files = new ArrayList<>();
-      for (Path path : walk.filter(Files::isRegularFile).sorted().toList()) {
+      for (Path path : FolderFiles.deep(snapshot)) {
         files.add(
             new HubFile(
                 snapshot.relativize(path).toString().replace('\\', '/'),

@@ -1,5 +1,6 @@
 package dev.jneox.infer;
 
+import dev.jneox.io.ByteSize;
 import dev.jneox.io.MemoryException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Param;
@@ -118,9 +119,9 @@ record MemoryNeed(
       throw new MemoryException(
           path
               + ": does not fit in memory: its weights take "
-              + gigabytes(made)
+              + ByteSize.text(made)
               + " once loaded, "
-              + gigabytes(free)
+              + ByteSize.text(free)
               + " are free; "
               + whatFits(free),
           made + BESIDE,
@@ -138,9 +139,9 @@ record MemoryNeed(
       return Optional.of(
           path
               + ": every token reads "
-              + gigabytes(made + mapped)
+              + ByteSize.text(made + mapped)
               + " of weights, for which "
-              + gigabytes(free)
+              + ByteSize.text(free)
               + " of memory are free: much of it will come from the disk each time; "
               + whatFits(free));
     }
@@ -168,11 +169,7 @@ record MemoryNeed(
           most);
     }
     String either =
-        q8 + BESIDE <= free && q8 < made + mapped ? "q8 (" + gigabytes(q8) + ") or " : "";
-    return "it would fit as " + either + "q4 (" + gigabytes(q4) + "): see jneox quantize";
-  }
-
-  private static String gigabytes(long bytes) {
-    return String.format(Locale.ROOT, "%.1f GB", bytes / 1e9);
+        q8 + BESIDE <= free && q8 < made + mapped ? "q8 (" + ByteSize.text(q8) + ") or " : "";
+    return "it would fit as " + either + "q4 (" + ByteSize.text(q4) + "): see jneox quantize";
   }
 }

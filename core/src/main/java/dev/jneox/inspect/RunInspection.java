@@ -1,11 +1,11 @@
 package dev.jneox.inspect;
 
 import dev.jneox.format.neox.RunFolder;
+import dev.jneox.io.FolderFiles;
 import dev.jneox.io.InputException;
 import dev.jneox.io.JneoxException;
 import dev.jneox.io.StorageException;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
@@ -15,7 +15,6 @@ import java.util.List;
 import java.util.NavigableMap;
 import java.util.Optional;
 import java.util.OptionalDouble;
-import java.util.stream.Stream;
 
 /**
  * Lists the checkpoints in the folder of a run.
@@ -99,17 +98,15 @@ public record RunInspection(
   }
 
   private static long bytes(Path checkpoint) {
-    try (Stream<Path> files = Files.walk(checkpoint)) {
-      long bytes = 0;
-      for (Path file : files.filter(Files::isRegularFile).toList()) {
+    long bytes = 0;
+    for (Path file : FolderFiles.deep(checkpoint)) {
+      try {
         bytes += Files.size(file);
+      } catch (IOException e) {
+        throw unreadable(file, e);
       }
-      return bytes;
-    } catch (IOException e) {
-      throw unreadable(checkpoint, e);
-    } catch (UncheckedIOException e) {
-      throw unreadable(checkpoint, e.getCause());
     }
+    return bytes;
   }
 
   private static StorageException unreadable(Path path, IOException e) {

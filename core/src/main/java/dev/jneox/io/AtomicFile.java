@@ -1,15 +1,30 @@
 package dev.jneox.io;
 
+import java.io.EOFException;
+import java.io.FileNotFoundException;
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.io.UncheckedIOException;
+import java.net.ConnectException;
+import java.net.SocketTimeoutException;
+import java.net.UnknownHostException;
+import java.net.http.HttpTimeoutException;
+import java.nio.channels.ClosedByInterruptException;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
+import java.nio.charset.MalformedInputException;
 import java.nio.charset.StandardCharsets;
+import java.nio.charset.UnmappableCharacterException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.AtomicMoveNotSupportedException;
+import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
+import java.nio.file.FileSystemLoopException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
+import java.nio.file.NotDirectoryException;
+import java.nio.file.NotLinkException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
@@ -59,6 +74,7 @@ public final class AtomicFile implements AutoCloseable {
     this.target = target;
     this.lock = lock;
     this.partial = partial(target);
+    UnfinishedFiles.add(partial);
   }
 
   /** Returns a name beside {@code target} that no other writer uses. */
@@ -114,6 +130,10 @@ public final class AtomicFile implements AutoCloseable {
       try (FileChannel channel = FileChannel.open(partial, StandardOpenOption.WRITE)) {
         channel.force(true);
       }
+      if (!UnfinishedFiles.remove(partial)) {
+        throw new CancelledException(
+            target + ": is not written: the process was told to end", null);
+      }
       try {
         Files.move(
             partial, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
@@ -154,6 +174,7 @@ public final class AtomicFile implements AutoCloseable {
   public void close() {
     try {
       if (!done) {
+        UnfinishedFiles.remove(partial);
         Files.deleteIfExists(partial);
       }
     } catch (IOException e) {
@@ -186,11 +207,22 @@ public final class AtomicFile implements AutoCloseable {
       case NoSuchFileException _ -> "no such file or folder: " + message;
       case AccessDeniedException _ -> "permission denied: " + message;
       case FileAlreadyExistsException _ -> "exists already: " + message;
+      case DirectoryNotEmptyException _ -> "the folder is not empty: " + message;
+      case NotDirectoryException _ -> "not a folder: " + message;
+      case NotLinkException _ -> "not a symbolic link: " + message;
+      case FileSystemLoopException _ -> "the folder links to one that it is in: " + message;
       case FileSystemException f when f.getReason() != null -> f.getReason() + ": " + f.getFile();
-      default ->
-          message == null || e.getClass() != IOException.class
-              ? e.getClass().getSimpleName() + (message == null ? "" : " " + message)
-              : message;
+      case FileSystemException f -> "the system refuses it: " + f.getFile();
+      case FileNotFoundException _ -> message == null ? "no such file or folder" : message;
+      case EOFException _ -> "it ends too early";
+      case MalformedInputException _, UnmappableCharacterException _ ->
+          "it has bytes that are not text in its encoding";
+      case UnknownHostException _ -> "no such host: " + message;
+      case HttpTimeoutException _, SocketTimeoutException _ -> "no answer in time";
+      case ConnectException _ -> "no connection" + (message == null ? "" : ": " + message);
+      case ClosedByInterruptException _, InterruptedIOException _ -> "it was interrupted";
+      case ClosedChannelException _ -> "it was closed meanwhile";
+      default -> message == null ? "the system gives no reason" : message;
     };
   }
 }

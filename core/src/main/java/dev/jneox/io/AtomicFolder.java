@@ -35,6 +35,7 @@ public final class AtomicFolder implements AutoCloseable {
     this.target = TargetLock.real(target);
     this.partial = AtomicFile.partial(this.target);
     this.replaced = this.target.resolveSibling(this.target.getFileName() + REPLACED);
+    UnfinishedFiles.add(partial);
     boolean ready = false;
     try {
       if (Files.exists(replaced) && !Files.exists(this.target)) {
@@ -50,6 +51,7 @@ public final class AtomicFolder implements AutoCloseable {
       throw failed(e);
     } finally {
       if (!ready) {
+        UnfinishedFiles.remove(partial);
         lock.close();
       }
     }
@@ -62,6 +64,9 @@ public final class AtomicFolder implements AutoCloseable {
 
   /** Moves the folder to its name, deletes the one it replaces and releases the lock. */
   public void commit() {
+    if (!UnfinishedFiles.remove(partial)) {
+      throw new CancelledException(target + ": is not written: the process was told to end", null);
+    }
     try {
       if (Files.exists(target)) {
         Files.move(target, replaced, StandardCopyOption.ATOMIC_MOVE);
@@ -84,6 +89,7 @@ public final class AtomicFolder implements AutoCloseable {
   public void close() {
     try {
       if (!done) {
+        UnfinishedFiles.remove(partial);
         delete(partial);
       }
     } catch (IOException e) {

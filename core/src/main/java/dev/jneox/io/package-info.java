@@ -3,11 +3,13 @@
  *
  * <ul>
  *   <li>{@link dev.jneox.io.AtomicFile} and {@link dev.jneox.io.AtomicFolder} make results appear
- *       whole or not at all; {@link dev.jneox.io.TargetLock} excludes a second writer.
+ *       whole or not at all; {@link dev.jneox.io.TargetLock} excludes a second writer, and {@link
+ *       dev.jneox.io.Overwrite} protects what exists.
  *   <li>{@link dev.jneox.io.InputFile} and {@link dev.jneox.io.MappedFile} read files that may be
  *       of any size, no files at all, or changed meanwhile; {@link dev.jneox.io.VisibleText} shows
  *       text from them.
  *   <li>{@link dev.jneox.io.JneoxException} is the base of all errors that a user can act on.
+ *   <li>{@link dev.jneox.io.ByteSize} and {@link dev.jneox.io.Spelling} word messages.
  *   <li>{@link dev.jneox.io.Progress} counts the progress of a long operation.
  *   <li>{@link dev.jneox.io.MappedMemory}, {@link dev.jneox.io.FreeMemory}, {@link
  *       dev.jneox.io.FreedMemory} and {@link dev.jneox.io.FreeDisk} query and advise the operating

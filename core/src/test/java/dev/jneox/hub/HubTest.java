@@ -128,6 +128,17 @@ class HubTest {
         .hasMessageContaining("offline");
   }
 
+  @Test
+  void theCommandAdvisedOfflineHasTheRevision() {
+    HubName other = NAME.at("step3000");
+    try (Hub hub = new Hub(settings().asOffline())) {
+      assertThatThrownBy(() -> hub.download(other, Selection.MODEL, bytes -> Progress.silent()))
+          .hasMessageEndingWith("run \"jneox download org/model@step3000\" online");
+      assertThatThrownBy(() -> hub.download(NAME, Selection.MODEL, bytes -> Progress.silent()))
+          .hasMessageEndingWith("run \"jneox download org/model\" online");
+    }
+  }
+
   private void assertRefused(String... words) {
     assertThatThrownBy(this::download)
         .isInstanceOf(InputException.class)
@@ -929,7 +940,7 @@ class HubTest {
                       "org/model: " + e.what() + "; choose another with --cache or HF_HOME");
             })
         .hasMessageContainingAll(
-            "org/model: needs 1,125,899,906.8 MB more, the disk of " + cache, "free");
+            "org/model: needs 1,125.9 TB, ", " are free on the disk of " + cache);
     assertNoModel();
     assertThat(server.count(WEIGHTS_PATH)).isZero();
   }

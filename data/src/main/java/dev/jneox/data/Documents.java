@@ -1,23 +1,23 @@
 package dev.jneox.data;
 
+import dev.jneox.io.FolderFiles;
 import dev.jneox.io.InputException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
 import java.util.NoSuchElementException;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongConsumer;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Reads the documents of a corpus one at a time, in a fixed order; memory does not grow with the
- * input. An input is a file or a folder (its readable files, deep, in the order of their paths):
+ * input. An input is a file or a folder (its readable files, deep, links followed, in the order of
+ * their paths):
  *
  * <ul>
  *   <li>{@code .jsonl}, {@code .json}, also with the suffix {@code .zst} or {@code .gz}: a JSON
@@ -77,11 +77,7 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
     this.files = new ArrayList<>();
     long bytes = 0;
     for (Path input : inputs) {
-      try {
-        addFiles(input);
-      } catch (IOException e) {
-        throw DocumentFile.unreadable(input, e);
-      }
+      addFiles(input);
     }
     for (Path file : files) {
       try {
@@ -93,7 +89,7 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
     this.totalBytes = bytes;
   }
 
-  private void addFiles(Path input) throws IOException {
+  private void addFiles(Path input) {
     if (!Files.isDirectory(input)) {
       if (!Files.exists(input)) {
         throw new InputException(input + ": no such file or folder");
@@ -106,14 +102,11 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
       return;
     }
     int before = files.size();
-    try (Stream<Path> walk = Files.walk(input)) {
-      for (Path file :
-          walk.filter(Files::isRegularFile).sorted(Comparator.comparing(Path::toString)).toList()) {
-        if (DocumentFile.readable(file)) {
-          files.add(file);
-        } else {
-          other++;
-        }
+    for (Path file : FolderFiles.deep(input)) {
+      if (DocumentFile.readable(file)) {
+        files.add(file);
+      } else {
+        other++;
       }
     }
     if (files.size() == before) {

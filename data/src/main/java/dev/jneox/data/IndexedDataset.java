@@ -147,11 +147,13 @@ public final class IndexedDataset {
     return new Sizes(shortest, (double) tokens() / sequences(), longest);
   }
 
-  static Path idx(Path prefix) {
+  /** Returns the file of the sizes, {@code PREFIX.idx}. */
+  public static Path idx(Path prefix) {
     return prefix.resolveSibling(prefix.getFileName() + ".idx");
   }
 
-  static Path bin(Path prefix) {
+  /** Returns the file of the ids, {@code PREFIX.bin}. */
+  public static Path bin(Path prefix) {
     return prefix.resolveSibling(prefix.getFileName() + ".bin");
   }
 

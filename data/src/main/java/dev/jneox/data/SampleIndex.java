@@ -28,6 +28,9 @@ import java.util.Optional;
 public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
   private static final int REPORT = 1 << 20;
 
+  /** The longest input, in tokens: sixteen times what any model reads. */
+  private static final int MAX_SEQ_LENGTH = 1 << 24;
+
   /**
    * Holds the parameters of an index, besides the sizes of the documents.
    *
@@ -40,15 +43,19 @@ public record SampleIndex(Npy documents, Npy samples, Npy shuffle) {
   public record Spec(int first, int end, long samples, int seqLength, long seed) {
     /** Checks the ranges of the length, the samples and the seed. */
     public Spec {
-      if (seqLength < 1 || samples < 0 || seed < 0 || seed > 0xFFFF_FFFFL) {
+      require("sequence length", seqLength, 1, MAX_SEQ_LENGTH);
+      require("samples", samples, 0, Long.MAX_VALUE);
+      require("seed", seed, 0, 0xFFFF_FFFFL);
+    }
+
+    private static void require(String what, long value, long least, long most) {
+      if (value < least || value > most) {
         throw new InputException(
-            "sequence length "
-                + seqLength
-                + ", samples "
-                + samples
-                + ", seed "
-                + seed
-                + ": expected at least 1, at least 0, and 0 to 2^32 - 1");
+            what
+                + ": expected "
+                + (most == Long.MAX_VALUE ? least + " or more" : least + " to " + most)
+                + ", found "
+                + value);
       }
     }
 

@@ -143,6 +143,16 @@ class DocumentsTest {
   }
 
   @Test
+  void readsFoldersThatAreLinksAndThoseInside() throws IOException {
+    Path real = Files.createDirectories(folder.resolve("real/deep"));
+    Files.writeString(real.resolve("a.txt"), "one");
+    Path in = Files.createDirectory(folder.resolve("in"));
+    Files.createSymbolicLink(in.resolve("link"), folder.resolve("real"));
+    assertThat(read(in)).isEqualTo(read(folder.resolve("real"))).hasSize(1);
+    assertThat(read(in.resolve("link"))).hasSize(1);
+  }
+
+  @Test
   void readsFoldersDeepAndInTheOrderOfTheirPaths() {
     file("in/b.txt", "2");
     file("in/a/z.jsonl", "{\"text\": \"1\"}");

@@ -5,9 +5,11 @@ import dev.jneox.format.ModelFiles;
 import dev.jneox.format.neox.RunFolder;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.AtomicFolder;
+import dev.jneox.io.ByteSize;
 import dev.jneox.io.FreeDisk;
 import dev.jneox.io.InputException;
 import dev.jneox.io.JneoxException;
+import dev.jneox.io.Spelling;
 import dev.jneox.io.StorageException;
 import dev.jneox.io.TargetLock;
 import java.io.IOException;
@@ -19,7 +21,6 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
@@ -295,7 +296,7 @@ public final class RunDirectory implements AutoCloseable {
     return list(parent).stream()
         .filter(path -> Files.isReadable(path) && RunFolder.is(path))
         .map(path -> path.getFileName().toString())
-        .min(Comparator.comparingInt(other -> NeoxKeys.edits(name, other)))
+        .min(Comparator.comparingInt(other -> Spelling.edits(name, other)))
         .map(
             other ->
                 "; the nearest name of one with checkpoints is " + missing.resolveSibling(other))
@@ -343,7 +344,7 @@ public final class RunDirectory implements AutoCloseable {
           folder,
           "cannot be written",
           "a checkpoint takes %s, and %s were free; %s"
-              .formatted(size(bytes), size(free), e.getMessage()),
+              .formatted(ByteSize.text(bytes), ByteSize.text(free), e.getMessage()),
           e);
     }
     AtomicFile.write(
@@ -351,10 +352,6 @@ public final class RunDirectory implements AutoCloseable {
         folder.getFileName().toString().getBytes(StandardCharsets.UTF_8));
     section.keepLast().ifPresent(keep -> prune(folder, Math.max(1, keep), told));
     return save.resolve(folder.getFileName());
-  }
-
-  private static String size(long bytes) {
-    return String.format(Locale.ROOT, "%,.1f MB", bytes / 1e6);
   }
 
   /** Removes the oldest saves until {@code keep} checkpoints are left; never {@code latest}. */

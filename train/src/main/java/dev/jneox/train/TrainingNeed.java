@@ -1,5 +1,6 @@
 package dev.jneox.train;
 
+import dev.jneox.io.ByteSize;
 import dev.jneox.io.FreeDisk;
 import dev.jneox.io.FreeMemory;
 import dev.jneox.io.MemoryException;
@@ -14,7 +15,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 
@@ -140,7 +140,7 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
       if (free < checkpointBytes()) {
         String what =
             "a checkpoint of this run takes %s, %s are free in %s"
-                .formatted(size(checkpointBytes()), size(free), save);
+                .formatted(ByteSize.text(checkpointBytes()), ByteSize.text(free), save);
         String reason = "free some, or save elsewhere";
         throw new StorageException(
             config.settings().message("save", what + ": " + reason), save, what, reason, null);
@@ -164,12 +164,13 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
     if (BESIDE + parameterBytes() > free) {
       String found =
           "%,d parameters take %s in training, %s of memory are free: train a smaller model"
-              .formatted(model.parameterCount(), size(parameterBytes()), size(free));
+              .formatted(
+                  model.parameterCount(), ByteSize.text(parameterBytes()), ByteSize.text(free));
       throw new MemoryException(config.settings().message(key, found), need, free);
     }
     String found =
         "a micro-batch of %,d sequences of %,d tokens takes %s of memory in all, %s are free"
-            .formatted(micro, config.model().seqLength(), size(need), size(free));
+            .formatted(micro, config.model().seqLength(), ByteSize.text(need), ByteSize.text(free));
     long needed = need;
     long available = free;
     if (need <= free) {
@@ -177,7 +178,8 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
       available = heap;
       found =
           "a micro-batch of %,d sequences of %,d tokens takes %s of Java's heap, which may have %s (-Xmx in JNEOX_JAVA_OPTS)"
-              .formatted(micro, config.model().seqLength(), size(needed), size(heap));
+              .formatted(
+                  micro, config.model().seqLength(), ByteSize.text(needed), ByteSize.text(heap));
     }
     long plain = largest(micro, recompute, free, heap);
     long recomputed = largest(micro, true, free, heap);
@@ -240,7 +242,11 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
             : "keep_last_n_checkpoints bounds them";
     return Optional.of(
         "%s: the checkpoints of this run take %s, %s are free: %s"
-            .formatted(section.save().get(), size(kept * checkpointBytes()), size(free), remedy));
+            .formatted(
+                section.save().get(),
+                ByteSize.text(kept * checkpointBytes()),
+                ByteSize.text(free),
+                remedy));
   }
 
   /** Checkpoints that the run will have at a time, those from before it not counted. */
@@ -270,19 +276,23 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
     List<String> lines = new ArrayList<>();
     String parts =
         "weights %s, gradients %s, optimizer %s"
-            .formatted(size(weights + rounded), size(weights), size(2 * weights));
+            .formatted(
+                ByteSize.text(weights + rounded),
+                ByteSize.text(weights),
+                ByteSize.text(2 * weights));
     if (device.isCpu()) {
       long activations = activationBytes(micro, recompute);
       long heap = heapBytes(micro, recompute);
       lines.add(
           "memory: about %s%s"
               .formatted(
-                  size(BESIDE + parameterBytes() + activations + heap),
+                  ByteSize.text(BESIDE + parameterBytes() + activations + heap),
                   FreeMemory.bytes().isPresent()
-                      ? " of %s free".formatted(size(FreeMemory.bytes().getAsLong()))
+                      ? " of %s free".formatted(ByteSize.text(FreeMemory.bytes().getAsLong()))
                       : ""));
       lines.add(
-          "  %s, activations %s, rest %s".formatted(parts, size(activations), size(BESIDE + heap)));
+          "  %s, activations %s, rest %s"
+              .formatted(parts, ByteSize.text(activations), ByteSize.text(BESIDE + heap)));
     } else {
       lines.add("memory of %s: %s, and the activations".formatted(device, parts));
     }
@@ -294,16 +304,10 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
                 lines.add(
                     "disk: %s a checkpoint, up to %,d at a time: %s of %s free"
                         .formatted(
-                            size(checkpointBytes()),
+                            ByteSize.text(checkpointBytes()),
                             kept(from, to),
-                            size(kept(from, to) * checkpointBytes()),
-                            size(FreeDisk.bytes(save)))));
+                            ByteSize.text(kept(from, to) * checkpointBytes()),
+                            ByteSize.text(FreeDisk.bytes(save)))));
     return lines;
-  }
-
-  private static String size(long bytes) {
-    return bytes < 1_000_000_000
-        ? String.format(Locale.ROOT, "%.1f MB", bytes / 1e6)
-        : String.format(Locale.ROOT, "%,.1f GB", bytes / 1e9);
   }
 }
