@@ -13,12 +13,12 @@ import java.util.regex.Pattern;
  * checked as GPT-NeoX does it. One record per concern.
  *
  * <p>Every key of GPT-NeoX is known and has its type checked. Keys about fusions, launchers and
- * loggers have no effect. Keys that ask for something JNeoX does not do and that would change the
- * results do not keep a file from loading: {@link #unsupported()} lists them. Two keys are ours:
- * {@code lr_schedule_version}, {@code v2} (the default) or {@code v1.0}, because GPT-NeoX changed
- * its learning-rate formulas without giving the choice a name; and {@code attention_window}, how
- * many of the latest positions a layer of type {@code local} sees, its own included (GPT-3's
- * locally banded attention).
+ * loggers have no effect; {@link #ignored()} lists those that somebody may wait for. Keys that ask
+ * for something JNeoX does not do and that would change the results do not keep a file from
+ * loading: {@link #unsupported()} lists them. Two keys are ours: {@code lr_schedule_version},
+ * {@code v2} (the default) or {@code v1.0}, because GPT-NeoX changed its learning-rate formulas
+ * without giving the choice a name; and {@code attention_window}, how many of the latest positions
+ * a layer of type {@code local} sees, its own included (GPT-3's locally banded attention).
  */
 public record NeoxConfig(
     Settings settings,
@@ -89,6 +89,14 @@ public record NeoxConfig(
               parts.train().weights().stream().distinct().count() == 1;
           case null, default -> true;
         };
+  }
+
+  /**
+   * Lists the keys that were set and ask for something that JNeoX does not do and that does not
+   * change the results, such as a report to another service.
+   */
+  public List<String> ignored() {
+    return settings.ignored();
   }
 
   /**

@@ -1,6 +1,7 @@
 package dev.jneox.train;
 
 import dev.jneox.format.neox.YamlTree;
+import dev.jneox.io.Spelling;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -42,6 +43,9 @@ final class NeoxKeys {
     /** The mapping must be absent, empty or disabled. */
     record Off() implements Rule {}
 
+    /** Asks for something that is not done and does not change the results; but these values. */
+    record Ignored(List<String> read) implements Rule {}
+
     /** Must agree with another key. */
     record Same(String key) implements Rule {}
   }
@@ -82,7 +86,14 @@ final class NeoxKeys {
     if (rule.startsWith("same=")) {
       return new Rule.Same(rule.substring(5));
     }
-    return rule.equals("off") ? new Rule.Off() : new Rule.None();
+    if (rule.startsWith("ignored=")) {
+      return new Rule.Ignored(List.of(rule.substring(8).split("\\|")));
+    }
+    return switch (rule) {
+      case "off" -> new Rule.Off();
+      case "ignored" -> new Rule.Ignored(List.of());
+      default -> new Rule.None();
+    };
   }
 
   static Iterable<Key> all() {
@@ -115,7 +126,7 @@ final class NeoxKeys {
     for (String name : KEYS.keySet()) {
       int d =
           Math.min(
-              edits(word, name),
+              Spelling.edits(word, name),
               name.endsWith("." + last) ? 1 : name.startsWith(word) ? 2 : Integer.MAX_VALUE);
       if (d < distance) {
         distance = d;
@@ -123,24 +134,5 @@ final class NeoxKeys {
       }
     }
     return Optional.ofNullable(best);
-  }
-
-  /** Levenshtein distance. */
-  static int edits(String a, String b) {
-    int[] row = new int[b.length() + 1];
-    for (int j = 0; j <= b.length(); j++) {
-      row[j] = j;
-    }
-    for (int i = 1; i <= a.length(); i++) {
-      int diagonal = row[0];
-      row[0] = i;
-      for (int j = 1; j <= b.length(); j++) {
-        int up = row[j];
-        int same = diagonal + (a.charAt(i - 1) == b.charAt(j - 1) ? 0 : 1);
-        row[j] = Math.min(same, 1 + Math.min(up, row[j - 1]));
-        diagonal = up;
-      }
-    }
-    return row[b.length()];
   }
 }

@@ -393,6 +393,30 @@ public final class Settings {
     return lines;
   }
 
+  /** The keys that were set and ask for something that is not done, in the order of the table. */
+  List<String> ignored() {
+    List<String> names = new ArrayList<>();
+    for (NeoxKeys.Key key : NeoxKeys.all()) {
+      if (key.rule() instanceof NeoxKeys.Rule.Ignored(List<String> read)
+          && given(key.name())
+          && !same(value(key.name()), key.byDefault())
+          && !read.contains(word(value(key.name())))
+          && isWanted(value(key.name()))) {
+        names.add(key.name());
+      }
+    }
+    return names;
+  }
+
+  private static boolean isWanted(Object value) {
+    return switch (value) {
+      case Boolean flag -> flag;
+      case Map<?, ?> map -> !off(map);
+      case List<?> list -> !list.isEmpty();
+      default -> true;
+    };
+  }
+
   /** The value as a rule writes it: 0.0 is 0, text is in lower case. */
   private static String word(Object value) {
     return switch (value) {

@@ -75,6 +75,32 @@ class NeoxConfigTest {
   }
 
   @Test
+  void keysThatAskForWhatIsNotDoneAreNamedAndOthersAreNot() {
+    assertThat(config().ignored()).isEmpty();
+    assertThat(
+            config(
+                    "use_wandb=false",
+                    "wandb_project=neox",
+                    "eval_tasks=[]",
+                    "flops_profiler={enabled: false}",
+                    "tokenizer_type=HFTokenizer",
+                    "bias_gelu_fusion=true",
+                    "zero_optimization={stage: 1}")
+                .ignored())
+        .isEmpty();
+    assertThat(
+            config(
+                    "use_wandb=true",
+                    "wandb_project=mine",
+                    "eval_tasks=[lambada]",
+                    "flops_profiler={enabled: true}",
+                    "tokenizer_type=SPMTokenizer")
+                .ignored())
+        .containsExactlyInAnyOrder(
+            "use_wandb", "wandb_project", "eval_tasks", "flops_profiler", "tokenizer_type");
+  }
+
+  @Test
   void theModelIsDescribedByItsKeys() {
     ModelSection m =
         config(
