@@ -107,10 +107,12 @@ public final class BenchDecodeCommand implements Runnable {
 
   @Override
   public void run() {
-    atLeast("--prompt", prompt, 1);
-    atLeast("--new", fresh, 2);
-    atLeast("--rounds", rounds, 1);
-    atLeast("--warmup", warmup, 0);
+    Usage.require(spec, prompt >= 1, "--prompt", "1 or more", prompt);
+    Usage.require(spec, fresh >= 2, "--new", "2 or more", fresh);
+    Usage.require(spec, rounds >= 1, "--rounds", "1 or more", rounds);
+    Usage.require(spec, sessions >= 1, "--sessions", "1 or more", sessions);
+    Usage.require(spec, threads == null || threads >= 1, "--threads", "1 or more", threads);
+    Usage.require(spec, warmup >= 0, "--warmup", "0 or more", warmup);
     int workers = threads == null ? Cpu.threads() : threads;
     long opening = System.nanoTime();
     try (LanguageModel loaded = model.open();
@@ -156,12 +158,6 @@ public final class BenchDecodeCommand implements Runnable {
     Engine.Settings defaults = Engine.Settings.of(packed, sessions);
     kv = kv == null ? defaults.kv() : kv;
     return defaults.withQueue(sessions).withKv(kv).withThreads(workers);
-  }
-
-  private static void atLeast(String option, int value, int least) {
-    if (value < least) {
-      throw new InputException(option + ": expected " + least + " or more, found " + value);
-    }
   }
 
   private static Map<String, Object> figures(List<DecodeRound> rounds) {

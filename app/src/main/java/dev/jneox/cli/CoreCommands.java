@@ -11,6 +11,7 @@ final class CoreCommands implements CommandModule {
   public List<Entry> commands() {
     return List.of(
         entry(Section.MACHINE, DoctorCommand.class),
+        entry(Section.MACHINE, CompletionCommand.class),
         entry(Section.DATA, TokenizerCommand.class, DATA),
         entry(Section.DATA, PrepareCommand.class, DATA),
         entry(Section.DATA, DataCommand.class, DATA),

@@ -4,6 +4,7 @@ import dev.jneox.data.BlendedDataset;
 import dev.jneox.data.GptDataset;
 import dev.jneox.data.IndexedDataset;
 import dev.jneox.data.SampleIndex;
+import dev.jneox.io.Overwrite;
 import dev.jneox.io.Progress;
 import dev.jneox.io.TargetLock;
 import java.lang.foreign.Arena;
@@ -64,6 +65,11 @@ final class DataIndexCommand implements Callable<Integer> {
   @Option(names = "--out", required = true, paramLabel = "DIR", description = "Folder to write to.")
   private Path out;
 
+  @Option(
+      names = "--force",
+      description = "Write into a folder that holds files, and over those of the same names.")
+  private boolean force;
+
   /** One {@code --part}; the weight is NaN where none is given. */
   record Part(Path prefix, long seed, long samples, double weight) {
     static final class Parser implements ITypeConverter<Part> {
@@ -94,6 +100,10 @@ final class DataIndexCommand implements Callable<Integer> {
     if (weights.length > 0 && weights.length < parts.size()) {
       throw new ParameterException(spec.commandLine(), "Either every --part has a weight or none");
     }
+    parts.forEach(
+        part ->
+            Usage.of(spec, () -> new SampleIndex.Spec(0, 0, part.samples, seqLength, part.seed)));
+    Overwrite.check(out, force);
     try (TargetLock _ = TargetLock.take(out);
         Arena arena = Arena.ofShared()) {
       List<GptDataset> datasets = new ArrayList<>();

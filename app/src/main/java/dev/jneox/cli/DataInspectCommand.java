@@ -108,6 +108,9 @@ final class DataInspectCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    if (order != null) {
+      Usage.of(spec, () -> new SampleIndex.Spec(0, 0, order.samples, order.seqLength, order.seed));
+    }
     IndexedDataset data = IndexedDataset.open(prefix);
     IndexedDataset.Sizes sizes = data.sizes();
     int[] first = new int[data.sequences() == 0 ? 0 : Math.clamp(tokens, 0, data.size(0))];

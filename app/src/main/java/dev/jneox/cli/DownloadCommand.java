@@ -5,6 +5,7 @@ import dev.jneox.hub.HubFile;
 import dev.jneox.hub.HubName;
 import dev.jneox.hub.HubSettings;
 import dev.jneox.hub.Selection;
+import dev.jneox.io.ByteSize;
 import dev.jneox.io.InputException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -150,13 +151,20 @@ public final class DownloadCommand implements Runnable {
             done.name(),
             done.commit().substring(0, 8),
             done.files().size(),
-            size(bytes),
-            done.fetchedBytes() == 0 ? " already" : "; fetched " + size(done.fetchedBytes())));
+            ByteSize.text(bytes),
+            done.fetchedBytes() == 0
+                ? " already"
+                : "; fetched " + ByteSize.text(done.fetchedBytes())));
     if (!done.left().isEmpty()) {
       String first =
           done.left().stream()
               .limit(SHOWN)
-              .map(file -> file.name() + " (" + size(file.size()) + ")")
+              .map(
+                  file ->
+                      file.name()
+                          + " ("
+                          + (file.size() < 0 ? "size unknown" : ByteSize.text(file.size()))
+                          + ")")
               .collect(Collectors.joining(", "));
       int more = done.left().size() - SHOWN;
       out.println(
@@ -166,16 +174,6 @@ public final class DownloadCommand implements Runnable {
               + "; --include chooses others");
     }
     out.println(done.model());
-  }
-
-  private static String size(long bytes) {
-    return bytes < 0
-        ? "size unknown"
-        : bytes < 1_000_000
-            ? String.format(Locale.ROOT, "%.1f kB", bytes / 1e3)
-            : bytes < 1_000_000_000
-                ? String.format(Locale.ROOT, "%.1f MB", bytes / 1e6)
-                : String.format(Locale.ROOT, "%.2f GB", bytes / 1e9);
   }
 
   private static String json(Hub.Download done) {

@@ -110,9 +110,7 @@ final class EvalCommand implements Runnable {
 
   @Override
   public void run() {
-    if (limit != null && limit < 1) {
-      throw new InputException("--limit: expected 1 or more, found " + limit);
-    }
+    Usage.require(spec, limit == null || limit >= 1, "--limit", "1 or more", limit);
     try (LanguageModel loaded = model.open()) {
       int end = loaded.spec().vocabulary().endOfText();
       if (end < 0) {

@@ -8,7 +8,6 @@ import dev.jneox.infer.Generator;
 import dev.jneox.infer.LanguageModel;
 import dev.jneox.infer.Sampler;
 import dev.jneox.io.CancelledException;
-import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.model.SamplingDefaults;
 import dev.jneox.tokenizer.Tokenizer;
@@ -78,8 +77,9 @@ public final class GenerateCommand implements Runnable {
     @Option(
         names = "--prompt-ids",
         paramLabel = "IDS",
+        converter = TextArgument.Ids.Parser.class,
         description = "What to continue as token ids, \"1 2 3\".")
-    private String ids;
+    private TextArgument.Ids ids;
 
     @Option(
         names = "--prompt-file",
@@ -89,7 +89,7 @@ public final class GenerateCommand implements Runnable {
 
     int[] ids(LanguageModel model) {
       if (ids != null) {
-        return TextArgument.ids("--prompt-ids", ids);
+        return ids.ids();
       }
       return model
           .tokenizer()
@@ -168,8 +168,9 @@ public final class GenerateCommand implements Runnable {
   @Option(
       names = "--json",
       description =
-          "Print prompt_ids, ids, text, seconds, tokens_per_second and stop_reason at the end; with"
-              + " -n a line for each sample, and its seed.")
+          "Print prompt_ids, ids, text, seconds, first_token_seconds, tokens_per_second (of those"
+              + " behind the first) and stop_reason at the end; with -n a line for each sample,"
+              + " and its seed.")
   private boolean json;
 
   @Option(
@@ -180,10 +181,15 @@ public final class GenerateCommand implements Runnable {
 
   @Override
   public void run() {
-    Sampler asked = sampler(SamplingDefaults.NONE); // a wrong option is told before the model opens
-    if (samples < 1 || samples > MOST_SAMPLES) {
-      throw new InputException("-n: expected 1 to " + MOST_SAMPLES + " samples, found " + samples);
-    }
+    // A wrong option is told before the model opens.
+    Sampler asked = Usage.of(spec, () -> sampler(SamplingDefaults.NONE));
+    Usage.require(spec, maxTokens >= 1, "--max-tokens", "1 or more", maxTokens);
+    Usage.require(
+        spec,
+        samples >= 1 && samples <= MOST_SAMPLES,
+        "-n",
+        "1 to " + MOST_SAMPLES + " samples",
+        samples);
     try (LanguageModel loaded = model.open()) {
       Sampler sampler = sampler(loaded.sampling());
       if (samples > 1 && (sampler.temperature() == 0 || sampler.topK() == 1)) {
@@ -315,7 +321,8 @@ public final class GenerateCommand implements Runnable {
     report.put("ids", result.ids());
     report.put("text", completion.text());
     report.put("seconds", result.times().end());
-    report.put("tokens_per_second", result.tokensPerSecond());
+    report.put("first_token_seconds", result.times().firstToken());
+    report.put("tokens_per_second", tokensPerSecond(result));
     report.put("stop_reason", result.reason().name().toLowerCase(Locale.ROOT));
     return report;
   }
@@ -345,13 +352,28 @@ public final class GenerateCommand implements Runnable {
       return; // the text was lost, and Main says so
     }
     PrintWriter err = spec.commandLine().getErr();
+    int tokens = result.tokens().size();
     err.printf(
         Locale.ROOT,
-        "%d tokens in %.2f s, %.1f tokens/s; ended by: %s%n",
-        result.ids().length,
+        "%d tokens in %.2f s%s; ended by: %s%n",
+        tokens,
         result.times().end(),
-        result.tokensPerSecond(),
+        tokens < 2
+            ? ""
+            : String.format(
+                Locale.ROOT,
+                ", the first after %.2f s, then %.1f tokens/s",
+                result.times().firstToken(),
+                tokensPerSecond(result)),
         result.reason().description());
     err.flush();
+  }
+
+  /** Of the tokens behind the first, for which the prompt is read and the engine warms up. */
+  private static double tokensPerSecond(GenerationResult result) {
+    int tokens = result.tokens().size();
+    return tokens < 2
+        ? result.tokensPerSecond()
+        : (tokens - 1) / (result.times().end() - result.times().firstToken());
   }
 }

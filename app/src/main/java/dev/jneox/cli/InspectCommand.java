@@ -6,7 +6,9 @@ import dev.jneox.inspect.Inspection;
 import dev.jneox.inspect.Inspection.Checksums;
 import dev.jneox.inspect.RunInspection;
 import dev.jneox.inspect.RunInspection.Checkpoint;
+import dev.jneox.io.ByteSize;
 import dev.jneox.io.FreedMemory;
+import dev.jneox.io.Shell;
 import dev.jneox.io.VisibleText;
 import dev.jneox.model.ModelSpec;
 import java.io.PrintWriter;
@@ -139,10 +141,10 @@ final class InspectCommand implements Callable<Integer> {
           entry.getKey(),
           stored.parameters(),
           stored.tensors(),
-          size(stored.bytes()));
+          ByteSize.text(stored.bytes()));
       title = "";
     }
-    line(out, "files", "%s in %,d", size(bytes), inspection.files().size());
+    line(out, "files", "%s in %,d", ByteSize.text(bytes), inspection.files().size());
     for (Inspection.StoredFile file : inspection.files()) {
       line(out, "", "%,18d  %s", file.bytes(), file.name());
       hash(out, file.sha256());
@@ -185,7 +187,7 @@ final class InspectCommand implements Callable<Integer> {
                 checkpoint ->
                     checkpoint.loss().isPresent() || checkpoint.validationLoss().isPresent());
     int name = width(checkpoints, Checkpoint::name);
-    int size = width(checkpoints, checkpoint -> size(checkpoint.bytes()));
+    int size = width(checkpoints, checkpoint -> ByteSize.text(checkpoint.bytes()));
     String row =
         "%-" + name + "s  %-16s  %" + size + "s  " + (losses ? "%8s  %10s  " : "%.0s%.0s") + "%s%n";
     StringBuilder out = new StringBuilder();
@@ -199,7 +201,7 @@ final class InspectCommand implements Callable<Integer> {
               row,
               c.name(),
               TIME.format(c.saved()),
-              size(c.bytes()),
+              ByteSize.text(c.bytes()),
               loss(c.loss()),
               loss(c.validationLoss()),
               c.name().equals(latest) ? "latest" : "");
@@ -212,7 +214,7 @@ final class InspectCommand implements Callable<Integer> {
             .orElse(checkpoints.getLast())
             .path();
     run.problem().ifPresent(problem -> out.append(String.format("%n%s%n", problem)));
-    return out.append(String.format("%nnext: jneox inspect %s%n", shown)).toString();
+    return out.append(String.format("%nnext: jneox inspect %s%n", Shell.quoted(shown))).toString();
   }
 
   private static int width(List<Checkpoint> checkpoints, Function<Checkpoint, String> column) {
@@ -221,15 +223,6 @@ final class InspectCommand implements Callable<Integer> {
 
   private static String loss(OptionalDouble loss) {
     return loss.isEmpty() ? "" : String.format(Locale.ROOT, "%.4f", loss.getAsDouble());
-  }
-
-  /** Bytes in a unit that people read. */
-  static String size(long bytes) {
-    return bytes < 1_000_000
-        ? String.format(Locale.ROOT, "%,d bytes", bytes)
-        : bytes < 1_000_000_000
-            ? String.format(Locale.ROOT, "%.1f MB", bytes / 1e6)
-            : String.format(Locale.ROOT, "%.1f GB", bytes / 1e9);
   }
 
   private static void line(StringBuilder out, String name, String format, Object... values) {

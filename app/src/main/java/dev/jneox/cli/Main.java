@@ -1,9 +1,11 @@
 package dev.jneox.cli;
 
 import dev.jneox.cli.CommandModule.Need;
+import dev.jneox.io.AtomicFile;
 import dev.jneox.io.JneoxException;
 import dev.jneox.io.MappedFile;
 import dev.jneox.io.VisibleText;
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
@@ -23,11 +25,15 @@ import picocli.CommandLine.Command;
     exitCodeListHeading = "%nExit codes:%n",
     exitCodeList = {
       "0:done",
-      "1:bad input, a failed run, or output that cannot be written",
-      "2:wrong usage",
+      "1:a file, model or run that is not as it should be, or output that cannot be written",
+      "2:wrong usage: an option that there is not, or that no input would make right",
+      "130:stopped by Ctrl-C",
+      "143:stopped by SIGTERM",
       "141:standard output was closed early, as head closes a pipe"
     })
 public final class Main {
+  private static final int STOPPED = 130;
+
   private Main() {}
 
   /** Runs one command and returns its exit code; used by {@link Start} and by the tests. */
@@ -104,6 +110,9 @@ public final class Main {
 
   /** Tells why a command failed: in one line, unless it is a bug. Returns the exit code. */
   static int failed(PrintWriter err, Throwable failure) {
+    if (isEnding()) {
+      return STOPPED; // what was being written is gone, so its writer fails; that is no news
+    }
     Optional<String> reason = Optional.empty();
     for (Throwable t = failure; t != null && reason.isEmpty(); t = t.getCause()) {
       reason = reason(t);
@@ -117,6 +126,17 @@ public final class Main {
       err.print(VisibleText.lines(trace.toString()));
     }
     return 1;
+  }
+
+  /** Whether the JVM is on its way out, after Ctrl-C or SIGTERM. */
+  private static boolean isEnding() {
+    Thread hook = new Thread(() -> {});
+    try {
+      Runtime.getRuntime().addShutdownHook(hook);
+      return !Runtime.getRuntime().removeShutdownHook(hook);
+    } catch (IllegalStateException e) {
+      return true;
+    }
   }
 
   /** Says in one line what a file or the machine did to a command; empty for a bug. */
@@ -148,6 +168,7 @@ public final class Main {
                               + " start again, and replace a file by renaming a new one, never in"
                               + " place"));
       case InvalidPathException e -> Optional.of("not a path: " + e.getMessage());
+      case IOException e -> Optional.of(AtomicFile.reason(e));
       default -> Optional.empty();
     };
   }
@@ -158,7 +179,9 @@ public final class Main {
     if (args.length == 0) {
       command.usage(command.getErr());
     } else {
-      String message = e.getMessage().replaceAll("\\s*\\R\\s*", " ").replaceFirst("^Error: ", "");
+      String message =
+          Misspelt.word(e)
+              .orElse(e.getMessage().replaceAll("\\s*\\R\\s*", " ").replaceFirst("^Error: ", ""));
       command
           .getErr()
           .println(

@@ -4,6 +4,7 @@ import dev.jneox.format.ModelFiles;
 import dev.jneox.hub.HubName;
 import dev.jneox.io.InputException;
 import dev.jneox.io.JneoxException;
+import dev.jneox.io.Spelling;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
@@ -87,7 +88,7 @@ final class ModelPath {
     List<Path> near = near(folder == null ? Path.of("") : folder, name);
     String meant =
         near.stream()
-            .filter(entry -> distance(name, entry) <= Math.max(2, name.length() / 3))
+            .filter(entry -> distance(name, entry) <= Spelling.tolerance(name))
             .findFirst()
             .map(entry -> Files.exists(entry.resolve(rest)) ? entry.resolve(rest) : entry)
             .map(entry -> "; did you mean " + entry + "? ")
@@ -146,23 +147,8 @@ final class ModelPath {
     }
   }
 
-  /** Letters to insert, delete or replace to make one name of the other. */
   private static int distance(String name, Path entry) {
-    String a = name.toLowerCase(Locale.ROOT);
-    String b = entry.getFileName().toString().toLowerCase(Locale.ROOT);
-    int[] row = new int[b.length() + 1];
-    for (int j = 0; j < row.length; j++) {
-      row[j] = j;
-    }
-    for (int i = 1; i <= a.length(); i++) {
-      int diagonal = row[0];
-      row[0] = i;
-      for (int j = 1; j <= b.length(); j++) {
-        int replaced = diagonal + (a.charAt(i - 1) == b.charAt(j - 1) ? 0 : 1);
-        diagonal = row[j];
-        row[j] = Math.min(replaced, 1 + Math.min(row[j], row[j - 1]));
-      }
-    }
-    return row[b.length()];
+    return Spelling.edits(
+        name.toLowerCase(Locale.ROOT), entry.getFileName().toString().toLowerCase(Locale.ROOT));
   }
 }

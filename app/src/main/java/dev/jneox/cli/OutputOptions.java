@@ -3,8 +3,10 @@ package dev.jneox.cli;
 import dev.jneox.convert.Conversion;
 import dev.jneox.convert.Conversion.Format;
 import dev.jneox.convert.WeightType;
+import dev.jneox.io.ByteSize;
 import dev.jneox.io.FreedMemory;
 import dev.jneox.io.Progress;
+import dev.jneox.io.Shell;
 import dev.jneox.io.TargetLock;
 import dev.jneox.weights.StoredModel;
 import java.io.PrintWriter;
@@ -25,6 +27,9 @@ import picocli.CommandLine.Spec.Target;
 final class OutputOptions {
   private static final Pattern SIZE =
       Pattern.compile("([0-9]{1,12}(?:[.][0-9]{1,6})?)(B|KB|MB|GB|TB)?", Pattern.CASE_INSENSITIVE);
+
+  /** Bytes; a smaller size is one without its unit. */
+  private static final double SMALLEST_SHARD = 1e6;
 
   @Spec(Target.MIXEE)
   private CommandSpec spec;
@@ -98,8 +103,9 @@ final class OutputOptions {
     Matcher matcher = SIZE.matcher(size.strip());
     double bytes =
         !matcher.matches() ? 0 : Double.parseDouble(matcher.group(1)) * unit(matcher.group(2));
-    if (bytes < 1) {
-      throw wrong("--shard-size: expected a size such as 5GB or 500MB, found " + size);
+    if (bytes < SMALLEST_SHARD) {
+      throw wrong(
+          "--shard-size: expected 1MB or more with its unit, such as 5GB or 500MB, found " + size);
     }
     return (long) bytes;
   }
@@ -151,16 +157,16 @@ final class OutputOptions {
         target,
         model.spec().parameterCount(),
         as.name().toLowerCase(Locale.ROOT),
-        InspectCommand.size(bytes),
+        ByteSize.text(bytes),
         seconds,
-        InspectCommand.size(Math.round(bytes / seconds)));
+        ByteSize.text(Math.round(bytes / seconds)));
     String input =
         model.tokenizerJson().isPresent()
             ? "--prompt \"Once upon a time\""
             : "--prompt-ids \"1 2 3\"";
     out.printf(
         "next: jneox verify %1$s; jneox generate --model %1$s %2$s --max-tokens 32%n",
-        target, input);
+        Shell.quoted(target), input);
     out.flush();
   }
 

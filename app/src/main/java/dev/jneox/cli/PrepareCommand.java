@@ -4,13 +4,23 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import dev.jneox.data.IndexedDataset;
 import dev.jneox.data.Prepare;
+import dev.jneox.io.ByteSize;
+import dev.jneox.io.Overwrite;
 import dev.jneox.io.Progress;
+import dev.jneox.io.Shell;
+import dev.jneox.io.VisibleText;
 import dev.jneox.tokenizer.Tokenizer;
+import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -24,7 +34,7 @@ import picocli.CommandLine.Spec;
     sortOptions = false,
     description = {
       "Turn text into PREFIX.bin and PREFIX.idx, the files that GPT-NeoX trains on.",
-      "What was done goes to standard output as JSON, the progress to standard error.",
+      "The summary goes to standard output, the progress to standard error.",
       ""
     },
     footer = {
@@ -93,22 +103,82 @@ final class PrepareCommand implements Callable<Integer> {
       description = "Count documents that are no JSON or no UTF-8 and go on, instead of stopping.")
   private boolean skipBad;
 
+  @Option(
+      names = "--force",
+      description =
+          "Replace the files that are there under those names, once the new ones are whole.")
+  private boolean force;
+
+  @Option(names = "--json", description = "Print a JSON object.")
+  private boolean json;
+
   @Override
   public Integer call() throws JsonProcessingException {
     Prepare.Options options =
-        new Prepare.Options(threads, appendEod ? eod : null, skipBad, minChars);
+        Usage.of(
+            spec, () -> new Prepare.Options(threads, appendEod ? eod : null, skipBad, minChars));
+    Overwrite.check(IndexedDataset.bin(out), force);
+    Overwrite.check(IndexedDataset.idx(out), force);
     Prepare.Result result;
     try (Tokenizer loaded = Tokenizer.load(tokenizer);
         Progress progress = ProgressLine.bytes("tokenising", -1)) {
       result = Prepare.run(inputs, loaded, out, options, progress);
     }
-    JsonMapper json =
-        JsonMapper.builder()
-            .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
-            .enable(SerializationFeature.INDENT_OUTPUT)
-            .build();
-    spec.commandLine().getOut().println(json.writeValueAsString(new Report(out, result)));
+    PrintWriter console = spec.commandLine().getOut();
+    if (json) {
+      JsonMapper mapper =
+          JsonMapper.builder()
+              .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
+              .enable(SerializationFeature.INDENT_OUTPUT)
+              .build();
+      console.println(mapper.writeValueAsString(new Report(out, result)));
+    } else {
+      tell(console, result);
+    }
+    console.flush();
     return 0;
+  }
+
+  private void tell(PrintWriter console, Prepare.Result result) {
+    console.printf(
+        Locale.ROOT,
+        "%s.bin and .idx: %,d tokens in %,d documents%nread %s in %.1f s, %,.0f tokens/s%n",
+        out,
+        result.tokens(),
+        result.documents(),
+        ByteSize.text(result.bytes()),
+        result.seconds(),
+        result.tokens() / result.seconds());
+    String left =
+        Stream.of(
+                left(result.shorter(), "empty or short documents"),
+                left(result.skipped().bad(), "bad documents"),
+                left(result.skipped().binary(), "binary members of archives"),
+                left(result.skipped().other(), "files of another kind"))
+            .flatMap(Optional::stream)
+            .collect(Collectors.joining(", "));
+    if (!left.isEmpty()) {
+      console.println("left out: " + left);
+    }
+    result
+        .sets()
+        .forEach(
+            (set, count) ->
+                console.printf(
+                    Locale.ROOT,
+                    "  %-24s %,12d documents %,16d tokens%n",
+                    VisibleText.line(set),
+                    count.documents(),
+                    count.tokens()));
+    console.println(
+        "next: jneox train RECIPE.yml --set "
+            + Shell.quoted("data_path=" + out)
+            + " --set "
+            + Shell.quoted("vocab_file=" + tokenizer));
+  }
+
+  private static Optional<String> left(long n, String what) {
+    return n == 0 ? Optional.empty() : Optional.of(String.format(Locale.ROOT, "%,d %s", n, what));
   }
 
   /** What is printed. */

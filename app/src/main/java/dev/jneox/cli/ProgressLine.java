@@ -3,9 +3,6 @@ package dev.jneox.cli;
 import dev.jneox.io.Progress;
 import dev.jneox.io.VisibleText;
 import java.io.PrintStream;
-import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
-import java.lang.foreign.ValueLayout;
 import java.time.Duration;
 import java.util.Locale;
 import me.tongfei.progressbar.ConsoleProgressBarConsumer;
@@ -15,8 +12,8 @@ import me.tongfei.progressbar.ProgressBarStyle;
 
 /**
  * Shows progress on standard error: done, total, rate and the time left. On a terminal it is a
- * moving bar, elsewhere one plain line every ten seconds; {@link #close} leaves a last line, unless
- * the operation never began.
+ * moving bar, elsewhere one plain line every ten seconds; {@link #close} leaves a plain last line,
+ * unless the operation had nothing to do.
  *
  * <pre>{@code
  * try (Progress progress = ProgressLine.of("training", "steps", 1000)) {
@@ -26,7 +23,6 @@ import me.tongfei.progressbar.ProgressBarStyle;
  * }
  * }</pre>
  */
-@SuppressWarnings("restricted") // calls native code, which the launcher allows
 public final class ProgressLine extends Progress {
   private static final Duration INTERVAL = Duration.ofSeconds(10);
   private static final long MB = 1_000_000;
@@ -45,7 +41,7 @@ public final class ProgressLine extends Progress {
    * is unknown.
    */
   public static Progress of(String task, String unit, long total) {
-    return new ProgressLine(task, unit, 1, total, System.err, isTerminal(), INTERVAL);
+    return new ProgressLine(task, unit, 1, total, System.err, Screen.isError(), INTERVAL);
   }
 
   /**
@@ -53,7 +49,7 @@ public final class ProgressLine extends Progress {
    * is unknown.
    */
   public static Progress bytes(String task, long total) {
-    return new ProgressLine(task, "MB", MB, total, System.err, isTerminal(), INTERVAL);
+    return new ProgressLine(task, "MB", MB, total, System.err, Screen.isError(), INTERVAL);
   }
 
   /**
@@ -61,7 +57,7 @@ public final class ProgressLine extends Progress {
    * moves on below.
    */
   static void line(String line) {
-    System.err.println(isTerminal() ? "\r\033[K" + line : line);
+    System.err.println(Screen.isError() ? "\r\033[K" + line : line);
   }
 
   /**
@@ -132,12 +128,14 @@ public final class ProgressLine extends Progress {
     closed = true;
     if (bar != null) {
       bar.close();
+      out.print("\r\033[K");
+      out.flush();
     }
     if (ticker != null) {
       ticker.interrupt();
-      if (total() >= 0 || done() > 0) {
-        out.println(line(done(), seconds(), true));
-      }
+    }
+    if (out != null && (total() > 0 || done() > 0)) {
+      out.println(line(done(), seconds(), true));
     }
   }
 
@@ -160,9 +158,12 @@ public final class ProgressLine extends Progress {
   /** One line of the plain form: {@code reading: 12.0/96.0 MB (12%), 3.1 MB/s, ETA 0:27}. */
   String line(long done, double seconds, boolean last) {
     long total = total();
-    StringBuilder line = new StringBuilder(task).append(": ").append(amount(done));
+    boolean small = unitSize == MB && Math.max(total, done) < MB;
+    long size = small ? MB / 1000 : unitSize;
+    String unit = small ? "kB" : this.unit;
+    StringBuilder line = new StringBuilder(task).append(": ").append(amount(done, size));
     if (total >= 0 && !(last && done == total)) {
-      line.append('/').append(amount(total));
+      line.append('/').append(amount(total, size));
     }
     line.append(' ').append(unit);
     if (total > 0 && done < total) {
@@ -170,7 +171,7 @@ public final class ProgressLine extends Progress {
     }
     if (seconds > 0 && done > 0) {
       line.append(", ")
-          .append(rate(done / (double) unitSize / seconds))
+          .append(rate(done / (double) size / seconds))
           .append(' ')
           .append(unit)
           .append("/s");
@@ -185,10 +186,10 @@ public final class ProgressLine extends Progress {
     return note.isEmpty() ? line.toString() : line.append(", ").append(note).toString();
   }
 
-  private String amount(long value) {
-    return unitSize == 1
+  private static String amount(long value, long size) {
+    return size == 1
         ? String.format(Locale.ROOT, "%,d", value)
-        : String.format(Locale.ROOT, "%,.1f", value / (double) unitSize);
+        : String.format(Locale.ROOT, "%,.1f", value / (double) size);
   }
 
   private static String rate(double value) {
@@ -208,38 +209,15 @@ public final class ProgressLine extends Progress {
         .setInitialMax(total())
         .setUnit(" " + unit, unitSize)
         .setStyle(ProgressBarStyle.ASCII)
-        .setConsumer(new ConsoleProgressBarConsumer(out))
+        .setConsumer(
+            new ConsoleProgressBarConsumer(out) {
+              @Override
+              public void close() {
+                // No line end: ours takes the place of the bar. It is not called after a short act.
+              }
+            })
         .setUpdateIntervalMillis(250)
         .showSpeed()
         .build();
-  }
-
-  /**
-   * Whether standard error is a screen that a bar can move on. {@code Console.isTerminal} asks
-   * about standard input and output, which say nothing here ({@code 2>log}, {@code >result.json}),
-   * so the C library is asked about descriptor 2 itself.
-   */
-  private static boolean isTerminal() {
-    String term = System.getenv("TERM");
-    if (System.getenv("CI") != null || term == null || term.equals("dumb")) {
-      return false;
-    }
-    Linker linker = Linker.nativeLinker();
-    return linker
-        .defaultLookup()
-        .find("isatty")
-        .map(
-            isatty ->
-                linker.downcallHandle(
-                    isatty, FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT)))
-        .map(
-            isatty -> {
-              try {
-                return (int) isatty.invokeExact(2) == 1;
-              } catch (Throwable e) {
-                throw new AssertionError(e);
-              }
-            })
-        .orElse(false);
   }
 }

@@ -3,10 +3,12 @@ package dev.jneox.cli;
 import dev.jneox.convert.ModelCard;
 import dev.jneox.convert.TrainingFacts;
 import dev.jneox.format.ModelFiles;
+import dev.jneox.format.hf.HfFolder;
 import dev.jneox.hub.HubName;
 import dev.jneox.hub.Publication;
 import dev.jneox.inspect.Verification;
 import dev.jneox.io.InputException;
+import dev.jneox.io.Shell;
 import dev.jneox.weights.StoredModel;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -132,7 +134,9 @@ public final class PublishCommand implements Runnable {
       card = ModelCard.text(opened.spec(), facts.withTraining(training));
     }
     Path folder = out == null ? Path.of("publish", name.name()) : out;
-    Publication done = Publication.prepare(model, folder, card, ProgressLine::bytes);
+    Path own = model.resolve("README.md");
+    boolean keepsOwn = !(Files.isRegularFile(own) && ModelCard.isGenerated(HfFolder.text(own)));
+    Publication done = Publication.prepare(model, folder, card, keepsOwn, ProgressLine::bytes);
     PrintWriter console = spec.commandLine().getOut();
     if (json) {
       console.println(json(name, done));
@@ -183,7 +187,8 @@ public final class PublishCommand implements Runnable {
   }
 
   private static List<String> commands(HubName name, Path folder) {
-    return List.of("hf auth login", "hf upload " + name.repository() + " " + quoted(folder) + " .");
+    return List.of(
+        "hf auth login", "hf upload " + name.repository() + " " + Shell.quoted(folder) + " .");
   }
 
   private static List<String> gitCommands(HubName name, Path folder) {
@@ -196,17 +201,12 @@ public final class PublishCommand implements Runnable {
             + " "
             + name.name(),
         "cp -rL "
-            + quoted(folder)
+            + Shell.quoted(folder)
             + "/. "
             + name.name()
             + " && cd "
             + name.name()
             + " && git add -A && git commit -m 'Add the model' && git push");
-  }
-
-  private static String quoted(Path path) {
-    String text = path.toString();
-    return text.matches("[A-Za-z0-9_./-]+") ? text : "'" + text.replace("'", "'\\''") + "'";
   }
 
   private static String json(HubName name, Publication done) {

@@ -10,6 +10,7 @@ import dev.jneox.infer.ImportanceProbe;
 import dev.jneox.infer.LanguageModel;
 import dev.jneox.infer.Precision;
 import dev.jneox.infer.Scorer;
+import dev.jneox.io.ByteSize;
 import dev.jneox.io.FreedMemory;
 import dev.jneox.io.InputException;
 import dev.jneox.io.MemoryException;
@@ -56,7 +57,7 @@ import picocli.CommandLine.Spec;
       "what 99 of 100 tokens do not exceed; top-1 is how often both find the same token the"
           + " likeliest.",
       "",
-      "With --imatrix-text, scales and integers of q4 minimise sum w (x - d q)^2 over each group,",
+      "With --imatrix-file, scales and integers of q4 minimise sum w (x - d q)^2 over each group,",
       "  w = (I + mean(I) / 100) sqrt(mean(x^2) + x^2),",
       "where I is the mean square, over that text, of the activation that the weight x is"
           + " multiplied by. Best is a text of",
@@ -64,9 +65,9 @@ import picocli.CommandLine.Spec;
           + " by.",
       "",
       "Examples:",
-      "  jneox quantize --from EleutherAI/pythia-410m --to pythia-410m-q4 --dtype q4 --text"
+      "  jneox quantize --from EleutherAI/pythia-410m --to pythia-410m-q4 --dtype q4 --file"
           + " article.txt",
-      "  jneox quantize --from DIR --to DIR-q4 --dtype q4 --imatrix-text typical.txt --text"
+      "  jneox quantize --from DIR --to DIR-q4 --dtype q4 --imatrix-file typical.txt --file"
           + " other.txt",
       "  jneox quantize --from model.gguf --to model-q8 --dtype q8 --json > report.json"
     })
@@ -82,6 +83,11 @@ final class QuantizeCommand implements Callable<Integer> {
       this.type = type;
     }
   }
+
+  /** Former names of options: everywhere else --text is followed by the text itself. */
+  private static final String FORMER_FILE = "--text";
+
+  private static final String FORMER_IMATRIX = "--imatrix-text";
 
   @Spec private CommandSpec spec;
 
@@ -108,16 +114,20 @@ final class QuantizeCommand implements Callable<Integer> {
 
   private static final class Text {
     @Option(
-        names = "--text",
+        names = {"--file", FORMER_FILE},
         paramLabel = "FILE",
         description = "A text in UTF-8 to compare the two models on.")
     private Path file;
 
-    @Option(names = "--ids", paramLabel = "IDS", description = "The same as token ids, \"1 2 3\".")
-    private String ids;
+    @Option(
+        names = "--ids",
+        paramLabel = "IDS",
+        converter = TextArgument.Ids.Parser.class,
+        description = "The same as token ids, \"1 2 3\".")
+    private TextArgument.Ids ids;
 
     int[] ids(LanguageModel model) {
-      int[] all = file == null ? TextArgument.ids("--ids", ids) : model.tokenizer().encode(read());
+      int[] all = file == null ? ids.ids() : model.tokenizer().encode(read());
       if (all.length < 2) {
         String where = file == null ? "--ids" : file.toString();
         throw new InputException(
@@ -127,12 +137,12 @@ final class QuantizeCommand implements Callable<Integer> {
     }
 
     private String read() {
-      return TextArgument.file("--text", file);
+      return TextArgument.file("--file", file);
     }
   }
 
   @Option(
-      names = "--imatrix-text",
+      names = {"--imatrix-file", FORMER_IMATRIX},
       paramLabel = "FILE",
       description =
           "With q4: a text in UTF-8 that says which activations are large, so that the weights"
@@ -150,6 +160,8 @@ final class QuantizeCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    warnOfFormer(FORMER_FILE, "--file");
+    warnOfFormer(FORMER_IMATRIX, "--imatrix-file");
     Path source = ModelOptions.path(from, spec.commandLine().getErr());
     if (ConvertCommand.sameFile(source, to)) {
       throw new InputException(to + ": is the model itself: choose another name for the new one");
@@ -157,7 +169,7 @@ final class QuantizeCommand implements Callable<Integer> {
     if (imatrixText != null && bits != Bits.Q4) {
       throw new ParameterException(
           spec.commandLine(),
-          "--imatrix-text is for --dtype q4: with 8 bits a weight there is nothing to gain");
+          "--imatrix-file is for --dtype q4: with 8 bits a weight there is nothing to gain");
     }
     int[] ids = null;
     Importance importance = null;
@@ -177,7 +189,7 @@ final class QuantizeCommand implements Callable<Integer> {
         throw new InputException(
             source
                 + ": has its matrices in Q4_0 already, which are copied as they are: expected a"
-                + " model of more bits for --imatrix-text");
+                + " model of more bits for --imatrix-file");
       }
       quantisation.check(to, force);
       try (Progress progress = ProgressLine.bytes("quantizing", quantisation.bytes())) {
@@ -196,8 +208,15 @@ final class QuantizeCommand implements Callable<Integer> {
     return 0;
   }
 
+  private void warnOfFormer(String former, String present) {
+    if (spec.commandLine().getParseResult().originalArgs().stream()
+        .anyMatch(arg -> arg.equals(former) || arg.startsWith(former + "="))) {
+      spec.commandLine().getErr().println("jneox: " + former + " is called " + present + " now");
+    }
+  }
+
   private Importance importance(LanguageModel model) {
-    int[] ids = model.tokenizer().encode(TextArgument.file("--imatrix-text", imatrixText));
+    int[] ids = model.tokenizer().encode(TextArgument.file("--imatrix-file", imatrixText));
     if (ids.length < 2) {
       throw new InputException(imatrixText + ": expected two tokens or more, found " + ids.length);
     }
@@ -274,7 +293,7 @@ final class QuantizeCommand implements Callable<Integer> {
           "%-32s %,16d parameters %10s  %s",
           kind.name() + " " + kind.sum().type(),
           kind.sum().parameters(),
-          InspectCommand.size(kind.sum().bytes()),
+          ByteSize.text(kind.sum().bytes()),
           kind.name().equals(QuantisationReport.VECTORS) ? "" : error(kind.sum()));
     }
     Written worst = written.worst();
@@ -305,10 +324,10 @@ final class QuantizeCommand implements Callable<Integer> {
         "%s: %,d parameters in %s, %.2f bits each, in %.1f s, %s/s",
         to,
         parameters,
-        InspectCommand.size(bytes),
+        ByteSize.text(bytes),
         8.0 * bytes / parameters,
         seconds,
-        InspectCommand.size(Math.round(bytes / seconds)));
+        ByteSize.text(Math.round(bytes / seconds)));
   }
 
   private static String error(Written w) {

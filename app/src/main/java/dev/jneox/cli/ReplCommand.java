@@ -3,13 +3,11 @@ package dev.jneox.cli;
 import dev.jneox.infer.GenerationRequest;
 import dev.jneox.infer.LanguageModel;
 import dev.jneox.infer.Sampler;
-import dev.jneox.io.InputException;
 import dev.jneox.io.StorageException;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.PrintWriter;
-import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -89,16 +87,17 @@ abstract class ReplCommand implements Runnable {
 
   @Override
   public void run() {
-    if (maxTokens < 1) {
-      throw new InputException("--max-tokens: expected 1 or more, found " + maxTokens);
-    }
+    Usage.require(spec, maxTokens >= 1, "--max-tokens", "1 or more", maxTokens);
     Sampler sampler =
-        Sampler.GREEDY
-            .withTemperature(temperature)
-            .withTopK(topK)
-            .withTopP(topP)
-            .withRepetitionPenalty(repetitionPenalty)
-            .withSeed(seed);
+        Usage.of(
+            spec,
+            () ->
+                Sampler.GREEDY
+                    .withTemperature(temperature)
+                    .withTopK(topK)
+                    .withTopP(topP)
+                    .withRepetitionPenalty(repetitionPenalty)
+                    .withSeed(seed));
     try (LanguageModel loaded = model.open()) {
       loaded.tokenizer(); // said now, not at the first text
       GenerationRequest.builder(0).sampler(sampler).maxTokens(maxTokens).build(); // checks them
@@ -111,7 +110,7 @@ abstract class ReplCommand implements Runnable {
       try (Terminal terminal = TerminalBuilder.builder().system(true).nativeSignals(true).build()) {
         repl.run(terminal, Repl.historyFile(), model.path() + ": " + words.introduction(), words);
       } catch (IOException e) {
-        throw new UncheckedIOException(e);
+        throw StorageException.ofStream("the terminal", "cannot be used", e);
       }
     }
   }

@@ -7,6 +7,7 @@ import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.tokenizer.StreamingDecoder;
 import java.io.PrintWriter;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -33,6 +34,7 @@ import picocli.CommandLine.Spec;
       "",
       "Examples:",
       "  jneox score --model DIR --text \"for (int i = 0; i < n; i++)\"",
+      "  jneox score --model DIR --file Example.java",
       "  jneox score --model DIR --ids \"1 2 3\" --json"
     })
 public final class ScoreCommand implements Runnable {
@@ -50,8 +52,30 @@ public final class ScoreCommand implements Runnable {
         description = "The text; - reads it from standard input.")
     private String text;
 
-    @Option(names = "--ids", paramLabel = "IDS", description = "The text as token ids, \"1 2 3\".")
-    private String ids;
+    @Option(names = "--file", paramLabel = "FILE", description = "The text of a file in UTF-8.")
+    private Path file;
+
+    @Option(
+        names = "--ids",
+        paramLabel = "IDS",
+        converter = TextArgument.Ids.Parser.class,
+        description = "The text as token ids, \"1 2 3\".")
+    private TextArgument.Ids ids;
+
+    private String option() {
+      return text != null ? "--text" : file != null ? file.toString() : "--ids";
+    }
+
+    private int[] ids(LanguageModel model) {
+      return ids != null
+          ? ids.ids()
+          : model
+              .tokenizer()
+              .encode(
+                  file == null
+                      ? TextArgument.text("--text", text)
+                      : TextArgument.file("--file", file));
+    }
   }
 
   @Option(
@@ -70,14 +94,9 @@ public final class ScoreCommand implements Runnable {
   @Override
   public void run() {
     try (LanguageModel loaded = model.open()) {
-      int[] ids =
-          input.text == null
-              ? TextArgument.ids("--ids", input.ids)
-              : loaded.tokenizer().encode(TextArgument.text("--text", input.text));
+      int[] ids = input.ids(loaded);
       if (ids.length == 0) {
-        throw new InputException(
-            (input.text == null ? "--ids" : "--text")
-                + ": expected a text to score, found an empty one");
+        throw new InputException(input.option() + ": expected a text to score, found an empty one");
       }
       float[] scores;
       try (Progress progress =

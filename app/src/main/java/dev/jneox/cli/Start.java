@@ -27,9 +27,10 @@ public final class Start {
 
   /**
    * The JVM writes "WARNING: Using incubator modules" to standard error at every start and has no
-   * option against it. So the launcher starts it with standard error closed off and the real one
-   * beside it, and here, before anything else, that is put back. This class and {@link Relaunch}
-   * use nothing but the JDK, so that whatever else is missing can be told.
+   * option against it. So the launcher starts it with a pipe for standard error, which leaves out
+   * that line, and the real one beside it, and here, before anything else, that is put back. This
+   * class and {@link Relaunch} use nothing but the JDK, so that whatever else is missing can be
+   * told.
    */
   private static void restoreStandardError() {
     Integer real = Integer.getInteger(STANDARD_ERROR);

@@ -10,6 +10,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.TypeConversionException;
 
 /** Texts and token ids as they are given on the command line. */
 final class TextArgument {
@@ -65,19 +67,25 @@ final class TextArgument {
   }
 
   /** Ids between blanks or commas, as {@code "1 2 3"} or {@code "[1, 2, 3]"}. */
-  static int[] ids(String option, String value) {
-    String list = value.strip().replaceAll("^\\[(.*)]$", "$1").strip();
-    return list.isEmpty()
-        ? new int[0]
-        : Arrays.stream(list.split("\\s*,\\s*|\\s+", -1)).mapToInt(id -> id(option, id)).toArray();
-  }
+  record Ids(int[] ids) {
+    static final class Parser implements ITypeConverter<Ids> {
+      @Override
+      public Ids convert(String value) {
+        String list = value.strip().replaceAll("^\\[(.*)]$", "$1").strip();
+        return new Ids(
+            list.isEmpty()
+                ? new int[0]
+                : Arrays.stream(list.split("\\s*,\\s*|\\s+", -1)).mapToInt(Parser::id).toArray());
+      }
 
-  private static int id(String option, String id) {
-    try {
-      return Integer.parseInt(id);
-    } catch (NumberFormatException e) {
-      throw new InputException(
-          option + ": expected token ids such as \"1 2 3\", found \"" + id + "\"", e);
+      private static int id(String id) {
+        try {
+          return Integer.parseInt(id);
+        } catch (NumberFormatException e) {
+          throw new TypeConversionException(
+              "expected token ids such as \"1 2 3\", found \"" + id + "\"");
+        }
+      }
     }
   }
 }

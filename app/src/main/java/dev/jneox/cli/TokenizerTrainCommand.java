@@ -4,16 +4,22 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.jneox.data.LearnedVocabulary;
+import dev.jneox.io.ByteSize;
+import dev.jneox.io.InputException;
+import dev.jneox.io.Overwrite;
+import dev.jneox.io.Shell;
 import dev.jneox.io.TargetLock;
 import dev.jneox.tokenizer.BpeTrainer;
 import dev.jneox.tokenizer.TrainedBpe;
+import java.io.PrintWriter;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
@@ -26,7 +32,7 @@ import picocli.CommandLine.Spec;
       "Learn a byte-level BPE vocabulary and write it as a tokenizer.json, which Hugging Face's"
           + " libraries load too.",
       "Every text comes back byte for byte. The same texts give the same file.",
-      "What was done goes to standard output as JSON, the progress to standard error."
+      "The summary goes to standard output, the progress to standard error."
     },
     footer = {
       "",
@@ -57,6 +63,14 @@ final class TokenizerTrainCommand implements Callable<Integer> {
   private Path out;
 
   @Option(
+      names = "--force",
+      description = "Replace a file that is there under that name, once the new one is whole.")
+  private boolean force;
+
+  @Option(names = "--json", description = "Print one line of JSON.")
+  private boolean json;
+
+  @Option(
       names = "--skip-bad",
       description = "Count documents that are no JSON or no UTF-8 and go on, instead of stopping.")
   private boolean skipBad;
@@ -66,14 +80,17 @@ final class TokenizerTrainCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws JsonProcessingException {
-    if (vocabSize < BpeTrainer.SMALLEST_VOCABULARY) {
-      throw new ParameterException(
-          spec.commandLine(),
-          "--vocab-size: expected at least "
-              + BpeTrainer.SMALLEST_VOCABULARY
-              + " (256 bytes and 2 special tokens), found "
-              + vocabSize);
+    Usage.require(
+        spec,
+        vocabSize >= BpeTrainer.SMALLEST_VOCABULARY,
+        "--vocab-size",
+        "at least " + BpeTrainer.SMALLEST_VOCABULARY + " (256 bytes and 2 special tokens)",
+        vocabSize);
+    if (Files.isDirectory(out)) {
+      throw new InputException(
+          out + ": is a folder: name the file to write, such as " + out.resolve("tokenizer.json"));
     }
+    Overwrite.check(out, force);
     try (TargetLock _ = TargetLock.take(out)) {
       return learn();
     }
@@ -109,14 +126,41 @@ final class TokenizerTrainCommand implements Callable<Integer> {
             trained.tokens(),
             trained.tokens() == 0 ? 0 : (double) trained.bytes() / trained.tokens(),
             (System.nanoTime() - start) / 1e9);
-    spec.commandLine()
-        .getOut()
-        .println(
-            JsonMapper.builder()
-                .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
-                .build()
-                .writeValueAsString(report));
+    PrintWriter console = spec.commandLine().getOut();
+    if (json) {
+      console.println(
+          JsonMapper.builder()
+              .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
+              .build()
+              .writeValueAsString(report));
+    } else {
+      tell(console, report);
+    }
+    console.flush();
     return 0;
+  }
+
+  private static void tell(PrintWriter out, Report report) {
+    out.printf(
+        Locale.ROOT,
+        "%s: %,d tokens, learned from %,d documents, %s, in %.1f s%n",
+        report.tokenizer,
+        report.vocabSize,
+        report.documents,
+        ByteSize.text(report.bytes),
+        report.seconds);
+    out.printf(
+        Locale.ROOT,
+        "%.2f bytes a token on these texts, %,d different words%n",
+        report.bytesPerToken,
+        report.words);
+    if (report.skipped > 0) {
+      out.printf(Locale.ROOT, "skipped as bad: %,d documents%n", report.skipped);
+    }
+    out.println(
+        "next: jneox prepare --tokenizer "
+            + Shell.quoted(report.tokenizer)
+            + " --out data/texts INPUT...");
   }
 
   /** What is printed. */

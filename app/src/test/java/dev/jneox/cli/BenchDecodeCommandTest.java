@@ -110,13 +110,13 @@ class BenchDecodeCommandTest {
   @CsvSource(
       delimiter = '|',
       value = {
-        "1 | --new 1                | --new: expected 2 or more, found 1",
-        "1 | --prompt 0             | --prompt: expected 1 or more, found 0",
-        "1 | --rounds 0             | --rounds: expected 1 or more, found 0",
+        "2 | --new 1                | --new: expected 2 or more, found 1",
+        "2 | --prompt 0             | --prompt: expected 1 or more, found 0",
+        "2 | --rounds 0             | --rounds: expected 1 or more, found 0",
         "1 | --prompt 100 --new 100 | --prompt and --new: expected 128 tokens together at most, the"
             + " model's context, found 200",
-        "1 | --sessions 0           | sessions: expected 1 to 65536, found 0",
-        "1 | --threads 0            | threads: expected 1 to 4096, found 0",
+        "2 | --sessions 0           | --sessions: expected 1 or more, found 0",
+        "2 | --threads 0            | --threads: expected 1 or more, found 0",
         "2 | --kv f8                | Invalid value for option '--kv'",
       })
   void badOptionsAreRefusedInOneLine(int code, String options, String message) {

@@ -15,6 +15,7 @@ class CommandsTest {
         .containsExactly(
             "demo",
             "doctor",
+            "completion",
             "tokenizer",
             "prepare",
             "data",

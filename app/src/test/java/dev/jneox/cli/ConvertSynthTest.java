@@ -316,15 +316,31 @@ class ConvertSynthTest {
         "--to",
         out.toString(),
         "--format",
-        "hf",
-        "--shard-size",
-        "300KB");
+        "hf");
     assertThat(HfFolder.spec(out)).isEqualTo(HfFolder.spec(PARITY.resolve(family)));
     assertThat(checksums(out)).isEqualTo(checksums(PARITY.resolve(family)));
+    assertThat(names(out)).contains("model.safetensors");
+  }
+
+  @Test
+  void aShardSizeSplitsTheWeights() throws IOException {
+    Path out = dir.resolve("shards");
+    Files.createDirectory(out); // an empty folder is free
+    ok(
+        "synth",
+        "--config",
+        "pythia/14M",
+        "--format",
+        "hf",
+        "--tokenizer",
+        tokenizer().toString(),
+        "--shard-size",
+        "1MB",
+        "--out",
+        out.toString());
     assertThat(names(out))
         .contains("model.safetensors.index.json")
-        .doesNotContain("model.safetensors")
-        .hasSizeGreaterThan(5);
+        .anyMatch(name -> name.matches("model-00002-of-0000\\d\\.safetensors"));
   }
 
   @Test
@@ -491,7 +507,7 @@ class ConvertSynthTest {
     Path file = Files.writeString(dir.resolve("huge.yml"), huge);
     refused(
         1,
-        " GB are free: free some, or write elsewhere",
+        " GB are free on its disk: free some, or write elsewhere",
         "synth",
         "--config",
         file.toString(),
@@ -532,7 +548,7 @@ class ConvertSynthTest {
         out);
     refused(
         2,
-        "--shard-size: expected a size such as 5GB",
+        "--shard-size: expected 1MB or more with its unit, such as 5GB",
         "synth",
         "--config",
         recipe,

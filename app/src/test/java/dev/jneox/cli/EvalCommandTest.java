@@ -145,6 +145,8 @@ class EvalCommandTest {
     assertThat(output.code()).isEqualTo(1);
     assertThat(output.err()).contains("empty.txt: expected documents to evaluate, found none");
     Output limit = Output.of("eval", "--model", model, "--file", texts.toString(), "--limit", "0");
-    assertThat(limit.err()).isEqualTo("jneox: --limit: expected 1 or more, found 0\n");
+    assertThat(limit.err())
+        .isEqualTo("jneox: --limit: expected 1 or more, found 0 (see jneox eval --help)\n");
+    assertThat(limit.code()).isEqualTo(2);
   }
 }

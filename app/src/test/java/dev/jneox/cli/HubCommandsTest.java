@@ -141,7 +141,7 @@ class HubCommandsTest {
     assertThat(first.out().lines()).hasSize(3).last().isEqualTo(snapshot.toString());
     assertThat(first.out())
         .contains("org/model, commit 01234567: 2 files")
-        .contains("left out: README.md (0.0 kB); --include chooses others");
+        .contains("left out: README.md (10 bytes); --include chooses others");
     server.stop(0);
     Output offline = Output.of(download("--offline"));
     assertThat(offline.out()).contains("all in the cache already").contains(snapshot.toString());
@@ -424,7 +424,8 @@ class HubCommandsTest {
     assertThat(out).doesNotExist();
     Path neither = Files.createDirectories(dir.resolve("no-weights"));
     Files.copy(MODEL.resolve("config.json"), neither.resolve("config.json"));
-    assertThatThrownBy(() -> Publication.prepare(neither, out, "card", Progress.Display.SILENT))
+    assertThatThrownBy(
+            () -> Publication.prepare(neither, out, "card", true, Progress.Display.SILENT))
         .isInstanceOf(InputException.class)
         .hasMessageContaining("no-weights: expected a folder of HF transformers or a GGUF file");
     assertThat(out).doesNotExist();

@@ -87,10 +87,20 @@ class LauncherTest {
     assertThat(result.out).contains("\nvariable \n");
   }
 
-  /** In a locale without an encoding the JVM would make question marks of an argument's umlauts. */
+  /**
+   * In a locale without an encoding, or one that is named and not installed, the JVM would make
+   * question marks of an argument's umlauts.
+   */
   @Test
   void theUsersEncodingReachesJavaAndWhereThereIsNoneItIsUtf8() throws Exception {
     String jdk = jdk("jdk-25");
+    script(
+        bin.resolve("locale"),
+        "case ${LC_ALL:-${LANG:-}} in de_DE.UTF-8) echo UTF-8 ;; *) echo ANSI_X3.4-1968 ;; esac\n");
+    assertThat(run(Map.of("JAVA_HOME", jdk, "LANG", "en_US.UTF-8"), "x").out)
+        .contains("\nlocale C.UTF-8\n");
+    assertThat(run(Map.of("JAVA_HOME", jdk, "LC_ALL", "en_US.UTF-8"), "x").out)
+        .contains("\nlocale C.UTF-8\n");
     assertThat(run(Map.of("JAVA_HOME", jdk, "LC_ALL", "de_DE.UTF-8"), "x").out)
         .contains("\nlocale de_DE.UTF-8\n");
     assertThat(run(Map.of("JAVA_HOME", jdk, "LANG", "de_DE.UTF-8"), "x").out)
@@ -140,7 +150,7 @@ class LauncherTest {
         .isEqualTo(
             "jneox: JNEOX_JAVA_HOME="
                 + jdk("jdk-8")
-                + " is no JDK 25 or newer: point it to one or unset it\n");
+                + " is no JDK or JRE 25 or newer: point it to one or unset it\n");
   }
 
   @Test
@@ -152,12 +162,52 @@ class LauncherTest {
 
   @Test
   void theWarningOfTheJvmIsNotSeenAndRealErrorsAre() throws Exception {
-    script(folder.resolve("jdk-25/bin/java"), "echo warning >&2; echo $1 real >&3\n");
+    script(
+        folder.resolve("jdk-25/bin/java"),
+        "echo 'WARNING: Using incubator modules: jdk.incubator.vector' >&2; echo $1 real >&3\n");
     assertThat(run(Map.of("JAVA_HOME", jdk("jdk-25")), "x").err)
         .isEqualTo("-Djneox.stderr=3 real\n");
-    script(folder.resolve("jdk-25/bin/java"), "echo unknown option >&2\n");
-    assertThat(run(Map.of("JAVA_HOME", jdk("jdk-25"), "JNEOX_JAVA_OPTS", "-Xfoo"), "x").err)
-        .isEqualTo("unknown option\n");
+    script(
+        folder.resolve("jdk-25/bin/java"),
+        "echo 'WARNING: Using incubator modules: jdk.incubator.vector' >&2\n"
+            + "echo 'Error: Could not find or load main class' >&2; printf 'no\\\\end' >&2; exit"
+            + " 1\n");
+    for (String options : List.of("", "-Xfoo")) {
+      Map<String, String> environment =
+          Map.of("JAVA_HOME", jdk("jdk-25"), "JNEOX_JAVA_OPTS", options);
+      // A pipe, because the last lines may come when java has ended already.
+      Result result = start(environment, "sh", "-c", "'" + house + "/jneox' x 2>&1 | cat").end();
+      assertThat(result.out).isEqualTo("Error: Could not find or load main class\nno\\end\n");
+    }
+    assertThat(folder.resolve("a home/.cache/jneox/crash")).isEmptyDirectory();
+  }
+
+  @Test
+  void aColonInThePathIsSaidBecauseJavaSplitsThere() throws Exception {
+    Path colon = Files.move(house, folder.resolve("a:house"));
+    Result result = start(Map.of("JAVA_HOME", jdk("jdk-25")), colon + "/jneox", "x").end();
+    assertThat(result.exit).isEqualTo(1);
+    assertThat(result.err)
+        .isEqualTo(
+            "jneox: "
+                + colon
+                + ": java splits a class path at colons: move the checkout to a path without"
+                + " one\n");
+  }
+
+  @Test
+  void aRuntimeWithoutCompilerDoesOnceItIsBuilt() throws Exception {
+    Path jre = folder.resolve("jre-25");
+    jdk("jre-25", "25.0.3");
+    Files.delete(jre.resolve("bin/javac"));
+    Map<String, String> environment = Map.of("JNEOX_JAVA_HOME", jre.toString());
+    assertThat(run(environment, "x").err).contains("is no JDK or JRE 25 or newer");
+    Files.writeString(
+        jre.resolve("release"),
+        "JAVA_VERSION=\"25.0.3\"\nMODULES=\"java.base jdk.incubator.vector\"\n");
+    assertThat(run(environment, "x").out).startsWith(jre + "/bin/java\n").endsWith("\nx\n");
+    addSources();
+    assertThat(run(environment, "x").err).contains("is no JDK 25 or newer");
   }
 
   @Test

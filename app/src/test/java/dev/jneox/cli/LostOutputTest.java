@@ -120,6 +120,7 @@ class LostOutputTest {
             "help train",
             "generate --help",
             "doctor",
+            "completion bash",
             "tokenizer train --vocab-size 300 --out @/tok.json @/text.txt",
             "tokenizer encode --tokenizer @/demo/tokenizer.json",
             "tokenizer decode --tokenizer @/demo/tokenizer.json",

@@ -163,7 +163,7 @@ class ModelCommandsTest {
         .isEqualTo(2);
     assertThat(err.toString()).contains("-n: without a temperature all 2 samples are the same");
     assertThat(run("generate", "--model", model.toString(), "--prompt", "int", "-n", "0"))
-        .isEqualTo(1);
+        .isEqualTo(2);
   }
 
   @Test
@@ -350,15 +350,15 @@ class ModelCommandsTest {
       delimiter = '|',
       quoteCharacter = '`',
       value = {
-        "1 | generate --prompt a --temperature -1            | temperature: expected a number from"
+        "2 | generate --prompt a --temperature -1            | temperature: expected a number from"
             + " 0 (greedy), found -1.0",
-        "1 | generate --prompt a --top-p 1.5                 | top-p: expected a probability from 0"
+        "2 | generate --prompt a --top-p 1.5                 | top-p: expected a probability from 0"
             + " to 1, found 1.5",
-        "1 | generate --prompt a --top-k -3                  | top-k: expected a number of tokens,"
+        "2 | generate --prompt a --top-k -3                  | top-k: expected a number of tokens,"
             + " or 0 for all, found -3",
-        "1 | generate --prompt a --repetition-penalty 0      | repetition penalty: expected a"
+        "2 | generate --prompt a --repetition-penalty 0      | repetition penalty: expected a"
             + " number above 0 (1 is none), found 0.0",
-        "1 | generate --prompt a --max-tokens 0              | max tokens: expected 1 or more,"
+        "2 | generate --prompt a --max-tokens 0              | --max-tokens: expected 1 or more,"
             + " found 0",
         "2 | generate --prompt a --max-tokens many           | Invalid value for option"
             + " '--max-tokens': 'many' is not an int",
@@ -367,8 +367,8 @@ class ModelCommandsTest {
             + " one of these): (--prompt=TEXT",
         "2 | generate --prompt a --prompt-ids 1              | --prompt=TEXT, --prompt-ids=IDS are"
             + " mutually exclusive",
-        "1 | generate --prompt-ids 1,x                       | --prompt-ids: expected token ids"
-            + " such as \"1 2 3\", found \"x\"",
+        "2 | generate --prompt-ids 1,x                       | Invalid value for option"
+            + " '--prompt-ids': expected token ids such as \"1 2 3\", found \"x\"",
         "1 | generate --prompt-ids 512                       | token 1: expected an id from 0 to"
             + " 511, found 512",
         "1 | generate --prompt-ids -1                        | token 1: expected an id from 0 to"
@@ -379,8 +379,8 @@ class ModelCommandsTest {
             + " exclusive",
         "1 | score --ids []                                  | --ids: expected a text to score,"
             + " found an empty one",
-        "1 | score --ids 99999999999                         | --ids: expected token ids such as"
-            + " \"1 2 3\", found \"99999999999\"",
+        "2 | score --ids 99999999999                         | Invalid value for option '--ids'"
+            + ": expected token ids such as \"1 2 3\", found \"99999999999\"",
       })
   void badOptionsAreRefusedInOneLine(int code, String command, String message) {
     assertThat(run((command + " --model " + model).split(" +"))).isEqualTo(code);

@@ -12,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
 import org.junit.jupiter.api.BeforeEach;
@@ -56,7 +57,7 @@ class PrepareCommandTest {
                 + TEXT
                 + "\", \"meta\": {\"pile_set_name\": \"Cats\"}}\n{\"text\": \"\"}\n");
     Path text = file("b.txt", "the mat");
-    Output output = prepare(text.toString(), lines.toString());
+    Output output = prepare("--json", text.toString(), lines.toString());
     assertThat(output.code()).isZero();
     assertThat(output.err()).startsWith("tokenising: ");
     IndexedDataset data = IndexedDataset.open(folder.resolve("data"));
@@ -77,7 +78,7 @@ class PrepareCommandTest {
     String text = file("b.txt", TEXT).toString();
     assertThat(prepare("--append-eod", text).code()).isZero();
     int with = IndexedDataset.open(folder.resolve("data")).size(0);
-    assertThat(prepare("--no-append-eod", text).code()).isZero();
+    assertThat(prepare("--force", "--no-append-eod", text).code()).isZero();
     assertThat(IndexedDataset.open(folder.resolve("data")).size(0)).isEqualTo(with - 1);
   }
 
@@ -93,7 +94,7 @@ class PrepareCommandTest {
         .contains("jneox: the tokenizer has no token </s>");
     assertThat(folder.resolve("data.bin")).doesNotExist();
     assertThat(folder.resolve("data.idx")).doesNotExist();
-    assertThat(prepare("--skip-bad", bad.toString()).out()).contains("\"bad\" : 1");
+    assertThat(prepare("--json", "--skip-bad", bad.toString()).out()).contains("\"bad\" : 1");
   }
 
   @Test
@@ -134,12 +135,39 @@ class PrepareCommandTest {
             + " member of archives",
         archive.toString());
     assertThat(folder.resolve("data.bin")).hasBinaryContent(before);
-    assertThat(prepare("--skip-bad", "--min-chars", "5", empty.toString()).out())
+    assertThat(
+            prepare("--json", "--force", "--skip-bad", "--min-chars", "5", empty.toString()).out())
         .contains("\"documents\" : 1");
   }
 
+  @Test
+  void aDataSetThatIsThereIsReplacedOnRequestOnly() throws IOException {
+    String text = file("b.txt", TEXT).toString();
+    Output first = prepare(text);
+    assertThat(first.code()).isZero();
+    assertThat(first.out().lines())
+        .satisfiesExactly(
+            line -> assertThat(line).startsWith(folder + "/data.bin and .idx: "),
+            line -> assertThat(line).matches("read .* bytes in .* s, .* tokens/s"),
+            line ->
+                assertThat(line)
+                    .startsWith("next: jneox train ")
+                    .contains("data_path=" + folder + "/data", "vocab_file=" + tokenizer));
+    Files.delete(folder.resolve("data.bin"));
+    Output second = prepare(text);
+    assertThat(second.code()).isEqualTo(1);
+    assertThat(second.err())
+        .isEqualTo(
+            "jneox: "
+                + folder
+                + "/data.idx: exists already: choose another name, or replace it with --force\n");
+    assertThat(prepare("--force", text).code()).isZero();
+    assertThat(folder.resolve("data.bin")).exists();
+  }
+
   private void nothing(String message, String... rest) {
-    Output output = prepare(rest);
+    Output output =
+        prepare(Stream.concat(Stream.of("--force"), Stream.of(rest)).toArray(String[]::new));
     assertThat(output.code()).isEqualTo(1);
     assertThat(output.out()).isEmpty();
     assertThat(output.err().lines().filter(line -> line.startsWith("jneox: ")))

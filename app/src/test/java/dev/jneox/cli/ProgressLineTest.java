@@ -92,8 +92,24 @@ class ProgressLineTest {
       progress.step(10);
     }
     assertThat(bytes.toString(StandardCharsets.UTF_8))
-        .contains("reading 100%")
-        .contains("10/10 steps");
+        .contains("reading ")
+        .containsPattern("\r\033\\[Kreading: 10 steps, [^\r\n]*took 0:00\n$");
+  }
+
+  @Test
+  void saysNothingOfAnActWithNothingToDoOnATerminalOrInAFile() {
+    plain("steps", 1, 0, Duration.ofHours(1)).close();
+    assertThat(lines()).isEmpty();
+    new ProgressLine("reading", "MB", 1_000_000, 0, out, true, Duration.ofHours(1)).close();
+    assertThat(bytes.toString(StandardCharsets.UTF_8)).endsWith("\r\033[K");
+  }
+
+  @Test
+  void fewBytesHaveASmallerUnit() {
+    try (ProgressLine progress = plain("MB", 1_000_000, 96_000, Duration.ofHours(1))) {
+      assertThat(progress.line(12_000, 4, false))
+          .isEqualTo("reading: 12.0/96.0 kB (12%), 3.00 kB/s, ETA 0:28");
+    }
   }
 
   private List<String> lines() {

@@ -118,12 +118,12 @@ class QuantizeCommandTest {
             quantised,
             "--dtype",
             "q4",
-            "--text",
+            "--file",
             text.toString(),
             "--json");
     JsonNode plain = json(Output.of(line.toArray(String[]::new)));
     List<String> weighted = new ArrayList<>(line);
-    weighted.addAll(List.of("--imatrix-text", text.toString(), "--force"));
+    weighted.addAll(List.of("--imatrix-file", text.toString(), "--force"));
     JsonNode report = json(Output.of(weighted.toArray(String[]::new)));
     assertThat(report.get("bytes")).isEqualTo(plain.get("bytes"));
     // That the error which counts gets smaller is WeightedRoundingTest's.
@@ -146,7 +146,7 @@ class QuantizeCommandTest {
             quantised + "2",
             "--dtype",
             "q4",
-            "--imatrix-text",
+            "--imatrix-file",
             text.toString());
     assertThat(again.code()).isEqualTo(1);
     assertThat(again.err()).contains("in Q4_0 already");
@@ -159,10 +159,10 @@ class QuantizeCommandTest {
             quantised + "8",
             "--dtype",
             "q8",
-            "--imatrix-text",
+            "--imatrix-file",
             text.toString());
     assertThat(q8.code()).isEqualTo(2);
-    assertThat(q8.err()).contains("--imatrix-text is for --dtype q4");
+    assertThat(q8.err()).contains("--imatrix-file is for --dtype q4");
     Output none =
         Output.of(
             "quantize",
@@ -172,9 +172,46 @@ class QuantizeCommandTest {
             quantised + "8",
             "--dtype",
             "q4",
-            "--imatrix-text",
+            "--imatrix-file",
             dir.resolve("none").toString());
-    assertThat(none.err()).contains("--imatrix-text: expected a file, found none");
+    assertThat(none.err()).contains("--imatrix-file: expected a file, found none");
+  }
+
+  @Test
+  void formerNamesOfOptionsWorkWithALineThatNamesThePresentOnes() throws IOException {
+    String text = Files.writeString(dir.resolve("text.txt"), "int max(int a)").toString();
+    Output output =
+        Output.of(
+            "quantize",
+            "--from",
+            model,
+            "--to",
+            quantised,
+            "--dtype",
+            "q4",
+            "--text=" + text,
+            "--imatrix-text",
+            text);
+    assertThat(output.code()).as(output.err()).isZero();
+    assertThat(output.err())
+        .contains("jneox: --text is called --file now\n")
+        .contains("jneox: --imatrix-text is called --imatrix-file now\n");
+  }
+
+  @Test
+  void eightBitsOfAModelInFourAreRefused() {
+    String four = quantised + "4";
+    assertThat(Output.of("quantize", "--from", model, "--to", four, "--dtype", "q4").code())
+        .isZero();
+    Output output = Output.of("quantize", "--from", four, "--to", quantised, "--dtype", "q8");
+    assertThat(output.code()).isEqualTo(1);
+    assertThat(output.err())
+        .isEqualTo(
+            "jneox: "
+                + four
+                + ": has its matrices in Q4_0, which 8 bits would not make better: expected a"
+                + " model of more bits, such as the one that it was made of\n");
+    assertThat(Path.of(quantised)).doesNotExist();
   }
 
   private static double score(String model) throws IOException {
@@ -199,7 +236,7 @@ class QuantizeCommandTest {
             quantised,
             "--dtype",
             "q4",
-            "--text",
+            "--file",
             text.toString());
     assertThat(output.code()).as(output.err()).isZero();
     assertThat(output.out())

@@ -224,6 +224,6 @@ class ReplTest {
     assertThat(none.code()).isEqualTo(1);
     assertThat(none.err()).contains("expected a tokenizer.json");
     assertThat(Output.of("chat", "--model", model.toString(), "--temperature", "-1").code())
-        .isEqualTo(1);
+        .isEqualTo(2);
   }
 }

@@ -99,8 +99,8 @@ class RunCommandsTest {
         .allSatisfy(line -> assertThat(line).hasSizeLessThanOrEqualTo(80));
     assertThat(lines.get(4))
         .matches(
-            "global_step9   \\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d +[\\d,]+ bytes +7\\.2500 +6\\.5000");
-    assertThat(lines.get(5)).matches("global_step10  .* bytes +7\\.1250 +6\\.5000  latest");
+            "global_step9   \\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d +[\\d.]+ kB +7\\.2500 +6\\.5000");
+    assertThat(lines.get(5)).matches("global_step10  .* kB +7\\.1250 +6\\.5000  latest");
     assertThat(lines.get(6)).startsWith("global_step11").doesNotContain("latest");
     assertThat(lines).last().isEqualTo("next: jneox inspect " + run.resolve("global_step10"));
 

@@ -13,6 +13,7 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -64,15 +65,38 @@ class TokenizerCommandTest {
   }
 
   private Run train(String vocabSize) {
-    return run(
-        "",
-        "tokenizer",
-        "train",
-        "--vocab-size",
-        vocabSize,
-        "--out",
-        tokenizer.toString(),
-        corpus.toString());
+    return train(vocabSize, "--json", "--force");
+  }
+
+  private Run train(String vocabSize, String... options) {
+    String[] words = {
+      "tokenizer",
+      "train",
+      "--vocab-size",
+      vocabSize,
+      "--out",
+      tokenizer.toString(),
+      corpus.toString()
+    };
+    return run("", Stream.concat(Stream.of(words), Stream.of(options)).toArray(String[]::new));
+  }
+
+  @Test
+  void trainSaysInWordsWhatItDidAndReplacesOnRequestOnly() {
+    Run first = train("280", new String[0]);
+    assertThat(first.code).as(first.err).isZero();
+    assertThat(first.out.lines())
+        .satisfiesExactly(
+            line -> assertThat(line).startsWith(tokenizer + ": 280 tokens, learned from 1 "),
+            line -> assertThat(line).contains(" bytes a token on these texts"),
+            line -> assertThat(line).startsWith("next: jneox prepare --tokenizer " + tokenizer));
+    Run second = train("280", new String[0]);
+    assertThat(second.code).isEqualTo(1);
+    assertThat(second.err)
+        .isEqualTo(
+            "jneox: "
+                + tokenizer
+                + ": exists already: choose another name, or replace it with --force\n");
   }
 
   @Test

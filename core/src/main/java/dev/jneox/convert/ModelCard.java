@@ -124,6 +124,15 @@ public final class ModelCard {
     this.facts = facts;
   }
 
+  /** The last line of a card; who edits the card by hand removes it. */
+  private static final String MARK =
+      "<!-- jneox publish writes this page anew until this line is removed. -->";
+
+  /** Whether a card was written by {@link #text}, and not edited since by its mark. */
+  public static boolean isGenerated(String card) {
+    return card.stripTrailing().endsWith(MARK);
+  }
+
   /** Writes the whole card, in Markdown. */
   public static String text(ModelSpec spec, Facts facts) {
     return new ModelCard(spec, facts).write();
@@ -147,6 +156,8 @@ public final class ModelCard {
     training();
     limitations();
     licence();
+    line("");
+    line(MARK);
     return text.toString();
   }
 

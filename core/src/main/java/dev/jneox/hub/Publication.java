@@ -4,6 +4,7 @@ import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.io.Sha256;
+import dev.jneox.io.Shell;
 import dev.jneox.io.StorageException;
 import dev.jneox.io.TargetLock;
 import java.io.IOException;
@@ -49,12 +50,13 @@ public record Publication(
    *
    * @param model a folder or a file; what {@link Selection#MODEL} takes of it is published
    * @param card the README.md, where neither has one
+   * @param keepsOwn whether the README.md of the model is published rather than {@code card}
    * @param progress shows the bytes that are hashed
    * @throws InputException when the model is no folder of HF transformers and no GGUF file
    * @throws StorageException when the folder cannot be written
    */
   public static Publication prepare(
-      Path model, Path folder, String card, Progress.Display progress) {
+      Path model, Path folder, String card, boolean keepsOwn, Progress.Display progress) {
     try (TargetLock _ = TargetLock.take(folder)) {
       Path source = Files.isDirectory(model) ? model : model.toAbsolutePath().resolveSibling("");
       List<HubFile> found = Files.isDirectory(model) ? list(model) : List.of(file(model));
@@ -67,7 +69,7 @@ public record Publication(
             model
                 + ": expected a folder of HF transformers or a GGUF file, found neither; make one"
                 + " with jneox convert --from "
-                + model
+                + Shell.quoted(model)
                 + " --to DIR --format hf");
       }
       if (Files.isDirectory(model)) {
@@ -75,6 +77,9 @@ public record Publication(
             .map(HubFile::name)
             .filter(name -> name.matches("(LICENSE|NOTICE|README)([.-].*)?"))
             .forEach(names::add);
+      }
+      if (!keepsOwn) {
+        names.remove(CARD);
       }
       Files.createDirectories(folder);
       Files.deleteIfExists(folder.resolve(KnownHashes.MANIFEST));

@@ -9,7 +9,8 @@
  *       of any size, no files at all, or changed meanwhile; {@link dev.jneox.io.VisibleText} shows
  *       text from them.
  *   <li>{@link dev.jneox.io.JneoxException} is the base of all errors that a user can act on.
- *   <li>{@link dev.jneox.io.ByteSize} and {@link dev.jneox.io.Spelling} word messages.
+ *   <li>{@link dev.jneox.io.ByteSize}, {@link dev.jneox.io.Shell} and {@link dev.jneox.io.Spelling}
+ *       word messages.
  *   <li>{@link dev.jneox.io.Progress} counts the progress of a long operation.
  *   <li>{@link dev.jneox.io.MappedMemory}, {@link dev.jneox.io.FreeMemory}, {@link
  *       dev.jneox.io.FreedMemory} and {@link dev.jneox.io.FreeDisk} query and advise the operating

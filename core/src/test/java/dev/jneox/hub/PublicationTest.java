@@ -27,7 +27,7 @@ class PublicationTest {
   @Test
   void aFolderHasTheModelACardAndTheHashesOfAll() throws IOException {
     Path out = dir.resolve("out");
-    Publication done = Publication.prepare(model(), out, "card", Progress.Display.SILENT);
+    Publication done = Publication.prepare(model(), out, "card", true, Progress.Display.SILENT);
     assertThat(done.files())
         .containsExactly(
             ".gitattributes",
@@ -51,11 +51,26 @@ class PublicationTest {
   }
 
   @Test
+  void theModelsOwnCardIsPublishedOrReplaced() throws IOException {
+    Path model = model();
+    Files.writeString(model.resolve("README.md"), "its own");
+    Path kept = dir.resolve("kept");
+    assertThat(Publication.prepare(model, kept, "new", true, Progress.Display.SILENT).keptCard())
+        .isTrue();
+    assertThat(kept.resolve("README.md")).hasContent("its own");
+    Path written = dir.resolve("written");
+    assertThat(
+            Publication.prepare(model, written, "new", false, Progress.Display.SILENT).keptCard())
+        .isFalse();
+    assertThat(written.resolve("README.md")).hasContent("new");
+  }
+
+  @Test
   void aFolderWithoutWeightsIsRefused() throws IOException {
     Path model = model();
     Files.delete(model.resolve("model.safetensors"));
     Path out = dir.resolve("out");
-    assertThatThrownBy(() -> Publication.prepare(model, out, "card", Progress.Display.SILENT))
+    assertThatThrownBy(() -> Publication.prepare(model, out, "card", true, Progress.Display.SILENT))
         .isInstanceOf(InputException.class)
         .hasMessageContaining("expected a folder of HF transformers or a GGUF file");
     assertThat(out).doesNotExist();

@@ -17,23 +17,11 @@ public final class StepWindow {
   /**
    * Describes some steps in a row.
    *
-   * @param last the last of them
    * @param loss mean of those that were not skipped, in nats per token; empty when all were
    * @param skipped how many were
-   * @param secondsPerStep mean
    */
   public record Summary(
-      Trainer.Step last,
-      OptionalDouble loss,
-      int skipped,
-      double tokensPerSecond,
-      double flopsPerSecond,
-      double secondsPerStep) {
-    /** Estimates the seconds until step {@code iterations} at the rate of these steps. */
-    public double secondsLeft(int iterations) {
-      return secondsPerStep * (iterations - last.iteration());
-    }
-  }
+      OptionalDouble loss, int skipped, double tokensPerSecond, double flopsPerSecond) {}
 
   /** Adds a step. */
   public void add(Trainer.Step step) {
@@ -46,15 +34,13 @@ public final class StepWindow {
   }
 
   /** Sums up the steps added so far and starts anew. */
-  public Summary take(Trainer.Step last) {
+  public Summary take() {
     Summary summary =
         new Summary(
-            last,
             steps == skipped ? OptionalDouble.empty() : OptionalDouble.of(loss / (steps - skipped)),
             skipped,
             tokens / seconds,
-            flops / seconds,
-            seconds / steps);
+            flops / seconds);
     steps = 0;
     loss = 0;
     tokens = 0;

@@ -1,5 +1,8 @@
 package dev.jneox.cli.train;
 
+import dev.jneox.cli.Usage;
+import dev.jneox.convert.ModelCard;
+import dev.jneox.convert.TrainingFacts;
 import dev.jneox.data.HoldOut;
 import dev.jneox.data.Prepare;
 import dev.jneox.data.UnigramCounts;
@@ -8,9 +11,12 @@ import dev.jneox.infer.LanguageModel;
 import dev.jneox.infer.Precision;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.InputException;
+import dev.jneox.io.Overwrite;
 import dev.jneox.io.Progress;
+import dev.jneox.io.Shell;
 import dev.jneox.io.StorageException;
 import dev.jneox.io.TargetLock;
+import dev.jneox.model.ModelSpec;
 import dev.jneox.tokenizer.BpeTrainer;
 import dev.jneox.tokenizer.Tokenizer;
 import dev.jneox.tokenizer.TrainedBpe;
@@ -27,6 +33,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintWriter;
 import java.net.URISyntaxException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -118,16 +125,23 @@ public final class DemoCommand implements Callable<Integer> {
       description = "Train on the jars, .jsonl and .txt files of this folder instead.")
   private Path corpus;
 
+  @Option(
+      names = "--force",
+      description = "Write over an earlier demo in that folder, which starts over.")
+  private boolean force;
+
   private PrintWriter console;
 
   @Override
   public Integer call() {
-    if (!(minutes >= 0.2 && minutes <= 10_000)) {
-      throw new InputException("--minutes: expected a number from 0.2 to 10000, found " + minutes);
-    }
-    if (seed < 0) {
-      throw new InputException("--seed: expected a number from 0 on, found " + seed);
-    }
+    Usage.require(
+        spec,
+        minutes >= 0.2 && minutes <= 10_000,
+        "--minutes",
+        "a number from 0.2 to 10000",
+        minutes);
+    Usage.require(spec, seed >= 0, "--seed", "a number from 0 on", seed);
+    Overwrite.check(out, force);
     console = spec.commandLine().getOut();
     try (TargetLock _ = TargetLock.take(out)) {
       return demo();
@@ -169,11 +183,15 @@ public final class DemoCommand implements Callable<Integer> {
       say(
           "  ./jneox generate --model %s --prompt 'public static int ' --temperature 0.7"
               + " --max-tokens 120",
-          model);
-      say("  ./jneox score --model %s --text 'for (int i = 0; i < n; i++) {' --json", model);
+          Shell.quoted(model));
       say(
-          "  ./jneox train %s --set train_iters=%d --set load=%s   # train on",
-          out.resolve("demo.yml"), 4 * steps(), out.resolve("run"));
+          "  ./jneox score --model %s --text 'for (int i = 0; i < n; i++) {' --json",
+          Shell.quoted(model));
+      say(
+          "  ./jneox train %s --set train_iters=%d --set %s   # train on",
+          Shell.quoted(out.resolve("demo.yml")),
+          4 * steps(),
+          Shell.quoted("load=" + out.resolve("run")));
       return 0;
     }
   }
@@ -267,7 +285,7 @@ public final class DemoCommand implements Callable<Integer> {
     String weights = parts.stream().map(p -> Double.toString(p.weight)).toList().toString();
     StringBuilder text = new StringBuilder();
     try (InputStream shipped = DemoCommand.class.getResourceAsStream("/configs/demo.yml")) {
-      text.append(new String(shipped.readAllBytes(), java.nio.charset.StandardCharsets.UTF_8));
+      text.append(new String(shipped.readAllBytes(), StandardCharsets.UTF_8));
     } catch (IOException e) {
       throw new IllegalStateException(e);
     }
@@ -292,7 +310,7 @@ public final class DemoCommand implements Callable<Integer> {
         text.toString().replaceAll("(?m)^(" + String.join("|", set.keySet()) + "):.*\\R", "");
     StringBuilder whole = new StringBuilder(body).append("\n# What the demo set\n");
     set.forEach((key, value) -> whole.append(key).append(": ").append(value).append('\n'));
-    AtomicFile.write(recipe, whole.toString().getBytes(java.nio.charset.StandardCharsets.UTF_8));
+    AtomicFile.write(recipe, whole.toString().getBytes(StandardCharsets.UTF_8));
     return NeoxConfig.load(List.of(recipe), List.of());
   }
 
@@ -332,14 +350,15 @@ public final class DemoCommand implements Callable<Integer> {
           new LossCurve.Recorder((long) config.batch().total() * config.model().seqLength());
       String goOn =
           "./jneox train "
-              + out.resolve("demo.yml")
-              + " --set load=%s goes on from there; a second demo starts over";
+              + Shell.quoted(out.resolve("demo.yml")).replace("%", "%%")
+              + " --set load=%s goes on from there; a second demo starts over, with --force";
       int exitCode =
           TrainCommand.train(config, trainer, spec.commandLine().getErr(), goOn, lines, losses);
       if (exitCode != 0) {
         return new Outcome(exitCode, "", losses.curve(), Double.NaN);
       }
       trainer.writeModel(model);
+      writeCard(trainer.model(), config.checkpoint().save().orElseThrow(), model);
       say("      HF folder: %s", model);
       String title =
           "GPT-NeoX, %.1f M parameters, on Java sources"
@@ -352,6 +371,17 @@ public final class DemoCommand implements Callable<Integer> {
               .loss(data.valid(), validated);
       return new Outcome(exitCode, title, losses.curve(), unigram);
     }
+  }
+
+  private void writeCard(ModelSpec spec, Path run, Path model) {
+    ModelCard.Facts facts =
+        ModelCard.Facts.of(model.toAbsolutePath().getParent().getFileName().toString())
+            .withTraining(TrainingFacts.read(run).orElse(null))
+            .withData(
+                corpus == null ? "Sources of Java libraries under the Apache License 2.0." : null)
+            .withLanguages(corpus == null ? List.of("code") : List.of());
+    AtomicFile.write(
+        model.resolve("README.md"), ModelCard.text(spec, facts).getBytes(StandardCharsets.UTF_8));
   }
 
   private Path draw(Outcome outcome) {

@@ -1,6 +1,7 @@
 package dev.jneox.cli.train;
 
 import dev.jneox.cli.Json;
+import dev.jneox.cli.Usage;
 import dev.jneox.io.InputException;
 import dev.jneox.train.LearningRate;
 import java.io.PrintWriter;
@@ -98,7 +99,8 @@ public final class ScheduleCommand implements Runnable {
       throw new ParameterException(
           spec.commandLine(), "--at: expected iterations >= 0, found " + at);
     }
-    LearningRate schedule = new LearningRate(version, style, lr, minLr, warmupIters, decayIters);
+    LearningRate schedule =
+        Usage.of(spec, () -> new LearningRate(version, style, lr, minLr, warmupIters, decayIters));
     Map<String, Double> rates = new LinkedHashMap<>();
     at.forEach(iteration -> rates.put(String.valueOf(iteration), schedule.at(iteration)));
     PrintWriter out = spec.commandLine().getOut();

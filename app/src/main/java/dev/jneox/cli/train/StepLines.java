@@ -1,13 +1,22 @@
 package dev.jneox.cli.train;
 
 import dev.jneox.cli.ProgressLine;
+import dev.jneox.cli.Screen;
 import dev.jneox.train.StepWindow;
 import dev.jneox.train.Trainer;
 import dev.jneox.train.TrainingCallback;
 import java.io.PrintWriter;
 import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.List;
 import java.util.Locale;
+import java.util.OptionalInt;
 import java.util.function.Predicate;
+import java.util.function.Supplier;
+import java.util.stream.Collectors;
 
 /** Tells of a training run: one line every so many iterations, over the mean of those. */
 class StepLines implements TrainingCallback {
@@ -17,12 +26,18 @@ class StepLines implements TrainingCallback {
   /** The same on a terminal, in seconds, where the line is then replaced. */
   private static final double TERMINAL_PATIENCE = 2;
 
+  /** Steps over whose time the rest of the run is estimated. */
+  private static final int LATEST = 50;
+
   private final PrintWriter out;
   private final int every;
   private final int iterations;
   private final double gemmRate;
+  private final Supplier<OptionalInt> screenWidth;
   private final StepWindow window = new StepWindow();
   private final Predicate<String> status;
+  private final ArrayDeque<Double> latest = new ArrayDeque<>(); // seconds of a step
+  private boolean warm;
   private long told = System.nanoTime();
   private boolean shown;
 
@@ -32,56 +47,123 @@ class StepLines implements TrainingCallback {
    * @param gemmRate FLOP/s of this machine's matrix products, of which the training's share is told
    */
   StepLines(PrintWriter out, int every, int iterations, double gemmRate) {
-    this(out, every, iterations, gemmRate, ProgressLine::status);
+    this(out, every, iterations, gemmRate, Screen::outputWidth, ProgressLine::status);
   }
 
   /**
    * The same.
    *
+   * @param screenWidth columns that a line may have; empty for any number, as in a file
    * @param status shows a line that the next takes the place of; false where there is no terminal
    */
-  StepLines(PrintWriter out, int every, int iterations, double gemmRate, Predicate<String> status) {
+  StepLines(
+      PrintWriter out,
+      int every,
+      int iterations,
+      double gemmRate,
+      Supplier<OptionalInt> screenWidth,
+      Predicate<String> status) {
     this.status = status;
     this.out = out;
     this.every = every;
     this.iterations = iterations;
     this.gemmRate = gemmRate;
+    this.screenWidth = screenWidth;
+  }
+
+  /**
+   * A column of the line.
+   *
+   * @param rank those of the highest ranks are left out first where the line is too long
+   */
+  private record Column(int rank, String text) {
+    static Column of(int rank, String format, Object... values) {
+      return new Column(rank, String.format(Locale.ROOT, format, values));
+    }
   }
 
   @Override
   public void afterStep(Trainer trainer, Trainer.Step step) {
     clear();
     window.add(step);
+    remember(step.seconds());
     int n = step.iteration();
     if (n % every != 0 && n != iterations && n != 1) {
       return;
     }
-    StepWindow.Summary summary = window.take(step);
-    int width = Integer.toString(iterations).length();
-    String skips =
-        summary.skipped() == 0
-            ? ""
-            : " | %d skipped, loss scale %.0f".formatted(summary.skipped(), step.lossScale());
-    out.printf(
-        Locale.ROOT,
-        "step %"
-            + width
-            + "d/%d | loss %7s | lr %.2e | grad norm %6.3f | %,7.0f tokens/s | %.3f TFLOP/s"
-            + " (%2.0f%% of GEMM) | ETA %s%s%n",
-        n,
-        iterations,
-        summary.loss().isEmpty()
-            ? "skipped"
-            : String.format(Locale.ROOT, "%.4f", summary.loss().getAsDouble()),
-        step.lr(),
-        step.gradientNorm(),
-        summary.tokensPerSecond(),
-        summary.flopsPerSecond() / 1e12,
-        100 * summary.flopsPerSecond() / gemmRate,
-        clock(summary.secondsLeft(iterations)),
-        skips);
+    out.println(fitted(columns(step, window.take())));
     out.flush();
     told = System.nanoTime();
+  }
+
+  /** The first step warms up, so it counts only until there is another. */
+  private void remember(double seconds) {
+    if (!warm && latest.size() == 1) {
+      latest.clear();
+      warm = true;
+    }
+    latest.add(seconds);
+    if (latest.size() > LATEST) {
+      latest.remove();
+    }
+  }
+
+  private List<Column> columns(Trainer.Step step, StepWindow.Summary summary) {
+    List<Column> columns = new ArrayList<>();
+    int n = step.iteration();
+    columns.add(
+        Column.of(0, "step %" + Integer.toString(iterations).length() + "d/%d", n, iterations));
+    columns.add(
+        Column.of(
+            0,
+            "loss %7s",
+            summary.loss().isEmpty()
+                ? "skipped"
+                : String.format(Locale.ROOT, "%.4f", summary.loss().getAsDouble())));
+    columns.add(Column.of(4, "lr %.2e", step.lr()));
+    columns.add(Column.of(3, "grad norm %6.3f", step.gradientNorm()));
+    columns.add(Column.of(2, "%,7.0f tokens/s", summary.tokensPerSecond()));
+    double flops = summary.flopsPerSecond();
+    if (flops > 0) {
+      columns.add(new Column(5, rate(flops)));
+      // More than all means that other work ran while the rate of products was measured.
+      if (flops <= gemmRate) {
+        columns.add(Column.of(6, "%2.0f%% of GEMM", 100 * flops / gemmRate));
+      }
+    }
+    if (n < iterations) {
+      double mean = latest.stream().mapToDouble(Double::doubleValue).average().orElse(0);
+      columns.add(Column.of(1, "ETA %s", clock(mean * (iterations - n))));
+    }
+    if (summary.skipped() > 0) {
+      columns.add(Column.of(0, "%d skipped, loss scale %.0f", summary.skipped(), step.lossScale()));
+    }
+    return columns;
+  }
+
+  /** In the unit that leaves a digit before the point. */
+  private static String rate(double flopsPerSecond) {
+    return flopsPerSecond >= 1e12
+        ? String.format(Locale.ROOT, "%.2f TFLOP/s", flopsPerSecond / 1e12)
+        : flopsPerSecond >= 1e9
+            ? String.format(Locale.ROOT, "%.1f GFLOP/s", flopsPerSecond / 1e9)
+            : String.format(Locale.ROOT, "%.1f MFLOP/s", flopsPerSecond / 1e6);
+  }
+
+  /** Leaves out columns until the line fits the screen; {@code metrics.csv} has them all. */
+  private String fitted(List<Column> columns) {
+    int width = screenWidth.get().orElse(Integer.MAX_VALUE);
+    List<Column> left = new ArrayList<>(columns);
+    String line = joined(left);
+    while (line.length() > width && left.stream().anyMatch(column -> column.rank > 0)) {
+      left.remove(Collections.max(left, Comparator.comparingInt(Column::rank)));
+      line = joined(left);
+    }
+    return line;
+  }
+
+  private static String joined(List<Column> columns) {
+    return columns.stream().map(Column::text).collect(Collectors.joining(" | "));
   }
 
   @Override

@@ -4,6 +4,7 @@ import dev.jneox.cli.ProgressLine;
 import dev.jneox.format.hf.HfFolder;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.Shell;
 import dev.jneox.io.TargetLock;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.tokenizer.Tokenizer;
@@ -335,7 +336,7 @@ public final class TrainCommand implements Callable<Integer> {
                 ? "nothing was saved: save is not set"
                 : trainer.checkpoint().isEmpty()
                     ? "nothing was saved: no step was done"
-                    : goOn.formatted(trainer.checkpoint().get().getParent()));
+                    : goOn.formatted(Shell.quoted(trainer.checkpoint().get().getParent())));
       }
       return signals.exitCode();
     }
@@ -364,6 +365,9 @@ public final class TrainCommand implements Callable<Integer> {
     trainer.estimate().forEach(out::println);
     directory.notes().forEach(out::println);
     trainer.concerns().forEach(out::println);
+    if (!config.ignored().isEmpty()) {
+      out.println("these keys have no effect here: " + String.join(", ", config.ignored()));
+    }
     directory
         .start()
         .ifPresent(

@@ -7,6 +7,7 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.OptionalInt;
 import org.junit.jupiter.api.Test;
 
 class StepLinesTest {
@@ -19,7 +20,8 @@ class StepLinesTest {
   void aLongStepIsToldOfOnATerminalAlone() {
     StringWriter out = new StringWriter();
     List<String> shown = new ArrayList<>();
-    StepLines terminal = new StepLines(new PrintWriter(out), 1, 6, 1e12, shown::add);
+    StepLines terminal =
+        new StepLines(new PrintWriter(out), 1, 6, 1e12, OptionalInt::empty, shown::add);
     terminal.afterMicroBatch(1, 1, 16, 0.5);
     terminal.afterMicroBatch(1, 5, 16, 2.5);
     terminal.afterMicroBatch(1, 6, 16, 3);
@@ -32,7 +34,8 @@ class StepLinesTest {
             "");
     assertThat(out.toString().lines()).hasSize(2).allMatch(line -> line.contains("| loss "));
     StringWriter log = new StringWriter();
-    new StepLines(new PrintWriter(log), 1, 6, 1e12, _ -> false).afterMicroBatch(1, 5, 16, 2.5);
+    new StepLines(new PrintWriter(log), 1, 6, 1e12, OptionalInt::empty, _ -> false)
+        .afterMicroBatch(1, 5, 16, 2.5);
     assertThat(log.toString()).isEmpty();
   }
 
@@ -53,5 +56,63 @@ class StepLinesTest {
             line -> assertThat(line).startsWith("step 2/6 | loss  9.0000 | lr"),
             line ->
                 assertThat(line).startsWith("step 4/6 | loss  7.5000 | lr").contains("1 skipped"));
+  }
+
+  private static List<String> lines(OptionalInt width, double gemmRate, Trainer.Step... steps) {
+    StringWriter out = new StringWriter();
+    StepLines lines =
+        new StepLines(new PrintWriter(out), 1, 1000, gemmRate, () -> width, _ -> false);
+    for (Trainer.Step step : steps) {
+      lines.afterStep(null, step);
+    }
+    return out.toString().lines().toList();
+  }
+
+  @Test
+  void aLineFitsTheScreenAndLosesTheLeastImportantColumnsFirst() {
+    Trainer.Step step = step(10, 7.5, false);
+    String whole =
+        "step   10/1000 | loss  7.5000 | lr 1.00e-03 | grad norm  1.000 |      50 tokens/s | 3.0"
+            + " GFLOP/s | 30% of GEMM | ETA 33:00";
+    assertThat(lines(OptionalInt.empty(), 1e10, step)).containsExactly(whole);
+    assertThat(lines(OptionalInt.of(whole.length()), 1e10, step)).containsExactly(whole);
+    assertThat(lines(OptionalInt.of(80), 1e10, step))
+        .containsExactly(
+            "step   10/1000 | loss  7.5000 | grad norm  1.000 |      50 tokens/s | ETA 33:00");
+    assertThat(lines(OptionalInt.of(50), 1e10, step))
+        .containsExactly("step   10/1000 | loss  7.5000 | ETA 33:00");
+    assertThat(lines(OptionalInt.of(10), 1e10, step))
+        .containsExactly("step   10/1000 | loss  7.5000");
+  }
+
+  @Test
+  void aShareOfMoreThanAllAndARateOfZeroAreNotSaid() {
+    assertThat(lines(OptionalInt.empty(), 1e9, step(10, 7.5, false)))
+        .singleElement()
+        .asString()
+        .contains("3.0 GFLOP/s")
+        .doesNotContain("GEMM");
+    assertThat(
+            lines(
+                OptionalInt.empty(), 1e12, new Trainer.Step(1, 1, 1e-3, 1, 1, false, 100, 2, 6e6)))
+        .singleElement()
+        .asString()
+        .contains("3.0 MFLOP/s");
+  }
+
+  @Test
+  void theTimeLeftIsThatOfManyStepsAndNotOfTheLastOrTheFirst() {
+    Trainer.Step[] steps = new Trainer.Step[21];
+    for (int i = 0; i < steps.length; i++) {
+      double seconds = i == 0 ? 60 : i == 20 ? 22 : 2; // the first warms up, the last is slow
+      steps[i] = new Trainer.Step(i + 1, 7, 1e-3, 1, 1, false, 100, seconds, 6e9);
+    }
+    assertThat(lines(OptionalInt.empty(), 1e12, steps))
+        .satisfies(
+            all -> {
+              assertThat(all.get(0)).endsWith("ETA 16:39:00");
+              assertThat(all.get(1)).endsWith("ETA 33:16");
+              assertThat(all.get(20)).endsWith("ETA 48:57"); // 3 seconds a step in the mean
+            });
   }
 }
