@@ -67,7 +67,7 @@ public final class ProgressLine extends Progress {
    * @return false where it is no terminal, and nothing was shown
    */
   public static boolean status(String line) {
-    boolean terminal = isTerminal();
+    boolean terminal = Screen.isError();
     if (terminal) {
       System.err.print("\r\033[K" + line);
       System.err.flush();

@@ -284,15 +284,14 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
       long activations = activationBytes(micro, recompute);
       long heap = heapBytes(micro, recompute);
       lines.add(
-          "memory: about %s%s"
+          "memory: about %s%s, with %s for Java and libtorch"
               .formatted(
                   ByteSize.text(BESIDE + parameterBytes() + activations + heap),
                   FreeMemory.bytes().isPresent()
                       ? " of %s free".formatted(ByteSize.text(FreeMemory.bytes().getAsLong()))
-                      : ""));
-      lines.add(
-          "  %s, activations %s, rest %s"
-              .formatted(parts, ByteSize.text(activations), ByteSize.text(BESIDE + heap)));
+                      : "",
+                  ByteSize.text(BESIDE + heap)));
+      lines.add("  %s, activations %s".formatted(parts, ByteSize.text(activations)));
     } else {
       lines.add("memory of %s: %s, and the activations".formatted(device, parts));
     }

@@ -220,7 +220,9 @@ class TrainingNeedTest {
         .hasSize(3)
         .satisfies(
             lines -> {
-              assertThat(lines.get(0)).startsWith("memory: about ");
+              assertThat(lines.get(0))
+                  .startsWith("memory: about ")
+                  .endsWith(" for Java and libtorch");
               assertThat(lines.get(1))
                   .contains(
                       "  weights %.1f MB, gradients %.1f MB, optimizer %.1f MB, activations "

@@ -23,6 +23,7 @@ import org.knowm.xchart.XYSeries;
 import org.knowm.xchart.style.Styler.LegendLayout;
 import org.knowm.xchart.style.Styler.LegendPosition;
 import org.knowm.xchart.style.XYStyler;
+import org.knowm.xchart.style.lines.SeriesLines;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 
 /**
@@ -90,6 +91,7 @@ record LossPlot(String title, LossCurve curve, OptionalDouble unigramLoss) {
     style(chart.getStyler(), end);
     line(chart, "training, each step", unit.tokens(training), losses(training), RAW, 1.2f);
     line(chart, "training, mean", unit.tokens(training), curve.localMean(), SMOOTH, 2.6f);
+    double least = chart.getStyler().getYAxisMin();
     double height = chart.getStyler().getYAxisMax() - chart.getStyler().getYAxisMin();
     if (!validation.isEmpty()) {
       XYSeries series = chart.addSeries("validation", unit.tokens(validation), losses(validation));
@@ -104,15 +106,22 @@ record LossPlot(String title, LossCurve curve, OptionalDouble unigramLoss) {
               last.loss() + 0.06 * height,
               false));
     }
+    XYSeries ticks = chart.addSeries("ticks", ends(end), new double[] {least, least, least});
+    ticks.setMarker(SeriesMarkers.NONE).setLineStyle(SeriesLines.NONE).setShowInLegend(false);
     unigramLoss.ifPresent(loss -> addUnigram(chart, loss, end, height));
     return chart;
   }
 
+  /**
+   * The ends of the axis and an odd point in between: XChart labels evenly spaced data at its
+   * points, here at every so many steps, instead of at round numbers.
+   */
+  private static double[] ends(double end) {
+    return new double[] {0, end / Math.PI, end};
+  }
+
   private static void addUnigram(XYChart chart, double loss, double end, double height) {
-    // the odd point in between: XChart labels evenly spaced data at its points, here at every so
-    // many steps, instead of at round numbers
-    double[] ends = {0, end / Math.PI, end};
-    XYSeries unigram = chart.addSeries("unigram model", ends, new double[] {loss, loss, loss});
+    XYSeries unigram = chart.addSeries("unigram model", ends(end), new double[] {loss, loss, loss});
     unigram.setMarker(SeriesMarkers.NONE);
     unigram
         .setLineColor(UNIGRAM)

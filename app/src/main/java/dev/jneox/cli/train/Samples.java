@@ -7,7 +7,6 @@ import dev.jneox.infer.PackedModel;
 import dev.jneox.infer.Precision;
 import dev.jneox.infer.Sampler;
 import dev.jneox.io.JneoxException;
-import dev.jneox.io.JsonObject;
 import dev.jneox.io.StorageException;
 import dev.jneox.io.VisibleText;
 import dev.jneox.tokenizer.Tokenizer;
@@ -93,7 +92,7 @@ final class Samples implements TrainingCallback {
       Generator generator = new Generator(engine, tokenizer);
       for (String prompt : prompts) {
         texts.append("step ").append(iteration).append(loss).append(", continues ");
-        texts.append(JsonObject.quoted(prompt)).append(":\n");
+        texts.append('"').append(VisibleText.line(prompt)).append("\":\n");
         String text = prompt + continuation(generator, prompt);
         VisibleText.lines(text).lines().forEach(l -> texts.append("  ").append(l).append('\n'));
       }

@@ -267,7 +267,7 @@ record TextRun(Path folder) {
             TextPipeline.quoted(data("test")),
             interval,
             evalIters,
-            Math.clamp(steps / 50, 1, 50),
+            Math.clamp(steps / 25, 1, 50),
             TextPipeline.quoted(run()),
             TextPipeline.quoted(run()),
             interval);
