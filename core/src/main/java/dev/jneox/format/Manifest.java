@@ -153,14 +153,23 @@ public record Manifest(long save, Map<String, Entry> files) {
       }
       Entry entry =
           new Entry(Integer.parseUnsignedInt(line.group(1), 16), Long.parseLong(line.group(2)));
-      try {
-        files.put(line.group(3).translateEscapes(), entry);
-      } catch (IllegalArgumentException e) {
-        throw InputException.in(
-            file, "line " + (i + 1), "the name of a file", JsonObject.quoted(line.group(3)));
-      }
+      files.put(name(file, "line " + (i + 1), line.group(3)), entry);
     }
     return new Manifest(Long.parseLong(header.group(2)), files);
+  }
+
+  /** Returns the name of a file of the checkpoint, from the form that {@link #escaped} gives it. */
+  private static String name(Path file, String place, String escaped) {
+    try {
+      String name = escaped.translateEscapes();
+      Path path = InputFile.path(file, place, name).normalize();
+      if (!path.isAbsolute() && !path.startsWith("..")) {
+        return name;
+      }
+    } catch (IllegalArgumentException e) {
+      // No such escape; the error below says where.
+    }
+    throw InputException.in(file, place, "the name of a file", JsonObject.quoted(escaped));
   }
 
   /** Returns the number of a checkpoint's save; 0 without a manifest. */

@@ -35,6 +35,7 @@ public record HubSettings(
   private static final String ENDPOINT = "https://huggingface.co";
   private static final int JOBS = 4;
   private static final Set<String> TRUE = Set.of("1", "ON", "YES", "TRUE");
+  private static final String WORD = "[\\x21-\\x7e]+";
   private static final long LONGEST_TOKEN_FILE = 10_000;
 
   /**
@@ -46,7 +47,7 @@ public record HubSettings(
     if (jobs < 1 || jobs > 64) {
       throw new InputException("jobs: expected 1 to 64 files at once, found " + jobs);
     }
-    if (token.isPresent() && !token.get().matches("[\\x21-\\x7e]+")) {
+    if (token.isPresent() && !token.get().matches(WORD)) {
       throw new InputException(
           "the hub's token: expected one word of ASCII characters, found other ones: look at"
               + " HF_TOKEN or its file");
@@ -142,6 +143,10 @@ public record HubSettings(
           Files.isRegularFile(file) && Files.size(file) <= LONGEST_TOKEN_FILE
               ? Files.readString(file).strip()
               : "";
+      if (!token.isEmpty() && !token.matches(WORD)) {
+        throw InputException.in(
+            file, "the hub's token", "one word of ASCII characters", "other ones");
+      }
       return Optional.of(token).filter(text -> !text.isEmpty());
     } catch (IOException e) {
       throw StorageException.of(file, "the hub's token cannot be read", e);

@@ -22,6 +22,8 @@ public abstract sealed class JneoxException extends RuntimeException
   /** The characters at the end of a longer message that stay, where it says what to do. */
   private static final int END = 500;
 
+  private static final String CUT = " ... ";
+
   JneoxException(String message, @Nullable Throwable cause) {
     super(bounded(message), cause);
   }
@@ -31,7 +33,9 @@ public abstract sealed class JneoxException extends RuntimeException
     String line = VisibleText.line(message);
     return line.length() <= LONGEST
         ? line
-        : line.substring(0, LONGEST - END) + " ... " + line.substring(line.length() - END);
+        : line.substring(0, LONGEST - END - CUT.length())
+            + CUT
+            + line.substring(line.length() - END);
   }
 
   @Override

@@ -1,6 +1,7 @@
 package dev.jneox.tokenizer;
 
 import dev.jneox.io.InputException;
+import dev.jneox.io.JsonObject;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.List;
@@ -103,7 +104,11 @@ final class BpeModel implements WordModel {
   }
 
   private static InputException merge(TokenizerFile file, int side, String expected, String found) {
-    return InputException.in(file.path(), "key model.merges, entry " + side / 2, expected, found);
+    return InputException.in(
+        file.path(),
+        "key model.merges, entry " + side / 2,
+        JsonObject.shortened(expected),
+        JsonObject.shortened(found));
   }
 
   @Override

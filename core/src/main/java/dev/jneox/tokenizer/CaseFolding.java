@@ -13,8 +13,8 @@ final class CaseFolding {
   /** The last letter that has a case. */
   private static final int LAST = 0x1FFFF;
 
-  /** Sets of letters that differ in case only, at least two in each. */
-  private static final List<CodePointSet> CLASSES = new ArrayList<>();
+  /** Letters that differ in case only, at least two in each. */
+  private static final List<int[]> CLASSES = new ArrayList<>();
 
   /** Letters that fold to several letters. */
   private static final List<Integer> SPELT_OUT = new ArrayList<>();
@@ -39,11 +39,8 @@ final class CaseFolding {
     }
     classes.forEach(
         (folded, others) -> {
-          CodePointSet set = CodePointSet.of((int) folded);
-          for (int other : others) {
-            set = set.union(CodePointSet.of(other));
-          }
-          CLASSES.add(set);
+          others.add(folded);
+          CLASSES.add(others.stream().mapToInt(c -> c).toArray());
         });
   }
 
@@ -65,10 +62,15 @@ final class CaseFolding {
   /** Adds to a set all letters that differ in case only from one of it. */
   static CodePointSet close(CodePointSet set) {
     CodePointSet closed = set;
-    for (CodePointSet letters : CLASSES) {
-      CodePointSet common = letters.intersection(set);
-      if (!common.isEmpty() && common.size() < letters.size()) {
-        closed = closed.union(letters);
+    for (int[] letters : CLASSES) {
+      int common = 0;
+      for (int c : letters) {
+        common += set.contains(c) ? 1 : 0;
+      }
+      if (common > 0 && common < letters.length) {
+        for (int c : letters) {
+          closed = closed.union(CodePointSet.of(c));
+        }
       }
     }
     return closed;

@@ -1,6 +1,7 @@
 package dev.jneox.tokenizer;
 
 import dev.jneox.io.InputException;
+import dev.jneox.io.JsonObject;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -121,7 +122,7 @@ public final class PipelineTokenizer implements Tokenizer {
       if (!Utf8.wellFormed(token.content()).equals(token.content())) {
         throw InputException.in(
             path,
-            "key added_tokens, token " + token.content(),
+            "key added_tokens, token " + JsonObject.shortened(token.content()),
             "whole characters",
             "half of a surrogate pair");
       }
@@ -170,7 +171,7 @@ public final class PipelineTokenizer implements Tokenizer {
       if (text.isEmpty() || length >= Trie.LARGEST) {
         throw InputException.in(
             path,
-            "key added_tokens, token " + token.content(),
+            "key added_tokens, token " + JsonObject.shortened(token.content()),
             text.isEmpty() ? "something left of it when normalized" : "shorter tokens",
             text.isEmpty() ? "nothing" : "more than " + Trie.LARGEST + " characters in all");
       }

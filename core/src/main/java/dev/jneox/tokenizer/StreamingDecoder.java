@@ -62,13 +62,26 @@ public final class StreamingDecoder {
         text.substring(
             Math.min(returned, text.length()), whole ? text.length() : text.length() - 1);
     returned += fresh.length();
-    if (whole && startsWhole) {
-      // The last id alone is enough context.
+    // The last id alone is enough context where it begins a character. What lies before it is then
+    // dropped, so that a long run of bytes that are no UTF-8 takes no more time than text.
+    String alone = whole && !startsWhole ? "" : tokenizer.decode(new int[] {id});
+    if (whole && startsWhole || beginsCharacter(text, alone)) {
       window[0] = id;
       size = 1;
-      returned = tokenizer.decode(new int[] {id}).length();
+      returned = alone.length() - (whole ? 0 : 1);
     }
     return fresh;
+  }
+
+  /**
+   * Returns whether the last id begins a character, from the text of the window and that of the id:
+   * a character that begins before it is one U+FFFD or more where it is cut in two.
+   */
+  private boolean beginsCharacter(String text, String alone) {
+    return !whole
+        && !alone.isEmpty()
+        && text.length()
+            == tokenizer.decode(Arrays.copyOf(window, size - 1)).length() + alone.length();
   }
 
   /**

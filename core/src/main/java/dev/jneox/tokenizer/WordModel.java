@@ -1,6 +1,7 @@
 package dev.jneox.tokenizer;
 
 import dev.jneox.io.InputException;
+import dev.jneox.io.JsonObject;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -42,14 +43,17 @@ sealed interface WordModel permits WordModel.Words, BpeModel, UnigramModel, Word
       tokens = new String[file.modelSize()];
       ids.forEach(
           (token, id) -> {
-            String place = "key model.vocab, token " + token;
+            String place = "key model.vocab, token " + JsonObject.shortened(token);
             if (!Utf8.wellFormed(token).equals(token)) {
               throw InputException.in(
                   file.path(), place, "whole characters", "half of a surrogate pair");
             }
             if (tokens[id] != null) {
               throw InputException.in(
-                  file.path(), place, "an id of its own", id + ", the id of " + tokens[id]);
+                  file.path(),
+                  place,
+                  "an id of its own",
+                  id + ", the id of " + JsonObject.shortened(tokens[id]));
             }
             tokens[id] = token;
           });

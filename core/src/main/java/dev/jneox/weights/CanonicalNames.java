@@ -1,9 +1,11 @@
 package dev.jneox.weights;
 
+import dev.jneox.io.InputException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Param;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -20,7 +22,28 @@ import java.util.stream.Stream;
  * keys, all values.
  */
 public final class CanonicalNames {
+  /** Up to so many layers the error for the first tensor that is missing says more. */
+  private static final int FEW_LAYERS = 256;
+
   private CanonicalNames() {}
+
+  /**
+   * Checks that a model of very many layers has no more of them than there are tensors. A
+   * configuration may state any number, and the list of its tensors is that long.
+   *
+   * @param place names the source of the number in the error
+   * @param tensors in all files of the model
+   * @throws InputException when it has more
+   */
+  public static void requireTensors(ModelSpec spec, Path place, int tensors) {
+    if (spec.layers() > Math.max(tensors, FEW_LAYERS)) {
+      throw InputException.in(
+          place,
+          "number of layers",
+          "no more than the " + tensors + " tensors in the model's files",
+          String.valueOf(spec.layers()));
+    }
+  }
 
   /** Lists all tensors of a model in the order of its parameters. */
   public static List<TensorExpression> of(ModelSpec spec) {

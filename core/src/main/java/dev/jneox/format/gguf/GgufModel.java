@@ -6,6 +6,7 @@ import dev.jneox.io.InputException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
+import dev.jneox.weights.CanonicalNames;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.GgmlBlocks;
 import dev.jneox.weights.GgmlRows;
@@ -108,6 +109,7 @@ public final class GgufModel implements StoredModel {
   private void findTensors() {
     Set<String> surplus = new LinkedHashSet<>();
     file.entries().forEach(entry -> surplus.add(entry.name()));
+    CanonicalNames.requireTensors(spec, file.file(), surplus.size());
     for (TensorExpression tensor :
         GgufArchitecture.tensors(spec, this::isFused, RowOrder.CONCATENATED)) {
       check(tensor.name(), tensor.shape());

@@ -14,6 +14,7 @@ import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
 import dev.jneox.model.SamplingDefaults;
 import dev.jneox.tokenizer.TokenizerJson;
+import dev.jneox.weights.CanonicalNames;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.FileTensor;
 import dev.jneox.weights.StoredModel;
@@ -267,6 +268,7 @@ public final class HfFolder implements StoredModel {
         }
       }
     }
+    CanonicalNames.requireTensors(spec, dir.resolve(CONFIG), surplus.size());
     String head = family.head() + ".weight";
     if (spec.head().tied() && surplus.containsKey(head)) {
       // Of two names for one matrix, a program may have kept the head's.

@@ -299,6 +299,8 @@ public final class NeoxCheckpoint implements StoredModel {
   }
 
   private void findTensors() {
+    CanonicalNames.requireTensors(
+        spec, step.resolve("configs"), layers.values().stream().mapToInt(Map::size).sum());
     Map<String, SortedMap<Integer, Part>> first = layers.getOrDefault(2, Map.of());
     NeoxNames names = new NeoxNames(spec, first.containsKey("mlp.linear1.weight"));
     for (NeoxNames.Place place : names.places()) {

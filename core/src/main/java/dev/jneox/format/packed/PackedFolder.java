@@ -167,6 +167,7 @@ public final class PackedFolder implements StoredModel {
 
   private void findTensors() {
     Set<String> surplus = new LinkedHashSet<>(file.names());
+    CanonicalNames.requireTensors(spec, path().resolve(HfFolder.CONFIG), surplus.size());
     for (TensorExpression expression : CanonicalNames.of(spec)) {
       Packed tensor = find(expression);
       tensors.add(tensor);

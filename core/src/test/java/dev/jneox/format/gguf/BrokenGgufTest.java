@@ -3,16 +3,10 @@ package dev.jneox.format.gguf;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.sun.management.ThreadMXBean;
-import dev.jneox.format.ModelFiles;
 import dev.jneox.io.JneoxException;
-import dev.jneox.model.ModelSpec;
-import dev.jneox.tokenizer.Tokenizer;
-import dev.jneox.weights.Dtype;
+import dev.jneox.io.JsonObject;
 import dev.jneox.weights.GgmlType;
-import dev.jneox.weights.RandomWeights;
-import dev.jneox.weights.StoredModel;
 import java.io.IOException;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
@@ -20,16 +14,15 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.Map;
-import java.util.Random;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Broken files: each is read as what it then says, or refused in one line that names it; never
- * more.
+ * Headers with every cut and every flipped bit: each is read as what it then says, or refused in
+ * one line that names it. {@code CoreFuzzTest} has random changes.
  */
-class GgufFuzzTest {
+class BrokenGgufTest {
   private static final Path NAME = Path.of("fuzzed.gguf");
   private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
 
@@ -37,6 +30,12 @@ class GgufFuzzTest {
 
   private int inputs;
   private int refused;
+
+  @BeforeAll
+  static void loadLibraries() {
+    // So that these are not counted as the memory of the first input.
+    JsonObject.quoted("");
+  }
 
   private byte[] sample() throws IOException {
     Path file = dir.resolve("sample.gguf");
@@ -98,23 +97,6 @@ class GgufFuzzTest {
     assertThat(refused).isGreaterThan(inputs / 4);
   }
 
-  @Test
-  void randomChangesAreReadOrRefused() throws IOException {
-    byte[] whole = sample();
-    int header = header(whole);
-    Random random = new Random(5);
-    for (int i = 0; i < 10_000; i++) {
-      byte[] bytes =
-          Arrays.copyOf(
-              whole, random.nextInt(4) == 0 ? random.nextInt(whole.length) : whole.length);
-      for (int change = random.nextInt(1, 6); change > 0 && bytes.length > 0; change--) {
-        bytes[random.nextInt(Math.min(header, bytes.length))] = (byte) random.nextInt(256);
-      }
-      read(bytes);
-    }
-    assertThat(refused).isGreaterThan(5_000);
-  }
-
   /** Where the data begins. */
   private static int header(byte[] whole) {
     return (int)
@@ -124,40 +106,5 @@ class GgufFuzzTest {
             .iterator()
             .next()
             .begin();
-  }
-
-  @Test
-  void brokenModelsAreUsedOrRefused() throws IOException {
-    ModelSpec spec = ModelSpec.neox(300, 32, 1, 2, 8);
-    Path file = dir.resolve("model.gguf");
-    new GgufExport(file, spec, GgmlType.Q8_0, GgufTokenizerTest.trained(300), Map.of())
-        .write(new RandomWeights(spec, Dtype.F32, param -> 0), bytes -> {});
-    byte[] whole = Files.readAllBytes(file);
-    int header = header(whole);
-    Random random = new Random(9);
-    int used = 0;
-    for (int i = 0; i < 250; i++) {
-      byte[] bytes = whole.clone();
-      for (int change = random.nextInt(1, 3); change > 0; change--) {
-        // Mostly among the keys that make the model's shape, which come first.
-        bytes[random.nextInt(random.nextBoolean() ? Math.min(900, header) : header)] ^=
-            (byte) (1 << random.nextInt(8));
-      }
-      Path broken = dir.resolve("broken.gguf");
-      Files.write(broken, bytes);
-      try (Arena arena = Arena.ofShared();
-          StoredModel model = ModelFiles.open(broken)) {
-        model.tensors().forEach(tensor -> tensor.read(arena).floats());
-        try (Tokenizer tokenizer = Tokenizer.parse(model.tokenizerJson().orElse("{}"), broken)) {
-          tokenizer.encode("some text");
-        }
-        used++;
-      } catch (JneoxException e) {
-        assertThat(e.getMessage())
-            .startsWith(broken.toString())
-            .doesNotContainPattern("\\p{Cntrl}");
-      }
-    }
-    assertThat(used).isBetween(25, 225);
   }
 }
