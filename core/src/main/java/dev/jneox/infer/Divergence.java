@@ -71,7 +71,8 @@ public record Divergence(
     float[] after = new float[n];
     double[] divergences = new double[n];
     boolean[] agree = new boolean[n];
-    int context = spec.maxPositions();
+    // A file may state a context near the largest int, and the sums below would overflow.
+    int context = Math.clamp(ids.length, 1, spec.maxPositions());
     int stride = Math.max(1, context / 2);
     int next = 1;
     for (int start = 0; next < ids.length; start += stride) {

@@ -47,7 +47,8 @@ final class Generation {
     this.request = request;
     int[] promptIds = prompt(spec, request);
     this.promptLength = promptIds.length;
-    this.limit = Math.min(request.maxTokens(), spec.maxPositions() - promptLength + 1);
+    // Of long: a file may state a context of the largest int.
+    this.limit = (int) Math.min(request.maxTokens(), spec.maxPositions() - promptLength + 1L);
     this.random = request.sampler().random();
     Arrays.stream(promptIds).forEach(seen::set);
     this.ids = Arrays.copyOf(promptIds, promptLength + Math.min(limit, 64));
@@ -69,7 +70,7 @@ final class Generation {
     }
     checkIds(prompt, spec);
     // The last id of a prompt that is only scored is not read.
-    if (prompt.length > spec.maxPositions() + (request.maxTokens() == 0 ? 1 : 0)) {
+    if (prompt.length > spec.maxPositions() + (request.maxTokens() == 0 ? 1L : 0L)) {
       throw new InputException(
           "the prompt has "
               + prompt.length

@@ -76,9 +76,11 @@ public final class ImportanceProbe implements Taps {
     Generation.checkIds(ids, spec);
     ImportanceProbe probe = new ImportanceProbe(model);
     long tokens = 0;
-    for (int start = 0; start < ids.length - 1; start += spec.maxPositions()) {
+    // A file may state a context near the largest int, and the sums below would overflow.
+    int context = Math.clamp(ids.length, 1, spec.maxPositions());
+    for (int start = 0; start < ids.length - 1; start += context) {
       // The last id of a request is not read: one more than the context has room.
-      int end = Math.min(start + spec.maxPositions() + 1, ids.length);
+      int end = Math.min(start + context + 1, ids.length);
       GenerationRequest request =
           GenerationRequest.builder(Arrays.copyOfRange(ids, start, end))
               .maxTokens(0)

@@ -136,7 +136,7 @@ public final class Scorer {
 
   private List<Window> overlapping(int[] ids, int from) {
     Scored of = new Scored(ids, from);
-    int context = engine.spec().maxPositions();
+    int context = context(ids);
     int stride = Math.max(1, context / 2);
     List<Window> windows = new ArrayList<>();
     int next = from; // the id that is scored next
@@ -152,13 +152,21 @@ public final class Scorer {
 
   private List<Window> rolling(int[] ids) {
     Scored of = new Scored(ids, 1);
-    int context = engine.spec().maxPositions();
+    int context = context(ids);
     List<Window> windows = new ArrayList<>();
     for (int next = 1; next < ids.length; next += context) {
       int end = Math.min(next + context, ids.length);
       windows.add(new Window(of, Math.max(0, end - context - 1), next, end, end == ids.length));
     }
     return windows.isEmpty() ? List.of(nothing(of)) : windows;
+  }
+
+  /**
+   * Returns the context of the model, or the length of a shorter sequence: a file may state a
+   * context near the largest int, and the sums above would overflow.
+   */
+  private int context(int[] ids) {
+    return Math.clamp(ids.length, 1, engine.spec().maxPositions());
   }
 
   private static Window nothing(Scored of) {

@@ -1,5 +1,7 @@
 package dev.jneox.format;
 
+import dev.jneox.Jneox;
+import dev.jneox.TextRequest;
 import dev.jneox.convert.Conversion;
 import dev.jneox.convert.Conversion.Format;
 import dev.jneox.convert.SyntheticModel;
@@ -18,6 +20,7 @@ import dev.jneox.inspect.Contents;
 import dev.jneox.inspect.Inspection;
 import dev.jneox.inspect.RunInspection;
 import dev.jneox.inspect.Verification;
+import dev.jneox.io.InputException;
 import dev.jneox.io.InputFile;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.tokenizer.Tokenizer;
@@ -340,6 +343,31 @@ public final class FormatReaders {
     CRC32C crc = new CRC32C();
     crc.update(bytes);
     return "%08x".formatted((int) crc.getValue());
+  }
+
+  /** Models that compute: what a file states reaches the kernels. */
+  public static Reader inference() {
+    return Reader.of(
+        "inference",
+        folder -> {
+          Path one = folder.resolve("model.gguf");
+          try (Jneox model = Jneox.open(Files.exists(one) ? one : folder.resolve("model"))) {
+            try {
+              model.complete(TextRequest.of("the other").withMaxTokens(2));
+              model.score("the weather");
+            } catch (InputException e) {
+              // The error of a request names no file.
+              throw e.withMessage(folder + ": " + e.getMessage());
+            }
+          }
+        },
+        () ->
+            List.of(
+                model(SMALL, Format.HF, WeightType.BF16, 1 << 20),
+                model(SMALL, Format.HF, WeightType.Q8_0, 1 << 20),
+                model(SMALL, Format.NEOX, WeightType.F16, 1 << 20),
+                model(SMALL, Format.GGUF, WeightType.Q4_0, 1 << 20),
+                model(SMALL, Format.GGUF, WeightType.Q8_0, 1 << 20)));
   }
 
   public static Reader inspection() {

@@ -25,6 +25,7 @@ class CoreFuzzTest extends FuzzTest {
           FormatReaders.ggufSplit(),
           FormatReaders.runs(),
           FormatReaders.inspection(),
+          FormatReaders.inference(),
           TokenizerReaders.files(),
           TokenizerReaders.ids(),
           TokenizerReaders.gpt2Files(),

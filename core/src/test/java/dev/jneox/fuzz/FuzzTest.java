@@ -83,7 +83,7 @@ public abstract class FuzzTest {
         fuzzer -> {
           for (Reader reader : readers()) {
             fuzzer.seeds(reader);
-            int inputs = Integer.getInteger("fuzz.burst", 100);
+            int inputs = Integer.getInteger("fuzz.burst", 60);
             for (int n = 0; n < inputs; n++) {
               fuzzer.input(reader, Fuzzer.input(0, reader, n));
             }

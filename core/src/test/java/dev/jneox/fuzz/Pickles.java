@@ -102,7 +102,7 @@ final class Pickles {
   }
 
   private static byte[] argument(byte[] opcode, SplittableRandom random) {
-    if (opcode.length == 1) {
+    if (opcode.length <= 1) {
       return bytes(random.nextInt(256));
     }
     if (opcode[0] == 'X' && random.nextBoolean()) {

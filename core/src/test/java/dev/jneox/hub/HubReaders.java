@@ -25,8 +25,8 @@ public final class HubReaders {
           Duration.ofNanos(1),
           Duration.ofNanos(10),
           Duration.ofNanos(10),
-          Duration.ofMillis(200),
-          Duration.ofMillis(200),
+          Duration.ofSeconds(10),
+          Duration.ofSeconds(10),
           1,
           1 << 20);
 
@@ -118,7 +118,8 @@ public final class HubReaders {
     return Reader.ofFile(
         "hub-token",
         "token",
-        path -> HubSettings.of(Map.of("HF_TOKEN_PATH", path.toString()), path.resolveSibling("home")),
+        path ->
+            HubSettings.of(Map.of("HF_TOKEN_PATH", path.toString()), path.resolveSibling("home")),
         () -> List.of(Input.of("token", "hf_abcDEF0123\n")));
   }
 
