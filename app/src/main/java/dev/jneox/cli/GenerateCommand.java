@@ -355,17 +355,17 @@ public final class GenerateCommand implements Runnable {
     int tokens = result.tokens().size();
     err.printf(
         Locale.ROOT,
-        "%d tokens in %.2f s%s; ended by: %s%n",
+        "%d tokens in %.2f s; ended by: %s%n",
         tokens,
         result.times().end(),
-        tokens < 2
-            ? ""
-            : String.format(
-                Locale.ROOT,
-                ", the first after %.2f s, then %.1f tokens/s",
-                result.times().firstToken(),
-                tokensPerSecond(result)),
         result.reason().description());
+    if (tokens > 1) {
+      err.printf(
+          Locale.ROOT,
+          "the first after %.2f s, then %.1f tokens/s%n",
+          result.times().firstToken(),
+          tokensPerSecond(result));
+    }
     err.flush();
   }
 

@@ -176,6 +176,26 @@ class LostOutputTest {
     assertThat(made).isRegularFile();
   }
 
+  @Test
+  void theDemosModelHasACardThatPublishWritesAnew() {
+    Path model = dir.resolve("demo/model");
+    assertThat(model.resolve("README.md")).content().contains("# demo").doesNotContain("license:");
+    Path out = dir.resolve("with a card");
+    Output output =
+        Output.of(
+            "publish",
+            model.toString(),
+            "--repo",
+            "me/name",
+            "--license",
+            "mit",
+            "--out",
+            out.toString());
+    assertThat(output.code()).as(output.err()).isZero();
+    assertThat(output.out()).contains("hf upload me/name '" + out + "' .");
+    assertThat(out.resolve("README.md")).content().contains("license: mit", "# me/name");
+  }
+
   /** {@code data index} prints nothing, so it has nothing to lose. */
   @Test
   void everyCommandIsInTheTable() {
