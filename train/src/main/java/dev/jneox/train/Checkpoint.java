@@ -1,5 +1,6 @@
 package dev.jneox.train;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
@@ -59,7 +60,11 @@ final class Checkpoint {
    * @param order in which the data were read; null in a checkpoint of an earlier version
    */
   record State(
-      int iteration, long updates, LossScaler.State scaler, long tokens, DataOrder order) {}
+      int iteration,
+      long updates,
+      LossScaler.State scaler,
+      long tokens,
+      @JsonInclude(JsonInclude.Include.NON_NULL) DataOrder order) {}
 
   private Checkpoint() {}
 
