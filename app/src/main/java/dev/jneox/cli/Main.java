@@ -111,7 +111,7 @@ public final class Main {
   /** Tells why a command failed: in one line, unless it is a bug. Returns the exit code. */
   static int failed(PrintWriter err, Throwable failure) {
     if (isEnding()) {
-      return STOPPED; // what was being written is gone, so its writer fails; that is no news
+      return STOPPED; // the signal removed unfinished files, so their writers fail now
     }
     Optional<String> reason = Optional.empty();
     for (Throwable t = failure; t != null && reason.isEmpty(); t = t.getCause()) {
@@ -128,7 +128,7 @@ public final class Main {
     return 1;
   }
 
-  /** Whether the JVM is on its way out, after Ctrl-C or SIGTERM. */
+  /** Whether the JVM is shutting down, after Ctrl-C or SIGTERM. */
   private static boolean isEnding() {
     Thread hook = new Thread(() -> {});
     try {

@@ -124,11 +124,11 @@ public final class ModelCard {
     this.facts = facts;
   }
 
-  /** The last line of a card; who edits the card by hand removes it. */
+  /** The last line of a generated card; remove it to keep edits of the card. */
   private static final String MARK =
       "<!-- jneox publish writes this page anew until this line is removed. -->";
 
-  /** Whether a card was written by {@link #text}, and not edited since by its mark. */
+  /** Whether a card still ends with the line that {@link #text} writes. */
   public static boolean isGenerated(String card) {
     return card.stripTrailing().endsWith(MARK);
   }

@@ -222,7 +222,7 @@ public final class Session {
     return now - pausedAt;
   }
 
-  /** The thread that waits for a token or the end, or null. One that comes later looks first. */
+  /** Returns the reader that waits, or null. A later one looks for a token before it waits. */
   @Nullable Thread reader() {
     return waiting;
   }

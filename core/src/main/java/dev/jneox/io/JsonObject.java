@@ -102,7 +102,7 @@ public final class JsonObject {
     return StorageException.of(file, part + ": cannot be read", e);
   }
 
-  /** Returns what is wrong with a JSON text, in one line, without the parser's advice on itself. */
+  /** Returns a parser's error as one line, without its hints about parser settings. */
   public static String problem(JsonProcessingException e) {
     return e.getOriginalMessage()
         .replaceFirst(" \\([^(]*\\[Source.*", "")

@@ -99,7 +99,7 @@ public final class TokenizerJson {
           && parser.nextToken() == JsonToken.FIELD_NAME
           && parser.nextToken() == JsonToken.VALUE_NUMBER_INT;
     } catch (IOException e) {
-      return false; // whoever parses it says what is wrong
+      return false; // the parser of the whole file reports the error
     }
   }
 

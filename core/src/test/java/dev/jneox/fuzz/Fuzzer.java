@@ -36,11 +36,11 @@ public final class Fuzzer implements AutoCloseable {
   private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
 
   /**
-   * Tells what is wrong with a reader.
+   * Describes a fault of a reader, and how to repeat it.
    *
-   * @param what same for inputs that fail alike
+   * @param what kind of the fault: the same for inputs that fail in the same way
    * @param input number that makes the input; 0 for one from a file
-   * @param files a smaller input that fails alike
+   * @param files a smaller input that fails in the same way
    */
   public record Fault(
       String reader, String what, String message, long input, int times, Input files) {
@@ -60,7 +60,7 @@ public final class Fuzzer implements AutoCloseable {
     }
   }
 
-  /** What came of the inputs of a reader. */
+  /** Counts the inputs of a reader. */
   static final class Count {
     long inputs;
     long used;
@@ -68,7 +68,7 @@ public final class Fuzzer implements AutoCloseable {
     long nanos;
   }
 
-  /** What came of an input: what is null for success and for a good error. */
+  /** The result of an input; {@code what} is null when it was read or refused as documented. */
   private record Outcome(String what, String message, boolean used) {}
 
   private final Path root;

@@ -9,7 +9,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 
-/** Changes pickles opcode by opcode; what is behind them stays. */
+/** Changes the opcodes of pickles; the bytes after the last opcode stay. */
 final class Pickles {
   private static final byte[][] WORDS = {
     bytes(']'),

@@ -96,7 +96,7 @@ class StepLines implements TrainingCallback {
     told = System.nanoTime();
   }
 
-  /** The first step warms up, so it counts only until there is another. */
+  /** Leaves out the first step, which warms up, as soon as there is another. */
   private void remember(double seconds) {
     if (!warm && latest.size() == 1) {
       latest.clear();
@@ -126,7 +126,7 @@ class StepLines implements TrainingCallback {
     double flops = summary.flopsPerSecond();
     if (flops > 0) {
       columns.add(new Column(5, rate(flops)));
-      // More than all means that other work ran while the rate of products was measured.
+      // A share above 100 % means that other programs ran while the rate was measured.
       if (flops <= gemmRate) {
         columns.add(Column.of(6, "%2.0f%% of GEMM", 100 * flops / gemmRate));
       }
@@ -139,7 +139,7 @@ class StepLines implements TrainingCallback {
     return columns;
   }
 
-  /** In the unit that leaves a digit before the point. */
+  /** Formats a rate in the largest unit in which it is at least 1. */
   private static String rate(double flopsPerSecond) {
     return flopsPerSecond >= 1e12
         ? String.format(Locale.ROOT, "%.2f TFLOP/s", flopsPerSecond / 1e12)
@@ -188,7 +188,7 @@ class StepLines implements TrainingCallback {
     told = System.nanoTime();
   }
 
-  /** Takes away what was shown within a step, before another line. */
+  /** Erases the status line of a running step before another line is printed. */
   private void clear() {
     if (shown) {
       var _ = status.test("");

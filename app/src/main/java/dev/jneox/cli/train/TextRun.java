@@ -33,7 +33,7 @@ record TextRun(Path folder) {
   private static final int SEQUENCE = 256;
   private static final int BATCH = 16;
 
-  /** How often a text is read at most: from about four passes on another one teaches less. */
+  /** Most passes over the text: after about four, another one lowers the loss less. */
   private static final int PASSES = 10;
 
   private static final int FEWEST_STEPS = 50;
@@ -162,7 +162,7 @@ record TextRun(Path folder) {
       validation = TextPipeline.data(split.validation(), tokenizer, data("valid"), "validation");
       TextPipeline.data(split.test(), tokenizer, data("test"), "test");
     }
-    delete(split.training()); // the tokens say the same; what is held out stays to be read
+    delete(split.training()); // its tokens are kept; the held-out texts stay, for people to read
     Size size = wanted.orElseGet(() -> Size.of(seconds, training.tokens(), tokens, gemmRate));
     long steps = size.steps(seconds, training.tokens(), tokens, gemmRate);
     out.printf(
