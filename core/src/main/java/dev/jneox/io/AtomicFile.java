@@ -85,9 +85,19 @@ public final class AtomicFile implements AutoCloseable {
               + ": expected the name of a file or folder to write, found the root of the file"
               + " system");
     }
-    String unique =
-        "%d-%08x".formatted(ProcessHandle.current().pid(), ThreadLocalRandom.current().nextInt());
-    return target.resolveSibling(beginning(target) + "." + unique + PARTIAL);
+    return target.resolveSibling(beginning(target) + "." + unique() + PARTIAL);
+  }
+
+  /** Returns another name of the partial file or folder {@code partial}, used by no writer. */
+  static Path renamed(Path partial) {
+    String name = partial.getFileName().toString();
+    int end = name.lastIndexOf('.', name.length() - PARTIAL.length() - 1);
+    return partial.resolveSibling(name.substring(0, end + 1) + unique() + PARTIAL);
+  }
+
+  private static String unique() {
+    return "%d-%08x"
+        .formatted(ProcessHandle.current().pid(), ThreadLocalRandom.current().nextInt());
   }
 
   /**
