@@ -138,7 +138,14 @@ class JneoxTest {
             .withPrompt("b");
     GenerationRequest found = request.generation(1, 2);
     assertThat(found.promptIds()).containsExactly(1, 2);
-    assertThat(found.sampler()).isEqualTo(new Sampler(0.5, 4, 0.25, 1.5, 9));
+    assertThat(found.sampler())
+        .isEqualTo(
+            Sampler.GREEDY
+                .withTemperature(0.5)
+                .withTopK(4)
+                .withTopP(0.25)
+                .withRepetitionPenalty(1.5)
+                .withSeed(9));
     assertThat(found.maxTokens()).isEqualTo(5);
     assertThat(found.logprobs()).hasValue(2);
     assertThat(request.stop()).containsExactly("x", "y");

@@ -687,9 +687,12 @@ public final class Engine implements AutoCloseable {
     try {
       boolean more;
       if (target == DRAW) {
-        tokens++;
-        rate.count();
+        int before = session.generation.drawn();
         more = session.generation.draw(logits, at, logSums[row], tops.get(row), scratch);
+        if (session.generation.drawn() > before) {
+          tokens++;
+          rate.count();
+        }
         Thread reader = session.reader();
         if (reader != null) {
           waiting.add(reader);

@@ -8,6 +8,8 @@ public enum FinishReason {
   STOP_TOKEN("stop token"),
   /** A stop string was found in the text; the engine, which knows ids only, never gives this. */
   STOP_STRING("stop string"),
+  /** The request's {@link TokenConstraint} allows no further token. */
+  CONSTRAINT("the text is whole"),
   /** {@link GenerationRequest#maxTokens} were drawn. */
   MAX_TOKENS("as many tokens as asked for"),
   /** No position of the model's context is left. */

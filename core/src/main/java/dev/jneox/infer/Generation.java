@@ -25,7 +25,8 @@ final class Generation {
   private final int promptLength;
   private final int limit;
   private final RandomGenerator random;
-  private final BitSet seen = new BitSet();
+  private final Sampler.History history;
+  private final TokenConstraint.@Nullable Cursor cursor;
   private int[] ids; // the prompt, then the tokens drawn
   private final Token @Nullable [] prompt; // from scoreFrom on; null where not asked for
   private Token @Nullable [] tokens; // null where their log-probabilities were not asked for
@@ -50,7 +51,9 @@ final class Generation {
     // Of long: a file may state a context of the largest int.
     this.limit = (int) Math.min(request.maxTokens(), spec.maxPositions() - promptLength + 1L);
     this.random = request.sampler().random();
-    Arrays.stream(promptIds).forEach(seen::set);
+    this.history = request.sampler().history();
+    Arrays.stream(promptIds).forEach(history::prompt);
+    this.cursor = request.constraint().map(TokenConstraint::begin).orElse(null);
     this.ids = Arrays.copyOf(promptIds, promptLength + Math.min(limit, 64));
     this.prompt =
         request.promptLogprobs().isEmpty() ? null : new Token[promptLength - request.scoreFrom()];
@@ -148,7 +151,19 @@ final class Generation {
    */
   boolean draw(
       float[] logits, int at, double logSum, List<Candidate> top, Sampler.Scratch scratch) {
-    int id = request.sampler().next(logits, at, spec.vocabulary().used(), seen, random, scratch);
+    int used = spec.vocabulary().used();
+    BitSet allowed = cursor == null ? null : cursor.allowed();
+    if (allowed != null) {
+      int first = allowed.nextSetBit(0);
+      if (first < 0 || first >= used) {
+        finish(FinishReason.CONSTRAINT);
+        return false;
+      }
+    }
+    int id = request.sampler().next(logits, at, used, history, allowed, random, scratch);
+    if (cursor != null) {
+      cursor.accept(id);
+    }
     int count = drawn;
     if (count == times.length) {
       int room = Math.min(2 * count, limit);
@@ -161,7 +176,7 @@ final class Generation {
     if (tokens != null) {
       tokens[count] = new Token(id, logits[at + id] - logSum, top);
     }
-    seen.set(id);
+    history.drawn(id);
     count++;
     if (spec.vocabulary().ends().contains(id) && !request.ignoreEnd()) {
       reason = FinishReason.END_OF_TEXT;

@@ -25,6 +25,7 @@ import java.util.Set;
  * @param taps look at, or change, the rows of this request alone; it shares no prefix. They are
  *     called by the engine's thread, which waits for them. What they throw ends the request, and
  *     its reader gets it.
+ * @param constraint restricts the ids that may be drawn
  */
 public record GenerationRequest(
     int[] promptIds,
@@ -36,7 +37,8 @@ public record GenerationRequest(
     OptionalInt promptLogprobs,
     int scoreFrom,
     PrefixKey prefixKey,
-    Optional<Taps> taps) {
+    Optional<Taps> taps,
+    Optional<TokenConstraint> constraint) {
   /** Most candidates per position. */
   public static final int MAX_LOGPROBS = 1000;
 
@@ -49,6 +51,7 @@ public record GenerationRequest(
     Objects.requireNonNull(sampler);
     Objects.requireNonNull(prefixKey);
     Objects.requireNonNull(taps);
+    Objects.requireNonNull(constraint);
     int least = promptLogprobs.isPresent() ? 0 : 1;
     if (maxTokens < least) {
       throw new InputException("max tokens: expected " + least + " or more, found " + maxTokens);
@@ -87,6 +90,7 @@ public record GenerationRequest(
     private int scoreFrom = 1;
     private PrefixKey prefixKey = PrefixKey.NONE;
     private Optional<Taps> taps = Optional.empty();
+    private Optional<TokenConstraint> constraint = Optional.empty();
 
     private Builder(int[] promptIds) {
       this.promptIds = promptIds;
@@ -148,6 +152,12 @@ public record GenerationRequest(
       return this;
     }
 
+    /** Restricts the ids that may be drawn. */
+    public Builder constraint(TokenConstraint value) {
+      constraint = Optional.of(value);
+      return this;
+    }
+
     /**
      * Makes the request.
      *
@@ -164,7 +174,8 @@ public record GenerationRequest(
           promptLogprobs,
           scoreFrom,
           prefixKey,
-          taps);
+          taps,
+          constraint);
     }
   }
 }

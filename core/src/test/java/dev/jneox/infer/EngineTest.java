@@ -20,6 +20,7 @@ import java.lang.ref.WeakReference;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -530,7 +531,12 @@ class EngineTest {
   @Test
   void anIdHasTheSameScoreToTheLastBitAsANewTokenAndInAPrompt() {
     int[] prompt = prompt(100, 5);
-    Sampler sampler = new Sampler(2, 7, 0.9, 1.3, 4); // which changes nothing of the scores
+    Sampler sampler =
+        Sampler.GREEDY
+            .withTemperature(2)
+            .withTopK(7)
+            .withTopP(0.9)
+            .withRepetitionPenalty(1.3); // which changes nothing of the scores
     GenerationResult written =
         alone(GenerationRequest.builder(prompt).maxTokens(60).sampler(sampler).logprobs(4).build());
     int[] all = IntStream.concat(Arrays.stream(prompt), Arrays.stream(written.ids())).toArray();
@@ -540,6 +546,82 @@ class EngineTest {
     assertThat(scored.prompt()).isEqualTo(written.tokens());
     assertThat(scored.tokens()).isEmpty();
     assertThat(scored.reason()).isEqualTo(FinishReason.MAX_TOKENS);
+  }
+
+  /** Allows, at each place, the ids of one set after the other, and then nothing. */
+  private static TokenConstraint inOrder(List<BitSet> sets) {
+    return () ->
+        new TokenConstraint.Cursor() {
+          private int at;
+
+          @Override
+          public BitSet allowed() {
+            return at == sets.size() ? new BitSet() : sets.get(at);
+          }
+
+          @Override
+          public void accept(int id) {
+            assertThat(sets.get(at++).get(id)).isTrue();
+          }
+        };
+  }
+
+  @Test
+  void aConstraintAllowsTheIdsItSaysAndEndsTheText() {
+    List<BitSet> sets = new ArrayList<>();
+    Random random = new Random(6);
+    for (int i = 0; i < 30; i++) {
+      BitSet set = new BitSet();
+      random.ints(1 + i % 4, 1, VOCABULARY).forEach(set::set);
+      sets.add(set);
+    }
+    for (double temperature : new double[] {0, 1, 1e6}) {
+      GenerationRequest request =
+          GenerationRequest.builder(prompt(9, 1))
+              .sampler(Sampler.GREEDY.withTemperature(temperature).withTopK(3).withTopP(0.5))
+              .constraint(inOrder(sets))
+              .build();
+      GenerationResult result = alone(request);
+      assertThat(result.reason()).isEqualTo(FinishReason.CONSTRAINT);
+      assertThat(result.tokens()).hasSize(30);
+      assertThat(alone(request).tokens()).isEqualTo(result.tokens());
+    }
+  }
+
+  @Test
+  void aConstraintThatFailsEndsItsRequestAlone() {
+    try (Engine engine = engine(2, 10, 64, 20)) {
+      Session other = engine.submit(request(prompt(5, 2), 40, 1));
+      GenerationRequest failing =
+          GenerationRequest.builder(prompt(5, 3))
+              .constraint(
+                  () -> {
+                    throw new IllegalStateException("no cursor");
+                  })
+              .build();
+      assertThatThrownBy(() -> engine.submit(failing)).hasMessage("no cursor");
+      BitSet one = new BitSet();
+      one.set(3);
+      GenerationRequest late =
+          GenerationRequest.builder(prompt(5, 3))
+              .constraint(
+                  () ->
+                      new TokenConstraint.Cursor() {
+                        @Override
+                        public BitSet allowed() {
+                          return one;
+                        }
+
+                        @Override
+                        public void accept(int id) {
+                          throw new IllegalStateException("no next state");
+                        }
+                      })
+              .build();
+      Session session = engine.submit(late);
+      assertThatThrownBy(session::result).hasMessage("no next state");
+      assertThat(other.result().tokens()).hasSize(40);
+    }
   }
 
   @Test

@@ -30,7 +30,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class GeneratorTest {
   private static final int END = 29;
   private static final int USED = 30;
-  private static final Sampler DRAWN = new Sampler(1.5, 0, 1, 1, 11);
+  private static final Sampler DRAWN = Sampler.GREEDY.withTemperature(1.5).withSeed(11);
 
   private static final PackedModel PACKED = PackedModel.of(model(64), Precision.STORED);
   private static final Engine ENGINE = new Engine(PACKED, Engine.Settings.of(PACKED, 2));
@@ -105,7 +105,7 @@ class GeneratorTest {
   void theSameSeedWritesTheSameTextAndAnotherOneAnother() {
     Completion first = generate(request(20, DRAWN));
     assertThat(generate(request(20, DRAWN)).text()).isEqualTo(first.text());
-    Completion other = generate(request(20, new Sampler(1.5, 0, 1, 1, 12)));
+    Completion other = generate(request(20, DRAWN.withSeed(12)));
     assertThat(other.text()).isNotEqualTo(first.text());
     assertThat(first.generation().tokensPerSecond())
         .isEqualTo(20 / first.generation().times().end());
@@ -298,7 +298,7 @@ class GeneratorTest {
     RandomWeights model = model(64);
     {
       favour(model, 5);
-      Sampler penalty = new Sampler(0, 0, 1, 1e6, 0);
+      Sampler penalty = Sampler.GREEDY.withRepetitionPenalty(1e6);
       assertThat(generate(model, request(4, Sampler.GREEDY)).generation().ids()).containsOnly(5);
       assertThat(generate(model, request(4, penalty)).generation().ids())
           .startsWith(5)

@@ -119,7 +119,7 @@ final class Chat {
 
   static FinishReason reason(Completion completion) {
     return switch (completion.reason()) {
-      case END_OF_TEXT, STOP_TOKEN, STOP_STRING -> FinishReason.STOP;
+      case END_OF_TEXT, STOP_TOKEN, STOP_STRING, CONSTRAINT -> FinishReason.STOP;
       case MAX_TOKENS, CONTEXT_FULL -> FinishReason.LENGTH;
       case CANCELLED, STALLED -> FinishReason.OTHER;
     };

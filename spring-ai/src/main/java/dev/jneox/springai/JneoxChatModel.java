@@ -200,7 +200,7 @@ public final class JneoxChatModel implements ChatModel, TokenCountEstimator {
   /** Returns the words that Spring AI's other models use. */
   private static String reason(FinishReason reason) {
     return switch (reason) {
-      case END_OF_TEXT, STOP_TOKEN, STOP_STRING -> "STOP";
+      case END_OF_TEXT, STOP_TOKEN, STOP_STRING, CONSTRAINT -> "STOP";
       case MAX_TOKENS, CONTEXT_FULL -> "LENGTH";
       case CANCELLED, STALLED -> "OTHER";
     };
