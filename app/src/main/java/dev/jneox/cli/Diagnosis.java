@@ -199,7 +199,9 @@ record Diagnosis(
     String blas = facts.libraries().blas();
     if (!blas.startsWith("MKL") && System.getProperty("os.arch").equals("amd64")) {
       advice.add(
-          text("%s multiplies float matrices; MKL trains faster on x86: start with ./jneox", blas));
+          text(
+              "%s multiplies float matrices; MKL trains faster on x86: start with %s",
+              blas, Launcher.command()));
     }
     if (facts.rates().gemmBfloat16() < facts.rates().gemmFloat()) {
       advice.add(

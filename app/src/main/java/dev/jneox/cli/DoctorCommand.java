@@ -107,7 +107,12 @@ public final class DoctorCommand implements Runnable {
     d.libtorch()
         .ifPresentOrElse(
             facts -> libtorch(out, facts, cpu.threads()),
-            () -> line(out, "libtorch", "not on the class path, so nothing can be trained"));
+            () ->
+                line(
+                    out,
+                    "libtorch",
+                    "not on the class path, so nothing can be trained (a download has it in its"
+                        + " training archive)"));
     line(
         out,
         "memory read",

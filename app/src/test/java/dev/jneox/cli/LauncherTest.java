@@ -182,6 +182,42 @@ class LauncherTest {
     assertThat(folder.resolve("a home/.cache/jneox/crash")).isEmptyDirectory();
   }
 
+  /** An image has its own Java, which goes before all others, and builds nothing. */
+  @Test
+  void inAnImageTheLauncherTakesItsJavaAndItsJars() throws Exception {
+    Path image = Files.createDirectories(folder.resolve("an image"));
+    script(
+        Files.createDirectories(image.resolve("bin")).resolve("jneox"), Files.readString(LAUNCHER));
+    Files.createDirectories(image.resolve("app"));
+    Files.writeString(image.resolve("app/launch.conf"), "-Dfour=4\n");
+    Files.writeString(image.resolve("app/jneox.jar"), "");
+    Path link = Files.createSymbolicLink(bin.resolve("jneox"), image.resolve("bin/jneox"));
+    Map<String, String> environment = Map.of("JAVA_HOME", jdk("jdk-25"));
+
+    Result without = start(environment, link.toString(), "x").end();
+    assertThat(without.exit).isEqualTo(1);
+    assertThat(without.err)
+        .isEqualTo(
+            "jneox: "
+                + image
+                + " is not whole: it has no Java 25 in jre/; unpack it again, or set"
+                + " JNEOX_JAVA_HOME\n");
+
+    jdk("an image/jre", "25.0.3");
+    Files.writeString(
+        image.resolve("jre/release"),
+        "JAVA_VERSION=\"25.0.3\"\nMODULES=\"java.base jdk.incubator.vector\"\n");
+    Files.delete(image.resolve("jre/bin/javac"));
+    Result result = start(environment, link.toString(), "x").end();
+    assertThat(result.err).isEmpty();
+    assertThat(result.out)
+        .startsWith(image + "/jre/bin/java\n")
+        .endsWith(
+            "\n-Dfour=4\n-Djneox.command=jneox\n-cp\n"
+                + image
+                + "/app/jneox.jar\ndev.jneox.cli.Start\nx\n");
+  }
+
   @Test
   void aColonInThePathIsSaidBecauseJavaSplitsThere() throws Exception {
     Path colon = Files.move(house, folder.resolve("a:house"));
@@ -191,8 +227,7 @@ class LauncherTest {
         .isEqualTo(
             "jneox: "
                 + colon
-                + ": java splits a class path at colons: move the checkout to a path without"
-                + " one\n");
+                + ": java splits a class path at colons: move it to a path without one\n");
   }
 
   @Test

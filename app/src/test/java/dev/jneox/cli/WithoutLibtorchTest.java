@@ -168,7 +168,8 @@ class WithoutLibtorchTest {
         .containsExactly(
             "jneox: "
                 + command
-                + ": needs the jar of JNeoX's module train, and the class path has no"
+                + ": needs the jar of JNeoX's module train (a download has it in its training"
+                + " archive), and the class path has no"
                 + " dev.jneox.train.NeoxConfig");
   }
 

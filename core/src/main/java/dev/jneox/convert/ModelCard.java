@@ -201,7 +201,7 @@ public final class ModelCard {
     line("With JNeoX, on a Java virtual machine:");
     line("");
     line("```");
-    line("./jneox generate --model %s --prompt \"Once upon a time\" --max-tokens 50", facts.name());
+    line("jneox generate --model %s --prompt \"Once upon a time\" --max-tokens 50", facts.name());
     line("```");
   }
 

@@ -81,7 +81,7 @@ class ModelCardTest {
             """);
     assertThat(card)
         .contains("causal language model of 70,557,696 parameters")
-        .contains("from_pretrained(\"me/java\")", "./jneox generate --model me/java")
+        .contains("from_pretrained(\"me/java\")", "\njneox generate --model me/java")
         .contains(
             "| context | 2,048 tokens |",
             "| positions | rotary, 16 of 64 values of a head |",

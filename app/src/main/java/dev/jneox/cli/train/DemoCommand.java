@@ -1,5 +1,6 @@
 package dev.jneox.cli.train;
 
+import dev.jneox.cli.Launcher;
 import dev.jneox.cli.Usage;
 import dev.jneox.convert.ModelCard;
 import dev.jneox.convert.TrainingFacts;
@@ -181,14 +182,15 @@ public final class DemoCommand implements Callable<Integer> {
       say("");
       say("Done in %s. What now:", StepLines.clock((System.nanoTime() - start) / 1e9));
       say(
-          "  ./jneox generate --model %s --prompt 'public static int ' --temperature 0.7"
+          "  %s generate --model %s --prompt 'public static int ' --temperature 0.7"
               + " --max-tokens 120",
-          Shell.quoted(model));
+          Launcher.command(), Shell.quoted(model));
       say(
-          "  ./jneox score --model %s --text 'for (int i = 0; i < n; i++) {' --json",
-          Shell.quoted(model));
+          "  %s score --model %s --text 'for (int i = 0; i < n; i++) {' --json",
+          Launcher.command(), Shell.quoted(model));
       say(
-          "  ./jneox train %s --set train_iters=%d --set %s   # train on",
+          "  %s train %s --set train_iters=%d --set %s   # train on",
+          Launcher.command(),
           Shell.quoted(out.resolve("demo.yml")),
           4 * steps(),
           Shell.quoted("load=" + out.resolve("run")));
@@ -349,7 +351,8 @@ public final class DemoCommand implements Callable<Integer> {
       LossCurve.Recorder losses =
           new LossCurve.Recorder((long) config.batch().total() * config.model().seqLength());
       String goOn =
-          "./jneox train "
+          Launcher.command()
+              + " train "
               + Shell.quoted(out.resolve("demo.yml")).replace("%", "%%")
               + " --set load=%s goes on from there; a second demo starts over, with --force";
       int exitCode =

@@ -1,5 +1,6 @@
 package dev.jneox.cli.train;
 
+import dev.jneox.cli.Launcher;
 import dev.jneox.cli.ProgressLine;
 import dev.jneox.data.Documents;
 import dev.jneox.data.Prepare;
@@ -296,11 +297,11 @@ record TextRun(Path folder) {
   /** Says what there is now and what to do with it. */
   void summary(PrintWriter out, double seconds) {
     out.printf("%nDone in %s; all is in %s. What now:%n", StepLines.clock(seconds), folder);
-    out.println("  ./jneox complete --model " + run());
-    out.println("  ./jneox eval --model " + run() + " --data " + data("test"));
+    out.println("  " + Launcher.command() + " complete --model " + run());
+    out.println("  " + Launcher.command() + " eval --model " + run() + " --data " + data("test"));
     out.printf(
-        "  ./jneox convert --from %s --to %s --format gguf --dtype q8_0%n",
-        run(), folder.resolve("model.gguf"));
+        "  %s convert --from %s --to %s --format gguf --dtype q8_0%n",
+        Launcher.command(), run(), folder.resolve("model.gguf"));
     out.println("texts during training: " + run().resolve("samples.txt"));
     out.println("picture of the loss: " + run().resolve("loss.png"));
     out.flush();

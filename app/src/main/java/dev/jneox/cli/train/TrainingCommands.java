@@ -10,9 +10,13 @@ import java.util.Optional;
 /** Adds the commands that train, and what else needs the modules train and torch. */
 public final class TrainingCommands implements CommandModule {
   private static final Need TRAIN =
-      new Need("dev.jneox.train.NeoxConfig", "the jar of JNeoX's module train");
+      new Need(
+          "dev.jneox.train.NeoxConfig",
+          "the jar of JNeoX's module train (a download has it in its training archive)");
   private static final Need TORCH =
-      new Need("dev.jneox.torch.Libtorch", "the jar of JNeoX's module torch");
+      new Need(
+          "dev.jneox.torch.Libtorch",
+          "the jar of JNeoX's module torch (a download has it in its training archive)");
   private static final Need LIBTORCH =
       new Need("org.bytedeco.pytorch.Tensor", "the jars of org.bytedeco:pytorch");
 
