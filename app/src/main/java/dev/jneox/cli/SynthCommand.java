@@ -89,6 +89,6 @@ final class SynthCommand implements Callable<Integer> {
                     "--config: expected a model folder or its config.json, found "
                         + config
                         + ": names and configurations in GPT-NeoX's keys need the jar of JNeoX's"
-                        + " module train"));
+                        + " module train (a download has it in its training archive)"));
   }
 }

@@ -406,6 +406,23 @@ class LauncherTest {
         .noneMatch(name -> name.matches("jneox\\.jsa\\.(try)?\\d.*"));
   }
 
+  /** The JVM takes no archive of another class path: the training part brings jars to an image. */
+  @Test
+  void anArchiveIsMadeAnewWhenAJarHasComeToTheOthers() throws Exception {
+    Map<String, String> environment = Map.of("JAVA_HOME", jdk("jdk-25"));
+    archiver("echo classes >\"${a#*=}\"");
+    run(environment, "x");
+    Path archive = awaitArchive();
+    Files.setLastModifiedTime(archive, FileTime.from(Instant.now().minusSeconds(5)));
+    Files.setLastModifiedTime(
+        house.resolve("app/target/jneox.jar"), FileTime.from(Instant.now().minusSeconds(10)));
+    Files.writeString(house.resolve("app/target/lib/train.jar"), "");
+    assertThat(run(environment, "x").out).doesNotContain("SharedArchive");
+    awaitArchive();
+    assertThat(folder.resolve("made")).hasContent("made\nmade\n");
+    assertThat(run(environment, "x").out).contains("SharedArchive");
+  }
+
   /** The JVM would crash on most of them. */
   @Test
   void aDamagedArchiveIsNotUsedAndMadeAnew() throws Exception {
