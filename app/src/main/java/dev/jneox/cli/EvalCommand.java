@@ -5,6 +5,7 @@ import dev.jneox.data.IndexedDataset;
 import dev.jneox.data.UnigramCounts;
 import dev.jneox.infer.LanguageModel;
 import dev.jneox.infer.TextLikelihood;
+import dev.jneox.io.Counted;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import java.io.PrintWriter;
@@ -40,13 +41,11 @@ import picocli.CommandLine.Spec;
     footer = {
       "",
       "Every document is read from an end-of-text token on, apart from the others; one beyond the"
-          + " model's context in windows",
-      "that follow each other, as lm-evaluation-harness reads them. bits_per_byte, byte_perplexity"
-          + " and word_perplexity are",
-      "as it defines them: sums over all documents, divided by the bytes of their texts in UTF-8,"
-          + " or by the words between",
-      "white space. Where --data has no text, because the model has no tokenizer, they are left"
-          + " out.",
+          + " model's context in windows that follow each other, as lm-evaluation-harness reads"
+          + " them. bits_per_byte, byte_perplexity and word_perplexity are as it defines them: sums"
+          + " over all documents, divided by the bytes of their texts in UTF-8, or by the words"
+          + " between white space. Where --data has no text, because the model has no tokenizer,"
+          + " they are left out.",
       "",
       "Examples:",
       "  jneox eval --model DIR --file held-out.jsonl",
@@ -220,9 +219,8 @@ final class EvalCommand implements Runnable {
       Measures.print(out, all, unigram, texts);
       out.printf(
           Locale.ROOT,
-          "%,d document%s, %,.0f tokens/s%n%n",
-          lines.size(),
-          lines.size() == 1 ? "" : "s",
+          "%s, %,.0f tokens/s%n%n",
+          Counted.text(lines.size(), "document"),
           all.tokens() / seconds);
       out.printf(
           "%8s %10s %8s %10s %10s%n", "document", "tokens", "loss", "perplexity", "bits/byte");

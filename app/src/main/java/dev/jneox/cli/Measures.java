@@ -1,6 +1,7 @@
 package dev.jneox.cli;
 
 import dev.jneox.infer.TextLikelihood;
+import dev.jneox.io.Counted;
 import java.io.PrintWriter;
 import java.util.LinkedHashMap;
 import java.util.Locale;
@@ -28,14 +29,14 @@ final class Measures {
     if (text) {
       out.printf(
           Locale.ROOT,
-          "byte perplexity %.4f, word perplexity %.2f%n%,d tokens, %,d bytes, %,d words%n",
+          "byte perplexity %.4f, word perplexity %.2f%n%s, %s, %s%n",
           all.bytePerplexity(),
           all.wordPerplexity(),
-          all.tokens(),
-          all.bytes(),
-          all.words());
+          Counted.text(all.tokens(), "token"),
+          Counted.text(all.bytes(), "byte"),
+          Counted.text(all.words(), "word"));
     } else {
-      out.printf(Locale.ROOT, "%,d tokens%n", all.tokens());
+      out.println(Counted.text(all.tokens(), "token"));
     }
   }
 

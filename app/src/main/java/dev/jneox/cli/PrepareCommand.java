@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.jneox.data.IndexedDataset;
 import dev.jneox.data.Prepare;
 import dev.jneox.io.ByteSize;
+import dev.jneox.io.Counted;
 import dev.jneox.io.Overwrite;
 import dev.jneox.io.Progress;
 import dev.jneox.io.Shell;
@@ -17,10 +18,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.Callable;
-import java.util.stream.Collectors;
-import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -55,7 +53,7 @@ final class PrepareCommand implements Callable<Integer> {
       names = "--tokenizer",
       required = true,
       paramLabel = "FILE",
-      description = "A tokenizer.json, or GPT-2's vocab.json with merges.txt beside it.")
+      description = "A tokenizer.json, or GPT-2's vocab.json beside its merges.txt.")
   private Path tokenizer;
 
   @Option(
@@ -142,24 +140,14 @@ final class PrepareCommand implements Callable<Integer> {
   private void tell(PrintWriter console, Prepare.Result result) {
     console.printf(
         Locale.ROOT,
-        "%s.bin and .idx: %,d tokens in %,d documents%nread %s in %.1f s, %,.0f tokens/s%n",
+        "%s.bin and .idx: %s in %s%nread %s in %.1f s, %,.0f tokens/s%n",
         out,
-        result.tokens(),
-        result.documents(),
+        Counted.text(result.tokens(), "token"),
+        Counted.text(result.documents(), "document"),
         ByteSize.text(result.bytes()),
         result.seconds(),
         result.tokens() / result.seconds());
-    String left =
-        Stream.of(
-                left(result.shorter(), "empty or short documents"),
-                left(result.skipped().bad(), "bad documents"),
-                left(result.skipped().binary(), "binary members of archives"),
-                left(result.skipped().other(), "files of another kind"))
-            .flatMap(Optional::stream)
-            .collect(Collectors.joining(", "));
-    if (!left.isEmpty()) {
-      console.println("left out: " + left);
-    }
+    result.skipped().leftOut(result.shorter()).ifPresent(console::println);
     result
         .sets()
         .forEach(
@@ -175,10 +163,6 @@ final class PrepareCommand implements Callable<Integer> {
             + Shell.quoted("data_path=" + out)
             + " --set "
             + Shell.quoted("vocab_file=" + tokenizer));
-  }
-
-  private static Optional<String> left(long n, String what) {
-    return n == 0 ? Optional.empty() : Optional.of(String.format(Locale.ROOT, "%,d %s", n, what));
   }
 
   /** What is printed. */

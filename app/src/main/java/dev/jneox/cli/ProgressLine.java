@@ -31,7 +31,8 @@ public final class ProgressLine extends Progress {
   private final String unit;
   private final long unitSize;
   private final PrintStream out;
-  private final ProgressBar bar;
+  private final boolean terminal;
+  private volatile ProgressBar bar; // once there is something to show
   private final Thread ticker;
   private volatile String note = "";
   private boolean closed;
@@ -88,7 +89,10 @@ public final class ProgressLine extends Progress {
     this.unit = unit;
     this.unitSize = unitSize;
     this.out = out;
-    this.bar = out != null && terminal ? bar() : null;
+    this.terminal = out != null && terminal;
+    if (this.terminal && total >= 0) {
+      bar = bar();
+    }
     this.ticker =
         out != null && !terminal
             ? Thread.ofPlatform().daemon().name("progress").start(() -> tick(interval))
@@ -98,24 +102,24 @@ public final class ProgressLine extends Progress {
   @Override
   public void step(long n) {
     super.step(n);
-    if (bar != null) {
-      bar.stepBy(n);
+    if (terminal) {
+      shown().stepBy(n);
     }
   }
 
   @Override
   public synchronized void total(long total) {
     super.total(total);
-    if (bar != null) {
-      bar.maxHint(total);
+    if (terminal) {
+      shown().maxHint(total);
     }
   }
 
   @Override
   public void note(String note) {
     this.note = VisibleText.line(note);
-    if (bar != null) {
-      bar.setExtraMessage(" " + this.note);
+    if (terminal) {
+      shown().setExtraMessage(" " + this.note);
     }
   }
 
@@ -158,7 +162,7 @@ public final class ProgressLine extends Progress {
   /** One line of the plain form: {@code reading: 12.0/96.0 MB (12%), 3.1 MB/s, ETA 0:27}. */
   String line(long done, double seconds, boolean last) {
     long total = total();
-    boolean small = unitSize == MB && Math.max(total, done) < MB;
+    boolean small = isSmall(Math.max(total, done));
     long size = small ? MB / 1000 : unitSize;
     String unit = small ? "kB" : this.unit;
     StringBuilder line = new StringBuilder(task).append(": ").append(amount(done, size));
@@ -186,6 +190,11 @@ public final class ProgressLine extends Progress {
     return note.isEmpty() ? line.toString() : line.append(", ").append(note).toString();
   }
 
+  /** Whether that many units are bytes which megabytes would round away; no for unknown ones. */
+  private boolean isSmall(long units) {
+    return unitSize == MB && units >= 0 && units < MB;
+  }
+
   private static String amount(long value, long size) {
     return size == 1
         ? String.format(Locale.ROOT, "%,d", value)
@@ -203,11 +212,24 @@ public final class ProgressLine extends Progress {
         : String.format(Locale.ROOT, "%d:%02d:%02d", s / 3600, s / 60 % 60, s % 60);
   }
 
+  /** Returns the bar; makes it late where the total is not known from the start. */
+  private ProgressBar shown() {
+    ProgressBar known = bar;
+    if (known == null) {
+      synchronized (this) {
+        known = bar == null ? bar() : bar;
+        bar = known;
+      }
+    }
+    return known;
+  }
+
   private ProgressBar bar() {
+    boolean small = isSmall(total());
     return new ProgressBarBuilder()
         .setTaskName(task)
         .setInitialMax(total())
-        .setUnit(" " + unit, unitSize)
+        .setUnit(" " + (small ? "kB" : unit), small ? MB / 1000 : unitSize)
         .setStyle(ProgressBarStyle.ASCII)
         .setConsumer(
             new ConsoleProgressBarConsumer(out) {

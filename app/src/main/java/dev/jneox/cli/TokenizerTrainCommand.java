@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.jneox.data.LearnedVocabulary;
 import dev.jneox.io.ByteSize;
+import dev.jneox.io.Counted;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Overwrite;
 import dev.jneox.io.Shell;
@@ -36,9 +37,9 @@ import picocli.CommandLine.Spec;
     },
     footer = {
       "",
-      "Inputs are .jsonl, .json (.zst or .gz behind it), .txt, .md, .zip, .jar or folders",
-      "of these. Memory grows with the number of different words: some gigabytes of",
-      "text are plenty for any vocabulary.",
+      "Inputs are .jsonl, .json (.zst or .gz behind it), .txt, .md, .zip, .jar or folders of these."
+          + " Memory grows with the number of different words: some gigabytes of text are plenty"
+          + " for any vocabulary.",
       "",
       "Example:",
       "  jneox tokenizer train --vocab-size 50304 --out tokenizer.json 00.jsonl.zst"
@@ -143,10 +144,10 @@ final class TokenizerTrainCommand implements Callable<Integer> {
   private static void tell(PrintWriter out, Report report) {
     out.printf(
         Locale.ROOT,
-        "%s: %,d tokens, learned from %,d documents, %s, in %.1f s%n",
+        "%s: %,d tokens, learned from %s, %s, in %.1f s%n",
         report.tokenizer,
         report.vocabSize,
-        report.documents,
+        Counted.text(report.documents, "document"),
         ByteSize.text(report.bytes),
         report.seconds);
     out.printf(
@@ -155,7 +156,7 @@ final class TokenizerTrainCommand implements Callable<Integer> {
         report.bytesPerToken,
         report.words);
     if (report.skipped > 0) {
-      out.printf(Locale.ROOT, "skipped as bad: %,d documents%n", report.skipped);
+      out.println("skipped as bad: " + Counted.text(report.skipped, "document"));
     }
     out.println(
         "next: jneox prepare --tokenizer "

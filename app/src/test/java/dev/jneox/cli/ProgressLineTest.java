@@ -97,6 +97,19 @@ class ProgressLineTest {
   }
 
   @Test
+  void aBarWaitsForItsTotalAndHasTheUnitThatFits() {
+    try (ProgressLine progress =
+        new ProgressLine("reading", "MB", 1_000_000, -1, out, true, Duration.ofHours(1))) {
+      assertThat(bytes.size()).isZero();
+      progress.total(96_000);
+      progress.step(96_000);
+    }
+    assertThat(bytes.toString(StandardCharsets.UTF_8))
+        .contains("96/96 kB")
+        .doesNotContain("?/", "/?", "0/0", " MB");
+  }
+
+  @Test
   void saysNothingOfAnActWithNothingToDoOnATerminalOrInAFile() {
     plain("steps", 1, 0, Duration.ofHours(1)).close();
     assertThat(lines()).isEmpty();

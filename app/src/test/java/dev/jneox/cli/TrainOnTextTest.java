@@ -2,6 +2,7 @@ package dev.jneox.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.jneox.io.Shell;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -55,7 +56,9 @@ class TrainOnTextTest {
     assertThat(first.code()).as(first.err()).isZero();
     assertThat(first.out())
         .contains("text: 2 documents", "model: tiny, for ", "memory: about ", "disk: ")
-        .contains("validation after step 3", "./jneox complete --model " + out.resolve("run"));
+        .contains(
+            "validation after step 3",
+            "./jneox complete --model " + Shell.quoted(out.resolve("run")));
     for (String file :
         List.of("tokenizer.json", "train.yml", "data/valid.jsonl", "data/test.jsonl")) {
       assertThat(out.resolve(file)).isNotEmptyFile();
@@ -65,7 +68,7 @@ class TrainOnTextTest {
     assertThat(Files.readAllLines(samples))
         .element(0)
         .asString()
-        .matches("step 3, validation loss \\d+\\.\\d{4}, continues \".+\":");
+        .matches("step 3, validation loss \\d+\\.\\d{4}, continues \".{25}[.]{3}\":");
     assertThat(ImageIO.read(out.resolve("run/loss.png").toFile()).getWidth()).isEqualTo(1200);
 
     Output second = train("--set", "train_iters=6", "--sample", "the sea");
@@ -80,6 +83,23 @@ class TrainOnTextTest {
         Output.of("train", out.resolve("train.yml").toString(), "--set", "exit_interval=1");
     assertThat(recipe.code()).as(recipe.err()).isZero();
     assertThat(recipe.out()).contains("after step 6 of 50");
+
+    for (String[] changed : new String[][] {{"--time", "2s"}, {"--size", "small"}}) {
+      Output longer = train(changed);
+      assertThat(longer.code()).isEqualTo(1);
+      assertThat(longer.err().lines())
+          .singleElement()
+          .asString()
+          .contains("train.yml: line 2: expected " + String.join(" ", changed) + ", found ")
+          .contains("--set train_iters=N");
+    }
+    Files.writeString(texts.resolve("three.txt"), "and more text");
+    Output more =
+        train("--time", "1s", "--size", "tiny", "--set", "train_iters=7", "--sample", "the sea");
+    assertThat(more.code()).as(more.err()).isZero();
+    assertThat(more.out())
+        .containsPattern("the text had [0-9,]+ bytes when its data was made and has [0-9,]+ now")
+        .contains("nothing to train: step 7 of 7 is done; to go on raise train_iters");
 
     Path other = Files.writeString(dir.resolve("other.txt"), "another text ".repeat(2000));
     Output refused = Output.of("train", "--text", other.toString(), "--out", out.toString());
@@ -105,11 +125,27 @@ class TrainOnTextTest {
   }
 
   @Test
+  void aTextThatIsNotUtf8IsNamedOrLeftOut() throws IOException {
+    Files.write(texts.resolve("latin.txt"), new byte[] {'c', 'a', 'f', (byte) 0xe9, '\n'});
+    Files.writeString(texts.resolve("picture.dat"), "other");
+    Output refused = train("--time", "1s");
+    assertThat(refused.code()).isEqualTo(1);
+    assertThat(refused.err().lines())
+        .last()
+        .asString()
+        .endsWith("found byte 0xe9: convert it to UTF-8, or skip bad documents");
+    Output skipped = train("--time", "1s", "--skip-bad", "--set", "train_iters=1");
+    assertThat(skipped.code()).as(skipped.err()).isZero();
+    assertThat(skipped.out())
+        .contains("text: 2 documents, ", "left out: 1 bad document, 1 file of another kind\n");
+  }
+
+  @Test
   void textAndARecipeExcludeEachOther() throws IOException {
     assertThat(train("recipe.yml").code()).isEqualTo(2);
     assertThat(Output.of("train").code()).isEqualTo(2);
     Output stray = Output.of("train", "recipe.yml", "--time", "30m");
     assertThat(stray.code()).isEqualTo(2);
-    assertThat(stray.err()).contains("--out, --time and --size go with --text");
+    assertThat(stray.err()).contains("--out, --time, --size and --skip-bad go with --text");
   }
 }

@@ -21,7 +21,7 @@ abstract sealed class DocumentFile implements AutoCloseable
     permits JsonLinesFile, TextFile, ZipDocuments {
   /** The suffixes that can be read, for messages. */
   static final String KINDS =
-      ".jsonl, .jsonl.zst, .jsonl.gz, .json.zst, .json.gz, .txt, .md, .zip, .jar";
+      ".jsonl or .json (also with .zst or .gz behind it), .txt, .md, .zip or .jar";
 
   /** Returns whether {@link #open} reads a file of this name. */
   static boolean readable(Path file) {

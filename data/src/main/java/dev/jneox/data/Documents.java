@@ -1,5 +1,6 @@
 package dev.jneox.data;
 
+import dev.jneox.io.Counted;
 import dev.jneox.io.FolderFiles;
 import dev.jneox.io.InputException;
 import java.io.IOException;
@@ -10,8 +11,11 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
 import java.util.NoSuchElementException;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongConsumer;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -37,7 +41,28 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
    * @param binary members of archives that are not text
    * @param other files in folders of a kind that is not read
    */
-  public record Skipped(long bad, long binary, long other) {}
+  public record Skipped(long bad, long binary, long other) {
+    /**
+     * Says in one line what was not taken; empty where all was.
+     *
+     * @param shorter documents that were left out because they are empty or too short
+     */
+    public Optional<String> leftOut(long shorter) {
+      String left =
+          Stream.of(
+                  text(shorter, "empty or short document", ""),
+                  text(bad, "bad document", ""),
+                  text(binary, "binary member", " of archives"),
+                  text(other, "file", " of another kind"))
+              .flatMap(Optional::stream)
+              .collect(Collectors.joining(", "));
+      return left.isEmpty() ? Optional.empty() : Optional.of("left out: " + left);
+    }
+
+    private static Optional<String> text(long n, String noun, String more) {
+      return n == 0 ? Optional.empty() : Optional.of(Counted.text(n, noun) + more);
+    }
+  }
 
   private final List<Path> inputs;
   private final List<Path> files;
@@ -111,7 +136,10 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
     }
     if (files.size() == before) {
       throw InputException.in(
-          input, "folder", "files that end in " + DocumentFile.KINDS, other + " other files");
+          input,
+          "folder",
+          "files that end in " + DocumentFile.KINDS,
+          other == 0 ? "no file" : Counted.text(other, "other file"));
     }
   }
 
@@ -150,26 +178,24 @@ public final class Documents implements Iterator<Document>, AutoCloseable {
     Skipped skipped = skipped();
     String length = minChars == 1 ? "empty" : "shorter than " + minChars + " characters";
     String members =
-        skipped.binary == 0 ? "" : "; " + count(skipped.binary, "binary member") + " of archives";
+        skipped.binary == 0
+            ? ""
+            : "; " + Counted.text(skipped.binary, "binary member") + " of archives";
     String others =
-        skipped.other == 0 ? "" : "; " + count(skipped.other, "file") + " of another kind";
+        skipped.other == 0 ? "" : "; " + Counted.text(skipped.other, "file") + " of another kind";
     return new InputException(
         String.format(
             Locale.ROOT,
             "%s%s: expected text, found none: %s, %s, %,d skipped as bad, %,d %s%s%s",
             inputs.getFirst(),
             inputs.size() == 1 ? "" : " and " + (inputs.size() - 1) + " more",
-            count(files.size(), "file"),
-            count(shorter + skipped.bad, "document"),
+            Counted.text(files.size(), "file"),
+            Counted.text(shorter + skipped.bad, "document"),
             skipped.bad,
             shorter,
             length,
             members,
             others));
-  }
-
-  private static String count(long n, String noun) {
-    return String.format(Locale.ROOT, "%,d %s%s", n, noun, n == 1 ? "" : "s");
   }
 
   /** Returns the next document, undecoded; null at the end. */

@@ -53,7 +53,11 @@ record RawDocument(Path file, String place, byte[] bytes, boolean json) {
     CharBuffer out = CharBuffer.allocate(bytes.length);
     CoderResult result = decoder.decode(in, out, true);
     if (result.isError()) {
-      throw bad("byte " + in.position(), "UTF-8", "byte 0x%02x".formatted(in.get()));
+      String place = "byte " + in.position();
+      throw bad(
+          place,
+          "UTF-8",
+          "byte 0x%02x: convert it to UTF-8, or skip bad documents".formatted(in.get()));
     }
     return out.flip();
   }

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonGenerator;
 import com.fasterxml.jackson.core.io.SerializedString;
 import dev.jneox.io.InputException;
 import dev.jneox.io.JsonObject;
+import dev.jneox.io.Progress;
 import dev.jneox.io.StorageException;
 import java.io.BufferedOutputStream;
 import java.io.IOException;
@@ -24,11 +25,19 @@ import java.util.function.LongConsumer;
  * @param training file to train on
  * @param validation file that is held out
  * @param test another one
- * @param documents that were read
+ * @param documents that were read and are not empty
+ * @param empty documents that were left out
+ * @param skipped what was left out besides
  * @param characters of the training texts
  */
 public record TextSplit(
-    Path training, Path validation, Path test, long documents, long characters) {
+    Path training,
+    Path validation,
+    Path test,
+    long documents,
+    long empty,
+    Documents.Skipped skipped,
+    long characters) {
   /** Fewer documents are not held out whole. */
   private static final int WHOLE = 40;
 
@@ -41,20 +50,33 @@ public record TextSplit(
    * @param inputs files or folders, as {@link Documents#open} reads them
    * @param folder that {@code train.jsonl}, {@code valid.jsonl} and {@code test.jsonl} are written
    *     into; made where it does not exist
-   * @param onRead gets the bytes of each read
+   * @param skipBad whether a document that cannot be read is counted and left out; otherwise it is
+   *     an error
+   * @param progress counts the bytes of the inputs, half of each in either pass
    * @throws InputException when the inputs cannot be read, or have less than 10,000 characters
    * @throws StorageException when a file cannot be written
    */
-  public static TextSplit of(List<Path> inputs, Path folder, LongConsumer onRead) {
+  public static TextSplit of(List<Path> inputs, Path folder, boolean skipBad, Progress progress) {
     long documents = 0;
+    long empty = 0;
     long characters = 0;
-    try (Documents counted = Documents.open(inputs, false, onRead)) {
-      for (Iterator<String> texts = counted.texts(); texts.hasNext(); documents++) {
-        characters += texts.next().length();
+    Documents.Skipped skipped;
+    LongConsumer onRead = halves(progress);
+    try (Documents counted = Documents.open(inputs, skipBad, onRead)) {
+      progress.total(counted.totalBytes());
+      for (Iterator<String> texts = counted.texts(); texts.hasNext(); ) {
+        int length = texts.next().length();
+        characters += length;
+        if (length == 0) {
+          empty++;
+        } else {
+          documents++;
+        }
       }
       if (characters == 0) {
-        throw counted.nothing(documents, 1);
+        throw counted.nothing(empty, 1);
       }
+      skipped = counted.skipped();
     }
     if (characters < SHORTEST) {
       throw new InputException(
@@ -70,13 +92,16 @@ public record TextSplit(
     Path test = folder.resolve("test.jsonl");
     try {
       Files.createDirectories(folder);
-      try (Documents read = Documents.open(inputs, false, onRead);
+      try (Documents read = Documents.open(inputs, skipBad, onRead);
           Writer train = new Writer(training);
           Writer valid = new Writer(validation);
           Writer tested = new Writer(test)) {
         int d = 0;
-        for (Iterator<String> texts = read.texts(); texts.hasNext(); d++) {
+        for (Iterator<String> texts = read.texts(); texts.hasNext(); ) {
           String text = texts.next();
+          if (text.isEmpty()) {
+            continue;
+          }
           if (documents >= WHOLE) {
             (d % 40 == 19 ? valid : d % 40 == 39 ? tested : train).add(text);
           } else {
@@ -86,12 +111,24 @@ public record TextSplit(
             valid.add(text.substring(first, second));
             tested.add(text.substring(second));
           }
+          d++;
         }
-        return new TextSplit(training, validation, test, documents, train.characters);
+        return new TextSplit(
+            training, validation, test, documents, empty, skipped, train.characters);
       }
     } catch (IOException e) {
       throw StorageException.of(folder, "cannot be written", e);
     }
+  }
+
+  /** Counts half of the bytes of each read, so that two passes count all of them once. */
+  private static LongConsumer halves(Progress progress) {
+    long[] read = {0};
+    return bytes -> {
+      long before = read[0] / 2;
+      read[0] += bytes;
+      progress.step(read[0] / 2 - before);
+    };
   }
 
   /** Moves a place to the begin of the next line, where one is near. */

@@ -4,7 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.jneox.io.InputException;
+import dev.jneox.io.Progress;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -30,7 +32,7 @@ class TextSplitTest {
       text.append("line ").append(i).append(" \uD83D\uDE00 of a text\n");
     }
     Path file = Files.writeString(dir.resolve("one.md"), text);
-    TextSplit split = TextSplit.of(List.of(file), dir.resolve("data"), _ -> {});
+    TextSplit split = TextSplit.of(List.of(file), dir.resolve("data"), false, Progress.silent());
     assertThat(split.documents()).isEqualTo(1);
     String training = texts(split.training()).getFirst();
     String validation = texts(split.validation()).getFirst();
@@ -50,7 +52,7 @@ class TextSplitTest {
     for (String start : List.of("", "x", "xy", "xyz")) {
       String text = start + "\uD83D\uDE00".repeat(6000);
       Path file = Files.writeString(dir.resolve("one.txt"), text);
-      TextSplit split = TextSplit.of(List.of(file), dir.resolve("data"), _ -> {});
+      TextSplit split = TextSplit.of(List.of(file), dir.resolve("data"), false, Progress.silent());
       assertThat(
               texts(split.training()).getFirst()
                   + texts(split.validation()).getFirst()
@@ -65,7 +67,7 @@ class TextSplitTest {
     for (int d = 0; d < 80; d++) {
       Files.writeString(folder.resolve("%02d.txt".formatted(d)), d + " " + "word ".repeat(100));
     }
-    TextSplit split = TextSplit.of(List.of(folder), dir.resolve("data"), _ -> {});
+    TextSplit split = TextSplit.of(List.of(folder), dir.resolve("data"), false, Progress.silent());
     assertThat(split.documents()).isEqualTo(80);
     assertThat(texts(split.training())).hasSize(76);
     assertThat(texts(split.validation()))
@@ -75,9 +77,39 @@ class TextSplitTest {
   }
 
   @Test
+  void whatIsLeftOutIsCountedAndEveryByteOnce() throws IOException {
+    Path folder = Files.createDirectory(dir.resolve("texts"));
+    long bytes = 0;
+    for (int d = 0; d < 41; d++) {
+      byte[] text = (d + " " + "word ".repeat(100)).getBytes(StandardCharsets.UTF_8);
+      Files.write(folder.resolve("%02d.txt".formatted(d)), d == 3 ? new byte[0] : text);
+      bytes += d == 3 ? 0 : text.length;
+    }
+    Files.write(folder.resolve("latin.txt"), new byte[] {'c', 'a', 'f', (byte) 0xe9});
+    Files.writeString(folder.resolve("picture.dat"), "other");
+    Progress progress = Progress.silent();
+    TextSplit split = TextSplit.of(List.of(folder), dir.resolve("data"), true, progress);
+    assertThat(split.documents()).isEqualTo(40);
+    assertThat(split.empty()).isEqualTo(1);
+    assertThat(split.skipped()).isEqualTo(new Documents.Skipped(1, 0, 1));
+    // The empty one does not shift which documents are held out.
+    assertThat(texts(split.validation())).singleElement().asString().startsWith("20 ");
+    assertThat(progress.total()).isEqualTo(bytes + 4);
+    assertThat(progress.done()).isEqualTo(bytes + 4);
+    assertThatThrownBy(
+            () -> TextSplit.of(List.of(folder), dir.resolve("data"), false, Progress.silent()))
+        .isInstanceOf(InputException.class)
+        .hasMessage(
+            folder.resolve("latin.txt")
+                + ": byte 3: expected UTF-8, found byte 0xe9: convert it to UTF-8, or skip bad"
+                + " documents");
+  }
+
+  @Test
   void tooLittleTextIsRefused() throws IOException {
     Path file = Files.writeString(dir.resolve("one.txt"), "a few words");
-    assertThatThrownBy(() -> TextSplit.of(List.of(file), dir.resolve("data"), _ -> {}))
+    assertThatThrownBy(
+            () -> TextSplit.of(List.of(file), dir.resolve("data"), false, Progress.silent()))
         .isInstanceOf(InputException.class)
         .hasMessage(
             file

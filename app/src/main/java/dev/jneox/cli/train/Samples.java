@@ -28,6 +28,7 @@ import java.util.Optional;
  */
 final class Samples implements TrainingCallback {
   private static final int TOKENS = 60;
+  private static final int MOST_NAMED = 28; // characters of a prompt
 
   private final PrintWriter out;
   private final Tokenizer tokenizer;
@@ -92,7 +93,7 @@ final class Samples implements TrainingCallback {
       Generator generator = new Generator(engine, tokenizer);
       for (String prompt : prompts) {
         texts.append("step ").append(iteration).append(loss).append(", continues ");
-        texts.append('"').append(VisibleText.line(prompt)).append("\":\n");
+        texts.append('"').append(begin(VisibleText.line(prompt))).append("\":\n");
         String text = prompt + continuation(generator, prompt);
         VisibleText.lines(text).lines().forEach(l -> texts.append("  ").append(l).append('\n'));
       }
@@ -102,6 +103,14 @@ final class Samples implements TrainingCallback {
       out.println("no sample after step " + iteration + ": " + e.getMessage());
     }
     out.flush();
+  }
+
+  /** The first characters of a prompt, so that the line which names it fits a screen. */
+  private static String begin(String prompt) {
+    int characters = prompt.codePointCount(0, prompt.length());
+    return characters <= MOST_NAMED
+        ? prompt
+        : prompt.substring(0, prompt.offsetByCodePoints(0, MOST_NAMED - 3)) + "...";
   }
 
   private String continuation(Generator generator, String prompt) {

@@ -131,8 +131,10 @@ class StepLines implements TrainingCallback {
         columns.add(Column.of(6, "%2.0f%% of GEMM", 100 * flops / gemmRate));
       }
     }
-    double mean = latest.stream().mapToDouble(Double::doubleValue).average().orElse(0);
-    columns.add(Column.of(1, "ETA %s", clock(mean * (iterations - n))));
+    if (warm || n == iterations) { // the first step, which warms up, says nothing of the others
+      double mean = latest.stream().mapToDouble(Double::doubleValue).average().orElse(0);
+      columns.add(Column.of(1, "ETA %s", clock(mean * (iterations - n))));
+    }
     if (summary.skipped() > 0) {
       columns.add(Column.of(0, "%d skipped, loss scale %.0f", summary.skipped(), step.lossScale()));
     }

@@ -6,8 +6,11 @@ import dev.jneox.data.Documents;
 import dev.jneox.data.Prepare;
 import dev.jneox.data.TextSplit;
 import dev.jneox.io.AtomicFile;
+import dev.jneox.io.ByteSize;
+import dev.jneox.io.Counted;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.Shell;
 import dev.jneox.io.StorageException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.tokenizer.Tokenizer;
@@ -15,6 +18,7 @@ import dev.jneox.tokenizer.TrainedBpe;
 import dev.jneox.train.Forecast;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.math.BigDecimal;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -22,6 +26,10 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.function.Function;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /**
  * Makes everything that a training run needs of texts alone, in one folder: {@code tokenizer.json},
@@ -61,6 +69,16 @@ record TextRun(Path folder) {
       this.width = width;
       this.heads = heads;
       this.rate = rate;
+    }
+
+    /** Returns its name on the command line. */
+    String label() {
+      return name().toLowerCase(Locale.ROOT);
+    }
+
+    /** Finds a size by its name on the command line. */
+    static Optional<Size> named(String label) {
+      return Stream.of(values()).filter(size -> size.name().equalsIgnoreCase(label)).findFirst();
     }
 
     /** Parameters of the layers. */
@@ -111,9 +129,11 @@ record TextRun(Path folder) {
   /**
    * Tells whether an earlier call made it all.
    *
-   * @throws InputException when it did so of other texts
+   * @param seconds that were asked for now; empty for those of the earlier call
+   * @param size that was asked for now, likewise
+   * @throws InputException when it did so of other texts, for another time or in another size
    */
-  boolean isMade(List<Path> texts) {
+  boolean isMade(List<Path> texts, Optional<Double> seconds, Optional<Size> size) {
     try {
       if (!Files.exists(recipe())) {
         return false;
@@ -126,7 +146,86 @@ record TextRun(Path folder) {
             origin(texts),
             first + ": name another folder with --out to train on other texts");
       }
+      Made made = made();
+      made.seconds.ifPresent(was -> refuse("--time", seconds, was, TextRun::time));
+      made.size.ifPresent(was -> refuse("--size", size, was, Size::label));
       return true;
+    } catch (IOException e) {
+      throw StorageException.of(recipe(), "cannot be read", e);
+    }
+  }
+
+  /**
+   * What an earlier call was asked to make, as the second line of its recipe says; all empty where
+   * there is no such line.
+   *
+   * @param bytes of the texts
+   */
+  private record Made(Optional<Double> seconds, Optional<Size> size, Optional<Long> bytes) {
+    private static final Pattern LINE =
+        Pattern.compile(
+            "# With --time (\\d+(?:\\.\\d+)?)s --size ([a-z]+), of (\\d{1,18}) bytes.*");
+
+    static Made of(String line) {
+      Matcher matcher = LINE.matcher(line);
+      return matcher.matches()
+          ? new Made(
+              Optional.of(Double.valueOf(matcher.group(1))),
+              Size.named(matcher.group(2)),
+              Optional.of(Long.valueOf(matcher.group(3))))
+          : new Made(Optional.empty(), Optional.empty(), Optional.empty());
+    }
+  }
+
+  private Made made() throws IOException {
+    return Made.of(Files.readString(recipe()).lines().skip(1).findFirst().orElse(""));
+  }
+
+  private <T> void refuse(
+      String option, Optional<T> asked, T was, Function<? super T, String> written) {
+    if (asked.isPresent() && !asked.get().equals(was)) {
+      throw InputException.in(
+          recipe(),
+          "line 2",
+          option + " " + written.apply(asked.get()),
+          written.apply(was)
+              + ": leave "
+              + option
+              + " out to go on, lengthen the run with --set train_iters=N, or name another folder"
+              + " with --out");
+    }
+  }
+
+  private static String time(double seconds) {
+    return seconds == Math.rint(seconds)
+        ? (long) seconds + "s"
+        : BigDecimal.valueOf(seconds).toPlainString() + "s";
+  }
+
+  /**
+   * Says that the texts are not those that the data was made of; empty where they are of as many
+   * bytes, or cannot be read any more.
+   */
+  Optional<String> changed(List<Path> texts) {
+    long now;
+    try (Documents documents = Documents.open(texts, true, _ -> {})) {
+      now = documents.totalBytes();
+    } catch (InputException | StorageException e) {
+      return Optional.empty(); // the data is there, and the run needs nothing else
+    }
+    try {
+      return made()
+          .bytes
+          .filter(was -> was != now)
+          .map(
+              was ->
+                  String.format(
+                      Locale.ROOT,
+                      "the text had %,d bytes when its data was made and has %,d now: the run goes"
+                          + " on with that data; name another folder with --out to train on all of"
+                          + " it",
+                      was,
+                      now));
     } catch (IOException e) {
       throw StorageException.of(recipe(), "cannot be read", e);
     }
@@ -142,13 +241,21 @@ record TextRun(Path folder) {
    *
    * @param seconds that the training may take
    * @param wanted size of the model; empty chooses one
+   * @param skipBad whether documents that cannot be read are left out
    * @param gemmRate FLOP/s of the machine
    */
   void make(
-      PrintWriter out, List<Path> texts, double seconds, Optional<Size> wanted, double gemmRate) {
+      PrintWriter out,
+      List<Path> texts,
+      double seconds,
+      Optional<Size> wanted,
+      boolean skipBad,
+      double gemmRate) {
     TextSplit split;
+    long bytes;
     try (Progress progress = ProgressLine.bytes("reading", -1)) {
-      split = TextSplit.of(texts, folder.resolve("data"), progress::step);
+      split = TextSplit.of(texts, folder.resolve("data"), skipBad, progress);
+      bytes = progress.total();
     }
     Path vocabulary = folder.resolve("tokenizer.json");
     TrainedBpe trained =
@@ -168,22 +275,26 @@ record TextRun(Path folder) {
     long steps = size.steps(seconds, training.tokens(), tokens, gemmRate);
     out.printf(
         Locale.ROOT,
-        "text: %,d documents, %,.1f MB to train on; vocabulary %,d, %.1f bytes a token%n",
-        split.documents(),
-        trained.bytes() / 1e6,
+        "text: %s, %s to train on; vocabulary %,d, %.1f bytes a token%n",
+        Counted.text(split.documents(), "document"),
+        ByteSize.text(trained.bytes()),
         tokens,
         (double) trained.bytes() / trained.tokens());
+    split.skipped().leftOut(split.empty()).ifPresent(out::println);
     out.printf(
         Locale.ROOT,
-        "model: %s, for %,d tokens of text in %s: %,d steps, each token read %.1f times%n",
-        size.name().toLowerCase(Locale.ROOT),
+        "model: %s, for %,d tokens in %s: %,d steps, each token %.1f times%n",
+        size.label(),
         training.tokens(),
         StepLines.clock(seconds),
         steps,
         (double) steps * BATCH * SEQUENCE / training.tokens());
     out.println("recipe: " + recipe());
     out.flush();
-    String text = origin(texts) + "\n" + recipe(size, steps, validation.tokens());
+    String asked =
+        "# With --time %s --size %s, of %d bytes of text"
+            .formatted(time(seconds), size.label(), bytes);
+    String text = origin(texts) + "\n" + asked + "\n" + recipe(size, steps, validation.tokens());
     AtomicFile.write(recipe(), text.getBytes(StandardCharsets.UTF_8));
   }
 
@@ -297,11 +408,13 @@ record TextRun(Path folder) {
   /** Says what there is now and what to do with it. */
   void summary(PrintWriter out, double seconds) {
     out.printf("%nDone in %s; all is in %s. What now:%n", StepLines.clock(seconds), folder);
-    out.println("  " + Launcher.command() + " complete --model " + run());
-    out.println("  " + Launcher.command() + " eval --model " + run() + " --data " + data("test"));
+    String command = "  " + Launcher.command();
+    String run = Shell.quoted(run());
+    out.println(command + " complete --model " + run);
+    out.println(command + " eval --model " + run + " --data " + Shell.quoted(data("test")));
     out.printf(
-        "  %s convert --from %s --to %s --format gguf --dtype q8_0%n",
-        Launcher.command(), run(), folder.resolve("model.gguf"));
+        "%s convert --from %s --to %s \\%n    --format gguf --dtype q8_0%n",
+        command, run, Shell.quoted(folder.resolve("model.gguf")));
     out.println("texts during training: " + run().resolve("samples.txt"));
     out.println("picture of the loss: " + run().resolve("loss.png"));
     out.flush();

@@ -32,7 +32,6 @@ import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
-import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -45,33 +44,31 @@ import picocli.CommandLine.Spec;
     name = "train",
     sortOptions = false,
     description = {
-      "Train a model as a configuration in GPT-NeoX's own keys says, or on texts of",
-      "your own without one (--text).",
-      "Several files are merged. With save set, checkpoints go to SAVE/global_stepN,",
-      "each an HF folder that generate and score read, with metrics.csv and TensorBoard",
-      "events beside; with load set to the same folder a run goes on from the",
-      "checkpoint that SAVE/latest names, to the last bit.",
+      "Train a model as a configuration in GPT-NeoX's own keys says, or on texts of your own"
+          + " without one (--text).",
+      "Several files are merged. With save set, checkpoints go to SAVE/global_stepN, each an HF"
+          + " folder that generate and score read, with metrics.csv and TensorBoard events beside;"
+          + " with load set to the same folder a run goes on from the checkpoint that SAVE/latest"
+          + " names, to the last bit.",
       "",
-      "Ctrl-C or SIGTERM saves after the last whole step and stops; a second one leaves",
-      "at once. Each checkpoint lists its files with checksums (manifest.crc32c), and a",
-      "run goes on from it only when all of them are right. SAVE/loss.png is the",
-      "picture of the loss.",
+      "Ctrl-C or SIGTERM saves after the last whole step and stops; a second one leaves at once."
+          + " Each checkpoint lists its files with checksums (manifest.crc32c), and a run goes on"
+          + " from it only when all of them are right. SAVE/loss.png is the picture of the loss.",
       "",
-      "To begin from a model: finetune: true, and load: an HF folder, a checkpoint of",
-      "GPT-NeoX, a GGUF file or a run. Its weights are read; optimizer, steps, learning",
-      "rate and data begin anew. The keys of the model's shape must be those of the",
-      "model. A vocab_file with more ids adds rows to embedding and head: the mean of",
-      "the rows that are there.",
+      "To begin from a model: finetune: true, and load: an HF folder, a checkpoint of GPT-NeoX, a"
+          + " GGUF file or a run. Its weights are read; optimizer, steps, learning rate and data"
+          + " begin anew. The keys of the model's shape must be those of the model. A vocab_file"
+          + " with more ids adds rows to embedding and head: the mean of the rows that are there.",
       "",
-      "With --text everything goes to one folder: a tokenizer, the data, the recipe",
-      "train.yml, checkpoints. A validation and a test part are held out. The same",
-      "command goes on from where it was stopped.",
+      "With --text everything goes to one folder: a tokenizer, the data, the recipe train.yml,"
+          + " checkpoints. A validation and a test part are held out. The same command goes on from"
+          + " where it was stopped.",
       ""
     },
     footer = {
       "",
-      "Exit codes: 0 done, 1 bad input or a failed run, 2 wrong usage, 130 stopped by",
-      "Ctrl-C, 143 by SIGTERM.",
+      "Exit codes: 0 done, 1 bad input or a failed run, 2 wrong usage, 130 stopped by Ctrl-C, 143"
+          + " by SIGTERM.",
       "",
       "Examples:",
       "  jneox train --text my-texts --time 30m --out my-model",
@@ -80,6 +77,9 @@ import picocli.CommandLine.Spec;
       "  jneox train run.yml --set save=run --set load=run --restart"
     })
 public final class TrainCommand implements Callable<Integer> {
+  /** How long training on text may take where nothing is said. */
+  private static final double DEFAULT_SECONDS = 600;
+
   @Spec private CommandSpec spec;
 
   @Option(
@@ -122,6 +122,13 @@ public final class TrainCommand implements Callable<Integer> {
           "With --text: tiny, small, medium, large or base (0.8, 5, 14, 38 or 85 million parameters"
               + " in the layers). Default: by the amount of text and the time.")
   private String size;
+
+  @Option(
+      names = "--skip-bad",
+      description =
+          "With --text: leave out documents that are no JSON or no UTF-8 and count them, instead of"
+              + " stopping.")
+  private boolean skipBad;
 
   @Option(
       names = "--sample",
@@ -173,8 +180,9 @@ public final class TrainCommand implements Callable<Integer> {
       if (files.isEmpty()) {
         throw wrongUsage("a CONFIG.yml, or --text with a file or folder, is required");
       }
-      if (folder != null || time != null || size != null) {
-        throw wrongUsage("--out, --time and --size go with --text; a CONFIG.yml has keys for them");
+      if (folder != null || time != null || size != null || skipBad) {
+        throw wrongUsage(
+            "--out, --time, --size and --skip-bad go with --text; a CONFIG.yml has keys for them");
       }
       return train(NeoxConfig.load(files, sets), device());
     }
@@ -186,16 +194,14 @@ public final class TrainCommand implements Callable<Integer> {
 
   private int trainOnText(TextRun run) {
     long start = System.nanoTime();
-    double seconds = seconds(time == null ? "10m" : time);
+    Optional<Double> asked = Optional.ofNullable(time).map(this::seconds);
     Optional<TextRun.Size> wanted = Optional.ofNullable(size).map(this::size);
     Device on = device();
     PrintWriter out = spec.commandLine().getOut();
     try (TargetLock _ = TargetLock.take(run.folder())) {
-      if (run.isMade(texts)) {
-        out.println(
-            "going on by "
-                + run.recipe()
-                + (time != null || size != null ? "; --time and --size are as they were" : ""));
+      if (run.isMade(texts, asked, wanted)) {
+        out.println("going on by " + run.recipe());
+        run.changed(texts).ifPresent(out::println);
       } else {
         Libtorch.start(); // reports a fault in its libraries before a minute of work
         Dtype product = Products.carrier(Dtype.BF16, on);
@@ -205,7 +211,7 @@ public final class TrainCommand implements Callable<Integer> {
                 .mapToDouble(_ -> Machine.gemmRate(product, on))
                 .max()
                 .orElseThrow();
-        run.make(out, texts, seconds, wanted, gemmRate);
+        run.make(out, texts, asked.orElse(DEFAULT_SECONDS), wanted, skipBad, gemmRate);
       }
       NeoxConfig config = NeoxConfig.load(List.of(run.recipe()), sets);
       if (prompts.isEmpty()) {
@@ -224,9 +230,7 @@ public final class TrainCommand implements Callable<Integer> {
   }
 
   private TextRun.Size size(String name) {
-    return Stream.of(TextRun.Size.values())
-        .filter(value -> value.name().equalsIgnoreCase(name))
-        .findFirst()
+    return TextRun.Size.named(name)
         .orElseThrow(
             () -> wrongUsage("--size: expected tiny, small, medium, large or base, found " + name));
   }
@@ -353,7 +357,7 @@ public final class TrainCommand implements Callable<Integer> {
       PrintWriter out, NeoxConfig config, Trainer trainer, RunDirectory directory) {
     out.printf(
         Locale.ROOT,
-        "%,d parameters: %d layers x %d, %d heads, vocabulary %,d; %s; %d x %d x %d tokens a"
+        "%,d parameters: %d layers x %d, %d heads, vocabulary %,d%n%s; %d x %d x %d tokens a"
             + " step%n",
         trainer.model().parameterCount(),
         trainer.model().layers(),
@@ -405,9 +409,11 @@ public final class TrainCommand implements Callable<Integer> {
     if (forecast.steps() <= 0) {
       out.printf(
           Locale.ROOT,
-          "nothing to train: step %d of %d is done; raise train_iters to go on%n",
+          "nothing to train: step %d of %d is done; to go on raise train_iters, as with --set"
+              + " train_iters=%d%n",
           trainer.iteration(),
-          trainer.iterations());
+          trainer.iterations(),
+          2L * trainer.iterations());
       return;
     }
     out.printf(

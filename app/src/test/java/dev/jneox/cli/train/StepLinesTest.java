@@ -68,21 +68,24 @@ class StepLinesTest {
     return out.toString().lines().toList();
   }
 
+  private static String last(OptionalInt width, double gemmRate, Trainer.Step... steps) {
+    return lines(width, gemmRate, steps).getLast();
+  }
+
   @Test
   void aLineFitsTheScreenAndLosesTheLeastImportantColumnsFirst() {
-    Trainer.Step step = step(10, 7.5, false);
+    Trainer.Step[] step = {step(9, 7.5, false), step(10, 7.5, false)};
     String whole =
         "step   10/1000 | loss  7.5000 | lr 1.00e-03 | grad norm  1.000 |      50 tokens/s | 3.0"
             + " GFLOP/s | 30% of GEMM | ETA 33:00";
-    assertThat(lines(OptionalInt.empty(), 1e10, step)).containsExactly(whole);
-    assertThat(lines(OptionalInt.of(whole.length()), 1e10, step)).containsExactly(whole);
-    assertThat(lines(OptionalInt.of(80), 1e10, step))
-        .containsExactly(
+    assertThat(last(OptionalInt.empty(), 1e10, step)).isEqualTo(whole);
+    assertThat(last(OptionalInt.of(whole.length()), 1e10, step)).isEqualTo(whole);
+    assertThat(last(OptionalInt.of(80), 1e10, step))
+        .isEqualTo(
             "step   10/1000 | loss  7.5000 | grad norm  1.000 |      50 tokens/s | ETA 33:00");
-    assertThat(lines(OptionalInt.of(50), 1e10, step))
-        .containsExactly("step   10/1000 | loss  7.5000 | ETA 33:00");
-    assertThat(lines(OptionalInt.of(10), 1e10, step))
-        .containsExactly("step   10/1000 | loss  7.5000");
+    assertThat(last(OptionalInt.of(50), 1e10, step))
+        .isEqualTo("step   10/1000 | loss  7.5000 | ETA 33:00");
+    assertThat(last(OptionalInt.of(10), 1e10, step)).isEqualTo("step   10/1000 | loss  7.5000");
   }
 
   @Test
@@ -110,7 +113,7 @@ class StepLinesTest {
     assertThat(lines(OptionalInt.empty(), 1e12, steps))
         .satisfies(
             all -> {
-              assertThat(all.get(0)).endsWith("ETA 16:39:00");
+              assertThat(all.get(0)).doesNotContain("ETA");
               assertThat(all.get(1)).endsWith("ETA 33:16");
               assertThat(all.get(20)).endsWith("ETA 48:57"); // 3 seconds a step in the mean
             });
