@@ -1,5 +1,6 @@
 package dev.jneox.cli;
 
+import dev.jneox.io.ByteSize;
 import dev.jneox.io.StorageException;
 import dev.jneox.kernel.Host;
 import dev.jneox.kernel.MemoryRate;
@@ -190,9 +191,9 @@ record Diagnosis(
             old ->
                 advice.add(
                     text(
-                        "%.1f GB in %s are libraries that this version does not load: delete it if"
+                        "%s in %s are libraries that this version does not load: delete it if"
                             + " no other program does",
-                        old.bytes() / GB, old.folder())));
+                        ByteSize.text(old.bytes()), old.folder())));
   }
 
   private static void advise(LibtorchFacts facts, List<String> advice) {

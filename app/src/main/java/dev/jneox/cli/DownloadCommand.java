@@ -6,6 +6,7 @@ import dev.jneox.hub.HubName;
 import dev.jneox.hub.HubSettings;
 import dev.jneox.hub.Selection;
 import dev.jneox.io.ByteSize;
+import dev.jneox.io.Counted;
 import dev.jneox.io.InputException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -30,8 +31,7 @@ import picocli.CommandLine.Spec;
       "Goes on where an interrupted download stopped; a file counts only when its size and hash are"
           + " right.",
       "Environment: HF_TOKEN (or what \"hf auth login\" wrote) for private and gated models;"
-          + " HF_ENDPOINT; HF_HOME or",
-      "HF_HUB_CACHE; HF_HUB_OFFLINE."
+          + " HF_ENDPOINT; HF_HOME or HF_HUB_CACHE; HF_HUB_OFFLINE."
     },
     footer = {
       "",
@@ -79,13 +79,16 @@ public final class DownloadCommand implements Runnable {
   @Option(
       names = "--cache",
       paramLabel = "DIR",
-      description = "Where models are kept. Default: HF_HUB_CACHE, else ~/.cache/huggingface/hub.")
+      description = {
+        "Where models are kept.",
+        "Default: HF_HUB_CACHE, else ~/.cache/huggingface/hub."
+      })
   private Path cache;
 
   @Option(
       names = "--endpoint",
       paramLabel = "URL",
-      description = "The hub. Default: HF_ENDPOINT, else https://huggingface.co.")
+      description = {"The hub.", "Default: HF_ENDPOINT, else https://huggingface.co."})
   private String endpoint;
 
   @Option(names = "--offline", description = "Only look whether it is all in the cache.")
@@ -147,10 +150,10 @@ public final class DownloadCommand implements Runnable {
     out.println(
         String.format(
             Locale.ROOT,
-            "%s, commit %s: %d files, %s, all in the cache%s",
+            "%s, commit %s: %s, %s, all in the cache%s",
             done.name(),
             done.commit().substring(0, 8),
-            done.files().size(),
+            Counted.text(done.files().size(), "file"),
             ByteSize.text(bytes),
             done.fetchedBytes() == 0
                 ? " already"

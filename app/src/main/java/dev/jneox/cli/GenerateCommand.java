@@ -7,7 +7,10 @@ import dev.jneox.infer.GenerationResult;
 import dev.jneox.infer.Generator;
 import dev.jneox.infer.LanguageModel;
 import dev.jneox.infer.Sampler;
+import dev.jneox.infer.TextPiece;
+import dev.jneox.infer.TextStream;
 import dev.jneox.io.CancelledException;
+import dev.jneox.io.Counted;
 import dev.jneox.io.Progress;
 import dev.jneox.model.SamplingDefaults;
 import dev.jneox.tokenizer.Tokenizer;
@@ -44,8 +47,8 @@ import picocli.CommandLine.Spec;
     },
     footer = {
       "",
-      "Examples: the likeliest continuation; one drawn, up to the end of the method; one",
-      "of standard input:",
+      "Examples: the likeliest continuation; one drawn, up to the end of the method; one of"
+          + " standard input:",
       "  jneox generate --model DIR --prompt \"public final class\" --max-tokens 100",
       "  jneox generate --model DIR --prompt \"int max(int a, int b) {\" \\",
       "      --temperature 0.8 --top-p 0.9 --seed 7 --stop $'\\n}'",
@@ -120,25 +123,28 @@ public final class GenerateCommand implements Runnable {
   @Option(
       names = "--top-k",
       paramLabel = "K",
-      description =
-          "Draw from the K likeliest tokens only. Default: as generation_config.json of the model"
-              + " says; else 0, all.")
+      description = {
+        "Draw from the K likeliest tokens only.",
+        "Default: as generation_config.json of the model says; else 0, all."
+      })
   private Integer topK;
 
   @Option(
       names = "--top-p",
       paramLabel = "P",
-      description =
-          "Draw from the likeliest tokens that together pass this probability. Default: as"
-              + " generation_config.json of the model says; else 1, all.")
+      description = {
+        "Draw from the likeliest tokens that together pass this probability.",
+        "Default: as generation_config.json of the model says; else 1, all."
+      })
   private Double topP;
 
   @Option(
       names = "--repetition-penalty",
       paramLabel = "F",
-      description =
-          "Above 1, tokens that are in the text already become less likely. Default: as"
-              + " generation_config.json of the model says; else 1, none.")
+      description = {
+        "Above 1, tokens that are in the text already become less likely.",
+        "Default: as generation_config.json of the model says; else 1, none."
+      })
   private Double repetitionPenalty;
 
   @Option(
@@ -334,19 +340,20 @@ public final class GenerateCommand implements Runnable {
   private void stream(LanguageModel loaded, GenerationRequest request) {
     PrintWriter out = spec.commandLine().getOut();
     Tokenizer tokenizer = loaded.hasTokenizer() ? loaded.tokenizer() : null;
-    out.print(tokenizer == null ? "" : tokenizer.decode(request.promptIds()));
-    GenerationResult result =
-        loaded
-            .generator()
-            .generate(
-                request,
-                stop,
-                (id, text) -> {
-                  out.print(tokenizer == null ? id + " " : text);
-                  // A closed pipe ends the generation.
-                  return !out.checkError();
-                })
-            .generation();
+    GenerationResult result;
+    // The request is checked as the stream begins: a prompt that is refused is not printed.
+    try (TextStream pieces = loaded.generator().stream(request, stop)) {
+      out.print(tokenizer == null ? "" : tokenizer.decode(request.promptIds()));
+      out.flush();
+      while (pieces.hasNext()) {
+        TextPiece piece = pieces.next();
+        out.print(tokenizer == null ? piece.id() + " " : piece.text());
+        if (out.checkError()) { // a closed pipe ends the generation
+          pieces.cancel();
+        }
+      }
+      result = pieces.result().generation();
+    }
     out.println();
     if (out.checkError()) {
       return; // the text was lost, and Main says so
@@ -355,8 +362,8 @@ public final class GenerateCommand implements Runnable {
     int tokens = result.tokens().size();
     err.printf(
         Locale.ROOT,
-        "%d tokens in %.2f s; ended by: %s%n",
-        tokens,
+        "%s in %.2f s; ended by: %s%n",
+        Counted.text(tokens, "token"),
         result.times().end(),
         result.reason().description());
     if (tokens > 1) {

@@ -106,7 +106,9 @@ final class ModelPath {
             new InputException(
                 folder
                     + ": expected a model's folder or file, found a folder without config.json; "
-                    + held(folder, models)));
+                    + (models.size() == 1
+                        ? "did you mean " + models.getFirst() + "?"
+                        : held(folder, models))));
   }
 
   private static String held(Path folder, List<Path> entries) {

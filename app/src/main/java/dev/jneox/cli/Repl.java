@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.NoSuchElementException;
 import java.util.Optional;
+import java.util.regex.Pattern;
 import org.jline.reader.EOFError;
 import org.jline.reader.EndOfFileException;
 import org.jline.reader.LineReader;
@@ -30,6 +31,10 @@ import org.jline.terminal.Terminal.SignalHandler;
  */
 final class Repl {
   private static final String QUOTES = "\"\"\"";
+
+  /** A line that looks like a command of its own; with a space before it is text. */
+  private static final Pattern COMMAND = Pattern.compile("/[a-z]+");
+
   private static final String HELP =
       """
       Enter            the model goes on from your text; an empty line: from its own
@@ -155,12 +160,20 @@ final class Repl {
         return false;
       }
       case "/help" -> out.println(HELP);
-      case "/new" -> conversation.clear();
+      case "/new" -> {
+        conversation.clear();
+        said(out, tells, "[another text]");
+      }
       case "/undo" -> {
-        if (!conversation.undo()) {
+        if (conversation.undo()) {
+          said(out, tells, "[took back the last turn]");
+        } else {
           out.println("There is nothing to take back.");
         }
       }
+      case String _ when tells && COMMAND.matcher(line).matches() ->
+          out.println(
+              "[no such command: " + line + "; /help lists them, a space before it is text]");
       default -> {
         String input = unquoted(line);
         if (!input.isEmpty() || conversation.goesOn() && !conversation.text().isEmpty()) {
@@ -171,6 +184,13 @@ final class Repl {
     }
     out.flush();
     return true;
+  }
+
+  /** Says to a person what a command has done; a pipe gets the texts alone. */
+  private static void said(PrintWriter out, boolean tells, String line) {
+    if (tells) {
+      out.println(line);
+    }
   }
 
   private void write(PrintWriter out, boolean tells) {

@@ -119,7 +119,7 @@ class DoctorCommandTest {
             line -> assertThat(line).contains("1.0 GB are free in /work"),
             line ->
                 assertThat(line).contains("0.1 GB are free in /cache").contains("JNEOX_NATIVES"),
-            line -> assertThat(line).startsWith("0.8 GB in /old").contains("delete it"),
+            line -> assertThat(line).startsWith("780.0 MB in /old").contains("delete it"),
             line -> assertThat(line).contains("transparent_hugepage"),
             line -> assertThat(line).contains("precision=fp32"));
     assertThat(DoctorCommand.text(worst))

@@ -279,7 +279,7 @@ class HubCommandsTest {
     }
     assertThat(Output.of("inspect", demo).err())
         .startsWith("jneox: " + demo)
-        .contains("; " + demo + " holds model");
+        .contains("did you mean " + demo + "/model?");
   }
 
   @Test

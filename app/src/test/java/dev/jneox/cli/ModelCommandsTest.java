@@ -394,6 +394,10 @@ class ModelCommandsTest {
         .isEqualTo(1);
     assertThat(err.toString().strip())
         .isEqualTo("jneox: the prompt has 129 tokens, the model's context is 128: shorten it");
+    assertThat(run("generate", "--model", model.toString(), "--prompt", "text ".repeat(129)))
+        .isEqualTo(1);
+    assertThat(err.toString()).contains("the model's context is 128: shorten it");
+    assertThat(out.toString()).isEmpty();
   }
 
   @Test

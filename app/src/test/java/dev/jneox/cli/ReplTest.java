@@ -206,6 +206,27 @@ class ReplTest {
   }
 
   @Test
+  void aPersonHearsWhatACommandDidAndThatThereIsNoSuchOne() throws IOException {
+    try (LanguageModel loaded = LanguageModel.open(model, Precision.STORED)) {
+      Repl repl = new Repl(loaded, Conversation.continued(), Sampler.GREEDY, 4);
+      StringWriter screen = new StringWriter();
+      PrintWriter out = new PrintWriter(screen);
+      repl.turn("/reset", out, true);
+      repl.turn("int max", new PrintWriter(new StringWriter()), true);
+      repl.turn("/undo", out, true);
+      repl.turn("/undo", out, true);
+      repl.turn("/new", out, true);
+      assertThat(screen.toString().lines())
+          .containsExactly(
+              "[no such command: /reset; /help lists them, a space before it is text]",
+              "[took back the last turn]",
+              "There is nothing to take back.",
+              "[another text]");
+      assertThat(piped(loaded, "/reset")).isNotEmpty().doesNotContain("no such command");
+    }
+  }
+
+  @Test
   void theCommandsReadAPipeAndRefuseAModelWithoutATokenizer() {
     InputStream before = System.in;
     try {

@@ -81,6 +81,11 @@ public final class TokenizerJson {
   }
 
   private static String text(Path path, String expected) {
+    if (Files.isDirectory(path)) {
+      String found =
+          in(path).map(file -> "a folder: did you mean " + file + "?").orElse("a folder");
+      throw new InputException(path + ": expected " + expected + ", found " + found);
+    }
     try {
       return InputFile.text(path, InputFile.MAX_TOKENIZER);
     } catch (NoSuchFileException e) {

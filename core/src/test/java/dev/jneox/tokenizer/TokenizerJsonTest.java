@@ -31,6 +31,19 @@ class TokenizerJsonTest {
   }
 
   @Test
+  void aFolderIsNoTokenizerAndItsOwnIsNamed() throws IOException {
+    Path folder = Files.createDirectory(dir.resolve("model"));
+    assertThatThrownBy(() -> TokenizerJson.read(folder))
+        .isInstanceOf(InputException.class)
+        .hasMessage(folder + ": expected a tokenizer.json, found a folder");
+    Path file = Files.writeString(folder.resolve("tokenizer.json"), "{}");
+    assertThatThrownBy(() -> TokenizerJson.read(folder))
+        .isInstanceOf(InputException.class)
+        .hasMessage(
+            folder + ": expected a tokenizer.json, found a folder: did you mean " + file + "?");
+  }
+
+  @Test
   void theFilesOfGpt2MakeTheSameTokenizer() throws IOException {
     TrainedBpe trained = write("vocab.json", "merges.txt", "#version: 0.2\n");
     trained.write(dir.resolve("whole.json"));
