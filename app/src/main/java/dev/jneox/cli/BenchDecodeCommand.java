@@ -29,11 +29,11 @@ import picocli.CommandLine.Spec;
     name = "decode",
     sortOptions = false,
     description = {
-      "Measure how fast a model reads prompts and writes tokens, greedily and from random ids, by"
-          + " the engine that generate uses:",
-      "median and range over some rounds, after others that warm up. The limit is the read"
-          + " bandwidth, measured in the same",
-      "run, by the bytes of weights, keys and values that a token needs."
+      "Measure how fast a model reads prompts and writes tokens.",
+      "It writes greedily from random ids, by the engine that generate uses. The result is the"
+          + " median and the range over some rounds, after others that warm up. The limit is the"
+          + " read bandwidth, measured in the same run, by the bytes of weights, keys and values"
+          + " that a token needs."
     },
     footer = {
       "",

@@ -7,8 +7,9 @@ import picocli.CommandLine.Command;
     name = "chat",
     sortOptions = false,
     description = {
-      "Talk with a model: your lines and its own make a transcript, \"User: ..\" and \"Assistant:"
-          + " ..\", which it continues until it would write your part.",
+      "Talk with a model.",
+      "Your lines and its own make a transcript, \"User: ..\" and \"Assistant: ..\", which it"
+          + " continues until it would write your part.",
       "Templates that chat models were trained with are not applied yet, and a base model has none:"
           + " it plays the part as well as it has read of such talks. complete continues any text.",
       "Keys and commands are those of complete, see jneox complete --help."

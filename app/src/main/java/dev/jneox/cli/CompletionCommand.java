@@ -20,7 +20,8 @@ import picocli.CommandLine.Spec;
       "Examples: for this shell; for every later bash, or zsh:",
       "  source <(jneox completion bash)",
       "  jneox completion bash > ~/.local/share/bash-completion/completions/jneox",
-      "  jneox completion zsh > ~/.jneox-completion; echo '. ~/.jneox-completion' >> ~/.zshrc"
+      "  jneox completion zsh > ~/.jneox-completion",
+      "  echo '. ~/.jneox-completion' >> ~/.zshrc"
     })
 final class CompletionCommand implements Runnable {
   /** Shells; picocli writes one script for both, which tells them apart. */

@@ -32,8 +32,8 @@ import picocli.CommandLine.TypeConversionException;
     description = {
       "Check PREFIX.bin and PREFIX.idx and say what is in them, as JSON.",
       "With --seq-length also the way between samples and documents, in the order of data index:",
-      "--sample gives a line for each piece of a document that the sample consists of,",
-      "--token a line for each place in the samples of one pass that reads the token."
+      "--sample gives a line for each piece of a document that the sample consists of, --token a"
+          + " line for each place in the samples of one pass that reads the token."
     },
     footer = {
       "",

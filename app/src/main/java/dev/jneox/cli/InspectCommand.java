@@ -37,14 +37,13 @@ import picocli.CommandLine.Spec;
     description = {
       "Show what is in a model: shape, parameters, types, files, tokenizer.",
       "Only headers are read, so it takes no time at any size; checksums read all.",
-      "Of a run of train, list the checkpoints; with --tensors or --checksums, show the",
-      "newest one."
+      "Of a run of train, list the checkpoints; with --tensors or --checksums, show the newest one."
     },
     footer = {
       "",
-      "A tensor's checksum is that of its values row by row, little-endian, in the",
-      "name and shape that --tensors shows, quantised ones in fp32: the same weights",
-      "of the same type have the same checksums in every format.",
+      "A tensor's checksum is that of its values row by row, little-endian, in the name and shape"
+          + " that --tensors shows, quantised ones in fp32: the same weights of the same type have"
+          + " the same checksums in every format.",
       "",
       "Examples:",
       "  jneox inspect DIR",

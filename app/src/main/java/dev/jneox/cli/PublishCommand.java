@@ -29,20 +29,19 @@ import picocli.CommandLine.Spec;
     description = {
       "Prepare a folder to publish a model from.",
       "Checks the model, links or copies its files, writes a model card where there is none,"
-          + " .gitattributes for git LFS and",
-      "SHA256SUMS, and prints the commands that send it. Sends nothing."
+          + " .gitattributes for git LFS and SHA256SUMS, and prints the commands that send it."
+          + " Sends nothing."
     },
     footer = {
       "",
       "The folder may be a clone of the repository, or one prepared before: README.md is kept, so"
-          + " that it can be edited",
-      "by hand. A card without a licence says so; better state one.",
+          + " that it can be edited by hand. A card without a licence says so; better state one.",
       "",
       "Examples:",
-      "  jneox publish jneox-demo/model --repo me/java-9m --license apache-2.0 --language code \\",
-      "      --run jneox-demo/run --data 'Sources of nine Java libraries under the Apache License"
-          + " 2.0.'",
-      "  jneox publish run/global_step1000 --repo me/name --license mit --language en --out name"
+      "  jneox publish jneox-demo/model --repo me/java-9m --license apache-2.0 \\",
+      "    --language code --run jneox-demo/run --data 'Sources of Java libraries.'",
+      "  jneox publish run/global_step1000 --repo me/name --license mit \\",
+      "    --language en --out name"
     })
 public final class PublishCommand implements Runnable {
   @Spec private CommandSpec spec;

@@ -42,33 +42,30 @@ import picocli.CommandLine.Spec;
     description = {
       "Write a model with weights of 4 or 8 bits, as the kernels read them.",
       "The folder opens at once at any size. One tensor at a time is in memory. Shows the relative"
-          + " root mean square error",
-      "of every matrix and, with a text, how much less likely the model finds it and how far its"
-          + " predictions moved."
+          + " root mean square error of every matrix and, with a text, how much less likely the"
+          + " model finds it and how far its predictions moved."
     },
     footer = {
       "",
       "Weights are in groups of 32 with a scale of 16 bits, those of ggml's Q4_0 and Q8_0; what a"
-          + " GGUF file has in these",
-      "is taken over bit for bit. The head and the embedding have 8 bits always.",
+          + " GGUF file has in these is taken over bit for bit. The head and the embedding have 8"
+          + " bits always.",
       "",
       "On a text, KL is the Kullback-Leibler divergence of the new predictions from the old, in"
-          + " nats a token: its mean, and",
-      "what 99 of 100 tokens do not exceed; top-1 is how often both find the same token the"
-          + " likeliest.",
+          + " nats a token: its mean, and what 99 of 100 tokens do not exceed; top-1 is how often"
+          + " both find the same token the likeliest.",
       "",
       "With --imatrix-file, scales and integers of q4 minimise sum w (x - d q)^2 over each group,",
       "  w = (I + mean(I) / 100) sqrt(mean(x^2) + x^2),",
       "where I is the mean square, over that text, of the activation that the weight x is"
-          + " multiplied by. Best is a text of",
-      "the kind that the model is for, of ten thousand tokens or more, and not the one it is judged"
-          + " by.",
+          + " multiplied by. Best is a text of the kind that the model is for, of ten thousand"
+          + " tokens or more, and not the one it is judged by.",
       "",
       "Examples:",
-      "  jneox quantize --from EleutherAI/pythia-410m --to pythia-410m-q4 --dtype q4 --file"
-          + " article.txt",
-      "  jneox quantize --from DIR --to DIR-q4 --dtype q4 --imatrix-file typical.txt --file"
-          + " other.txt",
+      "  jneox quantize --from EleutherAI/pythia-410m --to pythia-410m-q4 \\",
+      "    --dtype q4 --file article.txt",
+      "  jneox quantize --from DIR --to DIR-q4 --dtype q4 \\",
+      "    --imatrix-file typical.txt --file other.txt",
       "  jneox quantize --from model.gguf --to model-q8 --dtype q8 --json > report.json"
     })
 final class QuantizeCommand implements Callable<Integer> {

@@ -25,9 +25,10 @@ import picocli.CommandLine.Spec;
     name = "score",
     sortOptions = false,
     description = {
-      "Print how likely a model finds each token of a text, given those before it: natural"
-          + " logarithms of probabilities. First the loss of all, beside that of a unigram model,"
-          + " which knows how often each token comes among the others of this text.",
+      "Print how likely a model finds each token of a text, given those before it.",
+      "Scores are natural logarithms of probabilities. First comes the loss of all, beside that of"
+          + " a unigram model, which knows how often each token comes among the others of this"
+          + " text.",
       "A text beyond the model's context is read in windows that overlap by half."
     },
     footer = {

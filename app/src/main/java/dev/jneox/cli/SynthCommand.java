@@ -36,7 +36,7 @@ final class SynthCommand implements Callable<Integer> {
       required = true,
       paramLabel = "NAME|FILE",
       description = {
-        "20B or pythia/14M, 31M, 70M, 160M, 410M, 1B, 1-4B, 2-8B, 6-9B, 12B;",
+        "20B; or pythia/SIZE: 14M, 31M, 70M, 160M, 410M, 1B, 1-4B, 2-8B, 6-9B or 12B;",
         "a configuration in GPT-NeoX's keys (.yml);",
         "or a config.json of HF transformers."
       })

@@ -20,14 +20,15 @@ import picocli.CommandLine.Option;
     footer = {
       "",
       "Example:",
-      "  echo '{\"ids\": [12092, 1533, 2]}' | jneox tokenizer decode --tokenizer tokenizer.json"
+      "  echo '{\"ids\": [12092, 1533, 2]}' |",
+      "    jneox tokenizer decode --tokenizer tokenizer.json"
     })
 final class TokenizerDecodeCommand implements Runnable {
   @Option(
       names = "--tokenizer",
       required = true,
       paramLabel = "FILE",
-      description = "A tokenizer.json, or GPT-2's vocab.json with merges.txt beside it.")
+      description = "A tokenizer.json, or GPT-2's vocab.json beside its merges.txt.")
   private Path tokenizer;
 
   /** What is printed for a line. */

@@ -26,7 +26,7 @@ import picocli.CommandLine.Spec;
       "",
       "Example:",
       "  jneox tokenizer encode --tokenizer tokenizer.json --text \"Hello world!\"",
-      "  echo '{\"text\": \"Hello world!\"}' | jneox tokenizer encode --tokenizer tokenizer.json"
+      "  jneox tokenizer encode --tokenizer tokenizer.json < texts.jsonl > ids.jsonl"
     })
 final class TokenizerEncodeCommand implements Runnable {
   @Spec private CommandSpec spec;
@@ -35,7 +35,7 @@ final class TokenizerEncodeCommand implements Runnable {
       names = "--tokenizer",
       required = true,
       paramLabel = "FILE",
-      description = "A tokenizer.json, or GPT-2's vocab.json with merges.txt beside it.")
+      description = "A tokenizer.json, or GPT-2's vocab.json beside its merges.txt.")
   private Path tokenizer;
 
   @Option(

@@ -32,10 +32,10 @@ import picocli.CommandLine.Spec;
     },
     footer = {
       "",
-      "Hashes are compared with SHA256SUMS in the folder (sha256sum * > SHA256SUMS",
-      "writes it, as publish does) and with what a download from the hub has left.",
-      "A checkpoint of a training is compared with its manifest.crc32c too; of the",
-      "folder of a run, every checkpoint is.",
+      "Hashes are compared with SHA256SUMS in the folder (sha256sum * > SHA256SUMS writes it, as"
+          + " publish does) and with what a download from the hub has left.",
+      "A checkpoint of a training is compared with its manifest.crc32c too; of the folder of a run,"
+          + " every checkpoint is.",
       "",
       "Examples:",
       "  jneox verify DIR",

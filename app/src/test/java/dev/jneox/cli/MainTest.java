@@ -18,7 +18,9 @@ import java.nio.file.FileSystemException;
 import java.nio.file.InvalidPathException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.CompletionException;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -203,5 +205,28 @@ class MainTest {
       assertThat(help.substring(help.indexOf("Example")))
           .contains(line.getCommandSpec().qualifiedName());
     }
+  }
+
+  /** A file's name that is broken at its point, as {@code tokenizer.} and {@code json}. */
+  private static final Pattern BROKEN_NAME =
+      Pattern.compile("\\w\\.\\R\\s*(json|jsonl|txt|yml|gguf|bin|idx|cache|co)\\b(?!:)");
+
+  @ParameterizedTest
+  @MethodSource("commands")
+  void helpFlowsAndItsExamplesStayWhole(CommandLine line) {
+    CommandLine.Model.UsageMessageSpec usage = line.getCommandSpec().usageMessage();
+    assertThat(usage.description()[0]).as("what the list of commands shows").endsWith(".");
+    for (String[] lines : List.of(usage.description(), usage.footer())) {
+      for (int i = 0; i < lines.length; i++) {
+        boolean indented = lines[i].startsWith("  ");
+        boolean more = i + 1 < lines.length && !lines[i + 1].isEmpty();
+        if (indented) {
+          assertThat(lines[i]).as("a line of an example or a table").hasSizeLessThanOrEqualTo(80);
+        } else if (more && !lines[i].isEmpty() && !lines[i + 1].startsWith("  ")) {
+          assertThat(lines[i]).as("the end of a paragraph").matches("(?s).*[.:!?]");
+        }
+      }
+    }
+    assertThat(line.getUsageMessage(CommandLine.Help.Ansi.OFF)).doesNotContainPattern(BROKEN_NAME);
   }
 }

@@ -58,9 +58,8 @@ import picocli.CommandLine.Spec;
     description = {
       "Text in, a trained GPT-NeoX out: the main job, end to end.",
       "In under five minutes on two cores, the sources of Apache-2.0 Java libraries become a"
-          + " byte-level BPE vocabulary,",
-      "Megatron .bin/.idx files, a trained model, a loss curve (PNG), an HF folder, and some Java"
-          + " that the model writes.",
+          + " byte-level BPE vocabulary, Megatron .bin/.idx files, a trained model, a loss curve"
+          + " (PNG), an HF folder, and some Java that the model writes.",
       "The same seed and minutes give the same losses."
     },
     footer = {"", "Example:", "  jneox demo --minutes 2 --out my-demo --seed 7"})
