@@ -8,6 +8,7 @@ import dev.jneox.infer.TextLikelihood;
 import dev.jneox.io.Counted;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.VisibleText;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
@@ -191,8 +192,9 @@ final class EvalCommand implements Runnable {
   }
 
   private static String begin(String text) {
-    String begin = text.substring(0, Math.min(200, text.length())).strip();
-    begin = begin.replaceAll("[\\s\\p{Cntrl}]+", " ");
+    int end = Math.min(200, text.length());
+    end -= end < text.length() && Character.isHighSurrogate(text.charAt(end - 1)) ? 1 : 0;
+    String begin = VisibleText.line(text.substring(0, end).strip()).replaceAll("\\s+", " ");
     return begin.length() <= 40
         ? begin
         : begin.substring(

@@ -10,6 +10,7 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -98,6 +99,7 @@ public final class Main {
     line.setCaseInsensitiveEnumValuesAllowed(true);
     // A prompt may well begin with @.
     line.setExpandAtFiles(false);
+    line.registerConverter(Path.class, Main::path);
     // Text and JSON are UTF-8 in every locale.
     // Made over the stream itself, so that checkError asks it.
     line.setOut(new PrintWriter(System.out, true, StandardCharsets.UTF_8));
@@ -106,6 +108,16 @@ public final class Main {
     line.setExecutionExceptionHandler(
         (exception, command, parsed) -> failed(command.getErr(), exception));
     return line;
+  }
+
+  /**
+   * Refuses an empty path, which would be the working folder: a variable of a script was not set.
+   */
+  private static Path path(String value) {
+    if (value.isEmpty()) {
+      throw new CommandLine.TypeConversionException("expected a path, found an empty one");
+    }
+    return Path.of(value);
   }
 
   /** Tells why a command failed: in one line, unless it is a bug. Returns the exit code. */

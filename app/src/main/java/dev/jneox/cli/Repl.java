@@ -5,10 +5,13 @@ import dev.jneox.infer.GenerationRequest;
 import dev.jneox.infer.LanguageModel;
 import dev.jneox.infer.Sampler;
 import dev.jneox.infer.TextStream;
+import dev.jneox.io.AtomicFile;
 import dev.jneox.io.JneoxException;
+import dev.jneox.io.VisibleText;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -99,6 +102,7 @@ final class Repl {
     out.println(introduction + ".");
     out.println("Ctrl-C stops the text, Ctrl-D leaves, /help says more.");
     out.flush();
+    readHistory(reader, out);
     SignalHandler before = listen(terminal);
     try {
       while (true) {
@@ -115,6 +119,30 @@ final class Repl {
     } finally {
       terminal.handle(Signal.INT, before);
     }
+  }
+
+  /**
+   * Reads earlier inputs. A file that cannot be read is left as it is, and this session does
+   * without.
+   */
+  private static void readHistory(LineReader reader, PrintWriter out) {
+    if (!(reader.getVariable(LineReader.HISTORY_FILE) instanceof Path file)) {
+      return;
+    }
+    String fault = "it is no file";
+    try {
+      if (Files.notExists(file) || Files.isRegularFile(file)) {
+        reader.getHistory().attach(reader);
+        return;
+      }
+    } catch (UncheckedIOException e) {
+      fault = AtomicFile.reason(e.getCause());
+    }
+    reader.setVariable(LineReader.HISTORY_FILE, null);
+    out.println(
+        "Earlier lines cannot be read, and those of this session are not kept: "
+            + VisibleText.line(file + ": " + fault)
+            + "; delete it to begin anew.");
   }
 
   /** Has Ctrl-C stop the text that is being written; returns the handler before. */
@@ -151,8 +179,9 @@ final class Repl {
   /**
    * Takes one input.
    *
-   * @param tells whether to say why a text ended, to a person
+   * @param tells whether to say why a text ended or failed, to a person
    * @return false where the input leaves
+   * @throws JneoxException when the model cannot write, unless it was told
    */
   boolean turn(String line, PrintWriter out, boolean tells) {
     switch (line.strip()) {
@@ -207,8 +236,11 @@ final class Repl {
         }
       }
       reason = stream.result().generation().reason();
-    } catch (JneoxException e) { // of this turn alone
-      out.println("jneox: " + e.getMessage());
+    } catch (JneoxException e) {
+      if (!tells) {
+        throw e; // a program reads the output: it must not take the reason for a text
+      }
+      out.println("jneox: " + VisibleText.line(e.getMessage())); // of this turn alone
       conversation.undo();
       return;
     } finally {

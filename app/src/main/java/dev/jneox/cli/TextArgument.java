@@ -43,7 +43,10 @@ final class TextArgument {
       String name = file.toString();
       throw new InputException(
           option
-              + ": expected a file, found none of the name "
+              + ": expected a file, found "
+              + (Files.isDirectory(file)
+                  ? "the folder "
+                  : Files.exists(file) ? "a pipe or device: " : "none of the name ")
               + (name.length() > 80 ? name.substring(0, 80) + "..." : name));
     }
     try {

@@ -149,4 +149,16 @@ class EvalCommandTest {
         .isEqualTo("jneox: --limit: expected 1 or more, found 0 (see jneox eval --help)\n");
     assertThat(limit.code()).isEqualTo(2);
   }
+
+  /** 0x9b begins an escape sequence on some terminals, U+202E turns the rest of the line around. */
+  @Test
+  void theBeginOfADocumentDoesNothingToATerminal() throws IOException {
+    Path file = dir.resolve("evil.txt");
+    Files.writeString(file, "int \u009b31m\u001b[2J \u202e\r\n\tmax " + "\uD83D\uDE00".repeat(200));
+    Output output = Output.of("eval", "--model", model, "--file", file.toString());
+    assertThat(output.code()).as(output.err()).isZero();
+    assertThat(output.out())
+        .contains("int \\u009b31m\\u001b[2J \\u202e max")
+        .doesNotContain("\u009b", "\u001b", "\u202e", "?");
+  }
 }

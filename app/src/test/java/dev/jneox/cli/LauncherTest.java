@@ -258,6 +258,9 @@ class LauncherTest {
     script(folder.resolve("jdk-25/bin/java"), "echo out\n");
     Result silent = start(environment, "sh", "-c", "exec '" + house + "/jneox' x 2>&-").end();
     assertThat(silent).extracting(r -> r.exit, r -> r.out).containsExactly(0, "out\n");
+    script(folder.resolve("jdk-25/bin/java"), "readlink /proc/$$/fd/0\n");
+    Result unread = start(environment, "sh", "-c", "exec '" + house + "/jneox' x <&-").end();
+    assertThat(unread).extracting(r -> r.exit, r -> r.out).containsExactly(0, "/dev/null\n");
   }
 
   @Test

@@ -422,4 +422,25 @@ class ModelCommandsTest {
     assertThat(run("score", "--help")).isZero();
     assertThat(out.toString()).contains("jneox score --model DIR --text");
   }
+
+  @Test
+  void aPromptThatIsRefusedIsNotPrinted() {
+    assertThat(run("generate", "--model", model.toString(), "--prompt", "int max ".repeat(200)))
+        .isEqualTo(1);
+    assertThat(err.toString()).contains("the model's context is 64: shorten it");
+    assertThat(out.toString()).isEmpty();
+    assertThat(run("generate", "--model", model.toString(), "--prompt-file", model.toString()))
+        .isEqualTo(1);
+    assertThat(err.toString())
+        .endsWith("--prompt-file: expected a file, found the folder " + model + "\n");
+  }
+
+  /** Of a variable of a script that is not set; it would be the working folder. */
+  @Test
+  void anEmptyPathIsWrongUsage() {
+    assertThat(run("quantize", "--from", model.toString(), "--to", "", "--dtype", "q8"))
+        .isEqualTo(2);
+    assertThat(err.toString()).contains("--to", "expected a path, found an empty one");
+    assertThat(run("train", "--text", "")).isEqualTo(2);
+  }
 }

@@ -16,9 +16,12 @@ import java.io.PipedOutputStream;
 import java.io.PrintWriter;
 import java.io.StringReader;
 import java.io.StringWriter;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import org.jline.terminal.Terminal;
@@ -246,5 +249,71 @@ class ReplTest {
     assertThat(none.err()).contains("expected a tokenizer.json");
     assertThat(Output.of("chat", "--model", model.toString(), "--temperature", "-1").code())
         .isEqualTo(2);
+  }
+
+  /** A copy of the model in which every weight is NaN. */
+  private static Path broken() throws IOException {
+    Path broken = Files.createDirectory(dir.resolve("broken"));
+    for (String file : List.of("config.json", "tokenizer.json")) {
+      Files.copy(model.resolve(file), broken.resolve(file));
+    }
+    byte[] weights = Files.readAllBytes(model.resolve("model.safetensors"));
+    int header = 8 + ByteBuffer.wrap(weights).order(ByteOrder.LITTLE_ENDIAN).getInt();
+    Arrays.fill(weights, header, weights.length, (byte) 0xff);
+    Files.write(broken.resolve("model.safetensors"), weights);
+    return broken;
+  }
+
+  @Test
+  void aFailureIsNoTextOfTheModel() throws IOException {
+    InputStream before = System.in;
+    try {
+      System.setIn(new ByteArrayInputStream("int max\n".getBytes(StandardCharsets.UTF_8)));
+      Output output = Output.of("complete", "--model", broken().toString());
+      assertThat(output.code()).isEqualTo(1);
+      assertThat(output.out()).isEmpty();
+      assertThat(output.err()).startsWith("jneox: ").contains("NaN").hasLineCount(1);
+    } finally {
+      System.setIn(before);
+    }
+  }
+
+  /** Earlier inputs are a convenience: a file of them that is broken must not end every session. */
+  @ParameterizedTest
+  @CsvSource({
+    "folder, it is no file",
+    "bytes, it has bytes that are not text in its encoding",
+    "/dev/zero, it is no file",
+  })
+  void aBrokenHistoryIsToldAndLeft(String kind, String reason)
+      throws IOException, InterruptedException {
+    Path history = dir.resolve("history-" + kind.replace('/', '-'));
+    byte[] bytes = {(byte) 0xff, 'a', '\n'};
+    switch (kind) {
+      case "folder" -> Files.createDirectory(history);
+      case "bytes" -> Files.write(history, bytes);
+      default -> Files.createSymbolicLink(history, Path.of(kind));
+    }
+    try (LanguageModel loaded = LanguageModel.open(model, Precision.STORED);
+        Screen screen = new Screen()) {
+      Repl repl = new Repl(loaded, Conversation.continued(), Sampler.GREEDY, 6);
+      Thread running =
+          Thread.ofPlatform()
+              .start(
+                  () ->
+                      repl.run(
+                          screen.terminal,
+                          Optional.of(history),
+                          "",
+                          new Repl.Words("", "continue> ")));
+      screen.type("int max\n");
+      screen.await("[6 tokens; Enter goes on]");
+      screen.type("\u0004");
+      running.join();
+      assertThat(screen.text()).contains("Earlier lines cannot be read", history + ": " + reason);
+    }
+    if (kind.equals("bytes")) {
+      assertThat(history).hasBinaryContent(bytes);
+    }
   }
 }

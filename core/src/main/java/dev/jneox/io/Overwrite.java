@@ -24,7 +24,12 @@ public final class Overwrite {
     }
   }
 
-  private static boolean isTaken(Path target) {
+  /**
+   * Tells whether a name has a file or a folder that is not empty.
+   *
+   * @throws StorageException when the folder cannot be read
+   */
+  public static boolean isTaken(Path target) {
     if (!Files.isDirectory(target)) {
       return Files.exists(target);
     }

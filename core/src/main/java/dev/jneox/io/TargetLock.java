@@ -33,6 +33,9 @@ public final class TargetLock implements AutoCloseable {
   /** How often a waiting writer tries again. */
   private static final long POLL_MILLIS = 50;
 
+  /** How often a lock file may appear or go between a look at it and its opening. */
+  private static final int MOST_TRIES = 1000;
+
   /**
    * Lock files held by this process. POSIX drops all locks of a process on a file when it closes
    * any descriptor of that file, so a lock file that is held is never opened again.
@@ -175,7 +178,7 @@ public final class TargetLock implements AutoCloseable {
 
   /** Locks a file on which this process holds no lock; null when another process holds it. */
   private static @Nullable TargetLock lock(Path file) throws IOException {
-    for (; ; ) {
+    for (int tries = 1; ; tries++) {
       Object before = key(file);
       FileChannel channel;
       try {
@@ -185,6 +188,9 @@ public final class TargetLock implements AutoCloseable {
                 ? FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)
                 : FileChannel.open(file, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS);
       } catch (FileAlreadyExistsException | NoSuchFileException e) {
+        if (tries == MOST_TRIES) {
+          throw e; // the folder is gone, or no file can be made in it, as in /proc
+        }
         continue; // another writer created or deleted it just now
       }
       before = before == null ? key(file) : before;

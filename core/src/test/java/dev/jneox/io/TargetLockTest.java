@@ -15,6 +15,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 class TargetLockTest {
@@ -174,5 +175,14 @@ class TargetLockTest {
       Thread.sleep(60_000);
       lock.close();
     }
+  }
+
+  /** As in /proc, where each try to make a file says that there is no such folder. */
+  @Test
+  @Timeout(20)
+  void aFolderWhereNoFileCanBeMadeIsAnError() {
+    assertThatThrownBy(() -> TargetLock.take(Path.of("/proc/model")))
+        .isInstanceOf(StorageException.class)
+        .hasMessageStartingWith("/proc/model: cannot be written: ");
   }
 }

@@ -3,12 +3,14 @@ package dev.jneox.data;
 import com.fasterxml.jackson.core.JsonGenerator;
 import com.fasterxml.jackson.core.io.SerializedString;
 import dev.jneox.io.InputException;
+import dev.jneox.io.InputFile;
 import dev.jneox.io.JsonObject;
 import dev.jneox.io.Progress;
 import dev.jneox.io.StorageException;
 import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.List;
@@ -20,7 +22,8 @@ import java.util.function.LongConsumer;
  * twenty goes to validation and one to the test.
  *
  * <p>Of forty documents or more, every twentieth is held out whole, in turn for validation and
- * test. Of fewer, the last tenth of each is held out, cut at a line where there is one.
+ * test. Of fewer, and where so little or so much text would be held out that the parts would be of
+ * no use, the last tenth of each is held out, cut at a line where there is one.
  *
  * @param training file to train on
  * @param validation file that is held out
@@ -41,6 +44,14 @@ public record TextSplit(
   /** Fewer documents are not held out whole. */
   private static final int WHOLE = 40;
 
+  /**
+   * The parts of the text, in characters, that validation and test may be, where documents are
+   * whole.
+   */
+  private static final double LEAST = 1 / 200.0;
+
+  private static final double MOST = 1 / 8.0;
+
   /** The shortest text, in characters, of which parts can be held out. */
   private static final int SHORTEST = 10_000;
 
@@ -53,13 +64,17 @@ public record TextSplit(
    * @param skipBad whether a document that cannot be read is counted and left out; otherwise it is
    *     an error
    * @param progress counts the bytes of the inputs, half of each in either pass
-   * @throws InputException when the inputs cannot be read, or have less than 10,000 characters
+   * @throws InputException when the inputs cannot be read, cannot be read twice, as a FIFO, or have
+   *     less than 10,000 characters
    * @throws StorageException when a file cannot be written
    */
   public static TextSplit of(List<Path> inputs, Path folder, boolean skipBad, Progress progress) {
     long documents = 0;
     long empty = 0;
     long characters = 0;
+    long valid = 0;
+    long tested = 0;
+    inputs.forEach(TextSplit::checkKind);
     Documents.Skipped skipped;
     LongConsumer onRead = halves(progress);
     try (Documents counted = Documents.open(inputs, skipBad, onRead)) {
@@ -69,9 +84,11 @@ public record TextSplit(
         characters += length;
         if (length == 0) {
           empty++;
-        } else {
-          documents++;
+          continue;
         }
+        valid += isValidation(documents) ? length : 0;
+        tested += isTest(documents) ? length : 0;
+        documents++;
       }
       if (characters == 0) {
         throw counted.nothing(empty, 1);
@@ -87,34 +104,38 @@ public record TextSplit(
               SHORTEST,
               characters));
     }
+    boolean whole =
+        documents >= WHOLE
+            && Math.min(valid, tested) >= LEAST * characters
+            && Math.max(valid, tested) <= MOST * characters;
     Path training = folder.resolve("train.jsonl");
     Path validation = folder.resolve("valid.jsonl");
     Path test = folder.resolve("test.jsonl");
     try {
       Files.createDirectories(folder);
       try (Documents read = Documents.open(inputs, skipBad, onRead);
-          Writer train = new Writer(training);
-          Writer valid = new Writer(validation);
-          Writer tested = new Writer(test)) {
-        int d = 0;
+          Writer trainWriter = new Writer(training);
+          Writer validWriter = new Writer(validation);
+          Writer testWriter = new Writer(test)) {
+        long d = 0;
         for (Iterator<String> texts = read.texts(); texts.hasNext(); ) {
           String text = texts.next();
           if (text.isEmpty()) {
             continue;
           }
-          if (documents >= WHOLE) {
-            (d % 40 == 19 ? valid : d % 40 == 39 ? tested : train).add(text);
+          if (whole) {
+            (isValidation(d) ? validWriter : isTest(d) ? testWriter : trainWriter).add(text);
           } else {
             int first = cut(text, text.length() - text.length() / 10);
             int second = cut(text, Math.max(first, text.length() - text.length() / 20));
-            train.add(text.substring(0, first));
-            valid.add(text.substring(first, second));
-            tested.add(text.substring(second));
+            trainWriter.add(text.substring(0, first));
+            validWriter.add(text.substring(first, second));
+            testWriter.add(text.substring(second));
           }
           d++;
         }
         return new TextSplit(
-            training, validation, test, documents, empty, skipped, train.characters);
+            training, validation, test, documents, empty, skipped, trainWriter.characters);
       }
     } catch (IOException e) {
       throw StorageException.of(folder, "cannot be written", e);
@@ -129,6 +150,25 @@ public record TextSplit(
       read[0] += bytes;
       progress.step(read[0] / 2 - before);
     };
+  }
+
+  private static boolean isValidation(long document) {
+    return document % 40 == 19;
+  }
+
+  private static boolean isTest(long document) {
+    return document % 40 == 39;
+  }
+
+  /** Refuses a FIFO: its text is gone after the first reading. */
+  private static void checkKind(Path input) {
+    try {
+      InputFile.check(input);
+    } catch (NoSuchFileException e) {
+      // Documents says so.
+    } catch (IOException e) {
+      throw StorageException.of(input, "cannot be read", e);
+    }
   }
 
   /** Moves a place to the begin of the next line, where one is near. */

@@ -12,7 +12,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class TextSplitTest {
   @TempDir private Path dir;
@@ -115,6 +118,38 @@ class TextSplitTest {
             file
                 + ": expected 10,000 characters of text or more, found 11: too little to learn"
                 + " from");
+    assertThat(dir.resolve("data")).doesNotExist();
+  }
+
+  /**
+   * Whole documents are held out in turn; here those would be next to nothing, or nearly all of the
+   * text.
+   */
+  @ParameterizedTest
+  @CsvSource({"2, 2", "60000, 400", "400, 60000"})
+  void ofUnevenDocumentsTheEndsAreHeldOut(int validation, int test) throws IOException {
+    Path folder = Files.createDirectory(dir.resolve("texts"));
+    for (int d = 0; d < 45; d++) {
+      int length = d == 19 ? validation : d == 39 ? test : 400;
+      Files.writeString(folder.resolve("%02d.txt".formatted(d)), "w ".repeat(length / 2));
+    }
+    TextSplit split = TextSplit.of(List.of(folder), dir.resolve("data"), false, Progress.silent());
+    double all = 43 * 400 + validation + test;
+    assertThat(split.characters() / all).isBetween(0.85, 0.95);
+    for (Path part : List.of(split.validation(), split.test())) {
+      assertThat(texts(part).stream().mapToInt(String::length).sum() / all).isBetween(0.02, 0.08);
+    }
+  }
+
+  @Test
+  @Timeout(20)
+  void whatCannotBeReadTwiceIsRefused() throws Exception {
+    Path fifo = dir.resolve("text.txt");
+    assertThat(new ProcessBuilder("mkfifo", fifo.toString()).start().waitFor()).isZero();
+    assertThatThrownBy(
+            () -> TextSplit.of(List.of(fifo), dir.resolve("data"), false, Progress.silent()))
+        .isInstanceOf(InputException.class)
+        .hasMessage(fifo + ": kind: expected a regular file, found a FIFO, socket or device");
     assertThat(dir.resolve("data")).doesNotExist();
   }
 }

@@ -4,6 +4,7 @@ import dev.jneox.cli.ProgressLine;
 import dev.jneox.data.LearnedVocabulary;
 import dev.jneox.data.Prepare;
 import dev.jneox.io.Progress;
+import dev.jneox.io.VisibleText;
 import dev.jneox.tokenizer.Tokenizer;
 import dev.jneox.tokenizer.TrainedBpe;
 import java.nio.file.Path;
@@ -29,13 +30,16 @@ final class TextPipeline {
 
   /** Tokenises a file into {@code prefix.bin} and {@code prefix.idx}. */
   static Prepare.Result data(Path text, Tokenizer tokenizer, Path prefix, String name) {
-    try (Progress progress = ProgressLine.bytes(name, 0)) {
+    try (Progress progress = ProgressLine.bytes(name, -1)) {
       return Prepare.run(List.of(text), tokenizer, prefix, Prepare.Options.defaults(), progress);
     }
   }
 
-  /** Writes a path as a value of YAML. */
+  /** Writes a path as a value of YAML, in one line. */
   static String quoted(Path path) {
-    return "'" + path.toString().replace("'", "''") + "'";
+    String text = path.toString();
+    return VisibleText.of(text).equals(text)
+        ? "'" + text.replace("'", "''") + "'"
+        : '"' + VisibleText.of(text.replace("\\", "\\\\").replace("\"", "\\\"")) + '"';
   }
 }

@@ -9,6 +9,8 @@ import dev.jneox.io.AtomicFile;
 import dev.jneox.io.ByteSize;
 import dev.jneox.io.Counted;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
+import dev.jneox.io.Overwrite;
 import dev.jneox.io.Progress;
 import dev.jneox.io.Shell;
 import dev.jneox.io.StorageException;
@@ -16,6 +18,7 @@ import dev.jneox.model.ModelSpec;
 import dev.jneox.tokenizer.Tokenizer;
 import dev.jneox.tokenizer.TrainedBpe;
 import dev.jneox.train.Forecast;
+import dev.jneox.train.NeoxConfig;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.math.BigDecimal;
@@ -25,6 +28,7 @@ import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
 import java.util.regex.Matcher;
@@ -47,6 +51,9 @@ record TextRun(Path folder) {
 
   private static final int FEWEST_STEPS = 50;
   private static final int PROMPT = 60; // characters
+
+  /** Ends the recipe while what it names is being made. */
+  private static final String UNFINISHED = "# Not finished: the same command makes it anew.\n";
 
   /** The share of the time that is left for training after validation, saves and samples. */
   private static final double SHARE = 0.85;
@@ -138,7 +145,11 @@ record TextRun(Path folder) {
       if (!Files.exists(recipe())) {
         return false;
       }
-      String first = Files.readString(recipe()).lines().findFirst().orElse("");
+      String written = Files.readString(recipe());
+      if (written.endsWith(UNFINISHED)) {
+        return false;
+      }
+      String first = written.lines().findFirst().orElse("");
       if (!first.equals(origin(texts))) {
         throw InputException.in(
             recipe(),
@@ -231,6 +242,52 @@ record TextRun(Path folder) {
     }
   }
 
+  /**
+   * Checks, before anything is written, that the folder is free for these texts and that the
+   * settings fit a recipe.
+   *
+   * @param sets as {@code --set} gives them
+   * @throws InputException when they do not, when the folder has files of something else, or when
+   *     it lies in a folder of texts and would be read as a text itself
+   */
+  void check(List<Path> texts, List<String> sets) {
+    if (!Files.exists(recipe())) {
+      for (Path kept : List.of(folder.resolve("tokenizer.json"), folder.resolve("data"), run())) {
+        if (Overwrite.isTaken(kept)) {
+          throw new InputException(
+              kept
+                  + ": exists already, and is not of a run that this command began: name another"
+                  + " folder with --out");
+        }
+      }
+    }
+    Path real = real(folder);
+    for (Path text : texts) {
+      Path read = real(text);
+      if (real.startsWith(read) || read.startsWith(real.resolve("data"))) {
+        throw InputException.in(
+            text,
+            "--out",
+            "a folder apart from the texts, which it would be read with",
+            folder + ": name another folder with --out");
+      }
+    }
+    NeoxConfig.of(Map.of(recipe(), recipe(Size.TINY, FEWEST_STEPS, 0)), sets);
+  }
+
+  /** Resolves links in as much of a path as exists. */
+  private static Path real(Path path) {
+    Path absolute = path.toAbsolutePath();
+    Path parent = absolute.getParent();
+    try {
+      return parent == null || Files.exists(absolute)
+          ? absolute.toRealPath()
+          : real(parent).resolve(absolute.getFileName()).normalize();
+    } catch (IOException e) {
+      throw StorageException.of(path, "cannot be read", e);
+    }
+  }
+
   private static String origin(List<Path> texts) {
     return "# Made by jneox train --text "
         + String.join(" --text ", texts.stream().map(TextPipeline::quoted).toList());
@@ -251,11 +308,19 @@ record TextRun(Path folder) {
       Optional<Size> wanted,
       boolean skipBad,
       double gemmRate) {
+    // From here on the folder is known as one of this command, also after it was killed.
+    AtomicFile.write(
+        recipe(), (origin(texts) + "\n" + UNFINISHED).getBytes(StandardCharsets.UTF_8));
     TextSplit split;
     long bytes;
     try (Progress progress = ProgressLine.bytes("reading", -1)) {
       split = TextSplit.of(texts, folder.resolve("data"), skipBad, progress);
       bytes = progress.total();
+    } catch (JneoxException e) {
+      if (!Files.exists(folder.resolve("data"))) {
+        delete(recipe());
+      }
+      throw e;
     }
     Path vocabulary = folder.resolve("tokenizer.json");
     TrainedBpe trained =
@@ -405,18 +470,28 @@ record TextRun(Path folder) {
     return "";
   }
 
-  /** Says what there is now and what to do with it. */
-  void summary(PrintWriter out, double seconds) {
-    out.printf("%nDone in %s; all is in %s. What now:%n", StepLines.clock(seconds), folder);
+  /**
+   * Says what there is now and what to do with it.
+   *
+   * @param save folder of checkpoints, where the run kept any
+   */
+  void summary(PrintWriter out, Optional<Path> save, double seconds) {
+    out.printf("%nDone in %s; all is in %s.", StepLines.clock(seconds), folder);
+    if (save.isEmpty()) {
+      out.println(" The model was not kept: save is not set");
+      out.flush();
+      return;
+    }
     String command = "  " + Launcher.command();
-    String run = Shell.quoted(run());
-    out.println(command + " complete --model " + run);
-    out.println(command + " eval --model " + run + " --data " + Shell.quoted(data("test")));
+    String model = Shell.quoted(save.get());
+    out.println(" What now:");
+    out.println(command + " complete --model " + model);
+    out.println(command + " eval --model " + model + " --data " + Shell.quoted(data("test")));
     out.printf(
         "%s convert --from %s --to %s \\%n    --format gguf --dtype q8_0%n",
-        command, run, Shell.quoted(folder.resolve("model.gguf")));
-    out.println("texts during training: " + run().resolve("samples.txt"));
-    out.println("picture of the loss: " + run().resolve("loss.png"));
+        command, model, Shell.quoted(folder.resolve("model.gguf")));
+    out.println("texts during training: " + save.get().resolve("samples.txt"));
+    out.println("picture of the loss: " + save.get().resolve("loss.png"));
     out.flush();
   }
 }

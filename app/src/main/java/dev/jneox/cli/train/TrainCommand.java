@@ -203,6 +203,7 @@ public final class TrainCommand implements Callable<Integer> {
         out.println("going on by " + run.recipe());
         run.changed(texts).ifPresent(out::println);
       } else {
+        run.check(texts, sets);
         Libtorch.start(); // reports a fault in its libraries before a minute of work
         Dtype product = Products.carrier(Dtype.BF16, on);
         // The best of three: another program's moment must not decide about the model.
@@ -219,7 +220,7 @@ public final class TrainCommand implements Callable<Integer> {
       }
       int code = train(config, on);
       if (code == 0) {
-        run.summary(out, (System.nanoTime() - start) / 1e9);
+        run.summary(out, config.checkpoint().save(), (System.nanoTime() - start) / 1e9);
       }
       return code;
     }
