@@ -427,7 +427,7 @@ class ModelCommandsTest {
   void aPromptThatIsRefusedIsNotPrinted() {
     assertThat(run("generate", "--model", model.toString(), "--prompt", "int max ".repeat(200)))
         .isEqualTo(1);
-    assertThat(err.toString()).contains("the model's context is 64: shorten it");
+    assertThat(err.toString()).contains("the model's context is 128: shorten it");
     assertThat(out.toString()).isEmpty();
     assertThat(run("generate", "--model", model.toString(), "--prompt-file", model.toString()))
         .isEqualTo(1);

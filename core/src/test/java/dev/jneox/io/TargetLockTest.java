@@ -179,7 +179,7 @@ class TargetLockTest {
 
   /** As in /proc, where each try to make a file says that there is no such folder. */
   @Test
-  @Timeout(20)
+  @Timeout(value = 20, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
   void aFolderWhereNoFileCanBeMadeIsAnError() {
     assertThatThrownBy(() -> TargetLock.take(Path.of("/proc/model")))
         .isInstanceOf(StorageException.class)

@@ -142,7 +142,7 @@ class TextSplitTest {
   }
 
   @Test
-  @Timeout(20)
+  @Timeout(value = 20, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
   void whatCannotBeReadTwiceIsRefused() throws Exception {
     Path fifo = dir.resolve("text.txt");
     assertThat(new ProcessBuilder("mkfifo", fifo.toString()).start().waitFor()).isZero();
