@@ -41,13 +41,14 @@ class DocumentedTest {
           "kernel",
           "infer",
           "data",
-          "torch");
+          "torch",
+          "train");
 
   @Test
   void everyPublicMemberHasAComment() throws IOException {
     List<Path> sources =
         Stream.concat(
-                Stream.of("core", "data", "torch")
+                Stream.of("core", "data", "torch", "train")
                     .map(module -> Path.of("..", module, "src/main/java/dev/jneox"))
                     .flatMap(root -> PACKAGES.stream().map(root::resolve))
                     .filter(Files::isDirectory)

@@ -13,9 +13,9 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * AdamW (Loshchilov and Hutter 2019) over the flat arrays of {@link Parameters}, in one pass that
- * reads each gradient once and writes the new weight, both moments and the weight in the precision
- * of the products:
+ * Updates the weights by AdamW (Loshchilov and Hutter 2019), in one pass over the flat arrays of
+ * {@link Parameters}. It reads each gradient once and writes the new weight, both moments and the
+ * weight in the precision of the products:
  *
  * <pre>{@code
  * m = b1 m + (1-b1) g     v = b2 v + (1-b2) g^2
@@ -30,8 +30,8 @@ public final class AdamW {
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
 
   /**
-   * Elements a share is counted in; sums are kept a chunk, so they do not depend on the number of
-   * threads.
+   * Elements that are given to a thread at a time. Each chunk has its own sum, so that the norm
+   * does not depend on the number of threads.
    */
   private static final int CHUNK = 1 << 16;
 
@@ -43,7 +43,12 @@ public final class AdamW {
   private long steps;
 
   /**
-   * @param decay of every parameter that {@link Parameters.Slot#decays}
+   * Makes the optimizer, at update 0.
+   *
+   * @param beta1 decay rate of the first moment
+   * @param beta2 decay rate of the second moment
+   * @param eps added to the root of the second moment
+   * @param decay weight decay of every parameter that {@link Parameters.Slot#decays}
    */
   public AdamW(Parameters parameters, double beta1, double beta2, double eps, double decay) {
     this.parameters = parameters;
@@ -53,17 +58,17 @@ public final class AdamW {
     this.decay = decay;
   }
 
-  /** Updates made so far: t above. */
+  /** Returns the number of updates made so far: t in the formula. */
   public long steps() {
     return steps;
   }
 
-  /** Continues a run that had made {@code steps} updates. */
+  /** Sets the number of updates made so far, for a run that is resumed. */
   public void resume(long steps) {
     this.steps = steps;
   }
 
-  /** The L2 norm of the whole gradient; infinite or NaN if any of it is. */
+  /** Computes the L2 norm of the whole gradient; infinite or NaN if any element is. */
   public double gradientNorm() {
     if (!parameters.onHost()) {
       return parameters.gradients().tensor().norm();
@@ -100,11 +105,10 @@ public final class AdamW {
   }
 
   /**
-   * One update, after which the gradients are zero.
+   * Updates the weights and sets the gradients to zero.
    *
    * @param lr learning rate
-   * @param scale every gradient is multiplied by it first: clipping, and the inverse of the loss
-   *     scale
+   * @param scale factor of every gradient: that of clipping, divided by the loss scale
    */
   public void step(double lr, double scale) {
     steps++;

@@ -4,9 +4,9 @@ import dev.jneox.torch.AutogradModel;
 import dev.jneox.torch.Libtorch;
 
 /**
- * Computes the loss of {@link dev.jneox.torch.CausalLM} and autograd's gradient of it: right by
- * construction, and on any device. Linear maps are in the precision of {@link Parameters#compute},
- * all else is in fp32. On the CPU it is slow and the reference for {@link CpuStep}.
+ * Computes the loss of {@link dev.jneox.torch.CausalLM} and its gradient by libtorch's autograd, on
+ * any device. Linear maps are in the precision of {@link Parameters#compute}, all else is in fp32.
+ * On the CPU it is slow, and the reference for {@link CpuStep}.
  */
 public final class AutogradStep implements GradientStep {
   private final AutogradModel model;
@@ -15,6 +15,9 @@ public final class AutogradStep implements GradientStep {
   private volatile boolean stopped;
 
   /**
+   * Makes the step for a model.
+   *
+   * @param parameters which the step reads and whose gradients it adds to
    * @param recompute whether the backward pass runs each layer's forward pass again instead of
    *     keeping its activations (GPT-NeoX's {@code checkpoint_activations})
    */
@@ -71,11 +74,11 @@ public final class AutogradStep implements GradientStep {
       pass.forwardBlock(l);
     }
     int[] labels = batch.labels().clone();
+    float[] given = batch.weights();
     float[] weights = new float[labels.length];
     double count = batch.count();
     for (int i = 0; i < labels.length; i++) {
-      weights[i] =
-          labels[i] < 0 ? 0 : (float) ((batch.weights() == null ? 1 : batch.weights()[i]) / count);
+      weights[i] = labels[i] < 0 ? 0 : (float) ((given == null ? 1 : given[i]) / count);
       labels[i] = Math.max(labels[i], 0);
     }
     return pass.loss(labels, weights);

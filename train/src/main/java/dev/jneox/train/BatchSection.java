@@ -3,13 +3,13 @@ package dev.jneox.train;
 import dev.jneox.io.InputException;
 
 /**
- * Sequences per optimizer step; {@code total = micro x accumulation x data}, where data is the
- * number of model copies. Two of the three sizes give the third; with one, the number of
- * accumulation steps is 1.
+ * States the sequences of an optimizer step: {@code total = micro x accumulation x data}, where
+ * data is the number of model copies. A configuration that states two of the three sizes gives the
+ * third. With one of {@code total} and {@code micro} alone, {@code accumulation} is 1.
  *
- * @param total of all processes and accumulation steps
- * @param micro in one forward pass of one process
- * @param accumulation forward passes per step
+ * @param total sequences of all processes and accumulation steps
+ * @param micro sequences of one forward pass of one process
+ * @param accumulation forward passes of a process per step
  */
 public record BatchSection(int total, int micro, int accumulation) {
   private static final String TOTAL = "train_batch_size";

@@ -10,16 +10,20 @@ import dev.jneox.torch.Matrix;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Computes causal attention between its two linear maps, in fp32: from the product {@code [tokens,
- * fusedWidth]} (all queries, all keys, all values) the bias, the rotary embedding and {@code z =
- * softmax(q k^T * scale) v} for every sequence and head, forward and backward. A query sees all
- * keys up to its own or, with a {@code window} above 0, only so many of the latest. The core works
- * in blocks of query rows that only meet the keys they may see (Dao et al. 2022, with whole rows of
- * a block in cache instead of an online softmax). The forward pass keeps one number a row, the
- * logarithm of its sum of exponentials; the backward pass computes the probabilities again. Each
- * sequence and key head, with the query heads that share it, is one thread's work.
+ * Computes what causal attention does between its two linear maps, in fp32, forward and backward.
+ * Its input is the product {@code [tokens, fusedWidth]}: all queries, all keys, all values. It adds
+ * the bias, rotates queries and keys, and computes {@code z = softmax(q k^T * scale) v} for every
+ * sequence and head. A query sees all keys up to its own position or, with a {@code window} above
+ * 0, the latest {@code window} of them.
+ *
+ * <p>A block of query rows is multiplied only by keys that at least one of them sees (Dao et al.
+ * 2022, with whole rows of scores in cache instead of an online softmax). The forward pass keeps
+ * one number per row, the logarithm of its sum of exponentials; the backward pass computes the
+ * probabilities again. One thread works on a sequence and a key head with the query heads that
+ * share it.
  */
 final class CausalAttention {
   /** Query rows of a block: a multiple of {@link Sgemm}'s six. */
@@ -32,15 +36,15 @@ final class CausalAttention {
   private final HeadLayout layout;
   private final int dim;
   private final int paddedDim;
-  private final int stride; // of the matrices that have one column a position
+  private final int stride; // of the matrices that have a column per position
   private final float scale;
-  private final int half; // of the rotary dimensions; 0 where nothing is turned
+  private final int half; // of the rotary dimensions; 0 without rotary positions
   private final boolean interleaved;
   private final float[] cos; // [length, half]
   private final float[] sin;
   private final Scratch[] scratch;
 
-  /** Ignores the window, which differs between layers that can share this. */
+  /** Ignores the window of {@code attention}: layers that differ in it alone share an instance. */
   CausalAttention(Attention attention, int sequences, int length) {
     this.sequences = sequences;
     this.length = length;
@@ -49,8 +53,8 @@ final class CausalAttention {
     this.layout = HeadLayout.concatenated(attention);
     this.dim = attention.headDim();
     this.paddedDim = Sgemm.padded(dim);
-    // Rows a power of two apart would share a few sets of the first-level cache and throw each
-    // other out.
+    // Rows a power of two apart would map to a few sets of the first-level cache and evict each
+    // other.
     this.stride = Sgemm.padded(length) + Sgemm.COLUMNS / 2;
     this.scale = (float) attention.scale();
     Position.Rotary rotary =
@@ -62,11 +66,13 @@ final class CausalAttention {
     this.interleaved = rotary != null && rotary.interleaved();
     this.cos = new float[length * half];
     this.sin = new float[length * half];
-    for (int p = 0; p < length; p++) {
-      for (int i = 0; i < half; i++) {
-        float angle = rotary.angle(p, i);
-        cos[p * half + i] = (float) Math.cos(angle);
-        sin[p * half + i] = (float) Math.sin(angle);
+    if (rotary != null) {
+      for (int p = 0; p < length; p++) {
+        for (int i = 0; i < half; i++) {
+          float angle = rotary.angle(p, i);
+          cos[p * half + i] = (float) Math.cos(angle);
+          sin[p * half + i] = (float) Math.sin(angle);
+        }
       }
     }
     this.scratch = new Scratch[Workers.all().count()];
@@ -76,8 +82,8 @@ final class CausalAttention {
   }
 
   /**
-   * One query head of one sequence and its key and value, as arrays: rows are positions. Padding is
-   * zero and stays so.
+   * Holds one query head of one sequence, and its key and value; rows are positions. Padding is
+   * zero and stays zero.
    */
   private final class Scratch {
     final float[] q = rows();
@@ -100,10 +106,13 @@ final class CausalAttention {
   }
 
   /**
-   * Fills {@code z} and {@code logSums}, of {@code sequences * heads * length} logarithms; {@code
-   * bias} of the fused product may be null.
+   * Computes {@code z} and the logarithms of the softmax's sums.
+   *
+   * @param bias of the fused product; null for none
+   * @param z gets {@code [tokens, queryWidth]}
+   * @param logSums gets {@code [sequences, heads, length]}
    */
-  void forward(Matrix fused, MemorySegment bias, int window, Matrix z, float[] logSums) {
+  void forward(Matrix fused, @Nullable MemorySegment bias, int window, Matrix z, float[] logSums) {
     float[] b = Kernels.bias(bias, fused.cols);
     Workers.all()
         .forEach(
@@ -129,7 +138,7 @@ final class CausalAttention {
     }
   }
 
-  /** The first query head that reads a key head. */
+  /** Returns the first query head that reads a key head. */
   private int firstHead(int shared) {
     return shared * (heads / kvHeads);
   }
@@ -163,8 +172,8 @@ final class CausalAttention {
   }
 
   /**
-   * Scores to exponentials, their sums and the sums' logarithms: a softmax whose division is left
-   * to z, which is smaller.
+   * Replaces scores by their exponentials, and keeps the sums and their logarithms. The softmax's
+   * division is done on z, which is smaller.
    */
   private void exponentials(
       Scratch s, int first, int rows, int window, float[] logSums, int logSum) {
@@ -181,17 +190,19 @@ final class CausalAttention {
   }
 
   /**
-   * From the gradient of z to that of the fused product, in its place; its column sums are the
-   * bias's gradient (or null).
+   * Replaces the fused product by its gradient, computed from that of {@code z}.
+   *
+   * @param dz gradient of {@code z}
+   * @param biasGradient gets the column sums added; null for none
    */
   void backward(
       Matrix fused,
-      MemorySegment bias,
+      @Nullable MemorySegment bias,
       int window,
       Matrix z,
       float[] logSums,
       Matrix dz,
-      MemorySegment biasGradient) {
+      @Nullable MemorySegment biasGradient) {
     float[] b = Kernels.bias(bias, fused.cols);
     float[][] sums = Kernels.sums(fused.cols);
     Workers.all()
@@ -307,10 +318,7 @@ final class CausalAttention {
     }
   }
 
-  /**
-   * Scores and the gradients of their probabilities to probabilities and the gradients of the
-   * scores.
-   */
+  /** Replaces scores by probabilities, and the probabilities' gradients by those of the scores. */
   private void softmaxBackward(
       Scratch s, int first, int rows, int window, float[] logSums, int logSum) {
     for (int i = 0; i < rows; i++) {
@@ -329,20 +337,19 @@ final class CausalAttention {
     }
   }
 
-  /** The first key that the query at {@code position} sees. */
+  /** Returns the first key that the query at {@code position} sees. */
   private static int firstKey(int position, int window) {
     return window == 0 ? 0 : Math.max(0, position - window + 1);
   }
 
-  /** The first key that a block of queries is held against: none of them sees an earlier one. */
+  /**
+   * Returns the first key that a block of queries is multiplied by; none of them sees an earlier.
+   */
   private static int low(int first, int window) {
     return firstKey(first, window) / Sgemm.COLUMNS * Sgemm.COLUMNS;
   }
 
-  /**
-   * Zeros in row {@code i} of a block what its query does not see, from the block's first key to
-   * its last.
-   */
+  /** Sets to zero in row {@code i} of a block the keys that its query does not see. */
   private void hide(float[] block, int first, int rows, int i, int window) {
     int low = low(first, window);
     int at = i * stride;
@@ -351,8 +358,8 @@ final class CausalAttention {
   }
 
   /**
-   * The scores of query rows {@code first} on against every key from {@code low} up to the last of
-   * them.
+   * Computes the scores of {@code rows} queries from {@code first} on, for the keys from {@code
+   * low} to the position of the last query.
    */
   private void scores(Scratch s, int first, int rows, int low) {
     int seen = first + rows - low;
@@ -379,14 +386,16 @@ final class CausalAttention {
     }
   }
 
-  /** Takes a query head out of the fused product: bias added, turned, scaled. */
+  /** Copies a query head from the fused product; adds the bias, rotates and scales. */
   private void loadQueries(Matrix fused, float[] bias, int row, int head, Scratch s) {
     load(fused, bias, row, layout.queryAt(head), s.q);
     turn(s.q, 1);
     Vectors.multiply(s.q, 0, scale, s.q.length);
   }
 
-  /** Takes a key head and its values out of the fused product: bias added, keys turned. */
+  /**
+   * Copies a key head and its values from the fused product; adds the bias and rotates the keys.
+   */
   private void loadKeys(Matrix fused, float[] bias, int row, int head, Scratch s) {
     load(fused, bias, row, layout.keyAt(head), s.k);
     turn(s.k, 1);
@@ -407,7 +416,7 @@ final class CausalAttention {
     }
   }
 
-  /** Rotates every row by the angles of its position, or back with direction -1. */
+  /** Rotates every row by the angles of its position; with direction -1, back. */
   private void turn(float[] rows, int direction) {
     for (int p = 0; p < length; p++) {
       turn(rows, p * paddedDim, p, direction);

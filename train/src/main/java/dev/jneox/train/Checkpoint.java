@@ -32,13 +32,14 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Writes and reads the state of a run in one folder. It is an HF folder of the fp32 weights, which
- * every command that takes a model can read, with {@code optimizer.safetensors} (both moments by
- * parameter), {@code training.json} (the state below) and {@code configs/} (the recipe, verbatim)
- * beside it; {@link CanonicalNames} names their tensors. {@link RunDirectory} decides where the
- * folder is and sees to it that it appears whole.
+ * every command that takes a model can read. It also holds {@code optimizer.safetensors} (both
+ * moments by parameter), {@code training.json} (the {@link State}) and {@code configs/} (the
+ * configuration files as they are). Tensors have their {@link CanonicalNames}. {@link RunDirectory}
+ * chooses the folder and renames it to its name when it is whole.
  */
 final class Checkpoint {
   private static final String MOMENTS = "optimizer.safetensors";
@@ -51,34 +52,34 @@ final class Checkpoint {
           .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES);
 
   /**
-   * What besides weights and moments decides how the run goes on.
+   * Holds what, besides weights and moments, determines how a run goes on.
    *
-   * @param iteration optimizer steps asked for so far, skipped ones included
-   * @param updates optimizer steps made
-   * @param scaler the loss scale's rules
-   * @param tokens read so far: also the place in the data, whose samples are of equal length
-   * @param order in which the data were read; null in a checkpoint of an earlier version
+   * @param iteration steps so far, skipped ones included
+   * @param updates steps so far that updated the weights
+   * @param scaler state of the loss scale
+   * @param tokens read so far; samples have equal length, so this is the place in the data, too
+   * @param order of the data; null in a checkpoint of an earlier version
    */
   record State(
       int iteration,
       long updates,
       LossScaler.State scaler,
       long tokens,
-      @JsonInclude(JsonInclude.Include.NON_NULL) DataOrder order) {}
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable DataOrder order) {}
 
   private Checkpoint() {}
 
   /**
-   * Fills an empty folder.
+   * Writes a checkpoint into an empty folder.
    *
-   * @param tokenizer goes along, or null
-   * @param configs texts of the recipe by the names of their files
+   * @param tokenizer written too; null for none
+   * @param configs texts of the configuration files by their names
    */
   static void write(
       Path folder,
       State state,
       Parameters parameters,
-      TokenizerFile tokenizer,
+      @Nullable TokenizerFile tokenizer,
       Map<String, String> configs) {
     writeModel(folder, parameters, tokenizer);
     writeMoments(folder.resolve(MOMENTS), parameters);
@@ -97,9 +98,9 @@ final class Checkpoint {
   /**
    * Writes the weights alone, as an HF folder in fp32.
    *
-   * @param tokenizer goes along, or null
+   * @param tokenizer written too; null for none
    */
-  static void writeModel(Path folder, Parameters parameters, TokenizerFile tokenizer) {
+  static void writeModel(Path folder, Parameters parameters, @Nullable TokenizerFile tokenizer) {
     HfFolderWriter writer = new HfFolderWriter(folder, parameters.spec(), Dtype.F32);
     if (tokenizer != null) {
       writer.tokenizer(tokenizer.json(), tokenizer.path());
@@ -107,12 +108,12 @@ final class Checkpoint {
     writer.write(parameters.weights());
   }
 
-  /** Bytes that {@link #write} needs, within a few kilobytes: weights and two moments. */
+  /** Returns the bytes of the tensors that {@link #write} writes: weights and two moments. */
   static long bytes(ModelSpec model) {
     return 3 * Float.BYTES * model.parameterCount();
   }
 
-  /** Each moment's flat array by the prefix of its tensors' names. */
+  /** Returns the flat array of each moment by the prefix of its tensors' names. */
   private static Map<String, Parameters.Flat> moments(Parameters parameters) {
     Map<String, Parameters.Flat> moments = new LinkedHashMap<>();
     moments.put("exp_avg.", parameters.firstMoments());
@@ -146,9 +147,9 @@ final class Checkpoint {
   }
 
   /**
-   * Refuses a model that no folder can hold.
+   * Refuses a model that has no HF model type, so that no checkpoint can hold it.
    *
-   * @throws InputException when it is one
+   * @throws InputException naming what of the model is the cause
    */
   static void check(Settings settings, ModelSpec model) {
     try {
@@ -175,7 +176,7 @@ final class Checkpoint {
     requireSameBlocks(folder, model, found);
   }
 
-  /** Requires the same shape but for the vocabulary. */
+  /** Requires that two models are the same but for their vocabularies. */
   static void requireSameBlocks(Path folder, ModelSpec model, ModelSpec found) {
     requireSame(folder, "hidden_size", model, found, ModelSpec::width);
     requireSame(folder, "num_layers", model, found, ModelSpec::layers);
@@ -206,7 +207,7 @@ final class Checkpoint {
     requireSame(folder, "tied head", model, found, spec -> spec.head().tied());
   }
 
-  /** One value where all blocks agree, else that of each. */
+  /** Returns one value where all blocks have the same, else a list with that of each block. */
   private static Function<ModelSpec, Object> each(Function<BlockSpec, Object> part) {
     return spec -> {
       List<Object> values = spec.blocks().stream().map(part).toList();
@@ -214,7 +215,7 @@ final class Checkpoint {
     };
   }
 
-  /** Both norms by kind: what they add before the root may change between runs. */
+  /** Returns the kinds of both norms. Their epsilons are left out: a run may change them. */
   private static String norms(Residual residual) {
     return kind(residual.attention()) + ", " + kind(residual.feedForward());
   }
@@ -240,7 +241,12 @@ final class Checkpoint {
     }
   }
 
-  /** Reads the moments into {@code parameters} and returns the state. */
+  /**
+   * Reads the moments into {@code parameters} and returns the state.
+   *
+   * @throws InputException when a file is damaged or does not fit the model
+   * @throws StorageException when a file cannot be read
+   */
   static State loadTraining(Path folder, Parameters parameters) {
     Path file = folder.resolve(MOMENTS);
     List<TensorExpression> tensors = CanonicalNames.of(parameters.spec());

@@ -7,17 +7,18 @@ import java.util.OptionalInt;
 import java.util.Set;
 
 /**
- * Where and when the run is saved and what it starts from.
+ * States where and when the run is saved, and from what it starts.
  *
  * @param save folder that receives checkpoints
  * @param load folder with checkpoints to go on from; with {@code finetune} also a model in any
  *     format that {@link dev.jneox.format.ModelFiles} opens
- * @param finetune only the weights are loaded: optimizer, iteration and place in the data start
- *     anew, and the vocabulary may have another size
- * @param factor distance between checkpoints, or the ratio of their iterations when {@code
- *     logScale}; NaN where there is none
- * @param extraIters further iterations to save
- * @param keepLast how many checkpoints are kept
+ * @param finetune whether only the weights are loaded: optimizer, iteration and place in the data
+ *     begin at 0, and the vocabulary may have another size
+ * @param factor iterations between checkpoints, or with {@code logScale} the ratio of their
+ *     iterations; NaN where none is set
+ * @param logScale whether {@code factor} is a ratio
+ * @param extraIters further iterations after which to save
+ * @param keepLast how many checkpoints are kept; empty for all
  */
 public record CheckpointSection(
     Optional<Path> save,
@@ -54,8 +55,8 @@ public record CheckpointSection(
   }
 
   /**
-   * Whether a checkpoint is due once that many iterations are done. The end of the run is saved in
-   * any case, by the trainer.
+   * Returns whether a checkpoint is due when {@code iteration} iterations are done. The trainer
+   * saves the end of the run in any case.
    */
   public boolean savesAt(int iteration) {
     if (extraIters.contains(iteration)) {

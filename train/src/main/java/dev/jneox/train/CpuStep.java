@@ -17,15 +17,16 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Computes the training step of {@link dev.jneox.torch.CausalLM} written out, forward and backward,
- * without a tape: matrix products by libtorch into memory that is allocated once, one pass of
- * {@link Kernels} between them, and the head in slices so that the logits of the whole batch never
- * exist. Products are in the precision of {@link Parameters#compute}; the residual stream, the
- * attention core, norms and loss are in fp32. {@link AutogradStep} computes the same by autograd
- * and is what this is tested against. How the parts of a block are joined is read from the {@link
- * ModelSpec} once, when the step is made.
+ * Computes the loss and gradient of {@link dev.jneox.torch.CausalLM} on the CPU by hand-written
+ * forward and backward passes, without autograd. libtorch computes the matrix products, into memory
+ * that is allocated once; between two products there is one pass of {@link Kernels} and its
+ * neighbours. The head runs in slices of rows, so that the logits of a whole batch need no memory.
+ * Products are in the precision of {@link Parameters#compute}; the residual stream, the attention
+ * core, norms and loss are in fp32. Tests compare it with {@link AutogradStep}.
  *
  * <pre>{@code
  * x -> norm -> y1 -> qkv -> q, k, v -> attention -> z -> out ----+
@@ -34,8 +35,8 @@ import java.util.Map;
  */
 final class CpuStep implements GradientStep {
   /**
-   * Bytes of logits held at a time: few beside the weights, yet enough rows (512 of 50,000) for
-   * fast products.
+   * Bytes of logits in memory at a time: few beside the weights, but enough rows for fast products
+   * (for 50,000 ids about 335 in fp32, 671 in bf16).
    */
   private static final long LOGITS_BYTES = 64L << 20;
 
@@ -46,14 +47,16 @@ final class CpuStep implements GradientStep {
   private final NormKernel finalNorm;
   private final Matrix embedding; // fp32
   private final Matrix embeddingGradient;
-  private final Matrix positions; // fp32; null where none are learned
-  private final Matrix positionsGradient;
+  private final @Nullable Matrix positions; // fp32; null where none are learned
+  private final @Nullable Matrix positionsGradient;
   private final Weight head;
   private final Map<Shape, Matrix> products = new HashMap<>();
-  private Workspace space;
+  private @Nullable Workspace space;
   private volatile boolean stopped;
 
   /**
+   * Makes the step for a model whose parameters are in host memory.
+   *
    * @param recompute whether the backward pass runs each layer's forward pass again instead of
    *     keeping its activations (GPT-NeoX's {@code checkpoint_activations})
    */
@@ -77,35 +80,37 @@ final class CpuStep implements GradientStep {
 
   private record Shape(int rows, int cols) {}
 
-  /** One linear map, of one weight or of several that one product computes together. */
+  /**
+   * Computes one linear map, of one weight or of several adjacent ones that one product computes.
+   */
   private final class Weight {
     final Matrix matrix; // in the precision of the products
-    final MemorySegment gradient; // fp32, as are the others
-    final MemorySegment bias; // may be null
-    final MemorySegment biasGradient;
+    final MemorySegment gradient; // this and the bias are fp32
+    final @Nullable MemorySegment bias;
+    final @Nullable MemorySegment biasGradient;
 
     Weight(List<ParamId> weights, ParamId... biases) {
       ParamId[] ids = weights.toArray(ParamId[]::new);
       matrix = parameters.computeMatrix(ids);
       gradient = parameters.gradientData(ids);
-      bias = parameters.weightData(biases);
-      biasGradient = parameters.gradientData(biases);
+      bias = parameters.weightDataOrNull(biases);
+      biasGradient = parameters.gradientDataOrNull(biases);
     }
 
-    /** {@code y = x W^T}, without the bias, which the kernel that reads {@code y} adds. */
+    /** Computes {@code y = x W^T}; the kernel that reads {@code y} adds the bias. */
     void forward(Matrix x, Matrix y) {
       Products.multiplyTransposed(x, matrix, y);
     }
 
-    /** {@code dx = dy W}, and the weight's gradient. */
+    /** Computes {@code dx = dy W}, and adds the weight's gradient. */
     void backward(Matrix dy, Matrix x, Matrix dx) {
       addGradient(dy, x);
       Products.multiply(dy, matrix, dx);
     }
 
     /**
-     * {@code gradient += dy^T x}: the product is rounded to the precision of the products, the sum
-     * is fp32.
+     * Adds {@code dy^T x} to the weight's gradient. The product is rounded to the precision of all
+     * products, the sum is fp32.
      */
     void addGradient(Matrix dy, Matrix x) {
       Matrix product =
@@ -127,9 +132,9 @@ final class CpuStep implements GradientStep {
     ParamId bias = weight.as(ParamId.Kind.BIAS);
     return new NormKernel.Weights(
         parameters.weightData(weight),
-        parameters.weightData(bias),
+        parameters.weightDataOrNull(bias),
         parameters.gradientData(weight),
-        parameters.gradientData(bias));
+        parameters.gradientDataOrNull(bias));
   }
 
   private Block block(int l) {
@@ -137,21 +142,23 @@ final class CpuStep implements GradientStep {
     AttentionBranch attention = new AttentionBranch(l, block.attention());
     FeedForwardBranch feedForward = new FeedForwardBranch(l, block.feedForward());
     NormKernel.Weights first = normWeights(ParamId.weight(l, Part.ATTENTION_NORM));
-    NormKernel.Weights second =
-        block.residual().sharesNorm()
-            ? null
-            : normWeights(ParamId.weight(l, Part.FEED_FORWARD_NORM));
+    ParamId secondNorm = ParamId.weight(l, Part.FEED_FORWARD_NORM);
     return switch (block.residual()) {
       case Residual.Serial(Norm norm1, Norm norm2) ->
           new SerialBlock(
-              attention, feedForward, new NormKernel(norm1, first), new NormKernel(norm2, second));
-      case Residual.Parallel(Norm norm1, Norm norm2) ->
-          new ParallelBlock(
               attention,
               feedForward,
-              norm1.equals(norm2)
-                  ? new JointNorms(new NormKernel(norm1, first, second))
-                  : new SeparateNorms(new NormKernel(norm1, first), new NormKernel(norm2, second)));
+              new NormKernel(norm1, first),
+              new NormKernel(norm2, normWeights(secondNorm)));
+      case Residual.Parallel(Norm norm1, Norm norm2) -> {
+        NormKernel.Weights second = normWeights(secondNorm);
+        yield new ParallelBlock(
+            attention,
+            feedForward,
+            norm1.equals(norm2)
+                ? new JointNorms(new NormKernel(norm1, first, second))
+                : new SeparateNorms(new NormKernel(norm1, first), new NormKernel(norm2, second)));
+      }
       case Residual.ParallelOneNorm(Norm norm) ->
           new ParallelBlock(attention, feedForward, new OneNorm(new NormKernel(norm, first)));
     };
@@ -225,13 +232,14 @@ final class CpuStep implements GradientStep {
     }
   }
 
-  /** One layer: its two branches, joined to the residual stream. */
+  /** Computes one layer: its two branches, added to the residual stream. */
   private sealed interface Block {
     /**
-     * Computes {@code out} of {@code x}; a null {@code out} only keeps what the backward pass
-     * reads.
+     * Computes the layer's output and fills the tape.
+     *
+     * @param out gets the output; null to fill the tape alone
      */
-    void forward(Workspace w, Matrix x, Tape tape, Matrix out);
+    void forward(Workspace w, Matrix x, Tape tape, @Nullable Matrix out);
 
     /**
      * Replaces {@code w.gradient}, the gradient of the layer's output, by that of its input {@code
@@ -244,16 +252,17 @@ final class CpuStep implements GradientStep {
       AttentionBranch attention, FeedForwardBranch feedForward, NormKernel norm1, NormKernel norm2)
       implements Block {
     @Override
-    public void forward(Workspace w, Matrix x, Tape tape, Matrix out) {
+    public void forward(Workspace w, Matrix x, Tape tape, @Nullable Matrix out) {
+      Matrix middle = tape.middle();
       norm1.forward(x, tape.statistics1, tape.normed1);
       attention.forward(w, tape);
       attention.out.forward(tape.z, w.attention);
-      Kernels.residual(x, w.attention, attention.out.bias, null, null, tape.middle);
-      norm2.forward(tape.middle, tape.statistics2, tape.normed2);
+      Kernels.residual(x, w.attention, attention.out.bias, null, null, middle);
+      norm2.forward(middle, tape.statistics2, tape.normed2);
       feedForward.forward(tape);
       if (out != null) {
         feedForward.down.forward(tape.post, w.mlp);
-        Kernels.residual(tape.middle, w.mlp, feedForward.down.bias, null, null, out);
+        Kernels.residual(middle, w.mlp, feedForward.down.bias, null, null, out);
       }
     }
 
@@ -263,7 +272,7 @@ final class CpuStep implements GradientStep {
       Matrix branch = w.attention;
       Kernels.castAndSum(w.gradient, branch, feedForward.down.biasGradient);
       feedForward.backward(w, tape, branch, w.normedGradient2);
-      norm2.backward(tape.middle, tape.statistics2, w.gradient, w.normedGradient2);
+      norm2.backward(tape.middle(), tape.statistics2, w.gradient, w.normedGradient2);
       Kernels.castAndSum(w.gradient, branch, attention.out.biasGradient);
       attention.backward(w, tape, branch, w.normedGradient1);
       norm1.backward(x, tape.statistics1, w.gradient, w.normedGradient1);
@@ -274,7 +283,7 @@ final class CpuStep implements GradientStep {
       AttentionBranch attention, FeedForwardBranch feedForward, ParallelNorms norms)
       implements Block {
     @Override
-    public void forward(Workspace w, Matrix x, Tape tape, Matrix out) {
+    public void forward(Workspace w, Matrix x, Tape tape, @Nullable Matrix out) {
       norms.forward(x, tape);
       attention.forward(w, tape);
       feedForward.forward(tape);
@@ -296,7 +305,7 @@ final class CpuStep implements GradientStep {
     }
   }
 
-  /** The norms of both branches of a parallel block. */
+  /** Computes the norms of both branches of a parallel block. */
   private sealed interface ParallelNorms {
     void forward(Matrix x, Tape tape);
 
@@ -304,7 +313,7 @@ final class CpuStep implements GradientStep {
     void backward(Workspace w, Matrix x, Tape tape);
   }
 
-  /** One norm, whose rows both branches read. */
+  /** Computes one norm, whose rows both branches read. */
   private record OneNorm(NormKernel norm) implements ParallelNorms {
     @Override
     public void forward(Matrix x, Tape tape) {
@@ -313,13 +322,13 @@ final class CpuStep implements GradientStep {
 
     @Override
     public void backward(Workspace w, Matrix x, Tape tape) {
-      // In fp32 memory neither is rounded yet: the reader of the sum rounds it.
+      // In fp32 memory neither summand is rounded; the sum is, when it is read.
       w.normedGradient1.add(w.normedGradient2);
       norm.backward(x, tape.statistics1, w.gradient, w.normedGradient1);
     }
   }
 
-  /** Two equal norms in one pass. */
+  /** Computes two norms of one kind in one pass over the rows. */
   private record JointNorms(NormKernel norm) implements ParallelNorms {
     @Override
     public void forward(Matrix x, Tape tape) {
@@ -365,7 +374,7 @@ final class CpuStep implements GradientStep {
       listener.block(l);
     }
     Kernels.embedBackward(w.gradient, batch.inputs(), embeddingGradient);
-    if (positions != null) {
+    if (positionsGradient != null) {
       Kernels.embedBackward(w.gradient, w.positions, positionsGradient);
     }
     listener.embedding();
@@ -384,7 +393,9 @@ final class CpuStep implements GradientStep {
     stopped = true;
   }
 
-  /** Throws if the step was stopped. Called between layers: a micro-batch may take minutes. */
+  /**
+   * Throws if the step was stopped. It is called between layers, as a micro-batch may take minutes.
+   */
   private void goOnUnlessStopped() {
     if (stopped) {
       throw new Stopped();
@@ -401,8 +412,8 @@ final class CpuStep implements GradientStep {
   }
 
   /**
-   * The sum of the losses; with {@code scale} above 0 also the gradient of the normed output, in
-   * its place, and of the head.
+   * Returns the sum of the losses. With {@code scale} above 0 it also replaces the normed output by
+   * its gradient and adds the head's.
    */
   private double head(Workspace w, Batch batch, float scale) {
     double sum = 0;
@@ -434,7 +445,9 @@ final class CpuStep implements GradientStep {
   }
 
   /**
-   * Returns the rows of logits held at a time, of {@code tokens}, in slices of nearly equal size.
+   * Returns how many of {@code tokens} rows of logits are in memory at a time.
+   *
+   * @param bytes of a logit
    */
   static long logitRows(long tokens, int vocab, int bytes) {
     long rows = Math.max(128, Math.min(tokens, LOGITS_BYTES / vocab / bytes));
@@ -448,7 +461,7 @@ final class CpuStep implements GradientStep {
     final Matrix normed2;
     final NormKernel.Statistics statistics1;
     final NormKernel.Statistics statistics2;
-    final Matrix middle; // serial residual only
+    private final @Nullable Matrix middle; // serial residual only
     final Matrix fused; // queries, keys and values; in the backward pass their gradients
     final Matrix z;
     final Matrix pre; // of a gated layer in the backward pass its gradient
@@ -468,6 +481,11 @@ final class CpuStep implements GradientStep {
       pre = matrix(tokens, FeedForwardKernel.of(block.feedForward()).columns());
       post = matrix(tokens, block.feedForward().width());
       logSums = new float[Math.multiplyExact(tokens, attention.heads())];
+    }
+
+    /** Returns the residual stream between the two branches of a serial block. */
+    Matrix middle() {
+      return Objects.requireNonNull(middle, "only a serial block has rows between its branches");
     }
   }
 
@@ -504,7 +522,7 @@ final class CpuStep implements GradientStep {
       }
       attention = matrix(tokens, h);
       mlp = matrix(tokens, h);
-      queries.put(h, mlp); // which is free when attention's gradient is computed
+      queries.put(h, mlp); // nothing else uses mlp while attention's gradient is computed
       tapes = new Tape[blocks.size()];
       Map<BlockSpec, Tape> shared = new HashMap<>();
       for (int l = 0; l < tapes.length; l++) {
@@ -538,18 +556,20 @@ final class CpuStep implements GradientStep {
       }
     }
 
-    /** {@code [tokens, cols]} for the gradient of what a feed-forward layer's last map reads. */
+    /** Returns {@code [tokens, cols]} for the gradient of the input of an MLP's second map. */
     Matrix wide(int cols) {
-      return wide.get(cols);
+      return Objects.requireNonNull(wide.get(cols), "a width of no layer");
     }
 
-    /** {@code [tokens, cols]} for the gradient of attention's output before its projection. */
+    /**
+     * Returns {@code [tokens, cols]} for the gradient of attention's output before its projection.
+     */
     Matrix queries(int cols) {
-      return queries.get(cols);
+      return Objects.requireNonNull(queries.get(cols), "a width of no layer");
     }
 
     CausalAttention attend(Attention attention) {
-      return attends.get(attention);
+      return Objects.requireNonNull(attends.get(attention), "an attention of no layer");
     }
   }
 

@@ -5,12 +5,12 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * Names what decides which samples a run reads, and in which order.
+ * Holds the settings that determine which samples a run reads, and in which order.
  *
  * @param batch samples of a step
  * @param seqLength tokens of a sample
  * @param seed of the order
- * @param data files with their weights, or with the split
+ * @param data paths with their weights, or with the split
  */
 record DataOrder(int batch, int seqLength, int seed, String data) {
   static DataOrder of(NeoxConfig config) {
@@ -26,9 +26,10 @@ record DataOrder(int batch, int seqLength, int seed, String data) {
   }
 
   /**
-   * Says what is another one now, a line each, and what of it the resumed run keeps.
+   * Returns a line for each setting that differs in {@code now}, with its effect on a resumed run.
    *
-   * @param samples that were read so far
+   * @param now settings of the resumed run
+   * @param samples read so far
    */
   List<String> changes(DataOrder now, long samples) {
     List<String> lines = new ArrayList<>();

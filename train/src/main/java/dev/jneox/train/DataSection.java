@@ -9,15 +9,17 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * What the model reads.
+ * States the data that the model reads, and its tokenizer.
  *
  * @param source empty where the configuration names no data
- * @param weightByDocuments weights follow from the number of documents instead of those given
- * @param weightAlpha exponent of that rule: 1 keeps the proportions, 0 makes all parts equal
- * @param maskEndOfDocument no loss where the input is the end-of-document token
- * @param tokenizerType GPT-NeoX's name of the tokenizer's kind
- * @param vocabFile tokenizer.json or vocabulary
- * @param mergeFile merges of a GPT-2 tokenizer
+ * @param weightByDocuments whether weights are computed from the numbers of documents, instead of
+ *     taken from the configuration
+ * @param weightAlpha exponent of the numbers of documents: 1 keeps their proportions, 0 makes all
+ *     weights equal
+ * @param maskEndOfDocument whether positions whose input is the end-of-document token have no loss
+ * @param tokenizerType GPT-NeoX's name of the tokenizer's type
+ * @param vocabFile {@code tokenizer.json}, or {@code vocab.json} of a GPT-2 tokenizer
+ * @param mergeFile {@code merges.txt} of a GPT-2 tokenizer
  */
 public record DataSection(
     Optional<Source> source,
@@ -29,21 +31,29 @@ public record DataSection(
     Optional<Path> mergeFile) {
 
   /**
-   * Where training, validation and test samples come from. Paths are prefixes: {@code .bin} and
+   * Names the datasets of training, validation and test. Paths are prefixes: {@code .bin} and
    * {@code .idx} are appended.
    */
   public sealed interface Source {
     /**
-     * One dataset whose documents are divided by parts such as {@code 969,30,1}, see {@link
-     * dev.jneox.data.Splits}.
+     * Divides the documents of one dataset.
+     *
+     * @param path of the dataset
+     * @param parts of training, validation and test, such as {@code 969,30,1}; see {@link
+     *     dev.jneox.data.Splits}
      */
     record Split(Path path, String parts) implements Source {}
 
-    /** A mix for each. */
+    /** Has a mix of datasets each for training, validation and test. */
     record Separate(Mix train, Mix valid, Mix test) implements Source {}
   }
 
-  /** Datasets and how much of each; as many weights as paths, not normalised. */
+  /**
+   * Mixes datasets by weight.
+   *
+   * @param paths of the datasets
+   * @param weights one per path, none negative, not normalised
+   */
   public record Mix(List<Path> paths, List<Double> weights) {
     static Mix of(Settings s, String name) {
       List<String> paths = s.list(name + "_data_paths");

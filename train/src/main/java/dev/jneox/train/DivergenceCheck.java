@@ -2,12 +2,14 @@ package dev.jneox.train;
 
 import dev.jneox.io.DivergedException;
 
-/** Ends a run that can no longer come to anything. */
+/** Ends a run whose gradients are not finite, or overflow in too many steps in a row. */
 final class DivergenceCheck implements TrainingCallback {
   private final boolean scaled;
 
   /**
-   * @param scaled whether the loss is scaled, so that a step may overflow now and then
+   * Makes the check.
+   *
+   * @param scaled whether the loss is scaled (fp16), so that a single step may overflow
    */
   DivergenceCheck(boolean scaled) {
     this.scaled = scaled;

@@ -1,12 +1,13 @@
 package dev.jneox.train;
 
 import dev.jneox.data.Dataset;
+import java.util.Optional;
 import java.util.OptionalDouble;
 
 /**
  * Computes the loss on the validation data every {@code eval_interval} steps and after the last,
- * and on the test data at the end of the run. The batches are those that GPT-NeoX reads in the
- * validation after an iteration; its test reads the first ones.
+ * and on the test data at the end of the run. Each validation reads the batches that GPT-NeoX reads
+ * after the same iteration. The test reads the first batches.
  */
 final class Evaluation implements TrainingCallback {
   private final NeoxConfig config;
@@ -43,12 +44,12 @@ final class Evaluation implements TrainingCallback {
     }
   }
 
-  /** Tells the mean loss; false without a data set, or when the run was stopped. */
-  private boolean evaluate(Trainer trainer, String name, Dataset dataset, long first) {
-    if (dataset == null) {
+  /** Computes and reports a mean loss; returns false without a data set, or when it was stopped. */
+  private boolean evaluate(Trainer trainer, String name, Optional<Dataset> dataset, long first) {
+    if (dataset.isEmpty()) {
       return false;
     }
-    OptionalDouble loss = trainer.meanLoss(dataset, first, batches());
+    OptionalDouble loss = trainer.meanLoss(dataset.get(), first, batches());
     loss.ifPresent(
         value ->
             trainer.tell(callback -> callback.afterEvaluation(name, trainer.iteration(), value)));

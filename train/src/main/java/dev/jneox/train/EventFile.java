@@ -18,8 +18,8 @@ import java.util.stream.Stream;
 import java.util.zip.CRC32C;
 
 /**
- * Scalars over steps for TensorBoard: a {@code events.out.tfevents.*} file, one complete record per
- * call.
+ * Writes scalars over steps for TensorBoard, to a file {@code events.out.tfevents.*}. Each call
+ * writes one complete record.
  *
  * <p>A record is framed as in a TFRecord file: length (8 bytes), masked CRC-32C of the length (4),
  * the data, masked CRC-32C of the data (4), all little-endian. The data is a protocol-buffer Event
@@ -28,9 +28,9 @@ import java.util.zip.CRC32C;
  * status (1 is start)}.
  *
  * <p>TensorBoard reads all event files of a folder as one run, so a resumed run adds a file. Its
- * first record tells TensorBoard to forget what an earlier file has from the resumed step on.
- * TensorBoard reads the files in the order of their names, which begin with a time; so a file gets
- * a later time than those before it, even where the clock was set back.
+ * session_log makes TensorBoard drop the values of earlier files from the resumed step on.
+ * TensorBoard reads the files in the order of their names, which begin with a time. So a new file
+ * has a later time than the others, even where the clock was set back.
  */
 public final class EventFile implements AutoCloseable {
   private static final Pattern NAME = Pattern.compile("events\\.out\\.tfevents\\.(\\d{1,10})\\..*");
@@ -48,9 +48,9 @@ public final class EventFile implements AutoCloseable {
   /**
    * Starts a new file.
    *
-   * @param folder made when it does not exist
-   * @param nextStep the first step that will be written; what earlier files in the folder have from
-   *     it on is superseded
+   * @param folder created when it does not exist
+   * @param nextStep the first step that will be written; TensorBoard drops the values that earlier
+   *     files have from it on
    * @throws StorageException when the file cannot be written
    */
   public static EventFile create(Path folder, long nextStep) {
@@ -99,6 +99,7 @@ public final class EventFile implements AutoCloseable {
    * Writes the values of a step; they are in the file when this returns.
    *
    * @param values by tag, such as {@code train/lm_loss}
+   * @throws StorageException when the file cannot be written
    */
   public void write(long step, Map<String, Double> values) {
     Message summary = new Message();
@@ -113,7 +114,7 @@ public final class EventFile implements AutoCloseable {
     append(step, new Message().bytes(5, summary.toBytes()));
   }
 
-  /** Where the file is. */
+  /** Returns the path of the file. */
   public Path path() {
     return path;
   }
@@ -135,8 +136,8 @@ public final class EventFile implements AutoCloseable {
   }
 
   /**
-   * TFRecord's mask: rotated right by 15 bits, plus a constant, so that a CRC within the data does
-   * not confuse.
+   * Computes a CRC-32C, masked as TFRecord does it: rotated right by 15 bits, plus a constant. A
+   * CRC of data that contain a CRC would be weak without the mask.
    */
   private static int maskedCrc(byte[] data, int length) {
     CRC32C crc = new CRC32C();
@@ -153,7 +154,7 @@ public final class EventFile implements AutoCloseable {
     }
   }
 
-  /** The fields of a protocol-buffer message, written one after the other. */
+  /** Writes the fields of a protocol-buffer message. */
   private static final class Message {
     private final ByteArrayOutputStream out = new ByteArrayOutputStream();
 
@@ -192,7 +193,7 @@ public final class EventFile implements AutoCloseable {
       out.write(field << 3 | wireType);
     }
 
-    /** Seven bits a byte, the lowest first; the high bit says that more follow. */
+    /** Writes seven bits per byte, the lowest first; the high bit says that more follow. */
     private Message varint(long value) {
       for (; (value & ~0x7fL) != 0; value >>>= 7) {
         out.write((int) (value & 0x7f | 0x80));

@@ -5,30 +5,40 @@ import dev.jneox.kernel.Workers;
 import dev.jneox.model.FeedForward;
 import dev.jneox.torch.Matrix;
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Computes what lies between the two products of a feed-forward layer, forward and backward, each
- * as one pass over the rows in fp32. Sums over rows are kept per thread and added in thread order.
+ * Computes what a feed-forward layer does between its two products, forward and backward, each in
+ * one pass over the rows in fp32. Each thread has its own sums over rows, which are added in thread
+ * order.
  */
 sealed interface FeedForwardKernel {
-  /** Columns of the first product. */
+  /** Returns the number of columns of the first product. */
   int columns();
 
   /**
-   * Fills {@code post [tokens, F]}; {@code pre [tokens, columns]} is left as it is.
+   * Computes the input of the second product.
    *
-   * @param bias added to {@code pre}, or null
+   * @param pre result of the first product, {@code [tokens, columns]}; not changed
+   * @param bias added to {@code pre}; null for none
+   * @param post gets {@code [tokens, F]}
    */
-  void forward(Matrix pre, MemorySegment bias, Matrix post);
+  void forward(Matrix pre, @Nullable MemorySegment bias, Matrix post);
 
   /**
-   * Turns the gradient of {@code post} into that of {@code pre}, in the place of either.
+   * Computes the gradient of {@code pre} from that of {@code post}, and overwrites one of them with
+   * it.
    *
+   * @param bias added to {@code pre}; null for none
    * @param gradient of {@code post}; undefined afterwards unless it is returned
-   * @param biasGradient gets the column sums of the result, or null
-   * @return the gradient of {@code pre}
+   * @param biasGradient gets the column sums of the result added; null for none
+   * @return the gradient of {@code pre}: {@code gradient} or {@code pre}
    */
-  Matrix backward(Matrix pre, MemorySegment bias, Matrix gradient, MemorySegment biasGradient);
+  Matrix backward(
+      Matrix pre,
+      @Nullable MemorySegment bias,
+      Matrix gradient,
+      @Nullable MemorySegment biasGradient);
 
   static FeedForwardKernel of(FeedForward feedForward) {
     RowActivation activation = RowActivation.of(feedForward.activation());
@@ -38,10 +48,10 @@ sealed interface FeedForwardKernel {
     };
   }
 
-  /** {@code post = act(pre + bias)}. */
+  /** Computes {@code post = act(pre + bias)}. */
   record Plain(int columns, RowActivation activation) implements FeedForwardKernel {
     @Override
-    public void forward(Matrix pre, MemorySegment bias, Matrix post) {
+    public void forward(Matrix pre, @Nullable MemorySegment bias, Matrix post) {
       int n = columns;
       float[] b = Kernels.bias(bias, n);
       Workers.all()
@@ -60,7 +70,10 @@ sealed interface FeedForwardKernel {
 
     @Override
     public Matrix backward(
-        Matrix pre, MemorySegment bias, Matrix gradient, MemorySegment biasGradient) {
+        Matrix pre,
+        @Nullable MemorySegment bias,
+        Matrix gradient,
+        @Nullable MemorySegment biasGradient) {
       int n = columns;
       float[] b = Kernels.bias(bias, n);
       float[][] sums = Kernels.sums(n);
@@ -84,7 +97,7 @@ sealed interface FeedForwardKernel {
     }
   }
 
-  /** {@code post = act(gate) * up}, where {@code pre + bias} is the gate and behind it up. */
+  /** Computes {@code post = act(gate) * up}, where {@code pre + bias} is {@code [gate, up]}. */
   record Gated(int width, RowActivation activation) implements FeedForwardKernel {
     @Override
     public int columns() {
@@ -92,7 +105,7 @@ sealed interface FeedForwardKernel {
     }
 
     @Override
-    public void forward(Matrix pre, MemorySegment bias, Matrix post) {
+    public void forward(Matrix pre, @Nullable MemorySegment bias, Matrix post) {
       int n = width;
       float[] b = Kernels.bias(bias, 2 * n);
       Workers.all()
@@ -112,7 +125,10 @@ sealed interface FeedForwardKernel {
 
     @Override
     public Matrix backward(
-        Matrix pre, MemorySegment bias, Matrix gradient, MemorySegment biasGradient) {
+        Matrix pre,
+        @Nullable MemorySegment bias,
+        Matrix gradient,
+        @Nullable MemorySegment biasGradient) {
       int n = width;
       float[] b = Kernels.bias(bias, 2 * n);
       float[][] sums = Kernels.sums(2 * n);
@@ -127,9 +143,9 @@ sealed interface FeedForwardKernel {
                   load(pre, t, b, gate, up);
                   gradient.load(t, d);
                   multiply(up, d, n);
-                  activation.backward(gate, up, n); // up is the gate's gradient now
+                  activation.backward(gate, up, n); // up is now the gradient of gate
                   activation.forward(gate, n);
-                  multiply(gate, d, n); // and gate that of up
+                  multiply(gate, d, n); // gate is now the gradient of up
                   Vectors.add(sums[thread], 0, up, 0, n);
                   Vectors.add(sums[thread], n, gate, 0, n);
                   pre.store(t, 0, up, 0, n);

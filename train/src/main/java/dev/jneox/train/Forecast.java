@@ -1,17 +1,16 @@
 package dev.jneox.train;
 
 /**
- * Estimates what is left of a run. The number of steps is fixed: a slow or busy machine takes
- * longer.
+ * Estimates the time that the rest of a run takes.
  *
  * @param steps left; 0 or fewer when the run is at its end
  * @param flops floating-point operations left
  */
 public record Forecast(int steps, double flops) {
-  /** How much of the rate of its matrix products a machine trains at, about. */
+  /** The rate of training divided by that of the machine's matrix products, about. */
   private static final double SHARE_OF_GEMM = 0.6;
 
-  /** Counts what a trainer has left to do. */
+  /** Counts the steps and operations that a trainer has left. */
   public static Forecast of(Trainer trainer, NeoxConfig config) {
     int steps = trainer.iterations() - trainer.iteration();
     int seqLength = config.model().seqLength();
@@ -20,7 +19,7 @@ public record Forecast(int steps, double flops) {
   }
 
   /**
-   * Estimates the seconds that it takes.
+   * Estimates the seconds that the rest takes.
    *
    * @param gemmRate FLOP/s of the machine's matrix products, in the type that the run uses
    */
@@ -28,7 +27,12 @@ public record Forecast(int steps, double flops) {
     return seconds(flops, gemmRate);
   }
 
-  /** Estimates the seconds that so many floating-point operations of training take. */
+  /**
+   * Estimates the seconds that training takes.
+   *
+   * @param flops floating-point operations of the model
+   * @param gemmRate FLOP/s of the machine's matrix products, in the type that the run uses
+   */
   public static double seconds(double flops, double gemmRate) {
     return flops / (SHARE_OF_GEMM * gemmRate);
   }

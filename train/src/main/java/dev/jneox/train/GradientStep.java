@@ -1,20 +1,28 @@
 package dev.jneox.train;
 
+import org.jspecify.annotations.Nullable;
+
 /**
- * Computes a loss and adds its gradient to a model's {@link Parameters}. There are two, which tests
- * hold against each other: {@link AutogradStep}, the reference, which runs on any device, and
- * {@link CpuStep}, the fast one of the CPU. Both do every {@link dev.jneox.model.ModelSpec}.
+ * Computes a loss and adds its gradient to a model's {@link Parameters}. {@link CpuStep} is the
+ * fast implementation for the CPU. {@link AutogradStep} runs on any device and is the reference
+ * that tests compare it with. Both take every {@link dev.jneox.model.ModelSpec}.
  */
 public interface GradientStep extends AutoCloseable {
   /**
-   * Sequences of equal length with, for every position, the id that follows.
+   * Holds sequences of equal length and the id that follows each position.
    *
    * @param inputs {@code [sequences * length]} ids
-   * @param labels {@code [sequences * length]} ids, or a negative number where nothing is to be
-   *     predicted
-   * @param weights how much each position counts, or null where all count 1
+   * @param labels {@code [sequences * length]} ids; a negative number leaves the position out of
+   *     the loss
+   * @param weights {@code [sequences * length]} factors of the positions' losses; null where all
+   *     are 1
    */
-  record Batch(int[] inputs, int[] labels, float[] weights, int sequences, int length) {
+  record Batch(int[] inputs, int[] labels, float @Nullable [] weights, int sequences, int length) {
+    /**
+     * Checks that the arrays have one length.
+     *
+     * @throws IllegalArgumentException when they do not
+     */
     public Batch {
       if (inputs.length != sequences * length
           || labels.length != inputs.length
@@ -32,7 +40,11 @@ public interface GradientStep extends AutoCloseable {
       }
     }
 
-    /** Next-token prediction over rows of {@code length + 1} ids. */
+    /**
+     * Makes a batch of next-token prediction.
+     *
+     * @param samples {@code [sequences, length + 1]} ids
+     */
     public static Batch of(int[][] samples) {
       int length = samples[0].length - 1;
       int[] inputs = new int[samples.length * length];
@@ -44,7 +56,7 @@ public interface GradientStep extends AutoCloseable {
       return new Batch(inputs, labels, null, samples.length, length);
     }
 
-    /** The sum of the weights of the positions that predict something. */
+    /** Returns the sum of the weights of the positions that have a label. */
     double count() {
       double count = 0;
       for (int i = 0; i < labels.length; i++) {
@@ -55,27 +67,27 @@ public interface GradientStep extends AutoCloseable {
   }
 
   /**
-   * Hears when the backward pass has computed the whole gradient of a part of the model, so that it
-   * can be sent while the pass goes on. Called in the order of the methods, on the thread that
-   * computes; what is called takes its time from the step.
+   * Hears when the backward pass has the whole gradient of a part of the model, which can then be
+   * sent while the pass goes on. The step calls the methods in their order here, on its own thread,
+   * and waits for them.
    */
   interface ReadyListener {
-    /** Hears nothing. */
+    /** Does nothing. */
     ReadyListener NONE = new ReadyListener() {};
 
-    /** The final norm and the head are ready; of a tied head only its bias. */
+    /** Called for the final norm and the head; of a tied head only for its bias. */
     default void head() {}
 
-    /** A block is ready; the last comes first. */
+    /** Called for each block, from the last to the first. */
     default void block(int block) {}
 
-    /** The embedding is ready, with learned positions and a tied head: that is all. */
+    /** Called last, for the embedding with learned positions and a tied head. */
     default void embedding() {}
   }
 
   /**
-   * Makes the fastest step for a model where its parameters are: {@link CpuStep} in host memory,
-   * {@link AutogradStep} on a device.
+   * Makes the fastest step for the memory that holds the parameters: {@link CpuStep} for host
+   * memory, {@link AutogradStep} for a device.
    *
    * @param recompute whether the backward pass runs each layer's forward pass again instead of
    *     keeping its activations (GPT-NeoX's {@code checkpoint_activations})
@@ -87,28 +99,37 @@ public interface GradientStep extends AutoCloseable {
   }
 
   /**
-   * The mean loss over the batch, in nats; {@code scale} times its gradient is added to the
-   * parameters'.
+   * Computes the mean loss over the batch, in nats per token, and adds {@code scale} times its
+   * gradient to the parameters' gradients.
    *
    * @param scale the loss scale divided by the number of micro-batches
    * @param listener hears when parts of the gradient are ready
+   * @throws Stopped after {@link #stop}
    */
   double gradient(Batch batch, double scale, ReadyListener listener);
 
-  /** The same without a listener. */
+  /**
+   * Computes the mean loss and adds its gradient, without a listener.
+   *
+   * @see #gradient(Batch, double, ReadyListener)
+   */
   default double gradient(Batch batch, double scale) {
     return gradient(batch, scale, ReadyListener.NONE);
   }
 
-  /** The mean loss alone. */
+  /**
+   * Computes the mean loss over the batch, in nats per token, without a gradient.
+   *
+   * @throws Stopped after {@link #stop}
+   */
   double loss(Batch batch);
 
   /**
-   * Makes this and every later computation end soon with {@link Stopped}; any thread may call it.
+   * Makes the present and every later computation throw {@link Stopped}; any thread may call it.
    */
   default void stop() {}
 
-  /** Thrown by a computation that was stopped; gradients are then undefined, weights as before. */
+  /** Says that a computation was stopped. Gradients are then undefined, weights unchanged. */
   final class Stopped extends RuntimeException {
     private static final long serialVersionUID = 1;
 

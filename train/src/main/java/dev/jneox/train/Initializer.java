@@ -8,15 +8,17 @@ import java.lang.foreign.ValueLayout;
 import java.util.SplittableRandom;
 
 /**
- * Draws the first weights: normal matrices, zero biases, norms of weight 1. {@code output} is for
- * the two matrices that write to the residual stream, {@code input} for all others. Each tensor of
- * {@link CanonicalNames} draws from its own stream, which depends only on the seed and its name.
+ * Draws the first weights: normally distributed matrices, zero biases, norm weights of 1. Each
+ * tensor of {@link CanonicalNames} has its own random stream, which depends only on the seed and
+ * its name.
  *
- * @param inputDeviation standard deviation, see {@link ModelSection#initStd}
- * @param outputDeviation standard deviation
+ * @param inputDeviation standard deviation of all matrices but the following, see {@link
+ *     ModelSection#initStd}
+ * @param outputDeviation standard deviation of the two matrices of a block that write to the
+ *     residual stream, see {@link ModelSection#outputInitStd}
  */
 public record Initializer(double inputDeviation, double outputDeviation) {
-  /** Fills every weight and casts them for the products. */
+  /** Sets every weight, and rounds them for the products. */
   public void fill(Parameters parameters, long seed) {
     for (TensorExpression tensor : CanonicalNames.of(parameters.spec())) {
       ParamId first = tensor.first();

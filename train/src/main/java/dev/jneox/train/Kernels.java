@@ -6,26 +6,27 @@ import dev.jneox.torch.Matrix;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Computes what lies between two matrix products of a training step, each as one pass over the
- * rows: embedding, bias, residual, and the loss (see also {@link NormKernel}, {@link
- * FeedForwardKernel}). Every sum over rows (the gradients of biases and norms) is kept per thread
- * and added in thread order, so a step gives the same bits every time. Rows are tokens; shapes are
- * {@code [tokens, width]}.
+ * Computes what a training step does between two matrix products: embedding, bias, residual and
+ * loss, each in one pass over the rows. {@link NormKernel}, {@link FeedForwardKernel} and {@link
+ * CausalAttention} compute the rest. Each thread has its own sums over rows (gradients of biases
+ * and norms), which are added in thread order, so that a step gives the same bits every time. Rows
+ * are tokens; shapes are {@code [tokens, width]}.
  */
 final class Kernels {
   private static final Workers WORKERS = Workers.all();
 
   private Kernels() {}
 
-  /** A gradient vector's running sums, one row per thread. */
+  /** Makes zeros for the sums of a gradient of {@code n} values, a row per thread. */
   static float[][] sums(int n) {
     return new float[WORKERS.count()][Vectors.padded(n)];
   }
 
-  /** {@code gradient += } the sums of all threads; nothing where {@code gradient} is null. */
-  static void flush(float[][] sums, MemorySegment gradient, int n) {
+  /** Adds the sums of all threads to {@code gradient}, unless it is null. */
+  static void flush(float[][] sums, @Nullable MemorySegment gradient, int n) {
     if (gradient == null) {
       return;
     }
@@ -38,7 +39,7 @@ final class Kernels {
     }
   }
 
-  /** A row that loops may run over in whole vectors. */
+  /** Makes a row of {@code n} values, padded to whole vectors. */
   static float[] row(int n) {
     return new float[Vectors.padded(n)];
   }
@@ -49,13 +50,15 @@ final class Kernels {
     return v;
   }
 
-  /** A bias of {@code n} values; zeros where it is null. */
-  static float[] bias(MemorySegment bias, int n) {
+  /** Copies a bias of {@code n} values; zeros where it is null. */
+  static float[] bias(@Nullable MemorySegment bias, int n) {
     return bias == null ? row(n) : vector(bias, n);
   }
 
-  /** {@code x[t] = table[ids[t]] + places[positions[t]]}; {@code places} may be null. */
-  static void embed(Matrix table, int[] ids, Matrix places, int[] positions, Matrix x) {
+  /**
+   * Computes {@code x[t] = table[ids[t]] + places[positions[t]]}, or without a null {@code places}.
+   */
+  static void embed(Matrix table, int[] ids, @Nullable Matrix places, int[] positions, Matrix x) {
     WORKERS.forEach(
         x.rows,
         (from, to, thread) -> {
@@ -73,8 +76,8 @@ final class Kernels {
   }
 
   /**
-   * {@code gradient[ids[t]] += dx[t]}, both fp32; threads share the columns so that additions keep
-   * the order of the tokens.
+   * Computes {@code gradient[ids[t]] += dx[t]}, both fp32. Each thread has some of the columns, so
+   * that additions keep the order of the tokens.
    */
   static void embedBackward(Matrix dx, int[] ids, Matrix gradient) {
     int width = dx.cols;
@@ -111,10 +114,10 @@ final class Kernels {
   }
 
   /**
-   * {@link #cast}, and the column sums of {@code from} are added to each bias gradient that is not
-   * null.
+   * Copies between precisions, and adds the column sums of {@code from} to each bias gradient that
+   * is not null.
    */
-  static void castAndSum(Matrix from, Matrix into, MemorySegment... biasGradients) {
+  static void castAndSum(Matrix from, Matrix into, @Nullable MemorySegment... biasGradients) {
     int n = from.cols;
     float[][] db = sums(n);
     WORKERS.forEach(
@@ -140,15 +143,18 @@ final class Kernels {
   }
 
   /**
-   * {@code out = x + branch + bias}, twice in one pass where there are two branches; {@code out}
-   * may be {@code x}.
+   * Computes {@code out = x + branch1 + bias1 + branch2 + bias2}; {@code out} may be {@code x}.
+   *
+   * @param bias1 null for none
+   * @param branch2 null for none
+   * @param bias2 null for none
    */
   static void residual(
       Matrix x,
       Matrix branch1,
-      MemorySegment bias1,
-      Matrix branch2,
-      MemorySegment bias2,
+      @Nullable MemorySegment bias1,
+      @Nullable Matrix branch2,
+      @Nullable MemorySegment bias2,
       Matrix out) {
     int n = x.cols;
     float[] b = bias(bias1, n);
@@ -175,21 +181,22 @@ final class Kernels {
   }
 
   /**
-   * The loss of each row of logits against its label, {@code -ln softmax(logits)[label]}; labels
-   * below 0 count nothing. With {@code scale} above 0 the logits are replaced by their gradient,
-   * {@code scale * weight * (softmax - onehot)}.
+   * Computes the loss of each row, {@code -ln softmax(logits)[label]}. With {@code scale} above 0
+   * the logits are replaced by their gradient, {@code scale * weight * (softmax - onehot)}.
    *
-   * @param bias added to the logits, or null; its gradient is added to {@code biasGradient}
-   * @param labels from {@code first} on, one a row
-   * @param weights null, or how much each row's loss counts, from {@code first} on
-   * @return the sum of weight times loss over the rows
+   * @param bias added to the logits; null for none
+   * @param biasGradient gets the gradient of {@code bias} added
+   * @param labels that of row {@code t} is at {@code first + t}; a row with a negative one has
+   *     weight 0
+   * @param weights that of row {@code t} is at {@code first + t}; null where all are 1
+   * @return the sum of weight times loss over the rows, in nats
    */
   static double loss(
       Matrix logits,
-      MemorySegment bias,
-      MemorySegment biasGradient,
+      @Nullable MemorySegment bias,
+      @Nullable MemorySegment biasGradient,
       int[] labels,
-      float[] weights,
+      float @Nullable [] weights,
       int first,
       float scale) {
     int n = logits.cols;
@@ -234,7 +241,7 @@ final class Kernels {
     return Arrays.stream(losses).sum();
   }
 
-  /** {@code into += from}, elementwise; {@code into} is fp32 and of {@code from}'s shape. */
+  /** Adds {@code from} to {@code into}, which is fp32 and of the same shape. */
   static void accumulate(Matrix from, MemorySegment into) {
     int n = from.cols;
     WORKERS.forEach(

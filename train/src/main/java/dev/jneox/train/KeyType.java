@@ -7,23 +7,24 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /**
- * What a configuration key may hold. Values are those of {@link YamlTree}: Long, Double, Boolean,
- * String, List, Map. A whole number is taken where a real one is wanted, as GPT-NeoX does, and
- * never the other way round.
+ * Checks and converts the value of a configuration key. Values are those of {@link YamlTree}: Long,
+ * Double, Boolean, String, List, Map. As in GPT-NeoX, a key of type float takes a whole number, but
+ * one of type int takes no fraction.
  */
 sealed interface KeyType {
   /**
-   * The value in its stored form (Integer, Double, Boolean, String, List, Map), or null where it
-   * does not fit.
+   * Returns the value in its stored form (Integer, Double, Boolean, String, List, Map), or null
+   * where it does not fit.
    */
-  Object fit(Object value);
+  @Nullable Object fit(Object value);
 
-  /** For messages: "a whole number >= 1". */
+  /** Returns what messages say is expected, such as "a whole number >= 1". */
   String expected();
 
-  /** Reads the notation of {@code neox-keys.txt}. */
+  /** Parses a type as {@code neox-keys.txt} writes it. */
   static KeyType parse(String text) {
     return switch (text) {
       case "bool" -> new Flag();
@@ -45,11 +46,20 @@ sealed interface KeyType {
     };
   }
 
-  /** {@code >=0<1} and the like; {@code text} is how a message says it. */
+  /**
+   * Bounds a number.
+   *
+   * @param low least value
+   * @param aboveLow whether {@code low} itself is excluded
+   * @param high largest value
+   * @param belowHigh whether {@code high} itself is excluded
+   * @param text of a message, such as {@code " >= 0 and < 1"}
+   */
   record Bounds(double low, boolean aboveLow, double high, boolean belowHigh, String text) {
     private static final Pattern FORM =
         Pattern.compile("(?:>(=?)([0-9.e-]+))?(?:<(=?)([0-9.e-]+))?");
 
+    /** Parses bounds such as {@code >=0<1}. */
     static Bounds of(String text) {
       Matcher m = FORM.matcher(text);
       if (!m.matches()) {
@@ -74,7 +84,7 @@ sealed interface KeyType {
 
   record Whole(Bounds bounds) implements KeyType {
     @Override
-    public Object fit(Object value) {
+    public @Nullable Object fit(Object value) {
       return value instanceof Long n && n == n.intValue() && bounds.hold(n) ? n.intValue() : null;
     }
 
@@ -86,7 +96,7 @@ sealed interface KeyType {
 
   record Real(Bounds bounds) implements KeyType {
     @Override
-    public Object fit(Object value) {
+    public @Nullable Object fit(Object value) {
       double x =
           value instanceof Long n ? n.doubleValue() : value instanceof Double d ? d : Double.NaN;
       return Double.isFinite(x) && bounds.hold(x) ? x : null;
@@ -100,7 +110,7 @@ sealed interface KeyType {
 
   record Flag() implements KeyType {
     @Override
-    public Object fit(Object value) {
+    public @Nullable Object fit(Object value) {
       return value instanceof Boolean ? value : null;
     }
 
@@ -112,7 +122,7 @@ sealed interface KeyType {
 
   record Text() implements KeyType {
     @Override
-    public Object fit(Object value) {
+    public @Nullable Object fit(Object value) {
       return value instanceof String ? value : null;
     }
 
@@ -124,7 +134,7 @@ sealed interface KeyType {
 
   record Choice(List<String> words) implements KeyType {
     @Override
-    public Object fit(Object value) {
+    public @Nullable Object fit(Object value) {
       if (value instanceof String s) {
         for (String word : words) {
           if (word.toLowerCase(Locale.ROOT).equals(s.toLowerCase(Locale.ROOT))) {
@@ -143,7 +153,7 @@ sealed interface KeyType {
 
   record Items(KeyType of) implements KeyType {
     @Override
-    public Object fit(Object value) {
+    public @Nullable Object fit(Object value) {
       if (!(value instanceof List<?> list)) {
         return null;
       }
@@ -166,7 +176,7 @@ sealed interface KeyType {
 
   record Mapping() implements KeyType {
     @Override
-    public Object fit(Object value) {
+    public @Nullable Object fit(Object value) {
       return value instanceof Map ? value : null;
     }
 
@@ -178,7 +188,7 @@ sealed interface KeyType {
 
   record Anything() implements KeyType {
     @Override
-    public Object fit(Object value) {
+    public @Nullable Object fit(Object value) {
       return value;
     }
 

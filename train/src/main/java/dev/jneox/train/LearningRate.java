@@ -4,9 +4,9 @@ import dev.jneox.io.InputException;
 import java.util.Arrays;
 
 /**
- * The learning rate of an iteration: a linear warm-up, then a decay, as one of two versions of
- * GPT-NeoX computes it. With n the iteration, w the warm-up, E the end of the decay, lr the peak
- * and floor the minimum:
+ * Computes the learning rate of an iteration: a linear warm-up, then a decay, by the formulas of
+ * one of two versions of GPT-NeoX. With n the iteration, w the warm-up, E the end of the decay, lr
+ * the peak and floor the minimum:
  *
  * <pre>
  *            v1.0 (trained 20B and Pythia)                   v2 and later
@@ -17,19 +17,23 @@ import java.util.Arrays;
  *   exponential  lr exp(-0.693 m / E)                        lr exp(-0.693 m / D)
  * </pre>
  *
- * and never below the floor once warm. Past E the v2 cosine rises again, as GPT-NeoX's does. Unlike
- * GPT-NeoX's, the rate is never above the peak: there it is for a moment when the warm-up is
- * shorter than an iteration (v2: lr / w) or longer than E/2 (v1.0).
+ * and never below the floor after the warm-up. Past E the v2 cosine rises again, as in GPT-NeoX.
+ * GPT-NeoX's rate exceeds the peak for some steps when the warm-up is shorter than an iteration
+ * (v2: lr / w) or longer than E/2 (v1.0); this one never does.
  *
+ * @param lr the peak
+ * @param minLr the floor
  * @param warmupIters w, not rounded: GPT-NeoX takes a fraction of E
  * @param decayIters E
  */
 public record LearningRate(
     Version version, Style style, double lr, double minLr, double warmupIters, long decayIters) {
 
-  /** Whose formulas. */
+  /** Names the version of GPT-NeoX whose formulas are used. */
   public enum Version {
+    /** GPT-NeoX v1.0, which trained GPT-NeoX-20B and Pythia. */
     V1_0("v1.0"),
+    /** GPT-NeoX v2 and later. */
     V2("v2");
 
     private final String text;
@@ -38,7 +42,11 @@ public record LearningRate(
       this.text = text;
     }
 
-    /** Reads {@code v1.0} or {@code v2}. */
+    /**
+     * Reads {@code v1.0} or {@code v2}.
+     *
+     * @throws InputException when the text is neither
+     */
     public static Version of(String text) {
       return Arrays.stream(values())
           .filter(v -> v.text.equals(text))
@@ -53,14 +61,23 @@ public record LearningRate(
     }
   }
 
-  /** The form of the decay. */
+  /** Lists the forms of the decay; the formulas are in the table above. */
   public enum Style {
+    /** Stays at the peak. */
     CONSTANT,
+    /** Falls by the same amount each iteration. */
     LINEAR,
+    /** Falls along half a cosine. */
     COSINE,
+    /** Falls by the same factor each iteration. */
     EXPONENTIAL
   }
 
+  /**
+   * Checks the values.
+   *
+   * @throws InputException naming a value that is outside its range
+   */
   public LearningRate {
     require(lr >= 0 && Double.isFinite(lr), "learning rate", "a number >= 0", lr);
     require(minLr >= 0 && minLr <= lr, "minimum learning rate", "a number within 0.." + lr, minLr);
@@ -79,10 +96,9 @@ public record LearningRate(
   }
 
   /**
-   * The rate of the optimizer step that ends an iteration.
+   * Returns the rate of an optimizer step.
    *
-   * @param iteration steps already taken; 0 is the first step. Steps skipped for an overflow are
-   *     not counted
+   * @param iteration optimizer steps made before it, without those skipped for an overflow
    */
   public double at(long iteration) {
     return Math.min(lr, version == Version.V1_0 ? first(iteration) : second(iteration));

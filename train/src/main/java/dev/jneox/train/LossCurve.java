@@ -10,20 +10,31 @@ import java.util.List;
  * @param validation on held-out text
  */
 public record LossCurve(List<Point> training, List<Point> validation) {
-  /** A loss after so many training tokens. */
+  /**
+   * Holds a loss after a number of training tokens.
+   *
+   * @param tokens seen since step 0
+   * @param loss in nats per token
+   */
   public record Point(long tokens, double loss) {}
 
+  /** Copies the lists. */
   public LossCurve {
     training = List.copyOf(training);
     validation = List.copyOf(validation);
   }
 
-  /** Collects the curve of a run: one more callback of {@link Trainer#run}. */
+  /** Collects the curve of a run, as a callback of {@link Trainer#run}. */
   public static final class Recorder implements TrainingCallback {
     private final long tokensPerStep;
     private final List<Point> training = new ArrayList<>();
     private final List<Point> validation = new ArrayList<>();
 
+    /**
+     * Starts without a point.
+     *
+     * @param tokensPerStep training tokens of a batch
+     */
     public Recorder(long tokensPerStep) {
       this.tokensPerStep = tokensPerStep;
     }
@@ -46,7 +57,9 @@ public record LossCurve(List<Point> training, List<Point> validation) {
     }
   }
 
-  /** Leaves out losses that are not finite, as of a step that overflowed. */
+  /**
+   * Returns the curve without losses that are not finite, such as that of a step that overflowed.
+   */
   public LossCurve finite() {
     return new LossCurve(finite(training), finite(validation));
   }
@@ -56,8 +69,8 @@ public record LossCurve(List<Point> training, List<Point> validation) {
   }
 
   /**
-   * Averages each training loss with its neighbours, over about a fortieth of the run; fewer,
-   * evenly on both sides, near its ends.
+   * Averages each training loss with its neighbours, over about a fortieth of the run. Near the
+   * ends of the run it takes fewer neighbours, as many before as after.
    */
   public double[] localMean() {
     return localMean(training.stream().mapToDouble(Point::loss).toArray());

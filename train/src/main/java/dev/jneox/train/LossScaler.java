@@ -3,17 +3,18 @@ package dev.jneox.train;
 import dev.jneox.io.DivergedException;
 
 /**
- * The rules by which the loss is scaled so that fp16 gradients neither vanish nor overflow;
- * DeepSpeed's. An overflow uses up hysteresis and, when there is none left, halves the scale;
- * {@code window} clean steps in a row double it. The step that overflowed is skipped, and so is its
- * learning-rate step.
+ * Chooses the factor of the loss by which fp16 gradients neither vanish nor overflow, by
+ * DeepSpeed's rules. An overflow uses up one of {@code hysteresis}; when none is left it halves the
+ * scale. {@code window} steps in a row without an overflow double it. A step that overflowed is
+ * skipped, and the learning-rate schedule does not count it.
  *
  * @param initial the first scale
- * @param window clean steps before the scale doubles
+ * @param window steps in a row without an overflow after which the scale doubles
  * @param hysteresis overflows it takes to halve the scale; refilled when the scale grows
- * @param minimum the scale is never below; an overflow at it ends the run
- * @param consecutive hysteresis is refilled by every clean step, so only overflows in a row count
- * @param dynamic false: the scale stays what it is, overflows are only counted
+ * @param minimum the least scale; an overflow at it ends the run
+ * @param consecutive whether every step without an overflow refills the hysteresis, so that only
+ *     overflows in a row count
+ * @param dynamic whether the scale changes; if not, overflows are only counted
  */
 public record LossScaler(
     double initial,
@@ -23,13 +24,14 @@ public record LossScaler(
     boolean consecutive,
     boolean dynamic) {
 
-  /** GPT-NeoX stops a run that skips so many steps in a row. */
+  /** Steps skipped in a row after which a run ends, as in GPT-NeoX. */
   public static final int MOST_SKIPS = 50;
 
   /**
-   * Where the rules stand after some steps: all there is to save for an exact resume.
+   * Keeps what the rules remember between steps. A checkpoint saves it, so that a resumed run goes
+   * on exactly.
    *
-   * @param scale what the next step's loss is multiplied with
+   * @param scale factor of the next step's loss
    * @param hysteresisLeft overflows until the scale is halved, at least 1
    * @param iteration steps seen, skipped ones too
    * @param lastOverflow iteration of the last overflow, -1 if there was none
@@ -38,21 +40,21 @@ public record LossScaler(
   public record State(
       double scale, int hysteresisLeft, long iteration, long lastOverflow, int skips) {}
 
-  /** A scale that never changes; 1 is for bf16 and fp32. */
+  /** Makes a scale that never changes: 1 for bf16 and fp32. */
   public static LossScaler fixed(double scale) {
     return new LossScaler(scale, 1, 1, scale, false, false);
   }
 
+  /** Returns the state before the first step. */
   public State start() {
     return new State(initial, hysteresis, 0, -1, 0);
   }
 
   /**
-   * The state after a step.
+   * Returns the state after a step.
    *
    * @param overflow whether a gradient of the step was infinite or not a number
-   * @throws DivergedException on an overflow at the minimum scale with no hysteresis left: no scale
-   *     fits
+   * @throws DivergedException on an overflow at the minimum scale with no hysteresis left
    */
   public State after(State s, boolean overflow) {
     double scale = s.scale;

@@ -5,10 +5,11 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
- * Writes the numbers of each step where people look for them: as scalars for TensorBoard and as a
- * row of a table. A file that cannot be written is told of, and the run goes on without it.
+ * Writes the numbers of each step as scalars for TensorBoard and as a row of {@code metrics.csv}. A
+ * file that cannot be written gives a warning, and the run goes on without it.
  */
 final class Metrics implements TrainingCallback {
   private static final List<String> COLUMNS =
@@ -23,36 +24,29 @@ final class Metrics implements TrainingCallback {
           "teraflops",
           "valid_loss");
 
-  private final Path events; // null for none
-  private final Path table; // null for none
-  private RunLog<EventFile> board;
-  private RunLog<MetricsCsv> csv;
+  private final Optional<Path> events;
+  private final Optional<Path> table;
+  private RunLog<EventFile> board = RunLog.none();
+  private RunLog<MetricsCsv> csv = RunLog.none();
   private int validatedAt = -1;
   private double validLoss;
 
   Metrics(NeoxConfig config) {
-    Path save = config.checkpoint().save().orElse(null);
-    events =
-        config.run().tensorboardDir().orElse(save == null ? null : save.resolve("tensorboard"));
-    table =
-        config
-            .run()
-            .logDir()
-            .or(() -> config.checkpoint().save())
-            .map(dir -> dir.resolve("metrics.csv"))
-            .orElse(null);
+    Optional<Path> save = config.checkpoint().save();
+    events = config.run().tensorboardDir().or(() -> save.map(dir -> dir.resolve("tensorboard")));
+    table = config.run().logDir().or(() -> save).map(dir -> dir.resolve("metrics.csv"));
   }
 
   @Override
   public void atStart(Trainer trainer) {
     int first = trainer.iteration();
-    board =
-        new RunLog<>(
-            trainer::note, () -> events == null ? null : EventFile.create(events, first + 1));
-    csv =
-        new RunLog<>(
-            trainer::note,
-            () -> table == null ? null : MetricsCsv.open(table, COLUMNS, first, trainer::note));
+    events.ifPresent(
+        folder -> board = new RunLog<>(trainer::note, () -> EventFile.create(folder, first + 1)));
+    table.ifPresent(
+        file ->
+            csv =
+                new RunLog<>(
+                    trainer::note, () -> MetricsCsv.open(file, COLUMNS, first, trainer::note)));
   }
 
   @Override
@@ -99,10 +93,7 @@ final class Metrics implements TrainingCallback {
 
   @Override
   public void close() {
-    for (RunLog<?> log : new RunLog<?>[] {csv, board}) {
-      if (log != null) {
-        log.close();
-      }
-    }
+    csv.close();
+    board.close();
   }
 }

@@ -13,17 +13,17 @@ import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
 /**
- * The numbers of a run as a table: a header, {@code step} and the columns, then a row a step.
- * Numbers are written so that they read back to the same bits; a column without a value in a step
- * stays empty.
+ * Writes the numbers of a run as a CSV table: a header ({@code step} and the columns), then a row
+ * per step. Numbers read back to the same bits; a column without a value in a step is empty.
  */
 public final class MetricsCsv implements AutoCloseable {
-  /** What {@link Double#toString} writes. */
+  /** Matches what {@link Double#toString} writes. */
   private static final String NUMBER = "NaN|-?(Infinity|\\d+\\.\\d+(E-?\\d+)?)";
 
-  /** A row is some 150 bytes; a longer file is not read into memory. */
+  /** The longest file in bytes that is read into memory; a row is about 150 bytes. */
   private static final long LONGEST = 1L << 28;
 
   private final Path path;
@@ -39,16 +39,18 @@ public final class MetricsCsv implements AutoCloseable {
   }
 
   /**
-   * Opens a table to append to, whatever state an existing one is in.
+   * Opens a table to append to; an existing one may be damaged.
    *
-   * <p>With {@code lastStep} above 0 the rows up to it are kept. The later ones, which the run will
-   * make again, are dropped, and so is a row that a crash cut off. Where the header or another row
-   * is damaged, the file as it was is kept beside the table as well. With {@code lastStep} 0 the
-   * table begins anew, and an existing one gets another name.
+   * <p>With {@code lastStep} above 0 the rows up to it are kept. Later rows, which the run will
+   * write again, are removed, and so is an unfinished last row. Where the header or another row is
+   * damaged, a copy of the old file is kept too. With {@code lastStep} 0 the table is new, and an
+   * existing one is renamed.
    *
    * @param columns beside the step
-   * @param notes gets a line when a file was put aside
-   * @throws StorageException when the file cannot be written
+   * @param lastStep step that the run begins from
+   * @param notes gets a line when a file was copied or renamed
+   * @throws InputException when {@code path} is not a file
+   * @throws StorageException when the file cannot be written, or another run writes it
    */
   public static MetricsCsv open(
       Path path, List<String> columns, long lastStep, Consumer<String> notes) {
@@ -118,8 +120,8 @@ public final class MetricsCsv implements AutoCloseable {
   }
 
   /**
-   * A name beside {@code metrics.csv} that is not taken: {@code metrics-1.csv}, {@code
-   * metrics-2.csv}.
+   * Returns the first name that is free beside {@code metrics.csv}: {@code metrics-1.csv}, {@code
+   * metrics-2.csv}, and so on.
    */
   private static Path free(Path path) {
     String name = path.getFileName().toString();
@@ -134,9 +136,10 @@ public final class MetricsCsv implements AutoCloseable {
   /**
    * Appends a row; it is in the file when this returns.
    *
-   * @param values one for each column; null leaves it empty
+   * @param values one per column; null leaves it empty
+   * @throws StorageException when the file cannot be written
    */
-  public void write(long step, List<Double> values) {
+  public void write(long step, List<@Nullable Double> values) {
     if (values.size() != columns) {
       throw new IllegalArgumentException(values.size() + " values for " + columns + " columns");
     }

@@ -16,24 +16,32 @@ import java.util.Collections;
 import java.util.List;
 
 /**
- * The model that a configuration describes, but for its vocabulary, which the tokenizer decides.
+ * Describes the model of a configuration, but for its vocabulary, which the tokenizer decides.
  *
- * @param feedForward its width is the real one: half of what GPT-NeoX's {@code linear1} makes of a
- *     gated one, which is two thirds of {@code intermediate_size}
+ * @param layers number of blocks
+ * @param hiddenSize width of the residual stream
+ * @param heads query heads of a layer
+ * @param keyValueHeads fewer than {@code heads} in grouped-query attention
+ * @param feedForward the MLP of every layer. The width of a gated one is half of the rows of
+ *     GPT-NeoX's {@code linear1}, about a third of {@code intermediate_size}
  * @param attentionBias whether attention's linear maps have biases
  * @param seqLength tokens in a training sample (S)
- * @param learnedPositions positions are learned, not rotary
- * @param rotaryPct part of each head that is rotated
+ * @param maxPositions the longest sequence
+ * @param learnedPositions whether positions are learned, not rotary
+ * @param rotaryPct fraction of the dimensions of each head that are rotated
+ * @param rotaryBase base of the rotary angles
+ * @param residual how attention, MLP and norms are joined in every layer
+ * @param tiedHead whether the head's weight is the embedding's
+ * @param vocabMultiple the vocabulary is padded to a multiple of this: {@code
+ *     make_vocab_size_divisible_by} times tensor parts
+ * @param initStd standard deviation of the first weights of embedding, QKV, first MLP matrix and
+ *     head; NaN for an initialisation that is not normal
+ * @param outputInitStd standard deviation of the first weights of attention's output and the second
+ *     MLP matrix; NaN for an initialisation that is not normal
  * @param attentionTypes one per layer; {@code global} and {@code flash} compute the same; {@code
  *     local} sees the window
  * @param attentionWindow how many of the latest positions a local layer sees, its own included; 0
  *     where none is set
- * @param keyValueHeads fewer than {@code heads} in grouped-query attention
- * @param vocabMultiple the vocabulary is padded to a multiple of this: {@code
- *     make_vocab_size_divisible_by} times tensor parts
- * @param initStd standard deviation of the normal distribution that fills embedding, QKV, first MLP
- *     matrix and head
- * @param outputInitStd the same for the attention's output and the second MLP matrix
  */
 public record ModelSection(
     int layers,
@@ -55,7 +63,7 @@ public record ModelSection(
     List<String> attentionTypes,
     int attentionWindow) {
 
-  /** Ours: GPT-NeoX's own local attention goes by blocks. */
+  /** A key of JNeoX: GPT-NeoX's own local attention is blockwise and has no window. */
   private static final String WINDOW = "attention_window";
 
   static ModelSection of(Settings s, ParallelSection parallel) {
@@ -123,9 +131,8 @@ public record ModelSection(
   }
 
   /**
-   * The MLP. GPT-NeoX cuts {@code intermediate_size} of a gated one to two thirds, so that a model
-   * has as many parameters with a gate as without, rounds it up to twice {@code mlp_multiple_of},
-   * and gives half of it to the gate.
+   * Reads the MLP. For a gated one GPT-NeoX takes two thirds of {@code intermediate_size}, rounds
+   * up to a multiple of twice {@code mlp_multiple_of}, and gives half of it to the gate.
    */
   private static FeedForward feedForward(Settings s, int hidden) {
     int size = intermediateSize(s, hidden);
@@ -172,8 +179,8 @@ public record ModelSection(
   }
 
   /**
-   * The normal ones of GPT-NeoX's initialisations (small_init is Nguyen and Salazar's, 2019); NaN
-   * for the others.
+   * Returns the standard deviation of one of GPT-NeoX's normal initialisations (small_init is by
+   * Nguyen and Salazar, 2019); NaN for the other ones.
    */
   private static double initStd(Settings s, String key, int layers, int hidden) {
     return switch (s.text(key)) {
@@ -228,15 +235,15 @@ public record ModelSection(
   }
 
   /**
-   * Rows of embedding and head for a vocabulary of that size: the next multiple, as GPT-NeoX pads
-   * it.
+   * Returns the rows of embedding and head for a vocabulary of {@code vocabulary} ids: the next
+   * multiple of {@link #vocabMultiple}, as GPT-NeoX pads it.
    */
   public int paddedVocab(int vocabulary) {
     return Math.ceilDiv(vocabulary, vocabMultiple) * vocabMultiple;
   }
 
   /**
-   * The model itself.
+   * Returns the description of the model.
    *
    * @param vocabulary number of ids the tokenizer knows, before padding
    * @param endOfText the id that ends a document, or -1

@@ -9,16 +9,28 @@ import java.util.TreeSet;
 import java.util.regex.Pattern;
 
 /**
- * A training run in GPT-NeoX's own configuration format: what {@link Settings} read, derived and
- * checked as GPT-NeoX does it. One record per concern.
+ * Describes a training run that is configured in GPT-NeoX's format, with values derived and checked
+ * as in GPT-NeoX. There is one record per section.
  *
- * <p>Every key of GPT-NeoX is known and has its type checked. Keys about fusions, launchers and
- * loggers have no effect; {@link #ignored()} lists those that somebody may wait for. Keys that ask
- * for something JNeoX does not do and that would change the results do not keep a file from
- * loading: {@link #unsupported()} lists them. Two keys are ours: {@code lr_schedule_version},
- * {@code v2} (the default) or {@code v1.0}, because GPT-NeoX changed its learning-rate formulas
- * without giving the choice a name; and {@code attention_window}, how many of the latest positions
- * a layer of type {@code local} sees, its own included (GPT-3's locally banded attention).
+ * <p>Every key of GPT-NeoX is known, and its type is checked. Keys about fusions, launchers and
+ * loggers have no effect; {@link #ignored()} lists those of them whose effect a user may expect. A
+ * configuration that asks for something JNeoX does not do and that would change the results can be
+ * loaded all the same: {@link #unsupported()} lists such keys.
+ *
+ * <p>JNeoX adds two keys. {@code lr_schedule_version} is {@code v2} (the default) or {@code v1.0},
+ * because GPT-NeoX has changed its learning-rate formulas and has no key to choose them. {@code
+ * attention_window} is the number of latest positions that a layer of type {@code local} sees, its
+ * own included (GPT-3's locally banded attention).
+ *
+ * @param settings the keys as they were read
+ * @param model but for the vocabulary
+ * @param optimizer with the learning rate
+ * @param precision of the forward and backward pass
+ * @param parallel numbers of processes
+ * @param batch sequences per step
+ * @param data with the tokenizer
+ * @param run its length, validation and logs
+ * @param checkpoint where and when the run is saved, and from what it starts
  */
 public record NeoxConfig(
     Settings settings,
@@ -35,7 +47,7 @@ public record NeoxConfig(
    * Loads a configuration.
    *
    * @param files merged in this order; {@code .yml} is appended to a name without an ending
-   * @param overrides {@code key=value}, stronger than the files
+   * @param overrides {@code key=value}, which replace values of the files
    * @throws InputException one line that names file, line and key: what is missing, contradictory
    *     or of the wrong type
    */
@@ -43,7 +55,14 @@ public record NeoxConfig(
     return of(Settings.load(files, overrides));
   }
 
-  /** The same for texts that are no files, by the names that messages call them. */
+  /**
+   * Reads a configuration from texts.
+   *
+   * @param texts by the names that messages give them; merged in their order
+   * @param overrides {@code key=value}, which replace values of the texts
+   * @throws InputException one line that names text, line and key: what is missing, contradictory
+   *     or of the wrong type
+   */
   public static NeoxConfig of(Map<Path, String> texts, List<String> overrides) {
     return of(Settings.of(texts, overrides));
   }
@@ -77,7 +96,7 @@ public record NeoxConfig(
               + "|activation|pos_emb|(output_layer_)?init_method|soft_prompt_tuning|moe_num_experts|num_kv_heads|attention_config|sparse_attention):"
               + " .*");
 
-  /** Lists the lines of {@link #unsupported} that say that the model itself cannot be made. */
+  /** Returns the lines of {@link #unsupported} about the model itself, not about its training. */
   public List<String> unsupportedInModel() {
     return unsupported().stream().filter(line -> ABOUT_THE_MODEL.matcher(line).matches()).toList();
   }
@@ -92,7 +111,7 @@ public record NeoxConfig(
   }
 
   /**
-   * Lists the keys that were set and ask for something that JNeoX does not do and that does not
+   * Returns the keys that were set and ask for something that JNeoX does not do and that does not
    * change the results, such as a report to another service.
    */
   public List<String> ignored() {
@@ -100,8 +119,8 @@ public record NeoxConfig(
   }
 
   /**
-   * What the configuration asks for, would change the results, and is not done: one line each, with
-   * file and line. Empty when the run can be made as described.
+   * Returns a line, with file and line number, for everything that the configuration asks for, that
+   * JNeoX does not do, and that would change the results. Without one the run can be made.
    */
   public List<String> unsupported() {
     List<String> lines = new ArrayList<>(settings.unsupported());

@@ -14,10 +14,11 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
- * The keys of the configuration format, read from {@code neox-keys.txt}, where the format of that
- * table is told.
+ * Lists the keys of the configuration format, from the table {@code neox-keys.txt}, which begins
+ * with a description of its format.
  */
 final class NeoxKeys {
   private static final Map<String, Key> KEYS = new LinkedHashMap<>();
@@ -27,26 +28,29 @@ final class NeoxKeys {
   private NeoxKeys() {}
 
   /**
-   * @param name dotted where the key stands inside a mapping
+   * Describes a key.
+   *
+   * @param name dotted where the key is inside a mapping
    * @param byDefault null where there is none
-   * @param rule what JNeoX makes of the value
+   * @param rule how JNeoX treats the value
    */
-  record Key(String name, KeyType type, Object byDefault, Rule rule) {}
+  record Key(String name, KeyType type, @Nullable Object byDefault, Rule rule) {}
 
+  /** States how JNeoX treats the value of a key. */
   sealed interface Rule {
-    /** The value is read, or does not matter. */
+    /** The value is used, or has no effect that anyone needs to know of. */
     record None() implements Rule {}
 
-    /** Only these values, in lower case, can be done; "-" is the absent one. */
+    /** Only these values are supported, in lower case; "-" means that the key is not set. */
     record Only(List<String> values) implements Rule {}
 
     /** The mapping must be absent, empty or disabled. */
     record Off() implements Rule {}
 
-    /** Asks for something that is not done and does not change the results; but these values. */
+    /** Values but these ask for something that is not done and does not change the results. */
     record Ignored(List<String> read) implements Rule {}
 
-    /** Must agree with another key. */
+    /** The value must equal that of another key. */
     record Same(String key) implements Rule {}
   }
 
@@ -72,7 +76,8 @@ final class NeoxKeys {
   }
 
   private static void add(String name, KeyType type, String byDefault, String rule) {
-    Object fallback = byDefault.equals("-") ? null : type.fit(YamlTree.plainScalar(byDefault));
+    Object value = byDefault.equals("-") ? null : YamlTree.plainScalar(byDefault);
+    Object fallback = value == null ? null : type.fit(value);
     KEYS.put(name, new Key(name, type, fallback, parseRule(rule)));
     for (int dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
       MAPPINGS.add(name.substring(0, dot));
@@ -100,19 +105,20 @@ final class NeoxKeys {
     return KEYS.values();
   }
 
-  /** The key of that dotted name, or null. */
-  static Key find(String name) {
-    return KEYS.get(name);
+  /** Returns the key of a dotted name; empty where there is none. */
+  static Optional<Key> find(String name) {
+    return Optional.ofNullable(KEYS.get(name));
   }
 
-  /** Whether the name is a mapping whose inside is looked at, such as {@code optimizer}. */
+  /** Returns whether the name is a mapping with keys of its own, such as {@code optimizer}. */
   static boolean isMapping(String name) {
     return MAPPINGS.contains(name);
   }
 
   /**
-   * The key meant by an unknown name: its present name, the same word in another mapping, one that
-   * begins so, or the nearest by spelling.
+   * Guesses which key an unknown name means: the present name of a renamed key, else the nearest by
+   * spelling. A key of that name in another mapping, or one that begins with the name, counts as
+   * near.
    */
   static Optional<String> nearest(String unknown) {
     String former = FORMER.get(unknown);

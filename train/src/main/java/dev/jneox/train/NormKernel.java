@@ -7,20 +7,22 @@ import dev.jneox.torch.Matrix;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Normalises the rows of a matrix, forward and backward, in fp32: once, or from one read with the
- * weights of several readers. Sums over rows are kept per thread and added in thread order.
+ * Normalises the rows of a matrix, forward and backward, in fp32. One pass can serve several
+ * readers, each with its own weights. Each thread has its own sums over rows, which are added in
+ * thread order.
  */
 final class NormKernel {
-  /** A reader's weights and where their gradients go; the bias and its gradient may be null. */
+  /** Holds a reader's weights and their gradients; the bias and its gradient may be null. */
   record Weights(
       MemorySegment weight,
-      MemorySegment bias,
+      @Nullable MemorySegment bias,
       MemorySegment weightGradient,
-      MemorySegment biasGradient) {}
+      @Nullable MemorySegment biasGradient) {}
 
-  /** What the backward pass needs: {@code [tokens]} each; an RMSNorm's means are 0. */
+  /** Holds what the backward pass needs: {@code [tokens]} each; the means of an RMSNorm are 0. */
   record Statistics(float[] mean, float[] inverseDeviation) {
     Statistics(int tokens) {
       this(new float[tokens], new float[tokens]);
@@ -28,7 +30,7 @@ final class NormKernel {
   }
 
   private final double eps;
-  private final boolean centred; // whether the mean is taken off
+  private final boolean centred; // whether the mean is subtracted
   private final List<Weights> readers;
 
   NormKernel(Norm norm, Weights... readers) {
@@ -41,7 +43,7 @@ final class NormKernel {
     this.readers = List.of(readers);
   }
 
-  /** {@code y[r] = normed x * weight + bias} of reader r; fills {@code statistics}. */
+  /** Computes {@code y[r] = normed x * weight + bias} for reader r; fills {@code statistics}. */
   void forward(Matrix x, Statistics statistics, Matrix... y) {
     int n = x.cols;
     float[][] w = new float[y.length][];
@@ -86,7 +88,7 @@ final class NormKernel {
   /**
    * Adds to {@code dx} (fp32) the gradient through {@link #forward}, and to the weights' gradients.
    *
-   * @param dy of each reader
+   * @param dy gradients of the outputs, one per reader
    */
   void backward(Matrix x, Statistics statistics, Matrix dx, Matrix... dy) {
     int n = x.cols;

@@ -5,14 +5,20 @@ import java.util.Locale;
 import java.util.OptionalInt;
 
 /**
- * AdamW and its learning rate.
+ * States the settings of AdamW and its learning rate.
  *
  * @param lr the peak of the schedule
+ * @param beta1 decay rate of the first moment
+ * @param beta2 decay rate of the second moment
+ * @param eps added to the root of the second moment
  * @param weightDecay of matrices and embeddings; norms and biases have none
  * @param clip largest global L2 norm of the gradient, 0 for no clipping
- * @param decayIters where the decay ends, if the configuration says so
- * @param decayFraction the same as a part of the run, NaN if it does not
- * @param warmup part of the decay's length
+ * @param version whose formulas the schedule follows
+ * @param style form of the decay
+ * @param minLr least learning rate after the warm-up
+ * @param decayIters iteration at which the decay ends, if the configuration states it
+ * @param decayFraction end of the decay as a fraction of the run; NaN if it is not stated so
+ * @param warmup length of the warm-up as a fraction of the decay's
  */
 public record OptimizerSection(
     double lr,
@@ -62,7 +68,7 @@ public record OptimizerSection(
         s.real("warmup"));
   }
 
-  /** The schedule of a run of that many iterations. */
+  /** Returns the schedule of a run of {@code trainIters} iterations. */
   public LearningRate learningRate(long trainIters) {
     long wanted =
         decayIters.isPresent()

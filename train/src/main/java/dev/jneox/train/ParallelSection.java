@@ -1,17 +1,17 @@
 package dev.jneox.train;
 
 /**
- * How many processes share a model and a batch.
+ * States how many processes share a model and a batch.
  *
- * @param pipeline stages the layers are split into
- * @param tensor pieces each matrix is split into
- * @param data copies of the model, each with its part of the batch
+ * @param pipeline stages that the layers are split into
+ * @param tensor pieces that each matrix is split into
+ * @param data copies of the model, each with a part of the batch
  */
 public record ParallelSection(int pipeline, int tensor, int data) {
 
   /**
-   * GPT-NeoX counts its GPUs; here the configuration says how many there are, else there is one
-   * copy of the model.
+   * Reads the keys. GPT-NeoX counts the machine's GPUs; here the configuration states the number of
+   * processes, and without it there is one copy of the model.
    */
   static ParallelSection of(Settings s) {
     int pipeline = Math.max(1, s.integer("pipe_parallel_size"));
@@ -42,7 +42,7 @@ public record ParallelSection(int pipeline, int tensor, int data) {
     return new ParallelSection(pipeline, tensor, Math.toIntExact(world / copy));
   }
 
-  /** All processes. */
+  /** Returns the number of all processes. */
   public long processes() {
     return (long) pipeline * tensor * data;
   }

@@ -27,45 +27,46 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Keeps a model's parameters for training: four flat fp32 arrays of the same layout (weights,
  * gradients, and Adam's two moments) and, where the products are of bf16 or fp16 numbers, one more
  * of the weights rounded to that precision, refreshed once a step.
  *
- * <p>Each parameter is one contiguous range. Those that one product makes together lie one behind
- * the other without a gap: query, key and value of a block, gate and up, and their biases likewise.
- * Such a run of parameters starts on a 64-byte boundary; the gaps between runs hold zeros and stay
- * so.
+ * <p>Each parameter is one contiguous range. Those that one product computes together are adjacent:
+ * query, key and value of a block, gate and up, and their biases likewise. Such a run of parameters
+ * starts on a 64-byte boundary; the gaps between runs hold zeros and stay zero.
  *
  * <p>For the CPU the arrays are host memory, which {@link CpuStep} and {@link AdamW} read and write
- * in place. On any other device each is one tensor there, which only libtorch computes with, and
- * parts of it are copied to host memory and back.
+ * in place. On any other device each array is one tensor of libtorch, and parts of it are copied to
+ * host memory and back.
  */
 public final class Parameters implements AutoCloseable {
   private static final int ALIGN = 16;
 
   /**
-   * Places one parameter in the flat arrays.
+   * States where one parameter is in the flat arrays.
    *
-   * @param offset first element
+   * @param offset its first element
    */
   public record Slot(Param param, long offset) {
+    /** Returns the parameter's id. */
     public ParamId id() {
       return param.id();
     }
 
-    /** Number of elements. */
+    /** Returns the number of elements. */
     public long size() {
       return param.elements();
     }
 
-    /** The element behind the last. */
+    /** Returns the element after the last. */
     public long end() {
       return offset + size();
     }
 
-    /** Whether weight decay applies: to matrices and tables, not to norms and biases. */
+    /** Returns whether weight decay applies: to matrices and tables, not to norms and biases. */
     public boolean decays() {
       return param.isMatrix();
     }
@@ -87,26 +88,33 @@ public final class Parameters implements AutoCloseable {
   private final Flat gradients;
   private final Flat firstMoments;
   private final Flat secondMoments;
-  private final MemorySegment rounded; // null in fp32, and on a device
+  private final MemorySegment rounded; // without bytes in fp32, and on a device
 
   /**
-   * Zeros of the shapes of {@code spec}, for the CPU; products are of numbers of {@code compute}:
-   * F32, BF16 or F16.
+   * Allocates zeros in host memory for the parameters of a model.
+   *
+   * @param compute type of the numbers that products multiply: F32, BF16 or F16
    */
   public Parameters(ModelSpec spec, Dtype compute) {
     this(spec, compute, Device.CPU);
   }
 
-  /** The same for any device. */
+  /**
+   * Allocates zeros on a device for the parameters of a model.
+   *
+   * @param compute type of the numbers that products multiply: F32, BF16 or F16
+   */
   public Parameters(ModelSpec spec, Dtype compute, Device device) {
     this(spec, compute, Products.carrier(compute, device), device, device.isCpu());
   }
 
   /**
-   * The same, multiplied in memory of type {@code carrier}: {@code compute} or F32.
+   * Allocates zeros for the parameters of a model.
    *
-   * @param onHost whether the arrays are for the CPU's own step; false takes the way of the other
-   *     devices on the CPU, too
+   * @param compute type of the numbers that products multiply
+   * @param carrier type of the memory that holds these numbers: {@code compute} or F32
+   * @param onHost whether the arrays are host memory, for {@link CpuStep}; false on the CPU tests
+   *     the code of the other devices there
    */
   Parameters(ModelSpec spec, Dtype compute, Dtype carrier, Device device, boolean onHost) {
     Libtorch.start();
@@ -130,10 +138,10 @@ public final class Parameters implements AutoCloseable {
     gradients = new Flat();
     firstMoments = new Flat();
     secondMoments = new Flat();
-    rounded = compute == Dtype.F32 || !onHost ? null : arena.allocate(length * carrierBytes(), 64);
+    rounded = isRounded() ? arena.allocate(length * carrierBytes(), 64) : MemorySegment.NULL;
   }
 
-  /** The parameters in order; those that lie without a gap in one list. */
+  /** Returns the parameters in order, adjacent ones in one list. */
   private static Collection<List<Param>> together(ModelSpec spec) {
     Map<ParamId, List<Param>> runs = new LinkedHashMap<>();
     for (Param param : spec.parameters()) {
@@ -156,18 +164,18 @@ public final class Parameters implements AutoCloseable {
     return runs.values();
   }
 
-  /** The model they are of. */
+  /** Returns the description of the model. */
   public ModelSpec spec() {
     return spec;
   }
 
-  /** Every parameter's place, in the order of the flat arrays. */
+  /** Returns the place of every parameter, in the order of the flat arrays. */
   public List<Slot> slots() {
     return List.copyOf(slots.values());
   }
 
   /**
-   * One parameter's place.
+   * Returns the place of one parameter.
    *
    * @throws IllegalArgumentException when the model has no such parameter
    */
@@ -193,7 +201,7 @@ public final class Parameters implements AutoCloseable {
     return length;
   }
 
-  /** The precision of the products. */
+  /** Returns the type of the numbers that products multiply. */
   public Dtype compute() {
     return compute;
   }
@@ -207,7 +215,7 @@ public final class Parameters implements AutoCloseable {
     return carrier == Dtype.F32 ? 4 : 2;
   }
 
-  /** What computes with them. */
+  /** Returns the device that computes with them. */
   public Device device() {
     return device;
   }
@@ -217,12 +225,12 @@ public final class Parameters implements AutoCloseable {
     return onHost;
   }
 
-  /** The weights by parameter, as they are now: valid until {@link #close}. */
+  /** Returns the weights by parameter. They change with every step and end with {@link #close}. */
   public Flat weights() {
     return weights;
   }
 
-  /** The gradients by parameter. */
+  /** Returns the gradients by parameter. They end with {@link #close}. */
   public Flat gradients() {
     return gradients;
   }
@@ -236,32 +244,45 @@ public final class Parameters implements AutoCloseable {
   }
 
   /**
-   * The weights rounded to the precision of the products, in memory of type {@link #carrier}; null
-   * in fp32, and on a device.
+   * The weights rounded to the precision of the products, in memory of type {@link #carrier}. The
+   * segment has no bytes in fp32, and on a device.
    */
   MemorySegment rounded() {
     return rounded;
   }
 
-  /**
-   * The fp32 weights of parameters that lie without a gap; null where the model has none of them.
-   */
+  /** Whether the weights are kept a second time, rounded to the precision of the products. */
+  private boolean isRounded() {
+    return onHost && compute != Dtype.F32;
+  }
+
+  /** Returns the fp32 weights of adjacent parameters. */
   MemorySegment weightData(ParamId... ids) {
-    return has(ids[0]) ? weights.data(joined(ids)) : null;
+    return weights.data(joined(ids));
   }
 
-  /** The gradients of the same. */
+  /** Returns the fp32 weights of adjacent parameters; null where the model has none of them. */
+  @Nullable MemorySegment weightDataOrNull(ParamId... ids) {
+    return has(ids[0]) ? weightData(ids) : null;
+  }
+
+  /** Returns the gradients of adjacent parameters. */
   MemorySegment gradientData(ParamId... ids) {
-    return has(ids[0]) ? gradients.data(joined(ids)) : null;
+    return gradients.data(joined(ids));
+  }
+
+  /** Returns the gradients of adjacent parameters; null where the model has none of them. */
+  @Nullable MemorySegment gradientDataOrNull(ParamId... ids) {
+    return has(ids[0]) ? gradientData(ids) : null;
   }
 
   /**
-   * The matrix that products use, the weights in {@link #compute}: of one parameter, or the rows of
-   * several that lie without a gap.
+   * Returns the weights in the precision of {@link #compute}, as products read them: of one
+   * parameter, or the rows of several adjacent ones.
    */
   Matrix computeMatrix(ParamId... ids) {
     Slot slot = joined(ids);
-    if (rounded == null) {
+    if (!isRounded()) {
       return matrix(weights.data(slot), Dtype.F32, Dtype.F32, slot);
     }
     MemorySegment place =
@@ -282,7 +303,7 @@ public final class Parameters implements AutoCloseable {
     return Matrix.over(place, dtype, carrier, slot.param().rows(), slot.param().columns());
   }
 
-  /** The rows of parameters that lie one behind the other, as if they were one. */
+  /** Returns adjacent parameters as one, with the rows of all. */
   private Slot joined(ParamId... ids) {
     Slot first = slot(ids[0]);
     long end = first.end();
@@ -300,14 +321,15 @@ public final class Parameters implements AutoCloseable {
     return new Slot(new Param(param.id(), shape, param.split()), first.offset());
   }
 
-  /** One of the flat arrays, read by parameter: in place in host memory, else copied. */
+  /** Reads one of the flat arrays by parameter: in place in host memory, else as a copy. */
   public final class Flat implements ModelWeights {
-    private final MemorySegment memory; // null on a device
+    private final @Nullable MemorySegment memory; // null on a device
     private final FlatTensor tensor;
 
     private Flat() {
-      memory = onHost ? arena.allocate(length * 4, 64) : null;
-      tensor = onHost ? FlatTensor.over(memory) : FlatTensor.zeros(device, length);
+      MemorySegment host = onHost ? arena.allocate(length * 4, 64) : null;
+      memory = host;
+      tensor = host == null ? FlatTensor.zeros(device, length) : FlatTensor.over(host);
     }
 
     /** All elements in order, where they are host memory. */
@@ -329,7 +351,7 @@ public final class Parameters implements AutoCloseable {
     }
 
     /**
-     * Has the values of parameters that lie without a gap written.
+     * Has {@code writer} set the values of adjacent parameters.
      *
      * @param writer gets memory of their size, which it fills
      */
@@ -346,7 +368,7 @@ public final class Parameters implements AutoCloseable {
       }
     }
 
-    /** Puts the values of a tensor of a file, in fp32, in their places. */
+    /** Copies the fp32 values of a stored tensor to the places of its parameters. */
     void scatter(TensorExpression from, MemorySegment values) {
       int[] order = from.order().rows(from.params()).orElse(null);
       long rowBytes = 4L * from.columns();
@@ -415,13 +437,17 @@ public final class Parameters implements AutoCloseable {
     }
   }
 
-  /** Takes over the values of stored weights, rounded to fp32, and rounds them for the products. */
+  /**
+   * Copies stored weights, rounded to fp32, and rounds them for the products.
+   *
+   * @param stored of a model with the same parameters
+   */
   public void load(ModelWeights stored) {
     load(stored, spec.vocabulary().rows(), (_, _) -> {});
   }
 
   /**
-   * The same of a model whose vocabulary has another size.
+   * Copies stored weights of a model whose vocabulary may have another size.
    *
    * @param known ids whose rows of embedding and head are taken
    * @param rest gets each tensor that has a row for every id, to fill the rows from {@code known}
@@ -472,11 +498,11 @@ public final class Parameters implements AutoCloseable {
   }
 
   /**
-   * Rounds the weights to the precision of the products; after any change to them from outside the
-   * optimizer.
+   * Rounds the weights to the precision of the products. Call it after every change of the weights
+   * but those of {@link AdamW}.
    */
   public void refresh() {
-    if (rounded == null) {
+    if (!isRounded()) {
       return;
     }
     long rows = length / ALIGN;

@@ -3,17 +3,21 @@ package dev.jneox.train;
 import dev.jneox.weights.Dtype;
 
 /**
- * The arithmetic of the forward and backward pass. Weights, moments and the loss are fp32 in every
- * case.
+ * States the precision of the forward and backward pass. Weights, moments and the loss are always
+ * fp32.
  *
- * @param lossScaler fixed at 1 but for fp16
+ * @param format of the matrix products
+ * @param lossScaler of fp16; fixed at 1 for the other formats
  */
 public record PrecisionSection(Format format, LossScaler lossScaler) {
 
-  /** Of the matrix products. */
+  /** Lists the number formats of the matrix products. */
   public enum Format {
+    /** IEEE 754 single precision. */
     FP32(Dtype.F32),
+    /** bfloat16: the exponent of fp32, 8 bits of precision. */
     BF16(Dtype.BF16),
+    /** IEEE 754 half precision, with a scaled loss. */
     FP16(Dtype.F16);
 
     private final Dtype dtype;
@@ -22,7 +26,7 @@ public record PrecisionSection(Format format, LossScaler lossScaler) {
       this.dtype = dtype;
     }
 
-    /** The type of the same numbers. */
+    /** Returns the type of stored numbers of this format. */
     public Dtype dtype() {
       return dtype;
     }

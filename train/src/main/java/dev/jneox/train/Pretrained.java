@@ -12,32 +12,38 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.SplittableRandom;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Begins a run from the weights of a model in any format, whose vocabulary may have another size.
+ * Loads the weights of a model in any format, whose vocabulary may have another size, to begin a
+ * run.
  *
- * <p>A row of embedding and head that the model lacks is the mean of its rows, and noise of a
- * hundredth of their spread. A new id then scores the mean of the old scores, so by Jensen's
- * inequality {@code k} new ids take at most {@code k / (V + k)} of the probability of {@code V} old
- * ones: the loss on a text of old ids rises by at most {@code ln(1 + k / V)}, and by the noise. The
- * mean of the pieces that the old tokenizer makes of a new token has no such bound, because a new
- * token may then score as much as the likeliest old one.
+ * <p>A row of embedding and head that the model lacks becomes the mean of its rows, plus noise of a
+ * hundredth of their standard deviation. Without the noise, the logit of a new id is the mean of
+ * the old logits. By Jensen's inequality {@code k} new ids then have at most {@code k / (V + k)} of
+ * the probability, with {@code V} old ids, and the loss on a text of old ids rises by at most
+ * {@code ln(1 + k / V)}. Another method takes for a new token the mean of the rows of the old
+ * tokens that spell it. It has no such bound, because the new token's logit may be as large as the
+ * largest old one.
  */
 final class Pretrained {
-  /** Of the standard deviation of the rows that are there. */
+  /** Standard deviation of the noise, in those of the rows that the model has. */
   private static final double NOISE = 0.01;
 
   private Pretrained() {}
 
   /**
-   * Fills the weights.
+   * Sets the weights to those of a model.
    *
-   * @param path as {@link ModelFiles} opens it
-   * @param tokenizer of the run, or null
-   * @return what the user should know, a line each
-   * @throws dev.jneox.io.InputException when it is no model, or one of another shape
+   * @param path that {@link ModelFiles} can open
+   * @param tokenizer of the run; null for none
+   * @param seed of the noise
+   * @return warnings for the user, a line each
+   * @throws dev.jneox.io.InputException when it is not a model, or differs from the run's in more
+   *     than the vocabulary
    */
-  static List<String> load(Path path, Parameters parameters, TokenizerFile tokenizer, long seed) {
+  static List<String> load(
+      Path path, Parameters parameters, @Nullable TokenizerFile tokenizer, long seed) {
     List<String> notes = new ArrayList<>();
     try (StoredModel stored = ModelFiles.open(path)) {
       Checkpoint.requireSameBlocks(path, parameters.spec(), stored.spec());
@@ -64,7 +70,7 @@ final class Pretrained {
     return notes;
   }
 
-  /** Fills the rows from {@code known} on. */
+  /** Sets the rows from {@code known} on to the mean of the others, plus noise. */
   private static void fill(Param param, MappedTensor table, int known, long seed) {
     int columns = param.columns();
     double[] mean = new double[columns];
@@ -92,7 +98,7 @@ final class Pretrained {
     }
   }
 
-  /** Tells of the first id that means another token to the model than to the run. */
+  /** Returns a warning about the first id whose token differs between the model and the run. */
   private static Optional<String> otherToken(StoredModel stored, TokenizerFile file, int ids) {
     String json = stored.tokenizerJson().orElse(null);
     if (json == null) {

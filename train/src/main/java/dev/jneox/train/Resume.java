@@ -1,18 +1,17 @@
 package dev.jneox.train;
 
 /**
- * States what a run may do that it refuses by default, because progress could be lost or damage go
- * unseen.
+ * Permits a run what it refuses by default, because steps could be lost or damage stay unnoticed.
  *
- * @param restart begins anew although the folder to save in has checkpoints
- * @param skipDamaged goes on from the newest whole checkpoint where the one to go on from is
- *     damaged
- * @param noVerify goes on from a checkpoint without comparing it with its manifest
+ * @param restart whether to begin at step 0 although the folder to save in has checkpoints
+ * @param skipDamaged whether to resume from the newest whole checkpoint where the one to resume
+ *     from is damaged
+ * @param noVerify whether to resume from a checkpoint without comparing it with its manifest
  */
 public record Resume(boolean restart, boolean skipDamaged, boolean noVerify) {
-  /** Refuses all of it. */
+  /** Permits nothing. */
   public static final Resume DEFAULT = new Resume(false, false, false);
 
-  /** Begins anew. */
+  /** Permits to begin at step 0. */
   public static final Resume RESTART = new Resume(true, false, false);
 }

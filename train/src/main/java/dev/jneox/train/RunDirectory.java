@@ -21,27 +21,30 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Decides which checkpoint a run begins from, and keeps the folder that it saves in. The layout is
+ * Chooses the checkpoint that a run begins from, and saves checkpoints in its folder. The layout is
  * GPT-NeoX's: checkpoints {@code global_stepN/}, and the text file {@code latest} that names the
  * newest save.
  *
  * <p>From {@link #open} to {@link #close} no other run can use that folder. A checkpoint is written
- * under another name and renamed when it is whole, then {@code latest} is replaced: a kill at any
- * moment leaves the checkpoint before. Each save has a number, in its {@link Manifest}, and
- * retention goes by it: step numbers go back when a run does.
+ * under another name and renamed when it is whole, then {@code latest} is replaced. So a process
+ * killed at any moment leaves the checkpoint before. Each save has a number in its {@link
+ * Manifest}, by which the oldest is found: a run that goes back to an earlier step saves smaller
+ * step numbers later.
  */
 public final class RunDirectory implements AutoCloseable {
-  /** Names that a killed run may leave behind in its folder. */
+  /** Names of unfinished files that a killed run may leave in its folder. */
   private static final String LEFTOVER =
       "\\.?(global_step\\d+|latest|metrics.*\\.csv).*\\.(partial|replaced|lock)";
 
-  /** What a save may need beyond the tensors: headers, tokenizer, recipe. */
+  /** Bytes that a save may need beside the tensors: headers, tokenizer, recipe. */
   private static final long SMALL_FILES = 16 << 20;
 
   /** How many names a message lists. */
@@ -49,28 +52,34 @@ public final class RunDirectory implements AutoCloseable {
 
   private final CheckpointSection section;
   private final Resume resume;
-  private final Path save; // as the user gave it; null when the run is not saved
-
-  /**
-   * The same folder, absolute from the start: the system resolves a relative path from where the
-   * working folder is now, Java from where it was.
-   */
-  private final Path place;
-
-  private final TargetLock lock; // null with save
+  private final @Nullable Target target; // null when the run is not saved
   private final List<String> notes = new ArrayList<>();
 
   /** Names of checkpoints that were found damaged: retention removes them first. */
   private final Set<String> damaged = new HashSet<>();
 
-  private Path start;
+  private @Nullable Path start;
+
+  /**
+   * The folder that the run saves in.
+   *
+   * @param given the path as the user wrote it, for messages
+   * @param place the same folder as an absolute path, because the working folder may be renamed
+   *     during the run: the system then resolves a relative path by its new name, Java by its old
+   *     one
+   * @param lock keeps other runs out of the folder
+   */
+  private record Target(Path given, Path place, TargetLock lock) {
+    static Target of(Path given) {
+      Path place = real(given);
+      return new Target(given, place, TargetLock.take(place));
+    }
+  }
 
   private RunDirectory(CheckpointSection section, Resume resume) {
     this.section = section;
     this.resume = resume;
-    this.save = section.save().orElse(null);
-    this.place = save == null ? null : real(save);
-    this.lock = save == null ? null : TargetLock.take(place);
+    this.target = section.save().map(Target::of).orElse(null);
   }
 
   /**
@@ -84,8 +93,8 @@ public final class RunDirectory implements AutoCloseable {
   public static RunDirectory open(CheckpointSection section, Resume resume) {
     RunDirectory run = new RunDirectory(section, resume);
     try {
-      if (run.save != null) {
-        run.clear();
+      if (run.target != null) {
+        clear(run.target);
       }
       run.choose();
       return run;
@@ -95,17 +104,19 @@ public final class RunDirectory implements AutoCloseable {
     }
   }
 
-  /** The checkpoint to begin from; empty at step 0. */
+  /** Returns the checkpoint to begin from; empty to begin at step 0. */
   public Optional<Path> start() {
     return Optional.ofNullable(start);
   }
 
-  /** What the user should know about the choice, a line each. */
+  /** Returns what the user should know about the choice, a line each. */
   public List<String> notes() {
     return List.copyOf(notes);
   }
 
-  private void clear() {
+  /** Removes what killed saves left in the folder. */
+  private static void clear(Target target) {
+    Path place = target.place();
     if (!Files.isDirectory(place)) {
       return; // made with the first thing that is written into it
     }
@@ -113,23 +124,24 @@ public final class RunDirectory implements AutoCloseable {
       for (Path left : list(place)) {
         String name = left.getFileName().toString();
         if (name.matches(LEFTOVER)) {
-          Path target = place.resolve(name.substring(0, name.lastIndexOf('.')));
-          if (name.endsWith(AtomicFolder.REPLACED) && !Files.exists(target)) {
-            Files.move(left, target); // a save was killed between its two moves
+          Path whole = place.resolve(name.substring(0, name.lastIndexOf('.')));
+          if (name.endsWith(AtomicFolder.REPLACED) && !Files.exists(whole)) {
+            Files.move(left, whole); // a save was killed between its two moves
           } else {
             AtomicFolder.delete(left);
           }
         }
       }
     } catch (IOException e) {
-      throw StorageException.of(save, "cannot be written", e);
+      throw StorageException.of(target.given(), "cannot be written", e);
     }
   }
 
   private void choose() {
     Path load = section.load().orElse(null);
-    boolean resumes =
-        save != null && load != null && !section.finetune() && place.equals(real(load));
+    Path save = target == null ? null : target.given();
+    boolean sameFolder = target != null && load != null && target.place().equals(real(load));
+    boolean resumes = sameFolder && !section.finetune();
     RunFolder there = save == null ? null : RunFolder.of(save);
     if (there != null && !there.checkpoints().isEmpty()) {
       if (!resumes && !resume.restart()) {
@@ -155,7 +167,7 @@ public final class RunDirectory implements AutoCloseable {
       return;
     }
     if (section.finetune() && isModel(load)) {
-      if (save != null && place.equals(real(load))) {
+      if (sameFolder) {
         throw new InputException(
             "save: " + save + ": is the model that load names: set save to another folder");
       }
@@ -179,7 +191,7 @@ public final class RunDirectory implements AutoCloseable {
     }
   }
 
-  /** Whether it is a model by itself, not the folder of a run of ours. */
+  /** Returns whether {@code load} is a model, and not the folder of a run that JNeoX saved. */
   private static boolean isModel(Path load) {
     return ModelFiles.is(load)
         && !(RunFolder.is(load)
@@ -187,8 +199,8 @@ public final class RunDirectory implements AutoCloseable {
   }
 
   /**
-   * The checkpoint that {@code latest} names, verified; the newest whole one where that is damaged
-   * and may be skipped.
+   * Returns the checkpoint that {@code latest} names, verified. Where it is damaged and {@link
+   * Resume#skipDamaged} permits it, returns the newest whole one.
    */
   private Path newest(RunFolder folder, boolean resumes) {
     Path named = null;
@@ -258,12 +270,14 @@ public final class RunDirectory implements AutoCloseable {
     }
   }
 
-  /** From the first save to the last; those without a number come first, by step. */
+  /**
+   * Returns the checkpoints from the first save to the last; those without a number first, by step.
+   */
   private static List<Path> bySave(RunFolder folder) {
     return folder.checkpoints().stream().sorted(Comparator.comparingLong(Manifest::save)).toList();
   }
 
-  /** What there is instead of checkpoints, in words. */
+  /** Describes what is at {@code load} instead of checkpoints. */
   private static String found(Path load) {
     Path absolute = load.toAbsolutePath().normalize();
     try {
@@ -303,7 +317,7 @@ public final class RunDirectory implements AutoCloseable {
         .orElse("");
   }
 
-  /** Symbolic links resolved as far as the path exists. */
+  /** Returns the absolute path, with symbolic links resolved as far as it exists. */
   private static Path real(Path path) {
     Path absolute = path.toAbsolutePath();
     try {
@@ -321,12 +335,14 @@ public final class RunDirectory implements AutoCloseable {
    * Saves a checkpoint, makes {@code latest} name it, and removes the oldest saves beyond {@code
    * keep_last_n_checkpoints}.
    *
-   * @param bytes what the checkpoint will take, about
+   * @param bytes of the checkpoint, about
    * @param writer fills the folder that it is given
-   * @param told gets a line when an old checkpoint could not be removed, which ends no run
+   * @param told gets a line when an old checkpoint cannot be removed; the run goes on
    * @return the checkpoint
    */
   Path save(long iteration, long bytes, Consumer<Path> writer, Consumer<String> told) {
+    Target into = Objects.requireNonNull(target, "a run without save has no folder");
+    Path place = into.place();
     Path folder = place.resolve(RunFolder.name(iteration));
     long number =
         1 + RunFolder.of(place).checkpoints().stream().mapToLong(Manifest::save).max().orElse(0);
@@ -350,12 +366,14 @@ public final class RunDirectory implements AutoCloseable {
     AtomicFile.write(
         place.resolve(RunFolder.LATEST),
         folder.getFileName().toString().getBytes(StandardCharsets.UTF_8));
-    section.keepLast().ifPresent(keep -> prune(folder, Math.max(1, keep), told));
-    return save.resolve(folder.getFileName());
+    section.keepLast().ifPresent(keep -> prune(place, folder, Math.max(1, keep), told));
+    return into.given().resolve(folder.getFileName());
   }
 
-  /** Removes the oldest saves until {@code keep} checkpoints are left; never {@code latest}. */
-  private void prune(Path latest, int keep, Consumer<String> told) {
+  /**
+   * Removes damaged checkpoints and the oldest until {@code keep} are left; never {@code latest}.
+   */
+  private void prune(Path place, Path latest, int keep, Consumer<String> told) {
     List<Path> found = bySave(RunFolder.of(place));
     List<Path> old =
         found.stream()
@@ -366,7 +384,7 @@ public final class RunDirectory implements AutoCloseable {
             .limit(Math.max(0, found.size() - keep))
             .toList();
     for (Path checkpoint : old) {
-      // First the name: half a checkpoint under its own would be taken for a damaged one.
+      // Renamed first: a checkpoint removed by half would be taken for a damaged one.
       Path gone = checkpoint.resolveSibling(checkpoint.getFileName() + ".partial");
       try {
         AtomicFolder.delete(gone);
@@ -386,8 +404,8 @@ public final class RunDirectory implements AutoCloseable {
 
   @Override
   public void close() {
-    if (lock != null) {
-      lock.close();
+    if (target != null) {
+      target.lock().close();
     }
   }
 }

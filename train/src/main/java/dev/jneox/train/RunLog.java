@@ -3,23 +3,35 @@ package dev.jneox.train;
 import dev.jneox.io.JneoxException;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Wraps a log file of a run. When it cannot be written, {@code notes} gets a line and the run goes
- * on without it.
+ * Wraps a log file of a run. When it cannot be written, {@code notes} gets a warning, and nothing
+ * more is written.
  */
 final class RunLog<T extends AutoCloseable> implements AutoCloseable {
   private final Consumer<String> notes;
-  private T file; // null when there is none, or no longer
+  private @Nullable T file; // null when there is none, or no longer
 
-  RunLog(Consumer<String> notes, Supplier<T> open) {
+  private RunLog(Consumer<String> notes) {
     this.notes = notes;
+  }
+
+  /** Opens a file. */
+  RunLog(Consumer<String> notes, Supplier<T> open) {
+    this(notes);
     attempt(() -> file = open.get());
   }
 
+  /** Has no file: writes nothing. */
+  static <T extends AutoCloseable> RunLog<T> none() {
+    return new RunLog<>(_ -> {});
+  }
+
   void write(Consumer<T> act) {
-    if (file != null) {
-      attempt(() -> act.accept(file));
+    T open = file;
+    if (open != null) {
+      attempt(() -> act.accept(open));
     }
   }
 

@@ -5,18 +5,20 @@ import java.util.Optional;
 import java.util.OptionalInt;
 
 /**
- * How long a run is and what it tells on the way. One of {@code iters} and {@code epochs} is
- * present.
+ * States the length of a run, and when it validates and logs. One of {@code iters} and {@code
+ * epochs} is present.
  *
  * @param iters optimizer steps
  * @param epochs passes over the training data
- * @param exitInterval the run stops after an iteration that this divides
+ * @param exitInterval the process stops after an iteration that is a multiple of it
  * @param evalInterval iterations between validations
  * @param evalIters batches of a validation or test; 0 for none
  * @param logInterval iterations between log lines
  * @param recompute layers per group whose activations are computed anew in the backward pass; 0
  *     keeps all activations
  * @param seed of weights and data order
+ * @param tensorboardDir folder for TensorBoard's event files
+ * @param logDir folder for {@code metrics.csv}
  */
 public record RunSection(
     OptionalInt iters,

@@ -2,6 +2,7 @@ package dev.jneox.train;
 
 import java.nio.file.Path;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Saves the run every {@code checkpoint_factor} steps, at its end, and before a failure ends it.
@@ -9,28 +10,28 @@ import java.util.Optional;
 final class Saving implements TrainingCallback {
   private final NeoxConfig config;
   private final RunDirectory directory;
-  private final TokenizerFile tokenizer; // null for none
-  private volatile Path newest;
+  private final @Nullable TokenizerFile tokenizer;
+  private volatile @Nullable Path newest;
   private volatile int savedAt = -1;
 
-  Saving(NeoxConfig config, RunDirectory directory, TokenizerFile tokenizer) {
+  Saving(NeoxConfig config, RunDirectory directory, @Nullable TokenizerFile tokenizer) {
     this.config = config;
     this.directory = directory;
     this.tokenizer = tokenizer;
   }
 
-  /** Counts the checkpoint that the run begins from as saved. */
+  /** Records the checkpoint that the run begins from, so that it is not saved again. */
   void resumed(Path checkpoint, int iteration) {
     newest = checkpoint;
     savedAt = iteration;
   }
 
-  /** The newest checkpoint of this run: the one it began from, then each one saved. */
+  /** Returns the last checkpoint that was saved, else the one that the run began from. */
   Optional<Path> newest() {
     return Optional.ofNullable(newest);
   }
 
-  /** Whether a run that is saved has a step since the last checkpoint. */
+  /** Returns whether the run is saved and has made steps since the last checkpoint. */
   boolean isDue(int iteration) {
     return isOn() && iteration > Math.max(0, savedAt);
   }
@@ -61,14 +62,14 @@ final class Saving implements TrainingCallback {
     }
   }
 
-  /** Writes the model alone, with its tokenizer. */
+  /** Writes the weights with the tokenizer, as an HF folder. */
   void writeModel(Path folder, Parameters parameters) {
     Checkpoint.writeModel(folder, parameters, tokenizer);
   }
 
   private void save(Trainer trainer) {
     Checkpoint.State state = trainer.state();
-    newest =
+    Path saved =
         directory.save(
             state.iteration(),
             Checkpoint.bytes(trainer.model()),
@@ -76,7 +77,8 @@ final class Saving implements TrainingCallback {
                 Checkpoint.write(
                     folder, state, trainer.parameters(), tokenizer, config.settings().texts()),
             trainer::note);
+    newest = saved;
     savedAt = state.iteration();
-    trainer.tell(callback -> callback.afterSave(newest, savedAt));
+    trainer.tell(callback -> callback.afterSave(saved, state.iteration()));
   }
 }

@@ -9,6 +9,7 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -17,15 +18,15 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
- * The keys of one or more GPT-NeoX configuration files, merged, with every name and type checked
- * and every value knowing the line it comes from. What the values mean together is {@link
- * NeoxConfig}'s business.
+ * Merges the keys of GPT-NeoX configuration files, checks every name and type, and keeps the line
+ * of every value for messages. {@link NeoxConfig} interprets the values.
  *
  * <p>Files are YAML or JSON; {@code .yml} is appended to a name without an ending; {@code -} in
- * keys is {@code _}; a key may stand in one file only. Overrides ({@code key=value}, the value as
- * YAML, {@code optimizer.params.lr=1e-3} inside mappings) come last.
+ * keys is {@code _}; a key may be in one file only. Overrides are applied last: {@code key=value},
+ * the value as YAML, for a key inside mappings {@code optimizer.params.lr=1e-3}.
  */
 public final class Settings {
   /** The longest file in bytes, which is what the YAML parser takes. */
@@ -34,7 +35,8 @@ public final class Settings {
   private static final int SHOWN = 60; // characters of a wrong value that a message repeats
 
   /**
-   * Sets of keys of which a run has one: where the data are, how long it is, what it multiplies in.
+   * Alternative ways to state one thing, each a list of keys: the data, the length of the run, the
+   * precision.
    */
   private static final List<List<List<String>>> ALTERNATIVES =
       List.of(
@@ -51,16 +53,18 @@ public final class Settings {
           List.of(List.of("precision"), List.of("fp16.enabled"), List.of("bf16.enabled")));
 
   private final Map<String, String> texts = new LinkedHashMap<>();
-  private final Map<String, Object> tree = new LinkedHashMap<>();
+  private final Map<String, @Nullable Object> tree = new LinkedHashMap<>();
   private final Map<String, String> places = new LinkedHashMap<>();
   private final Map<String, Object> values = new LinkedHashMap<>();
 
   private Settings() {}
 
   /**
-   * Reads, merges and checks.
+   * Reads files, merges them and checks every key.
    *
+   * @param overrides {@code key=value}
    * @throws InputException naming file, line, key, what was expected and what was found
+   * @throws StorageException when a file cannot be read
    */
   public static Settings load(List<Path> files, List<String> overrides) {
     Map<Path, String> texts = new LinkedHashMap<>();
@@ -130,9 +134,9 @@ public final class Settings {
   }
 
   /**
-   * Lets an override win over the keys that say the same in another way: {@code --set data_path=x}
-   * leaves out a file's {@code train_data_paths}. Without an override two ways remain a
-   * contradiction.
+   * Removes the keys of the other alternatives where an override chose one: {@code --set
+   * data_path=x} removes {@code train_data_paths} of a file. Two alternatives in files stay, and
+   * are an error later.
    */
   private void choose(List<List<String>> ways, Set<String> overridden) {
     List<List<String>> chosen =
@@ -153,7 +157,7 @@ public final class Settings {
     }
   }
 
-  private Object inTree(String path) {
+  private @Nullable Object inTree(String path) {
     Object at = tree;
     for (String name : path.split("\\.")) {
       at = at instanceof Map<?, ?> map ? map.get(name) : null;
@@ -170,7 +174,7 @@ public final class Settings {
     places.remove(path);
   }
 
-  /** Returns the path of the key that was set. */
+  /** Applies an override; returns the path of its key. */
   private String override(String assignment) {
     String place = YamlTree.oneLine("--set " + assignment);
     int equals = assignment.indexOf('=');
@@ -180,7 +184,7 @@ public final class Settings {
     String path = assignment.substring(0, equals).strip().replace('-', '_');
     Object value = new YamlTree(place, assignment.substring(equals + 1)).root();
     String[] names = path.split("\\.", -1);
-    Map<String, Object> inside = tree;
+    Map<String, @Nullable Object> inside = tree;
     for (int i = 0; i < names.length - 1; i++) {
       Object next = inside.computeIfAbsent(names[i], n -> new LinkedHashMap<>());
       if (!(next instanceof Map<?, ?>)) {
@@ -199,13 +203,13 @@ public final class Settings {
   }
 
   @SuppressWarnings("unchecked")
-  private static Map<String, Object> cast(Object map) {
-    return (Map<String, Object>) map;
+  private static Map<String, @Nullable Object> cast(Object map) {
+    return (Map<String, @Nullable Object>) map;
   }
 
   private void check() {
     if (tree.get("autotuning") != null) {
-      tree.values().removeIf("auto"::equals); // what an autotuner would fill in
+      tree.values().removeIf("auto"::equals); // the autotuner sets these
     }
     List<String> unknown = new ArrayList<>();
     flatten("", tree, unknown);
@@ -231,7 +235,7 @@ public final class Settings {
     }
   }
 
-  private void flatten(String prefix, Map<String, Object> map, List<String> unknown) {
+  private void flatten(String prefix, Map<String, @Nullable Object> map, List<String> unknown) {
     map.forEach(
         (name, value) -> {
           String path = prefix + name;
@@ -242,31 +246,32 @@ public final class Settings {
             flatten(path + ".", value == null ? Map.of() : cast(value), unknown);
             return;
           }
-          NeoxKeys.Key key = name.contains(".") ? null : NeoxKeys.find(path);
-          if (key == null) {
+          Optional<NeoxKeys.Key> key = name.contains(".") ? Optional.empty() : NeoxKeys.find(path);
+          if (key.isEmpty()) {
             String meant =
                 name.contains(".")
                     ? ": write it inside its mapping"
                     : NeoxKeys.nearest(path).map(n -> ": did you mean '" + n + "'?").orElse("");
             unknown.add(place(path) + ": unknown key '" + path + "'" + meant);
           } else if (value != null) {
-            Object fitted = key.type().fit(value);
+            KeyType type = key.get().type();
+            Object fitted = type.fit(value);
             if (fitted == null) {
-              throw wrong(path, "expected " + key.type().expected() + ", found " + found(value));
+              throw wrong(path, "expected " + type.expected() + ", found " + found(value));
             }
             values.put(path, fitted);
           }
         });
   }
 
-  private static boolean same(Object a, Object b) {
+  private static boolean same(Object a, @Nullable Object b) {
     if (a instanceof Number x && b instanceof Number y) {
       return x.doubleValue() == y.doubleValue();
     }
     return b != null && a.toString().equalsIgnoreCase(b.toString());
   }
 
-  private static String found(Object value) {
+  private static String found(@Nullable Object value) {
     String text =
         switch (value) {
           case null -> "nothing";
@@ -278,7 +283,7 @@ public final class Settings {
     return text.length() <= SHOWN ? text : text.substring(0, SHOWN) + "...";
   }
 
-  /** Where a key was set, {@code 20B.yml: line 12}; for an absent one the names of the files. */
+  /** Returns where a key was set, {@code 20B.yml: line 12}; else the names of the files. */
   String place(String key) {
     String place = places.get(key);
     int dot = key.lastIndexOf('.');
@@ -287,12 +292,12 @@ public final class Settings {
         : dot > 0 ? place(key.substring(0, dot)) : String.join(" + ", texts.keySet());
   }
 
-  /** An error about a key, with its place: {@code 20B.yml: line 12: hidden_size: what is wrong}. */
+  /** Makes an error about a key: {@code 20B.yml: line 12: hidden_size: what is wrong}. */
   InputException wrong(String key, String what) {
     return new InputException(message(key, what));
   }
 
-  /** The message of {@link #wrong}. */
+  /** Returns the message of {@link #wrong}. */
   String message(String key, String what) {
     return YamlTree.oneLine(place(key) + ": " + key + ": " + what);
   }
@@ -301,14 +306,15 @@ public final class Settings {
     return new InputException(YamlTree.oneLine(message));
   }
 
-  /** Whether a key was set to something. */
+  /** Returns whether a key was set, and not to null. */
   boolean given(String key) {
     return values.containsKey(key);
   }
 
-  private Object value(String key) {
+  /** Returns the value that was set, else the default; null where there is neither. */
+  private @Nullable Object value(String key) {
     Object value = values.get(key);
-    return value != null ? value : NeoxKeys.find(key).byDefault();
+    return value != null ? value : NeoxKeys.find(key).orElseThrow().byDefault();
   }
 
   private Object required(String key) {
@@ -343,7 +349,7 @@ public final class Settings {
     return Optional.ofNullable((String) value(key)).map(text -> path(key, text));
   }
 
-  /** Makes a path of a text under a key. */
+  /** Converts a text under a key to a path. */
   Path path(String key, String text) {
     try {
       return Path.of(text);
@@ -352,24 +358,26 @@ public final class Settings {
     }
   }
 
-  /** A list of whatever the key's type says; empty when not set. */
+  /** Returns a list, whose items are of the key's type; empty when not set. */
   @SuppressWarnings("unchecked")
   <T> List<T> list(String key) {
-    return value(key) == null ? List.of() : (List<T>) value(key);
+    Object value = value(key);
+    return value == null ? List.of() : (List<T>) value;
   }
 
-  /** A value whose form the key's type leaves open; null when not set. */
-  Object any(String key) {
+  /** Returns a value of a key that takes several types; null when not set. */
+  @Nullable Object any(String key) {
     return value(key);
   }
 
-  /** The files as they were written, by name: a checkpoint keeps them. */
+  /** Returns the texts of the files by their names, which a checkpoint keeps. */
   public Map<String, String> texts() {
-    return java.util.Collections.unmodifiableMap(texts);
+    return Collections.unmodifiableMap(texts);
   }
 
   /**
-   * One line for every key that asks for what JNeoX does not do and which would change the results.
+   * Returns a line for every key that asks for something that JNeoX does not do and that would
+   * change the results.
    */
   List<String> unsupported() {
     List<String> lines = new ArrayList<>();
@@ -393,15 +401,19 @@ public final class Settings {
     return lines;
   }
 
-  /** The keys that were set and ask for something that is not done, in the order of the table. */
+  /**
+   * Returns the keys that were set and ask for something that JNeoX does not do and that does not
+   * change the results, in the order of the table.
+   */
   List<String> ignored() {
     List<String> names = new ArrayList<>();
     for (NeoxKeys.Key key : NeoxKeys.all()) {
+      Object value = values.get(key.name());
       if (key.rule() instanceof NeoxKeys.Rule.Ignored(List<String> read)
-          && given(key.name())
-          && !same(value(key.name()), key.byDefault())
-          && !read.contains(word(value(key.name())))
-          && isWanted(value(key.name()))) {
+          && value != null
+          && !same(value, key.byDefault())
+          && !read.contains(word(value))
+          && isWanted(value)) {
         names.add(key.name());
       }
     }
@@ -417,8 +429,8 @@ public final class Settings {
     };
   }
 
-  /** The value as a rule writes it: 0.0 is 0, text is in lower case. */
-  private static String word(Object value) {
+  /** Returns the value as a rule writes it: 0.0 is 0, text is in lower case. */
+  private static String word(@Nullable Object value) {
     return switch (value) {
       case null -> "-";
       case Double d when d == d.intValue() -> String.valueOf(d.intValue());
@@ -426,7 +438,7 @@ public final class Settings {
     };
   }
 
-  private static boolean off(Object value) {
+  private static boolean off(@Nullable Object value) {
     return !(value instanceof Map<?, ?> map)
         || map.isEmpty()
         || Boolean.FALSE.equals(map.get("enabled"));

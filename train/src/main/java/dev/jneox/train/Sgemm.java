@@ -4,25 +4,25 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * Small fp32 matrix products over {@code float[]}, for operands that stay in a cache: the blocks of
- * an attention head. A tile of six rows by two vectors keeps twelve sums in registers.
+ * Multiplies small fp32 matrices in {@code float[]} that fit a cache: the blocks of an attention
+ * head. A tile of six rows by two vectors keeps its twelve sums in registers.
  */
 final class Sgemm {
   private static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
   private static final int L = F.length();
 
-  /** Columns come in multiples of this; rows and the inner dimension are free. */
+  /** Columns of C are a multiple of this; rows and the inner dimension are free. */
   static final int COLUMNS = 2 * L;
 
   private Sgemm() {}
 
-  /** {@code n} rounded up to whole {@link #COLUMNS}. */
+  /** Returns {@code n} rounded up to a multiple of {@link #COLUMNS}. */
   static int padded(int n) {
     return (n + COLUMNS - 1) / COLUMNS * COLUMNS;
   }
 
   /**
-   * {@code C += A B}.
+   * Computes {@code C += A B}.
    *
    * @param m rows of A and C
    * @param n columns of B and C, a multiple of {@link #COLUMNS}
@@ -68,10 +68,9 @@ final class Sgemm {
     }
   }
 
-  // C2 gives up inlining in a method of many vector operations, and a vector that meets a call is
-  // put on the heap: these two
-  // methods are as small as they can be, without a branch for C = A B. Check with
-  // -XX:+PrintInlining after a change.
+  // C2 stops inlining in a method with many vector operations, and a vector that is passed to a
+  // call that is not inlined is allocated on the heap. So these two methods are as small as they
+  // can be, without a branch for C = A B. Check with -XX:+PrintInlining after a change.
 
   private static void six(
       int k,

@@ -2,7 +2,7 @@ package dev.jneox.train;
 
 import java.util.OptionalDouble;
 
-/** Sums up steps of a run: what a line about some of them says. */
+/** Summarises consecutive steps of a run, for a line of the log. */
 public final class StepWindow {
   private int steps;
   private double loss;
@@ -15,10 +15,12 @@ public final class StepWindow {
   public StepWindow() {}
 
   /**
-   * Describes some steps in a row.
+   * Describes consecutive steps.
    *
-   * @param loss mean of those that were not skipped, in nats per token; empty when all were
-   * @param skipped how many were
+   * @param loss mean over the steps that were not skipped, in nats per token; empty when all were
+   * @param skipped number of steps that were skipped
+   * @param tokensPerSecond training tokens per second
+   * @param flopsPerSecond floating-point operations of the model per second
    */
   public record Summary(
       OptionalDouble loss, int skipped, double tokensPerSecond, double flopsPerSecond) {}
@@ -33,7 +35,7 @@ public final class StepWindow {
     flops += step.flops();
   }
 
-  /** Sums up the steps added so far and starts anew. */
+  /** Returns the summary of the steps added so far, and starts again without a step. */
   public Summary take() {
     Summary summary =
         new Summary(

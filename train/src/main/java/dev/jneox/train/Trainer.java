@@ -17,11 +17,13 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Runs the training loop: read a batch, compute the gradient, step. All else that a run does,
- * validation and saving among it, are {@link TrainingCallback}s. The same configuration, data and
- * machine give the same losses to the last bit, whether a run goes through or is resumed.
+ * Runs the training loop: reads a batch, computes the gradient, updates the weights. Validation,
+ * saving and all else that a run does are {@link TrainingCallback}s. On the CPU the same
+ * configuration, data and machine give the same losses to the last bit, also when a run is
+ * interrupted and resumed.
  *
  * <pre>{@code
  * for each iteration
@@ -32,16 +34,17 @@ import java.util.function.Consumer;
  */
 public final class Trainer implements AutoCloseable {
   /**
-   * What one iteration did.
+   * Describes one iteration.
    *
    * @param iteration from 1
-   * @param loss mean over the batch, in nats a token
-   * @param lr the rate of this step
-   * @param gradientNorm before clipping, loss scale taken out
+   * @param loss mean over the batch, in nats per token
+   * @param lr learning rate of this step
+   * @param gradientNorm L2 norm before clipping, divided by the loss scale
+   * @param lossScale that the loss was multiplied by
    * @param skipped whether gradients overflowed and nothing was updated
    * @param tokens of this iteration
-   * @param seconds this iteration took
-   * @param flops floating-point operations of the model this iteration, by {@link
+   * @param seconds that this iteration took
+   * @param flops floating-point operations of the model in this iteration, by {@link
    *     ModelSpec#trainingFlops}
    */
   public record Step(
@@ -54,17 +57,18 @@ public final class Trainer implements AutoCloseable {
       long tokens,
       double seconds,
       double flops) {
+    /** Returns the training tokens per second. */
     public double tokensPerSecond() {
       return tokens / seconds;
     }
 
-    /** TFLOP/s. */
+    /** Returns the model's floating-point operations in TFLOP/s. */
     public double teraflops() {
       return flops / seconds / 1e12;
     }
   }
 
-  /** Why {@link #run} returned. */
+  /** Tells why {@link #run} returned. */
   public enum End {
     /** The run is at its end, or at an {@code exit_interval}. */
     DONE,
@@ -81,7 +85,7 @@ public final class Trainer implements AutoCloseable {
   private final LearningRate schedule;
   private final int maskedId;
   private final Saving saving;
-  private final TokenizerFile tokenizer; // null for none
+  private final @Nullable TokenizerFile tokenizer;
   private final List<String> notes = new ArrayList<>();
   private final DataOrder order;
   private int startedAt;
@@ -91,30 +95,38 @@ public final class Trainer implements AutoCloseable {
   private List<TrainingCallback> callbacks = List.of();
 
   /**
-   * Prepares a run on the CPU, at step 0 or where the checkpoint that {@code directory} chose left
-   * it.
+   * Prepares a run on the CPU: from step 0, or from the checkpoint that {@code directory} chose.
    *
-   * @param vocabulary ids of the tokenizer
+   * @param vocabulary number of ids of the tokenizer
    * @param endOfText its end-of-document id, or -1
-   * @param tokenizer copied into every checkpoint, or null
-   * @param directory opened for the same configuration; the caller closes it after this
+   * @param tokenizer file that is copied into every checkpoint; null for none
+   * @param data opened for the same configuration
+   * @param directory opened for the same configuration; the caller closes it after the trainer
+   * @throws InputException when the configuration asks for what is not done, or the checkpoint or
+   *     the tokenizer does not fit
+   * @throws MemoryException when memory is too small
+   * @throws StorageException when the disk is too small, or a file cannot be read
    */
   public Trainer(
       NeoxConfig config,
       int vocabulary,
       int endOfText,
-      Path tokenizer,
+      @Nullable Path tokenizer,
       TrainingData data,
       RunDirectory directory) {
     this(config, vocabulary, endOfText, tokenizer, data, directory, Device.CPU);
   }
 
-  /** The same on any device; only the CPU repeats losses to the last bit. */
+  /**
+   * Prepares a run on a device. Only on the CPU do equal runs have equal losses to the last bit.
+   *
+   * @see #Trainer(NeoxConfig, int, int, Path, TrainingData, RunDirectory)
+   */
   public Trainer(
       NeoxConfig config,
       int vocabulary,
       int endOfText,
-      Path tokenizer,
+      @Nullable Path tokenizer,
       TrainingData data,
       RunDirectory directory,
       Device device) {
@@ -124,11 +136,11 @@ public final class Trainer implements AutoCloseable {
     this(config, endOfText, tokenizer, data, directory, new Parameters(model, compute, device));
   }
 
-  /** The same over {@code parameters}, which this closes. */
+  /** Prepares a run over {@code parameters}, which {@link #close} closes. */
   Trainer(
       NeoxConfig config,
       int endOfText,
-      Path tokenizer,
+      @Nullable Path tokenizer,
       TrainingData data,
       RunDirectory directory,
       Parameters parameters) {
@@ -145,16 +157,18 @@ public final class Trainer implements AutoCloseable {
     OptimizerSection o = config.optimizer();
     adam = new AdamW(parameters, o.beta1(), o.beta2(), o.eps(), o.weightDecay());
     schedule = o.learningRate(data.trainIters());
-    start(directory.start().orElse(null));
+    state = start(directory.start());
   }
 
   /**
-   * Stops a run that JNeoX does not do, or that memory or the disk cannot hold. The constructor
-   * does so, too; this is for calling it before the order of the data is made, which may take
-   * minutes.
+   * Refuses a run that JNeoX cannot do, or that memory or the disk cannot hold. The constructor
+   * checks the same. A program may call this first, before {@link TrainingData#open}, which may
+   * take minutes.
    *
+   * @param vocabulary number of ids of the tokenizer
+   * @param endOfText its end-of-document id, or -1
    * @throws InputException naming what is not done
-   * @throws MemoryException naming what would fit
+   * @throws MemoryException when memory is too small, naming the largest micro-batch that fits
    * @throws StorageException when the disk is too small
    */
   public static void check(NeoxConfig config, int vocabulary, int endOfText, Device device) {
@@ -170,33 +184,41 @@ public final class Trainer implements AutoCloseable {
     TrainingNeed.of(config, model).check(device);
   }
 
-  /** Fills the weights anew, or from the checkpoint {@code found}. */
-  private void start(Path found) {
-    state = new Checkpoint.State(0, 0, config.precision().lossScaler().start(), 0, order);
-    if (found == null) {
+  /** Fills the weights anew, or from the checkpoint {@code found}; returns the state to go on. */
+  private Checkpoint.State start(Optional<Path> found) {
+    if (found.isPresent() && !config.checkpoint().finetune()) {
+      return resume(found.get());
+    }
+    if (found.isPresent()) {
+      notes.addAll(Pretrained.load(found.get(), parameters, tokenizer, config.run().seed()));
+    } else {
       new Initializer(config.model().initStd(), config.model().outputInitStd())
           .fill(parameters, config.run().seed());
-      return;
     }
-    if (config.checkpoint().finetune()) {
-      notes.addAll(Pretrained.load(found, parameters, tokenizer, config.run().seed()));
-      return;
-    }
-    Checkpoint.loadWeights(found, parameters);
-    state = Checkpoint.loadTraining(found, parameters);
-    adam.resume(state.updates());
-    saving.resumed(found, state.iteration());
-    findPlace();
+    return new Checkpoint.State(0, 0, config.precision().lossScaler().start(), 0, order);
   }
 
-  /** Goes to the sample behind those that were read, which is a matter of tokens, not of steps. */
-  private void findPlace() {
+  private Checkpoint.State resume(Path checkpoint) {
+    Checkpoint.loadWeights(checkpoint, parameters);
+    Checkpoint.State found = Checkpoint.loadTraining(checkpoint, parameters);
+    adam.resume(found.updates());
+    saving.resumed(checkpoint, found.iteration());
+    findPlace(found);
+    return found;
+  }
+
+  /**
+   * Finds the first sample that was not read yet: by the tokens read, because the batch size and
+   * the sequence length may have changed since.
+   */
+  private void findPlace(Checkpoint.State found) {
     int micro = config.batch().micro();
-    long samples = state.tokens() / config.model().seqLength();
-    startedAt = state.iteration();
+    long samples = found.tokens() / config.model().seqLength();
+    startedAt = found.iteration();
     firstBatch = samples / micro;
-    if (state.order() != null) {
-      notes.addAll(state.order().changes(order, samples));
+    DataOrder before = found.order();
+    if (before != null) {
+      notes.addAll(before.changes(order, samples));
     }
     if (samples % micro != 0) {
       notes.add(
@@ -205,51 +227,61 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  /** The shape being trained. */
+  /** Returns the description of the model that is trained. */
   public ModelSpec model() {
     return model;
   }
 
-  /** What computes. */
+  /** Returns the device that computes. */
   public Device device() {
     return parameters.device();
   }
 
-  /** Iterations done. */
+  /** Returns the number of iterations done, those before a resume included. */
   public int iteration() {
     return state.iteration();
   }
 
-  /** Iterations of the whole run. */
+  /** Returns the number of iterations of the whole run. */
   public int iterations() {
     return data.trainIters();
   }
 
-  /** What the user should know about this run on this machine, a line each; mostly nothing. */
-  public List<String> concerns() {
+  /**
+   * Returns warnings for the user, a line each; usually none. They say what a changed configuration
+   * means for a resumed run, what of a loaded model does not fit, and that the disk is too small
+   * for all checkpoints.
+   */
+  public List<String> warnings() {
     List<String> lines = new ArrayList<>(notes);
-    TrainingNeed.of(config, model).concern(iteration(), iterations()).ifPresent(lines::add);
+    TrainingNeed.of(config, model).warning(iteration(), iterations()).ifPresent(lines::add);
     return lines;
   }
 
-  /** What the run takes of memory and disk, and what is free, a line each. */
+  /** Returns lines that state the memory and disk space that the run needs, and what is free. */
   public List<String> estimate() {
     return TrainingNeed.of(config, model).estimate(device(), iteration(), iterations());
   }
 
-  /** The fp32 weights by parameter, as they are now: valid until {@link #close}. */
+  /**
+   * Returns the fp32 weights by parameter. They change with every step and end with {@link #close}.
+   */
   public ModelWeights weights() {
     return parameters.weights();
   }
 
-  /** Writes the model as it is now, with its tokenizer, as an HF folder in fp32. */
+  /**
+   * Writes the present weights, with the tokenizer, as an HF folder in fp32.
+   *
+   * @throws StorageException when the folder cannot be written
+   */
   public void writeModel(Path folder) {
     saving.writeModel(folder, parameters);
   }
 
   /**
-   * The newest checkpoint of this run: the one it began from, then each one saved; empty while
-   * there is none.
+   * Returns the newest checkpoint of this run: the last one saved, else the one that it was resumed
+   * from.
    */
   public Optional<Path> checkpoint() {
     return saving.newest();
@@ -258,22 +290,22 @@ public final class Trainer implements AutoCloseable {
   /**
    * Asks {@link #run} to save and return; any thread may call it.
    *
-   * <p>The run looks between layers. The gradient of the unfinished step is dropped, so that what
-   * is saved is the state after the last whole step, and a validation that was cut off is missing
-   * in the run's tables.
+   * <p>The run stops after the layer that it is computing. The gradient of an unfinished step is
+   * dropped, and the checkpoint holds the state after the last whole step. An unfinished validation
+   * is not reported.
    */
   public void stop() {
     stopping = true;
     gradients.stop();
   }
 
-  /** Tells whether there is a step since the last checkpoint, which {@link #stop} would save. */
+  /** Returns whether steps were made since the last checkpoint, which {@link #stop} would save. */
   public boolean hasUnsaved() {
     return saving.isDue(state.iteration());
   }
 
   /**
-   * Trains to the end of the run (or {@code exit_interval}), validates, tests and saves.
+   * Trains to the end of the run or to an {@code exit_interval}; validates, tests and saves.
    *
    * @param others called before the run's own callbacks
    * @throws JneoxException when the run cannot go on; the message names the newest checkpoint
@@ -315,7 +347,7 @@ public final class Trainer implements AutoCloseable {
     callbacks.forEach(event);
   }
 
-  /** Tells all of something that does not stop the run. */
+  /** Gives every callback a warning that does not stop the run. */
   void note(String line) {
     tell(callback -> callback.noted(line));
   }
@@ -324,7 +356,7 @@ public final class Trainer implements AutoCloseable {
     return state.iteration() >= data.trainIters();
   }
 
-  /** Whether no step follows in this run: it is at its end, or at an {@code exit_interval}. */
+  /** Returns whether this was the last step: of the run, or before an {@code exit_interval}. */
   boolean endsHere() {
     int exit = config.run().exitInterval().orElse(Integer.MAX_VALUE);
     return isDone() || state.iteration() % exit == 0;
@@ -343,7 +375,7 @@ public final class Trainer implements AutoCloseable {
     return parameters;
   }
 
-  /** One iteration; empty when it was stopped, which leaves the state as it was. */
+  /** Makes one step; empty when it was stopped, which leaves weights and state unchanged. */
   private Optional<Step> step() {
     long start = System.nanoTime();
     int accumulation = config.batch().accumulation();
@@ -402,7 +434,7 @@ public final class Trainer implements AutoCloseable {
             model.trainingFlops(tokens, config.model().seqLength())));
   }
 
-  /** Tells of a failure in reading the data or computing with them, and makes the error of it. */
+  /** Tells the callbacks that reading data or computing failed, and returns the error to throw. */
   private JneoxException broken(Throwable failure) {
     parameters.clearGradients();
     tell(callback -> callback.afterFailure(this));
@@ -422,7 +454,7 @@ public final class Trainer implements AutoCloseable {
   }
 
   /**
-   * The mean loss over batches of a data set.
+   * Computes the mean loss over batches of a data set, in nats per token.
    *
    * @param first the first batch
    * @return empty when the run was stopped

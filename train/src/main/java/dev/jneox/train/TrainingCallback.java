@@ -3,44 +3,58 @@ package dev.jneox.train;
 import java.nio.file.Path;
 
 /**
- * Takes part in a training run beside the loop itself: tells of it, measures, saves. The loop calls
- * all callbacks on its own thread, in the order they were given; its own come after those of the
- * caller, in the order evaluation, metrics, divergence check, saving.
+ * Hears of the events of a training run, to print, measure or save. The loop calls all callbacks on
+ * its own thread: first those of the caller in the order given, then evaluation, metrics,
+ * divergence check and saving.
  */
 public interface TrainingCallback {
-  /** Before the first step. */
+  /** Called before the first step. */
   default void atStart(Trainer trainer) {}
 
   /**
-   * After each micro-batch but the last of a step, which may take minutes.
+   * Called after each micro-batch of a step but the last; a step may take minutes.
    *
    * @param iteration of the step, from 1
-   * @param done micro-batches of it that are done
-   * @param of how many it has
-   * @param seconds since it began
+   * @param done micro-batches of the step that are done
+   * @param of micro-batches of the step
+   * @param seconds since the step began
    */
   default void afterMicroBatch(int iteration, int done, int of, double seconds) {}
 
-  /** After each whole step. */
+  /** Called after each step, also one that was skipped because its gradients overflowed. */
   default void afterStep(Trainer trainer, Trainer.Step step) {}
 
   /**
-   * After a validation, or at the end the test.
+   * Called after a validation, and after the test at the end of the run.
    *
    * @param name {@code validation} or {@code test}
-   * @param loss in nats a token
+   * @param iteration steps done
+   * @param loss in nats per token
    */
   default void afterEvaluation(String name, int iteration, double loss) {}
 
+  /**
+   * Called after a checkpoint was saved.
+   *
+   * @param checkpoint its folder
+   * @param iteration steps done
+   */
   default void afterSave(Path checkpoint, int iteration) {}
 
-  /** When data or memory failed, before the run ends; the state is that of the last whole step. */
+  /**
+   * Called when data cannot be read or memory is exhausted, before the run ends. The weights and
+   * the state are those after the last whole step.
+   */
   default void afterFailure(Trainer trainer) {}
 
-  /** After the last step of a run that did not fail, also of one that was stopped. */
+  /** Called after the last step of a run that did not fail, also of one that was stopped. */
   default void atEnd(Trainer trainer) {}
 
-  /** Something that the user should know and that does not stop the run, in one line. */
+  /**
+   * Called with a warning that does not stop the run.
+   *
+   * @param line for the user
+   */
   default void noted(String line) {}
 
   /** Frees what {@link #atStart} took, however the run ended. */

@@ -15,11 +15,11 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
- * The samples of a run in GPT-NeoX's order: documents shuffled over all epochs, cut into sequences,
- * shuffled again, and mixed by weight. {@link #valid} and {@link #test} are null where the
- * configuration gives them no documents.
+ * Opens the samples of a run in GPT-NeoX's order: documents shuffled over all epochs, cut into
+ * sequences, shuffled again, and mixed by weight.
  */
 public final class TrainingData implements AutoCloseable {
   private final NeoxConfig config;
@@ -27,57 +27,60 @@ public final class TrainingData implements AutoCloseable {
   private final Map<Path, IndexedDataset> files = new LinkedHashMap<>();
   private final Progress progress;
   private final int iterations;
-  private Dataset train;
-  private Dataset valid;
-  private Dataset test;
+  private final Dataset train;
+  private final Optional<Dataset> valid;
+  private final Optional<Dataset> test;
 
   private TrainingData(NeoxConfig config, Progress progress) {
     this.config = config;
     this.progress = progress;
-    this.iterations = iterations();
-  }
-
-  /** Opens the data that {@code config} names, and builds or reads the orders. */
-  public static TrainingData open(NeoxConfig config, Progress progress) {
-    TrainingData data = new TrainingData(config, progress);
+    iterations = iterations();
     long batch = config.batch().total();
     RunSection run = config.run();
-    long valid =
-        run.evalIters() == 0
-            ? 0
-            : (data.iterations / run.evalInterval() + 1L) * run.evalIters() * batch;
-    long test = run.evalIters() * batch;
+    long validSamples =
+        run.evalIters() == 0 ? 0 : (iterations / run.evalInterval() + 1L) * run.evalIters() * batch;
+    long testSamples = run.evalIters() * batch;
+    Optional<Dataset> training;
     switch (source(config)) {
       case DataSection.Source.Split split -> {
-        IndexedDataset file = data.file(split.path());
+        IndexedDataset file = file(split.path());
         Splits parts = Splits.of(split.parts(), file.sequences());
-        data.train = data.dataset(file, "train", 0, parts.valid(), data.iterations * batch);
-        data.valid = data.dataset(file, "valid", parts.valid(), parts.test(), valid);
-        data.test = data.dataset(file, "test", parts.test(), parts.end(), test);
+        training = part(file, "train", 0, parts.valid(), iterations * batch);
+        valid = part(file, "valid", parts.valid(), parts.test(), validSamples);
+        test = part(file, "test", parts.test(), parts.end(), testSamples);
       }
       case DataSection.Source.Separate mixes -> {
-        data.train = data.blend(mixes.train(), "train", data.iterations * batch);
-        data.valid = data.blend(mixes.valid(), "valid", valid);
-        data.test = data.blend(mixes.test(), "test", test);
+        training = blend(mixes.train(), "train", iterations * batch);
+        valid = blend(mixes.valid(), "valid", validSamples);
+        test = blend(mixes.test(), "test", testSamples);
       }
     }
-    if (data.train == null) {
-      throw new InputException("no training data: the split leaves it no documents");
-    }
-    data.requireABatch(data.train, "train", "");
+    train =
+        training.orElseThrow(
+            () -> new InputException("no training data: the split leaves it no documents"));
+    requireABatch(train, "train", "");
     String remedy = "; or set eval_iters to 0, which leaves out validation and test";
-    data.requireABatch(data.valid, "valid", remedy);
-    data.requireABatch(data.test, "test", remedy);
-    return data;
+    valid.ifPresent(dataset -> requireABatch(dataset, "valid", remedy));
+    test.ifPresent(dataset -> requireABatch(dataset, "test", remedy));
   }
 
   /**
-   * Stops before the first step what would stop after the last: a micro-batch is read whole or not
-   * at all.
+   * Opens the data that {@code config} names, and builds their order or reads it from a file.
+   *
+   * @param progress counts samples while an order is built, which may take minutes
+   * @throws InputException when there are no training data, or a part is smaller than a micro-batch
+   */
+  public static TrainingData open(NeoxConfig config, Progress progress) {
+    return new TrainingData(config, progress);
+  }
+
+  /**
+   * Refuses a data set that has no whole micro-batch, which a run would find out only when it reads
+   * one, for validation and test after many steps.
    */
   private void requireABatch(Dataset dataset, String name, String remedy) {
     int micro = config.batch().micro();
-    if (dataset != null && dataset.length() < micro) {
+    if (dataset.length() < micro) {
       String where =
           switch (source(config)) {
             case DataSection.Source.Split split ->
@@ -109,8 +112,8 @@ public final class TrainingData implements AutoCloseable {
   }
 
   /**
-   * Optimizer steps of the run: {@code train_iters}, or as many as {@code train_epochs} passes over
-   * the data take.
+   * Returns the optimizer steps of the run: {@code train_iters}, or those of {@code train_epochs}
+   * passes over the data.
    */
   private int iterations() {
     if (config.run().iters().isPresent()) {
@@ -145,18 +148,23 @@ public final class TrainingData implements AutoCloseable {
     return files.computeIfAbsent(prefix, IndexedDataset::open);
   }
 
+  /** Returns a part of a split; empty where it has no documents or the run reads none of it. */
+  private Optional<Dataset> part(
+      IndexedDataset file, String name, int first, int end, long samples) {
+    return samples == 0 || first == end
+        ? Optional.empty()
+        : Optional.of(dataset(file, name, first, end, samples));
+  }
+
   private Dataset dataset(IndexedDataset file, String name, int first, int end, long samples) {
-    if (samples == 0 || first == end) {
-      return null;
-    }
     int seq = config.model().seqLength();
     SampleIndex.Spec spec = new SampleIndex.Spec(first, end, samples, seq, config.run().seed());
     return new GptDataset(file, SampleIndex.cached(file, name, spec, arena, progress), seq);
   }
 
-  private Dataset blend(DataSection.Mix mix, String name, long samples) {
+  private Optional<Dataset> blend(DataSection.Mix mix, String name, long samples) {
     if (samples == 0) {
-      return null;
+      return Optional.empty();
     }
     for (Path path : mix.paths()) {
       if (file(path).sequences() == 0) {
@@ -178,24 +186,23 @@ public final class TrainingData implements AutoCloseable {
       IndexedDataset file = file(mix.paths().get(i));
       parts.add(dataset(file, name + "_" + i, 0, file.sequences(), Math.max(1, wanted[i])));
     }
-    return parts.size() == 1
-        ? parts.getFirst()
-        : BlendedDataset.of(parts, weights, arena, progress);
+    return Optional.of(
+        parts.size() == 1 ? parts.getFirst() : BlendedDataset.of(parts, weights, arena, progress));
   }
 
-  /** Optimizer steps in all. */
+  /** Returns the optimizer steps of the whole run. */
   public int trainIters() {
     return iterations;
   }
 
-  /** The training samples, one int[length + 1] each. */
+  /** Returns the training samples, each of {@code seq_length + 1} ids. */
   public Dataset train() {
     return train;
   }
 
   /**
-   * The order in which the run reads its training samples: from a step, row and position to a token
-   * of a document, and back.
+   * Returns the order in which the run reads its training samples. It leads from a step, row and
+   * position to a token of a document, and back.
    */
   public BatchOrder order() {
     return order(train);
@@ -205,20 +212,21 @@ public final class TrainingData implements AutoCloseable {
     return new BatchOrder(dataset, config.batch().micro(), config.batch().accumulation());
   }
 
-  /** Held-out samples, or null. */
-  public Dataset valid() {
+  /** Returns the validation samples; empty where the run has no validation or no data for it. */
+  public Optional<Dataset> valid() {
     return valid;
   }
 
-  Dataset test() {
+  /** Returns the test samples; empty where the run has no test or no data for it. */
+  Optional<Dataset> test() {
     return test;
   }
 
   /**
    * Reads micro-batch {@code index} of an order.
    *
-   * @param usedVocab ids from here on are an error
-   * @param endOfText where inputs of this id carry no loss, or -1
+   * @param usedVocab size of the vocabulary; an id that is not below it is an error
+   * @param endOfText id of inputs whose positions have no loss, or -1
    */
   static GradientStep.Batch batch(BatchOrder order, long index, int usedVocab, int endOfText) {
     int[][] samples = new int[order.micro()][];

@@ -19,21 +19,22 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Computes what a training run takes of memory and disk, in bytes, from its configuration alone: so
- * that a run which cannot fit says so before its first step. The sizes are those that {@link
+ * Computes the bytes of memory and disk that a training run needs, from its configuration alone, so
+ * that one that cannot fit is refused before its first step. The sizes are those that {@link
  * Parameters} and {@link CpuStep} allocate.
  *
  * @param config of the run
- * @param model its shape
- * @param carrierBytes of a number that is multiplied: 2, or 4 where fp32 carries it
+ * @param model that is trained
+ * @param carrierBytes of a number in memory that products multiply: 2, or 4 where bf16 or fp16
+ *     numbers are held as fp32, and in fp32
  */
 record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
   private static final String MICRO = "train_micro_batch_size_per_gpu";
 
-  /** The JVM itself, libtorch's code and its scratch memory. */
+  /** Bytes of the JVM itself, libtorch's code and its scratch memory. */
   private static final long BESIDE = 512L << 20;
 
-  /** What the heap needs besides the arrays of a batch. */
+  /** Bytes of the heap besides the arrays of a batch. */
   private static final long HEAP_BESIDE = 128L << 20;
 
   static TrainingNeed of(NeoxConfig config, ModelSpec model) {
@@ -41,13 +42,15 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
         config, model, Products.carrier(config.precision().format().dtype()) == Dtype.F32 ? 4 : 2);
   }
 
-  /** Weights, gradients, both moments, and the weights rounded for products. */
+  /**
+   * Returns the bytes of weights, gradients, both moments, and the weights rounded for products.
+   */
   long parameterBytes() {
     boolean rounded = config.precision().format() != PrecisionSection.Format.FP32;
     return model.parameterCount() * (16 + (rounded ? carrierBytes : 0));
   }
 
-  /** Native memory of the activations and gradients of a micro-batch of {@code sequences}. */
+  /** Returns the native memory of a micro-batch: activations and their gradients. */
   long activationBytes(long sequences, boolean recompute) {
     long tokens = sequences * config.model().seqLength();
     long h = model.width();
@@ -57,7 +60,7 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
     long shared = c * 5 * h + 4 * h;
     long products = 0;
     Set<Long> widths = new HashSet<>();
-    Set<Long> queries = new HashSet<>(Set.of(h)); // of these the step has one already
+    Set<Long> queries = new HashSet<>(Set.of(h)); // one of width h is counted in shared
     Set<List<Long>> shapes = new HashSet<>();
     shapes.add(List.of((long) model.vocabulary().rows(), h));
     for (BlockSpec block : model.blocks()) {
@@ -79,7 +82,7 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
         + products;
   }
 
-  /** The layers that have a tape of their own. */
+  /** Returns the layers that have a tape of their own; with recomputation equal ones share it. */
   private List<BlockSpec> layers(boolean recompute) {
     return recompute
         ? model.blocks().stream()
@@ -89,7 +92,7 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
         : model.blocks();
   }
 
-  /** What the backward pass of a layer reads, per token. */
+  /** Returns the bytes per token that the backward pass of a layer reads. */
   private long tapeBytes(BlockSpec block) {
     long h = model.width();
     Attention attention = block.attention();
@@ -104,12 +107,14 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
         + middle;
   }
 
-  /** Columns of what a feed-forward layer's first product makes. */
+  /** Returns the columns of a feed-forward layer's first product. */
   private static long columns(BlockSpec block) {
     return FeedForwardKernel.of(block.feedForward()).columns();
   }
 
-  /** Java's heap: the batch, and what each layer keeps of its norms and its attention. */
+  /**
+   * Returns the bytes of Java's heap: the batch, and each layer's statistics of norms and softmax.
+   */
   long heapBytes(long sequences, boolean recompute) {
     long tokens = sequences * config.model().seqLength();
     long tapes =
@@ -118,17 +123,17 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
     return tokens * (tapes + 12 + batch) + HEAP_BESIDE;
   }
 
-  /** A checkpoint on disk: fp32 weights and both moments. */
+  /** Returns the bytes of a checkpoint on disk: fp32 weights and both moments. */
   long checkpointBytes() {
     return 12 * model.parameterCount() + (1 << 20);
   }
 
   /**
-   * Stops a run that this machine cannot hold. Of memory it knows what the CPU's step takes; on
-   * another device the run itself finds out.
+   * Refuses a run that does not fit this machine. Memory is checked for the CPU's step alone; on
+   * another device the allocation itself fails.
    *
-   * @throws MemoryException when memory or the heap is too small, with what would fit
-   * @throws StorageException when the disk is
+   * @throws MemoryException when memory or the heap is too small, naming what would fit
+   * @throws StorageException when the disk is too small for a checkpoint
    */
   void check(Device device) {
     if (device.isCpu()) {
@@ -149,8 +154,11 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
   }
 
   /**
-   * The same of memory, with {@code free} bytes left, {@code heap} of which Java may use for
-   * objects.
+   * Refuses a run that does not fit into memory.
+   *
+   * @param free bytes of memory
+   * @param heap bytes that Java's heap may take of them
+   * @throws MemoryException naming what would fit
    */
   void checkMemory(long free, long heap) {
     int micro = config.batch().micro();
@@ -205,7 +213,7 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
         && BESIDE + parameterBytes() + activationBytes(micro, recompute) + heapNeed <= free;
   }
 
-  /** The largest micro-batch up to {@code most} that fits; 0 for none. */
+  /** Returns the largest micro-batch up to {@code most} that fits; 0 when none does. */
   private long largest(long most, boolean recompute, long free, long heap) {
     long fits = 0;
     for (long above = most + 1; above - fits > 1; ) {
@@ -220,12 +228,12 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
   }
 
   /**
-   * Warns of a disk on which the first checkpoint fits and not all that the run will keep.
+   * Returns a warning where the disk is too small for all checkpoints that the run will keep.
    *
    * @param from iterations that are done
    * @param to iterations of the whole run
    */
-  Optional<String> concern(int from, int to) {
+  Optional<String> warning(int from, int to) {
     CheckpointSection section = config.checkpoint();
     if (section.save().isEmpty()) {
       return Optional.empty();
@@ -249,21 +257,21 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
                 remedy));
   }
 
-  /** Checkpoints that the run will have at a time, those from before it not counted. */
+  /** Returns how many checkpoints the run will have at a time, without those from before it. */
   private long kept(int from, int to) {
     CheckpointSection section = config.checkpoint();
     long saves = 1;
     for (int n = from + 1; n < to; n++) {
       saves += section.savesAt(n) ? 1 : 0;
     }
-    // While one is pruned the next is there already.
+    // The oldest is removed when the next is complete.
     return section.keepLast().isPresent()
         ? Math.min(saves, Math.max(1, section.keepLast().getAsInt()) + 1L)
         : saves;
   }
 
   /**
-   * Says what the run takes of memory and disk, a line each.
+   * Returns lines that state the memory and disk space that the run needs, and what is free.
    *
    * @param from iterations that are done
    * @param to iterations of the whole run

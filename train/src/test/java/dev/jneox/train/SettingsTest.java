@@ -293,7 +293,7 @@ class SettingsTest {
     for (NeoxKeys.Key key : NeoxKeys.all()) {
       keys++;
       if (key.rule() instanceof NeoxKeys.Rule.Same(String other)) {
-        assertThat(NeoxKeys.find(other)).as(other).isNotNull();
+        assertThat(NeoxKeys.find(other)).as(other).isPresent();
       }
       assertThat(NeoxKeys.nearest(key.name())).contains(key.name());
     }

@@ -112,7 +112,7 @@ class TrainerTest {
         TrainingData data = TrainingData.open(config, Progress.silent());
         Trainer trainer = new Trainer(config, VOCAB, 0, tokenizer, data, directory)) {
       notes.addAll(directory.notes());
-      notes.addAll(trainer.concerns());
+      notes.addAll(trainer.warnings());
       Trainer.End end =
           trainer.run(
               new TrainingCallback() {
@@ -321,7 +321,7 @@ class TrainerTest {
         TrainingData data = TrainingData.open(config, Progress.silent());
         Trainer trainer = new Trainer(config, grown, 0, tokenizer, data, directory)) {
       assertThat(trainer.iteration()).isZero();
-      assertThat(trainer.concerns())
+      assertThat(trainer.warnings())
           .singleElement()
           .asString()
           .startsWith("the vocabulary grows from 61 to 65 ids");
@@ -357,7 +357,7 @@ class TrainerTest {
     try (RunDirectory directory = RunDirectory.open(config.checkpoint(), Resume.DEFAULT);
         TrainingData data = TrainingData.open(config, Progress.silent());
         Trainer trainer = new Trainer(config, vocabulary, 0, null, data, directory)) {
-      return trainer.meanLoss(data.valid(), 0, 2).orElseThrow();
+      return trainer.meanLoss(data.valid().orElseThrow(), 0, 2).orElseThrow();
     }
   }
 

@@ -247,7 +247,7 @@ class TrainingNeedTest {
             "num_layers=12",
             "hidden_size=1024",
             "train_iters=1000000");
-    assertThat(every.concern(0, 1_000_000))
+    assertThat(every.warning(0, 1_000_000))
         .hasValueSatisfying(
             line ->
                 assertThat(line)
@@ -258,7 +258,7 @@ class TrainingNeedTest {
             "checkpoint_factor=1",
             "keep_last_n_checkpoints=2",
             "train_iters=1000000");
-    assertThat(few.concern(0, 1_000_000)).isEmpty();
-    assertThat(need().concern(0, 100)).isEmpty();
+    assertThat(few.warning(0, 1_000_000)).isEmpty();
+    assertThat(need().warning(0, 100)).isEmpty();
   }
 }

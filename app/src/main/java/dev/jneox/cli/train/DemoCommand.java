@@ -370,7 +370,7 @@ public final class DemoCommand implements Callable<Integer> {
       double unigram =
           new UnigramCounts(trainer.model().vocabulary().used())
               .add(data.train(), trained)
-              .loss(data.valid(), validated);
+              .loss(data.valid().orElseThrow(), validated);
       return new Outcome(exitCode, title, losses.curve(), unigram);
     }
   }

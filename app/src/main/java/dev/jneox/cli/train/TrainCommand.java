@@ -376,7 +376,7 @@ public final class TrainCommand implements Callable<Integer> {
     }
     trainer.estimate().forEach(out::println);
     directory.notes().forEach(out::println);
-    trainer.concerns().forEach(out::println);
+    trainer.warnings().forEach(out::println);
     if (!config.ignored().isEmpty()) {
       out.println("these keys have no effect here: " + String.join(", ", config.ignored()));
     }
