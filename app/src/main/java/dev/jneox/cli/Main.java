@@ -39,23 +39,28 @@ public final class Main {
 
   /** Runs one command and returns its exit code; used by {@link Start} and by the tests. */
   public static int run(String... args) {
-    CommandLine line = commandLine(needed(args));
+    PrintWriter err = new PrintWriter(System.err, true, StandardCharsets.UTF_8);
     int code;
     try {
-      code = execute(line, args);
-    } catch (Error e) {
-      code = failed(line.getErr(), e);
+      CommandLine line = commandLine(needed(args));
+      try {
+        code = execute(line, args);
+      } finally {
+        line.getOut().flush();
+      }
+    } catch (Error | RuntimeException e) {
+      code = failed(err, e);
     }
-    line.getOut().flush();
-    return StandardOutput.exitCode(code, line.getErr());
+    return StandardOutput.exitCode(code, err);
   }
 
   /** A command that only lacks jars says which, instead of being unknown. */
   private static int execute(CommandLine line, String... args) {
+    int named = args.length > 1 && args[0].equals("help") ? 1 : 0; // jneox help train
     Optional<Need> missing =
-        args.length == 0 || line.getSubcommands().containsKey(args[0])
+        args.length == 0 || line.getSubcommands().containsKey(args[named])
             ? Optional.empty()
-            : Commands.missing(args[0]);
+            : Commands.missing(args[named]);
     if (missing.isEmpty()) {
       return line.execute(args);
     }
@@ -63,7 +68,7 @@ public final class Main {
     line.getErr()
         .println(
             "jneox: "
-                + args[0]
+                + args[named]
                 + ": needs "
                 + need.jar()
                 + ", and the class path has no "
@@ -136,6 +141,7 @@ public final class Main {
       failure.printStackTrace(new PrintWriter(trace));
       err.println("jneox: internal error, please report it with what follows");
       err.print(VisibleText.lines(trace.toString()));
+      err.flush();
     }
     return 1;
   }
@@ -164,6 +170,7 @@ public final class Main {
           Optional.of(
               "out of stack: an input is nested more deeply than it should be; if it is a sound"
                   + " one, give Java more with JNEOX_JAVA_OPTS=-Xss16m and report it");
+      case NoClassDefFoundError e -> Start.missing(e);
       case UnsatisfiedLinkError e ->
           Optional.of(
               "a native library cannot be loaded: "

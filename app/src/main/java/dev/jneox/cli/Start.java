@@ -3,6 +3,7 @@ package dev.jneox.cli;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.ValueLayout;
+import java.util.Optional;
 
 /**
  * Where the process begins: sees to it that the JVM is one of {@code launch.conf}'s, then hands
@@ -21,8 +22,28 @@ public final class Start {
     if (relaunch.isNeeded()) {
       System.exit(relaunch.run(args));
     }
-    StandardOutput.install();
-    System.exit(Main.run(args));
+    try {
+      StandardOutput.install();
+      System.exit(Main.run(args));
+    } catch (NoClassDefFoundError e) {
+      System.err.println("jneox: " + missing(e).orElseThrow(() -> e));
+      System.exit(1);
+    }
+  }
+
+  /**
+   * Says in one line which class is missing and what to do; empty for an error in a class that is
+   * there.
+   */
+  static Optional<String> missing(NoClassDefFoundError error) {
+    String type = String.valueOf(error.getMessage()).replace('/', '.');
+    boolean absent = error.getCause() == null || error.getCause() instanceof ClassNotFoundException;
+    return absent && type.matches("[\\w.$]+")
+        ? Optional.of(
+            "the class path has no class "
+                + type
+                + ": the jar that holds it is missing or damaged; build or unpack JNeoX again")
+        : Optional.empty();
   }
 
   /**

@@ -174,6 +174,18 @@ class WithoutLibtorchTest {
   }
 
   @Test
+  void theHelpOfACommandThatLacksAJarSaysWhich() throws IOException, InterruptedException {
+    String core = classPathWithout(LIBRARIES, MODULES);
+    Result help = start(core, "help", "train");
+    assertThat(help.exit).isEqualTo(1);
+    assertThat(errors(help)).isEqualTo(errors(start(core, "train"))).hasSize(1);
+    assertThat(errors(start(core, "help", "trian")))
+        .singleElement()
+        .asString()
+        .contains("Unknown", "trian");
+  }
+
+  @Test
   void withoutLibtorchTrainingSaysSoAndTheScheduleIsStillPrinted()
       throws IOException, InterruptedException {
     Result result = start(classPathWithout(LIBRARIES), "train", "run.yml");

@@ -1,5 +1,6 @@
 package dev.jneox.torch;
 
+import dev.jneox.io.InputException;
 import dev.jneox.io.NativeLibraries;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -84,9 +85,20 @@ final class BundledLibraries {
     }
     List<String> names = new ArrayList<>(properties.get("platform.preload"));
     names.addAll(properties.get("platform.link"));
-    names.add(properties.getProperty("platform.library"));
+    String own = properties.getProperty("platform.library");
+    names.add(own);
     for (String name : names) {
       URL[] found = Loader.findLibrary(top, properties, name, false);
+      if (found.length == 0 && name.equals(own)) {
+        throw new InputException(
+            "the class path has no native library "
+                + own
+                + " of "
+                + top.getName()
+                + ": expected it in a jar of its artifact for "
+                + Loader.getPlatform()
+                + ", which is missing or damaged; build or unpack JNeoX again");
+      }
       if (found.length > 0 && found[0].getProtocol().equals("jar")) {
         String renamed = found[0].getRef();
         String file =
