@@ -51,7 +51,9 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
-/** The main job, end to end, on the sources of well-known Java libraries. */
+/**
+ * Trains a model on the sources of well-known Java libraries: from texts to a model that writes.
+ */
 @Command(
     name = "demo",
     sortOptions = false,
@@ -65,25 +67,25 @@ import picocli.CommandLine.Spec;
     footer = {"", "Example:", "  jneox demo --minutes 2 --out my-demo --seed 7"})
 public final class DemoCommand implements Callable<Integer> {
   /**
-   * Training steps for a minute of the whole demo, set on two cores of a Zen 4, which multiplies
-   * bf16; fixed, so that results do not depend on the clock.
+   * Training steps per minute of the whole demo on a CPU that multiplies bf16, measured on two
+   * cores of a Zen 4. The number is fixed, so that results do not depend on the clock.
    */
   private static final int STEPS_A_MINUTE = 55;
 
-  /** The same of a Zen 3, where fp32 carries bf16. */
+  /** Training steps per minute on a CPU without bf16 products, measured on two cores of a Zen 3. */
   private static final int CARRIED_STEPS_A_MINUTE = 22;
 
   private static final int VOCABULARY = 8192;
 
-  /** One document in so many is held out for validation. */
+  /** Documents of which one is held out for validation. */
   private static final int HOLD_OUT = 20;
 
   private static final String PROMPT =
       "  /**\n   * Returns the number of elements in the given array";
 
   /**
-   * How much of each library the model reads, as the Pile weights its parts; libraries not named
-   * here count 1.
+   * Epochs of each library relative to the others, as in the Pile; a library that is not named here
+   * has 1.
    */
   private static final Map<String, Double> WEIGHTS =
       Map.of("lucene-core", 3.0, "guava", 3.0, "commons-math3", 2.0, "jackson-databind", 2.0);
@@ -209,7 +211,7 @@ public final class DemoCommand implements Callable<Integer> {
             10, Math.round((carried ? CARRIED_STEPS_A_MINUTE : STEPS_A_MINUTE) * (minutes - 0.4)));
   }
 
-  /** The jars that the build put beside ours, or those of {@code --corpus}. */
+  /** Returns the jars of {@code --corpus}, else those that the build put beside JNeoX's jar. */
   private List<Path> libraries() {
     Path folder = corpus;
     if (folder == null) {
@@ -249,7 +251,7 @@ public final class DemoCommand implements Callable<Integer> {
         trained.bytes() / 1e6, (double) trained.bytes() / trained.tokens(), vocabulary);
   }
 
-  /** A library's prepared data. */
+  /** Holds the prepared data of a library. */
   private record Part(HoldOut split, double weight) {}
 
   private List<Part> prepare(List<Path> libraries, Tokenizer tokenizer) {
@@ -280,7 +282,7 @@ public final class DemoCommand implements Callable<Integer> {
     return parts;
   }
 
-  /** The recipe, with this corpus and length; left in the folder as demo.yml. */
+  /** Writes the configuration for this corpus and length to {@code demo.yml}, and reads it. */
   private NeoxConfig config(List<Part> parts, Path vocabulary) {
     Path recipe = out.resolve("demo.yml");
     String weights = parts.stream().map(p -> Double.toString(p.weight)).toList().toString();
@@ -316,7 +318,12 @@ public final class DemoCommand implements Callable<Integer> {
   }
 
   /**
-   * @param exitCode 0, or that of a signal, and then the rest is unfinished
+   * Holds the results of the training.
+   *
+   * @param exitCode 0; after a signal the signal's, and the other values are unfinished
+   * @param title of the picture
+   * @param curve losses of the run
+   * @param unigram loss of the unigram model on the held-out texts, in nats per token
    */
   private record Outcome(int exitCode, String title, LossCurve curve, double unigram) {
     double finalValidation() {

@@ -6,7 +6,7 @@ import dev.jneox.torch.Libtorch;
 import dev.jneox.torch.Machine;
 import dev.jneox.torch.NativeCache;
 
-/** Asks libtorch what {@code doctor} tells of it. */
+/** Measures libtorch and reads its settings, for {@code doctor}. */
 final class LibtorchDoctor {
   private LibtorchDoctor() {}
 

@@ -14,8 +14,8 @@ import java.util.Locale;
 import java.util.OptionalDouble;
 
 /**
- * Draws the losses of a run into {@code loss.png} beside its checkpoints, anew after each save. A
- * picture that cannot be drawn is told of once and ends no run.
+ * Draws the losses of a run into {@code loss.png} beside its checkpoints, again after each save. A
+ * picture that cannot be drawn gives one warning, and the run goes on.
  */
 final class LossPicture implements TrainingCallback {
   private final PrintWriter out;

@@ -28,7 +28,7 @@ import org.knowm.xchart.style.markers.SeriesMarkers;
 
 /**
  * Draws a training run: the losses of the steps, their local mean, the validation losses, and the
- * loss of a model that knows nothing but how often each token occurs. All losses are in nats per
+ * loss of a unigram model, which knows only how often each token occurs. All losses are in nats per
  * token.
  *
  * @param title over the picture, for example the model's size and the corpus
@@ -113,8 +113,8 @@ record LossPlot(String title, LossCurve curve, OptionalDouble unigramLoss) {
   }
 
   /**
-   * The ends of the axis and an odd point in between: XChart labels evenly spaced data at its
-   * points, here at every so many steps, instead of at round numbers.
+   * Returns the ends of the axis and one uneven point between them. XChart labels the points of
+   * evenly spaced data, and round numbers for other data.
    */
   private static double[] ends(double end) {
     return new double[] {0, end / Math.PI, end};
@@ -176,7 +176,7 @@ record LossPlot(String title, LossCurve curve, OptionalDouble unigramLoss) {
     styler.setMarkerSize(8);
   }
 
-  /** What tokens are counted in along the axis. */
+  /** Lists the units in which the axis counts tokens. */
   private enum Unit {
     ONES(1, ""),
     THOUSANDS(1e3, " (thousands)"),

@@ -15,7 +15,7 @@ import java.util.Optional;
 
 /** Reads the shape of a model from a configuration in GPT-NeoX's keys. */
 final class NeoxShapes {
-  /** Those that come with JNeoX. */
+  /** The configurations that come with JNeoX. */
   static final List<String> NAMES =
       List.of(
           "20B",
@@ -31,18 +31,19 @@ final class NeoxShapes {
           "pythia/12B");
 
   /**
-   * Tokens of GPT-NeoX-20B's tokenizer, which all of them were trained with; id 0 ends a document.
+   * Tokens of GPT-NeoX-20B's tokenizer, with which all these models were trained; id 0 ends a
+   * document.
    */
   private static final int TOKENS = 50_277;
 
   private NeoxShapes() {}
 
   /**
-   * Reads one.
+   * Reads the shape of a configuration.
    *
    * @param name one of {@link #NAMES}, or a file
-   * @param tokenizer decides about the vocabulary; without one it is that of 20B
-   * @throws InputException when it is neither, or a model that cannot be made
+   * @param tokenizer whose vocabulary the model gets; empty for that of GPT-NeoX-20B
+   * @throws InputException when {@code name} is neither, or the model cannot be made
    */
   static RandomInit of(String name, Optional<Tokenizer> tokenizer) {
     Path path = Path.of(name);

@@ -23,8 +23,9 @@ import java.util.Locale;
 import java.util.Optional;
 
 /**
- * Has the model continue texts after each validation, and at the end where there is none: printed,
- * and kept in a file of the run. The texts depend on the weights and the seed alone.
+ * Continues texts with the model that is being trained, after each validation, or at the end where
+ * there is none. The results are printed and appended to a file. They depend on the weights and the
+ * seed alone.
  */
 final class Samples implements TrainingCallback {
   private static final int TOKENS = 60;
@@ -39,8 +40,9 @@ final class Samples implements TrainingCallback {
   private boolean written;
 
   /**
-   * Writes with the tokenizer of the run.
+   * Makes the callback.
    *
+   * @param tokenizer of the run
    * @param prompts to continue
    * @param file that the texts are appended to
    */
@@ -53,7 +55,7 @@ final class Samples implements TrainingCallback {
     this.sampler = sampler(seed);
   }
 
-  /** How texts of a model that is being trained are drawn. */
+  /** Returns the sampler for texts of a model that is being trained. */
   static Sampler sampler(int seed) {
     return Sampler.GREEDY
         .withTemperature(0.7)

@@ -18,15 +18,15 @@ import java.util.function.Predicate;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
 
-/** Tells of a training run: one line every so many iterations, over the mean of those. */
+/** Prints a line for every {@code log_interval} iterations of a run, with their mean values. */
 class StepLines implements TrainingCallback {
-  /** A step that takes longer than this is told of while it goes on. */
+  /** A step that takes longer gets a line while it runs. */
   private static final long PATIENCE_NANOS = 20_000_000_000L;
 
-  /** The same on a terminal, in seconds, where the line is then replaced. */
+  /** Seconds after which a running step gets a status line on a terminal. */
   private static final double TERMINAL_PATIENCE = 2;
 
-  /** Steps over whose time the rest of the run is estimated. */
+  /** Steps whose mean time gives the estimate of the remaining time. */
   private static final int LATEST = 50;
 
   private final PrintWriter out;
@@ -42,19 +42,24 @@ class StepLines implements TrainingCallback {
   private boolean shown;
 
   /**
-   * @param every iterations a line
+   * Prints lines that fit the terminal.
+   *
+   * @param every iterations per line
    * @param iterations of the whole run
-   * @param gemmRate FLOP/s of this machine's matrix products, of which the training's share is told
+   * @param gemmRate FLOP/s of this machine's matrix products; a line has the training's share of it
    */
   StepLines(PrintWriter out, int every, int iterations, double gemmRate) {
     this(out, every, iterations, gemmRate, Screen::outputWidth, ProgressLine::status);
   }
 
   /**
-   * The same.
+   * Prints lines of a given width.
    *
+   * @param every iterations per line
+   * @param iterations of the whole run
+   * @param gemmRate FLOP/s of this machine's matrix products
    * @param screenWidth columns that a line may have; empty for any number, as in a file
-   * @param status shows a line that the next takes the place of; false where there is no terminal
+   * @param status shows a line that the next one replaces; returns false where there is no terminal
    */
   StepLines(
       PrintWriter out,
@@ -72,9 +77,9 @@ class StepLines implements TrainingCallback {
   }
 
   /**
-   * A column of the line.
+   * Holds a column of the line.
    *
-   * @param rank those of the highest ranks are left out first where the line is too long
+   * @param rank order of leaving out where the line is too long: the highest first, 0 never
    */
   private record Column(int rank, String text) {
     static Column of(int rank, String format, Object... values) {
@@ -96,7 +101,7 @@ class StepLines implements TrainingCallback {
     told = System.nanoTime();
   }
 
-  /** Leaves out the first step, which warms up, as soon as there is another. */
+  /** Adds the time of a step. The first step, which is slower, is removed with the second. */
   private void remember(double seconds) {
     if (!warm && latest.size() == 1) {
       latest.clear();
@@ -227,7 +232,7 @@ class StepLines implements TrainingCallback {
     out.flush();
   }
 
-  /** {@code 2:03}, {@code 1:02:03} from an hour on, {@code 12 days} from three on. */
+  /** Formats seconds as {@code 2:03}, {@code 1:02:03} or, from three days on, {@code 12 days}. */
   static String clock(double seconds) {
     long s = Math.round(seconds);
     if (s >= 3 * 86_400) {

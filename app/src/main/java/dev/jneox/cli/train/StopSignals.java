@@ -9,9 +9,9 @@ import java.util.Map;
  * Turns SIGINT and SIGTERM into a request to the training to save and stop; a second ends the
  * process.
  *
- * <p>A terminal sends Ctrl-C to a wrapper (see {@code Relaunch}) and to this process, and the
- * wrapper passes its own on: signals within a quarter of a second count as one. {@link #close}
- * gives the signals back to the JVM, which ends the process at the first.
+ * <p>Signals within a quarter of a second count as one: a terminal sends SIGINT to this process and
+ * to its wrapper (see {@code Relaunch}), which passes it on. After {@link #close} the JVM handles
+ * the signals again, and ends the process at the first.
  */
 final class StopSignals implements AutoCloseable {
   /** Signals within this time count as one. */
@@ -51,7 +51,7 @@ final class StopSignals implements AutoCloseable {
     }
   }
 
-  /** 128 plus the number of the first signal, as a shell has it; 0 when there was none. */
+  /** Returns 128 plus the number of the first signal, as shells do; 0 when there was none. */
   synchronized int exitCode() {
     return exit;
   }

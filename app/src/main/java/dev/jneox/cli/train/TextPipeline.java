@@ -10,11 +10,11 @@ import dev.jneox.tokenizer.TrainedBpe;
 import java.nio.file.Path;
 import java.util.List;
 
-/** Holds the steps from text to data that the commands which begin with text share. */
+/** Makes a vocabulary and data from texts, for the commands that begin with texts. */
 final class TextPipeline {
   private TextPipeline() {}
 
-  /** Learns a vocabulary of at most {@code size} tokens and writes it. */
+  /** Learns a vocabulary of at most {@code size} tokens and writes it to {@code file}. */
   static TrainedBpe vocabulary(List<Path> texts, int size, Path file) {
     TrainedBpe trained =
         LearnedVocabulary.of(

@@ -36,17 +36,17 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * Makes everything that a training run needs of texts alone, in one folder: {@code tokenizer.json},
- * {@code data/} with the texts that are held out, and the recipe {@code train.yml}, written last.
- * The run itself is in {@code run/}.
+ * Makes all that a training run needs from texts alone, in one folder: {@code tokenizer.json},
+ * {@code data/} with the held-out texts, and the configuration {@code train.yml}, written last. The
+ * run itself is in {@code run/}.
  *
- * @param folder of it all
+ * @param folder that has all of these
  */
 record TextRun(Path folder) {
   private static final int SEQUENCE = 256;
   private static final int BATCH = 16;
 
-  /** Most passes over the text: after about four, another one lowers the loss less. */
+  /** Most passes over the text; after about four, a further one lowers the loss less. */
   private static final int PASSES = 10;
 
   private static final int FEWEST_STEPS = 50;
@@ -55,7 +55,7 @@ record TextRun(Path folder) {
   /** Ends the recipe while what it names is being made. */
   private static final String UNFINISHED = "# Not finished: the same command makes it anew.\n";
 
-  /** The share of the time that is left for training after validation, saves and samples. */
+  /** Share of the time that training takes; validation, saves and samples take the rest. */
   private static final double SHARE = 0.85;
 
   /** Names a size of model that one machine trains in minutes or hours. */
@@ -105,9 +105,9 @@ record TextRun(Path folder) {
     }
 
     /**
-     * Chooses the largest that reads two tokens or more for each parameter of its layers. Twenty
-     * are the best use of a computation (Hoffmann et al. 2022); with minutes on a few cores a
-     * larger model still learns more than a smaller one that reads as much as that.
+     * Chooses the largest size that reads two tokens or more for each parameter of its layers. The
+     * compute-optimal number is about twenty (Hoffmann et al. 2022). In a run of minutes on a few
+     * cores a larger model with fewer still reaches a lower loss.
      */
     static Size of(double seconds, long tokens, int vocabulary, double gemmRate) {
       Size best = TINY;
