@@ -6,7 +6,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.jneox.io.InputException;
 import dev.jneox.io.JneoxException;
-import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -143,8 +142,8 @@ class TokenizerFileTest {
         .isInstanceOf(InputException.class)
         .hasMessageContaining("no such file");
     assertThatThrownBy(() -> Tokenizer.load(folder))
-        .isInstanceOf(StorageException.class)
-        .hasMessageContaining(folder.toString());
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining(folder + ": expected a tokenizer.json, found a folder");
     Files.write(file, "{\"é\": 1}".getBytes(StandardCharsets.ISO_8859_1));
     assertThatThrownBy(() -> Tokenizer.load(file))
         .isInstanceOf(InputException.class)
