@@ -18,7 +18,7 @@ import picocli.CommandLine.Spec;
 import picocli.CommandLine.Spec.Target;
 
 /** Which model a command uses, and in what precision. */
-final class ModelOptions {
+public final class ModelOptions {
   @Spec(Target.MIXEE)
   private CommandSpec spec;
 
@@ -73,7 +73,7 @@ final class ModelOptions {
   }
 
   /** The model's folder or file; that of a run is its newest checkpoint. */
-  static Path path(String model, PrintWriter err) {
+  public static Path path(String model, PrintWriter err) {
     return ModelFiles.resolve(find(model, err));
   }
 

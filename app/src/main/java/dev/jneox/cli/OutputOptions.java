@@ -12,8 +12,6 @@ import dev.jneox.weights.StoredModel;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.Locale;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -25,8 +23,6 @@ import picocli.CommandLine.Spec.Target;
  * do with them.
  */
 final class OutputOptions {
-  private static final Pattern SIZE =
-      Pattern.compile("([0-9]{1,12}(?:[.][0-9]{1,6})?)(B|KB|MB|GB|TB)?", Pattern.CASE_INSENSITIVE);
 
   /** Bytes; a smaller size is one without its unit. */
   private static final double SMALLEST_SHARD = 1e6;
@@ -99,25 +95,13 @@ final class OutputOptions {
     if (shardSize == null) {
       return Conversion.SHARD_BYTES;
     }
-    String size = shardSize;
-    Matcher matcher = SIZE.matcher(size.strip());
-    double bytes =
-        !matcher.matches() ? 0 : Double.parseDouble(matcher.group(1)) * unit(matcher.group(2));
+    long bytes = ByteSize.parse(shardSize).orElse(0);
     if (bytes < SMALLEST_SHARD) {
       throw wrong(
-          "--shard-size: expected 1MB or more with its unit, such as 5GB or 500MB, found " + size);
+          "--shard-size: expected 1MB or more with its unit, such as 5GB or 500MB, found "
+              + shardSize);
     }
-    return (long) bytes;
-  }
-
-  private static double unit(String name) {
-    return switch (name == null ? "" : name.toUpperCase(Locale.ROOT)) {
-      case "KB" -> 1e3;
-      case "MB" -> 1e6;
-      case "GB" -> 1e9;
-      case "TB" -> 1e12;
-      default -> 1;
-    };
+    return bytes;
   }
 
   /**

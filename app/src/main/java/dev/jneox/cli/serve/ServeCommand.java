@@ -1,0 +1,309 @@
+package dev.jneox.cli.serve;
+
+import dev.jneox.cli.ModelOptions;
+import dev.jneox.cli.Signals;
+import dev.jneox.cli.Usage;
+import dev.jneox.infer.Precision;
+import dev.jneox.io.ByteSize;
+import dev.jneox.io.InputException;
+import dev.jneox.serve.ModelServer;
+import dev.jneox.serve.ServerSettings;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.logging.Level;
+import java.util.logging.Logger;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** Serves models over HTTP. */
+@Command(
+    name = "serve",
+    sortOptions = false,
+    description = {
+      "Serve models over HTTP, in the forms of OpenAI's API.",
+      "Tools that speak it (openai, LangChain, lm-evaluation-harness, curl) take the address that"
+          + " is printed, with /v1 behind it, as their base URL."
+    },
+    footer = {
+      "",
+      "Ctrl-C or SIGTERM lets running requests end, for at most --grace, and takes no new",
+      "ones; a second one leaves at once.",
+      "",
+      "Examples:",
+      "  jneox serve --model DIR",
+      "  jneox serve --model small=DIR --model large=FILE.gguf --port 9000",
+      "  jneox serve --model DIR --host 0.0.0.0 --api-key-file keys.txt \\",
+      "      --tls-cert cert.pem --tls-key key.pem"
+    })
+public final class ServeCommand implements Callable<Integer> {
+  /**
+   * Helidon tells of its start at INFO. Kept here, because a logger that nobody has is forgotten.
+   */
+  private static final Logger HELIDON = Logger.getLogger("io.helidon");
+
+  private static final Pattern NAMED = Pattern.compile("([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)");
+
+  @Spec private CommandSpec spec;
+
+  @Option(
+      names = "--model",
+      required = true,
+      paramLabel = "[ID=]MODEL",
+      description =
+          "A model as other commands take it (see jneox generate --help), and the name that"
+              + " requests give; may be given several times. Default name: that of the folder or"
+              + " file, or ORG/NAME of the hub.")
+  private List<String> models;
+
+  @Option(
+      names = "--host",
+      paramLabel = "ADDRESS",
+      defaultValue = "127.0.0.1",
+      description =
+          "The address to listen on. Default: ${DEFAULT-VALUE}, for this machine alone; 0.0.0.0"
+              + " takes connections of others.")
+  private String host;
+
+  @Option(
+      names = "--port",
+      paramLabel = "N",
+      defaultValue = "8080",
+      description = "The port to listen on; 0 takes a free one. Default: ${DEFAULT-VALUE}.")
+  private int port;
+
+  @Option(
+      names = "--dtype",
+      paramLabel = "stored|f32|bf16",
+      defaultValue = "stored",
+      description =
+          "What the weights are multiplied in. Default: as stored, where fp16 and fp64 are read as"
+              + " f32.")
+  private Precision precision;
+
+  @Option(
+      names = "--sessions",
+      paramLabel = "N",
+      defaultValue = "32",
+      description =
+          "Most sequences that a model writes at a time; others wait. Default: ${DEFAULT-VALUE}.")
+  private int sessions;
+
+  @Option(
+      names = "--queue",
+      paramLabel = "N",
+      defaultValue = "1024",
+      description =
+          "Sequences that may wait before requests are refused with status 429. Default:"
+              + " ${DEFAULT-VALUE}.")
+  private int queue;
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      description = "Threads that compute. Default: one a core.")
+  private Integer threads;
+
+  @Option(
+      names = "--kv-memory",
+      paramLabel = "SIZE",
+      description =
+          "Memory for the keys and values of a model, as 2GB. Default: half of the Java heap.")
+  private String kvMemory;
+
+  @Option(
+      names = "--timeout",
+      paramLabel = "SECONDS",
+      defaultValue = "600",
+      description = "Longest time of a request, its waiting included. Default: ${DEFAULT-VALUE}.")
+  private long timeout;
+
+  @Option(
+      names = "--max-body",
+      paramLabel = "SIZE",
+      defaultValue = "16MB",
+      description = "Largest body of a request. Default: ${DEFAULT-VALUE}.")
+  private String maxBody;
+
+  @Option(
+      names = "--max-connections",
+      paramLabel = "N",
+      defaultValue = "1024",
+      description = "Most open connections. Default: ${DEFAULT-VALUE}.")
+  private int maxConnections;
+
+  @Option(
+      names = "--grace",
+      paramLabel = "SECONDS",
+      defaultValue = "30",
+      description = "How long running requests may go on at the end. Default: ${DEFAULT-VALUE}.")
+  private long grace;
+
+  @Option(
+      names = "--api-key-file",
+      paramLabel = "FILE",
+      description =
+          "Keys, one a line; a request must bring one, as Authorization: Bearer KEY. The"
+              + " environment variable JNEOX_API_KEY gives one, too.")
+  private Path keyFile;
+
+  @Option(
+      names = "--tls-cert",
+      paramLabel = "FILE",
+      description = "Answer over TLS with this chain of certificates in PEM.")
+  private Path certificate;
+
+  @Option(
+      names = "--tls-key",
+      paramLabel = "FILE",
+      description = "The private key of --tls-cert, in PEM (PKCS #8).")
+  private Path key;
+
+  @Override
+  public Integer call() {
+    PrintWriter out = spec.commandLine().getOut();
+    PrintWriter err = spec.commandLine().getErr();
+    HELIDON.setLevel(Level.WARNING);
+    ServerSettings settings = Usage.of(spec, this::settings);
+    long start = System.nanoTime();
+    Map<String, Path> paths = new LinkedHashMap<>();
+    for (String model : models) {
+      Matcher named = NAMED.matcher(model);
+      boolean given = named.matches() && !Files.exists(Path.of(model));
+      String where = given ? named.group(2) : model;
+      String id = given ? named.group(1) : name(where);
+      if (paths.put(id, ModelOptions.path(where, err)) != null) {
+        throw new ParameterException(
+            spec.commandLine(),
+            "--model: two are named " + id + ": give one a name, as other=" + where);
+      }
+    }
+    CountDownLatch stopped = new CountDownLatch(1);
+    AtomicInteger signal = new AtomicInteger();
+    try (ModelServer server = ModelServer.start(paths, settings);
+        Signals _ =
+            new Signals(
+                Map.of("INT", 2, "TERM", 15),
+                number -> {
+                  if (!signal.compareAndSet(0, number)) {
+                    Runtime.getRuntime().halt(128 + number);
+                  }
+                  stopped.countDown();
+                })) {
+      introduce(out, server, settings, paths.keySet().iterator().next(), System.nanoTime() - start);
+      try {
+        stopped.await();
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      }
+      out.println("stopping: running requests may end");
+      out.flush();
+    }
+    return signal.get() == 0 ? 0 : 128 + signal.get();
+  }
+
+  private ServerSettings settings() {
+    if ((certificate == null) != (key == null)) {
+      throw new ParameterException(
+          spec.commandLine(), "--tls-cert and --tls-key: expected both or none");
+    }
+    ServerSettings defaults = ServerSettings.DEFAULT;
+    return new ServerSettings(
+        host,
+        port,
+        keys(),
+        certificate == null
+            ? Optional.empty()
+            : Optional.of(new ServerSettings.TlsFiles(certificate, key)),
+        precision,
+        sessions,
+        queue,
+        threads == null ? defaults.threads() : threads,
+        kvMemory == null ? defaults.kvBytes() : size("--kv-memory", kvMemory),
+        defaults.readers(),
+        Duration.ofSeconds(timeout),
+        size("--max-body", maxBody),
+        maxConnections,
+        Duration.ofSeconds(grace));
+  }
+
+  private long size(String option, String text) {
+    return ByteSize.parse(text)
+        .orElseThrow(
+            () ->
+                new ParameterException(
+                    spec.commandLine(),
+                    option + ": expected a size with its unit, such as 2GB, found " + text));
+  }
+
+  private List<String> keys() {
+    List<String> keys = new ArrayList<>();
+    Optional.ofNullable(System.getenv("JNEOX_API_KEY"))
+        .filter(value -> !value.isBlank())
+        .ifPresent(keys::add);
+    if (keyFile != null) {
+      try {
+        Files.readAllLines(keyFile).stream()
+            .map(String::strip)
+            .filter(line -> !line.isEmpty() && !line.startsWith("#"))
+            .forEach(keys::add);
+      } catch (IOException e) {
+        throw new InputException(keyFile + ": cannot be read: expected keys in UTF-8, one a line");
+      }
+      if (keys.isEmpty()) {
+        throw new InputException(keyFile + ": expected keys, one a line, found none");
+      }
+    }
+    return keys;
+  }
+
+  /** The name of a folder or file; that of a hub's model is ORG/NAME. */
+  private static String name(String model) {
+    if (!Files.exists(Path.of(model))) {
+      return model;
+    }
+    Path path = Path.of(model).toAbsolutePath().normalize();
+    String name = String.valueOf(path.getFileName());
+    return name.endsWith(".gguf") ? name.substring(0, name.length() - 5) : name;
+  }
+
+  private static void introduce(
+      PrintWriter out, ModelServer server, ServerSettings settings, String id, long nanos) {
+    String url = server.url();
+    out.printf(Locale.ROOT, "ready in %.1f s: %s%n", nanos / 1e9, url);
+    out.println("try it:");
+    out.println("  curl " + url + "/v1/completions -H 'Content-Type: application/json' \\");
+    out.println(
+        "      -d '{\"model\": \""
+            + id
+            + "\", \"prompt\": \"Once upon a time\", \"max_tokens\": 32}'");
+    out.println("evaluate it with lm-evaluation-harness:");
+    out.println("  lm_eval --model local-completions --tasks lambada_openai --model_args \\");
+    out.println(
+        "      model=" + id + ",base_url=" + url + "/v1/completions,tokenizer_backend=remote");
+    out.println(
+        settings.host().startsWith("127.") || settings.host().equals("localhost")
+            ? "It listens to this machine alone; --host 0.0.0.0 takes connections of others."
+            : settings.apiKeys().isEmpty()
+                ? "It listens to other machines, and asks for no key: see --api-key-file."
+                : "It listens to other machines.");
+    out.println("Ctrl-C stops it.");
+    out.flush();
+  }
+}

@@ -1,0 +1,293 @@
+package dev.jneox.serve;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.jneox.infer.Completion;
+import dev.jneox.infer.FinishReason;
+import dev.jneox.infer.GenerationRequest;
+import dev.jneox.infer.TextPiece;
+import dev.jneox.infer.Token;
+import dev.jneox.infer.Token.Candidate;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/** Answers {@code POST /v1/chat/completions}, as OpenAI's API defines it. */
+final class Chats {
+  private static final Set<String> ROLES =
+      Set.of("system", "developer", "user", "assistant", "tool", "function");
+  private static final int MOST_MESSAGES = 10_000;
+  private static final int MOST_TOP_LOGPROBS = 20;
+
+  private final ServedModel model;
+  private final Call call;
+  private final GenerationOptions options;
+  private final boolean logprobs;
+  private final int topLogprobs;
+  private final int[] prompt;
+  private final int maxTokens;
+  private final List<String> stop;
+  private final long created = System.currentTimeMillis() / 1000;
+
+  /** Reads a request. */
+  Chats(Body body, ServedModel model, Call call) {
+    this.model = model;
+    this.call = call;
+    List<Map<String, Object>> messages = messages(body);
+    this.options = GenerationOptions.read(body, model);
+    this.logprobs = body.flag("logprobs", false);
+    OptionalInt top = body.integer("top_logprobs", 0, MOST_TOP_LOGPROBS);
+    if (top.isPresent() && !logprobs) {
+      throw ApiException.invalid("top_logprobs", "top_logprobs: expected only with logprobs: true");
+    }
+    this.topLogprobs = top.orElse(0);
+    OptionalInt newer = body.integer("max_completion_tokens", 1, Integer.MAX_VALUE);
+    OptionalInt older = body.integer("max_tokens", 1, Integer.MAX_VALUE);
+    OptionalInt given = newer.isPresent() ? newer : older;
+    boolean goOn = body.flag("add_generation_prompt", true);
+    body.refuse("functions", "use tools");
+    body.refuse("function_call", "use tool_choice");
+    body.refuse("audio", "the models here write text");
+    body.get("modalities");
+    body.ignore("parallel_tool_calls", "reasoning_effort", "verbosity", "prediction");
+    body.end();
+    ChatPrompt writer = model.chatPrompt();
+    String text = writer.write(messages, List.of(), goOn, Map.of());
+    this.prompt = model.tokenizer().encode(text);
+    this.stop = new ArrayList<>(options.stop());
+    stop.addAll(writer.stop());
+    int room = model.context() - Math.max(1, prompt.length);
+    this.maxTokens = given.orElse(Math.max(1, room));
+    Completions.check(Math.max(1, prompt.length), maxTokens, model.context(), "messages");
+  }
+
+  boolean streamed() {
+    return options.stream();
+  }
+
+  private static List<Map<String, Object>> messages(Body body) {
+    Optional<JsonNode> given = body.get("messages");
+    if (given.isEmpty() || !given.get().isArray() || given.get().isEmpty()) {
+      throw body.wrong(
+          "messages",
+          "a list of messages",
+          given.orElse(JsonNodeFactory.instance.missingNode()));
+    }
+    if (given.get().size() > MOST_MESSAGES) {
+      throw body.invalid(
+          "messages", "at most " + MOST_MESSAGES + " messages", given.get().size() + " of them");
+    }
+    List<Map<String, Object>> messages = new ArrayList<>();
+    for (JsonNode item : given.get()) {
+      messages.add(message(body.object("messages[" + messages.size() + "]", item)));
+    }
+    return messages;
+  }
+
+  private static Map<String, Object> message(Body message) {
+    Map<String, Object> read = new LinkedHashMap<>();
+    String role =
+        message
+            .string("role")
+            .orElseThrow(
+                () ->
+                    message.wrong("role", "a string", JsonNodeFactory.instance.missingNode()));
+    if (!ROLES.contains(role)) {
+      throw message.invalid("role", "one of system, developer, user, assistant, tool", role);
+    }
+    read.put("role", role);
+    read.put("content", content(message));
+    message.string("name").ifPresent(name -> read.put("name", name));
+    message.string("tool_call_id").ifPresent(id -> read.put("tool_call_id", id));
+    message.string("reasoning_content").ifPresent(text -> read.put("reasoning_content", text));
+    message.ignore("refusal", "annotations", "audio", "function_call");
+    message.end();
+    return read;
+  }
+
+  /** Reads a text, or the texts of a list of parts. */
+  private static String content(Body message) {
+    Optional<JsonNode> content = message.get("content");
+    if (content.isEmpty()) {
+      return "";
+    }
+    if (content.get().isTextual()) {
+      return message.text("content", content.get());
+    }
+    if (!content.get().isArray()) {
+      throw message.wrong("content", "a string or a list of parts", content.get());
+    }
+    StringBuilder text = new StringBuilder();
+    int index = 0;
+    for (JsonNode item : content.get()) {
+      String name = "content[" + index++ + "]";
+      Body part = message.object(name, item);
+      String type = part.string("type").orElse("");
+      if (!type.equals("text") && !type.equals("input_text") && !type.equals("output_text")) {
+        throw message.invalid(
+            name + ".type", "\"text\": the models here read text", '"' + type + '"');
+      }
+      text.append(part.string("text").orElse(""));
+    }
+    return text.toString();
+  }
+
+  private List<GenerationRequest> requests() {
+    List<GenerationRequest> requests = new ArrayList<>();
+    for (int choice = 0; choice < options.choices(); choice++) {
+      GenerationRequest.Builder builder = options.request(prompt, maxTokens, choice);
+      if (logprobs) {
+        builder.logprobs(topLogprobs);
+      }
+      requests.add(builder.build());
+    }
+    return requests;
+  }
+
+  /** Writes the answers and returns the body of the response. */
+  ObjectNode answer() {
+    List<Completion> answers =
+        new Answers(model, call).run(requests(), stop, Answers.Listener.NONE);
+    ObjectNode root = head("chat.completion");
+    ArrayNode choices = root.putArray("choices");
+    for (Completion completion : answers) {
+      ObjectNode choice = choices.addObject().put("index", choices.size() - 1);
+      choice
+          .putObject("message")
+          .put("role", "assistant")
+          .put("content", completion.text())
+          .putNull("refusal");
+      choice.set("logprobs", logprobs ? logprobs(completion.generation().tokens()) : null);
+      choice.put("finish_reason", Completions.reason(completion.reason()));
+    }
+    root.set("usage", usage(answers));
+    return root;
+  }
+
+  private static ObjectNode usage(List<Completion> answers) {
+    Completion first = answers.getFirst();
+    return Completions.usage(
+        first.usage().promptTokens(),
+        first.usage().reusedTokens(),
+        answers.stream().mapToLong(answer -> answer.usage().newTokens()).sum());
+  }
+
+  private ObjectNode head(String object) {
+    return JsonNodeFactory.instance
+        .objectNode()
+        .put("id", "chatcmpl-" + call.id())
+        .put("object", object)
+        .put("created", created)
+        .put("model", model.id());
+  }
+
+  private ObjectNode logprobs(List<Token> tokens) {
+    ObjectNode root = JsonNodeFactory.instance.objectNode();
+    ArrayNode content = root.putArray("content");
+    for (Token token : tokens) {
+      ObjectNode entry = entry(content.addObject(), token.id(), token.logProb());
+      ArrayNode top = entry.putArray("top_logprobs");
+      for (Candidate candidate : token.top()) {
+        entry(top.addObject(), candidate.id(), candidate.logProb());
+      }
+    }
+    root.putNull("refusal");
+    return root;
+  }
+
+  private ObjectNode entry(ObjectNode entry, int id, double logProb) {
+    String text = model.texts().of(id);
+    entry.put("token", text).put("logprob", LogprobLists.rounded(logProb));
+    if (model.texts().length(id) == 0) {
+      return entry.putNull("bytes");
+    }
+    ArrayNode bytes = entry.putArray("bytes");
+    for (byte b : text.getBytes(StandardCharsets.UTF_8)) {
+      bytes.add(b & 0xFF);
+    }
+    return entry;
+  }
+
+  /** Writes the answers as they grow. */
+  void stream(EventStream events) {
+    int n = options.choices();
+    for (int i = 0; i < n; i++) {
+      ObjectNode delta = JsonNodeFactory.instance.objectNode();
+      events.send(chunk(i, delta.put("role", "assistant").put("content", ""), null, null));
+    }
+    List<Completion> answers =
+        new Answers(model, call)
+            .run(
+                requests(),
+                stop,
+                new Answers.Listener() {
+                  private final List<List<Token>> pending = new ArrayList<>();
+
+                  {
+                    for (int i = 0; i < n; i++) {
+                      pending.add(new ArrayList<>());
+                    }
+                  }
+
+                  @Override
+                  public void piece(int answer, TextPiece piece) {
+                    if (logprobs) {
+                      pending.get(answer).add(piece.token());
+                    }
+                    if (!piece.text().isEmpty()) {
+                      ObjectNode delta = JsonNodeFactory.instance.objectNode();
+                      events.send(
+                          chunk(answer, delta.put("content", piece.text()), take(answer), null));
+                    }
+                  }
+
+                  private @Nullable ObjectNode take(int answer) {
+                    List<Token> tokens = pending.get(answer);
+                    if (tokens.isEmpty()) {
+                      return null;
+                    }
+                    ObjectNode lists = logprobs(tokens);
+                    tokens.clear();
+                    return lists;
+                  }
+
+                  @Override
+                  public void end(int answer, Completion completion) {
+                    events.send(
+                        chunk(
+                            answer,
+                            JsonNodeFactory.instance.objectNode(),
+                            take(answer),
+                            completion.reason()));
+                  }
+                });
+    if (options.streamUsage()) {
+      ObjectNode last = head("chat.completion.chunk");
+      last.putArray("choices");
+      last.set("usage", usage(answers));
+      events.send(last);
+    }
+    events.done();
+  }
+
+  private ObjectNode chunk(
+      int index, ObjectNode delta, @Nullable ObjectNode logprobs, @Nullable FinishReason reason) {
+    ObjectNode root = head("chat.completion.chunk");
+    ObjectNode choice = root.putArray("choices").addObject().put("index", index);
+    choice.set("delta", delta);
+    choice.set("logprobs", logprobs);
+    choice.put("finish_reason", reason == null ? null : Completions.reason(reason));
+    if (options.streamUsage()) {
+      root.putNull("usage");
+    }
+    return root;
+  }
+}

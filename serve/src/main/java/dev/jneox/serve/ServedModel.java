@@ -1,0 +1,131 @@
+package dev.jneox.serve;
+
+import dev.jneox.infer.Engine;
+import dev.jneox.infer.GenerationRequest;
+import dev.jneox.infer.Generator;
+import dev.jneox.infer.LanguageModel;
+import dev.jneox.infer.Scorer;
+import dev.jneox.infer.TextStream;
+import dev.jneox.io.InputException;
+import dev.jneox.tokenizer.Tokenizer;
+import java.nio.file.Path;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A model that a server offers. It has two engines: one that writes, and one with keys and values
+ * in fp32 for requests that ask for the scores of their prompt, which so are those of {@code jneox
+ * score} to the last bit.
+ */
+final class ServedModel implements AutoCloseable {
+  private final String id;
+  private final LanguageModel model;
+  private final ServerSettings settings;
+  private final Admission admission;
+  private final Engine engine;
+  private final TokenTexts texts;
+  private final long created = System.currentTimeMillis() / 1000;
+  private @Nullable Engine scoringEngine; // made when first asked for
+
+  /**
+   * @param id the name that requests give
+   * @param model closed with this
+   */
+  ServedModel(String id, LanguageModel model, ServerSettings settings) {
+    this.id = id;
+    this.model = model;
+    this.settings = settings;
+    this.texts = new TokenTexts(model.tokenizer());
+    this.admission = new Admission(settings.sessions(), settings.queue());
+    this.engine =
+        model.engine(
+            Engine.Settings.of(model.packed(), settings.sessions())
+                .withThreads(settings.threads())
+                .withKvBytes(settings.kvBytes())
+                .withReaders(settings.readers()));
+  }
+
+  /** Opens a model under the name of its folder or file. */
+  static ServedModel open(String id, Path path, ServerSettings settings) {
+    LanguageModel model = LanguageModel.open(path, settings.precision());
+    try {
+      return new ServedModel(id, model, settings);
+    } catch (RuntimeException | Error e) {
+      model.close();
+      throw e;
+    }
+  }
+
+  String id() {
+    return id;
+  }
+
+  LanguageModel model() {
+    return model;
+  }
+
+  Tokenizer tokenizer() {
+    return model.tokenizer();
+  }
+
+  /** Writes conversations for this model. */
+  ChatPrompt chatPrompt() {
+    return ChatPrompt.TRANSCRIPT;
+  }
+
+  TokenTexts texts() {
+    return texts;
+  }
+
+  Admission admission() {
+    return admission;
+  }
+
+  /** Seconds since 1970 at which the model was opened. */
+  long created() {
+    return created;
+  }
+
+  /** Positions of the model's context. */
+  int context() {
+    return model.spec().maxPositions();
+  }
+
+  Engine.Metrics metrics() {
+    return engine.metrics();
+  }
+
+  /**
+   * Starts a request in the engine.
+   *
+   * @throws ApiException when it does not fit the model or its memory
+   */
+  TextStream stream(GenerationRequest request, List<String> stop) {
+    try {
+      Engine chosen = request.promptLogprobs().isPresent() ? scoringEngine() : engine;
+      return new Generator(chosen, tokenizer()).stream(request, stop);
+    } catch (InputException e) {
+      throw ApiException.malformed(e.getMessage());
+    }
+  }
+
+  private synchronized Engine scoringEngine() {
+    if (scoringEngine == null) {
+      scoringEngine =
+          model.engine(Scorer.settings(model.packed()).withThreads(settings.threads()));
+    }
+    return scoringEngine;
+  }
+
+  @Override
+  public void close() {
+    admission.close();
+    engine.close();
+    synchronized (this) {
+      if (scoringEngine != null) {
+        scoringEngine.close();
+      }
+    }
+    model.close();
+  }
+}
