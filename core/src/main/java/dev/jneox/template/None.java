@@ -1,0 +1,6 @@
+package dev.jneox.template;
+
+/** Is Python's None, JSON's null. */
+enum None {
+  NONE
+}
