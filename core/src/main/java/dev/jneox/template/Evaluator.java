@@ -54,7 +54,6 @@ final class Evaluator {
   private final Map<String, Object> functions = new HashMap<>();
   private StringBuilder out = new StringBuilder();
   private int depth;
-  private int loopDepth;
   private int line = 1;
 
   Evaluator(Limits limits, Clock clock) {
@@ -231,9 +230,8 @@ final class Evaluator {
     } else if (!(iterated instanceof Generator || iterated instanceof Loop)) {
       length = values.length(iterated);
     }
-    Loop state = new Loop(elements, length, values, loopDepth);
+    Loop state = new Loop(elements, length, values);
     boolean whole = false;
-    loopDepth++;
     while (state.hasNext()) {
       budget.step();
       Scope inner = new Scope(scope);
@@ -246,7 +244,6 @@ final class Evaluator {
       }
       whole |= flow == Flow.NEXT;
     }
-    loopDepth--;
     // As in jinja2, where a body that is left early counts as none.
     return whole ? Flow.NEXT : run(loop.otherwise(), new Scope(scope));
   }
@@ -449,14 +446,15 @@ final class Evaluator {
   /** Returns what {@code of[key]} is: the value under a key, else an attribute. */
   Object item(Object of, Object key) {
     Object found = values.item(of, key);
+    if (found == null && key instanceof Values.Slice) {
+      throw TemplateFault.expected("text or a list to slice, by integers", Values.type(of));
+    }
     if (found == null && Values.isText(key)) {
       found = methods.member(of, Values.text(key, ""));
     }
     return found == null
         ? new Undefined(
-            Values.type(of)
-                + " has no element "
-                + (key instanceof Values.Slice ? "of such a slice" : values.repr(key)))
+            Values.type(of) + " has no element " + values.repr(key))
         : found;
   }
 
@@ -563,10 +561,7 @@ final class Evaluator {
         scope.values.put(name, value);
       }
       surplus(args, named, scope);
-      int outer = loopDepth;
-      loopDepth = 0;
       String text = text(function.body(), scope);
-      loopDepth = outer;
       depth--;
       return text;
     }

@@ -71,14 +71,6 @@ final class Filters {
 
   private Filters() {}
 
-  /** Checks the name of a filter when a template is parsed. */
-  static void require(String name, int line) {
-    if (!ALL.containsKey(name)) {
-      throw new Lexer.LineFault(
-          line, "expected a filter such as trim, join or tojson, found '" + name + "'");
-    }
-  }
-
   static boolean has(Object name) {
     return name instanceof String text && ALL.containsKey(text);
   }
@@ -117,7 +109,10 @@ final class Filters {
 
   private static Object attr(Evaluator e, Object value, Args args) {
     String name = Values.text(args.bind("attr", "name").get(0), "the name of an attribute");
-    Object found = value instanceof Undefined ? null : e.member(value, name);
+    if (value instanceof Undefined undefined) {
+      throw undefined.fault();
+    }
+    Object found = e.member(value, name);
     return found == null ? new Undefined("there is no attribute '" + name + "'") : found;
   }
 
@@ -235,7 +230,12 @@ final class Filters {
     if (elements == null) {
       throw TemplateFault.expected("a value that is read backwards for last", Values.type(value));
     }
-    return elements.isEmpty() ? new Undefined("the sequence is empty") : elements.getLast();
+    if (elements.isEmpty()) {
+      return new Undefined("the sequence is empty");
+    }
+    return value instanceof Markup
+        ? new Markup((String) elements.getLast())
+        : elements.getLast();
   }
 
   private static @Nullable List<Object> reversible(Evaluator e, Object value) {
@@ -752,10 +752,10 @@ final class Filters {
       throw TemplateFault.expected(
           "a length of truncate of at least " + Text.length(end), String.valueOf(length));
     }
-    if (value instanceof Undefined) {
-      return value;
-    }
     if (!Values.isText(value)) {
+      if (e.values().length(value) <= length + over) {
+        return value;
+      }
       throw TemplateFault.expected("text for truncate", Values.type(value));
     }
     return onText(

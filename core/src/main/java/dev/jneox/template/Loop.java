@@ -9,7 +9,6 @@ import org.jspecify.annotations.Nullable;
 final class Loop implements Iterator<Object> {
   private Iterator<Object> rest;
   private final Values values;
-  private final int depth;
   private int index = -1;
   private @Nullable Object previous;
   private @Nullable Object current;
@@ -17,11 +16,10 @@ final class Loop implements Iterator<Object> {
   private @Nullable Object last;
   private long length = -1;
 
-  Loop(Iterator<Object> elements, long length, Values values, int depth) {
+  Loop(Iterator<Object> elements, long length, Values values) {
     this.rest = elements;
     this.length = length;
     this.values = values;
-    this.depth = depth;
   }
 
   private boolean peek() {
@@ -81,8 +79,9 @@ final class Loop implements Iterator<Object> {
       case "first" -> index == 0;
       case "last" -> !peek();
       case "length" -> length();
-      case "depth" -> depth + 1L;
-      case "depth0" -> (long) depth;
+      // Only recursive loops are deeper.
+      case "depth" -> 1L;
+      case "depth0" -> 0L;
       case "previtem" -> index == 0 || previous == null ? new Undefined("there is no previous item") : previous;
       case "nextitem" -> peek() && after != null ? after : new Undefined("there is no next item");
       case "cycle" -> (Callable) this::cycle;

@@ -95,12 +95,12 @@ final class Methods {
     };
   }
 
-  private static @Nullable Object range(Range range, String name) {
+  private @Nullable Object range(Range range, String name) {
     return switch (name) {
       case "start" -> range.start;
       case "stop" -> range.stop;
       case "step" -> range.step;
-      default -> null;
+      default -> TUPLE.contains(name) ? method(args -> list(range, name, args)) : null;
     };
   }
 

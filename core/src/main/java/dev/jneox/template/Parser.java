@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 
 /** Builds the tree of a template from its tokens, by recursive descent with jinja2's grammar. */
 final class Parser {
@@ -30,6 +31,7 @@ final class Parser {
   private int loops;
   // An unknown filter or test is an error at once, unless in a branch that may not be taken.
   private int branches;
+  private @Nullable LineFault unknown;
   // Operators of the tag so far.
   private int operators;
   // Names that each macro around the place uses.
@@ -41,7 +43,11 @@ final class Parser {
 
   static List<Statement> parse(String template) {
     Parser parser = new Parser(Lexer.tokens(template));
-    return parser.body(Set.of(), "");
+    List<Statement> body = parser.body(Set.of(), "");
+    if (parser.unknown != null) {
+      throw parser.unknown;
+    }
+    return body;
   }
 
   private Token token() {
@@ -435,8 +441,10 @@ final class Parser {
   }
 
   private Expression conditional() {
+    LineFault before = unknown;
     Expression value = or();
     while (skipName("if")) {
+      unknown = before;
       branches++;
       Expression test = or();
       Optional<Expression> otherwise =
@@ -784,13 +792,18 @@ final class Parser {
       inline = false;
       int line = line();
       String name = dotted();
-      if (branches == 0) {
-        Filters.require(name, line);
-      }
+      require(Filters.has(name), "a filter such as trim, join or tojson", name, line);
       Arguments arguments = token().isOperator("(") ? arguments() : Arguments.NONE;
       value = Optional.of(deep(new Expression.Filter(value, name, arguments, line)));
     }
     return value;
+  }
+
+  /** Keeps the error for an unknown name until it is clear whether it is in a branch. */
+  private void require(boolean known, String expected, String name, int line) {
+    if (!known && branches == 0 && unknown == null) {
+      unknown = new LineFault(line, "expected " + expected + ", found '" + name + "'");
+    }
   }
 
   private String dotted() {
@@ -806,9 +819,7 @@ final class Parser {
     next();
     boolean negated = skipName("not");
     String name = dotted();
-    if (branches == 0) {
-      Tests.require(name, line);
-    }
+    require(Tests.has(name), "a test such as defined, none or string", name, line);
     Arguments arguments = Arguments.NONE;
     if (token().isOperator("(")) {
       arguments = arguments();

@@ -26,7 +26,10 @@ final class Tests {
           Map.entry("mapping", (_, value, args) -> none(args, value instanceof Dict)),
           Map.entry("sequence", (_, value, args) -> none(args, isSequence(value))),
           Map.entry("iterable", (_, value, args) -> none(args, isIterable(value))),
-          Map.entry("callable", (_, value, args) -> none(args, value instanceof Callable)),
+          Map.entry(
+              "callable",
+              (_, value, args) ->
+                  none(args, value instanceof Callable || value instanceof Undefined)),
           Map.entry("escaped", (_, value, args) -> none(args, value instanceof Markup)),
           Map.entry("odd", (e, value, args) -> none(args, isRemainder(e, value, 2L, 1L))),
           Map.entry("even", (e, value, args) -> none(args, isRemainder(e, value, 2L, 0L))),
@@ -57,14 +60,6 @@ final class Tests {
 
   private Tests() {}
 
-  /** Checks the name of a test when a template is parsed. */
-  static void require(String name, int line) {
-    if (!ALL.containsKey(name)) {
-      throw new Lexer.LineFault(
-          line, "expected a test such as defined, none or string, found '" + name + "'");
-    }
-  }
-
   static boolean holds(Evaluator evaluator, String name, Object value, Args args) {
     Test test = ALL.get(name);
     if (test == null) {
@@ -73,7 +68,7 @@ final class Tests {
     return test.holds(evaluator, value, args);
   }
 
-  private static boolean has(Object name) {
+  static boolean has(Object name) {
     return name instanceof String text && ALL.containsKey(text);
   }
 

@@ -291,12 +291,7 @@ final class Values {
         budget.steps(text.length());
         yield Text.characters(text).iterator();
       }
-      case Markup markup -> {
-        List<Object> characters = new ArrayList<>();
-        Text.characters(markup.text()).forEach(c -> characters.add(new Markup((String) c)));
-        budget.steps(characters.size());
-        yield characters.iterator();
-      }
+      case Markup markup -> iterate(markup.text());
       case Dict dict -> dict.keys().iterator();
       case View view -> view.elements().iterator();
       case Generator generator -> generator.elements();
