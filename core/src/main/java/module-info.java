@@ -23,6 +23,7 @@ module dev.jneox.core {
   exports dev.jneox.inspect;
   exports dev.jneox.io;
   exports dev.jneox.model;
+  exports dev.jneox.template;
   exports dev.jneox.tokenizer;
   exports dev.jneox.weights;
   exports dev.jneox.format.hf to

@@ -38,6 +38,7 @@ class DocumentedTest {
           "convert",
           "hub",
           "tokenizer",
+          "template",
           "kernel",
           "infer",
           "data",

@@ -54,7 +54,8 @@ public record Conversion(
    * may be replaced.
    */
   private static final String PARTS =
-      "(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\\.json|merges\\.txt"
+      "(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|chat_template)\\.json|merges\\.txt"
+          + "|chat_template\\.jinja|additional_chat_templates"
           + "|README\\.md|LICENSE|NOTICE|\\.gitattributes|SHA256SUMS"
           + "|(model|pytorch_model)(-\\d{5}-of-\\d{5})?\\.(safetensors|bin)(\\.index\\.json)?"
           + "|latest|configs|global_step\\d+|[.].+[.]lock|.*[.]partial";
@@ -219,6 +220,7 @@ public record Conversion(
             .shards(shardBytes)
             .sampling(model.sampling());
     model.tokenizerJson().ifPresent(json -> writer.tokenizer(json, model.path()));
+    model.chatTemplates().ifPresent(writer::chatTemplates);
     return writer.file(CARD, card().getBytes(StandardCharsets.UTF_8));
   }
 
@@ -249,11 +251,14 @@ public record Conversion(
 
   private GgufExport gguf() {
     String name = target.getFileName().toString().replaceFirst("[.]gguf$", "");
-    return new GgufExport(
-        target,
-        model.spec(),
-        GgmlType.valueOf(type.name()),
-        model.tokenizerJson().orElse(null),
-        Map.of("general.name", GgufValue.text(name)));
+    GgufExport export =
+        new GgufExport(
+            target,
+            model.spec(),
+            GgmlType.valueOf(type.name()),
+            model.tokenizerJson().orElse(null),
+            Map.of("general.name", GgufValue.text(name)));
+    model.chatTemplates().ifPresent(export::chatTemplates);
+    return export;
   }
 }

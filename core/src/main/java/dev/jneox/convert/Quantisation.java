@@ -16,6 +16,7 @@ import dev.jneox.kernel.PackedWeight;
 import dev.jneox.kernel.Workers;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Part;
+import dev.jneox.template.ChatTemplates;
 import dev.jneox.weights.CanonicalNames;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.GgmlType;
@@ -291,6 +292,13 @@ public final class Quantisation {
                   AtomicFile.write(
                       folder.path().resolve(HfFolder.TOKENIZER),
                       json.getBytes(StandardCharsets.UTF_8)));
+      source
+          .chatTemplates()
+          .ifPresent(
+              templates ->
+                  AtomicFile.write(
+                      folder.path().resolve(ChatTemplates.CONFIG),
+                      JsonObject.write(templates.config())));
       Map<String, Object> sampling = GenerationConfig.json(source.sampling());
       if (!sampling.isEmpty()) {
         // A file with draws alone: the ids that end a text are in the configuration.

@@ -24,8 +24,8 @@ public record Selection(List<String> include, List<String> exclude) {
 
   private static final Pattern TEXTS =
       Pattern.compile(
-          "(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\\.json"
-              + "|merges\\.txt|tokenizer\\.model|chat_template\\.jinja");
+          "(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|chat_template)\\.json"
+              + "|merges\\.txt|tokenizer\\.model|chat_template\\.jinja|additional_chat_templates/[^/]+\\.jinja");
 
   /** The kinds of weights; the first kind that a repository has is fetched. */
   private static final List<Pattern> WEIGHTS =

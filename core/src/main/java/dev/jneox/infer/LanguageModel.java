@@ -8,6 +8,7 @@ import dev.jneox.io.MemoryException;
 import dev.jneox.io.Progress;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.SamplingDefaults;
+import dev.jneox.template.ChatTemplates;
 import dev.jneox.tokenizer.Tokenizer;
 import dev.jneox.weights.StoredModel;
 import java.nio.file.Files;
@@ -115,6 +116,11 @@ public final class LanguageModel implements AutoCloseable {
   /** How the authors of the model want its tokens drawn, where they say so. */
   public SamplingDefaults sampling() {
     return stored.sampling();
+  }
+
+  /** Returns the chat templates that the model came with; empty where it has none. */
+  public Optional<ChatTemplates> chatTemplates() {
+    return stored.chatTemplates();
   }
 
   /** The weights it was opened over, valid until {@link #close}. */

@@ -8,6 +8,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.NoSuchElementException;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.Function;
 import java.util.function.Predicate;
@@ -521,8 +523,10 @@ final class Filters {
 
       @Override
       public Object next() {
-        hasNext();
-        Object found = java.util.Objects.requireNonNull(next);
+        if (!hasNext() || next == null) {
+          throw new NoSuchElementException();
+        }
+        Object found = next;
         next = null;
         return found;
       }
@@ -559,7 +563,7 @@ final class Filters {
   private static Function<Object, Object> mapping(Evaluator e, Args args) {
     if (args.positional().isEmpty() && args.named().containsKey("attribute")) {
       Map<String, Object> named = new LinkedHashMap<>(args.named());
-      Object attribute = java.util.Objects.requireNonNull(named.remove("attribute"));
+      Object attribute = Objects.requireNonNull(named.remove("attribute"));
       Object absent = named.remove("default");
       if (!named.isEmpty()) {
         throw TemplateFault.expected("attribute and default for map", named.keySet().toString());

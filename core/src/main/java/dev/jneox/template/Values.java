@@ -11,8 +11,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Does with values what Python does: truth, equality, order, text, elements, operators. A value is
  * {@link None}, a Boolean, Long, BigInteger, Double, String, {@link Markup}, List, {@link Tuple},
- * {@link Range}, {@link Dict}, {@link View}, {@link Generator}, {@link Undefined}, {@link Callable}
- * or {@link Member}.
+ * {@link Range}, {@link Dict}, {@link View}, {@link Generator}, {@link Undefined}, {@link Callable},
+ * or an object of {@link Evaluator}.
  */
 final class Values {
   private final Budget budget;
@@ -484,16 +484,18 @@ final class Values {
     }
     long count = Math.clamp(Numbers.index(times, ""), 0, Integer.MAX_VALUE);
     return switch (value) {
-      case String text -> {
-        budget.text(text.length() * count);
-        yield text.repeat(text.isEmpty() ? 0 : (int) count);
-      }
-      case Markup markup -> new Markup((String) repeated(markup.text(), times));
+      case String text -> repeated(text, count);
+      case Markup markup -> new Markup(repeated(markup.text(), count));
       case Range _ -> null;
       case List<?> list -> repeated(elements(list), count);
       case Tuple tuple -> new Tuple(repeated(tuple.elements(), count), false);
       default -> null;
     };
+  }
+
+  private String repeated(String text, long count) {
+    budget.text(text.length() * count);
+    return text.repeat(text.isEmpty() ? 0 : (int) count);
   }
 
   private List<Object> repeated(List<Object> list, long count) {

@@ -1,6 +1,7 @@
 package dev.jneox.weights;
 
 import dev.jneox.model.SamplingDefaults;
+import dev.jneox.template.ChatTemplates;
 import java.nio.file.Path;
 import java.util.Optional;
 
@@ -23,6 +24,11 @@ public interface StoredModel extends ModelWeights, AutoCloseable {
   /** Returns how the authors of the model want its tokens drawn, where they say so. */
   default SamplingDefaults sampling() {
     return SamplingDefaults.NONE;
+  }
+
+  /** Returns the chat templates that the model came with; empty where it has none. */
+  default Optional<ChatTemplates> chatTemplates() {
+    return Optional.empty();
   }
 
   @Override

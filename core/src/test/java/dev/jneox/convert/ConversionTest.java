@@ -9,6 +9,8 @@ import dev.jneox.io.InputException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
+import dev.jneox.template.ChatTemplates;
+import dev.jneox.tokenizer.TokenizerReaders;
 import dev.jneox.weights.CanonicalNames;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.MappedTensor;
@@ -22,6 +24,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.Consumer;
@@ -100,6 +103,94 @@ class ConversionTest {
       @Override
       public void close() {}
     };
+  }
+
+  /** A small model that came with a tokenizer and chat templates. */
+  private static StoredModel chatModel(ChatTemplates templates) {
+    StoredModel made =
+        new SyntheticModel(
+            Path.of("shape"),
+            ModelSpec.neox(320, 64, 2, 4, 16),
+            0.02,
+            0.01,
+            Dtype.F32,
+            1,
+            TokenizerReaders.trained());
+    return new StoredModel() {
+      @Override
+      public Path path() {
+        return made.path();
+      }
+
+      @Override
+      public ModelSpec spec() {
+        return made.spec();
+      }
+
+      @Override
+      public List<StoredTensor> tensors() {
+        return made.tensors();
+      }
+
+      @Override
+      public Optional<String> tokenizerJson() {
+        return made.tokenizerJson();
+      }
+
+      @Override
+      public Optional<ChatTemplates> chatTemplates() {
+        return Optional.of(templates);
+      }
+
+      @Override
+      public void close() {}
+    };
+  }
+
+  @Test
+  void chatTemplatesStayFromFormatToFormat() {
+    ChatTemplates templates =
+        new ChatTemplates(
+            Map.of("default", "{{ bos_token }}é\n", "tool_use", "t"),
+            Map.of("bos_token", "a", "eos_token", "<|im_end|>"),
+            "shape");
+    Path folder = dir.resolve("hf");
+    Path file = dir.resolve("m.gguf");
+    Path back = dir.resolve("back");
+    Path packed = dir.resolve("packed");
+    convert(chatModel(templates), folder, Format.HF, WeightType.F32, templates);
+    convert(ModelFiles.open(folder), file, Format.GGUF, WeightType.F32, templates);
+    convert(ModelFiles.open(file), back, Format.HF, WeightType.F32, templates);
+    convert(ModelFiles.open(back), packed, Format.HF, WeightType.Q8_0, templates);
+    convert(ModelFiles.open(packed), dir.resolve("n.gguf"), Format.GGUF, WeightType.Q8_0, templates);
+  }
+
+  private static void convert(
+      StoredModel from, Path to, Format format, WeightType type, ChatTemplates expected) {
+    try (from) {
+      new Conversion(from, to, format, type, 1, Conversion.SHARD_BYTES).write(bytes -> {});
+    }
+    try (StoredModel made = ModelFiles.open(to)) {
+      ChatTemplates found = made.chatTemplates().orElseThrow();
+      assertThat(found.sources()).isEqualTo(expected.sources());
+      assertThat(found.specialTokens()).isEqualTo(expected.specialTokens());
+      assertThat(found.origin()).isEqualTo(to.toString());
+    }
+  }
+
+  @Test
+  void aFolderWithTheFilesOfChatTemplatesMayBeReplaced() throws IOException {
+    Path folder = dir.resolve("model");
+    to("model", Format.HF, model(1, null)).write(bytes -> {});
+    Files.writeString(folder.resolve("chat_template.jinja"), "old");
+    Files.writeString(
+        Files.createDirectories(folder.resolve("additional_chat_templates")).resolve("x.jinja"),
+        "old");
+    to("model", Format.HF, model(2, null)).check(true);
+    to("model", Format.HF, model(2, null)).write(bytes -> {});
+    try (StoredModel made = ModelFiles.open(folder)) {
+      assertThat(made.chatTemplates()).isEmpty();
+    }
   }
 
   private Conversion to(String name, Format format, StoredModel model) {

@@ -4,6 +4,7 @@ import dev.jneox.format.FormatReaders;
 import dev.jneox.format.gguf.GgufReaders;
 import dev.jneox.format.torch.PickleReaders;
 import dev.jneox.hub.HubReaders;
+import dev.jneox.template.TemplateReaders;
 import dev.jneox.tokenizer.TokenizerReaders;
 import java.util.List;
 
@@ -30,6 +31,8 @@ class CoreFuzzTest extends FuzzTest {
           TokenizerReaders.ids(),
           TokenizerReaders.gpt2Files(),
           TokenizerReaders.texts(),
+          TemplateReaders.templates(),
+          TemplateReaders.folders(),
           HubReaders.listing(),
           HubReaders.tree(),
           HubReaders.cache(),

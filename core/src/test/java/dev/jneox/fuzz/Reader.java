@@ -78,6 +78,7 @@ public record Reader(
     }
     model.tokenizerJson();
     model.sampling();
+    model.chatTemplates();
   }
 
   /** Reads bytes of a tensor: a view beyond the mapped file would end the process here. */

@@ -8,6 +8,7 @@ import dev.jneox.model.ModelSpec;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
 import dev.jneox.model.Position;
+import dev.jneox.template.ChatTemplates;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.GgmlBlocks;
 import dev.jneox.weights.GgmlType;
@@ -102,6 +103,12 @@ public final class GgufExport {
     this.tokenizer = tokenizerJson != null;
     this.nfc = tokenizer && GgufTokenizer.normalizes(metadata);
     addPieces();
+  }
+
+  /** Adds chat templates with their special tokens; none by default. */
+  public GgufExport chatTemplates(ChatTemplates templates) {
+    GgufChatTemplates.write(templates, metadata);
+    return this;
   }
 
   /** Returns llama.cpp's number for files that are mostly of the type. */

@@ -6,6 +6,7 @@ import dev.jneox.io.InputException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
+import dev.jneox.template.ChatTemplates;
 import dev.jneox.weights.CanonicalNames;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.GgmlBlocks;
@@ -170,6 +171,11 @@ public final class GgufModel implements StoredModel {
   @Override
   public Optional<String> tokenizerJson() {
     return GgufTokenizer.json(file.file(), file.metadata());
+  }
+
+  @Override
+  public Optional<ChatTemplates> chatTemplates() {
+    return GgufChatTemplates.read(file.file(), file.metadata());
   }
 
   @Override

@@ -33,7 +33,7 @@ import org.jspecify.annotations.Nullable;
 final class GgufTokenizer {
   private static final String MODEL = "tokenizer.ggml.model";
   private static final String SPLIT = "tokenizer.ggml.pre";
-  private static final String TOKENS = "tokenizer.ggml.tokens";
+  static final String TOKENS = "tokenizer.ggml.tokens";
   private static final String KINDS = "tokenizer.ggml.token_type";
   private static final String MERGES = "tokenizer.ggml.merges";
   private static final String JSON = "tokenizer.huggingface.json";

@@ -14,6 +14,7 @@ import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
 import dev.jneox.model.SamplingDefaults;
 import dev.jneox.tokenizer.TokenizerJson;
+import dev.jneox.template.ChatTemplates;
 import dev.jneox.weights.CanonicalNames;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.FileTensor;
@@ -375,6 +376,11 @@ public final class HfFolder implements StoredModel {
   @Override
   public SamplingDefaults sampling() {
     return GenerationConfig.sampling(dir);
+  }
+
+  @Override
+  public Optional<ChatTemplates> chatTemplates() {
+    return ChatTemplates.of(dir);
   }
 
   /**

@@ -10,6 +10,7 @@ import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Part;
 import dev.jneox.model.SamplingDefaults;
 import dev.jneox.tokenizer.TokenizerJson;
+import dev.jneox.template.ChatTemplates;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.ModelWeights;
 import dev.jneox.weights.TensorExpression;
@@ -63,6 +64,7 @@ public final class HfFolderWriter {
   private long shardBytes = SHARD_BYTES;
   private LongConsumer progress = bytes -> {};
   private @Nullable Source tokenizer;
+  private @Nullable ChatTemplates chatTemplates;
   private SamplingDefaults sampling = SamplingDefaults.NONE;
 
   /**
@@ -102,6 +104,12 @@ public final class HfFolderWriter {
   /** Adds how tokens are to be drawn; nothing by default. */
   public HfFolderWriter sampling(SamplingDefaults defaults) {
     sampling = defaults;
+    return this;
+  }
+
+  /** Adds chat templates, and the special tokens that they name; none by default. */
+  public HfFolderWriter chatTemplates(ChatTemplates templates) {
+    chatTemplates = templates;
     return this;
   }
 
@@ -160,8 +168,15 @@ public final class HfFolderWriter {
       clear();
       Files.createDirectories(partial);
       writeWeights(weights);
+      Map<String, Object> settings = new LinkedHashMap<>();
       if (tokenizer != null) {
-        writeTokenizer(tokenizer);
+        writeTokenizer(tokenizer, settings);
+      }
+      if (chatTemplates != null) {
+        settings.putAll(chatTemplates.config());
+      }
+      if (!settings.isEmpty()) {
+        writeJson(ChatTemplates.CONFIG, settings);
       }
       writeJson(GenerationConfig.FILE, generation());
       extra.forEach((name, content) -> AtomicFile.write(partial.resolve(name), content));
@@ -262,10 +277,9 @@ public final class HfFolderWriter {
     }
   }
 
-  private void writeTokenizer(Source tokenizer) {
+  private void writeTokenizer(Source tokenizer, Map<String, Object> json) {
     AtomicFile.write(
         partial.resolve(HfFolder.TOKENIZER), tokenizer.json.getBytes(StandardCharsets.UTF_8));
-    Map<String, Object> json = new LinkedHashMap<>();
     json.put("tokenizer_class", "PreTrainedTokenizerFast");
     json.put("model_max_length", spec.maxPositions());
     json.put("clean_up_tokenization_spaces", false);
@@ -276,7 +290,6 @@ public final class HfFolderWriter {
               json.put("eos_token", text);
               json.put("unk_token", text);
             });
-    writeJson("tokenizer_config.json", json);
   }
 
   private Map<String, Object> generation() {
@@ -302,7 +315,9 @@ public final class HfFolderWriter {
   private void publish() throws IOException {
     Files.deleteIfExists(dir.resolve(HfFolder.CONFIG));
     for (Path file : list(dir)) {
-      if (file.getFileName().toString().matches(WEIGHT_FILES)) {
+      String name = file.getFileName().toString();
+      // A template of the old model would replace that of the new one.
+      if (name.matches(WEIGHT_FILES) || name.equals(ChatTemplates.FILE)) {
         Files.delete(file);
       }
     }

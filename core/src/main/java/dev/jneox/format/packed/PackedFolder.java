@@ -9,6 +9,7 @@ import dev.jneox.io.InputException;
 import dev.jneox.io.JsonObject;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.SamplingDefaults;
+import dev.jneox.template.ChatTemplates;
 import dev.jneox.weights.CanonicalNames;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.MappedTensor;
@@ -38,7 +39,7 @@ import org.jspecify.annotations.Nullable;
  * writes it.
  *
  * <p><b>Layout, version {@value #VERSION}.</b> As a folder of HF transformers, with a {@code
- * tokenizer.json} if the model has one, a {@code generation_config.json} if it says how tokens are
+ * tokenizer.json} if the model has one, its chat templates in a {@code tokenizer_config.json}, a {@code generation_config.json} if it says how tokens are
  * drawn, and
  *
  * <ul>
@@ -251,6 +252,11 @@ public final class PackedFolder implements StoredModel {
   @Override
   public SamplingDefaults sampling() {
     return GenerationConfig.sampling(dir);
+  }
+
+  @Override
+  public Optional<ChatTemplates> chatTemplates() {
+    return ChatTemplates.of(dir);
   }
 
   @Override
