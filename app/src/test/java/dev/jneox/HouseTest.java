@@ -62,19 +62,30 @@ class HouseTest {
               Map.entry("format.torch", Set.of("weights")),
               Map.entry(
                   "format.hf",
-                  Set.of("model", "weights", "tokenizer", "template", "format.safetensors", "format.torch")),
-              Map.entry("format.gguf", Set.of("model", "weights", "tokenizer", "template", "format.hf")),
+                  Set.of(
+                      "model",
+                      "weights",
+                      "tokenizer",
+                      "template",
+                      "format.safetensors",
+                      "format.torch")),
+              Map.entry(
+                  "format.gguf", Set.of("model", "weights", "tokenizer", "template", "format.hf")),
               Map.entry(
                   "format.neox",
                   Set.of("model", "weights", "tokenizer", "format.hf", "format.torch")),
               Map.entry(
                   "format.packed",
-                  Set.of("model", "weights", "kernel", "template", "format.hf", "format.safetensors")),
+                  Set.of(
+                      "model", "weights", "kernel", "template", "format.hf", "format.safetensors")),
               Map.entry("format", with(FORMATS, "weights", "model")),
-              Map.entry("convert", with(FORMATS, "format", "weights", "model", "kernel", "template")),
+              Map.entry(
+                  "convert", with(FORMATS, "format", "weights", "model", "kernel", "template")),
               Map.entry("inspect", with(FORMATS, "format", "weights", "model", "tokenizer", "hub")),
               Map.entry(
-                  "infer", Set.of("kernel", "model", "tokenizer", "template", "weights", "format", "convert")),
+                  "infer",
+                  Set.of(
+                      "kernel", "model", "tokenizer", "template", "weights", "format", "convert")),
               Map.entry("", CORE),
               Map.entry("data", Set.of("tokenizer")),
               Map.entry("torch", Set.of("kernel", "model", "weights", "format")),

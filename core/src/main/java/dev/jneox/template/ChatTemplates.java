@@ -140,7 +140,9 @@ public record ChatTemplates(
       return sources;
     }
     for (JsonNode each : value) {
-      if (!value.isArray() || !each.path("name").isTextual() || !each.path("template").isTextual()) {
+      if (!value.isArray()
+          || !each.path("name").isTextual()
+          || !each.path("template").isTextual()) {
         throw json.unsupported(KEY, "text, or a list of objects with a name and a template");
       }
       sources.put(each.path("name").textValue(), each.path("template").textValue());

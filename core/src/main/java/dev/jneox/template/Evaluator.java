@@ -165,8 +165,7 @@ final class Evaluator {
       case Statement.SetBlock set -> {
         String text = text(set.body(), new Scope(scope));
         line = set.line();
-        Object value =
-            set.filter().isPresent() ? filtered(set.filter().get(), text, scope) : text;
+        Object value = set.filter().isPresent() ? filtered(set.filter().get(), text, scope) : text;
         assign(set.target(), value, scope);
       }
       case Statement.Macro macro ->
@@ -453,8 +452,7 @@ final class Evaluator {
       found = methods.member(of, Values.text(key, ""));
     }
     return found == null
-        ? new Undefined(
-            Values.type(of) + " has no element " + values.repr(key))
+        ? new Undefined(Values.type(of) + " has no element " + values.repr(key))
         : found;
   }
 
@@ -550,8 +548,7 @@ final class Evaluator {
       int optional = parameters.size() - function.defaults().size();
       for (int i = 0; i < parameters.size(); i++) {
         String name = parameters.get(i);
-        Object value =
-            i < args.positional().size() ? args.positional().get(i) : named.remove(name);
+        Object value = i < args.positional().size() ? args.positional().get(i) : named.remove(name);
         if (value == null) {
           value =
               i >= optional
@@ -582,8 +579,7 @@ final class Evaluator {
       if (function.usesVarargs()) {
         scope.values.put(
             "varargs",
-            new Tuple(
-                args.positional().subList(Math.min(given, parameters), given), false));
+            new Tuple(args.positional().subList(Math.min(given, parameters), given), false));
       } else if (given > parameters) {
         throw TemplateFault.expected(
             "at most " + parameters + " arguments of " + name, String.valueOf(given));

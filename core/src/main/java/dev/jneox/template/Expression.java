@@ -26,8 +26,7 @@ sealed interface Expression {
   /** Texts of values, one after another. */
   record Concatenation(List<Expression> parts) implements Expression {}
 
-  record Comparison(
-      Expression first, List<String> operators, List<Expression> others, int line)
+  record Comparison(Expression first, List<String> operators, List<Expression> others, int line)
       implements Expression {}
 
   record Conditional(Expression test, Expression value, Optional<Expression> otherwise)
@@ -37,8 +36,7 @@ sealed interface Expression {
 
   record Item(Expression of, Expression key, int line) implements Expression {}
 
-  record Slice(
-      Optional<Expression> start, Optional<Expression> stop, Optional<Expression> step)
+  record Slice(Optional<Expression> start, Optional<Expression> stop, Optional<Expression> step)
       implements Expression {}
 
   record Call(Expression function, Arguments arguments, int line) implements Expression {}

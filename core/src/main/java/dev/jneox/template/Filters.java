@@ -120,8 +120,7 @@ final class Filters {
 
   private static Object cased(Evaluator e, Object value, Args args, String how) {
     args.bind(how);
-    return onText(
-        e, value, text -> how.equals("title") ? title(text) : Methods.cased(text, how));
+    return onText(e, value, text -> how.equals("title") ? title(text) : Methods.cased(text, how));
   }
 
   /** Begins words with a capital; words end at blanks, hyphens and opening brackets. */
@@ -235,9 +234,7 @@ final class Filters {
     if (elements.isEmpty()) {
       return new Undefined("the sequence is empty");
     }
-    return value instanceof Markup
-        ? new Markup((String) elements.getLast())
-        : elements.getLast();
+    return value instanceof Markup ? new Markup((String) elements.getLast()) : elements.getLast();
   }
 
   private static @Nullable List<Object> reversible(Evaluator e, Object value) {
@@ -348,8 +345,7 @@ final class Filters {
   private static Object groupby(Evaluator e, Object value, Args args) {
     Args.Bound bound = args.bind("groupby", "attribute", "default", "case_sensitive");
     Object absent = bound.get(1, None.NONE);
-    Function<Object, Object> path =
-        path(e, bound.get(0), absent == None.NONE ? null : absent);
+    Function<Object, Object> path = path(e, bound.get(0), absent == None.NONE ? null : absent);
     boolean sensitive = e.values().truth(bound.get(2, false));
     List<Object> groups = new ArrayList<>();
     List<Object> group = new ArrayList<>();
@@ -643,8 +639,7 @@ final class Filters {
         }
         return Numbers.divide(scaled, scale);
       }
-      default ->
-          throw TemplateFault.expected("round by common, ceil or floor", "'" + method + "'");
+      default -> throw TemplateFault.expected("round by common, ceil or floor", "'" + method + "'");
     }
   }
 
@@ -778,8 +773,7 @@ final class Filters {
 
   private static Object urlencode(Evaluator e, Object value, Args args) {
     args.bind("urlencode");
-    boolean several =
-        !Values.isText(value) && (Tests.holds(e, "iterable", value, Args.NONE));
+    boolean several = !Values.isText(value) && (Tests.holds(e, "iterable", value, Args.NONE));
     if (!several) {
       return quoted(e, value, false);
     }
@@ -806,7 +800,8 @@ final class Filters {
     for (byte b : text.getBytes(StandardCharsets.UTF_8)) {
       char c = (char) (b & 0xff);
       boolean plain =
-          c < 0x80 && (Character.isLetterOrDigit(c) || "_.-~".indexOf(c) >= 0 || c == '/' && !query);
+          c < 0x80
+              && (Character.isLetterOrDigit(c) || "_.-~".indexOf(c) >= 0 || c == '/' && !query);
       if (plain) {
         out.append(c);
       } else if (c == ' ' && query) {

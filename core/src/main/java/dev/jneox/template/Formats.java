@@ -124,7 +124,8 @@ final class Formats {
 
   private static Object argument(List<Object> arguments, int at) {
     if (at >= arguments.size()) {
-      throw TemplateFault.expected("a value for each % of the format", arguments.size() + " values");
+      throw TemplateFault.expected(
+          "a value for each % of the format", arguments.size() + " values");
     }
     return arguments.get(at);
   }
@@ -395,7 +396,11 @@ final class Formats {
     }
     Spec spec = spec(text);
     if (Values.isText(value)) {
-      if (spec.kind != 's' && spec.kind != 0 || spec.align == '=' || spec.sign != 0 || spec.alternate || spec.grouping != 0) {
+      if (spec.kind != 's' && spec.kind != 0
+          || spec.align == '='
+          || spec.sign != 0
+          || spec.alternate
+          || spec.grouping != 0) {
         throw TemplateFault.expected("a format of texts", "'" + text + "'");
       }
       char align = spec.align == 0 ? '<' : spec.align;
@@ -447,10 +452,13 @@ final class Formats {
                 ? general
                 : general + ".0";
       }
-      case '%' -> Numbers.format(real * 100, 'f', spec.precision < 0 ? 6 : spec.precision, spec.alternate) + "%";
+      case '%' ->
+          Numbers.format(real * 100, 'f', spec.precision < 0 ? 6 : spec.precision, spec.alternate)
+              + "%";
       case 'e', 'E', 'f', 'F', 'g', 'G' ->
           Numbers.format(real, spec.kind, spec.precision < 0 ? 6 : spec.precision, spec.alternate);
-      case 'n' -> Numbers.format(real, 'g', spec.precision < 0 ? 6 : spec.precision, spec.alternate);
+      case 'n' ->
+          Numbers.format(real, 'g', spec.precision < 0 ? 6 : spec.precision, spec.alternate);
       default -> throw TemplateFault.expected("a format of numbers", "'" + spec.kind + "'");
     };
   }
@@ -516,7 +524,8 @@ final class Formats {
     int from = at;
     at = digits(text, at);
     int width = at > from ? number(text, from, at) : -1;
-    char grouping = at < text.length() && ",_".indexOf(text.charAt(at)) >= 0 ? text.charAt(at++) : 0;
+    char grouping =
+        at < text.length() && ",_".indexOf(text.charAt(at)) >= 0 ? text.charAt(at++) : 0;
     int precision = -1;
     if (at < text.length() && text.charAt(at) == '.') {
       from = ++at;

@@ -26,7 +26,9 @@ final class JsonText {
     this.indent =
         by == None.NONE
             ? null
-            : Values.isText(by) ? Values.text(by, "") : " ".repeat(width(Numbers.index(by, "indent")));
+            : Values.isText(by)
+                ? Values.text(by, "")
+                : " ".repeat(width(Numbers.index(by, "indent")));
     Object separators = args.get(2, None.NONE);
     if (separators == None.NONE) {
       between = indent == null ? ", " : ",";
@@ -53,7 +55,9 @@ final class JsonText {
   static String of(Values values, Budget budget, Object value, Args args) {
     JsonText json =
         new JsonText(
-            values, budget, args.bind("tojson", "ensure_ascii", "indent", "separators", "sort_keys"));
+            values,
+            budget,
+            args.bind("tojson", "ensure_ascii", "indent", "separators", "sort_keys"));
     json.write(value, 0);
     json.count();
     return json.out.toString();

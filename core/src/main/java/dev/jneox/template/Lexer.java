@@ -380,8 +380,7 @@ final class Lexer {
         // A number does not begin with a zero, other than zero itself.
         place = from + 1;
         while (place < source.length()
-            && (source.charAt(place) == '0'
-                || source.startsWith("_0", place))) {
+            && (source.charAt(place) == '0' || source.startsWith("_0", place))) {
           place++;
         }
         return place;

@@ -82,7 +82,8 @@ final class Loop implements Iterator<Object> {
       // Only recursive loops are deeper.
       case "depth" -> 1L;
       case "depth0" -> 0L;
-      case "previtem" -> index == 0 || previous == null ? new Undefined("there is no previous item") : previous;
+      case "previtem" ->
+          index == 0 || previous == null ? new Undefined("there is no previous item") : previous;
       case "nextitem" -> peek() && after != null ? after : new Undefined("there is no next item");
       case "cycle" -> (Callable) this::cycle;
       case "changed" -> (Callable) this::changed;

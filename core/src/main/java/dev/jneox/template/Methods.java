@@ -6,24 +6,66 @@ import java.util.Locale;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/** Has the methods and attributes of values: those of Python's str, list, tuple, dict and numbers. */
+/**
+ * Has the methods and attributes of values: those of Python's str, list, tuple, dict and numbers.
+ */
 final class Methods {
   private static final Set<String> STRING =
       Set.of(
-          "capitalize", "casefold", "center", "count", "encode", "endswith", "expandtabs", "find",
-          "format", "format_map", "index", "isalnum", "isalpha", "isascii", "isdecimal", "isdigit",
-          "isidentifier", "islower", "isnumeric", "isprintable", "isspace", "istitle", "isupper",
-          "join", "ljust", "lower", "lstrip", "maketrans", "partition", "removeprefix",
-          "removesuffix", "replace", "rfind", "rindex", "rjust", "rpartition", "rsplit", "rstrip",
-          "split", "splitlines", "startswith", "strip", "swapcase", "title", "translate", "upper",
+          "capitalize",
+          "casefold",
+          "center",
+          "count",
+          "encode",
+          "endswith",
+          "expandtabs",
+          "find",
+          "format",
+          "format_map",
+          "index",
+          "isalnum",
+          "isalpha",
+          "isascii",
+          "isdecimal",
+          "isdigit",
+          "isidentifier",
+          "islower",
+          "isnumeric",
+          "isprintable",
+          "isspace",
+          "istitle",
+          "isupper",
+          "join",
+          "ljust",
+          "lower",
+          "lstrip",
+          "maketrans",
+          "partition",
+          "removeprefix",
+          "removesuffix",
+          "replace",
+          "rfind",
+          "rindex",
+          "rjust",
+          "rpartition",
+          "rsplit",
+          "rstrip",
+          "split",
+          "splitlines",
+          "startswith",
+          "strip",
+          "swapcase",
+          "title",
+          "translate",
+          "upper",
           "zfill");
 
-  private static final Set<String> DICT = Set.of("copy", "fromkeys", "get", "items", "keys", "values");
+  private static final Set<String> DICT =
+      Set.of("copy", "fromkeys", "get", "items", "keys", "values");
   private static final Set<String> LIST = Set.of("copy", "count", "index");
   private static final Set<String> TUPLE = Set.of("count", "index");
   private static final Set<String> INTEGER =
-      Set.of(
-          "as_integer_ratio", "bit_count", "bit_length", "conjugate", "from_bytes", "to_bytes");
+      Set.of("as_integer_ratio", "bit_count", "bit_length", "conjugate", "from_bytes", "to_bytes");
   private static final Set<String> REAL =
       Set.of("as_integer_ratio", "conjugate", "fromhex", "hex", "is_integer");
 
@@ -189,7 +231,8 @@ final class Methods {
 
   private static void requirePositional(Args args, String name) {
     if (!args.named().isEmpty()) {
-      throw TemplateFault.expected("no named arguments of " + name, args.named().keySet().toString());
+      throw TemplateFault.expected(
+          "no named arguments of " + name, args.named().keySet().toString());
     }
   }
 
@@ -229,8 +272,7 @@ final class Methods {
             bound.integer(2, -1));
       }
       case "join" -> joined(text, values.list(args.bind(name, "iterable").get(0)));
-      case "format" ->
-          new Formats(values, budget).braces(text, args, this::field, 0);
+      case "format" -> new Formats(values, budget).braces(text, args, this::field, 0);
       case "format_map" -> {
         Object map = args.bind(name, "mapping").get(0);
         if (!(map instanceof Dict dict)) {
@@ -261,10 +303,8 @@ final class Methods {
       }
       case "expandtabs" -> expanded(text, args.bind(name, "tabsize").integer(0, 8));
       case "isalpha" -> all(text, args, name, Character::isLetter);
-      case "isalnum" ->
-          all(text, args, name, c -> Character.isLetter(c) || isNumeric(c));
-      case "isdigit" ->
-          all(text, args, name, c -> Character.isDigit(c) || isSuperscript(c));
+      case "isalnum" -> all(text, args, name, c -> Character.isLetter(c) || isNumeric(c));
+      case "isdigit" -> all(text, args, name, c -> Character.isDigit(c) || isSuperscript(c));
       case "isdecimal" -> all(text, args, name, Character::isDigit);
       case "isnumeric" -> all(text, args, name, Methods::isNumeric);
       case "isspace" -> all(text, args, name, Text::isSpace);
@@ -286,7 +326,8 @@ final class Methods {
     if (attribute) {
       return evaluator.attribute(of, name);
     }
-    boolean number = !name.isEmpty() && name.length() < 9 && name.chars().allMatch(c -> c >= '0' && c <= '9');
+    boolean number =
+        !name.isEmpty() && name.length() < 9 && name.chars().allMatch(c -> c >= '0' && c <= '9');
     return evaluator.item(of, number ? (Object) Long.parseLong(name) : name);
   }
 
@@ -346,8 +387,7 @@ final class Methods {
           yield text;
         }
         int first = Character.charCount(text.codePointAt(0));
-        yield Text.titleCase(text.codePointAt(0))
-            + text.substring(first).toLowerCase(Locale.ROOT);
+        yield Text.titleCase(text.codePointAt(0)) + text.substring(first).toLowerCase(Locale.ROOT);
       }
       case "title" -> {
         StringBuilder out = new StringBuilder();

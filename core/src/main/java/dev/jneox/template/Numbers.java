@@ -221,7 +221,9 @@ final class Numbers {
       if (b.isNaN()) {
         return null;
       }
-      return b.isInfinite() ? b > 0 ? -1 : 1 : new BigDecimal(big(left)).compareTo(new BigDecimal(b));
+      return b.isInfinite()
+          ? b > 0 ? -1 : 1
+          : new BigDecimal(big(left)).compareTo(new BigDecimal(b));
     }
     return big(left).compareTo(big(right));
   }
@@ -332,8 +334,7 @@ final class Numbers {
       String mantissa = scientific.substring(0, e);
       return (alternate ? mantissa : withoutZeros(mantissa)) + scientific.substring(e);
     }
-    String plain =
-        exact.setScale(precision - 1 - exponent, RoundingMode.HALF_EVEN).toPlainString();
+    String plain = exact.setScale(precision - 1 - exponent, RoundingMode.HALF_EVEN).toPlainString();
     return alternate ? plain : withoutZeros(plain);
   }
 
@@ -351,9 +352,7 @@ final class Numbers {
         return Math.copySign(0.0, real);
       }
       double rounded =
-          new BigDecimal(real)
-              .setScale((int) precision, RoundingMode.HALF_EVEN)
-              .doubleValue();
+          new BigDecimal(real).setScale((int) precision, RoundingMode.HALF_EVEN).doubleValue();
       return Math.copySign(rounded, real);
     }
     if (precision >= 0) {

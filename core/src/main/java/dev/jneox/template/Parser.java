@@ -841,8 +841,7 @@ final class Parser {
 
   private boolean isArgument() {
     return switch (token().kind()) {
-      case NAME ->
-          !(token().isName("else") || token().isName("or") || token().isName("and"));
+      case NAME -> !(token().isName("else") || token().isName("or") || token().isName("and"));
       case STRING, INTEGER, FLOAT -> true;
       default -> token().isOperator("[") || token().isOperator("{");
     };

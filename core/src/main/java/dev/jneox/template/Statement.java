@@ -10,7 +10,8 @@ sealed interface Statement {
   record Output(Expression value, int line) implements Statement {}
 
   /** A condition for each body; without one for {@code else}. */
-  record If(List<Expression> tests, List<List<Statement>> bodies, List<Statement> otherwise, int line)
+  record If(
+      List<Expression> tests, List<List<Statement>> bodies, List<Statement> otherwise, int line)
       implements Statement {}
 
   record For(

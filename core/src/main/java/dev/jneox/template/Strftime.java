@@ -73,7 +73,8 @@ final class Strftime {
       case 'G' -> String.valueOf(time.get(IsoFields.WEEK_BASED_YEAR));
       case 'g' -> two(time.get(IsoFields.WEEK_BASED_YEAR) % 100);
       case 'B' -> time.getMonth().getDisplayName(TextStyle.FULL, Locale.ENGLISH);
-      case 'b', 'h' -> time.getMonth().getDisplayName(TextStyle.FULL, Locale.ENGLISH).substring(0, 3);
+      case 'b', 'h' ->
+          time.getMonth().getDisplayName(TextStyle.FULL, Locale.ENGLISH).substring(0, 3);
       case 'A' -> time.getDayOfWeek().getDisplayName(TextStyle.FULL, Locale.ENGLISH);
       case 'a' ->
           time.getDayOfWeek().getDisplayName(TextStyle.FULL, Locale.ENGLISH).substring(0, 3);
@@ -86,8 +87,7 @@ final class Strftime {
       // The time of chat templates has no zone.
       case 'Z', 'z' -> "";
       default ->
-          throw TemplateFault.expected(
-              "a directive of strftime such as %Y or %d", "%" + directive);
+          throw TemplateFault.expected("a directive of strftime such as %Y or %d", "%" + directive);
     };
   }
 

@@ -35,7 +35,8 @@ final class Tests {
           Map.entry("even", (e, value, args) -> none(args, isRemainder(e, value, 2L, 0L))),
           Map.entry(
               "divisibleby",
-              (e, value, args) -> isRemainder(e, value, args.bind("divisibleby", "num").get(0), 0L)),
+              (e, value, args) ->
+                  isRemainder(e, value, args.bind("divisibleby", "num").get(0), 0L)),
           Map.entry("lower", (e, value, args) -> none(args, isCase(e, value, false))),
           Map.entry("upper", (e, value, args) -> none(args, isCase(e, value, true))),
           Map.entry("in", (e, value, args) -> e.values().contains(other(args, "in"), value)),
@@ -84,7 +85,8 @@ final class Tests {
 
   private static boolean compare(Evaluator evaluator, String operator, Object value, Args args) {
     if (!args.named().isEmpty()) {
-      throw TemplateFault.expected("no named arguments of a comparison", args.named().keySet().toString());
+      throw TemplateFault.expected(
+          "no named arguments of a comparison", args.named().keySet().toString());
     }
     return evaluator.compare(operator, value, other(args, operator));
   }

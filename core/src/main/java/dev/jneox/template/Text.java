@@ -151,8 +151,7 @@ final class Text {
           i += digits;
         }
         case 'N' ->
-            throw TemplateFault.expected(
-                "escapes of characters by number, such as \\u2581", "\\N");
+            throw TemplateFault.expected("escapes of characters by number, such as \\u2581", "\\N");
         case '0', '1', '2', '3', '4', '5', '6', '7' -> {
           int value = 0;
           int end = Math.min(text.length(), i + 3);
@@ -171,7 +170,8 @@ final class Text {
   private static int hexadecimal(String text, int from, int digits) {
     int value = 0;
     for (int i = from; i < from + digits; i++) {
-      int digit = i < text.length() && text.charAt(i) < 0x80 ? Character.digit(text.charAt(i), 16) : -1;
+      int digit =
+          i < text.length() && text.charAt(i) < 0x80 ? Character.digit(text.charAt(i), 16) : -1;
       if (digit < 0 || value > 0x10FFFF >> 4) {
         throw TemplateFault.expected(
             digits + " hexadecimal digits of a character", "'" + text.substring(from - 1) + "'");

@@ -11,8 +11,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Does with values what Python does: truth, equality, order, text, elements, operators. A value is
  * {@link None}, a Boolean, Long, BigInteger, Double, String, {@link Markup}, List, {@link Tuple},
- * {@link Range}, {@link Dict}, {@link View}, {@link Generator}, {@link Undefined}, {@link Callable},
- * or an object of {@link Evaluator}.
+ * {@link Range}, {@link Dict}, {@link View}, {@link Generator}, {@link Undefined}, {@link
+ * Callable}, or an object of {@link Evaluator}.
  */
 final class Values {
   private final Budget budget;
@@ -22,7 +22,8 @@ final class Values {
   }
 
   /**
-   * Takes a value of a program: null, a Boolean, a number, a String, a List or a Map with text keys.
+   * Takes a value of a program: null, a Boolean, a number, a String, a List or a Map with text
+   * keys.
    *
    * @throws TemplateFault for any other, or one of too many levels
    */
@@ -159,8 +160,7 @@ final class Values {
               && (range.isEmpty()
                   || range.get(0).equals(other.get(0))
                       && (range.size() == 1 || range.step == other.step));
-      case List<?> list ->
-          isList(right) && equal(elements(list), elements((List<?>) right), depth);
+      case List<?> list -> isList(right) && equal(elements(list), elements((List<?>) right), depth);
       case Tuple tuple ->
           right instanceof Tuple other && equal(tuple.elements(), other.elements(), depth);
       case Dict dict -> right instanceof Dict other && equal(dict, other, depth);
@@ -378,7 +378,8 @@ final class Values {
     }
   }
 
-  private void several(String open, List<Object> values, String close, StringBuilder out, int depth) {
+  private void several(
+      String open, List<Object> values, String close, StringBuilder out, int depth) {
     out.append(open);
     for (int i = 0; i < values.size(); i++) {
       if (i > 0) {
@@ -534,7 +535,9 @@ final class Values {
       }
       case Tuple tuple -> {
         Object part = item(tuple.elements(), key);
-        return part != null && key instanceof Slice ? new Tuple(elements((List<?>) part), false) : part;
+        return part != null && key instanceof Slice
+            ? new Tuple(elements((List<?>) part), false)
+            : part;
       }
       default -> {
         return null;

@@ -162,7 +162,8 @@ class ConversionTest {
     convert(ModelFiles.open(folder), file, Format.GGUF, WeightType.F32, templates);
     convert(ModelFiles.open(file), back, Format.HF, WeightType.F32, templates);
     convert(ModelFiles.open(back), packed, Format.HF, WeightType.Q8_0, templates);
-    convert(ModelFiles.open(packed), dir.resolve("n.gguf"), Format.GGUF, WeightType.Q8_0, templates);
+    convert(
+        ModelFiles.open(packed), dir.resolve("n.gguf"), Format.GGUF, WeightType.Q8_0, templates);
   }
 
   private static void convert(

@@ -101,7 +101,8 @@ class ChatTemplatesTest {
   @Test
   void theSettingsReadBackTheSame() throws IOException {
     for (Map<String, String> sources :
-        List.of(Map.of("default", "a"), Map.of("tool_use", "t"), Map.of("default", "a", "x", "b"))) {
+        List.of(
+            Map.of("default", "a"), Map.of("tool_use", "t"), Map.of("default", "a", "x", "b"))) {
       ChatTemplates templates =
           new ChatTemplates(sources, Map.of("bos_token", "<s>"), dir.toString());
       Files.write(

@@ -51,14 +51,16 @@ public final class TemplateReaders {
                     {% else %}{{ m | tojson(indent=2) }}{% endif %}
                     {%- else %}none{% endfor %}
                     """,
-                    "{% macro f(a, b=2) %}{{ a ~ b }}{{ caller() }}{% endmacro %}"
-                        + "{% call f(n) %}{% set ns = namespace(x=[]) %}{% for i in range(3) %}"
-                        + "{% set ns.x = ns.x + [i ** 2 // 3, -i] %}{% if i > 1 %}{% break %}{% endif %}"
-                        + "{% endfor %}{{ ns.x | sort(reverse=true) | join(',') }}{% endcall %}",
-                    "{# c #}{% raw %}{{ }}{% endraw %}{% set x %}a{% endset %}{% filter replace('a', 'b') %}"
-                        + "{{ x * 3 }}{% endfilter %}{{ '%s|%5.2f' % (x, n / 2) }}{{ '{:>4}'.format(n) }}"
-                        + "{{ messages | selectattr('role', 'in', ['user']) | map(attribute='content') | list }}"
-                        + "{{ {'a': [1, none]}['a'] if n is not none else 1.5e3 }}{{ messages | groupby('role') | length }}")
+                    "{% macro f(a, b=2) %}{{ a ~ b }}{{ caller() }}{% endmacro %}{% call f(n) %}{%"
+                        + " set ns = namespace(x=[]) %}{% for i in range(3) %}{% set ns.x = ns.x +"
+                        + " [i ** 2 // 3, -i] %}{% if i > 1 %}{% break %}{% endif %}{% endfor %}{{"
+                        + " ns.x | sort(reverse=true) | join(',') }}{% endcall %}",
+                    "{# c #}{% raw %}{{ }}{% endraw %}{% set x %}a{% endset %}{% filter"
+                        + " replace('a', 'b') %}{{ x * 3 }}{% endfilter %}{{ '%s|%5.2f' % (x, n /"
+                        + " 2) }}{{ '{:>4}'.format(n) }}{{ messages | selectattr('role', 'in',"
+                        + " ['user']) | map(attribute='content') | list }}{{ {'a': [1, none]}['a']"
+                        + " if n is not none else 1.5e3 }}{{ messages | groupby('role') | length"
+                        + " }}")
                 .map(template -> Input.of(FILE, template))
                 .toList());
   }

@@ -44,8 +44,7 @@ final class GgufChatTemplates {
       boolean named = key.startsWith(TEMPLATE + ".");
       String source = named || key.equals(TEMPLATE) ? metadata.text(key) : null;
       if (source != null) {
-        sources.put(
-            named ? key.substring(TEMPLATE.length() + 1) : ChatTemplates.DEFAULT, source);
+        sources.put(named ? key.substring(TEMPLATE.length() + 1) : ChatTemplates.DEFAULT, source);
       }
     }
     return sources.isEmpty()

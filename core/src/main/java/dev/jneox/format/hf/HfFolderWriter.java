@@ -9,8 +9,8 @@ import dev.jneox.io.TargetLock;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Part;
 import dev.jneox.model.SamplingDefaults;
-import dev.jneox.tokenizer.TokenizerJson;
 import dev.jneox.template.ChatTemplates;
+import dev.jneox.tokenizer.TokenizerJson;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.ModelWeights;
 import dev.jneox.weights.TensorExpression;
@@ -283,6 +283,9 @@ public final class HfFolderWriter {
     json.put("tokenizer_class", "PreTrainedTokenizerFast");
     json.put("model_max_length", spec.maxPositions());
     json.put("clean_up_tokenization_spaces", false);
+    if (chatTemplates != null) {
+      return; // they have special tokens of their own
+    }
     TokenizerIds.token(tokenizer.json, tokenizer.file, spec.vocabulary().endOfText())
         .ifPresent(
             text -> {

@@ -39,8 +39,8 @@ import org.jspecify.annotations.Nullable;
  * writes it.
  *
  * <p><b>Layout, version {@value #VERSION}.</b> As a folder of HF transformers, with a {@code
- * tokenizer.json} if the model has one, its chat templates in a {@code tokenizer_config.json}, a {@code generation_config.json} if it says how tokens are
- * drawn, and
+ * tokenizer.json} if the model has one, its chat templates in a {@code tokenizer_config.json}, a
+ * {@code generation_config.json} if it says how tokens are drawn, and
  *
  * <ul>
  *   <li>{@code config.json}: that of the model's family, and {@code quantization_config} with
