@@ -13,6 +13,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
@@ -151,7 +152,7 @@ final class Parser {
               }
               default -> {
                 if (!ends.isEmpty()) {
-                  throw expected("{% " + String.join(" or ", ends) + " %} " + opened);
+                  throw expected("{% " + String.join(" or ", new TreeSet<>(ends)) + " %} " + opened);
                 }
                 return body;
               }

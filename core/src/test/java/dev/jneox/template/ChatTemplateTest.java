@@ -95,7 +95,7 @@ class ChatTemplateTest {
   @CsvSource(
       delimiter = '@',
       value = {
-        "a\\n{% if x %}@line 2: expected {% else or elif or endif %} for the if of line 2, found",
+        "a\\n{% if x %}@line 2: expected {% elif or else or endif %} for the if of line 2, found",
         "{% nope %}@line 1: expected a tag such as if, for, set or macro",
         "{{ 1 | nope }}@line 1: expected a filter such as trim, join or tojson, found 'nope'",
         "{{ 1 is nope }}@line 1: expected a test such as defined, none or string, found 'nope'",
