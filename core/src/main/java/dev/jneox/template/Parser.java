@@ -152,7 +152,8 @@ final class Parser {
               }
               default -> {
                 if (!ends.isEmpty()) {
-                  throw expected("{% " + String.join(" or ", new TreeSet<>(ends)) + " %} " + opened);
+                  throw expected(
+                      "{% " + String.join(" or ", new TreeSet<>(ends)) + " %} " + opened);
                 }
                 return body;
               }
