@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import dev.jneox.io.InputException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -25,6 +26,7 @@ public final class ByteLevelBpe implements Tokenizer {
 
   private final Map<String, Integer> vocab;
   private final Map<String, Integer> added = new HashMap<>();
+  private final BitSet addedIds = new BitSet();
   private final Rules rules;
 
   /** Id {@code i} represents {@code bytes[starts[i], starts[i + 1])}. */
@@ -56,6 +58,7 @@ public final class ByteLevelBpe implements Tokenizer {
     this.rules = rules;
     this.vocab = file.vocab();
     file.added().forEach(token -> added.put(token.content(), token.id()));
+    added.values().forEach(addedIds::set);
     byte[][] written = new byte[file.vocabSize()][0];
     vocab.forEach((token, id) -> written[id] = ByteAlphabet.read(token));
     added.forEach((token, id) -> written[id] = ByteAlphabet.read(token));
@@ -248,6 +251,13 @@ public final class ByteLevelBpe implements Tokenizer {
    */
   private int length(int id) {
     return id < 0 || id >= starts.length - 1 ? 0 : starts[id + 1] - starts[id];
+  }
+
+  @Override
+  public byte[] bytes(int id, boolean first) {
+    return length(id) == 0 || addedIds.get(id)
+        ? new byte[0]
+        : Arrays.copyOfRange(bytes, starts[id], starts[id + 1]);
   }
 
   @Override

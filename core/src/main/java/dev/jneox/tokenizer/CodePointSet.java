@@ -1,13 +1,17 @@
 package dev.jneox.tokenizer;
 
 import java.util.Arrays;
+import java.util.Optional;
 import java.util.function.IntConsumer;
 import java.util.function.IntPredicate;
 
 /** Represents an immutable set of code points by ascending, separate ranges. */
-final class CodePointSet {
-  static final CodePointSet NONE = new CodePointSet(new int[0]);
-  static final CodePointSet ALL = range(0, Character.MAX_CODE_POINT);
+public final class CodePointSet {
+  /** Holds no code point. */
+  public static final CodePointSet NONE = new CodePointSet(new int[0]);
+
+  /** Holds all code points, those of surrogates included. */
+  public static final CodePointSet ALL = range(0, Character.MAX_CODE_POINT);
 
   private static final int SMALL = 0x180;
 
@@ -24,17 +28,26 @@ final class CodePointSet {
     }
   }
 
-  /** Builds the set of code points that pass a test. */
-  static CodePointSet of(int codePoint) {
+  /** Builds the set of one code point. */
+  public static CodePointSet of(int codePoint) {
     return range(codePoint, codePoint);
   }
 
-  static CodePointSet range(int first, int last) {
+  /** Builds the set of the code points from {@code first} to {@code last}, both included. */
+  public static CodePointSet range(int first, int last) {
     return new CodePointSet(new int[] {first, last});
   }
 
+  /**
+   * Finds the set of {@code \p{name}}: a general category, a script or one of a few properties.
+   * Ignores case, spaces, hyphens and underscores.
+   */
+  public static Optional<CodePointSet> ofProperty(String name) {
+    return Optional.ofNullable(CharacterSets.property(name));
+  }
+
   /** Returns the code points that pass; all of them are asked. */
-  static CodePointSet of(IntPredicate predicate) {
+  public static CodePointSet of(IntPredicate predicate) {
     int[] ranges = new int[64];
     int n = 0;
     for (int c = 0; c <= Character.MAX_CODE_POINT; c++) {
@@ -54,16 +67,23 @@ final class CodePointSet {
     return new CodePointSet(Arrays.copyOf(ranges, n));
   }
 
-  boolean contains(int codePoint) {
+  /** Returns the first and the last code point of each range in turn, ascending. */
+  public int[] ranges() {
+    return ranges.clone();
+  }
+
+  /** Returns whether a code point belongs to the set. */
+  public boolean contains(int codePoint) {
     return codePoint < SMALL ? small[codePoint] : CharacterClass.in(ranges, codePoint);
   }
 
-  boolean isEmpty() {
+  /** Returns whether the set has no code point. */
+  public boolean isEmpty() {
     return ranges.length == 0;
   }
 
   /** Returns the number of code points. */
-  int size() {
+  public int size() {
     int size = 0;
     for (int i = 0; i < ranges.length; i += 2) {
       size += ranges[i + 1] - ranges[i] + 1;
@@ -80,7 +100,8 @@ final class CodePointSet {
     }
   }
 
-  CodePointSet union(CodePointSet other) {
+  /** Returns the set of the code points that are in one of the two. */
+  public CodePointSet union(CodePointSet other) {
     int[] all = new int[ranges.length + other.ranges.length];
     int n = 0;
     int i = 0;
@@ -105,7 +126,8 @@ final class CodePointSet {
     return new CodePointSet(Arrays.copyOf(all, n));
   }
 
-  CodePointSet complement() {
+  /** Returns the set of all other code points. */
+  public CodePointSet complement() {
     int[] others = new int[ranges.length + 2];
     int n = 0;
     int next = 0;
@@ -125,7 +147,8 @@ final class CodePointSet {
     return new CodePointSet(Arrays.copyOf(others, n));
   }
 
-  CodePointSet intersection(CodePointSet other) {
+  /** Returns the set of the code points that are in both. */
+  public CodePointSet intersection(CodePointSet other) {
     return complement().union(other.complement()).complement();
   }
 }

@@ -3,6 +3,7 @@ package dev.jneox.tokenizer;
 import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -30,6 +31,80 @@ sealed interface Decoder {
 
   /** Creates a sink that writes to the next one. */
   Sink to(Sink next, Work work);
+
+  /**
+   * Returns the bytes that a token adds to a text; empty where that depends on the tokens around
+   * it, other than on whether there are some before it.
+   */
+  default Optional<byte[]> bytes(String token, boolean first, Work work) {
+    List<Decoder> steps = this instanceof Sequence sequence ? sequence.steps : List.of(this);
+    if (steps.equals(List.of(new ByteLevel()))) {
+      return Optional.of(ByteAlphabet.read(token));
+    }
+    int fuse = steps.indexOf(new Fuse());
+    // A character of the start is stripped, if any: one of the first token.
+    boolean strips =
+        fuse < 0
+            || steps.size() <= fuse + 1
+            || steps.size() == fuse + 2
+                && steps.getLast() instanceof Strip strip
+                && strip.start <= 1;
+    int fallback = steps.indexOf(new ByteFallback());
+    // Several tokens of a byte become one, which only a step that joins all may follow.
+    boolean joins =
+        fallback < 0
+            || fallback == steps.lastIndexOf(new ByteFallback())
+                && (fuse == fallback + 1 || fallback == steps.size() - 1)
+                && steps.subList(0, fallback).stream().allMatch(Replace.class::isInstance);
+    if (!strips || !joins || !steps.stream().allMatch(Decoder::separate)) {
+      return Optional.empty();
+    }
+    if (fallback >= 0) {
+      String read = token;
+      for (Decoder step : steps.subList(0, fallback)) {
+        read = ((Replace) step).rule.normalize(read, work);
+      }
+      if (ByteFallback.value(read) > 0x7F) { // part of a character
+        return Optional.of(new byte[] {(byte) ByteFallback.value(read)});
+      }
+    }
+    StringBuilder text = new StringBuilder();
+    Sink sink =
+        to(
+            new Sink() {
+              @Override
+              public void part(String part) {
+                text.append(part);
+              }
+
+              @Override
+              public void endToken() {}
+
+              @Override
+              public void end() {}
+            },
+            work);
+    int before = 0;
+    if (!first) {
+      sink.token("x"); // takes the place of the first token
+      sink.token("x"); // ends a run of bytes
+      before = text.length();
+    }
+    sink.token(token);
+    sink.end();
+    return Optional.of(text.substring(before).getBytes(StandardCharsets.UTF_8));
+  }
+
+  /**
+   * Returns whether a token's text depends on nothing but the token and whether it is the first.
+   */
+  private boolean separate() {
+    return switch (this) {
+      case Metaspace _, WordPiece _, ByteFallback _, Fuse _, Replace _, Spaces _ -> true;
+      case Strip strip -> strip.stop == 0;
+      case Sequence _, ByteLevel _, WordEnds _, Ctc _ -> false;
+    };
+  }
 
   /** Is a step that needs each token whole. */
   abstract class Whole implements Sink {

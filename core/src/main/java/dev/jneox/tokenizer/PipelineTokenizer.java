@@ -349,6 +349,23 @@ public final class PipelineTokenizer implements Tokenizer {
   }
 
   @Override
+  public byte[] bytes(int id, boolean first) {
+    String token = addedTokens.containsKey(id) ? null : model.token(id);
+    if (token == null) {
+      return new byte[0];
+    }
+    return decoder
+        .bytes(token, first, new Work(path).begin(token.length()))
+        .orElseThrow(
+            () ->
+                InputException.in(
+                    path,
+                    "key decoder",
+                    "one by which each token adds a text of its own",
+                    decoder.getClass().getSimpleName()));
+  }
+
+  @Override
   public int vocabSize() {
     return vocabSize;
   }

@@ -29,6 +29,16 @@ public interface Tokenizer extends AutoCloseable {
    */
   OptionalInt id(String token);
 
+  /**
+   * Returns the bytes that a token of the vocabulary adds to a text. Those of all tokens in turn
+   * are the UTF-8 of {@link #decode}, if they are well formed together.
+   *
+   * @param first whether it is the first token of the text, of which decoders drop a leading space
+   * @return empty for an added token, which is no text, and for an id without a token
+   * @throws dev.jneox.io.InputException where a token's text depends on others than these
+   */
+  byte[] bytes(int id, boolean first);
+
   @Override
   void close();
 

@@ -35,6 +35,11 @@ record Pieces(List<String> latin1) implements Tokenizer {
   }
 
   @Override
+  public byte[] bytes(int id, boolean first) {
+    return latin1.get(id).getBytes(StandardCharsets.ISO_8859_1);
+  }
+
+  @Override
   public int vocabSize() {
     return latin1.size();
   }

@@ -89,6 +89,11 @@ final class HfTokenizer implements Tokenizer {
   }
 
   @Override
+  public byte[] bytes(int id, boolean first) {
+    throw new UnsupportedOperationException();
+  }
+
+  @Override
   public int vocabSize() {
     throw new UnsupportedOperationException();
   }

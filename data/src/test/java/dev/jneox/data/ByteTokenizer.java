@@ -28,6 +28,11 @@ final class ByteTokenizer implements Tokenizer {
   }
 
   @Override
+  public byte[] bytes(int id, boolean first) {
+    throw new UnsupportedOperationException();
+  }
+
+  @Override
   public int vocabSize() {
     return END + 1;
   }
