@@ -18,6 +18,7 @@ module dev.jneox.core {
   exports dev.jneox;
   exports dev.jneox.convert;
   exports dev.jneox.format;
+  exports dev.jneox.grammar;
   exports dev.jneox.hub;
   exports dev.jneox.infer;
   exports dev.jneox.inspect;

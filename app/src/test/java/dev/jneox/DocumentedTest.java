@@ -41,6 +41,7 @@ class DocumentedTest {
           "template",
           "kernel",
           "infer",
+          "grammar",
           "data",
           "torch",
           "train");

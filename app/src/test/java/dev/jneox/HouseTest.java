@@ -45,7 +45,8 @@ class HouseTest {
           "convert",
           "hub",
           "inspect",
-          "infer");
+          "infer",
+          "grammar");
 
   /** A room, and those it may use beside itself and {@code io}; "" is dev.jneox, the façade. */
   private static final Map<String, Set<String>> ROOMS =
@@ -86,6 +87,7 @@ class HouseTest {
                   "infer",
                   Set.of(
                       "kernel", "model", "tokenizer", "template", "weights", "format", "convert")),
+              Map.entry("grammar", Set.of("tokenizer", "infer")),
               Map.entry("", CORE),
               Map.entry("data", Set.of("tokenizer")),
               Map.entry("torch", Set.of("kernel", "model", "weights", "format")),

@@ -3,6 +3,7 @@ package dev.jneox.fuzz;
 import dev.jneox.format.FormatReaders;
 import dev.jneox.format.gguf.GgufReaders;
 import dev.jneox.format.torch.PickleReaders;
+import dev.jneox.grammar.GrammarReaders;
 import dev.jneox.hub.HubReaders;
 import dev.jneox.template.TemplateReaders;
 import dev.jneox.tokenizer.TokenizerReaders;
@@ -33,6 +34,8 @@ class CoreFuzzTest extends FuzzTest {
           TokenizerReaders.texts(),
           TemplateReaders.templates(),
           TemplateReaders.folders(),
+          GrammarReaders.schemas(),
+          GrammarReaders.expressions(),
           HubReaders.listing(),
           HubReaders.tree(),
           HubReaders.cache(),
