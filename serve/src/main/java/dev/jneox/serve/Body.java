@@ -193,6 +193,22 @@ final class Body {
     return new Body(object, path + name + ".");
   }
 
+  /** Returns an object whose fields are for others to read, after a look at all its texts. */
+  JsonNode checked(String name, JsonNode value) {
+    if (!value.isObject()) {
+      throw wrong(name, "an object", value);
+    }
+    return checkTexts(name, value);
+  }
+
+  private JsonNode checkTexts(String name, JsonNode value) {
+    if (value.isTextual()) {
+      text(name, value);
+    }
+    value.forEach(inner -> checkTexts(name, inner));
+    return value;
+  }
+
   /** Reads a text that is Unicode: a lone surrogate has no UTF-8 and no token. */
   String text(String name, JsonNode value) {
     String text = value.textValue();

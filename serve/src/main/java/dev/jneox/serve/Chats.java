@@ -1,13 +1,15 @@
 package dev.jneox.serve;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.jneox.infer.Completion;
-import dev.jneox.infer.FinishReason;
 import dev.jneox.infer.GenerationRequest;
 import dev.jneox.infer.TextPiece;
+import dev.jneox.infer.TokenConstraint;
 import dev.jneox.infer.Token;
 import dev.jneox.infer.Token.Candidate;
 import java.nio.charset.StandardCharsets;
@@ -24,6 +26,7 @@ import org.jspecify.annotations.Nullable;
 final class Chats {
   private static final Set<String> ROLES =
       Set.of("system", "developer", "user", "assistant", "tool", "function");
+  private static final TypeReference<Map<String, Object>> MAP = new TypeReference<>() {};
   private static final int MOST_MESSAGES = 10_000;
   private static final int MOST_TOP_LOGPROBS = 20;
 
@@ -32,6 +35,7 @@ final class Chats {
   private final GenerationOptions options;
   private final boolean logprobs;
   private final int topLogprobs;
+  private final Tools tools;
   private final int[] prompt;
   private final int maxTokens;
   private final List<String> stop;
@@ -53,6 +57,11 @@ final class Chats {
     OptionalInt older = body.integer("max_tokens", 1, Integer.MAX_VALUE);
     OptionalInt given = newer.isPresent() ? newer : older;
     boolean goOn = body.flag("add_generation_prompt", true);
+    this.tools = Tools.read(body, model);
+    Map<String, Object> variables =
+        body.get("chat_template_kwargs")
+            .map(value -> Body.MAPPER.convertValue(body.checked("chat_template_kwargs", value), MAP))
+            .orElse(Map.of());
     body.refuse("functions", "use tools");
     body.refuse("function_call", "use tool_choice");
     body.refuse("audio", "the models here write text");
@@ -60,7 +69,7 @@ final class Chats {
     body.ignore("parallel_tool_calls", "reasoning_effort", "verbosity", "prediction");
     body.end();
     ChatPrompt writer = model.chatPrompt();
-    String text = writer.write(messages, List.of(), goOn, Map.of());
+    String text = writer.write(messages, tools.definitions(), goOn, variables) + tools.prefix();
     this.prompt = model.tokenizer().encode(text);
     this.stop = new ArrayList<>(options.stop());
     stop.addAll(writer.stop());
@@ -104,13 +113,47 @@ final class Chats {
       throw message.invalid("role", "one of system, developer, user, assistant, tool", role);
     }
     read.put("role", role);
-    read.put("content", content(message));
+    String content = content(message);
+    read.put("content", content);
+    message
+        .get("tool_calls")
+        .ifPresent(calls -> read.put("tool_calls", calls(message, calls)));
     message.string("name").ifPresent(name -> read.put("name", name));
     message.string("tool_call_id").ifPresent(id -> read.put("tool_call_id", id));
     message.string("reasoning_content").ifPresent(text -> read.put("reasoning_content", text));
     message.ignore("refusal", "annotations", "audio", "function_call");
     message.end();
     return read;
+  }
+
+  /** Reads calls of an earlier answer. Templates want their arguments as values, not as text. */
+  private static List<Object> calls(Body message, JsonNode given) {
+    if (!given.isArray()) {
+      throw message.wrong("tool_calls", "a list of calls", given);
+    }
+    List<Object> calls = new ArrayList<>();
+    for (JsonNode item : given) {
+      String name = "tool_calls[" + calls.size() + "]";
+      message.object(name, item);
+      Map<String, Object> call = Body.MAPPER.convertValue(message.checked(name, item), MAP);
+      JsonNode arguments = item.path("function").path("arguments");
+      if (call.get("function") instanceof Map<?, ?> function && arguments.isTextual()) {
+        Map<Object, Object> changed = new LinkedHashMap<>(function);
+        changed.put("arguments", value(arguments.textValue()));
+        call.put("function", changed);
+      }
+      calls.add(call);
+    }
+    return calls;
+  }
+
+  /** Returns the object that a text is in JSON, or the text. */
+  private static Object value(String text) {
+    try {
+      return Body.MAPPER.readValue(text, MAP);
+    } catch (JsonProcessingException e) {
+      return text;
+    }
   }
 
   /** Reads a text, or the texts of a list of parts. */
@@ -142,8 +185,10 @@ final class Chats {
 
   private List<GenerationRequest> requests() {
     List<GenerationRequest> requests = new ArrayList<>();
+    Optional<TokenConstraint> called = tools.constraint(model);
     for (int choice = 0; choice < options.choices(); choice++) {
       GenerationRequest.Builder builder = options.request(prompt, maxTokens, choice);
+      called.ifPresent(builder::constraint);
       if (logprobs) {
         builder.logprobs(topLogprobs);
       }
@@ -160,13 +205,17 @@ final class Chats {
     ArrayNode choices = root.putArray("choices");
     for (Completion completion : answers) {
       ObjectNode choice = choices.addObject().put("index", choices.size() - 1);
-      choice
-          .putObject("message")
-          .put("role", "assistant")
-          .put("content", completion.text())
-          .putNull("refusal");
+      Tools.Parsed parsed = tools.parse(String.valueOf(completion.text()));
+      boolean calls = !parsed.calls().isEmpty();
+      ObjectNode message = choice.putObject("message").put("role", "assistant");
+      message.put("content", calls && parsed.text().isEmpty() ? null : parsed.text());
+      message.putNull("refusal");
+      if (calls) {
+        ArrayNode list = message.putArray("tool_calls");
+        parsed.calls().forEach(call -> list.add(call.json()));
+      }
       choice.set("logprobs", logprobs ? logprobs(completion.generation().tokens()) : null);
-      choice.put("finish_reason", Completions.reason(completion.reason()));
+      choice.put("finish_reason", calls ? "tool_calls" : Completions.reason(completion.reason()));
     }
     root.set("usage", usage(answers));
     return root;
@@ -230,10 +279,12 @@ final class Chats {
                 stop,
                 new Answers.Listener() {
                   private final List<List<Token>> pending = new ArrayList<>();
+                  private final StringBuilder[] held = new StringBuilder[n]; // may be a call
 
                   {
                     for (int i = 0; i < n; i++) {
                       pending.add(new ArrayList<>());
+                      held[i] = new StringBuilder();
                     }
                   }
 
@@ -242,11 +293,16 @@ final class Chats {
                     if (logprobs) {
                       pending.get(answer).add(piece.token());
                     }
-                    if (!piece.text().isEmpty()) {
-                      ObjectNode delta = JsonNodeFactory.instance.objectNode();
-                      events.send(
-                          chunk(answer, delta.put("content", piece.text()), take(answer), null));
+                    String text = held[answer].append(piece.text()).toString();
+                    if (!text.isEmpty() && !tools.mayBeCall(text)) {
+                      held[answer].setLength(0);
+                      text(answer, text);
                     }
+                  }
+
+                  private void text(int answer, String text) {
+                    ObjectNode delta = JsonNodeFactory.instance.objectNode().put("content", text);
+                    events.send(chunk(answer, delta, take(answer), null));
                   }
 
                   private @Nullable ObjectNode take(int answer) {
@@ -261,12 +317,21 @@ final class Chats {
 
                   @Override
                   public void end(int answer, Completion completion) {
-                    events.send(
-                        chunk(
-                            answer,
-                            JsonNodeFactory.instance.objectNode(),
-                            take(answer),
-                            completion.reason()));
+                    Tools.Parsed parsed = tools.parse(held[answer].toString());
+                    if (!parsed.text().isEmpty()) {
+                      text(answer, parsed.text());
+                    }
+                    ObjectNode delta = JsonNodeFactory.instance.objectNode();
+                    boolean calls = !parsed.calls().isEmpty();
+                    if (calls) {
+                      ArrayNode list = delta.putArray("tool_calls");
+                      parsed
+                          .calls()
+                          .forEach(call -> list.add(call.json().put("index", list.size())));
+                    }
+                    String reason =
+                        calls ? "tool_calls" : Completions.reason(completion.reason());
+                    events.send(chunk(answer, delta, take(answer), reason));
                   }
                 });
     if (options.streamUsage()) {
@@ -279,12 +344,12 @@ final class Chats {
   }
 
   private ObjectNode chunk(
-      int index, ObjectNode delta, @Nullable ObjectNode logprobs, @Nullable FinishReason reason) {
+      int index, ObjectNode delta, @Nullable ObjectNode logprobs, @Nullable String reason) {
     ObjectNode root = head("chat.completion.chunk");
     ObjectNode choice = root.putArray("choices").addObject().put("index", index);
     choice.set("delta", delta);
     choice.set("logprobs", logprobs);
-    choice.put("finish_reason", reason == null ? null : Completions.reason(reason));
+    choice.put("finish_reason", reason);
     if (options.streamUsage()) {
       root.putNull("usage");
     }

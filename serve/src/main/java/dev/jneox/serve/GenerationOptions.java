@@ -3,6 +3,7 @@ package dev.jneox.serve;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.jneox.infer.GenerationRequest;
 import dev.jneox.infer.Sampler;
+import dev.jneox.infer.TokenConstraint;
 import dev.jneox.model.SamplingDefaults;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -20,6 +21,7 @@ import java.util.concurrent.ThreadLocalRandom;
  * @param choices answers that are wanted for a prompt
  * @param sampler with the seed of the first answer; the next ones have the next seeds
  * @param stop strings that end an answer
+ * @param form that answers are held to
  */
 record GenerationOptions(
     int choices,
@@ -28,7 +30,8 @@ record GenerationOptions(
     Set<Integer> stopIds,
     boolean ignoreEnd,
     boolean stream,
-    boolean streamUsage) {
+    boolean streamUsage,
+    Optional<TokenConstraint> form) {
   /** Most answers to one prompt. */
   static final int MOST_CHOICES = 128;
 
@@ -79,7 +82,8 @@ record GenerationOptions(
         stopIds(body, model),
         body.flag("ignore_eos", false),
         stream,
-        usage);
+        usage,
+        Forms.read(body, model));
   }
 
   /** Reads vLLM's and llama.cpp's number of tokens to draw from; 0 and -1 are all. */
@@ -140,6 +144,7 @@ record GenerationOptions(
             .maxTokens(maxTokens)
             .sampler(sampler.withSeed(sampler.seed() + choice))
             .stopIds(stopIds);
+    form.ifPresent(builder::constraint);
     return ignoreEnd ? builder.ignoreEnd() : builder;
   }
 }

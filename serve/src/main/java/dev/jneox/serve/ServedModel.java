@@ -1,15 +1,21 @@
 package dev.jneox.serve;
 
+import dev.jneox.grammar.Grammar;
+import dev.jneox.grammar.TokenTrie;
 import dev.jneox.infer.Engine;
 import dev.jneox.infer.GenerationRequest;
 import dev.jneox.infer.Generator;
 import dev.jneox.infer.LanguageModel;
 import dev.jneox.infer.Scorer;
 import dev.jneox.infer.TextStream;
+import dev.jneox.infer.TokenConstraint;
 import dev.jneox.io.InputException;
 import dev.jneox.tokenizer.Tokenizer;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -18,6 +24,9 @@ import org.jspecify.annotations.Nullable;
  * score} to the last bit.
  */
 final class ServedModel implements AutoCloseable {
+  /** Forms whose constraints are kept. */
+  private static final int CONSTRAINTS = 16;
+
   private final String id;
   private final LanguageModel model;
   private final ServerSettings settings;
@@ -25,7 +34,21 @@ final class ServedModel implements AutoCloseable {
   private final Engine engine;
   private final TokenTexts texts;
   private final long created = System.currentTimeMillis() / 1000;
+  private final ChatPrompt chatPrompt;
+
+  /** Of the forms asked for lately. */
+  private final Map<String, TokenConstraint> constraints =
+      new LinkedHashMap<>(16, 0.75f, true) {
+        private static final long serialVersionUID = 1;
+
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<String, TokenConstraint> eldest) {
+          return size() > CONSTRAINTS;
+        }
+      };
+
   private @Nullable Engine scoringEngine; // made when first asked for
+  private @Nullable TokenTrie trie; // likewise
 
   /**
    * @param id the name that requests give
@@ -35,6 +58,8 @@ final class ServedModel implements AutoCloseable {
     this.id = id;
     this.model = model;
     this.settings = settings;
+    this.chatPrompt =
+        model.chatTemplates().map(ChatPrompt::of).orElse(ChatPrompt.TRANSCRIPT);
     this.texts = new TokenTexts(model.tokenizer());
     this.admission = new Admission(settings.sessions(), settings.queue());
     this.engine =
@@ -70,7 +95,38 @@ final class ServedModel implements AutoCloseable {
 
   /** Writes conversations for this model. */
   ChatPrompt chatPrompt() {
-    return ChatPrompt.TRANSCRIPT;
+    return chatPrompt;
+  }
+
+  /**
+   * Returns the constraint of a form, which is kept for the next request that has it.
+   *
+   * @param key tells the form from others
+   * @throws ApiException where this model's tokens cannot write the form
+   */
+  TokenConstraint constraint(String key, Supplier<Grammar> form, String param) {
+    synchronized (constraints) {
+      TokenConstraint known = constraints.get(key);
+      if (known != null) {
+        return known;
+      }
+    }
+    try {
+      TokenConstraint made = form.get().over(trie());
+      synchronized (constraints) {
+        constraints.put(key, made);
+      }
+      return made;
+    } catch (InputException e) {
+      throw ApiException.invalid(param, param + ": " + e.getMessage());
+    }
+  }
+
+  private synchronized TokenTrie trie() {
+    if (trie == null) {
+      trie = TokenTrie.of(tokenizer(), model.spec().vocabulary().ends());
+    }
+    return trie;
   }
 
   TokenTexts texts() {
