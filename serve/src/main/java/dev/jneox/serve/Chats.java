@@ -101,7 +101,8 @@ final class Chats {
     return messages;
   }
 
-  private static Map<String, Object> message(Body message) {
+  /** Reads a message. */
+  static Map<String, Object> message(Body message) {
     Map<String, Object> read = new LinkedHashMap<>();
     String role =
         message

@@ -83,50 +83,10 @@ final class Completions {
   }
 
   private List<Prompt> prompts(Body body) {
-    Optional<JsonNode> given = body.get("prompt");
-    if (given.isEmpty()) {
+    if (body.get("prompt").isEmpty()) {
       return List.of(new Prompt("", new int[0])); // begins a document
     }
-    JsonNode value = given.get();
-    String expected =
-        "a string, a list of strings, a list of token ids, or a list of lists of token ids";
-    if (value.isTextual()) {
-      return List.of(text(body.text("prompt", value)));
-    }
-    if (!value.isArray() || value.isEmpty()) {
-      throw body.wrong("prompt", expected, value);
-    }
-    if (value.get(0).isNumber()) {
-      return List.of(ids(body, "prompt", value));
-    }
-    if (value.size() > MOST_PROMPTS) {
-      throw body.invalid("prompt", "at most " + MOST_PROMPTS + " prompts", value.size() + " of them");
-    }
-    List<Prompt> found = new ArrayList<>();
-    for (JsonNode item : value) {
-      String name = "prompt[" + found.size() + "]";
-      if (item.isTextual() && value.get(0).isTextual()) {
-        found.add(text(body.text(name, item)));
-      } else if (item.isArray() && value.get(0).isArray()) {
-        found.add(ids(body, name, item));
-      } else {
-        throw body.wrong(name, value.get(0).isTextual() ? "a string" : "a list of token ids", item);
-      }
-    }
-    return found;
-  }
-
-  private Prompt text(String text) {
-    return new Prompt(text, model.tokenizer().encode(text));
-  }
-
-  private Prompt ids(Body body, String name, JsonNode value) {
-    int most = model.model().spec().vocabulary().rows() - 1;
-    int[] ids = new int[value.size()];
-    for (int i = 0; i < ids.length; i++) {
-      ids[i] = (int) body.whole(name + "[" + i + "]", value.get(i), 0, most);
-    }
-    return new Prompt(body.flag("echo", false) ? model.tokenizer().decode(ids) : "", ids);
+    return new PromptReader(body, model, "prompt", MOST_PROMPTS).read(Prompt::new);
   }
 
   /** Writes the answers and returns the body of the response. */

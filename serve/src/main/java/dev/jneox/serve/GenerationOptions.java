@@ -137,6 +137,19 @@ record GenerationOptions(
     return ids;
   }
 
+  /**
+   * Returns a copy whose answers are held to a form.
+   *
+   * @throws ApiException when they are held to one already
+   */
+  GenerationOptions withForm(TokenConstraint value) {
+    if (form.isPresent()) {
+      throw ApiException.invalid("text", "text: expected one form of the answer, found two");
+    }
+    return new GenerationOptions(
+        choices, sampler, stop, stopIds, ignoreEnd, stream, streamUsage, Optional.of(value));
+  }
+
   /** Begins the engine's request for an answer. */
   GenerationRequest.Builder request(int[] prompt, int maxTokens, int choice) {
     GenerationRequest.Builder builder =

@@ -6,7 +6,6 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.jneox.io.InputException;
-import dev.jneox.io.StorageException;
 import io.helidon.common.pki.Keys;
 import io.helidon.common.configurable.Resource;
 import io.helidon.http.DirectHandler;
@@ -22,7 +21,10 @@ import io.helidon.webserver.http.HttpRouting;
 import io.helidon.webserver.http.ServerRequest;
 import io.helidon.webserver.http.ServerResponse;
 import io.helidon.webserver.http1.Http1Config;
+import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.InetSocketAddress;
+import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.security.MessageDigest;
@@ -78,10 +80,10 @@ public final class ModelServer implements AutoCloseable {
    * Opens models and begins to listen.
    *
    * @param paths folder or file of each model, by the name that requests give
-   * @throws InputException when one is no whole model
-   * @throws StorageException when the address cannot be listened on
+   * @throws InputException when one is no whole model, or the address cannot be listened on
    */
   public static ModelServer start(Map<String, Path> paths, ServerSettings settings) {
+    checkAddress(settings);
     Map<String, ServedModel> models = new LinkedHashMap<>();
     try {
       paths.forEach((id, path) -> models.put(id, ServedModel.open(id, path, settings)));
@@ -94,12 +96,31 @@ public final class ModelServer implements AutoCloseable {
     }
   }
 
+  /** Finds out, before models are opened, whether the address can be listened on. */
+  private static void checkAddress(ServerSettings settings) {
+    try (ServerSocket socket = new ServerSocket()) {
+      socket.setReuseAddress(true);
+      socket.bind(new InetSocketAddress(settings.host(), settings.port()));
+    } catch (IOException e) {
+      throw unbound(settings, String.valueOf(e.getMessage()));
+    }
+  }
+
+  private static InputException unbound(ServerSettings settings, String reason) {
+    return new InputException(
+        "%s:%d: cannot be listened on: %s: name another with --host and --port"
+            .formatted(settings.host(), settings.port(), reason));
+  }
+
   private void listen() {
     try {
       server.start();
     } catch (RuntimeException e) {
-      throw new InputException(
-          "%s:%d: cannot be listened on: %s".formatted(settings.host(), settings.port(), reason(e)));
+      throw unbound(settings, reason(e));
+    }
+    if (server.port() < 0) { // Helidon only logs that another process took the port meanwhile
+      server.stop();
+      throw unbound(settings, "the address is in use");
     }
   }
 
@@ -152,6 +173,8 @@ public final class ModelServer implements AutoCloseable {
         .get("/v1/models/{model}", guarded(this::model))
         .post("/v1/completions", guarded(this::completions))
         .post("/v1/chat/completions", guarded(this::chats))
+        .post("/v1/responses", guarded(this::responses))
+        .post("/v1/embeddings", guarded(this::embeddings))
         .post("/tokenize", guarded(this::tokenize))
         .post("/detokenize", guarded(this::detokenize))
         .get("/tokenizer_info", guarded(this::tokenizerInfo))
@@ -267,6 +290,21 @@ public final class ModelServer implements AutoCloseable {
     }
   }
 
+  private void responses(ServerRequest request, ServerResponse response, Call call) {
+    Body body = body(request);
+    Responses responses = new Responses(body, model(body), call);
+    if (responses.streamed()) {
+      stream(response, call, responses::stream);
+    } else {
+      send(response, responses.answer());
+    }
+  }
+
+  private void embeddings(ServerRequest request, ServerResponse response, Call call) {
+    Body body = body(request);
+    send(response, new Embeddings(body, model(body), call).answer());
+  }
+
   private interface Streamed {
     void write(EventStream events);
   }
@@ -363,7 +401,7 @@ public final class ModelServer implements AutoCloseable {
     root.put("eos_token", text);
     root.put("bos_token", text);
     root.putNull("pad_token");
-    root.putNull("chat_template");
+    root.put("chat_template", model.chatPrompt().source());
     send(response, root);
   }
 

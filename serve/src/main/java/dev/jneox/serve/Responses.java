@@ -1,0 +1,282 @@
+package dev.jneox.serve;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.jneox.infer.Completion;
+import dev.jneox.infer.FinishReason;
+import dev.jneox.infer.GenerationRequest;
+import dev.jneox.infer.TextPiece;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Answers {@code POST /v1/responses}, as OpenAI's API defines it, for texts. The server keeps no
+ * response: a conversation is given whole each time.
+ */
+final class Responses {
+  private static final int MOST_ITEMS = 10_000;
+
+  private final ServedModel model;
+  private final Call call;
+  private final GenerationOptions options;
+  private final int[] prompt;
+  private final int maxTokens;
+  private final List<String> stop;
+  private final @Nullable String instructions;
+  private final double created = System.currentTimeMillis() / 1000;
+  private int sequence;
+
+  /** Reads a request. */
+  Responses(Body body, ServedModel model, Call call) {
+    this.model = model;
+    this.call = call;
+    this.instructions = body.string("instructions").orElse(null);
+    List<Map<String, Object>> messages = new ArrayList<>();
+    if (instructions != null) {
+      messages.add(message("system", instructions));
+    }
+    messages.addAll(input(body));
+    GenerationOptions read = GenerationOptions.read(body, model);
+    Optional<Body> text = body.object("text");
+    if (text.isPresent()) {
+      read = form(text.get(), read, model);
+    }
+    this.options = read;
+    int most = body.integer("max_output_tokens", 1, Integer.MAX_VALUE).orElse(-1);
+    body.refuse("previous_response_id", "no response is kept: give the whole conversation as input");
+    body.refuse("conversation", "no conversation is kept: give it whole as input");
+    if (body.get("tools").filter(tools -> !tools.isEmpty()).isPresent()) {
+      throw ApiException.unsupported("tools", "tools: use /v1/chat/completions");
+    }
+    if (body.flag("background", false)) {
+      throw ApiException.unsupported("background", "background: the answer is sent at once");
+    }
+    body.ignore(
+        "include", "parallel_tool_calls", "reasoning", "truncation", "tool_choice", "max_tool_calls");
+    body.end();
+    ChatPrompt writer = model.chatPrompt();
+    this.prompt =
+        model.tokenizer().encode(writer.write(messages, List.of(), true, Map.of()));
+    this.stop = new ArrayList<>(options.stop());
+    stop.addAll(writer.stop());
+    int length = Math.max(1, prompt.length);
+    this.maxTokens = most > 0 ? most : Math.max(1, model.context() - length);
+    Completions.check(length, maxTokens, model.context(), "input");
+  }
+
+  private static GenerationOptions form(Body text, GenerationOptions read, ServedModel model) {
+    text.ignore("verbosity");
+    Optional<Body> format = text.object("format");
+    text.end();
+    if (format.isEmpty()) {
+      return read;
+    }
+    String type = format.get().string("type").orElse("");
+    GenerationOptions held =
+        switch (type) {
+          case "text" -> read;
+          case "json_object" -> read.withForm(Forms.json(model));
+          case "json_schema" -> read.withForm(Forms.named(format.get(), model));
+          default ->
+              throw format
+                  .get()
+                  .invalid("type", "one of text, json_object, json_schema", '"' + type + '"');
+        };
+    format.get().end();
+    return held;
+  }
+
+  private static Map<String, Object> message(String role, String content) {
+    Map<String, Object> message = new LinkedHashMap<>();
+    message.put("role", role);
+    message.put("content", content);
+    return message;
+  }
+
+  private static List<Map<String, Object>> input(Body body) {
+    Optional<JsonNode> given = body.get("input");
+    if (given.isPresent() && given.get().isTextual()) {
+      return List.of(message("user", body.text("input", given.get())));
+    }
+    if (given.isEmpty() || !given.get().isArray() || given.get().isEmpty()) {
+      throw body.wrong(
+          "input",
+          "a string or a list of messages",
+          given.orElse(JsonNodeFactory.instance.missingNode()));
+    }
+    if (given.get().size() > MOST_ITEMS) {
+      throw body.invalid(
+          "input", "at most " + MOST_ITEMS + " messages", given.get().size() + " of them");
+    }
+    List<Map<String, Object>> messages = new ArrayList<>();
+    for (JsonNode item : given.get()) {
+      Body message = body.object("input[" + messages.size() + "]", item);
+      String type = message.string("type").orElse("message");
+      if (!type.equals("message")) {
+        throw message.invalid("type", "\"message\"", '"' + type + '"');
+      }
+      message.ignore("id", "status");
+      messages.add(Chats.message(message));
+    }
+    return messages;
+  }
+
+  boolean streamed() {
+    return options.stream();
+  }
+
+  private List<GenerationRequest> requests() {
+    return List.of(options.request(prompt, maxTokens, 0).build());
+  }
+
+  /** Writes the answer and returns the body of the response. */
+  ObjectNode answer() {
+    return whole(
+        new Answers(model, call).run(requests(), stop, Answers.Listener.NONE).getFirst());
+  }
+
+  private ObjectNode whole(Completion completion) {
+    boolean cut = isCut(completion.reason());
+    ObjectNode root = head(cut ? "incomplete" : "completed");
+    if (cut) {
+      root.putObject("incomplete_details").put("reason", "max_output_tokens");
+    }
+    root.putArray("output")
+        .add(item(cut ? "incomplete" : "completed", String.valueOf(completion.text())));
+    ObjectNode usage = root.putObject("usage");
+    usage.put("input_tokens", completion.usage().promptTokens());
+    usage.putObject("input_tokens_details").put("cached_tokens", completion.usage().reusedTokens());
+    usage.put("output_tokens", completion.usage().newTokens());
+    usage.putObject("output_tokens_details").put("reasoning_tokens", 0);
+    usage.put(
+        "total_tokens", completion.usage().promptTokens() + completion.usage().newTokens());
+    return root;
+  }
+
+  private static boolean isCut(FinishReason reason) {
+    return Completions.reason(reason).equals("length");
+  }
+
+  private ObjectNode head(String status) {
+    ObjectNode root =
+        JsonNodeFactory.instance
+            .objectNode()
+            .put("id", "resp_" + call.id())
+            .put("object", "response")
+            .put("created_at", created)
+            .put("status", status)
+            .put("model", model.id())
+            .put("instructions", instructions)
+            .put("max_output_tokens", maxTokens)
+            .put("temperature", options.sampler().temperature())
+            .put("top_p", options.sampler().topP())
+            .put("parallel_tool_calls", false)
+            .put("tool_choice", "none");
+    root.putNull("error");
+    root.putNull("incomplete_details");
+    root.putNull("metadata");
+    root.putArray("tools");
+    root.putArray("output");
+    return root;
+  }
+
+  private ObjectNode item(String status, @Nullable String text) {
+    ObjectNode item =
+        JsonNodeFactory.instance
+            .objectNode()
+            .put("id", itemId())
+            .put("type", "message")
+            .put("status", status)
+            .put("role", "assistant");
+    var content = item.putArray("content");
+    if (text != null) {
+      content.add(part(text));
+    }
+    return item;
+  }
+
+  private String itemId() {
+    return "msg_" + call.id();
+  }
+
+  private static ObjectNode part(String text) {
+    ObjectNode part =
+        JsonNodeFactory.instance.objectNode().put("type", "output_text").put("text", text);
+    part.putArray("annotations");
+    part.putArray("logprobs");
+    return part;
+  }
+
+  /** Writes the answer as it grows, in the events of the responses API. */
+  void stream(EventStream events) {
+    send(events, "response.created", "response", head("in_progress"));
+    send(events, "response.in_progress", "response", head("in_progress"));
+    ObjectNode added = event("response.output_item.added").put("output_index", 0);
+    added.set("item", item("in_progress", null));
+    send(events, added);
+    ObjectNode begun = inItem("response.content_part.added");
+    begun.set("part", part(""));
+    send(events, begun);
+    Completion completion =
+        new Answers(model, call)
+            .run(
+                requests(),
+                stop,
+                new Answers.Listener() {
+                  @Override
+                  public void piece(int answer, TextPiece piece) {
+                    if (!piece.text().isEmpty()) {
+                      ObjectNode delta = inItem("response.output_text.delta");
+                      delta.putArray("logprobs");
+                      send(events, delta.put("delta", piece.text()));
+                    }
+                  }
+
+                  @Override
+                  public void end(int answer, Completion whole) {}
+                })
+            .getFirst();
+    String text = String.valueOf(completion.text());
+    ObjectNode done = inItem("response.output_text.done").put("text", text);
+    done.putArray("logprobs");
+    send(events, done);
+    ObjectNode ended = inItem("response.content_part.done");
+    ended.set("part", part(text));
+    send(events, ended);
+    boolean cut = isCut(completion.reason());
+    ObjectNode last = event("response.output_item.done").put("output_index", 0);
+    last.set("item", item(cut ? "incomplete" : "completed", text));
+    send(events, last);
+    send(
+        events,
+        cut ? "response.incomplete" : "response.completed",
+        "response",
+        whole(completion));
+  }
+
+  private ObjectNode event(String type) {
+    return JsonNodeFactory.instance
+        .objectNode()
+        .put("type", type)
+        .put("sequence_number", sequence++);
+  }
+
+  private ObjectNode inItem(String type) {
+    return event(type).put("item_id", itemId()).put("output_index", 0).put("content_index", 0);
+  }
+
+  private void send(EventStream events, String type, String name, ObjectNode value) {
+    ObjectNode event = event(type);
+    event.set(name, value);
+    send(events, event);
+  }
+
+  private static void send(EventStream events, ObjectNode event) {
+    events.send(event.get("type").textValue(), event);
+  }
+}
