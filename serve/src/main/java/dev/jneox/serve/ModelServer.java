@@ -167,6 +167,7 @@ public final class ModelServer implements AutoCloseable {
 
   private void route(HttpRouting.Builder routing) {
     routing
+        .register(new Page())
         .get("/health/live", (_, response) -> response.send("alive\n"))
         .get("/health/ready", (_, response) -> ready(response))
         .get("/v1/models", guarded(this::models))
