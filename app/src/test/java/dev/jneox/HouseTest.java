@@ -102,7 +102,10 @@ class HouseTest {
                       "tokenizer",
                       "data",
                       "torch")),
+              Map.entry(
+                  "serve", Set.of("infer", "tokenizer", "template", "grammar", "model", "kernel")),
               Map.entry("cli", with(CORE, "data")),
+              Map.entry("cli.serve", with(CORE, "serve", "cli")),
               Map.entry("cli.train", with(CORE, "data", "torch", "train", "cli"))));
 
   /** The one room that may see libtorch. */

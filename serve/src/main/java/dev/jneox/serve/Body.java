@@ -71,7 +71,8 @@ final class Body {
       throw ApiException.malformed(
           "body: " + place + "expected JSON in UTF-8: " + shown(e.getOriginalMessage()));
     } catch (IOException e) {
-      throw ApiException.malformed("body: expected JSON in UTF-8: " + shown(String.valueOf(e.getMessage())));
+      throw ApiException.malformed(
+          "body: expected JSON in UTF-8: " + shown(String.valueOf(e.getMessage())));
     }
     if (!(node instanceof ObjectNode object)) {
       throw ApiException.malformed("body: expected a JSON object, found " + described(node));

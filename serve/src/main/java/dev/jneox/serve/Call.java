@@ -4,7 +4,9 @@ import java.util.LinkedHashSet;
 import java.util.Set;
 import java.util.UUID;
 
-/** One HTTP request at work: who sent it, its id, its time, and what to do when the client leaves. */
+/**
+ * One HTTP request at work: who sent it, its id, its time, and what to do when the client leaves.
+ */
 final class Call {
   private final String id;
   private final String client;

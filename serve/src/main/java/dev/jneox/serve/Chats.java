@@ -9,9 +9,9 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.jneox.infer.Completion;
 import dev.jneox.infer.GenerationRequest;
 import dev.jneox.infer.TextPiece;
-import dev.jneox.infer.TokenConstraint;
 import dev.jneox.infer.Token;
 import dev.jneox.infer.Token.Candidate;
+import dev.jneox.infer.TokenConstraint;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -60,7 +60,8 @@ final class Chats {
     this.tools = Tools.read(body, model);
     Map<String, Object> variables =
         body.get("chat_template_kwargs")
-            .map(value -> Body.MAPPER.convertValue(body.checked("chat_template_kwargs", value), MAP))
+            .map(
+                value -> Body.MAPPER.convertValue(body.checked("chat_template_kwargs", value), MAP))
             .orElse(Map.of());
     body.refuse("functions", "use tools");
     body.refuse("function_call", "use tool_choice");
@@ -86,9 +87,7 @@ final class Chats {
     Optional<JsonNode> given = body.get("messages");
     if (given.isEmpty() || !given.get().isArray() || given.get().isEmpty()) {
       throw body.wrong(
-          "messages",
-          "a list of messages",
-          given.orElse(JsonNodeFactory.instance.missingNode()));
+          "messages", "a list of messages", given.orElse(JsonNodeFactory.instance.missingNode()));
     }
     if (given.get().size() > MOST_MESSAGES) {
       throw body.invalid(
@@ -108,17 +107,14 @@ final class Chats {
         message
             .string("role")
             .orElseThrow(
-                () ->
-                    message.wrong("role", "a string", JsonNodeFactory.instance.missingNode()));
+                () -> message.wrong("role", "a string", JsonNodeFactory.instance.missingNode()));
     if (!ROLES.contains(role)) {
       throw message.invalid("role", "one of system, developer, user, assistant, tool", role);
     }
     read.put("role", role);
     String content = content(message);
     read.put("content", content);
-    message
-        .get("tool_calls")
-        .ifPresent(calls -> read.put("tool_calls", calls(message, calls)));
+    message.get("tool_calls").ifPresent(calls -> read.put("tool_calls", calls(message, calls)));
     message.string("name").ifPresent(name -> read.put("name", name));
     message.string("tool_call_id").ifPresent(id -> read.put("tool_call_id", id));
     message.string("reasoning_content").ifPresent(text -> read.put("reasoning_content", text));
@@ -330,8 +326,7 @@ final class Chats {
                           .calls()
                           .forEach(call -> list.add(call.json().put("index", list.size())));
                     }
-                    String reason =
-                        calls ? "tool_calls" : Completions.reason(completion.reason());
+                    String reason = calls ? "tool_calls" : Completions.reason(completion.reason());
                     events.send(chunk(answer, delta, take(answer), reason));
                   }
                 });

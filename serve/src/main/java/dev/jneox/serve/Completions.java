@@ -1,6 +1,5 @@
 package dev.jneox.serve;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -13,7 +12,6 @@ import dev.jneox.infer.Token;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -47,7 +45,8 @@ final class Completions {
     this.echo = body.flag("echo", false);
     this.logprobs = body.integer("logprobs", 0, GenerationRequest.MAX_LOGPROBS);
     OptionalInt given = body.integer("max_tokens", 0, Integer.MAX_VALUE);
-    this.bestOf = body.integer("best_of", 1, GenerationOptions.MOST_CHOICES).orElse(options.choices());
+    this.bestOf =
+        body.integer("best_of", 1, GenerationOptions.MOST_CHOICES).orElse(options.choices());
     body.refuse("suffix", "the models here write what follows a text, not what lies between two");
     body.end();
     if (bestOf < options.choices()) {
@@ -57,14 +56,17 @@ final class Completions {
     }
     if (bestOf > options.choices() && options.stream()) {
       throw ApiException.invalid(
-          "best_of", "best_of: expected n where the answer is streamed: the best is known at its end");
+          "best_of",
+          "best_of: expected n where the answer is streamed: the best is known at its end");
     }
-    int longest = prompts.stream().mapToInt(prompt -> Math.max(1, prompt.ids.length)).max().orElse(1);
+    int longest =
+        prompts.stream().mapToInt(prompt -> Math.max(1, prompt.ids.length)).max().orElse(1);
     this.maxTokens = given.orElse(Math.clamp(model.context() - longest, 1, MAX_TOKENS));
     for (Prompt prompt : prompts) {
       // The last token of an echoed answer is not read by the model.
       boolean scored = echo && maxTokens <= 1;
-      check(Math.max(1, prompt.ids.length), maxTokens, model.context() + (scored ? 1 : 0), "prompt");
+      check(
+          Math.max(1, prompt.ids.length), maxTokens, model.context() + (scored ? 1 : 0), "prompt");
     }
   }
 
@@ -99,7 +101,8 @@ final class Completions {
         Prompt prompt = prompts.get(p);
         ObjectNode choice = choices.addObject().put("index", choices.size() - 1);
         choice.put("text", (echo ? prompt.text : "") + completion.text());
-        choice.set("logprobs", logprobs.isEmpty() ? null : logprobs(prompt, completion.generation()));
+        choice.set(
+            "logprobs", logprobs.isEmpty() ? null : logprobs(prompt, completion.generation()));
         choice.put("finish_reason", reason(completion.reason()));
       }
     }

@@ -86,8 +86,7 @@ final class Embeddings {
     ObjectNode root = JsonNodeFactory.instance.objectNode().put("object", "list");
     ArrayNode data = root.putArray("data");
     for (double[] sum : sums) {
-      ObjectNode entry =
-          data.addObject().put("object", "embedding").put("index", data.size() - 1);
+      ObjectNode entry = data.addObject().put("object", "embedding").put("index", data.size() - 1);
       entry.set("embedding", vector(sum));
     }
     root.put("model", model.id());

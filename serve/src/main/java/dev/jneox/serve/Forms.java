@@ -30,8 +30,7 @@ final class Forms {
         .ifPresent(
             schema -> add("guided_json", schema(schema, model, "guided_json"), given, found));
     body.string("guided_regex")
-        .ifPresent(
-            regex -> add("guided_regex", regex(regex, model, "guided_regex"), given, found));
+        .ifPresent(regex -> add("guided_regex", regex(regex, model, "guided_regex"), given, found));
     List<String> choices = body.strings("guided_choice", 10_000);
     if (!choices.isEmpty()) {
       add(
@@ -81,12 +80,7 @@ final class Forms {
     JsonNode found =
         schema
             .get("schema")
-            .orElseThrow(
-                () ->
-                    schema.wrong(
-                        "schema",
-                        "a JSON Schema",
-                        MissingNode.getInstance()));
+            .orElseThrow(() -> schema.wrong("schema", "a JSON Schema", MissingNode.getInstance()));
     if (schema != format) {
       schema.end();
     }
@@ -104,11 +98,7 @@ final class Forms {
         switch (type) {
           case "regex" -> regex(value(read, "value"), model, name);
           case "json", "json_schema" ->
-              schema(
-                  read.get("value")
-                      .orElse(MissingNode.getInstance()),
-                  model,
-                  name);
+              schema(read.get("value").orElse(MissingNode.getInstance()), model, name);
           default -> throw read.invalid("type", "regex or json", '"' + type + '"');
         };
     read.end();
@@ -117,12 +107,7 @@ final class Forms {
 
   private static String value(Body body, String name) {
     return body.string(name)
-        .orElseThrow(
-            () ->
-                body.wrong(
-                    name,
-                    "a regular expression",
-                    MissingNode.getInstance()));
+        .orElseThrow(() -> body.wrong(name, "a regular expression", MissingNode.getInstance()));
   }
 
   static TokenConstraint json(ServedModel model) {

@@ -44,8 +44,7 @@ record GenerationOptions(
     OptionalLong seed = body.wholeNumber("seed");
     Sampler sampler =
         Sampler.GREEDY
-            .withTemperature(
-                body.number("temperature", defaults.temperature().orElse(1), 0, 1e6))
+            .withTemperature(body.number("temperature", defaults.temperature().orElse(1), 0, 1e6))
             .withTopK(topK(body, defaults))
             .withTopP(body.number("top_p", defaults.topP().orElse(1), 0, 1))
             .withMinP(body.number("min_p", 0, 0, 1))

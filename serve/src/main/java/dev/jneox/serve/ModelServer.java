@@ -6,8 +6,8 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.jneox.io.InputException;
-import io.helidon.common.pki.Keys;
 import io.helidon.common.configurable.Resource;
+import io.helidon.common.pki.Keys;
 import io.helidon.http.DirectHandler;
 import io.helidon.http.DirectHandler.EventType;
 import io.helidon.http.HeaderNames;
@@ -188,10 +188,14 @@ public final class ModelServer implements AutoCloseable {
         .error(ApiException.class, (_, response, e) -> fail(response, e))
         .error(
             HttpException.class,
-            (_, response, e) -> fail(response, ApiException.http(e.status().code(), String.valueOf(e.getMessage()))))
+            (_, response, e) ->
+                fail(
+                    response, ApiException.http(e.status().code(), String.valueOf(e.getMessage()))))
         .error(
             RequestException.class,
-            (_, response, e) -> fail(response, ApiException.http(e.status().code(), String.valueOf(e.getMessage()))))
+            (_, response, e) ->
+                fail(
+                    response, ApiException.http(e.status().code(), String.valueOf(e.getMessage()))))
         .error(Throwable.class, (_, response, e) -> crash(response, e));
   }
 
@@ -248,7 +252,8 @@ public final class ModelServer implements AutoCloseable {
   }
 
   private static Body body(ServerRequest request) {
-    return Body.parse(request.content().hasEntity() ? request.content().as(byte[].class) : new byte[0]);
+    return Body.parse(
+        request.content().hasEntity() ? request.content().as(byte[].class) : new byte[0]);
   }
 
   /** Returns the model that a body names; the only one where it names none. */
@@ -262,7 +267,8 @@ public final class ModelServer implements AutoCloseable {
     }
     ServedModel model = models.get(name.get());
     if (model == null) {
-      throw ApiException.noSuchModel(dev.jneox.io.VisibleText.of(name.get()), "there are " + names());
+      throw ApiException.noSuchModel(
+          dev.jneox.io.VisibleText.of(name.get()), "there are " + names());
     }
     return model;
   }
@@ -439,7 +445,10 @@ public final class ModelServer implements AutoCloseable {
           type,
           (_, event, status, headers, message) -> {
             ObjectNode json =
-                ApiException.http(status.code(), event == EventType.INTERNAL_ERROR ? "internal error" : message).json();
+                ApiException.http(
+                        status.code(),
+                        event == EventType.INTERNAL_ERROR ? "internal error" : message)
+                    .json();
             headers.set(HeaderNames.CONTENT_TYPE, "application/json");
             return DirectHandler.TransportResponse.builder()
                 .status(status)

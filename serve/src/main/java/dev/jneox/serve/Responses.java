@@ -48,7 +48,8 @@ final class Responses {
     }
     this.options = read;
     int most = body.integer("max_output_tokens", 1, Integer.MAX_VALUE).orElse(-1);
-    body.refuse("previous_response_id", "no response is kept: give the whole conversation as input");
+    body.refuse(
+        "previous_response_id", "no response is kept: give the whole conversation as input");
     body.refuse("conversation", "no conversation is kept: give it whole as input");
     if (body.get("tools").filter(tools -> !tools.isEmpty()).isPresent()) {
       throw ApiException.unsupported("tools", "tools: use /v1/chat/completions");
@@ -57,11 +58,15 @@ final class Responses {
       throw ApiException.unsupported("background", "background: the answer is sent at once");
     }
     body.ignore(
-        "include", "parallel_tool_calls", "reasoning", "truncation", "tool_choice", "max_tool_calls");
+        "include",
+        "parallel_tool_calls",
+        "reasoning",
+        "truncation",
+        "tool_choice",
+        "max_tool_calls");
     body.end();
     ChatPrompt writer = model.chatPrompt();
-    this.prompt =
-        model.tokenizer().encode(writer.write(messages, List.of(), true, Map.of()));
+    this.prompt = model.tokenizer().encode(writer.write(messages, List.of(), true, Map.of()));
     this.stop = new ArrayList<>(options.stop());
     stop.addAll(writer.stop());
     int length = Math.max(1, prompt.length);
@@ -136,8 +141,7 @@ final class Responses {
 
   /** Writes the answer and returns the body of the response. */
   ObjectNode answer() {
-    return whole(
-        new Answers(model, call).run(requests(), stop, Answers.Listener.NONE).getFirst());
+    return whole(new Answers(model, call).run(requests(), stop, Answers.Listener.NONE).getFirst());
   }
 
   private ObjectNode whole(Completion completion) {
@@ -153,8 +157,7 @@ final class Responses {
     usage.putObject("input_tokens_details").put("cached_tokens", completion.usage().reusedTokens());
     usage.put("output_tokens", completion.usage().newTokens());
     usage.putObject("output_tokens_details").put("reasoning_tokens", 0);
-    usage.put(
-        "total_tokens", completion.usage().promptTokens() + completion.usage().newTokens());
+    usage.put("total_tokens", completion.usage().promptTokens() + completion.usage().newTokens());
     return root;
   }
 
@@ -252,11 +255,7 @@ final class Responses {
     ObjectNode last = event("response.output_item.done").put("output_index", 0);
     last.set("item", item(cut ? "incomplete" : "completed", text));
     send(events, last);
-    send(
-        events,
-        cut ? "response.incomplete" : "response.completed",
-        "response",
-        whole(completion));
+    send(events, cut ? "response.incomplete" : "response.completed", "response", whole(completion));
   }
 
   private ObjectNode event(String type) {

@@ -58,8 +58,7 @@ final class ServedModel implements AutoCloseable {
     this.id = id;
     this.model = model;
     this.settings = settings;
-    this.chatPrompt =
-        model.chatTemplates().map(ChatPrompt::of).orElse(ChatPrompt.TRANSCRIPT);
+    this.chatPrompt = model.chatTemplates().map(ChatPrompt::of).orElse(ChatPrompt.TRANSCRIPT);
     this.texts = new TokenTexts(model.tokenizer());
     this.admission = new Admission(settings.sessions(), settings.queue());
     this.engine =
@@ -167,8 +166,7 @@ final class ServedModel implements AutoCloseable {
 
   private synchronized Engine scoringEngine() {
     if (scoringEngine == null) {
-      scoringEngine =
-          model.engine(Scorer.settings(model.packed()).withThreads(settings.threads()));
+      scoringEngine = model.engine(Scorer.settings(model.packed()).withThreads(settings.threads()));
     }
     return scoringEngine;
   }

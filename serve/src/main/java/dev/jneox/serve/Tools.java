@@ -53,9 +53,7 @@ record Tools(
 
     /** Returns the format that a template mentions. */
     static Format of(String template) {
-      return template.contains(TAGS.open)
-          ? TAGS
-          : template.contains(LIST.open) ? LIST : OBJECT;
+      return template.contains(TAGS.open) ? TAGS : template.contains(LIST.open) ? LIST : OBJECT;
     }
   }
 
@@ -66,8 +64,7 @@ record Tools(
   record ToolCall(String id, String name, String arguments) {
     /** Returns the call as an answer has it. */
     ObjectNode json() {
-      ObjectNode call =
-          JsonNodeFactory.instance.objectNode().put("id", id).put("type", "function");
+      ObjectNode call = JsonNodeFactory.instance.objectNode().put("id", id).put("type", "function");
       call.putObject("function").put("name", name).put("arguments", arguments);
       return call;
     }
@@ -116,7 +113,8 @@ record Tools(
       case "none" -> NONE;
       case "auto" -> new Tools(definitions, parameters, false, format);
       case "required" -> new Tools(definitions, parameters, true, format);
-      default -> throw body.wrong("tool_choice", "none, auto, required or a function", choice.get());
+      default ->
+          throw body.wrong("tool_choice", "none, auto, required or a function", choice.get());
     };
   }
 
@@ -127,8 +125,7 @@ record Tools(
     }
     Body function =
         tool.object("function")
-            .orElseThrow(
-                () -> tool.wrong("function", "an object", MissingNode.getInstance()));
+            .orElseThrow(() -> tool.wrong("function", "an object", MissingNode.getInstance()));
     String name = function.string("name").orElse("");
     if (!NAME.matcher(name).matches()) {
       throw function.invalid("name", "letters, digits, _, . and -, at most 64", '"' + name + '"');
@@ -159,8 +156,7 @@ record Tools(
     Body function =
         choice
             .object("function")
-            .orElseThrow(
-                () -> choice.wrong("function", "an object", MissingNode.getInstance()));
+            .orElseThrow(() -> choice.wrong("function", "an object", MissingNode.getInstance()));
     String name = function.string("name").orElse("");
     function.end();
     choice.end();
