@@ -17,11 +17,29 @@ final class Admission {
   private final Map<String, ArrayDeque<Waiter>> waiters = new LinkedHashMap<>(); // by client
   private int running;
   private int waiting;
+  private int counted; // sequences of the requests that are at work
   private boolean closed;
 
   private static final class Waiter {
     final CountDownLatch admitted = new CountDownLatch(1);
     boolean refused;
+    boolean left; // cancelled
+  }
+
+  /** The sequences of a request, counted until it is closed. */
+  final class Reservation implements AutoCloseable {
+    private final int sequences;
+
+    private Reservation(int sequences) {
+      this.sequences = sequences;
+    }
+
+    @Override
+    public void close() {
+      synchronized (Admission.this) {
+        counted -= sequences;
+      }
+    }
   }
 
   /** A place in the engine, given back when closed. */
@@ -52,27 +70,40 @@ final class Admission {
   }
 
   /**
-   * Refuses a request while too many wait. Called once a request, however many sequences it has.
+   * Counts the sequences of a request, unless there are too many. A request
+   * that could never get in is refused as malformed.
    *
-   * @throws ApiException with status 429
+   * @throws ApiException with status 429, or 400 when there is no room for so many at all
    */
-  synchronized void check() {
-    if (waiting >= queue && running >= most) {
-      throw ApiException.overloaded(
-          "%d sequences run and %d wait: try again later".formatted(running, waiting));
+  synchronized Reservation reserve(int sequences) {
+    long room = (long) most + queue;
+    if (sequences > room) {
+      throw ApiException.malformed(
+          "%d answers in one request: expected at most %d, that run and wait at a time"
+              .formatted(sequences, room));
     }
+    if (counted + sequences > room) {
+      throw ApiException.overloaded(
+          "the queue is full: %d sequences run and %d wait, of at most %d and %d"
+              .formatted(running, waiting, most, queue),
+          1);
+    }
+    counted += sequences;
+    return new Reservation(sequences);
   }
 
   /**
    * Waits for a place.
    *
-   * @param client whose turn it takes
-   * @param nanos longest wait
-   * @throws ApiException with status 408 when there is none in time, 503 when the server stops
+   * @param call whose turn it takes, and whose time
+   * @param cancellation ends the wait
+   * @throws ApiException with status 408 when there is none in time, 503 when the server stops, 499
+   *     when the wait was cancelled
    * @throws InterruptedException when the request was cancelled
    */
-  Place enter(String client, long nanos) throws InterruptedException {
+  Place enter(Call call, Cancellation cancellation) throws InterruptedException {
     Waiter waiter = new Waiter();
+    String client = call.client();
     synchronized (this) {
       refuseIf(closed);
       if (running < most && waiting == 0) {
@@ -82,8 +113,9 @@ final class Admission {
       waiters.computeIfAbsent(client, _ -> new ArrayDeque<>()).add(waiter);
       waiting++;
     }
-    try {
-      if (!waiter.admitted.await(nanos, TimeUnit.NANOSECONDS) && withdraw(client, waiter)) {
+    try (Cancellation.Registration _ = cancellation.onCancel(() -> leave(client, waiter))) {
+      if (!waiter.admitted.await(call.nanosLeft(), TimeUnit.NANOSECONDS)
+          && withdraw(client, waiter)) {
         throw ApiException.timedOut("the request waited for too long for its turn");
       }
     } catch (InterruptedException e) {
@@ -93,7 +125,17 @@ final class Admission {
       throw e;
     }
     refuseIf(waiter.refused);
+    if (waiter.left) {
+      throw ApiException.abandoned();
+    }
     return new Place();
+  }
+
+  private void leave(String client, Waiter waiter) {
+    if (withdraw(client, waiter)) {
+      waiter.left = true;
+      waiter.admitted.countDown();
+    }
   }
 
   private static void refuseIf(boolean closed) {

@@ -18,6 +18,8 @@ import java.util.concurrent.Future;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
+import org.jspecify.annotations.Nullable;
 
 /** Has a model write the answers of one HTTP request, all at once, within its time. */
 final class Answers {
@@ -28,10 +30,16 @@ final class Answers {
 
   private final ServedModel model;
   private final Call call;
+  private final int answersPerPrompt;
+  private final Cancellation cancellation = new Cancellation();
 
-  Answers(ServedModel model, Call call) {
+  /**
+   * @param answersPerPrompt how many requests in a row have one prompt
+   */
+  Answers(ServedModel model, Call call, int answersPerPrompt) {
     this.model = model;
     this.call = call;
+    this.answersPerPrompt = answersPerPrompt;
   }
 
   /** Takes an answer piece by piece, on the thread of that answer. */
@@ -60,15 +68,33 @@ final class Answers {
    * @throws ApiException when one of them fails; the others are cancelled then
    */
   List<Completion> run(List<GenerationRequest> requests, List<String> stop, Listener listener) {
-    model.admission().check();
+    try (Admission.Reservation _ = model.admission().reserve(requests.size());
+        Cancellation.Registration _ = call.leaving().onCancel(cancellation::cancel)) {
+      return reserved(requests, stop, listener);
+    }
+  }
+
+  private List<Completion> reserved(
+      List<GenerationRequest> requests, List<String> stop, Listener listener) {
     if (requests.size() == 1) {
       return List.of(one(0, requests.getFirst(), stop, listener));
     }
+    AtomicReference<@Nullable Throwable> failure = new AtomicReference<>(); // the first one
     try (ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
       List<Future<Completion>> futures = new ArrayList<>();
       for (int i = 0; i < requests.size(); i++) {
         int answer = i;
-        futures.add(threads.submit(() -> one(answer, requests.get(answer), stop, listener)));
+        futures.add(
+            threads.submit(
+                () -> {
+                  try {
+                    return one(answer, requests.get(answer), stop, listener);
+                  } catch (RuntimeException | Error e) {
+                    failure.compareAndSet(null, e);
+                    cancellation.cancel();
+                    throw e;
+                  }
+                }));
       }
       try {
         List<Completion> answers = new ArrayList<>();
@@ -77,43 +103,50 @@ final class Answers {
         }
         return answers;
       } catch (ExecutionException e) {
-        throw cause(e);
+        throw cause(failure.get());
       } catch (CancellationException | InterruptedException e) {
         throw ApiException.unavailable("the request was cancelled");
       } finally {
-        futures.forEach(future -> future.cancel(true));
+        cancellation.cancel(); // those that have not ended
       }
     }
   }
 
-  private static RuntimeException cause(ExecutionException e) {
-    if (e.getCause() instanceof Error error) {
+  private static RuntimeException cause(@Nullable Throwable failure) {
+    if (failure instanceof Error error) {
       throw error;
     }
-    return e.getCause() instanceof RuntimeException failure
-        ? failure
-        : new IllegalStateException(e.getCause());
+    return failure instanceof RuntimeException e ? e : new IllegalStateException(failure);
   }
 
   private Completion one(
       int answer, GenerationRequest request, List<String> stop, Listener listener) {
-    try (Admission.Place _ = model.admission().enter(call.client(), call.nanosLeft());
+    long began = System.nanoTime();
+    try (Admission.Place _ = model.admission().enter(call, cancellation);
         TextStream stream = model.stream(request, stop);
-        Call.Registration _ = call.onAbandon(stream::cancel)) {
+        Cancellation.Registration _ = cancellation.onCancel(stream::cancel)) {
       ScheduledFuture<?> deadline =
           CLOCK.schedule(stream::cancel, call.nanosLeft(), TimeUnit.NANOSECONDS);
+      call.queued(System.nanoTime() - began);
       try {
         while (stream.hasNext()) {
+          call.token();
           listener.piece(answer, stream.next());
         }
         Completion completion = stream.result();
+        if (completion.reason() == FinishReason.STALLED) {
+          throw ApiException.timedOut("the answer was read too slowly while others waited");
+        }
         if (completion.reason() == FinishReason.CANCELLED) {
-          throw call.nanosLeft() <= 0
+          throw call.leaving().cancelled()
+              ? ApiException.abandoned()
+              : call.nanosLeft() <= 0
               ? ApiException.timedOut(
                   "the request took longer than the server allows: ask for fewer tokens, or have"
                       + " them streamed")
               : ApiException.unavailable("the request was cancelled");
         }
+        call.ended(completion, answer % answersPerPrompt == 0);
         listener.end(answer, completion);
         return completion;
       } finally {
@@ -122,11 +155,11 @@ final class Answers {
     } catch (InputException e) { // the model gives no numbers
       throw ApiException.http(500, e.getMessage());
     } catch (BusyException e) {
-      throw ApiException.overloaded(e.getMessage());
+      throw ApiException.overloaded(e.getMessage(), 1);
     } catch (CancelledException | IllegalStateException e) {
       throw ApiException.unavailable("the server is shutting down");
     } catch (InterruptedException e) {
-      throw ApiException.unavailable("the request was cancelled");
+      throw ApiException.unavailable("the server is shutting down");
     }
   }
 }

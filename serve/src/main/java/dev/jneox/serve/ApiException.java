@@ -15,14 +15,26 @@ final class ApiException extends RuntimeException {
   private final String type;
   private final @Nullable String param;
   private final @Nullable String code;
+  private final int retryAfter;
 
   private ApiException(
       int status, String type, @Nullable String param, @Nullable String code, String message) {
+    this(status, type, param, code, message, 0);
+  }
+
+  private ApiException(
+      int status,
+      String type,
+      @Nullable String param,
+      @Nullable String code,
+      String message,
+      int retryAfter) {
     super(message, null, false, false);
     this.status = status;
     this.type = type;
     this.param = param;
     this.code = code;
+    this.retryAfter = retryAfter;
   }
 
   /** Says that a value of the body is not as expected. */
@@ -69,12 +81,28 @@ final class ApiException extends RuntimeException {
         "expected the header Authorization: Bearer KEY with a key of this server");
   }
 
-  static ApiException overloaded(String message) {
-    return new ApiException(429, "rate_limit_error", null, "rate_limit_exceeded", message);
+  /** Says that the path is known, not for this method. */
+  static ApiException wrongMethod(String method, String path, String allowed) {
+    return new ApiException(
+        405,
+        "invalid_request_error",
+        null,
+        "method_not_allowed",
+        "%s takes %s, found %s".formatted(path, allowed, method));
+  }
+
+  static ApiException overloaded(String message, int retryAfter) {
+    return new ApiException(
+        429, "rate_limit_error", null, "rate_limit_exceeded", message, retryAfter);
   }
 
   static ApiException unavailable(String message) {
-    return new ApiException(503, "server_error", null, "unavailable", message);
+    return new ApiException(503, "server_error", null, "unavailable", message, 1);
+  }
+
+  /** Ends a request whose answer nobody waits for; its status is nginx's, for the log. */
+  static ApiException abandoned() {
+    return new ApiException(499, "invalid_request_error", null, null, "the client has left");
   }
 
   static ApiException timedOut(String message) {
@@ -89,6 +117,11 @@ final class ApiException extends RuntimeException {
 
   int status() {
     return status;
+  }
+
+  /** Returns the seconds after which a client may try again; 0 where that is of no use. */
+  int retryAfter() {
+    return retryAfter;
   }
 
   /** Returns the body of the answer. */

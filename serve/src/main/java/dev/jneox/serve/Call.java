@@ -1,53 +1,112 @@
 package dev.jneox.serve;
 
-import java.util.LinkedHashSet;
+import dev.jneox.infer.Completion;
+import java.util.Locale;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.UUID;
 
 /**
- * One HTTP request at work: who sent it, its id, its time, and what to do when the client leaves.
+ * One HTTP request at work: who sent it, its id, its time, what to do when the client leaves, and
+ * what the log says of it.
  */
 final class Call {
   private final String id;
-  private final String client;
   private final long arrived = System.nanoTime();
   private final long timeout;
-  private final Set<Registration> registrations = new LinkedHashSet<>();
-  private boolean abandoned;
+  private final Cancellation leaving = new Cancellation();
+  private volatile String client = "";
+  private volatile String model = "";
+
+  // Guarded by this.
+  private long queued; // nanoseconds; of several sequences the longest
+  private long firstToken; // nanoseconds from the arrival; 0 before
+  private long promptTokens;
+  private long newTokens;
+  private double tokenSeconds; // behind the first token of each answer
+  private long laterTokens; // in that time
+  private final Set<String> reasons = new TreeSet<>();
 
   /**
    * @param id of the request, from the header X-Request-Id, or empty for a new one
-   * @param client whose turn it takes
    * @param timeout nanoseconds from now
    */
-  Call(String id, String client, long timeout) {
+  Call(String id, long timeout) {
     this.id = id.isEmpty() ? UUID.randomUUID().toString().replace("-", "") : id;
-    this.client = client;
     this.timeout = timeout;
-  }
-
-  /** An action that is forgotten when closed. */
-  final class Registration implements AutoCloseable {
-    private final Runnable action;
-
-    private Registration(Runnable action) {
-      this.action = action;
-    }
-
-    @Override
-    public void close() {
-      synchronized (Call.this) {
-        registrations.remove(this);
-      }
-    }
   }
 
   String id() {
     return id;
   }
 
+  /** Whose turn the request takes: the name of a key, or an address. */
   String client() {
     return client;
+  }
+
+  void client(String name) {
+    client = name;
+  }
+
+  /** The model that answers; empty before one is chosen. */
+  String model() {
+    return model;
+  }
+
+  void model(String id) {
+    model = id;
+  }
+
+  /** Says that a sequence had its turn. */
+  synchronized void queued(long nanos) {
+    queued = Math.max(queued, nanos);
+  }
+
+  /** Says that a token is there. */
+  synchronized void token() {
+    if (firstToken == 0) {
+      firstToken = System.nanoTime() - arrived;
+    }
+  }
+
+  /** Says that an answer has ended; of several to one prompt, {@code prompt} counts once. */
+  synchronized void ended(Completion completion, boolean countPrompt) {
+    promptTokens += countPrompt ? completion.usage().promptTokens() : 0;
+    newTokens += completion.usage().newTokens();
+    if (completion.usage().newTokens() > 1) {
+      laterTokens += completion.usage().newTokens() - 1;
+      tokenSeconds +=
+          completion.generation().times().end() - completion.generation().times().firstToken();
+    }
+    reasons.add(completion.reason().name().toLowerCase(Locale.ROOT));
+  }
+
+  synchronized double queuedSeconds() {
+    return queued / 1e9;
+  }
+
+  /** Seconds from the arrival to the first token; 0 without one. */
+  synchronized double firstTokenSeconds() {
+    return firstToken / 1e9;
+  }
+
+  /** Mean seconds of a token behind the first one; NaN without one. */
+  synchronized double secondsPerToken() {
+    return laterTokens == 0 ? Double.NaN : tokenSeconds / laterTokens;
+  }
+
+  synchronized long promptTokens() {
+    return promptTokens;
+  }
+
+  synchronized long newTokens() {
+    return newTokens;
+  }
+
+  /** Why the answers ended. */
+  synchronized String reasons() {
+    return String.join(",", reasons);
   }
 
   long nanosLeft() {
@@ -58,26 +117,8 @@ final class Call {
     return (System.nanoTime() - arrived) / 1e9;
   }
 
-  /** Has {@code action} run when the client leaves; at once when it has left. */
-  Registration onAbandon(Runnable action) {
-    Registration registration = new Registration(action);
-    synchronized (this) {
-      registrations.add(registration);
-      if (!abandoned) {
-        return registration;
-      }
-    }
-    action.run();
-    return registration;
-  }
-
-  /** Says that nobody waits for the answer any more. */
-  void abandon() {
-    Set<Registration> left;
-    synchronized (this) {
-      abandoned = true;
-      left = Set.copyOf(registrations);
-    }
-    left.forEach(registration -> registration.action.run());
+  /** Ended when nobody waits for the answer any more. */
+  Cancellation leaving() {
+    return leaving;
   }
 }

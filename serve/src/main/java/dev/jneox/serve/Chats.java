@@ -197,7 +197,7 @@ final class Chats {
   /** Writes the answers and returns the body of the response. */
   ObjectNode answer() {
     List<Completion> answers =
-        new Answers(model, call).run(requests(), stop, Answers.Listener.NONE);
+        new Answers(model, call, options.choices()).run(requests(), stop, Answers.Listener.NONE);
     ObjectNode root = head("chat.completion");
     ArrayNode choices = root.putArray("choices");
     for (Completion completion : answers) {
@@ -270,7 +270,7 @@ final class Chats {
       events.send(chunk(i, delta.put("role", "assistant").put("content", ""), null, null));
     }
     List<Completion> answers =
-        new Answers(model, call)
+        new Answers(model, call, options.choices())
             .run(
                 requests(),
                 stop,

@@ -132,7 +132,7 @@ final class Completions {
             ? prompts.stream()
                 .flatMap(prompt -> IntStream.range(0, bestOf).mapToObj(_ -> nothing(prompt)))
                 .toList()
-            : new Answers(model, call).run(requests, options.stop(), listener);
+            : new Answers(model, call, bestOf).run(requests, options.stop(), listener);
     List<List<Completion>> grouped = new ArrayList<>();
     for (int p = 0; p < prompts.size(); p++) {
       grouped.add(all.subList(p * bestOf, (p + 1) * bestOf));

@@ -1,7 +1,9 @@
 package dev.jneox.serve;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.helidon.common.socket.SocketWriterException;
 import io.helidon.http.HeaderNames;
+import io.helidon.webserver.CloseConnectionException;
 import io.helidon.webserver.http.ServerResponse;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -58,6 +60,8 @@ final class EventStream implements AutoCloseable {
       out.flush();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
+    } catch (CloseConnectionException | SocketWriterException e) {
+      throw new UncheckedIOException(new IOException(e));
     }
   }
 
@@ -68,6 +72,8 @@ final class EventStream implements AutoCloseable {
         out.close();
       } catch (IOException e) {
         throw new UncheckedIOException(e);
+      } catch (CloseConnectionException | SocketWriterException e) {
+        throw new UncheckedIOException(new IOException(e));
       }
     }
   }

@@ -6,21 +6,28 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.jneox.io.InputException;
-import io.helidon.common.configurable.Resource;
+import dev.jneox.io.StorageException;
+import dev.jneox.io.VisibleText;
+import io.helidon.common.buffers.DataReader;
 import io.helidon.common.pki.Keys;
+import io.helidon.common.configurable.Resource;
 import io.helidon.http.DirectHandler;
 import io.helidon.http.DirectHandler.EventType;
+import io.helidon.http.HeaderName;
 import io.helidon.http.HeaderNames;
+import io.helidon.http.HeaderValues;
 import io.helidon.http.HttpException;
+import io.helidon.http.Method;
 import io.helidon.http.RequestException;
 import io.helidon.http.Status;
+import io.helidon.webserver.CloseConnectionException;
+import io.helidon.webserver.ErrorHandling;
 import io.helidon.webserver.WebServer;
 import io.helidon.webserver.WebServerConfig;
 import io.helidon.webserver.http.DirectHandlers;
 import io.helidon.webserver.http.HttpRouting;
 import io.helidon.webserver.http.ServerRequest;
 import io.helidon.webserver.http.ServerResponse;
-import io.helidon.webserver.http1.Http1Config;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetSocketAddress;
@@ -28,12 +35,18 @@ import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.security.MessageDigest;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Serves models over HTTP, in the forms of OpenAI's API: {@code /v1/completions}, {@code
@@ -42,11 +55,19 @@ import java.util.regex.Pattern;
  */
 public final class ModelServer implements AutoCloseable {
   private static final Pattern REQUEST_ID = Pattern.compile("[A-Za-z0-9._-]{1,128}");
-  private static final long ANSWER_LIMIT = 100;
+  private static final HeaderName REQUEST_ID_HEADER = HeaderNames.create("X-Request-Id");
+  private static final Pattern JSON =
+      Pattern.compile("application/([a-z.-]+\\+)?json\\s*(;.*)?", Pattern.CASE_INSENSITIVE);
+  private static final int LONGEST_SHOWN = 100;
+  private static final long LOOK_MILLIS = 20;
+  private static final Duration ANSWER_TIME = Duration.ofSeconds(2);
 
   private final ServerSettings settings;
   private final Map<String, ServedModel> models;
-  private final List<byte[]> keys;
+  private final Map<ApiKey, RateLimit> keys = new LinkedHashMap<>();
+  private final Map<String, Set<String>> methods = new LinkedHashMap<>(); // of each path
+  private final Connections connections;
+  private final ServerMetrics metrics;
   private final WebServer server;
   private final AtomicInteger running = new AtomicInteger();
   private volatile boolean draining;
@@ -59,20 +80,23 @@ public final class ModelServer implements AutoCloseable {
   private ModelServer(ServerSettings settings, Map<String, ServedModel> models) {
     this.settings = settings;
     this.models = models;
-    this.keys =
-        settings.apiKeys().stream().map(key -> key.getBytes(StandardCharsets.UTF_8)).toList();
+    settings.access().keys().forEach(key -> keys.put(key, new RateLimit(key)));
+    this.connections = new Connections(settings.limits());
+    this.metrics = new ServerMetrics(models.values(), running::get, connections::open);
     WebServerConfig.Builder builder =
         WebServer.builder()
             .host(settings.host())
             .port(settings.port())
-            .maxPayloadSize(settings.maxBody())
-            .maxTcpConnections(settings.maxConnections())
+            .maxPayloadSize(settings.limits().body())
+            .maxTcpConnections(settings.limits().connections())
             .shutdownHook(false)
-            .shutdownGracePeriod(settings.grace())
-            .addProtocol(Http1Config.builder().maxHeadersSize(1 << 16).build())
+            .shutdownGracePeriod(ANSWER_TIME) // behind the grace, see close
+            .protocolsDiscoverServices(false)
+            .addConnectionSelector(connections)
             .directHandlers(directHandlers())
+            .errorHandling(ErrorHandling.builder().includeEntity(true).build())
             .routing(this::route);
-    settings.tls().ifPresent(files -> tls(builder, files));
+    settings.access().tls().ifPresent(files -> tls(builder, files));
     this.server = builder.build();
   }
 
@@ -162,75 +186,172 @@ public final class ModelServer implements AutoCloseable {
         settings.host().equals("0.0.0.0") || settings.host().equals("::")
             ? "localhost"
             : settings.host().contains(":") ? "[" + settings.host() + "]" : settings.host();
-    return (settings.tls().isPresent() ? "https" : "http") + "://" + host + ":" + port();
+    return (settings.access().tls().isPresent() ? "https" : "http") + "://" + host + ":" + port();
   }
 
   private void route(HttpRouting.Builder routing) {
+    route(routing, "GET", "/health/live", (_, response, _) -> text(response, "alive\n"));
+    route(routing, "GET", "/health/ready", (_, response, _) -> ready(response));
+    route(routing, "GET", "/metrics", this::metrics);
+    route(routing, "GET", "/v1/models", this::models);
+    route(routing, "GET", "/v1/models/{model}", this::model);
+    route(routing, "POST", "/v1/completions", this::completions);
+    route(routing, "POST", "/v1/chat/completions", this::chats);
+    route(routing, "POST", "/v1/responses", this::responses);
+    route(routing, "POST", "/v1/embeddings", this::embeddings);
+    route(routing, "POST", "/tokenize", this::tokenize);
+    route(routing, "POST", "/detokenize", this::detokenize);
+    route(routing, "GET", "/tokenizer_info", this::tokenizerInfo);
+    routing.register(new Page());
+    methods.forEach(
+        (path, allowed) ->
+            routing.any(
+                path,
+                (request, response) ->
+                    answer(
+                        path,
+                        request,
+                        response,
+                        (_, _, _) -> {
+                          response.header(HeaderNames.ALLOW, String.join(", ", allowed));
+                          throw ApiException.wrongMethod(
+                              visible(request.prologue().method().text()),
+                              path,
+                              String.join(" or ", allowed));
+                        })));
     routing
-        .register(new Page())
-        .get("/health/live", (_, response) -> response.send("alive\n"))
-        .get("/health/ready", (_, response) -> ready(response))
-        .get("/v1/models", guarded(this::models))
-        .get("/v1/models/{model}", guarded(this::model))
-        .post("/v1/completions", guarded(this::completions))
-        .post("/v1/chat/completions", guarded(this::chats))
-        .post("/v1/responses", guarded(this::responses))
-        .post("/v1/embeddings", guarded(this::embeddings))
-        .post("/tokenize", guarded(this::tokenize))
-        .post("/detokenize", guarded(this::detokenize))
-        .get("/tokenizer_info", guarded(this::tokenizerInfo))
         .any(
             (request, response) ->
-                fail(
+                answer(
+                    "other",
+                    request,
                     response,
-                    ApiException.noSuchPath(
-                        request.prologue().method().text(), request.path().path())))
-        .error(ApiException.class, (_, response, e) -> fail(response, e))
+                    (_, _, _) -> {
+                      throw ApiException.noSuchPath(
+                          visible(request.prologue().method().text()),
+                          visible(request.path().path()));
+                    }))
         .error(
             HttpException.class,
-            (_, response, e) ->
-                fail(
-                    response, ApiException.http(e.status().code(), String.valueOf(e.getMessage()))))
-        .error(
-            RequestException.class,
-            (_, response, e) ->
-                fail(
-                    response, ApiException.http(e.status().code(), String.valueOf(e.getMessage()))))
-        .error(Throwable.class, (_, response, e) -> crash(response, e));
+            (request, response, e) ->
+                fail(request, response, http(e.status().code(), String.valueOf(e.getMessage()))))
+        .error(Throwable.class, ModelServer::crash);
+  }
+
+  private void route(HttpRouting.Builder routing, String method, String path, Handler handler) {
+    methods.computeIfAbsent(path, _ -> new TreeSet<>()).add(method);
+    routing.route(
+        Method.create(method),
+        path,
+        (request, response) -> answer(path, request, response, handler));
+  }
+
+  private static String visible(String text) {
+    String shown = VisibleText.of(text);
+    return shown.length() <= LONGEST_SHOWN ? shown : shown.substring(0, LONGEST_SHOWN) + "...";
   }
 
   private void ready(ServerResponse response) {
     response.status(draining ? Status.SERVICE_UNAVAILABLE_503 : Status.OK_200);
-    response.send(draining ? "draining\n" : "ready\n");
+    text(response, draining ? "draining\n" : "ready\n");
   }
 
-  /** Checks the key, gives the request its id and counts it. */
-  private io.helidon.webserver.http.Handler guarded(Handler handler) {
-    return (request, response) -> {
-      String id =
-          request
-              .headers()
-              .first(HeaderNames.create("X-Request-Id"))
-              .filter(given -> REQUEST_ID.matcher(given).matches())
-              .orElse("");
-      Call call = new Call(id, client(request), settings.timeout().toNanos());
-      response.header("X-Request-Id", call.id());
-      running.incrementAndGet();
-      try {
+  private static void text(ServerResponse response, String text) {
+    response.header(HeaderNames.CONTENT_TYPE, "text/plain; charset=utf-8");
+    response.send(text.getBytes(StandardCharsets.UTF_8));
+  }
+
+  private void metrics(ServerRequest request, ServerResponse response, Call call) {
+    response.header(HeaderNames.CONTENT_TYPE, ServerMetrics.CONTENT_TYPE);
+    response.send(metrics.text());
+  }
+
+  /**
+   * Answers a request: gives it its id, checks its key, and counts and logs it when it has ended.
+   *
+   * @param endpoint the path as it is counted, without what varies
+   */
+  private void answer(
+      String endpoint, ServerRequest request, ServerResponse response, Handler handler) {
+    String id =
+        request
+            .headers()
+            .first(REQUEST_ID_HEADER)
+            .filter(given -> REQUEST_ID.matcher(given).matches())
+            .orElse("");
+    Call call = new Call(id, settings.limits().timeout().toNanos());
+    response.header(REQUEST_ID_HEADER, call.id());
+    Peer peer = Peer.current();
+    running.incrementAndGet();
+    int status = 500;
+    try {
+      call.client(request.remotePeer().host());
+      if (!open(endpoint)) {
+        authenticate(request, call);
         if (draining) {
           throw ApiException.unavailable("the server is shutting down");
         }
-        handler.handle(request, response, call);
-      } finally {
-        running.decrementAndGet();
       }
-    };
+      handler.handle(request, response, call);
+      status = call.leaving().cancelled() ? 499 : response.status().code();
+    } catch (ApiException e) {
+      status = call.leaving().cancelled() ? 499 : e.status();
+      fail(request, response, e);
+    } catch (RequestException e) { // of the body: Helidon answers it
+      status = e.status().code();
+      throw e;
+    } catch (CloseConnectionException | UncheckedIOException e) {
+      status = 499; // the client has left
+      throw new CloseConnectionException("the client has left", e);
+    } finally {
+      running.decrementAndGet();
+      if (peer != null) {
+        peer.rest();
+      }
+      metrics.ended(endpoint, status, call);
+      log(request, status, call);
+    }
   }
 
-  /** Returns whose turn a request takes: its key, or its address; checks the key. */
-  private String client(ServerRequest request) {
+  /** Whether a path asks for no key. */
+  private boolean open(String endpoint) {
+    return endpoint.startsWith("/health/")
+        || endpoint.equals("/metrics") && settings.access().openMetrics();
+  }
+
+  private void log(ServerRequest request, int status, Call call) {
+    if (settings.access().log().isEmpty()) {
+      return;
+    }
+    ObjectNode line =
+        JsonNodeFactory.instance
+            .objectNode()
+            .put("time", Instant.now().truncatedTo(ChronoUnit.MILLIS).toString())
+            .put("request_id", call.id())
+            .put("client", call.client())
+            .put("address", request.remotePeer().host())
+            .put("method", visible(request.prologue().method().text()))
+            .put("path", visible(request.path().path()))
+            .put("status", status);
+    if (!call.model().isEmpty()) {
+      line.put("model", call.model())
+          .put("prompt_tokens", call.promptTokens())
+          .put("new_tokens", call.newTokens())
+          .put("queue_seconds", rounded(call.queuedSeconds()))
+          .put("first_token_seconds", rounded(call.firstTokenSeconds()))
+          .put("finish_reason", call.reasons());
+    }
+    settings.access().log().get().accept(line.put("seconds", rounded(call.seconds())).toString());
+  }
+
+  private static double rounded(double seconds) {
+    return Math.round(seconds * 1e6) / 1e6;
+  }
+
+  /** Checks the key of a request and its limit; it takes its turn by its key. */
+  private void authenticate(ServerRequest request, Call call) {
     if (keys.isEmpty()) {
-      return request.remotePeer().host();
+      return;
     }
     byte[] given =
         request
@@ -239,24 +360,50 @@ public final class ModelServer implements AutoCloseable {
             .filter(value -> value.regionMatches(true, 0, "Bearer ", 0, 7))
             .map(value -> value.substring(7).strip().getBytes(StandardCharsets.UTF_8))
             .orElse(new byte[0]);
-    int found = -1;
-    for (int i = 0; i < keys.size(); i++) { // all of them, whichever it is
-      if (MessageDigest.isEqual(keys.get(i), given)) {
-        found = i;
+    ApiKey found = null;
+    for (ApiKey key : keys.keySet()) { // all of them, whichever it is
+      if (MessageDigest.isEqual(key.key().getBytes(StandardCharsets.UTF_8), given)) {
+        found = key;
       }
     }
-    if (found < 0) {
+    if (found == null) {
       throw ApiException.unauthorized();
     }
-    return "key " + found;
+    call.client(found.name());
+    Objects.requireNonNull(keys.get(found)).take();
   }
 
-  private static Body body(ServerRequest request) {
-    return Body.parse(
-        request.content().hasEntity() ? request.content().as(byte[].class) : new byte[0]);
+  private static Body body(ServerRequest request, Call call) {
+    Optional<String> type = request.headers().first(HeaderNames.CONTENT_TYPE);
+    if (type.isPresent() && !JSON.matcher(type.get()).matches()) {
+      throw ApiException.http(
+          415, "Content-Type: expected application/json, found " + visible(type.get()));
+    }
+    byte[] bytes;
+    try {
+      bytes = request.content().hasEntity() ? request.content().as(byte[].class) : new byte[0];
+    } catch (DataReader.IncorrectNewLineException | IllegalArgumentException e) {
+      throw RequestException.builder()
+          .type(EventType.BAD_REQUEST)
+          .message("chunked body: expected lengths in hexadecimal, and CRLF behind each")
+          .safeMessage(true)
+          .setKeepAlive(false)
+          .build();
+    }
+    Peer peer = Peer.current();
+    if (peer != null) {
+      peer.onLeave(call.leaving()::cancel);
+    }
+    return Body.parse(bytes);
   }
 
   /** Returns the model that a body names; the only one where it names none. */
+  private ServedModel model(Body body, Call call) {
+    ServedModel model = model(body);
+    call.model(model.id());
+    return model;
+  }
+
   private ServedModel model(Body body) {
     Optional<String> name = body.string("model");
     if (name.isEmpty()) {
@@ -267,8 +414,7 @@ public final class ModelServer implements AutoCloseable {
     }
     ServedModel model = models.get(name.get());
     if (model == null) {
-      throw ApiException.noSuchModel(
-          dev.jneox.io.VisibleText.of(name.get()), "there are " + names());
+      throw ApiException.noSuchModel(visible(name.get()), "there are " + names());
     }
     return model;
   }
@@ -278,8 +424,8 @@ public final class ModelServer implements AutoCloseable {
   }
 
   private void completions(ServerRequest request, ServerResponse response, Call call) {
-    Body body = body(request);
-    Completions completions = new Completions(body, model(body), call);
+    Body body = body(request, call);
+    Completions completions = new Completions(body, model(body, call), call);
     if (completions.streamed()) {
       stream(response, call, completions::stream);
     } else {
@@ -288,8 +434,8 @@ public final class ModelServer implements AutoCloseable {
   }
 
   private void chats(ServerRequest request, ServerResponse response, Call call) {
-    Body body = body(request);
-    Chats chats = new Chats(body, model(body), call);
+    Body body = body(request, call);
+    Chats chats = new Chats(body, model(body, call), call);
     if (chats.streamed()) {
       stream(response, call, chats::stream);
     } else {
@@ -298,7 +444,7 @@ public final class ModelServer implements AutoCloseable {
   }
 
   private void responses(ServerRequest request, ServerResponse response, Call call) {
-    Body body = body(request);
+    Body body = body(request, call);
     Responses responses = new Responses(body, model(body), call);
     if (responses.streamed()) {
       stream(response, call, responses::stream);
@@ -308,7 +454,7 @@ public final class ModelServer implements AutoCloseable {
   }
 
   private void embeddings(ServerRequest request, ServerResponse response, Call call) {
-    Body body = body(request);
+    Body body = body(request, call);
     send(response, new Embeddings(body, model(body), call).answer());
   }
 
@@ -326,9 +472,18 @@ public final class ModelServer implements AutoCloseable {
           throw e;
         }
         events.send(e.json());
+      } catch (UncheckedIOException e) {
+        throw e;
+      } catch (RuntimeException e) {
+        if (!events.started()) {
+          throw e;
+        }
+        System.getLogger("dev.jneox").log(System.Logger.Level.ERROR, "a request failed", e);
+        events.send(ApiException.http(500, "internal error").json());
       }
     } catch (UncheckedIOException e) {
-      call.abandon(); // the client has left
+      call.leaving().cancel(); // the client has left
+      throw e;
     }
   }
 
@@ -343,7 +498,7 @@ public final class ModelServer implements AutoCloseable {
     String id = request.path().pathParameters().get("model");
     ServedModel model = models.get(id);
     if (model == null) {
-      throw ApiException.noSuchModel(dev.jneox.io.VisibleText.of(id), "there are " + names());
+      throw ApiException.noSuchModel(visible(id), "there are " + names());
     }
     send(response, described(model));
   }
@@ -359,8 +514,8 @@ public final class ModelServer implements AutoCloseable {
   }
 
   private void tokenize(ServerRequest request, ServerResponse response, Call call) {
-    Body body = body(request);
-    ServedModel model = model(body);
+    Body body = body(request, call);
+    ServedModel model = model(body, call);
     String prompt =
         body.string("prompt")
             .orElseThrow(
@@ -381,8 +536,8 @@ public final class ModelServer implements AutoCloseable {
   }
 
   private void detokenize(ServerRequest request, ServerResponse response, Call call) {
-    Body body = body(request);
-    ServedModel model = model(body);
+    Body body = body(request, call);
+    ServedModel model = model(body, call);
     JsonNode value = body.get("tokens").orElse(JsonNodeFactory.instance.missingNode());
     if (!value.isArray()) {
       throw body.wrong("tokens", "a list of token ids", value);
@@ -421,20 +576,33 @@ public final class ModelServer implements AutoCloseable {
     }
   }
 
-  private static void fail(ServerResponse response, ApiException e) {
-    if (e.status() == 429 || e.status() == 503) {
-      response.header(HeaderNames.RETRY_AFTER, "1");
+  private static void fail(ServerRequest request, ServerResponse response, ApiException e) {
+    if (e.retryAfter() > 0) {
+      response.header(HeaderNames.RETRY_AFTER, Integer.toString(e.retryAfter()));
     }
     response.status(Status.create(e.status()));
-    send(response, e.json());
+    if (request.prologue().method().equals(Method.HEAD)) {
+      response.send(); // which has no body
+    } else {
+      send(response, e.json());
+    }
   }
 
-  private static void crash(ServerResponse response, Throwable e) {
-    if (e instanceof UncheckedIOException) {
-      return; // the client has left
-    }
+  private static void crash(ServerRequest request, ServerResponse response, Throwable e) {
     System.getLogger("dev.jneox").log(System.Logger.Level.ERROR, "a request failed", e);
-    fail(response, ApiException.http(500, "internal error"));
+    fail(request, response, ApiException.http(500, "internal error"));
+  }
+
+  /** Says what is wrong with a request. What the server never does is the client's mistake, too. */
+  private static ApiException http(int status, String message) {
+    return ApiException.http(status == 501 || status == 505 ? 400 : status, message);
+  }
+
+  /** Helidon keeps some messages back, and points at a log that has them at the level DEBUG. */
+  private static String said(Status status, @Nullable String message) {
+    return message == null || message.isEmpty() || message.contains("see server log")
+        ? "malformed HTTP request: " + status.reasonPhrase()
+        : visible(message);
   }
 
   /** Has Helidon's own errors, of malformed HTTP, in OpenAI's form. */
@@ -444,17 +612,23 @@ public final class ModelServer implements AutoCloseable {
       builder.addHandler(
           type,
           (_, event, status, headers, message) -> {
-            ObjectNode json =
-                ApiException.http(
-                        status.code(),
-                        event == EventType.INTERNAL_ERROR ? "internal error" : message)
-                    .json();
+            // Requests that reach a route never fail here: what fails is Helidon's parsing, of a
+            // method that is no token, for example.
+            ApiException failure =
+                event == EventType.INTERNAL_ERROR
+                    ? ApiException.malformed("malformed HTTP request")
+                    : http(status.code(), said(status, message));
             headers.set(HeaderNames.CONTENT_TYPE, "application/json");
+            headers.set(HeaderValues.CONNECTION_CLOSE);
+            Peer peer = Peer.current();
+            if (peer != null) {
+              peer.refuse();
+            }
             return DirectHandler.TransportResponse.builder()
-                .status(status)
+                .status(Status.create(failure.status()))
                 .headers(headers)
-                .keepAlive(event.keepAlive())
-                .entity(json.toString())
+                .keepAlive(false)
+                .entity(failure.json().toString())
                 .build();
           });
     }
@@ -465,17 +639,18 @@ public final class ModelServer implements AutoCloseable {
   @Override
   public void close() {
     draining = true;
-    long end = System.nanoTime() + settings.grace().toNanos();
+    long end = System.nanoTime() + settings.limits().grace().toNanos();
     boolean interrupted = false;
     while (running.get() > 0 && System.nanoTime() < end && !interrupted) {
       try {
-        Thread.sleep(ANSWER_LIMIT);
+        Thread.sleep(LOOK_MILLIS);
       } catch (InterruptedException e) {
         interrupted = true;
       }
     }
     models.values().forEach(ServedModel::close); // ends the requests that still run
     server.stop();
+    connections.close();
     if (interrupted) {
       Thread.currentThread().interrupt();
     }

@@ -8,40 +8,33 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Consumer;
 
 /**
  * Holds how a server listens and what it grants.
  *
  * @param host address to listen on; the default takes connections of this machine alone
  * @param port to listen on; 0 takes a free one
- * @param apiKeys keys of which a request must bring one; none asks for no key
- * @param tls certificate and key to answer over TLS with
+ * @param access who may send requests
  * @param precision what the weights are multiplied in
  * @param sessions most sequences that a model writes at a time
  * @param queue sequences that may wait before requests are refused with 429
  * @param threads that compute
  * @param kvBytes bound on the memory for keys and values of a model, in bytes
  * @param readers what a slow reader of a stream is granted
- * @param timeout longest time of a request, from its arrival
- * @param maxBody largest body, in bytes
- * @param maxConnections most open connections
- * @param grace how long running requests may go on at shutdown
+ * @param limits what a request and a connection may take
  */
 public record ServerSettings(
     String host,
     int port,
-    List<String> apiKeys,
-    Optional<TlsFiles> tls,
+    Access access,
     Precision precision,
     int sessions,
     int queue,
     int threads,
     long kvBytes,
     Engine.Readers readers,
-    Duration timeout,
-    long maxBody,
-    int maxConnections,
-    Duration grace) {
+    Limits limits) {
   /**
    * Names the files of TLS.
    *
@@ -50,41 +43,78 @@ public record ServerSettings(
    */
   public record TlsFiles(Path certificates, Path key) {}
 
+  /**
+   * Says who may send requests, and who learns of them.
+   *
+   * @param keys of which a request must bring one; none asks for no key
+   * @param tls certificate and key to answer over TLS with
+   * @param openMetrics whether {@code /metrics} asks for no key
+   * @param log takes a line of JSON for each request; never the text of a prompt
+   */
+  public record Access(
+      List<ApiKey> keys,
+      Optional<TlsFiles> tls,
+      boolean openMetrics,
+      Optional<Consumer<String>> log) {
+    /** Copies the list. */
+    public Access {
+      keys = List.copyOf(keys);
+    }
+  }
+
+  /**
+   * Says what a request and a connection may take.
+   *
+   * @param timeout longest time of a request, from its arrival
+   * @param body largest body, in bytes
+   * @param connections most that are open; others wait to be accepted
+   * @param grace how long running requests may go on at shutdown
+   * @param patience how long the server waits for a client
+   */
+  public record Limits(
+      Duration timeout, long body, int connections, Duration grace, Patience patience) {}
+
+  /**
+   * Says how long the server waits for a client.
+   *
+   * @param idle between two requests of a connection
+   * @param request from the first byte of a request to its last, and a second more for each 16 KiB
+   * @param write while a client reads nothing
+   */
+  public record Patience(Duration idle, Duration request, Duration write) {
+    /** Waits for a minute between requests, and 30 seconds within one. */
+    public static final Patience DEFAULT =
+        new Patience(Duration.ofMinutes(1), Duration.ofSeconds(30), Duration.ofSeconds(30));
+  }
+
   /** Listens on {@code 127.0.0.1:8080}, without keys and TLS. */
   public static final ServerSettings DEFAULT =
       new ServerSettings(
           "127.0.0.1",
           8080,
-          List.of(),
-          Optional.empty(),
+          new Access(List.of(), Optional.empty(), false, Optional.empty()),
           Precision.STORED,
           32,
           1024,
           Cpu.threads(),
           Runtime.getRuntime().maxMemory() / 2,
           Engine.Readers.DEFAULT,
-          Duration.ofMinutes(10),
-          16 << 20,
-          1024,
-          Duration.ofSeconds(30));
+          new Limits(
+              Duration.ofMinutes(10), 16 << 20, 1024, Duration.ofSeconds(30), Patience.DEFAULT));
 
   /**
    * @throws InputException that names the setting which is out of range
    */
   public ServerSettings {
-    apiKeys = List.copyOf(apiKeys);
     check("port", port, 0, 65_535);
     check("sessions", sessions, 1, 1 << 16);
     check("queue", queue, 0, Integer.MAX_VALUE);
     check("threads", threads, 1, 1 << 12);
     check("memory for keys and values, in bytes", kvBytes, 1, Long.MAX_VALUE);
-    check("largest body, in bytes", maxBody, 1, Integer.MAX_VALUE - 8);
-    check("connections", maxConnections, 1, 1 << 20);
-    check("timeout, in seconds", timeout.toSeconds(), 1, 1 << 30);
-    check("grace, in seconds", grace.toSeconds(), 0, 1 << 30);
-    if (apiKeys.stream().anyMatch(String::isBlank)) {
-      throw new InputException("API key: expected some text, found none");
-    }
+    check("largest body, in bytes", limits.body, 1, Integer.MAX_VALUE - 8);
+    check("connections", limits.connections, 1, 1 << 20);
+    check("timeout, in seconds", limits.timeout.toSeconds(), 1, 1 << 30);
+    check("grace, in seconds", limits.grace.toSeconds(), 0, 1 << 30);
   }
 
   private static void check(String name, long value, long least, long most) {

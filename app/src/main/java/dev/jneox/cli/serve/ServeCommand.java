@@ -6,12 +6,14 @@ import dev.jneox.cli.Usage;
 import dev.jneox.infer.Precision;
 import dev.jneox.io.ByteSize;
 import dev.jneox.io.InputException;
+import dev.jneox.serve.ApiKey;
 import dev.jneox.serve.ModelServer;
 import dev.jneox.serve.ServerSettings;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -22,6 +24,7 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Consumer;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import java.util.regex.Matcher;
@@ -159,9 +162,24 @@ public final class ServeCommand implements Callable<Integer> {
       names = "--api-key-file",
       paramLabel = "FILE",
       description =
-          "Keys, one a line; a request must bring one, as Authorization: Bearer KEY. The"
-              + " environment variable JNEOX_API_KEY gives one, too.")
+          "Keys, one a line, as KEY [NAME] [REQUESTS-PER-MINUTE]; a request must bring one, as"
+              + " Authorization: Bearer KEY. The environment variable JNEOX_API_KEY gives one,"
+              + " too.")
   private Path keyFile;
+
+  @Option(
+      names = "--open-metrics",
+      description =
+          "Let /metrics be read without a key. /health/live and /health/ready always are.")
+  private boolean openMetrics;
+
+  @Option(
+      names = "--access-log",
+      paramLabel = "FILE|-",
+      description =
+          "Append a line of JSON for each request to a file, or print it: who, what, when, tokens"
+              + " and times; never a text.")
+  private String accessLog;
 
   @Option(
       names = "--tls-cert",
@@ -180,7 +198,7 @@ public final class ServeCommand implements Callable<Integer> {
     PrintWriter out = spec.commandLine().getOut();
     PrintWriter err = spec.commandLine().getErr();
     HELIDON.setLevel(Level.WARNING);
-    ServerSettings settings = Usage.of(spec, this::settings);
+    ServerSettings settings = Usage.of(spec, () -> settings(out));
     long start = System.nanoTime();
     Map<String, Path> paths = new LinkedHashMap<>();
     for (String model : models) {
@@ -218,7 +236,7 @@ public final class ServeCommand implements Callable<Integer> {
     return signal.get() == 0 ? 0 : 128 + signal.get();
   }
 
-  private ServerSettings settings() {
+  private ServerSettings settings(PrintWriter out) {
     if ((certificate == null) != (key == null)) {
       throw new ParameterException(
           spec.commandLine(), "--tls-cert and --tls-key: expected both or none");
@@ -227,20 +245,47 @@ public final class ServeCommand implements Callable<Integer> {
     return new ServerSettings(
         host,
         port,
-        keys(),
-        certificate == null
-            ? Optional.empty()
-            : Optional.of(new ServerSettings.TlsFiles(certificate, key)),
+        new ServerSettings.Access(
+            keys(),
+            certificate == null
+                ? Optional.empty()
+                : Optional.of(new ServerSettings.TlsFiles(certificate, key)),
+            openMetrics,
+            Optional.ofNullable(accessLog).map(where -> log(where, out))),
         precision,
         sessions,
         queue,
         threads == null ? defaults.threads() : threads,
         kvMemory == null ? defaults.kvBytes() : size("--kv-memory", kvMemory),
         defaults.readers(),
-        Duration.ofSeconds(timeout),
-        size("--max-body", maxBody),
-        maxConnections,
-        Duration.ofSeconds(grace));
+        new ServerSettings.Limits(
+            Duration.ofSeconds(timeout),
+            size("--max-body", maxBody),
+            maxConnections,
+            Duration.ofSeconds(grace),
+            ServerSettings.Patience.DEFAULT));
+  }
+
+  /** Opens the access log. Each line is there at once, for who reads along. */
+  private static Consumer<String> log(String where, PrintWriter out) {
+    PrintWriter log;
+    try {
+      log =
+          where.equals("-")
+              ? out
+              : new PrintWriter(
+                  Files.newBufferedWriter(
+                      Path.of(where), StandardOpenOption.CREATE, StandardOpenOption.APPEND));
+    } catch (IOException e) {
+      throw new InputException(
+          where + ": cannot be written: expected a file in a folder that is there");
+    }
+    return line -> {
+      synchronized (log) {
+        log.println(line);
+        log.flush();
+      }
+    };
   }
 
   private long size(String option, String text) {
@@ -252,23 +297,32 @@ public final class ServeCommand implements Callable<Integer> {
                     option + ": expected a size with its unit, such as 2GB, found " + text));
   }
 
-  private List<String> keys() {
-    List<String> keys = new ArrayList<>();
+  private List<ApiKey> keys() {
+    List<ApiKey> keys = new ArrayList<>();
     Optional.ofNullable(System.getenv("JNEOX_API_KEY"))
         .filter(value -> !value.isBlank())
-        .ifPresent(keys::add);
-    if (keyFile != null) {
-      try {
-        Files.readAllLines(keyFile).stream()
-            .map(String::strip)
-            .filter(line -> !line.isEmpty() && !line.startsWith("#"))
-            .forEach(keys::add);
-      } catch (IOException e) {
-        throw new InputException(keyFile + ": cannot be read: expected keys in UTF-8, one a line");
+        .ifPresent(value -> keys.add(new ApiKey(value.strip(), "JNEOX_API_KEY", 0)));
+    if (keyFile == null) {
+      return keys;
+    }
+    List<String> lines;
+    try {
+      lines = Files.readAllLines(keyFile);
+    } catch (IOException e) {
+      throw new InputException(keyFile + ": cannot be read: expected keys in UTF-8, one a line");
+    }
+    int before = keys.size();
+    for (int i = 0; i < lines.size(); i++) {
+      if (!lines.get(i).isBlank() && !lines.get(i).startsWith("#")) {
+        try {
+          keys.add(ApiKey.parse(lines.get(i), "key " + (i + 1)));
+        } catch (InputException e) {
+          throw new InputException(keyFile + ", line " + (i + 1) + ": " + e.getMessage());
+        }
       }
-      if (keys.isEmpty()) {
-        throw new InputException(keyFile + ": expected keys, one a line, found none");
-      }
+    }
+    if (keys.size() == before) {
+      throw new InputException(keyFile + ": expected keys, one a line, found none");
     }
     return keys;
   }
@@ -300,7 +354,7 @@ public final class ServeCommand implements Callable<Integer> {
     out.println(
         settings.host().startsWith("127.") || settings.host().equals("localhost")
             ? "It listens to this machine alone; --host 0.0.0.0 takes connections of others."
-            : settings.apiKeys().isEmpty()
+            : settings.access().keys().isEmpty()
                 ? "It listens to other machines, and asks for no key: see --api-key-file."
                 : "It listens to other machines.");
     out.println("Ctrl-C stops it.");

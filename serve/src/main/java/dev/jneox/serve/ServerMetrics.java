@@ -1,0 +1,141 @@
+package dev.jneox.serve;
+
+import dev.jneox.infer.Engine;
+import io.prometheus.metrics.core.metrics.Counter;
+import io.prometheus.metrics.core.metrics.CounterWithCallback;
+import io.prometheus.metrics.core.metrics.GaugeWithCallback;
+import io.prometheus.metrics.core.metrics.Histogram;
+import io.prometheus.metrics.expositionformats.PrometheusTextFormatWriter;
+import io.prometheus.metrics.model.registry.PrometheusRegistry;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.util.Collection;
+import java.util.function.IntSupplier;
+import java.util.function.ToDoubleFunction;
+
+/** Counts what the server does, in Prometheus's form. */
+final class ServerMetrics {
+  static final String CONTENT_TYPE = PrometheusTextFormatWriter.CONTENT_TYPE;
+
+  private final PrometheusRegistry registry = new PrometheusRegistry();
+  private final PrometheusTextFormatWriter writer = PrometheusTextFormatWriter.create();
+  private final Collection<ServedModel> models;
+  private final Counter requests =
+      Counter.builder()
+          .name("jneox_requests")
+          .help("Requests that have ended, by path and HTTP status.")
+          .labelNames("endpoint", "status")
+          .register(registry);
+  private final Histogram seconds =
+      histogram("jneox_request_seconds", "Time from the arrival of a request to its end.", "endpoint", 0.005, 17);
+  private final Histogram queued =
+      histogram("jneox_queue_seconds", "Time until a request had its turn.", "model", 0.001, 20);
+  private final Histogram firstToken =
+      histogram(
+          "jneox_time_to_first_token_seconds",
+          "Time from the arrival of a request to its first token.",
+          "model",
+          0.001,
+          20);
+  private final Histogram perToken =
+      histogram(
+          "jneox_time_per_token_seconds",
+          "Mean time of a token behind the first one of its answer.",
+          "model",
+          0.0001,
+          17);
+  private final Counter promptTokens = tokens("jneox_prompt_tokens", "Tokens of prompts answered.");
+  private final Counter newTokens = tokens("jneox_generated_tokens", "Tokens of answers.");
+
+  ServerMetrics(Collection<ServedModel> models, IntSupplier running, IntSupplier connections) {
+    this.models = models;
+    GaugeWithCallback.builder()
+        .name("jneox_requests_running")
+        .help("Requests at work, those that wait included.")
+        .callback(gauge -> gauge.call(running.getAsInt()))
+        .register(registry);
+    GaugeWithCallback.builder()
+        .name("jneox_connections")
+        .help("Open connections.")
+        .callback(gauge -> gauge.call(connections.getAsInt()))
+        .register(registry);
+    gauge("jneox_sequences_running", "Sequences that have a place.", m -> m.admission().running());
+    gauge("jneox_sequences_waiting", "Sequences in the queue.", m -> m.admission().waiting());
+    engine("jneox_batch_sequences", "Sequences in a step of the engine.", m -> m.active() - m.paused());
+    engine("jneox_paused_sequences", "Sequences whose readers are behind.", Engine.Metrics::paused);
+    engine("jneox_tokens_per_second", "Tokens drawn lately.", Engine.Metrics::tokensPerSecond);
+    engine("jneox_kv_used_bytes", "Keys and values, those kept for later requests included.", Engine.Metrics::kvUsed);
+    engine("jneox_kv_limit_bytes", "Bound on keys and values.", Engine.Metrics::kvLimit);
+    counter("jneox_engine_prompt_tokens", "Prompt tokens that were computed.", Engine.Metrics::promptTokens);
+    counter("jneox_engine_reused_tokens", "Prompt tokens whose keys and values were there.", Engine.Metrics::reusedTokens);
+    counter("jneox_engine_tokens", "Tokens drawn, those of answers that were cancelled included.", Engine.Metrics::tokens);
+    counter("jneox_suspensions", "How often a sequence made room for others.", Engine.Metrics::suspensions);
+  }
+
+  private Histogram histogram(String name, String help, String label, double least, int buckets) {
+    return Histogram.builder()
+        .name(name)
+        .help(help)
+        .labelNames(label)
+        .classicOnly()
+        .classicExponentialUpperBounds(least, 2, buckets)
+        .register(registry);
+  }
+
+  private Counter tokens(String name, String help) {
+    return Counter.builder().name(name).help(help).labelNames("model").register(registry);
+  }
+
+  private void gauge(String name, String help, ToDoubleFunction<ServedModel> value) {
+    GaugeWithCallback.builder()
+        .name(name)
+        .help(help)
+        .labelNames("model")
+        .callback(gauge -> models.forEach(m -> gauge.call(value.applyAsDouble(m), m.id())))
+        .register(registry);
+  }
+
+  private void engine(String name, String help, ToDoubleFunction<Engine.Metrics> value) {
+    gauge(name, help, model -> value.applyAsDouble(model.metrics()));
+  }
+
+  private void counter(String name, String help, ToDoubleFunction<Engine.Metrics> value) {
+    CounterWithCallback.builder()
+        .name(name)
+        .help(help)
+        .labelNames("model")
+        .callback(
+            counter -> models.forEach(m -> counter.call(value.applyAsDouble(m.metrics()), m.id())))
+        .register(registry);
+  }
+
+  /** Counts a request that has ended. */
+  void ended(String endpoint, int status, Call call) {
+    requests.labelValues(endpoint, Integer.toString(status)).inc();
+    seconds.labelValues(endpoint).observe(call.seconds());
+    if (call.model().isEmpty()) {
+      return;
+    }
+    promptTokens.labelValues(call.model()).inc(call.promptTokens());
+    newTokens.labelValues(call.model()).inc(call.newTokens());
+    if (call.firstTokenSeconds() > 0) {
+      queued.labelValues(call.model()).observe(call.queuedSeconds());
+      firstToken.labelValues(call.model()).observe(call.firstTokenSeconds());
+    }
+    if (!Double.isNaN(call.secondsPerToken())) {
+      perToken.labelValues(call.model()).observe(call.secondsPerToken());
+    }
+  }
+
+  /** Writes all of it as text. */
+  byte[] text() {
+    ByteArrayOutputStream out = new ByteArrayOutputStream();
+    try {
+      writer.write(out, registry.scrape());
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    return out.toByteArray();
+  }
+}

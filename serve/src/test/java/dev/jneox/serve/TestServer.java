@@ -1,0 +1,189 @@
+package dev.jneox.serve;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.jneox.format.hf.HfFolderWriter;
+import dev.jneox.infer.Engine;
+import dev.jneox.infer.Precision;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.model.Vocabulary;
+import dev.jneox.tokenizer.BpeTrainer;
+import dev.jneox.weights.Dtype;
+import dev.jneox.weights.RandomWeights;
+import java.io.IOException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
+import java.util.logging.Level;
+import java.util.logging.Logger;
+import java.util.stream.Stream;
+
+/** A server of a tiny random model, and a client of it. */
+final class TestServer implements AutoCloseable {
+  static final ObjectMapper JSON = new ObjectMapper();
+  private static final HttpClient CLIENT = HttpClient.newHttpClient();
+
+  /** Helidon tells of its start. Kept here, because a logger that nobody has is forgotten. */
+  private static final Logger HELIDON = Logger.getLogger("io.helidon");
+
+  static {
+    HELIDON.setLevel(Level.WARNING);
+  }
+
+  private final ModelServer server;
+
+  private TestServer(ModelServer server) {
+    this.server = server;
+  }
+
+  /** Settings that a test may change. */
+  static final class Builder {
+    List<ApiKey> keys = List.of();
+    Optional<ServerSettings.TlsFiles> tls = Optional.empty();
+    boolean openMetrics;
+    Optional<Consumer<String>> log = Optional.empty();
+    int sessions = 4;
+    int queue = 64;
+    long kvBytes = 256 << 20;
+    Duration timeout = Duration.ofMinutes(2);
+    long body = 1 << 20;
+    int connections = 256;
+    Duration grace = Duration.ofSeconds(20);
+    ServerSettings.Patience patience = ServerSettings.Patience.DEFAULT;
+
+    TestServer start(Path model) {
+      return new TestServer(
+          ModelServer.start(
+              Map.of("tiny", model),
+              new ServerSettings(
+                  "127.0.0.1",
+                  0,
+                  new ServerSettings.Access(keys, tls, openMetrics, log),
+                  Precision.STORED,
+                  sessions,
+                  queue,
+                  1,
+                  kvBytes,
+                  Engine.Readers.DEFAULT,
+                  new ServerSettings.Limits(timeout, body, connections, grace, patience))));
+    }
+  }
+
+  /** Writes a model whose tokenizer knows every byte. */
+  static Path model(Path dir, int context) {
+    BpeTrainer trainer = new BpeTrainer(300);
+    trainer.count(List.of("static int max(int a, int b) { return a > b ? a : b; }").iterator());
+    trainer.train(merges -> {}).write(dir.resolve("tokenizer.json"));
+    ModelSpec spec =
+        ModelSpec.neox(320, 32, 2, 2, context).withVocabulary(new Vocabulary(320, 300, 0));
+    Path model = dir.resolve("model-" + context);
+    new HfFolderWriter(model, spec, Dtype.F32)
+        .tokenizer(dir.resolve("tokenizer.json"))
+        .write(new RandomWeights(spec, 1));
+    return model;
+  }
+
+  int port() {
+    return server.port();
+  }
+
+  ModelServer server() {
+    return server;
+  }
+
+  RawClient connect() throws IOException {
+    return new RawClient(port());
+  }
+
+  private HttpRequest.Builder request(String path, String... headers) {
+    HttpRequest.Builder request =
+        HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port() + path));
+    return headers.length == 0 ? request : request.headers(headers);
+  }
+
+  private static HttpResponse<String> send(HttpRequest request) {
+    try {
+      return CLIENT.send(request, HttpResponse.BodyHandlers.ofString());
+    } catch (IOException e) {
+      throw new java.io.UncheckedIOException(e);
+    } catch (InterruptedException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  HttpResponse<String> get(String path, String... headers) {
+    return send(request(path, headers).build());
+  }
+
+  HttpResponse<String> post(String path, String body, String... headers) {
+    return send(
+        request(path, headers)
+            .setHeader("Content-Type", "application/json")
+            .POST(HttpRequest.BodyPublishers.ofString(body))
+            .build());
+  }
+
+  /** Sends a body that must be answered with 200. */
+  JsonNode ok(String path, String body) throws IOException {
+    HttpResponse<String> response = post(path, body);
+    if (response.statusCode() != 200) {
+      throw new AssertionError(response.statusCode() + " " + response.body());
+    }
+    return JSON.readTree(response.body());
+  }
+
+  /** Sends a body that asks for a stream, and returns its events without the last. */
+  List<JsonNode> events(String path, String body) throws IOException {
+    HttpResponse<String> response = post(path, body);
+    if (response.statusCode() != 200) {
+      throw new AssertionError(response.statusCode() + " " + response.body());
+    }
+    List<String> lines =
+        Stream.of(response.body().split("\n\n")).map(line -> line.substring(6)).toList();
+    if (!lines.getLast().equals("[DONE]")) {
+      throw new AssertionError("expected [DONE] at the end, found " + lines.getLast());
+    }
+    List<JsonNode> events = new ArrayList<>();
+    for (String line : lines.subList(0, lines.size() - 1)) {
+      events.add(JSON.readTree(line));
+    }
+    return events;
+  }
+
+  /** Returns a value of /metrics; NaN where it is absent. */
+  double metric(String name) {
+    return get("/metrics")
+        .body()
+        .lines()
+        .filter(line -> line.startsWith(name + " "))
+        .mapToDouble(line -> Double.parseDouble(line.substring(line.lastIndexOf(' '))))
+        .findFirst()
+        .orElse(Double.NaN);
+  }
+
+  /** Waits for a condition; returns milliseconds. */
+  static long await(BooleanSupplier condition) throws InterruptedException {
+    long start = System.nanoTime();
+    while (!condition.getAsBoolean()) {
+      if (System.nanoTime() - start > 30e9) {
+        throw new AssertionError("not within 30 seconds");
+      }
+      Thread.sleep(2);
+    }
+    return (System.nanoTime() - start) / 1_000_000;
+  }
+
+  @Override
+  public void close() {
+    server.close();
+  }
+}
