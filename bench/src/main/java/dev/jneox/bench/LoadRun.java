@@ -279,12 +279,12 @@ public final class LoadRun {
     for (int i = 0; i < 50; i++) {
       Thread.sleep(100);
       left =
-          http
-                  .send(
+          http.send(
                       HttpRequest.newBuilder(url.resolve("/metrics")).build(),
                       HttpResponse.BodyHandlers.ofLines())
                   .body()
-                  .filter(line -> line.matches("jneox_(requests|sequences)_(running|waiting)[ {].*"))
+                  .filter(
+                      line -> line.matches("jneox_(requests|sequences)_(running|waiting)[ {].*"))
                   .mapToDouble(line -> Double.parseDouble(line.substring(line.lastIndexOf(' '))))
                   .sum()
               - 1; // the request for this

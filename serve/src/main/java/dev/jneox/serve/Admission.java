@@ -69,20 +69,19 @@ final class Admission {
     this.queue = queue;
   }
 
+  /** Returns how many sequences run at a time, of all requests. */
+  int places() {
+    return most;
+  }
+
   /**
-   * Counts the sequences of a request, unless there are too many. A request
-   * that could never get in is refused as malformed.
+   * Counts the sequences of a request, unless there are too many.
    *
-   * @throws ApiException with status 429, or 400 when there is no room for so many at all
+   * @param sequences that the request has running or waiting at a time
+   * @throws ApiException with status 429
    */
   synchronized Reservation reserve(int sequences) {
-    long room = (long) most + queue;
-    if (sequences > room) {
-      throw ApiException.malformed(
-          "%d answers in one request: expected at most %d, that run and wait at a time"
-              .formatted(sequences, room));
-    }
-    if (counted + sequences > room) {
+    if (counted + sequences > (long) most + queue) {
       throw ApiException.overloaded(
           "the queue is full: %d sequences run and %d wait, of at most %d and %d"
               .formatted(running, waiting, most, queue),

@@ -17,6 +17,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
@@ -62,16 +63,21 @@ final class Answers {
   }
 
   /**
-   * Runs the requests and returns their answers in their order.
+   * Runs the requests and returns their answers in their order. No more of them wait in the queue
+   * than run at a time, however many there are, so that they leave room for other requests.
    *
    * @param listener called by many threads at a time
    * @throws ApiException when one of them fails; the others are cancelled then
    */
   List<Completion> run(List<GenerationRequest> requests, List<String> stop, Listener listener) {
-    try (Admission.Reservation _ = model.admission().reserve(requests.size());
+    try (Admission.Reservation _ = model.admission().reserve(window(requests));
         Cancellation.Registration _ = call.leaving().onCancel(cancellation::cancel)) {
       return reserved(requests, stop, listener);
     }
+  }
+
+  private int window(List<GenerationRequest> requests) {
+    return Math.min(requests.size(), model.admission().places());
   }
 
   private List<Completion> reserved(
@@ -79,6 +85,7 @@ final class Answers {
     if (requests.size() == 1) {
       return List.of(one(0, requests.getFirst(), stop, listener));
     }
+    Semaphore window = new Semaphore(window(requests));
     AtomicReference<@Nullable Throwable> failure = new AtomicReference<>(); // the first one
     try (ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
       List<Future<Completion>> futures = new ArrayList<>();
@@ -87,12 +94,15 @@ final class Answers {
         futures.add(
             threads.submit(
                 () -> {
+                  window.acquire();
                   try {
                     return one(answer, requests.get(answer), stop, listener);
                   } catch (RuntimeException | Error e) {
                     failure.compareAndSet(null, e);
                     cancellation.cancel();
                     throw e;
+                  } finally {
+                    window.release();
                   }
                 }));
       }
@@ -119,6 +129,10 @@ final class Answers {
     return failure instanceof RuntimeException e ? e : new IllegalStateException(failure);
   }
 
+  private static ApiException slow() {
+    return ApiException.timedOut("the answer was read too slowly while others waited");
+  }
+
   private Completion one(
       int answer, GenerationRequest request, List<String> stop, Listener listener) {
     long began = System.nanoTime();
@@ -128,14 +142,22 @@ final class Answers {
       ScheduledFuture<?> deadline =
           CLOCK.schedule(stream::cancel, call.nanosLeft(), TimeUnit.NANOSECONDS);
       call.queued(System.nanoTime() - began);
+      long patience = model.patience().write().toNanos();
+      long reading = 0; // nanoseconds for which the client has kept it waiting
       try {
         while (stream.hasNext()) {
+          TextPiece piece = stream.next();
           call.token();
-          listener.piece(answer, stream.next());
+          long before = System.nanoTime();
+          listener.piece(answer, piece);
+          reading += System.nanoTime() - before;
+          if (reading > patience && model.admission().waiting() > 0) {
+            throw slow();
+          }
         }
         Completion completion = stream.result();
         if (completion.reason() == FinishReason.STALLED) {
-          throw ApiException.timedOut("the answer was read too slowly while others waited");
+          throw slow();
         }
         if (completion.reason() == FinishReason.CANCELLED) {
           throw call.leaving().cancelled()

@@ -19,6 +19,7 @@ import org.jspecify.annotations.Nullable;
 /** Answers {@code POST /v1/completions}, as OpenAI's API defines it and vLLM extends it. */
 final class Completions {
   private static final int MOST_PROMPTS = 2048;
+  private static final int MOST_ANSWERS = 4096;
   private static final int MAX_TOKENS = 16; // OpenAI's default
 
   private final ServedModel model;
@@ -59,8 +60,13 @@ final class Completions {
           "best_of",
           "best_of: expected n where the answer is streamed: the best is known at its end");
     }
-    int longest =
-        prompts.stream().mapToInt(prompt -> Math.max(1, prompt.ids.length)).max().orElse(1);
+    if ((long) prompts.size() * bestOf > MOST_ANSWERS) {
+      throw ApiException.invalid(
+          "prompt",
+          "prompt: expected at most %d answers in one request, found %d prompts with %d each"
+              .formatted(MOST_ANSWERS, prompts.size(), bestOf));
+    }
+    int longest = prompts.stream().mapToInt(prompt -> Math.max(1, prompt.ids.length)).max().orElse(1);
     this.maxTokens = given.orElse(Math.clamp(model.context() - longest, 1, MAX_TOKENS));
     for (Prompt prompt : prompts) {
       // The last token of an echoed answer is not read by the model.

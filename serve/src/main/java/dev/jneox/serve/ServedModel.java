@@ -136,6 +136,11 @@ final class ServedModel implements AutoCloseable {
     return admission;
   }
 
+  /** How long the server waits for a client. */
+  ServerSettings.Patience patience() {
+    return settings.limits().patience();
+  }
+
   /** Seconds since 1970 at which the model was opened. */
   long created() {
     return created;

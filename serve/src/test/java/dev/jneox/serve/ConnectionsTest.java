@@ -112,6 +112,39 @@ class ConnectionsTest {
 
   @Test
   @Tag("slow")
+  void aClientThatReadsSlowlyMakesRoom() throws Exception {
+    try (TestServer server = quick().start(model);
+        Socket socket = new Socket()) {
+      socket.setReceiveBufferSize(4096);
+      socket.connect(
+          new java.net.InetSocketAddress(InetAddress.getLoopbackAddress(), server.port()));
+      socket
+          .getOutputStream()
+          .write(
+              RawClient.post(
+                  "/v1/completions", LONG.formatted(", \"stream\": true, \"logprobs\": 20")));
+      TestServer.await(() -> server.metric(running(server)) == 1);
+      Thread reader = Thread.ofVirtual().start(() -> readSlowly(socket));
+      // It still reads; the other one waits only until it has kept the server for long enough.
+      assertThat(server.post("/v1/completions", "{\"prompt\": \"a\"}").statusCode()).isEqualTo(200);
+      socket.shutdownInput();
+      socket.shutdownOutput();
+      reader.join();
+    }
+  }
+
+  private static void readSlowly(Socket socket) {
+    try {
+      while (socket.getInputStream().read(new byte[1024]) > 0) {
+        Thread.sleep(2);
+      }
+    } catch (IOException | InterruptedException e) {
+      // closed
+    }
+  }
+
+  @Test
+  @Tag("slow")
   void slowRequestsAreRefused() throws Exception {
     try (TestServer server = quick().start(model)) {
       for (String begun :

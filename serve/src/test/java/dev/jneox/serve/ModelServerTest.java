@@ -165,6 +165,21 @@ class ModelServerTest {
   }
 
   @Test
+  void aRequestMayHaveMoreAnswersThanPlaces() throws IOException {
+    TestServer.Builder small = new TestServer.Builder();
+    small.sessions = 2;
+    small.queue = 1;
+    try (TestServer other = small.start(model)) {
+      JsonNode many = other.ok(COMPLETIONS, completion("\"n\": 20, \"max_tokens\": 3"));
+      assertThat(many.get("choices"))
+          .isEqualTo(
+              server.ok(COMPLETIONS, completion("\"n\": 20, \"max_tokens\": 3")).get("choices"));
+    }
+    String prompts = "[" + "\"a\", ".repeat(99) + "\"a\"]";
+    error(server.post(COMPLETIONS, "{\"prompt\": " + prompts + ", \"n\": 41}"), 400);
+  }
+
+  @Test
   void echoedScoresAreThoseOfTheScorer() throws IOException {
     int[] ids;
     float[] expected;
