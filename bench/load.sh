@@ -27,13 +27,13 @@ if [ $# -gt 0 ]; then
 else
   model=$work/model
   "$root/jneox" tokenizer train --vocab-size 1000 --out "$work/tokenizer.json" "$root/README.md" >&2
-  "$root/jneox" synth --config pythia/14M --tokenizer "$work/tokenizer.json" --out "$model" >&2
+  "$root/jneox" synth --config pythia/14M --format hf --tokenizer "$work/tokenizer.json" --out "$model" >&2
 fi
 line=$("$root/jneox" --show-command)
 java=${line% -cp *}
 jdk=$(dirname "$(dirname "$(printf '%s\n' "$java" | tr ' ' '\n' | sed -n '/\/bin\/java$/p')")")
 JAVA_HOME=$jdk mvn -B -q -f "$root/pom.xml" -pl bench -am -Dmaven.test.skip=true package >&2
-"$root/jneox" serve --model "tiny=$model" --port 0 --sessions 16 --queue 24 "$@" >"$work/out" &
+"$root/jneox" serve --model "tiny=$model" --port 0 --sessions 16 --queue 8 "$@" >"$work/out" &
 server=$!
 tries=0
 until url=$(sed -n 's/^ready in .*: \(http.*\)$/\1/p' "$work/out") && [ -n "$url" ]; do

@@ -21,16 +21,21 @@ final class Connections implements ServerConnectionSelector, AutoCloseable {
       Http1ConnectionSelector.builder()
           .config(Http1Config.builder()
                   .maxHeadersSize(HEADER_BYTES)
-                  .addReceiveListener(Peer.AFTER_REFUSAL)
+                  .addReceiveListener(Peer.AFTER_LAST)
                   .buildPrototype())
           .build();
   private final ServerSettings.Limits limits;
   private final Set<Peer> peers = ConcurrentHashMap.newKeySet();
-  private final Thread watch;
+  private final Thread watch =
+      Thread.ofVirtual().name("jneox-connections").unstarted(this::watch);
 
   Connections(ServerSettings.Limits limits) {
     this.limits = limits;
-    this.watch = Thread.ofVirtual().name("jneox-connections").start(this::watch);
+  }
+
+  /** Begins to watch. */
+  void start() {
+    watch.start();
   }
 
   private void watch() {

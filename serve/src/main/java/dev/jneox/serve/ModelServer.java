@@ -58,6 +58,7 @@ public final class ModelServer implements AutoCloseable {
   private static final HeaderName REQUEST_ID_HEADER = HeaderNames.create("X-Request-Id");
   private static final Pattern JSON =
       Pattern.compile("application/([a-z.-]+\\+)?json\\s*(;.*)?", Pattern.CASE_INSENSITIVE);
+  private static final String METRICS = "/metrics";
   private static final int LONGEST_SHOWN = 100;
   private static final long LOOK_MILLIS = 20;
   private static final Duration ANSWER_TIME = Duration.ofSeconds(2);
@@ -138,6 +139,7 @@ public final class ModelServer implements AutoCloseable {
 
   private void listen() {
     try {
+      connections.start();
       server.start();
     } catch (RuntimeException e) {
       throw unbound(settings, reason(e));
@@ -192,7 +194,7 @@ public final class ModelServer implements AutoCloseable {
   private void route(HttpRouting.Builder routing) {
     route(routing, "GET", "/health/live", (_, response, _) -> text(response, "alive\n"));
     route(routing, "GET", "/health/ready", (_, response, _) -> ready(response));
-    route(routing, "GET", "/metrics", this::metrics);
+    route(routing, "GET", METRICS, this::metrics);
     route(routing, "GET", "/v1/models", this::models);
     route(routing, "GET", "/v1/models/{model}", this::model);
     route(routing, "POST", "/v1/completions", this::completions);
@@ -288,7 +290,7 @@ public final class ModelServer implements AutoCloseable {
       call.client(request.remotePeer().host());
       if (!open(endpoint)) {
         authenticate(request, call);
-        if (draining) {
+        if (draining && !endpoint.equals(METRICS)) {
           throw ApiException.unavailable("the server is shutting down");
         }
       }
@@ -299,6 +301,9 @@ public final class ModelServer implements AutoCloseable {
       fail(request, response, e);
     } catch (RequestException e) { // of the body: Helidon answers it
       status = e.status().code();
+      if (peer != null) {
+        peer.refuse();
+      }
       throw e;
     } catch (CloseConnectionException | UncheckedIOException e) {
       status = 499; // the client has left
@@ -306,7 +311,7 @@ public final class ModelServer implements AutoCloseable {
     } finally {
       running.decrementAndGet();
       if (peer != null) {
-        peer.rest();
+        peer.rest(request.headers().containsToken(HeaderValues.CONNECTION_CLOSE));
       }
       metrics.ended(endpoint, status, call);
       log(request, status, call);
@@ -316,7 +321,24 @@ public final class ModelServer implements AutoCloseable {
   /** Whether a path asks for no key. */
   private boolean open(String endpoint) {
     return endpoint.startsWith("/health/")
-        || endpoint.equals("/metrics") && settings.access().openMetrics();
+        || endpoint.equals(METRICS) && settings.access().openMetrics();
+  }
+
+  /** Counts and logs a request that reached no route. */
+  private void malformed(String address, int status) {
+    metrics.malformed(status);
+    log(line(address).put("status", status));
+  }
+
+  private static ObjectNode line(String address) {
+    return JsonNodeFactory.instance
+        .objectNode()
+        .put("time", Instant.now().truncatedTo(ChronoUnit.MILLIS).toString())
+        .put("address", address);
+  }
+
+  private void log(ObjectNode line) {
+    settings.access().log().ifPresent(log -> log.accept(line.toString()));
   }
 
   private void log(ServerRequest request, int status, Call call) {
@@ -324,12 +346,9 @@ public final class ModelServer implements AutoCloseable {
       return;
     }
     ObjectNode line =
-        JsonNodeFactory.instance
-            .objectNode()
-            .put("time", Instant.now().truncatedTo(ChronoUnit.MILLIS).toString())
+        line(request.remotePeer().host())
             .put("request_id", call.id())
             .put("client", call.client())
-            .put("address", request.remotePeer().host())
             .put("method", visible(request.prologue().method().text()))
             .put("path", visible(request.path().path()))
             .put("status", status);
@@ -341,7 +360,7 @@ public final class ModelServer implements AutoCloseable {
           .put("first_token_seconds", rounded(call.firstTokenSeconds()))
           .put("finish_reason", call.reasons());
     }
-    settings.access().log().get().accept(line.put("seconds", rounded(call.seconds())).toString());
+    log(line.put("seconds", rounded(call.seconds())));
   }
 
   private static double rounded(double seconds) {
@@ -606,7 +625,7 @@ public final class ModelServer implements AutoCloseable {
   }
 
   /** Has Helidon's own errors, of malformed HTTP, in OpenAI's form. */
-  private static DirectHandlers directHandlers() {
+  private DirectHandlers directHandlers() {
     DirectHandlers.Builder builder = DirectHandlers.builder();
     for (EventType type : EventType.values()) {
       builder.addHandler(
@@ -620,9 +639,12 @@ public final class ModelServer implements AutoCloseable {
                     : http(status.code(), said(status, message));
             headers.set(HeaderNames.CONTENT_TYPE, "application/json");
             headers.set(HeaderValues.CONNECTION_CLOSE);
+            if (!headers.contains(REQUEST_ID_HEADER)) {
+              headers.set(REQUEST_ID_HEADER, new Call("", 0).id());
+            }
             Peer peer = Peer.current();
-            if (peer != null) {
-              peer.refuse();
+            if (peer != null && peer.refuse()) {
+              malformed(peer.remotePeer().host(), failure.status());
             }
             return DirectHandler.TransportResponse.builder()
                 .status(Status.create(failure.status()))

@@ -46,12 +46,15 @@ final class Peer implements ConnectionContext {
   private final BlockingQueue<byte[]> chunks = new ArrayBlockingQueue<>(CHUNKS);
   private final Thread ahead;
 
+  private volatile boolean finished;
+
   // The connection's own thread's.
   private boolean resting = true; // between two requests
   private long begun; // when the first bytes of the request came
   private long bytes; // read since
   private boolean ended;
   private boolean refused;
+  private boolean last;
 
   // Guarded by this.
   private boolean left;
@@ -93,14 +96,19 @@ final class Peer implements ConnectionContext {
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }
-    ahead.interrupt();
+    finished = true;
+    if (begun == 0) {
+      ahead.interrupt(); // perhaps in a TLS handshake, whose lock the end of the socket waits for
+    } else {
+      chunks.clear(); // it waits for room or for bytes; the end of the socket ends that
+    }
     CURRENT.remove();
   }
 
   private void readAhead() {
     try {
       byte[] chunk = context.serverSocket().get();
-      while (chunk != null) {
+      while (chunk != null && !finished) {
         if (chunk.length > 0) {
           chunks.put(chunk);
         }
@@ -141,8 +149,13 @@ final class Peer implements ConnectionContext {
     action.run();
   }
 
-  /** Says that the request was answered. */
-  void rest() {
+  /**
+   * Says that the request was answered.
+   *
+   * @param end whether the client wants no other one; Helidon says so in its answer, and goes on
+   */
+  void rest(boolean end) {
+    last = end;
     synchronized (this) {
       onLeave = null;
     }
@@ -151,30 +164,35 @@ final class Peer implements ConnectionContext {
     bytes = 0;
   }
 
-  /** Says that the connection ends with an answer, whatever the client still sends. */
-  void refuse() {
+  /**
+   * Says that the connection ends with an answer, whatever the client still sends; false when that
+   * was said before.
+   */
+  boolean refuse() {
+    boolean first = !refused;
     refused = true;
+    return first;
   }
 
-  /** Keeps what is behind a request that was refused from being read as the next one. */
-  private void checkRefused() {
-    if (refused) {
-      throw new CloseConnectionException("a request was refused");
+  /** Keeps what is behind the last request from being read as the next one. */
+  private void checkLast() {
+    if (refused || last) {
+      throw new CloseConnectionException("this was the last request");
     }
   }
 
   /** Keeps it for Helidon, which calls this between two requests. */
-  static final Http1ConnectionListener AFTER_REFUSAL =
+  static final Http1ConnectionListener AFTER_LAST =
       new Http1ConnectionListener() {
         @Override
         public void prologue(ConnectionContext context, HttpPrologue prologue) {
-          ((Peer) context).checkRefused();
+          ((Peer) context).checkLast();
         }
       };
 
   /** Gives Helidon the next bytes. */
   private byte @Nullable [] next() {
-    checkRefused();
+    checkLast();
     byte[] chunk;
     try {
       long allowed =
@@ -209,8 +227,7 @@ final class Peer implements ConnectionContext {
     return chunk;
   }
 
-  private RequestException refusal(Status status, String message) {
-    refused = true;
+  private static RequestException refusal(Status status, String message) {
     return RequestException.builder()
         .type(EventType.BAD_REQUEST)
         .status(status)

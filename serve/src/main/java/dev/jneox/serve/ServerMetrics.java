@@ -128,6 +128,11 @@ final class ServerMetrics {
     }
   }
 
+  /** Counts a request that was no HTTP, or whose head never ended. */
+  void malformed(int status) {
+    requests.labelValues("malformed", Integer.toString(status)).inc();
+  }
+
   /** Writes all of it as text. */
   byte[] text() {
     ByteArrayOutputStream out = new ByteArrayOutputStream();

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.jneox.io.InputException;
+import java.io.EOFException;
 import java.io.IOException;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
@@ -209,6 +210,25 @@ class AccessTest {
   }
 
   @Test
+  void malformedHttpIsCountedAndLoggedOnce() throws IOException {
+    List<String> log = Collections.synchronizedList(new ArrayList<>());
+    TestServer.Builder builder = new TestServer.Builder();
+    builder.log = Optional.of(log::add);
+    try (TestServer server = builder.start(model);
+        RawClient head = server.connect();
+        RawClient body = server.connect()) {
+      assertThat(head.write("GET / HTTP/3\r\n\r\n").read().header("X-Request-Id")).isNotEmpty();
+      body.write("POST /tokenize HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n");
+      assertThat(body.read().header("X-Request-Id")).isNotEmpty();
+      assertThat(log).hasSize(2).allMatch(line -> line.contains("\"status\":400"));
+      assertThat(server.metric("jneox_requests_total{endpoint=\"malformed\",status=\"400\"}"))
+          .isEqualTo(1);
+      assertThat(server.metric("jneox_requests_total{endpoint=\"/tokenize\",status=\"400\"}"))
+          .isEqualTo(1);
+    }
+  }
+
+  @Test
   @Tag("slow")
   void answersOverTls() throws Exception {
     Path store = dir.resolve("store.p12");
@@ -246,6 +266,16 @@ class AccessTest {
         assertThat(client.read().status()).isEqualTo(200);
         client.write(RawClient.post("/v1/completions", LONG.formatted(50, ", \"stream\": true")));
         assertThat(client.read().body()).endsWith("data: [DONE]\n\n");
+      }
+      try (RawClient client = tls(context, server)) {
+        client.write(
+            RawClient.post("/v1/completions", LONG.formatted(5, ""), "Connection: close"));
+        assertThat(client.read().status()).isEqualTo(200);
+        assertThatThrownBy(client::line) // and no complaint of TLS
+            .isInstanceOf(EOFException.class)
+            .hasMessageContaining("the connection has ended");
+      }
+      try (RawClient client = tls(context, server)) {
         // A client that leaves is noticed here, too.
         client.write(RawClient.post("/v1/completions", LONG.formatted(16_000, "")));
         Thread.sleep(200);

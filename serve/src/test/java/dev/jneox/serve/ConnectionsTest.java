@@ -112,39 +112,6 @@ class ConnectionsTest {
 
   @Test
   @Tag("slow")
-  void aClientThatReadsSlowlyMakesRoom() throws Exception {
-    try (TestServer server = quick().start(model);
-        Socket socket = new Socket()) {
-      socket.setReceiveBufferSize(4096);
-      socket.connect(
-          new java.net.InetSocketAddress(InetAddress.getLoopbackAddress(), server.port()));
-      socket
-          .getOutputStream()
-          .write(
-              RawClient.post(
-                  "/v1/completions", LONG.formatted(", \"stream\": true, \"logprobs\": 20")));
-      TestServer.await(() -> server.metric(running(server)) == 1);
-      Thread reader = Thread.ofVirtual().start(() -> readSlowly(socket));
-      // It still reads; the other one waits only until it has kept the server for long enough.
-      assertThat(server.post("/v1/completions", "{\"prompt\": \"a\"}").statusCode()).isEqualTo(200);
-      socket.shutdownInput();
-      socket.shutdownOutput();
-      reader.join();
-    }
-  }
-
-  private static void readSlowly(Socket socket) {
-    try {
-      while (socket.getInputStream().read(new byte[1024]) > 0) {
-        Thread.sleep(2);
-      }
-    } catch (IOException | InterruptedException e) {
-      // closed
-    }
-  }
-
-  @Test
-  @Tag("slow")
   void slowRequestsAreRefused() throws Exception {
     try (TestServer server = quick().start(model)) {
       for (String begun :
@@ -222,6 +189,17 @@ class ConnectionsTest {
       assertThat(client.read().status()).isEqualTo(200);
       client.write(get.substring(20));
       assertThat(client.read().body()).isEqualTo("alive\n");
+    }
+  }
+
+  @Test
+  void aConnectionEndsWhereTheClientWantsIt() throws Exception {
+    try (TestServer server = new TestServer.Builder().start(model);
+        RawClient client = server.connect()) {
+      client.write("GET /v1/models HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+      assertThat(client.read().status()).isEqualTo(200);
+      client.socket().setSoTimeout(5000);
+      assertThat(client.socket().getInputStream().read()).isEqualTo(-1);
     }
   }
 

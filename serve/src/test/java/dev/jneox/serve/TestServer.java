@@ -60,21 +60,22 @@ final class TestServer implements AutoCloseable {
     Duration grace = Duration.ofSeconds(20);
     ServerSettings.Patience patience = ServerSettings.Patience.DEFAULT;
 
+    ServerSettings settings() {
+      return new ServerSettings(
+          "127.0.0.1",
+          0,
+          new ServerSettings.Access(keys, tls, openMetrics, log),
+          Precision.STORED,
+          sessions,
+          queue,
+          1,
+          kvBytes,
+          Engine.Readers.DEFAULT,
+          new ServerSettings.Limits(timeout, body, connections, grace, patience));
+    }
+
     TestServer start(Path model) {
-      return new TestServer(
-          ModelServer.start(
-              Map.of("tiny", model),
-              new ServerSettings(
-                  "127.0.0.1",
-                  0,
-                  new ServerSettings.Access(keys, tls, openMetrics, log),
-                  Precision.STORED,
-                  sessions,
-                  queue,
-                  1,
-                  kvBytes,
-                  Engine.Readers.DEFAULT,
-                  new ServerSettings.Limits(timeout, body, connections, grace, patience))));
+      return new TestServer(ModelServer.start(Map.of("tiny", model), settings()));
     }
   }
 

@@ -11,6 +11,7 @@ import dev.jneox.serve.ModelServer;
 import dev.jneox.serve.ServerSettings;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.channels.ClosedChannelException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -47,7 +48,11 @@ import picocli.CommandLine.Spec;
     footer = {
       "",
       "Ctrl-C or SIGTERM lets running requests end, for at most --grace, and takes no new",
-      "ones; a second one leaves at once.",
+      "ones; a second one leaves at once. A request whose client ends its connection is",
+      "cancelled; a client that reads nothing for 30 seconds is cut off.",
+      "",
+      "/health/live and /health/ready say whether the server runs and takes requests.",
+      "/metrics counts requests, tokens, times and memory for Prometheus (jneox_...).",
       "",
       "Examples:",
       "  jneox serve --model DIR",
@@ -60,6 +65,9 @@ public final class ServeCommand implements Callable<Integer> {
    * Helidon tells of its start at INFO. Kept here, because a logger that nobody has is forgotten.
    */
   private static final Logger HELIDON = Logger.getLogger("io.helidon");
+
+  /** Its listener complains when it is closed while it waits for a connection to end. */
+  private static final Logger LISTENER = Logger.getLogger("io.helidon.webserver.ServerListener");
 
   private static final Pattern NAMED = Pattern.compile("([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)");
 
@@ -198,6 +206,7 @@ public final class ServeCommand implements Callable<Integer> {
     PrintWriter out = spec.commandLine().getOut();
     PrintWriter err = spec.commandLine().getErr();
     HELIDON.setLevel(Level.WARNING);
+    LISTENER.setFilter(entry -> !(entry.getThrown() instanceof ClosedChannelException));
     ServerSettings settings = Usage.of(spec, () -> settings(out));
     long start = System.nanoTime();
     Map<String, Path> paths = new LinkedHashMap<>();

@@ -1,0 +1,46 @@
+package dev.jneox.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class ServeCommandTest {
+  @TempDir private Path folder;
+
+  private static Output serve(String... more) {
+    String[] args = new String[more.length + 5];
+    System.arraycopy(new String[] {"serve", "--model", "/nowhere", "--port", "0"}, 0, args, 0, 5);
+    System.arraycopy(more, 0, args, 5, more.length);
+    return Output.of(args);
+  }
+
+  @Test
+  void keyFilesAreCheckedLineByLine() throws IOException {
+    Path keys =
+        Files.writeString(folder.resolve("keys"), "# ours\n\nsecret-1\nsecret-2 ann lots\n");
+    Output wrong = serve("--api-key-file", keys.toString());
+    assertThat(wrong.code()).isNotZero();
+    assertThat(wrong.err())
+        .contains(keys + ", line 4: requests per minute: expected a number from 1 to 1000000")
+        .doesNotContain("secret");
+    Files.writeString(keys, "# none\n");
+    assertThat(serve("--api-key-file", keys.toString()).err())
+        .contains("expected keys, one a line, found none");
+    assertThat(serve("--api-key-file", folder.resolve("other").toString()).err())
+        .contains("other: cannot be read");
+  }
+
+  @Test
+  void tlsAndTheLogAreChecked() {
+    Output half = serve("--tls-cert", "cert.pem");
+    assertThat(half.code()).isEqualTo(2);
+    assertThat(half.err()).contains("--tls-cert and --tls-key: expected both or none");
+    assertThat(serve("--access-log", folder.resolve("no/log").toString()).err())
+        .contains("log: cannot be written");
+    assertThat(serve("--max-body", "lots").err()).contains("--max-body: expected a size");
+  }
+}
