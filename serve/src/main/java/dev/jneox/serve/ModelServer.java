@@ -59,6 +59,7 @@ public final class ModelServer implements AutoCloseable {
   private static final Pattern JSON =
       Pattern.compile("application/([a-z.-]+\\+)?json\\s*(;.*)?", Pattern.CASE_INSENSITIVE);
   private static final String METRICS = "/metrics";
+  private static final int LEAST_DECODED = 1 << 16; // a token may be hundreds of bytes
   private static final int LONGEST_SHOWN = 100;
   private static final long LOOK_MILLIS = 20;
   private static final Duration ANSWER_TIME = Duration.ofSeconds(2);
@@ -562,6 +563,10 @@ public final class ModelServer implements AutoCloseable {
       throw body.wrong("tokens", "a list of token ids", value);
     }
     body.end();
+    int most = Math.max(model.context(), LEAST_DECODED);
+    if (value.size() > most) {
+      throw body.invalid("tokens", "at most " + most + " token ids", value.size() + " of them");
+    }
     int[] ids = new int[value.size()];
     for (int i = 0; i < ids.length; i++) {
       ids[i] = (int) body.whole("tokens[" + i + "]", value.get(i), 0, Integer.MAX_VALUE);

@@ -71,6 +71,12 @@ final class PromptReader {
   }
 
   private <T> T ids(String name, JsonNode value, BiFunction<String, int[], T> made) {
+    if (value.size() > model.context() + 1) { // before so many are decoded
+      throw ApiException.tooLong(
+          field,
+          "the context is %d tokens, found %d of the %s"
+              .formatted(model.context(), value.size(), field));
+    }
     int last = model.model().spec().vocabulary().rows() - 1;
     int[] ids = new int[value.size()];
     for (int i = 0; i < ids.length; i++) {

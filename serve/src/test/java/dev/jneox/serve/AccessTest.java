@@ -93,18 +93,20 @@ class AccessTest {
     try (RawClient late = server.connect()) {
       late.write("GET /health/ready HTTP/1.1\r\nHost: a\r\n\r\n");
       assertThat(late.read().status()).isEqualTo(200);
-      CompletableFuture<Void> closed = CompletableFuture.runAsync(server::close);
-      Thread.sleep(20);
-      if (!running.isDone()) {
-        late.write(RawClient.post("/v1/completions", body));
-        RawClient.Reply refused = late.read();
-        assertThat(refused.status()).isEqualTo(503);
-        assertThat(refused.header("Retry-After")).isEqualTo("1");
+      Thread closing = Thread.ofVirtual().start(server::close);
+      int ready = 200;
+      while (ready == 200) {
+        ready = late.write("GET /health/ready HTTP/1.1\r\nHost: a\r\n\r\n").read().status();
       }
+      assertThat(ready).isEqualTo(503);
+      RawClient.Reply refused = late.write(RawClient.post("/v1/completions", body)).read();
+      assertThat(refused.status()).isEqualTo(503);
+      assertThat(refused.header("Retry-After")).isEqualTo("1");
+      assertThat(running.isDone()).isFalse();
       assertThat(running.get().statusCode()).isEqualTo(200);
       assertThat(TestServer.JSON.readTree(running.get().body()).get("choices"))
           .isEqualTo(alone.get("choices"));
-      closed.get();
+      closing.join();
       assertThatThrownBy(() -> new RawClient(port)).isInstanceOf(IOException.class);
     }
   }

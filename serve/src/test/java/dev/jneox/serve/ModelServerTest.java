@@ -235,6 +235,18 @@ class ModelServerTest {
   }
 
   @Test
+  void longListsOfTokensAreRefusedBeforeTheyAreDecoded() throws IOException {
+    String ids = "[" + "7,".repeat(1 << 16) + "7]";
+    assertThat(error(server.post("/detokenize", "{\"tokens\": " + ids + "}"), 400).get("message").asText())
+        .isEqualTo("tokens: expected at most 65536 token ids, found 65537 of them");
+    JsonNode error =
+        error(server.post(COMPLETIONS, "{\"echo\": true, \"prompt\": " + ids + "}"), 400);
+    assertThat(error.get("code").asText()).isEqualTo("context_length_exceeded");
+    assertThat(error.get("message").asText())
+        .isEqualTo("the context is 128 tokens, found 65537 of the prompt");
+  }
+
+  @Test
   void whatDoesNotFitTheMemoryIsRefusedByName() throws IOException {
     TestServer.Builder small = new TestServer.Builder();
     small.kvBytes = 1 << 15;
