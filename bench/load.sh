@@ -33,7 +33,9 @@ line=$("$root/jneox" --show-command)
 java=${line% -cp *}
 jdk=$(dirname "$(dirname "$(printf '%s\n' "$java" | tr ' ' '\n' | sed -n '/\/bin\/java$/p')")")
 JAVA_HOME=$jdk mvn -B -q -f "$root/pom.xml" -pl bench -am -Dmaven.test.skip=true package >&2
-"$root/jneox" serve --model "tiny=$model" --port 0 --sessions 16 --queue 8 "$@" >"$work/out" &
+# A heap of a fixed size and few pages of keys and values, so that both are full before the first measurement: what grows then is a leak.
+export JNEOX_JAVA_OPTS="${JNEOX_JAVA_OPTS:--Xms1g -Xmx1g -XX:+AlwaysPreTouch}"
+"$root/jneox" serve --model "tiny=$model" --port 0 --sessions 16 --queue 8 --kv-memory 64MB "$@" >"$work/out" &
 server=$!
 tries=0
 until url=$(sed -n 's/^ready in .*: \(http.*\)$/\1/p' "$work/out") && [ -n "$url" ]; do

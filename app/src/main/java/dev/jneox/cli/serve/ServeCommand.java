@@ -24,6 +24,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import java.util.logging.Level;
@@ -207,7 +208,7 @@ public final class ServeCommand implements Callable<Integer> {
     PrintWriter err = spec.commandLine().getErr();
     HELIDON.setLevel(Level.WARNING);
     LISTENER.setFilter(entry -> !(entry.getThrown() instanceof ClosedChannelException));
-    ServerSettings settings = Usage.of(spec, () -> settings(out));
+    ServerSettings settings = Usage.of(spec, () -> settings(out, err));
     long start = System.nanoTime();
     Map<String, Path> paths = new LinkedHashMap<>();
     for (String model : models) {
@@ -245,7 +246,7 @@ public final class ServeCommand implements Callable<Integer> {
     return signal.get() == 0 ? 0 : 128 + signal.get();
   }
 
-  private ServerSettings settings(PrintWriter out) {
+  private ServerSettings settings(PrintWriter out, PrintWriter err) {
     if ((certificate == null) != (key == null)) {
       throw new ParameterException(
           spec.commandLine(), "--tls-cert and --tls-key: expected both or none");
@@ -260,7 +261,7 @@ public final class ServeCommand implements Callable<Integer> {
                 ? Optional.empty()
                 : Optional.of(new ServerSettings.TlsFiles(certificate, key)),
             openMetrics,
-            Optional.ofNullable(accessLog).map(where -> log(where, out))),
+            Optional.ofNullable(accessLog).map(where -> log(where, out, err))),
         precision,
         sessions,
         queue,
@@ -276,7 +277,7 @@ public final class ServeCommand implements Callable<Integer> {
   }
 
   /** Opens the access log. Each line is there at once, for who reads along. */
-  private static Consumer<String> log(String where, PrintWriter out) {
+  private static Consumer<String> log(String where, PrintWriter out, PrintWriter err) {
     PrintWriter log;
     try {
       log =
@@ -289,10 +290,14 @@ public final class ServeCommand implements Callable<Integer> {
       throw new InputException(
           where + ": cannot be written: expected a file in a folder that is there");
     }
+    AtomicBoolean failed = new AtomicBoolean();
     return line -> {
       synchronized (log) {
         log.println(line);
-        log.flush();
+        if (log.checkError() && failed.compareAndSet(false, true)) { // which writes it out
+          err.println("--access-log " + where + ": cannot be written; requests go on without it");
+          err.flush();
+        }
       }
     };
   }
