@@ -27,6 +27,7 @@ class CommandsTest {
             "score",
             "eval",
             "bench",
+            "serve",
             "download",
             "convert",
             "quantize",

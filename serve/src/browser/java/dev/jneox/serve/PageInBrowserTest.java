@@ -34,7 +34,7 @@ class PageInBrowserTest {
   @BeforeAll
   static void start() {
     server =
-        ModelServer.start(Map.of("tiny", RandomModel.write(dir, CONTEXT)), RandomModel.settings());
+        ModelServer.start(Map.of("tiny", TestServer.model(dir, CONTEXT)), TestServer.settings());
     browser = new Chromium();
   }
 
@@ -399,7 +399,8 @@ class PageInBrowserTest {
   @Test
   void aServerWithKeysHasThePageAskForOne() {
     try (ModelServer closed =
-        ModelServer.start(Map.of("tiny", dir.resolve("model")), RandomModel.settings("secret"))) {
+        ModelServer.start(
+            Map.of("tiny", dir.resolve("model-" + CONTEXT)), TestServer.settings("secret"))) {
       browser.open(closed.url() + "/", true);
       browser.await("document.querySelector('#key-dialog').open");
       assertThat(browser.axe()).isEmpty();
@@ -425,7 +426,7 @@ class PageInBrowserTest {
   @Test
   void aServerThatIsGoneIsSaid() {
     ModelServer other =
-        ModelServer.start(Map.of("tiny", dir.resolve("model")), RandomModel.settings());
+        ModelServer.start(Map.of("tiny", dir.resolve("model-" + CONTEXT)), TestServer.settings());
     browser.open(other.url() + "/", true);
     ready();
     other.close();

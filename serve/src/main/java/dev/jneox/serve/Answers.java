@@ -163,10 +163,10 @@ final class Answers {
           throw call.leaving().cancelled()
               ? ApiException.abandoned()
               : call.nanosLeft() <= 0
-              ? ApiException.timedOut(
-                  "the request took longer than the server allows: ask for fewer tokens, or have"
-                      + " them streamed")
-              : ApiException.unavailable("the request was cancelled");
+                  ? ApiException.timedOut(
+                      "the request took longer than the server allows: ask for fewer tokens, or"
+                          + " have them streamed")
+                  : ApiException.unavailable("the request was cancelled");
         }
         call.ended(completion, answer % answersPerPrompt == 0);
         listener.end(answer, completion);

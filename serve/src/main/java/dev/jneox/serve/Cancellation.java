@@ -4,8 +4,8 @@ import java.util.LinkedHashSet;
 import java.util.Set;
 
 /**
- * Lets any thread end work that others do. The actions say how; no thread is interrupted, because an
- * interrupt of one that writes to a socket closes it.
+ * Lets any thread end work that others do. The actions say how; no thread is interrupted, because
+ * an interrupt of one that writes to a socket closes it.
  */
 final class Cancellation {
   private final Set<Registration> registrations = new LinkedHashSet<>();

@@ -66,7 +66,8 @@ final class Completions {
           "prompt: expected at most %d answers in one request, found %d prompts with %d each"
               .formatted(MOST_ANSWERS, prompts.size(), bestOf));
     }
-    int longest = prompts.stream().mapToInt(prompt -> Math.max(1, prompt.ids.length)).max().orElse(1);
+    int longest =
+        prompts.stream().mapToInt(prompt -> Math.max(1, prompt.ids.length)).max().orElse(1);
     this.maxTokens = given.orElse(Math.clamp(model.context() - longest, 1, MAX_TOKENS));
     for (Prompt prompt : prompts) {
       // The last token of an echoed answer is not read by the model.

@@ -19,15 +19,15 @@ final class Connections implements ServerConnectionSelector, AutoCloseable {
 
   private final ServerConnectionSelector http =
       Http1ConnectionSelector.builder()
-          .config(Http1Config.builder()
+          .config(
+              Http1Config.builder()
                   .maxHeadersSize(HEADER_BYTES)
                   .addReceiveListener(Peer.AFTER_LAST)
                   .buildPrototype())
           .build();
   private final ServerSettings.Limits limits;
   private final Set<Peer> peers = ConcurrentHashMap.newKeySet();
-  private final Thread watch =
-      Thread.ofVirtual().name("jneox-connections").unstarted(this::watch);
+  private final Thread watch = Thread.ofVirtual().name("jneox-connections").unstarted(this::watch);
 
   Connections(ServerSettings.Limits limits) {
     this.limits = limits;

@@ -82,7 +82,7 @@ final class Embeddings {
                   })
               .build());
     }
-    new Answers(model, call).run(requests, List.of(), Answers.Listener.NONE);
+    new Answers(model, call, 1).run(requests, List.of(), Answers.Listener.NONE);
     ObjectNode root = JsonNodeFactory.instance.objectNode().put("object", "list");
     ArrayNode data = root.putArray("data");
     for (double[] sum : sums) {

@@ -72,6 +72,9 @@ final class Page implements HttpService {
                 .anyMatch(value -> value.contains(tag) || value.strip().equals("*"));
     if (kept) {
       response.status(Status.NOT_MODIFIED_304).send();
+    } else if (request.prologue().method().equals(Method.HEAD)) {
+      response.contentLength(content.length);
+      response.send();
     } else {
       response.send(content);
     }

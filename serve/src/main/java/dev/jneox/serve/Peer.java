@@ -23,8 +23,8 @@ import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One connection, as Helidon's HTTP/1.1 sees it, with what Helidon 4.5 lacks: a bound on the time of
- * reading a request and of writing to a client that reads nothing, and notice of a client that
+ * One connection, as Helidon's HTTP/1.1 sees it, with what Helidon 4.5 lacks: a bound on the time
+ * of reading a request and of writing to a client that reads nothing, and notice of a client that
  * leaves while its request is at work.
  *
  * <p>A virtual thread reads ahead of Helidon, at most two chunks. So it meets the end of the

@@ -141,7 +141,8 @@ final class Responses {
 
   /** Writes the answer and returns the body of the response. */
   ObjectNode answer() {
-    return whole(new Answers(model, call).run(requests(), stop, Answers.Listener.NONE).getFirst());
+    return whole(
+        new Answers(model, call, 1).run(requests(), stop, Answers.Listener.NONE).getFirst());
   }
 
   private ObjectNode whole(Completion completion) {
@@ -226,7 +227,7 @@ final class Responses {
     begun.set("part", part(""));
     send(events, begun);
     Completion completion =
-        new Answers(model, call)
+        new Answers(model, call, 1)
             .run(
                 requests(),
                 stop,

@@ -28,7 +28,12 @@ final class ServerMetrics {
           .labelNames("endpoint", "status")
           .register(registry);
   private final Histogram seconds =
-      histogram("jneox_request_seconds", "Time from the arrival of a request to its end.", "endpoint", 0.005, 17);
+      histogram(
+          "jneox_request_seconds",
+          "Time from the arrival of a request to its end.",
+          "endpoint",
+          0.005,
+          17);
   private final Histogram queued =
       histogram("jneox_queue_seconds", "Time until a request had its turn.", "model", 0.001, 20);
   private final Histogram firstToken =
@@ -62,15 +67,33 @@ final class ServerMetrics {
         .register(registry);
     gauge("jneox_sequences_running", "Sequences that have a place.", m -> m.admission().running());
     gauge("jneox_sequences_waiting", "Sequences in the queue.", m -> m.admission().waiting());
-    engine("jneox_batch_sequences", "Sequences in a step of the engine.", m -> m.active() - m.paused());
+    engine(
+        "jneox_batch_sequences",
+        "Sequences in a step of the engine.",
+        m -> m.active() - m.paused());
     engine("jneox_paused_sequences", "Sequences whose readers are behind.", Engine.Metrics::paused);
     engine("jneox_tokens_per_second", "Tokens drawn lately.", Engine.Metrics::tokensPerSecond);
-    engine("jneox_kv_used_bytes", "Keys and values, those kept for later requests included.", Engine.Metrics::kvUsed);
+    engine(
+        "jneox_kv_used_bytes",
+        "Keys and values, those kept for later requests included.",
+        Engine.Metrics::kvUsed);
     engine("jneox_kv_limit_bytes", "Bound on keys and values.", Engine.Metrics::kvLimit);
-    counter("jneox_engine_prompt_tokens", "Prompt tokens that were computed.", Engine.Metrics::promptTokens);
-    counter("jneox_engine_reused_tokens", "Prompt tokens whose keys and values were there.", Engine.Metrics::reusedTokens);
-    counter("jneox_engine_tokens", "Tokens drawn, those of answers that were cancelled included.", Engine.Metrics::tokens);
-    counter("jneox_suspensions", "How often a sequence made room for others.", Engine.Metrics::suspensions);
+    counter(
+        "jneox_engine_prompt_tokens",
+        "Prompt tokens that were computed.",
+        Engine.Metrics::promptTokens);
+    counter(
+        "jneox_engine_reused_tokens",
+        "Prompt tokens whose keys and values were there.",
+        Engine.Metrics::reusedTokens);
+    counter(
+        "jneox_engine_tokens",
+        "Tokens drawn, those of answers that were cancelled included.",
+        Engine.Metrics::tokens);
+    counter(
+        "jneox_suspensions",
+        "How often a sequence made room for others.",
+        Engine.Metrics::suspensions);
   }
 
   private Histogram histogram(String name, String help, String label, double least, int buckets) {

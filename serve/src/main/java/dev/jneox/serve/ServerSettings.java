@@ -79,7 +79,8 @@ public record ServerSettings(
    *
    * @param idle between two requests of a connection
    * @param request from the first byte of a request to its last, and a second more for each 16 KiB
-   * @param write while a client reads nothing; in sum, for a stream that is read slowly while others wait
+   * @param write while a client reads nothing; in sum, for a stream that is read slowly while
+   *     others wait
    */
   public record Patience(Duration idle, Duration request, Duration write) {
     /** Waits for a minute between requests, and 30 seconds within one. */

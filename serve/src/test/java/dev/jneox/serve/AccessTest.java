@@ -162,7 +162,10 @@ class AccessTest {
       assertThat(server.get("/v1/models", first).statusCode()).isEqualTo(200);
       assertThat(
               server
-                  .post("/v1/completions", "{\"prompt\": \"hidden text\", \"max_tokens\": 3, \"ignore_eos\": true}", first)
+                  .post(
+                      "/v1/completions",
+                      "{\"prompt\": \"hidden text\", \"max_tokens\": 3, \"ignore_eos\": true}",
+                      first)
                   .statusCode())
           .isEqualTo(200);
     }
@@ -197,7 +200,8 @@ class AccessTest {
     builder.openMetrics = true;
     try (TestServer server = builder.start(model)) {
       for (int i = 0; i < 3; i++) {
-        server.post("/v1/completions", LONG.formatted(5, ", \"n\": 2"), "Authorization", "Bearer k");
+        server.post(
+            "/v1/completions", LONG.formatted(5, ", \"n\": 2"), "Authorization", "Bearer k");
       }
       String ok = "jneox_requests_total{endpoint=\"/v1/completions\",status=\"200\"}";
       assertThat(server.metric(ok)).isEqualTo(3);
@@ -237,9 +241,21 @@ class AccessTest {
     Process keytool =
         new ProcessBuilder(
                 Path.of(System.getProperty("java.home"), "bin", "keytool").toString(),
-                "-genkeypair", "-alias", "a", "-keyalg", "EC", "-dname", "CN=localhost",
-                "-ext", "SAN=IP:127.0.0.1", "-storetype", "PKCS12", "-storepass", "changeit",
-                "-keystore", store.toString())
+                "-genkeypair",
+                "-alias",
+                "a",
+                "-keyalg",
+                "EC",
+                "-dname",
+                "CN=localhost",
+                "-ext",
+                "SAN=IP:127.0.0.1",
+                "-storetype",
+                "PKCS12",
+                "-storepass",
+                "changeit",
+                "-keystore",
+                store.toString())
             .redirectErrorStream(true)
             .start();
     assertThat(keytool.waitFor())
@@ -270,8 +286,7 @@ class AccessTest {
         assertThat(client.read().body()).endsWith("data: [DONE]\n\n");
       }
       try (RawClient client = tls(context, server)) {
-        client.write(
-            RawClient.post("/v1/completions", LONG.formatted(5, ""), "Connection: close"));
+        client.write(RawClient.post("/v1/completions", LONG.formatted(5, ""), "Connection: close"));
         assertThat(client.read().status()).isEqualTo(200);
         assertThatThrownBy(client::line) // and no complaint of TLS
             .isInstanceOf(EOFException.class)

@@ -42,8 +42,7 @@ class AdmissionTest {
     return Thread.ofVirtual()
         .start(
             () -> {
-              try (Admission.Place _ =
-                  admission.enter(call(client, 20_000), new Cancellation())) {
+              try (Admission.Place _ = admission.enter(call(client, 20_000), new Cancellation())) {
                 order.add(client);
               } catch (InterruptedException e) {
                 throw new AssertionError(e);
@@ -94,7 +93,6 @@ class AdmissionTest {
   private static void assertStatus(
       int status, Admission admission, Call call, Cancellation cancellation) {
     assertThatThrownBy(() -> admission.enter(call, cancellation).close())
-        .isInstanceOfSatisfying(
-            ApiException.class, e -> assertThat(e.status()).isEqualTo(status));
+        .isInstanceOfSatisfying(ApiException.class, e -> assertThat(e.status()).isEqualTo(status));
   }
 }

@@ -99,8 +99,7 @@ class ConnectionsTest {
       try (RawClient client = new RawClient(socket)) {
         client.write(
             RawClient.post(
-                "/v1/completions",
-                LONG.formatted(", \"stream\": true, \"logprobs\": 20")));
+                "/v1/completions", LONG.formatted(", \"stream\": true, \"logprobs\": 20")));
         TestServer.await(() -> server.metric(running(server)) == 1);
         TestServer.await(() -> server.metric(running(server)) == 0);
         // Another one gets its turn at once.
@@ -119,7 +118,11 @@ class ConnectionsTest {
               "GE",
               "GET /v1/models HTTP/1.1\r\nHost: a\r\nX: ",
               "POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{",
-              "POST /v1/completions HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{")) {
+              "POST /v1/completions HTTP/1.1\r\n"
+                  + "Host: a\r\n"
+                  + "Transfer-Encoding: chunked\r\n\r\n"
+                  + "5\r\n"
+                  + "{")) {
         try (RawClient client = server.connect()) {
           client.write(begun);
           Thread trickle = Thread.ofVirtual().start(() -> trickle(client));
@@ -153,7 +156,11 @@ class ConnectionsTest {
               "GE",
               "GET /v1/models HTTP/1.1\r\nHost: a\r\nX: ",
               "POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{",
-              "POST /v1/completions HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{")) {
+              "POST /v1/completions HTTP/1.1\r\n"
+                  + "Host: a\r\n"
+                  + "Transfer-Encoding: chunked\r\n\r\n"
+                  + "5\r\n"
+                  + "{")) {
         try (RawClient client = server.connect()) {
           client.write(begun);
           client.socket().shutdownOutput();

@@ -3,10 +3,10 @@ package dev.jneox.serve;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.jneox.infer.Engine;
 import dev.jneox.infer.LanguageModel;
 import dev.jneox.infer.Precision;
 import dev.jneox.infer.Scorer;
-import dev.jneox.infer.Engine;
 import java.io.IOException;
 import java.net.http.HttpResponse;
 import java.nio.file.Path;
@@ -97,7 +97,13 @@ class ModelServerTest {
 
   @ParameterizedTest
   @ValueSource(
-      strings = {"", "\"n\": 3", "\"echo\": true", "\"logprobs\": 2", "\"echo\": true, \"logprobs\": 1"})
+      strings = {
+        "",
+        "\"n\": 3",
+        "\"echo\": true",
+        "\"logprobs\": 2",
+        "\"echo\": true, \"logprobs\": 1"
+      })
   void aStreamHasTheSameText(String more) throws IOException {
     JsonNode whole = server.ok(COMPLETIONS, completion(more));
     List<JsonNode> events =
@@ -198,8 +204,7 @@ class ModelServerTest {
     assertThat(lists.get("token_logprobs")).hasSize(ids.length);
     assertThat(lists.at("/token_logprobs/0").isNull()).isTrue();
     for (int i = 1; i < ids.length; i++) {
-      assertThat((float) lists.get("token_logprobs").get(i).asDouble())
-          .isEqualTo(expected[i - 1]);
+      assertThat((float) lists.get("token_logprobs").get(i).asDouble()).isEqualTo(expected[i - 1]);
       JsonNode top = lists.get("top_logprobs").get(i).get(lists.get("tokens").get(i).asText());
       assertThat(top).isEqualTo(lists.get("token_logprobs").get(i));
     }
@@ -210,8 +215,7 @@ class ModelServerTest {
     String text = server.ok(COMPLETIONS, completion("")).at("/choices/0/text").asText();
     String stop = text.substring(text.length() / 2, text.length() / 2 + 1);
     JsonNode cut =
-        server.ok(
-            COMPLETIONS, completion("\"stop\": " + TestServer.JSON.writeValueAsString(stop)));
+        server.ok(COMPLETIONS, completion("\"stop\": " + TestServer.JSON.writeValueAsString(stop)));
     assertThat(cut.at("/choices/0/text").asText()).isEqualTo(text.substring(0, text.indexOf(stop)));
     assertThat(cut.at("/choices/0/finish_reason").asText()).isEqualTo("stop");
   }
@@ -220,16 +224,16 @@ class ModelServerTest {
   void thePromptMayFillTheContext() throws IOException {
     String ids = "[" + "7, ".repeat(CONTEXT - 1) + "7]";
     JsonNode full =
-        server.ok(COMPLETIONS, "{\"prompt\": " + ids + ", \"echo\": true, \"logprobs\": 0,"
-            + " \"max_tokens\": 1}");
+        server.ok(
+            COMPLETIONS,
+            "{\"prompt\": " + ids + ", \"echo\": true, \"logprobs\": 0," + " \"max_tokens\": 1}");
     assertThat(full.at("/usage/completion_tokens").asInt()).isEqualTo(1);
     JsonNode error =
         error(server.post(COMPLETIONS, "{\"prompt\": " + ids + ", \"max_tokens\": 2}"), 400);
     assertThat(error.get("code").asText()).isEqualTo("context_length_exceeded");
     assertThat(error.get("message").asText())
         .contains("the context is 128 tokens, found 130: 128 of the prompt and max_tokens 2");
-    JsonNode nothing =
-        server.ok(COMPLETIONS, "{\"prompt\": " + ids + ", \"max_tokens\": 0}");
+    JsonNode nothing = server.ok(COMPLETIONS, "{\"prompt\": " + ids + ", \"max_tokens\": 0}");
     assertThat(nothing.at("/choices/0/text").asText()).isEmpty();
     assertThat(nothing.at("/usage/completion_tokens").asInt()).isZero();
   }
@@ -237,7 +241,10 @@ class ModelServerTest {
   @Test
   void longListsOfTokensAreRefusedBeforeTheyAreDecoded() throws IOException {
     String ids = "[" + "7,".repeat(1 << 16) + "7]";
-    assertThat(error(server.post("/detokenize", "{\"tokens\": " + ids + "}"), 400).get("message").asText())
+    assertThat(
+            error(server.post("/detokenize", "{\"tokens\": " + ids + "}"), 400)
+                .get("message")
+                .asText())
         .isEqualTo("tokens: expected at most 65536 token ids, found 65537 of them");
     JsonNode error =
         error(server.post(COMPLETIONS, "{\"echo\": true, \"prompt\": " + ids + "}"), 400);
@@ -289,7 +296,8 @@ class ModelServerTest {
         "/v1/completions | '{\"max_token\": 1}' | did you mean max_tokens?",
         "/v1/completions | '{\"n\": 0}' | n: expected a whole number from 1 to 128",
         "/v1/completions | '{\"prompt\": \"a\", \"prompt\": \"b\"}' | Duplicate",
-        "/v1/completions | '{\"prompt\": [320]}' | prompt[0]: expected a whole number from 0 to 319",
+        "/v1/completions | '{\"prompt\": [320]}' | prompt[0]: expected a whole number from 0 to"
+            + " 319",
         "/v1/chat/completions | '{}' | messages: expected a list of messages",
         "/v1/chat/completions | '{\"messages\": [{}]}' | messages[0].role: expected a string",
         "/tokenize | '{}' | prompt: expected a string",

@@ -40,7 +40,7 @@ class PageTest {
   static void start() {
     server =
         ModelServer.start(
-            Map.of("tiny", RandomModel.write(dir, 128)), RandomModel.settings("secret"));
+            Map.of("tiny", TestServer.model(dir, 128)), TestServer.settings("secret"));
   }
 
   @AfterAll
@@ -149,7 +149,8 @@ class PageTest {
         "/page/%2e%2e/Page.class"
       })
   void nothingElseIsServed(String path) throws Exception {
-    assertThat(get(path).statusCode()).isEqualTo(404);
+    assertThat(get(path).statusCode()).isEqualTo(401);
+    assertThat(get(path, "Authorization", "Bearer secret").statusCode()).isEqualTo(404);
   }
 
   @Test

@@ -46,18 +46,22 @@ class ServeFuzzTest {
               {"model": "tiny", "prompt": "int max", "max_tokens": 2, "temperature": 0.5, "top_p": 0.9, "top_k": 3,
                "min_p": 0.1, "n": 1, "best_of": 1, "logprobs": 1, "echo": false, "stop": ["x"], "seed": 1,
                "presence_penalty": 0.1, "frequency_penalty": 0.1, "repetition_penalty": 1.1, "logit_bias": {"3": 1},
-               "stop_token_ids": [5], "ignore_eos": true, "stream": false}""",
+               "stop_token_ids": [5], "ignore_eos": true, "stream": false}\
+              """,
               "/v1/chat/completions",
               """
               {"model": "tiny", "messages": [{"role": "system", "content": "a"}], "max_tokens": 2, "temperature": 0.5,
                "top_p": 0.9, "n": 1, "logprobs": true, "top_logprobs": 1, "stop": "x", "seed": 1, "stream": true,
-               "stream_options": {"include_usage": true}, "add_generation_prompt": true}""",
+               "stream_options": {"include_usage": true}, "add_generation_prompt": true}\
+              """,
               "/tokenize",
               """
-              {"model": "tiny", "prompt": "int"}""",
+              {"model": "tiny", "prompt": "int"}\
+              """,
               "/detokenize",
               """
-              {"model": "tiny", "tokens": [1, 2]}"""));
+              {"model": "tiny", "tokens": [1, 2]}\
+              """));
 
   /** Fields that take any number or none, or any text. */
   private static final List<String> TEXTS = List.of("prompt", "stop", "model");
@@ -252,8 +256,11 @@ class ServeFuzzTest {
           int at = text.indexOf("\"model\"") + 2;
           out.write(body, 0, at);
           byte[][] invalid = {
-            {(byte) 0xC0, (byte) 0x80}, {(byte) 0xED, (byte) 0xA0, (byte) 0x80}, {(byte) 0xFF},
-            {(byte) 0xF5, (byte) 0x80, (byte) 0x80, (byte) 0x80}, {(byte) 0xE2, (byte) 0x82}
+            {(byte) 0xC0, (byte) 0x80},
+            {(byte) 0xED, (byte) 0xA0, (byte) 0x80},
+            {(byte) 0xFF},
+            {(byte) 0xF5, (byte) 0x80, (byte) 0x80, (byte) 0x80},
+            {(byte) 0xE2, (byte) 0x82}
           };
           out.writeBytes(invalid[random.nextInt(invalid.length)]);
           out.write(body, at, body.length - at);
@@ -269,11 +276,15 @@ class ServeFuzzTest {
         }
         case 10 -> {
           return bytes(
-              path, text.replaceFirst("\\{", "{\"" + name + "\": null, \"" + name + "\": 1,"), false);
+              path,
+              text.replaceFirst("\\{", "{\"" + name + "\": null, \"" + name + "\": 1,"),
+              false);
         }
         case 11 -> {
           String[] tails = {"}", "]", "x", "{}", " null", "\u0000", "//", "/**/ 1", "\ufeff"};
-          String[] tops = {"[]", "1", "\"a\"", "null", "true", "", " ", "NaN", "-", "0x1", "{a: 1}", "{'a': 1}"};
+          String[] tops = {
+            "[]", "1", "\"a\"", "null", "true", "", " ", "NaN", "-", "0x1", "{a: 1}", "{'a': 1}"
+          };
           return random.nextBoolean()
               ? bytes(path, text + tails[random.nextInt(tails.length)], false)
               : bytes(path, tops[random.nextInt(tops.length)], false);

@@ -18,6 +18,7 @@ import java.net.http.HttpResponse;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -77,6 +78,14 @@ final class TestServer implements AutoCloseable {
     TestServer start(Path model) {
       return new TestServer(ModelServer.start(Map.of("tiny", model), settings()));
     }
+  }
+
+  /** Returns settings for a server on a free port, which ends at once, with these keys. */
+  static ServerSettings settings(String... keys) {
+    Builder builder = new Builder();
+    builder.keys = Arrays.stream(keys).map(key -> ApiKey.parse(key, key)).toList();
+    builder.grace = Duration.ofSeconds(1);
+    return builder.settings();
   }
 
   /** Writes a model whose tokenizer knows every byte. */

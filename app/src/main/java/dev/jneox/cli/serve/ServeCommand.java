@@ -48,12 +48,12 @@ import picocli.CommandLine.Spec;
     },
     footer = {
       "",
-      "Ctrl-C or SIGTERM lets running requests end, for at most --grace, and takes no new",
-      "ones; a second one leaves at once. A request whose client ends its connection is",
-      "cancelled; a client that reads nothing for 30 seconds is cut off.",
+      "Ctrl-C or SIGTERM lets running requests end, for at most --grace, and takes no new ones; a"
+          + " second one leaves at once. A request whose client ends its connection is cancelled; a"
+          + " client that reads nothing for 30 seconds is cut off.",
       "",
-      "/health/live and /health/ready say whether the server runs and takes requests.",
-      "/metrics counts requests, tokens, times and memory for Prometheus (jneox_...).",
+      "/health/live and /health/ready say whether the server runs and takes requests. /metrics"
+          + " counts requests, tokens, times and memory for Prometheus (jneox_...).",
       "",
       "Examples:",
       "  jneox serve --model DIR",
