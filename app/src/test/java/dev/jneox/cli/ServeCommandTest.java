@@ -35,6 +35,14 @@ class ServeCommandTest {
   }
 
   @Test
+  void withoutAModelItSaysHowToMakeOne() {
+    Output none = Output.of("serve");
+    assertThat(none.code()).isEqualTo(2);
+    assertThat(none.err())
+        .contains("--model: expected a model, and there is none of jneox demo (jneox-demo/model)");
+  }
+
+  @Test
   void tlsAndTheLogAreChecked() {
     Output half = serve("--tls-cert", "cert.pem");
     assertThat(half.code()).isEqualTo(2);

@@ -72,17 +72,20 @@ public final class ServeCommand implements Callable<Integer> {
 
   private static final Pattern NAMED = Pattern.compile("([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)");
 
+  /** Folders that jneox demo and jneox train --text write a model into. */
+  private static final List<String> MADE_HERE = List.of("jneox-demo/model", "jneox-run/run");
+
   @Spec private CommandSpec spec;
 
   @Option(
       names = "--model",
-      required = true,
       paramLabel = "[ID=]MODEL",
       description =
           "A model as other commands take it (see jneox generate --help), and the name that"
               + " requests give; may be given several times. Default name: that of the folder or"
-              + " file, or ORG/NAME of the hub.")
-  private List<String> models;
+              + " file, or ORG/NAME of the hub. Default model: that of jneox demo, or of jneox"
+              + " train --text, in this folder.")
+  private List<String> models = new ArrayList<>();
 
   @Option(
       names = "--host",
@@ -211,7 +214,7 @@ public final class ServeCommand implements Callable<Integer> {
     ServerSettings settings = Usage.of(spec, () -> settings(out, err));
     long start = System.nanoTime();
     Map<String, Path> paths = new LinkedHashMap<>();
-    for (String model : models) {
+    for (String model : models.isEmpty() ? List.of(byDefault()) : models) {
       Matcher named = NAMED.matcher(model);
       boolean given = named.matches() && !Files.exists(Path.of(model));
       String where = given ? named.group(2) : model;
@@ -244,6 +247,20 @@ public final class ServeCommand implements Callable<Integer> {
       out.flush();
     }
     return signal.get() == 0 ? 0 : 128 + signal.get();
+  }
+
+  /** Returns the model that a first command has made here. */
+  private String byDefault() {
+    return MADE_HERE.stream()
+        .filter(path -> Files.isDirectory(Path.of(path)))
+        .findFirst()
+        .orElseThrow(
+            () ->
+                new ParameterException(
+                    spec.commandLine(),
+                    "--model: expected a model, and there is none of jneox demo ("
+                        + MADE_HERE.getFirst()
+                        + ") in this folder"));
   }
 
   private ServerSettings settings(PrintWriter out, PrintWriter err) {
@@ -354,7 +371,7 @@ public final class ServeCommand implements Callable<Integer> {
   private static void introduce(
       PrintWriter out, ModelServer server, ServerSettings settings, String id, long nanos) {
     String url = server.url();
-    out.printf(Locale.ROOT, "ready in %.1f s: %s%n", nanos / 1e9, url);
+    out.printf(Locale.ROOT, "ready in %.1f s: %s, a page for the browser%n", nanos / 1e9, url);
     out.println("try it:");
     out.println("  curl " + url + "/v1/completions -H 'Content-Type: application/json' \\");
     out.println(
