@@ -273,7 +273,7 @@ public final class LoadRun {
     }
   }
 
-  /** Waits for what clients have left behind to end, and returns what has not. */
+  /** Waits for abandoned requests to end, and returns the number still running. */
   private double settled() throws IOException, InterruptedException {
     double left = Double.NaN;
     for (int i = 0; i < 50; i++) {

@@ -175,7 +175,7 @@ final class SchemaReader {
   /**
    * Follows references and {@code allOf}.
    *
-   * @param flat what was found, by a number of its own
+   * @param flat the schemas found, each under a key of its own
    * @param visited the schemas that were followed
    * @param path those that led here
    */

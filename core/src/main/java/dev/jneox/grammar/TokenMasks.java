@@ -92,7 +92,7 @@ final class TokenMasks implements TokenConstraint {
     return mask;
   }
 
-  /** Walks the trie, shorter tokens first. What it leaves out does not depend on what is known. */
+  /** Walks the trie, shorter tokens first. The result does not depend on the cached masks. */
   private BitSet walk(State start, boolean atStart) {
     TokenTrie.Level level = trie.level(atStart);
     BitSet allowed = new BitSet(trie.ids());

@@ -27,7 +27,8 @@ import org.jspecify.annotations.Nullable;
  *     multiplied; 1 is none
  * @param presencePenalty subtracted from the logits of ids that were drawn before; 0 is none
  * @param frequencyPenalty subtracted from the logit of an id for each time it was drawn; 0 is none
- * @param logitBias what is added to the logits of these ids; -100 and 100 decide, in practice
+ * @param logitBias added to the logits, by token id; -100 excludes a token in practice, 100 forces
+ *     it
  * @param seed of the draws: the same seed gives the same tokens on the same machine
  */
 public record Sampler(

@@ -72,7 +72,7 @@ final class UnfinishedFiles {
         Files.deleteIfExists(path);
       }
     } catch (IOException e) {
-      // The next writer of the same target deletes what is left.
+      // The next writer of the same target deletes the remaining files.
     }
   }
 }

@@ -45,7 +45,7 @@ final class Body {
   private static final int LONGEST_SHOWN = 60;
 
   private final ObjectNode node;
-  private final String path; // of the object itself, with a dot behind it; "" for the body
+  private final String path; // of the object itself, with a trailing dot; "" for the body
   private final Set<String> read = new HashSet<>();
 
   private Body(ObjectNode node, String path) {

@@ -23,7 +23,7 @@ final class Call {
   private long firstToken; // nanoseconds from the arrival; 0 before
   private long promptTokens;
   private long newTokens;
-  private double tokenSeconds; // behind the first token of each answer
+  private double tokenSeconds; // after the first token of each answer
   private long laterTokens; // in that time
   private final Set<String> reasons = new TreeSet<>();
 
@@ -91,7 +91,7 @@ final class Call {
     return firstToken / 1e9;
   }
 
-  /** Mean seconds of a token behind the first one; NaN without one. */
+  /** Mean seconds per token after the first one; NaN without one. */
   synchronized double secondsPerToken() {
     return laterTokens == 0 ? Double.NaN : tokenSeconds / laterTokens;
   }

@@ -15,7 +15,7 @@ import java.util.List;
 
 /**
  * Answers {@code POST /v1/embeddings}: for each text the mean, over its tokens, of the residual
- * stream behind the last block, before the final norm, scaled to length 1. A language model is not
+ * stream after the last block, before the final norm, scaled to length 1. A language model is not
  * trained for this; the vectors tell texts apart, and no more.
  */
 final class Embeddings {

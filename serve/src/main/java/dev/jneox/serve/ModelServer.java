@@ -91,7 +91,7 @@ public final class ModelServer implements AutoCloseable {
             .maxPayloadSize(settings.limits().body())
             .maxTcpConnections(settings.limits().connections())
             .shutdownHook(false)
-            .shutdownGracePeriod(ANSWER_TIME) // behind the grace, see close
+            .shutdownGracePeriod(ANSWER_TIME) // after the grace, see close
             .protocolsDiscoverServices(false)
             .addConnectionSelector(connections)
             .directHandlers(directHandlers())
@@ -404,7 +404,7 @@ public final class ModelServer implements AutoCloseable {
     } catch (DataReader.IncorrectNewLineException | IllegalArgumentException e) {
       throw RequestException.builder()
           .type(EventType.BAD_REQUEST)
-          .message("chunked body: expected lengths in hexadecimal, and CRLF behind each")
+          .message("chunked body: expected lengths in hexadecimal, and CRLF after each")
           .safeMessage(true)
           .setKeepAlive(false)
           .build();
@@ -481,7 +481,7 @@ public final class ModelServer implements AutoCloseable {
     void write(EventStream events);
   }
 
-  /** Streams an answer; an error behind the first chunk is an event of its own. */
+  /** Streams an answer; an error after the first chunk is an event of its own. */
   private static void stream(ServerResponse response, Call call, Streamed streamed) {
     try (EventStream events = new EventStream(response)) {
       try {

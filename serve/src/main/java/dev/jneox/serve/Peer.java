@@ -174,7 +174,7 @@ final class Peer implements ConnectionContext {
     return first;
   }
 
-  /** Keeps what is behind the last request from being read as the next one. */
+  /** Keeps the bytes after the last request from being read as the next one. */
   private void checkLast() {
     if (refused || last) {
       throw new CloseConnectionException("this was the last request");

@@ -46,7 +46,7 @@ final class ServerMetrics {
   private final Histogram perToken =
       histogram(
           "jneox_time_per_token_seconds",
-          "Mean time of a token behind the first one of its answer.",
+          "Mean time per token after the first one of an answer.",
           "model",
           0.0001,
           17);

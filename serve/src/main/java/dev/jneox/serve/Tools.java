@@ -70,7 +70,7 @@ record Tools(
     }
   }
 
-  /** Holds what a model wrote: text, and calls behind it. */
+  /** Holds what a model wrote: text, and the calls after it. */
   record Parsed(String text, List<ToolCall> calls) {}
 
   /** Reads {@code tools} and {@code tool_choice}. */

@@ -293,7 +293,7 @@ public final class ServeCommand implements Callable<Integer> {
             ServerSettings.Patience.DEFAULT));
   }
 
-  /** Opens the access log. Each line is there at once, for who reads along. */
+  /** Opens the access log. Each line is flushed as it is written. */
   private static Consumer<String> log(String where, PrintWriter out, PrintWriter err) {
     PrintWriter log;
     try {
