@@ -66,8 +66,13 @@ final class Attempts {
    *
    * @param further whether the attempt made progress, which resets the count of failures
    * @throws InputException when that was the last attempt
+   * @throws InterruptedException when the thread is interrupted, and so the attempt may have failed
+   *     for this reason: the JDK's HTTP client reports it as an {@link IOException}
    */
   void after(IOException failure, boolean further) throws InterruptedException {
+    if (Thread.interrupted()) {
+      throw new InterruptedException();
+    }
     failures = further ? 1 : failures + 1;
     if (failures >= retries.tries()) {
       throw new InputException(

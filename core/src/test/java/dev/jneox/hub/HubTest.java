@@ -464,6 +464,35 @@ class HubTest {
     assertUnreachable(settings(), "no connection to http://cdn.invalid: unknown host");
   }
 
+  /** The other downloads are stopped then; that is no failure of theirs that is tried again. */
+  @Test
+  void whatIsStoppedWhileItReadsIsNotTriedAgain() {
+    CountDownLatch reading = new CountDownLatch(1);
+    CountDownLatch stopped = new CountDownLatch(1);
+    byte[] tokenizer = server.files.get("tokenizer.json");
+    server.next(
+        path("tokenizer.json"),
+        (request, out) -> {
+          FakeHub.head(out, 200, "", tokenizer.length);
+          out.write(tokenizer, 0, 1);
+          out.flush();
+          reading.countDown();
+          stopped.await(10, TimeUnit.SECONDS);
+        });
+    server.always.put(
+        WEIGHTS_PATH,
+        (request, out) -> {
+          reading.await();
+          Thread.sleep(100);
+          redirect("http://cdn.invalid/x?s3cr3t").write(request, out);
+        });
+    try {
+      assertUnreachable(settings(), "no connection to http://cdn.invalid: unknown host");
+    } finally {
+      stopped.countDown();
+    }
+  }
+
   private void assertUnreachable(HubSettings settings, String message) {
     List<String> retries = new CopyOnWriteArrayList<>();
     try (Hub hub = new Hub(settings, retries::add)) {
