@@ -24,6 +24,7 @@ import javax.lang.model.element.Modifier;
 import javax.tools.JavaCompiler;
 import javax.tools.StandardJavaFileManager;
 import javax.tools.ToolProvider;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /** Checks that every public and protected member of the documented packages has a comment. */
@@ -46,6 +47,7 @@ class DocumentedTest {
           "torch",
           "train");
 
+  @Tag("slow")
   @Test
   void everyPublicMemberHasAComment() throws IOException {
     List<Path> sources =

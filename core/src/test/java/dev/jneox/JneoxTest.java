@@ -53,6 +53,7 @@ import java.util.stream.Collectors;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -453,6 +454,7 @@ class JneoxTest {
     }
   }
 
+  @Tag("slow")
   @Test
   void aJvmWithoutTheVectorModuleComputesInScalarJavaAndSaysSoOnce() throws Exception {
     Path target = Files.createDirectory(dir.resolve("scalar"));

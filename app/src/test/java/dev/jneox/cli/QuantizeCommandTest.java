@@ -17,6 +17,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -106,6 +107,7 @@ class QuantizeCommandTest {
     assertThat(report.at("/text/top1_agreement").doubleValue()).isBetween(0.0, 1.0);
   }
 
+  @Tag("slow")
   @Test
   void anImportanceMatrixRoundsByWhatATextShows() throws IOException {
     Path text = Files.writeString(dir.resolve("typical.txt"), "int max(int a, int b) ".repeat(20));

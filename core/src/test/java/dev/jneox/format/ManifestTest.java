@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Random;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -56,6 +57,7 @@ class ManifestTest {
     Manifest.verify(folder);
   }
 
+  @Tag("slow")
   @Test
   void everyFlippedBitOfAFileIsNamed() throws IOException {
     Random random = new Random(2);
@@ -74,6 +76,7 @@ class ManifestTest {
     Manifest.verify(folder);
   }
 
+  @Tag("slow")
   @Test
   void everyFlippedBitOfTheManifestIsFound() throws IOException {
     byte[] bytes = Files.readAllBytes(manifest);

@@ -18,6 +18,7 @@ import java.util.Random;
 import java.util.Set;
 import java.util.function.ToIntFunction;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -137,6 +138,7 @@ class JsonSchemaTest {
     return schema;
   }
 
+  @Tag("slow")
   @Test
   void textsOfRandomSchemasAreValid() {
     int ended = 0;
@@ -260,6 +262,7 @@ class JsonSchemaTest {
             + "}}".repeat(150));
   }
 
+  @Tag("slow")
   @ParameterizedTest
   @MethodSource("hostile")
   void hostileSchemasAreRefusedSoon(String schema) {

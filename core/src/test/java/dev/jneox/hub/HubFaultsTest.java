@@ -18,6 +18,7 @@ import java.util.Random;
 import java.util.stream.Stream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import net.jqwik.api.Tag;
 
 /**
  * Faults drawn at random: whatever a server does, a model in the cache is whole and right, or there
@@ -43,6 +44,7 @@ class HubFaultsTest {
     }
   }
 
+  @Tag("slow")
   @Property(tries = 25)
   void aModelIsWholeOrThereIsNone(@ForAll long seed) throws IOException {
     Random random = new Random(seed);

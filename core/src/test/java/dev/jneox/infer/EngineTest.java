@@ -33,6 +33,7 @@ import java.util.stream.IntStream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -361,6 +362,7 @@ class EngineTest {
     }
   }
 
+  @Tag("slow")
   @Test
   void aStalledReaderGivesItsPlaceToThoseThatWaitAndGoesOnWhereItWas() throws InterruptedException {
     GenerationRequest request = drawn(prompt(150, 1), 100, 1).logprobs(1).build();

@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -71,6 +72,7 @@ class ScorerTest {
     }
   }
 
+  @Tag("slow")
   @ParameterizedTest
   @CsvSource({"9, 40", "8, 8", "8, 9", "8, 10", "1, 5", "3, 100", "64, 20"})
   void theScoresOfTheEndAreThoseOfTheWhole(int context, int length) {
@@ -109,6 +111,7 @@ class ScorerTest {
     }
   }
 
+  @Tag("slow")
   @Test
   void manyDocumentsAtOnceHaveTheScoresOfEachInTheirOrder() {
     try (PackedModel packed = packed(ModelSpec.neox(30, 16, 2, 2, 32));

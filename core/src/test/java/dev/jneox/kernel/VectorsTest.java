@@ -17,6 +17,7 @@ import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import net.jqwik.api.constraints.IntRange;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -326,6 +327,7 @@ class VectorsTest {
     assertThat(kernels.logSumOfExp(logits, 0, logits.length)).isEqualTo(StrictMath.log(100_000));
   }
 
+  @Tag("slow")
   @ParameterizedTest
   @MethodSource("dev.jneox.kernel.Kernels#available")
   void oneNumberWithAllTheBitsIsFoundWhereverItIs(Kernels kernels) {

@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /** Holds the bytes of single tokens against the text of many. */
@@ -45,6 +46,7 @@ class TokenBytesTest {
     return bytes.toByteArray();
   }
 
+  @Tag("slow")
   @Test
   void theBytesOfTokensAreThoseOfTheirText() {
     Random random = new Random(5);

@@ -17,6 +17,7 @@ import net.jqwik.api.Arbitrary;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
+import net.jqwik.api.Tag;
 import net.jqwik.api.constraints.IntRange;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -38,6 +39,7 @@ class TokenizerFileTest {
    * Characters put in or taken out: still a tokenizer by luck, and then the same one to both, or
    * refused in one line.
    */
+  @Tag("slow")
   @Property(tries = 1000)
   void aDamagedFileLoadsOrIsRefused(
       @ForAll("places") int at,

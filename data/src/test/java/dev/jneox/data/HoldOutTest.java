@@ -11,6 +11,7 @@ import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -77,6 +78,7 @@ class HoldOutTest {
     }
   }
 
+  @Tag("slow")
   @Test
   void aVocabularyIsLearnedFromDocuments() throws IOException {
     Path text = Files.writeString(folder.resolve("a.txt"), "int max int max int");

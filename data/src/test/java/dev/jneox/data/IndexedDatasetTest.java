@@ -20,6 +20,7 @@ import java.util.List;
 import java.util.stream.Stream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import net.jqwik.api.Tag;
 import net.jqwik.api.constraints.IntRange;
 import net.jqwik.api.constraints.Size;
 import org.junit.jupiter.api.Test;
@@ -55,6 +56,7 @@ class IndexedDatasetTest {
         .isEqualTo(bytes(Fixtures.megatron("part" + part + ".bin")));
   }
 
+  @Tag("slow")
   @Property(tries = 100)
   void readsWhatItWrote(
       @ForAll @Size(max = 20) List<@Size(max = 30) List<@IntRange(max = 65498) Integer>> documents,
@@ -204,6 +206,7 @@ class IndexedDatasetTest {
     }
   }
 
+  @Tag("slow")
   @Property(tries = 3000)
   void readsADamagedIndexOrSaysWhatIsWrong(
       @ForAll @Size(min = 1, max = 3) List<@IntRange(max = 141) Integer> places, @ForAll byte b)

@@ -20,6 +20,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -80,6 +81,7 @@ class PrepareTest {
     assertThat(result.skipped().bad()).isEqualTo(1);
   }
 
+  @Tag("slow")
   @Test
   void writesTheSameFilesWithAnyNumberOfThreads() throws IOException {
     Path input = corpus(5000, 900);

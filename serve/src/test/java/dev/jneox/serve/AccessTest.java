@@ -215,6 +215,7 @@ class AccessTest {
     }
   }
 
+  @Tag("slow")
   @Test
   void malformedHttpIsCountedAndLoggedOnce() throws IOException {
     List<String> log = Collections.synchronizedList(new ArrayList<>());

@@ -173,6 +173,7 @@ class ConnectionsTest {
     }
   }
 
+  @Tag("slow")
   @Test
   void idleConnectionsEndWithoutAWord() throws Exception {
     try (TestServer server = quick().start(model);

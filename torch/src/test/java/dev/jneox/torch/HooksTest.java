@@ -22,6 +22,7 @@ import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -149,6 +150,7 @@ class HooksTest {
     }
   }
 
+  @Tag("slow")
   @ParameterizedTest
   @MethodSource("specsOfEachKind")
   void whatAHookReturnsFlowsOn(ModelSpec spec) {

@@ -15,6 +15,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -78,6 +79,7 @@ class CheckpointTest {
     return losses;
   }
 
+  @Tag("slow")
   @Test
   void aRunBeginsWithTheSameWeights() {
     assertLosses(losses(), 0);

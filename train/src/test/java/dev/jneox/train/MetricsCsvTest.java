@@ -12,6 +12,7 @@ import java.util.Arrays;
 import java.util.List;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import net.jqwik.api.Tag;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -120,6 +121,7 @@ class MetricsCsvTest {
     }
   }
 
+  @Tag("slow")
   @Property(tries = 200)
   void whateverTheFileHoldsItOpensAndNothingIsLost(@ForAll byte[] bytes) throws IOException {
     Path file = Files.createTempDirectory("metrics").resolve("metrics.csv");

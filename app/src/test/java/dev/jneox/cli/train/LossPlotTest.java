@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.OptionalDouble;
 import java.util.stream.IntStream;
 import javax.imageio.ImageIO;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -25,6 +26,7 @@ class LossPlotTest {
 
   @TempDir private Path folder;
 
+  @Tag("slow")
   @Test
   void drawsEveryLineFromLeftToRight() throws IOException {
     List<Point> training =

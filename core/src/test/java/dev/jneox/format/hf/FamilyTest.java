@@ -31,6 +31,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.NullUnmarked;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -613,6 +614,7 @@ class FamilyTest {
   }
 
   /** Every tensor of every family: absent, twice as long, of another rank, of whole numbers. */
+  @Tag("slow")
   @ParameterizedTest
   @FieldSource("TYPES")
   void everyTensorThatIsNotAsItShouldBeIsNamed(String type) {

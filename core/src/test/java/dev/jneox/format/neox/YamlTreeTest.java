@@ -7,6 +7,7 @@ import dev.jneox.io.InputException;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -63,6 +64,7 @@ class YamlTreeTest {
     assertThatThrownBy(() -> read(text)).isInstanceOf(InputException.class);
   }
 
+  @Tag("slow")
   @ParameterizedTest
   @ValueSource(strings = {"1", "1_", "1:", ".1", "1e", "0b1", "-", "1.1:"})
   void aLongScalarIsText(String part) {
