@@ -117,10 +117,11 @@ public final class ScoreCommand implements Runnable {
   }
 
   private static String json(LanguageModel model, int[] ids, float[] scores) {
-    List<Float> logProbs = new ArrayList<>();
+    // As doubles: a reader of JSON makes another double of a float's shortest decimals.
+    List<Double> logProbs = new ArrayList<>();
     logProbs.add(null);
     for (float score : scores) {
-      logProbs.add(score);
+      logProbs.add((double) score);
     }
     Map<String, Object> report = new LinkedHashMap<>();
     report.put("ids", ids);

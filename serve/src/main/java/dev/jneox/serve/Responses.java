@@ -155,7 +155,10 @@ final class Responses {
         .add(item(cut ? "incomplete" : "completed", String.valueOf(completion.text())));
     ObjectNode usage = root.putObject("usage");
     usage.put("input_tokens", completion.usage().promptTokens());
-    usage.putObject("input_tokens_details").put("cached_tokens", completion.usage().reusedTokens());
+    usage
+        .putObject("input_tokens_details")
+        .put("cached_tokens", completion.usage().reusedTokens())
+        .put("cache_write_tokens", 0); // for services that charge for them
     usage.put("output_tokens", completion.usage().newTokens());
     usage.putObject("output_tokens_details").put("reasoning_tokens", 0);
     usage.put("total_tokens", completion.usage().promptTokens() + completion.usage().newTokens());

@@ -8,7 +8,6 @@ import java.io.IOException;
 import java.net.http.HttpResponse;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Base64;
@@ -23,11 +22,6 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** Structured output, tool calls and templates, responses and embeddings, over HTTP. */
 class FormsAndToolsTest {
   private static final String CHATS = "/v1/chat/completions";
-  private static final String TEMPLATE =
-      "{% for m in messages %}[{{ m.role }}]{{ m.content }}"
-          + "{% for c in m.tool_calls or [] %}<tool_call>{{ c.function.arguments.a }}{% endfor %}"
-          + "{% endfor %}{% if tools %}<tool_call>{{ tools | length }}{% endif %}"
-          + "{% if add_generation_prompt %}[assistant]{% endif %}";
   private static final String SCHEMA =
       "{\"type\": \"object\", \"properties\": {\"n\": {\"type\": \"integer\", \"minimum\": 3,"
           + " \"maximum\": 40}, \"s\": {\"enum\": [\"x\", \"y\"]}}, \"required\": [\"n\", \"s\"],"
@@ -45,11 +39,7 @@ class FormsAndToolsTest {
   @BeforeAll
   static void start() throws IOException {
     base = new TestServer.Builder().start(TestServer.model(dir, 256));
-    Path model = TestServer.model(Files.createDirectory(dir.resolve("chat")), 512);
-    Files.writeString(
-        model.resolve("tokenizer_config.json"),
-        TestServer.JSON.createObjectNode().put("chat_template", TEMPLATE).toString());
-    chat = new TestServer.Builder().start(model);
+    chat = new TestServer.Builder().start(TestServer.chatModel(dir, 512));
   }
 
   @AfterAll
@@ -176,7 +166,7 @@ class FormsAndToolsTest {
     assertThat(TestServer.JSON.readTree(broken.body()).at("/error/param").textValue())
         .isEqualTo("messages");
     assertThat(TestServer.JSON.readTree(chat.get("/tokenizer_info").body()).get("chat_template"))
-        .isEqualTo(TestServer.JSON.getNodeFactory().textNode(TEMPLATE));
+        .isEqualTo(TestServer.JSON.getNodeFactory().textNode(TestServer.TEMPLATE));
   }
 
   @Test

@@ -210,6 +210,80 @@ class ModelServerTest {
     }
   }
 
+  /** What lm-evaluation-harness sends and reads. */
+  @Test
+  void echoedIdsHaveAnEntryEachAndOneMoreIsDrawn() throws IOException {
+    int[][] prompts = {{40, 41, 42, 43, 44}, {7}, {300, 0, 60, 60}};
+    JsonNode choices =
+        server
+            .ok(
+                COMPLETIONS,
+                "{\"prompt\": "
+                    + TestServer.JSON.writeValueAsString(prompts)
+                    + ", \"echo\": true, \"logprobs\": 1, \"max_tokens\": 1, \"temperature\": 0}")
+            .get("choices");
+    assertThat(choices).hasSize(prompts.length);
+    try (LanguageModel loaded = LanguageModel.open(model, Precision.STORED);
+        Engine engine = loaded.engine(Scorer.settings(loaded.packed()).withThreads(1))) {
+      for (int p = 0; p < prompts.length; p++) {
+        JsonNode lists = choices.get(p).get("logprobs");
+        float[] expected = new Scorer(engine).logProbabilities(prompts[p]);
+        for (String list : List.of("tokens", "token_logprobs", "top_logprobs", "text_offset")) {
+          assertThat(lists.get(list)).as(list).hasSize(prompts[p].length + 1);
+        }
+        assertThat(lists.at("/token_logprobs/0").isNull()).isTrue();
+        assertThat(lists.at("/top_logprobs/0").isNull()).isTrue();
+        for (int i = 1; i <= prompts[p].length; i++) {
+          JsonNode score = lists.get("token_logprobs").get(i);
+          if (i < prompts[p].length) {
+            assertThat(score.doubleValue()).isEqualTo(expected[i - 1]);
+          }
+          // The likeliest, and the token itself.
+          JsonNode top = lists.get("top_logprobs").get(i);
+          assertThat(top.size()).isBetween(1, 2);
+          assertThat(top.get(lists.get("tokens").get(i).textValue())).isEqualTo(score);
+          list(top)
+              .forEach(
+                  x -> assertThat(x.doubleValue()).isGreaterThanOrEqualTo(score.doubleValue()));
+        }
+        assertThat(lists.get("top_logprobs").get(prompts[p].length)).hasSize(1); // greedy
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    // prompt, max_tokens, echo, answered
+    "128, 1, true, true",
+    "129, 0, true, true",
+    "129, 1, true, false",
+    "130, 0, true, false",
+    "127, 2, true, false",
+    "126, 2, true, true",
+    "127, 1, false, true",
+    "128, 1, false, false",
+    "128, 0, false, true",
+    "129, 0, false, false",
+  })
+  void anEchoOfAtMostOneNewTokenTakesOneTokenMore(
+      int prompt, int maxTokens, boolean echo, boolean answered) throws IOException {
+    String body =
+        "{\"prompt\": [%s7], \"max_tokens\": %d, \"echo\": %s, \"ignore_eos\": true%s}"
+            .formatted("7, ".repeat(prompt - 1), maxTokens, echo, echo ? ", \"logprobs\": 1" : "");
+    HttpResponse<String> response = server.post(COMPLETIONS, body);
+    if (answered) {
+      assertThat(response.statusCode()).as(response.body()).isEqualTo(200);
+      JsonNode root = TestServer.JSON.readTree(response.body());
+      assertThat(root.at("/usage/prompt_tokens").intValue()).isEqualTo(prompt);
+      assertThat(root.at("/usage/completion_tokens").intValue()).isEqualTo(maxTokens);
+      if (echo) {
+        assertThat(root.at("/choices/0/logprobs/token_logprobs")).hasSize(prompt + maxTokens);
+      }
+    } else {
+      assertThat(error(response, 400).get("code").textValue()).isEqualTo("context_length_exceeded");
+    }
+  }
+
   @Test
   void aStopStringEndsTheText() throws IOException {
     String text = server.ok(COMPLETIONS, completion("")).at("/choices/0/text").asText();

@@ -15,6 +15,7 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -31,6 +32,14 @@ import java.util.stream.Stream;
 /** A server of a tiny random model, and a client of it. */
 final class TestServer implements AutoCloseable {
   static final ObjectMapper JSON = new ObjectMapper();
+
+  /** A chat template that writes tools, and calls of a tool with an argument {@code a}. */
+  static final String TEMPLATE =
+      "{% for m in messages %}[{{ m.role }}]{{ m.content }}"
+          + "{% for c in m.tool_calls or [] %}<tool_call>{{ c.function.arguments.a }}{% endfor %}"
+          + "{% endfor %}{% if tools %}<tool_call>{{ tools | length }}{% endif %}"
+          + "{% if add_generation_prompt %}[assistant]{% endif %}";
+
   private static final HttpClient CLIENT = HttpClient.newHttpClient();
 
   /** Helidon tells of its start. Kept here, because a logger that nobody has is forgotten. */
@@ -99,6 +108,15 @@ final class TestServer implements AutoCloseable {
     new HfFolderWriter(model, spec, Dtype.F32)
         .tokenizer(dir.resolve("tokenizer.json"))
         .write(new RandomWeights(spec, 1));
+    return model;
+  }
+
+  /** Writes such a model with {@link #TEMPLATE}. */
+  static Path chatModel(Path dir, int context) throws IOException {
+    Path model = model(Files.createDirectory(dir.resolve("chat")), context);
+    Files.writeString(
+        model.resolve("tokenizer_config.json"),
+        JSON.createObjectNode().put("chat_template", TEMPLATE).toString());
     return model;
   }
 
