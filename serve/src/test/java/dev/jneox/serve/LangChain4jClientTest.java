@@ -43,10 +43,12 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** LangChain4j's client of OpenAI's API. */
+/** Has LangChain4j's client of OpenAI's API ask a server. */
+@Tag("slow")
 class LangChain4jClientTest {
   private static final String KEY = "secret-1";
   private static final List<ChatMessage> MESSAGES =

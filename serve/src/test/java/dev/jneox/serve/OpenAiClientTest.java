@@ -13,6 +13,7 @@ import com.openai.errors.BadRequestException;
 import com.openai.errors.NotFoundException;
 import com.openai.errors.OpenAIServiceException;
 import com.openai.errors.RateLimitException;
+import com.openai.errors.SseException;
 import com.openai.errors.UnauthorizedException;
 import com.openai.helpers.ChatCompletionAccumulator;
 import com.openai.helpers.ResponseAccumulator;
@@ -39,6 +40,7 @@ import com.openai.models.responses.StructuredResponse;
 import io.swagger.v3.oas.annotations.media.Schema;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Collections;
 import java.util.Iterator;
 import java.util.List;
@@ -46,10 +48,12 @@ import java.util.Optional;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** OpenAI's own client for Java, which checks every field of the answers. */
+/** Has OpenAI's own client for Java ask a server, and check every field of the answers. */
+@Tag("slow")
 class OpenAiClientTest {
   private static final String KEY = "secret-1";
   private static final ChatCompletionStreamOptions USAGE =
@@ -61,8 +65,8 @@ class OpenAiClientTest {
   private static OpenAIClient client;
 
   /**
-   * For nulls of OpenAI's own that the checks refuse: the reason within a stream, an echo's first
-   * score.
+   * Does not check, because OpenAI's own answers have nulls that the checks refuse: {@code
+   * finish_reason} within a stream of completions, and the first score of an echo.
    */
   private static OpenAIClient lenient;
 
@@ -91,12 +95,13 @@ class OpenAiClientTest {
     builder.keys = List.of(ApiKey.parse(KEY, "key 1"));
     server = builder.start(TestServer.chatModel(dir, 512));
     client = client(server, KEY);
-    lenient = client.withOptions(options -> options.responseValidation(false));
+    lenient = lenient(server);
   }
 
   @AfterAll
   static void stop() {
     client.close();
+    lenient.close();
     server.close();
   }
 
@@ -106,6 +111,17 @@ class OpenAiClientTest {
         .apiKey(key)
         .responseValidation(true)
         .maxRetries(0)
+        .build();
+  }
+
+  private static OpenAIClient lenient(TestServer server) {
+    return client(server, KEY).withOptions(options -> options.responseValidation(false));
+  }
+
+  private static CompletionCreateParams endless(int tokens) {
+    return completion()
+        .maxTokens(tokens)
+        .putAdditionalBodyProperty("ignore_eos", JsonValue.from(true))
         .build();
   }
 
@@ -229,7 +245,6 @@ class OpenAiClientTest {
     assertThat(error).isNotNull();
     assertThat(error.param()).isEqualTo(Optional.ofNullable(param));
     assertThat(error.code()).contains(code);
-    // The client has no form for the errors of streams of its own.
     E streamed =
         catchThrowableOfType(
             type, () -> client.completions().createStreaming(request.build()).close());
@@ -273,14 +288,9 @@ class OpenAiClientTest {
     builder.queue = 0;
     Path model = TestServer.model(dir, 1 << 16);
     try (TestServer small = builder.start(model)) {
-      OpenAIClient other =
-          client(small, KEY).withOptions(options -> options.responseValidation(false));
-      CompletionCreateParams endless =
-          completion()
-              .maxTokens(60_000)
-              .putAdditionalBodyProperty("ignore_eos", JsonValue.from(true))
-              .build();
-      try (StreamResponse<Completion> stream = other.completions().createStreaming(endless)) {
+      OpenAIClient other = lenient(small);
+      try (StreamResponse<Completion> stream =
+          other.completions().createStreaming(endless(60_000))) {
         Iterator<Completion> events = stream.stream().iterator();
         assertThat(events.next().choices()).hasSize(1);
         RateLimitException refused =
@@ -294,6 +304,43 @@ class OpenAiClientTest {
       assertThat(small.metric("jneox_requests_total{endpoint=\"/v1/completions\",status=\"499\"}"))
           .isEqualTo(1);
       assertThat(other.completions().create(completion().build()).choices()).hasSize(1);
+      other.close();
+    }
+  }
+
+  @Test
+  void anErrorWithinAStreamIsItsException() {
+    TestServer.Builder builder = new TestServer.Builder();
+    builder.timeout = Duration.ofSeconds(1);
+    try (TestServer hasty = builder.start(TestServer.model(dir, 1 << 17))) {
+      OpenAIClient other = lenient(hasty);
+      CompletionCreateParams endless = endless(130_000);
+      SseException error =
+          catchThrowableOfType(
+              SseException.class,
+              () -> {
+                try (StreamResponse<Completion> stream =
+                    other.completions().createStreaming(endless)) {
+                  stream.stream().forEach(event -> {});
+                }
+              });
+      assertThat(error.code()).contains("timeout");
+      SseException ofResponse =
+          catchThrowableOfType(
+              SseException.class,
+              () -> {
+                try (StreamResponse<ResponseStreamEvent> stream =
+                    other
+                        .responses()
+                        .createStreaming(
+                            response()
+                                .maxOutputTokens(130_000)
+                                .putAdditionalBodyProperty("ignore_eos", JsonValue.from(true))
+                                .build())) {
+                  stream.stream().forEach(event -> {});
+                }
+              });
+      assertThat(ofResponse.code()).contains("timeout");
       other.close();
     }
   }
