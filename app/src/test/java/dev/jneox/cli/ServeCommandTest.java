@@ -43,12 +43,15 @@ class ServeCommandTest {
   }
 
   @Test
-  void tlsAndTheLogAreChecked() {
+  void optionsAreChecked() {
     Output half = serve("--tls-cert", "cert.pem");
     assertThat(half.code()).isEqualTo(2);
     assertThat(half.err()).contains("--tls-cert and --tls-key: expected both or none");
     assertThat(serve("--access-log", folder.resolve("no/log").toString()).err())
         .contains("log: cannot be written");
+    Output proxy = serve("--trusted-proxy", "::1", "--trusted-proxy", "nginx");
+    assertThat(proxy.code()).isEqualTo(2);
+    assertThat(proxy.err()).contains("--trusted-proxy: expected an address", "found nginx");
     assertThat(serve("--max-body", "lots").err()).contains("--max-body: expected a size");
   }
 }

@@ -55,6 +55,7 @@ import org.jspecify.annotations.Nullable;
 public final class ModelServer implements AutoCloseable {
   private static final Pattern REQUEST_ID = Pattern.compile("[A-Za-z0-9._-]{1,128}");
   private static final HeaderName REQUEST_ID_HEADER = HeaderNames.create("X-Request-Id");
+  private static final HeaderName FORWARDED_FOR = HeaderNames.create("X-Forwarded-For");
   private static final Pattern JSON =
       Pattern.compile("application/([a-z.-]+\\+)?json\\s*(;.*)?", Pattern.CASE_INSENSITIVE);
   private static final String METRICS = "/metrics";
@@ -287,7 +288,7 @@ public final class ModelServer implements AutoCloseable {
     running.incrementAndGet();
     int status = 500;
     try {
-      call.client(request.remotePeer().host());
+      call.client(address(request));
       if (!open(endpoint)) {
         authenticate(request, call);
         if (draining && !endpoint.equals(METRICS)) {
@@ -341,12 +342,20 @@ public final class ModelServer implements AutoCloseable {
     settings.access().log().ifPresent(log -> log.accept(line.toString()));
   }
 
+  /** Returns the address that a request comes from, behind a trusted proxy that of its client. */
+  private String address(ServerRequest request) {
+    return settings
+        .access()
+        .proxies()
+        .client(request.remotePeer().host(), request.headers().values(FORWARDED_FOR));
+  }
+
   private void log(ServerRequest request, int status, Call call) {
     if (settings.access().log().isEmpty()) {
       return;
     }
     ObjectNode line =
-        line(request.remotePeer().host())
+        line(address(request))
             .put("request_id", call.id())
             .put("client", call.client())
             .put("method", visible(request.prologue().method().text()))

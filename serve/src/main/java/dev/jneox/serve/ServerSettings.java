@@ -49,12 +49,14 @@ public record ServerSettings(
    * @param keys of which a request must bring one; none asks for no key
    * @param tls certificate and key to answer over TLS with
    * @param openMetrics whether {@code /metrics} asks for no key
+   * @param proxies that are believed where they say whose request they pass on
    * @param log takes a line of JSON for each request; never the text of a prompt
    */
   public record Access(
       List<ApiKey> keys,
       Optional<TlsFiles> tls,
       boolean openMetrics,
+      TrustedProxies proxies,
       Optional<Consumer<String>> log) {
     /** Copies the list. */
     public Access {
@@ -93,7 +95,7 @@ public record ServerSettings(
       new ServerSettings(
           "127.0.0.1",
           8080,
-          new Access(List.of(), Optional.empty(), false, Optional.empty()),
+          new Access(List.of(), Optional.empty(), false, TrustedProxies.NONE, Optional.empty()),
           Precision.STORED,
           32,
           1024,

@@ -184,6 +184,25 @@ class AccessTest {
   }
 
   @Test
+  void aTrustedProxySaysWhoAsks() throws IOException {
+    for (boolean trusted : new boolean[] {true, false}) {
+      List<String> log = Collections.synchronizedList(new ArrayList<>());
+      TestServer.Builder builder = new TestServer.Builder();
+      builder.log = Optional.of(log::add);
+      if (trusted) {
+        builder.proxies = new TrustedProxies(List.of(TrustedProxies.Range.parse("127.0.0.0/8")));
+      }
+      try (TestServer server = builder.start(model)) {
+        server.get("/v1/models", "X-Forwarded-For", "6.6.6.6, 203.0.113.7");
+      }
+      JsonNode line = TestServer.JSON.readTree(log.getLast());
+      String address = trusted ? "203.0.113.7" : "127.0.0.1";
+      assertThat(line.get("address").asText()).isEqualTo(address);
+      assertThat(line.get("client").asText()).isEqualTo(address); // whose turn it takes
+    }
+  }
+
+  @Test
   void keyLinesAreChecked() {
     assertThat(ApiKey.parse("k", "key 7").name()).isEqualTo("key 7");
     assertThatThrownBy(() -> ApiKey.parse("k ann many", "key 1"))

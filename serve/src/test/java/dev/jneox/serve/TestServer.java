@@ -60,6 +60,7 @@ final class TestServer implements AutoCloseable {
     List<ApiKey> keys = List.of();
     Optional<ServerSettings.TlsFiles> tls = Optional.empty();
     boolean openMetrics;
+    TrustedProxies proxies = TrustedProxies.NONE;
     Optional<Consumer<String>> log = Optional.empty();
     int sessions = 4;
     int queue = 64;
@@ -74,7 +75,7 @@ final class TestServer implements AutoCloseable {
       return new ServerSettings(
           "127.0.0.1",
           0,
-          new ServerSettings.Access(keys, tls, openMetrics, log),
+          new ServerSettings.Access(keys, tls, openMetrics, proxies, log),
           Precision.STORED,
           sessions,
           queue,

@@ -9,6 +9,7 @@ import dev.jneox.io.InputException;
 import dev.jneox.serve.ApiKey;
 import dev.jneox.serve.ModelServer;
 import dev.jneox.serve.ServerSettings;
+import dev.jneox.serve.TrustedProxies;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.channels.ClosedChannelException;
@@ -194,6 +195,15 @@ public final class ServeCommand implements Callable<Integer> {
   private String accessLog;
 
   @Option(
+      names = "--trusted-proxy",
+      paramLabel = "ADDRESS[/BITS]",
+      description =
+          "Believe the header X-Forwarded-For of a reverse proxy with this address, or one of this"
+              + " range: the address that it names is in the access log, and without keys clients"
+              + " take turns by it. May be given several times.")
+  private List<String> proxies = new ArrayList<>();
+
+  @Option(
       names = "--tls-cert",
       paramLabel = "FILE",
       description = "Answer over TLS with this chain of certificates in PEM.")
@@ -278,6 +288,7 @@ public final class ServeCommand implements Callable<Integer> {
                 ? Optional.empty()
                 : Optional.of(new ServerSettings.TlsFiles(certificate, key)),
             openMetrics,
+            new TrustedProxies(proxies.stream().map(ServeCommand::range).toList()),
             Optional.ofNullable(accessLog).map(where -> log(where, out, err))),
         precision,
         sessions,
@@ -291,6 +302,14 @@ public final class ServeCommand implements Callable<Integer> {
             maxConnections,
             Duration.ofSeconds(grace),
             ServerSettings.Patience.DEFAULT));
+  }
+
+  private static TrustedProxies.Range range(String text) {
+    try {
+      return TrustedProxies.Range.parse(text);
+    } catch (InputException e) {
+      throw new InputException("--trusted-proxy: " + e.getMessage());
+    }
   }
 
   /** Opens the access log. Each line is flushed as it is written. */
