@@ -11,6 +11,8 @@ import dev.jneox.tokenizer.BpeTrainer;
 import dev.jneox.weights.GgmlType;
 import dev.jneox.weights.StoredModel;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -20,6 +22,8 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /**
  * {@code quantize}, and what it wrote in the hands of the other commands: 3 layers x 64, vocabulary
@@ -277,6 +281,39 @@ class QuantizeCommandTest {
     assertThat(Output.of("score", "--cache", "--model", quantised, "--ids", IDS).code())
         .as("no GGUF file")
         .isEqualTo(2);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "gpt_neox.layers.1.input_layernorm.weight, layers.1.input_layernorm.weight",
+    "gpt_neox.layers.1.mlp.dense_4h_to_h.weight, layers.1.mlp.dense_4h_to_h.weight",
+    "gpt_neox.embed_in.weight, embed_in.weight",
+  })
+  void aModelWithNanLeavesNothing(String tensor, String named) throws IOException {
+    Path file = Path.of(model, "model.safetensors");
+    byte[] bytes = Files.readAllBytes(file);
+    ByteBuffer buffer = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    int header = Math.toIntExact(buffer.getLong(0));
+    int at =
+        new ObjectMapper()
+            .readTree(bytes, 8, header)
+            .at("/" + tensor + "/data_offsets/0")
+            .intValue();
+    buffer.putFloat(8 + header + at, Float.NaN);
+    Files.write(file, bytes);
+    for (List<String> more :
+        List.of(List.of("--dtype", "q8"), List.of("--dtype", "q4", "--ids", IDS))) {
+      List<String> line = new ArrayList<>(List.of("quantize", "--from", model, "--to", quantised));
+      line.addAll(more);
+      Output output = Output.of(line.toArray(String[]::new));
+      assertThat(output.code()).isEqualTo(1);
+      assertThat(output.err().lines())
+          .last()
+          .asString()
+          .contains(model + ": tensor \"" + named + "\": expected finite numbers, found ");
+      assertThat(Path.of(quantised)).doesNotExist();
+    }
+    assertThat(dir).isDirectoryNotContaining("glob:**quantised**");
   }
 
   @Test

@@ -22,6 +22,7 @@ import dev.jneox.weights.Dtype;
 import dev.jneox.weights.GgmlType;
 import dev.jneox.weights.Importance;
 import dev.jneox.weights.LaneLayout;
+import dev.jneox.weights.NonFinite;
 import dev.jneox.weights.QuantisedMatrix;
 import dev.jneox.weights.RowQuantiser;
 import dev.jneox.weights.StoredModel;
@@ -325,7 +326,17 @@ public final class Quantisation {
     try (Arena arena = Arena.ofShared()) {
       source
           .read(piece.tensor, arena)
-          .convert(piece.dtype, bytes -> writer.write(piece.name(), bytes));
+          .convert(
+              piece.dtype,
+              bytes -> {
+                NonFinite found = NonFinite.in(bytes, piece.dtype);
+                if (found.first() >= 0) {
+                  throw notFinite(
+                      piece.name(),
+                      found.nans() + " NaN and " + found.infinities() + " infinite ones");
+                }
+                writer.write(piece.name(), bytes);
+              });
     }
     progress.accept(piece.bytes());
     return new Written(
@@ -369,12 +380,13 @@ public final class Quantisation {
           rows.error(),
           rows.squares());
     } catch (IllegalArgumentException e) {
-      throw InputException.in(
-          source.path(),
-          "tensor " + JsonObject.quoted(name),
-          "finite numbers",
-          String.valueOf(e.getMessage()));
+      throw notFinite(name, String.valueOf(e.getMessage()));
     }
+  }
+
+  private InputException notFinite(String tensor, String found) {
+    return InputException.in(
+        source.path(), "tensor " + JsonObject.quoted(tensor), "finite numbers", found);
   }
 
   private static void lanes(

@@ -1,5 +1,6 @@
 package dev.jneox.infer;
 
+import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.ParamId;
@@ -69,7 +70,7 @@ public final class ImportanceProbe implements Taps {
    * @param engine of that model; it reads windows of the context's length, each apart
    * @param ids two or more
    * @param progress counts the ids
-   * @throws dev.jneox.io.InputException if an id is past the vocabulary
+   * @throws InputException if an id is past the vocabulary, or the model gives no numbers
    */
   public static Importance measure(PackedModel model, Engine engine, int[] ids, Progress progress) {
     ModelSpec spec = model.spec();
@@ -119,6 +120,11 @@ public final class ImportanceProbe implements Taps {
       float[] means = new float[point.squares.length];
       for (int i = 0; i < means.length; i++) {
         means[i] = (float) (point.squares[i] / tokens);
+        if (!Float.isFinite(means[i])) {
+          throw new InputException(
+              "the model's activations are not finite numbers: its weights are broken; verify"
+                  + " names the tensor");
+        }
       }
       point.readers.forEach(id -> columns.put(id, means));
     }

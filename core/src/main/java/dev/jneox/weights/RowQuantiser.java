@@ -125,6 +125,7 @@ public final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
   public void blocks(int row, MemorySegment into, long at, int thread) {
     if (quantised != null && quantised.type() == type) {
       quantised.blocks(row, into, at);
+      requireFinite(row, into, at, scratch[thread].rounded);
       return;
     }
     Scratch own = scratch[thread];
@@ -151,6 +152,18 @@ public final class RowQuantiser implements LaneLayout.Rows, AutoCloseable {
     }
     errors[row] = error;
     squares[row] = square;
+  }
+
+  /** Checks blocks that are copied: the scale of each may be NaN or infinite. */
+  private void requireFinite(int row, MemorySegment into, long at, MemorySegment values) {
+    long count = values.byteSize() / Float.BYTES;
+    GgmlBlocks.dequantise(type, into.asSlice(at, type.bytes(count)), values);
+    for (long i = 0; i < count; i++) {
+      if (!Float.isFinite(values.getAtIndex(ValueLayout.JAVA_FLOAT, i))) {
+        throw new IllegalArgumentException(
+            "row " + row + ", input " + i + ": a scale that is not finite");
+      }
+    }
   }
 
   /** Returns the sum of the squared rounding errors so far. */

@@ -365,14 +365,7 @@ class QuantisationTest {
 
   @Test
   void aScaleThatIsNotFiniteInAGgufFileIsNamed() throws IOException {
-    Path file = gguf(spec(64, false), GgmlType.Q4_0);
-    try (GgufFile tensors = GgufFile.open(file);
-        FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
-      long row = 3 * GgmlType.Q4_0.rowBytes(64);
-      channel.write(
-          ByteBuffer.wrap(new byte[] {0, 0x7C}),
-          tensors.entry("blk.1.ffn_up.weight").begin() + row);
-    }
+    Path file = withInfiniteScale("blk.1.ffn_up.weight");
     assertThatThrownBy(() -> quantise(GgmlType.Q4_0, file, dir.resolve("quantised")))
         .isInstanceOf(InputException.class)
         .hasMessageContainingAll(
@@ -384,6 +377,25 @@ class QuantisationTest {
           .isInstanceOf(IllegalArgumentException.class)
           .hasMessageContaining("row 3");
     }
+  }
+
+  @Test
+  void aScaleThatIsNotFiniteInAnEmbeddingIsNamed() throws IOException {
+    Path file = withInfiniteScale("token_embd.weight");
+    assertThatThrownBy(() -> quantise(GgmlType.Q4_0, file, dir.resolve("quantised")))
+        .isInstanceOf(InputException.class)
+        .hasMessageContainingAll("model.gguf", "embed_in.weight", "row 3, input 0");
+    assertThat(dir.resolve("quantised")).doesNotExist();
+  }
+
+  private Path withInfiniteScale(String tensor) throws IOException {
+    Path file = gguf(spec(64, false), GgmlType.Q4_0);
+    try (GgufFile tensors = GgufFile.open(file);
+        FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+      long row = 3 * GgmlType.Q4_0.rowBytes(64);
+      channel.write(ByteBuffer.wrap(new byte[] {0, 0x7C}), tensors.entry(tensor).begin() + row);
+    }
+    return file;
   }
 
   private void assertRefused(String... message) {
