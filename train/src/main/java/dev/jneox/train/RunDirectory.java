@@ -2,6 +2,8 @@ package dev.jneox.train;
 
 import dev.jneox.format.Manifest;
 import dev.jneox.format.ModelFiles;
+import dev.jneox.format.hf.HfFolder;
+import dev.jneox.format.neox.NeoxCheckpoint;
 import dev.jneox.format.neox.RunFolder;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.AtomicFolder;
@@ -175,20 +177,37 @@ public final class RunDirectory implements AutoCloseable {
         Manifest.verify(load);
       }
       start = load;
-    } else if (RunFolder.is(load)) {
+    } else if (RunFolder.is(load) && !hasForeign(load)) {
       start = newest(RunFolder.of(load), resumes);
-    } else if (resumes) {
+    } else if (resumes && !isModel(load)) {
       notes.add("no checkpoint in " + load + " yet: starting from step 0");
     } else {
       throw new InputException(
           "load: "
               + load
-              + ": expected a folder with checkpoints (global_stepN), found "
-              + found(load)
-              + (!section.finetune() && isModel(load)
-                  ? "; finetune: true begins at step 0 from the weights of this model"
-                  : ""));
+              + ": expected a folder with checkpoints (global_stepN)"
+              + (section.finetune() ? ", an HF folder or a GGUF file" : "")
+              + ", found "
+              + (isModel(load) ? model(load, sameFolder) : found(load)));
     }
+  }
+
+  /** Returns whether there are checkpoints that GPT-NeoX saved, whose optimizer is not read. */
+  private static boolean hasForeign(Path load) {
+    return RunFolder.of(load).checkpoints().stream().anyMatch(NeoxCheckpoint::isStep);
+  }
+
+  /** Describes a model at {@code load}, where a run cannot go on. */
+  private static String model(Path load, boolean saved) {
+    String kind =
+        Files.isRegularFile(load)
+            ? "a GGUF file"
+            : Files.exists(load.resolve(HfFolder.CONFIG))
+                ? "an HF folder"
+                : "a checkpoint of GPT-NeoX";
+    return kind
+        + "; finetune: true begins at step 0 from the weights of this model"
+        + (saved ? ", with save set to another folder" : "");
   }
 
   /** Returns whether {@code load} is a model, and not the folder of a run that JNeoX saved. */

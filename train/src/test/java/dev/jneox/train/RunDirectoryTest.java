@@ -193,7 +193,7 @@ class RunDirectoryTest {
     Files.writeString(empty.resolve("config.json"), "{}");
     assertThatThrownBy(() -> open(null, empty, Resume.DEFAULT))
         .hasMessageEndingWith(
-            "found config.json; finetune: true begins at step 0 from the weights of this model");
+            "found an HF folder; finetune: true begins at step 0 from the weights of this model");
     try (RunDirectory finetune = RunDirectory.open(section(null, empty, true, 0), Resume.DEFAULT)) {
       assertThat(finetune.start()).contains(empty);
     }
@@ -208,6 +208,27 @@ class RunDirectoryTest {
         .hasMessage(
             "save: " + empty + ": is the model that load names: set save to another folder");
     assertThat(empty.resolveSibling(".empty.lock")).doesNotExist();
+    assertThatThrownBy(() -> RunDirectory.open(section(empty, empty, false, 0), Resume.DEFAULT))
+        .as("a run that would begin anew in the folder of a model")
+        .hasMessageEndingWith(
+            "found an HF folder; finetune: true begins at step 0 from the weights of this model,"
+                + " with save set to another folder");
+    Path gguf = Files.writeString(dir.resolve("m.gguf"), "");
+    assertThatThrownBy(() -> open(null, gguf, Resume.DEFAULT))
+        .hasMessageContaining("found a GGUF file; finetune: true begins");
+    Path neox = Files.createDirectories(dir.resolve("neox/global_step7"));
+    Files.writeString(neox.resolve("layer_00-model_00-model_states.pt"), "");
+    Files.writeString(neox.resolveSibling("latest"), "global_step7");
+    assertThatThrownBy(() -> open(null, neox.getParent(), Resume.DEFAULT))
+        .hasMessageContaining("found a checkpoint of GPT-NeoX; finetune: true begins");
+    for (Path wrong : List.of(dir.resolve("absent"), Files.createDirectory(dir.resolve("bare")))) {
+      assertThatThrownBy(() -> RunDirectory.open(section(null, wrong, true, 0), Resume.DEFAULT))
+          .hasMessageStartingWith(
+              "load: "
+                  + wrong
+                  + ": expected a folder with checkpoints (global_stepN), an HF folder or a GGUF"
+                  + " file, found ");
+    }
   }
 
   @Test
