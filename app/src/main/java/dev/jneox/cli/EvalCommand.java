@@ -136,6 +136,7 @@ final class EvalCommand implements Runnable {
                 (ids, scores) -> {
                   unigrams.add(ids, 1);
                   lines.add(line(read.remove(), scores));
+                  progress.note(Counted.text(lines.size(), "document"));
                 });
       }
       if (lines.isEmpty()) {

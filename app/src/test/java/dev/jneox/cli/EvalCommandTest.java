@@ -140,6 +140,12 @@ class EvalCommandTest {
   }
 
   @Test
+  void progressCountsDocumentsToo() {
+    Output output = Output.of("eval", "--model", model, "--file", texts.toString());
+    assertThat(output.err()).containsPattern("evaluating: [0-9,]+ tokens, .*, [0-9]+ documents");
+  }
+
+  @Test
   void nothingToReadIsOneLine() throws IOException {
     Path empty = Files.writeString(dir.resolve("empty.txt"), "");
     Output output = Output.of("eval", "--model", model, "--file", empty.toString());

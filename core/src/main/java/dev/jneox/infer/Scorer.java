@@ -60,7 +60,7 @@ public final class Scorer {
     return logProbabilities(ids, Progress.silent());
   }
 
-  /** The same, and counts the tokens scored. */
+  /** The same, and counts the tokens as they are scored. */
   public float[] logProbabilities(int[] ids, Progress progress) {
     return logProbabilities(ids, 1, progress);
   }
@@ -186,18 +186,18 @@ public final class Scorer {
         Generation.checkIds(ids, engine.spec());
         for (Window window : windows.apply(ids)) {
           if (pending.size() == SESSIONS) {
-            take(pending.remove(), progress, done);
+            take(pending.remove(), done);
           }
-          Pending next = submit(window, pending.isEmpty());
+          Pending next = submit(window, pending.isEmpty(), progress);
           while (next == null) { // the queue is full: wait for our oldest request
-            take(pending.remove(), progress, done);
-            next = submit(window, pending.isEmpty());
+            take(pending.remove(), done);
+            next = submit(window, pending.isEmpty(), progress);
           }
           pending.add(next);
         }
       }
       while (!pending.isEmpty()) {
-        take(pending.remove(), progress, done);
+        take(pending.remove(), done);
       }
     } finally {
       for (Pending left : pending) { // of a run that failed
@@ -214,13 +214,17 @@ public final class Scorer {
    * @param must whether to throw where the queue is full
    * @return null where it is full
    */
-  private @Nullable Pending submit(Window window, boolean must) {
+  private @Nullable Pending submit(Window window, boolean must, Progress progress) {
     if (window.next == window.end) {
       return new Pending(window, null);
     }
     int[] ids = Arrays.copyOfRange(window.of.ids, window.start, window.end);
     try {
-      return new Pending(window, engine.submit(request(ids, window.next - window.start)));
+      return new Pending(
+          window,
+          engine.submit(
+              request(ids, window.next - window.start),
+              (_, _, _, _) -> progress.step(1))); // within a window, which may take a minute
     } catch (BusyException e) {
       if (must) {
         throw e;
@@ -234,7 +238,7 @@ public final class Scorer {
     return GenerationRequest.builder(ids).maxTokens(0).promptLogprobs(0).scoreFrom(from).build();
   }
 
-  private static void take(Pending pending, Progress progress, Consumer<Scored> done) {
+  private static void take(Pending pending, Consumer<Scored> done) {
     Window window = pending.window;
     if (pending.session != null) {
       List<Token> tokens = scores(pending.session);
@@ -243,7 +247,6 @@ public final class Scorer {
         window.of.scores[next - window.of.from] = checked(token, next + 1);
         next++;
       }
-      progress.step(tokens.size());
     }
     if (window.last) {
       done.accept(window.of);

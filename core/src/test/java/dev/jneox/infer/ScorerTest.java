@@ -14,6 +14,7 @@ import dev.jneox.weights.RandomWeights;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Tag;
@@ -51,6 +52,26 @@ class ScorerTest {
             .containsExactly(Arrays.copyOfRange(expected, 40 * row, 40 * row + 40), within(1e-4f));
       }
     }
+  }
+
+  @Test
+  void progressGoesOnWithinAWindow() {
+    List<Long> steps = Collections.synchronizedList(new ArrayList<>());
+    class Steps extends Progress {
+      Steps() {
+        super(-1);
+      }
+
+      @Override
+      public void step(long n) {
+        steps.add(n);
+      }
+    }
+    try (PackedModel packed = packed(ModelSpec.neox(30, 16, 2, 2, 64));
+        Engine engine = new Engine(packed, Scorer.settings(packed))) {
+      new Scorer(engine).logProbabilities(new Random(2).ints(200, 0, 30).toArray(), new Steps());
+    }
+    assertThat(steps).hasSize(199).containsOnly(1L);
   }
 
   @ParameterizedTest
