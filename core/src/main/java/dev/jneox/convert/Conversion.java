@@ -244,8 +244,11 @@ public record Conversion(
 
   private NeoxCheckpointWriter neox(Path folder) {
     NeoxCheckpointWriter writer =
-        new NeoxCheckpointWriter(folder, model.spec(), type.dtype()).tensorParallel(ranks);
+        new NeoxCheckpointWriter(folder, model.spec(), type.dtype())
+            .tensorParallel(ranks)
+            .sampling(model.sampling());
     model.tokenizerJson().ifPresent(writer::tokenizer);
+    model.chatTemplates().ifPresent(writer::chatTemplates);
     return writer;
   }
 

@@ -164,6 +164,30 @@ class ConversionTest {
     convert(ModelFiles.open(back), packed, Format.HF, WeightType.Q8_0, templates);
     convert(
         ModelFiles.open(packed), dir.resolve("n.gguf"), Format.GGUF, WeightType.Q8_0, templates);
+    Path neox = dir.resolve("neox");
+    convert(ModelFiles.open(folder), neox, Format.NEOX, WeightType.F32, templates);
+    convert(ModelFiles.open(neox), dir.resolve("again"), Format.HF, WeightType.F32, templates);
+  }
+
+  @Test
+  void howTokensAreDrawnStaysWithACheckpointOfNeox() throws IOException {
+    Path folder = dir.resolve("hf");
+    Path neox = dir.resolve("neox");
+    to("hf", Format.HF, model(1, null)).write(bytes -> {});
+    Files.writeString(
+        folder.resolve("generation_config.json"),
+        "{\"eos_token_id\": [3, 5], \"do_sample\": true, \"temperature\": 0.6, \"top_k\": 7}");
+    for (Path to : List.of(neox, dir.resolve("back"))) {
+      try (StoredModel from = ModelFiles.open(to.equals(neox) ? folder : neox)) {
+        to(to.getFileName().toString(), to.equals(neox) ? Format.NEOX : Format.HF, from)
+            .write(bytes -> {});
+      }
+      try (StoredModel made = ModelFiles.open(to)) {
+        assertThat(made.sampling().temperature()).hasValue(0.6);
+        assertThat(made.sampling().topK()).hasValue(7);
+        assertThat(made.spec().vocabulary().ends()).containsExactly(3, 5);
+      }
+    }
   }
 
   private static void convert(

@@ -73,6 +73,7 @@ final class Checkpoint {
    * Writes a checkpoint into an empty folder.
    *
    * @param tokenizer written too; null for none
+   * @param generation written too
    * @param configs texts of the configuration files by their names
    */
   static void write(
@@ -80,8 +81,9 @@ final class Checkpoint {
       State state,
       Parameters parameters,
       @Nullable TokenizerFile tokenizer,
+      GenerationSettings generation,
       Map<String, String> configs) {
-    writeModel(folder, parameters, tokenizer);
+    writeModel(folder, parameters, tokenizer, generation);
     writeMoments(folder.resolve(MOMENTS), parameters);
     configs.forEach(
         (name, text) ->
@@ -99,12 +101,18 @@ final class Checkpoint {
    * Writes the weights alone, as an HF folder in fp32.
    *
    * @param tokenizer written too; null for none
+   * @param generation written too
    */
-  static void writeModel(Path folder, Parameters parameters, @Nullable TokenizerFile tokenizer) {
+  static void writeModel(
+      Path folder,
+      Parameters parameters,
+      @Nullable TokenizerFile tokenizer,
+      GenerationSettings generation) {
     HfFolderWriter writer = new HfFolderWriter(folder, parameters.spec(), Dtype.F32);
     if (tokenizer != null) {
       writer.tokenizer(tokenizer.json(), tokenizer.path());
     }
+    generation.into(writer);
     writer.write(parameters.weights());
   }
 

@@ -11,6 +11,7 @@ final class Saving implements TrainingCallback {
   private final NeoxConfig config;
   private final RunDirectory directory;
   private final @Nullable TokenizerFile tokenizer;
+  private GenerationSettings generation = GenerationSettings.NONE;
   private volatile @Nullable Path newest;
   private volatile int savedAt = -1;
 
@@ -18,6 +19,11 @@ final class Saving implements TrainingCallback {
     this.config = config;
     this.directory = directory;
     this.tokenizer = tokenizer;
+  }
+
+  /** Sets what checkpoints say of texts that the model writes. */
+  void generation(GenerationSettings settings) {
+    generation = settings;
   }
 
   /** Records the checkpoint that the run begins from, so that it is not saved again. */
@@ -64,7 +70,7 @@ final class Saving implements TrainingCallback {
 
   /** Writes the weights with the tokenizer, as an HF folder. */
   void writeModel(Path folder, Parameters parameters) {
-    Checkpoint.writeModel(folder, parameters, tokenizer);
+    Checkpoint.writeModel(folder, parameters, tokenizer, generation);
   }
 
   private void save(Trainer trainer) {
@@ -75,7 +81,12 @@ final class Saving implements TrainingCallback {
             Checkpoint.bytes(trainer.model()),
             folder ->
                 Checkpoint.write(
-                    folder, state, trainer.parameters(), tokenizer, config.settings().texts()),
+                    folder,
+                    state,
+                    trainer.parameters(),
+                    tokenizer,
+                    generation,
+                    config.settings().texts()),
             trainer::note);
     newest = saved;
     savedAt = state.iteration();

@@ -186,6 +186,8 @@ public final class Trainer implements AutoCloseable {
 
   /** Fills the weights anew, or from the checkpoint {@code found}; returns the state to go on. */
   private Checkpoint.State start(Optional<Path> found) {
+    found.ifPresent(
+        path -> saving.generation(GenerationSettings.of(path, model.vocabulary().used())));
     if (found.isPresent() && !config.checkpoint().finetune()) {
       return resume(found.get());
     }

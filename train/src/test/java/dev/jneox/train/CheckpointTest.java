@@ -115,7 +115,7 @@ class CheckpointTest {
       Checkpoint.loadWeights(FIXTURE, parameters);
       Checkpoint.State state = Checkpoint.loadTraining(FIXTURE, parameters);
       assertThat(state.iteration()).isEqualTo(4);
-      Checkpoint.write(written, state, parameters, null, Map.of());
+      Checkpoint.write(written, state, parameters, null, GenerationSettings.NONE, Map.of());
     }
     for (String file :
         List.of("config.json", "model.safetensors", "optimizer.safetensors", "training.json")) {

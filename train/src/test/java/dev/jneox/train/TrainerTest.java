@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.jneox.data.IndexedDatasetWriter;
+import dev.jneox.format.ModelFiles;
 import dev.jneox.io.DivergedException;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
@@ -14,6 +15,7 @@ import dev.jneox.model.Part;
 import dev.jneox.torch.Device;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.ModelWeights;
+import dev.jneox.weights.StoredModel;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
@@ -22,6 +24,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BiConsumer;
@@ -358,6 +361,30 @@ class TrainerTest {
         TrainingData data = TrainingData.open(config, Progress.silent());
         Trainer trainer = new Trainer(config, vocabulary, 0, null, data, directory)) {
       return trainer.meanLoss(data.valid().orElseThrow(), 0, 2).orElseThrow();
+    }
+  }
+
+  @Test
+  void whatAModelSaysOfItsTextsStaysWithTheRun() throws IOException {
+    Path base = dir.resolve("base");
+    train("save=" + base, "exit_interval=1");
+    Path model = base.resolve("global_step1");
+    Files.writeString(model.resolve("chat_template.jinja"), "{{ messages }}");
+    Files.writeString(
+        model.resolve("generation_config.json"),
+        "{\"eos_token_id\": [0, 7], \"do_sample\": true, \"temperature\": 0.6}");
+    Files.delete(model.resolve("manifest.crc32c"));
+    String save = "save=" + dir.resolve("tuned");
+    train(save, "load=" + model, "finetune=true", "exit_interval=1");
+    train(save, "load=" + dir.resolve("tuned"), "train_iters=2");
+    for (String step : List.of("global_step1", "global_step2")) {
+      try (StoredModel tuned = ModelFiles.open(dir.resolve("tuned").resolve(step))) {
+        assertThat(tuned.chatTemplates().orElseThrow().sources())
+            .as(step)
+            .containsExactly(Map.entry("default", "{{ messages }}"));
+        assertThat(tuned.sampling().temperature()).hasValue(0.6);
+        assertThat(tuned.spec().vocabulary().ends()).containsExactly(0, 7);
+      }
     }
   }
 

@@ -32,7 +32,7 @@ public final class GenerationConfig {
   }
 
   /** Returns the ids that end a text; empty where the file is missing or names none. */
-  static List<Integer> ends(Path dir) {
+  public static List<Integer> ends(Path dir) {
     return json(dir).map(Family::ends).orElse(List.of());
   }
 
@@ -71,6 +71,16 @@ public final class GenerationConfig {
       throw json.unsupported(key, most == 1 ? "a number from 0 to 1" : "a number from 0");
     }
     return OptionalDouble.of(number);
+  }
+
+  /** Builds the keys of the ids that end a text, and of the defaults. */
+  public static Map<String, Object> json(List<Integer> ends, SamplingDefaults sampling) {
+    Map<String, Object> json = new LinkedHashMap<>();
+    if (!ends.isEmpty()) {
+      json.put("eos_token_id", ends.size() > 1 ? ends : ends.getFirst());
+    }
+    json.putAll(json(sampling));
+    return json;
   }
 
   /** Builds the keys of the defaults; none where nothing is said. */

@@ -66,6 +66,7 @@ public final class HfFolderWriter {
   private @Nullable Source tokenizer;
   private @Nullable ChatTemplates chatTemplates;
   private SamplingDefaults sampling = SamplingDefaults.NONE;
+  private List<Integer> ends;
 
   /**
    * Prepares a folder.
@@ -83,6 +84,7 @@ public final class HfFolderWriter {
     this.spec = spec;
     this.dtype = dtype;
     this.family = Family.of(spec);
+    this.ends = spec.vocabulary().ends();
   }
 
   /**
@@ -104,6 +106,12 @@ public final class HfFolderWriter {
   /** Adds how tokens are to be drawn; nothing by default. */
   public HfFolderWriter sampling(SamplingDefaults defaults) {
     sampling = defaults;
+    return this;
+  }
+
+  /** Replaces the ids that end a generated text; by default those of the model's vocabulary. */
+  public HfFolderWriter ends(List<Integer> ids) {
+    ends = List.copyOf(ids);
     return this;
   }
 
@@ -303,11 +311,7 @@ public final class HfFolderWriter {
     if (spec.vocabulary().endOfText() >= 0) {
       json.put("bos_token_id", spec.vocabulary().endOfText());
     }
-    List<Integer> ends = spec.vocabulary().ends();
-    if (!ends.isEmpty()) {
-      json.put("eos_token_id", ends.size() > 1 ? ends : ends.getFirst());
-    }
-    json.putAll(GenerationConfig.json(sampling));
+    json.putAll(GenerationConfig.json(ends, sampling));
     return json;
   }
 

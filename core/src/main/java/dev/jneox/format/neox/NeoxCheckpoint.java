@@ -2,6 +2,7 @@ package dev.jneox.format.neox;
 
 import static dev.jneox.io.JsonObject.quoted;
 
+import dev.jneox.format.hf.GenerationConfig;
 import dev.jneox.format.hf.HfFolder;
 import dev.jneox.format.hf.TokenizerIds;
 import dev.jneox.format.torch.TorchFile;
@@ -10,6 +11,8 @@ import dev.jneox.io.InputFile;
 import dev.jneox.io.StorageException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Part;
+import dev.jneox.model.SamplingDefaults;
+import dev.jneox.template.ChatTemplates;
 import dev.jneox.tokenizer.TokenizerJson;
 import dev.jneox.weights.CanonicalNames;
 import dev.jneox.weights.Dtype;
@@ -31,6 +34,8 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.function.Function;
+import java.util.function.Predicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -269,6 +274,11 @@ public final class NeoxCheckpoint implements StoredModel {
         .findFirst();
   }
 
+  /** Finds what a file says that lies in the checkpoint or beside it. */
+  private <T> Optional<T> beside(Function<Path, Optional<T>> read) {
+    return places().stream().map(read).flatMap(Optional::stream).findFirst();
+  }
+
   private ModelSpec spec(NeoxSettings settings) {
     List<Part> embedding = parts(0, "word_embeddings.weight", "the embedding");
     long rows = 0;
@@ -281,7 +291,16 @@ public final class NeoxCheckpoint implements StoredModel {
     }
     int used = (int) Math.min(rows, tokenizer.map(TokenizerIds::size).orElse((int) rows));
     int endOfText = tokenizer.flatMap(file -> TokenizerIds.id(file, "<|endoftext|>")).orElse(-1);
-    return settings.spec((int) rows, used, endOfText);
+    ModelSpec spec = settings.spec((int) rows, used, endOfText);
+    List<Integer> ends =
+        beside(
+                place ->
+                    Optional.of(GenerationConfig.ends(place)).filter(Predicate.not(List::isEmpty)))
+            .orElse(List.of())
+            .stream()
+            .filter(id -> id < used)
+            .toList();
+    return ends.isEmpty() ? spec : spec.withVocabulary(spec.vocabulary().withEnds(ends));
   }
 
   /** Returns the parts of a tensor by rank, one of each. */
@@ -375,6 +394,20 @@ public final class NeoxCheckpoint implements StoredModel {
   @Override
   public Optional<String> tokenizerJson() {
     return tokenizer.map(TokenizerJson::read);
+  }
+
+  @Override
+  public SamplingDefaults sampling() {
+    return beside(
+            place ->
+                Optional.of(GenerationConfig.sampling(place))
+                    .filter(Predicate.not(SamplingDefaults.NONE::equals)))
+        .orElse(SamplingDefaults.NONE);
+  }
+
+  @Override
+  public Optional<ChatTemplates> chatTemplates() {
+    return beside(ChatTemplates::of);
   }
 
   @Override

@@ -1,6 +1,7 @@
 package dev.jneox.format.neox;
 
 import dev.jneox.format.hf.Family;
+import dev.jneox.format.hf.GenerationConfig;
 import dev.jneox.format.hf.HfFolder;
 import dev.jneox.format.neox.NeoxNames.Place;
 import dev.jneox.format.torch.TorchFileWriter;
@@ -8,12 +9,16 @@ import dev.jneox.format.torch.TorchFileWriter.Declared;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.AtomicFolder;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JsonObject;
 import dev.jneox.model.Activation;
 import dev.jneox.model.Attention;
 import dev.jneox.model.FeedForward;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Position;
+import dev.jneox.model.SamplingDefaults;
 import dev.jneox.model.Split;
+import dev.jneox.model.Vocabulary;
+import dev.jneox.template.ChatTemplates;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.MappedTensor;
 import dev.jneox.weights.ModelWeights;
@@ -54,6 +59,8 @@ public final class NeoxCheckpointWriter {
   private int ranks = 1;
   private int iteration = 1;
   private @Nullable String tokenizer;
+  private @Nullable ChatTemplates chatTemplates;
+  private SamplingDefaults sampling = SamplingDefaults.NONE;
   private LongConsumer progress = bytes -> {};
 
   /**
@@ -171,6 +178,23 @@ public final class NeoxCheckpointWriter {
     return this;
   }
 
+  /**
+   * Adds chat templates, in a {@code tokenizer_config.json} beside the tokenizer; none by default.
+   */
+  public NeoxCheckpointWriter chatTemplates(ChatTemplates templates) {
+    chatTemplates = templates;
+    return this;
+  }
+
+  /**
+   * Adds how tokens are to be drawn, in a {@code generation_config.json} beside the tokenizer;
+   * nothing by default.
+   */
+  public NeoxCheckpointWriter sampling(SamplingDefaults defaults) {
+    sampling = defaults;
+    return this;
+  }
+
   /** Sets a receiver for the bytes of each tensor written; they add up to {@link #bytes}. */
   public NeoxCheckpointWriter progress(LongConsumer written) {
     progress = written;
@@ -212,6 +236,20 @@ public final class NeoxCheckpointWriter {
       if (tokenizer != null) {
         AtomicFile.write(
             dir.resolve(HfFolder.TOKENIZER), tokenizer.getBytes(StandardCharsets.UTF_8));
+      }
+      if (chatTemplates != null) {
+        AtomicFile.write(
+            dir.resolve(ChatTemplates.CONFIG), JsonObject.write(chatTemplates.config()));
+      }
+      Vocabulary vocabulary = spec.vocabulary();
+      boolean usual =
+          vocabulary
+              .ends()
+              .equals(vocabulary.endOfText() < 0 ? List.of() : List.of(vocabulary.endOfText()));
+      if (!usual || !sampling.equals(SamplingDefaults.NONE)) {
+        AtomicFile.write(
+            dir.resolve(GenerationConfig.FILE),
+            JsonObject.write(GenerationConfig.json(vocabulary.ends(), sampling)));
       }
       step.commit();
     }
