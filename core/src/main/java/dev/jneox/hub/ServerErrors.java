@@ -1,12 +1,15 @@
 package dev.jneox.hub;
 
 import dev.jneox.io.InputException;
+import dev.jneox.io.VisibleText;
 import java.io.IOException;
 import java.net.ConnectException;
 import java.net.NoRouteToHostException;
 import java.net.URI;
 import java.net.UnknownHostException;
 import java.nio.channels.UnresolvedAddressException;
+import java.security.cert.CertPathBuilderException;
+import java.security.cert.CertificateException;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -83,6 +86,9 @@ final class ServerErrors {
     String reason = null;
     for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
       String message = cause.getMessage() == null ? "" : cause.getMessage();
+      if (cause instanceof CertificateException) {
+        return Optional.of(refused(name, uri, cause, failure));
+      }
       if (cause instanceof UnknownHostException || cause instanceof UnresolvedAddressException) {
         reason = "unknown host";
       } else if (reason == null
@@ -107,6 +113,31 @@ final class ServerErrors {
                     + settings.cache()
                     + " alone",
                 failure));
+  }
+
+  /** Creates the error for a certificate that is not trusted, expired, or of another host. */
+  private static InputException refused(
+      HubName name, URI uri, Throwable certificate, IOException failure) {
+    Throwable deepest = certificate;
+    boolean untrusted = false;
+    for (Throwable cause = certificate; cause != null; cause = cause.getCause()) {
+      deepest = cause;
+      untrusted |= cause instanceof CertPathBuilderException;
+    }
+    return new InputException(
+        name
+            + ": the certificate of "
+            + uri.getScheme()
+            + "://"
+            + uri.getRawAuthority()
+            + (untrusted ? " is not trusted: " : " is not accepted: ")
+            + VisibleText.line(String.valueOf(deepest.getMessage()))
+            + (untrusted
+                ? "; where a proxy signs connections itself, put its CA into a trust store (keytool"
+                    + " -importcert -file ca.pem -keystore trust.p12) and set"
+                    + " JNEOX_JAVA_OPTS=-Djavax.net.ssl.trustStore=trust.p12"
+                : "; check the address in HF_ENDPOINT and the clock of this machine"),
+        failure);
   }
 
   private static String getToken() {

@@ -15,10 +15,13 @@ import dev.jneox.io.Progress;
 import dev.jneox.io.StorageException;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.net.InetAddress;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.KeyStore;
+import java.security.cert.CertificateException;
 import java.time.Duration;
 import java.time.ZoneOffset;
 import java.time.ZonedDateTime;
@@ -30,9 +33,16 @@ import java.util.Optional;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
 import java.util.zip.GZIPOutputStream;
+import javax.net.ssl.KeyManagerFactory;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.SSLException;
+import javax.net.ssl.SSLHandshakeException;
+import javax.net.ssl.SSLServerSocket;
+import javax.net.ssl.SSLSocket;
 import org.jspecify.annotations.NullUnmarked;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
@@ -491,6 +501,90 @@ class HubTest {
     } finally {
       stopped.countDown();
     }
+  }
+
+  @Test
+  void aCertificateThatIsNotTrustedIsNotTriedAgain() throws Exception {
+    Path store = cache.resolve("store.p12");
+    Process keytool =
+        new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "keytool").toString(),
+                "-genkeypair",
+                "-alias",
+                "a",
+                "-keyalg",
+                "EC",
+                "-dname",
+                "CN=localhost",
+                "-storetype",
+                "PKCS12",
+                "-storepass",
+                "changeit",
+                "-keystore",
+                store.toString())
+            .redirectErrorStream(true)
+            .start();
+    assertThat(keytool.waitFor()).isZero();
+    KeyManagerFactory keys = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
+    keys.init(
+        KeyStore.getInstance(store.toFile(), "changeit".toCharArray()), "changeit".toCharArray());
+    SSLContext context = SSLContext.getInstance("TLS");
+    context.init(keys.getKeyManagers(), null, null);
+    AtomicInteger connections = new AtomicInteger();
+    try (SSLServerSocket socket =
+        (SSLServerSocket)
+            context
+                .getServerSocketFactory()
+                .createServerSocket(0, 50, InetAddress.getLoopbackAddress())) {
+      Thread.ofVirtual()
+          .start(
+              () -> {
+                while (!socket.isClosed()) {
+                  try (SSLSocket client = (SSLSocket) socket.accept()) {
+                    connections.incrementAndGet();
+                    client.startHandshake();
+                  } catch (IOException e) {
+                    // The client leaves, or the test is over.
+                  }
+                }
+              });
+      String address = "https://localhost:" + socket.getLocalPort();
+      List<String> retries = new CopyOnWriteArrayList<>();
+      try (Hub hub = new Hub(settings().withEndpoint(address), retries::add)) {
+        assertThatThrownBy(() -> hub.download(NAME, Selection.MODEL, bytes -> Progress.silent()))
+            .isInstanceOf(InputException.class)
+            .hasMessageStartingWith(
+                "org/model: the certificate of "
+                    + address
+                    + " is not trusted: unable to find valid certification path")
+            .hasMessageContaining("JNEOX_JAVA_OPTS=-Djavax.net.ssl.trustStore=trust.p12");
+      }
+      assertThat(retries).isEmpty();
+      assertThat(connections).hasValue(1);
+    }
+  }
+
+  @Test
+  void aCertificateOfAnotherHostIsFinal() {
+    SSLHandshakeException failure = new SSLHandshakeException("(certificate_unknown)");
+    failure.initCause(new CertificateException("No name matching hub.test found"));
+    assertThat(
+            new ServerErrors(settings())
+                .unreachable(NAME, URI.create("https://hub.test/x"), new IOException(failure)))
+        .get()
+        .extracting(Throwable::getMessage)
+        .isEqualTo(
+            "org/model: the certificate of https://hub.test is not accepted: No name matching"
+                + " hub.test found; check the address in HF_ENDPOINT and the clock of this"
+                + " machine");
+    assertThat(
+            new ServerErrors(settings())
+                .unreachable(
+                    NAME,
+                    URI.create("https://hub.test/x"),
+                    new SSLException("Remote host terminated the handshake")))
+        .as("a broken connection is tried again")
+        .isEmpty();
   }
 
   private void assertUnreachable(HubSettings settings, String message) {
