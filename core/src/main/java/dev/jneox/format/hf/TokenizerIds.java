@@ -116,6 +116,10 @@ public final class TokenizerIds {
       String key = json.currentName();
       JsonToken value = json.nextToken();
       if (key.equals("vocab")) {
+        if (value == JsonToken.START_ARRAY) {
+          pieces(json);
+          continue;
+        }
         expect(value, JsonToken.START_OBJECT, "model.vocab");
         while (json.nextToken() == JsonToken.FIELD_NAME) {
           String content = json.currentName();
@@ -125,6 +129,22 @@ public final class TokenizerIds {
       } else {
         json.skipChildren();
       }
+    }
+  }
+
+  /** Reads the vocabulary of Unigram: a piece and its score each, in the order of the ids. */
+  private void pieces(JsonParser json) throws IOException {
+    for (int id = 0; json.nextToken() != JsonToken.END_ARRAY; id++) {
+      expect(json.currentToken(), JsonToken.START_ARRAY, "model.vocab[" + id + "]");
+      String content = null;
+      for (JsonToken value; (value = json.nextToken()) != JsonToken.END_ARRAY; ) {
+        if (value == JsonToken.VALUE_STRING && content == null) {
+          content = json.getText();
+        } else {
+          json.skipChildren();
+        }
+      }
+      token(content, id);
     }
   }
 

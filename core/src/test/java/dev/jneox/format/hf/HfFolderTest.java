@@ -486,6 +486,16 @@ public class HfFolderTest {
     assertThat(TokenizerIds.token(Files.readString(tokenizer), tokenizer, 5)).isEmpty();
     config("{'vocab_size':9}");
     assertThat(HfFolder.spec(dir).vocabulary().used()).as("one token has no row").isEqualTo(9);
+    config("{}");
+    Files.writeString(
+        tokenizer,
+        "{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":"
+            + "[[\"<unk>\",0],[\"a\",-1.5],[\"b\",-2,{\"more\":[1]}]]}}");
+    assertThat(HfFolder.spec(dir).vocabulary().used()).as("Unigram").isEqualTo(3);
+    assertThat(TokenizerIds.token(Files.readString(tokenizer), tokenizer, 1)).contains("a");
+    assertThat(TokenizerIds.id(tokenizer, "b")).contains(2);
+    Files.writeString(tokenizer, "{\"model\":{\"vocab\":[[\"a\",0],7]}}");
+    refused("tokenizer.json: model.vocab[1]: expected an array, found VALUE_NUMBER_INT");
   }
 
   @ParameterizedTest
