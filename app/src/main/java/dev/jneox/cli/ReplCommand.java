@@ -9,8 +9,6 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import org.jline.terminal.Terminal;
 import org.jline.terminal.TerminalBuilder;
 import picocli.CommandLine.Mixin;
@@ -102,11 +100,11 @@ abstract class ReplCommand implements Runnable {
       loaded.tokenizer(); // said now, not at the first text
       GenerationRequest.builder(0).sampler(sampler).maxTokens(maxTokens).build(); // checks them
       Repl repl = new Repl(loaded, conversation(), sampler, maxTokens);
-      Repl.Words words = words(hasTemplate(loaded.stored().path()));
       if (System.console() == null || !System.console().isTerminal()) {
         plain(repl);
         return;
       }
+      Repl.Words words = words(loaded.chatTemplates().isPresent());
       try (Terminal terminal = TerminalBuilder.builder().system(true).nativeSignals(true).build()) {
         repl.run(terminal, Repl.historyFile(), model.path() + ": " + words.introduction(), words);
       } catch (IOException e) {
@@ -122,21 +120,6 @@ abstract class ReplCommand implements Runnable {
       repl.run(new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8)), out);
     } catch (IOException e) {
       throw StorageException.ofStream("standard input", "cannot be read", e);
-    }
-  }
-
-  /** Whether a model's folder has a template for chats. */
-  private static boolean hasTemplate(Path path) {
-    if (Files.exists(path.resolve("chat_template.jinja"))) {
-      return true;
-    }
-    Path config = path.resolve("tokenizer_config.json");
-    try {
-      return Files.isRegularFile(config)
-          && Files.size(config) < 16 << 20
-          && Files.readString(config).contains("\"chat_template\"");
-    } catch (IOException e) {
-      return false; // nothing but a hint hangs on it
     }
   }
 }

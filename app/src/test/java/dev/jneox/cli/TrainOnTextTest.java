@@ -114,6 +114,10 @@ class TrainOnTextTest {
   @ParameterizedTest
   @CsvSource({
     "--time, 30, 'expected a number with s, m or h, such as 30m, found 30'",
+    "--time, 0s, 'expected 1s to 1000h, found 0s'",
+    "--time, 0.5s, 'expected 1s to 1000h, found 0.5s'",
+    "--time, -5m, 'expected a number with s, m or h, such as 30m, found -5m'",
+    "--time, 999999h, 'expected 1s to 1000h, found 999999h'",
     "--time, 3x, 'expected a number with s, m or h, such as 30m, found 3x'",
     "--size, huge, 'expected tiny, small, medium, large or base, found huge'",
   })

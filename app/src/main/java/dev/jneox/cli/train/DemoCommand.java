@@ -187,6 +187,9 @@ public final class DemoCommand implements Callable<Integer> {
               + " --max-tokens 120",
           Launcher.command(), Shell.quoted(model));
       say(
+          "  %s serve --model %s   # a chat page and OpenAI's API",
+          Launcher.command(), Shell.quoted(model));
+      say(
           "  %s score --model %s --text 'for (int i = 0; i < n; i++) {' --json",
           Launcher.command(), Shell.quoted(model));
       say(

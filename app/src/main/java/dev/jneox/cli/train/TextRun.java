@@ -348,7 +348,7 @@ record TextRun(Path folder) {
     split.skipped().leftOut(split.empty()).ifPresent(out::println);
     out.printf(
         Locale.ROOT,
-        "model: %s, for %,d tokens in %s: %,d steps, each token %.1f times%n",
+        "model: %s, for %,d tokens in %s of an idle machine: %,d steps, each token %.1f times%n",
         size.label(),
         training.tokens(),
         StepLines.clock(seconds),

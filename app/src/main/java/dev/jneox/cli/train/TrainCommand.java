@@ -80,6 +80,8 @@ public final class TrainCommand implements Callable<Integer> {
   /** How long training on text may take where nothing is said. */
   private static final double DEFAULT_SECONDS = 600;
 
+  private static final double LONGEST_SECONDS = 1000 * 3600;
+
   @Spec private CommandSpec spec;
 
   @Option(
@@ -112,7 +114,8 @@ public final class TrainCommand implements Callable<Integer> {
       names = "--time",
       paramLabel = "N[s|m|h]",
       description =
-          "With --text: how long it may train, about; sets the number of steps. Default: 10m.")
+          "With --text: how long it may train on an idle machine, about, from 1s to 1000h; sets the"
+              + " number of steps. Default: 10m.")
   private String time;
 
   @Option(
@@ -247,7 +250,11 @@ public final class TrainCommand implements Callable<Integer> {
           case "m" -> 60;
           default -> 3600;
         };
-    return Double.parseDouble(matcher.group(1)) * unit;
+    double seconds = Double.parseDouble(matcher.group(1)) * unit;
+    if (seconds < 1 || seconds > LONGEST_SECONDS) {
+      throw wrongUsage("--time: expected 1s to 1000h, found " + text);
+    }
+    return seconds;
   }
 
   private int train(NeoxConfig config, Device on) {
