@@ -22,6 +22,7 @@ import java.util.Map;
 import java.util.Queue;
 import java.util.stream.IntStream;
 import java.util.stream.StreamSupport;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -99,14 +100,14 @@ final class EvalCommand implements Runnable {
    * @param ids without an end-of-text token
    * @param text null where there is no tokenizer
    */
-  private record Source(int[] ids, String text) {}
+  private record Source(int[] ids, @Nullable String text) {}
 
   /**
    * A document that was scored.
    *
    * @param begin the beginning of the text, or null
    */
-  private record Line(TextLikelihood likelihood, String begin) {}
+  private record Line(TextLikelihood likelihood, @Nullable String begin) {}
 
   @Override
   public void run() {

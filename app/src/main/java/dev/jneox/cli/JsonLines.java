@@ -17,6 +17,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A filter from standard input to standard output: a JSON object a line in, one a line out, in
@@ -81,7 +82,7 @@ final class JsonLines {
   }
 
   /** The next line without its end, or null after the last. */
-  private static String line(InputStream input, long number) throws IOException {
+  private static @Nullable String line(InputStream input, long number) throws IOException {
     ByteArrayOutputStream line = new ByteArrayOutputStream();
     int b = input.read();
     if (b < 0) {

@@ -200,7 +200,10 @@ public final class Main {
     } else {
       String message =
           Misspelt.word(e)
-              .orElse(e.getMessage().replaceAll("\\s*\\R\\s*", " ").replaceFirst("^Error: ", ""));
+              .orElse(
+                  String.valueOf(e.getMessage())
+                      .replaceAll("\\s*\\R\\s*", " ")
+                      .replaceFirst("^Error: ", ""));
       command
           .getErr()
           .println(

@@ -11,6 +11,7 @@ import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -33,14 +34,7 @@ public final class ModelOptions {
               + " --help).")
   private String model;
 
-  @Option(
-      names = "--dtype",
-      paramLabel = "stored|f32|bf16",
-      defaultValue = "stored",
-      description =
-          "What the weights are multiplied in. Default: as stored, where fp16 and fp64 are read as"
-              + " f32.")
-  private Precision precision;
+  @Mixin private PrecisionOption dtype;
 
   /** The folder or file of the model, downloaded if need be. */
   Path path() {
@@ -59,6 +53,7 @@ public final class ModelOptions {
 
   LanguageModel open() {
     Path path = path();
+    Precision precision = dtype.precision();
     if (cache && (!Files.isRegularFile(path) || precision != Precision.STORED)) {
       throw new ParameterException(
           spec.commandLine(), "--cache is for a GGUF file, without --dtype");

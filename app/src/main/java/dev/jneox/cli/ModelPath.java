@@ -16,6 +16,7 @@ import java.util.Optional;
 import java.util.function.ToIntFunction;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /** Tells a model's path from a name on the hub, and suggests a path for one that does not exist. */
 final class ModelPath {
@@ -111,7 +112,7 @@ final class ModelPath {
                         : held(folder, models))));
   }
 
-  private static String held(Path folder, List<Path> entries) {
+  private static String held(@Nullable Path folder, List<Path> entries) {
     String place = folder == null ? "this folder" : folder.toString();
     if (entries.isEmpty()) {
       return place + " is empty";

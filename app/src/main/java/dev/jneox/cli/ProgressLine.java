@@ -9,6 +9,7 @@ import me.tongfei.progressbar.ConsoleProgressBarConsumer;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Shows progress on standard error: done, total, rate and the time left. On a terminal it is a
@@ -32,8 +33,8 @@ public final class ProgressLine extends Progress {
   private final long unitSize;
   private final PrintStream out;
   private final boolean terminal;
-  private volatile ProgressBar bar; // once there is something to show
-  private final Thread ticker;
+  private volatile @Nullable ProgressBar bar; // once there is something to show
+  private final @Nullable Thread ticker;
   private volatile String note = "";
   private boolean closed;
 

@@ -106,15 +106,13 @@ public final class PublishCommand implements Runnable {
       description = "Show this help.")
   private boolean help;
 
-  private Path model;
-
   @Override
   public void run() {
     HubName name = HubName.parse(repo);
     Path path =
         ModelPath.local(given)
             .orElseThrow(() -> ModelPath.missing(given, "a model's folder or file"));
-    model = ModelFiles.resolve(path);
+    Path model = ModelFiles.resolve(path);
     ModelCard.Facts facts =
         ModelCard.Facts.of(name.repository())
             .withLicense(license)
@@ -127,7 +125,7 @@ public final class PublishCommand implements Runnable {
       throw new InputException(
           run + ": expected a training run or a checkpoint, with a training.json, found none");
     }
-    requireWhole();
+    requireWhole(model);
     String card;
     try (StoredModel opened = ModelFiles.open(model)) {
       card = ModelCard.text(opened.spec(), facts.withTraining(training));
@@ -145,7 +143,7 @@ public final class PublishCommand implements Runnable {
     console.flush();
   }
 
-  private void requireWhole() {
+  private static void requireWhole(Path model) {
     Verification.of(model, ProgressLine::bytes)
         .firstWrong()
         .ifPresent(

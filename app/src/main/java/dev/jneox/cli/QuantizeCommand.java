@@ -27,6 +27,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -168,8 +169,8 @@ final class QuantizeCommand implements Callable<Integer> {
           spec.commandLine(),
           "--imatrix-file is for --dtype q4: with 8 bits a weight there is nothing to gain");
     }
-    int[] ids = null;
-    Importance importance = null;
+    int @Nullable [] ids = null;
+    @Nullable Importance importance = null;
     if (text != null || imatrixText != null) {
       try (LanguageModel model = LanguageModel.open(source, Precision.STORED)) {
         ids = text == null ? null : text.ids(model);
@@ -236,7 +237,7 @@ final class QuantizeCommand implements Callable<Integer> {
     }
   }
 
-  private String json(QuantisationReport written, double seconds, Divergence change) {
+  private String json(QuantisationReport written, double seconds, @Nullable Divergence change) {
     Map<String, Object> report = new LinkedHashMap<>();
     report.put("from", from);
     report.put("to", to.toString());
@@ -278,7 +279,7 @@ final class QuantizeCommand implements Callable<Integer> {
   }
 
   private void print(
-      PrintWriter out, QuantisationReport written, double seconds, Divergence change) {
+      PrintWriter out, QuantisationReport written, double seconds, @Nullable Divergence change) {
     line(out, "%-48s %-5s %-5s %s", "matrix", "was", "is", "relative error");
     written.tensors().stream()
         .filter(w -> !QuantisationReport.kind(w.canonical()).equals(QuantisationReport.VECTORS))

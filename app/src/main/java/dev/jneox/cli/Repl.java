@@ -16,6 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.NoSuchElementException;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.regex.Pattern;
 import org.jline.reader.EOFError;
@@ -28,6 +29,7 @@ import org.jline.reader.impl.DefaultParser;
 import org.jline.terminal.Terminal;
 import org.jline.terminal.Terminal.Signal;
 import org.jline.terminal.Terminal.SignalHandler;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Reads turns of a {@link Conversation} from a terminal or a pipe, and has a model write its own.
@@ -65,7 +67,7 @@ final class Repl {
   private boolean saidCut;
 
   /** The text that is being written, for a signal to stop. */
-  private volatile TextStream running;
+  private volatile @Nullable TextStream running;
 
   Repl(LanguageModel model, Conversation conversation, Sampler sampler, int maxTokens) {
     this.model = model;
@@ -136,7 +138,7 @@ final class Repl {
         return;
       }
     } catch (UncheckedIOException e) {
-      fault = AtomicFile.reason(e.getCause());
+      fault = AtomicFile.reason(Objects.requireNonNull(e.getCause()));
     }
     reader.setVariable(LineReader.HISTORY_FILE, null);
     out.println(

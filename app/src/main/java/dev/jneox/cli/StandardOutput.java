@@ -10,6 +10,7 @@ import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Keeps the reason why standard output could not be written, which a {@link PrintStream} drops. No
@@ -22,7 +23,7 @@ final class StandardOutput extends PrintStream {
 
   /** Fails for good at the first failure. */
   private static final class Sink extends FilterOutputStream {
-    private IOException failure;
+    private @Nullable IOException failure;
 
     Sink(OutputStream out) {
       super(out);

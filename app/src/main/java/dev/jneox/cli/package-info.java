@@ -6,4 +6,7 @@
  * subcommands of every {@link dev.jneox.cli.CommandModule} and turns errors into one line and an
  * exit code.
  */
+@NullMarked
 package dev.jneox.cli;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,9 +1,9 @@
 package dev.jneox.cli.serve;
 
 import dev.jneox.cli.ModelOptions;
+import dev.jneox.cli.PrecisionOption;
 import dev.jneox.cli.Signals;
 import dev.jneox.cli.Usage;
-import dev.jneox.infer.Precision;
 import dev.jneox.io.ByteSize;
 import dev.jneox.io.InputException;
 import dev.jneox.serve.ApiKey;
@@ -33,6 +33,7 @@ import java.util.logging.Logger;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -104,14 +105,7 @@ public final class ServeCommand implements Callable<Integer> {
       description = "The port to listen on; 0 takes a free one. Default: ${DEFAULT-VALUE}.")
   private int port;
 
-  @Option(
-      names = "--dtype",
-      paramLabel = "stored|f32|bf16",
-      defaultValue = "stored",
-      description =
-          "What the weights are multiplied in. Default: as stored, where fp16 and fp64 are read as"
-              + " f32.")
-  private Precision precision;
+  @Mixin private PrecisionOption dtype;
 
   @Option(
       names = "--sessions",
@@ -290,7 +284,7 @@ public final class ServeCommand implements Callable<Integer> {
             openMetrics,
             new TrustedProxies(proxies.stream().map(ServeCommand::range).toList()),
             Optional.ofNullable(accessLog).map(where -> log(where, out, err))),
-        precision,
+        dtype.precision(),
         sessions,
         queue,
         threads == null ? defaults.threads() : threads,

@@ -132,8 +132,6 @@ public final class DemoCommand implements Callable<Integer> {
       description = "Write over an earlier demo in that folder, which starts over.")
   private boolean force;
 
-  private PrintWriter console;
-
   @Override
   public Integer call() {
     Usage.require(
@@ -144,7 +142,6 @@ public final class DemoCommand implements Callable<Integer> {
         minutes);
     Usage.require(spec, seed >= 0, "--seed", "a number from 0 on", seed);
     Overwrite.check(out, force);
-    console = spec.commandLine().getOut();
     try (TargetLock _ = TargetLock.take(out)) {
       return demo();
     }
@@ -202,7 +199,12 @@ public final class DemoCommand implements Callable<Integer> {
     }
   }
 
+  private PrintWriter console() {
+    return spec.commandLine().getOut();
+  }
+
   private void say(String format, Object... args) {
+    PrintWriter console = console();
     console.println(String.format(Locale.ROOT, format, args));
     console.flush();
   }
@@ -221,7 +223,7 @@ public final class DemoCommand implements Callable<Integer> {
       try {
         Path jar =
             Path.of(DemoCommand.class.getProtectionDomain().getCodeSource().getLocation().toURI());
-        folder = jar.getParent().resolve("corpus");
+        folder = jar.resolveSibling("corpus");
       } catch (URISyntaxException e) {
         throw new IllegalStateException(e);
       }
@@ -345,11 +347,11 @@ public final class DemoCommand implements Callable<Integer> {
                 vocabulary,
                 data,
                 directory)) {
-      TrainCommand.describe(console, config, trainer, directory);
+      TrainCommand.describe(console(), config, trainer, directory);
       double gemmRate = TrainCommand.gemmRate(config, trainer.device());
-      TrainCommand.forecast(console, config, trainer, gemmRate);
+      TrainCommand.forecast(console(), config, trainer, gemmRate);
       StepLines lines =
-          new StepLines(console, config.run().logInterval(), trainer.iterations(), gemmRate) {
+          new StepLines(console(), config.run().logInterval(), trainer.iterations(), gemmRate) {
             @Override
             public void afterEvaluation(String name, int iteration, double loss) {
               if (name.equals("validation")) { // the test data are the same documents here
@@ -387,7 +389,7 @@ public final class DemoCommand implements Callable<Integer> {
 
   private void writeCard(ModelSpec spec, Path run, Path model) {
     ModelCard.Facts facts =
-        ModelCard.Facts.of(model.toAbsolutePath().getParent().getFileName().toString())
+        ModelCard.Facts.of(out.toAbsolutePath().normalize().getFileName().toString())
             .withTraining(TrainingFacts.read(run).orElse(null))
             .withData(
                 corpus == null ? "Sources of Java libraries under the Apache License 2.0." : null)
@@ -404,6 +406,7 @@ public final class DemoCommand implements Callable<Integer> {
 
   private void write(Path folder) {
     try (LanguageModel model = LanguageModel.open(folder, Precision.STORED)) {
+      PrintWriter console = console();
       console.print(PROMPT);
       int[] prompt = model.tokenizer().encode(PROMPT);
       GenerationRequest request =

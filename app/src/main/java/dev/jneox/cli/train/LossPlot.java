@@ -154,7 +154,7 @@ record LossPlot(String title, LossCurve curve, OptionalDouble unigramLoss) {
     styler.setXAxisMax(end);
     styler.setXAxisDecimalPattern("#,##0.##");
     styler.setXAxisTickMarkSpacingHint(100);
-    styler.setYAxisDecimalPattern("0.0##");
+    styler.setYAxisDecimalPattern(decimals(losses.getMax() - losses.getMin() + 2 * margin));
     styler.setPlotContentSize(0.98);
     styler.setAnnotationTextFont(new Font(Font.SANS_SERIF, Font.PLAIN, 15));
     styler.setAnnotationTextFontColor(INK);
@@ -174,6 +174,16 @@ record LossPlot(String title, LossCurve curve, OptionalDouble unigramLoss) {
     styler.setAxisTickMarksColor(GRID);
     styler.setAxisTickLabelsColor(INK);
     styler.setMarkerSize(8);
+  }
+
+  /**
+   * Returns a pattern for labels of the loss that all have as many decimals. XChart takes steps of
+   * 1, 2 or 5 times a power of ten, about a thirteenth of the axis.
+   *
+   * @param height of the axis, in nats
+   */
+  static String decimals(double height) {
+    return "0." + "0".repeat(Math.clamp((long) Math.ceil(-Math.log10(height / 9.45)), 1, 6));
   }
 
   /** Lists the units in which the axis counts tokens. */

@@ -20,7 +20,9 @@ import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Continues texts with the model that is being trained, after each validation, or at the end where
@@ -36,7 +38,7 @@ final class Samples implements TrainingCallback {
   private final List<String> prompts;
   private final Optional<Path> file;
   private final Sampler sampler;
-  private Trainer trainer;
+  private @Nullable Trainer trainer;
   private boolean written;
 
   /**
@@ -79,9 +81,13 @@ final class Samples implements TrainingCallback {
 
   @Override
   public void afterSave(Path checkpoint, int iteration) {
-    if (!written && iteration == trainer.iterations()) {
+    if (!written && iteration == trainer().iterations()) {
       write(iteration, "");
     }
+  }
+
+  private Trainer trainer() {
+    return Objects.requireNonNull(trainer); // since atStart
   }
 
   private void write(int iteration, String loss) {
@@ -90,7 +96,7 @@ final class Samples implements TrainingCallback {
       return;
     }
     StringBuilder texts = new StringBuilder();
-    try (PackedModel packed = PackedModel.of(trainer.weights(), Precision.STORED);
+    try (PackedModel packed = PackedModel.of(trainer().weights(), Precision.STORED);
         Engine engine = new Engine(packed, Engine.Settings.of(packed, 1))) {
       Generator generator = new Generator(engine, tokenizer);
       for (String prompt : prompts) {
@@ -117,13 +123,14 @@ final class Samples implements TrainingCallback {
 
   private String continuation(Generator generator, String prompt) {
     int[] ids = tokenizer.encode(prompt);
-    int positions = trainer.model().maxPositions();
+    int positions = trainer().model().maxPositions();
     int tokens = Math.min(TOKENS, positions / 2);
     int most = Math.max(1, positions - tokens);
     int[] read = ids.length > most ? Arrays.copyOfRange(ids, ids.length - most, ids.length) : ids;
     GenerationRequest request =
         GenerationRequest.builder(read).maxTokens(tokens).sampler(sampler).build();
-    return generator.generate(request, Generator.Listener.NONE).text();
+    // Null without a tokenizer, and this generator has one.
+    return Objects.requireNonNull(generator.generate(request, Generator.Listener.NONE).text());
   }
 
   private static void append(Path file, CharSequence texts) {

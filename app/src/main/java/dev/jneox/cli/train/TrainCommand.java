@@ -27,6 +27,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
@@ -355,7 +356,9 @@ public final class TrainCommand implements Callable<Integer> {
                 ? "nothing was saved: save is not set"
                 : trainer.checkpoint().isEmpty()
                     ? "nothing was saved: no step was done"
-                    : goOn.formatted(Shell.quoted(trainer.checkpoint().get().getParent())));
+                    : goOn.formatted(
+                        Shell.quoted(
+                            Objects.requireNonNull(trainer.checkpoint().get().getParent()))));
       }
       return signals.exitCode();
     }

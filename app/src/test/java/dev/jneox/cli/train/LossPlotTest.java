@@ -18,6 +18,8 @@ import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class LossPlotTest {
   private static final int SMOOTH = 0x1F5FB4;
@@ -41,6 +43,12 @@ class LossPlotTest {
     assertThat(columns(image, SMOOTH)).isGreaterThan(900);
     assertThat(columns(image, VALIDATION)).isBetween(450L, 700L);
     assertThat(columns(image, UNIGRAM)).isGreaterThan(500);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"9.4, 0.0", "1, 0.0", "0.9, 0.00", "0.3, 0.00", "0.05, 0.000", "0.02, 0.000"})
+  void labelsOfTheLossHaveAsManyDecimalsAsTheirSteps(double height, String pattern) {
+    assertThat(LossPlot.decimals(height)).isEqualTo(pattern);
   }
 
   @Test
