@@ -74,7 +74,7 @@ class HouseTest {
                   "format.gguf", Set.of("model", "weights", "tokenizer", "template", "format.hf")),
               Map.entry(
                   "format.neox",
-                  Set.of("model", "weights", "tokenizer", "format.hf", "format.torch")),
+                  Set.of("model", "weights", "tokenizer", "template", "format.hf", "format.torch")),
               Map.entry(
                   "format.packed",
                   Set.of(
@@ -97,6 +97,7 @@ class HouseTest {
                       FORMATS,
                       "format",
                       "weights",
+                      "template",
                       "model",
                       "kernel",
                       "tokenizer",
