@@ -209,6 +209,12 @@ public final class ServeCommand implements Callable<Integer> {
       description = "The private key of --tls-cert, in PEM (PKCS #8).")
   private Path key;
 
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Show this help.")
+  private boolean help;
+
   @Override
   public Integer call() {
     PrintWriter out = spec.commandLine().getOut();
