@@ -6,15 +6,22 @@ import picocli.CommandLine.Command;
 @Command(
     name = "chat",
     sortOptions = false,
+    modelTransformer = ModelOptions.Optionally.class,
     description = {
       "Talk with a model.",
       "Your lines and its own make a transcript, \"User: ..\" and \"Assistant: ..\", which it"
           + " continues until it would write your part.",
       "Templates that chat models were trained with are not applied yet, and a base model has none:"
-          + " it plays the part as well as it has read of such talks. complete continues any text.",
+          + " it plays the part as well as it has read of such talks. complete continues any text."
+          + " A server (--server) writes the conversation by its model's own template.",
       "Keys and commands are those of complete, see jneox complete --help."
     },
-    footer = {"", "Example:", "  jneox chat --model DIR"})
+    footer = {
+      "",
+      "Examples:",
+      "  jneox chat --model DIR",
+      "  jneox chat --server http://127.0.0.1:8080"
+    })
 final class ChatCommand extends ReplCommand {
   @Override
   Conversation conversation() {
@@ -32,5 +39,10 @@ final class ChatCommand extends ReplCommand {
             "a base model, asked nothing in its training; it continues a transcript of User and"
                 + " Assistant",
             "base model, User> ");
+  }
+
+  @Override
+  Repl.Words wordsOfServer() {
+    return new Repl.Words("the server writes the conversation by its model's template", "User> ");
   }
 }

@@ -6,6 +6,7 @@ import picocli.CommandLine.Command;
 @Command(
     name = "complete",
     sortOptions = false,
+    modelTransformer = ModelOptions.Optionally.class,
     description = {
       "Write a text together with a model: it continues what you type, and you what it writes.",
       "Ctrl-C stops the model's text, Ctrl-D leaves, arrow keys bring back earlier lines. A line"
@@ -17,8 +18,10 @@ import picocli.CommandLine.Command;
       "",
       "From a pipe every line is a turn, and the output has what the model wrote.",
       "",
-      "Example:",
-      "  jneox complete --model DIR --temperature 0.7"
+      "Examples:",
+      "  jneox complete --model DIR --temperature 0.7",
+      "with a model of a server, which asks for a key:",
+      "  JNEOX_API_KEY=secret jneox complete --server https://HOST:PORT --model NAME"
     })
 final class CompleteCommand extends ReplCommand {
   @Override
@@ -29,5 +32,10 @@ final class CompleteCommand extends ReplCommand {
   @Override
   Repl.Words words(boolean hasTemplate) {
     return new Repl.Words("it continues what you write, it does not answer", "continue> ");
+  }
+
+  @Override
+  Repl.Words wordsOfServer() {
+    return words(false);
   }
 }

@@ -1,7 +1,6 @@
 package dev.jneox.cli;
 
-import java.util.ArrayDeque;
-import java.util.Deque;
+import java.util.ArrayList;
 import java.util.List;
 
 /** A text that a person and a model write in turns. */
@@ -10,8 +9,14 @@ final class Conversation {
   private final String behind;
   private final String between;
   private final List<String> stop;
-  private final StringBuilder text = new StringBuilder();
-  private final Deque<Integer> turns = new ArrayDeque<>(); // where each begins
+  private final List<Turn> turns = new ArrayList<>();
+
+  /**
+   * What a person wrote, and the model to it.
+   *
+   * @param answer null until it is there
+   */
+  record Turn(String input, String answer) {}
 
   private Conversation(String before, String behind, String between, List<String> stop) {
     this.before = before;
@@ -32,14 +37,12 @@ final class Conversation {
 
   /** Adds a turn of the person; an empty one, where turns simply follow, lets the model go on. */
   void add(String input) {
-    turns.push(text.length());
-    text.append(before).append(input).append(behind);
+    turns.add(new Turn(input, null));
   }
 
   /** Adds what the model wrote. */
   void answer(String written) {
-    text.append(written);
-    text.append(between);
+    turns.add(new Turn(turns.removeLast().input, written));
   }
 
   /** Takes back the last turn and what the model wrote to it; false where there is none. */
@@ -47,12 +50,11 @@ final class Conversation {
     if (turns.isEmpty()) {
       return false;
     }
-    text.setLength(turns.pop());
+    turns.removeLast();
     return true;
   }
 
   void clear() {
-    text.setLength(0);
     turns.clear();
   }
 
@@ -66,8 +68,20 @@ final class Conversation {
     return stop;
   }
 
+  /** Returns the turns from the first on. */
+  List<Turn> turns() {
+    return List.copyOf(turns);
+  }
+
   /** What the model is to continue. */
   String text() {
+    StringBuilder text = new StringBuilder();
+    for (Turn turn : turns) {
+      text.append(before).append(turn.input).append(behind);
+      if (turn.answer != null) {
+        text.append(turn.answer).append(between);
+      }
+    }
     return text.toString();
   }
 }

@@ -100,7 +100,9 @@ public final class Main {
 
   private static CommandLine commandLine(List<Class<?>> commands) {
     CommandLine line = new CommandLine(new Main());
-    commands.forEach(command -> line.addSubcommand(Commands.name(command), command));
+    // A CommandLine of its own, for picocli forgets the model transformer of a class.
+    commands.forEach(
+        command -> line.addSubcommand(Commands.name(command), new CommandLine(command)));
     line.setCaseInsensitiveEnumValuesAllowed(true);
     // A prompt may well begin with @.
     line.setExpandAtFiles(false);

@@ -12,7 +12,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.IModelTransformer;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
@@ -36,6 +38,16 @@ public final class ModelOptions {
 
   @Mixin private PrecisionOption dtype;
 
+  /** Has a command do without {@code --model}, which then says itself when it needs one. */
+  static final class Optionally implements IModelTransformer {
+    @Override
+    public CommandSpec transform(CommandSpec spec) {
+      OptionSpec required = spec.findOption("--model");
+      spec.remove(required);
+      return spec.addOption(OptionSpec.builder(required).required(false).build());
+    }
+  }
+
   /** The folder or file of the model, downloaded if need be. */
   Path path() {
     return path(model, spec.commandLine().getErr());
@@ -50,6 +62,11 @@ public final class ModelOptions {
             + " at once."
       })
   private boolean cache;
+
+  /** Returns the value of {@code --model}; null where it was not given and need not be. */
+  String model() {
+    return model;
+  }
 
   LanguageModel open() {
     Path path = path();

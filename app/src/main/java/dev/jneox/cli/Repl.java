@@ -1,10 +1,7 @@
 package dev.jneox.cli;
 
+import dev.jneox.cli.ReplModel.TurnStream;
 import dev.jneox.infer.FinishReason;
-import dev.jneox.infer.GenerationRequest;
-import dev.jneox.infer.LanguageModel;
-import dev.jneox.infer.Sampler;
-import dev.jneox.infer.TextStream;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.JneoxException;
 import dev.jneox.io.VisibleText;
@@ -14,9 +11,6 @@ import java.io.PrintWriter;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
-import java.util.NoSuchElementException;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.regex.Pattern;
 import org.jline.reader.EOFError;
@@ -59,21 +53,16 @@ final class Repl {
    */
   record Words(String introduction, String prompt) {}
 
-  private final LanguageModel model;
+  private final ReplModel model;
   private final Conversation conversation;
-  private final Sampler sampler;
-  private final int maxTokens;
   private long turns;
-  private boolean saidCut;
 
   /** The text that is being written, for a signal to stop. */
-  private volatile @Nullable TextStream running;
+  private volatile @Nullable TurnStream running;
 
-  Repl(LanguageModel model, Conversation conversation, Sampler sampler, int maxTokens) {
+  Repl(ReplModel model, Conversation conversation) {
     this.model = model;
     this.conversation = conversation;
-    this.sampler = sampler;
-    this.maxTokens = Math.min(maxTokens, Math.max(1, model.spec().maxPositions() / 2));
   }
 
   /** Where earlier inputs are kept: {@code $XDG_STATE_HOME/jneox/history}. */
@@ -152,7 +141,7 @@ final class Repl {
     return terminal.handle(
         Signal.INT,
         signal -> {
-          TextStream stream = running;
+          TurnStream stream = running;
           if (stream != null) {
             stream.cancel();
           }
@@ -227,17 +216,17 @@ final class Repl {
   private void write(PrintWriter out, boolean tells) {
     StringBuilder written = new StringBuilder();
     FinishReason reason = null;
-    try (TextStream stream = start(out, tells)) {
+    try (TurnStream stream = model.start(conversation, turns++, note -> said(out, tells, note))) {
       running = stream;
       while (stream.hasNext()) {
-        String piece = next(stream);
+        String piece = stream.next();
         written.append(piece);
         out.print(piece);
         if (out.checkError()) { // also flushes
           break;
         }
       }
-      reason = stream.result().generation().reason();
+      reason = stream.reason();
     } catch (JneoxException e) {
       if (!tells) {
         throw e; // a program reads the output: it must not take the reason for a text
@@ -256,43 +245,12 @@ final class Repl {
         case END_OF_TEXT -> out.println("[the model ended the text; /new begins another]");
         case MAX_TOKENS, CONTEXT_FULL -> {
           if (conversation.goesOn()) {
-            out.println("[" + maxTokens + " tokens; Enter goes on]");
+            out.println("[" + model.maxTokens() + " tokens; Enter goes on]");
           }
         }
         default -> {}
       }
     }
-  }
-
-  /** Takes the next piece; nothing where a signal has stopped the text meanwhile. */
-  private static String next(TextStream stream) {
-    try {
-      return stream.next().text();
-    } catch (NoSuchElementException e) {
-      return "";
-    }
-  }
-
-  /** Begins the model's turn, from as much of the end of the text as its context has room for. */
-  private TextStream start(PrintWriter out, boolean tells) {
-    int[] ids = model.tokenizer().encode(conversation.text());
-    int room = model.spec().maxPositions() - maxTokens + 1;
-    if (ids.length > room) {
-      ids = Arrays.copyOfRange(ids, ids.length - room, ids.length);
-      if (tells && !saidCut) {
-        out.println(
-            "[the text is beyond the model's context of "
-                + model.spec().maxPositions()
-                + " tokens: it sees the end alone]");
-        saidCut = true;
-      }
-    }
-    GenerationRequest request =
-        GenerationRequest.builder(ids)
-            .maxTokens(maxTokens)
-            .sampler(sampler.withSeed(sampler.seed() + turns++))
-            .build();
-    return model.generator().stream(request, conversation.stop());
   }
 
   /** Whether an input goes on in the next line. */

@@ -8,12 +8,15 @@ import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.PrintWriter;
+import java.net.URI;
 import java.nio.charset.StandardCharsets;
+import java.util.stream.Stream;
 import org.jline.terminal.Terminal;
 import org.jline.terminal.TerminalBuilder;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** What {@code complete} and {@code chat} have in common: a model, and a {@link Repl} with it. */
@@ -21,6 +24,23 @@ abstract class ReplCommand implements Runnable {
   @Spec private CommandSpec spec;
 
   @Mixin private ModelOptions model;
+
+  @Option(
+      names = "--server",
+      paramLabel = "URL",
+      description =
+          "Have a server of OpenAI's API write, such as jneox serve, llama.cpp or vLLM:"
+              + " http://HOST:PORT, or https. --model is then one of the server's names; it may be"
+              + " left out where there is one.")
+  private String server;
+
+  @Option(
+      names = "--api-key",
+      paramLabel = "KEY",
+      description =
+          "The key that --server asks for. Default: the environment variable JNEOX_API_KEY, else"
+              + " OPENAI_API_KEY.")
+  private String apiKey;
 
   @Option(
       names = "--max-tokens",
@@ -83,6 +103,9 @@ abstract class ReplCommand implements Runnable {
   /** What to tell of the way that the model is used, and the prompt. */
   abstract Repl.Words words(boolean hasTemplate);
 
+  /** The same, where a server writes. */
+  abstract Repl.Words wordsOfServer();
+
   @Override
   public void run() {
     Usage.require(spec, maxTokens >= 1, "--max-tokens", "1 or more", maxTokens);
@@ -96,20 +119,66 @@ abstract class ReplCommand implements Runnable {
                     .withTopP(topP)
                     .withRepetitionPenalty(repetitionPenalty)
                     .withSeed(seed));
+    GenerationRequest.builder(0).sampler(sampler).maxTokens(maxTokens).build(); // checks them
+    if (server != null) {
+      talkToServer(sampler);
+      return;
+    }
+    refuse("--api-key", "is for --server alone");
+    if (model.model() == null) {
+      throw new ParameterException(
+          spec.commandLine(), "expected --model MODEL, or --server URL, found none");
+    }
     try (LanguageModel loaded = model.open()) {
       loaded.tokenizer(); // said now, not at the first text
-      GenerationRequest.builder(0).sampler(sampler).maxTokens(maxTokens).build(); // checks them
-      Repl repl = new Repl(loaded, conversation(), sampler, maxTokens);
-      if (System.console() == null || !System.console().isTerminal()) {
-        plain(repl);
-        return;
-      }
-      Repl.Words words = words(loaded.chatTemplates().isPresent());
-      try (Terminal terminal = TerminalBuilder.builder().system(true).nativeSignals(true).build()) {
-        repl.run(terminal, Repl.historyFile(), model.path() + ": " + words.introduction(), words);
-      } catch (IOException e) {
-        throw StorageException.ofStream("the terminal", "cannot be used", e);
-      }
+      talk(
+          new LocalModel(loaded, sampler, maxTokens),
+          String.valueOf(model.path()),
+          words(loaded.chatTemplates().isPresent()));
+    }
+  }
+
+  private void talkToServer(Sampler sampler) {
+    refuse("--dtype", "is the server's to choose, and has no meaning with --server");
+    refuse("--cache", "is the server's to choose, and has no meaning with --server");
+    URI base = Usage.of(spec, () -> ServerModel.base(server));
+    String wanted = model.model() == null ? "" : model.model();
+    try (ServerModel remote = new ServerModel(base, key(), wanted, sampler, maxTokens)) {
+      talk(remote, remote.model() + " at " + base, wordsOfServer());
+    }
+  }
+
+  private void refuse(String option, String why) {
+    if (spec.commandLine().getParseResult().hasMatchedOption(option)) {
+      throw new ParameterException(spec.commandLine(), option + ": " + why);
+    }
+  }
+
+  private String key() {
+    String key =
+        Stream.of(apiKey, System.getenv("JNEOX_API_KEY"), System.getenv("OPENAI_API_KEY"))
+            .filter(value -> value != null && !value.isBlank())
+            .findFirst()
+            .orElse("")
+            .strip();
+    if (!key.chars().allMatch(c -> c > ' ' && c < 0x7f)) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--api-key: expected letters, digits and signs of ASCII, found other characters");
+    }
+    return key;
+  }
+
+  private void talk(ReplModel writer, String name, Repl.Words words) {
+    Repl repl = new Repl(writer, conversation());
+    if (System.console() == null || !System.console().isTerminal()) {
+      plain(repl);
+      return;
+    }
+    try (Terminal terminal = TerminalBuilder.builder().system(true).nativeSignals(true).build()) {
+      repl.run(terminal, Repl.historyFile(), name + ": " + words.introduction(), words);
+    } catch (IOException e) {
+      throw StorageException.ofStream("the terminal", "cannot be used", e);
     }
   }
 

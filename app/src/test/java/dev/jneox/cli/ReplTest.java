@@ -90,7 +90,7 @@ class ReplTest {
 
   private static String piped(LanguageModel loaded, String input) throws IOException {
     StringWriter out = new StringWriter();
-    new Repl(loaded, Conversation.continued(), Sampler.GREEDY, 6)
+    new Repl(new LocalModel(loaded, Sampler.GREEDY, 6), Conversation.continued())
         .run(new BufferedReader(new StringReader(input)), new PrintWriter(out));
     return out.toString();
   }
@@ -155,7 +155,7 @@ class ReplTest {
     Path history = dir.resolve("history");
     try (LanguageModel loaded = LanguageModel.open(model, Precision.STORED);
         Screen screen = new Screen()) {
-      Repl repl = new Repl(loaded, Conversation.continued(), Sampler.GREEDY, 6);
+      Repl repl = new Repl(new LocalModel(loaded, Sampler.GREEDY, 6), Conversation.continued());
       Thread running =
           Thread.ofPlatform()
               .start(
@@ -198,7 +198,7 @@ class ReplTest {
             }
           };
       Conversation conversation = Conversation.continued();
-      Repl repl = new Repl(loaded, conversation, Sampler.GREEDY, 30);
+      Repl repl = new Repl(new LocalModel(loaded, Sampler.GREEDY, 30), conversation);
       repl.listen(screen.terminal);
       repl.turn("int max", stopping, true);
       int length = conversation.text().length();
@@ -211,7 +211,7 @@ class ReplTest {
   @Test
   void aPersonHearsWhatACommandDidAndThatThereIsNoSuchOne() throws IOException {
     try (LanguageModel loaded = LanguageModel.open(model, Precision.STORED)) {
-      Repl repl = new Repl(loaded, Conversation.continued(), Sampler.GREEDY, 4);
+      Repl repl = new Repl(new LocalModel(loaded, Sampler.GREEDY, 4), Conversation.continued());
       StringWriter screen = new StringWriter();
       PrintWriter out = new PrintWriter(screen);
       repl.turn("/reset", out, true);
@@ -296,7 +296,7 @@ class ReplTest {
     }
     try (LanguageModel loaded = LanguageModel.open(model, Precision.STORED);
         Screen screen = new Screen()) {
-      Repl repl = new Repl(loaded, Conversation.continued(), Sampler.GREEDY, 6);
+      Repl repl = new Repl(new LocalModel(loaded, Sampler.GREEDY, 6), Conversation.continued());
       Thread running =
           Thread.ofPlatform()
               .start(
