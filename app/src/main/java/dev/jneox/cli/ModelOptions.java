@@ -89,8 +89,11 @@ public final class ModelOptions {
     return ModelFiles.resolve(find(model, err));
   }
 
-  /** What is on this machine comes first; the environment decides about the hub. */
-  static Path find(String model, PrintWriter err) {
+  /**
+   * Returns the folder or file of a model, that of a run as it is. What is on this machine comes
+   * first; the environment decides about the hub.
+   */
+  public static Path find(String model, PrintWriter err) {
     Optional<Path> local = ModelPath.local(model);
     if (local.isPresent()) {
       if (Files.isDirectory(local.get()) && !ModelFiles.is(local.get())) {

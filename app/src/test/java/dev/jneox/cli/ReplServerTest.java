@@ -91,6 +91,7 @@ class ReplServerTest {
             defaults.queue(),
             1,
             64 << 20,
+            defaults.loading(),
             defaults.readers(),
             new ServerSettings.Limits(
                 Duration.ofMinutes(1),

@@ -49,9 +49,29 @@ public final class LanguageModel implements AutoCloseable {
 
   /** The same, and counts as {@link PackedModel#of(StoredModel, Precision, Progress)} does. */
   public static LanguageModel open(Path path, Precision precision, Progress progress) {
+    return open(stored(path, precision), precision, progress);
+  }
+
+  private static StoredModel stored(Path path, Precision precision) {
     Optional<StoredModel> kept =
         precision == Precision.STORED ? GgufCache.open(path) : Optional.empty();
-    return open(kept.orElseGet(() -> ModelFiles.open(path)), precision, progress);
+    return kept.orElseGet(() -> ModelFiles.open(path));
+  }
+
+  /**
+   * Says what a model would take that {@link #open(Path, Precision)} opens.
+   *
+   * @throws InputException if it is not a whole model
+   */
+  public static ModelMemory memory(Path path, Precision precision) {
+    try (StoredModel stored = stored(path, precision)) {
+      MemoryNeed need = MemoryNeed.of(stored, precision);
+      KvFormat format = KvFormat.of(stored.spec(), need.kv());
+      return new ModelMemory(
+          need.made() + need.mapped(),
+          need.context(),
+          KvSequence.pages(need.context()) * format.pageBytes());
+    }
   }
 
   /** Over a model that is open, which is closed with this, or when it cannot be used. */

@@ -5,6 +5,7 @@ import java.util.Locale;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.UUID;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One HTTP request at work: who sent it, its id, its time, what to do when the client leaves, and
@@ -17,6 +18,7 @@ final class Call {
   private final Cancellation leaving = new Cancellation();
   private volatile String client = "";
   private volatile String model = "";
+  private ModelPool.@Nullable Lease lease; // of the request's own thread
 
   // Guarded by this.
   private long queued; // nanoseconds; of several sequences the longest
@@ -56,6 +58,20 @@ final class Call {
 
   void model(String id) {
     model = id;
+  }
+
+  /** Keeps a model until {@link #release}. */
+  ServedModel use(ModelPool.Lease taken) {
+    lease = taken;
+    return taken.model();
+  }
+
+  /** Gives back the model, which nothing of the request uses any more. */
+  void release() {
+    if (lease != null) {
+      lease.close();
+      lease = null;
+    }
   }
 
   /** Says that a sequence had its turn. */

@@ -38,6 +38,8 @@ import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -59,13 +61,14 @@ public final class ModelServer implements AutoCloseable {
   private static final Pattern JSON =
       Pattern.compile("application/([a-z.-]+\\+)?json\\s*(;.*)?", Pattern.CASE_INSENSITIVE);
   private static final String METRICS = "/metrics";
+  private static final String HEALTH = "/health";
   private static final int LEAST_DECODED = 1 << 16; // a token may be hundreds of bytes
   private static final int LONGEST_SHOWN = 100;
   private static final long LOOK_MILLIS = 20;
   private static final Duration ANSWER_TIME = Duration.ofSeconds(2);
 
   private final ServerSettings settings;
-  private final Map<String, ServedModel> models;
+  private final ModelPool pool;
   private final Map<ApiKey, RateLimit> keys = new LinkedHashMap<>();
   private final Map<String, Set<String>> methods = new LinkedHashMap<>(); // of each path
   private final Connections connections;
@@ -79,12 +82,12 @@ public final class ModelServer implements AutoCloseable {
     void handle(ServerRequest request, ServerResponse response, Call call);
   }
 
-  private ModelServer(ServerSettings settings, Map<String, ServedModel> models) {
+  private ModelServer(ServerSettings settings, ModelPool pool) {
     this.settings = settings;
-    this.models = models;
+    this.pool = pool;
     settings.access().keys().forEach(key -> keys.put(key, new RateLimit(key)));
     this.connections = new Connections(settings.limits());
-    this.metrics = new ServerMetrics(models.values(), running::get, connections::open);
+    this.metrics = new ServerMetrics(pool, running::get, connections::open);
     WebServerConfig.Builder builder =
         WebServer.builder()
             .host(settings.host())
@@ -103,21 +106,21 @@ public final class ModelServer implements AutoCloseable {
   }
 
   /**
-   * Opens models and begins to listen.
+   * Opens models and begins to listen. The settings say which of the models wait for their first
+   * requests.
    *
    * @param paths folder or file of each model, by the name that requests give
    * @throws InputException when one is no whole model, or the address cannot be listened on
    */
   public static ModelServer start(Map<String, Path> paths, ServerSettings settings) {
     checkAddress(settings);
-    Map<String, ServedModel> models = new LinkedHashMap<>();
+    ModelPool pool = new ModelPool(paths, settings);
     try {
-      paths.forEach((id, path) -> models.put(id, ServedModel.open(id, path, settings)));
-      ModelServer server = new ModelServer(settings, models);
+      ModelServer server = new ModelServer(settings, pool);
       server.listen();
       return server;
     } catch (RuntimeException | Error e) {
-      models.values().forEach(ServedModel::close);
+      pool.close();
       throw e;
     }
   }
@@ -195,6 +198,7 @@ public final class ModelServer implements AutoCloseable {
   private void route(HttpRouting.Builder routing) {
     route(routing, "GET", "/health/live", (_, response, _) -> text(response, "alive\n"));
     route(routing, "GET", "/health/ready", (_, response, _) -> ready(response));
+    route(routing, "GET", HEALTH, this::health);
     route(routing, "GET", METRICS, this::metrics);
     route(routing, "GET", "/v1/models", this::models);
     route(routing, "GET", "/v1/models/{model}", this::model);
@@ -291,7 +295,7 @@ public final class ModelServer implements AutoCloseable {
       call.client(address(request));
       if (!open(endpoint)) {
         authenticate(request, call);
-        if (draining && !endpoint.equals(METRICS)) {
+        if (draining && !endpoint.equals(METRICS) && !endpoint.equals(HEALTH)) {
           throw ApiException.unavailable("the server is shutting down");
         }
       }
@@ -310,6 +314,7 @@ public final class ModelServer implements AutoCloseable {
       status = 499; // the client has left
       throw new CloseConnectionException("the client has left", e);
     } finally {
+      call.release();
       running.decrementAndGet();
       if (peer != null) {
         peer.rest(request.headers().containsToken(HeaderValues.CONNECTION_CLOSE));
@@ -322,7 +327,7 @@ public final class ModelServer implements AutoCloseable {
   /** Whether a path asks for no key. */
   private boolean open(String endpoint) {
     return endpoint.startsWith("/health/")
-        || endpoint.equals(METRICS) && settings.access().openMetrics();
+        || settings.access().openMetrics() && (endpoint.equals(METRICS) || endpoint.equals(HEALTH));
   }
 
   /** Counts and logs a request that reached no route. */
@@ -425,30 +430,28 @@ public final class ModelServer implements AutoCloseable {
     return Body.parse(bytes);
   }
 
-  /** Returns the model that a body names; the only one where it names none. */
+  /** Returns the model that a body names; the only one where it names none. Waits for its load. */
   private ServedModel model(Body body, Call call) {
-    ServedModel model = model(body);
+    ServedModel model = named(body, call);
     call.model(model.id());
     return model;
   }
 
-  private ServedModel model(Body body) {
+  private ServedModel named(Body body, Call call) {
+    List<String> ids = pool.ids();
     Optional<String> name = body.string("model");
-    if (name.isEmpty()) {
-      if (models.size() == 1) {
-        return models.values().iterator().next();
-      }
+    if (name.isEmpty() && ids.size() > 1) {
       throw ApiException.invalid("model", "model: expected one of " + names() + ", found nothing");
     }
-    ServedModel model = models.get(name.get());
-    if (model == null) {
-      throw ApiException.noSuchModel(visible(name.get()), "there are " + names());
+    String id = name.orElse(ids.getFirst());
+    if (!ids.contains(id)) {
+      throw ApiException.noSuchModel(visible(id), "there are " + names());
     }
-    return model;
+    return call.use(pool.acquire(id, call));
   }
 
   private String names() {
-    return String.join(", ", models.keySet());
+    return String.join(", ", pool.ids());
   }
 
   private void completions(ServerRequest request, ServerResponse response, Call call) {
@@ -473,7 +476,7 @@ public final class ModelServer implements AutoCloseable {
 
   private void responses(ServerRequest request, ServerResponse response, Call call) {
     Body body = body(request, call);
-    Responses responses = new Responses(body, model(body), call);
+    Responses responses = new Responses(body, named(body, call), call);
     if (responses.streamed()) {
       stream(response, call, responses::stream);
     } else {
@@ -483,7 +486,7 @@ public final class ModelServer implements AutoCloseable {
 
   private void embeddings(ServerRequest request, ServerResponse response, Call call) {
     Body body = body(request, call);
-    send(response, new Embeddings(body, model(body), call).answer());
+    send(response, new Embeddings(body, named(body, call), call).answer());
   }
 
   private interface Streamed {
@@ -518,27 +521,51 @@ public final class ModelServer implements AutoCloseable {
   private void models(ServerRequest request, ServerResponse response, Call call) {
     ObjectNode root = JsonNodeFactory.instance.objectNode().put("object", "list");
     ArrayNode data = root.putArray("data");
-    models.values().forEach(model -> data.add(described(model)));
+    pool.statuses().forEach(model -> data.add(described(model)));
     send(response, root);
   }
 
   private void model(ServerRequest request, ServerResponse response, Call call) {
     String id = request.path().pathParameters().get("model");
-    ServedModel model = models.get(id);
-    if (model == null) {
-      throw ApiException.noSuchModel(visible(id), "there are " + names());
-    }
-    send(response, described(model));
+    send(
+        response,
+        described(
+            pool.status(id)
+                .orElseThrow(() -> ApiException.noSuchModel(visible(id), "there are " + names()))));
   }
 
-  private static ObjectNode described(ServedModel model) {
+  private static ObjectNode described(ModelPool.Status model) {
     return JsonNodeFactory.instance
         .objectNode()
         .put("id", model.id())
         .put("object", "model")
         .put("created", model.created())
         .put("owned_by", "jneox")
-        .put("max_model_len", model.context());
+        .put("max_model_len", model.context())
+        .put("state", state(model));
+  }
+
+  private static String state(ModelPool.Status model) {
+    return model.state().name().toLowerCase(Locale.ROOT);
+  }
+
+  private void health(ServerRequest request, ServerResponse response, Call call) {
+    ObjectNode root =
+        JsonNodeFactory.instance.objectNode().put("status", draining ? "draining" : "ok");
+    ArrayNode data = root.putArray("models");
+    for (ModelPool.Status model : pool.statuses()) {
+      data.addObject()
+          .put("id", model.id())
+          .put("state", state(model))
+          .put("requests", model.requests())
+          .put("bytes", model.bytes());
+    }
+    root.put("bytes", pool.used());
+    if (pool.limit() < Long.MAX_VALUE) {
+      root.put("limit_bytes", pool.limit());
+    }
+    response.status(draining ? Status.SERVICE_UNAVAILABLE_503 : Status.OK_200);
+    send(response, root);
   }
 
   private void tokenize(ServerRequest request, ServerResponse response, Call call) {
@@ -585,7 +612,7 @@ public final class ModelServer implements AutoCloseable {
   }
 
   private void tokenizerInfo(ServerRequest request, ServerResponse response, Call call) {
-    ServedModel model = models.values().iterator().next();
+    ServedModel model = call.use(pool.acquire(pool.ids().getFirst(), call));
     int end = model.model().spec().vocabulary().endOfText();
     ObjectNode root = JsonNodeFactory.instance.objectNode();
     root.put("tokenizer_class", model.tokenizer().getClass().getSimpleName());
@@ -683,7 +710,7 @@ public final class ModelServer implements AutoCloseable {
         interrupted = true;
       }
     }
-    models.values().forEach(ServedModel::close); // ends the requests that still run
+    pool.close(); // ends the requests that still run
     server.stop();
     connections.close();
     if (interrupted) {

@@ -53,8 +53,9 @@ final class ServedModel implements AutoCloseable {
   /**
    * @param id the name that requests give
    * @param model closed with this
+   * @param kvBytes bound on the memory for keys and values
    */
-  ServedModel(String id, LanguageModel model, ServerSettings settings) {
+  ServedModel(String id, LanguageModel model, ServerSettings settings, long kvBytes) {
     this.id = id;
     this.model = model;
     this.settings = settings;
@@ -65,15 +66,19 @@ final class ServedModel implements AutoCloseable {
         model.engine(
             Engine.Settings.of(model.packed(), settings.sessions())
                 .withThreads(settings.threads())
-                .withKvBytes(settings.kvBytes())
+                .withKvBytes(kvBytes)
                 .withReaders(settings.readers()));
   }
 
-  /** Opens a model under the name of its folder or file. */
-  static ServedModel open(String id, Path path, ServerSettings settings) {
+  /**
+   * Opens a model.
+   *
+   * @param kvBytes bound on the memory for keys and values
+   */
+  static ServedModel open(String id, Path path, ServerSettings settings, long kvBytes) {
     LanguageModel model = LanguageModel.open(path, settings.precision());
     try {
-      return new ServedModel(id, model, settings);
+      return new ServedModel(id, model, settings, kvBytes);
     } catch (RuntimeException | Error e) {
       model.close();
       throw e;

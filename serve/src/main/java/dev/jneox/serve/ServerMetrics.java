@@ -10,9 +10,10 @@ import io.prometheus.metrics.model.registry.PrometheusRegistry;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.util.Collection;
+import java.util.List;
 import java.util.function.IntSupplier;
 import java.util.function.ToDoubleFunction;
+import java.util.stream.Stream;
 
 /** Counts what the server does, in Prometheus's form. */
 final class ServerMetrics {
@@ -20,7 +21,7 @@ final class ServerMetrics {
 
   private final PrometheusRegistry registry = new PrometheusRegistry();
   private final PrometheusTextFormatWriter writer = PrometheusTextFormatWriter.create();
-  private final Collection<ServedModel> models;
+  private final ModelPool pool;
   private final Counter requests =
       Counter.builder()
           .name("jneox_requests")
@@ -53,8 +54,8 @@ final class ServerMetrics {
   private final Counter promptTokens = tokens("jneox_prompt_tokens", "Tokens of prompts answered.");
   private final Counter newTokens = tokens("jneox_generated_tokens", "Tokens of answers.");
 
-  ServerMetrics(Collection<ServedModel> models, IntSupplier running, IntSupplier connections) {
-    this.models = models;
+  ServerMetrics(ModelPool pool, IntSupplier running, IntSupplier connections) {
+    this.pool = pool;
     GaugeWithCallback.builder()
         .name("jneox_requests_running")
         .help("Requests at work, those that wait included.")
@@ -65,6 +66,34 @@ final class ServerMetrics {
         .help("Open connections.")
         .callback(gauge -> gauge.call(connections.getAsInt()))
         .register(registry);
+    of(
+        "jneox_model_loaded",
+        "1 where the model is loaded, else 0.",
+        m -> m.served() == null ? 0 : 1);
+    of(
+        "jneox_model_bytes",
+        "Weights, keys and values that the model takes, or would take.",
+        ModelPool.Status::bytes);
+    of("jneox_model_requests", "Requests that hold the model or wait for it.", m -> m.requests());
+    CounterWithCallback.builder()
+        .name("jneox_model_loads")
+        .help("How often the model was loaded.")
+        .labelNames("model")
+        .callback(
+            counter -> pool.statuses().forEach(model -> counter.call(model.loads(), model.id())))
+        .register(registry);
+    GaugeWithCallback.builder()
+        .name("jneox_models_bytes")
+        .help("Weights, keys and values of the models that are loaded.")
+        .callback(gauge -> gauge.call(pool.used()))
+        .register(registry);
+    if (pool.limit() < Long.MAX_VALUE) {
+      GaugeWithCallback.builder()
+          .name("jneox_models_limit_bytes")
+          .help("Bound on jneox_models_bytes.")
+          .callback(gauge -> gauge.call(pool.limit()))
+          .register(registry);
+    }
     gauge("jneox_sequences_running", "Sequences that have a place.", m -> m.admission().running());
     gauge("jneox_sequences_waiting", "Sequences in the queue.", m -> m.admission().waiting());
     engine(
@@ -110,26 +139,46 @@ final class ServerMetrics {
     return Counter.builder().name(name).help(help).labelNames("model").register(registry);
   }
 
+  /** Registers a gauge of all models. */
+  private void of(String name, String help, ToDoubleFunction<ModelPool.Status> value) {
+    GaugeWithCallback.builder()
+        .name(name)
+        .help(help)
+        .labelNames("model")
+        .callback(gauge -> pool.statuses().forEach(m -> gauge.call(value.applyAsDouble(m), m.id())))
+        .register(registry);
+  }
+
+  /** Registers a gauge of the models that are loaded. */
   private void gauge(String name, String help, ToDoubleFunction<ServedModel> value) {
     GaugeWithCallback.builder()
         .name(name)
         .help(help)
         .labelNames("model")
-        .callback(gauge -> models.forEach(m -> gauge.call(value.applyAsDouble(m), m.id())))
+        .callback(gauge -> loaded().forEach(m -> gauge.call(value.applyAsDouble(m), m.id())))
         .register(registry);
+  }
+
+  private List<ServedModel> loaded() {
+    return pool.statuses().stream()
+        .map(ModelPool.Status::served)
+        .flatMap(Stream::ofNullable)
+        .toList();
   }
 
   private void engine(String name, String help, ToDoubleFunction<Engine.Metrics> value) {
     gauge(name, help, model -> value.applyAsDouble(model.metrics()));
   }
 
+  /** Registers a count of the models that are loaded; it begins anew when one is loaded again. */
   private void counter(String name, String help, ToDoubleFunction<Engine.Metrics> value) {
     CounterWithCallback.builder()
         .name(name)
         .help(help)
         .labelNames("model")
         .callback(
-            counter -> models.forEach(m -> counter.call(value.applyAsDouble(m.metrics()), m.id())))
+            counter ->
+                loaded().forEach(m -> counter.call(value.applyAsDouble(m.metrics()), m.id())))
         .register(registry);
   }
 

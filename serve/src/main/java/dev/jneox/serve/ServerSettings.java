@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.function.Consumer;
 
 /**
@@ -21,6 +22,7 @@ import java.util.function.Consumer;
  * @param queue sequences that may wait before requests are refused with 429
  * @param threads that compute
  * @param kvBytes bound on the memory for keys and values of a model, in bytes
+ * @param loading when models are loaded, and what they may take together
  * @param readers what a slow reader of a stream is granted
  * @param limits what a request and a connection may take
  */
@@ -33,8 +35,28 @@ public record ServerSettings(
     int queue,
     int threads,
     long kvBytes,
+    Loading loading,
     Engine.Readers readers,
     Limits limits) {
+  /**
+   * Says when models are loaded, and what they may take together.
+   *
+   * @param lazy whether a model is loaded by its first request; else at the start
+   * @param memory bound on the bytes of weights, keys and values of the models that are loaded: the
+   *     one that was used least recently makes room. Without one, all stay.
+   */
+  public record Loading(boolean lazy, OptionalLong memory) {
+    /** Loads all at the start, and keeps them. */
+    public static final Loading DEFAULT = new Loading(false, OptionalLong.empty());
+
+    /**
+     * @throws InputException when the bound is not positive
+     */
+    public Loading {
+      check("memory, in bytes", memory.orElse(1), 1, Long.MAX_VALUE);
+    }
+  }
+
   /**
    * Names the files of TLS.
    *
@@ -101,6 +123,7 @@ public record ServerSettings(
           1024,
           Cpu.threads(),
           Runtime.getRuntime().maxMemory() / 2,
+          Loading.DEFAULT,
           Engine.Readers.DEFAULT,
           new Limits(
               Duration.ofMinutes(10), 16 << 20, 1024, Duration.ofSeconds(30), Patience.DEFAULT));

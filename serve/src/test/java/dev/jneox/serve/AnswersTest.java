@@ -51,7 +51,7 @@ class AnswersTest {
         new ServerSettings.Patience(
             Duration.ofSeconds(1), Duration.ofSeconds(1), Duration.ofMillis(200));
     try (ServedModel model =
-        ServedModel.open("tiny", TestServer.model(dir, 1024), builder.settings())) {
+        ServedModel.open("tiny", TestServer.model(dir, 1024), builder.settings(), 1 << 26)) {
       // Alone, it has all the time.
       List<Completion> alone =
           new Answers(model, call("a"), 1).run(List.of(request(50)), List.of(), SLOW);
@@ -82,7 +82,7 @@ class AnswersTest {
   void oneFailureEndsAllAnswersOfARequest() throws Exception {
     TestServer.Builder builder = new TestServer.Builder();
     try (ServedModel model =
-        ServedModel.open("tiny", TestServer.model(dir, 1024), builder.settings())) {
+        ServedModel.open("tiny", TestServer.model(dir, 1024), builder.settings(), 1 << 26)) {
       Answers.Listener failing =
           new Answers.Listener() {
             @Override

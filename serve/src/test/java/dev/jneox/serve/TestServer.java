@@ -65,6 +65,7 @@ final class TestServer implements AutoCloseable {
     int sessions = 4;
     int queue = 64;
     long kvBytes = 256 << 20;
+    ServerSettings.Loading loading = ServerSettings.Loading.DEFAULT;
     Duration timeout = Duration.ofMinutes(2);
     long body = 1 << 20;
     int connections = 256;
@@ -81,12 +82,17 @@ final class TestServer implements AutoCloseable {
           queue,
           1,
           kvBytes,
+          loading,
           Engine.Readers.DEFAULT,
           new ServerSettings.Limits(timeout, body, connections, grace, patience));
     }
 
     TestServer start(Path model) {
-      return new TestServer(ModelServer.start(Map.of("tiny", model), settings()));
+      return start(Map.of("tiny", model));
+    }
+
+    TestServer start(Map<String, Path> models) {
+      return new TestServer(ModelServer.start(models, settings()));
     }
   }
 
@@ -100,6 +106,11 @@ final class TestServer implements AutoCloseable {
 
   /** Writes a model whose tokenizer knows every byte. */
   static Path model(Path dir, int context) {
+    return model(dir, context, 1);
+  }
+
+  /** The same, with other weights. */
+  static Path model(Path dir, int context, long seed) {
     BpeTrainer trainer = new BpeTrainer(300);
     trainer.count(List.of("static int max(int a, int b) { return a > b ? a : b; }").iterator());
     trainer.train(merges -> {}).write(dir.resolve("tokenizer.json"));
@@ -108,7 +119,7 @@ final class TestServer implements AutoCloseable {
     Path model = dir.resolve("model-" + context);
     new HfFolderWriter(model, spec, Dtype.F32)
         .tokenizer(dir.resolve("tokenizer.json"))
-        .write(new RandomWeights(spec, 1));
+        .write(new RandomWeights(spec, seed));
     return model;
   }
 

@@ -23,6 +23,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -55,11 +56,13 @@ import picocli.CommandLine.Spec;
           + " client that reads nothing for 30 seconds is cut off.",
       "",
       "/health/live and /health/ready say whether the server runs and takes requests. /metrics"
-          + " counts requests, tokens, times and memory for Prometheus (jneox_...).",
+          + " counts requests, tokens, times and memory for Prometheus (jneox_...). /health and"
+          + " /v1/models say which models are loaded.",
       "",
       "Examples:",
       "  jneox serve --model DIR",
       "  jneox serve --model small=DIR --model large=FILE.gguf --port 9000",
+      "  jneox serve --model small=DIR --model large=FILE.gguf --lazy --memory 24GB",
       "  jneox serve --model DIR --host 0.0.0.0 --api-key-file keys.txt \\",
       "      --tls-cert cert.pem --tls-key key.pem"
     })
@@ -134,8 +137,23 @@ public final class ServeCommand implements Callable<Integer> {
       names = "--kv-memory",
       paramLabel = "SIZE",
       description =
-          "Memory for the keys and values of a model, as 2GB. Default: half of the Java heap.")
+          "Memory for the keys and values of a model, as 2GB. Default: half of the Java heap,"
+              + " shared out among the models.")
   private String kvMemory;
+
+  @Option(
+      names = "--lazy",
+      description = "Load each model at its first request. Default: all at the start.")
+  private boolean lazy;
+
+  @Option(
+      names = "--memory",
+      paramLabel = "SIZE",
+      description =
+          "Bound on the memory of all models together, their weights and --kv-memory, as 24GB:"
+              + " where it does not hold all, a request for another model waits until the one used"
+              + " least recently is idle, and is unloaded. Default: all stay loaded.")
+  private String memory;
 
   @Option(
       names = "--timeout",
@@ -177,7 +195,8 @@ public final class ServeCommand implements Callable<Integer> {
   @Option(
       names = "--open-metrics",
       description =
-          "Let /metrics be read without a key. /health/live and /health/ready always are.")
+          "Let /metrics and /health be read without a key. /health/live and /health/ready always"
+              + " are.")
   private boolean openMetrics;
 
   @Option(
@@ -229,7 +248,7 @@ public final class ServeCommand implements Callable<Integer> {
       boolean given = named.matches() && !Files.exists(Path.of(model));
       String where = given ? named.group(2) : model;
       String id = given ? named.group(1) : name(where);
-      if (paths.put(id, ModelOptions.path(where, err)) != null) {
+      if (paths.put(id, ModelOptions.find(where, err)) != null) {
         throw new ParameterException(
             spec.commandLine(),
             "--model: two are named " + id + ": give one a name, as other=" + where);
@@ -294,7 +313,12 @@ public final class ServeCommand implements Callable<Integer> {
         sessions,
         queue,
         threads == null ? defaults.threads() : threads,
-        kvMemory == null ? defaults.kvBytes() : size("--kv-memory", kvMemory),
+        kvMemory == null
+            ? defaults.kvBytes() / Math.max(1, models.size())
+            : size("--kv-memory", kvMemory),
+        new ServerSettings.Loading(
+            lazy,
+            memory == null ? OptionalLong.empty() : OptionalLong.of(size("--memory", memory))),
         defaults.readers(),
         new ServerSettings.Limits(
             Duration.ofSeconds(timeout),
