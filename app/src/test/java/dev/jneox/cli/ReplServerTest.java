@@ -85,7 +85,8 @@ class ReplServerTest {
         new ServerSettings(
             "127.0.0.1",
             0,
-            new ServerSettings.Access(List.of(keys), Optional.empty(), true, Optional.empty()),
+            new ServerSettings.Access(
+                List.of(keys), Optional.empty(), Optional.empty(), true, Optional.empty()),
             defaults.precision(),
             1,
             defaults.queue(),

@@ -35,6 +35,22 @@ class ServeCommandTest {
   }
 
   @Test
+  void theKeyOfAdminIsOne() throws IOException {
+    Path keys = Files.writeString(folder.resolve("admin"), "one\ntwo\n");
+    assertThat(serve("--admin-key-file", keys.toString()).err())
+        .contains(keys + ": expected one key, found 2");
+    Files.writeString(keys, "");
+    assertThat(serve("--admin-key-file", keys.toString()).err())
+        .contains("expected keys, one a line, found none");
+  }
+
+  @Test
+  void theMemoryOfAllModelsIsASize() {
+    assertThat(serve("--memory", "lots").err()).contains("--memory: expected a size");
+    assertThat(serve("--memory", "0B").code()).isEqualTo(2);
+  }
+
+  @Test
   void withoutAModelItSaysHowToMakeOne() {
     Output none = Output.of("serve");
     assertThat(none.code()).isEqualTo(2);

@@ -81,6 +81,10 @@ final class ApiException extends RuntimeException {
         "expected the header Authorization: Bearer KEY with a key of this server");
   }
 
+  static ApiException forbidden(String message) {
+    return new ApiException(403, "invalid_request_error", null, "forbidden", message);
+  }
+
   /** Says that the path is known, not for this method. */
   static ApiException wrongMethod(String method, String path, String allowed) {
     return new ApiException(

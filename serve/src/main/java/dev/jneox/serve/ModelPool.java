@@ -13,9 +13,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
@@ -24,7 +27,8 @@ import org.jspecify.annotations.Nullable;
  * least recently where the memory does not hold all. A model in use stays. Models are loaded one
  * after the other, in the order in which they were wanted; requests for those that are loaded go on
  * meanwhile. Where all models are in use, requests that come later for the one used least recently
- * wait until it has made room, so that a busy model does not keep out the others.
+ * wait until it has made room, so that a busy model does not keep out the others. A model that is
+ * loaded anew is opened beside the old one, which ends with its last request.
  */
 final class ModelPool implements AutoCloseable {
   private static final System.Logger LOG = System.getLogger("dev.jneox");
@@ -132,6 +136,7 @@ final class ModelPool implements AutoCloseable {
         loaded.users--;
         ModelPool.this.notifyAll();
       }
+      closeIfReplaced(loaded);
     }
   }
 
@@ -269,15 +274,20 @@ final class ModelPool implements AutoCloseable {
    * @throws ApiException when it cannot be loaded, or not within the time of the request
    */
   Lease acquire(String id, Call call) {
-    Entry entry = entries.get(id);
-    if (entry == null) {
-      throw new IllegalArgumentException(id);
-    }
+    Entry entry = entry(id);
     try (Cancellation.Registration _ = call.leaving().onCancel(this::wake)) {
       return await(entry, call);
     } catch (InterruptedException e) {
       throw ApiException.unavailable("the server is shutting down");
     }
+  }
+
+  private Entry entry(String id) {
+    Entry entry = entries.get(id);
+    if (entry == null) {
+      throw new IllegalArgumentException(id);
+    }
+    return entry;
   }
 
   private synchronized void wake() {
@@ -342,7 +352,7 @@ final class ModelPool implements AutoCloseable {
     ApiException failure = null;
     try {
       Need need = need(entry);
-      if (reserve(need, tooLarge(entry, need), true, () -> isAwaited(entry))) {
+      if (reserve(need, tooLarge(entry, need), null, () -> isAwaited(entry))) {
         try {
           put(entry, open(entry, need), need);
           return;
@@ -368,11 +378,12 @@ final class ModelPool implements AutoCloseable {
    * Counts the memory of a model that is to be opened, once there is room; on the loader's thread.
    *
    * @param tooLarge says that there never will be
-   * @param drains whether it waits for models that are in use
+   * @param beside stays, and with it the models in use; null where they make room in time
    * @param awaited whether somebody still waits for the model
    * @return false where nobody does, or where it would have to wait and must not
    */
-  private boolean reserve(Need need, String tooLarge, boolean drains, BooleanSupplier awaited) {
+  private boolean reserve(
+      Need need, String tooLarge, @Nullable Loaded beside, BooleanSupplier awaited) {
     if (need.bytes() > limit) {
       throw ApiException.invalid("model", tooLarge);
     }
@@ -390,8 +401,8 @@ final class ModelPool implements AutoCloseable {
             used += need.bytes();
             return true;
           }
-          idle = takeIdle();
-          if (idle == null && !drains) {
+          idle = takeIdle(beside);
+          if (idle == null && beside != null) {
             return false;
           }
           if (idle == null) {
@@ -414,10 +425,10 @@ final class ModelPool implements AutoCloseable {
   }
 
   /** Takes out the idle model that was used least recently; null where all are in use. */
-  private @Nullable Loaded takeIdle() {
+  private @Nullable Loaded takeIdle(@Nullable Loaded keep) {
     for (Loaded loaded : byUse()) {
       boolean awaited = loaded.promised > 0 || !loaded.draining && loaded.entry.waiting > 0;
-      if (loaded.users == 0 && !awaited) {
+      if (loaded.users == 0 && !awaited && loaded != keep) {
         loaded.entry.current = null;
         return loaded;
       }
@@ -445,6 +456,83 @@ final class ModelPool implements AutoCloseable {
         .filter(loaded -> loaded.entry.current == loaded)
         .sorted(Comparator.comparingLong(loaded -> loaded.lastUse))
         .toList();
+  }
+
+  /**
+   * Opens the files of a model anew beside the one that is loaded. Requests that come later take
+   * the new one; the old one is closed when its last request has ended. A model that is not loaded
+   * is only looked at: its next request reads the new files.
+   *
+   * @param id of {@link #ids}
+   * @throws ApiException when the new model cannot be loaded, and the old one goes on
+   */
+  Status reload(String id, Call call) {
+    Entry entry = entry(id);
+    CompletableFuture<Status> done;
+    synchronized (this) {
+      if (closed) {
+        throw ApiException.unavailable("the server is shutting down");
+      }
+      done = CompletableFuture.supplyAsync(() -> replace(entry), loader);
+    }
+    try {
+      return done.get(call.nanosLeft(), TimeUnit.NANOSECONDS);
+    } catch (TimeoutException e) {
+      throw ApiException.timedOut(
+          "the model %s is still being loaded: its requests take it as soon as it is"
+              .formatted(id));
+    } catch (ExecutionException e) {
+      if (e.getCause() instanceof ApiException cause) {
+        throw cause;
+      }
+      throw new IllegalStateException(e.getCause());
+    } catch (InterruptedException e) {
+      throw ApiException.unavailable("the server is shutting down");
+    }
+  }
+
+  /** Does so, on the loader's thread. */
+  private Status replace(Entry entry) {
+    try {
+      Need need = need(entry);
+      Loaded old;
+      synchronized (this) {
+        old = entry.current;
+        if (old == null) {
+          return status(entry);
+        }
+      }
+      if (!reserve(need, tooLarge(entry, need), old, () -> true)) {
+        throw new InputException(
+            "the new one needs %s beside the %s in use, of %s: raise --memory"
+                .formatted(need, ByteSize.text(used()), ByteSize.text(limit)));
+      }
+      try {
+        put(entry, open(entry, need), need);
+      } catch (RuntimeException | Error e) {
+        free(need.bytes());
+        throw e;
+      }
+      LOG.log(System.Logger.Level.INFO, "the model " + entry.id + " was loaded anew");
+      closeIfReplaced(old);
+      return status(entry.id).orElseThrow();
+    } catch (ApiException | JneoxException | OutOfMemoryError e) {
+      String message =
+          "the model %s goes on as it was, the new one cannot be loaded: %s"
+              .formatted(entry.id, e.getMessage());
+      LOG.log(System.Logger.Level.WARNING, message);
+      throw ApiException.http(422, message);
+    }
+  }
+
+  /** Closes a model that another one has replaced, once its last request has ended. */
+  private void closeIfReplaced(Loaded loaded) {
+    synchronized (this) {
+      if (loaded.entry.current == loaded || loaded.users > 0 || !open.contains(loaded)) {
+        return;
+      }
+    }
+    Thread.ofPlatform().daemon().name("jneox-closing").start(() -> close(loaded));
   }
 
   /** Closes a model, unless another thread does. */

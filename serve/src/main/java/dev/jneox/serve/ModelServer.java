@@ -62,6 +62,7 @@ public final class ModelServer implements AutoCloseable {
       Pattern.compile("application/([a-z.-]+\\+)?json\\s*(;.*)?", Pattern.CASE_INSENSITIVE);
   private static final String METRICS = "/metrics";
   private static final String HEALTH = "/health";
+  private static final String RELOAD = "/admin/reload";
   private static final int LEAST_DECODED = 1 << 16; // a token may be hundreds of bytes
   private static final int LONGEST_SHOWN = 100;
   private static final long LOOK_MILLIS = 20;
@@ -209,6 +210,7 @@ public final class ModelServer implements AutoCloseable {
     route(routing, "POST", "/tokenize", this::tokenize);
     route(routing, "POST", "/detokenize", this::detokenize);
     route(routing, "GET", "/tokenizer_info", this::tokenizerInfo);
+    route(routing, "POST", RELOAD, this::reload);
     routing.register(new Page());
     methods.forEach(
         (path, allowed) ->
@@ -294,7 +296,11 @@ public final class ModelServer implements AutoCloseable {
     try {
       call.client(address(request));
       if (!open(endpoint)) {
-        authenticate(request, call);
+        if (endpoint.equals(RELOAD)) {
+          authenticateAdmin(request, call);
+        } else {
+          authenticate(request, call);
+        }
         if (draining && !endpoint.equals(METRICS) && !endpoint.equals(HEALTH)) {
           throw ApiException.unavailable("the server is shutting down");
         }
@@ -386,16 +392,10 @@ public final class ModelServer implements AutoCloseable {
     if (keys.isEmpty()) {
       return;
     }
-    byte[] given =
-        request
-            .headers()
-            .first(HeaderNames.AUTHORIZATION)
-            .filter(value -> value.regionMatches(true, 0, "Bearer ", 0, 7))
-            .map(value -> value.substring(7).strip().getBytes(StandardCharsets.UTF_8))
-            .orElse(new byte[0]);
+    byte[] given = key(request);
     ApiKey found = null;
     for (ApiKey key : keys.keySet()) { // all of them, whichever it is
-      if (MessageDigest.isEqual(key.key().getBytes(StandardCharsets.UTF_8), given)) {
+      if (is(key, given)) {
         found = key;
       }
     }
@@ -404,6 +404,35 @@ public final class ModelServer implements AutoCloseable {
     }
     call.client(found.name());
     Objects.requireNonNull(keys.get(found)).take();
+  }
+
+  /** Checks that a request brings the key of those that load models anew. */
+  private void authenticateAdmin(ServerRequest request, Call call) {
+    ApiKey admin =
+        settings
+            .access()
+            .admin()
+            .orElseThrow(
+                () ->
+                    ApiException.forbidden(
+                        "this server was started without a key for it: see --admin-key-file"));
+    if (!is(admin, key(request))) {
+      throw ApiException.unauthorized();
+    }
+    call.client(admin.name());
+  }
+
+  private static byte[] key(ServerRequest request) {
+    return request
+        .headers()
+        .first(HeaderNames.AUTHORIZATION)
+        .filter(value -> value.regionMatches(true, 0, "Bearer ", 0, 7))
+        .map(value -> value.substring(7).strip().getBytes(StandardCharsets.UTF_8))
+        .orElse(new byte[0]);
+  }
+
+  private static boolean is(ApiKey key, byte[] given) {
+    return MessageDigest.isEqual(key.key().getBytes(StandardCharsets.UTF_8), given);
   }
 
   private static Body body(ServerRequest request, Call call) {
@@ -438,6 +467,10 @@ public final class ModelServer implements AutoCloseable {
   }
 
   private ServedModel named(Body body, Call call) {
+    return call.use(pool.acquire(id(body), call));
+  }
+
+  private String id(Body body) {
     List<String> ids = pool.ids();
     Optional<String> name = body.string("model");
     if (name.isEmpty() && ids.size() > 1) {
@@ -447,7 +480,7 @@ public final class ModelServer implements AutoCloseable {
     if (!ids.contains(id)) {
       throw ApiException.noSuchModel(visible(id), "there are " + names());
     }
-    return call.use(pool.acquire(id, call));
+    return id;
   }
 
   private String names() {
@@ -543,6 +576,13 @@ public final class ModelServer implements AutoCloseable {
         .put("owned_by", "jneox")
         .put("max_model_len", model.context())
         .put("state", state(model));
+  }
+
+  private void reload(ServerRequest request, ServerResponse response, Call call) {
+    Body body = body(request, call);
+    String id = id(body);
+    body.end();
+    send(response, described(pool.reload(id, call)));
   }
 
   private static String state(ModelPool.Status model) {

@@ -69,6 +69,7 @@ public record ServerSettings(
    * Says who may send requests, and who learns of them.
    *
    * @param keys of which a request must bring one; none asks for no key
+   * @param admin the key of requests that load models anew; without one there are none
    * @param tls certificate and key to answer over TLS with
    * @param openMetrics whether {@code /metrics} asks for no key
    * @param proxies that are believed where they say whose request they pass on
@@ -76,6 +77,7 @@ public record ServerSettings(
    */
   public record Access(
       List<ApiKey> keys,
+      Optional<ApiKey> admin,
       Optional<TlsFiles> tls,
       boolean openMetrics,
       TrustedProxies proxies,
@@ -117,7 +119,7 @@ public record ServerSettings(
       new ServerSettings(
           "127.0.0.1",
           8080,
-          new Access(List.of(), Optional.empty(), false, TrustedProxies.NONE, Optional.empty()),
+          new Access(List.of(), Optional.empty(), Optional.empty(), false, TrustedProxies.NONE, Optional.empty()),
           Precision.STORED,
           32,
           1024,

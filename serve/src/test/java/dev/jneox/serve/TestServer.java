@@ -58,6 +58,7 @@ final class TestServer implements AutoCloseable {
   /** Settings that a test may change. */
   static final class Builder {
     List<ApiKey> keys = List.of();
+    Optional<ApiKey> admin = Optional.empty();
     Optional<ServerSettings.TlsFiles> tls = Optional.empty();
     boolean openMetrics;
     TrustedProxies proxies = TrustedProxies.NONE;
@@ -76,7 +77,7 @@ final class TestServer implements AutoCloseable {
       return new ServerSettings(
           "127.0.0.1",
           0,
-          new ServerSettings.Access(keys, tls, openMetrics, proxies, log),
+          new ServerSettings.Access(keys, admin, tls, openMetrics, proxies, log),
           Precision.STORED,
           sessions,
           queue,

@@ -59,6 +59,11 @@ import picocli.CommandLine.Spec;
           + " counts requests, tokens, times and memory for Prometheus (jneox_...). /health and"
           + " /v1/models say which models are loaded.",
       "",
+      "POST /admin/reload {\"model\": ID} loads the files of a model anew, of a run those of its"
+          + " newest checkpoint, beside the old one: running requests end with the old one, later"
+          + " ones take the new one. Replace files by renaming, never in place. A new model that"
+          + " cannot be loaded changes nothing.",
+      "",
       "Examples:",
       "  jneox serve --model DIR",
       "  jneox serve --model small=DIR --model large=FILE.gguf --port 9000",
@@ -193,6 +198,14 @@ public final class ServeCommand implements Callable<Integer> {
   private Path keyFile;
 
   @Option(
+      names = "--admin-key-file",
+      paramLabel = "FILE",
+      description =
+          "A file with the key of POST /admin/reload, which loads the files of a model anew; or the"
+              + " environment variable JNEOX_ADMIN_KEY. Default: none, and no such requests.")
+  private Path adminKeyFile;
+
+  @Option(
       names = "--open-metrics",
       description =
           "Let /metrics and /health be read without a key. /health/live and /health/ready always"
@@ -303,6 +316,7 @@ public final class ServeCommand implements Callable<Integer> {
         port,
         new ServerSettings.Access(
             keys(),
+            adminKey(),
             certificate == null
                 ? Optional.empty()
                 : Optional.of(new ServerSettings.TlsFiles(certificate, key)),
@@ -379,24 +393,42 @@ public final class ServeCommand implements Callable<Integer> {
     if (keyFile == null) {
       return keys;
     }
+    keys.addAll(keys(keyFile));
+    return keys;
+  }
+
+  private Optional<ApiKey> adminKey() {
+    if (adminKeyFile == null) {
+      return Optional.ofNullable(System.getenv("JNEOX_ADMIN_KEY"))
+          .filter(value -> !value.isBlank())
+          .map(value -> new ApiKey(value.strip(), "admin", 0));
+    }
+    List<ApiKey> keys = keys(adminKeyFile);
+    if (keys.size() > 1) {
+      throw new InputException(adminKeyFile + ": expected one key, found " + keys.size());
+    }
+    return Optional.of(new ApiKey(keys.getFirst().key(), "admin", 0));
+  }
+
+  private static List<ApiKey> keys(Path file) {
     List<String> lines;
     try {
-      lines = Files.readAllLines(keyFile);
+      lines = Files.readAllLines(file);
     } catch (IOException e) {
-      throw new InputException(keyFile + ": cannot be read: expected keys in UTF-8, one a line");
+      throw new InputException(file + ": cannot be read: expected keys in UTF-8, one a line");
     }
-    int before = keys.size();
+    List<ApiKey> keys = new ArrayList<>();
     for (int i = 0; i < lines.size(); i++) {
       if (!lines.get(i).isBlank() && !lines.get(i).startsWith("#")) {
         try {
           keys.add(ApiKey.parse(lines.get(i), "key " + (i + 1)));
         } catch (InputException e) {
-          throw new InputException(keyFile + ", line " + (i + 1) + ": " + e.getMessage());
+          throw new InputException(file + ", line " + (i + 1) + ": " + e.getMessage());
         }
       }
     }
-    if (keys.size() == before) {
-      throw new InputException(keyFile + ": expected keys, one a line, found none");
+    if (keys.isEmpty()) {
+      throw new InputException(file + ": expected keys, one a line, found none");
     }
     return keys;
   }
