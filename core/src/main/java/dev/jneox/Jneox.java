@@ -265,6 +265,29 @@ public final class Jneox implements AutoCloseable {
     return new Scorer(scoringEngine);
   }
 
+  /**
+   * Saves a text with the keys and values that the model has of its beginning, to go on from it in
+   * another process without computing them again. The first call reads all weights.
+   *
+   * @return tokens whose keys and values were saved, a multiple of 64
+   * @throws InputException if the model has no tokenizer
+   * @throws dev.jneox.io.StorageException if the file cannot be written
+   */
+  public int saveSession(Path file, String text) {
+    return engine.saveSession(file, tokenizer().encode(text), text);
+  }
+
+  /**
+   * Takes up what {@link #saveSession} saved and returns the text; a request whose prompt begins
+   * with it computes only what is new, and draws what it would have drawn without the file.
+   *
+   * @throws InputException if the file is not whole, or of another model; nothing has changed then
+   * @throws dev.jneox.io.StorageException if the file cannot be read
+   */
+  public String openSession(Path file) {
+    return engine.openSession(file).note();
+  }
+
   /** Returns the model's description. */
   public ModelSpec spec() {
     return model.spec();

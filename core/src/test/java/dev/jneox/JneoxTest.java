@@ -173,6 +173,21 @@ class JneoxTest {
   }
 
   @Test
+  void aSessionIsTakenUpByAnotherProcess() {
+    Path file = dir.resolve("saved");
+    String text = PROMPT.repeat(100).substring(0, 240);
+    Completion expected = model.complete(DRAWN.withPrompt(text));
+    int saved = model.saveSession(file, text);
+    assertThat(saved).isPositive();
+    try (Jneox later = Jneox.open(dir.resolve("model"))) {
+      assertThat(later.openSession(file)).isEqualTo(text);
+      Completion found = later.complete(DRAWN.withPrompt(text));
+      assertThat(found.generation().tokens()).isEqualTo(expected.generation().tokens());
+      assertThat(found.usage().reusedTokens()).isEqualTo(saved);
+    }
+  }
+
+  @Test
   void aStopStringEndsAStream() {
     String text = model.complete(DRAWN).text();
     String stop = text.substring(10, 13);

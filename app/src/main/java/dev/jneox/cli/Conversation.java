@@ -68,6 +68,12 @@ final class Conversation {
     return stop;
   }
 
+  /** Goes on from the turns of another one. */
+  void restore(List<Turn> from) {
+    turns.clear();
+    turns.addAll(from);
+  }
+
   /** Returns the turns from the first on. */
   List<Turn> turns() {
     return List.copyOf(turns);

@@ -5,6 +5,7 @@ import dev.jneox.infer.GenerationRequest;
 import dev.jneox.infer.LanguageModel;
 import dev.jneox.infer.Sampler;
 import dev.jneox.infer.TextStream;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.NoSuchElementException;
 import java.util.function.Consumer;
@@ -29,17 +30,14 @@ final class LocalModel implements ReplModel {
 
   @Override
   public TurnStream start(Conversation conversation, long turn, Consumer<String> note) {
-    int[] ids = model.tokenizer().encode(conversation.text());
-    int room = model.spec().maxPositions() - maxTokens + 1;
-    if (ids.length > room) {
-      ids = Arrays.copyOfRange(ids, ids.length - room, ids.length);
-      if (!saidCut) {
-        note.accept(
-            "[the text is beyond the model's context of "
-                + model.spec().maxPositions()
-                + " tokens: it sees the end alone]");
-        saidCut = true;
-      }
+    int[] all = model.tokenizer().encode(conversation.text());
+    int[] ids = end(all);
+    if (ids.length < all.length && !saidCut) {
+      note.accept(
+          "[the text is beyond the model's context of "
+              + model.spec().maxPositions()
+              + " tokens: it sees the end alone]");
+      saidCut = true;
     }
     GenerationRequest request =
         GenerationRequest.builder(ids)
@@ -47,6 +45,23 @@ final class LocalModel implements ReplModel {
             .sampler(sampler.withSeed(sampler.seed() + turn))
             .build();
     return new LocalStream(model.generator().stream(request, conversation.stop()));
+  }
+
+  /** Returns as much of the end of a text as the context has room for. */
+  private int[] end(int[] ids) {
+    int room = model.spec().maxPositions() - maxTokens + 1;
+    return ids.length > room ? Arrays.copyOfRange(ids, ids.length - room, ids.length) : ids;
+  }
+
+  /** Saves a conversation with the keys and values that are there of it. */
+  void save(Path file, Conversation conversation, String note) {
+    int[] ids = end(model.tokenizer().encode(conversation.text()));
+    model.generator().engine().saveSession(file, ids, note);
+  }
+
+  /** Takes up keys and values, and returns the note that was saved with them. */
+  String restore(Path file) {
+    return model.generator().engine().openSession(file).note();
   }
 
   private record LocalStream(TextStream stream) implements TurnStream {

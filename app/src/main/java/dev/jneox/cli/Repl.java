@@ -61,8 +61,21 @@ final class Repl {
   private volatile @Nullable TurnStream running;
 
   Repl(ReplModel model, Conversation conversation) {
+    this(model, conversation, 0);
+  }
+
+  /**
+   * @param turns that the model has written before: each draws by a seed of its own
+   */
+  Repl(ReplModel model, Conversation conversation, long turns) {
     this.model = model;
     this.conversation = conversation;
+    this.turns = turns;
+  }
+
+  /** Returns the number of turns that the model has written, those taken back included. */
+  long turns() {
+    return turns;
   }
 
   /** Where earlier inputs are kept: {@code $XDG_STATE_HOME/jneox/history}. */

@@ -4,6 +4,7 @@ import dev.jneox.infer.GenerationRequest;
 import dev.jneox.infer.LanguageModel;
 import dev.jneox.infer.Sampler;
 import dev.jneox.io.StorageException;
+import dev.jneox.io.TargetLock;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -92,6 +93,14 @@ abstract class ReplCommand implements Runnable {
   private long seed;
 
   @Option(
+      names = "--session",
+      paramLabel = "FILE",
+      description =
+          "Go on from what this file has of an earlier time, if it is there, and save text, keys"
+              + " and values to it at the end: what was read once is not computed again.")
+  private Path session;
+
+  @Option(
       names = {"-h", "--help"},
       usageHelp = true,
       description = "Show this help.")
@@ -131,20 +140,39 @@ abstract class ReplCommand implements Runnable {
     }
     try (LanguageModel loaded = model.open()) {
       loaded.tokenizer(); // said now, not at the first text
-      talk(
-          new LocalModel(loaded, sampler, maxTokens),
-          String.valueOf(model.path()),
-          words(loaded.chatTemplates().isPresent()));
+      LocalModel writer = new LocalModel(loaded, sampler, maxTokens);
+      String name = String.valueOf(model.path());
+      Repl.Words words = words(loaded.chatTemplates().isPresent());
+      if (session == null) {
+        talk(new Repl(writer, conversation()), name, words);
+        return;
+      }
+      try (TargetLock _ = TargetLock.take(session)) { // a second one would lose what this one saves
+        Conversation conversation = conversation();
+        long written = 0;
+        if (Files.exists(session)) {
+          ReplSession before = ReplSession.parse(writer.restore(session), spec.name(), session);
+          conversation.restore(before.turns());
+          written = before.written();
+        }
+        Repl repl = new Repl(writer, conversation, written);
+        talk(repl, name, words);
+        writer.save(
+            session,
+            conversation,
+            new ReplSession(spec.name(), repl.turns(), conversation.turns()).json());
+      }
     }
   }
 
   private void talkToServer(Sampler sampler) {
     refuse("--dtype", "is the server's to choose, and has no meaning with --server");
     refuse("--cache", "is the server's to choose, and has no meaning with --server");
+    refuse("--session", "keeps keys and values of this process, and has no meaning with --server");
     URI base = Usage.of(spec, () -> ServerModel.base(server));
     String wanted = model.model() == null ? "" : model.model();
     try (ServerModel remote = new ServerModel(base, key(), wanted, sampler, maxTokens)) {
-      talk(remote, remote.model() + " at " + base, wordsOfServer());
+      talk(new Repl(remote, conversation()), remote.model() + " at " + base, wordsOfServer());
     }
   }
 
@@ -169,8 +197,7 @@ abstract class ReplCommand implements Runnable {
     return key;
   }
 
-  private void talk(ReplModel writer, String name, Repl.Words words) {
-    Repl repl = new Repl(writer, conversation());
+  private void talk(Repl repl, String name, Repl.Words words) {
     if (System.console() == null || !System.console().isTerminal()) {
       plain(repl);
       return;

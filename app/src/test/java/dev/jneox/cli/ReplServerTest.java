@@ -318,6 +318,7 @@ class ReplServerTest {
   void optionsThatHaveNoMeaningAreRefusedByName() {
     String[] server = {"chat", "--server", "http://127.0.0.1:1"};
     fails(run("", join(server, "--dtype", "f32")), 2, "--dtype: is the server's to choose");
+    fails(run("", join(server, "--session", "f")), 2, "--session: keeps keys and values");
     fails(run("", join(server, "--cache")), 2, "--cache: is the server's to choose");
     fails(run("", "chat", "--model", "m", "--api-key", "k"), 2, "--api-key: is for --server alone");
     fails(run("", "chat"), 2, "expected --model MODEL, or --server URL");

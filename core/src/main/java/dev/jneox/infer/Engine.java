@@ -7,11 +7,16 @@ import dev.jneox.io.MappedFile;
 import dev.jneox.kernel.Cpu;
 import dev.jneox.kernel.Workers;
 import dev.jneox.model.ModelSpec;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
@@ -191,6 +196,7 @@ public final class Engine implements AutoCloseable {
 
   // Guarded by this.
   private final ArrayDeque<Session> queue = new ArrayDeque<>();
+  private final ArrayDeque<FutureTask<?>> tasks = new ArrayDeque<>(); // for the engine's thread
   private boolean closed;
 
   // The engine thread's own.
@@ -365,6 +371,142 @@ public final class Engine implements AutoCloseable {
         m.kvLimit);
   }
 
+  /**
+   * Saves a sequence, and the keys and values of its beginning that are kept: as many full pages of
+   * 64 positions as requests have computed lately and no other has displaced. {@link #openSession}
+   * takes them up again, in this process or another. The file appears whole or not at all; others
+   * are continued meanwhile. The first call reads all weights, to tell the model from others.
+   *
+   * @param note of the caller's own, given back by {@link #openSession}
+   * @return positions whose keys and values were saved
+   * @throws InputException if an id is no id of the model
+   * @throws dev.jneox.io.StorageException if the file cannot be written
+   * @throws IllegalStateException if the engine is closed
+   */
+  public int saveSession(Path file, int[] ids, String note) {
+    Generation.checkIds(ids, spec);
+    byte[] fingerprint = model.fingerprint();
+    KvSequence sequence = new KvSequence(pool);
+    onThread(
+        () -> {
+          sequence.begin(ids, ids.length);
+          return true;
+        });
+    try {
+      // Published pages that somebody reads stay as they are.
+      SessionFile.write(
+          file, fingerprint, settings.kv(), pool.format(), ids, note, sequence.pages());
+      return sequence.length();
+    } finally {
+      release(sequence);
+    }
+  }
+
+  /**
+   * Takes up a saved sequence: a request that begins with its ids does not compute those positions
+   * again, and draws what it would have drawn without the file.
+   *
+   * @throws InputException if the file is no whole session of this model with this type of keys and
+   *     values, or there is no memory for it; nothing has changed then
+   * @throws dev.jneox.io.StorageException if the file cannot be read
+   * @throws IllegalStateException if the engine is closed
+   */
+  public SavedSession openSession(Path file) {
+    KvSequence sequence = new KvSequence(pool);
+    try (SessionFile saved =
+        SessionFile.open(file, model.fingerprint(), settings.kv(), pool.format(), spec)) {
+      int positions = saved.pages() * KvFormat.POSITIONS;
+      boolean room =
+          onThread(
+              () -> {
+                boolean fits = saved.pages() <= pool.available() - promised;
+                if (fits) {
+                  sequence.reserve(positions);
+                }
+                return fits;
+              });
+      if (!room) {
+        throw InputException.in(
+            file,
+            "pages",
+            "at most the "
+                + (long) pool.limit() * KvFormat.POSITIONS
+                + " positions that there is memory for, less those in use",
+            positions + "");
+      }
+      saved.read(sequence.pages());
+      onThread(
+          () -> {
+            sequence.append(saved.ids(), 0, positions);
+            sequence.publish();
+            return true;
+          });
+      return new SavedSession(saved.ids(), saved.note(), positions);
+    } finally {
+      release(sequence);
+    }
+  }
+
+  private void release(KvSequence sequence) {
+    try {
+      onThread(
+          () -> {
+            sequence.release();
+            metrics = snapshot();
+            return true;
+          });
+    } catch (IllegalStateException e) {
+      // The engine has ended, and its pages with it.
+    }
+  }
+
+  /** Runs something between two steps, on the engine's thread, and waits for it. */
+  private boolean onThread(Callable<Boolean> work) {
+    requireOtherThread("waiting for the engine");
+    FutureTask<Boolean> task = new FutureTask<>(work);
+    synchronized (this) {
+      if (closed) {
+        throw new IllegalStateException("the engine is closed");
+      }
+      tasks.add(task);
+    }
+    LockSupport.unpark(thread);
+    boolean interrupted = false;
+    try {
+      while (true) {
+        try {
+          return task.get();
+        } catch (InterruptedException e) {
+          interrupted = true; // it takes no longer than a step
+        }
+      }
+    } catch (CancellationException e) {
+      throw new IllegalStateException("the engine is closed", e);
+    } catch (ExecutionException e) {
+      if (e.getCause() instanceof RuntimeException cause) {
+        throw cause;
+      }
+      throw new IllegalStateException(e.getCause());
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  private void runTasks() {
+    while (true) {
+      FutureTask<?> task;
+      synchronized (this) {
+        task = tasks.poll();
+      }
+      if (task == null) {
+        return;
+      }
+      task.run();
+    }
+  }
+
   /** Refuses what would make the engine's thread wait for itself: it runs the taps. */
   void requireOtherThread(String what) {
     if (Thread.currentThread() == thread) {
@@ -455,12 +597,15 @@ public final class Engine implements AutoCloseable {
       closed = true;
       queue.forEach(session -> session.finish(FinishReason.CANCELLED, failure));
       queue.clear();
+      tasks.forEach(task -> task.cancel(false));
+      tasks.clear();
     }
   }
 
   /** Admits what can be admitted; waits while there is nothing to do. Returns false when closed. */
   private boolean awaitWork() {
     while (true) {
+      runTasks();
       if (!admitQueue()) {
         return false;
       }

@@ -24,6 +24,11 @@ public final class Generator {
     this.tokenizer = tokenizer;
   }
 
+  /** Returns the engine that writes. */
+  public Engine engine() {
+    return engine;
+  }
+
   /** Follows a text as it grows. */
   @FunctionalInterface
   public interface Listener {

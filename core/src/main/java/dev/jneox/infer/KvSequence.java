@@ -1,6 +1,7 @@
 package dev.jneox.infer;
 
 import java.util.Arrays;
+import java.util.List;
 
 /**
  * Holds the ids of one sequence so far and the pages with their keys and values. For one thread.
@@ -100,6 +101,11 @@ final class KvSequence {
 
   KvPage page(int position) {
     return pages[position / KvFormat.POSITIONS];
+  }
+
+  /** Returns the pages that are taken, the first one first. */
+  List<KvPage> pages() {
+    return List.of(Arrays.copyOf(pages, pageCount));
   }
 
   /** Gives back all pages, the last first: see {@link KvPool}. */

@@ -50,6 +50,7 @@ public final class PackedModel implements AutoCloseable {
   final List<Layer> layers = new ArrayList<>();
   final PackedNorm finalNorm;
   final PackedLinear head;
+  private byte @Nullable [] fingerprint; // made when first asked for
 
   private PackedModel(ModelWeights weights, WeightReader reader) {
     this.spec = weights.spec();
@@ -143,6 +144,14 @@ public final class PackedModel implements AutoCloseable {
    */
   void check() {
     reader.check();
+  }
+
+  /** Tells apart models whose keys and values differ; reads all weights the first time. */
+  synchronized byte[] fingerprint() {
+    if (fingerprint == null) {
+      fingerprint = reader.fingerprint();
+    }
+    return fingerprint.clone();
   }
 
   /** Frees the weights that had to be converted. */

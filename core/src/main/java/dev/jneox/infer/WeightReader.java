@@ -266,6 +266,11 @@ final class WeightReader implements AutoCloseable {
         : InputException.in(path, tensor, "finite numbers", found);
   }
 
+  /** Tells apart models whose keys and values differ; see {@link ModelFingerprint}. */
+  byte[] fingerprint() {
+    return ModelFingerprint.of(weights, precision);
+  }
+
   /** Checks that the files under the weights were not changed. */
   void check() {
     weights.check();

@@ -5,6 +5,7 @@ import dev.jneox.format.gguf.GgufReaders;
 import dev.jneox.format.torch.PickleReaders;
 import dev.jneox.grammar.GrammarReaders;
 import dev.jneox.hub.HubReaders;
+import dev.jneox.infer.SessionReaders;
 import dev.jneox.template.TemplateReaders;
 import dev.jneox.tokenizer.TokenizerReaders;
 import java.util.List;
@@ -28,6 +29,7 @@ class CoreFuzzTest extends FuzzTest {
           FormatReaders.runs(),
           FormatReaders.inspection(),
           FormatReaders.inference(),
+          SessionReaders.sessions(),
           TokenizerReaders.files(),
           TokenizerReaders.ids(),
           TokenizerReaders.gpt2Files(),
