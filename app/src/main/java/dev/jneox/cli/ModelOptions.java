@@ -40,11 +40,14 @@ public final class ModelOptions {
 
   /** Has a command do without {@code --model}, which then says itself when it needs one. */
   static final class Optionally implements IModelTransformer {
+    /** Less than the -1 of all other options, so that the help begins with it as elsewhere. */
+    private static final int FIRST = -2;
+
     @Override
     public CommandSpec transform(CommandSpec spec) {
       OptionSpec required = spec.findOption("--model");
       spec.remove(required);
-      return spec.addOption(OptionSpec.builder(required).required(false).build());
+      return spec.addOption(OptionSpec.builder(required).required(false).order(FIRST).build());
     }
   }
 

@@ -11,6 +11,7 @@ import dev.jneox.infer.Sampler;
 import dev.jneox.serve.ApiKey;
 import dev.jneox.serve.ModelServer;
 import dev.jneox.serve.ServerSettings;
+import dev.jneox.serve.TrustedProxies;
 import dev.jneox.tokenizer.BpeTrainer;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -86,7 +87,12 @@ class ReplServerTest {
             "127.0.0.1",
             0,
             new ServerSettings.Access(
-                List.of(keys), Optional.empty(), Optional.empty(), true, Optional.empty()),
+                List.of(keys),
+                Optional.empty(),
+                Optional.empty(),
+                true,
+                TrustedProxies.NONE,
+                Optional.empty()),
             defaults.precision(),
             1,
             defaults.queue(),
@@ -327,6 +333,8 @@ class ReplServerTest {
     }
     fails(run("", join(server, "--api-key", "a b")), 2, "--api-key: expected letters");
     assertThat(run("", "generate", "--prompt", "a").err()).contains("--model");
+    String help = run("", "chat", "--help").out();
+    assertThat(help.indexOf("--model=MODEL  ")).isBetween(0, help.indexOf("--server=URL  "));
   }
 
   /** Streams until its client leaves. */

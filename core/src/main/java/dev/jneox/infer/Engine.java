@@ -390,6 +390,11 @@ public final class Engine implements AutoCloseable {
     onThread(
         () -> {
           sequence.begin(ids, ids.length);
+          while (pool.available() < promised) { // what requests at work were promised is theirs
+            int fewer = sequence.length() - KvFormat.POSITIONS;
+            sequence.release();
+            sequence.begin(ids, fewer);
+          }
           return true;
         });
     try {

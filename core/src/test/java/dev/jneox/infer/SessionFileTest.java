@@ -12,6 +12,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -216,6 +217,27 @@ class SessionFileTest {
     assertThatThrownBy(() -> closed.openSession(file)).isInstanceOf(IllegalStateException.class);
     assertThatThrownBy(() -> closed.saveSession(file, prompt(), ""))
         .isInstanceOf(IllegalStateException.class);
+  }
+
+  /** Pages that a request at work may still take are not held while a file is written. */
+  @Test
+  void whatWasPromisedToARequestIsNotTakenFromIt() {
+    long page = KvFormat.of(SPEC, KvPrecision.F32).pageBytes();
+    Engine.Settings small =
+        settings(KvPrecision.F32)
+            .withKvBytes(10 * page)
+            .withReaders(new Engine.Readers(1, Duration.ofMinutes(5), Engine.Stalled.RECOMPUTE));
+    try (Engine engine = new Engine(PACKED, small)) {
+      draw(engine, prompt(), 1);
+      assertThat(engine.saveSession(dir.resolve("first"), prompt(), "")).isEqualTo(256);
+      GenerationRequest whole = // of all ten pages
+          GenerationRequest.builder(7).maxTokens(640).ignoreEnd().build();
+      try (TokenStream stream = engine.stream(whole)) {
+        stream.next();
+        assertThat(engine.saveSession(dir.resolve("second"), prompt(), "")).isZero();
+        assertThat(stream.result().tokens()).hasSize(640);
+      }
+    }
   }
 
   /** Other requests go on, and get what they get alone. */
