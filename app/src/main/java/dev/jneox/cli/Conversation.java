@@ -2,6 +2,7 @@ package dev.jneox.cli;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** A text that a person and a model write in turns. */
 final class Conversation {
@@ -16,7 +17,7 @@ final class Conversation {
    *
    * @param answer null until it is there
    */
-  record Turn(String input, String answer) {}
+  record Turn(String input, @Nullable String answer) {}
 
   private Conversation(String before, String behind, String between, List<String> stop) {
     this.before = before;

@@ -33,6 +33,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.function.Consumer;
 import javax.net.ssl.SSLException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Has a server of OpenAI's API write the turns of a conversation: {@code /completions} where turns
@@ -299,11 +300,11 @@ final class ServerModel implements ReplModel, AutoCloseable {
   private final class Events implements TurnStream {
     private final boolean chat;
     private final CompletableFuture<HttpResponse<InputStream>> sent;
-    private volatile InputStream body; // null before the head of the response
+    private volatile @Nullable InputStream body; // null before the head of the response
     private volatile boolean cancelled;
-    private BufferedReader lines; // likewise
+    private @Nullable BufferedReader lines; // likewise
     private String piece = "";
-    private FinishReason reason; // null before it is known
+    private @Nullable FinishReason reason; // null before it is known
     private boolean ended;
 
     Events(boolean chat, CompletableFuture<HttpResponse<InputStream>> sent) {
@@ -352,7 +353,7 @@ final class ServerModel implements ReplModel, AutoCloseable {
       lines = new BufferedReader(new InputStreamReader(body, StandardCharsets.UTF_8));
     }
 
-    private void take(String line) throws IOException {
+    private void take(@Nullable String line) throws IOException {
       if (line == null) {
         if (reason == null) {
           throw new IOException("the connection ended");

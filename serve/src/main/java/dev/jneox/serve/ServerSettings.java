@@ -119,7 +119,13 @@ public record ServerSettings(
       new ServerSettings(
           "127.0.0.1",
           8080,
-          new Access(List.of(), Optional.empty(), Optional.empty(), false, TrustedProxies.NONE, Optional.empty()),
+          new Access(
+              List.of(),
+              Optional.empty(),
+              Optional.empty(),
+              false,
+              TrustedProxies.NONE,
+              Optional.empty()),
           Precision.STORED,
           32,
           1024,
