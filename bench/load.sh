@@ -38,7 +38,7 @@ export JNEOX_JAVA_OPTS="${JNEOX_JAVA_OPTS:--Xms1g -Xmx1g -XX:+AlwaysPreTouch}"
 "$root/jneox" serve --model "tiny=$model" --port 0 --sessions 16 --queue 8 --kv-memory 64MB "$@" >"$work/out" &
 server=$!
 tries=0
-until url=$(sed -n 's/^ready in .*: \(http.*\)$/\1/p' "$work/out") && [ -n "$url" ]; do
+until url=$(sed -n 's|^ready.*: \(http:[^, ]*\).*$|\1|p' "$work/out") && [ -n "$url" ]; do
   kill -0 "$server" && [ $tries -lt 600 ] || exit 1
   tries=$((tries + 1))
   sleep 0.1
