@@ -105,7 +105,7 @@ final class Pickles {
     if (opcode.length <= 1) {
       return bytes(random.nextInt(256));
     }
-    if (opcode[0] == 'X' && random.nextBoolean()) {
+    if (opcode[0] == 'X' && opcode.length >= 5 && random.nextBoolean()) { // unless changed before
       String text = new String(opcode, 5, opcode.length - 5, StandardCharsets.UTF_8);
       return text(Texts.changed(text, random));
     }
