@@ -338,89 +338,122 @@ final class Network {
   int[] needs(BitSet writable) {
     int[] needs = new int[size()];
     Arrays.fill(needs, NEVER);
-    // What depends on a node: the nodes with edges to it, and those that call it or go on there.
-    int[] heads = new int[size()];
-    Arrays.fill(heads, -1);
-    int[] next = new int[edges + 3 * size()];
-    int[] sources = new int[next.length];
-    int n = 0;
-    for (int node = 0; node < size(); node++) {
-      for (int edge = firstEdge[node]; edge >= 0; edge = nextEdge[edge]) {
-        n = depend(target[edge], node, heads, next, sources, n);
-      }
-      if (kind(node) == Kind.CALL) {
-        n = depend(called(node).start(), node, heads, next, sources, n);
-        n = depend(after(node), node, heads, next, sources, n);
-      } else if (kind(node) == Kind.ENTER) {
-        n = depend(loop(node).body(), node, heads, next, sources, n);
-        n = depend(loop(node).exit(), node, heads, next, sources, n);
-      }
-    }
-    int[] queue = new int[size()];
-    BitSet queued = new BitSet();
-    int head = 0;
-    int waiting = 0;
+    Dependents dependents = new Dependents(writable);
+    // Knuth 1977: nodes are settled by rising need, each once. What depends on a node needs as much
+    // as it, or one more.
+    int[] open = new int[size()];
+    int[] deeper = new int[size()];
+    BitSet settled = new BitSet();
+    int count = 0;
+    int more = 0;
     for (int node = 0; node < size(); node++) {
       if (kind(node) == Kind.END || kind(node) == Kind.BACK) {
         needs[node] = 0;
-        queue[waiting++] = node;
-        queued.set(node);
+        open[count++] = node;
       }
     }
-    while (waiting > 0) {
-      int node = queue[head];
-      head = head + 1 == queue.length ? 0 : head + 1;
-      waiting--;
-      queued.clear(node);
-      for (int d = heads[node]; d >= 0; d = next[d]) {
-        int source = sources[d];
-        int need = need(source, needs, writable);
-        if (need < needs[source]) {
+    for (int level = 0; count > 0; level++) {
+      while (count > 0) {
+        int node = open[--count];
+        settled.set(node);
+        for (int at = dependents.first(node); at >= 0; at = dependents.next(at)) {
+          int source = dependents.source(at);
+          int need = needs[source] == NEVER ? need(source, level, settled, needs) : NEVER;
+          if (need == NEVER) {
+            continue;
+          }
           needs[source] = need;
-          if (!queued.get(source)) {
-            queued.set(source);
-            queue[(int) (((long) head + waiting) % queue.length)] = source;
-            waiting++;
+          if (need == level) {
+            open[count++] = source;
+          } else {
+            deeper[more++] = source;
           }
         }
       }
+      int[] next = deeper;
+      deeper = open;
+      open = next;
+      count = more;
+      more = 0;
     }
     return needs;
   }
 
-  private static int depend(int on, int source, int[] heads, int[] next, int[] sources, int n) {
-    next[n] = heads[on];
-    sources[n] = source;
-    heads[on] = n;
-    return n + 1;
+  /**
+   * Returns the need of a node one of whose dependencies was settled last; {@link #NEVER} where it
+   * waits for another one.
+   *
+   * @param level the need of that dependency, at least those of all settled before
+   */
+  private int need(int node, int level, BitSet settled, int[] needs) {
+    switch (kind(node)) {
+      case CALL -> {
+        int start = called(node).start();
+        boolean ready = settled.get(start) && settled.get(after(node));
+        return ready ? Math.max(deeper(needs[start], node), needs[after(node)]) : NEVER;
+      }
+      case ENTER -> {
+        Loop loop = loop(node);
+        if (loop.least() == 0) {
+          return settled.get(loop.exit()) ? level : NEVER;
+        }
+        boolean ready = settled.get(loop.body()) && settled.get(loop.exit());
+        return ready ? Math.max(1 + needs[loop.body()], needs[loop.exit()]) : NEVER;
+      }
+      default -> {
+        return level;
+      }
+    }
   }
 
-  private int need(int node, int[] needs, BitSet writable) {
-    int need = kind(node) == Kind.END || kind(node) == Kind.BACK ? 0 : NEVER;
-    for (int edge = firstEdge[node]; edge >= 0; edge = nextEdge[edge]) {
-      boolean passes = least[edge] < 0;
-      if (!passes) {
-        int b = writable.nextSetBit(least[edge]);
-        passes = b >= 0 && b <= most[edge];
-      }
-      if (passes) {
-        need = Math.min(need, needs[target[edge]]);
+  /** Lists, for each node, those whose way to an end may lead over it. */
+  private final class Dependents {
+    private final int[] heads = new int[size()];
+    private final int[] next;
+    private final int[] sources;
+    private int count;
+
+    /**
+     * @param readable the bytes whose edges count, with those that read nothing
+     */
+    Dependents(BitSet readable) {
+      Arrays.fill(heads, -1);
+      next = new int[edges + 2 * size()];
+      sources = new int[next.length];
+      for (int node = 0; node < size(); node++) {
+        for (int edge = firstEdge[node]; edge >= 0; edge = nextEdge[edge]) {
+          int b = least[edge] < 0 ? -1 : readable.nextSetBit(least[edge]);
+          if (least[edge] < 0 || b >= 0 && b <= most[edge]) {
+            add(target[edge], node);
+          }
+        }
+        if (kind(node) == Kind.CALL) {
+          add(called(node).start(), node);
+          add(after(node), node);
+        } else if (kind(node) == Kind.ENTER) {
+          add(loop(node).body(), node);
+          add(loop(node).exit(), node);
+        }
       }
     }
-    if (kind(node) == Kind.CALL) {
-      int start = needs[called(node).start()];
-      int after = needs[after(node)];
-      need = start == NEVER || after == NEVER ? NEVER : Math.max(deeper(start, node), after);
-    } else if (kind(node) == Kind.ENTER) {
-      Loop loop = loop(node);
-      int body = needs[loop.body()];
-      int exit = needs[loop.exit()];
-      need =
-          exit == NEVER || loop.least() > 0 && body == NEVER
-              ? NEVER
-              : loop.least() == 0 ? exit : Math.max(1 + body, exit);
+
+    private void add(int on, int source) {
+      next[count] = heads[on];
+      sources[count] = source;
+      heads[on] = count++;
     }
-    return need;
+
+    int first(int node) {
+      return heads[node];
+    }
+
+    int next(int at) {
+      return next[at];
+    }
+
+    int source(int at) {
+      return sources[at];
+    }
   }
 
   private int deeper(int start, int call) {
@@ -501,28 +534,34 @@ final class Network {
 
   /** Returns the nodes from which the end of a rule is reached without a byte. */
   private BitSet nullable() {
+    Dependents dependents = new Dependents(new BitSet());
     BitSet nullable = new BitSet();
-    boolean more = true;
-    while (more) {
-      more = false;
-      for (int node = size() - 1; node >= 0; node--) {
-        if (!nullable.get(node) && isNullable(node, nullable)) {
-          nullable.set(node);
-          more = true;
+    int[] open = new int[size()];
+    int count = 0;
+    for (int node = 0; node < size(); node++) {
+      if (kind(node) == Kind.END) {
+        nullable.set(node);
+        open[count++] = node;
+      }
+    }
+    while (count > 0) {
+      int node = open[--count];
+      for (int at = dependents.first(node); at >= 0; at = dependents.next(at)) {
+        int source = dependents.source(at);
+        if (!nullable.get(source) && isNullable(source, nullable)) {
+          nullable.set(source);
+          open[count++] = source;
         }
       }
     }
     return nullable;
   }
 
+  /** Returns whether a node is nullable, of whose dependencies one is. */
   private boolean isNullable(int node, BitSet nullable) {
-    for (int edge = firstEdge[node]; edge >= 0; edge = nextEdge[edge]) {
-      if (isEmpty(edge) && nullable.get(target[edge])) {
-        return true;
-      }
-    }
     return switch (kind(node)) {
-      case PLAIN, BACK -> false;
+      case PLAIN -> true;
+      case BACK -> false;
       case END -> true;
       case CALL -> nullable.get(called(node).start()) && nullable.get(after(node));
       case ENTER -> loop(node).least() == 0 && nullable.get(loop(node).exit());

@@ -20,8 +20,8 @@ import org.jspecify.annotations.Nullable;
  *
  * @param temperature 0 takes the largest logit each time; 1 draws from the model's own distribution
  * @param topK number of tokens to draw from, and those that tie with the last; 0 is all
- * @param topP probability to draw from, the token that passes it included; 0 (as GPT-NeoX has it)
- *     and 1 are all
+ * @param topP probability to draw from, the token that passes it included; 0 is the likeliest token
+ *     alone, 1 is all
  * @param minP least probability, as a share of the likeliest token's; 0 is all
  * @param repetitionPenalty positive logits of ids in the sequence are divided by it, negative ones
  *     multiplied; 1 is none
@@ -284,7 +284,7 @@ public record Sampler(
     if (topK > 0 && topK < used) {
       keepTopK(weights, used, scratch.heap);
     }
-    if (topP > 0 && topP < 1) {
+    if (topP < 1) {
       keepTopP(weights, used, scratch.heap);
     }
     if (minP > 0) {

@@ -138,7 +138,7 @@ class SamplerTest {
     double sum = 0;
     for (int id : order) {
       double w = weights[id];
-      if (s.topP() > 0 && s.topP() < 1 && sum > total * s.topP()) {
+      if (s.topP() < 1 && sum > total * s.topP()) {
         weights[id] = 0;
       }
       sum += w;
@@ -202,6 +202,7 @@ class SamplerTest {
   @Test
   void topPKeepsTheTokenThatPassesIt() {
     float[] scores = {(float) Math.log(0.5), (float) Math.log(0.3), (float) Math.log(0.2)};
+    assertThat(drawable(0, scores)).containsExactly(0);
     assertThat(drawable(0.4, scores)).containsExactly(0);
     assertThat(drawable(0.6, scores)).containsExactly(0, 1);
     assertThat(drawable(0.85, scores)).containsExactly(0, 1, 2);
