@@ -152,6 +152,13 @@ final class Automaton {
     return next == dead ? null : next;
   }
 
+  /** Returns the state after a byte if it was asked for before and a text goes on so; else null. */
+  @Nullable State known(State state, int b) {
+    State[] known = state.next;
+    State next = known == null ? null : known[b];
+    return next == dead ? null : next;
+  }
+
   /** Forgets states where there are many; those in use go on as before. */
   boolean trim() {
     boolean many =

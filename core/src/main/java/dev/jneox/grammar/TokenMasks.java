@@ -5,6 +5,7 @@ import dev.jneox.infer.TokenConstraint;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Objects;
+import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -25,7 +26,7 @@ final class TokenMasks implements TokenConstraint {
 
   private final TokenTrie trie;
   private final Automaton automaton;
-  private final Object lock = new Object();
+  private final ReentrantLock lock = new ReentrantLock();
   private @Nullable BitSet startMask;
   private long maskBytes;
   private int walks;
@@ -48,8 +49,11 @@ final class TokenMasks implements TokenConstraint {
         if (state == null || state.isLast()) {
           return NONE;
         }
-        synchronized (lock) {
+        lock.lock();
+        try {
           return mask(state, atStart);
+        } finally {
+          lock.unlock();
         }
       }
 
@@ -59,14 +63,41 @@ final class TokenMasks implements TokenConstraint {
           state = null;
           return;
         }
-        synchronized (lock) {
+        lock.lock();
+        try {
           for (byte b : trie.bytes(id, atStart)) {
             state = state == null ? null : automaton.next(state, b & 0xFF);
           }
+        } finally {
+          lock.unlock();
         }
         atStart = false;
         if (state == null) {
           throw new IllegalStateException("id " + id + " was not allowed");
+        }
+      }
+
+      @Override
+      public @Nullable BitSet acceptKnown(int id) {
+        State next = state;
+        if (next == null || trie.ends().get(id) || !lock.tryLock()) { // a walk may hold it
+          return null;
+        }
+        try {
+          for (byte b : trie.bytes(id, atStart)) {
+            next = automaton.known(next, b & 0xFF);
+            if (next == null) {
+              return null;
+            }
+          }
+          BitSet mask = next.isLast() ? NONE : next.mask;
+          if (mask != null) {
+            state = next;
+            atStart = false;
+          }
+          return mask;
+        } finally {
+          lock.unlock();
         }
       }
     };

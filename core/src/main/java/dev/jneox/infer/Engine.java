@@ -17,6 +17,9 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
@@ -32,7 +35,8 @@ import org.jspecify.annotations.Nullable;
  * <p>Requests wait in a queue, first come first served, until a place and the memory for their
  * longest course are there; so a request that has begun always has the memory to end. Safe for many
  * threads. The engine knows no text and calls nobody: readers take tokens from a {@link
- * TokenStream} on threads of their own, and it never waits for one.
+ * TokenStream} on threads of their own, and it never waits for one. Nor does it wait for a {@link
+ * TokenConstraint}: a sequence whose next ids are not known yet takes no part in a step.
  */
 public final class Engine implements AutoCloseable {
   /** Says what becomes of a request whose reader has stopped reading. */
@@ -191,6 +195,7 @@ public final class Engine implements AutoCloseable {
   private final Forward forward;
   private final KvPool pool;
   private final Thread thread;
+  private final ThreadPoolExecutor constraints; // find the ids allowed next
   private final Rate rate = new Rate();
   private final AtomicLong tapped = new AtomicLong(); // requests with taps
 
@@ -260,6 +265,17 @@ public final class Engine implements AutoCloseable {
       tops.add(List.of());
     }
     this.metrics = snapshot();
+    // Few, because they take cores from the steps.
+    int finders = Math.max(1, settings.threads() / 4);
+    this.constraints =
+        new ThreadPoolExecutor(
+            finders,
+            finders,
+            5,
+            TimeUnit.SECONDS,
+            new LinkedBlockingQueue<>(),
+            Thread.ofPlatform().daemon().name("jneox-constraints").factory());
+    constraints.allowCoreThreadTimeOut(true);
     this.thread = Thread.ofPlatform().daemon().name("jneox-engine").start(this::loop);
   }
 
@@ -580,6 +596,7 @@ public final class Engine implements AutoCloseable {
       failure = t;
     } finally {
       endAll(failure);
+      constraints.shutdownNow();
       workers.close();
     }
   }
@@ -618,8 +635,8 @@ public final class Engine implements AutoCloseable {
       boolean work = false;
       Session stalled = null; // the one whose reader has taken nothing for longest
       for (Session session : active) {
-        session.updatePause(now);
-        work |= !session.paused;
+        session.update(now);
+        work |= !session.paused && session.pending() > 0;
         if (session.paused && (stalled == null || session.stalled(now) > stalled.stalled(now))) {
           stalled = session;
         }
@@ -688,8 +705,22 @@ public final class Engine implements AutoCloseable {
     checked = System.nanoTime() - CHECK_NANOS; // look again before its first step
     if (session.begin()) {
       reusedTokens += session.sequence.length();
+      if (!generation.ready()) {
+        findAllowed(session);
+      }
     }
     return true;
+  }
+
+  /** Has the ids that a request may draw next found by another thread. */
+  private void findAllowed(Session session) {
+    constraints.execute(
+        () -> {
+          if (!session.cancelled) { // else it ends without them
+            session.generation.findAllowed();
+            LockSupport.unpark(thread);
+          }
+        });
   }
 
   /** Takes the place of a request whose reader has stalled. */
@@ -855,6 +886,8 @@ public final class Engine implements AutoCloseable {
       }
       if (!more) {
         end(session, FinishReason.MAX_TOKENS, null);
+      } else if (!session.generation.ready()) {
+        findAllowed(session);
       }
     } catch (Throwable t) { // logits that are no numbers: the others go on
       end(session, FinishReason.CANCELLED, t);

@@ -27,6 +27,11 @@ final class Generation {
   private final RandomGenerator random;
   private final Sampler.History history;
   private final TokenConstraint.@Nullable Cursor cursor;
+
+  // The ids allowed next. Another thread finds them, while the engine's thread leaves them alone.
+  private @Nullable BitSet allowed; // null for all
+  private @Nullable Throwable constraintFailure;
+  private volatile boolean ready; // written last
   private int[] ids; // the prompt, then the tokens drawn
   private final Token @Nullable [] prompt; // from scoreFrom on; null where not asked for
   private Token @Nullable [] tokens; // null where their log-probabilities were not asked for
@@ -54,6 +59,7 @@ final class Generation {
     this.history = request.sampler().history();
     Arrays.stream(promptIds).forEach(history::prompt);
     this.cursor = request.constraint().map(TokenConstraint::begin).orElse(null);
+    this.ready = cursor == null;
     this.ids = Arrays.copyOf(promptIds, promptLength + Math.min(limit, 64));
     this.prompt =
         request.promptLogprobs().isEmpty() ? null : new Token[promptLength - request.scoreFrom()];
@@ -130,6 +136,25 @@ final class Generation {
     return limit > 0;
   }
 
+  /** Returns whether the ids allowed next are known, without which no token is drawn. */
+  boolean ready() {
+    return ready;
+  }
+
+  /** Finds the ids allowed next, on any thread, while {@link #ready} is false. */
+  void findAllowed() {
+    TokenConstraint.Cursor cursor = Objects.requireNonNull(this.cursor);
+    try {
+      if (drawn > 0) {
+        cursor.accept(ids[promptLength + drawn - 1]);
+      }
+      allowed = cursor.allowed();
+    } catch (Throwable t) { // thrown where a token would be drawn
+      constraintFailure = t;
+    }
+    ready = true;
+  }
+
   /** Returns how many candidates are wanted at a position; -1 where its scores are not. */
   int candidates(int position) {
     return (position < promptLength ? request.promptLogprobs() : request.logprobs()).orElse(-1);
@@ -148,11 +173,14 @@ final class Generation {
    * follow.
    *
    * @throws InputException if the model gives no numbers
+   * @throws Throwable that the constraint threw
    */
-  boolean draw(
-      float[] logits, int at, double logSum, List<Candidate> top, Sampler.Scratch scratch) {
+  boolean draw(float[] logits, int at, double logSum, List<Candidate> top, Sampler.Scratch scratch)
+      throws Throwable {
+    if (constraintFailure != null) {
+      throw constraintFailure;
+    }
     int used = spec.vocabulary().used();
-    BitSet allowed = cursor == null ? null : cursor.allowed();
     if (allowed != null) {
       int first = allowed.nextSetBit(0);
       if (first < 0 || first >= used) {
@@ -161,9 +189,6 @@ final class Generation {
       }
     }
     int id = request.sampler().next(logits, at, used, history, allowed, random, scratch);
-    if (cursor != null) {
-      cursor.accept(id);
-    }
     int count = drawn;
     if (count == times.length) {
       int room = Math.min(2 * count, limit);
@@ -190,6 +215,10 @@ final class Generation {
       total = count;
     }
     drawn = count;
+    if (more && cursor != null) {
+      allowed = cursor.acceptKnown(id);
+      ready = allowed != null;
+    }
     return more;
   }
 

@@ -33,6 +33,7 @@ public final class Session {
   final KvSequence sequence;
   int promised; // pages it may still take
   boolean paused; // its reader is behind
+  private boolean ready; // in this step: see Generation
   private long pausedAt;
   private int pausedTaken;
   private int highest; // positions that were ever read
@@ -176,9 +177,12 @@ public final class Session {
 
   // For the engine thread.
 
-  /** Positions that the model reads next, before a token or the end. */
+  /**
+   * Positions that the model reads next, before a token or the end. The last one waits until the
+   * ids allowed for the token are known.
+   */
   int pending() {
-    return generation.target() - sequence.length();
+    return generation.target() - sequence.length() - (ready ? 0 : 1);
   }
 
   /** Notes that it has a place; returns whether it is the first time. */
@@ -205,8 +209,12 @@ public final class Session {
     return generation.drawn() - taken >= ahead;
   }
 
-  /** Looks whether it is paused, and since when its reader has taken nothing. */
-  void updatePause(long now) {
+  /**
+   * Looks, before a step, whether its next token can be drawn, whether it is paused, and since when
+   * its reader has taken nothing.
+   */
+  void update(long now) {
+    ready = generation.ready();
     int seen = taken;
     if (!full()) {
       paused = false;

@@ -90,6 +90,32 @@ class GrammarTest {
   }
 
   @Test
+  void whatIsKnownIsWhatWasFound() {
+    TokenConstraint constraint = Grammar.regex("[a-c]{2,9}(?:\\d+|é)?").over(TRIE);
+    for (int seed = 0; seed < 20; seed++) {
+      Drawn drawn = Forms.draw(constraint, TRIE, 12, Forms.any(new Random(seed)));
+      TokenConstraint.Cursor found = constraint.begin();
+      TokenConstraint.Cursor known = constraint.begin();
+      assertThat(known.allowed()).isEqualTo(found.allowed());
+      for (int id : drawn.ids()) {
+        found.accept(id);
+        assertThat(known.acceptKnown(id)).isEqualTo(found.allowed());
+      }
+    }
+  }
+
+  @Test
+  void whatIsNotKnownChangesNothing() {
+    int a = TOKENIZER.id("a").getAsInt();
+    TokenConstraint.Cursor cursor = Grammar.regex("ab{0,3}").over(TRIE).begin();
+    assertThat(cursor.acceptKnown(a)).isNull();
+    assertThat(cursor.allowed().get(a)).isTrue();
+    assertThat(cursor.acceptKnown(a)).isNull(); // the mask behind it
+    cursor.accept(a);
+    assertThat(cursor.allowed().get(a)).isFalse();
+  }
+
+  @Test
   void afterAnEndThatIsDrawnNothingIsAllowed() {
     TokenConstraint.Cursor cursor = Grammar.regex("a*").over(TRIE).begin();
     assertThat(cursor.allowed().get(0)).isTrue();

@@ -25,9 +25,12 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Predicate;
 import java.util.stream.IntStream;
 import net.jqwik.api.ForAll;
@@ -623,6 +626,53 @@ class EngineTest {
       Session session = engine.submit(late);
       assertThatThrownBy(session::result).hasMessage("no next state");
       assertThat(other.result().tokens()).hasSize(40);
+    }
+  }
+
+  /** Allows one id, which it finds only when {@code open} is. */
+  private static TokenConstraint waiting(CountDownLatch open, AtomicBoolean held) {
+    BitSet one = new BitSet();
+    one.set(3);
+    return () ->
+        new TokenConstraint.Cursor() {
+          @Override
+          public BitSet allowed() {
+            try {
+              held.compareAndSet(false, !open.await(20, TimeUnit.SECONDS));
+            } catch (InterruptedException e) {
+              throw new AssertionError(e);
+            }
+            return one;
+          }
+
+          @Override
+          public void accept(int id) {
+            assertThat(id).isEqualTo(3);
+          }
+        };
+  }
+
+  @Test
+  void aConstraintThatTakesLongHoldsUpItsOwnRequestAlone() throws InterruptedException {
+    CountDownLatch open = new CountDownLatch(1);
+    AtomicBoolean held = new AtomicBoolean();
+    GenerationRequest constrained =
+        GenerationRequest.builder(prompt(150, 3))
+            .maxTokens(5)
+            .constraint(waiting(open, held))
+            .build();
+    try (Engine engine = engine(4, 10, 64, 40)) {
+      Session waits = engine.submit(constrained);
+      Session leaves = engine.submit(constrained);
+      GenerationRequest free = request(prompt(5, 2), 40, 1);
+      assertThat(engine.submit(free).result().tokens()).isEqualTo(alone(free).tokens());
+      assertThat(engine.metrics().active()).isEqualTo(2);
+      leaves.cancel();
+      assertThat(leaves.result().reason()).isEqualTo(FinishReason.CANCELLED);
+      assertThat(engine.submit(free).result().tokens()).hasSize(40);
+      open.countDown();
+      assertThat(waits.result().tokens()).extracting(Token::id).containsExactly(3, 3, 3, 3, 3);
+      assertThat(held).as("the others waited for the constraint").isFalse();
     }
   }
 
