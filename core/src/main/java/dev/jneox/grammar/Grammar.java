@@ -102,6 +102,7 @@ public final class Grammar {
    * stand at the ends. Lookaround, backreferences, word boundaries and flags are refused.
    *
    * @throws InputException with the position (from 1), what was expected and what was found
+   * @throws dev.jneox.io.CancelledException if the thread is interrupted
    */
   public static Grammar regex(String expression) {
     Nfa nfa = Nfa.of(RegexReader.whole(expression));
@@ -159,6 +160,7 @@ public final class Grammar {
    * </ul>
    *
    * @throws InputException with the JSON pointer, what was expected and what was found
+   * @throws dev.jneox.io.CancelledException if the thread is interrupted
    */
   public static Grammar jsonSchema(JsonNode schema) {
     Network network = new Network();

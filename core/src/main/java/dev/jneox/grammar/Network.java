@@ -1,5 +1,6 @@
 package dev.jneox.grammar;
 
+import dev.jneox.io.CancelledException;
 import dev.jneox.io.InputException;
 import dev.jneox.tokenizer.CodePointSet;
 import java.nio.charset.StandardCharsets;
@@ -89,7 +90,19 @@ final class Network {
     return node;
   }
 
+  /**
+   * Ends the work of a thread that was interrupted.
+   *
+   * @throws CancelledException if it was
+   */
+  static void checkInterrupt() {
+    if (Thread.currentThread().isInterrupted()) {
+      throw new CancelledException("interrupted while a form was read", null);
+    }
+  }
+
   private static void check(int size) {
+    checkInterrupt();
     if (size >= LARGEST) {
       throw new InputException(
           "expected a form of at most "

@@ -18,6 +18,15 @@ final class Nfa {
   /** The most states. */
   static final int LARGEST = 30_000;
 
+  /** The most edges. */
+  static final int MOST_EDGES = Network.LARGEST;
+
+  /** The most pairs of edges that are looked at to join two forms. */
+  private static final int MOST_PAIRS = 2_000_000;
+
+  /** The most pairs of sets whose common characters are kept meanwhile. */
+  private static final int MOST_KEPT = 10_000;
+
   /** Writes the characters of a set into a network. */
   interface Characters {
     void write(int from, CodePointSet set, int to);
@@ -34,6 +43,7 @@ final class Nfa {
   private static final int END = 1;
 
   private final List<List<Edge>> states = new ArrayList<>();
+  private int edges;
 
   private Nfa() {
     state();
@@ -42,17 +52,22 @@ final class Nfa {
 
   private int state() {
     if (states.size() >= LARGEST) {
-      throw new InputException(
-          "expected a pattern of at most "
-              + LARGEST
-              + " characters with its repetitions written out, found a longer one: take smaller"
-              + " counts");
+      throw tooLarge(LARGEST + " characters with its repetitions written out");
     }
     states.add(new ArrayList<>(2));
     return states.size() - 1;
   }
 
+  private static InputException tooLarge(String most) {
+    return new InputException(
+        "expected a pattern of at most " + most + ", found a longer one: take smaller counts");
+  }
+
   private void edge(int from, @Nullable CodePointSet set, int to) {
+    Network.checkInterrupt();
+    if (++edges > MOST_EDGES) {
+      throw tooLarge(MOST_EDGES + " alternatives with its repetitions written out");
+    }
     states.get(from).add(new Edge(set, to));
   }
 
@@ -113,6 +128,7 @@ final class Nfa {
     Map<Long, Integer> pairs = new HashMap<>();
     Map<List<CodePointSet>, CodePointSet> common = new HashMap<>(); // sets equal themselves alone
     ArrayDeque<long[]> open = new ArrayDeque<>();
+    long looked = 0;
     pairs.put(pair(START, START), START);
     pairs.put(pair(END, END), END);
     open.add(new long[] {START, START, START});
@@ -125,6 +141,14 @@ final class Nfa {
         if (edge.set == null) {
           both.edge(from, null, both.pair(edge.target, others, pairs, open));
           continue;
+        }
+        looked += other.states.get(others).size();
+        if (looked > MOST_PAIRS) {
+          throw tooLarge("some thousand alternatives beside another pattern");
+        }
+        Network.checkInterrupt();
+        if (common.size() > MOST_KEPT) {
+          common.clear();
         }
         for (Edge second : other.states.get(others)) {
           if (second.set != null) {
@@ -175,6 +199,7 @@ final class Nfa {
     at.set(START);
     at = spread(at, false);
     for (int codePoint : text.codePoints().toArray()) {
+      Network.checkInterrupt();
       BitSet next = new BitSet();
       for (int state = at.nextSetBit(0); state >= 0; state = at.nextSetBit(state + 1)) {
         for (Edge edge : states.get(state)) {

@@ -181,6 +181,7 @@ final class SchemaReader {
    */
   private void flatten(
       Part part, Map<Integer, Part> flat, Set<JsonNode> visited, List<JsonNode> path) {
+    Network.checkInterrupt();
     JsonNode node = part.node;
     if (part.role != Role.WHOLE) {
       flat.putIfAbsent(number(part), part);
@@ -305,6 +306,7 @@ final class SchemaReader {
 
   /** Returns whether it is certain that no value written for one is a value of the other. */
   private boolean disjoint(Part one, Part other, int depth) {
+    Network.checkInterrupt();
     Part mine = target(one);
     Part others = target(other);
     if (depth > 5 || !mine.node.isObject() || !others.node.isObject()) {

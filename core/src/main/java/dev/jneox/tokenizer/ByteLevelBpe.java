@@ -24,6 +24,9 @@ import org.jspecify.annotations.Nullable;
 public final class ByteLevelBpe implements Tokenizer {
   private static final int LARGEST_VOCABULARY = 1 << 24;
 
+  /** No more UTF-16 units are composed to one: four code points, of two units at most. */
+  private static final int MOST_COMPOSED = 8;
+
   private final Map<String, Integer> vocab;
   private final Map<String, Integer> added = new HashMap<>();
   private final BitSet addedIds = new BitSet();
@@ -33,6 +36,7 @@ public final class ByteLevelBpe implements Tokenizer {
   private final byte[] bytes;
 
   private final int[] starts;
+  private final long widest; // most UTF-16 units of a text that are one id; 0 for no bound
   private final ConcurrentLinkedDeque<BpeEncoder> idle = new ConcurrentLinkedDeque<>();
 
   /**
@@ -70,6 +74,21 @@ public final class ByteLevelBpe implements Tokenizer {
     for (int id = 0; id < written.length; id++) {
       System.arraycopy(written[id], 0, bytes, starts[id], written[id].length);
     }
+    widest = widest(file, written, rules.nfc());
+  }
+
+  private static long widest(TokenizerFile file, byte[][] written, boolean nfc) {
+    long widest = 0; // in bytes, of which a UTF-16 unit has one or more
+    for (byte[] token : written) {
+      widest = Math.max(widest, token.length);
+    }
+    for (AddedToken token : file.added()) {
+      if (token.lstrip() || token.rstrip()) {
+        return 0; // it takes any amount of white space
+      }
+      widest = Math.max(widest, 3L * token.content().length());
+    }
+    return nfc ? MOST_COMPOSED * widest : widest;
   }
 
   /**
@@ -225,6 +244,11 @@ public final class ByteLevelBpe implements Tokenizer {
     } finally {
       idle.offerFirst(encoder);
     }
+  }
+
+  @Override
+  public long leastIds(int length) {
+    return widest == 0 ? 0 : Math.ceilDiv(length, widest);
   }
 
   @Override

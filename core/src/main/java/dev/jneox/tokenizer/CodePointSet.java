@@ -149,6 +149,24 @@ public final class CodePointSet {
 
   /** Returns the set of the code points that are in both. */
   public CodePointSet intersection(CodePointSet other) {
-    return complement().union(other.complement()).complement();
+    int[] common = new int[ranges.length + other.ranges.length];
+    int n = 0;
+    int i = 0;
+    int j = 0;
+    while (i < ranges.length && j < other.ranges.length) {
+      int first = Math.max(ranges[i], other.ranges[j]);
+      int last = Math.min(ranges[i + 1], other.ranges[j + 1]);
+      if (first <= last) {
+        common[n] = first;
+        common[n + 1] = last;
+        n += 2;
+      }
+      if (ranges[i + 1] < other.ranges[j + 1]) {
+        i += 2;
+      } else {
+        j += 2;
+      }
+    }
+    return n == 0 ? NONE : new CodePointSet(Arrays.copyOf(common, n));
   }
 }

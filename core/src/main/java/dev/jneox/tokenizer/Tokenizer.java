@@ -12,6 +12,16 @@ public interface Tokenizer extends AutoCloseable {
   int[] encode(String text);
 
   /**
+   * Returns a number of ids that no text of {@code length} UTF-16 units has less than. It is for
+   * refusing texts that are far too long without encoding them.
+   *
+   * @return 0 where a few ids may be any text
+   */
+  default long leastIds(int length) {
+    return 0;
+  }
+
+  /**
    * Returns the text of {@code ids}, special tokens included. Bytes that are not UTF-8 become
    * U+FFFD; ids without a token become nothing.
    */

@@ -1,12 +1,17 @@
 package dev.jneox.grammar;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.jneox.io.CancelledException;
+import dev.jneox.io.InputException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
 class NetworkTest {
@@ -106,9 +111,51 @@ class NetworkTest {
   }
 
   @Test
+  void aClassOfManyMembersIsReadInNearLinearTime() {
+    StringBuilder members = new StringBuilder();
+    for (int i = 29_999; i >= 0; i--) {
+      members.appendCodePoint(0x10000 + 2 * i);
+    }
+    long start = Forms.cpuNanos();
+    Grammar.regex("[" + members + "]");
+    assertThat(Forms.cpuNanos() - start).isLessThan(2_000_000_000L);
+  }
+
+  /** Each took a heap of gigabytes. */
+  @Test
+  void aFormOfTooManyAlternativesIsRefused() {
+    assertThatThrownBy(() -> Grammar.regex("(" + "|".repeat(60_000) + "x){1000}"))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("expected a pattern of at most 200000 alternatives");
+    String any =
+        IntStream.range(0x4E00, 0x4E00 + 14_000)
+            .mapToObj(Character::toString)
+            .collect(Collectors.joining("|"));
+    String pattern = "{\"type\":\"string\",\"pattern\":\"^(" + any + ")$\"}";
+    assertThatThrownBy(() -> Grammar.jsonSchema("{\"allOf\":[" + pattern + "," + pattern + "]}"))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("expected a pattern of at most some thousand alternatives");
+  }
+
+  @Test
+  void anInterruptEndsTheReading() {
+    Thread.currentThread().interrupt();
+    try {
+      for (String regex : List.of("a{9000}", "(?:a|b)*")) {
+        assertThatThrownBy(() -> Grammar.regex(regex)).isInstanceOf(CancelledException.class);
+      }
+      assertThatThrownBy(() -> Grammar.jsonSchema("{\"enum\":[1]}"))
+          .isInstanceOf(CancelledException.class);
+    } finally {
+      assertThat(Thread.interrupted()).isTrue();
+    }
+  }
+
+  @Test
   void aNodeOfManyWaysIsReadInLinearTime() {
     long start = Forms.cpuNanos();
     Grammar.regex("(" + "|".repeat(60_000) + "x)*y1");
-    assertThat(Forms.cpuNanos() - start).isLessThan(2_000_000_000L); // some 39 s where it is quadratic
+    assertThat(Forms.cpuNanos() - start)
+        .isLessThan(2_000_000_000L); // some 39 s where it is quadratic
   }
 }

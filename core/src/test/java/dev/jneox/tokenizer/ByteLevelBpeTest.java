@@ -40,6 +40,7 @@ class ByteLevelBpeTest {
       int[] ids = fast.encode(text);
       assertThat(ids).isEqualTo(library.encode(text));
       assertThat(fast.decode(ids)).isEqualTo(library.decode(ids));
+      assertThat(fast.leastIds(text.length())).isLessThanOrEqualTo(ids.length);
     }
   }
 
@@ -60,6 +61,15 @@ class ByteLevelBpeTest {
   @Property(tries = 4000)
   void encodesAndDecodesAsTheLibraryDoes(@ForAll("pairs") Pair pair, @ForAll("texts") String text) {
     pair.agreeOn(text);
+  }
+
+  @Test
+  void aTextThatIsFarTooLongIsKnownByItsLength() {
+    assertThat(PLAIN.fast.leastIds(0)).isZero();
+    assertThat(PLAIN.fast.leastIds(15_000_000)).isBetween(10_000L, 15_000_000L);
+    String composed = "\u1F82"; // four code points are made one
+    String text = Normalizer.normalize(composed, Normalizer.Form.NFD).repeat(3000);
+    assertThat(NEOX.fast.leastIds(text.length())).isLessThan(NEOX.fast.encode(text).length);
   }
 
   @Property(tries = 1000)

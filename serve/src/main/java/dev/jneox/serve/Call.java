@@ -12,6 +12,8 @@ import org.jspecify.annotations.Nullable;
  * what the log says of it.
  */
 final class Call {
+  private static final ScopedValue<Call> CURRENT = ScopedValue.newInstance();
+
   private final String id;
   private final long arrived = System.nanoTime();
   private final long timeout;
@@ -36,6 +38,16 @@ final class Call {
   Call(String id, long timeout) {
     this.id = id.isEmpty() ? UUID.randomUUID().toString().replace("-", "") : id;
     this.timeout = timeout;
+  }
+
+  /** Returns the request that the current thread reads. */
+  static Call current() {
+    return CURRENT.get();
+  }
+
+  /** Runs something with this as the {@link #current} one. */
+  void run(Runnable work) {
+    ScopedValue.where(CURRENT, this).run(work);
   }
 
   String id() {

@@ -71,7 +71,7 @@ final class Chats {
     body.end();
     ChatPrompt writer = model.chatPrompt();
     String text = writer.write(messages, tools.definitions(), goOn, variables) + tools.prefix();
-    this.prompt = model.tokenizer().encode(text);
+    this.prompt = model.encodeWhole(text, "messages");
     this.stop = new ArrayList<>(options.stop());
     stop.addAll(writer.stop());
     int room = model.context() - Math.max(1, prompt.length);

@@ -305,7 +305,7 @@ public final class ModelServer implements AutoCloseable {
           throw ApiException.unavailable("the server is shutting down");
         }
       }
-      handler.handle(request, response, call);
+      call.run(() -> handler.handle(request, response, call));
       status = call.leaving().cancelled() ? 499 : response.status().code();
     } catch (ApiException e) {
       status = call.leaving().cancelled() ? 499 : e.status();
@@ -617,7 +617,7 @@ public final class ModelServer implements AutoCloseable {
                 () -> body.wrong("prompt", "a string", JsonNodeFactory.instance.missingNode()));
     body.ignore("add_special_tokens", "return_token_strs");
     body.end();
-    int[] ids = model.tokenizer().encode(prompt);
+    int[] ids = model.encode(prompt, "prompt");
     ObjectNode root =
         JsonNodeFactory.instance
             .objectNode()

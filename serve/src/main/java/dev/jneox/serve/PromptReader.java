@@ -39,7 +39,8 @@ final class PromptReader {
   <T> List<T> read(BiFunction<String, int[], T> made) {
     JsonNode value = body.get(field).orElse(MissingNode.getInstance());
     if (value.isTextual()) {
-      return List.of(text(field, value, made));
+      String text = body.text(field, value);
+      return List.of(made.apply(text, model.encodeWhole(text, field)));
     }
     if (!value.isArray() || value.isEmpty()) {
       throw body.wrong(field, EXPECTED, value);
@@ -52,22 +53,22 @@ final class PromptReader {
     }
     boolean texts = value.get(0).isTextual();
     List<T> found = new ArrayList<>();
+    List<String> read = new ArrayList<>();
     for (JsonNode item : value) {
-      String name = field + "[" + found.size() + "]";
+      String name = field + "[" + (found.size() + read.size()) + "]";
       if (texts && item.isTextual()) {
-        found.add(text(name, item, made));
+        read.add(body.text(name, item));
       } else if (!texts && item.isArray()) {
         found.add(ids(name, item, made));
       } else {
         throw body.wrong(name, texts ? "a string" : "a list of token ids", item);
       }
     }
+    List<int[]> encoded = model.encodeWhole(read, field);
+    for (int i = 0; i < read.size(); i++) {
+      found.add(made.apply(read.get(i), encoded.get(i)));
+    }
     return found;
-  }
-
-  private <T> T text(String name, JsonNode value, BiFunction<String, int[], T> made) {
-    String text = body.text(name, value);
-    return made.apply(text, model.tokenizer().encode(text));
   }
 
   private <T> T ids(String name, JsonNode value, BiFunction<String, int[], T> made) {

@@ -66,7 +66,7 @@ final class Responses {
         "max_tool_calls");
     body.end();
     ChatPrompt writer = model.chatPrompt();
-    this.prompt = model.tokenizer().encode(writer.write(messages, List.of(), true, Map.of()));
+    this.prompt = model.encodeWhole(writer.write(messages, List.of(), true, Map.of()), "input");
     this.stop = new ArrayList<>(options.stop());
     stop.addAll(writer.stop());
     int length = Math.max(1, prompt.length);

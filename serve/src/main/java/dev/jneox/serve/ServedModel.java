@@ -15,6 +15,9 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
@@ -27,6 +30,9 @@ final class ServedModel implements AutoCloseable {
   /** Forms whose constraints are kept. */
   private static final int CONSTRAINTS = 16;
 
+  /** UTF-16 units of texts that are encoded in some milliseconds. */
+  private static final int SHORT = 1 << 14;
+
   private final String id;
   private final LanguageModel model;
   private final ServerSettings settings;
@@ -37,12 +43,13 @@ final class ServedModel implements AutoCloseable {
   private final ChatPrompt chatPrompt;
 
   /** Of the forms asked for lately. */
-  private final Map<String, TokenConstraint> constraints =
+  private final Map<String, CompletableFuture<TokenConstraint>> constraints =
       new LinkedHashMap<>(16, 0.75f, true) {
         private static final long serialVersionUID = 1;
 
         @Override
-        protected boolean removeEldestEntry(Map.Entry<String, TokenConstraint> eldest) {
+        protected boolean removeEldestEntry(
+            Map.Entry<String, CompletableFuture<TokenConstraint>> eldest) {
           return size() > CONSTRAINTS;
         }
       };
@@ -102,27 +109,92 @@ final class ServedModel implements AutoCloseable {
     return chatPrompt;
   }
 
+  /** Returns the ids of a text of the current request. */
+  int[] encode(String text, String field) {
+    return text.length() <= SHORT
+        ? tokenizer().encode(text)
+        : Preparation.compute(Call.current(), field, () -> tokenizer().encode(text));
+  }
+
   /**
-   * Returns the constraint of a form, which is kept for the next request that has it.
+   * Returns the ids of a text of the current request that has to fit into the context.
+   *
+   * @throws ApiException where the text is so long that it cannot; other long ones are returned
+   */
+  int[] encodeWhole(String text, String field) {
+    return encodeWhole(List.of(text), field).getFirst();
+  }
+
+  /** Returns the ids of each of some texts, as {@link #encodeWhole(String, String)} does of one. */
+  List<int[]> encodeWhole(List<String> texts, String field) {
+    long length = 0;
+    for (String text : texts) {
+      long least = tokenizer().leastIds(text.length());
+      if (least > context() + 1) { // an id more may be scored
+        throw ApiException.tooLong(
+            field,
+            "the context is %d tokens, found at least %d of the %s"
+                .formatted(context(), least, field));
+      }
+      length += text.length();
+    }
+    Callable<List<int[]>> encoded = () -> texts.stream().map(tokenizer()::encode).toList();
+    try {
+      return length <= SHORT ? encoded.call() : Preparation.compute(Call.current(), field, encoded);
+    } catch (RuntimeException e) {
+      throw e;
+    } catch (Exception e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /**
+   * Returns the constraint of a form, which is kept for the next request that has it. Requests that
+   * have it at the same time wait for the first one's.
    *
    * @param key tells the form from others
    * @throws ApiException where this model's tokens cannot write the form
    */
   TokenConstraint constraint(String key, Supplier<Grammar> form, String param) {
-    synchronized (constraints) {
-      TokenConstraint known = constraints.get(key);
-      if (known != null) {
-        return known;
+    Call call = Call.current();
+    CompletableFuture<TokenConstraint> mine = new CompletableFuture<>();
+    while (true) {
+      CompletableFuture<TokenConstraint> first;
+      synchronized (constraints) {
+        first = constraints.putIfAbsent(key, mine);
+      }
+      try {
+        if (first == null) {
+          return made(key, mine, call, form, param);
+        }
+        return Preparation.await(call, first);
+      } catch (InputException e) {
+        throw ApiException.invalid(param, param + ": " + e.getMessage());
+      } catch (ExecutionException e) {
+        if (e.getCause() instanceof InputException wrong) {
+          throw ApiException.invalid(param, param + ": " + wrong.getMessage());
+        }
+        // The other request has not come to an end with it: this one tries.
       }
     }
+  }
+
+  private TokenConstraint made(
+      String key,
+      CompletableFuture<TokenConstraint> result,
+      Call call,
+      Supplier<Grammar> form,
+      String param) {
     try {
-      TokenConstraint made = form.get().over(trie());
-      synchronized (constraints) {
-        constraints.put(key, made);
-      }
+      TokenConstraint made = Preparation.compute(call, param, () -> form.get().over(trie()));
+      result.complete(made);
       return made;
-    } catch (InputException e) {
-      throw ApiException.invalid(param, param + ": " + e.getMessage());
+    } catch (RuntimeException | Error e) {
+      synchronized (constraints) {
+        constraints.remove(key, result);
+      }
+      result.completeExceptionally(e);
+      throw e;
     }
   }
 
