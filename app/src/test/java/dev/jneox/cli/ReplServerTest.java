@@ -8,6 +8,7 @@ import com.sun.net.httpserver.HttpsConfigurator;
 import com.sun.net.httpserver.HttpsServer;
 import dev.jneox.infer.FinishReason;
 import dev.jneox.infer.Sampler;
+import dev.jneox.serve.AllowedOrigins;
 import dev.jneox.serve.ApiKey;
 import dev.jneox.serve.ModelServer;
 import dev.jneox.serve.ServerSettings;
@@ -92,6 +93,7 @@ class ReplServerTest {
                 Optional.empty(),
                 true,
                 TrustedProxies.NONE,
+                AllowedOrigins.NONE,
                 Optional.empty()),
             defaults.precision(),
             1,
@@ -103,6 +105,7 @@ class ReplServerTest {
             new ServerSettings.Limits(
                 Duration.ofMinutes(1),
                 1 << 20,
+                1 << 24,
                 16,
                 Duration.ofSeconds(1),
                 ServerSettings.Patience.DEFAULT)));

@@ -8,8 +8,10 @@ import dev.jneox.infer.TextStream;
 import dev.jneox.io.BusyException;
 import dev.jneox.io.CancelledException;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -133,6 +135,15 @@ final class Answers {
     return ApiException.timedOut("the answer was read too slowly while others waited");
   }
 
+  /** Returns what was computed of an answer that does not become whole; empty where it failed. */
+  private static Optional<Completion> cutShort(TextStream stream) {
+    try {
+      return Optional.of(stream.result());
+    } catch (RuntimeException | Error e) { // which has ended the answer, and is thrown
+      return Optional.empty();
+    }
+  }
+
   private Completion one(
       int answer, GenerationRequest request, List<String> stop, Listener listener) {
     long began = System.nanoTime();
@@ -144,6 +155,7 @@ final class Answers {
       call.queued(System.nanoTime() - began);
       long patience = model.patience().write().toNanos();
       long reading = 0; // nanoseconds for which the client has kept it waiting
+      boolean whole = false;
       try {
         while (stream.hasNext()) {
           TextPiece piece = stream.next();
@@ -164,16 +176,23 @@ final class Answers {
               ? ApiException.abandoned()
               : call.nanosLeft() <= 0
                   ? ApiException.timedOut(
-                      "the request took longer than the server allows: ask for fewer tokens, or"
-                          + " have them streamed")
-                  : ApiException.unavailable("the request was cancelled");
+                      "the request took longer than the %d s of this server: ask for fewer tokens"
+                          .formatted(TimeUnit.NANOSECONDS.toSeconds(call.timeout())))
+                  : ApiException.unavailable("the server is shutting down");
         }
+        whole = true;
         call.ended(completion, answer % answersPerPrompt == 0);
         listener.end(answer, completion);
         return completion;
       } finally {
         deadline.cancel(false);
+        if (!whole) {
+          stream.cancel();
+          cutShort(stream).ifPresent(cut -> call.ended(cut, answer % answersPerPrompt == 0));
+        }
       }
+    } catch (StorageException e) {
+      throw model.broken(e);
     } catch (InputException e) { // the model gives no numbers
       throw ApiException.http(500, e.getMessage());
     } catch (BusyException e) {

@@ -20,7 +20,10 @@ final class Call {
   private final Cancellation leaving = new Cancellation();
   private volatile String client = "";
   private volatile String model = "";
-  private ModelPool.@Nullable Lease lease; // of the request's own thread
+
+  // Of the request's own thread.
+  private ModelPool.@Nullable Lease lease;
+  private long bodyBytes;
 
   // Guarded by this.
   private long queued; // nanoseconds; of several sequences the longest
@@ -86,6 +89,16 @@ final class Call {
     }
   }
 
+  /** Says that so many bytes of the server's {@link BodyBudget} are held. */
+  void holds(long bytes) {
+    bodyBytes += bytes;
+  }
+
+  /** Returns how many bytes of the {@link BodyBudget} are held. */
+  long bodyBytes() {
+    return bodyBytes;
+  }
+
   /** Says that a sequence had its turn. */
   synchronized void queued(long nanos) {
     queued = Math.max(queued, nanos);
@@ -98,7 +111,10 @@ final class Call {
     }
   }
 
-  /** Says that an answer has ended; of several to one prompt, {@code prompt} counts once. */
+  /**
+   * Says that an answer has ended, or was cut short; of several to one prompt, the prompt counts
+   * once.
+   */
   synchronized void ended(Completion completion, boolean countPrompt) {
     promptTokens += countPrompt ? completion.usage().promptTokens() : 0;
     newTokens += completion.usage().newTokens();
@@ -107,7 +123,11 @@ final class Call {
       tokenSeconds +=
           completion.generation().times().end() - completion.generation().times().firstToken();
     }
-    reasons.add(completion.reason().name().toLowerCase(Locale.ROOT));
+    reasons.add(
+        switch (completion.reason()) {
+          case CANCELLED, STALLED -> completion.reason().name().toLowerCase(Locale.ROOT);
+          default -> Completions.reason(completion.reason());
+        });
   }
 
   synchronized double queuedSeconds() {
@@ -135,6 +155,11 @@ final class Call {
   /** Why the answers ended. */
   synchronized String reasons() {
     return String.join(",", reasons);
+  }
+
+  /** Nanoseconds from the arrival that the request may take. */
+  long timeout() {
+    return timeout;
   }
 
   long nanosLeft() {

@@ -9,13 +9,18 @@ import io.helidon.webserver.http1.Http1ConnectionSelector;
 import io.helidon.webserver.spi.ServerConnection;
 import io.helidon.webserver.spi.ServerConnectionSelector;
 import java.time.Duration;
+import java.util.Comparator;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.BooleanSupplier;
 
 /** Has Helidon's HTTP/1.1 speak through a {@link Peer} for each connection, and watches them. */
 final class Connections implements ServerConnectionSelector, AutoCloseable {
   private static final int HEADER_BYTES = 1 << 16;
   private static final long LOOK_MILLIS = 250;
+
+  /** What a connection without a request is granted where there are too many. */
+  private static final Duration IDLE = Duration.ofSeconds(1);
 
   private final ServerConnectionSelector http =
       Http1ConnectionSelector.builder()
@@ -26,11 +31,16 @@ final class Connections implements ServerConnectionSelector, AutoCloseable {
                   .buildPrototype())
           .build();
   private final ServerSettings.Limits limits;
+  private final BooleanSupplier awaited;
   private final Set<Peer> peers = ConcurrentHashMap.newKeySet();
   private final Thread watch = Thread.ofVirtual().name("jneox-connections").unstarted(this::watch);
 
-  Connections(ServerSettings.Limits limits) {
+  /**
+   * @param awaited whether somebody waits for a place that others have
+   */
+  Connections(ServerSettings.Limits limits, BooleanSupplier awaited) {
     this.limits = limits;
+    this.awaited = awaited;
   }
 
   /** Begins to watch. */
@@ -42,11 +52,25 @@ final class Connections implements ServerConnectionSelector, AutoCloseable {
     try {
       while (true) {
         Thread.sleep(LOOK_MILLIS);
-        peers.forEach(Peer::checkWriting);
+        boolean others = awaited.getAsBoolean();
+        peers.forEach(peer -> peer.checkWriting(others));
+        if (open() >= limits.connections()) {
+          makeRoom();
+        }
       }
     } catch (InterruptedException e) {
       // closed
     }
+  }
+
+  /** Ends connections that have brought no request for longest, a quarter of all at most. */
+  private void makeRoom() {
+    long now = System.nanoTime();
+    peers.stream()
+        .filter(peer -> peer.idleNanos(now) > IDLE.toNanos())
+        .sorted(Comparator.comparingLong((Peer peer) -> peer.idleNanos(now)).reversed())
+        .limit(Math.max(1, limits.connections() / 4))
+        .forEach(Peer::dismiss);
   }
 
   int open() {

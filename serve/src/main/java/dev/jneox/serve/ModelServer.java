@@ -5,11 +5,10 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.jneox.io.ByteSize;
 import dev.jneox.io.InputException;
 import dev.jneox.io.VisibleText;
 import io.helidon.common.buffers.DataReader;
-import io.helidon.common.configurable.Resource;
-import io.helidon.common.pki.Keys;
 import io.helidon.http.DirectHandler;
 import io.helidon.http.DirectHandler.EventType;
 import io.helidon.http.HeaderName;
@@ -17,7 +16,9 @@ import io.helidon.http.HeaderNames;
 import io.helidon.http.HeaderValues;
 import io.helidon.http.HttpException;
 import io.helidon.http.Method;
+import io.helidon.http.PathMatchers;
 import io.helidon.http.RequestException;
+import io.helidon.http.ServerRequestHeaders;
 import io.helidon.http.Status;
 import io.helidon.webserver.CloseConnectionException;
 import io.helidon.webserver.ErrorHandling;
@@ -27,8 +28,12 @@ import io.helidon.webserver.http.DirectHandlers;
 import io.helidon.webserver.http.HttpRouting;
 import io.helidon.webserver.http.ServerRequest;
 import io.helidon.webserver.http.ServerResponse;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.math.BigDecimal;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
@@ -47,6 +52,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -60,6 +66,15 @@ public final class ModelServer implements AutoCloseable {
   private static final HeaderName FORWARDED_FOR = HeaderNames.create("X-Forwarded-For");
   private static final Pattern JSON =
       Pattern.compile("application/([a-z.-]+\\+)?json\\s*(;.*)?", Pattern.CASE_INSENSITIVE);
+  private static final HeaderName FORWARDED_HOST = HeaderNames.create("X-Forwarded-Host");
+  private static final HeaderName FETCH_SITE = HeaderNames.create("Sec-Fetch-Site");
+  private static final HeaderName FETCH_MODE = HeaderNames.create("Sec-Fetch-Mode");
+  private static final HeaderName SHOULD_RETRY = HeaderNames.create("x-should-retry");
+  private static final String PREFLIGHT_SECONDS = "600";
+  private static final String LIVE = "/health/live";
+  private static final String READY = "/health/ready";
+  private static final String PING = "/ping";
+  private static final String MODEL = "/v1/models/{model}";
   private static final String METRICS = "/metrics";
   private static final String HEALTH = "/health";
   private static final String RELOAD = "/admin/reload";
@@ -68,12 +83,18 @@ public final class ModelServer implements AutoCloseable {
   private static final long LOOK_MILLIS = 20;
   private static final Duration ANSWER_TIME = Duration.ofSeconds(2);
 
+  private static final String VERSION =
+      Objects.requireNonNullElse(
+          ModelServer.class.getPackage().getImplementationVersion(), "development");
+
   private final ServerSettings settings;
   private final ModelPool pool;
   private final Map<ApiKey, RateLimit> keys = new LinkedHashMap<>();
   private final Map<String, Set<String>> methods = new LinkedHashMap<>(); // of each path
   private final Connections connections;
   private final ServerMetrics metrics;
+  private final BodyBudget bodies;
+  private final boolean hereAlone; // any process and page of this machine, and no other
   private final WebServer server;
   private final AtomicInteger running = new AtomicInteger();
   private volatile boolean draining;
@@ -87,7 +108,13 @@ public final class ModelServer implements AutoCloseable {
     this.settings = settings;
     this.pool = pool;
     settings.access().keys().forEach(key -> keys.put(key, new RateLimit(key)));
-    this.connections = new Connections(settings.limits());
+    this.bodies = new BodyBudget(settings.limits().bodies());
+    this.hereAlone =
+        keys.isEmpty()
+            && settings.access().tls().isEmpty() // no certificate is of a name that leads here
+            && new InetSocketAddress(settings.host(), 0).getAddress() instanceof InetAddress address
+            && address.isLoopbackAddress();
+    this.connections = new Connections(settings.limits(), this::isAwaited);
     this.metrics = new ServerMetrics(pool, running::get, connections::open);
     WebServerConfig.Builder builder =
         WebServer.builder()
@@ -138,7 +165,7 @@ public final class ModelServer implements AutoCloseable {
 
   private static InputException unbound(ServerSettings settings, String reason) {
     return new InputException(
-        "%s:%d: cannot be listened on: %s: name another with --host and --port"
+        "%s:%d: cannot be listened on: %s: name another with --host or --port"
             .formatted(settings.host(), settings.port(), reason));
   }
 
@@ -155,7 +182,7 @@ public final class ModelServer implements AutoCloseable {
     }
   }
 
-  private static String reason(Throwable failure) {
+  static String reason(Throwable failure) {
     Throwable cause = failure;
     while (cause.getCause() != null) {
       cause = cause.getCause();
@@ -164,22 +191,8 @@ public final class ModelServer implements AutoCloseable {
   }
 
   private static void tls(WebServerConfig.Builder builder, ServerSettings.TlsFiles files) {
-    try {
-      Keys keys =
-          Keys.builder()
-              .pem(
-                  pem ->
-                      pem.key(Resource.create(files.key()))
-                          .certChain(Resource.create(files.certificates())))
-              .build();
-      builder.tls(
-          tls ->
-              tls.privateKey(keys.privateKey().orElseThrow())
-                  .privateKeyCertChain(keys.certChain()));
-    } catch (RuntimeException e) {
-      throw new InputException(
-          files.certificates() + ", " + files.key() + ": expected PEM files: " + reason(e), e);
-    }
+    TlsKeys keys = TlsKeys.read(files);
+    builder.tls(tls -> tls.privateKey(keys.key()).privateKeyCertChain(keys.chain()));
   }
 
   /** Returns the port that is listened on. */
@@ -197,12 +210,22 @@ public final class ModelServer implements AutoCloseable {
   }
 
   private void route(HttpRouting.Builder routing) {
-    route(routing, "GET", "/health/live", (_, response, _) -> text(response, "alive\n"));
-    route(routing, "GET", "/health/ready", (_, response, _) -> ready(response));
+    routing.addFilter(
+        (chain, request, _) -> {
+          try {
+            chain.proceed();
+          } finally {
+            rest(request);
+          }
+        });
+    route(routing, "GET", LIVE, (request, response, _) -> text(request, response, "alive\n"));
+    route(routing, "GET", PING, (request, response, _) -> text(request, response, "alive\n"));
+    route(routing, "GET", READY, (request, response, _) -> ready(request, response));
+    route(routing, "GET", "/version", this::version);
     route(routing, "GET", HEALTH, this::health);
     route(routing, "GET", METRICS, this::metrics);
     route(routing, "GET", "/v1/models", this::models);
-    route(routing, "GET", "/v1/models/{model}", this::model);
+    route(routing, "GET", MODEL, this::model);
     route(routing, "POST", "/v1/completions", this::completions);
     route(routing, "POST", "/v1/chat/completions", this::chats);
     route(routing, "POST", "/v1/responses", this::responses);
@@ -215,7 +238,7 @@ public final class ModelServer implements AutoCloseable {
     methods.forEach(
         (path, allowed) ->
             routing.any(
-                path,
+                pattern(path),
                 (request, response) ->
                     answer(
                         path,
@@ -248,11 +271,30 @@ public final class ModelServer implements AutoCloseable {
   }
 
   private void route(HttpRouting.Builder routing, String method, String path, Handler handler) {
-    methods.computeIfAbsent(path, _ -> new TreeSet<>()).add(method);
+    Set<String> taken = methods.computeIfAbsent(path, _ -> new TreeSet<>());
+    taken.add(method);
+    if (method.equals("GET")) {
+      taken.add("HEAD");
+    }
     routing.route(
-        Method.create(method),
-        path,
+        method.equals("GET")
+            ? Method.predicate(Method.GET, Method.HEAD)
+            : Method.predicate(Method.create(method)),
+        PathMatchers.create(pattern(path)),
         (request, response) -> answer(path, request, response, handler));
+  }
+
+  /** Has a path end with a slash, or not; a model's name may have one inside, as ORG/NAME. */
+  private static String pattern(String path) {
+    return path.equals(MODEL) ? "/v1/models/{+model}" : path + "[/]";
+  }
+
+  /** Whether a sequence waits for a place. */
+  private boolean isAwaited() {
+    return pool.statuses().stream()
+        .map(ModelPool.Status::served)
+        .flatMap(Stream::ofNullable)
+        .anyMatch(model -> model.admission().waiting() > 0);
   }
 
   private static String visible(String text) {
@@ -260,19 +302,46 @@ public final class ModelServer implements AutoCloseable {
     return shown.length() <= LONGEST_SHOWN ? shown : shown.substring(0, LONGEST_SHOWN) + "...";
   }
 
-  private void ready(ServerResponse response) {
-    response.status(draining ? Status.SERVICE_UNAVAILABLE_503 : Status.OK_200);
-    text(response, draining ? "draining\n" : "ready\n");
+  private void ready(ServerRequest request, ServerResponse response) {
+    Optional<String> broken =
+        pool.statuses().stream()
+            .map(ModelPool.Status::served)
+            .flatMap(Stream::ofNullable)
+            .filter(ServedModel::broken)
+            .map(ServedModel::id)
+            .findFirst();
+    response.status(
+        draining || broken.isPresent() ? Status.SERVICE_UNAVAILABLE_503 : Status.OK_200);
+    text(
+        request,
+        response,
+        draining
+            ? "draining\n"
+            : broken
+                .map(id -> "the files of the model " + id + " were changed\n")
+                .orElse("ready\n"));
   }
 
-  private static void text(ServerResponse response, String text) {
+  private void version(ServerRequest request, ServerResponse response, Call call) {
+    send(request, response, JsonNodeFactory.instance.objectNode().put("version", VERSION));
+  }
+
+  private static void text(ServerRequest request, ServerResponse response, String text) {
     response.header(HeaderNames.CONTENT_TYPE, "text/plain; charset=utf-8");
-    response.send(text.getBytes(StandardCharsets.UTF_8));
+    send(request, response, text.getBytes(StandardCharsets.UTF_8));
   }
 
   private void metrics(ServerRequest request, ServerResponse response, Call call) {
     response.header(HeaderNames.CONTENT_TYPE, ServerMetrics.CONTENT_TYPE);
-    response.send(metrics.text());
+    send(request, response, metrics.text());
+  }
+
+  /** Says that a request was answered, so that the connection waits for the next one. */
+  private static void rest(ServerRequest request) {
+    Peer peer = Peer.current();
+    if (peer != null) {
+      peer.rest(request.headers().containsToken(HeaderValues.CONNECTION_CLOSE));
+    }
   }
 
   /**
@@ -291,10 +360,20 @@ public final class ModelServer implements AutoCloseable {
     Call call = new Call(id, settings.limits().timeout().toNanos());
     response.header(REQUEST_ID_HEADER, call.id());
     Peer peer = Peer.current();
+    String address = address(request);
+    if (peer != null) {
+      peer.work();
+    }
     running.incrementAndGet();
     int status = 500;
     try {
-      call.client(address(request));
+      call.client(address);
+      checkBrowser(endpoint, request, response);
+      if (isPreflight(endpoint, request)) {
+        allow(endpoint, request, response);
+        status = response.status().code();
+        return;
+      }
       if (!open(endpoint)) {
         if (endpoint.equals(RELOAD)) {
           authenticateAdmin(request, call);
@@ -315,24 +394,96 @@ public final class ModelServer implements AutoCloseable {
       if (peer != null) {
         peer.refuse();
       }
-      throw e;
+      throw e; // which ends the connection: see directHandlers
     } catch (CloseConnectionException | UncheckedIOException e) {
       status = 499; // the client has left
       throw new CloseConnectionException("the client has left", e);
     } finally {
       call.release();
+      bodies.free(call.bodyBytes());
       running.decrementAndGet();
-      if (peer != null) {
-        peer.rest(request.headers().containsToken(HeaderValues.CONNECTION_CLOSE));
-      }
       metrics.ended(endpoint, status, call);
-      log(request, status, call);
+      log(request, address, status, call);
     }
+  }
+
+  /**
+   * Refuses what a page of another site has a browser send. A server for this machine alone that
+   * asks for no key takes the names of this machine alone, too: else a page could have its own name
+   * lead here, and be the same site.
+   */
+  private void checkBrowser(String endpoint, ServerRequest request, ServerResponse response) {
+    ServerSettings.Access access = settings.access();
+    ServerRequestHeaders headers = request.headers();
+    String host = headers.first(HeaderNames.HOST).orElse("");
+    boolean proxied =
+        headers.contains(FORWARDED_FOR) && access.proxies().trusts(Peer.address(request));
+    if (hereAlone
+        && !open(endpoint)
+        && !proxied
+        && !access.origins().isHere(host, settings.host())) {
+      throw ApiException.forbidden(
+          "Host: expected a name of this machine, such as localhost, found %s: see --allowed-host"
+              .formatted(visible(host)));
+    }
+    Optional<String> origin = headers.first(HeaderNames.ORIGIN);
+    if (!access.origins().origins().isEmpty()) {
+      response.headers().add(HeaderValues.create(HeaderNames.VARY, "Origin"));
+      origin
+          .filter(access.origins()::allows)
+          .ifPresent(
+              allowed -> {
+                response.header(
+                    HeaderNames.ACCESS_CONTROL_ALLOW_ORIGIN, access.origins().answerTo(allowed));
+                response.header(
+                    HeaderNames.ACCESS_CONTROL_EXPOSE_HEADERS, "X-Request-Id, Retry-After");
+              });
+    }
+    String site = headers.first(FETCH_SITE).orElse("");
+    boolean own =
+        site.isEmpty()
+            ? origin.isEmpty()
+                || AllowedOrigins.isSame(origin.get(), host)
+                || proxied
+                    && AllowedOrigins.isSame(origin.get(), headers.first(FORWARDED_HOST).orElse(""))
+            : site.equals("same-origin") || site.equals("none");
+    boolean link = // which a person has followed
+        origin.isEmpty()
+            && request.prologue().method().equals(Method.GET)
+            && headers.first(FETCH_MODE).orElse("").equals("navigate");
+    if (!own && !link && !origin.map(access.origins()::allows).orElse(false)) {
+      throw ApiException.forbidden(
+          "requests of pages of %s are refused: see --allowed-origin"
+              .formatted(visible(origin.orElse("another site"))));
+    }
+  }
+
+  /** Whether a browser asks if a page may send a request. */
+  private boolean isPreflight(String endpoint, ServerRequest request) {
+    return request.prologue().method().equals(Method.OPTIONS)
+        && request.headers().contains(HeaderNames.ORIGIN)
+        && request.headers().contains(HeaderNames.ACCESS_CONTROL_REQUEST_METHOD)
+        && methods.containsKey(endpoint);
+  }
+
+  /** Tells a browser what the pages of an allowed origin may send. */
+  private void allow(String endpoint, ServerRequest request, ServerResponse response) {
+    response.header(
+        HeaderNames.ACCESS_CONTROL_ALLOW_METHODS,
+        String.join(", ", Objects.requireNonNull(methods.get(endpoint))));
+    request
+        .headers()
+        .first(HeaderNames.ACCESS_CONTROL_REQUEST_HEADERS)
+        .ifPresent(names -> response.header(HeaderNames.ACCESS_CONTROL_ALLOW_HEADERS, names));
+    response.header(HeaderNames.ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS);
+    response.status(Status.NO_CONTENT_204).send();
   }
 
   /** Whether a path asks for no key. */
   private boolean open(String endpoint) {
-    return endpoint.startsWith("/health/")
+    return endpoint.equals(LIVE)
+        || endpoint.equals(READY)
+        || endpoint.equals(PING)
         || settings.access().openMetrics() && (endpoint.equals(METRICS) || endpoint.equals(HEALTH));
   }
 
@@ -358,15 +509,15 @@ public final class ModelServer implements AutoCloseable {
     return settings
         .access()
         .proxies()
-        .client(request.remotePeer().host(), request.headers().values(FORWARDED_FOR));
+        .client(Peer.address(request), request.headers().values(FORWARDED_FOR));
   }
 
-  private void log(ServerRequest request, int status, Call call) {
+  private void log(ServerRequest request, String address, int status, Call call) {
     if (settings.access().log().isEmpty()) {
       return;
     }
     ObjectNode line =
-        line(address(request))
+        line(address)
             .put("request_id", call.id())
             .put("client", call.client())
             .put("method", visible(request.prologue().method().text()))
@@ -383,8 +534,9 @@ public final class ModelServer implements AutoCloseable {
     log(line.put("seconds", rounded(call.seconds())));
   }
 
-  private static double rounded(double seconds) {
-    return Math.round(seconds * 1e6) / 1e6;
+  /** Returns microseconds, which are written without an exponent. */
+  private static BigDecimal rounded(double seconds) {
+    return BigDecimal.valueOf(Math.round(seconds * 1e6), 6);
   }
 
   /** Checks the key of a request and its limit; it takes its turn by its key. */
@@ -435,15 +587,16 @@ public final class ModelServer implements AutoCloseable {
     return MessageDigest.isEqual(key.key().getBytes(StandardCharsets.UTF_8), given);
   }
 
-  private static Body body(ServerRequest request, Call call) {
-    Optional<String> type = request.headers().first(HeaderNames.CONTENT_TYPE);
-    if (type.isPresent() && !JSON.matcher(type.get()).matches()) {
+  private Body body(ServerRequest request, Call call) {
+    // A page of another site can send a body without a type, or of another one, unasked.
+    String type = request.headers().first(HeaderNames.CONTENT_TYPE).orElse("none");
+    if (!JSON.matcher(type).matches()) {
       throw ApiException.http(
-          415, "Content-Type: expected application/json, found " + visible(type.get()));
+          415, "Content-Type: expected application/json, found " + visible(type));
     }
     byte[] bytes;
     try {
-      bytes = request.content().hasEntity() ? request.content().as(byte[].class) : new byte[0];
+      bytes = request.content().hasEntity() ? bytes(request, call) : new byte[0];
     } catch (DataReader.IncorrectNewLineException | IllegalArgumentException e) {
       throw RequestException.builder()
           .type(EventType.BAD_REQUEST)
@@ -459,15 +612,39 @@ public final class ModelServer implements AutoCloseable {
     return Body.parse(bytes);
   }
 
-  /** Returns the model that a body names; the only one where it names none. Waits for its load. */
-  private ServedModel model(Body body, Call call) {
-    ServedModel model = named(body, call);
-    call.model(model.id());
-    return model;
+  /** Reads a body piece by piece, so that it takes memory only as it arrives. */
+  private byte[] bytes(ServerRequest request, Call call) {
+    ByteArrayOutputStream body = new ByteArrayOutputStream();
+    try (InputStream in = request.content().inputStream()) {
+      byte[] piece = in.readNBytes(BodyBudget.STEP);
+      body.write(piece);
+      while (piece.length == BodyBudget.STEP) {
+        bodies.take(BodyBudget.STEP);
+        call.holds(BodyBudget.STEP);
+        piece = in.readNBytes(BodyBudget.STEP);
+        body.write(piece);
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    } catch (ApiException e) { // what is left of the body is not read
+      Peer peer = Peer.current();
+      if (peer != null) {
+        peer.last();
+      }
+      throw e;
+    }
+    return body.toByteArray();
   }
 
-  private ServedModel named(Body body, Call call) {
-    return call.use(pool.acquire(id(body), call));
+  /** Returns the model that a body names; the only one where it names none. Waits for its load. */
+  private ServedModel model(Body body, Call call) {
+    return model(id(body), call);
+  }
+
+  private ServedModel model(String id, Call call) {
+    ServedModel model = call.use(pool.acquire(id, call));
+    call.model(model.id());
+    return model;
   }
 
   private String id(Body body) {
@@ -493,7 +670,7 @@ public final class ModelServer implements AutoCloseable {
     if (completions.streamed()) {
       stream(response, call, completions::stream);
     } else {
-      send(response, completions.answer());
+      send(request, response, completions.answer());
     }
   }
 
@@ -503,23 +680,23 @@ public final class ModelServer implements AutoCloseable {
     if (chats.streamed()) {
       stream(response, call, chats::stream);
     } else {
-      send(response, chats.answer());
+      send(request, response, chats.answer());
     }
   }
 
   private void responses(ServerRequest request, ServerResponse response, Call call) {
     Body body = body(request, call);
-    Responses responses = new Responses(body, named(body, call), call);
+    Responses responses = new Responses(body, model(body, call), call);
     if (responses.streamed()) {
       stream(response, call, responses::stream);
     } else {
-      send(response, responses.answer());
+      send(request, response, responses.answer());
     }
   }
 
   private void embeddings(ServerRequest request, ServerResponse response, Call call) {
     Body body = body(request, call);
-    send(response, new Embeddings(body, named(body, call), call).answer());
+    send(request, response, new Embeddings(body, model(body, call), call).answer());
   }
 
   private interface Streamed {
@@ -555,12 +732,14 @@ public final class ModelServer implements AutoCloseable {
     ObjectNode root = JsonNodeFactory.instance.objectNode().put("object", "list");
     ArrayNode data = root.putArray("data");
     pool.statuses().forEach(model -> data.add(described(model)));
-    send(response, root);
+    send(request, response, root);
   }
 
   private void model(ServerRequest request, ServerResponse response, Call call) {
-    String id = request.path().pathParameters().get("model");
+    String given = request.path().pathParameters().get("model");
+    String id = given.endsWith("/") ? given.substring(0, given.length() - 1) : given;
     send(
+        request,
         response,
         described(
             pool.status(id)
@@ -582,7 +761,7 @@ public final class ModelServer implements AutoCloseable {
     Body body = body(request, call);
     String id = id(body);
     body.end();
-    send(response, described(pool.reload(id, call)));
+    send(request, response, described(pool.reload(id, call)));
   }
 
   private static String state(ModelPool.Status model) {
@@ -605,7 +784,7 @@ public final class ModelServer implements AutoCloseable {
       root.put("limit_bytes", pool.limit());
     }
     response.status(draining ? Status.SERVICE_UNAVAILABLE_503 : Status.OK_200);
-    send(response, root);
+    send(request, response, root);
   }
 
   private void tokenize(ServerRequest request, ServerResponse response, Call call) {
@@ -627,7 +806,7 @@ public final class ModelServer implements AutoCloseable {
     for (int id : ids) {
       tokens.add(id);
     }
-    send(response, root);
+    send(request, response, root);
   }
 
   private void detokenize(ServerRequest request, ServerResponse response, Call call) {
@@ -647,12 +826,13 @@ public final class ModelServer implements AutoCloseable {
       ids[i] = (int) body.whole("tokens[" + i + "]", value.get(i), 0, Integer.MAX_VALUE);
     }
     send(
+        request,
         response,
         JsonNodeFactory.instance.objectNode().put("prompt", model.tokenizer().decode(ids)));
   }
 
   private void tokenizerInfo(ServerRequest request, ServerResponse response, Call call) {
-    ServedModel model = call.use(pool.acquire(pool.ids().getFirst(), call));
+    ServedModel model = model(pool.ids().getFirst(), call);
     int end = model.model().spec().vocabulary().endOfText();
     ObjectNode root = JsonNodeFactory.instance.objectNode();
     root.put("tokenizer_class", model.tokenizer().getClass().getSimpleName());
@@ -663,15 +843,25 @@ public final class ModelServer implements AutoCloseable {
     root.put("bos_token", text);
     root.putNull("pad_token");
     root.put("chat_template", model.chatPrompt().source());
-    send(response, root);
+    send(request, response, root);
   }
 
-  private static void send(ServerResponse response, JsonNode json) {
+  private static void send(ServerRequest request, ServerResponse response, JsonNode json) {
     try {
       response.header(HeaderNames.CONTENT_TYPE, "application/json");
-      response.send(Body.MAPPER.writeValueAsBytes(json));
+      send(request, response, Body.MAPPER.writeValueAsBytes(json));
     } catch (JsonProcessingException e) {
       throw new UncheckedIOException(e);
+    }
+  }
+
+  /** Sends an answer; to HEAD its head alone. */
+  private static void send(ServerRequest request, ServerResponse response, byte[] body) {
+    if (request.prologue().method().equals(Method.HEAD)) {
+      response.contentLength(body.length);
+      response.send();
+    } else {
+      response.send(body);
     }
   }
 
@@ -679,12 +869,14 @@ public final class ModelServer implements AutoCloseable {
     if (e.retryAfter() > 0) {
       response.header(HeaderNames.RETRY_AFTER, Integer.toString(e.retryAfter()));
     }
-    response.status(Status.create(e.status()));
-    if (request.prologue().method().equals(Method.HEAD)) {
-      response.send(); // which has no body
-    } else {
-      send(response, e.json());
+    if (e.status() == 401) {
+      response.header(HeaderNames.WWW_AUTHENTICATE, "Bearer");
     }
+    if (e.status() == 408) { // OpenAI's clients would send it again
+      response.header(SHOULD_RETRY, "false");
+    }
+    response.status(Status.create(e.status()));
+    send(request, response, e.json());
   }
 
   private static void crash(ServerRequest request, ServerResponse response, Throwable e) {
@@ -716,7 +908,12 @@ public final class ModelServer implements AutoCloseable {
             ApiException failure =
                 event == EventType.INTERNAL_ERROR
                     ? ApiException.malformed("malformed HTTP request")
-                    : http(status.code(), said(status, message));
+                    : http(
+                        status.code(),
+                        status.code() == 413
+                            ? "the body is over %s (--max-body)"
+                                .formatted(ByteSize.text(settings.limits().body()))
+                            : said(status, message));
             headers.set(HeaderNames.CONTENT_TYPE, "application/json");
             headers.set(HeaderValues.CONNECTION_CLOSE);
             if (!headers.contains(REQUEST_ID_HEADER)) {
@@ -724,7 +921,11 @@ public final class ModelServer implements AutoCloseable {
             }
             Peer peer = Peer.current();
             if (peer != null && peer.refuse()) {
-              malformed(peer.remotePeer().host(), failure.status());
+              malformed(peer.address(), failure.status());
+            }
+            if (peer != null && !peer.lastAnswer()) {
+              // Helidon goes on after a refusal: what follows is no request, and gets no answer.
+              throw new CloseConnectionException("the connection ends with its refusal");
             }
             return DirectHandler.TransportResponse.builder()
                 .status(Status.create(failure.status()))

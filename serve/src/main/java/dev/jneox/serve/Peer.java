@@ -14,12 +14,16 @@ import io.helidon.webserver.ConnectionContext;
 import io.helidon.webserver.ListenerContext;
 import io.helidon.webserver.ProxyProtocolData;
 import io.helidon.webserver.Router;
+import io.helidon.webserver.http.ServerRequest;
 import io.helidon.webserver.http1.Http1ConnectionListener;
+import java.net.InetSocketAddress;
 import java.util.Optional;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -33,6 +37,9 @@ import org.jspecify.annotations.Nullable;
  */
 final class Peer implements ConnectionContext {
   private static final byte[] END = {};
+  private static final int SOONER = 6;
+  private static final Pattern SIZE_0 = Pattern.compile("0+");
+  private static final Pattern TRAILER = Pattern.compile("[!#$%&'*+.^_`|~0-9A-Za-z-]+:.*");
   private static final int CHUNKS = 2;
   private static final long BYTES_PER_SECOND = 16 << 10;
   private static final long LINGER_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
@@ -41,20 +48,25 @@ final class Peer implements ConnectionContext {
   private final ConnectionContext context;
   private final ServerSettings.Patience patience;
   private final long mostBytes;
-  private final DataReader reader = DataReader.create(this::next);
+  private final ChunkReader reader = new ChunkReader(this::next);
   private final DataWriter writer;
   private final BlockingQueue<byte[]> chunks = new ArrayBlockingQueue<>(CHUNKS);
   private final Thread ahead;
 
+  private final String address;
+
   private volatile boolean finished;
+  private volatile long idleSince = System.nanoTime(); // no request has begun to be answered
+  private volatile boolean working; // a request is being answered
 
   // The connection's own thread's.
-  private boolean resting = true; // between two requests
+  private boolean answered = true; // all requests whose first line was read
   private long begun; // when the first bytes of the request came
   private long bytes; // read since
   private boolean ended;
   private boolean refused;
   private boolean last;
+  private boolean farewell; // the last answer was given
 
   // Guarded by this.
   private boolean left;
@@ -69,6 +81,7 @@ final class Peer implements ConnectionContext {
     this.context = context;
     this.patience = patience;
     this.mostBytes = mostBytes;
+    this.address = address(context.remotePeer());
     this.writer = new TimedWriter(context.dataWriter());
     this.ahead = Thread.ofVirtual().name("jneox-read-ahead").unstarted(this::readAhead);
   }
@@ -76,6 +89,23 @@ final class Peer implements ConnectionContext {
   /** Returns the connection whose request the current thread handles. */
   static @Nullable Peer current() {
     return CURRENT.get();
+  }
+
+  /** Returns the address of the client, as a number. */
+  String address() {
+    return address;
+  }
+
+  /** Returns the address that a request comes from, as a number. */
+  static String address(ServerRequest request) {
+    Peer peer = CURRENT.get();
+    return peer == null ? address(request.remotePeer()) : peer.address;
+  }
+
+  private static String address(PeerInfo peer) {
+    return peer.address() instanceof InetSocketAddress socket && socket.getAddress() != null
+        ? socket.getAddress().getHostAddress()
+        : peer.host();
   }
 
   /** Begins to read; called on the connection's own thread. */
@@ -155,13 +185,51 @@ final class Peer implements ConnectionContext {
    * @param end whether the client wants no other one; Helidon says so in its answer, and goes on
    */
   void rest(boolean end) {
-    last = end;
+    last |= end;
     synchronized (this) {
       onLeave = null;
     }
-    resting = reader.available() == 0; // else the next request has begun
+    answered = true;
     begun = System.nanoTime();
-    bytes = 0;
+    idleSince = begun;
+    working = false;
+  }
+
+  /** Says that the first line of a request was read. */
+  private void begin() {
+    answered = false;
+    bytes = reader.available();
+    reader.begin();
+  }
+
+  /** Says that a request is being answered, until {@link #rest}. */
+  void work() {
+    working = true;
+  }
+
+  /** Says that the connection ends with the next answer, and what is left of its request unread. */
+  void last() {
+    refused = true;
+  }
+
+  /** Whether the connection may be answered once more; false from the second call on. */
+  boolean lastAnswer() {
+    boolean first = !farewell;
+    farewell = true;
+    return first;
+  }
+
+  /** Returns how long the connection has brought no whole head of a request. */
+  long idleNanos(long now) {
+    return working ? 0 : now - idleSince;
+  }
+
+  /** Ends the connection, which brings no request. */
+  void dismiss() {
+    if (!working) {
+      chunks.clear();
+      chunks.offer(END);
+    }
   }
 
   /**
@@ -186,13 +254,17 @@ final class Peer implements ConnectionContext {
       new Http1ConnectionListener() {
         @Override
         public void prologue(ConnectionContext context, HttpPrologue prologue) {
-          ((Peer) context).checkLast();
+          Peer peer = (Peer) context;
+          peer.checkLast();
+          peer.begin();
         }
       };
 
   /** Gives Helidon the next bytes. */
   private byte @Nullable [] next() {
     checkLast();
+    // What was answered may have bytes left, which Helidon reads before it waits for the next one.
+    boolean resting = answered && reader.available() == 0;
     byte[] chunk;
     try {
       long allowed =
@@ -216,9 +288,7 @@ final class Peer implements ConnectionContext {
       throw refusal(Status.BAD_REQUEST_400, "the request ends before its end");
     }
     if (resting) {
-      resting = false;
       begun = System.nanoTime();
-      bytes = 0;
     }
     bytes += chunk.length;
     if (bytes > mostBytes) {
@@ -237,11 +307,49 @@ final class Peer implements ConnectionContext {
         .build();
   }
 
-  /** Cuts off a client that has read nothing for too long. */
-  synchronized void checkWriting() {
-    if (writing != null && System.nanoTime() - writingSince > patience.write().toNanos()) {
+  /**
+   * Cuts off a client that has read nothing for too long.
+   *
+   * @param awaited whether others wait for its place, which makes that sooner
+   */
+  synchronized void checkWriting(boolean awaited) {
+    long most = patience.write().toNanos() / (awaited ? SOONER : 1);
+    if (writing != null && System.nanoTime() - writingSince > most) {
       writing.interrupt(); // which closes the socket
       writing = null;
+    }
+  }
+
+  /**
+   * Reads chunked bodies as HTTP has them: Helidon knows neither a chunk's extensions nor trailers,
+   * and alone reads lines there. Both are skipped.
+   */
+  private static final class ChunkReader extends DataReader {
+    private boolean lastChunk; // its line was read
+
+    @SuppressWarnings("removal") // of Helidon 5; its factory makes no subclasses
+    ChunkReader(Supplier<byte @Nullable []> next) {
+      super(next);
+    }
+
+    /** Says that a request begins. */
+    void begin() {
+      lastChunk = false;
+    }
+
+    @Override
+    public String readLine() {
+      String line = super.readLine();
+      if (!lastChunk) {
+        int extension = line.indexOf(';');
+        String size = (extension < 0 ? line : line.substring(0, extension)).strip();
+        lastChunk = SIZE_0.matcher(size).matches();
+        return size;
+      }
+      while (TRAILER.matcher(line).matches()) {
+        line = super.readLine();
+      }
+      return line;
     }
   }
 

@@ -10,6 +10,7 @@ import dev.jneox.infer.Scorer;
 import dev.jneox.infer.TextStream;
 import dev.jneox.infer.TokenConstraint;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
 import dev.jneox.tokenizer.Tokenizer;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -18,6 +19,7 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
@@ -53,6 +55,8 @@ final class ServedModel implements AutoCloseable {
           return size() > CONSTRAINTS;
         }
       };
+
+  private final AtomicBoolean broken = new AtomicBoolean();
 
   private @Nullable Engine scoringEngine; // made when first asked for
   private @Nullable TokenTrie trie; // likewise
@@ -226,6 +230,25 @@ final class ServedModel implements AutoCloseable {
   /** Positions of the model's context. */
   int context() {
     return model.spec().maxPositions();
+  }
+
+  /** Whether the model's files were changed under it, so that it answers no more. */
+  boolean broken() {
+    return broken.get();
+  }
+
+  /** Returns the error of requests to a model whose files were changed; logs it once. */
+  ApiException broken(StorageException change) {
+    if (broken.compareAndSet(false, true)) {
+      System.getLogger("dev.jneox")
+          .log(
+              System.Logger.Level.ERROR,
+              "the model %s answers no more, until POST /admin/reload or a new start: %s"
+                  .formatted(id, change.getMessage()));
+    }
+    return ApiException.unavailable(
+        "the files of the model %s were changed while it was in use; POST /admin/reload reads them anew"
+            .formatted(id));
   }
 
   Engine.Metrics metrics() {

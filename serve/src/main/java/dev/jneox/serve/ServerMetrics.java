@@ -51,7 +51,8 @@ final class ServerMetrics {
           "model",
           0.0001,
           17);
-  private final Counter promptTokens = tokens("jneox_prompt_tokens", "Tokens of prompts answered.");
+  private final Counter promptTokens =
+      tokens("jneox_prompt_tokens", "Tokens of prompts whose answers have ended.");
   private final Counter newTokens = tokens("jneox_generated_tokens", "Tokens of answers.");
 
   ServerMetrics(ModelPool pool, IntSupplier running, IntSupplier connections) {

@@ -61,7 +61,7 @@ public record ServerSettings(
    * Names the files of TLS.
    *
    * @param certificates chain in PEM
-   * @param key private key in PEM (PKCS #8)
+   * @param key private key in PEM (PKCS #8, or PKCS #1 of RSA), without a password
    */
   public record TlsFiles(Path certificates, Path key) {}
 
@@ -73,6 +73,7 @@ public record ServerSettings(
    * @param tls certificate and key to answer over TLS with
    * @param openMetrics whether {@code /metrics} asks for no key
    * @param proxies that are believed where they say whose request they pass on
+   * @param origins of web pages that may send requests
    * @param log takes a line of JSON for each request; never the text of a prompt
    */
   public record Access(
@@ -81,6 +82,7 @@ public record ServerSettings(
       Optional<TlsFiles> tls,
       boolean openMetrics,
       TrustedProxies proxies,
+      AllowedOrigins origins,
       Optional<Consumer<String>> log) {
     /** Copies the list. */
     public Access {
@@ -93,12 +95,18 @@ public record ServerSettings(
    *
    * @param timeout longest time of a request, from its arrival
    * @param body largest body, in bytes
+   * @param bodies most bytes of large bodies that all requests hold at a time
    * @param connections most that are open; others wait to be accepted
    * @param grace how long running requests may go on at shutdown
    * @param patience how long the server waits for a client
    */
   public record Limits(
-      Duration timeout, long body, int connections, Duration grace, Patience patience) {}
+      Duration timeout,
+      long body,
+      long bodies,
+      int connections,
+      Duration grace,
+      Patience patience) {}
 
   /**
    * Says how long the server waits for a client.
@@ -125,6 +133,7 @@ public record ServerSettings(
               Optional.empty(),
               false,
               TrustedProxies.NONE,
+              AllowedOrigins.NONE,
               Optional.empty()),
           Precision.STORED,
           32,
@@ -134,21 +143,40 @@ public record ServerSettings(
           Loading.DEFAULT,
           Engine.Readers.DEFAULT,
           new Limits(
-              Duration.ofMinutes(10), 16 << 20, 1024, Duration.ofSeconds(30), Patience.DEFAULT));
+              Duration.ofMinutes(10),
+              16 << 20,
+              bodies(16 << 20),
+              1024,
+              Duration.ofSeconds(30),
+              Patience.DEFAULT));
 
   /**
    * @throws InputException that names the setting which is out of range
    */
   public ServerSettings {
+    if (host.isBlank()) {
+      throw new InputException("host: expected an address to listen on, found nothing");
+    }
     check("port", port, 0, 65_535);
     check("sessions", sessions, 1, 1 << 16);
     check("queue", queue, 0, Integer.MAX_VALUE);
     check("threads", threads, 1, 1 << 12);
     check("memory for keys and values, in bytes", kvBytes, 1, Long.MAX_VALUE);
     check("largest body, in bytes", limits.body, 1, Integer.MAX_VALUE - 8);
+    check("bodies of all requests, in bytes", limits.bodies, limits.body, Long.MAX_VALUE);
     check("connections", limits.connections, 1, 1 << 20);
     check("timeout, in seconds", limits.timeout.toSeconds(), 1, 1 << 30);
     check("grace, in seconds", limits.grace.toSeconds(), 0, 1 << 30);
+  }
+
+  /**
+   * Returns how many bytes of bodies the Java heap takes at a time: an eighth of it, for a body is
+   * held several times while it is read.
+   *
+   * @param body largest body, in bytes; at least one of these fits
+   */
+  public static long bodies(long body) {
+    return Math.max(body, Runtime.getRuntime().maxMemory() / 8);
   }
 
   private static void check(String name, long value, long least, long most) {

@@ -94,7 +94,8 @@ public record TrustedProxies(List<Range> ranges) {
     return client;
   }
 
-  private boolean trusts(String text) {
+  /** Whether an address is one of them. */
+  boolean trusts(String text) {
     Optional<InetAddress> address = address(text);
     return address.isPresent() && ranges.stream().anyMatch(range -> range.contains(address.get()));
   }

@@ -116,10 +116,15 @@ class ConnectionsTest {
       for (String begun :
           List.of(
               "GE",
-              "GET /v1/models HTTP/1.1\r\nHost: a\r\nX: ",
-              "POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{",
+              "GET /v1/models HTTP/1.1\r\nHost: localhost\r\nX: ",
               "POST /v1/completions HTTP/1.1\r\n"
-                  + "Host: a\r\n"
+                  + "Host: localhost\r\n"
+                  + "Content-Type: application/json\r\n"
+                  + "Content-Length: 100\r\n\r\n"
+                  + "{",
+              "POST /v1/completions HTTP/1.1\r\n"
+                  + "Host: localhost\r\n"
+                  + "Content-Type: application/json\r\n"
                   + "Transfer-Encoding: chunked\r\n\r\n"
                   + "5\r\n"
                   + "{")) {
@@ -154,10 +159,15 @@ class ConnectionsTest {
       for (String begun :
           List.of(
               "GE",
-              "GET /v1/models HTTP/1.1\r\nHost: a\r\nX: ",
-              "POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{",
+              "GET /v1/models HTTP/1.1\r\nHost: localhost\r\nX: ",
               "POST /v1/completions HTTP/1.1\r\n"
-                  + "Host: a\r\n"
+                  + "Host: localhost\r\n"
+                  + "Content-Type: application/json\r\n"
+                  + "Content-Length: 100\r\n\r\n"
+                  + "{",
+              "POST /v1/completions HTTP/1.1\r\n"
+                  + "Host: localhost\r\n"
+                  + "Content-Type: application/json\r\n"
                   + "Transfer-Encoding: chunked\r\n\r\n"
                   + "5\r\n"
                   + "{")) {
@@ -179,7 +189,7 @@ class ConnectionsTest {
     try (TestServer server = quick().start(model);
         RawClient client = server.connect();
         RawClient mute = server.connect()) {
-      client.write("GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n");
+      client.write("GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n");
       assertThat(client.read().status()).isEqualTo(200);
       assertThat(client.ended()).isTrue();
       assertThat(mute.ended()).isTrue();
@@ -191,7 +201,7 @@ class ConnectionsTest {
   void requestsOfOneConnectionFollowEachOther() throws Exception {
     try (TestServer server = quick().start(model);
         RawClient client = server.connect()) {
-      String get = "GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n";
+      String get = "GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n";
       client.write(get + get + get.substring(0, 20));
       assertThat(client.read().status()).isEqualTo(200);
       assertThat(client.read().status()).isEqualTo(200);
@@ -204,7 +214,7 @@ class ConnectionsTest {
   void aConnectionEndsWhereTheClientWantsIt() throws Exception {
     try (TestServer server = new TestServer.Builder().start(model);
         RawClient client = server.connect()) {
-      client.write("GET /v1/models HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+      client.write("GET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
       assertThat(client.read().status()).isEqualTo(200);
       client.socket().setSoTimeout(5000);
       assertThat(client.socket().getInputStream().read()).isEqualTo(-1);
@@ -219,7 +229,7 @@ class ConnectionsTest {
         RawClient first = server.connect();
         RawClient second = server.connect();
         RawClient third = server.connect()) {
-      String get = "GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n";
+      String get = "GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n";
       assertThat(first.write(get).read().status()).isEqualTo(200);
       assertThat(second.write(get).read().status()).isEqualTo(200);
       third.write(get);

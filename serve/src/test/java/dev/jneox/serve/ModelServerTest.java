@@ -391,9 +391,9 @@ class ModelServerTest {
     assertThat(wrong.headers().firstValue("Allow")).contains("POST");
     error(server.post("/v1/models", "{}"), 405);
     try (RawClient client = server.connect()) {
-      client.write("HEAD /v1/models HTTP/1.1\r\nHost: a\r\n\r\n");
+      client.write("HEAD /v1/completions HTTP/1.1\r\nHost: localhost\r\n\r\n");
       assertThat(client.readHead().status()).isEqualTo(405);
-      client.write("POST /tokenize HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\n");
+      client.write("POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n");
       client.write("Content-Length: 2\r\n\r\n{}");
       RawClient.Reply reply = client.read();
       assertThat(reply.status()).isEqualTo(415);
@@ -411,9 +411,16 @@ class ModelServerTest {
           .isEqualTo("invalid_request_error");
     }
     try (RawClient client = server.connect()) {
-      client.write("POST /tokenize HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+      client.write(
+          "POST /tokenize HTTP/1.1\r\n"
+              + "Host: localhost\r\n"
+              + "Content-Type: application/json\r\n"
+              + "Transfer-Encoding: chunked\r\n\r\n");
       client.write("100001\r\n" + " ".repeat(0x100001) + "\r\n0\r\n\r\n");
-      assertThat(client.read().status()).isEqualTo(413);
+      RawClient.Reply reply = client.read();
+      assertThat(reply.status()).isEqualTo(413);
+      assertThat(TestServer.JSON.readTree(reply.body()).at("/error/message").asText())
+          .isEqualTo("the body is over 1.0 MB (--max-body)");
     }
   }
 

@@ -312,7 +312,8 @@ class ServeFuzzTest {
   void malformedHttpIsRefused() throws IOException {
     LOG.clear();
     String body = "{\"prompt\": \"a\"}";
-    String start = "POST /tokenize HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
+    String start =
+        "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
     String length = "Content-Length: " + body.length() + "\r\n";
     String chunked = start + "Transfer-Encoding: chunked\r\n";
     String chunks = "f\r\n" + body + "\r\n0\r\n\r\n";
@@ -355,9 +356,9 @@ class ServeFuzzTest {
             start + length + "X: a\u0000b\r\n\r\n" + body,
             start + length + "X\u0000: b\r\n\r\n" + body,
             start + length + "no colon\r\n\r\n" + body,
-            start.replace("Host: a\r\n", "") + length + "\r\n" + body,
+            start.replace("Host: localhost\r\n", "") + length + "\r\n" + body,
             start + "Host: b\r\n" + length + "\r\n" + body,
-            start.replace("Host: a", "Host: a:b") + length + "\r\n" + body,
+            start.replace("Host: localhost", "Host: localhost:b") + length + "\r\n" + body,
             start.replace("POST", "P\u0000ST") + length + "\r\n" + body,
             start.replace("POST", "BREW") + length + "\r\n" + body,
             start.replace("POST", "OPTIONS") + length + "\r\n" + body,
@@ -397,7 +398,7 @@ class ServeFuzzTest {
   @Test
   @Tag("slow")
   void nothingIsSmuggled() throws IOException {
-    String hidden = "GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n";
+    String hidden = "GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n";
     for (String head :
         List.of(
             "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
@@ -405,7 +406,10 @@ class ServeFuzzTest {
             "Content-Length: 5\r\nContent-Length: 0\r\n\r\n",
             "Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\n")) {
       try (RawClient client = server.connect()) {
-        client.write("POST /tokenize HTTP/1.1\r\nHost: a\r\n" + head + hidden);
+        client.write(
+            "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                + head
+                + hidden);
         assertThat(client.read().status()).isBetween(400, 499);
         assertThat(client.ended()).as(head).isTrue();
       }

@@ -62,6 +62,7 @@ final class TestServer implements AutoCloseable {
     Optional<ServerSettings.TlsFiles> tls = Optional.empty();
     boolean openMetrics;
     TrustedProxies proxies = TrustedProxies.NONE;
+    AllowedOrigins origins = AllowedOrigins.NONE;
     Optional<Consumer<String>> log = Optional.empty();
     int sessions = 4;
     int queue = 64;
@@ -69,6 +70,7 @@ final class TestServer implements AutoCloseable {
     ServerSettings.Loading loading = ServerSettings.Loading.DEFAULT;
     Duration timeout = Duration.ofMinutes(2);
     long body = 1 << 20;
+    long bodies = 64 << 20;
     int connections = 256;
     Duration grace = Duration.ofSeconds(20);
     ServerSettings.Patience patience = ServerSettings.Patience.DEFAULT;
@@ -77,7 +79,7 @@ final class TestServer implements AutoCloseable {
       return new ServerSettings(
           "127.0.0.1",
           0,
-          new ServerSettings.Access(keys, admin, tls, openMetrics, proxies, log),
+          new ServerSettings.Access(keys, admin, tls, openMetrics, proxies, origins, log),
           Precision.STORED,
           sessions,
           queue,
@@ -85,7 +87,7 @@ final class TestServer implements AutoCloseable {
           kvBytes,
           loading,
           Engine.Readers.DEFAULT,
-          new ServerSettings.Limits(timeout, body, connections, grace, patience));
+          new ServerSettings.Limits(timeout, body, bodies, connections, grace, patience));
     }
 
     TestServer start(Path model) {

@@ -6,6 +6,8 @@ import dev.jneox.cli.Signals;
 import dev.jneox.cli.Usage;
 import dev.jneox.io.ByteSize;
 import dev.jneox.io.InputException;
+import dev.jneox.io.StorageException;
+import dev.jneox.serve.AllowedOrigins;
 import dev.jneox.serve.ApiKey;
 import dev.jneox.serve.ModelServer;
 import dev.jneox.serve.ServerSettings;
@@ -18,6 +20,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -51,9 +54,10 @@ import picocli.CommandLine.Spec;
     },
     footer = {
       "",
-      "Ctrl-C or SIGTERM lets running requests end, for at most --grace, and takes no new ones; a"
-          + " second one leaves at once. A request whose client ends its connection is cancelled; a"
-          + " client that reads nothing for 30 seconds is cut off.",
+      "Ctrl-C, SIGTERM or SIGHUP lets running requests end, for at most --grace, and takes no new"
+          + " ones; a second Ctrl-C or SIGTERM leaves at once. A request whose client ends its"
+          + " connection is cancelled; a client that reads nothing for 30 seconds, or 5 while"
+          + " others wait, is cut off.",
       "",
       "/health/live and /health/ready say whether the server runs and takes requests. /metrics"
           + " counts requests, tokens, times and memory for Prometheus (jneox_...). /health and"
@@ -79,6 +83,9 @@ public final class ServeCommand implements Callable<Integer> {
 
   /** Its listener complains when it is closed while it waits for a connection to end. */
   private static final Logger LISTENER = Logger.getLogger("io.helidon.webserver.ServerListener");
+
+  /** The terminal is gone: requests end as by the others, and it hurries nothing. */
+  private static final int HANGUP = 1;
 
   private static final Pattern NAMED = Pattern.compile("([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)");
 
@@ -230,6 +237,24 @@ public final class ServeCommand implements Callable<Integer> {
   private List<String> proxies = new ArrayList<>();
 
   @Option(
+      names = "--allowed-origin",
+      paramLabel = "ORIGIN",
+      description =
+          "Let web pages of this origin, such as https://app.example.com, send requests from a"
+              + " browser (CORS); * lets all. May be given several times. Default: the server's own"
+              + " page alone.")
+  private List<String> origins = new ArrayList<>();
+
+  @Option(
+      names = "--allowed-host",
+      paramLabel = "NAME",
+      description =
+          "Take requests for this name, in the header Host, where the server listens to this"
+              + " machine alone and asks for no key. May be given several times. Default: localhost"
+              + " and the addresses of this machine; a --trusted-proxy may pass on any.")
+  private List<String> hosts = new ArrayList<>();
+
+  @Option(
       names = "--tls-cert",
       paramLabel = "FILE",
       description = "Answer over TLS with this chain of certificates in PEM.")
@@ -238,7 +263,7 @@ public final class ServeCommand implements Callable<Integer> {
   @Option(
       names = "--tls-key",
       paramLabel = "FILE",
-      description = "The private key of --tls-cert, in PEM (PKCS #8).")
+      description = "The private key of --tls-cert, in PEM, without a password.")
   private Path key;
 
   @Option(
@@ -253,7 +278,9 @@ public final class ServeCommand implements Callable<Integer> {
     PrintWriter err = spec.commandLine().getErr();
     HELIDON.setLevel(Level.WARNING);
     LISTENER.setFilter(entry -> !(entry.getThrown() instanceof ClosedChannelException));
-    ServerSettings settings = Usage.of(spec, () -> settings(out, err));
+    List<ApiKey> keys = keys();
+    Optional<ApiKey> admin = adminKey();
+    ServerSettings settings = Usage.of(spec, () -> settings(keys, admin, out, err));
     long start = System.nanoTime();
     Map<String, Path> paths = new LinkedHashMap<>();
     for (String model : models.isEmpty() ? List.of(byDefault()) : models) {
@@ -272,9 +299,9 @@ public final class ServeCommand implements Callable<Integer> {
     try (ModelServer server = ModelServer.start(paths, settings);
         Signals _ =
             new Signals(
-                Map.of("INT", 2, "TERM", 15),
+                Map.of("HUP", HANGUP, "INT", 2, "TERM", 15),
                 number -> {
-                  if (!signal.compareAndSet(0, number)) {
+                  if (!signal.compareAndSet(0, number) && number != HANGUP) {
                     Runtime.getRuntime().halt(128 + number);
                   }
                   stopped.countDown();
@@ -305,23 +332,26 @@ public final class ServeCommand implements Callable<Integer> {
                         + ") in this folder"));
   }
 
-  private ServerSettings settings(PrintWriter out, PrintWriter err) {
+  private ServerSettings settings(
+      List<ApiKey> keys, Optional<ApiKey> admin, PrintWriter out, PrintWriter err) {
     if ((certificate == null) != (key == null)) {
       throw new ParameterException(
           spec.commandLine(), "--tls-cert and --tls-key: expected both or none");
     }
     ServerSettings defaults = ServerSettings.DEFAULT;
+    long body = size("--max-body", maxBody);
     return new ServerSettings(
         host,
         port,
         new ServerSettings.Access(
-            keys(),
-            adminKey(),
+            keys,
+            admin,
             certificate == null
                 ? Optional.empty()
                 : Optional.of(new ServerSettings.TlsFiles(certificate, key)),
             openMetrics,
             new TrustedProxies(proxies.stream().map(ServeCommand::range).toList()),
+            allowed(),
             Optional.ofNullable(accessLog).map(where -> log(where, out, err))),
         dtype.precision(),
         sessions,
@@ -336,10 +366,19 @@ public final class ServeCommand implements Callable<Integer> {
         defaults.readers(),
         new ServerSettings.Limits(
             Duration.ofSeconds(timeout),
-            size("--max-body", maxBody),
+            body,
+            ServerSettings.bodies(body),
             maxConnections,
             Duration.ofSeconds(grace),
             ServerSettings.Patience.DEFAULT));
+  }
+
+  private AllowedOrigins allowed() {
+    try {
+      return new AllowedOrigins(origins, hosts);
+    } catch (InputException e) {
+      throw new InputException("--allowed-origin, --allowed-host: " + e.getMessage());
+    }
   }
 
   private static TrustedProxies.Range range(String text) {
@@ -415,13 +454,19 @@ public final class ServeCommand implements Callable<Integer> {
     try {
       lines = Files.readAllLines(file);
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be read: expected keys in UTF-8, one a line");
+      throw StorageException.ofText(file, e);
     }
     List<ApiKey> keys = new ArrayList<>();
+    Map<String, Integer> linesOf = new HashMap<>(); // numbers, by key
     for (int i = 0; i < lines.size(); i++) {
       if (!lines.get(i).isBlank() && !lines.get(i).startsWith("#")) {
         try {
-          keys.add(ApiKey.parse(lines.get(i), "key " + (i + 1)));
+          ApiKey key = ApiKey.parse(lines.get(i), "key " + (i + 1));
+          Integer before = linesOf.putIfAbsent(key.key(), i + 1);
+          if (before != null) {
+            throw new InputException("expected a new key, found that of line " + before);
+          }
+          keys.add(key);
         } catch (InputException e) {
           throw new InputException(file + ", line " + (i + 1) + ": " + e.getMessage());
         }
