@@ -31,7 +31,11 @@ class ServeCommandTest {
     assertThat(serve("--api-key-file", keys.toString()).err())
         .contains("expected keys, one a line, found none");
     assertThat(serve("--api-key-file", folder.resolve("other").toString()).err())
-        .contains("other: cannot be read");
+        .contains("other: cannot be read", "no such file");
+    Files.writeString(keys, "k1 ann 60\nk2\n\nk1 bob\n");
+    assertThat(serve("--api-key-file", keys.toString()).err())
+        .contains(keys + ", line 4: expected a new key, found that of line 1")
+        .doesNotContain("k1");
   }
 
   @Test
@@ -68,6 +72,10 @@ class ServeCommandTest {
     Output proxy = serve("--trusted-proxy", "::1", "--trusted-proxy", "nginx");
     assertThat(proxy.code()).isEqualTo(2);
     assertThat(proxy.err()).contains("--trusted-proxy: expected an address", "found nginx");
+    assertThat(serve("--host", "").err()).contains("host: expected an address");
+    assertThat(serve("--allowed-origin", "app.example.com").err())
+        .contains("--allowed-origin", "https://app.example.com");
+    assertThat(serve("--allowed-host", "a:80").err()).contains("--allowed-host", "without a port");
     assertThat(serve("--max-body", "lots").err()).contains("--max-body: expected a size");
   }
 }

@@ -1,7 +1,9 @@
 package dev.jneox.serve;
 
 import dev.jneox.io.InputException;
+import dev.jneox.template.ChatTemplate;
 import dev.jneox.template.ChatTemplates;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -27,8 +29,10 @@ interface ChatPrompt {
   /** Returns the text of the template; null where there is none. */
   @Nullable String source();
 
-  /** Writes as the templates say that the model came with. */
+  /** Writes as the templates say that the model came with; says at once when one is broken. */
   static ChatPrompt of(ChatTemplates templates) {
+    ChatTemplate plain = parsed(templates, false);
+    ChatTemplate withTools = parsed(templates, true);
     return new ChatPrompt() {
       @Override
       public String write(
@@ -36,8 +40,15 @@ interface ChatPrompt {
           List<Map<String, Object>> tools,
           boolean goOn,
           Map<String, ? extends @Nullable Object> variables) {
+        ChatTemplate template = tools.isEmpty() ? plain : withTools;
+        if (template == null) {
+          throw ApiException.http(
+              500, "the chat template of this model is broken: the log of the server says how");
+        }
+        Map<String, @Nullable Object> all = new LinkedHashMap<>(templates.specialTokens());
+        all.putAll(variables);
         try {
-          return templates.render(messages, tools, goOn, variables);
+          return template.render(messages, tools, goOn, all);
         } catch (InputException e) {
           throw ApiException.invalid("messages", e.getMessage());
         }
@@ -53,6 +64,23 @@ interface ChatPrompt {
         return templates.sources().get(ChatTemplates.DEFAULT);
       }
     };
+  }
+
+  private static @Nullable ChatTemplate parsed(ChatTemplates templates, boolean tools) {
+    try {
+      // Errors of rendering go to clients, which the place of the files is of no use to.
+      return new ChatTemplates(templates.sources(), templates.specialTokens(), "the model")
+          .template(tools);
+    } catch (InputException e) {
+      if (!tools || templates.sources().containsKey(ChatTemplates.TOOLS)) {
+        System.getLogger("dev.jneox")
+            .log(
+                System.Logger.Level.WARNING,
+                "%s: chats will be answered with status 500: %s"
+                    .formatted(templates.origin(), e.getMessage()));
+      }
+      return null;
+    }
   }
 
   /**

@@ -104,7 +104,7 @@ public final class ModelServer implements AutoCloseable {
     void handle(ServerRequest request, ServerResponse response, Call call);
   }
 
-  private ModelServer(ServerSettings settings, ModelPool pool) {
+  private ModelServer(ServerSettings settings, Optional<TlsKeys> tls, ModelPool pool) {
     this.settings = settings;
     this.pool = pool;
     settings.access().keys().forEach(key -> keys.put(key, new RateLimit(key)));
@@ -115,7 +115,7 @@ public final class ModelServer implements AutoCloseable {
             && new InetSocketAddress(settings.host(), 0).getAddress() instanceof InetAddress address
             && address.isLoopbackAddress();
     this.connections = new Connections(settings.limits(), this::isAwaited);
-    this.metrics = new ServerMetrics(pool, running::get, connections::open);
+    this.metrics = new ServerMetrics(VERSION, pool, running::get, connections::open);
     WebServerConfig.Builder builder =
         WebServer.builder()
             .host(settings.host())
@@ -129,7 +129,8 @@ public final class ModelServer implements AutoCloseable {
             .directHandlers(directHandlers())
             .errorHandling(ErrorHandling.builder().includeEntity(true).build())
             .routing(this::route);
-    settings.access().tls().ifPresent(files -> tls(builder, files));
+    tls.ifPresent(
+        keys -> builder.tls(of -> of.privateKey(keys.key()).privateKeyCertChain(keys.chain())));
     this.server = builder.build();
   }
 
@@ -142,9 +143,10 @@ public final class ModelServer implements AutoCloseable {
    */
   public static ModelServer start(Map<String, Path> paths, ServerSettings settings) {
     checkAddress(settings);
+    Optional<TlsKeys> tls = settings.access().tls().map(TlsKeys::read);
     ModelPool pool = new ModelPool(paths, settings);
     try {
-      ModelServer server = new ModelServer(settings, pool);
+      ModelServer server = new ModelServer(settings, tls, pool);
       server.listen();
       return server;
     } catch (RuntimeException | Error e) {
@@ -188,11 +190,6 @@ public final class ModelServer implements AutoCloseable {
       cause = cause.getCause();
     }
     return String.valueOf(cause.getMessage());
-  }
-
-  private static void tls(WebServerConfig.Builder builder, ServerSettings.TlsFiles files) {
-    TlsKeys keys = TlsKeys.read(files);
-    builder.tls(tls -> tls.privateKey(keys.key()).privateKeyCertChain(keys.chain()));
   }
 
   /** Returns the port that is listened on. */
@@ -615,7 +612,8 @@ public final class ModelServer implements AutoCloseable {
   /** Reads a body piece by piece, so that it takes memory only as it arrives. */
   private byte[] bytes(ServerRequest request, Call call) {
     ByteArrayOutputStream body = new ByteArrayOutputStream();
-    try (InputStream in = request.content().inputStream()) {
+    try {
+      InputStream in = request.content().inputStream(); // closing it would wait for all of it
       byte[] piece = in.readNBytes(BodyBudget.STEP);
       body.write(piece);
       while (piece.length == BodyBudget.STEP) {

@@ -5,7 +5,13 @@ import io.prometheus.metrics.core.metrics.Counter;
 import io.prometheus.metrics.core.metrics.CounterWithCallback;
 import io.prometheus.metrics.core.metrics.GaugeWithCallback;
 import io.prometheus.metrics.core.metrics.Histogram;
+import io.prometheus.metrics.core.metrics.Info;
 import io.prometheus.metrics.expositionformats.PrometheusTextFormatWriter;
+import io.prometheus.metrics.instrumentation.jvm.JvmGarbageCollectorMetrics;
+import io.prometheus.metrics.instrumentation.jvm.JvmMemoryMetrics;
+import io.prometheus.metrics.instrumentation.jvm.JvmRuntimeInfoMetric;
+import io.prometheus.metrics.instrumentation.jvm.JvmThreadsMetrics;
+import io.prometheus.metrics.instrumentation.jvm.ProcessMetrics;
 import io.prometheus.metrics.model.registry.PrometheusRegistry;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -31,32 +37,81 @@ final class ServerMetrics {
   private final Histogram seconds =
       histogram(
           "jneox_request_seconds",
-          "Time from the arrival of a request to its end.",
+          "Time from the arrival of a request to a model to its end.",
           "endpoint",
-          0.005,
-          17);
+          0.01,
+          0.05,
+          0.1,
+          0.5,
+          1,
+          5,
+          10,
+          30,
+          60,
+          300,
+          600);
   private final Histogram queued =
-      histogram("jneox_queue_seconds", "Time until a request had its turn.", "model", 0.001, 20);
+      histogram(
+          "jneox_queue_seconds",
+          "Time until a request had its turn.",
+          "model",
+          0.001,
+          0.01,
+          0.1,
+          1,
+          5,
+          10,
+          60,
+          300);
   private final Histogram firstToken =
       histogram(
           "jneox_time_to_first_token_seconds",
           "Time from the arrival of a request to its first token.",
           "model",
-          0.001,
-          20);
+          0.01,
+          0.025,
+          0.05,
+          0.1,
+          0.25,
+          0.5,
+          1,
+          2.5,
+          5,
+          10,
+          60,
+          300);
   private final Histogram perToken =
       histogram(
           "jneox_time_per_token_seconds",
           "Mean time per token after the first one of an answer.",
           "model",
-          0.0001,
-          17);
+          0.001,
+          0.0025,
+          0.005,
+          0.01,
+          0.025,
+          0.05,
+          0.1,
+          0.25,
+          0.5,
+          1);
   private final Counter promptTokens =
       tokens("jneox_prompt_tokens", "Tokens of prompts whose answers have ended.");
   private final Counter newTokens = tokens("jneox_generated_tokens", "Tokens of answers.");
 
-  ServerMetrics(ModelPool pool, IntSupplier running, IntSupplier connections) {
+  ServerMetrics(String version, ModelPool pool, IntSupplier running, IntSupplier connections) {
     this.pool = pool;
+    ProcessMetrics.builder().register(registry);
+    JvmMemoryMetrics.builder().register(registry);
+    JvmGarbageCollectorMetrics.builder().register(registry);
+    JvmThreadsMetrics.builder().register(registry);
+    JvmRuntimeInfoMetric.builder().register(registry);
+    Info.builder()
+        .name("jneox_build")
+        .help("The version of this server.")
+        .labelNames("version")
+        .register(registry)
+        .setLabelValues(version);
     GaugeWithCallback.builder()
         .name("jneox_requests_running")
         .help("Requests at work, those that wait included.")
@@ -126,13 +181,13 @@ final class ServerMetrics {
         Engine.Metrics::suspensions);
   }
 
-  private Histogram histogram(String name, String help, String label, double least, int buckets) {
+  private Histogram histogram(String name, String help, String label, double... bounds) {
     return Histogram.builder()
         .name(name)
         .help(help)
         .labelNames(label)
         .classicOnly()
-        .classicExponentialUpperBounds(least, 2, buckets)
+        .classicUpperBounds(bounds)
         .register(registry);
   }
 
@@ -186,10 +241,10 @@ final class ServerMetrics {
   /** Counts a request that has ended. */
   void ended(String endpoint, int status, Call call) {
     requests.labelValues(endpoint, Integer.toString(status)).inc();
-    seconds.labelValues(endpoint).observe(call.seconds());
     if (call.model().isEmpty()) {
       return;
     }
+    seconds.labelValues(endpoint).observe(call.seconds());
     promptTokens.labelValues(call.model()).inc(call.promptTokens());
     newTokens.labelValues(call.model()).inc(call.newTokens());
     if (call.firstTokenSeconds() > 0) {

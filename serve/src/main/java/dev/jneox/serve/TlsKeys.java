@@ -87,7 +87,7 @@ record TlsKeys(PrivateKey key, List<X509Certificate> chain) {
         switch (key.getAlgorithm()) {
           case "RSA" -> "SHA256withRSA";
           case "EC" -> "SHA256withECDSA";
-          default -> key.getAlgorithm(); // of EdDSA the signature has the key's name
+          default -> "SHA256with" + key.getAlgorithm();
         };
     byte[] text = "jneox".getBytes(StandardCharsets.UTF_8);
     try {

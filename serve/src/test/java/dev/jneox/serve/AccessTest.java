@@ -72,11 +72,15 @@ class AccessTest {
       HttpResponse<String> whole = server.post("/v1/completions", LONG.formatted(16_000, ""));
       assertThat(whole.statusCode()).isEqualTo(408);
       assertThat(whole.body()).contains("\"timeout\"");
+      assertThat(whole.headers().firstValue("x-should-retry")).contains("false");
       if (streamed.get().statusCode() == 200) { // it had the only place
         assertThat(streamed.get().body()).contains("timeout_error").doesNotContain("[DONE]");
       } else {
         assertThat(streamed.get().statusCode()).isEqualTo(408);
       }
+      HttpResponse<String> alone = server.post("/v1/completions", LONG.formatted(16_000, ""));
+      assertThat(alone.statusCode()).isEqualTo(408);
+      assertThat(alone.body()).contains("longer than the 1 s of this server");
     }
   }
 
@@ -143,6 +147,7 @@ class AccessTest {
           }) {
         HttpResponse<String> refused = server.get("/v1/models", headers);
         assertThat(refused.statusCode()).isEqualTo(401);
+        assertThat(refused.headers().firstValue("WWW-Authenticate")).contains("Bearer");
         assertThat(refused.body()).contains("invalid_api_key").doesNotContain("secret-");
       }
       assertThat(server.get("/metrics").statusCode()).isEqualTo(401);
@@ -231,6 +236,13 @@ class AccessTest {
       assertThat(server.metric("jneox_kv_limit_bytes{model=\"tiny\"}")).isPositive();
       assertThat(server.metric("jneox_sequences_running{model=\"tiny\"}")).isZero();
       assertThat(server.metric("jneox_requests_running")).isEqualTo(1);
+      assertThat(server.metric("jneox_build_info{version=\"development\"}")).isEqualTo(1);
+      assertThat(server.metric("process_start_time_seconds")).isPositive();
+      assertThat(server.metric("jvm_memory_used_bytes{area=\"heap\"}")).isPositive();
+      assertThat(server.get("/metrics").body())
+          .contains("jneox_request_seconds_bucket{endpoint=\"/v1/completions\",le=\"0.01\"}")
+          .doesNotContain("jneox_request_seconds_bucket{endpoint=\"/metrics\"")
+          .doesNotContainPattern("le=\"[0-9.]*E");
     }
   }
 

@@ -10,7 +10,9 @@ import java.io.IOException;
 import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -147,22 +149,26 @@ class ReloadTest {
     }
   }
 
+  /** Keeps the lines of a log. */
+  private static Handler keeping(List<String> lines) {
+    return new Handler() {
+      @Override
+      public void publish(LogRecord line) {
+        lines.add(line.getMessage());
+      }
+
+      @Override
+      public void flush() {}
+
+      @Override
+      public void close() {}
+    };
+  }
+
   @Test
   void aBrokenModelChangesNothingAndIsToldInOneLine() throws IOException {
     List<String> lines = new ArrayList<>();
-    Handler handler =
-        new Handler() {
-          @Override
-          public void publish(LogRecord line) {
-            lines.add(line.getMessage());
-          }
-
-          @Override
-          public void flush() {}
-
-          @Override
-          public void close() {}
-        };
+    Handler handler = keeping(lines);
     Logger log = Logger.getLogger("dev.jneox");
     try (TestServer server = builder().start(live)) {
       log.addHandler(handler);
@@ -183,6 +189,68 @@ class ReloadTest {
       assertThat(text(server, 20)).isNotEqualTo(before);
     } finally {
       log.removeHandler(handler);
+    }
+  }
+
+  @Test
+  void filesThatChangeUnderAModelAreToldOnce() throws Exception {
+    List<String> lines = Collections.synchronizedList(new ArrayList<>());
+    Handler handler = keeping(lines);
+    Logger log = Logger.getLogger("dev.jneox");
+    try (TestServer server = builder().start(live)) {
+      log.addHandler(handler);
+      assertThat(text(server, 5)).isNotNull();
+      Files.setLastModifiedTime(live.resolve("model.safetensors"), FileTime.fromMillis(1));
+      // The engine looks at the files once in a while.
+      TestServer.await(
+          () -> server.post("/v1/completions", BODY.formatted(1, "")).statusCode() != 200);
+      for (int i = 0; i < 3; i++) {
+        HttpResponse<String> answer = server.post("/v1/completions", BODY.formatted(1, ""));
+        assertThat(answer.statusCode()).isEqualTo(503);
+        assertThat(answer.body())
+            .contains("the files of the model tiny were changed", "/admin/reload")
+            .doesNotContain(dir.toString());
+      }
+      assertThat(server.get("/health/ready").statusCode()).isEqualTo(503);
+      assertThat(lines).singleElement().asString().contains("model.safetensors").hasLineCount(1);
+      replace(2);
+      assertThat(server.post("/admin/reload", "{}", KEY).statusCode()).isEqualTo(200);
+      assertThat(server.get("/health/ready").statusCode()).isEqualTo(200);
+      assertThat(text(server, 5)).isNotNull();
+    } finally {
+      log.removeHandler(handler);
+    }
+  }
+
+  @Test
+  void aBrokenChatTemplateIsToldAtTheStart() throws Exception {
+    List<String> lines = Collections.synchronizedList(new ArrayList<>());
+    Handler handler = keeping(lines);
+    Logger log = Logger.getLogger("dev.jneox");
+    log.addHandler(handler);
+    Files.writeString(
+        live.resolve("tokenizer_config.json"),
+        TestServer.JSON.createObjectNode().put("chat_template", "{% for m in %}").toString());
+    String chat = "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}";
+    try (TestServer server = builder().start(live)) {
+      assertThat(lines).singleElement().asString().contains("chat template", live.toString());
+      HttpResponse<String> answer = server.post("/v1/chat/completions", chat);
+      assertThat(answer.statusCode()).isEqualTo(500);
+      assertThat(answer.body()).contains("chat template").doesNotContain(dir.toString());
+      assertThat(text(server, 5)).isNotNull();
+    } finally {
+      log.removeHandler(handler);
+    }
+    Files.writeString(
+        live.resolve("tokenizer_config.json"),
+        TestServer.JSON
+            .createObjectNode()
+            .put("chat_template", "{{ raise_exception('no such role') }}")
+            .toString());
+    try (TestServer server = builder().start(live)) {
+      HttpResponse<String> answer = server.post("/v1/chat/completions", chat);
+      assertThat(answer.statusCode()).isEqualTo(400);
+      assertThat(answer.body()).contains("no such role").doesNotContain(dir.toString());
     }
   }
 
