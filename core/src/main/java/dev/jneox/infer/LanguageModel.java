@@ -11,10 +11,15 @@ import dev.jneox.model.SamplingDefaults;
 import dev.jneox.template.ChatTemplates;
 import dev.jneox.tokenizer.Tokenizer;
 import dev.jneox.weights.StoredModel;
+import dev.jneox.weights.StoredTensor;
+import dev.jneox.weights.TensorExpression;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Collections;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import org.jspecify.annotations.Nullable;
@@ -146,6 +151,16 @@ public final class LanguageModel implements AutoCloseable {
   /** The weights it was opened over, valid until {@link #close}. */
   public StoredModel stored() {
     return stored;
+  }
+
+  /** Returns the type that most values are stored in, as the format calls it: {@code BF16}. */
+  public String storedType() {
+    Map<String, Long> values = new TreeMap<>();
+    for (StoredTensor tensor : stored.tensors()) {
+      TensorExpression expression = tensor.expression();
+      values.merge(tensor.type(), (long) expression.rows() * expression.columns(), Long::sum);
+    }
+    return Collections.max(values.entrySet(), Map.Entry.comparingByValue()).getKey();
   }
 
   /** The network as inference reads it. */

@@ -397,6 +397,18 @@ class PageInBrowserTest {
   }
 
   @Test
+  void noButtonHasARowOfItsOwn() {
+    browser.window(500, 800, "light");
+    Object alone =
+        browser.run(
+            "const tops = [...document.querySelectorAll('.write .actions button')].filter(b =>"
+                + " b.checkVisibility()).map(b => b.offsetTop);return tops.filter(top =>"
+                + " tops.filter(other => other === top).length < 2).length");
+    browser.window(1280, 900, "light");
+    assertThat(alone).isEqualTo(0L);
+  }
+
+  @Test
   void aServerWithKeysHasThePageAskForOne() {
     try (ModelServer closed =
         ModelServer.start(
@@ -404,8 +416,9 @@ class PageInBrowserTest {
       browser.open(closed.url() + "/", true);
       browser.await("document.querySelector('#key-dialog').open");
       assertThat(browser.axe()).isEmpty();
+      browser.awaitText("#error", "This server asks for a key.");
       browser.press("wrong", Keys.ENTER);
-      browser.awaitText("#error", "Authorization");
+      browser.awaitText("#error", "This server does not take the key");
       browser.await("document.querySelector('#key-dialog').open");
       browser.press("secret", Keys.ENTER);
       ready();

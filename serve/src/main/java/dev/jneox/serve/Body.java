@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.core.io.JsonEOFException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -21,6 +22,8 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * Reads the JSON object of a request. Each value is checked and named in the error. A field that
@@ -43,6 +46,14 @@ final class Body {
           .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
 
   private static final int LONGEST_SHOWN = 60;
+
+  /** What Jackson says of a character, and of a word, that it did not expect. */
+  private static final Pattern CHARACTER =
+      Pattern.compile("^(?:Unexpected|Illegal) .*?\\('?(.+?)'? ?\\(code");
+
+  private static final Pattern NAMED =
+      Pattern.compile(
+          "^(Duplicate field|Unrecognized token) '(.*?)'(?:: was expecting.*)?$", Pattern.DOTALL);
 
   private final ObjectNode node;
   private final String path; // of the object itself, with a trailing dot; "" for the body
@@ -68,8 +79,7 @@ final class Body {
               ? ""
               : "line %d, column %d: "
                   .formatted(e.getLocation().getLineNr(), e.getLocation().getColumnNr());
-      throw ApiException.malformed(
-          "body: " + place + "expected JSON in UTF-8: " + shown(e.getOriginalMessage()));
+      throw ApiException.malformed("body: " + place + "expected JSON in UTF-8, found " + found(e));
     } catch (IOException e) {
       throw ApiException.malformed(
           "body: expected JSON in UTF-8: " + shown(String.valueOf(e.getMessage())));
@@ -78,6 +88,25 @@ final class Body {
       throw ApiException.malformed("body: expected a JSON object, found " + described(node));
     }
     return new Body(object, "");
+  }
+
+  /** Says in a few words where the parser stopped. */
+  private static String found(JsonProcessingException e) {
+    String message = String.valueOf(e.getOriginalMessage());
+    if (e instanceof JsonEOFException) {
+      return "the end of it";
+    }
+    Matcher character = CHARACTER.matcher(message);
+    if (character.find()) {
+      return "the character " + shown(character.group(1));
+    }
+    Matcher named = NAMED.matcher(message);
+    if (named.find()) {
+      return named.group(1).startsWith("Dup")
+          ? "the field " + shown(named.group(2)) + " twice"
+          : shown(named.group(2));
+    }
+    return "something else: " + VisibleText.line(message);
   }
 
   /** Returns a value, or an empty optional where it is absent or null. */
@@ -227,9 +256,21 @@ final class Body {
     return text;
   }
 
+  /** Returns the names that were asked for, whether they are there or not. */
+  Set<String> names() {
+    return Set.copyOf(read);
+  }
+
   /** Accepts fields that change nothing here. */
   void ignore(String... names) {
     read.addAll(List.of(names));
+  }
+
+  /** Accepts a flag at its default alone. */
+  void only(String name, boolean byDefault, String why) {
+    if (flag(name, byDefault) != byDefault) {
+      throw ApiException.unsupported(path + name, path + name + ": " + why);
+    }
   }
 
   /** Refuses a field that asks for what the server does not do. */
@@ -250,14 +291,23 @@ final class Body {
       if (!read.contains(name)) {
         String nearest =
             read.stream()
-                .min(Comparator.comparingInt(known -> Spelling.edits(name, known)))
-                .filter(known -> Spelling.edits(name, known) <= 3)
+                .filter(known -> isNear(name, known))
+                .min(
+                    Comparator.comparingInt((String known) -> Spelling.edits(name, known))
+                        .thenComparing(Comparator.naturalOrder()))
                 .map(known -> "; did you mean " + known + "?")
                 .orElse("");
         throw ApiException.unsupported(
             path + shown(name), "unknown parameter: " + path + shown(name) + nearest);
       }
     }
+  }
+
+  /** Whether a name is a slip of another one; {@code min_tokens} is none of {@code max_tokens}. */
+  private static boolean isNear(String name, String known) {
+    int edits = Spelling.edits(name, known);
+    return edits <= 1 && name.length() > 1
+        || edits == 2 && name.length() > 3 && known.startsWith(name.substring(0, 2));
   }
 
   ApiException wrong(String name, String expected, JsonNode found) {
@@ -276,6 +326,9 @@ final class Body {
     }
     if (value.isArray()) {
       return value.isEmpty() ? "an empty list" : "a list";
+    }
+    if (value.isFloatingPointNumber() && Double.isInfinite(value.doubleValue())) {
+      return "a number beyond 1e308";
     }
     return value.isMissingNode() ? "nothing" : shown(value.toString());
   }

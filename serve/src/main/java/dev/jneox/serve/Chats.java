@@ -10,9 +10,8 @@ import dev.jneox.infer.Completion;
 import dev.jneox.infer.GenerationRequest;
 import dev.jneox.infer.TextPiece;
 import dev.jneox.infer.Token;
-import dev.jneox.infer.Token.Candidate;
 import dev.jneox.infer.TokenConstraint;
-import java.nio.charset.StandardCharsets;
+import dev.jneox.io.InputException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -36,6 +35,7 @@ final class Chats {
   private final boolean logprobs;
   private final int topLogprobs;
   private final Tools tools;
+  private final boolean goesOn;
   private final int[] prompt;
   private final int maxTokens;
   private final List<String> stop;
@@ -56,34 +56,82 @@ final class Chats {
     OptionalInt newer = body.integer("max_completion_tokens", 1, Integer.MAX_VALUE);
     OptionalInt older = body.integer("max_tokens", 1, Integer.MAX_VALUE);
     OptionalInt given = newer.isPresent() ? newer : older;
-    boolean goOn = body.flag("add_generation_prompt", true);
     this.tools = Tools.read(body, model);
-    Map<String, Object> variables =
-        body.get("chat_template_kwargs")
-            .map(
-                value -> Body.MAPPER.convertValue(body.checked("chat_template_kwargs", value), MAP))
-            .orElse(Map.of());
+    this.goesOn = body.flag("continue_final_message", false);
+    String text = prompt(body, model, messages, tools);
     body.refuse("functions", "use tools");
     body.refuse("function_call", "use tool_choice");
     body.refuse("audio", "the models here write text");
     body.get("modalities");
     body.ignore("parallel_tool_calls", "reasoning_effort", "verbosity", "prediction");
     body.end();
-    ChatPrompt writer = model.chatPrompt();
-    String text = writer.write(messages, tools.definitions(), goOn, variables) + tools.prefix();
     this.prompt = model.encodeWhole(text, "messages");
     this.stop = new ArrayList<>(options.stop());
-    stop.addAll(writer.stop());
+    stop.addAll(model.chatPrompt().stop());
     int room = model.context() - Math.max(1, prompt.length);
     this.maxTokens = given.orElse(Math.max(1, room));
     Completions.check(Math.max(1, prompt.length), maxTokens, model.context(), "messages");
+    options.checkLeast(maxTokens);
+  }
+
+  /**
+   * Writes a conversation as the model gets it, by {@code add_generation_prompt}, {@code
+   * continue_final_message} and {@code chat_template_kwargs}.
+   */
+  static String prompt(
+      Body body, ServedModel model, List<Map<String, Object>> messages, Tools tools) {
+    boolean goesOn = body.flag("continue_final_message", false);
+    boolean begins = body.flag("add_generation_prompt", !goesOn);
+    body.flag("add_special_tokens", false);
+    Map<String, Object> variables =
+        body.get("chat_template_kwargs")
+            .map(
+                value -> Body.MAPPER.convertValue(body.checked("chat_template_kwargs", value), MAP))
+            .orElse(Map.of());
+    if (goesOn && (begins || tools.forced())) {
+      throw ApiException.invalid(
+          "continue_final_message",
+          "continue_final_message: expected without add_generation_prompt and without a tool_choice"
+              + " that forces a call");
+    }
+    String text = write(model, messages, tools.definitions(), begins, variables, "messages");
+    if (!goesOn) {
+      return text + tools.prefix();
+    }
+    String last = String.valueOf(messages.getLast().get("content")).stripTrailing();
+    int at = text.lastIndexOf(last);
+    if (last.isEmpty() || at < 0) {
+      throw ApiException.invalid(
+          "continue_final_message",
+          "continue_final_message: expected a last message with a text that the template writes");
+    }
+    return text.substring(0, at + last.length());
+  }
+
+  /**
+   * Writes a conversation as the model gets it.
+   *
+   * @param param that an error names
+   */
+  static String write(
+      ServedModel model,
+      List<Map<String, Object>> messages,
+      List<Map<String, Object>> tools,
+      boolean begins,
+      Map<String, Object> variables,
+      String param) {
+    try {
+      return model.chatPrompt().write(messages, tools, begins, variables);
+    } catch (InputException e) {
+      throw ApiException.invalid(param, e.getMessage());
+    }
   }
 
   boolean streamed() {
     return options.stream();
   }
 
-  private static List<Map<String, Object>> messages(Body body) {
+  static List<Map<String, Object>> messages(Body body) {
     Optional<JsonNode> given = body.get("messages");
     if (given.isEmpty() || !given.get().isArray() || given.get().isEmpty()) {
       throw body.wrong(
@@ -112,9 +160,12 @@ final class Chats {
       throw message.invalid("role", "one of system, developer, user, assistant, tool", role);
     }
     read.put("role", role);
-    String content = content(message);
+    boolean calls =
+        role.equals("assistant")
+            && (message.get("tool_calls").isPresent() || message.get("function_call").isPresent());
+    String content = content(message, calls);
     read.put("content", content);
-    message.get("tool_calls").ifPresent(calls -> read.put("tool_calls", calls(message, calls)));
+    message.get("tool_calls").ifPresent(list -> read.put("tool_calls", calls(message, list)));
     message.string("name").ifPresent(name -> read.put("name", name));
     message.string("tool_call_id").ifPresent(id -> read.put("tool_call_id", id));
     message.string("reasoning_content").ifPresent(text -> read.put("reasoning_content", text));
@@ -154,9 +205,13 @@ final class Chats {
   }
 
   /** Reads a text, or the texts of a list of parts. */
-  private static String content(Body message) {
+  private static String content(Body message, boolean mayBeAbsent) {
     Optional<JsonNode> content = message.get("content");
     if (content.isEmpty()) {
+      if (!mayBeAbsent) {
+        throw message.wrong(
+            "content", "a string or a list of parts", JsonNodeFactory.instance.missingNode());
+      }
       return "";
     }
     if (content.get().isTextual()) {
@@ -184,8 +239,10 @@ final class Chats {
     List<GenerationRequest> requests = new ArrayList<>();
     Optional<TokenConstraint> called = tools.constraint(model);
     for (int choice = 0; choice < options.choices(); choice++) {
-      GenerationRequest.Builder builder = options.request(prompt, maxTokens, choice);
-      called.ifPresent(builder::constraint);
+      GenerationRequest.Builder builder =
+          called.isPresent()
+              ? options.request(prompt, maxTokens, choice, called)
+              : options.request(prompt, maxTokens, choice);
       if (logprobs) {
         builder.logprobs(topLogprobs);
       }
@@ -202,7 +259,7 @@ final class Chats {
     ArrayNode choices = root.putArray("choices");
     for (Completion completion : answers) {
       ObjectNode choice = choices.addObject().put("index", choices.size() - 1);
-      Tools.Parsed parsed = tools.parse(String.valueOf(completion.text()));
+      Tools.Parsed parsed = tools.parse(begun(String.valueOf(completion.text())));
       boolean calls = !parsed.calls().isEmpty();
       ObjectNode message = choice.putObject("message").put("role", "assistant");
       message.put("content", calls && parsed.text().isEmpty() ? null : parsed.text());
@@ -235,31 +292,15 @@ final class Chats {
         .put("model", model.id());
   }
 
-  private ObjectNode logprobs(List<Token> tokens) {
-    ObjectNode root = JsonNodeFactory.instance.objectNode();
-    ArrayNode content = root.putArray("content");
-    for (Token token : tokens) {
-      ObjectNode entry = entry(content.addObject(), token.id(), token.logProb());
-      ArrayNode top = entry.putArray("top_logprobs");
-      for (Candidate candidate : token.top()) {
-        entry(top.addObject(), candidate.id(), candidate.logProb());
-      }
-    }
-    root.putNull("refusal");
-    return root;
+  /** Returns the beginning of an answer, without the space after {@code Assistant:}. */
+  private String begun(String text) {
+    return goesOn ? text : model.chatPrompt().answer(text);
   }
 
-  private ObjectNode entry(ObjectNode entry, int id, double logProb) {
-    String text = model.texts().of(id);
-    entry.put("token", text).put("logprob", LogprobLists.rounded(logProb));
-    if (model.texts().length(id) == 0) {
-      return entry.putNull("bytes");
-    }
-    ArrayNode bytes = entry.putArray("bytes");
-    for (byte b : text.getBytes(StandardCharsets.UTF_8)) {
-      bytes.add(b & 0xFF);
-    }
-    return entry;
+  private ObjectNode logprobs(List<Token> tokens) {
+    ObjectNode root = JsonNodeFactory.instance.objectNode();
+    root.set("content", LogprobLists.content(model.texts(), tokens));
+    return root.putNull("refusal");
   }
 
   /** Writes the answers as they grow. */
@@ -277,6 +318,7 @@ final class Chats {
                 new Answers.Listener() {
                   private final List<List<Token>> pending = new ArrayList<>();
                   private final StringBuilder[] held = new StringBuilder[n]; // may be a call
+                  private final boolean[] written = new boolean[n];
 
                   {
                     for (int i = 0; i < n; i++) {
@@ -290,7 +332,9 @@ final class Chats {
                     if (logprobs) {
                       pending.get(answer).add(piece.token());
                     }
-                    String text = held[answer].append(piece.text()).toString();
+                    String next = written[answer] ? piece.text() : begun(piece.text());
+                    written[answer] |= !piece.text().isEmpty();
+                    String text = held[answer].append(next).toString();
                     if (!text.isEmpty() && !tools.mayBeCall(text)) {
                       held[answer].setLength(0);
                       text(answer, text);
@@ -318,14 +362,15 @@ final class Chats {
                     if (!parsed.text().isEmpty()) {
                       text(answer, parsed.text());
                     }
-                    ObjectNode delta = JsonNodeFactory.instance.objectNode();
                     boolean calls = !parsed.calls().isEmpty();
-                    if (calls) {
-                      ArrayNode list = delta.putArray("tool_calls");
-                      parsed
-                          .calls()
-                          .forEach(call -> list.add(call.json().put("index", list.size())));
+                    for (int i = 0; i < parsed.calls().size(); i++) {
+                      for (ObjectNode part : parsed.calls().get(i).parts(i)) {
+                        ObjectNode delta = JsonNodeFactory.instance.objectNode();
+                        delta.putArray("tool_calls").add(part);
+                        events.send(chunk(answer, delta, null, null));
+                      }
                     }
+                    ObjectNode delta = JsonNodeFactory.instance.objectNode();
                     String reason = calls ? "tool_calls" : Completions.reason(completion.reason());
                     events.send(chunk(answer, delta, take(answer), reason));
                   }

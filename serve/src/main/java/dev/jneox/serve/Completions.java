@@ -48,6 +48,7 @@ final class Completions {
     OptionalInt given = body.integer("max_tokens", 0, Integer.MAX_VALUE);
     this.bestOf =
         body.integer("best_of", 1, GenerationOptions.MOST_CHOICES).orElse(options.choices());
+    body.flag("add_special_tokens", true);
     body.refuse("suffix", "the models here write what follows a text, not what lies between two");
     body.end();
     if (bestOf < options.choices()) {
@@ -69,6 +70,7 @@ final class Completions {
     int longest =
         prompts.stream().mapToInt(prompt -> Math.max(1, prompt.ids.length)).max().orElse(1);
     this.maxTokens = given.orElse(Math.clamp(model.context() - longest, 1, MAX_TOKENS));
+    options.checkLeast(maxTokens);
     for (Prompt prompt : prompts) {
       // The last token of an echoed answer is not read by the model.
       boolean scored = echo && maxTokens <= 1;
@@ -79,6 +81,10 @@ final class Completions {
 
   /** Checks that prompt and answer fit. */
   static void check(long prompt, long answer, long context, String param) {
+    if (prompt > context && answer == 0) {
+      throw ApiException.tooLong(
+          param, "the context is %d tokens, found %d of the %s".formatted(context, prompt, param));
+    }
     if (prompt + answer > context) {
       throw ApiException.tooLong(
           param,
@@ -92,9 +98,6 @@ final class Completions {
   }
 
   private List<Prompt> prompts(Body body) {
-    if (body.get("prompt").isEmpty()) {
-      return List.of(new Prompt("", new int[0])); // begins a document
-    }
     return new PromptReader(body, model, "prompt", MOST_PROMPTS).read(Prompt::new);
   }
 

@@ -1,5 +1,6 @@
 package dev.jneox.serve;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.jneox.grammar.Grammar;
@@ -10,8 +11,8 @@ import java.util.Optional;
 
 /**
  * Reads the form that a request holds its answer to: OpenAI's {@code response_format}, the {@code
- * grammar} of text-generation-inference, and vLLM's {@code guided_json}, {@code guided_regex} and
- * {@code guided_choice}.
+ * grammar} of text-generation-inference, llama.cpp's {@code json_schema}, and vLLM's {@code
+ * structured_outputs}, {@code guided_json}, {@code guided_regex} and {@code guided_choice}.
  */
 final class Forms {
   private Forms() {}
@@ -33,17 +34,54 @@ final class Forms {
         .ifPresent(regex -> add("guided_regex", regex(regex, model, "guided_regex"), given, found));
     List<String> choices = body.strings("guided_choice", 10_000);
     if (!choices.isEmpty()) {
-      add(
-          "guided_choice",
-          model.constraint("choice " + choices, () -> Grammar.choice(choices), "guided_choice"),
-          given,
-          found);
+      add("guided_choice", choice(choices, model, "guided_choice"), given, found);
     }
+    body.get("json_schema")
+        .ifPresent(
+            schema -> add("json_schema", schema(schema, model, "json_schema"), given, found));
+    body.object("structured_outputs").ifPresent(form -> structured(form, model, given, found));
     if (given.size() > 1) {
       throw ApiException.invalid(
           given.get(1), given.get(1) + ": expected one form of the answer, found " + given);
     }
     return found.stream().findFirst();
+  }
+
+  /** Reads vLLM's object, which has one form. */
+  private static void structured(
+      Body body, ServedModel model, List<String> given, List<TokenConstraint> found) {
+    String name = "structured_outputs";
+    body.get("json")
+        .ifPresent(
+            schema -> add(name + ".json", schema(parsed(body, schema), model, name), given, found));
+    body.string("regex")
+        .ifPresent(regex -> add(name + ".regex", regex(regex, model, name), given, found));
+    List<String> choices = body.strings("choice", 10_000);
+    if (!choices.isEmpty()) {
+      add(name + ".choice", choice(choices, model, name), given, found);
+    }
+    if (body.flag("json_object", false)) {
+      add(name + ".json_object", json(model), given, found);
+    }
+    body.refuse("grammar", "grammars in EBNF are not read: use json, regex or choice");
+    body.refuse("structural_tag", "use json, regex or choice");
+    body.end();
+  }
+
+  /** Returns a schema, which vLLM also takes as a text of JSON. */
+  private static JsonNode parsed(Body body, JsonNode schema) {
+    if (!schema.isTextual()) {
+      return schema;
+    }
+    try {
+      return Body.MAPPER.readTree(schema.textValue());
+    } catch (JsonProcessingException e) {
+      throw body.wrong("json", "a JSON Schema", schema);
+    }
+  }
+
+  private static TokenConstraint choice(List<String> choices, ServedModel model, String param) {
+    return model.constraint("choice " + choices, () -> Grammar.choice(choices), param);
   }
 
   private static void add(
@@ -88,11 +126,18 @@ final class Forms {
   }
 
   private static Optional<TokenConstraint> typed(Body body, String name, ServedModel model) {
-    Optional<Body> grammar = body.object(name);
+    Optional<JsonNode> grammar = body.get(name);
     if (grammar.isEmpty()) {
       return Optional.empty();
     }
-    Body read = grammar.get();
+    if (!grammar.get().isObject() || !grammar.get().has("type")) {
+      throw body.wrong(
+          name,
+          "{\"type\": \"regex\", \"value\": \"[ab]+\"} or {\"type\": \"json\", \"value\":"
+              + " SCHEMA}",
+          grammar.get());
+    }
+    Body read = body.object(name, grammar.get());
     String type = read.string("type").orElse("");
     TokenConstraint constraint =
         switch (type) {

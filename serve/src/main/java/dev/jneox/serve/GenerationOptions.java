@@ -21,6 +21,7 @@ import java.util.concurrent.ThreadLocalRandom;
  * @param choices answers that are wanted for a prompt
  * @param sampler with the seed of the first answer; the next ones have the next seeds
  * @param stop strings that end an answer
+ * @param least tokens of an answer, where it is not to end before
  * @param form that answers are held to
  */
 record GenerationOptions(
@@ -29,6 +30,7 @@ record GenerationOptions(
     List<String> stop,
     Set<Integer> stopIds,
     boolean ignoreEnd,
+    Optional<LeastTokens> least,
     boolean stream,
     boolean streamUsage,
     Optional<TokenConstraint> form) {
@@ -72,17 +74,41 @@ record GenerationOptions(
       throw ApiException.invalid("stop", "stop: expected strings with some text, found \"\"");
     }
     // What callers are accounted by, and what chooses among OpenAI's own services.
-    body.ignore(
-        "user", "metadata", "store", "service_tier", "prompt_cache_key", "safety_identifier");
+    for (String name : List.of("user", "service_tier", "prompt_cache_key", "safety_identifier")) {
+      body.string(name);
+    }
+    body.get("metadata").ifPresent(value -> body.checked("metadata", value));
+    body.flag("store", false);
+    // The end of a text is never in it, other special tokens are; a prompt gets none.
+    body.flag("skip_special_tokens", true);
+    body.only("return_token_ids", false, "ids are not returned: see /tokenize");
+    body.refuse("prompt_logprobs", "use echo with logprobs in /v1/completions");
+    Set<Integer> stopIds = stopIds(body, model);
+    boolean ignoreEnd = body.flag("ignore_eos", false);
     return new GenerationOptions(
         body.integer("n", 1, MOST_CHOICES).orElse(1),
         sampler,
         stop,
-        stopIds(body, model),
-        body.flag("ignore_eos", false),
+        stopIds,
+        ignoreEnd,
+        least(body, model, stopIds, ignoreEnd),
         stream,
         usage,
         Forms.read(body, model));
+  }
+
+  private static Optional<LeastTokens> least(
+      Body body, ServedModel model, Set<Integer> stopIds, boolean ignoreEnd) {
+    int least = body.integer("min_tokens", 0, model.context()).orElse(0);
+    if (least == 0) {
+      return Optional.empty();
+    }
+    Set<Integer> ends = new HashSet<>(stopIds);
+    if (!ignoreEnd) {
+      ends.addAll(model.model().spec().vocabulary().ends());
+    }
+    int ids = model.model().spec().vocabulary().used();
+    return Optional.of(new LeastTokens(least, ends, ids, Optional.empty()));
   }
 
   /** Reads vLLM's and llama.cpp's number of tokens to draw from; 0 and -1 are all. */
@@ -104,7 +130,7 @@ record GenerationOptions(
     Map<Integer, Double> found = new HashMap<>();
     for (Iterator<String> names = value.get().fieldNames(); names.hasNext(); ) {
       String name = names.next();
-      if (!name.matches("\\d{1,9}")
+      if (!name.matches("0|[1-9]\\d{0,8}")
           || Integer.parseInt(name) >= model.model().spec().vocabulary().rows()) {
         throw body.invalid(
             "logit_bias",
@@ -146,17 +172,40 @@ record GenerationOptions(
       throw ApiException.invalid("text", "text: expected one form of the answer, found two");
     }
     return new GenerationOptions(
-        choices, sampler, stop, stopIds, ignoreEnd, stream, streamUsage, Optional.of(value));
+        choices, sampler, stop, stopIds, ignoreEnd, least, stream, streamUsage, Optional.of(value));
+  }
+
+  /**
+   * Checks that the answer may be as long as it must be.
+   *
+   * @throws ApiException when it may not
+   */
+  void checkLeast(int maxTokens) {
+    if (least.isPresent() && least.get().least() > maxTokens) {
+      throw ApiException.invalid(
+          "min_tokens",
+          "min_tokens: expected at most the %d of max_tokens, found %d"
+              .formatted(maxTokens, least.get().least()));
+    }
   }
 
   /** Begins the engine's request for an answer. */
   GenerationRequest.Builder request(int[] prompt, int maxTokens, int choice) {
+    return request(prompt, maxTokens, choice, form);
+  }
+
+  /** The same, for an answer that is held to a form of its own. */
+  GenerationRequest.Builder request(
+      int[] prompt, int maxTokens, int choice, Optional<TokenConstraint> held) {
     GenerationRequest.Builder builder =
         GenerationRequest.builder(prompt)
             .maxTokens(maxTokens)
             .sampler(sampler.withSeed(sampler.seed() + choice))
             .stopIds(stopIds);
-    form.ifPresent(builder::constraint);
+    least
+        .<TokenConstraint>map(it -> new LeastTokens(it.least(), it.ends(), it.ids(), held))
+        .or(() -> held)
+        .ifPresent(builder::constraint);
     return ignoreEnd ? builder.ignoreEnd() : builder;
   }
 }

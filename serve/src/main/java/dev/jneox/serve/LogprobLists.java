@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.jneox.infer.Token;
 import dev.jneox.infer.Token.Candidate;
+import java.util.List;
 
 /**
  * Lists tokens with their log-probabilities as {@code /v1/completions} does: {@code tokens}, {@code
@@ -53,6 +54,28 @@ final class LogprobLists {
     if (token.top().stream().limit(top).noneMatch(c -> c.id() == token.id())) {
       put(candidates, token.id(), token.logProb());
     }
+  }
+
+  /** Lists tokens as chats and responses do: token, logprob, bytes, top_logprobs. */
+  static ArrayNode content(TokenTexts texts, List<Token> tokens) {
+    ArrayNode content = JsonNodeFactory.instance.arrayNode();
+    for (Token token : tokens) {
+      ArrayNode top =
+          entry(content.addObject(), texts, token.id(), token.logProb()).putArray("top_logprobs");
+      for (Candidate candidate : token.top()) {
+        entry(top.addObject(), texts, candidate.id(), candidate.logProb());
+      }
+    }
+    return content;
+  }
+
+  private static ObjectNode entry(ObjectNode entry, TokenTexts texts, int id, double logProb) {
+    entry.put("token", texts.of(id)).put("logprob", rounded(logProb));
+    ArrayNode bytes = entry.putArray("bytes");
+    for (byte b : texts.bytes(id)) {
+      bytes.add(b & 0xFF);
+    }
+    return entry;
   }
 
   private void put(ObjectNode candidates, int id, double logProb) {

@@ -78,7 +78,6 @@ public final class ModelServer implements AutoCloseable {
   private static final String METRICS = "/metrics";
   private static final String HEALTH = "/health";
   private static final String RELOAD = "/admin/reload";
-  private static final int LEAST_DECODED = 1 << 16; // a token may be hundreds of bytes
   private static final int LONGEST_SHOWN = 100;
   private static final long LOOK_MILLIS = 20;
   private static final Duration ANSWER_TIME = Duration.ofSeconds(2);
@@ -167,7 +166,7 @@ public final class ModelServer implements AutoCloseable {
 
   private static InputException unbound(ServerSettings settings, String reason) {
     return new InputException(
-        "%s:%d: cannot be listened on: %s: name another with --host or --port"
+        "%s:%d: cannot be listened on: %s: name another port with --port, or address with --host"
             .formatted(settings.host(), settings.port(), reason));
   }
 
@@ -195,6 +194,11 @@ public final class ModelServer implements AutoCloseable {
   /** Returns the port that is listened on. */
   public int port() {
     return server.port();
+  }
+
+  /** Returns what the server offers, the first model first. */
+  public List<ModelSummary> summaries() {
+    return pool.statuses().stream().map(ModelSummary::of).toList();
   }
 
   /** Returns the address of the page, as a browser takes it. */
@@ -653,9 +657,13 @@ public final class ModelServer implements AutoCloseable {
     }
     String id = name.orElse(ids.getFirst());
     if (!ids.contains(id)) {
-      throw ApiException.noSuchModel(visible(id), "there are " + names());
+      throw ApiException.noSuchModel(visible(id), there());
     }
     return id;
+  }
+
+  private String there() {
+    return (pool.ids().size() == 1 ? "there is " : "there are ") + names();
   }
 
   private String names() {
@@ -740,8 +748,7 @@ public final class ModelServer implements AutoCloseable {
         request,
         response,
         described(
-            pool.status(id)
-                .orElseThrow(() -> ApiException.noSuchModel(visible(id), "there are " + names()))));
+            pool.status(id).orElseThrow(() -> ApiException.noSuchModel(visible(id), there()))));
   }
 
   private static ObjectNode described(ModelPool.Status model) {
@@ -788,45 +795,13 @@ public final class ModelServer implements AutoCloseable {
   private void tokenize(ServerRequest request, ServerResponse response, Call call) {
     Body body = body(request, call);
     ServedModel model = model(body, call);
-    String prompt =
-        body.string("prompt")
-            .orElseThrow(
-                () -> body.wrong("prompt", "a string", JsonNodeFactory.instance.missingNode()));
-    body.ignore("add_special_tokens", "return_token_strs");
-    body.end();
-    int[] ids = model.encode(prompt, "prompt");
-    ObjectNode root =
-        JsonNodeFactory.instance
-            .objectNode()
-            .put("count", ids.length)
-            .put("max_model_len", model.context());
-    ArrayNode tokens = root.putArray("tokens");
-    for (int id : ids) {
-      tokens.add(id);
-    }
-    send(request, response, root);
+    send(request, response, Tokenization.tokenize(body, model));
   }
 
   private void detokenize(ServerRequest request, ServerResponse response, Call call) {
     Body body = body(request, call);
     ServedModel model = model(body, call);
-    JsonNode value = body.get("tokens").orElse(JsonNodeFactory.instance.missingNode());
-    if (!value.isArray()) {
-      throw body.wrong("tokens", "a list of token ids", value);
-    }
-    body.end();
-    int most = Math.max(model.context(), LEAST_DECODED);
-    if (value.size() > most) {
-      throw body.invalid("tokens", "at most " + most + " token ids", value.size() + " of them");
-    }
-    int[] ids = new int[value.size()];
-    for (int i = 0; i < ids.length; i++) {
-      ids[i] = (int) body.whole("tokens[" + i + "]", value.get(i), 0, Integer.MAX_VALUE);
-    }
-    send(
-        request,
-        response,
-        JsonNodeFactory.instance.objectNode().put("prompt", model.tokenizer().decode(ids)));
+    send(request, response, Tokenization.detokenize(body, model));
   }
 
   private void tokenizerInfo(ServerRequest request, ServerResponse response, Call call) {
@@ -840,7 +815,7 @@ public final class ModelServer implements AutoCloseable {
     root.put("eos_token", text);
     root.put("bos_token", text);
     root.putNull("pad_token");
-    root.put("chat_template", model.chatPrompt().source());
+    root.put("chat_template", model.chatTemplate());
     send(request, response, root);
   }
 

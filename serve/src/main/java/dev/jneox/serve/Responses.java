@@ -1,12 +1,15 @@
 package dev.jneox.serve;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.jneox.infer.Completion;
 import dev.jneox.infer.FinishReason;
 import dev.jneox.infer.GenerationRequest;
 import dev.jneox.infer.TextPiece;
+import dev.jneox.infer.Token;
+import dev.jneox.template.ChatPrompt;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -20,6 +23,18 @@ import org.jspecify.annotations.Nullable;
  */
 final class Responses {
   private static final int MOST_ITEMS = 10_000;
+  private static final JsonNode TEXT = JsonNodeFactory.instance.objectNode().put("type", "text");
+
+  private static final List<String> INCLUDED =
+      List.of(
+          "message.output_text.logprobs",
+          "reasoning.encrypted_content",
+          "message.input_image.image_url",
+          "file_search_call.results",
+          "web_search_call.results",
+          "web_search_call.action.sources",
+          "code_interpreter_call.outputs",
+          "computer_call_output.output.image_url");
 
   private final ServedModel model;
   private final Call call;
@@ -28,7 +43,13 @@ final class Responses {
   private final int maxTokens;
   private final List<String> stop;
   private final @Nullable String instructions;
-  private final double created = System.currentTimeMillis() / 1000;
+  private final @Nullable JsonNode metadata;
+  private final boolean logprobs;
+  private final int topLogprobs;
+  private final JsonNode format;
+  private final JsonNode toolChoice;
+  private final boolean parallel;
+  private final long created = System.currentTimeMillis() / 1000;
   private int sequence;
 
   /** Reads a request. */
@@ -42,6 +63,11 @@ final class Responses {
     }
     messages.addAll(input(body));
     GenerationOptions read = GenerationOptions.read(body, model);
+    this.metadata = body.get("metadata").orElse(null);
+    this.logprobs = included(body).contains("message.output_text.logprobs");
+    this.topLogprobs = body.integer("top_logprobs", 0, 20).orElse(0);
+    Optional<JsonNode> given = body.get("text");
+    this.format = given.map(value -> value.path("format")).filter(JsonNode::isObject).orElse(TEXT);
     Optional<Body> text = body.object("text");
     if (text.isPresent()) {
       read = form(text.get(), read, model);
@@ -52,26 +78,37 @@ final class Responses {
         "previous_response_id", "no response is kept: give the whole conversation as input");
     body.refuse("conversation", "no conversation is kept: give it whole as input");
     if (body.get("tools").filter(tools -> !tools.isEmpty()).isPresent()) {
-      throw ApiException.unsupported("tools", "tools: use /v1/chat/completions");
+      throw ApiException.unsupported(
+          "tools", "tools: no function is called here: use /v1/chat/completions");
     }
+    this.parallel = body.flag("parallel_tool_calls", true);
+    this.toolChoice = body.get("tool_choice").orElse(JsonNodeFactory.instance.textNode("auto"));
     if (body.flag("background", false)) {
       throw ApiException.unsupported("background", "background: the answer is sent at once");
     }
-    body.ignore(
-        "include",
-        "parallel_tool_calls",
-        "reasoning",
-        "truncation",
-        "tool_choice",
-        "max_tool_calls");
+    body.ignore("reasoning", "truncation", "max_tool_calls");
     body.end();
     ChatPrompt writer = model.chatPrompt();
-    this.prompt = model.encodeWhole(writer.write(messages, List.of(), true, Map.of()), "input");
+    this.prompt =
+        model.encodeWhole(
+            Chats.write(model, messages, List.of(), true, Map.of(), "input"), "input");
     this.stop = new ArrayList<>(options.stop());
     stop.addAll(writer.stop());
     int length = Math.max(1, prompt.length);
     this.maxTokens = most > 0 ? most : Math.max(1, model.context() - length);
     Completions.check(length, maxTokens, model.context(), "input");
+    options.checkLeast(maxTokens);
+  }
+
+  /** Reads what an answer is to have beside its text. What no model here makes is never there. */
+  private static List<String> included(Body body) {
+    List<String> given = body.strings("include", INCLUDED.size());
+    for (String name : given) {
+      if (!INCLUDED.contains(name)) {
+        throw body.invalid("include", "some of " + String.join(", ", INCLUDED), '"' + name + '"');
+      }
+    }
+    return given;
   }
 
   private static GenerationOptions form(Body text, GenerationOptions read, ServedModel model) {
@@ -136,7 +173,8 @@ final class Responses {
   }
 
   private List<GenerationRequest> requests() {
-    return List.of(options.request(prompt, maxTokens, 0).build());
+    GenerationRequest.Builder builder = options.request(prompt, maxTokens, 0);
+    return List.of((logprobs ? builder.logprobs(topLogprobs) : builder).build());
   }
 
   /** Writes the answer and returns the body of the response. */
@@ -152,7 +190,7 @@ final class Responses {
       root.putObject("incomplete_details").put("reason", "max_output_tokens");
     }
     root.putArray("output")
-        .add(item(cut ? "incomplete" : "completed", String.valueOf(completion.text())));
+        .add(item(cut ? "incomplete" : "completed", part(text(completion), completion)));
     ObjectNode usage = root.putObject("usage");
     usage.put("input_tokens", completion.usage().promptTokens());
     usage
@@ -163,6 +201,10 @@ final class Responses {
     usage.putObject("output_tokens_details").put("reasoning_tokens", 0);
     usage.put("total_tokens", completion.usage().promptTokens() + completion.usage().newTokens());
     return root;
+  }
+
+  private String text(Completion completion) {
+    return model.chatPrompt().answer(String.valueOf(completion.text()));
   }
 
   private static boolean isCut(FinishReason reason) {
@@ -182,17 +224,24 @@ final class Responses {
             .put("max_output_tokens", maxTokens)
             .put("temperature", options.sampler().temperature())
             .put("top_p", options.sampler().topP())
-            .put("parallel_tool_calls", false)
-            .put("tool_choice", "none");
+            .put("parallel_tool_calls", parallel)
+            .put("top_logprobs", topLogprobs)
+            .put("truncation", "disabled")
+            .put("store", false)
+            .put("background", false);
+    root.set("tool_choice", toolChoice);
     root.putNull("error");
     root.putNull("incomplete_details");
-    root.putNull("metadata");
+    root.putNull("previous_response_id");
+    root.set("metadata", metadata == null ? JsonNodeFactory.instance.objectNode() : metadata);
+    root.putObject("text").set("format", format);
+    root.putObject("reasoning").putNull("effort").putNull("summary");
     root.putArray("tools");
     root.putArray("output");
     return root;
   }
 
-  private ObjectNode item(String status, @Nullable String text) {
+  private ObjectNode item(String status, @Nullable ObjectNode part) {
     ObjectNode item =
         JsonNodeFactory.instance
             .objectNode()
@@ -201,8 +250,8 @@ final class Responses {
             .put("status", status)
             .put("role", "assistant");
     var content = item.putArray("content");
-    if (text != null) {
-      content.add(part(text));
+    if (part != null) {
+      content.add(part);
     }
     return item;
   }
@@ -211,12 +260,20 @@ final class Responses {
     return "msg_" + call.id();
   }
 
-  private static ObjectNode part(String text) {
+  private ObjectNode part(String text, @Nullable Completion completion) {
     ObjectNode part =
         JsonNodeFactory.instance.objectNode().put("type", "output_text").put("text", text);
     part.putArray("annotations");
-    part.putArray("logprobs");
+    part.set("logprobs", logprobs(completion == null ? List.of() : tokens(completion)));
     return part;
+  }
+
+  private static List<Token> tokens(Completion completion) {
+    return completion.generation().tokens();
+  }
+
+  private ArrayNode logprobs(List<Token> tokens) {
+    return LogprobLists.content(model.texts(), logprobs ? tokens : List.of());
   }
 
   /** Writes the answer as it grows, in the events of the responses API. */
@@ -227,7 +284,7 @@ final class Responses {
     added.set("item", item("in_progress", null));
     send(events, added);
     ObjectNode begun = inItem("response.content_part.added");
-    begun.set("part", part(""));
+    begun.set("part", part("", null));
     send(events, begun);
     Completion completion =
         new Answers(model, call, 1)
@@ -235,12 +292,22 @@ final class Responses {
                 requests(),
                 stop,
                 new Answers.Listener() {
+                  private final List<Token> pending = new ArrayList<>();
+                  private boolean written;
+
                   @Override
                   public void piece(int answer, TextPiece piece) {
-                    if (!piece.text().isEmpty()) {
-                      ObjectNode delta = inItem("response.output_text.delta");
-                      delta.putArray("logprobs");
-                      send(events, delta.put("delta", piece.text()));
+                    pending.add(piece.token());
+                    if (piece.text().isEmpty()) {
+                      return;
+                    }
+                    String text = written ? piece.text() : model.chatPrompt().answer(piece.text());
+                    written = true;
+                    if (!text.isEmpty()) {
+                      ObjectNode delta = inItem("response.output_text.delta").put("delta", text);
+                      delta.set("logprobs", logprobs(pending));
+                      pending.clear();
+                      send(events, delta);
                     }
                   }
 
@@ -248,16 +315,16 @@ final class Responses {
                   public void end(int answer, Completion whole) {}
                 })
             .getFirst();
-    String text = String.valueOf(completion.text());
+    String text = text(completion);
     ObjectNode done = inItem("response.output_text.done").put("text", text);
-    done.putArray("logprobs");
+    done.set("logprobs", logprobs(tokens(completion)));
     send(events, done);
     ObjectNode ended = inItem("response.content_part.done");
-    ended.set("part", part(text));
+    ended.set("part", part(text, completion));
     send(events, ended);
     boolean cut = isCut(completion.reason());
     ObjectNode last = event("response.output_item.done").put("output_index", 0);
-    last.set("item", item(cut ? "incomplete" : "completed", text));
+    last.set("item", item(cut ? "incomplete" : "completed", part(text, completion)));
     send(events, last);
     send(events, cut ? "response.incomplete" : "response.completed", "response", whole(completion));
   }

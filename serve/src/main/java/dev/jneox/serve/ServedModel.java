@@ -11,11 +11,14 @@ import dev.jneox.infer.TextStream;
 import dev.jneox.infer.TokenConstraint;
 import dev.jneox.io.InputException;
 import dev.jneox.io.StorageException;
+import dev.jneox.template.ChatPrompt;
+import dev.jneox.template.ChatTemplates;
 import dev.jneox.tokenizer.Tokenizer;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -42,7 +45,8 @@ final class ServedModel implements AutoCloseable {
   private final Engine engine;
   private final TokenTexts texts;
   private final long created = System.currentTimeMillis() / 1000;
-  private final ChatPrompt chatPrompt;
+  private final Optional<ChatTemplates> templates;
+  private final @Nullable ChatPrompt chatPrompt; // null where the templates are broken
 
   /** Of the forms asked for lately. */
   private final Map<String, CompletableFuture<TokenConstraint>> constraints =
@@ -70,7 +74,8 @@ final class ServedModel implements AutoCloseable {
     this.id = id;
     this.model = model;
     this.settings = settings;
-    this.chatPrompt = model.chatTemplates().map(ChatPrompt::of).orElse(ChatPrompt.TRANSCRIPT);
+    this.templates = model.chatTemplates();
+    this.chatPrompt = prompt(templates);
     this.texts = new TokenTexts(model.tokenizer());
     this.admission = new Admission(settings.sessions(), settings.queue());
     this.engine =
@@ -110,7 +115,31 @@ final class ServedModel implements AutoCloseable {
 
   /** Writes conversations for this model. */
   ChatPrompt chatPrompt() {
+    if (chatPrompt == null) {
+      throw ApiException.http(
+          500, "the chat template of this model is broken: the log of the server says how");
+    }
     return chatPrompt;
+  }
+
+  /** Returns the text of the chat template; null where there is none. */
+  @Nullable String chatTemplate() {
+    return templates.map(all -> all.sources().get(ChatTemplates.DEFAULT)).orElse(null);
+  }
+
+  private static @Nullable ChatPrompt prompt(Optional<ChatTemplates> templates) {
+    try {
+      // Errors of rendering go to clients, which the place of the files is of no use to.
+      return ChatPrompt.of(
+          templates.map(all -> new ChatTemplates(all.sources(), all.specialTokens(), "the model")));
+    } catch (InputException e) {
+      System.getLogger("dev.jneox")
+          .log(
+              System.Logger.Level.WARNING,
+              "%s: chats will be answered with status 500: %s"
+                  .formatted(templates.map(ChatTemplates::origin).orElse(""), e.getMessage()));
+      return null;
+    }
   }
 
   /** Returns the ids of a text of the current request. */
@@ -249,6 +278,15 @@ final class ServedModel implements AutoCloseable {
     return ApiException.unavailable(
         "the files of the model %s were changed while it was in use; POST /admin/reload reads them anew"
             .formatted(id));
+  }
+
+  /** Says what the model is. */
+  ModelSummary.Opened opened() {
+    return new ModelSummary.Opened(
+        model.spec().parameterCount(),
+        model.storedType(),
+        engine.metrics().kvLimit(),
+        chatTemplate() != null);
   }
 
   Engine.Metrics metrics() {

@@ -161,10 +161,10 @@ public record ServerSettings(
     check("sessions", sessions, 1, 1 << 16);
     check("queue", queue, 0, Integer.MAX_VALUE);
     check("threads", threads, 1, 1 << 12);
-    check("memory for keys and values, in bytes", kvBytes, 1, Long.MAX_VALUE);
-    check("largest body, in bytes", limits.body, 1, Integer.MAX_VALUE - 8);
+    check("kv memory, in bytes", kvBytes, 1, Long.MAX_VALUE);
+    check("max body, in bytes", limits.body, 1, Integer.MAX_VALUE - 8);
     check("bodies of all requests, in bytes", limits.bodies, limits.body, Long.MAX_VALUE);
-    check("connections", limits.connections, 1, 1 << 20);
+    check("max connections", limits.connections, 1, 1 << 20);
     check("timeout, in seconds", limits.timeout.toSeconds(), 1, 1 << 30);
     check("grace, in seconds", limits.grace.toSeconds(), 0, 1 << 30);
   }

@@ -68,6 +68,14 @@ record Tools(
       call.putObject("function").put("name", name).put("arguments", arguments);
       return call;
     }
+
+    /** Returns the parts in which a stream has the call: its name, then its arguments. */
+    List<ObjectNode> parts(int index) {
+      ObjectNode begun = new ToolCall(id, name, "").json().put("index", index);
+      ObjectNode rest = JsonNodeFactory.instance.objectNode().put("index", index);
+      rest.putObject("function").put("arguments", arguments);
+      return List.of(begun, rest);
+    }
   }
 
   /** Holds what a model wrote: text, and the calls after it. */
@@ -86,11 +94,6 @@ record Tools(
     if (!given.get().isArray() || given.get().size() > MOST_TOOLS) {
       throw body.wrong("tools", "a list of at most " + MOST_TOOLS + " tools", given.get());
     }
-    String template = model.chatPrompt().source();
-    if (template == null || !template.contains("tools")) {
-      throw ApiException.unsupported(
-          "tools", "tools: this model has no chat template that writes tools");
-    }
     List<Map<String, Object>> definitions = new ArrayList<>();
     Map<String, JsonNode> parameters = new LinkedHashMap<>();
     for (JsonNode item : given.get()) {
@@ -100,8 +103,16 @@ record Tools(
       }
       definitions.add(Body.MAPPER.convertValue(item, MAP));
     }
-    Format format = Format.of(template);
     String word = choice.map(JsonNode::asText).orElse("auto");
+    if (word.equals("none")) {
+      return NONE;
+    }
+    String template = model.chatPrompt().source();
+    if (template == null || !template.contains("tools")) {
+      throw ApiException.unsupported(
+          "tools", "tools: this model has no chat template that writes tools");
+    }
+    Format format = Format.of(template);
     if (choice.isPresent() && choice.get().isObject()) {
       String name = chosen(body.object("tool_choice", choice.get()));
       if (!parameters.containsKey(name)) {
@@ -110,7 +121,6 @@ record Tools(
       return new Tools(definitions, Map.of(name, parameters.get(name)), true, format);
     }
     return switch (word) {
-      case "none" -> NONE;
       case "auto" -> new Tools(definitions, parameters, false, format);
       case "required" -> new Tools(definitions, parameters, true, format);
       default ->

@@ -90,6 +90,8 @@ class FormsAndToolsTest {
         "\"response_format\": {\"type\": \"regex\", \"pattern\": \"[ab]{2}-[0-9]{1,3}\"}",
         "\"guided_regex\": \"[ab]{2}-[0-9]{1,3}\"",
         "\"guided_choice\": [\"aa-1\", \"bb-22\"]",
+        "\"structured_outputs\": {\"regex\": \"[ab]{2}-[0-9]{1,3}\"}",
+        "\"structured_outputs\": {\"choice\": [\"aa-1\", \"bb-22\"]}",
       })
   void completionsHaveForms(String form) throws IOException {
     for (int seed = 0; seed < 5; seed++) {
@@ -122,6 +124,13 @@ class FormsAndToolsTest {
             + " \"thing\"}}} | response_format",
         "\"grammar\": {\"type\": \"regex\", \"value\": \"(a\"} | grammar",
         "\"guided_regex\": \"a\", \"guided_choice\": [\"b\"] | guided_choice",
+        "\"grammar\": \"[ab]{3}\" | grammar",
+        "\"grammar\": {\"regex\": \"[ab]{3}\"} | grammar",
+        "\"structured_outputs\": {\"regex\": \"a\", \"choice\": [\"b\"]} |"
+            + " structured_outputs.choice",
+        "\"structured_outputs\": {\"grammar\": \"root ::= a\"} | structured_outputs.grammar",
+        "\"structured_outputs\": {\"json\": \"{\"} | structured_outputs.json",
+        "\"json_schema\": {\"type\": \"thing\"} | json_schema",
         "\"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"f\"}}] | tools",
       })
   void aFormThatIsNoneIsRefused(String more, String param) throws IOException {
@@ -150,8 +159,16 @@ class FormsAndToolsTest {
     List<JsonNode> events = chat.events(CHATS, ask(3, named + ", \"stream\": true"));
     JsonNode last = events.getLast().at("/choices/0");
     assertThat(last.get("finish_reason").textValue()).isEqualTo("tool_calls");
-    assertThat(last.at("/delta/tool_calls/0/index").intValue()).isZero();
-    holds(TestServer.JSON.readTree(last.at("/delta/tool_calls/0/function/arguments").textValue()));
+    assertThat(last.get("delta")).isEmpty();
+    JsonNode begun = events.get(events.size() - 3).at("/choices/0/delta/tool_calls/0");
+    assertThat(begun.get("index").intValue()).isZero();
+    assertThat(begun.get("id").textValue()).startsWith("call_");
+    assertThat(begun.at("/function/name").textValue()).isEqualTo("add");
+    assertThat(begun.at("/function/arguments").textValue()).isEmpty();
+    JsonNode rest = events.get(events.size() - 2).at("/choices/0");
+    assertThat(rest.get("finish_reason").isNull()).isTrue();
+    assertThat(rest.at("/delta/tool_calls/0/index").intValue()).isZero();
+    holds(TestServer.JSON.readTree(rest.at("/delta/tool_calls/0/function/arguments").textValue()));
   }
 
   @Test

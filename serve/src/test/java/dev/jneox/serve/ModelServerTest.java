@@ -346,7 +346,9 @@ class ModelServerTest {
         .isEqualTo(list.at("/data/0"));
     assertThat(error(server.get("/v1/models/other"), 404).get("code").asText())
         .isEqualTo("model_not_found");
-    error(server.post(COMPLETIONS, "{\"model\": \"other\"}"), 404);
+    assertThat(
+            error(server.post(COMPLETIONS, "{\"model\": \"other\"}"), 404).get("message").asText())
+        .isEqualTo("The model 'other' does not exist here: there is tiny");
   }
 
   @Test
@@ -361,15 +363,22 @@ class ModelServerTest {
   @CsvSource(
       delimiter = '|',
       value = {
-        "/v1/completions | 'hello' | body: line 1",
+        "/v1/completions | 'hello' | body: line 1, column 1: expected JSON in UTF-8, found hello",
+        "/v1/completions | '{\"prompt\": \"a\", }' | found the character }",
+        "/v1/completions | '{\"prompt\": ' | found the end of it",
+        "/v1/completions | '{}' | prompt: expected a string",
         "/v1/completions | '[]' | expected a JSON object",
         "/v1/completions | '' | expected a JSON object",
         "/v1/completions | '{\"prompt\": {}}' | prompt: expected a string",
         "/v1/completions | '{\"prompt\": \"\\ud800\"}' | lone surrogate",
-        "/v1/completions | '{\"max_tokens\": 1e99}' | max_tokens: expected a whole number",
-        "/v1/completions | '{\"max_token\": 1}' | did you mean max_tokens?",
-        "/v1/completions | '{\"n\": 0}' | n: expected a whole number from 1 to 128",
-        "/v1/completions | '{\"prompt\": \"a\", \"prompt\": \"b\"}' | Duplicate",
+        "/v1/completions | '{\"prompt\": \"\", \"max_tokens\": 1e99}' | max_tokens: expected a"
+            + " whole number",
+        "/v1/completions | '{\"prompt\": \"\", \"max_tokens\": 1e1000000000}' | 2147483647,"
+            + " found a number beyond 1e308",
+        "/v1/completions | '{\"prompt\": \"\", \"max_token\": 1}' | did you mean max_tokens?",
+        "/v1/completions | '{\"prompt\": \"\", \"n\": 0}' | n: expected a whole number from 1 to"
+            + " 128",
+        "/v1/completions | '{\"prompt\": \"a\", \"prompt\": \"b\"}' | the field prompt twice",
         "/v1/completions | '{\"prompt\": [320]}' | prompt[0]: expected a whole number from 0 to"
             + " 319",
         "/v1/chat/completions | '{}' | messages: expected a list of messages",
@@ -379,6 +388,31 @@ class ModelServerTest {
       })
   void badBodiesAreRefusedByName(String path, String body, String message) throws IOException {
     assertThat(error(server.post(path, body), 400).get("message").asText()).contains(message);
+  }
+
+  @Test
+  void onlyANearMissIsTakenForASlip() throws IOException {
+    for (String name : List.of("big_tokens", "foo", "guided_grammar")) {
+      assertThat(
+              error(server.post(COMPLETIONS, completion("\"" + name + "\": 1")), 400)
+                  .get("message")
+                  .asText())
+          .isEqualTo("unknown parameter: " + name);
+    }
+    assertThat(
+            error(
+                    server.post(
+                        CHATS,
+                        "{\"messages\": [{\"role\": \"user\", \"content\": \"a\", \"foo\": 1}]}"),
+                    400)
+                .get("message")
+                .asText())
+        .isEqualTo("unknown parameter: messages[0].foo");
+    assertThat(
+            error(server.post(COMPLETIONS, completion("\"tempreature\": 1")), 400)
+                .get("message")
+                .asText())
+        .endsWith("did you mean temperature?");
   }
 
   @Test

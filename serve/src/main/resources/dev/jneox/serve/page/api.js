@@ -21,6 +21,9 @@ function storedKey() {
   }
 }
 
+/** Whether requests bring a key. */
+export const hasKey = () => Boolean(key);
+
 /** Has the following requests bring a key. */
 export function setKey(given) {
   key = given;

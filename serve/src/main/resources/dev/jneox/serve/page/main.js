@@ -1,7 +1,7 @@
 // The page: shows the text, asks the server to continue it, and keeps its state in this browser. What comes from the model or from a
 // link is put into text nodes and attributes alone, never read as HTML.
 
-import {ApiError, complete, countTokens, following, models, setKey} from './api.js';
+import {ApiError, complete, countTokens, following, hasKey, models, setKey} from './api.js';
 import {GALLERY} from './gallery.js';
 import {fromFragment, pack, toFragment, unpack} from './share.js';
 import {Aligner, edited, isPart, isToken, level, percent, spoken, toText, visible} from './text.js';
@@ -105,6 +105,10 @@ function parameters() {
 
 function showError(error) {
   console.assert(error instanceof Error);
+  if (error.status === 401) {
+    askForKey();
+    return;
+  }
   const field = $(FIELD[error.param] ?? error.param ?? '');
   const label = field?.labels?.[0]?.textContent.trim();
   $('error').textContent = label && !error.message.includes(error.param) ? `${label}: ${error.message}` : error.message;
@@ -114,11 +118,16 @@ function showError(error) {
     field.setAttribute('aria-invalid', 'true');
   }
   $('status').textContent = 'Stopped by an error.';
-  if (error.status === 401) {
-    $('key-button').hidden = false;
-    if (!$('key-dialog').open) {
-      $('key-dialog').showModal();
-    }
+}
+
+/** Says that the server asks for a key, and asks the person for one. */
+function askForKey() {
+  $('error').textContent = hasKey() ? 'This server does not take the key that was given.' : 'This server asks for a key.';
+  $('error').hidden = false;
+  $('status').textContent = 'Waits for a key.';
+  $('key-button').hidden = false;
+  if (!$('key-dialog').open) {
+    $('key-dialog').showModal();
   }
 }
 

@@ -35,15 +35,21 @@ export function percent(logprob) {
   return `${value < 1 ? value.toFixed(2) : value < 10 ? value.toFixed(1) : Math.min(value, 100).toFixed(0)} %`;
 }
 
-const PART = /^token_id:\d+$/;
+const PART = /^(?:token_id:\d+|bytes:(?:\\x[0-9a-f]{2})+)$/;
 
 /** Whether a token is no text by itself, but a part of a character. */
 export const isPart = text => PART.test(text);
 
+/** Names a part by its bytes, or by its id. */
+function part(text) {
+  const [kind, what] = text.split(':');
+  return kind === 'bytes' ? `bytes ${what.replaceAll('\\x', ' ').trim()}` : `id ${what}`;
+}
+
 /** Shows what is not seen: spaces and line breaks. */
 export function visible(text) {
   if (isPart(text)) {
-    return `⟨part, id ${text.slice(text.indexOf(':') + 1)}⟩`;
+    return `⟨part, ${part(text)}⟩`;
   }
   const shown = text.replaceAll('\n', '↵').replaceAll('\t', '⇥').replaceAll('\r', '␍').replace(/^ +| +$/g, spaces => '␣'.repeat(spaces.length));
   return shown === '' ? '(nothing)' : shown;
@@ -52,7 +58,7 @@ export function visible(text) {
 /** Says a token aloud. */
 export function spoken(text) {
   if (isPart(text)) {
-    return `part of a character, id ${text.slice(text.indexOf(':') + 1)}`;
+    return `part of a character, ${part(text)}`;
   }
   const words = text.replaceAll('\n', ' line break ').replaceAll('\t', ' tab ').trim();
   return words === '' ? 'space' : words;

@@ -1,62 +1,70 @@
-package dev.jneox.serve;
+package dev.jneox.template;
 
 import dev.jneox.io.InputException;
-import dev.jneox.template.ChatTemplate;
-import dev.jneox.template.ChatTemplates;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** Writes a conversation as the text that a model continues. */
-interface ChatPrompt {
+public interface ChatPrompt {
   /**
+   * Writes a conversation.
+   *
    * @param messages of OpenAI's form, each with role and content
    * @param tools definitions of OpenAI's form
-   * @throws ApiException where they cannot be written
    * @param goOn whether the text ends where the model's answer begins
    * @param variables more that a template may read
+   * @throws InputException where they cannot be written
    */
   String write(
-      List<Map<String, Object>> messages,
-      List<Map<String, Object>> tools,
+      List<? extends Map<String, ?>> messages,
+      List<? extends Map<String, ?>> tools,
       boolean goOn,
       Map<String, ? extends @Nullable Object> variables);
 
   /** Returns strings before which the model's answer ends. */
   List<String> stop();
 
+  /** Returns the answer that begins with this text of the model, without what only separates it. */
+  String answer(String text);
+
   /** Returns the text of the template; null where there is none. */
   @Nullable String source();
 
-  /** Writes as the templates say that the model came with; says at once when one is broken. */
-  static ChatPrompt of(ChatTemplates templates) {
-    ChatTemplate plain = parsed(templates, false);
-    ChatTemplate withTools = parsed(templates, true);
+  /**
+   * Writes by the templates that a model came with, or a transcript where it has none.
+   *
+   * @throws InputException when a template cannot be parsed
+   */
+  static ChatPrompt of(Optional<ChatTemplates> templates) {
+    return templates.map(ChatPrompt::of).orElse(TRANSCRIPT);
+  }
+
+  private static ChatPrompt of(ChatTemplates templates) {
+    ChatTemplate plain = templates.template(false);
+    ChatTemplate withTools = templates.template(true);
     return new ChatPrompt() {
       @Override
       public String write(
-          List<Map<String, Object>> messages,
-          List<Map<String, Object>> tools,
+          List<? extends Map<String, ?>> messages,
+          List<? extends Map<String, ?>> tools,
           boolean goOn,
           Map<String, ? extends @Nullable Object> variables) {
-        ChatTemplate template = tools.isEmpty() ? plain : withTools;
-        if (template == null) {
-          throw ApiException.http(
-              500, "the chat template of this model is broken: the log of the server says how");
-        }
         Map<String, @Nullable Object> all = new LinkedHashMap<>(templates.specialTokens());
         all.putAll(variables);
-        try {
-          return template.render(messages, tools, goOn, all);
-        } catch (InputException e) {
-          throw ApiException.invalid("messages", e.getMessage());
-        }
+        return (tools.isEmpty() ? plain : withTools).render(messages, tools, goOn, all);
       }
 
       @Override
       public List<String> stop() {
         return List.of();
+      }
+
+      @Override
+      public String answer(String text) {
+        return text;
       }
 
       @Override
@@ -66,41 +74,23 @@ interface ChatPrompt {
     };
   }
 
-  private static @Nullable ChatTemplate parsed(ChatTemplates templates, boolean tools) {
-    try {
-      // Errors of rendering go to clients, which the place of the files is of no use to.
-      return new ChatTemplates(templates.sources(), templates.specialTokens(), "the model")
-          .template(tools);
-    } catch (InputException e) {
-      if (!tools || templates.sources().containsKey(ChatTemplates.TOOLS)) {
-        System.getLogger("dev.jneox")
-            .log(
-                System.Logger.Level.WARNING,
-                "%s: chats will be answered with status 500: %s"
-                    .formatted(templates.origin(), e.getMessage()));
-      }
-      return null;
-    }
-  }
-
   /**
-   * Writes a transcript for a base model, which has no template: a line for each turn, as {@code
-   * jneox chat} does.
+   * Writes a transcript for a base model, which has no template: a line for each turn, {@code User:
+   * ..} and {@code Assistant: ..}. Tools are not written.
    */
   ChatPrompt TRANSCRIPT =
       new ChatPrompt() {
         @Override
         public String write(
-            List<Map<String, Object>> messages,
-            List<Map<String, Object>> tools,
+            List<? extends Map<String, ?>> messages,
+            List<? extends Map<String, ?>> tools,
             boolean goOn,
             Map<String, ? extends @Nullable Object> variables) {
           if (!tools.isEmpty()) {
-            throw ApiException.unsupported(
-                "tools", "tools: this model has no chat template that writes tools");
+            throw new InputException("tools: this model has no chat template that writes tools");
           }
           StringBuilder text = new StringBuilder();
-          for (Map<String, Object> message : messages) {
+          for (Map<String, ?> message : messages) {
             String role = String.valueOf(message.get("role"));
             text.append(text.isEmpty() ? "" : "\n")
                 .append(
@@ -118,6 +108,11 @@ interface ChatPrompt {
         @Override
         public List<String> stop() {
           return List.of("\nUser:");
+        }
+
+        @Override
+        public String answer(String text) {
+          return text.startsWith(" ") ? text.substring(1) : text;
         }
 
         @Override
