@@ -1,19 +1,21 @@
 package dev.jneox.cli;
 
+import dev.jneox.template.ChatPrompt;
 import picocli.CommandLine.Command;
 
-/** {@code jneox chat}: questions and answers as a transcript that a model continues. */
+/** {@code jneox chat}: questions and answers, by the model's template or as a transcript. */
 @Command(
     name = "chat",
     sortOptions = false,
     modelTransformer = ModelOptions.Optionally.class,
     description = {
       "Talk with a model.",
-      "Your lines and its own make a transcript, \"User: ..\" and \"Assistant: ..\", which it"
-          + " continues until it would write your part.",
-      "Templates that chat models were trained with are not applied yet, and a base model has none:"
-          + " it plays the part as well as it has read of such talks. complete continues any text."
-          + " A server (--server) writes the conversation by its model's own template.",
+      "A model that came with a chat template gets the conversation written by it; where the"
+          + " context is too short, without its oldest turns.",
+      "For a model without one, your lines and its own make a transcript, \"User: ..\" and"
+          + " \"Assistant: ..\", which it continues until it would write your part: a base model"
+          + " plays the part as well as it has read of such talks. complete continues any text.",
+      "A server (--server) writes the conversation by its model's own template.",
       "Keys and commands are those of complete, see jneox complete --help."
     },
     footer = {
@@ -24,17 +26,14 @@ import picocli.CommandLine.Command;
     })
 final class ChatCommand extends ReplCommand {
   @Override
-  Conversation conversation() {
-    return Conversation.transcript();
+  Conversation conversation(ChatPrompt prompt) {
+    return Conversation.chat(prompt);
   }
 
   @Override
   Repl.Words words(boolean hasTemplate) {
     return hasTemplate
-        ? new Repl.Words(
-            "a chat model, whose template is not applied yet; it continues a transcript of User and"
-                + " Assistant",
-            "User> ")
+        ? new Repl.Words("a chat model; its own template writes the conversation", "User> ")
         : new Repl.Words(
             "a base model, asked nothing in its training; it continues a transcript of User and"
                 + " Assistant",

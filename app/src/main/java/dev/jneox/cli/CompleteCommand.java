@@ -1,5 +1,6 @@
 package dev.jneox.cli;
 
+import dev.jneox.template.ChatPrompt;
 import picocli.CommandLine.Command;
 
 /** {@code jneox complete}: a text written in turns with a model. */
@@ -25,7 +26,7 @@ import picocli.CommandLine.Command;
     })
 final class CompleteCommand extends ReplCommand {
   @Override
-  Conversation conversation() {
+  Conversation conversation(ChatPrompt prompt) {
     return Conversation.continued();
   }
 

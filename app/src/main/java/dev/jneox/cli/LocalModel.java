@@ -16,6 +16,7 @@ final class LocalModel implements ReplModel {
   private final Sampler sampler;
   private final int maxTokens;
   private boolean saidCut;
+  private int first; // turn of a chat that the context has room for
 
   LocalModel(LanguageModel model, Sampler sampler, int maxTokens) {
     this.model = model;
@@ -30,9 +31,10 @@ final class LocalModel implements ReplModel {
 
   @Override
   public TurnStream start(Conversation conversation, long turn, Consumer<String> note) {
-    int[] all = model.tokenizer().encode(conversation.text());
+    int before = first;
+    int[] all = ids(conversation);
     int[] ids = end(all);
-    if (ids.length < all.length && !saidCut) {
+    if ((ids.length < all.length || first > before) && !saidCut) {
       note.accept(
           "[the text is beyond the model's context of "
               + model.spec().maxPositions()
@@ -47,15 +49,31 @@ final class LocalModel implements ReplModel {
     return new LocalStream(model.generator().stream(request, conversation.stop()));
   }
 
+  /** Encodes a conversation; a chat without its oldest turns, where the context is too short. */
+  private int[] ids(Conversation conversation) {
+    int last = conversation.turns().size() - 1;
+    first = Math.clamp(first, 0, Math.max(0, last));
+    int[] ids = model.tokenizer().encode(conversation.text(first));
+    while (!conversation.goesOn() && ids.length > room() && first < last) {
+      first++;
+      ids = model.tokenizer().encode(conversation.text(first));
+    }
+    return ids;
+  }
+
+  private int room() {
+    return model.spec().maxPositions() - maxTokens + 1;
+  }
+
   /** Returns as much of the end of a text as the context has room for. */
   private int[] end(int[] ids) {
-    int room = model.spec().maxPositions() - maxTokens + 1;
+    int room = room();
     return ids.length > room ? Arrays.copyOfRange(ids, ids.length - room, ids.length) : ids;
   }
 
   /** Saves a conversation with the keys and values that are there of it. */
   void save(Path file, Conversation conversation, String note) {
-    int[] ids = end(model.tokenizer().encode(conversation.text()));
+    int[] ids = end(ids(conversation));
     model.generator().engine().saveSession(file, ids, note);
   }
 

@@ -202,6 +202,7 @@ public final class Main {
     } else {
       String message =
           Misspelt.word(e)
+              .or(() -> Usage.unread(e))
               .orElse(
                   String.valueOf(e.getMessage())
                       .replaceAll("\\s*\\R\\s*", " ")

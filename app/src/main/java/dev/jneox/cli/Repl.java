@@ -233,7 +233,8 @@ final class Repl {
     try (TurnStream stream = model.start(conversation, turns++, note -> said(out, tells, note))) {
       running = stream;
       while (stream.hasNext()) {
-        String piece = stream.next();
+        String next = stream.next();
+        String piece = written.isEmpty() ? conversation.begun(next) : next;
         written.append(piece);
         out.print(piece);
         if (out.checkError()) { // also flushes

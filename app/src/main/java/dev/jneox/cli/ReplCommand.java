@@ -5,6 +5,7 @@ import dev.jneox.infer.LanguageModel;
 import dev.jneox.infer.Sampler;
 import dev.jneox.io.StorageException;
 import dev.jneox.io.TargetLock;
+import dev.jneox.template.ChatPrompt;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -108,8 +109,8 @@ abstract class ReplCommand implements Runnable {
       description = "Show this help.")
   private boolean help;
 
-  /** A conversation at its beginning. */
-  abstract Conversation conversation();
+  /** A conversation at its beginning, with a model that has this way of writing chats. */
+  abstract Conversation conversation(ChatPrompt prompt);
 
   /** What to tell of the way that the model is used, and the prompt. */
   abstract Repl.Words words(boolean hasTemplate);
@@ -145,12 +146,12 @@ abstract class ReplCommand implements Runnable {
       LocalModel writer = new LocalModel(loaded, sampler, maxTokens);
       String name = String.valueOf(model.path());
       Repl.Words words = words(loaded.chatTemplates().isPresent());
+      Conversation conversation = conversation(ChatPrompt.of(loaded.chatTemplates()));
       if (session == null) {
-        talk(new Repl(writer, conversation()), name, words);
+        talk(new Repl(writer, conversation), name, words);
         return;
       }
       try (TargetLock _ = TargetLock.take(session)) { // a second one would lose what this one saves
-        Conversation conversation = conversation();
         long written = 0;
         if (Files.exists(session)) {
           ReplSession before = ReplSession.parse(writer.restore(session), spec.name(), session);
@@ -174,7 +175,10 @@ abstract class ReplCommand implements Runnable {
     URI base = Usage.of(spec, () -> ServerModel.base(server));
     String wanted = model.model() == null ? "" : model.model();
     try (ServerModel remote = new ServerModel(base, key(), wanted, sampler, maxTokens)) {
-      talk(new Repl(remote, conversation()), remote.model() + " at " + base, wordsOfServer());
+      talk(
+          new Repl(remote, conversation(ChatPrompt.TRANSCRIPT)),
+          remote.model() + " at " + base,
+          wordsOfServer());
     }
   }
 

@@ -27,6 +27,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
@@ -178,11 +179,8 @@ final class ServerModel implements ReplModel, AutoCloseable {
     boolean chat = !conversation.goesOn();
     if (chat) {
       ArrayNode messages = body.putArray("messages");
-      for (Conversation.Turn said : conversation.turns()) {
-        messages.addObject().put("role", "user").put("content", said.input());
-        if (said.answer() != null) {
-          messages.addObject().put("role", "assistant").put("content", said.answer());
-        }
+      for (Map<String, String> said : conversation.messages()) {
+        messages.addObject().put("role", said.get("role")).put("content", said.get("content"));
       }
     } else {
       body.put("prompt", conversation.text());

@@ -117,7 +117,7 @@ class BenchDecodeCommandTest {
             + " model's context, found 200",
         "2 | --sessions 0           | --sessions: expected 1 or more, found 0",
         "2 | --threads 0            | --threads: expected 1 or more, found 0",
-        "2 | --kv f8                | Invalid value for option '--kv'",
+        "2 | --kv f8                | --kv: expected one of f32, bf16, found f8",
       })
   void badOptionsAreRefusedInOneLine(int code, String options, String message) {
     assertThat(run(("bench decode --model " + MODEL + " " + options).split(" +"))).isEqualTo(code);

@@ -350,25 +350,29 @@ class ModelCommandsTest {
       delimiter = '|',
       quoteCharacter = '`',
       value = {
-        "2 | generate --prompt a --temperature -1            | temperature: expected a number from"
-            + " 0 (greedy), found -1.0",
-        "2 | generate --prompt a --top-p 1.5                 | top-p: expected a probability from 0"
-            + " to 1, found 1.5",
-        "2 | generate --prompt a --top-k -3                  | top-k: expected a number of tokens,"
-            + " or 0 for all, found -3",
-        "2 | generate --prompt a --repetition-penalty 0      | repetition penalty: expected a"
+        "2 | generate --prompt a --temperature -1            | --temperature: expected a number"
+            + " from 0 (greedy), found -1.0",
+        "2 | generate --prompt a --top-p 1.5                 | --top-p: expected a probability from"
+            + " 0 to 1, found 1.5",
+        "2 | generate --prompt a --top-k -3                  | --top-k: expected a number of"
+            + " tokens, or 0 for all, found -3",
+        "2 | generate --prompt a --repetition-penalty 0      | --repetition-penalty: expected a"
             + " number above 0 (1 is none), found 0.0",
         "2 | generate --prompt a --max-tokens 0              | --max-tokens: expected 1 or more,"
             + " found 0",
-        "2 | generate --prompt a --max-tokens many           | Invalid value for option"
-            + " '--max-tokens': 'many' is not an int",
-        "2 | generate --prompt a --dtype f8                  | Invalid value for option '--dtype'",
+        "2 | generate --prompt a --max-tokens many           | --max-tokens: expected a"
+            + " whole number, found many",
+        "2 | generate --prompt a --max-tokens 99999999999    | --max-tokens: expected a whole"
+            + " number up to 2147483647, found 99999999999",
+        "2 | generate --prompt a --top-p x                   | --top-p: expected a number, found x",
+        "2 | generate --prompt a --dtype f8                  | --dtype: expected one of"
+            + " stored, f32, bf16, found f8",
         "2 | generate                                        | Missing required argument (specify"
             + " one of these): (--prompt=TEXT",
         "2 | generate --prompt a --prompt-ids 1              | --prompt=TEXT, --prompt-ids=IDS are"
             + " mutually exclusive",
-        "2 | generate --prompt-ids 1,x                       | Invalid value for option"
-            + " '--prompt-ids': expected token ids such as \"1 2 3\", found \"x\"",
+        "2 | generate --prompt-ids 1,x                       | --prompt-ids: expected token"
+            + " ids such as \"1 2 3\", found \"x\"",
         "1 | generate --prompt-ids 512                       | token 1: expected an id from 0 to"
             + " 511, found 512",
         "1 | generate --prompt-ids -1                        | token 1: expected an id from 0 to"
@@ -379,8 +383,8 @@ class ModelCommandsTest {
             + " exclusive",
         "1 | score --ids []                                  | --ids: expected a text to score,"
             + " found an empty one",
-        "2 | score --ids 99999999999                         | Invalid value for option '--ids'"
-            + ": expected token ids such as \"1 2 3\", found \"99999999999\"",
+        "2 | score --ids 99999999999                         | --ids:"
+            + " expected token ids such as \"1 2 3\", found \"99999999999\"",
       })
   void badOptionsAreRefusedInOneLine(int code, String command, String message) {
     assertThat(run((command + " --model " + model).split(" +"))).isEqualTo(code);

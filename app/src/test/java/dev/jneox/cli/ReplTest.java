@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.jneox.infer.LanguageModel;
 import dev.jneox.infer.Precision;
 import dev.jneox.infer.Sampler;
+import dev.jneox.template.ChatPrompt;
 import dev.jneox.tokenizer.BpeTrainer;
 import java.io.BufferedReader;
 import java.io.ByteArrayInputStream;
@@ -21,9 +22,11 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 import org.jline.terminal.Terminal;
 import org.jline.terminal.TerminalBuilder;
 import org.junit.jupiter.api.BeforeAll;
@@ -80,12 +83,103 @@ class ReplTest {
     text.clear();
     assertThat(text.undo()).isFalse();
 
-    Conversation talk = Conversation.transcript();
+    Conversation talk = Conversation.chat(ChatPrompt.TRANSCRIPT);
     talk.add("Hi");
     assertThat(talk.text()).isEqualTo("User: Hi\nAssistant:");
-    talk.answer(" Hello.");
+    assertThat(talk.begun(" Hello.")).isEqualTo("Hello.");
+    talk.answer("Hello.");
     talk.add("Bye");
     assertThat(talk.text()).isEqualTo("User: Hi\nAssistant: Hello.\nUser: Bye\nAssistant:");
+  }
+
+  /** A copy of the model with a chat template. */
+  private static Path withTemplate() throws IOException {
+    Path chat = Files.createDirectory(dir.resolve("chat"));
+    try (Stream<Path> files = Files.list(model)) {
+      for (Path file : files.toList()) {
+        Files.copy(file, chat.resolve(file.getFileName()));
+      }
+    }
+    Files.writeString(
+        chat.resolve("chat_template.jinja"),
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+            + "{% if add_generation_prompt %}<assistant>{% endif %}");
+    return chat;
+  }
+
+  private static String chatted(Path folder, String command, String input) {
+    InputStream before = System.in;
+    try {
+      System.setIn(new ByteArrayInputStream(input.getBytes(StandardCharsets.UTF_8)));
+      Output output =
+          Output.of(
+              command, "--model", folder.toString(), "--max-tokens", "5", "--temperature", "0");
+      assertThat(output.code()).as(output.err()).isZero();
+      return output.out();
+    } finally {
+      System.setIn(before);
+    }
+  }
+
+  @Test
+  void aChatIsWrittenByTheModelsTemplate() throws IOException {
+    Path chat = withTemplate();
+    String first = chatted(chat, "chat", "int\n");
+    assertThat(first).isEqualTo(chatted(chat, "complete", "<user>int<assistant>\n"));
+    assertThat(first).isNotEqualTo(chatted(model, "chat", "int\n"));
+    String answer = first.substring(0, first.length() - 1);
+    assertThat(chatted(chat, "chat", "int\nb\n"))
+        .isEqualTo(
+            first
+                + chatted(
+                    chat,
+                    "complete",
+                    "\"\"\"<user>int<assistant>" + answer + "<user>b<assistant>\"\"\"\n"));
+    try (LanguageModel loaded = LanguageModel.open(chat, Precision.STORED)) {
+      assertThat(new ChatCommand().words(loaded.chatTemplates().isPresent()).introduction())
+          .contains("its own template");
+    }
+  }
+
+  @Test
+  void aChatBeyondTheContextLosesItsOldestTurnsWhole() throws IOException {
+    try (LanguageModel loaded = LanguageModel.open(model, Precision.STORED)) {
+      Conversation talk = Conversation.chat(ChatPrompt.TRANSCRIPT);
+      for (int i = 0; i < 9; i++) {
+        talk.add("int " + i);
+        talk.answer("a");
+      }
+      talk.add("int b");
+      List<String> notes = new ArrayList<>();
+      LocalModel writer = new LocalModel(loaded, Sampler.GREEDY, 6);
+      String cut;
+      try (ReplModel.TurnStream stream = writer.start(talk, 0, notes::add)) {
+        cut = all(stream);
+      }
+      assertThat(notes).hasSize(1);
+      int room = loaded.spec().maxPositions() - 6 + 1; // the last token of an answer is not read
+      int first = 0;
+      while (loaded.tokenizer().encode(talk.text(first)).length > room) {
+        first++;
+      }
+      assertThat(first).isBetween(1, 8);
+      Conversation rest = Conversation.chat(ChatPrompt.TRANSCRIPT);
+      rest.restore(talk.turns().subList(first, talk.turns().size()));
+      assertThat(rest.text()).startsWith("User: int " + first + "\n");
+      try (ReplModel.TurnStream stream =
+          new LocalModel(loaded, Sampler.GREEDY, 6).start(rest, 0, notes::add)) {
+        assertThat(all(stream)).isEqualTo(cut);
+      }
+      assertThat(notes).hasSize(1);
+    }
+  }
+
+  private static String all(ReplModel.TurnStream stream) {
+    StringBuilder text = new StringBuilder();
+    while (stream.hasNext()) {
+      text.append(stream.next());
+    }
+    return text.toString();
   }
 
   private static String piped(LanguageModel loaded, String input) throws IOException {

@@ -59,7 +59,9 @@ class ServeCommandTest {
     Output none = Output.of("serve");
     assertThat(none.code()).isEqualTo(2);
     assertThat(none.err())
-        .contains("--model: expected a model, and there is none of jneox demo (jneox-demo/model)");
+        .contains(
+            "--model: expected a model, found none in this folder: run ./jneox demo, or give"
+                + " --model DIR|FILE.gguf|ORG/NAME");
   }
 
   @Test
@@ -77,5 +79,15 @@ class ServeCommandTest {
         .contains("--allowed-origin", "https://app.example.com");
     assertThat(serve("--allowed-host", "a:80").err()).contains("--allowed-host", "without a port");
     assertThat(serve("--max-body", "lots").err()).contains("--max-body: expected a size");
+    assertThat(serve("--sessions", "0").err()).startsWith("jneox: --sessions: expected 1 to");
+    assertThat(Output.of("serve", "--port", "80a").err())
+        .startsWith("jneox: --port: expected a whole number, found 80a");
+    assertThat(Output.of("serve", "--model", "/nowhere", "--port", "70000").err())
+        .startsWith("jneox: --port: expected 0 to 65535");
+    assertThat(serve("--dtype", "f8").err())
+        .startsWith("jneox: --dtype: expected one of stored, f32, bf16, found f8");
+    assertThat(serve("--kv-memory", "0B").err()).startsWith("jneox: --kv-memory: expected");
+    assertThat(serve("--max-connections", "0").err())
+        .startsWith("jneox: --max-connections: expected");
   }
 }

@@ -23,7 +23,6 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -59,6 +58,8 @@ import picocli.CommandLine.Spec;
           + " connection is cancelled; a client that reads nothing for 30 seconds, or 5 while"
           + " others wait, is cut off.",
       "",
+      "docs/server.md lists the routes, their fields and defaults, and the errors.",
+      "",
       "/health/live and /health/ready say whether the server runs and takes requests. /metrics"
           + " counts requests, tokens, times and memory for Prometheus (jneox_...). /health and"
           + " /v1/models say which models are loaded.",
@@ -88,6 +89,9 @@ public final class ServeCommand implements Callable<Integer> {
   private static final int HANGUP = 1;
 
   private static final Pattern NAMED = Pattern.compile("([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)");
+
+  /** What the engine names its memory for keys and values. */
+  private static final String KV_MEMORY = "memory for keys and values:";
 
   /** Folders that jneox demo and jneox train --text write a model into. */
   private static final List<String> MADE_HERE = List.of("jneox-demo/model", "jneox-run/run");
@@ -296,7 +300,7 @@ public final class ServeCommand implements Callable<Integer> {
     }
     CountDownLatch stopped = new CountDownLatch(1);
     AtomicInteger signal = new AtomicInteger();
-    try (ModelServer server = ModelServer.start(paths, settings);
+    try (ModelServer server = start(paths, settings);
         Signals _ =
             new Signals(
                 Map.of("HUP", HANGUP, "INT", 2, "TERM", 15),
@@ -306,16 +310,37 @@ public final class ServeCommand implements Callable<Integer> {
                   }
                   stopped.countDown();
                 })) {
-      introduce(out, server, settings, paths.keySet().iterator().next(), System.nanoTime() - start);
+      new Introduction(
+              server.url(),
+              host.startsWith("127.") || host.equals("localhost"),
+              !settings.access().keys().isEmpty(),
+              certificate,
+              settings.sessions(),
+              settings.threads(),
+              server.summaries())
+          .print(out, System.nanoTime() - start);
       try {
         stopped.await();
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
       }
-      out.println("stopping: running requests may end");
+      out.println(
+          "stopping: running requests may end, for at most %d s; Ctrl-C again leaves at once"
+              .formatted(grace));
       out.flush();
     }
     return signal.get() == 0 ? 0 : 128 + signal.get();
+  }
+
+  private static ModelServer start(Map<String, Path> paths, ServerSettings settings) {
+    try {
+      return ModelServer.start(paths, settings);
+    } catch (InputException e) {
+      if (e.getMessage().startsWith(KV_MEMORY)) {
+        throw new InputException("--kv-memory:" + e.getMessage().substring(KV_MEMORY.length()));
+      }
+      throw e;
+    }
   }
 
   /** Returns the model that a first command has made here. */
@@ -327,9 +352,8 @@ public final class ServeCommand implements Callable<Integer> {
             () ->
                 new ParameterException(
                     spec.commandLine(),
-                    "--model: expected a model, and there is none of jneox demo ("
-                        + MADE_HERE.getFirst()
-                        + ") in this folder"));
+                    "--model: expected a model, found none in this folder: run ./jneox demo, or"
+                        + " give --model DIR|FILE.gguf|ORG/NAME"));
   }
 
   private ServerSettings settings(
@@ -486,29 +510,5 @@ public final class ServeCommand implements Callable<Integer> {
     Path path = Path.of(model).toAbsolutePath().normalize();
     String name = String.valueOf(path.getFileName());
     return name.endsWith(".gguf") ? name.substring(0, name.length() - 5) : name;
-  }
-
-  private static void introduce(
-      PrintWriter out, ModelServer server, ServerSettings settings, String id, long nanos) {
-    String url = server.url();
-    out.printf(Locale.ROOT, "ready in %.1f s: %s, a page for the browser%n", nanos / 1e9, url);
-    out.println("try it:");
-    out.println("  curl " + url + "/v1/completions -H 'Content-Type: application/json' \\");
-    out.println(
-        "      -d '{\"model\": \""
-            + id
-            + "\", \"prompt\": \"Once upon a time\", \"max_tokens\": 32}'");
-    out.println("evaluate it with lm-evaluation-harness:");
-    out.println("  lm_eval --model local-completions --tasks lambada_openai --model_args \\");
-    out.println(
-        "      model=" + id + ",base_url=" + url + "/v1/completions,tokenizer_backend=remote");
-    out.println(
-        settings.host().startsWith("127.") || settings.host().equals("localhost")
-            ? "It listens to this machine alone; --host 0.0.0.0 takes connections of others."
-            : settings.access().keys().isEmpty()
-                ? "It listens to other machines, and asks for no key: see --api-key-file."
-                : "It listens to other machines.");
-    out.println("Ctrl-C stops it.");
-    out.flush();
   }
 }
