@@ -257,7 +257,11 @@ final class Repl {
     if (tells) {
       switch (reason) {
         case CANCELLED -> out.println("[stopped]");
-        case END_OF_TEXT -> out.println("[the model ended the text; /new begins another]");
+        case END_OF_TEXT -> {
+          if (conversation.goesOn()) { // an answer of a chat ends so each time
+            out.println("[the model ended the text; /new begins another]");
+          }
+        }
         case MAX_TOKENS, CONTEXT_FULL -> {
           if (conversation.goesOn()) {
             out.println("[" + model.maxTokens() + " tokens; Enter goes on]");

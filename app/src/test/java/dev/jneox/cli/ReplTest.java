@@ -25,6 +25,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
 import org.jline.terminal.Terminal;
@@ -171,6 +172,22 @@ class ReplTest {
         assertThat(all(stream)).isEqualTo(cut);
       }
       assertThat(notes).hasSize(1);
+    }
+  }
+
+  @Test
+  void theEndOfAnAnswerIsNothingToTellInAChat() throws IOException {
+    try (LanguageModel loaded = LanguageModel.open(model, Precision.STORED)) {
+      int end = loaded.spec().vocabulary().endOfText();
+      Sampler ending = Sampler.GREEDY.withLogitBias(Map.of(end, 100.0));
+      for (Conversation conversation :
+          List.of(Conversation.continued(), Conversation.chat(ChatPrompt.TRANSCRIPT))) {
+        StringWriter out = new StringWriter();
+        new Repl(new LocalModel(loaded, ending, 6), conversation)
+            .turn("int", new PrintWriter(out), true);
+        assertThat(out.toString().contains("the model ended the text"))
+            .isEqualTo(conversation.goesOn());
+      }
     }
   }
 

@@ -208,7 +208,7 @@ final class SchemaReader {
         throw expected(
             part.pointer + "/" + key,
             "a keyword that is supported",
-            "one that is not: leave it out");
+            "one that is not: leave it out (docs/server.md lists both)");
       }
     }
     Part plain = new Part(node, part.pointer, Role.PLAIN);
