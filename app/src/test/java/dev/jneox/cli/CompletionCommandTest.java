@@ -50,6 +50,6 @@ class CompletionCommandTest {
   void anotherShellIsRefused() {
     Output output = Output.of("completion", "fish");
     assertThat(output.code()).isEqualTo(2);
-    assertThat(output.err()).contains("fish", "BASH, ZSH");
+    assertThat(output.err()).contains("fish", "expected one of bash, zsh");
   }
 }

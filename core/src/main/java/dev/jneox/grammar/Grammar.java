@@ -133,6 +133,11 @@ public final class Grammar {
               + ": expected JSON, found: "
               + shown(JsonObject.problem(e)),
           e);
+    } catch (NumberFormatException e) { // of an exponent that no BigDecimal has
+      throw new InputException(
+          "JSON schema: expected numbers with exponents of 32 bits, found: "
+              + shown(String.valueOf(e.getMessage())),
+          e);
     }
   }
 

@@ -263,9 +263,9 @@ final class SessionFile implements AutoCloseable {
   }
 
   /**
-   * Reads the pages, and checks the sum over the file.
+   * Reads the pages, and checks the sum over the file and that all values are finite.
    *
-   * @throws InputException when the sum is another
+   * @throws InputException when the sum is another, or a value is NaN or infinite
    * @throws StorageException when they cannot be read
    */
   void read(List<KvPage> into) {
@@ -280,9 +280,27 @@ final class SessionFile implements AutoCloseable {
         throw InputException.in(
             file, "checksum", "that of the contents", "another; the file is damaged");
       }
+      if (!into.stream().allMatch(SessionFile::isFinite)) {
+        throw InputException.in(file, "keys and values", "finite numbers", "NaN or infinite ones");
+      }
     } catch (IOException e) {
       throw unreadable(file, e);
     }
+  }
+
+  private static boolean isFinite(KvPage page) {
+    for (float value : page.floats) {
+      if (!Float.isFinite(value)) {
+        return false;
+      }
+    }
+    for (int pair : page.pairs) {
+      if (!Float.isFinite(Float.intBitsToFloat(pair << 16))
+          || !Float.isFinite(Float.intBitsToFloat(pair))) {
+        return false;
+      }
+    }
+    return true;
   }
 
   @Override

@@ -2,6 +2,7 @@ package dev.jneox.infer;
 
 import dev.jneox.fuzz.Input;
 import dev.jneox.fuzz.Reader;
+import dev.jneox.io.InputException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.weights.RandomWeights;
 import java.io.IOException;
@@ -36,7 +37,12 @@ public final class SessionReaders {
               try (Engine engine = engine()) {
                 int[] ids = engine.openSession(file).ids();
                 if (ids.length <= SPEC.maxPositions()) {
-                  engine.submit(GenerationRequest.builder(ids).maxTokens(1).build()).result();
+                  try {
+                    engine.submit(GenerationRequest.builder(ids).maxTokens(1).build()).result();
+                  } catch (InputException e) {
+                    // The error of a request names no file: values of 1e38 are finite, sums not.
+                    throw e.withMessage(file + ": " + e.getMessage());
+                  }
                 }
               }
             },

@@ -4,6 +4,7 @@ import dev.jneox.infer.TokenConstraint;
 import java.util.BitSet;
 import java.util.Optional;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Keeps an answer from ending before it has a number of tokens, beside the form that it may have.
@@ -25,13 +26,26 @@ record LeastTokens(int least, Set<Integer> ends, int ids, Optional<TokenConstrai
 
       @Override
       public BitSet allowed() {
-        BitSet allowed = inner.map(Cursor::allowed).orElse(all);
+        return open(inner.map(Cursor::allowed).orElse(all));
+      }
+
+      private BitSet open(BitSet allowed) {
         if (drawn >= least) {
           return allowed;
         }
         BitSet open = (BitSet) allowed.clone();
         ends.forEach(open::clear);
         return open;
+      }
+
+      @Override
+      public @Nullable BitSet acceptKnown(int id) {
+        BitSet next = inner.isPresent() ? inner.get().acceptKnown(id) : all;
+        if (next == null) {
+          return null;
+        }
+        drawn++;
+        return open(next);
       }
 
       @Override
