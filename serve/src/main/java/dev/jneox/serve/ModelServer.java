@@ -121,6 +121,9 @@ public final class ModelServer implements AutoCloseable {
             .port(settings.port())
             .maxPayloadSize(settings.limits().body())
             .maxTcpConnections(settings.limits().connections())
+            // Events are small and each is wanted at once: none waits for the ACK of the one
+            // before.
+            .connectionOptions(options -> options.tcpNoDelay(true))
             .shutdownHook(false)
             .shutdownGracePeriod(ANSWER_TIME) // after the grace, see close
             .protocolsDiscoverServices(false)

@@ -59,6 +59,21 @@ class ConnectionsTest {
     }
   }
 
+  /** With Nagle's algorithm the second event would wait 40 ms for the first one's ACK. */
+  @Test
+  void anEventIsSentAtOnce() throws Exception {
+    try (TestServer server = new TestServer.Builder().start(model)) {
+      String body = "{\"prompt\": \"a\", \"max_tokens\": 2, \"stream\": true}";
+      long least = Long.MAX_VALUE;
+      for (int i = 0; i < 20; i++) { // on one connection, whose ACKs are delayed after a while
+        long start = System.nanoTime();
+        assertThat(server.events("/v1/completions", body)).isNotEmpty();
+        least = Math.min(least, System.nanoTime() - start);
+      }
+      assertThat(least).isLessThan(30_000_000);
+    }
+  }
+
   @Test
   void aClientThatIsResetFreesItsPlace() throws Exception {
     try (TestServer server = quick().start(model);
