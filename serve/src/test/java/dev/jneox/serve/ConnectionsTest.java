@@ -54,8 +54,7 @@ class ConnectionsTest {
       Thread.sleep(100);
       client.socket().close();
       assertThat(TestServer.await(() -> server.metric(running(server)) == 0)).isLessThan(300);
-      assertThat(server.metric("jneox_requests_total{endpoint=\"/v1/completions\",status=\"499\"}"))
-          .isEqualTo(1);
+      server.awaitMetric("jneox_requests_total{endpoint=\"/v1/completions\",status=\"499\"}", 1);
     }
   }
 

@@ -225,6 +225,11 @@ final class TestServer implements AutoCloseable {
     return (System.nanoTime() - start) / 1_000_000;
   }
 
+  /** Waits for a metric: what is counted of a request is counted after its answer. */
+  void awaitMetric(String name, double value) throws InterruptedException {
+    await(() -> metric(name) == value);
+  }
+
   @Override
   public void close() {
     server.close();
