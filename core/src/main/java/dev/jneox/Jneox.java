@@ -278,8 +278,8 @@ public final class Jneox implements AutoCloseable {
   }
 
   /**
-   * Takes up what {@link #saveSession} saved and returns the text; a request whose prompt begins
-   * with it computes only what is new, and draws what it would have drawn without the file.
+   * Reads what {@link #saveSession} saved, and returns its text. A request whose prompt begins with
+   * this text computes only the tokens behind it. It draws the same tokens as without the file.
    *
    * @throws InputException if the file is not whole, or of another model; nothing has changed then
    * @throws dev.jneox.io.StorageException if the file cannot be read

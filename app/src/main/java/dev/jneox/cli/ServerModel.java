@@ -244,7 +244,7 @@ final class ServerModel implements ReplModel, AutoCloseable {
       said = new String(body.readNBytes(LONGEST_ERROR), StandardCharsets.UTF_8);
       said = message(MAPPER.readTree(said)).orElse(said);
     } catch (IOException e) {
-      // what was read of it, then
+      // A body that is no JSON, or is cut off, is shown as far as it was read.
     }
     int status = response.statusCode();
     String remedy =

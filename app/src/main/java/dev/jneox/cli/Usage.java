@@ -66,7 +66,7 @@ public final class Usage {
   }
 
   /**
-   * Says in one line what is wrong with the value of an option, where it could not be read.
+   * Describes in one line an option value that picocli could not convert.
    *
    * @return empty for another error
    */

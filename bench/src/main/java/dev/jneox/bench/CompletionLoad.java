@@ -481,7 +481,7 @@ public final class CompletionLoad {
       }
       int b = read();
       if (--chunk == 0) {
-        headLine(); // what ends the chunk
+        headLine(); // the line break behind a chunk
       }
       return b;
     }

@@ -91,9 +91,9 @@ final class Network {
   }
 
   /**
-   * Ends the work of a thread that was interrupted.
+   * Stops reading a form once the thread is interrupted.
    *
-   * @throws CancelledException if it was
+   * @throws CancelledException if the thread is interrupted
    */
   static void checkInterrupt() {
     if (Thread.currentThread().isInterrupted()) {
