@@ -584,6 +584,7 @@ public final class Engine implements AutoCloseable {
   private void loop() {
     Throwable failure = null;
     try {
+      pool.makeSpare();
       while (awaitWork()) {
         try {
           step();
@@ -772,7 +773,7 @@ public final class Engine implements AutoCloseable {
     for (firstRow = 0; firstRow < wanted; firstRow += Forward.LOGIT_ROWS) {
       use(Math.min(Forward.LOGIT_ROWS, wanted - firstRow));
     }
-    wakeReaders();
+    finishBeside();
     if (taps != null) {
       for (Session session : read) {
         if (session.tapFailure != null && active.contains(session)) {
@@ -795,14 +796,23 @@ public final class Engine implements AutoCloseable {
   }
 
   /**
-   * Wakes those who wait for a token. The system takes some 30 microseconds for that, so a worker
-   * does it while this thread begins the next step.
+   * Wakes those who wait for a token and makes the next page of keys and values. The system takes
+   * some 30 microseconds to wake a thread and up to a millisecond to clear a page, so a worker does
+   * both while this thread begins the next step.
    */
-  private void wakeReaders() {
-    if (!waiting.isEmpty()) {
-      List<Thread> readers = List.copyOf(waiting);
-      workers.beside(() -> readers.forEach(LockSupport::unpark));
+  private void finishBeside() {
+    boolean spare = pool.wantsSpare();
+    if (waiting.isEmpty() && !spare) {
+      return;
     }
+    List<Thread> readers = List.copyOf(waiting);
+    workers.beside(
+        () -> {
+          readers.forEach(LockSupport::unpark);
+          if (spare) {
+            pool.makeSpare();
+          }
+        });
   }
 
   /** Adds the next {@code n} positions of a session to the pass. */

@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -14,7 +15,7 @@ import org.jspecify.annotations.Nullable;
  * under the ids it holds and the page before it: a tree of prefixes, in which a prefix is found in
  * time proportional to its length however many sequences there are. Published pages without a
  * reader stay until their memory is needed, and are then reused, the least recently read first. For
- * one thread.
+ * one thread, but {@link #makeSpare}.
  */
 final class KvPool {
   /** The parent of a first page. */
@@ -60,6 +61,9 @@ final class KvPool {
    */
   private final LinkedHashSet<KvPage> unread = new LinkedHashSet<>();
 
+  /** Made before it is needed, and counted when it is taken; null where there is none. */
+  private final AtomicReference<@Nullable KvPage> spare = new AtomicReference<>();
+
   private int made;
   private long serials = ROOT;
   private final AtomicLong sequences = new AtomicLong();
@@ -99,7 +103,8 @@ final class KvPool {
   KvPage take() {
     KvPage page = free.poll();
     if (page == null && made < limit) {
-      page = format.newPage();
+      KvPage ready = spare.getAndSet(null);
+      page = ready == null ? format.newPage() : ready;
       made++;
     } else if (page == null) {
       if (unread.isEmpty()) {
@@ -111,6 +116,23 @@ final class KvPool {
     }
     page.readers = 1;
     return page;
+  }
+
+  /** Returns whether {@link #take} will need a new page next and there is none in store. */
+  boolean wantsSpare() {
+    return free.isEmpty() && made < limit && spare.get() == null;
+  }
+
+  /**
+   * Makes a page for {@link #take} to give, because the system takes a millisecond to clear one of
+   * some megabytes; for any thread. Without memory for one there is none in store.
+   */
+  void makeSpare() {
+    try {
+      spare.set(format.newPage());
+    } catch (OutOfMemoryError e) {
+      spare.set(null); // take() meets it where a request can be told
+    }
   }
 
   /** Adds a reader to a page. */

@@ -118,6 +118,24 @@ class KvPoolTest {
     read(pool, older, 1);
   }
 
+  @Test
+  void aPageMadeBeforehandIsGivenOnceAndNoneIsWantedBeyondTheLimit() {
+    KvPool pool = new KvPool(FORMAT, 2);
+    assertThat(pool.wantsSpare()).isTrue();
+    pool.makeSpare();
+    assertThat(pool.wantsSpare()).isFalse();
+    assertThat(pool.used()).isZero();
+    KvPage first = pool.take();
+    assertThat(pool.wantsSpare()).isTrue();
+    pool.makeSpare();
+    KvPage second = pool.take();
+    assertThat(second).isNotSameAs(first);
+    assertThat(pool.wantsSpare()).isFalse();
+    assertThat(pool.available()).isZero();
+    pool.release(second);
+    assertThat(pool.take()).isSameAs(second);
+  }
+
   private static KvSequence fill(KvPool pool, int[] ids) {
     KvSequence sequence = new KvSequence(pool);
     sequence.reserve(ids.length);
