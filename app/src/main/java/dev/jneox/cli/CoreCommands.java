@@ -15,6 +15,7 @@ final class CoreCommands implements CommandModule {
         entry(Section.DATA, TokenizerCommand.class, DATA),
         entry(Section.DATA, PrepareCommand.class, DATA),
         entry(Section.DATA, DataCommand.class, DATA),
+        entry(Section.DATA, CorpusCommand.class),
         entry(Section.INFERENCE, GenerateCommand.class),
         entry(Section.INFERENCE, CompleteCommand.class),
         entry(Section.INFERENCE, ChatCommand.class),

@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Supplier;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
@@ -39,10 +40,25 @@ public final class Main {
 
   /** Runs one command and returns its exit code; used by {@link Start} and by the tests. */
   public static int run(String... args) {
+    return run(() -> needed(args), args);
+  }
+
+  /**
+   * Runs a command of a process that has a class path of its own, and no other commands.
+   *
+   * @param command a class with picocli's annotation {@code Command}
+   * @param args the command's name and what follows
+   * @return the exit code
+   */
+  public static int runAlone(Class<?> command, String... args) {
+    return run(() -> List.of(command), args);
+  }
+
+  private static int run(Supplier<List<Class<?>>> commands, String... args) {
     PrintWriter err = new PrintWriter(System.err, true, StandardCharsets.UTF_8);
     int code;
     try {
-      CommandLine line = commandLine(needed(args));
+      CommandLine line = commandLine(commands.get());
       try {
         code = execute(line, args);
       } finally {

@@ -32,6 +32,17 @@ public final class Start {
   }
 
   /**
+   * Begins a process that has a class path and flags of its own, for one command.
+   *
+   * @param command a class with picocli's annotation {@code Command}
+   * @param args the command's name and what follows
+   */
+  public static void alone(Class<?> command, String... args) {
+    StandardOutput.install();
+    System.exit(Main.runAlone(command, args));
+  }
+
+  /**
    * Says in one line which class is missing and what to do; empty for an error in a class that is
    * there.
    */

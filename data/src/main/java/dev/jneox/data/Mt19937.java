@@ -7,7 +7,7 @@ import java.lang.foreign.MemorySegment;
  * shuffle}, draw for draw. GPT-NeoX's sample order depends on them. Mersenne Twister MT19937
  * (Matsumoto and Nishimura, 1998) with the 2002 initialisation from one word.
  */
-final class Mt19937 {
+public final class Mt19937 {
   private static final int N = 624;
   private static final int M = 397;
   private static final int BATCH = 256;
@@ -16,7 +16,7 @@ final class Mt19937 {
   private int next = N;
 
   /** Seeds as {@code RandomState(seed)} does, with the low 32 bits. */
-  Mt19937(long seed) {
+  public Mt19937(long seed) {
     state[0] = (int) seed;
     for (int i = 1; i < N; i++) {
       state[i] = 1812433253 * (state[i - 1] ^ state[i - 1] >>> 30) + i;
@@ -24,7 +24,7 @@ final class Mt19937 {
   }
 
   /** Returns the next 32 random bits. */
-  int nextInt() {
+  public int nextInt() {
     if (next == N) {
       twist();
     }
@@ -47,7 +47,7 @@ final class Mt19937 {
    * Draws a uniform number of 0 to {@code max}, both included, by rejection of masked draws that
    * are larger.
    */
-  long interval(long max) {
+  public long interval(long max) {
     long mask = max == 0 ? 0 : -1L >>> Long.numberOfLeadingZeros(max);
     long value;
     do {

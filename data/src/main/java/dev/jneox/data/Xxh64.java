@@ -5,7 +5,7 @@ import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 
 /** Computes XXH64 with seed 0, the checksum of zstd frames, over bytes in pieces. */
-final class Xxh64 {
+public final class Xxh64 {
   private static final long P1 = 0x9E3779B185EBCA87L;
   private static final long P2 = 0xC2B2AE3D27D4EB4FL;
   private static final long P3 = 0x165667B19E3779F9L;
@@ -24,8 +24,18 @@ final class Xxh64 {
   private long total;
   private final byte[] rest = new byte[STRIPE]; // of total % STRIPE bytes
 
+  /** Starts the hash of no bytes. */
+  public Xxh64() {}
+
+  /** Returns the hash of {@code bytes[from..to)}. */
+  public static long of(byte[] bytes, int from, int to) {
+    Xxh64 hash = new Xxh64();
+    hash.update(bytes, from, to);
+    return hash.value();
+  }
+
   /** Adds {@code bytes[from..to)}. */
-  void update(byte[] bytes, int from, int to) {
+  public void update(byte[] bytes, int from, int to) {
     int filled = (int) (total % STRIPE);
     total += to - from;
     int at = from;
@@ -69,7 +79,7 @@ final class Xxh64 {
   }
 
   /** Returns the hash of all bytes so far. */
-  long value() {
+  public long value() {
     long hash = P5;
     if (total >= STRIPE) {
       hash =

@@ -15,7 +15,7 @@ import org.jspecify.annotations.Nullable;
  * --long=31} writes them; memory is the smaller of window and content, of which 16 MB at most are
  * on the heap. Dictionaries and the formats before zstd 0.8 are refused.
  */
-final class ZstdInputStream extends InputStream {
+public final class ZstdInputStream extends InputStream {
   private static final int MAGIC = 0xFD2FB528;
   private static final int SKIPPABLE = 0x184D2A50; // and the 15 numbers behind
   private static final long LARGEST_WINDOW = 1L << 31;
@@ -30,7 +30,8 @@ final class ZstdInputStream extends InputStream {
   private long stated; // bytes of the frame's content, or -1
   private @Nullable Xxh64 checksum; // null for none
 
-  ZstdInputStream(InputStream in) {
+  /** Reads the frames of {@code in}, which closing this closes. */
+  public ZstdInputStream(InputStream in) {
     this.in = new BufferedInputStream(in, 1 << 16);
   }
 

@@ -1,0 +1,630 @@
+package dev.jneox.corpus;
+
+import static org.apache.spark.sql.functions.broadcast;
+import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.count;
+import static org.apache.spark.sql.functions.lit;
+import static org.apache.spark.sql.functions.max;
+import static org.apache.spark.sql.functions.min;
+import static org.apache.spark.sql.functions.min_by;
+import static org.apache.spark.sql.functions.shiftright;
+import static org.apache.spark.sql.functions.struct;
+import static org.apache.spark.sql.functions.sum;
+import static org.apache.spark.sql.functions.udf;
+import static org.apache.spark.sql.functions.xxhash64;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.PropertyNamingStrategies;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import dev.jneox.io.AtomicFile;
+import dev.jneox.io.AtomicFolder;
+import dev.jneox.io.InputException;
+import dev.jneox.io.Overwrite;
+import dev.jneox.io.Progress;
+import dev.jneox.io.Sha256;
+import dev.jneox.io.StorageException;
+import dev.jneox.tokenizer.Tokenizer;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.api.java.function.MapPartitionsFunction;
+import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.sql.Column;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Encoders;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.api.java.UDF1;
+import org.apache.spark.sql.types.DataTypes;
+
+/**
+ * Builds a corpus as a pipeline says. Stages are kept as Parquet in a folder beside the output, so
+ * that memory does not grow with the corpus. The bytes of the output follow from the pipeline and
+ * its sources: ids come from places in the sources, of duplicates the smallest id stays, and the
+ * order is that of a hash.
+ */
+public final class CorpusBuild {
+  /**
+   * Says how to build.
+   *
+   * @param out the folder to write
+   * @param partitions of a shuffle; 0 to choose
+   * @param strict whether a malformed record stops the build
+   * @param force whether a folder that is there is replaced
+   */
+  public record Options(Path out, int partitions, boolean strict, boolean force) {}
+
+  /**
+   * Reports a build.
+   *
+   * @param facts what was counted
+   * @param seconds of each stage, in order
+   */
+  public record Result(Facts facts, Map<String, Double> seconds) {}
+
+  /** The bytes of plain lines that one task reads. */
+  static final long PIECE = 16_000_000;
+
+  /** The name of the file that has the facts. */
+  static final String FACTS = "corpus.json";
+
+  /** Malformed records that are named, of each source. */
+  private static final int NAMED = 20;
+
+  static final JsonMapper MAPPER =
+      JsonMapper.builder()
+          .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
+          .enable(SerializationFeature.INDENT_OUTPUT)
+          .build();
+
+  private final SparkSession spark;
+  private final Pipeline pipeline;
+  private final Options options;
+  private final StageProgress progress;
+  private final List<Part> parts;
+  private final Path work;
+  private final int partitions;
+  private final List<Facts.Removal> removals = new ArrayList<>();
+  private final List<Facts.Malformed> malformed = new ArrayList<>();
+  private final List<Facts.Duplicates> duplicates = new ArrayList<>();
+  private final long[] records;
+  private final long[] malformedRecords;
+  private int stages;
+
+  private CorpusBuild(
+      SparkSession spark,
+      Pipeline pipeline,
+      Options options,
+      List<Part> parts,
+      Path work,
+      StageProgress progress) {
+    this.spark = spark;
+    this.pipeline = pipeline;
+    this.options = options;
+    this.parts = parts;
+    this.work = work;
+    this.progress = progress;
+    long bytes = parts.stream().mapToLong(Part::bytes).sum();
+    int cores = spark.sparkContext().defaultParallelism();
+    this.partitions =
+        options.partitions > 0
+            ? options.partitions
+            : (int) Math.clamp(bytes / 32_000_000, 2L * cores, 20_000L);
+    this.records = new long[pipeline.sources().size()];
+    this.malformedRecords = new long[pipeline.sources().size()];
+  }
+
+  /**
+   * Runs a pipeline; the output folder appears when it is whole.
+   *
+   * @param spark a session of {@link Sessions}
+   * @param display shows the tasks of each stage
+   * @throws InputException for a source that is missing or cannot be read, a malformed record where
+   *     the options are strict, or a corpus of which nothing is left
+   * @throws StorageException when the output cannot be written
+   */
+  public static Result run(
+      SparkSession spark, Pipeline pipeline, Options options, Progress.Display display) {
+    Overwrite.check(options.out, options.force);
+    List<Part> parts = Part.of(pipeline, PIECE);
+    for (Step step : pipeline.steps()) {
+      if (step instanceof TextStep text) {
+        try {
+          text.prepare();
+        } catch (InputException | StorageException e) {
+          throw e.withMessage(pipeline.file() + ": " + step.name() + ": " + e.getMessage());
+        }
+      }
+    }
+    try (AtomicFolder folder = new AtomicFolder(options.out);
+        StageProgress progress = new StageProgress(spark, display)) {
+      Path work = folder.path().resolve("work");
+      CorpusBuild build = new CorpusBuild(spark, pipeline, options, parts, work, progress);
+      Facts facts = build.run(folder.path());
+      AtomicFolder.delete(work);
+      Datasheet.write(facts, folder.path());
+      folder.commit();
+      return new Result(facts, progress.seconds());
+    } catch (IOException e) {
+      throw StorageException.of(options.out, "cannot be written", e);
+    }
+  }
+
+  private Facts run(Path out) throws IOException {
+    Tokenizer tokenizer = null;
+    int vocabSize = 0;
+    Path path = pipeline.output().tokenizer();
+    if (path != null) {
+      tokenizer = Mixing.tokenizer(path.toString());
+      vocabSize = tokenizer.vocabSize();
+      String end = pipeline.output().endOfDocument();
+      if (end != null) {
+        Mixing.end(pipeline, tokenizer, end);
+      }
+    }
+    List<Step> steps = pipeline.steps();
+    List<TextStep> first = leading(steps, 0);
+    Dataset<Row> documents = read(first);
+    for (int i = first.size(); i < steps.size(); ) {
+      switch (steps.get(i)) {
+        case TextStep _ -> {
+          List<TextStep> next = leading(steps, i);
+          documents = clean(documents, next);
+          i += next.size();
+        }
+        case ExactDedup step -> {
+          documents = remove(documents, step, exact(documents), 0, 0);
+          i++;
+        }
+        case MinHashDedup step -> {
+          documents = minHash(documents, step);
+          i++;
+        }
+      }
+    }
+    return write(documents, out, vocabSize);
+  }
+
+  /** Returns the steps from {@code from} on that look at one document alone. */
+  private static List<TextStep> leading(List<Step> steps, int from) {
+    List<TextStep> leading = new ArrayList<>();
+    for (int i = from; i < steps.size() && steps.get(i) instanceof TextStep step; i++) {
+      leading.add(step);
+    }
+    return leading;
+  }
+
+  private static String names(List<TextStep> steps) {
+    return String.join(", ", steps.stream().map(Step::name).toList());
+  }
+
+  /** Writes a data set and reads it back: what follows does not compute it again. */
+  private Dataset<Row> kept(String name, Dataset<Row> rows) {
+    String path = work.resolve("%02d-%s".formatted(stages++, name)).toUri().toString();
+    rows.write().parquet(path);
+    return spark.read().schema(rows.schema()).parquet(path);
+  }
+
+  private Dataset<Row> read(List<TextStep> steps) {
+    List<List<Part>> tasks = Part.tasks(parts, PIECE);
+    Dataset<Row> rows;
+    try (StageProgress.Stage _ =
+        progress.begin(steps.isEmpty() ? "read" : "read, " + names(steps))) {
+      JavaSparkContext context = JavaSparkContext.fromSparkContext(spark.sparkContext());
+      rows =
+          kept(
+              "read",
+              spark.createDataFrame(
+                  context
+                      .parallelize(tasks, tasks.size())
+                      .mapPartitions(new ReadRecords(pipeline, steps, options.strict)),
+                  Rows.READ));
+    }
+    try (StageProgress.Stage _ = progress.begin("count")) {
+      long[] bases = bases(rows);
+      List<Row> table = new ArrayList<>();
+      for (Part part : parts) {
+        table.add(RowFactory.create(part.index(), bases[part.index()]));
+      }
+      Column id = col("base").plus(col("line")).as("id");
+      Dataset<Row> documents =
+          rows.where(col("rule").isNull().or(col("rule").notEqual(Rows.COUNT)))
+              .join(broadcast(spark.createDataFrame(table, Rows.BASES)), "part")
+              .select(
+                  id,
+                  col("part"),
+                  col("rule"),
+                  col("text"),
+                  col("bytes"),
+                  col("meta"),
+                  col("language"),
+                  col("h1"),
+                  col("h2"));
+      malformed(documents.where(col("rule").equalTo(Rows.MALFORMED)), bases);
+      Dataset<Row> sound =
+          documents
+              .where(col("rule").isNull().or(col("rule").notEqual(Rows.MALFORMED)))
+              .drop("part");
+      removed(sound);
+      return sound.where(col("rule").isNull()).drop("rule");
+    }
+  }
+
+  /** Returns for each part what the first line of it has less than its id. */
+  private long[] bases(Dataset<Row> rows) {
+    long[] counts = new long[parts.size()];
+    for (Row row :
+        rows.where(col("rule").equalTo(Rows.COUNT)).select("part", "line").collectAsList()) {
+      counts[row.getInt(0)] = row.getLong(1);
+    }
+    long[] bases = new long[parts.size()];
+    for (Part part : parts) {
+      bases[part.index()] = ((long) part.source() << Rows.LINE_BITS) + records[part.source()];
+      records[part.source()] += counts[part.index()];
+    }
+    return bases;
+  }
+
+  private void malformed(Dataset<Row> rows, long[] bases) {
+    Column source = shiftright(col("id"), Rows.LINE_BITS);
+    for (Row row : rows.groupBy(source.as("source")).agg(count(lit(1))).collectAsList()) {
+      malformedRecords[(int) row.getLong(0)] = row.getLong(1);
+    }
+    for (int s = 0; s < malformedRecords.length; s++) {
+      if (malformedRecords[s] == 0) {
+        continue;
+      }
+      for (Row row :
+          rows.where(source.equalTo((long) s))
+              .orderBy("id")
+              .limit(NAMED)
+              .select("id", "part", "text")
+              .collectAsList()) {
+        Part part = parts.get(row.getInt(1));
+        int first = part.index();
+        while (first > 0 && parts.get(first - 1).path().equals(part.path())) {
+          first--;
+        }
+        malformed.add(
+            new Facts.Malformed(
+                pipeline.sources().get(s).name(),
+                part.path(),
+                row.getLong(0) - bases[first],
+                row.getString(2)));
+      }
+    }
+  }
+
+  private Dataset<Row> clean(Dataset<Row> documents, List<TextStep> steps) {
+    Dataset<Row> cleaned;
+    try (StageProgress.Stage _ = progress.begin(names(steps))) {
+      MapPartitionsFunction<Row, Row> function =
+          rows ->
+              new FlatIterator<>(
+                  rows,
+                  row -> {
+                    Page page = new Page(row.getString(1), row.getString(2));
+                    page.language(row.getString(3));
+                    String rule = ReadRecords.clean(page, steps);
+                    return List.of(Rows.cleaned(List.of(row.getLong(0)), page, rule));
+                  });
+      cleaned =
+          kept(
+              "clean",
+              documents
+                  .select("id", "text", "meta", "language")
+                  .mapPartitions(function, Encoders.row(Rows.DOCUMENTS)));
+    }
+    try (StageProgress.Stage _ = progress.begin("count")) {
+      removed(cleaned);
+    }
+    return cleaned.where(col("rule").isNull()).drop("rule");
+  }
+
+  /** Counts the rows that have a rule. */
+  private void removed(Dataset<Row> rows) {
+    List<Row> counts =
+        rows.where(col("rule").isNotNull())
+            .groupBy(shiftright(col("id"), Rows.LINE_BITS).as("source"), col("rule"))
+            .agg(count(lit(1)), sum("bytes"), min_by(struct("id", "text"), xxhash64(col("id"))))
+            .orderBy("source", "rule")
+            .collectAsList();
+    for (Row row : counts) {
+      String rule = row.getString(1);
+      int in = rule.indexOf(Rows.IN);
+      Row sample = row.getStruct(4);
+      removals.add(
+          new Facts.Removal(
+              sourceName(row.getLong(0)),
+              rule.substring(0, in),
+              rule.substring(in + Rows.IN.length()),
+              row.getLong(2),
+              row.getLong(3),
+              line(sample.getLong(0)),
+              Rows.excerpt(sample.getString(1)),
+              ""));
+    }
+  }
+
+  private String sourceName(long source) {
+    return pipeline.sources().get((int) source).name();
+  }
+
+  private static long line(long id) {
+    return id & (1L << Rows.LINE_BITS) - 1;
+  }
+
+  private String place(long id) {
+    return sourceName(id >>> Rows.LINE_BITS) + ", line " + line(id);
+  }
+
+  /** Returns the columns {@code id} and {@code kept} of the repeated documents. */
+  private Dataset<Row> exact(Dataset<Row> documents) {
+    try (StageProgress.Stage _ = progress.begin("exact_dedup")) {
+      Dataset<Row> groups =
+          documents
+              .groupBy("h1", "h2")
+              .agg(min("id").as("kept"), count(lit(1)).as("n"))
+              .where(col("n").gt(1))
+              .drop("n");
+      return kept(
+          "repeated",
+          documents
+              .select("id", "h1", "h2")
+              .join(
+                  groups,
+                  groups
+                      .col("h1")
+                      .equalTo(documents.col("h1"))
+                      .and(groups.col("h2").equalTo(documents.col("h2"))))
+              .where(col("id").notEqual(col("kept")))
+              .select("id", "kept"));
+    }
+  }
+
+  private Dataset<Row> minHash(Dataset<Row> documents, MinHashDedup step) {
+    Dataset<Row> pairs;
+    try (StageProgress.Stage _ = progress.begin("minhash_dedup: signatures and bands")) {
+      pairs =
+          kept(
+              "pairs",
+              documents
+                  .select("id", "text")
+                  .mapPartitions(new Signatures(step), Encoders.row(Rows.BANDS))
+                  .repartition(partitions, col("k1"))
+                  .sortWithinPartitions("k1", "k2", "id")
+                  .mapPartitions(new Signatures.Stars(step.groupCap()), Encoders.row(Rows.PAIRS)));
+    }
+    try (StageProgress.Stage _ = progress.begin("minhash_dedup: groups")) {
+      Row capped = pairs.where(col("u").lt(0)).agg(count(lit(1)), sum("v")).first();
+      Dataset<Row> edges = pairs.where(col("u").geq(0));
+      long n = edges.count();
+      Dataset<Row> removed =
+          n <= step.driverEdges()
+              ? joined(documents, Components.of(edges, (int) n))
+              : Components.byStars(edges).select(col("u").as("id"), col("v").as("kept"));
+      removed = kept("similar", removed);
+      return remove(
+          documents, step, removed, capped.getLong(0), capped.isNullAt(1) ? 0 : capped.getLong(1));
+    }
+  }
+
+  /**
+   * Sends the components to all machines: they have an id for each document that is like another.
+   */
+  private Dataset<Row> joined(Dataset<Row> documents, Components components) {
+    long[] ids = components.ids();
+    long[] smallest = new long[ids.length];
+    Arrays.setAll(smallest, components::smallest);
+    Broadcast<long[][]> table =
+        JavaSparkContext.fromSparkContext(spark.sparkContext())
+            .broadcast(new long[][] {ids, smallest});
+    UDF1<Long, Long> kept =
+        id -> {
+          long[][] value = table.value();
+          int at = Arrays.binarySearch(value[0], id);
+          return at < 0 || value[1][at] == id ? -1 : value[1][at];
+        };
+    return documents
+        .select(col("id"), udf(kept, DataTypes.LongType).apply(col("id")).as("kept"))
+        .where(col("kept").geq(0));
+  }
+
+  /** Takes documents out of a corpus, and counts them. */
+  private Dataset<Row> remove(
+      Dataset<Row> documents, Step step, Dataset<Row> removed, long capped, long overCap) {
+    try (StageProgress.Stage _ = progress.begin(step.name() + ": count")) {
+      tally(documents, step, removed, capped, overCap);
+    }
+    return documents.join(removed, documents.col("id").equalTo(removed.col("id")), "left_anti");
+  }
+
+  private void tally(
+      Dataset<Row> documents, Step step, Dataset<Row> removed, long capped, long overCap) {
+    List<Row> counts =
+        removed
+            .join(documents.select("id", "bytes"), "id")
+            .groupBy(shiftright(col("id"), Rows.LINE_BITS).as("source"))
+            .agg(count(lit(1)), sum("bytes"), min_by(struct("id", "kept"), xxhash64(col("id"))))
+            .orderBy("source")
+            .collectAsList();
+    Object[] samples = counts.stream().map(row -> (Object) row.getStruct(3).getLong(0)).toArray();
+    Map<Long, String> texts = new HashMap<>();
+    if (samples.length > 0) {
+      documents
+          .where(col("id").isin(samples))
+          .select("id", "text")
+          .collectAsList()
+          .forEach(row -> texts.put(row.getLong(0), Rows.excerpt(row.getString(1))));
+    }
+    for (Row row : counts) {
+      Row sample = row.getStruct(3);
+      removals.add(
+          new Facts.Removal(
+              sourceName(row.getLong(0)),
+              step.name(),
+              "duplicate",
+              row.getLong(1),
+              row.getLong(2),
+              line(sample.getLong(0)),
+              texts.getOrDefault(sample.getLong(0), ""),
+              place(sample.getLong(1))));
+    }
+    Dataset<Row> groups = removed.groupBy("kept").agg(count(lit(1)).as("n"));
+    Row total = groups.agg(count(lit(1)), sum("n"), max("n")).first();
+    Row largest =
+        groups.orderBy(col("n").desc(), col("kept")).limit(1).collectAsList().stream()
+            .findFirst()
+            .orElse(null);
+    duplicates.add(
+        new Facts.Duplicates(
+            step.name(),
+            total.getLong(0),
+            total.isNullAt(1) ? 0 : total.getLong(1),
+            largest == null ? 0 : largest.getLong(1) + 1,
+            largest == null ? "" : place(largest.getLong(0)),
+            capped,
+            overCap));
+  }
+
+  private Facts write(Dataset<Row> documents, Path out, int vocabSize) throws IOException {
+    Output output = pipeline.output();
+    long[] keptDocuments = new long[records.length];
+    long[] keptBytes = new long[records.length];
+    List<Map<String, Long>> languages = new ArrayList<>();
+    pipeline.sources().forEach(source -> languages.add(new TreeMap<>()));
+    try (StageProgress.Stage _ = progress.begin("count")) {
+      for (Row row :
+          documents
+              .groupBy(shiftright(col("id"), Rows.LINE_BITS).as("source"), col("language"))
+              .agg(count(lit(1)), sum("bytes"))
+              .collectAsList()) {
+        int source = (int) row.getLong(0);
+        keptDocuments[source] += row.getLong(2);
+        keptBytes[source] += row.getLong(3);
+        if (!row.getString(1).isEmpty()) {
+          languages.get(source).put(row.getString(1), row.getLong(2));
+        }
+      }
+    }
+    if (Arrays.stream(keptDocuments).sum() == 0) {
+      throw new InputException(
+          pipeline.file()
+              + ": expected documents, found none: of "
+              + Arrays.stream(records).sum()
+              + " records "
+              + Arrays.stream(malformedRecords).sum()
+              + " are malformed, and the steps removed the others: see their options");
+    }
+    double training = 0;
+    for (int s = 0; s < keptBytes.length; s++) {
+      training += keptBytes[s] * pipeline.sources().get(s).weight() * (1 - output.heldOut());
+    }
+    int shards = shards(training);
+    int heldOutShards =
+        output.heldOut() == 0 ? 0 : shards(Arrays.stream(keptBytes).sum() * output.heldOut());
+    ShardWriter writer =
+        new ShardWriter(vocabSize == 0 ? out : work, shards, heldOutShards, vocabSize);
+    List<Row> written;
+    try (StageProgress.Stage _ =
+        progress.begin(vocabSize == 0 ? "mix and write" : "tokenise, mix and write")) {
+      Files.createDirectories(work);
+      written =
+          documents
+              .select("id", "text", "meta", "h1")
+              .mapPartitions(
+                  new Mixing(pipeline, shards, heldOutShards), Encoders.row(Rows.WRITTEN))
+              .repartitionById(shards + heldOutShards, col("shard"))
+              .sortWithinPartitions("key", "id", "copy")
+              .mapPartitions(writer, Encoders.row(Rows.SHARDS))
+              .collectAsList();
+    }
+    if (vocabSize > 0) {
+      try (StageProgress.Stage _ = progress.begin("merge")) {
+        writer.merge(out, false);
+        if (heldOutShards > 0) {
+          writer.merge(out, true);
+        }
+      }
+    }
+    long[][] sums = new long[records.length][4];
+    for (Row row : written) {
+      int at = row.getInt(0) < shards ? 0 : 2;
+      sums[row.getInt(1)][at] += row.getLong(2);
+      sums[row.getInt(1)][at + 1] += row.getLong(3);
+    }
+    List<Facts.Component> components = new ArrayList<>();
+    for (int s = 0; s < records.length; s++) {
+      int index = s;
+      Source source = pipeline.sources().get(s);
+      List<Part> own = parts.stream().filter(part -> part.source() == index).toList();
+      components.add(
+          new Facts.Component(
+              source.name(),
+              source.paths(),
+              source.weight(),
+              (int) own.stream().map(Part::path).distinct().count(),
+              own.stream().mapToLong(Part::bytes).sum(),
+              records[s],
+              malformedRecords[s],
+              keptDocuments[s],
+              keptBytes[s],
+              sums[s][0],
+              sums[s][1],
+              sums[s][2],
+              sums[s][3],
+              languages.get(s)));
+    }
+    Facts facts =
+        new Facts(
+            String.valueOf(pipeline.file().getFileName()),
+            vocabSize == 0 ? "jsonl" : "megatron",
+            output.seed(),
+            output.heldOut(),
+            pipeline.steps().stream()
+                .map(step -> new Facts.StepText(step.name(), step.describe()))
+                .toList(),
+            components,
+            removals,
+            malformed,
+            duplicates,
+            sums(out));
+    AtomicFile.write(out.resolve(FACTS), json(facts));
+    return facts;
+  }
+
+  private static byte[] json(Facts facts) {
+    try {
+      return MAPPER.writeValueAsBytes(facts);
+    } catch (JsonProcessingException e) {
+      throw new IllegalStateException(e); // records of numbers and text
+    }
+  }
+
+  private int shards(double bytes) {
+    return (int) Math.clamp(Math.ceil(bytes / pipeline.output().shardBytes()), 1, 99_999);
+  }
+
+  private static Map<String, String> sums(Path out) throws IOException {
+    Map<String, String> sums = new LinkedHashMap<>();
+    List<Path> files;
+    try (Stream<Path> list = Files.list(out)) {
+      files = list.filter(Files::isRegularFile).sorted().toList();
+    }
+    for (Path file : files) {
+      sums.put(String.valueOf(file.getFileName()), Sha256.of(file, Progress.silent()));
+    }
+    return sums;
+  }
+}

@@ -1,0 +1,104 @@
+package dev.jneox.corpus;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Says what a build of a pipeline would do, from the sizes of its sources alone.
+ *
+ * @param sources what would be read of each
+ * @param steps what they do, in order
+ * @param tasks that read
+ * @param shuffleBytes of the signatures of deduplication, about; 0 without it
+ * @param diskBytes that stages and output take at most, about
+ */
+public record CorpusPlan(
+    List<Reading> sources, List<Step> steps, int tasks, long shuffleBytes, long diskBytes) {
+  /** Compressed text is expected to grow so much. */
+  private static final int RATIO = 4;
+
+  /** Bytes of a document, on average, where nothing is known: the Pile's. */
+  private static final long MEAN_DOCUMENT = 5900;
+
+  /**
+   * Is what would be read of a source.
+   *
+   * @param name of the source
+   * @param files of it
+   * @param diskBytes of them
+   * @param textBytes expected: of compressed files four times their size
+   * @param weight epochs
+   * @param share of the weighted text, 0 to 1
+   */
+  public record Reading(
+      String name, int files, long diskBytes, long textBytes, double weight, double share) {}
+
+  /** Copies the lists. */
+  public CorpusPlan {
+    sources = List.copyOf(sources);
+    steps = List.copyOf(steps);
+  }
+
+  /**
+   * Looks for the sources of a pipeline.
+   *
+   * @throws dev.jneox.io.InputException for a source that is missing
+   */
+  public static CorpusPlan of(Pipeline pipeline) {
+    List<Part> parts = Part.of(pipeline, CorpusBuild.PIECE);
+    int n = pipeline.sources().size();
+    long[] disk = new long[n];
+    long[] text = new long[n];
+    for (Part part : parts) {
+      disk[part.source()] += part.bytes();
+      text[part.source()] += part.bytes() * (isPacked(part) ? RATIO : 1);
+    }
+    double weighted = 0;
+    long all = 0;
+    for (int s = 0; s < n; s++) {
+      weighted += text[s] * pipeline.sources().get(s).weight();
+      all += text[s];
+    }
+    List<Reading> sources = new ArrayList<>();
+    for (int s = 0; s < n; s++) {
+      int index = s;
+      Source source = pipeline.sources().get(s);
+      sources.add(
+          new Reading(
+              source.name(),
+              (int)
+                  parts.stream()
+                      .filter(part -> part.source() == index)
+                      .map(Part::path)
+                      .distinct()
+                      .count(),
+              disk[s],
+              text[s],
+              source.weight(),
+              weighted == 0 ? 0 : text[s] * source.weight() / weighted));
+    }
+    long signatures =
+        pipeline.steps().stream()
+            .filter(MinHashDedup.class::isInstance)
+            .mapToLong(step -> ((MinHashDedup) step).bands() * 24L * (text(text) / MEAN_DOCUMENT))
+            .sum();
+    return new CorpusPlan(
+        sources,
+        pipeline.steps(),
+        Part.tasks(parts, CorpusBuild.PIECE).size(),
+        signatures,
+        2 * all + (long) weighted + 2 * signatures);
+  }
+
+  private static long text(long[] bytes) {
+    long sum = 0;
+    for (long n : bytes) {
+      sum += n;
+    }
+    return sum;
+  }
+
+  private static boolean isPacked(Part part) {
+    return part.path().matches(".*\\.(zst|gz|zip|jar|parquet)");
+  }
+}

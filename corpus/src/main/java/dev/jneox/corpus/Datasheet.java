@@ -1,0 +1,373 @@
+package dev.jneox.corpus;
+
+import dev.jneox.io.AtomicFile;
+import dev.jneox.io.ByteSize;
+import dev.jneox.io.InputException;
+import dev.jneox.io.InputFile;
+import dev.jneox.io.StorageException;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+
+/**
+ * Describes a corpus for its users: sizes, weights, languages, what was removed and why, with
+ * samples (Gebru and others, Datasheets for Datasets, 2021), as Markdown and as HTML.
+ */
+public final class Datasheet {
+  /** The name of the Markdown file. */
+  public static final String MARKDOWN = "datasheet.md";
+
+  /** The name of the HTML file. */
+  public static final String HTML = "datasheet.html";
+
+  private static final int LARGEST = 256 << 20;
+
+  /** Is a table; columns from the second on hold numbers where {@code numbers} says so. */
+  private record Table(List<String> head, List<List<String>> rows, int numbers) {}
+
+  /** Is a heading with a text and a table, either of which may be empty. */
+  private record Section(String title, String text, Table table) {}
+
+  private Datasheet() {}
+
+  /**
+   * Writes both forms into a folder that a build made, from its {@code corpus.json}.
+   *
+   * @throws InputException where there is none
+   */
+  public static void write(Path corpus) {
+    Path file = corpus.resolve(CorpusBuild.FACTS);
+    try {
+      write(CorpusBuild.MAPPER.readValue(InputFile.text(file, LARGEST), Facts.class), corpus);
+    } catch (com.fasterxml.jackson.core.JsonProcessingException e) {
+      throw new InputException(
+          file
+              + ": expected what jneox corpus build wrote, found: "
+              + dev.jneox.io.JsonObject.problem(e),
+          e);
+    } catch (IOException e) {
+      throw StorageException.of(file, "cannot be read", e);
+    }
+  }
+
+  static void write(Facts facts, Path folder) {
+    List<Section> sections = sections(facts);
+    String title = "Datasheet of the corpus " + facts.pipeline();
+    AtomicFile.write(
+        folder.resolve(MARKDOWN), markdown(title, sections).getBytes(StandardCharsets.UTF_8));
+    AtomicFile.write(folder.resolve(HTML), html(title, sections).getBytes(StandardCharsets.UTF_8));
+  }
+
+  private static List<Section> sections(Facts facts) {
+    List<Section> sections = new ArrayList<>();
+    sections.add(composition(facts));
+    List<List<String>> steps = new ArrayList<>();
+    for (Facts.StepText step : facts.steps()) {
+      steps.add(List.of(String.valueOf(steps.size() + 1), step.name(), step.does()));
+    }
+    sections.add(
+        new Section(
+            "Steps",
+            "What was done to the documents, in order.",
+            new Table(List.of("", "step", "what it does"), steps, 0)));
+    sections.add(removals(facts));
+    sections.add(duplicates(facts));
+    sections.add(languages(facts));
+    sections.add(
+        new Section(
+            "Samples of what was removed",
+            "One document of each source and rule, chosen by the hash of its id.",
+            new Table(
+                List.of("source, line", "rule", "beginning"),
+                facts.removals().stream()
+                    .map(
+                        removal ->
+                            List.of(
+                                removal.source() + ", line " + removal.line(),
+                                removal.step()
+                                    + ": "
+                                    + removal.rule()
+                                    + (removal.kept().isEmpty() ? "" : " of " + removal.kept()),
+                                removal.sample()))
+                    .toList(),
+                0)));
+    sections.add(
+        new Section(
+            "Malformed records",
+            "Records that could not be read and were skipped; the first of each source.",
+            new Table(
+                List.of("source", "file", "record", "what is wrong"),
+                facts.malformed().stream()
+                    .map(
+                        bad ->
+                            List.of(
+                                bad.source(),
+                                bad.file(),
+                                String.valueOf(bad.record()),
+                                bad.problem()))
+                    .toList(),
+                0)));
+    sections.add(
+        new Section(
+            "Files",
+            "",
+            new Table(
+                List.of("file", "SHA-256"),
+                facts.files().entrySet().stream()
+                    .map(file -> List.of(file.getKey(), file.getValue()))
+                    .toList(),
+                0)));
+    return sections;
+  }
+
+  private static Section composition(Facts facts) {
+    List<Facts.Component> sources = facts.sources();
+    double written =
+        sources.stream().mapToDouble(source -> source.keptBytes() * source.weight()).sum();
+    boolean tokens = facts.format().equals("megatron");
+    List<List<String>> rows = new ArrayList<>();
+    for (Facts.Component source : sources) {
+      rows.add(
+          List.of(
+              source.name(),
+              ByteSize.text(source.diskBytes()),
+              number(source.records()),
+              number(source.malformed()),
+              number(source.keptDocuments()),
+              ByteSize.text(source.keptBytes()),
+              String.valueOf(source.weight()),
+              String.format(
+                  Locale.ROOT,
+                  "%.2f %%",
+                  written == 0 ? 0 : 100 * source.keptBytes() * source.weight() / written),
+              number(source.documents()),
+              tokens ? number(source.tokens()) : "",
+              number(source.heldOutDocuments())));
+    }
+    rows.add(
+        List.of(
+            "all",
+            ByteSize.text(sources.stream().mapToLong(Facts.Component::diskBytes).sum()),
+            number(sources.stream().mapToLong(Facts.Component::records).sum()),
+            number(sources.stream().mapToLong(Facts.Component::malformed).sum()),
+            number(sources.stream().mapToLong(Facts.Component::keptDocuments).sum()),
+            ByteSize.text(sources.stream().mapToLong(Facts.Component::keptBytes).sum()),
+            "",
+            "100 %",
+            number(sources.stream().mapToLong(Facts.Component::documents).sum()),
+            tokens ? number(sources.stream().mapToLong(Facts.Component::tokens).sum()) : "",
+            number(sources.stream().mapToLong(Facts.Component::heldOutDocuments).sum())));
+    return new Section(
+        "Composition",
+        String.format(
+            Locale.ROOT,
+            "Weights are epochs: how often each document is written. The share is that of the"
+                + " weighted bytes. The order of documents follows from the seed %d. %s",
+            facts.seed(),
+            facts.heldOut() == 0
+                ? "No documents are held out."
+                : "Held out are "
+                    + 100 * facts.heldOut()
+                    + " % of the documents, by the hash of their text."),
+        new Table(
+            List.of(
+                "source",
+                "on disk",
+                "records",
+                "malformed",
+                "documents kept",
+                "text kept",
+                "epochs",
+                "share",
+                "documents written",
+                tokens ? "tokens written" : "",
+                "held out"),
+            rows,
+            10));
+  }
+
+  private static Section removals(Facts facts) {
+    Map<String, long[]> rules = new TreeMap<>();
+    for (Facts.Removal removal : facts.removals()) {
+      long[] sum =
+          rules.computeIfAbsent(removal.step() + ": " + removal.rule(), rule -> new long[2]);
+      sum[0] += removal.documents();
+      sum[1] += removal.bytes();
+    }
+    List<List<String>> rows = new ArrayList<>();
+    rules.forEach(
+        (rule, sum) -> {
+          String bySource =
+              facts.removals().stream()
+                  .filter(removal -> rule.equals(removal.step() + ": " + removal.rule()))
+                  .map(removal -> removal.source() + " " + number(removal.documents()))
+                  .collect(Collectors.joining(", "));
+          rows.add(List.of(rule, number(sum[0]), ByteSize.text(sum[1]), bySource));
+        });
+    return new Section(
+        "Removals",
+        "Each removed document has one reason: the first rule that it broke.",
+        new Table(List.of("step: rule", "documents", "text", "by source"), rows, 2));
+  }
+
+  private static Section duplicates(Facts facts) {
+    return new Section(
+        "Duplicates",
+        "Of each group the document with the smallest id stays: that of the first source.",
+        new Table(
+            List.of("step", "groups", "removed", "largest group", "over the cap", "which is like"),
+            facts.duplicates().stream()
+                .map(
+                    step ->
+                        List.of(
+                            step.step(),
+                            number(step.groups()),
+                            number(step.removed()),
+                            number(step.largest()),
+                            number(step.overCap()),
+                            step.largestKept()))
+                .toList(),
+            4));
+  }
+
+  private static Section languages(Facts facts) {
+    Map<String, Long> all = new TreeMap<>();
+    facts
+        .sources()
+        .forEach(
+            source ->
+                source.languages().forEach((language, n) -> all.merge(language, n, Long::sum)));
+    return new Section(
+        "Languages",
+        all.isEmpty() ? "No step found the languages." : "Documents kept, by ISO 639-3.",
+        new Table(
+            List.of("language", "documents", "by source"),
+            all.entrySet().stream()
+                .sorted(
+                    Map.Entry.<String, Long>comparingByValue()
+                        .reversed()
+                        .thenComparing(Map.Entry.comparingByKey()))
+                .map(
+                    entry ->
+                        List.of(
+                            entry.getKey(),
+                            number(entry.getValue()),
+                            facts.sources().stream()
+                                .filter(source -> source.languages().containsKey(entry.getKey()))
+                                .map(
+                                    source ->
+                                        source.name()
+                                            + " "
+                                            + number(source.languages().get(entry.getKey())))
+                                .collect(Collectors.joining(", "))))
+                .toList(),
+            1));
+  }
+
+  private static String number(long n) {
+    return String.format(Locale.ROOT, "%,d", n);
+  }
+
+  private static String markdown(String title, List<Section> sections) {
+    StringBuilder text = new StringBuilder("# ").append(title).append("\n");
+    for (Section section : sections) {
+      Table table = section.table;
+      if (section.text.isEmpty() && table.rows.isEmpty()) {
+        continue;
+      }
+      text.append("\n## ").append(section.title).append("\n\n");
+      if (!section.text.isEmpty()) {
+        text.append(section.text).append("\n");
+      }
+      if (table.rows.isEmpty()) {
+        text.append("\nNone.\n");
+        continue;
+      }
+      text.append("\n");
+      row(text, table.head);
+      for (int i = 0; i < table.head.size(); i++) {
+        text.append(i > 0 && i <= table.numbers ? "|--:" : "|---");
+      }
+      text.append("|\n");
+      table.rows.forEach(row -> row(text, row));
+    }
+    return text.toString();
+  }
+
+  private static void row(StringBuilder text, List<String> cells) {
+    for (String cell : cells) {
+      text.append("| ").append(markdownCell(cell)).append(' ');
+    }
+    text.append("|\n");
+  }
+
+  /** Has a text of strangers be text: no markup, one line. */
+  private static String markdownCell(String text) {
+    return text.replaceAll("\\s+", " ").replaceAll("([\\\\`*_{}\\[\\]<>()#+!|~-])", "\\\\$1");
+  }
+
+  private static String html(String title, List<Section> sections) {
+    StringBuilder text = new StringBuilder();
+    text.append("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>")
+        .append(escaped(title))
+        .append(
+            "</title>\n"
+                + "<style>\n"
+                + "body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width:"
+                + " 80rem; padding: 0 1rem; color: #1a1a1a; background: #fff; }\n"
+                + "table { border-collapse: collapse; }\n"
+                + "th, td { border-bottom: 1px solid #ccc; padding: .3rem .7rem; text-align: left;"
+                + " vertical-align: top; overflow-wrap: anywhere; }\n"
+                + ".number { text-align: right; white-space: nowrap; }\n"
+                + "div { overflow-x: auto; }\n"
+                + "</style>\n"
+                + "</head>\n"
+                + "<body>\n"
+                + "<h1>")
+        .append(escaped(title))
+        .append("</h1>\n");
+    for (Section section : sections) {
+      Table table = section.table;
+      if (section.text.isEmpty() && table.rows.isEmpty()) {
+        continue;
+      }
+      text.append("<h2>").append(escaped(section.title)).append("</h2>\n<p>");
+      text.append(escaped(section.text)).append("</p>\n");
+      if (table.rows.isEmpty()) {
+        text.append("<p>None.</p>\n");
+        continue;
+      }
+      text.append("<div><table>\n<thead><tr>");
+      cells(text, table, table.head, "th");
+      text.append("</tr></thead>\n<tbody>\n");
+      for (List<String> row : table.rows) {
+        text.append("<tr>");
+        cells(text, table, row, "td");
+        text.append("</tr>\n");
+      }
+      text.append("</tbody>\n</table></div>\n");
+    }
+    return text.append("</body>\n</html>\n").toString();
+  }
+
+  private static void cells(StringBuilder text, Table table, List<String> cells, String tag) {
+    for (int i = 0; i < cells.size(); i++) {
+      text.append('<').append(tag);
+      text.append(i > 0 && i <= table.numbers ? " class=\"number\">" : ">");
+      text.append(escaped(cells.get(i))).append("</").append(tag).append('>');
+    }
+  }
+
+  private static String escaped(String text) {
+    return text.replace("&", "&amp;")
+        .replace("<", "&lt;")
+        .replace(">", "&gt;")
+        .replace("\"", "&quot;");
+  }
+}

@@ -1,0 +1,113 @@
+package dev.jneox.corpus;
+
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Counts what a build did: the content of {@code corpus.json}. It has no times, so that the same
+ * pipeline gives the same bytes.
+ *
+ * @param pipeline name of the pipeline file
+ * @param format jsonl or megatron
+ * @param seed of the order
+ * @param heldOut share of documents that are held out
+ * @param steps names of the steps with what they do, in order
+ * @param sources the components
+ * @param removals removed documents by source, step and rule
+ * @param malformed places of malformed records, the first of each source
+ * @param duplicates groups that deduplication found
+ * @param files SHA-256 of each file of the output but the reports
+ */
+public record Facts(
+    String pipeline,
+    String format,
+    long seed,
+    double heldOut,
+    List<StepText> steps,
+    List<Component> sources,
+    List<Removal> removals,
+    List<Malformed> malformed,
+    List<Duplicates> duplicates,
+    Map<String, String> files) {
+  /** Says what a step does. */
+  public record StepText(String name, String does) {}
+
+  /**
+   * Counts the documents of a source.
+   *
+   * @param name of the source
+   * @param paths of the pipeline file
+   * @param weight epochs
+   * @param files read
+   * @param diskBytes of the files
+   * @param records read: documents and malformed ones, and lines that are blank
+   * @param malformed records that are no document
+   * @param keptDocuments that all steps kept, held-out ones included
+   * @param keptBytes of UTF-8 of them
+   * @param documents written for training, copies included
+   * @param tokens written for training
+   * @param heldOutDocuments written to be held out
+   * @param heldOutTokens written to be held out
+   * @param languages kept documents by language, ISO 639-3, where a step found it
+   */
+  public record Component(
+      String name,
+      List<String> paths,
+      double weight,
+      int files,
+      long diskBytes,
+      long records,
+      long malformed,
+      long keptDocuments,
+      long keptBytes,
+      long documents,
+      long tokens,
+      long heldOutDocuments,
+      long heldOutTokens,
+      Map<String, Long> languages) {}
+
+  /**
+   * Counts what one rule removed from one source.
+   *
+   * @param source name of the source
+   * @param step name of the step
+   * @param rule of the step
+   * @param documents removed
+   * @param bytes of UTF-8 of them
+   * @param line of the sample in its source
+   * @param sample beginning of one removed document, chosen by hash
+   * @param kept of a duplicate the document that stays, {@code SOURCE, line N}; else empty
+   */
+  public record Removal(
+      String source,
+      String step,
+      String rule,
+      long documents,
+      long bytes,
+      long line,
+      String sample,
+      String kept) {}
+
+  /** Names a malformed record: its file, its line or number there, and what is wrong. */
+  public record Malformed(String source, String file, long record, String problem) {}
+
+  /**
+   * Describes the groups that a step of deduplication found.
+   *
+   * @param step name of the step
+   * @param groups of two documents or more
+   * @param removed documents
+   * @param largest documents of the largest group
+   * @param largestKept the one of them that stays, {@code SOURCE, line N}
+   * @param capped groups of a band that were larger than the cap
+   * @param overCap documents of them that were not linked
+   */
+  public record Duplicates(
+      String step,
+      long groups,
+      long removed,
+      long largest,
+      String largestKept,
+      long capped,
+      long overCap) {}
+}

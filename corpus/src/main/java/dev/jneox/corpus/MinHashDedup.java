@@ -1,0 +1,54 @@
+package dev.jneox.corpus;
+
+import java.util.Locale;
+
+/**
+ * Removes documents that are much like an earlier one: MinHash with bands. Two documents whose sets
+ * of shingles have the Jaccard similarity {@code s} share a band with the probability {@code 1 - (1
+ * - s^rows)^bands}. Documents that share one are joined, and of each connected group the one with
+ * the smallest id stays.
+ *
+ * @param ngram words in a shingle; shorter documents have none and stay
+ * @param bands numbers of a signature are divided into so many
+ * @param rows numbers of a band
+ * @param seed of NumPy's {@code RandomState}, which gives the coefficients as datatrove draws them
+ * @param groupCap documents of one band that are joined at most, those with the smallest ids; 0 for
+ *     all
+ * @param driverEdges pairs up to which the driver joins them in its memory
+ */
+record MinHashDedup(int ngram, int bands, int rows, long seed, int groupCap, long driverEdges)
+    implements Step {
+  static Step of(Settings options) {
+    return new MinHashDedup(
+        options.integer("ngram", 5, 1, 100),
+        options.integer("bands", 14, 1, 10_000),
+        options.integer("rows", 8, 1, 1000),
+        options.integer("seed", 1, 0, Integer.MAX_VALUE),
+        options.integer("group_cap", 1_000_000, 0, Integer.MAX_VALUE),
+        options.integer("driver_edges", 50_000_000, 0, 500_000_000));
+  }
+
+  @Override
+  public String name() {
+    return "minhash_dedup";
+  }
+
+  @Override
+  public String describe() {
+    return String.format(
+        Locale.ROOT,
+        "removes near duplicates: %d-grams of words, %d bands of %d; similar by 0.5 %.0f %%, 0.7"
+            + " %.0f %%, 0.8 %.0f %% are found",
+        ngram,
+        bands,
+        rows,
+        100 * probability(0.5),
+        100 * probability(0.7),
+        100 * probability(0.8));
+  }
+
+  /** Returns the probability that two documents of this similarity share a band. */
+  double probability(double similarity) {
+    return 1 - Math.pow(1 - Math.pow(similarity, rows), bands);
+  }
+}

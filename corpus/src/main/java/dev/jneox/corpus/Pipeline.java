@@ -1,0 +1,145 @@
+package dev.jneox.corpus;
+
+import dev.jneox.format.neox.YamlTree;
+import dev.jneox.io.InputException;
+import dev.jneox.io.InputFile;
+import dev.jneox.io.StorageException;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Describes how a corpus is built, as a pipeline file in YAML says it. Relative paths start at the
+ * file's folder.
+ *
+ * <pre>
+ * sources:
+ *   - name: manuals
+ *     path: manuals/*.jsonl
+ *     weight: 2
+ *   - name: books
+ *     path: books
+ * steps:
+ *   - unicode
+ *   - gopher_quality: {min_words: 20}
+ *   - exact_dedup
+ *   - minhash_dedup
+ * output:
+ *   format: megatron
+ *   tokenizer: tokenizer.json
+ * </pre>
+ *
+ * @param file the pipeline file
+ * @param sources the components, in order: of duplicates the earlier one stays
+ * @param steps what is done to the documents, in order
+ * @param output how the corpus is written
+ */
+public record Pipeline(Path file, List<Source> sources, List<Step> steps, Output output) {
+  private static final int LARGEST = 10_000_000;
+
+  /** Copies the lists. */
+  public Pipeline {
+    sources = List.copyOf(sources);
+    steps = List.copyOf(steps);
+  }
+
+  /**
+   * Reads a pipeline file; does not look for its sources.
+   *
+   * @throws InputException naming the place where it is not one
+   */
+  public static Pipeline read(Path file) {
+    String text;
+    try {
+      text = InputFile.text(file, LARGEST);
+    } catch (IOException e) {
+      throw StorageException.ofText(file, e);
+    }
+    Settings settings = new Settings(file, "", new YamlTree(file.toString(), text).root());
+    List<Source> sources = sources(file, settings.value("sources"), settings);
+    List<Step> steps = steps(file, settings.value("steps"), settings);
+    Output output = Output.of(new Settings(file, "output", settings.value("output")));
+    settings.noOthers();
+    return new Pipeline(file, sources, steps, output);
+  }
+
+  private static List<Source> sources(Path file, @Nullable Object value, Settings settings) {
+    if (!(value instanceof List<?> list) || list.isEmpty()) {
+      throw settings.wrong("sources", "a list of sources, each with name and path", value);
+    }
+    List<Source> sources = new ArrayList<>();
+    Set<String> names = new HashSet<>();
+    for (Object item : list) {
+      String place = "sources[" + sources.size() + "]";
+      if (!(item instanceof Map<?, ?>)) {
+        throw InputException.in(file, place, "keys name, path and weight", Settings.describe(item));
+      }
+      Settings source = new Settings(file, place, item);
+      String name = source.text("name").orElseThrow(() -> source.wrong("name", "a name", null));
+      if (!names.add(name)) {
+        throw source.wrong("name", "a name of its own for each source", name);
+      }
+      Settings named = new Settings(file, place + " (" + name + ")", item);
+      named.value("name");
+      List<String> paths =
+          named.texts("path", List.of()).stream()
+              .map(path -> Settings.resolved(named.folder(), path))
+              .toList();
+      if (paths.isEmpty()) {
+        throw named.wrong("path", "a file, folder or glob", null);
+      }
+      double weight = named.number("weight", 1, 0, 1000);
+      if (weight == 0) {
+        throw named.wrong("weight", "a number above 0 (leave the source out instead)", 0L);
+      }
+      Format format =
+          named.text("format").isEmpty()
+              ? null
+              : Format.named(named.choice("format", "", Format.names()));
+      named.noOthers();
+      sources.add(new Source(name, paths, weight, format));
+    }
+    return sources;
+  }
+
+  private static List<Step> steps(Path file, @Nullable Object value, Settings settings) {
+    if (value == null) {
+      return List.of();
+    }
+    if (!(value instanceof List<?> list)) {
+      throw settings.wrong("steps", "a list of steps", value);
+    }
+    Collection<String> names = Step.FACTORIES.keySet();
+    List<Step> steps = new ArrayList<>();
+    for (Object item : list) {
+      String place = "steps[" + steps.size() + "]";
+      String name;
+      Object options = null;
+      if (item instanceof String text) {
+        name = text.replace('-', '_');
+      } else if (item instanceof Map<?, ?> map && map.size() == 1) {
+        Map.Entry<?, ?> entry = map.entrySet().iterator().next();
+        name = String.valueOf(entry.getKey());
+        options = entry.getValue();
+      } else {
+        throw InputException.in(
+            file, place, "a name, or one name with options", Settings.describe(item));
+      }
+      Step.Factory factory = Step.FACTORIES.get(name);
+      if (factory == null) {
+        throw InputException.in(
+            file, place, "one of " + String.join(", ", names), name + Settings.meant(name, names));
+      }
+      Settings of = new Settings(file, place + " (" + name + ")", options);
+      steps.add(factory.create(of));
+      of.noOthers();
+    }
+    return steps;
+  }
+}

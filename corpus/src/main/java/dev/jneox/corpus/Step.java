@@ -1,0 +1,43 @@
+package dev.jneox.corpus;
+
+import java.io.Serializable;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/** Does one thing to the documents of a corpus, or removes some of them. */
+public sealed interface Step extends Serializable permits TextStep, ExactDedup, MinHashDedup {
+  /** Returns the name that it has in pipeline files. */
+  String name();
+
+  /** Returns what it does, with its options, in a few words. */
+  String describe();
+
+  /** Makes a step of its options. */
+  @FunctionalInterface
+  interface Factory {
+    /**
+     * Makes the step.
+     *
+     * @throws dev.jneox.io.InputException for a wrong option
+     */
+    Step create(Settings options);
+  }
+
+  /** The steps that there are, by name. */
+  Map<String, Factory> FACTORIES = factories();
+
+  private static Map<String, Factory> factories() {
+    Map<String, Factory> steps = new LinkedHashMap<>();
+    steps.put("unicode", UnicodeRepair::of);
+    steps.put("language", LanguageFilter::of);
+    steps.put("gopher_quality", GopherQuality::of);
+    steps.put("gopher_repetition", GopherRepetition::of);
+    steps.put("c4", C4Rules::of);
+    steps.put("fineweb", FineWebRules::of);
+    steps.put("pii", PiiRemoval::of);
+    steps.put("decontaminate", Decontaminate::of);
+    steps.put("exact_dedup", ExactDedup::of);
+    steps.put("minhash_dedup", MinHashDedup::of);
+    return steps;
+  }
+}

@@ -1,0 +1,58 @@
+package dev.jneox.corpus.cli;
+
+import dev.jneox.corpus.CorpusPlan;
+import dev.jneox.corpus.Pipeline;
+import dev.jneox.corpus.Step;
+import dev.jneox.io.ByteSize;
+import dev.jneox.io.Counted;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code jneox corpus plan}: what a build would do. */
+@Command(
+    name = "plan",
+    mixinStandardHelpOptions = true,
+    description = "Say what a build of a pipeline would do, with the sizes expected.")
+final class PlanCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
+  @Parameters(paramLabel = "PIPELINE.yml", description = "The pipeline file.")
+  private Path file;
+
+  @Override
+  public Integer call() {
+    Pipeline pipeline = Pipeline.read(file);
+    CorpusPlan plan = CorpusPlan.of(pipeline);
+    PrintWriter console = spec.commandLine().getOut();
+    console.printf("read, in %s:%n", Counted.text(plan.tasks(), "task"));
+    for (CorpusPlan.Reading source : plan.sources()) {
+      console.printf(
+          Locale.ROOT,
+          "  %-20s %s, %s on disk, about %s of text, %s epochs, %.1f %% of the corpus%n",
+          source.name(),
+          Counted.text(source.files(), "file"),
+          ByteSize.text(source.diskBytes()),
+          ByteSize.text(source.textBytes()),
+          source.weight(),
+          100 * source.share());
+    }
+    int number = 1;
+    for (Step step : plan.steps()) {
+      console.printf("%d. %s: %s%n", number++, step.name(), step.describe());
+    }
+    if (plan.shuffleBytes() > 0) {
+      console.printf("signatures to sort: about %s%n", ByteSize.text(plan.shuffleBytes()));
+    }
+    console.printf(
+        "write %s; stages and output take about %s of disk%n",
+        pipeline.output().kind().name().toLowerCase(Locale.ROOT), ByteSize.text(plan.diskBytes()));
+    console.flush();
+    return 0;
+  }
+}
