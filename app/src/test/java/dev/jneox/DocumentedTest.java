@@ -45,14 +45,15 @@ class DocumentedTest {
           "grammar",
           "data",
           "torch",
-          "train");
+          "train",
+          "corpus");
 
   @Tag("slow")
   @Test
   void everyPublicMemberHasAComment() throws IOException {
     List<Path> sources =
         Stream.concat(
-                Stream.of("core", "data", "torch", "train")
+                Stream.of("core", "data", "torch", "train", "corpus")
                     .map(module -> Path.of("..", module, "src/main/java/dev/jneox"))
                     .flatMap(root -> PACKAGES.stream().map(root::resolve))
                     .filter(Files::isDirectory)

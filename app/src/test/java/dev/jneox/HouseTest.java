@@ -156,6 +156,18 @@ class HouseTest {
                     .check(HOUSE));
   }
 
+  /** The module corpus has its own test: it is on no class path but its own. */
+  @Test
+  void noRoomSeesSpark() {
+    classes()
+        .that()
+        .resideInAPackage("dev.jneox..")
+        .should()
+        .onlyDependOnClassesThat(
+            resideOutsideOfPackages("org.apache.spark..", "scala..", "org.apache.hadoop.."))
+        .check(HOUSE);
+  }
+
   /** Without its module a class that uses the Vector API cannot be loaded. */
   @Test
   void onlyKernelsAndTrainingUseTheVectorApi() {

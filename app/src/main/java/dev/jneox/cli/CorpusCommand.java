@@ -1,6 +1,7 @@
 package dev.jneox.cli;
 
 import dev.jneox.io.InputException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -19,7 +20,7 @@ import picocli.CommandLine.Unmatched;
       "  ./jneox corpus --help"
     })
 final class CorpusCommand implements Callable<Integer> {
-  @Unmatched private List<String> arguments;
+  @Unmatched private final List<String> arguments = new ArrayList<>();
 
   @Override
   public Integer call() {

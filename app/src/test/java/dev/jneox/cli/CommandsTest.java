@@ -19,6 +19,7 @@ class CommandsTest {
             "tokenizer",
             "prepare",
             "data",
+            "corpus",
             "train",
             "schedule",
             "generate",

@@ -20,12 +20,14 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.AtomicFolder;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
 import dev.jneox.io.Overwrite;
 import dev.jneox.io.Progress;
 import dev.jneox.io.Sha256;
 import dev.jneox.io.StorageException;
 import dev.jneox.tokenizer.Tokenizer;
 import java.io.IOException;
+import java.io.NotSerializableException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -69,9 +71,21 @@ public final class CorpusBuild {
    * Reports a build.
    *
    * @param facts what was counted
-   * @param seconds of each stage, in order
+   * @param times of each stage, in order
    */
-  public record Result(Facts facts, Map<String, Double> seconds) {}
+  public record Result(Facts facts, Map<String, Time> times) {}
+
+  /**
+   * Measures a stage.
+   *
+   * @param seconds on the clock
+   * @param cpuSeconds of the CPU that its tasks took, on all cores together
+   */
+  public record Time(double seconds, double cpuSeconds) {
+    Time plus(Time other) {
+      return new Time(seconds + other.seconds, cpuSeconds + other.cpuSeconds);
+    }
+  }
 
   /** The bytes of plain lines that one task reads. */
   static final long PIECE = 16_000_000;
@@ -155,10 +169,27 @@ public final class CorpusBuild {
       AtomicFolder.delete(work);
       Datasheet.write(facts, folder.path());
       folder.commit();
-      return new Result(facts, progress.seconds());
-    } catch (IOException e) {
-      throw StorageException.of(options.out, "cannot be written", e);
+      return new Result(facts, progress.times());
+    } catch (Exception e) { // Spark throws checked exceptions that it does not declare
+      throw failure(options.out, e);
     }
+  }
+
+  /** Finds what a task or the driver failed with: an error of ours, or one of a disk. */
+  private static RuntimeException failure(Path out, Exception failure) {
+    for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
+      switch (cause) {
+        case JneoxException e -> {
+          return e;
+        }
+        case NotSerializableException _ -> {} // a bug
+        case IOException e -> {
+          return StorageException.of(out, "cannot be written", e);
+        }
+        default -> {}
+      }
+    }
+    return failure instanceof RuntimeException e ? e : new IllegalStateException(failure);
   }
 
   private Facts run(Path out) throws IOException {

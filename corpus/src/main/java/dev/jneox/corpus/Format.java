@@ -21,7 +21,11 @@ public enum Format {
   /** WARC: the main text of HTML responses; WET: the extracted texts. */
   WARC("\\.(warc|wet)(\\.gz)?"),
   /** A mail is a document. */
-  MBOX("\\.mbox(\\.gz|\\.zst)?");
+  MBOX("\\.mbox(\\.gz|\\.zst)?"),
+  /** A dump of MediaWiki's pages, as XML. No ending names it. */
+  MEDIAWIKI(""),
+  /** {@code Posts.xml} of a StackExchange dump. No ending names it. */
+  STACKEXCHANGE("");
 
   private final Pattern ending;
 
@@ -62,6 +66,8 @@ public enum Format {
       case PARQUET -> new ParquetRecords(file);
       case WARC -> new WarcRecords(file);
       case MBOX -> new MboxRecords(file);
+      case MEDIAWIKI -> new MediaWikiRecords(file);
+      case STACKEXCHANGE -> new StackExchangeRecords(file);
     };
   }
 

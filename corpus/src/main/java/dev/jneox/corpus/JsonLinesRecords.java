@@ -110,7 +110,7 @@ final class JsonLinesRecords implements RecordReader {
           parser.skipChildren();
         } else {
           json.writeFieldName(key);
-          json.copyCurrentStructure(parser);
+          json.copyCurrentStructureExact(parser);
         }
       }
       json.writeEndObject();

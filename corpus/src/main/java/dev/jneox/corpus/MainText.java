@@ -41,14 +41,26 @@ final class MainText {
 
   private final StringBuilder out = new StringBuilder();
   private final StringBuilder block = new StringBuilder();
+  private final boolean whole;
   private int linked;
 
-  private MainText() {}
+  private MainText(boolean whole) {
+    this.whole = whole;
+  }
+
+  /** Returns all paragraphs of a page that holds prose alone. */
+  static String whole(Document page) {
+    return of(page.body(), true);
+  }
 
   static String of(Document page) {
-    MainText text = new MainText();
     Element main = page.selectFirst("main, article, [role=main]");
-    text.visit(main == null ? page.body() : main, false);
+    return of(main == null ? page.body() : main, false);
+  }
+
+  private static String of(Element element, boolean whole) {
+    MainText text = new MainText(whole);
+    text.visit(element, false);
     text.end("");
     return text.out.toString().strip();
   }
@@ -98,10 +110,11 @@ final class MainText {
     String text = tag.equals("pre") ? block.toString().stripTrailing() : block.toString().strip();
     boolean stays =
         !text.isEmpty()
-            && 2 * linked < Math.max(1, text.length())
-            && (ALWAYS.contains(tag)
-                || Words.of(text).size() >= 10
-                || ".!?\u3002".indexOf(text.charAt(text.length() - 1)) >= 0);
+            && (whole
+                || 2 * linked < text.length()
+                    && (ALWAYS.contains(tag)
+                        || Words.of(text).size() >= 10
+                        || ".!?\u3002".indexOf(text.charAt(text.length() - 1)) >= 0));
     if (stays) {
       out.append(text).append("\n\n");
     }

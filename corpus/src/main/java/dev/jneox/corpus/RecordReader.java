@@ -1,9 +1,13 @@
 package dev.jneox.corpus;
 
+import com.fasterxml.jackson.core.JsonGenerator;
 import dev.jneox.data.ZstdInputStream;
+import dev.jneox.io.JsonObject;
 import java.io.BufferedInputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.StringWriter;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
@@ -44,6 +48,19 @@ interface RecordReader extends AutoCloseable {
 
   @Override
   void close() throws IOException;
+
+  /** Makes a meta of one key. */
+  static String meta(String key, String value) {
+    StringWriter out = new StringWriter();
+    try (JsonGenerator json = JsonObject.LINES.createGenerator(out)) {
+      json.writeStartObject();
+      json.writeStringField(key, value);
+      json.writeEndObject();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    return out.toString();
+  }
 
   /** Opens a file that may be compressed, as its name says. */
   static InputStream open(Path file) throws IOException {

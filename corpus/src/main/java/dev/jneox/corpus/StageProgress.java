@@ -3,6 +3,8 @@ package dev.jneox.corpus;
 import dev.jneox.io.Progress;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.LongAdder;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerStageSubmitted;
 import org.apache.spark.scheduler.SparkListenerTaskEnd;
@@ -12,7 +14,8 @@ import org.apache.spark.sql.SparkSession;
 final class StageProgress extends SparkListener implements AutoCloseable {
   private final SparkSession spark;
   private final Progress.Display display;
-  private final Map<String, Double> seconds = new LinkedHashMap<>();
+  private final Map<String, CorpusBuild.Time> times = new LinkedHashMap<>();
+  private final LongAdder nanos = new LongAdder(); // of CPU, of all tasks so far
   private volatile Progress now = Progress.silent();
 
   StageProgress(SparkSession spark, Progress.Display display) {
@@ -26,6 +29,7 @@ final class StageProgress extends SparkListener implements AutoCloseable {
     private final String name;
     private final Progress before = now;
     private final Progress own;
+    private final long nanosBefore = nanos.sum();
 
     Stage(String name) {
       this.name = name;
@@ -35,8 +39,16 @@ final class StageProgress extends SparkListener implements AutoCloseable {
 
     @Override
     public void close() {
+      try {
+        spark.sparkContext().listenerBus().waitUntilEmpty(); // the ends of its tasks
+      } catch (TimeoutException e) {
+        // The numbers of this stage count for the next one.
+      }
       now = before;
-      seconds.merge(name, own.seconds(), Double::sum);
+      times.merge(
+          name,
+          new CorpusBuild.Time(own.seconds(), (nanos.sum() - nanosBefore) / 1e9),
+          CorpusBuild.Time::plus);
       own.close();
     }
   }
@@ -45,9 +57,9 @@ final class StageProgress extends SparkListener implements AutoCloseable {
     return new Stage(name);
   }
 
-  /** Returns the seconds of each stage, in their order. */
-  Map<String, Double> seconds() {
-    return seconds;
+  /** Returns the time of each stage, in their order. */
+  Map<String, CorpusBuild.Time> times() {
+    return times;
   }
 
   @Override
@@ -58,6 +70,9 @@ final class StageProgress extends SparkListener implements AutoCloseable {
   @Override
   public void onTaskEnd(SparkListenerTaskEnd ended) {
     now.step(1);
+    if (ended.taskMetrics() != null) {
+      nanos.add(ended.taskMetrics().executorCpuTime());
+    }
   }
 
   @Override

@@ -1,10 +1,8 @@
 package dev.jneox.corpus;
 
-import dev.jneox.io.JsonObject;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Path;
-import java.util.Map;
 import java.util.Optional;
 import org.jsoup.Jsoup;
 import org.jspecify.annotations.Nullable;
@@ -66,7 +64,7 @@ final class WarcRecords implements RecordReader {
 
   private Raw text(byte[] bytes, String url) {
     try {
-      return new Raw(line, Utf8Text.decode(bytes).toString(), meta(url), false);
+      return new Raw(line, Utf8Text.decode(bytes).toString(), RecordReader.meta("url", url), false);
     } catch (Utf8Text.MalformedException e) {
       return Raw.malformed(line, url + ": " + e.getMessage());
     }
@@ -89,15 +87,12 @@ final class WarcRecords implements RecordReader {
                   new java.io.ByteArrayInputStream(bytes),
                   MainText.charset(charset),
                   response.target()));
-      return text.isBlank() ? null : new Raw(line, text, meta(response.target()), false);
+      return text.isBlank()
+          ? null
+          : new Raw(line, text, RecordReader.meta("url", response.target()), false);
     } catch (ParsingException | IllegalArgumentException e) {
       return Raw.malformed(line, response.target() + ": " + e.getMessage());
     }
-  }
-
-  private static String meta(String url) {
-    return new String(JsonObject.write(Map.of("url", url)), java.nio.charset.StandardCharsets.UTF_8)
-        .strip();
   }
 
   @Override

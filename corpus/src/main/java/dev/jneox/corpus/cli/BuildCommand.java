@@ -172,8 +172,15 @@ final class BuildCommand implements Callable<Integer> {
                             + Counted.text(step.overCap(), "document")
                             + " over group_cap not compared"));
     result
-        .seconds()
-        .forEach((stage, time) -> console.printf(Locale.ROOT, "  %8.1f s  %s%n", time, stage));
+        .times()
+        .forEach(
+            (stage, time) ->
+                console.printf(
+                    Locale.ROOT,
+                    "  %8.1f s, %.1f s of CPU  %s%n",
+                    time.seconds(),
+                    time.cpuSeconds(),
+                    stage));
     console.printf(
         Locale.ROOT,
         "%s: %s%s in %.1f s; see %s%n",

@@ -1,0 +1,464 @@
+package dev.jneox.corpus;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.catchThrowable;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.jneox.data.IndexedDataset;
+import dev.jneox.data.Npy;
+import dev.jneox.io.InputException;
+import dev.jneox.io.Progress;
+import dev.jneox.io.StorageException;
+import dev.jneox.tokenizer.BpeTrainer;
+import dev.jneox.tokenizer.Tokenizer;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Runs whole pipelines on Spark, all in one session but where a test is about sessions. */
+@Tag("slow")
+class CorpusBuildTest {
+  private static final ObjectMapper JSON = new ObjectMapper();
+  private static final String END = "<|endoftext|>";
+
+  @TempDir private Path folder;
+
+  private static CorpusBuild.Result build(Path pipeline, Path out, String master, int partitions) {
+    return CorpusBuild.run(
+        Spark.session(master),
+        Pipeline.read(pipeline),
+        new CorpusBuild.Options(out, partitions, false, true),
+        (task, total) -> Progress.silent());
+  }
+
+  private Path pipeline(String... lines) throws IOException {
+    return Files.writeString(folder.resolve("p.yml"), String.join("\n", lines) + "\n");
+  }
+
+  private Path lines(String name, List<String> texts) throws IOException {
+    StringBuilder out = new StringBuilder();
+    for (int i = 0; i < texts.size(); i++) {
+      out.append(
+          JSON.writeValueAsString(
+              Map.of("text", texts.get(i), "meta", Map.of("url", name + "/" + i))));
+      out.append('\n');
+    }
+    return Files.writeString(folder.resolve(name), out);
+  }
+
+  /** Documents of random words; some repeat earlier ones, whole or with a few words changed. */
+  private static List<String> documents(int n, long seed) {
+    Random random = new Random(seed);
+    List<String> documents = new ArrayList<>();
+    for (int i = 0; i < n; i++) {
+      String[] words;
+      if (i > 10 && random.nextInt(4) == 0) {
+        words = documents.get(random.nextInt(i)).split(" ");
+        int changes = random.nextInt(8);
+        for (int k = 0; k < changes; k++) {
+          words[random.nextInt(words.length)] = "changed" + random.nextInt(1000);
+        }
+      } else {
+        words = new String[60 + random.nextInt(60)];
+        Arrays.setAll(words, k -> "w" + Integer.toString(random.nextInt(5000), 26));
+      }
+      documents.add(String.join(" ", words));
+    }
+    return documents;
+  }
+
+  private static List<JsonNode> output(Path out, String beginning) throws IOException {
+    List<JsonNode> records = new ArrayList<>();
+    try (Stream<Path> list = Files.list(out)) {
+      for (Path file :
+          list.filter(path -> path.getFileName().toString().startsWith(beginning))
+              .sorted()
+              .toList()) {
+        for (String line : Files.readAllLines(file)) {
+          records.add(JSON.readTree(line));
+        }
+      }
+    }
+    return records;
+  }
+
+  private static Set<Long> ids(List<JsonNode> records) {
+    Set<Long> ids = new TreeSet<>();
+    records.forEach(record -> ids.add(record.path("meta").path("document").asLong()));
+    return ids;
+  }
+
+  private static Map<String, String> content(Path out) throws IOException {
+    Map<String, String> content = new TreeMap<>();
+    try (Stream<Path> list = Files.list(out)) {
+      for (Path file : list.toList()) {
+        content.put(
+            file.getFileName().toString(),
+            new String(Files.readAllBytes(file), StandardCharsets.ISO_8859_1));
+      }
+    }
+    return content;
+  }
+
+  @Test
+  void twoSourcesOfLinesAreThePlainCase() throws IOException {
+    lines("a.jsonl", List.of("first of a", "second of a"));
+    lines("b.jsonl", List.of("first of b"));
+    Path pipeline =
+        pipeline(
+            "sources:",
+            "  - {name: alpha, path: a.jsonl, weight: 2}",
+            "  - {name: beta, path: b.jsonl}",
+            "output: {format: jsonl}");
+    CorpusBuild.Result result = build(pipeline, folder.resolve("out"), "local[2]", 0);
+    List<JsonNode> records = output(folder.resolve("out"), "train");
+    assertThat(records)
+        .extracting(record -> record.path("text").asText())
+        .containsExactlyInAnyOrder(
+            "first of a", "first of a", "second of a", "second of a", "first of b");
+    for (JsonNode record : records) {
+      boolean alpha = record.path("text").asText().endsWith("a");
+      assertThat(record.path("meta").path("pile_set_name").asText())
+          .isEqualTo(alpha ? "alpha" : "beta");
+      assertThat(record.path("meta").path("url").asText())
+          .startsWith(alpha ? "a.jsonl/" : "b.json");
+    }
+    assertThat(ids(records)).containsExactly(1L, 2L, (1L << 40) + 1);
+    assertThat(result.facts().sources())
+        .extracting(Facts.Component::documents)
+        .containsExactly(4L, 1L);
+    assertThat(content(folder.resolve("out")).keySet())
+        .containsExactly(
+            "corpus.json", "datasheet.html", "datasheet.md", "train-00000-of-00001.jsonl");
+  }
+
+  @Test
+  void theSameBytesWhateverTheCoresAndPartitions() throws IOException {
+    lines("a.jsonl", documents(400, 1));
+    lines("b.jsonl", documents(200, 2));
+    BpeTrainer trainer = new BpeTrainer(300);
+    trainer.count(documents(20, 3).iterator());
+    trainer.train(merges -> {}).write(folder.resolve("tokenizer.json"));
+    Path pipeline =
+        pipeline(
+            "sources:",
+            "  - {name: alpha, path: a.jsonl, weight: 1.5}",
+            "  - {name: beta, path: b.jsonl}",
+            "steps:",
+            "  - unicode",
+            "  - exact_dedup",
+            "  - gopher_quality: {min_stop_words: 0}",
+            "  - minhash_dedup",
+            "output: {format: megatron, tokenizer: tokenizer.json, held_out: 0.1}");
+    build(pipeline, folder.resolve("two"), "local[2]", 0);
+    build(pipeline, folder.resolve("seven"), "local[2]", 7);
+    build(pipeline, folder.resolve("one"), "local[1]", 3);
+    Map<String, String> expected = content(folder.resolve("two"));
+    assertThat(expected)
+        .containsKeys("train.bin", "train.idx", "train.documents.npy", "held_out.bin");
+    assertThat(content(folder.resolve("seven"))).isEqualTo(expected);
+    assertThat(content(folder.resolve("one"))).isEqualTo(expected);
+    assertTokens(folder.resolve("two"));
+  }
+
+  /** Each document is the tokens of its text, as often as its source has epochs. */
+  private void assertTokens(Path out) throws IOException {
+    List<List<String>> sources = List.of(documents(400, 1), documents(200, 2));
+    Map<Long, Integer> copies = new HashMap<>();
+    try (Tokenizer tokenizer = Tokenizer.load(folder.resolve("tokenizer.json"));
+        Arena arena = Arena.ofConfined()) {
+      IndexedDataset data = IndexedDataset.open(out.resolve("train"));
+      Npy ids = Npy.map(out.resolve("train.documents.npy"), arena);
+      assertThat(ids.size()).isEqualTo(data.sequences());
+      for (int d = 0; d < data.sequences(); d++) {
+        long id = ids.get(d);
+        String text = sources.get((int) (id >> 40)).get((int) (id & 0xFFFFFFFFFFL) - 1);
+        assertThat(tokenizer.decode(data.get(d))).isEqualTo(text + END);
+        copies.merge(id, 1, Integer::sum);
+      }
+      Npy heldOut = Npy.map(out.resolve("held_out.documents.npy"), arena);
+      assertThat(heldOut.size()).isBetween(20L, 80L);
+      for (long d = 0; d < heldOut.size(); d++) {
+        assertThat(copies).doesNotContainKey(heldOut.get(d));
+      }
+    }
+    long twice =
+        copies.entrySet().stream()
+            .filter(copy -> copy.getKey() < 1L << 40)
+            .filter(copy -> copy.getValue() == 2)
+            .count();
+    long once =
+        copies.entrySet().stream()
+            .filter(copy -> copy.getKey() < 1L << 40)
+            .filter(copy -> copy.getValue() == 1)
+            .count();
+    assertThat((double) twice / (once + twice)).isBetween(0.35, 0.65);
+    assertThat(copies.values()).allMatch(n -> n <= 2);
+    assertThat(copies.entrySet())
+        .allMatch(copy -> copy.getKey() < 1L << 40 || copy.getValue() == 1);
+  }
+
+  /** The components of all pairs that share a band, by comparing each with each. */
+  private static Set<Long> bruteForce(List<String> texts) {
+    MinHash minHash = new MinHash(14 * 8, 1);
+    Shingles shingles = new Shingles(5);
+    int n = texts.size();
+    long[][][] keys = new long[n][14][];
+    for (int i = 0; i < n; i++) {
+      long[] signature = minHash.signature(shingles.hashes(), shingles.read(texts.get(i)));
+      signature = minHash.signature(shingles.hashes(), shingles.read(texts.get(i)));
+      for (int band = 0; band < 14; band++) {
+        keys[i][band] = Arrays.copyOfRange(signature, band * 8, band * 8 + 8);
+      }
+    }
+    int[] component = new int[n];
+    Arrays.setAll(component, i -> i);
+    for (int i = 0; i < n; i++) {
+      for (int j = 0; j < i; j++) {
+        for (int band = 0; band < 14 && component[i] != component[j]; band++) {
+          if (Arrays.equals(keys[i][band], keys[j][band])) {
+            int from = Math.max(component[i], component[j]);
+            int to = Math.min(component[i], component[j]);
+            for (int k = 0; k < n; k++) {
+              component[k] = component[k] == from ? to : component[k];
+            }
+          }
+        }
+      }
+    }
+    Set<Long> kept = new TreeSet<>();
+    for (int i = 0; i < n; i++) {
+      kept.add(component[i] + 1L);
+    }
+    return kept;
+  }
+
+  @Test
+  void nearDuplicatesAreTheComponentsOfBruteForce() throws IOException {
+    List<String> texts = documents(2000, 7);
+    lines("a.jsonl", texts);
+    Set<Long> expected = bruteForce(texts);
+    assertThat(expected.size()).isBetween(1000, 1900);
+    for (String options : List.of("group_cap: 0", "driver_edges: 0")) { // union-find, and stars
+      Path pipeline =
+          pipeline(
+              "sources: [{name: alpha, path: a.jsonl}]",
+              "steps: [{minhash_dedup: {" + options + "}}]",
+              "output: {format: jsonl}");
+      CorpusBuild.Result result = build(pipeline, folder.resolve("out"), "local[2]", 5);
+      assertThat(ids(output(folder.resolve("out"), "train"))).isEqualTo(expected);
+      assertThat(result.facts().duplicates().getFirst().removed())
+          .isEqualTo(texts.size() - expected.size());
+    }
+  }
+
+  @Test
+  void aGroupOverTheCapIsReported() throws IOException {
+    String text = documents(1, 9).getFirst();
+    List<String> texts = new ArrayList<>();
+    for (int i = 0; i < 10; i++) {
+      texts.add(text);
+    }
+    lines("a.jsonl", texts);
+    Path pipeline =
+        pipeline(
+            "sources: [{name: alpha, path: a.jsonl}]",
+            "steps: [{minhash_dedup: {group_cap: 4}}]",
+            "output: {format: jsonl}");
+    Facts facts = build(pipeline, folder.resolve("out"), "local[2]", 0).facts();
+    assertThat(facts.duplicates().getFirst())
+        .isEqualTo(new Facts.Duplicates("minhash_dedup", 1, 3, 4, "alpha, line 1", 14, 14 * 6));
+    assertThat(ids(output(folder.resolve("out"), "train")))
+        .containsExactly(1L, 5L, 6L, 7L, 8L, 9L, 10L);
+  }
+
+  @Test
+  void everyRemovedDocumentHasOneReason() throws IOException {
+    String prose =
+        "The first sentence of the page is here. ".repeat(1) + documents(1, 4).getFirst() + ".";
+    lines(
+        "a.jsonl",
+        List.of(
+            prose, // 1 stays
+            prose, // 2 repeats it
+            "too short", // 3
+            "a page of an exam: what is the sum of the first hundred odd numbers that there are,"
+                + " and why"));
+    lines(
+        "exam.jsonl",
+        List.of("What is the sum of the first hundred odd numbers that there are, and why?"));
+    Files.writeString(
+        folder.resolve("b.jsonl"),
+        "{\"text\": 5}\n\n{\"text\": \"half \\ud800\"}\nno json\n"
+            + JSON.writeValueAsString(Map.of("text", prose.replace("first", "second")))
+            + "\n");
+    Files.write(folder.resolve("c.jsonl"), new byte[] {'{', '"', (byte) 0xFF, '"', '}', '\n'});
+    Path pipeline =
+        pipeline(
+            "sources:",
+            "  - {name: alpha, path: a.jsonl}",
+            "  - {name: beta, path: [b.jsonl, c.jsonl]}",
+            "steps:",
+            "  - decontaminate: {against: exam.jsonl}",
+            "  - gopher_quality: {min_stop_words: 0}",
+            "  - exact_dedup",
+            "output: {format: jsonl}");
+    Facts facts = build(pipeline, folder.resolve("out"), "local[2]", 0).facts();
+    assertThat(ids(output(folder.resolve("out"), "train"))).containsExactly(1L, (1L << 40) + 5);
+    assertThat(facts.removals())
+        .extracting(
+            removal ->
+                removal.source()
+                    + " "
+                    + removal.line()
+                    + " "
+                    + removal.step()
+                    + ": "
+                    + removal.rule()
+                    + " "
+                    + removal.kept())
+        .containsExactly(
+            "alpha 4 decontaminate: has an n-gram of an evaluation ",
+            "alpha 3 gopher_quality: too few words ",
+            "alpha 2 exact_dedup: duplicate alpha, line 1");
+    assertThat(facts.malformed())
+        .extracting(bad -> Path.of(bad.file()).getFileName() + " " + bad.record())
+        .containsExactly("b.jsonl 1", "b.jsonl 3", "b.jsonl 4", "c.jsonl 1");
+    long records = facts.sources().stream().mapToLong(Facts.Component::records).sum();
+    assertThat(records).isEqualTo(10); // the blank line is one
+    String markdown = Files.readString(folder.resolve("out/datasheet.md"));
+    assertThat(markdown).contains("gopher\\_quality: too few words").contains("too short");
+  }
+
+  @Test
+  void aLineIsCountedAcrossPiecesAndFiles() throws IOException {
+    List<String> texts = documents(50, 6);
+    Path file = lines("a.jsonl", texts);
+    long size = Files.size(file);
+    for (long piece : new long[] {1, 100, 997, size - 1, size, size + 1}) {
+      List<String> read = new ArrayList<>();
+      long line = 0;
+      for (long from = 0; from < size; from += piece) {
+        try (RecordReader records =
+            new JsonLinesRecords(file, from, Math.min(size, from + piece))) {
+          for (RecordReader.Raw raw = records.next(); raw != null; raw = records.next()) {
+            read.add(raw.text());
+            assertThat(line + raw.line()).isEqualTo(read.size());
+          }
+          line += records.lines();
+        }
+      }
+      assertThat(read).as("pieces of %s bytes", piece).isEqualTo(texts);
+    }
+  }
+
+  @Test
+  void badSourcesAreOneLineAndLeaveNothing() throws IOException {
+    Path zst = folder.resolve("a.jsonl.zst");
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    try (com.github.luben.zstd.ZstdOutputStream out =
+        new com.github.luben.zstd.ZstdOutputStream(bytes)) {
+      for (String text : documents(300, 8)) {
+        out.write(
+            (JSON.writeValueAsString(Map.of("text", text)) + "\n")
+                .getBytes(StandardCharsets.UTF_8));
+      }
+    }
+    Files.write(zst, Arrays.copyOf(bytes.toByteArray(), bytes.size() / 2));
+    Path pipeline =
+        pipeline("sources: [{name: alpha, path: a.jsonl.zst}]", "output: {format: jsonl}");
+    assertThat(failure(pipeline, false))
+        .isInstanceOf(StorageException.class)
+        .hasMessageStartingWith(pipeline + ": source alpha: " + zst + ": cannot be read: ");
+    Files.delete(zst);
+    assertThat(failure(pipeline, false))
+        .isInstanceOf(InputException.class)
+        .hasMessage(pipeline + ": source alpha: " + zst + ": no such file or folder");
+    Files.writeString(folder.resolve("b.jsonl"), "{\"text\": \"a\"}\n{\"text\": 5}\n");
+    Path strict = pipeline("sources: [{name: beta, path: b.jsonl}]", "output: {format: jsonl}");
+    assertThat(failure(strict, true))
+        .hasMessage(
+            strict
+                + ": source beta: "
+                + folder.resolve("b.jsonl")
+                + ": record 2: expected the key \"text\" with a string, found none");
+    Files.writeString(folder.resolve("b.jsonl"), "{\"text\": 5}\n");
+    assertThat(failure(strict, false)).hasMessageContaining("expected documents, found none");
+    try (Stream<Path> list = Files.list(folder)) {
+      assertThat(list.map(path -> path.getFileName().toString()))
+          .containsExactlyInAnyOrder("p.yml", "b.jsonl");
+    }
+  }
+
+  private Throwable failure(Path pipeline, boolean strict) {
+    return catchThrowable(
+        () ->
+            CorpusBuild.run(
+                Spark.session(),
+                Pipeline.read(pipeline),
+                new CorpusBuild.Options(folder.resolve("out"), 0, strict, true),
+                (task, total) -> Progress.silent()));
+  }
+
+  @Test
+  void componentsAreThoseOfASearch() {
+    Random random = new Random(3);
+    int n = 300;
+    long[] from = new long[200];
+    long[] to = new long[200];
+    List<org.apache.spark.sql.Row> rows = new ArrayList<>();
+    for (int i = 0; i < from.length; i++) {
+      from[i] = random.nextInt(n);
+      to[i] = i % 3 == 0 && from[i] + 1 < n ? from[i] + 1 : random.nextInt(n);
+      rows.add(org.apache.spark.sql.RowFactory.create(from[i], to[i]));
+    }
+    long[] smallest = new long[n];
+    Arrays.setAll(smallest, i -> i);
+    for (boolean changed = true; changed; ) {
+      changed = false;
+      for (int i = 0; i < from.length; i++) {
+        long least = Math.min(smallest[(int) from[i]], smallest[(int) to[i]]);
+        changed |= smallest[(int) from[i]] != least || smallest[(int) to[i]] != least;
+        smallest[(int) from[i]] = least;
+        smallest[(int) to[i]] = least;
+      }
+    }
+    Set<String> expected = new HashSet<>();
+    for (int i = 0; i < n; i++) {
+      if (smallest[i] != i) {
+        expected.add(i + " " + smallest[i]);
+      }
+    }
+    Components components = new Components(from, to);
+    Set<String> joined = new HashSet<>();
+    for (int i = 0; i < components.ids().length; i++) {
+      if (components.ids()[i] != components.smallest(i)) {
+        joined.add(components.ids()[i] + " " + components.smallest(i));
+      }
+    }
+    assertThat(joined).isEqualTo(expected);
+    Set<String> stars = new HashSet<>();
+    Components.byStars(Spark.session().createDataFrame(rows, Rows.PAIRS))
+        .collectAsList()
+        .forEach(row -> stars.add(row.getLong(0) + " " + row.getLong(1)));
+    assertThat(stars).isEqualTo(expected);
+  }
+}

@@ -1,0 +1,99 @@
+package dev.jneox.corpus;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.jneox.io.InputException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class PipelineTest {
+  private static final String GOOD =
+      """
+      sources:
+        - {name: alpha, path: a.jsonl, weight: 1.5}
+        - name: beta
+          path: [b/*.txt, c]
+          format: text
+      steps:
+        - unicode
+        - minhash_dedup: {bands: 450, rows: 20}
+      output: {format: jsonl, seed: 5}
+      """;
+
+  @TempDir private Path folder;
+  private Path file;
+
+  @BeforeEach
+  void nameTheFile() {
+    file = folder.resolve("p.yml");
+  }
+
+  private Pipeline read(String text) throws IOException {
+    return Pipeline.read(Files.writeString(file, text));
+  }
+
+  @Test
+  void aPipelineIsReadWithPathsFromItsFolder() throws IOException {
+    Pipeline pipeline = read(GOOD);
+    assertThat(pipeline.sources())
+        .containsExactly(
+            new Source("alpha", List.of(folder + "/a.jsonl"), 1.5, null),
+            new Source("beta", List.of(folder + "/b/*.txt", folder + "/c"), 1, Format.TEXT));
+    assertThat(pipeline.steps())
+        .containsExactly(
+            new UnicodeRepair(true), new MinHashDedup(5, 450, 20, 1, 1_000_000, 50_000_000));
+    assertThat(pipeline.output().seed()).isEqualTo(5);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          weight: 1.5 | weight: -1    | sources[0] (alpha).weight: expected a number of 0.0 to 1000.0, found -1
+          weight: 1.5 | weight: much  | sources[0] (alpha).weight: expected a number of 0.0 to 1000.0, found "much"
+          weight: 1.5 | weight: 0     | sources[0] (alpha).weight: expected a number above 0 (leave the source out instead), found 0
+          weight: 1.5 | wieght: 2     | sources[0] (alpha): expected the keys format, name, path, weight, found wieght (did you mean weight?)
+          name: beta  | name: alpha   | sources[1].name: expected a name of its own for each source, found "alpha"
+          format: text| format: pdf   | sources[1] (beta).format: expected jsonl, text, archive, parquet, warc, mbox, mediawiki, stackexchange, found "pdf"
+          - unicode   | - unicod      | steps[0]: expected one of unicode, language, gopher_quality, gopher_repetition, c4, fineweb, pii, decontaminate, exact_dedup, minhash_dedup, found unicod (did you mean unicode?)
+          bands: 450  | bandz: 4      | steps[1] (minhash_dedup): expected the keys bands, driver_edges, group_cap, ngram, rows, seed, found bandz (did you mean bands?)
+          bands: 450  | bands: 0      | steps[1] (minhash_dedup).bands: expected a whole number of 1 to 10000, found 0
+          format: jsonl, | format: megatron, | output.tokenizer: expected the path of a tokenizer.json, found nothing
+          output:     | ouput:        | content: expected the keys output, sources, steps, found ouput (did you mean output?)
+          """)
+  void aWrongValueIsNamedWithItsPlace(String good, String bad, String message) {
+    assertThat(GOOD).contains(good);
+    assertThatThrownBy(() -> read(GOOD.replace(good, bad)))
+        .isInstanceOf(InputException.class)
+        .hasMessage(file + ": " + message);
+  }
+
+  @Test
+  void aPlanHasSizesAndShares() throws IOException {
+    Files.writeString(folder.resolve("a.jsonl"), "{\"text\": \"abc\"}\n".repeat(100));
+    Files.createDirectories(folder.resolve("b"));
+    Files.createDirectories(folder.resolve("c"));
+    Files.writeString(folder.resolve("b/one.txt"), "x".repeat(400));
+    Files.writeString(folder.resolve("b/two.md"), "x".repeat(1000));
+    Files.writeString(folder.resolve("c/three"), "x".repeat(350));
+    CorpusPlan plan = CorpusPlan.of(read(GOOD));
+    assertThat(plan.sources())
+        .containsExactly(
+            new CorpusPlan.Reading("alpha", 1, 1600, 1600, 1.5, 2400 / 3150.0),
+            new CorpusPlan.Reading("beta", 2, 750, 750, 1, 750 / 3150.0));
+    assertThat(plan.tasks()).isEqualTo(1);
+    Files.delete(folder.resolve("b/one.txt"));
+    Pipeline pipeline = Pipeline.read(file);
+    assertThatThrownBy(() -> CorpusPlan.of(pipeline))
+        .hasMessage(file + ": source beta: " + folder + "/b/*.txt: no file matches");
+  }
+}
