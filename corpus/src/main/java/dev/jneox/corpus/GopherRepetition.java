@@ -1,11 +1,7 @@
 package dev.jneox.corpus;
 
 import java.util.Arrays;
-import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
-import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -108,11 +104,11 @@ record GopherRepetition(
 
   /** Returns the characters, with spaces between words, of the most frequent n-gram. */
   private static long top(long[] hashes, int[] lengths, int n) {
-    Map<Long, Integer> counts = new HashMap<>();
+    LongCounts counts = new LongCounts(hashes.length);
     long most = 0;
     int often = 1;
     for (int i = 0; i + n <= hashes.length; i++) {
-      int count = counts.merge(ngram(hashes, i, n), 1, Integer::sum);
+      int count = counts.add(ngram(hashes, i, n));
       if (count > often) {
         often = count;
         most = (long) count * (characters(lengths, i, n) + n - 1);
@@ -123,10 +119,10 @@ record GopherRepetition(
 
   /** Returns the characters of n-grams that repeat earlier ones and do not overlap each other. */
   private static long repeated(long[] hashes, int[] lengths, int n) {
-    Set<Long> seen = new HashSet<>();
+    LongCounts seen = new LongCounts(hashes.length);
     long characters = 0;
     for (int i = 0; i + n <= hashes.length; ) {
-      if (seen.add(ngram(hashes, i, n))) {
+      if (seen.add(ngram(hashes, i, n)) == 1) {
         i++;
       } else {
         characters += characters(lengths, i, n);

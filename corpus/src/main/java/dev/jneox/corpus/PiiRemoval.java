@@ -1,5 +1,6 @@
 package dev.jneox.corpus;
 
+import java.util.List;
 import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -20,7 +21,7 @@ record PiiRemoval(boolean mail, boolean ip, boolean phone, boolean card, boolean
     implements TextStep {
   private static final Pattern MAIL =
       Pattern.compile(
-          "(?<![\\w.+-])[A-Za-z0-9][\\w.+-]{0,63}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?\\.){1,8}"
+          "[A-Za-z0-9][\\w.+-]{0,63}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?\\.){1,8}"
               + "[A-Za-z]{2,24}(?![\\w@])");
   private static final Pattern IP =
       Pattern.compile("(?<![\\d.])(?:\\d{1,3}\\.){3}\\d{1,3}(?![\\d]|\\.\\d)");
@@ -33,6 +34,21 @@ record PiiRemoval(boolean mail, boolean ip, boolean phone, boolean card, boolean
           "\\b(?:AKIA|ASIA)[0-9A-Z]{16}\\b|\\bgh[pousr]_[A-Za-z0-9]{36,}\\b|\\bxox[abprs]-[A-Za-z0-9-]{10,}|\\bAIza[0-9A-Za-z_-]{35}\\b|\\bsk-[A-Za-z0-9_-]{20,}|-----BEGIN"
               + " (?:[A-Z]+ )?PRIVATE KEY-----[A-Za-z0-9+/=\\s]*-----END (?:[A-Z]+ )?PRIVATE"
               + " KEY-----");
+
+  /** Every key has one of these: to look for them is faster than the pattern. */
+  private static final List<String> KEY_BEGINNINGS =
+      List.of(
+          "AKIA",
+          "ASIA",
+          "ghp_",
+          "gho_",
+          "ghu_",
+          "ghs_",
+          "ghr_",
+          "xox",
+          "AIza",
+          "sk-",
+          "PRIVATE KEY");
 
   static Step of(Settings options) {
     return new PiiRemoval(
@@ -56,11 +72,11 @@ record PiiRemoval(boolean mail, boolean ip, boolean phone, boolean card, boolean
   @Override
   public @Nullable String apply(Page page) {
     String text = page.text();
-    if (key) {
+    if (key && KEY_BEGINNINGS.stream().anyMatch(text::contains)) {
       text = KEY.matcher(text).replaceAll("<KEY>");
     }
     if (mail && text.indexOf('@') >= 0) {
-      text = MAIL.matcher(text).replaceAll("<EMAIL>");
+      text = withoutMail(text);
     }
     if (ip) {
       text = replace(IP, text, "<IP>", PiiRemoval::isPublic);
@@ -73,6 +89,35 @@ record PiiRemoval(boolean mail, boolean ip, boolean phone, boolean card, boolean
     }
     page.text(text);
     return null;
+  }
+
+  /** Looks at each @ alone: to try the pattern at every letter takes most of the time. */
+  private static String withoutMail(String text) {
+    Matcher matcher = MAIL.matcher(text);
+    StringBuilder out = new StringBuilder(text.length());
+    int copied = 0;
+    for (int at = text.indexOf('@'); at >= 0; at = text.indexOf('@', at + 1)) {
+      int from = at;
+      while (from > copied && isLocal(text.charAt(from - 1))) {
+        from--;
+      }
+      while (from < at && !isAlphanumeric(text.charAt(from))) {
+        from++;
+      }
+      if (from < at && matcher.region(from, text.length()).lookingAt()) {
+        out.append(text, copied, from).append("<EMAIL>");
+        copied = matcher.end();
+      }
+    }
+    return copied == 0 ? text : out.append(text, copied, text.length()).toString();
+  }
+
+  private static boolean isAlphanumeric(char c) {
+    return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9';
+  }
+
+  private static boolean isLocal(char c) {
+    return isAlphanumeric(c) || "_.+-".indexOf(c) >= 0;
   }
 
   private interface Test {

@@ -41,7 +41,7 @@ abstract class XmlRecords implements RecordReader {
         "line "
             + row
             + ": expected XML, found: "
-            + e.getMessage().replaceAll("(?s).*Message: ", ""),
+            + String.valueOf(e.getMessage()).replaceAll("(?s).*Message: ", ""),
         e);
   }
 
