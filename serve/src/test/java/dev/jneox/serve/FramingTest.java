@@ -158,8 +158,22 @@ class FramingTest {
       assertThat(third.read().status()).isEqualTo(200);
       first.write(java.util.Arrays.copyOfRange(large, 600_000, large.length));
       assertThat(first.read().status()).isEqualTo(200);
-      third.write(large);
-      assertThat(third.read().status()).isEqualTo(200);
+      assertThat(statusOnceFree(server, large)).isEqualTo(200);
+    }
+  }
+
+  /** Sends a request until what the one before it held is given back, just after its answer. */
+  private static int statusOnceFree(TestServer server, byte[] request) throws Exception {
+    long end = System.nanoTime() + 30_000_000_000L;
+    while (true) {
+      try (RawClient client = server.connect()) {
+        client.write(request);
+        int status = client.read().status();
+        if (status != 503 || System.nanoTime() > end) {
+          return status;
+        }
+      }
+      Thread.sleep(20);
     }
   }
 
