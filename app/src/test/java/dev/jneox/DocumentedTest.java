@@ -46,6 +46,7 @@ class DocumentedTest {
           "data",
           "torch",
           "train",
+          "eval",
           "corpus");
 
   @Tag("slow")
@@ -53,7 +54,7 @@ class DocumentedTest {
   void everyPublicMemberHasAComment() throws IOException {
     List<Path> sources =
         Stream.concat(
-                Stream.of("core", "data", "torch", "train", "corpus")
+                Stream.of("core", "data", "torch", "train", "research", "corpus")
                     .map(module -> Path.of("..", module, "src/main/java/dev/jneox"))
                     .flatMap(root -> PACKAGES.stream().map(root::resolve))
                     .filter(Files::isDirectory)

@@ -105,7 +105,9 @@ class HouseTest {
                       "torch")),
               Map.entry(
                   "serve", Set.of("infer", "tokenizer", "template", "grammar", "model", "kernel")),
+              Map.entry("eval", Set.of("infer", "tokenizer", "template", "data")),
               Map.entry("cli", with(CORE, "data")),
+              Map.entry("cli.eval", with(CORE, "data", "eval", "cli")),
               Map.entry("cli.serve", with(CORE, "serve", "cli")),
               Map.entry("cli.train", with(CORE, "data", "torch", "train", "cli"))));
 

@@ -20,7 +20,6 @@ final class CoreCommands implements CommandModule {
         entry(Section.INFERENCE, CompleteCommand.class),
         entry(Section.INFERENCE, ChatCommand.class),
         entry(Section.INFERENCE, ScoreCommand.class, DATA),
-        entry(Section.INFERENCE, EvalCommand.class, DATA),
         entry(Section.INFERENCE, BenchCommand.class),
         entry(Section.MODELS, DownloadCommand.class),
         entry(Section.MODELS, ConvertCommand.class),

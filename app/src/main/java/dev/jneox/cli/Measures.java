@@ -8,7 +8,7 @@ import java.util.Locale;
 import java.util.Map;
 
 /** Prints how well a model predicts a text, as {@code score} and {@code eval} do. */
-final class Measures {
+public final class Measures {
   private Measures() {}
 
   /**
@@ -17,7 +17,7 @@ final class Measures {
    * @param unigram loss of the unigram model
    * @param text whether its bytes and words are known
    */
-  static void print(PrintWriter out, TextLikelihood all, double unigram, boolean text) {
+  public static void print(PrintWriter out, TextLikelihood all, double unigram, boolean text) {
     out.printf(
         Locale.ROOT,
         "loss %.4f nats a token, perplexity %.2f%s%n",
@@ -40,13 +40,15 @@ final class Measures {
     }
   }
 
-  static Map<String, Object> json(TextLikelihood all, double unigram, boolean text) {
+  /** Returns the same for {@code --json}. */
+  public static Map<String, Object> json(TextLikelihood all, double unigram, boolean text) {
     Map<String, Object> json = json(all, text);
     json.put("unigram_loss", unigram);
     return json;
   }
 
-  static Map<String, Object> json(TextLikelihood all, boolean text) {
+  /** Returns it without a unigram model. */
+  public static Map<String, Object> json(TextLikelihood all, boolean text) {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("tokens", all.tokens());
     json.put("logprob", all.sum());

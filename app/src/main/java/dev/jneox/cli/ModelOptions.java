@@ -39,7 +39,7 @@ public final class ModelOptions {
   @Mixin private PrecisionOption dtype;
 
   /** Has a command do without {@code --model}, which then says itself when it needs one. */
-  static final class Optionally implements IModelTransformer {
+  public static final class Optionally implements IModelTransformer {
     /** Less than the -1 of all other options, so that the help begins with it as elsewhere. */
     private static final int FIRST = -2;
 
@@ -52,7 +52,7 @@ public final class ModelOptions {
   }
 
   /** The folder or file of the model, downloaded if need be. */
-  Path path() {
+  public Path path() {
     return path(model, spec.commandLine().getErr());
   }
 
@@ -67,11 +67,12 @@ public final class ModelOptions {
   private boolean cache;
 
   /** Returns the value of {@code --model}; null where it was not given and need not be. */
-  String model() {
+  public String model() {
     return model;
   }
 
-  LanguageModel open() {
+  /** Opens the model, and warns where it may not fit. */
+  public LanguageModel open() {
     Path path = path();
     Precision precision = dtype.precision();
     if (cache && (!Files.isRegularFile(path) || precision != Precision.STORED)) {

@@ -284,6 +284,11 @@ public final class Engine implements AutoCloseable {
     return spec;
   }
 
+  /** Returns the most sequences that run at a time. */
+  int sessions() {
+    return settings.sessions();
+  }
+
   /**
    * Puts a request in the queue whose result is wanted as a whole: nobody reads its tokens before.
    *

@@ -42,11 +42,20 @@ public final class Scorer {
    * to {@value #SESSIONS} as far as they take no more than {@value #KV_BYTES} bytes.
    */
   public static Engine.Settings settings(PackedModel model) {
+    return settings(model, SESSIONS);
+  }
+
+  /**
+   * Makes the same settings for another number of sequences that are read at a time.
+   *
+   * @throws InputException if it is out of range
+   */
+  public static Engine.Settings settings(PackedModel model, int sessions) {
     KvFormat format = KvFormat.of(model.spec(), KvPrecision.F32);
     long window = (long) KvSequence.pages(model.spec().maxPositions()) * format.pageBytes();
-    return Engine.Settings.of(model, SESSIONS)
+    return Engine.Settings.of(model, sessions)
         .withKv(KvPrecision.F32)
-        .withKvBytes(Math.max(2 * window, Math.min(SESSIONS * window, KV_BYTES)));
+        .withKvBytes(Math.max(2 * window, Math.min(sessions * window, KV_BYTES)));
   }
 
   /**
@@ -109,6 +118,59 @@ public final class Scorer {
    */
   public void rolling(Iterator<int[]> documents, Progress progress, Documents into) {
     run(documents, this::rolling, progress, done -> into.accept(done.ids, done.scores));
+  }
+
+  /**
+   * Asks for the scores of a continuation: of {@code ids[from:]} after {@code ids[:from]}.
+   *
+   * @param ids at most one more than the context: the last one is not read, only scored
+   * @param from from 1
+   */
+  public record Continuation(int[] ids, int from) {
+    /** Checks that there is something before the continuation. */
+    public Continuation {
+      ids = ids.clone();
+      if (from < 1 || from >= ids.length) {
+        throw new InputException(
+            "continuation: expected to begin at 1 to "
+                + (ids.length - 1)
+                + ", found "
+                + from
+                + ": it needs an id before it and one of its own");
+      }
+    }
+  }
+
+  /**
+   * Holds the scores of a continuation.
+   *
+   * @param logProbabilities of its ids
+   * @param greedy whether each id is the likeliest in its place, of equals the smallest id
+   */
+  public record Continued(float[] logProbabilities, boolean greedy) {}
+
+  /**
+   * Scores continuations, each the same to the last bit whatever the others are. Those that differ
+   * in the last id alone are read once. Those of one context begin after the first of them, and
+   * share its keys and values.
+   *
+   * @param progress counts the continuations
+   * @return in the order of {@code continuations}
+   * @throws InputException as {@link #logProbabilities(int[])} does, or if a continuation does not
+   *     fit the context
+   */
+  public List<Continued> continuations(List<Continuation> continuations, Progress progress) {
+    for (Continuation continuation : continuations) {
+      Generation.checkIds(continuation.ids, engine.spec());
+      if (continuation.ids.length - 1 > engine.spec().maxPositions()) {
+        throw new InputException(
+            "continuation: expected at most "
+                + (engine.spec().maxPositions() + 1)
+                + " ids, one more than the model's context, found "
+                + continuation.ids.length);
+      }
+    }
+    return new ContinuationRun(engine, progress).scores(continuations);
   }
 
   /** Holds a sequence whose windows are being read. */
@@ -185,7 +247,7 @@ public final class Scorer {
         int[] ids = documents.next();
         Generation.checkIds(ids, engine.spec());
         for (Window window : windows.apply(ids)) {
-          if (pending.size() == SESSIONS) {
+          if (pending.size() == engine.sessions()) {
             take(pending.remove(), done);
           }
           Pending next = submit(window, pending.isEmpty(), progress);

@@ -66,7 +66,7 @@ public final class ChatTemplate {
     }
     try {
       return new ChatTemplate(
-          name, source, Parser.parse(source), Clock.systemDefaultZone(), limits);
+          name, source, Parser.parse(source, Dialect.CHAT), Clock.systemDefaultZone(), limits);
     } catch (Lexer.LineFault e) {
       throw error(name, e.line, String.valueOf(e.getMessage()), e);
     }
@@ -93,7 +93,7 @@ public final class ChatTemplate {
    * @throws InputException when the template raises an exception, fails, or costs too much
    */
   public String render(Map<String, ? extends @Nullable Object> variables) {
-    Evaluator evaluator = new Evaluator(limits, clock);
+    Evaluator evaluator = new Evaluator(limits, clock, Dialect.CHAT);
     try {
       Map<String, Object> values = new HashMap<>();
       for (Map.Entry<String, ? extends @Nullable Object> variable : variables.entrySet()) {

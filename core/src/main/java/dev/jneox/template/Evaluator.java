@@ -51,16 +51,18 @@ final class Evaluator {
   private final Values values;
   private final Methods methods;
   private final Clock clock;
+  private final Dialect dialect;
   private final Map<String, Object> functions = new HashMap<>();
   private StringBuilder out = new StringBuilder();
   private int depth;
   private int line = 1;
 
-  Evaluator(Limits limits, Clock clock) {
+  Evaluator(Limits limits, Clock clock, Dialect dialect) {
     this.limits = limits;
     this.clock = clock;
+    this.dialect = dialect;
     this.budget = new Budget(limits);
-    this.values = new Values(budget);
+    this.values = new Values(budget, dialect);
     this.methods = new Methods(this, values, budget);
     functions.put("range", (Callable) Evaluator::range);
     functions.put("dict", (Callable) args -> dict("dict", args));
@@ -73,8 +75,14 @@ final class Evaluator {
             _ -> {
               throw TemplateFault.expected("a function of chat templates", "lipsum");
             });
-    functions.put("raise_exception", (Callable) this::raise);
-    functions.put("strftime_now", (Callable) this::now);
+    if (dialect == Dialect.CHAT) {
+      functions.put("raise_exception", (Callable) this::raise);
+      functions.put("strftime_now", (Callable) this::now);
+    }
+  }
+
+  Dialect dialect() {
+    return dialect;
   }
 
   Values values() {

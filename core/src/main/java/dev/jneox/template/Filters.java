@@ -1,5 +1,6 @@
 package dev.jneox.template;
 
+import dev.jneox.io.InputException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -50,6 +51,7 @@ final class Filters {
           Map.entry("map", Filters::map),
           Map.entry("max", (e, value, args) -> extreme(e, value, args, "max")),
           Map.entry("min", (e, value, args) -> extreme(e, value, args, "min")),
+          Map.entry("regex_replace", Filters::regexReplace),
           Map.entry("reject", (e, value, args) -> select(e, value, args, false, false)),
           Map.entry("rejectattr", (e, value, args) -> select(e, value, args, false, true)),
           Map.entry("replace", Filters::replace),
@@ -79,7 +81,9 @@ final class Filters {
 
   static Object apply(Evaluator evaluator, String name, Object value, Args args) {
     Filter filter = ALL.get(name);
-    if (filter == null) {
+    // A pattern may take time without bound: not for templates that come with a model.
+    boolean absent = name.equals("regex_replace") && evaluator.dialect() == Dialect.CHAT;
+    if (filter == null || absent) {
       throw TemplateFault.expected("a filter such as trim, join or tojson", "'" + name + "'");
     }
     return filter.apply(evaluator, value, args);
@@ -610,6 +614,24 @@ final class Filters {
             e.values().str(bound.get(0)),
             e.values().str(bound.get(1)),
             count == None.NONE ? -1 : Numbers.index(count, "the count of replace"));
+  }
+
+  private static Object regexReplace(Evaluator e, Object value, Args args) {
+    Args.Bound bound = args.bind("regex_replace", "pattern", "repl", "count");
+    String text = Values.text(value, "what regex_replace changes");
+    String changed;
+    try {
+      changed =
+          PythonRegex.compile(Values.text(bound.get(0), "the pattern of regex_replace"))
+              .sub(
+                  Values.text(bound.get(1), "the replacement of regex_replace"),
+                  text,
+                  (int) bound.integer(2, 0));
+    } catch (InputException failure) {
+      throw new TemplateFault(String.valueOf(failure.getMessage()));
+    }
+    e.budget().text(changed.length());
+    return changed;
   }
 
   private static Object round(Evaluator e, Object value, Args args) {

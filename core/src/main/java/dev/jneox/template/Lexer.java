@@ -7,10 +7,10 @@ import java.util.Deque;
 import java.util.List;
 
 /**
- * Divides a template into text and the tokens of its tags. A newline after a block tag is dropped,
- * and so are blanks between the start of a line and a block tag, as HF transformers sets it up
- * ({@code trim_blocks}, {@code lstrip_blocks}); the signs {@code -} and {@code +} in a tag change
- * that.
+ * Divides a template into text and the tokens of its tags. In a chat template a newline after a
+ * block tag is dropped, and so are blanks between the start of a line and a block tag, as HF
+ * transformers sets it up ({@code trim_blocks}, {@code lstrip_blocks}); the signs {@code -} and
+ * {@code +} in a tag change that.
  */
 final class Lexer {
   private static final List<String> OPERATORS =
@@ -19,14 +19,16 @@ final class Lexer {
           "}", ">", "<", "=", ".", ":", "|", ",", ";");
 
   private final String source;
+  private final boolean trims;
   private final List<Token> tokens = new ArrayList<>();
   private int at;
   private int line = 1;
   // Whether what was read last ended a line; blanks before a tag are then at the start of one.
   private boolean lineStart = true;
 
-  private Lexer(String source) {
+  private Lexer(String source, boolean trims) {
     this.source = source;
+    this.trims = trims;
   }
 
   /**
@@ -34,12 +36,13 @@ final class Lexer {
    *
    * @throws LineFault when it has no such form
    */
-  static List<Token> tokens(String template) {
+  static List<Token> tokens(String template, Dialect dialect) {
     String source = template.replace("\r\n", "\n").replace('\r', '\n');
-    if (source.endsWith("\n")) {
+    boolean chat = dialect == Dialect.CHAT;
+    if (chat && source.endsWith("\n")) {
       source = source.substring(0, source.length() - 1);
     }
-    Lexer lexer = new Lexer(source);
+    Lexer lexer = new Lexer(source, chat);
     lexer.root();
     lexer.add(Kind.END, "");
     return lexer.tokens;
@@ -131,7 +134,7 @@ final class Lexer {
     if (sign == '-') {
       return Text.stripEnd(text);
     }
-    if (sign == '+' || !block) {
+    if (sign == '+' || !block || !trims) {
       return text;
     }
     int last = text.lastIndexOf('\n') + 1;
@@ -157,7 +160,7 @@ final class Lexer {
     int from = at;
     if (sign == '-') {
       skipBlanks();
-    } else if (sign != '+' && block && at < source.length() && source.charAt(at) == '\n') {
+    } else if (sign != '+' && block && trims && at < source.length() && source.charAt(at) == '\n') {
       at++;
       line++;
     }

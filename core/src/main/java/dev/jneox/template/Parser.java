@@ -42,8 +42,8 @@ final class Parser {
     this.tokens = tokens;
   }
 
-  static List<Statement> parse(String template) {
-    Parser parser = new Parser(Lexer.tokens(template));
+  static List<Statement> parse(String template, Dialect dialect) {
+    Parser parser = new Parser(Lexer.tokens(template, dialect));
     List<Statement> body = parser.body(Set.of(), "");
     if (parser.unknown != null) {
       throw parser.unknown;

@@ -16,9 +16,19 @@ import org.jspecify.annotations.Nullable;
  */
 final class Values {
   private final Budget budget;
+  private final boolean strict;
 
-  Values(Budget budget) {
+  Values(Budget budget, Dialect dialect) {
     this.budget = budget;
+    this.strict = dialect == Dialect.TEXT;
+  }
+
+  /** Returns what stands for a missing value; a fault where the dialect allows none. */
+  private <T> T lenient(Undefined missing, T instead) {
+    if (strict) {
+      throw missing.fault();
+    }
+    return instead;
   }
 
   /**
@@ -119,7 +129,8 @@ final class Values {
 
   boolean truth(Object value) {
     return switch (value) {
-      case None _, Undefined _ -> false;
+      case None _ -> false;
+      case Undefined missing -> lenient(missing, false);
       case Boolean flag -> flag;
       case Long number -> number != 0;
       case Double real -> real != 0;
@@ -140,6 +151,12 @@ final class Values {
   private boolean equal(Object left, Object right, int depth) {
     budget.step();
     requireShallow(depth);
+    if (left instanceof Undefined missing) {
+      return lenient(missing, right instanceof Undefined);
+    }
+    if (right instanceof Undefined missing) {
+      return lenient(missing, false);
+    }
     if (left == right) {
       return !(left instanceof Double real && real.isNaN());
     }
@@ -153,7 +170,6 @@ final class Values {
       return a.equals(text(right, ""));
     }
     return switch (left) {
-      case Undefined _ -> right instanceof Undefined;
       case Range range ->
           right instanceof Range other
               && range.size() == other.size()
@@ -266,8 +282,8 @@ final class Values {
       case Dict dict -> {
         return dict.contains(value);
       }
-      case Undefined _ -> {
-        return false;
+      case Undefined missing -> {
+        return lenient(missing, false);
       }
       default -> {
         Iterator<Object> elements = iterate(container);
@@ -296,7 +312,7 @@ final class Values {
       case View view -> view.elements().iterator();
       case Generator generator -> generator.elements();
       case Loop loop -> loop.pairs();
-      case Undefined _ -> List.of().iterator();
+      case Undefined missing -> lenient(missing, List.of().iterator());
       default -> throw TemplateFault.expected("a list or another value with elements", type(value));
     };
   }
@@ -322,7 +338,7 @@ final class Values {
       case Dict dict -> dict.size();
       case View view -> view.elements().size();
       case Loop loop -> loop.length();
-      case Undefined _ -> 0;
+      case Undefined missing -> lenient(missing, 0L);
       default -> throw TemplateFault.expected("a value with a length", type(value));
     };
   }
@@ -332,7 +348,7 @@ final class Values {
     return switch (value) {
       case String text -> text;
       case Markup markup -> markup.text();
-      case Undefined _ -> "";
+      case Undefined missing -> lenient(missing, "");
       default -> repr(value);
     };
   }

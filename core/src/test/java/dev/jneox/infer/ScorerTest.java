@@ -54,6 +54,118 @@ class ScorerTest {
     }
   }
 
+  /** Continuations of common and of other contexts, some of which differ in the last id alone. */
+  private static List<Scorer.Continuation> continuations(int context, Random random) {
+    List<Scorer.Continuation> all = new ArrayList<>();
+    for (int i = 0; i < 12; i++) {
+      int[] before = random.ints(1 + random.nextInt(context - 4), 0, 30).toArray();
+      for (int choice = 0; choice < 4; choice++) {
+        int n = i % 3 == 0 ? 1 : 1 + random.nextInt(4);
+        int[] ids = Arrays.copyOf(before, before.length + n);
+        for (int k = before.length; k < ids.length; k++) {
+          ids[k] = random.nextInt(30);
+        }
+        all.add(new Scorer.Continuation(ids, before.length));
+      }
+    }
+    return all;
+  }
+
+  @Test
+  void continuationsHaveTheScoresOfSequencesAloneAtAnyBatchSizeThreadCountAndOrder() {
+    try (PackedModel packed = packed(ModelSpec.neox(30, 16, 2, 2, 200))) {
+      List<Scorer.Continuation> asked = continuations(200, new Random(3));
+      List<float[]> alone = new ArrayList<>();
+      try (Engine engine = new Engine(packed, Scorer.settings(packed))) {
+        for (Scorer.Continuation each : asked) {
+          alone.add(new Scorer(engine).logProbabilities(each.ids(), each.from()));
+        }
+      }
+      for (int sessions : new int[] {1, 3, 16}) {
+        for (int threads : new int[] {1, 2}) {
+          List<Integer> order = new ArrayList<>();
+          for (int i = 0; i < asked.size(); i++) {
+            order.add(i);
+          }
+          Collections.shuffle(order, new Random(sessions));
+          Engine.Settings settings = Scorer.settings(packed, sessions).withThreads(threads);
+          try (Engine engine = new Engine(packed, settings)) {
+            List<Scorer.Continued> found =
+                new Scorer(engine)
+                    .continuations(order.stream().map(asked::get).toList(), Progress.silent());
+            for (int i = 0; i < found.size(); i++) {
+              assertThat(found.get(i).logProbabilities()).isEqualTo(alone.get(order.get(i)));
+            }
+          }
+        }
+      }
+    }
+  }
+
+  @Test
+  void aContinuationIsGreedyWhereEachIdIsTheLikeliest() {
+    try (PackedModel packed = packed(ModelSpec.neox(30, 16, 2, 2, 64));
+        Engine engine = new Engine(packed, Scorer.settings(packed))) {
+      int[] prompt = {3, 1, 4};
+      int[] drawn =
+          engine
+              .submit(GenerationRequest.builder(prompt).maxTokens(3).ignoreEnd().build())
+              .result()
+              .ids();
+      int[] ids = Arrays.copyOf(prompt, 6);
+      System.arraycopy(drawn, 0, ids, 3, 3);
+      int[] other = ids.clone();
+      other[5] = (other[5] + 1) % 30;
+      List<Scorer.Continued> found =
+          new Scorer(engine)
+              .continuations(
+                  List.of(new Scorer.Continuation(ids, 3), new Scorer.Continuation(other, 3)),
+                  Progress.silent());
+      assertThat(found).extracting(Scorer.Continued::greedy).containsExactly(true, false);
+    }
+  }
+
+  @Test
+  void continuationsThatDifferInTheLastIdAreReadOnceAndAfterTheFirstOfAContext() {
+    try (PackedModel packed = packed(ModelSpec.neox(30, 16, 2, 2, 200));
+        Engine engine = new Engine(packed, Scorer.settings(packed))) {
+      int[] ids = new Random(1).ints(131, 0, 30).toArray();
+      List<Scorer.Continuation> choices = new ArrayList<>();
+      for (int last = 0; last < 5; last++) {
+        int[] choice = ids.clone();
+        choice[130] = last;
+        choices.add(new Scorer.Continuation(choice, 130));
+      }
+      new Scorer(engine).continuations(choices, Progress.silent());
+      assertThat(engine.metrics().promptTokens()).isEqualTo(130);
+      choices.clear();
+      for (int next = 0; next < 3; next++) {
+        int[] choice = Arrays.copyOf(ids, 132);
+        choice[0] = 7; // another context, of two full pages and two ids
+        choice[130] = next;
+        choices.add(new Scorer.Continuation(choice, 130));
+      }
+      new Scorer(engine).continuations(choices, Progress.silent());
+      assertThat(engine.metrics().reusedTokens()).isEqualTo(2 * 128);
+    }
+  }
+
+  @Test
+  void aContinuationFitsTheContextOrIsRefused() {
+    try (PackedModel packed = packed(ModelSpec.neox(30, 16, 2, 2, 8));
+        Engine engine = new Engine(packed, Scorer.settings(packed))) {
+      Scorer scorer = new Scorer(engine);
+      Scorer.Continuation whole = new Scorer.Continuation(new int[9], 1);
+      assertThat(scorer.continuations(List.of(whole), Progress.silent())).hasSize(1);
+      Scorer.Continuation longer = new Scorer.Continuation(new int[10], 1);
+      assertThatThrownBy(() -> scorer.continuations(List.of(longer), Progress.silent()))
+          .isInstanceOf(InputException.class)
+          .hasMessageContaining("expected at most 9 ids");
+      assertThatThrownBy(() -> new Scorer.Continuation(new int[3], 3))
+          .isInstanceOf(InputException.class);
+    }
+  }
+
   @Test
   void progressGoesOnWithinAWindow() {
     List<Long> steps = Collections.synchronizedList(new ArrayList<>());

@@ -23,6 +23,31 @@ public final class Mt19937 {
     }
   }
 
+  /** Seeds with several words, by the algorithm of 2002 that Python uses. */
+  Mt19937(int[] key) {
+    this(19650218);
+    int i = 1;
+    int j = 0;
+    for (int k = Math.max(N, key.length); k > 0; k--) {
+      state[i] = (state[i] ^ (state[i - 1] ^ state[i - 1] >>> 30) * 1664525) + key[j] + j;
+      i++;
+      j = (j + 1) % key.length;
+      if (i == N) {
+        state[0] = state[N - 1];
+        i = 1;
+      }
+    }
+    for (int k = N - 1; k > 0; k--) {
+      state[i] = (state[i] ^ (state[i - 1] ^ state[i - 1] >>> 30) * 1566083941) - i;
+      i++;
+      if (i == N) {
+        state[0] = state[N - 1];
+        i = 1;
+      }
+    }
+    state[0] = 0x80000000;
+  }
+
   /** Returns the next 32 random bits. */
   public int nextInt() {
     if (next == N) {

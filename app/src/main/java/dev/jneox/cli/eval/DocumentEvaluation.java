@@ -1,5 +1,8 @@
-package dev.jneox.cli;
+package dev.jneox.cli.eval;
 
+import dev.jneox.cli.Json;
+import dev.jneox.cli.Measures;
+import dev.jneox.cli.ProgressLine;
 import dev.jneox.data.Documents;
 import dev.jneox.data.IndexedDataset;
 import dev.jneox.data.UnigramCounts;
@@ -19,80 +22,36 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Queue;
 import java.util.stream.IntStream;
 import java.util.stream.StreamSupport;
 import org.jspecify.annotations.Nullable;
-import picocli.CommandLine.ArgGroup;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.Spec;
 
-/** {@code jneox eval}: how well a model predicts documents. */
-@Command(
-    name = "eval",
-    sortOptions = false,
-    description = {
-      "Print how well a model predicts documents: loss, perplexity, bits per byte; of all together,"
-          + " then of each.",
-      "Below the loss stands that of a unigram model, which knows how often each token comes among"
-          + " the others of these documents, and nothing of their order."
-    },
-    footer = {
-      "",
-      "Every document is read from an end-of-text token on, apart from the others; one beyond the"
-          + " model's context in windows that follow each other, as lm-evaluation-harness reads"
-          + " them. bits_per_byte, byte_perplexity and word_perplexity are as it defines them: sums"
-          + " over all documents, divided by the bytes of their texts in UTF-8, or by the words"
-          + " between white space. Where --data has no text, because the model has no tokenizer,"
-          + " they are left out.",
-      "",
-      "Examples:",
-      "  jneox eval --model DIR --file held-out.jsonl",
-      "  jneox eval --model DIR --data data/valid --limit 100 --json"
-    })
-final class EvalCommand implements Runnable {
-  @Spec private CommandSpec spec;
+/** Measures how well a model predicts documents, and prints that. */
+final class DocumentEvaluation {
+  private final PrintWriter out;
+  private final @Nullable List<Path> files;
+  private final @Nullable Path data;
+  private final @Nullable Integer limit;
+  private final boolean json;
 
-  @Mixin private ModelOptions model;
-
-  @ArgGroup(exclusive = true, multiplicity = "1")
-  private Input input;
-
-  private static final class Input {
-    @Option(
-        names = "--file",
-        paramLabel = "FILE",
-        description =
-            "Documents: a file or folder of .jsonl, .txt, .zip and the like, as prepare takes"
-                + " them; may be given several times.")
-    private List<Path> files;
-
-    @Option(
-        names = "--data",
-        paramLabel = "PREFIX",
-        description =
-            "Documents as token ids, PREFIX.bin and PREFIX.idx of prepare or GPT-NeoX, tokenized"
-                + " as the model's texts are.")
-    private Path data;
+  /**
+   * @param files of texts, or null
+   * @param data the prefix of tokens, or null
+   */
+  DocumentEvaluation(
+      PrintWriter out,
+      @Nullable List<Path> files,
+      @Nullable Path data,
+      @Nullable Integer limit,
+      boolean json) {
+    this.out = out;
+    this.files = files;
+    this.data = data;
+    this.limit = limit;
+    this.json = json;
   }
-
-  @Option(
-      names = "--limit",
-      paramLabel = "N",
-      description = "Read the first N documents only. Default: all.")
-  private Integer limit;
-
-  @Option(names = "--json", description = "Print one line of JSON; losses in nats per token.")
-  private boolean json;
-
-  @Option(
-      names = {"-h", "--help"},
-      usageHelp = true,
-      description = "Show this help.")
-  private boolean help;
 
   /**
    * A document to score.
@@ -109,45 +68,42 @@ final class EvalCommand implements Runnable {
    */
   private record Line(TextLikelihood likelihood, @Nullable String begin) {}
 
-  @Override
-  public void run() {
-    Usage.require(spec, limit == null || limit >= 1, "--limit", "1 or more", limit);
-    try (LanguageModel loaded = model.open()) {
-      int end = loaded.spec().vocabulary().endOfText();
-      if (end < 0) {
-        throw new InputException(
-            model.path()
-                + ": expected an end-of-text token (eos_token_id), from which documents are read,"
-                + " found none; score takes a text without one");
-      }
-      List<Line> lines = new ArrayList<>();
-      UnigramCounts unigrams = new UnigramCounts(loaded.spec().vocabulary().rows());
-      Queue<Source> read = new ArrayDeque<>(); // documents whose scores are not there yet
-      long start = System.nanoTime();
-      try (Documents documents =
-              input.files == null ? null : Documents.open(input.files, false, bytes -> {});
-          Progress progress = ProgressLine.of("evaluating", "tokens", -1)) {
-        Iterator<Source> sources =
-            documents == null ? ofData(loaded, end) : ofTexts(documents, loaded);
-        loaded
-            .scorer()
-            .rolling(
-                begun(sources, read, end),
-                progress,
-                (ids, scores) -> {
-                  unigrams.add(ids, 1);
-                  lines.add(line(read.remove(), scores));
-                  progress.note(Counted.text(lines.size(), "document"));
-                });
-      }
-      if (lines.isEmpty()) {
-        throw new InputException(
-            (input.files == null ? input.data : input.files.getFirst())
-                + ": expected documents to evaluate, found none that is not empty");
-      }
-      double seconds = (System.nanoTime() - start) / 1e9;
-      print(lines, unigrams.lossOnItself(), loaded.hasTokenizer(), seconds);
+  void run(LanguageModel loaded, Path model) {
+    int end = loaded.spec().vocabulary().endOfText();
+    if (end < 0) {
+      throw new InputException(
+          model
+              + ": expected an end-of-text token (eos_token_id), from which documents are read,"
+              + " found none; score takes a text without one");
     }
+    List<Line> lines = new ArrayList<>();
+    UnigramCounts unigrams = new UnigramCounts(loaded.spec().vocabulary().rows());
+    Queue<Source> read = new ArrayDeque<>(); // documents whose scores are not there yet
+    long start = System.nanoTime();
+    try (Documents documents = files == null ? null : Documents.open(files, false, bytes -> {});
+        Progress progress = ProgressLine.of("evaluating", "tokens", -1)) {
+      Iterator<Source> sources =
+          documents == null
+              ? ofData(IndexedDataset.open(Objects.requireNonNull(data)), loaded, end)
+              : ofTexts(documents, loaded);
+      loaded
+          .scorer()
+          .rolling(
+              begun(sources, read, end),
+              progress,
+              (ids, scores) -> {
+                unigrams.add(ids, 1);
+                lines.add(line(read.remove(), scores));
+                progress.note(Counted.text(lines.size(), "document"));
+              });
+    }
+    if (lines.isEmpty()) {
+      throw new InputException(
+          (files == null ? data : files.getFirst())
+              + ": expected documents to evaluate, found none that is not empty");
+    }
+    double seconds = (System.nanoTime() - start) / 1e9;
+    print(lines, unigrams.lossOnItself(), loaded.hasTokenizer(), seconds);
   }
 
   private Iterator<Source> ofTexts(Documents documents, LanguageModel loaded) {
@@ -157,12 +113,11 @@ final class EvalCommand implements Runnable {
         .iterator();
   }
 
-  private Iterator<Source> ofData(LanguageModel loaded, int end) {
-    IndexedDataset data = IndexedDataset.open(input.data);
-    return IntStream.range(0, data.sequences())
+  private static Iterator<Source> ofData(IndexedDataset dataset, LanguageModel loaded, int end) {
+    return IntStream.range(0, dataset.sequences())
         .mapToObj(
             i -> {
-              int[] ids = data.get(i);
+              int[] ids = dataset.get(i);
               boolean ended = ids.length > 0 && ids[ids.length - 1] == end;
               return ended ? Arrays.copyOf(ids, ids.length - 1) : ids;
             })
@@ -208,7 +163,6 @@ final class EvalCommand implements Runnable {
   private void print(List<Line> lines, double unigram, boolean texts, double seconds) {
     TextLikelihood all =
         lines.stream().map(Line::likelihood).reduce(TextLikelihood.NONE, TextLikelihood::plus);
-    PrintWriter out = spec.commandLine().getOut();
     if (json) {
       Map<String, Object> report = new LinkedHashMap<>();
       report.put("documents", lines.size());

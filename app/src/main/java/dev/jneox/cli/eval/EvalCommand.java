@@ -1,0 +1,130 @@
+package dev.jneox.cli.eval;
+
+import dev.jneox.cli.ModelOptions;
+import dev.jneox.cli.Usage;
+import dev.jneox.infer.LanguageModel;
+import java.nio.file.Path;
+import java.util.List;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** {@code jneox eval}: how well a model predicts documents, or does tasks. */
+@Command(
+    name = "eval",
+    sortOptions = false,
+    modelTransformer = ModelOptions.Optionally.class,
+    description = {
+      "Print how well a model predicts documents (--file, --data): loss, perplexity, bits per byte;"
+          + " of all together, then of each.",
+      "Or evaluate it on tasks (--tasks), with the numbers of lm-evaluation-harness.",
+    },
+    footer = {
+      "",
+      "Documents: each is read from an end-of-text token on, apart from the others; one beyond the"
+          + " model's context in windows that follow each other, as lm-evaluation-harness reads"
+          + " them. Below the loss stands that of a unigram model, which knows how often each"
+          + " token comes among the others of these documents, and nothing of their order."
+          + " bits_per_byte, byte_perplexity and word_perplexity are as the harness defines"
+          + " them: sums over all documents, divided by the bytes of their texts in UTF-8, or by"
+          + " the words between white space. Where --data has no text, because the model has no"
+          + " tokenizer, they are left out.",
+      "",
+      "Tasks: the folder of --data has TASK/SPLIT.jsonl or TASK/SPLIT.parquet, with records as the"
+          + " data set has them on the hub. The harness's own task files, and files in their form,"
+          + " are read with --include-path. Examples of prompts are drawn as the harness draws"
+          + " them, with seed 1234. Log-likelihoods do not depend on --batch-size.",
+      "",
+      "Examples:",
+      "  jneox eval --model DIR --file held-out.jsonl",
+      "  jneox eval --model DIR --data data/valid --limit 100 --json",
+      "  jneox eval --tasks list",
+      "  jneox eval --model DIR --tasks arc_easy,piqa --data datasets --num-fewshot 5"
+    })
+final class EvalCommand implements Runnable {
+  @Spec private CommandSpec spec;
+
+  @Mixin private ModelOptions model;
+
+  @Option(
+      names = "--file",
+      paramLabel = "FILE",
+      description =
+          "Documents: a file or folder of .jsonl, .txt, .zip and the like, as prepare takes"
+              + " them; may be given several times.")
+  private List<Path> files;
+
+  @Option(
+      names = "--data",
+      paramLabel = "PREFIX|DIR",
+      description = {
+        "Documents as token ids, PREFIX.bin and PREFIX.idx of prepare or GPT-NeoX, tokenized"
+            + " as the model's texts are.",
+        "With --tasks, the folder of the data sets."
+      })
+  private Path data;
+
+  @Option(
+      names = "--tasks",
+      split = ",",
+      paramLabel = "TASK",
+      description = "Tasks, groups and tags, with commas between them; list prints their names.")
+  private List<String> tasks;
+
+  @Mixin private TaskOptions taskOptions;
+
+  @Option(
+      names = "--limit",
+      paramLabel = "N",
+      description = "Read the first N documents only, of each task. Default: all.")
+  private Integer limit;
+
+  @Option(
+      names = "--json",
+      description =
+          "Print one line of JSON: losses in nats per token, or the numbers of tasks as the harness"
+              + " names them.")
+  private boolean json;
+
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Show this help.")
+  private boolean help;
+
+  @Override
+  public void run() {
+    Usage.require(spec, limit == null || limit >= 1, "--limit", "1 or more", limit);
+    if (tasks == null) {
+      if ((files == null) == (data == null)) {
+        throw new ParameterException(
+            spec.commandLine(),
+            files == null
+                ? "Missing required option: one of --file, --data, --tasks"
+                : "--file and --data exclude each other: give one of them");
+      }
+      taskOptions.refuse(spec);
+    } else if (files != null) {
+      throw new ParameterException(spec.commandLine(), "--tasks reads --data DIR, not --file");
+    }
+    if (tasks != null && tasks.equals(List.of("list"))) {
+      TaskEvaluation.list(taskOptions.catalog(), spec.commandLine().getOut());
+      return;
+    }
+    if (model.model() == null) {
+      throw new ParameterException(spec.commandLine(), "Missing required option: '--model=MODEL'");
+    }
+    if (tasks == null) {
+      try (LanguageModel loaded = model.open()) {
+        new DocumentEvaluation(spec.commandLine().getOut(), files, data, limit, json)
+            .run(loaded, model.path());
+      }
+      return;
+    }
+    List<String> names = tasks.stream().map(String::strip).filter(n -> !n.isEmpty()).toList();
+    new TaskEvaluation(spec, taskOptions, data, limit, json).run(model, names);
+  }
+}

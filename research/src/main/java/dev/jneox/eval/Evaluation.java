@@ -1,0 +1,222 @@
+package dev.jneox.eval;
+
+import dev.jneox.io.InputException;
+import dev.jneox.io.Progress;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.OptionalInt;
+
+/** Evaluates a model on tasks, with the results that lm-evaluation-harness gives for it. */
+public final class Evaluation {
+  /**
+   * Says how tasks are run.
+   *
+   * @param fewshot examples in front of each document, where the task's file does not say 0; empty
+   *     for what it says
+   * @param limit the first documents of each task alone; empty for all
+   * @param bootstrap samples drawn for a standard error that no formula gives; 0 for no errors
+   * @param seed of the examples
+   */
+  public record Settings(OptionalInt fewshot, OptionalInt limit, int bootstrap, long seed) {
+    /** The harness's settings. */
+    public static final Settings DEFAULT =
+        new Settings(OptionalInt.empty(), OptionalInt.empty(), 100_000, FewShot.SEED);
+
+    /**
+     * @throws InputException that names the setting which is out of range
+     */
+    public Settings {
+      if (fewshot.isPresent() && fewshot.getAsInt() < 0) {
+        throw new InputException("num fewshot: expected 0 or more, found " + fewshot.getAsInt());
+      }
+      if (limit.isPresent() && limit.getAsInt() < 1) {
+        throw new InputException("limit: expected 1 or more, found " + limit.getAsInt());
+      }
+    }
+
+    /** Returns a copy with another number of examples. */
+    public Settings withFewshot(OptionalInt value) {
+      return new Settings(value, limit, bootstrap, seed);
+    }
+
+    /** Returns a copy with another limit. */
+    public Settings withLimit(OptionalInt value) {
+      return new Settings(fewshot, value, bootstrap, seed);
+    }
+
+    /** Returns a copy with another number of drawn samples. */
+    public Settings withBootstrap(int value) {
+      return new Settings(fewshot, limit, value, seed);
+    }
+  }
+
+  private final Settings settings;
+  private final DataFolder data;
+
+  /** Makes an evaluation with settings, on data. */
+  public Evaluation(Settings settings, DataFolder data) {
+    this.settings = settings;
+    this.data = data;
+  }
+
+  /** Holds a document with its requests. */
+  private record Asked(int number, Document document, List<Request> requests) {}
+
+  /** Holds a task whose prompts are written. */
+  private record Prepared(Task task, List<Asked> asked) {
+    long requests() {
+      return (long) task.spec.repeats * asked.stream().mapToInt(each -> each.requests.size()).sum();
+    }
+  }
+
+  /**
+   * Evaluates tasks.
+   *
+   * @param progress counts requests, and notes the task
+   * @throws InputException if data are missing or not as a task needs them
+   */
+  public EvaluationResults run(Selection selection, EvaluatedModel model, Progress progress) {
+    // All data and prompts first: what is wrong with them shows before the work begins.
+    List<Prepared> tasks = new ArrayList<>();
+    for (TaskSpec spec : selection.tasks()) {
+      Task task = new Task(spec, data, fewshot(spec), settings.seed());
+      tasks.add(new Prepared(task, asked(task)));
+    }
+    progress.total(tasks.stream().mapToLong(Prepared::requests).sum());
+    Map<String, TaskResult> results = new LinkedHashMap<>();
+    for (Prepared each : tasks) {
+      progress.note(each.task.spec.name());
+      results.put(each.task.spec.name(), run(each.task, each.asked, model, progress));
+    }
+    Map<String, Group> byName = new LinkedHashMap<>();
+    selection.groups().forEach(group -> byName.put(group.name(), group));
+    Map<String, GroupResult> groups = new LinkedHashMap<>();
+    for (Group group : selection.groups()) {
+      int documents =
+          group.tasks(byName).stream()
+              .map(results::get)
+              .filter(Objects::nonNull)
+              .mapToInt(TaskResult::documents)
+              .sum();
+      groups.put(
+          group.name(),
+          new GroupResult(
+              group.name(),
+              group.alias(),
+              group.version(),
+              group.members(),
+              documents,
+              group.scores(byName, results)));
+    }
+    return new EvaluationResults(
+        Collections.unmodifiableMap(results), Collections.unmodifiableMap(groups));
+  }
+
+  private int fewshot(TaskSpec spec) {
+    boolean fixed = spec.fewshot.isPresent() && spec.fewshot.getAsInt() == 0;
+    return fixed ? 0 : settings.fewshot().orElse(spec.fewshot.orElse(0));
+  }
+
+  private List<Asked> asked(Task task) {
+    int n = Math.min(task.documents.size(), settings.limit().orElse(Integer.MAX_VALUE));
+    List<Asked> asked = new ArrayList<>(n);
+    for (int i = 0; i < n; i++) {
+      Document document = task.documents.get(i);
+      asked.add(new Asked(i, document, task.requests(document)));
+    }
+    return asked;
+  }
+
+  private TaskResult run(Task task, List<Asked> asked, EvaluatedModel model, Progress progress) {
+    int repeats = task.spec.repeats;
+    List<Request> requests = new ArrayList<>();
+    for (Asked each : asked) {
+      for (Request request : each.requests) {
+        requests.addAll(Collections.nCopies(repeats, request));
+      }
+    }
+    List<Response> answers;
+    try {
+      answers = model.answers(requests, progress);
+    } catch (InputException e) {
+      throw e.withMessage("task " + task.spec.name() + ": " + e.getMessage());
+    }
+    List<Sample> samples = new ArrayList<>();
+    List<Score> scores = new ArrayList<>();
+    for (TaskSpec.FilterChain chain : task.spec.filters) {
+      Map<String, List<Measured>> measured = new LinkedHashMap<>();
+      int at = 0;
+      for (Asked each : asked) {
+        List<List<Response>> responses = new ArrayList<>();
+        for (int i = 0; i < each.requests.size(); i++) {
+          responses.add(answers.subList(at, at + repeats));
+          at += repeats;
+        }
+        Sample sample = sample(task, chain, each, responses);
+        samples.add(sample);
+        sample
+            .measures()
+            .forEach(
+                (metric, value) ->
+                    measured.computeIfAbsent(metric, _ -> new ArrayList<>()).add(value));
+      }
+      measured.forEach((metric, values) -> scores.add(score(task, chain, metric, values)));
+    }
+    Map<String, String> files = new LinkedHashMap<>();
+    task.files.forEach((file, sha256) -> files.put(file.toString(), sha256));
+    return new TaskResult(
+        task.spec.name(),
+        task.spec.alias,
+        task.spec.version,
+        task.fewshot,
+        task.documents.size(),
+        asked.size(),
+        scores,
+        samples,
+        task.spec.settings,
+        files);
+  }
+
+  private static Sample sample(
+      Task task, TaskSpec.FilterChain chain, Asked asked, List<List<Response>> responses) {
+    List<List<Response>> filtered = new ArrayList<>();
+    for (List<Response> each : responses) {
+      List<Response> left = each;
+      for (ResponseFilter filter : chain.filters()) {
+        left = filter.apply(left, asked.document);
+      }
+      filtered.add(left);
+    }
+    return new Sample(
+        asked.number,
+        asked.document,
+        task.target(asked.document),
+        chain.name(),
+        asked.requests,
+        responses,
+        filtered,
+        task.measures(asked.document, filtered));
+  }
+
+  private Score score(Task task, TaskSpec.FilterChain chain, String name, List<Measured> values) {
+    Metric metric =
+        task.spec.metrics.stream()
+            .filter(each -> each.name().equals(name))
+            .findFirst()
+            .orElseGet(() -> Metric.mean(name));
+    try {
+      return new Score(
+          name,
+          chain.name(),
+          metric.aggregation().of().apply(values),
+          metric.aggregation().standardError(values, settings.bootstrap()),
+          metric.higherIsBetter());
+    } catch (InputException e) {
+      throw e.withMessage("task " + task.spec.name() + ": " + name + ": " + e.getMessage());
+    }
+  }
+}
