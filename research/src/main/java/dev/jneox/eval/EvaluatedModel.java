@@ -17,7 +17,9 @@ import dev.jneox.io.Progress;
 import dev.jneox.tokenizer.Tokenizer;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.OptionalInt;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -38,6 +40,7 @@ public final class EvaluatedModel implements AutoCloseable {
   private final Scorer scorer;
   private final int context;
   private final int prefix;
+  private final String end;
   private final int[] begin;
   private final int sequences;
 
@@ -58,6 +61,8 @@ public final class EvaluatedModel implements AutoCloseable {
               + ": expected an end-of-text token (eos_token_id), from which texts without a context"
               + " are read, found none");
     }
+    int ends = model.spec().vocabulary().endOfText();
+    this.end = ends < 0 ? "" : tokenizer.decode(new int[] {ends});
     this.context = model.spec().maxPositions();
     this.sequences = settings.sessions();
     this.engine = model.engine(settings);
@@ -219,16 +224,19 @@ public final class EvaluatedModel implements AutoCloseable {
     Semaphore room = new Semaphore(2 * sequences);
     List<Integer> places = new ArrayList<>();
     List<Future<String>> texts = new ArrayList<>();
+    Map<Request, Integer> repeats = new HashMap<>();
     try (ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
       for (int i = 0; i < answers.length; i++) {
         if (requests.get(i) instanceof Request.Generate asked) {
           places.add(i);
+          // Repeated requests draw other texts, the same ones each time.
+          long seed = FewShot.SEED + repeats.merge(asked, 1, Integer::sum) - 1;
           room.acquire();
           texts.add(
               threads.submit(
                   () -> {
                     try {
-                      return text(generator, asked);
+                      return text(generator, asked, seed);
                     } finally {
                       progress.step(1);
                       room.release();
@@ -250,7 +258,7 @@ public final class EvaluatedModel implements AutoCloseable {
     }
   }
 
-  private String text(Generator generator, Request.Generate asked) {
+  private String text(Generator generator, Request.Generate asked, long seed) {
     Request.Sampling sampling = asked.sampling();
     int most = context - sampling.maxTokens();
     if (most < 1) {
@@ -269,9 +277,9 @@ public final class EvaluatedModel implements AutoCloseable {
                 .withTemperature(sampling.temperature())
                 .withTopP(sampling.topP())
                 .withTopK(sampling.topK())
-                .withSeed(FewShot.SEED);
+                .withSeed(seed);
     List<String> until =
-        Stream.concat(sampling.until().stream(), Stream.of(tokenizer.decode(new int[] {prefix})))
+        Stream.concat(sampling.until().stream(), Stream.of(end))
             .filter(text -> !text.isEmpty())
             .distinct()
             .toList();

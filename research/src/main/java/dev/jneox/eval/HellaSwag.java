@@ -25,7 +25,16 @@ final class HellaSwag {
     Map<String, Object> prepared = new LinkedHashMap<>();
     prepared.put("query", cleaned(context));
     prepared.put("choices", document.texts("endings").stream().map(HellaSwag::cleaned).toList());
+    prepared.put("gold", gold(document));
     return document.with(prepared);
+  }
+
+  private static long gold(Document document) {
+    try {
+      return Long.parseLong(PythonText.strip(PythonText.of(document.value("label"))));
+    } catch (NumberFormatException e) {
+      throw document.expected("label", "the number of an ending");
+    }
   }
 
   private static String cleaned(String text) {

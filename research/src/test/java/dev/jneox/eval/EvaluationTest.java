@@ -282,6 +282,17 @@ class EvaluationTest {
   }
 
   @Test
+  void repeatsDrawOtherTextsTheSameOnesEachTime() {
+    Request request = new Request.Generate("the red", new Request.Sampling(List.of(), 8, 1, 1, 0));
+    try (EvaluatedModel evaluated = Toys.evaluated(model, 3, 1)) {
+      List<Response> first = evaluated.answers(Collections.nCopies(3, request), Progress.silent());
+      assertThat(first).doesNotHaveDuplicates();
+      assertThat(evaluated.answers(Collections.nCopies(3, request), Progress.silent()))
+          .isEqualTo(first);
+    }
+  }
+
+  @Test
   void whatATemplateMissesIsSaidWithTaskDocumentAndExpression() throws IOException {
     Toys.task(tasks, "t", CHOICE.replace("{{ q }}", "{{ goal }}"));
     Path file = Toys.write(data, "t", "test", records(2));

@@ -1,0 +1,150 @@
+package dev.jneox.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.jneox.tokenizer.BpeTrainer;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** {@code eval --tasks} over a model of random weights. */
+class EvalTasksCommandTest {
+  private static final Path FIXTURE =
+      Path.of("..", "core", "src", "test", "resources", "parity", "neox-parallel");
+
+  @TempDir static Path dir;
+  private static String model;
+  private static Path data;
+
+  @BeforeAll
+  static void make() throws IOException {
+    Path folder = Files.createDirectory(dir.resolve("model"));
+    for (String file : List.of("config.json", "model.safetensors")) {
+      Files.copy(FIXTURE.resolve(file), folder.resolve(file));
+    }
+    BpeTrainer trainer = new BpeTrainer(300);
+    trainer.count(List.of("Question: is it warm? Answer: it is").iterator());
+    trainer.train(merges -> {}).write(folder.resolve("tokenizer.json"));
+    model = folder.toString();
+    data = Files.createDirectory(dir.resolve("data"));
+    Files.createDirectory(data.resolve("piqa"));
+    String record = "{\"goal\": \"%s\", \"sol1\": \"yes\", \"sol2\": \"it is\", \"label\": %d}\n";
+    Files.writeString(
+        data.resolve("piqa/validation.jsonl"), record.formatted("a", 0) + record.formatted("b", 1));
+    Files.writeString(
+        data.resolve("piqa/train.jsonl"), record.formatted("c", 0) + record.formatted("d", 1));
+  }
+
+  private static Output eval(String... more) {
+    return Output.of(
+        Stream.concat(
+                Stream.of("eval", "--model", model, "--data", data.toString()), Stream.of(more))
+            .toArray(String[]::new));
+  }
+
+  @Test
+  void jsonHasTheNumbersByTheirNamesInTheHarness() throws IOException {
+    Output output = eval("--tasks", "piqa", "--json", "--num-fewshot", "1");
+    assertThat(output.code()).as(output.err()).isZero();
+    assertThat(output.out().lines()).hasSize(1);
+    JsonNode results = new ObjectMapper().readTree(output.out()).at("/results/piqa");
+    assertThat(results.get("acc,none").isNumber()).isTrue();
+    assertThat(results.get("acc_stderr,none").isNumber()).isTrue();
+    assertThat(results.get("acc_norm,none").isNumber()).isTrue();
+    assertThat(results.get("sample_len").intValue()).isEqualTo(2);
+    Output one = eval("--tasks", "piqa", "--json", "--limit", "1");
+    assertThat(
+            new ObjectMapper().readTree(one.out()).at("/results/piqa/acc_stderr,none").textValue())
+        .isEqualTo("N/A");
+  }
+
+  @Test
+  void printsATableAndWritesFiles() throws IOException {
+    Path out = dir.resolve("out");
+    Output output = eval("--tasks", "piqa", "--out", out.toString());
+    assertThat(output.code()).as(output.err()).isZero();
+    assertThat(output.out()).startsWith("|Tasks|Version|Filter|n-shot|");
+    assertThat(output.err()).contains("results are in " + out);
+    try (Stream<Path> files = Files.walk(out).filter(Files::isRegularFile)) {
+      assertThat(files.map(file -> file.getFileName().toString().replaceAll("_20.*\\.", ".")))
+          .containsExactlyInAnyOrder("results.json", "samples_piqa.jsonl");
+    }
+  }
+
+  @Test
+  void listNamesTasksWithoutAModel() {
+    Output output = Output.of("eval", "--tasks", "list");
+    assertThat(output.code()).as(output.err()).isZero();
+    assertThat(output.out().lines()).contains("piqa", "ai2_arc (tag): arc_challenge, arc_easy");
+  }
+
+  @Test
+  void aTaskFileOfOnesOwn() throws IOException {
+    Path forms = Files.createDirectory(dir.resolve("forms"));
+    Files.writeString(
+        forms.resolve("mine.yaml"),
+        """
+        task: mine
+        dataset_path: json
+        dataset_kwargs: {data_files: {test: '%s'}}
+        test_split: test
+        output_type: loglikelihood
+        doc_to_text: goal
+        doc_to_target: " {{ sol2 }}"
+        """
+            .formatted(data.resolve("piqa/train.jsonl")));
+    Output output =
+        Output.of(
+            "eval",
+            "--model",
+            model,
+            "--tasks",
+            "mine",
+            "--include-path",
+            forms.toString(),
+            "--json",
+            "--bootstrap-iters",
+            "10");
+    assertThat(output.code()).as(output.err()).isZero();
+    assertThat(output.out()).contains("\"perplexity,none\"", "\"acc,none\"");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "--tasks pikwa | 1 | no task 'pikwa'; did you mean piqa? --tasks list has all names",
+        "--tasks sciq | 1 | sciq/test.jsonl: no such file, nor .parquet: task sciq needs its split",
+        "--tasks piqa --file x | 2 | --tasks reads --data DIR, not --file",
+        "--tasks piqa --batch-size 0 | 2 | --batch-size: expected 1 to 4096, found 0",
+        "--tasks piqa --num-fewshot -1 | 2 | --num-fewshot: expected 0 or more, found -1",
+        "--tasks piqa --num-fewshot 9 | 1 | task piqa: expected 10 documents or more to take",
+        "--num-fewshot 1 | 2 | --num-fewshot is for --tasks",
+        "--tasks piqa --include-path no/such | 1 | no/such: cannot be read: no such file or folder",
+      })
+  void whatIsWrongIsOneLine(String options, int code, String message) {
+    Output output = eval(options.split(" "));
+    assertThat(output.err().lines().filter(line -> line.startsWith("jneox: "))).hasSize(1);
+    assertThat(output.err()).contains(message);
+    assertThat(output.code()).isEqualTo(code);
+  }
+
+  @Test
+  void eitherDocumentsOrTasks() {
+    Output output = Output.of("eval", "--model", model);
+    assertThat(output.err()).contains("one of --file, --data, --tasks");
+    assertThat(output.code()).isEqualTo(2);
+    output = Output.of("eval", "--tasks", "piqa", "--data", data.toString());
+    assertThat(output.err()).contains("'--model=MODEL'");
+    assertThat(output.code()).isEqualTo(2);
+  }
+}
