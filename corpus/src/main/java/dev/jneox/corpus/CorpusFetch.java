@@ -67,7 +67,8 @@ public final class CorpusFetch {
    * Fetches the sources of a pipeline.
    *
    * @param pipeline its file; the lock {@code NAME.lock} lies beside it
-   * @param into the folder at which the sources' relative paths start; null for the pipeline's
+   * @param into the folder at which the sources' relative paths start, and where a copy of the
+   *     pipeline is written to build from; null for the pipeline's own folder
    * @param names of the sources; all where there are none
    * @param updateLock whether packages that the lock does not have so are taken into it
    * @param progress is told the bytes of packages that are there and read
@@ -92,7 +93,16 @@ public final class CorpusFetch {
       PackageClient client) {
     Path folder = into == null ? parent(pipeline) : into.toAbsolutePath();
     FetchPlan plan = FetchPlan.read(pipeline, folder).only(names);
-    return new CorpusFetch(plan, client, updateLock, progress).run();
+    List<Fetched> fetched = new CorpusFetch(plan, client, updateLock, progress).run();
+    Path copy = folder.resolve(String.valueOf(pipeline.getFileName()));
+    if (!folder.equals(parent(pipeline))) {
+      try {
+        AtomicFile.write(copy, Files.readAllBytes(pipeline));
+      } catch (IOException e) {
+        throw StorageException.of(pipeline, "cannot be read", e);
+      }
+    }
+    return fetched;
   }
 
   private static Path parent(Path file) {

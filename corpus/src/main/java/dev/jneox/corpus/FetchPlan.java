@@ -3,6 +3,7 @@ package dev.jneox.corpus;
 import dev.jneox.format.neox.YamlTree;
 import dev.jneox.io.InputException;
 import dev.jneox.io.InputFile;
+import dev.jneox.io.Shell;
 import dev.jneox.io.StorageException;
 import java.io.IOException;
 import java.nio.file.FileSystems;
@@ -39,6 +40,9 @@ import org.jspecify.annotations.Nullable;
  */
 record FetchPlan(Path pipeline, List<Made> sources) {
   private static final int LARGEST = 10_000_000;
+
+  /** The keys of a source that say how it is made. */
+  static final List<String> KEYS = List.of("licence", "packages", "generator", "documents", "seed");
 
   /** A source that can be made. */
   sealed interface Made {
@@ -128,6 +132,17 @@ record FetchPlan(Path pipeline, List<Made> sources) {
     return new FetchPlan(pipeline, sources);
   }
 
+  /** Returns how to make a source that is not there; empty where the pipeline does not say it. */
+  static String hint(Path pipeline, String source) {
+    try {
+      return read(pipeline, pipeline).sources().stream().anyMatch(made -> made.name().equals(source))
+          ? " (make it with: jneox corpus fetch " + Shell.quoted(pipeline.toString()) + ")"
+          : "";
+    } catch (InputException e) {
+      return ""; // nothing in the pipeline can be made, or its keys are wrong
+    }
+  }
+
   private static List<?> list(Settings settings, String key, String expected) {
     Object value = settings.value(key);
     if (value instanceof List<?> list && !list.isEmpty()) {
@@ -191,7 +206,7 @@ record FetchPlan(Path pipeline, List<Made> sources) {
     try {
       pick.wanted();
     } catch (PatternSyntaxException e) {
-      throw settings.wrong("files", "globs", e.getPattern());
+      throw settings.wrong("files", "globs (braces cannot be nested)", e.getPattern());
     }
     return pick;
   }

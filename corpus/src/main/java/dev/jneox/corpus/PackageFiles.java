@@ -1,5 +1,6 @@
 package dev.jneox.corpus;
 
+import dev.jneox.data.ZstdInputStream;
 import dev.jneox.io.InputException;
 import java.io.BufferedInputStream;
 import java.io.EOFException;
@@ -75,6 +76,10 @@ final class PackageFiles {
           tar(file, new XZCompressorInputStream(ar), wanted, visitor);
           return;
         }
+        case "data.tar.zst" -> {
+          tar(file, new ZstdInputStream(ar), wanted, visitor);
+          return;
+        }
         case "data.tar.gz" -> {
           tar(file, new GZIPInputStream(ar, 1 << 16), wanted, visitor);
           return;
@@ -86,7 +91,7 @@ final class PackageFiles {
         default -> {
           if (entry.getName().startsWith("data.tar")) {
             throw InputException.in(
-                file, "members", "data.tar, data.tar.gz or data.tar.xz", entry.getName());
+                file, "members", "data.tar, or this as .gz, .xz or .zst", entry.getName());
           }
         }
       }

@@ -116,7 +116,9 @@ record Part(int index, int source, String path, Format format, long from, long t
                 + ": "
                 + (Files.isDirectory(Path.of(path))
                     ? "the folder has no file of a format that is read"
-                    : path.matches(".*[*?\\[{].*") ? "no file matches" : "no such file or folder"));
+                    : path.matches(".*[*?\\[{].*")
+                        ? "no file matches"
+                        : "no such file or folder" + FetchPlan.hint(pipeline, source.name())));
       }
       all.addAll(found);
     }

@@ -102,6 +102,7 @@ public record Pipeline(Path file, List<Source> sources, List<Step> steps, Output
           named.text("format").isEmpty()
               ? null
               : Format.named(named.choice("format", "", Format.names()));
+      FetchPlan.KEYS.forEach(named::value); // read by corpus fetch
       named.noOthers();
       sources.add(new Source(name, paths, weight, format));
     }
