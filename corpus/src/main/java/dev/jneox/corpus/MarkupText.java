@@ -35,8 +35,8 @@ final class MarkupText {
       Set.of("pre", "screen", "programlisting", "literallayout", "listing");
   private static final String FURNITURE =
       ".navheader, .navfooter, .sphinxsidebar, .related, .headerlink, .footer, #footer, .toc, .nav,"
-          + " .docnav, #banner, #title, #quickview, #preamble, #path-list, .top, .up, .bottomlang, .toplang, .header,"
-          + " .nav-header, .copyright, [role=navigation], [role=search], [role=banner],"
+          + " .docnav, #banner, #title, #quickview, #page-header, #path, .top, .up, .bottomlang, .toplang, .header,"
+          + " .nav-header, .book-navigation, .tagline, .menu, .searchmenu, .copyright, [role=navigation], [role=search], [role=banner],"
           + " [role=contentinfo], [aria-hidden=true]";
 
   private final StringBuilder out = new StringBuilder();
@@ -151,6 +151,9 @@ final class MarkupText {
     String text = block.toString().stripTrailing();
     block.setLength(0);
     if (text.isBlank()) {
+      if (separator.length() == 2 && out.length() > 1 && out.charAt(out.length() - 2) != '\n') {
+        out.append('\n'); // below the rows of a table
+      }
       return;
     }
     if (item) {

@@ -268,7 +268,7 @@ final class Mathematics {
     Fraction a = Fraction.of(number(), between(1, 20));
     Fraction b = Fraction.of(number(), between(1, 20));
     int order = a.compareTo(b);
-    return switch (random.nextInt(3)) {
+    return switch (random.nextInt(4)) {
       case 0 ->
           order == 0
               ? of("Is " + a + " equal to " + b + "?", "Yes")
@@ -277,6 +277,10 @@ final class Mathematics {
           order == 0
               ? of("Is " + a + " equal to " + b + "?", "Yes")
               : of("Which is smaller: " + a + " or " + b + "?", order < 0 ? a : b);
+      case 2 -> {
+        Fraction c = random.nextBoolean() ? a : b;
+        yield of("Is " + a + " equal to " + c + "?", a.equals(c) ? "Yes" : "No");
+      }
       default -> of("Is " + a + " greater than " + b + "?", order > 0 ? "Yes" : "No");
     };
   }

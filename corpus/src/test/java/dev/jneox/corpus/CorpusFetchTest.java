@@ -105,7 +105,7 @@ class CorpusFetchTest {
     assertThat(fetched.getFirst())
         .isEqualTo(
             new CorpusFetch.Fetched(
-                "manuals", folder.resolve("texts/manuals.jsonl"), 2, 28, 1, true));
+                "manuals", folder.resolve("texts/manuals.jsonl"), 2, 27, 1, true));
     assertThat(Files.readString(folder.resolve("texts/manuals.jsonl")))
         .isEqualTo(
             "{\"text\":\"LS(1)\\n\\nNAME\\n\\nls - list\\n\",\"meta\":{\"package\":\"debian:pages\","
