@@ -54,8 +54,7 @@ public final class CorpusFetch {
   private final Progress progress;
   private final TreeMap<PackageName, Path> packages = new TreeMap<>();
 
-  private CorpusFetch(
-      FetchPlan plan, PackageClient client, boolean updateLock, Progress progress) {
+  private CorpusFetch(FetchPlan plan, PackageClient client, boolean updateLock, Progress progress) {
     this.plan = plan;
     this.lock = PackageLock.beside(plan.pipeline());
     this.client = client;
@@ -146,8 +145,7 @@ public final class CorpusFetch {
         }
       }
     }
-    String wanted =
-        locked.isPresent() && !updateLock ? locked.get().version() : name.version();
+    String wanted = locked.isPresent() && !updateLock ? locked.get().version() : name.version();
     String version = client.download(name, wanted, folder);
     Path file = folder.resolve(name.file(version));
     String sha256 = Sha256.of(file, Progress.silent());
@@ -215,7 +213,7 @@ public final class CorpusFetch {
     } catch (IOException e) {
       throw StorageException.of(file, "cannot be written", e);
     } catch (UncheckedIOException e) {
-      throw StorageException.of(file, "cannot be written", e.getCause());
+      throw StorageException.of(file, "cannot be written", new IOException(e.getMessage(), e));
     }
     String line =
         recipe

@@ -135,7 +135,8 @@ record FetchPlan(Path pipeline, List<Made> sources) {
   /** Returns how to make a source that is not there; empty where the pipeline does not say it. */
   static String hint(Path pipeline, String source) {
     try {
-      return read(pipeline, pipeline).sources().stream().anyMatch(made -> made.name().equals(source))
+      return read(pipeline, pipeline).sources().stream()
+              .anyMatch(made -> made.name().equals(source))
           ? " (make it with: jneox corpus fetch " + Shell.quoted(pipeline.toString()) + ")"
           : "";
     } catch (InputException e) {
@@ -234,7 +235,10 @@ record FetchPlan(Path pipeline, List<Made> sources) {
     for (String name : names) {
       if (!all.contains(name)) {
         throw InputException.in(
-            pipeline, "sources", "one of " + String.join(", ", all), name + Settings.meant(name, all));
+            pipeline,
+            "sources",
+            "one of " + String.join(", ", all),
+            name + Settings.meant(name, all));
       }
     }
     return names.isEmpty()

@@ -10,9 +10,9 @@ import java.util.function.Consumer;
 
 /**
  * Reads verse kept as JSON. A poem is an object with its lines in {@code paragraphs} or {@code
- * content}, and maybe {@code title}, {@code rhythmic} or {@code chapter}, and {@code author}, at any
- * depth of objects and arrays. A file that is one array of strings is a chapter, with the verses as
- * its lines. Marks of type, such as {@code <FI>}, are dropped.
+ * content}, and maybe {@code title}, {@code rhythmic} or {@code chapter}, and {@code author}, at
+ * any depth of objects and arrays. A file that is one array of strings is a chapter, with the
+ * verses as its lines. Marks of type, such as {@code <FI>}, are dropped.
  */
 final class JsonPoems {
   private static final ObjectMapper MAPPER = new ObjectMapper(JsonObject.JSON);

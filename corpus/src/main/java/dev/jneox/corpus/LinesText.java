@@ -2,7 +2,9 @@ package dev.jneox.corpus;
 
 import java.util.function.Consumer;
 
-/** Reads a list with an entry on each line, such as a vocabulary; lines of {@code #} are comments. */
+/**
+ * Reads a list with an entry on each line, such as a vocabulary; lines of {@code #} are comments.
+ */
 final class LinesText {
   private LinesText() {}
 

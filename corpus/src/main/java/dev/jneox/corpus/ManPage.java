@@ -220,7 +220,7 @@ final class ManPage {
         List<String> words = arguments(arguments);
         String mark = words.isEmpty() ? "" : words.get(0).strip();
         indent = mark.isEmpty() ? indent : "";
-        if (mark.length() == 1 && !Character.isLetterOrDigit(mark.charAt(0))) {
+        if (isBullet(mark)) {
           paragraph.append("- ");
           joined = true;
         } else if (!mark.isEmpty()) {
@@ -311,8 +311,13 @@ final class ManPage {
       if (title.isEmpty()) {
         return;
       }
-      out.append(title).append('\n');
       tag = false;
+      if (isBullet(title)) {
+        paragraph.append("- ");
+        joined = true;
+        return;
+      }
+      out.append(title).append('\n');
       indent = "    ";
       return;
     }
@@ -329,6 +334,10 @@ final class ManPage {
     }
     joined = false;
     paragraph.append(words);
+  }
+
+  private static boolean isBullet(String mark) {
+    return mark.length() == 1 && "*-+o\u2022\u00B7".contains(mark);
   }
 
   /** Returns whether both sides of a line's end are of a script without spaces. */
@@ -396,7 +405,24 @@ final class ManPage {
         }
         case 'f', 'F', 'm', 'M', 'n', 'g', 'k', 'Y', 'V' -> i = nameEnd(text, i);
         case 's' -> i = sizeEnd(text, i);
-        case 'h', 'v', 'w', 'l', 'L', 'b', 'o', 'x', 'X', 'Z', 'D', 'A', 'B', 'N', 'S', 'H', 'C', 'R' -> {
+        case 'h',
+            'v',
+            'w',
+            'l',
+            'L',
+            'b',
+            'o',
+            'x',
+            'X',
+            'Z',
+            'D',
+            'A',
+            'B',
+            'N',
+            'S',
+            'H',
+            'C',
+            'R' -> {
           if (i < text.length()) {
             int end = text.indexOf(text.charAt(i), i + 1);
             i = end < 0 ? text.length() : end + 1;

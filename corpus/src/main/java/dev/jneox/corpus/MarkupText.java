@@ -19,15 +19,63 @@ import org.jsoup.parser.Parser;
 final class MarkupText {
   private static final Set<String> LEFT_OUT =
       Set.of(
-          "head", "script", "style", "noscript", "template", "svg", "img", "iframe", "object",
-          "form", "button", "select", "nav", "header", "footer", "info", "bookinfo", "articleinfo",
-          "media", "mediaobject", "toc", "index", "remark");
+          "head",
+          "script",
+          "style",
+          "noscript",
+          "template",
+          "svg",
+          "img",
+          "iframe",
+          "object",
+          "form",
+          "button",
+          "select",
+          "nav",
+          "header",
+          "footer",
+          "info",
+          "bookinfo",
+          "articleinfo",
+          "media",
+          "mediaobject",
+          "toc",
+          "index",
+          "remark");
   private static final Set<String> BLOCKS =
       Set.of(
-          "page", "section", "title", "subtitle", "desc", "list", "steps", "terms", "note",
-          "example", "comment", "synopsis", "chapter", "sect1", "sect2", "sect3", "sect4", "para",
-          "simpara", "itemizedlist", "orderedlist", "variablelist", "varlistentry", "term", "book",
-          "article", "appendix", "quote", "figure", "informalexample", "links", "tree");
+          "page",
+          "section",
+          "title",
+          "subtitle",
+          "desc",
+          "list",
+          "steps",
+          "terms",
+          "note",
+          "example",
+          "comment",
+          "synopsis",
+          "chapter",
+          "sect1",
+          "sect2",
+          "sect3",
+          "sect4",
+          "para",
+          "simpara",
+          "itemizedlist",
+          "orderedlist",
+          "variablelist",
+          "varlistentry",
+          "term",
+          "book",
+          "article",
+          "appendix",
+          "quote",
+          "figure",
+          "informalexample",
+          "links",
+          "tree");
   private static final Set<String> ITEMS = Set.of("li", "item", "listitem");
   private static final Set<String> ROWS = Set.of("tr", "row");
   private static final Set<String> CELLS = Set.of("td", "th", "entry");
@@ -35,9 +83,10 @@ final class MarkupText {
       Set.of("pre", "screen", "programlisting", "literallayout", "listing");
   private static final String FURNITURE =
       ".navheader, .navfooter, .sphinxsidebar, .related, .headerlink, .footer, #footer, .toc, .nav,"
-          + " .docnav, #banner, #title, #quickview, #page-header, #path, .top, .up, .bottomlang, .toplang, .header,"
-          + " .nav-header, .book-navigation, .tagline, .menu, .searchmenu, .copyright, [role=navigation], [role=search], [role=banner],"
-          + " [role=contentinfo], [aria-hidden=true]";
+          + " .docnav, #banner, #title, #quickview, #page-header, #path, .top, .up, .bottomlang,"
+          + " .toplang, .header, .nav-header, .book-navigation, .tagline, .menu, .searchmenu,"
+          + " .copyright, [role=navigation], [role=search], [role=banner], [role=contentinfo],"
+          + " [aria-hidden=true]";
 
   private final StringBuilder out = new StringBuilder();
   private final StringBuilder block = new StringBuilder();

@@ -13,8 +13,8 @@ import java.util.function.Function;
  * polynomials, probability, measurement.
  *
  * <p>A document has {@link #QUESTIONS} questions of one area, each as {@code Question: ...} and
- * {@code Answer: ...} on two lines. It depends on seed and index alone ({@link Random}'s sequence is
- * fixed by its specification). Answers are whole numbers, fractions in lowest terms, finite
+ * {@code Answer: ...} on two lines. It depends on seed and index alone ({@link Random}'s sequence
+ * is fixed by its specification). Answers are whole numbers, fractions in lowest terms, finite
  * decimals, polynomials, words, or lists of these.
  */
 final class Mathematics {
@@ -34,7 +34,8 @@ final class Mathematics {
               Mathematics::decimals,
               Mathematics::fractions,
               Mathematics::root),
-          List.of(Mathematics::linear, Mathematics::pair, Mathematics::quadratic, Mathematics::next),
+          List.of(
+              Mathematics::linear, Mathematics::pair, Mathematics::quadratic, Mathematics::next),
           List.of(
               Mathematics::larger, Mathematics::sorted, Mathematics::closest, Mathematics::ranked),
           List.of(Mathematics::derivative, Mathematics::secondDerivative, Mathematics::slope),
@@ -48,7 +49,10 @@ final class Mathematics {
               Mathematics::base,
               Mathematics::rounded),
           List.of(
-              Mathematics::evaluated, Mathematics::added, Mathematics::expanded, Mathematics::composed),
+              Mathematics::evaluated,
+              Mathematics::added,
+              Mathematics::expanded,
+              Mathematics::composed),
           List.of(Mathematics::sequenceOfLetters, Mathematics::pairOfLetters, Mathematics::dice),
           List.of(Mathematics::conversion, Mathematics::clock, Mathematics::duration));
 
@@ -138,8 +142,7 @@ final class Mathematics {
   private Question product() {
     long a = number();
     long b = number();
-    return of(
-        one("Multiply ", "Calculate the product of ") + a + " and " + b + ".", a * b);
+    return of(one("Multiply ", "Calculate the product of ") + a + " and " + b + ".", a * b);
   }
 
   private Question quotient() {
@@ -159,12 +162,17 @@ final class Mathematics {
     long d = between(1, 30);
     return switch (random.nextInt(3)) {
       case 0 ->
-          of("What is " + a + " + " + signed(b) + " * " + signed(c) + " - " + d + "?", a + b * c - d);
+          of(
+              "What is " + a + " + " + signed(b) + " * " + signed(c) + " - " + d + "?",
+              a + b * c - d);
       case 1 ->
-          of("Evaluate (" + a + " - " + signed(b) + ") * " + signed(c) + " + " + d + ".", (a - b) * c + d);
+          of(
+              "Evaluate (" + a + " - " + signed(b) + ") * " + signed(c) + " + " + d + ".",
+              (a - b) * c + d);
       default ->
           of(
-              "Evaluate " + d + " - (" + a + " - (" + b + " + " + signed(c) + ")).", d - (a - (b + c)));
+              "Evaluate " + d + " - (" + a + " - (" + b + " + " + signed(c) + ")).",
+              d - (a - (b + c)));
     };
   }
 
@@ -247,8 +255,7 @@ final class Mathematics {
     long p = between(-9L - 5 * level, 9L + 5 * level);
     long q = between(-9L - 5 * level, 9L + 5 * level);
     Polynomial equation = Polynomial.of(-p, 1).times(Polynomial.of(-q, 1));
-    String answer =
-        p == q ? Long.toString(p) : Math.min(p, q) + ", " + Math.max(p, q);
+    String answer = p == q ? Long.toString(p) : Math.min(p, q) + ", " + Math.max(p, q);
     return of("Find all " + x + " such that " + equation.text(x) + " = 0.", answer);
   }
 
@@ -322,7 +329,9 @@ final class Mathematics {
     List<Long> sorted = new ArrayList<>(numbers);
     Collections.sort(sorted);
     return random.nextBoolean()
-        ? of("What is the second biggest value in " + join(numbers) + "?", sorted.get(sorted.size() - 2))
+        ? of(
+            "What is the second biggest value in " + join(numbers) + "?",
+            sorted.get(sorted.size() - 2))
         : of("What is the third smallest value in " + join(numbers) + "?", sorted.get(2));
   }
 
@@ -377,8 +386,7 @@ final class Mathematics {
     long b = between(1, 60L * (level + 1));
     return random.nextBoolean()
         ? of("What is the least common multiple of " + a + " and " + b + "?", a / gcd(a, b) * b)
-        : of(
-            "What is the common denominator of 1/" + a + " and 1/" + b + "?", a / gcd(a, b) * b);
+        : of("What is the common denominator of 1/" + a + " and 1/" + b + "?", a / gcd(a, b) * b);
   }
 
   private static long gcd(long a, long b) {
@@ -392,7 +400,8 @@ final class Mathematics {
 
   private Question factors() {
     long n = between(4, 100L * (1 + 30L * level));
-    return of("List the prime factors of " + n + ".", join(factorsOf(n).stream().distinct().toList()));
+    return of(
+        "List the prime factors of " + n + ".", join(factorsOf(n).stream().distinct().toList()));
   }
 
   private static List<Long> factorsOf(long number) {
@@ -457,7 +466,8 @@ final class Mathematics {
     Polynomial p = polynomial(2 + level);
     long at = between(-8, 8);
     return of(
-        "Let f(" + x + ") = " + p.text(x) + ". What is f(" + at + ")?", p.at(BigInteger.valueOf(at)));
+        "Let f(" + x + ") = " + p.text(x) + ". What is f(" + at + ")?",
+        p.at(BigInteger.valueOf(at)));
   }
 
   private Question added() {
@@ -482,13 +492,24 @@ final class Mathematics {
     Polynomial f = polynomial(1 + level / 2);
     Polynomial g = polynomial(1);
     return of(
-        "Let f(" + x + ") = " + f.text(x) + ". Let g(" + x + ") = " + g.text(x) + ". What is f(g("
-            + x + "))?",
+        "Let f("
+            + x
+            + ") = "
+            + f.text(x)
+            + ". Let g("
+            + x
+            + ") = "
+            + g.text(x)
+            + ". What is f(g("
+            + x
+            + "))?",
         f.of(g).text(x));
   }
 
   private String letter() {
-    return one("a", "b", "c", "d", "g", "h", "k", "m", "n", "p", "q", "r", "s", "t", "u", "w", "x", "y", "z");
+    return one(
+        "a", "b", "c", "d", "g", "h", "k", "m", "n", "p", "q", "r", "s", "t", "u", "w", "x", "y",
+        "z");
   }
 
   /** Draws a bag of letters: their names, and how many of each. */
@@ -522,8 +543,7 @@ final class Mathematics {
     }
     int first = random.nextInt(kinds.size());
     int second = random.nextInt(kinds.size());
-    long favourable =
-        (long) counts.get(first) * (counts.get(second) - (first == second ? 1 : 0));
+    long favourable = (long) counts.get(first) * (counts.get(second) - (first == second ? 1 : 0));
     return of(
         "Two letters are picked without replacement from "
             + bag
@@ -549,8 +569,7 @@ final class Mathematics {
             + " and 1 "
             + kinds.get(1)
             + "?",
-        Fraction.of(
-            2L * counts.get(0) * counts.get(1), (long) bag.length() * (bag.length() - 1)));
+        Fraction.of(2L * counts.get(0) * counts.get(1), (long) bag.length() * (bag.length() - 1)));
   }
 
   private Question dice() {
@@ -558,18 +577,28 @@ final class Mathematics {
     int sum = (int) between(2, 2L * sides);
     int ways = Math.min(sum - 1, 2 * sides - sum + 1);
     return of(
-        "Two fair dice with " + sides + " sides are rolled. What is the probability that their sum"
-            + " is " + sum + "?",
+        "Two fair dice with "
+            + sides
+            + " sides are rolled. What is the probability that their sum"
+            + " is "
+            + sum
+            + "?",
         Fraction.of(ways, (long) sides * sides));
   }
 
   private Question conversion() {
     String[][] units = {
-      {"kilometers", "meters", "1000"}, {"meters", "centimeters", "100"},
-      {"centimeters", "millimeters", "10"}, {"kilograms", "grams", "1000"},
-      {"tonnes", "kilograms", "1000"}, {"grams", "milligrams", "1000"},
-      {"liters", "milliliters", "1000"}, {"hours", "minutes", "60"},
-      {"minutes", "seconds", "60"}, {"days", "hours", "24"}, {"weeks", "days", "7"}
+      {"kilometers", "meters", "1000"},
+      {"meters", "centimeters", "100"},
+      {"centimeters", "millimeters", "10"},
+      {"kilograms", "grams", "1000"},
+      {"tonnes", "kilograms", "1000"},
+      {"grams", "milligrams", "1000"},
+      {"liters", "milliliters", "1000"},
+      {"hours", "minutes", "60"},
+      {"minutes", "seconds", "60"},
+      {"days", "hours", "24"},
+      {"weeks", "days", "7"}
     };
     String[] unit = units[random.nextInt(units.length)];
     long factor = Long.parseLong(unit[2]);
@@ -697,7 +726,11 @@ final class Mathematics {
       }
       long unit = power(p);
       String fraction = Long.toString(Math.abs(n) % unit);
-      return (n < 0 ? "-" : "") + Math.abs(n) / unit + "." + "0".repeat(p - fraction.length()) + fraction;
+      return (n < 0 ? "-" : "")
+          + Math.abs(n) / unit
+          + "."
+          + "0".repeat(p - fraction.length())
+          + fraction;
     }
   }
 

@@ -87,8 +87,7 @@ final class PackageClient {
       }
       Path file = only(name, temporary);
       String found = version.isEmpty() ? version(name, file) : version;
-      Files.move(
-          file, folder.resolve(name.file(found)), StandardCopyOption.REPLACE_EXISTING);
+      Files.move(file, folder.resolve(name.file(found)), StandardCopyOption.REPLACE_EXISTING);
       return found;
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
@@ -141,7 +140,8 @@ final class PackageClient {
               "-Dartifact=" + name.name() + ":" + name.version() + ":jar:sources",
               "-DoutputDirectory=" + folder);
       case NPM ->
-          List.of("npm", "pack", "--ignore-scripts", "--silent", name.name() + "@" + name.version());
+          List.of(
+              "npm", "pack", "--ignore-scripts", "--silent", name.name() + "@" + name.version());
     };
   }
 
@@ -168,7 +168,9 @@ final class PackageClient {
     String[] parts = String.valueOf(file.getFileName()).split("_");
     if (parts.length != 3) {
       throw new InputException(
-          name + ": expected a file NAME_VERSION_ARCH.deb from apt-get, found " + file.getFileName());
+          name
+              + ": expected a file NAME_VERSION_ARCH.deb from apt-get, found "
+              + file.getFileName());
     }
     return parts[1].replace("%3a", ":");
   }
@@ -180,7 +182,8 @@ final class PackageClient {
             .lines()
             .map(String::strip)
             .filter(
-                line -> line.startsWith("E: ") || line.startsWith("[ERROR]") || line.contains("npm"))
+                line ->
+                    line.startsWith("E: ") || line.startsWith("[ERROR]") || line.contains("npm"))
             .findFirst()
             .or(() -> output.lines().filter(line -> !line.isBlank()).findFirst())
             .orElse("no message");

@@ -21,8 +21,8 @@ import org.apache.commons.compress.compressors.xz.XZCompressorInputStream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Reads the files in a package: a {@code .deb}, a {@code .tgz} or a {@code .jar}. Nothing is written
- * to disk, so that a name in a package cannot lead out of a folder. Links are left out.
+ * Reads the files in a package: a {@code .deb}, a {@code .tgz} or a {@code .jar}. Nothing is
+ * written to disk, so that a name in a package cannot lead out of a folder. Links are left out.
  */
 final class PackageFiles {
   /** The largest file that is read, in bytes. */

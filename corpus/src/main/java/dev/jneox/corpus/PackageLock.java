@@ -35,7 +35,9 @@ final class PackageLock {
     this.file = file;
   }
 
-  /** Returns the lock beside a pipeline, {@code NAME.lock}; it has no entries where there is none. */
+  /**
+   * Returns the lock beside a pipeline, {@code NAME.lock}; it has no entries where there is none.
+   */
   static PackageLock beside(Path pipeline) {
     String name = String.valueOf(pipeline.getFileName()).replaceFirst("\\.(yml|yaml)$", "");
     PackageLock lock = new PackageLock(pipeline.resolveSibling(name + ".lock"));

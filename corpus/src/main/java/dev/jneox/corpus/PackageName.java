@@ -5,8 +5,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Names a package as a pipeline file does: {@code debian:NAME}, {@code maven:GROUP:ARTIFACT:VERSION}
- * (its jar of sources) or {@code npm:NAME@VERSION}.
+ * Names a package as a pipeline file does: {@code debian:NAME}, {@code
+ * maven:GROUP:ARTIFACT:VERSION} (its jar of sources) or {@code npm:NAME@VERSION}.
  *
  * <p>A package of Debian has no version here. Mirrors keep one version only, so it is in the lock,
  * which is renewed more easily than the pipeline.

@@ -101,17 +101,24 @@ class CorpusFetchTest {
   @Test
   void packagesBecomeJsonLines() throws IOException {
     List<CorpusFetch.Fetched> fetched = fetch(false);
-    assertThat(fetched).extracting(CorpusFetch.Fetched::name).containsExactly("manuals", "code", "sums");
+    assertThat(fetched)
+        .extracting(CorpusFetch.Fetched::name)
+        .containsExactly("manuals", "code", "sums");
     assertThat(fetched.getFirst())
         .isEqualTo(
             new CorpusFetch.Fetched(
                 "manuals", folder.resolve("texts/manuals.jsonl"), 2, 27, 1, true));
     assertThat(Files.readString(folder.resolve("texts/manuals.jsonl")))
         .isEqualTo(
-            "{\"text\":\"LS(1)\\n\\nNAME\\n\\nls - list\\n\",\"meta\":{\"package\":\"debian:pages\","
-                + "\"file\":\"usr/share/man/man1/ls.1.gz\",\"licence\":\"GPL-2.0-or-later\"}}\n"
-                + "{\"text\":\"T\\nx\\n\",\"meta\":{\"package\":\"npm:@a/poems@1.2.3\","
-                + "\"file\":\"package/p.json\",\"licence\":\"MIT\"}}\n");
+            "{\"text\":\"LS(1)\\n"
+                + "\\n"
+                + "NAME\\n"
+                + "\\n"
+                + "ls - list\\n"
+                + "\",\"meta\":{\"package\":\"debian:pages\",\"file\":\"usr/share/man/man1/ls.1.gz\",\"licence\":\"GPL-2.0-or-later\"}}\n"
+                + "{\"text\":\"T\\n"
+                + "x\\n"
+                + "\",\"meta\":{\"package\":\"npm:@a/poems@1.2.3\",\"file\":\"package/p.json\",\"licence\":\"MIT\"}}\n");
     assertThat(Files.readString(folder.resolve("texts/code.jsonl"))).contains("class A {}");
     assertThat(Files.readAllLines(folder.resolve("texts/sums.jsonl"))).hasSize(3);
     assertThat(Files.readString(folder.resolve("small.lock")))
@@ -168,13 +175,14 @@ class CorpusFetchTest {
   void aVersionThatIsGoneSaysHowToGoOn() {
     fetch(false);
     version = "1:2.0-2";
-    assertThat(folder.resolve("texts/packages/debian-pages-1_2.0-1.deb").toFile().delete()).isTrue();
+    assertThat(folder.resolve("texts/packages/debian-pages-1_2.0-1.deb").toFile().delete())
+        .isTrue();
     assertThatThrownBy(() -> fetch(false))
         .isInstanceOf(InputException.class)
         .hasMessage(
-            "debian:pages 1:2.0-1: apt-get ended with code 100: E: Version for 'pages' was not found"
-                + " (mirrors keep one version only: take theirs with --update-lock, or run apt-get"
-                + " update first)");
+            "debian:pages 1:2.0-1: apt-get ended with code 100: E: Version for 'pages' was not"
+                + " found (mirrors keep one version only: take theirs with --update-lock, or run"
+                + " apt-get update first)");
     fetch(true);
     assertThat(folder.resolve("small.lock")).content().contains("debian:pages 1:2.0-2 ");
   }
@@ -188,8 +196,7 @@ class CorpusFetchTest {
             });
     assertThatThrownBy(
             () ->
-                CorpusFetch.run(
-                    pipeline, null, List.of("code"), false, Progress.silent(), client))
+                CorpusFetch.run(pipeline, null, List.of("code"), false, Progress.silent(), client))
         .isInstanceOf(InputException.class)
         .hasMessage("maven:g.h:a:1.0: mvn is not on the PATH: install Maven 3.8 or newer");
   }
@@ -212,7 +219,8 @@ class CorpusFetchTest {
           .hasMessageMatching("(?s).*small.yml: sources\\[\\d] \\(\\w+\\)\\S*: expected .*");
     }
     Files.writeString(pipeline, PIPELINE.replace("man*/*", "men*/*"));
-    assertThatThrownBy(() -> fetch(false)).hasMessageContaining("source manuals: debian:pages: expected files");
+    assertThatThrownBy(() -> fetch(false))
+        .hasMessageContaining("source manuals: debian:pages: expected files");
     assertThat(folder.resolve("texts/manuals.jsonl")).doesNotExist();
   }
 
@@ -245,7 +253,8 @@ class CorpusFetchTest {
     assertThatThrownBy(() -> Part.of(read, 1000))
         .hasMessageContaining("no such file or folder (make it with: jneox corpus fetch ");
     fetch(false);
-    assertThatThrownBy(() -> Part.of(read, 1000)).hasMessageMatching(".*other.jsonl: no such file or folder");
+    assertThatThrownBy(() -> Part.of(read, 1000))
+        .hasMessageMatching(".*other.jsonl: no such file or folder");
   }
 
   private static byte[] bytes(String text) {
@@ -283,7 +292,9 @@ class CorpusFetchTest {
     ByteArrayOutputStream out = new ByteArrayOutputStream();
     try (ArArchiveOutputStream ar = new ArArchiveOutputStream(out)) {
       for (Map.Entry<String, byte[]> member :
-          List.of(Map.entry("debian-binary", bytes("2.0\n")), Map.entry("data.tar.xz", data.toByteArray()))) {
+          List.of(
+              Map.entry("debian-binary", bytes("2.0\n")),
+              Map.entry("data.tar.xz", data.toByteArray()))) {
         ar.putArchiveEntry(
             new ArArchiveEntry(member.getKey(), member.getValue().length, 0, 0, 33188, 0));
         ar.write(member.getValue());

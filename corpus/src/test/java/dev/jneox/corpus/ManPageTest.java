@@ -42,26 +42,18 @@ class ManPageTest {
                 "int  x;",
                 "  y\\en",
                 ".fi",
-                "Then."))
+                "Then.",
+                ".TP",
+                "*",
+                "star"))
         .isEqualTo(
-            "LS(1)\n\n-a, --all\n    Show all.\n\n- point\n\nint  x;\n  y\\n\n\nThen.\n");
+            "LS(1)\n\n-a, --all\n    Show all.\n\n- point\n\nint  x;\n  y\\n\n\nThen.\n\n- star\n");
   }
 
   @Test
   void tablesBecomeLinesWithTabs() {
     assertThat(
-            text(
-                ".TS",
-                "tab(:);",
-                "l l.",
-                "a:b",
-                "_",
-                "c:T{",
-                "long",
-                "cell",
-                "T}",
-                ".TE",
-                "End."))
+            text(".TS", "tab(:);", "l l.", "a:b", "_", "c:T{", "long", "cell", "T}", ".TE", "End."))
         .isEqualTo("LS(1)\n\na\tb\nc\tlong cell\n\nEnd.\n");
   }
 

@@ -81,32 +81,50 @@ class MathematicsTest {
 
   private static Map<Pattern, Check> checks() {
     Map<String, Check> checks = new java.util.LinkedHashMap<>();
-    checks.put("What is (-?\\d+) \\+ " + N + "\\?", (q, a) -> n(q, 1) + n(q, 2) == Long.parseLong(a));
-    checks.put("Calculate (-?\\d+) - " + N + "\\.", (q, a) -> n(q, 1) - n(q, 2) == Long.parseLong(a));
+    checks.put(
+        "What is (-?\\d+) \\+ " + N + "\\?", (q, a) -> n(q, 1) + n(q, 2) == Long.parseLong(a));
+    checks.put(
+        "Calculate (-?\\d+) - " + N + "\\.", (q, a) -> n(q, 1) - n(q, 2) == Long.parseLong(a));
     checks.put("Add (-?\\d+) and (-?\\d+)\\.", (q, a) -> n(q, 1) + n(q, 2) == Long.parseLong(a));
     checks.put(
         "What is (-?\\d+) less than (-?\\d+)\\?", (q, a) -> n(q, 2) == Long.parseLong(a) + n(q, 1));
     checks.put(
         "(?:Multiply|Calculate the product of) (-?\\d+) and (-?\\d+)\\.",
         (q, a) ->
-            new BigDecimal(q.group(1)).multiply(new BigDecimal(q.group(2))).compareTo(new BigDecimal(a))
+            new BigDecimal(q.group(1))
+                    .multiply(new BigDecimal(q.group(2)))
+                    .compareTo(new BigDecimal(a))
                 == 0);
     checks.put("Divide (-?\\d+) by (-?\\d+)\\.", (q, a) -> Long.parseLong(a) * n(q, 2) == n(q, 1));
     checks.put(
-        "Simplify (-?\\d+) / " + N + "\\.", (q, a) -> same(a, value(q.group(1) + "/(" + q.group(2) + ")", 0)));
+        "Simplify (-?\\d+) / " + N + "\\.",
+        (q, a) -> same(a, value(q.group(1) + "/(" + q.group(2) + ")", 0)));
     checks.put(
         "(?:What is|Evaluate) ([-+*() \\d]+ [-+*() \\d]+ [-+*() \\d]+)[?.]",
         (q, a) -> Double.parseDouble(a) == value(q.group(1), 0));
-    checks.put("Add " + D + " and " + D + "\\.", (q, a) -> d(q, 1).add(d(q, 2)).compareTo(new BigDecimal(a)) == 0);
     checks.put(
-        "Subtract " + D + " from " + D + "\\.", (q, a) -> d(q, 2).subtract(d(q, 1)).compareTo(new BigDecimal(a)) == 0);
+        "Add " + D + " and " + D + "\\.",
+        (q, a) -> d(q, 1).add(d(q, 2)).compareTo(new BigDecimal(a)) == 0);
     checks.put(
-        "Multiply " + D + " and " + D + "\\.", (q, a) -> d(q, 1).multiply(d(q, 2)).compareTo(new BigDecimal(a)) == 0);
-    checks.put("What is " + F + " ([-+]) " + F + "\\?", (q, a) -> same(a, value("(" + q.group(1) + ")" + q.group(2) + "(" + q.group(3) + ")", 0)));
-    checks.put("What is " + F + " times " + F + "\\?", (q, a) -> same(a, value("(" + q.group(1) + ")*(" + q.group(2) + ")", 0)));
-    checks.put("What is " + F + " divided by " + F + "\\?", (q, a) -> same(a, value("(" + q.group(1) + ")/(" + q.group(2) + ")", 0)));
-    checks.put("What is the square root of (\\d+)\\?", (q, a) -> Math.sqrt(n(q, 1)) == Long.parseLong(a));
-    checks.put("What is the cube root of (\\d+)\\?", (q, a) -> Math.round(Math.cbrt(n(q, 1))) == Long.parseLong(a));
+        "Subtract " + D + " from " + D + "\\.",
+        (q, a) -> d(q, 2).subtract(d(q, 1)).compareTo(new BigDecimal(a)) == 0);
+    checks.put(
+        "Multiply " + D + " and " + D + "\\.",
+        (q, a) -> d(q, 1).multiply(d(q, 2)).compareTo(new BigDecimal(a)) == 0);
+    checks.put(
+        "What is " + F + " ([-+]) " + F + "\\?",
+        (q, a) -> same(a, value("(" + q.group(1) + ")" + q.group(2) + "(" + q.group(3) + ")", 0)));
+    checks.put(
+        "What is " + F + " times " + F + "\\?",
+        (q, a) -> same(a, value("(" + q.group(1) + ")*(" + q.group(2) + ")", 0)));
+    checks.put(
+        "What is " + F + " divided by " + F + "\\?",
+        (q, a) -> same(a, value("(" + q.group(1) + ")/(" + q.group(2) + ")", 0)));
+    checks.put(
+        "What is the square root of (\\d+)\\?", (q, a) -> Math.sqrt(n(q, 1)) == Long.parseLong(a));
+    checks.put(
+        "What is the cube root of (\\d+)\\?",
+        (q, a) -> Math.round(Math.cbrt(n(q, 1))) == Long.parseLong(a));
     checks.put(
         "Solve (.+) = (.+) for [a-z]\\.(?<!for x\\.)|Solve ([^y]+) = ([^y]+) for x\\.",
         (q, a) -> {
@@ -121,7 +139,8 @@ class MathematicsTest {
           // the y that solves the first equation solves the second one
           double x = Double.parseDouble(a);
           for (int y = -60; y <= 60; y++) {
-            if (value(put(q.group(1), x, y), 0) == n(q, 2) && value(put(q.group(3), x, y), 0) == n(q, 4)) {
+            if (value(put(q.group(1), x, y), 0) == n(q, 2)
+                && value(put(q.group(3), x, y), 0) == n(q, 4)) {
               return true;
             }
           }
@@ -138,16 +157,22 @@ class MathematicsTest {
     checks.put(
         "What is the next term in (.+)\\?",
         (q, a) -> {
-          long[] t = Arrays.stream((q.group(1) + ", " + a).split(", ")).mapToLong(Long::parseLong).toArray();
+          long[] t =
+              Arrays.stream((q.group(1) + ", " + a).split(", "))
+                  .mapToLong(Long::parseLong)
+                  .toArray();
           return t[4] - 3 * t[3] + 3 * t[2] - t[1] == 0; // third differences
         });
-    checks.put("Is " + F + " equal to " + F + "\\?", (q, a) -> a.equals("Yes") == close(v(q, 1), v(q, 2)));
+    checks.put(
+        "Is " + F + " equal to " + F + "\\?", (q, a) -> a.equals("Yes") == close(v(q, 1), v(q, 2)));
     checks.put(
         "Which is (bigger|smaller): " + F + " or " + F + "\\?",
         (q, a) ->
             (q.group(1).equals("bigger") ? Math.max(v(q, 2), v(q, 3)) : Math.min(v(q, 2), v(q, 3)))
                 == value(a, 0));
-    checks.put("Is " + F + " greater than " + F + "\\?", (q, a) -> a.equals(v(q, 1) > v(q, 2) ? "Yes" : "No"));
+    checks.put(
+        "Is " + F + " greater than " + F + "\\?",
+        (q, a) -> a.equals(v(q, 1) > v(q, 2) ? "Yes" : "No"));
     checks.put(
         "Sort (.+) in (increasing|decreasing) order\\.",
         (q, a) -> {
@@ -158,7 +183,10 @@ class MathematicsTest {
         "Which of (.+) is closest to (-?\\d+)\\?",
         (q, a) ->
             set(q.group(1)).stream()
-                .allMatch(x -> x == Long.parseLong(a) || Math.abs(x - n(q, 2)) > Math.abs(Long.parseLong(a) - n(q, 2))));
+                .allMatch(
+                    x ->
+                        x == Long.parseLong(a)
+                            || Math.abs(x - n(q, 2)) > Math.abs(Long.parseLong(a) - n(q, 2))));
     checks.put(
         "What is the second biggest value in (.+)\\?",
         (q, a) -> set(q.group(1)).tailSet(Long.parseLong(a), false).size() == 1);
@@ -169,24 +197,35 @@ class MathematicsTest {
         "(?:Find the first derivative of|Differentiate) (.+) with respect to [a-z]\\.",
         (q, a) -> derivative(q.group(1), a, 1));
     checks.put(
-        "What is the second derivative of (.+) with respect to [a-z]\\?", (q, a) -> derivative(q.group(1), a, 2));
+        "What is the second derivative of (.+) with respect to [a-z]\\?",
+        (q, a) -> derivative(q.group(1), a, 2));
     checks.put(
         "What is the slope of (.+) at [a-z] = (-?\\d+)\\?",
         (q, a) -> {
           double h = 1.0 / 1024;
           double x = n(q, 2);
           double slope =
-              (-value(q.group(1), x + 2 * h) + 8 * value(q.group(1), x + h) - 8 * value(q.group(1), x - h) + value(q.group(1), x - 2 * h))
+              (-value(q.group(1), x + 2 * h)
+                      + 8 * value(q.group(1), x + h)
+                      - 8 * value(q.group(1), x - h)
+                      + value(q.group(1), x - 2 * h))
                   / (12 * h);
-          return Math.abs(slope - Double.parseDouble(a)) < 1e-3 * Math.max(1, Math.abs(slope)) / 100;
+          return Math.abs(slope - Double.parseDouble(a))
+              < 1e-3 * Math.max(1, Math.abs(slope)) / 100;
         });
     checks.put(
-        "(?:Give the greatest common divisor|Calculate the highest common factor) of (\\d+) and (\\d+)\\.",
+        "(?:Give the greatest common divisor|Calculate the highest common factor) of (\\d+) and"
+            + " (\\d+)\\.",
         (q, a) ->
-            LongStream.rangeClosed(1, n(q, 1)).filter(i -> n(q, 1) % i == 0 && n(q, 2) % i == 0).max().orElseThrow()
+            LongStream.rangeClosed(1, n(q, 1))
+                    .filter(i -> n(q, 1) % i == 0 && n(q, 2) % i == 0)
+                    .max()
+                    .orElseThrow()
                 == Long.parseLong(a));
-    checks.put("What is the least common multiple of (\\d+) and (\\d+)\\?", MathematicsTest::multiple);
-    checks.put("What is the common denominator of 1/(\\d+) and 1/(\\d+)\\?", MathematicsTest::multiple);
+    checks.put(
+        "What is the least common multiple of (\\d+) and (\\d+)\\?", MathematicsTest::multiple);
+    checks.put(
+        "What is the common denominator of 1/(\\d+) and 1/(\\d+)\\?", MathematicsTest::multiple);
     checks.put("Is (\\d+) a prime number\\?", (q, a) -> a.equals(prime(n(q, 1)) ? "Yes" : "No"));
     checks.put(
         "List the prime factors of (\\d+)\\.",
@@ -198,19 +237,31 @@ class MathematicsTest {
                 .equals(a));
     checks.put(
         "What is the remainder when (\\d+) is divided by (\\d+)\\?",
-        (q, a) -> (n(q, 1) - Long.parseLong(a)) / n(q, 2) * n(q, 2) + Long.parseLong(a) == n(q, 1) && Long.parseLong(a) < n(q, 2));
-    checks.put("Does (\\d+) divide (\\d+)\\?", (q, a) -> a.equals(n(q, 2) / n(q, 1) * n(q, 1) == n(q, 2) ? "Yes" : "No"));
+        (q, a) ->
+            (n(q, 1) - Long.parseLong(a)) / n(q, 2) * n(q, 2) + Long.parseLong(a) == n(q, 1)
+                && Long.parseLong(a) < n(q, 2));
+    checks.put(
+        "Does (\\d+) divide (\\d+)\\?",
+        (q, a) -> a.equals(n(q, 2) / n(q, 1) * n(q, 1) == n(q, 2) ? "Yes" : "No"));
     checks.put(
         "What is the (units|tens|hundreds|thousands) digit of (\\d+)\\?",
         (q, a) -> {
-          long unit = (long) Math.pow(10, List.of("units", "tens", "hundreds", "thousands").indexOf(q.group(1)));
+          long unit =
+              (long)
+                  Math.pow(
+                      10, List.of("units", "tens", "hundreds", "thousands").indexOf(q.group(1)));
           return n(q, 2) / unit % 10 == Long.parseLong(a);
         });
-    checks.put("Write (\\d+) \\(base 10\\) in base (\\d+)\\.", (q, a) -> horner(a, n(q, 2)) == n(q, 1));
-    checks.put("Write (\\w+) \\(base (\\d+)\\) in base 10\\.", (q, a) -> horner(q.group(1), n(q, 2)) == Long.parseLong(a));
+    checks.put(
+        "Write (\\d+) \\(base 10\\) in base (\\d+)\\.", (q, a) -> horner(a, n(q, 2)) == n(q, 1));
+    checks.put(
+        "Write (\\w+) \\(base (\\d+)\\) in base 10\\.",
+        (q, a) -> horner(q.group(1), n(q, 2)) == Long.parseLong(a));
     checks.put(
         "Round (\\d+) to the nearest (\\d+)\\.",
-        (q, a) -> Long.parseLong(a) % n(q, 2) == 0 && 2 * Math.abs(Long.parseLong(a) - n(q, 1)) <= n(q, 2));
+        (q, a) ->
+            Long.parseLong(a) % n(q, 2) == 0
+                && 2 * Math.abs(Long.parseLong(a) - n(q, 1)) <= n(q, 2));
     checks.put(
         "Let f\\(([a-z])\\) = (.+)\\. What is f\\((-?\\d+)\\)\\?",
         (q, a) -> value(q.group(2), n(q, 3)) == Double.parseDouble(a));
@@ -219,16 +270,26 @@ class MathematicsTest {
     checks.put(
         "Let f\\([a-z]\\) = (.+)\\. Let g\\([a-z]\\) = (.+)\\. What is f\\(g\\([a-z]\\)\\)\\?",
         (q, a) ->
-            IntStream.rangeClosed(-5, 5).allMatch(x -> value(q.group(1), value(q.group(2), x)) == value(a, x)));
+            IntStream.rangeClosed(-5, 5)
+                .allMatch(x -> value(q.group(1), value(q.group(2), x)) == value(a, x)));
     checks.put(
-        "Two letters are picked without replacement from ([a-z]+)\\. What is the probability of the sequence ([a-z])([a-z])\\?",
-        (q, a) -> picks(q.group(1), a, (x, y) -> x == q.group(2).charAt(0) && y == q.group(3).charAt(0)));
-    checks.put(
-        "Two letters are picked without replacement from ([a-z]+)\\. What is the probability of picking 1 ([a-z]) and 1 ([a-z])\\?",
+        "Two letters are picked without replacement from ([a-z]+)\\. What is the probability of the"
+            + " sequence ([a-z])([a-z])\\?",
         (q, a) ->
-            picks(q.group(1), a, (x, y) -> (x + "" + y).equals(q.group(2) + q.group(3)) || (y + "" + x).equals(q.group(2) + q.group(3))));
+            picks(q.group(1), a, (x, y) -> x == q.group(2).charAt(0) && y == q.group(3).charAt(0)));
     checks.put(
-        "Two fair dice with (\\d+) sides are rolled\\. What is the probability that their sum is (\\d+)\\?",
+        "Two letters are picked without replacement from ([a-z]+)\\. What is the probability of"
+            + " picking 1 ([a-z]) and 1 ([a-z])\\?",
+        (q, a) ->
+            picks(
+                q.group(1),
+                a,
+                (x, y) ->
+                    (x + "" + y).equals(q.group(2) + q.group(3))
+                        || (y + "" + x).equals(q.group(2) + q.group(3))));
+    checks.put(
+        "Two fair dice with (\\d+) sides are rolled\\. What is the probability that their sum is"
+            + " (\\d+)\\?",
         (q, a) -> {
           long ways = 0;
           for (long i = 1; i <= n(q, 1); i++) {
@@ -240,8 +301,17 @@ class MathematicsTest {
         });
     Map<String, Integer> units = new TreeMap<>();
     String[] names = {
-      "kilometers/meters", "meters/centimeters", "centimeters/millimeters", "kilograms/grams", "tonnes/kilograms",
-      "grams/milligrams", "liters/milliliters", "hours/minutes", "minutes/seconds", "days/hours", "weeks/days"
+      "kilometers/meters",
+      "meters/centimeters",
+      "centimeters/millimeters",
+      "kilograms/grams",
+      "tonnes/kilograms",
+      "grams/milligrams",
+      "liters/milliliters",
+      "hours/minutes",
+      "minutes/seconds",
+      "days/hours",
+      "weeks/days"
     };
     int[] factors = {1000, 100, 10, 1000, 1000, 1000, 1000, 60, 60, 24, 7};
     for (int i = 0; i < names.length; i++) {
@@ -252,14 +322,27 @@ class MathematicsTest {
         (q, a) -> n(q, 2) * units.get(q.group(3) + "/" + q.group(1)) == Long.parseLong(a));
     checks.put(
         "What is " + D + " (\\w+) in (\\w+)\\?",
-        (q, a) -> d(q, 1).multiply(BigDecimal.valueOf(units.get(q.group(2) + "/" + q.group(3)))).compareTo(new BigDecimal(a)) == 0);
+        (q, a) ->
+            d(q, 1)
+                    .multiply(BigDecimal.valueOf(units.get(q.group(2) + "/" + q.group(3))))
+                    .compareTo(new BigDecimal(a))
+                == 0);
     checks.put(
         "Convert " + D + " (\\w+) to (\\w+)\\.",
-        (q, a) -> new BigDecimal(a).multiply(BigDecimal.valueOf(units.get(q.group(3) + "/" + q.group(2)))).compareTo(d(q, 1)) == 0);
+        (q, a) ->
+            new BigDecimal(a)
+                    .multiply(BigDecimal.valueOf(units.get(q.group(3) + "/" + q.group(2))))
+                    .compareTo(d(q, 1))
+                == 0);
     checks.put(
         "What is (\\d+) minutes (after|before) " + TIME + "\\?",
         (q, a) ->
-            Math.floorMod(minute(q.group(3)) + (q.group(2).equals("after") ? n(q, 1) : -n(q, 1)) - minute(a), 1440L) == 0);
+            Math.floorMod(
+                    minute(q.group(3))
+                        + (q.group(2).equals("after") ? n(q, 1) : -n(q, 1))
+                        - minute(a),
+                    1440L)
+                == 0);
     checks.put(
         "How many minutes are there between " + TIME + " and " + TIME + "\\?",
         (q, a) -> minute(q.group(2)) - minute(q.group(1)) == Long.parseLong(a));
@@ -290,14 +373,19 @@ class MathematicsTest {
     boolean lowest =
         parts.length == 1
             || LongStream.rangeClosed(2, Long.parseLong(parts[1]))
-                .noneMatch(i -> Long.parseLong(parts[1]) % i == 0 && Long.parseLong(parts[0]) % i == 0);
+                .noneMatch(
+                    i -> Long.parseLong(parts[1]) % i == 0 && Long.parseLong(parts[0]) % i == 0);
     return lowest && close(value(answer, 0), value);
   }
 
   private static boolean multiple(Matcher q, String a) {
     long found = Long.parseLong(a);
     return found > 0
-        && LongStream.rangeClosed(1, found).filter(i -> i % n(q, 1) == 0 && i % n(q, 2) == 0).findFirst().orElse(0) == found;
+        && LongStream.rangeClosed(1, found)
+                .filter(i -> i % n(q, 1) == 0 && i % n(q, 2) == 0)
+                .findFirst()
+                .orElse(0)
+            == found;
   }
 
   private static boolean prime(long n) {
@@ -313,7 +401,9 @@ class MathematicsTest {
   }
 
   private static TreeSet<Long> set(String list) {
-    return Arrays.stream(list.split(", ")).map(Long::parseLong).collect(Collectors.toCollection(TreeSet::new));
+    return Arrays.stream(list.split(", "))
+        .map(Long::parseLong)
+        .collect(Collectors.toCollection(TreeSet::new));
   }
 
   private static String join(java.util.Collection<Long> numbers) {
@@ -331,11 +421,16 @@ class MathematicsTest {
       double slope = 0;
       if (order == 1) {
         slope =
-            (45 * (value(of, x + h) - value(of, x - h)) - 9 * (value(of, x + 2 * h) - value(of, x - 2 * h)) + value(of, x + 3 * h) - value(of, x - 3 * h))
+            (45 * (value(of, x + h) - value(of, x - h))
+                    - 9 * (value(of, x + 2 * h) - value(of, x - 2 * h))
+                    + value(of, x + 3 * h)
+                    - value(of, x - 3 * h))
                 / (60 * h);
       } else {
         slope =
-            (-490 * value(of, x) + 270 * (value(of, x + h) + value(of, x - h)) - 27 * (value(of, x + 2 * h) + value(of, x - 2 * h))
+            (-490 * value(of, x)
+                    + 270 * (value(of, x + h) + value(of, x - h))
+                    - 27 * (value(of, x + 2 * h) + value(of, x - 2 * h))
                     + 2 * (value(of, x + 3 * h) + value(of, x - 3 * h)))
                 / (180 * h * h);
       }
@@ -366,7 +461,9 @@ class MathematicsTest {
 
   private static long minute(String time) {
     String[] parts = time.split("[: ]");
-    return Long.parseLong(parts[0]) % 12 * 60 + Long.parseLong(parts[1]) + (parts[2].equals("PM") ? 720 : 0);
+    return Long.parseLong(parts[0]) % 12 * 60
+        + Long.parseLong(parts[1])
+        + (parts[2].equals("PM") ? 720 : 0);
   }
 
   private static String put(String expression, double x, double y) {
@@ -444,7 +541,10 @@ class MathematicsTest {
         at++;
         return x;
       }
-      while (at < text.length() && (Character.isDigit(text.charAt(at)) || text.charAt(at) == '.' || text.charAt(at) == 'E')) {
+      while (at < text.length()
+          && (Character.isDigit(text.charAt(at))
+              || text.charAt(at) == '.'
+              || text.charAt(at) == 'E')) {
         at++;
       }
       return Double.parseDouble(text.substring(from, at));

@@ -98,9 +98,9 @@ final class FetchCommand implements Callable<Integer> {
       bytes += source.bytes();
     }
     Path pipeline = into == null ? file : into.resolve(file.getFileName());
-    console.printf("%s of text in %s%n", ByteSize.text(bytes), Counted.text(fetched.size(), "source"));
-    console.println(
-        "next: jneox corpus build " + Shell.quoted(pipeline.toString()) + " --out DIR");
+    console.printf(
+        "%s of text in %s%n", ByteSize.text(bytes), Counted.text(fetched.size(), "source"));
+    console.println("next: jneox corpus build " + Shell.quoted(pipeline.toString()) + " --out DIR");
     console.flush();
     return 0;
   }
