@@ -3,6 +3,8 @@
 
     lm_eval_tasks.py MODEL [DOCUMENTS] [TASK...]
 
+A TASK may have wildcards: "mmlu_*".
+
 MODEL is a folder of HF transformers with a tokenizer, best in fp32: `jneox synth` writes one. For each task, small data files in the data
 set's own schema are made of invented content, DOCUMENTS documents each (24). The harness runs its own task file over them with a model of
 HF transformers in fp32; we run ours, then the harness's file (--include-path), without and with examples in front of the documents.
@@ -17,6 +19,7 @@ the bound and the metrics differ, are listed. Needs the packages lm-eval, datase
     python3 -m venv venv && venv/bin/pip install 'lm-eval[hf]'
 Packages that the harness imports and these tasks do not use may be missing. Exits with 3 when others are.
 """
+import fnmatch
 import importlib.machinery
 import json
 import math
@@ -52,7 +55,8 @@ from served import JNEOX
 
 BOUND = 1e-4
 BOOTSTRAP = 2000
-COUNTED = {"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match", "f1", "mcc"}
+COUNTED = {"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match", "f1", "mcc", "pct_stereotype", "pct_male_preferred",
+           "accuracy_amb", "accuracy_disamb"}
 TASKS = pathlib.Path(lm_eval.tasks.__file__).parent
 
 NOUNS = "kettle harbour violin glacier lantern orchard magnet compass river engine café naïveté 東京 beetle valley pump lens".split()
@@ -132,6 +136,121 @@ def lambada(words, i):
     return {"text": words.text(4) + " " + words.phrase() + (" ." if i % 9 == 8 else "")}
 
 
+def logiqa(words, i):
+    return {"label": "abcd"[words.random.randrange(4)] + ("\n" if i % 3 == 0 else ""), "context": words.text(3), "question": words.sentence(),
+            "options": words.choices(4)}
+
+
+def anli(words, i):
+    return {"uid": f"made-{i}", "premise": words.text(3), "hypothesis": words.sentence(), "label": words.random.randrange(3), "reason": ""}
+
+
+def wsc(words, i):
+    text = words.text(2) + ' It was n\'t "so" ( here ) , she said .' + ("  Two  spaces." if i % 3 == 2 else "")
+    parts = text.split()
+    at = words.random.randrange(len(parts))
+    return {"text": text, "span1_index": 0, "span2_index": at, "span1_text": parts[0], "span2_text": parts[at], "idx": i,
+            "label": words.random.randrange(2)}
+
+
+def headqa(words, i):
+    answers = words.choices(4 + i % 2)
+    return {"name": "made", "year": "2014", "category": "biology", "qid": i, "qtext": words.sentence(), "ra": 1 + words.random.randrange(4),
+            "answers": [{"aid": k + 1, "atext": answer} for k, answer in enumerate(answers)]}
+
+
+def prost(words, i):
+    row = dict(zip("ABCD", words.choices(4)), context=words.text(1), question=words.sentence(), ex_question=words.sentence())
+    return row | {"group": "made", "label": words.random.randrange(4), "name": f"made_{i}"}
+
+
+def qa4mre(words, i):
+    return {"topic_id": "1", "test_id": str(i), "document_id": "1", "document_str": "\n " + words.text(12) + " ", "question_id": "1",
+            "question_str": words.sentence(), "correct_answer_id": str(1 + words.random.randrange(5)), "correct_answer_str": "",
+            "answer_options": {"answer_id": list("12345"), "answer_str": words.choices(5)}}
+
+
+def mathqa(words, i):
+    options = " , ".join(f"{letter} ) {choice}" for letter, choice in zip("abcde", words.choices(5)))
+    return {"Problem": words.text(2), "Rationale": words.sentence(), "options": options, "correct": "abcde"[words.random.randrange(5)],
+            "annotated_formula": "", "linear_formula": "", "category": "general"}
+
+
+def arithmetic(words, i):
+    a, b = words.random.randrange(100), words.random.randrange(100)
+    return {"context": f"Q: What is {a} plus {b}?\n\nA:" + (" " if i % 3 == 0 else ""), "completion": f" {a + b}"}
+
+
+def triviaqa(words, i):
+    aliases = words.choices(1 + i % 4)
+    return {"question": words.sentence()[:-1], "question_id": f"made_{i}", "question_source": "", "entity_pages": [], "search_results": [],
+            "answer": {"aliases": aliases, "normalized_aliases": [], "value": aliases[0]}}
+
+
+def mmlu(words, i):
+    return {"question": words.text(1) + (" " if i % 2 else ""), "subject": "made", "choices": words.choices(4), "answer": words.random.randrange(4)}
+
+
+def blimp(words, i):
+    good = words.sentence()
+    return {"sentence_good": good, "sentence_bad": good.replace("the ", "a ") + " not", "field": "syntax", "UID": "made", "pair_id": i}
+
+
+def pile(words, i):
+    return {"text": words.text(300 if i == 0 else 3), "meta": {"pile_set_name": "made"}}
+
+
+STEREOTYPES = "age autre disability gender nationality physical-appearance race-color religion sexual-orientation socioeconomic".split()
+
+
+def crows_pairs(words, i):
+    return {"sent_more": words.sentence(), "sent_less": words.sentence(), "stereo_antistereo": "stereo",
+            "bias_type": STEREOTYPES[i % len(STEREOTYPES)]}
+
+
+def winogender(words, i):
+    occupation, participant = words.choices(2)
+    return {"sentid": f"made.{i}", "sentence": words.text(1), "pronoun": ["he", "she", "they"][i % 3], "occupation": occupation,
+            "participant": participant, "gender": ["male", "female", "neutral"][i % 3], "target": occupation, "label": words.random.randrange(2)}
+
+
+def cooccurrence(words, i):
+    return {"occupation": words.noun(), "sentence": f"{words.phrase().capitalize()} is a"}
+
+
+def bbq(words, i):
+    category = ["Age", "Disability_status", "Gender_identity", "Nationality", "Physical_appearance", "Race_ethnicity", "Race_x_gender",
+                "Race_x_SES", "Religion", "SES", "Sexual_orientation"][i // 2 % 11]
+    groups = [["F-Black", "F-Latino"], ["lowSES-African", "highSES-African"], ["woman", "man"], ["old", "nonOld"]][i % 4]
+    answers = [(words.phrase(), [groups[0], groups[0].split("-")[0]]), (words.phrase() + " 2", [groups[1], ""]),
+               (["Not known", "Can't be determined"][i % 2], ["unknown", "unknown"])]
+    if category == "Race_x_gender":
+        answers[0] = ("The Latina one", ["", ""])
+    words.random.shuffle(answers)
+    return {"example_id": i, "question_index": "1", "question_polarity": ["neg", "nonneg"][i // 3 % 2],
+            "context_condition": ["ambig", "disambig"][i % 2], "category": category,
+            "answer_info": {f"ans{k}": info for k, (_, info) in enumerate(answers)},
+            "additional_metadata": {"subcategory": "None", "stereotyped_groups": [groups[0].replace("-", " "), "F", "low SES", "Latino"]},
+            "context": words.text(2), "question": words.sentence()[:-1] + "?", **{f"ans{k}": text for k, (text, _) in enumerate(answers)},
+            "label": words.random.randrange(3)}
+
+
+def toxigen(words, i):
+    return {"text": words.text(1), "target_group": "made", "toxicity_ai": words.random.choice([1.0, 2.5, 3.0, 5.0]),
+            "toxicity_human": words.random.choice([1.0, 2.3333333, 3.0, 5.0])}
+
+
+def truthfulqa(words, i):
+    choices = words.choices(6)
+    return {"question": words.sentence()[:-1] + "?", "mc1_targets": {"choices": choices[:4], "labels": [1, 0, 0, 0]},
+            "mc2_targets": {"choices": choices, "labels": [1, 1, i % 2, 0, 0, 0]}}
+
+
+def ethics(words, i):
+    return {"label": words.random.randrange(2), "input": words.text(2), "scenario": words.sentence(), "excuse": words.sentence() + " ",
+            "trait": words.random.choice(ADJECTIVES), "activity": words.text(1), "baseline": words.text(1), "is_short": True}
+
+
 def wikitext(words, i):
     lines = [f" = {words.noun()} = ", ""]
     for k in range(60 if i == 0 else 3):
@@ -150,8 +269,42 @@ MADE = {
     "hellaswag": (hellaswag, "hellaswag/hellaswag.yaml", ["train", "validation"]),
     "openbookqa": (openbookqa, "openbookqa/openbookqa.yaml", ["train", "validation", "test"]),
     "wikitext": (wikitext, "wikitext/wikitext.yaml", ["train", "validation", "test"]),
+    "lambada_standard": (lambada, "lambada/lambada_standard.yaml", ["validation", "test"]),
+    "logiqa": (logiqa, "logiqa/logiqa.yaml", ["train", "validation", "test"]),
+    "wsc": (wsc, "super_glue/wsc/default.yaml", ["train", "validation"]),
+    "headqa_en": (headqa, "headqa/headqa_en.yaml", ["train", "validation", "test"]),
+    "prost": (prost, "prost/corypaik_prost.yaml", ["test"]),
+    "mathqa": (mathqa, "mathqa/mathqa.yaml", ["train", "validation", "test"]),
+    "triviaqa": (triviaqa, "triviaqa/default.yaml", ["train", "validation"]),
+    "simple_cooccurrence_bias": (cooccurrence, "simple_cooccurrence_bias/simple_cooccurrence_bias.yaml", ["test"]),
+    "toxigen": (toxigen, "toxigen/toxigen.yaml", ["train", "test"]),
+    "truthfulqa_mc1": (truthfulqa, "truthfulqa/truthfulqa_mc1.yaml", ["validation"]),
+    "truthfulqa_mc2": (truthfulqa, "truthfulqa/truthfulqa_mc2.yaml", ["validation"]),
+    "pile_10k": (pile, "pile_10k/pile_10k.yaml", ["train"]),
 }
-FEWSHOT = {"lambada_openai": 1, "wikitext": 0}
+
+
+def family(maker, folder, prefix, splits):
+    """Adds a task for each file of the harness's that begins with a prefix."""
+    for path in sorted((TASKS / folder).glob(prefix + "*.yaml")):
+        name = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader).get("task")
+        if isinstance(name, str):
+            MADE[name] = (maker, path.relative_to(TASKS), splits(name) if callable(splits) else splits)
+
+
+yaml.BaseLoader.add_constructor("!function", lambda loader, node: node.value)
+family(anli, "anli", "anli", lambda name: [f"{split}_{name[5:]}" for split in ("train", "dev", "test")])
+family(qa4mre, "qa4mre", "qa4mre", ["train"])
+family(arithmetic, "arithmetic", "arithmetic", ["validation"])
+family(mmlu, "mmlu/default", "mmlu", ["dev", "test"])
+family(blimp, "blimp", "", ["train"])
+family(pile, "pile", "pile", ["train"])
+family(crows_pairs, "crows_pairs", "crows_pairs_english", ["test"])
+family(winogender, "winogender", "winogender", ["test"])
+family(bbq, "bbq", "bbq_multiple_choice", ["test"])
+family(ethics, "hendrycks_ethics", "", ["train", "test"])
+FEWSHOT = {"lambada_openai": 1, "lambada_standard": 1} | {name: 0 for name in MADE if name.startswith(("wikitext", "pile", "blimp", "crows_pairs_english_"))}
+LONG = {"wikitext", *(name for name in MADE if name.startswith("pile"))}
 
 
 def make(folder, names, documents):
@@ -165,9 +318,9 @@ def make(folder, names, documents):
             words = Words(f"{name} {split}")
             file = folder / "data" / name / f"{split}.jsonl"
             file.parent.mkdir(parents=True, exist_ok=True)
-            n = documents if name != "wikitext" else max(2, documents // 8)
+            n = documents if name not in LONG else max(2, documents // 8)
             rows = [maker(words, i) for i in range(n)]
-            if split == splits[-1] and name != "wikitext":
+            if split == splits[-1] and name not in LONG:
                 rows.append(rows[0])  # twice the same: a document that is not left out of its examples once
             file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
             files[split] = str(file)
@@ -187,9 +340,13 @@ def ours(model, names, folder, fewshot, *more):
     results = json.loads(run.stdout.splitlines()[-1])["results"]
     samples = {}
     for name in names:
-        (file,) = out.glob(f"*/samples_{name}_*.jsonl")
+        (file,) = out.glob(f"*/samples_{name}_20*.jsonl")  # behind the name is the date
         samples[name] = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     return results, samples
+
+
+def is_counted(task, metric):
+    return (metric in COUNTED or "amb_bias_score" in metric) and task != "truthfulqa_mc2"
 
 
 def near(a, b, bound):
@@ -214,6 +371,9 @@ def compare(name, results, samples, theirs, their_samples):
     for mine, peer in zip(samples, their_samples):
         place = f"document {peer['doc_id']}"
         asked = [list(each.values()) for each in mine["arguments"].values()]
+        for arguments, given in zip(asked, peer["arguments"]):
+            if isinstance(given[-1], dict):  # how to generate: ours says all, also what the task's file does not
+                arguments[-1] = {key: value for key, value in arguments[-1].items() if key in given[-1]}
         if asked != [list(each) for each in peer["arguments"]]:
             wrong.append(f"{place}: prompt {asked} is not {peer['arguments']}")
             continue
@@ -222,6 +382,10 @@ def compare(name, results, samples, theirs, their_samples):
                 wrong.append(f"{place}: {key}")
         sums = []
         for a, b in zip(mine["resps"], peer["resps"], strict=True):
+            if isinstance(b[0], str):
+                if list(a) != list(b):
+                    wrong.append(f"{place}: text {a} is not {b}")
+                continue
             (mine_sum, mine_greedy), (peer_sum, peer_greedy) = scores(a), scores(b)
             sums.append(peer_sum)
             worst = max(worst, abs(mine_sum - peer_sum) / max(1, abs(peer_sum)))
@@ -230,15 +394,18 @@ def compare(name, results, samples, theirs, their_samples):
             if peer_greedy is not None and mine_greedy != peer_greedy:
                 wrong.append(f"{place}: greedy {mine_greedy} is not {peer_greedy}")
         for metric in peer["metrics"]:
-            if metric in COUNTED and mine[metric] != peer[metric]:
+            if is_counted(name, metric) and isinstance(peer[metric], (int, float)) and mine[metric] != peer[metric]:
                 best = sorted(sums)[-2:]
                 tie = len(best) == 2 and near(best[0], best[1], BOUND)
                 (ties if tie else wrong).append(f"{place}: {metric} {mine[metric]} is not {peer[metric]}")
     for key, value in theirs.items():
         if "," not in key:
             continue
-        found, counted = results.get(key), key.split(",")[0].removesuffix("_stderr") in COUNTED
-        if isinstance(value, (int, float)):
+        found, counted = results.get(key), is_counted(name, key.split(",")[0].removesuffix("_stderr"))
+        if isinstance(value, float) and math.isnan(value):
+            if found != "NaN":
+                wrong.append(f"{key}: {found} is not NaN")
+        elif isinstance(value, (int, float)):
             # Perplexities multiply what log-likelihoods differ by.
             bound = 1e-9 if counted else 10 * BOUND
             if not isinstance(found, (int, float)) or not near(found, value, bound):
@@ -255,7 +422,7 @@ def compare(name, results, samples, theirs, their_samples):
 def main():
     model, rest = sys.argv[1], sys.argv[2:]
     documents = int(rest.pop(0)) if rest and rest[0].isdigit() else 24
-    names = rest or list(MADE)
+    names = [name for name in MADE if not rest or any(fnmatch.fnmatchcase(name, each) for each in rest)]
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
@@ -277,7 +444,7 @@ def main():
                         wrong.append(f"the harness's file gives {again[name]}, ours {results[name]}")
                     prompts = sum(len(sample["arguments"]) for sample in samples[name])
                     shown = {key.split(",")[0]: value for key, value in results[name].items() if "," in key and "stderr" not in key}
-                    print(f"{name:16} {fewshot:6} {prompts:8} {worst:14.1e}  " + ", ".join(f"{k} {v:.6g}" for k, v in shown.items()), flush=True)
+                    print(f"{name:16} {fewshot:6} {prompts:8} {worst:14.1e}  " + ", ".join(f"{k} {float(v):.6g}" for k, v in list(shown.items())[:6]), flush=True)
                     for tie in ties:
                         print(f"  near tie: {tie}")
                     for line in wrong[:5]:

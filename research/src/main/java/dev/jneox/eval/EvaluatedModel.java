@@ -152,7 +152,10 @@ public final class EvaluatedModel implements AutoCloseable {
     for (int i = 0; i < scores.size(); i++) {
       Scorer.Continued found = scores.get(i);
       answers[places.get(i)] =
-          new Response.Score(LogLikelihood.of(found.logProbabilities()).sum(), found.greedy());
+          new Response.Score(
+              LogLikelihood.of(found.logProbabilities()).sum(),
+              found.logProbabilities().length,
+              found.greedy());
     }
   }
 
@@ -206,16 +209,16 @@ public final class EvaluatedModel implements AutoCloseable {
         texts.add(concatenated(new int[] {prefix}, encode(text)));
       }
     }
-    List<Double> sums = new ArrayList<>();
+    List<Response> found = new ArrayList<>();
     scorer.rolling(
         texts.iterator(),
         Progress.silent(),
         (_, scores) -> {
-          sums.add(LogLikelihood.of(scores).sum());
+          found.add(new Response.Score(LogLikelihood.of(scores).sum(), scores.length, false));
           progress.step(1);
         });
-    for (int i = 0; i < sums.size(); i++) {
-      answers[places.get(i)] = new Response.Score(sums.get(i), false);
+    for (int i = 0; i < found.size(); i++) {
+      answers[places.get(i)] = found.get(i);
     }
   }
 

@@ -21,8 +21,10 @@ public record Group(
    *
    * @param filters names of filters; null for all that the tasks have
    * @param bySize whether a task counts by its documents
+   * @param difference whether it is no mean: the number of the first task less that of the second
    */
-  public record Sum(String metric, @Nullable List<String> filters, boolean bySize) {}
+  public record Sum(
+      String metric, @Nullable List<String> filters, boolean bySize, boolean difference) {}
 
   private static final Set<String> SETTINGS =
       Set.of("group", "group_alias", "task", "aggregate_metric_list", "metadata", "tag");
@@ -40,14 +42,20 @@ public record Group(
       if (metric == null) {
         throw each.expected("metric", "the name of a metric");
       }
-      if (!"mean".equals(each.value("aggregation")) && each.has("aggregation")) {
-        throw each.expected("aggregation", "mean");
+      String aggregation = each.text("aggregation", "mean");
+      boolean difference = aggregation.equals("difference");
+      if (!difference && !aggregation.equals("mean")) {
+        throw each.expected("aggregation", "mean, or difference of two tasks");
+      }
+      if (difference && members.size() != 2) {
+        throw each.expected("aggregation", "two tasks of the group for it, not " + members.size());
       }
       sums.add(
           new Sum(
               metric,
               each.has("filter_list") ? each.texts("filter_list") : null,
-              each.flag("weight_by_size", true)));
+              each.flag("weight_by_size", true),
+              difference));
     }
     Object metadata = settings.value("metadata");
     Object version = metadata instanceof Map<?, ?> map ? map.get("version") : null;
@@ -105,6 +113,15 @@ public record Group(
     }
     if (found.isEmpty()) {
       return java.util.Optional.empty();
+    }
+    if (sum.difference) { // the same documents but for a word: their errors are not independent
+      return java.util.Optional.of(
+          new Score(
+              sum.metric,
+              filter,
+              found.getFirst().value() - found.getLast().value(),
+              OptionalDouble.empty(),
+              false));
     }
     double total = 0;
     double weights = 0;

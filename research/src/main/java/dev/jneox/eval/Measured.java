@@ -1,5 +1,7 @@
 package dev.jneox.eval;
 
+import java.util.List;
+
 /** Is what one document adds to a metric: an {@link Aggregation} makes one number of all. */
 public sealed interface Measured {
   /** Is a number, such as 1 for a right answer. */
@@ -17,4 +19,16 @@ public sealed interface Measured {
    * @param probabilities of the classes; they add up to 1
    */
   record Distribution(int gold, double[] probabilities) implements Measured {}
+
+  /**
+   * Is several numbers, of which a function of the task's makes one.
+   *
+   * @param group of documents that the document belongs to; empty where the task has no groups
+   */
+  record Numbers(String group, List<Double> values) implements Measured {
+    /** Copies the list. */
+    public Numbers {
+      values = List.copyOf(values);
+    }
+  }
 }

@@ -39,7 +39,7 @@ final class Metrics {
     return wanted;
   }
 
-  private static Measured value(boolean right) {
+  static Measured value(boolean right) {
     return new Measured.Value(right ? 1 : 0);
   }
 
@@ -129,7 +129,7 @@ final class Metrics {
   }
 
   /** Returns the first of the largest; a NaN counts as the largest. */
-  private static int largest(double[] values) {
+  static int largest(double[] values) {
     int best = 0;
     for (int i = 0; i < values.length; i++) {
       if (Double.isNaN(values[i])) {
@@ -146,7 +146,7 @@ final class Metrics {
     return IntStream.range(0, values.length).mapToDouble(i -> values[i] / by.get(i)).toArray();
   }
 
-  private static double[] softmax(double[] values) {
+  static double[] softmax(double[] values) {
     double most = values[largest(values)];
     double[] result =
         java.util.Arrays.stream(values).map(value -> Math.exp(value - most)).toArray();

@@ -2,7 +2,9 @@ package dev.jneox.eval;
 
 import dev.jneox.template.TextTemplate;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.Collections;
+import java.util.List;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
@@ -36,6 +38,30 @@ final class PythonText {
       begin++;
     }
     return stripEnd(text.substring(begin));
+  }
+
+  /**
+   * Returns {@code text.split()[:n]}.
+   *
+   * @param n most words
+   */
+  static List<String> words(String text, int n) {
+    List<String> words = new ArrayList<>();
+    int at = 0;
+    while (words.size() < n) {
+      while (at < text.length() && isSpace(text.charAt(at))) {
+        at++;
+      }
+      if (at == text.length()) {
+        break;
+      }
+      int begin = at;
+      while (at < text.length() && !isSpace(text.charAt(at))) {
+        at++;
+      }
+      words.add(text.substring(begin, at));
+    }
+    return words;
   }
 
   /** Returns {@code text.capitalize()}. */

@@ -238,6 +238,7 @@ public final class ResultFiles {
       case Measured.Ratio ratio -> List.of(number(ratio.value()), number(ratio.weight()));
       case Measured.Label label -> List.of(label.gold(), label.predicted());
       case Measured.Distribution of -> List.of(of.gold(), of.probabilities());
+      case Measured.Numbers of -> of.values().stream().map(ResultFiles::number).toList();
     };
   }
 

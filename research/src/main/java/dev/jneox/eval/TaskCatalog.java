@@ -90,22 +90,27 @@ public final class TaskCatalog {
     }
     Set<String> here = new TreeSet<>(); // of two files of a folder the first has a name
     for (Path file : files) {
-      Map<String, @Nullable Object> settings;
       try {
-        settings = TaskFile.read(file);
+        Map<String, @Nullable Object> settings = TaskFile.read(file);
+        for (Map<String, @Nullable Object> each :
+            TaskFamily.is(settings) ? TaskFamily.tasks(file, settings) : List.of(settings)) {
+          add(file, each, here);
+        }
       } catch (InputException e) { // told when its name is asked for
         broken.put(file, String.valueOf(e.getMessage()));
-        continue;
       }
-      boolean group = settings.containsKey("group") && settings.get("task") instanceof List<?>;
-      Object name = settings.get(group ? "group" : "task");
-      if (name instanceof String text && here.add(text)) {
-        entries.put(text, new Entry(file, group, settings));
-        Object tag = settings.get("tag");
-        for (Object each :
-            tag instanceof List<?> list ? list : tag == null ? List.of() : List.of(tag)) {
-          tags.computeIfAbsent(String.valueOf(each), _ -> new TreeSet<>()).add(text);
-        }
+    }
+  }
+
+  private void add(Path file, Map<String, @Nullable Object> settings, Set<String> here) {
+    boolean group = settings.containsKey("group") && settings.get("task") instanceof List<?>;
+    Object name = settings.get(group ? "group" : "task");
+    if (name instanceof String text && here.add(text)) {
+      entries.put(text, new Entry(file, group, settings));
+      Object tag = settings.get("tag");
+      for (Object each :
+          tag instanceof List<?> list ? list : tag == null ? List.of() : List.of(tag)) {
+        tags.computeIfAbsent(String.valueOf(each), _ -> new TreeSet<>()).add(text);
       }
     }
   }

@@ -59,7 +59,8 @@ final class TaskFile {
           read(path.resolveSibling(InputFile.path(path, INCLUDE, name).toString()), includedBy));
     }
     includedBy.removeLast();
-    all.remove("task_list"); // of the included file itself
+    all.remove("task_list"); // of the included file itself, as are those of a family
+    TaskFamily.remove(all);
     all.putAll(own);
     return all;
   }

@@ -8,7 +8,8 @@
  * <ol>
  *   <li>Write {@code NAME.yaml} in {@code src/main/resources/dev/jneox/eval/tasks}. It is found by
  *       the {@code task} in it; nothing else lists it. Templates are those of {@link
- *       dev.jneox.template.TextTemplate}.
+ *       dev.jneox.template.TextTemplate}. Tasks that differ in a few settings are one file with
+ *       {@code members} and {@code each}: see {@code TaskFamily}.
  *   <li>What templates cannot say is a {@code !function FOLDER/FILE.FUNCTION}, under the name that
  *       the harness's own file of the task has for it, so that both files run. It is an entry of
  *       {@code TaskFunctions}, a {@link dev.jneox.eval.TaskFunction}, and a class of the data set's

@@ -88,9 +88,11 @@ class AggregationTest {
   @Test
   void groupsPoolTheErrorsOfTheirTasks() {
     Group sized =
-        new Group("g", "g", "1", List.of("a", "b"), List.of(new Group.Sum("acc", null, true)));
+        new Group(
+            "g", "g", "1", List.of("a", "b"), List.of(new Group.Sum("acc", null, true, false)));
     Group even =
-        new Group("g", "g", "1", List.of("a", "b"), List.of(new Group.Sum("acc", null, false)));
+        new Group(
+            "g", "g", "1", List.of("a", "b"), List.of(new Group.Sum("acc", null, false, false)));
     Map<String, TaskResult> results =
         Map.of("a", result("a", 10, .5, .1), "b", result("b", 30, .9, .2));
     Score score = sized.scores(Map.of(), results).getFirst();
@@ -101,7 +103,7 @@ class AggregationTest {
     assertThat(score.standardError().getAsDouble()).isCloseTo(0.1118033988749895, within(1e-12));
   }
 
-  private static TaskResult result(String name, int documents, double value, double error) {
+  static TaskResult result(String name, int documents, double value, double error) {
     Score score = new Score("acc", "none", value, OptionalDouble.of(error), true);
     return new TaskResult(
         name, name, "1", 0, documents, documents, List.of(score), List.of(), Map.of(), Map.of());

@@ -6,6 +6,8 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -16,10 +18,19 @@ import org.junit.jupiter.api.io.TempDir;
 class OwnTasksTest {
   @TempDir private Path data;
 
+  private Task task(String name) {
+    TaskSpec spec = new TaskCatalog(List.of()).select(List.of(name)).tasks().getFirst();
+    return new Task(spec, new DataFolder(data), 0, 1234);
+  }
+
+  private @Nullable Object target(String name) {
+    Task task = task(name);
+    return task.target(task.documents.getFirst());
+  }
+
   private List<String> prompts(String name, String split, String record) throws IOException {
     Toys.write(data, name, split, record);
-    TaskSpec spec = new TaskCatalog(List.of()).select(List.of(name)).tasks().getFirst();
-    Task task = new Task(spec, new DataFolder(data), 0, 1234);
+    Task task = task(name);
     List<String> prompts = new ArrayList<>();
     for (Request request : task.requests(task.documents.getFirst())) {
       prompts.add(
@@ -117,5 +128,166 @@ class OwnTasksTest {
                 "{\"page\": \" = T = \\n\\n = = P = = \\n a 1 @,@ 000 ( b ) , half @-@ way . it 's"
                     + " \\\" so \\\" { c } N x °  \"}"))
         .containsExactly(" = T =\n\n== P ==\na 1,000 (b), half-way. it's \"so\" {c} 1 x° ");
+  }
+
+  @Test
+  void logiqa() throws IOException {
+    assertThat(
+            prompts(
+                "logiqa",
+                "test",
+                """
+                {"label": "b\\n", "context": "C.", "question": "Q?", "options": ["w", "x", "y", "z"]}\
+                """))
+        .startsWith("Passage: C.\nQuestion: Q?\nChoices:\nA. w\nB. x\nC. y\nD. z\nAnswer:| w")
+        .hasSize(4);
+    assertThat(target("logiqa")).isEqualTo(1L);
+  }
+
+  @Test
+  void wsc() throws IOException {
+    assertThat(
+            prompts(
+                "wsc",
+                "validation",
+                """
+                {"text": "The ant ( 東 ) did n't see  \\" it \\" .", "span2_index": 2,\
+                 "span1_text": "The ant", "span2_text": "(", "label": 1}\
+                """))
+        .containsExactly(
+            "Passage: The ant *(* 東) didn't see \"it\".\nQuestion: In the passage above, does the"
+                + " pronoun \"*(*\" refer to \"*The ant*\"?\nAnswer:| no",
+            "Passage: The ant *(* 東) didn't see \"it\".\nQuestion: In the passage above, does the"
+                + " pronoun \"*(*\" refer to \"*The ant*\"?\nAnswer:| yes");
+  }
+
+  @Test
+  void anliHasItsSplitsInItsNames() throws IOException {
+    assertThat(
+            prompts(
+                "anli_r2",
+                "test_r2",
+                "{\"premise\": \"P.\", \"hypothesis\": \"H.\", \"label\": 2}"))
+        .startsWith("P.\nQuestion: H. True, False, or Neither?\nAnswer:| True");
+    assertThat(target("anli_r2")).isEqualTo("False");
+  }
+
+  @Test
+  void headqaProstAndQa4mre() throws IOException {
+    assertThat(
+            prompts(
+                "headqa_en",
+                "test",
+                "{\"qtext\": \"Q?\", \"ra\": 2, \"answers\": [{\"aid\": 1, \"atext\": \"a\"},"
+                    + " {\"aid\": 2, \"atext\": \"b\"}]}"))
+        .containsExactly("Question: Q?\nAnswer:| a", "Question: Q?\nAnswer:| b");
+    assertThat(target("headqa_en")).isEqualTo(1L);
+    assertThat(
+            prompts(
+                "prost",
+                "test",
+                "{\"A\": \"a\", \"B\": \"b\", \"C\": \"c\", \"D\": \"d\", \"context\": \"C.\","
+                    + " \"ex_question\": \"Q?\", \"label\": 3}"))
+        .startsWith("C.\nQuestion: Q?\nAnswer:| a")
+        .hasSize(4);
+    assertThat(
+            prompts(
+                "qa4mre_2012",
+                "train",
+                "{\"document_str\": \" D. \", \"question_str\": \"Q?\", \"correct_answer_id\":"
+                    + " \"2\", \"answer_options\": {\"answer_id\": [\"1\", \"2\"], \"answer_str\":"
+                    + " [\"a\", \"b\"]}}"))
+        .containsExactly("D.\nQuestion: Q?\nAnswer:| a", "D.\nQuestion: Q?\nAnswer:| b");
+    assertThat(target("qa4mre_2012")).isEqualTo(1L);
+  }
+
+  @Test
+  void mathqa() throws IOException {
+    assertThat(
+            prompts(
+                "mathqa",
+                "test",
+                "{\"Problem\": \"P?\", \"options\": \"a ) 3 , 5 , b ) 1,000 , c ) x , d ) y , e )"
+                    + " none\", \"correct\": \"d\"}"))
+        .containsExactly(
+            "Question: P?\nAnswer:| 3",
+            "Question: P?\nAnswer:| 1,000",
+            "Question: P?\nAnswer:| x",
+            "Question: P?\nAnswer:| y",
+            "Question: P?\nAnswer:| none");
+    assertThat(target("mathqa")).isEqualTo(3L);
+  }
+
+  @Test
+  void arithmeticAndTriviaQa() throws IOException {
+    assertThat(
+            prompts(
+                "arithmetic_3ds",
+                "validation",
+                "{\"context\": \"Q: What is 5 minus 4?\\n\\nA: \", \"completion\": \" 1\"}"))
+        .containsExactly("Question: What is 5 minus 4?\nAnswer:| 1");
+    assertThat(
+            prompts(
+                "triviaqa",
+                "validation",
+                "{\"question\": \"Who\", \"answer\": {\"aliases\": [\"A\", \"The A\"]}}"))
+        .containsExactly("Question: Who?\nAnswer:|");
+    assertThat(target("triviaqa")).isEqualTo(List.of("A", "The A"));
+  }
+
+  @Test
+  void mmluNamesTheSubject() throws IOException {
+    assertThat(
+            prompts(
+                "mmlu_us_foreign_policy",
+                "test",
+                "{\"question\": \" Q? \", \"choices\": [\"w\", \"x\", \"y\", \"z\"], \"answer\":"
+                    + " 2}"))
+        .endsWith(
+            "The following are multiple choice questions (with answers) about us foreign"
+                + " policy.\n\nQ?\nA. w\nB. x\nC. y\nD. z\nAnswer:| D");
+  }
+
+  @Test
+  void blimpAndThePileHaveNoQuestion() throws IOException {
+    assertThat(
+            prompts(
+                "blimp_wh_island",
+                "train",
+                "{\"sentence_good\": \"It is.\", \"sentence_bad\": \"Is it.\"}"))
+        .containsExactly("| It is.", "| Is it.");
+    assertThat(prompts("pile_dm-mathematics", "train", "{\"text\": \" a \"}"))
+        .containsExactly(" a ");
+  }
+
+  @Test
+  void familiesHaveAllTheirMembers() {
+    TaskCatalog catalog = new TaskCatalog(List.of());
+    for (Map.Entry<String, Integer> each :
+        Map.of(
+                "anli",
+                3,
+                "qa4mre",
+                3,
+                "arithmetic",
+                10,
+                "mmlu",
+                57,
+                "blimp",
+                67,
+                "mmlu_stem",
+                19,
+                "mmlu_other",
+                13,
+                "mmlu_social_sciences",
+                12,
+                "mmlu_humanities",
+                13)
+            .entrySet()) {
+      assertThat(catalog.select(List.of(each.getKey())).tasks())
+          .as(each.getKey())
+          .hasSize(each.getValue());
+    }
+    assertThat(catalog.names().stream().filter(name -> name.startsWith("pile_"))).hasSize(23);
   }
 }

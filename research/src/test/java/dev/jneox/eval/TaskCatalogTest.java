@@ -57,8 +57,8 @@ class TaskCatalogTest {
     assertThatThrownBy(() -> select("arc_esy"))
         .isInstanceOf(InputException.class)
         .hasMessage("no task 'arc_esy'; did you mean arc_easy? --tasks list has all names");
-    assertThatThrownBy(() -> select("wiki"))
-        .hasMessageStartingWith("no task 'wiki'; did you mean wikitext?");
+    assertThatThrownBy(() -> select("ikitex"))
+        .hasMessageStartingWith("no task 'ikitex'; did you mean wikitext?");
   }
 
   @Test
@@ -80,6 +80,57 @@ class TaskCatalogTest {
       Path two = Toys.task(jar.getPath("/tasks"), "two", "include: one.yaml\ntask: two\n");
       assertThat(TaskFile.read(two)).containsEntry("task", "two").containsEntry("doc_to_text", "q");
     }
+  }
+
+  @Test
+  void aFamilyIsATaskForEachMember() throws IOException {
+    Toys.task(
+        folder,
+        "family",
+        TASK
+            + """
+            members:
+              - {area: a, name: [x_y, z], number: [1, 2]}
+              - {area: b, name: w, number: 3}
+            each:
+              task: "f_{{ name }}_{{ number }}"
+              tag: "f_{{ area }}"
+              description: "On {{ name.replace('_', ' ') }}."
+              num_fewshot: 4
+              process_docs: !function "crows_pairs/utils.filter_{{ 'age' if area == 'a' else 'socio' }}"
+            """);
+    Toys.task(folder, "more", "include: family.yaml\ntask: more\n");
+    assertThat(select("f_a").tasks())
+        .extracting(TaskSpec::name)
+        .containsExactly("f_x_y_1", "f_x_y_2", "f_z_1", "f_z_2");
+    TaskSpec member = select("f_b").tasks().getFirst();
+    assertThat(member.settings)
+        .containsEntry("task", "f_w_3")
+        .containsEntry("description", "On w.")
+        .containsEntry("doc_to_text", "q")
+        .containsEntry("num_fewshot", 4)
+        .containsEntry("process_docs", new FunctionName("crows_pairs/utils.filter_socio"))
+        .doesNotContainKeys("members", "each");
+    assertThat(select("more").tasks()).extracting(TaskSpec::name).containsExactly("more");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "members: 3 | members: expected a list of members, found 3",
+        "members: [3] | members: expected variables with values, found 3",
+        "each: 3 | each: expected settings with templates, found 3",
+        "each: {task: '{{ nme }}'} | each: task: line 1: ",
+      })
+  void aFamilyThatIsNoneIsTold(String line, String message) throws IOException {
+    Path file =
+        Toys.task(
+            folder, "family", "members: [{name: a}]\neach: {task: '{{ name }}'}\n" + line + "\n");
+    assertThatThrownBy(() -> select("family"))
+        .isInstanceOf(InputException.class)
+        .hasMessageStartingWith(file.toString())
+        .hasMessageContaining(message);
   }
 
   @Test
@@ -111,7 +162,7 @@ class TaskCatalogTest {
     Group group = selection.groups().getLast();
     assertThat(group.members()).containsExactly("one", "g::two", "g::inner");
     assertThat(group.version()).isEqualTo("3");
-    assertThat(group.sums()).containsExactly(new Group.Sum("acc", null, false));
+    assertThat(group.sums()).containsExactly(new Group.Sum("acc", null, false, false));
   }
 
   @ParameterizedTest
