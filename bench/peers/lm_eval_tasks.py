@@ -301,9 +301,9 @@ family(blimp, "blimp", "", ["train"])
 family(pile, "pile", "pile", ["train"])
 family(crows_pairs, "crows_pairs", "crows_pairs_english", ["test"])
 family(winogender, "winogender", "winogender", ["test"])
-family(bbq, "bbq", "bbq_multiple_choice", ["test"])
+family(bbq, "bbq", "bbq", ["test"])
 family(ethics, "hendrycks_ethics", "", ["train", "test"])
-FEWSHOT = {"lambada_openai": 1, "lambada_standard": 1} | {name: 0 for name in MADE if name.startswith(("wikitext", "pile", "blimp", "crows_pairs_english_"))}
+FEWSHOT = {"lambada_openai": 1, "lambada_standard": 1} | {name: 0 for name in MADE if name.startswith(("wikitext", "pile", "blimp", "crows_pairs_english_", "bbq_generate"))}
 LONG = {"wikitext", *(name for name in MADE if name.startswith("pile"))}
 
 

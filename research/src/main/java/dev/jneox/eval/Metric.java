@@ -41,7 +41,7 @@ record Metric(String name, Aggregation aggregation, boolean higherIsBetter, Matc
       // Arrays of texts, in which the harness compares them, drop NULs at the end.
       plain = plain.replaceFirst("\0+$", "");
       plain = ignoreCase ? plain.toLowerCase(Locale.ROOT) : plain;
-      plain = ignorePunctuation ? plain.replaceAll("[!-/:-@\\[-`{-~]", "") : plain;
+      plain = ignorePunctuation ? PythonText.withoutPunctuation(plain) : plain;
       return ignoreNumbers ? plain.replaceAll("[0-9]", "") : plain;
     }
   }

@@ -20,7 +20,7 @@ final class Metrics {
     throw new InputException("expected a log-likelihood, found a text");
   }
 
-  private static String text(Response response) {
+  static String text(Response response) {
     if (response instanceof Response.Written(String text)) {
       return text;
     }

@@ -78,6 +78,11 @@ final class PythonText {
         + text.substring(first).toLowerCase(Locale.ROOT);
   }
 
+  /** Removes the characters of {@code string.punctuation}. */
+  static String withoutPunctuation(String text) {
+    return text.replaceAll("[!-/:-@\\[-`{-~]", "");
+  }
+
   /** Tells whether {@code text.isdigit()}. */
   static boolean isDigits(String text) {
     return !text.isEmpty() && text.codePoints().allMatch(Character::isDigit);

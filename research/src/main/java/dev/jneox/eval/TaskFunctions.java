@@ -17,8 +17,9 @@ final class TaskFunctions {
           Map.entry("bbq/utils.doc_to_choice", (TaskFunction.OfDocument) Bbq::choices),
           Map.entry("bbq/utils.doc_to_target", (TaskFunction.OfDocument) Bbq::target),
           Map.entry(
-              "bbq/utils.process_results_multiple_choice",
-              (TaskFunction.OfResponses) Bbq::measures),
+              "bbq/utils.process_results_multiple_choice", (TaskFunction.OfResponses) Bbq::chosen),
+          Map.entry(
+              "bbq/utils.process_results_generate_until", (TaskFunction.OfResponses) Bbq::written),
           Map.entry("bbq/utils.agg_accuracy_amb", (TaskFunction.OfMeasured) Bbq::ambiguousAccuracy),
           Map.entry(
               "bbq/utils.agg_accuracy_disamb",
