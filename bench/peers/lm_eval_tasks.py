@@ -303,7 +303,10 @@ family(crows_pairs, "crows_pairs", "crows_pairs_english", ["test"])
 family(winogender, "winogender", "winogender", ["test"])
 family(bbq, "bbq", "bbq", ["test"])
 family(ethics, "hendrycks_ethics", "", ["train", "test"])
-FEWSHOT = {"lambada_openai": 1, "lambada_standard": 1} | {name: 0 for name in MADE if name.startswith(("wikitext", "pile", "blimp", "crows_pairs_english_", "bbq_generate"))}
+# The harness's own examples of toxigen fail: their answer is no int of Python's.
+FEWSHOT = {"lambada_openai": 1, "lambada_standard": 1, "toxigen": 0} | {
+    name: 0 for name in MADE if name.startswith(("wikitext", "pile", "blimp", "crows_pairs_english_", "bbq_generate"))
+}
 LONG = {"wikitext", *(name for name in MADE if name.startswith("pile"))}
 
 
