@@ -10,6 +10,7 @@ import static org.apache.spark.sql.functions.xxhash64;
 
 import java.util.Arrays;
 import java.util.Iterator;
+import java.util.function.UnaryOperator;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 
@@ -84,14 +85,14 @@ final class Components {
    * (Kiveris and others, Connected Components in MapReduce and Beyond, 2014).
    *
    * @param pairs the columns {@code u} and {@code v}
+   * @param keep stores the pairs of a round: what follows does not compute them again
    * @return the columns {@code u}, an id, and {@code v}, the smallest of its component
    */
-  static Dataset<Row> byStars(Dataset<Row> pairs) {
-    Dataset<Row> edges =
-        pairs.where(col("u").notEqual(col("v"))).select("u", "v").localCheckpoint(true);
+  static Dataset<Row> byStars(Dataset<Row> pairs, UnaryOperator<Dataset<Row>> keep) {
+    Dataset<Row> edges = pairs.where(col("u").notEqual(col("v"))).select("u", "v");
     Row before = null;
     while (true) {
-      edges = smallStar(largeStar(edges)).localCheckpoint(true);
+      edges = keep.apply(smallStar(largeStar(edges)));
       Row now =
           edges
               .agg(count(lit(1)), sum(xxhash64(col("u"), col("v")).bitwiseAND(lit(0xFFFF_FFFFL))))

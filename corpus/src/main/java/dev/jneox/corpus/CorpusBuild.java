@@ -26,8 +26,11 @@ import dev.jneox.io.Progress;
 import dev.jneox.io.Sha256;
 import dev.jneox.io.StorageException;
 import dev.jneox.tokenizer.Tokenizer;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.NotSerializableException;
+import java.io.ObjectOutputStream;
+import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -37,6 +40,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
@@ -46,6 +50,7 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.SaveMode;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.api.java.UDF1;
 import org.apache.spark.sql.types.DataTypes;
@@ -107,27 +112,26 @@ public final class CorpusBuild {
   private final Options options;
   private final StageProgress progress;
   private final List<Part> parts;
-  private final Path work;
+  private final Stages stages;
   private final int partitions;
   private final List<Facts.Removal> removals = new ArrayList<>();
   private final List<Facts.Malformed> malformed = new ArrayList<>();
   private final List<Facts.Duplicates> duplicates = new ArrayList<>();
   private final long[] records;
   private final long[] malformedRecords;
-  private int stages;
 
   private CorpusBuild(
       SparkSession spark,
       Pipeline pipeline,
       Options options,
       List<Part> parts,
-      Path work,
+      Stages stages,
       StageProgress progress) {
     this.spark = spark;
     this.pipeline = pipeline;
     this.options = options;
     this.parts = parts;
-    this.work = work;
+    this.stages = stages;
     this.progress = progress;
     long bytes = parts.stream().mapToLong(Part::bytes).sum();
     int cores = spark.sparkContext().defaultParallelism();
@@ -152,26 +156,62 @@ public final class CorpusBuild {
       SparkSession spark, Pipeline pipeline, Options options, Progress.Display display) {
     Overwrite.check(options.out, options.force);
     List<Part> parts = Part.of(pipeline, PIECE);
-    for (Step step : pipeline.steps()) {
-      if (step instanceof TextStep text) {
+    for (ScopedStep scoped : pipeline.steps()) {
+      if (scoped.step() instanceof TextStep text) {
         try {
           text.prepare();
         } catch (InputException | StorageException e) {
-          throw e.withMessage(pipeline.file() + ": " + step.name() + ": " + e.getMessage());
+          throw e.withMessage(pipeline.file() + ": " + text.name() + ": " + e.getMessage());
         }
       }
     }
-    try (AtomicFolder folder = new AtomicFolder(options.out);
+    try (AtomicFolder folder = new AtomicFolder(options.out); // keeps other builds away
         StageProgress progress = new StageProgress(spark, display)) {
-      Path work = folder.path().resolve("work");
-      CorpusBuild build = new CorpusBuild(spark, pipeline, options, parts, work, progress);
-      Facts facts = build.run(folder.path());
-      AtomicFolder.delete(work);
-      Datasheet.write(facts, folder.path());
-      folder.commit();
-      return new Result(facts, progress.times());
-    } catch (Exception e) { // Spark throws checked exceptions that it does not declare
-      throw failure(options.out, e);
+      Stages stages = Stages.of(options.out, recipe(pipeline, parts, options));
+      try {
+        CorpusBuild build = new CorpusBuild(spark, pipeline, options, parts, stages, progress);
+        Facts facts = build.run(folder.path());
+        Datasheet.write(facts, folder.path());
+        folder.commit();
+        stages.delete();
+        return new Result(facts, progress.times());
+      } catch (Exception e) { // Spark throws checked exceptions that it does not declare
+        RuntimeException failure = failure(options.out, e);
+        if (failure instanceof InputException || stages.finished() == 0) {
+          stages.delete();
+        }
+        throw failure;
+      }
+    } catch (IOException e) {
+      throw StorageException.of(options.out, "cannot be written", e);
+    }
+  }
+
+  /** Returns all that determines what the stages hold. */
+  private static byte[] recipe(Pipeline pipeline, List<Part> parts, Options options)
+      throws IOException {
+    List<String> files = new ArrayList<>();
+    for (Part part : parts) {
+      files.add(part + " " + Files.getLastModifiedTime(Path.of(part.path())).toMillis());
+    }
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    try (ObjectOutputStream out = new ObjectOutputStream(bytes)) {
+      out.writeObject(new ArrayList<>(pipeline.steps()));
+      out.writeObject(files);
+      out.writeBoolean(options.strict);
+      out.writeLong(program());
+    }
+    return bytes.toByteArray();
+  }
+
+  /** Returns when this program was built; 0 where it is not a jar. */
+  private static long program() throws IOException {
+    try {
+      Path jar =
+          Path.of(CorpusBuild.class.getProtectionDomain().getCodeSource().getLocation().toURI());
+      return Files.isRegularFile(jar) ? Files.getLastModifiedTime(jar).toMillis() : 0;
+    } catch (URISyntaxException e) {
+      return 0;
     }
   }
 
@@ -204,22 +244,23 @@ public final class CorpusBuild {
         Mixing.end(pipeline, tokenizer, end);
       }
     }
-    List<Step> steps = pipeline.steps();
-    List<TextStep> first = leading(steps, 0);
+    List<ScopedStep> steps = pipeline.steps();
+    List<ScopedStep> first = leading(steps, 0);
     Dataset<Row> documents = read(first);
     for (int i = first.size(); i < steps.size(); ) {
-      switch (steps.get(i)) {
+      ScopedStep scoped = steps.get(i);
+      switch (scoped.step()) {
         case TextStep _ -> {
-          List<TextStep> next = leading(steps, i);
+          List<ScopedStep> next = leading(steps, i);
           documents = clean(documents, next);
           i += next.size();
         }
         case ExactDedup step -> {
-          documents = remove(documents, step, exact(documents), 0, 0);
+          documents = remove(documents, step, exact(scope(documents, scoped)), 0, 0);
           i++;
         }
         case MinHashDedup step -> {
-          documents = minHash(documents, step);
+          documents = minHash(documents, scope(documents, scoped), step);
           i++;
         }
       }
@@ -228,26 +269,43 @@ public final class CorpusBuild {
   }
 
   /** Returns the steps from {@code from} on that look at one document alone. */
-  private static List<TextStep> leading(List<Step> steps, int from) {
-    List<TextStep> leading = new ArrayList<>();
-    for (int i = from; i < steps.size() && steps.get(i) instanceof TextStep step; i++) {
-      leading.add(step);
+  private static List<ScopedStep> leading(List<ScopedStep> steps, int from) {
+    List<ScopedStep> leading = new ArrayList<>();
+    for (int i = from; i < steps.size() && steps.get(i).step() instanceof TextStep; i++) {
+      leading.add(steps.get(i));
     }
     return leading;
   }
 
-  private static String names(List<TextStep> steps) {
-    return String.join(", ", steps.stream().map(Step::name).toList());
+  private static String names(List<ScopedStep> steps) {
+    return String.join(", ", steps.stream().map(scoped -> scoped.step().name()).toList());
   }
 
-  /** Writes a data set and reads it back: what follows does not compute it again. */
+  /** Returns the documents that a step looks at. */
+  private Dataset<Row> scope(Dataset<Row> documents, ScopedStep scoped) {
+    Object[] sources =
+        IntStream.range(0, pipeline.sources().size())
+            .filter(s -> scoped.reads(pipeline.sources().get(s).name()))
+            .mapToObj(s -> (long) s)
+            .toArray();
+    return scoped.others().isEmpty()
+        ? documents
+        : documents.where(shiftright(col("id"), Rows.LINE_BITS).isin(sources));
+  }
+
+  /**
+   * Writes a data set and reads it back: what follows does not compute it again, nor does a build
+   * that goes on from here.
+   */
   private Dataset<Row> kept(String name, Dataset<Row> rows) {
-    String path = work.resolve("%02d-%s".formatted(stages++, name)).toUri().toString();
-    rows.write().parquet(path);
-    return spark.read().schema(rows.schema()).parquet(path);
+    Path path = stages.next(name);
+    if (!Stages.isFinished(path)) {
+      rows.write().mode(SaveMode.Overwrite).parquet(path.toUri().toString());
+    }
+    return spark.read().schema(rows.schema()).parquet(path.toUri().toString());
   }
 
-  private Dataset<Row> read(List<TextStep> steps) {
+  private Dataset<Row> read(List<ScopedStep> steps) {
     List<List<Part>> tasks = Part.tasks(parts, PIECE);
     Dataset<Row> rows;
     try (StageProgress.Stage _ =
@@ -337,7 +395,8 @@ public final class CorpusBuild {
     }
   }
 
-  private Dataset<Row> clean(Dataset<Row> documents, List<TextStep> steps) {
+  private Dataset<Row> clean(Dataset<Row> documents, List<ScopedStep> steps) {
+    List<String> names = pipeline.sources().stream().map(Source::name).toList();
     Dataset<Row> cleaned;
     try (StageProgress.Stage _ = progress.begin(names(steps))) {
       MapPartitionsFunction<Row, Row> function =
@@ -347,7 +406,8 @@ public final class CorpusBuild {
                   row -> {
                     Page page = new Page(row.getString(1), row.getString(2));
                     page.language(row.getString(3));
-                    String rule = ReadRecords.clean(page, steps);
+                    String source = names.get((int) (row.getLong(0) >>> Rows.LINE_BITS));
+                    String rule = ReadRecords.clean(page, source, steps);
                     return List.of(Rows.cleaned(List.of(row.getLong(0)), page, rule));
                   });
       cleaned =
@@ -424,14 +484,14 @@ public final class CorpusBuild {
     }
   }
 
-  private Dataset<Row> minHash(Dataset<Row> documents, MinHashDedup step) {
+  /** Removes from all documents the near duplicates among those that the step looks at. */
+  private Dataset<Row> minHash(Dataset<Row> documents, Dataset<Row> read, MinHashDedup step) {
     Dataset<Row> pairs;
     try (StageProgress.Stage _ = progress.begin("minhash_dedup: signatures and bands")) {
       pairs =
           kept(
               "pairs",
-              documents
-                  .select("id", "text")
+              read.select("id", "text")
                   .mapPartitions(new Signatures(step), Encoders.row(Rows.BANDS))
                   .repartition(partitions, col("k1"))
                   .sortWithinPartitions("k1", "k2", "id")
@@ -443,8 +503,9 @@ public final class CorpusBuild {
       long n = edges.count();
       Dataset<Row> removed =
           n <= step.driverEdges()
-              ? joined(documents, Components.of(edges, (int) n))
-              : Components.byStars(edges).select(col("u").as("id"), col("v").as("kept"));
+              ? joined(read, Components.of(edges, (int) n))
+              : Components.byStars(edges, rows -> kept("stars", rows))
+                  .select(col("u").as("id"), col("v").as("kept"));
       removed = kept("similar", removed);
       return remove(
           documents, step, removed, capped.getLong(0), capped.isNullAt(1) ? 0 : capped.getLong(1));
@@ -535,18 +596,23 @@ public final class CorpusBuild {
     long[] keptBytes = new long[records.length];
     List<Map<String, Long>> languages = new ArrayList<>();
     pipeline.sources().forEach(source -> languages.add(new TreeMap<>()));
+    Licences licences = new Licences(pipeline);
     try (StageProgress.Stage _ = progress.begin("count")) {
       for (Row row :
           documents
-              .groupBy(shiftright(col("id"), Rows.LINE_BITS).as("source"), col("language"))
+              .groupBy(
+                  shiftright(col("id"), Rows.LINE_BITS).as("source"),
+                  col("language"),
+                  licences.column().as("licence"))
               .agg(count(lit(1)), sum("bytes"))
               .collectAsList()) {
         int source = (int) row.getLong(0);
-        keptDocuments[source] += row.getLong(2);
-        keptBytes[source] += row.getLong(3);
+        keptDocuments[source] += row.getLong(3);
+        keptBytes[source] += row.getLong(4);
         if (!row.getString(1).isEmpty()) {
-          languages.get(source).put(row.getString(1), row.getLong(2));
+          languages.get(source).merge(row.getString(1), row.getLong(3), Long::sum);
         }
+        licences.add(source, row.getString(2), row.getLong(3), row.getLong(4));
       }
     }
     if (Arrays.stream(keptDocuments).sum() == 0) {
@@ -566,11 +632,10 @@ public final class CorpusBuild {
     int heldOutShards =
         output.heldOut() == 0 ? 0 : shards(Arrays.stream(keptBytes).sum() * output.heldOut());
     ShardWriter writer =
-        new ShardWriter(vocabSize == 0 ? out : work, shards, heldOutShards, vocabSize);
+        new ShardWriter(vocabSize == 0 ? out : stages.folder(), shards, heldOutShards, vocabSize);
     List<Row> written;
     try (StageProgress.Stage _ =
         progress.begin(vocabSize == 0 ? "mix and write" : "tokenise, mix and write")) {
-      Files.createDirectories(work);
       written =
           documents
               .select("id", "text", "meta", "h1")
@@ -615,7 +680,8 @@ public final class CorpusBuild {
               sums[s][1],
               sums[s][2],
               sums[s][3],
-              languages.get(s)));
+              languages.get(s),
+              licences.of(s)));
     }
     Facts facts =
         new Facts(
@@ -623,9 +689,7 @@ public final class CorpusBuild {
             vocabSize == 0 ? "jsonl" : "megatron",
             output.seed(),
             output.heldOut(),
-            pipeline.steps().stream()
-                .map(step -> new Facts.StepText(step.name(), step.describe()))
-                .toList(),
+            Facts.StepText.of(pipeline.steps()),
             components,
             removals,
             malformed,

@@ -13,7 +13,7 @@ import java.util.List;
  * @param diskBytes that stages and output take at most, about
  */
 public record CorpusPlan(
-    List<Reading> sources, List<Step> steps, int tasks, long shuffleBytes, long diskBytes) {
+    List<Reading> sources, List<ScopedStep> steps, int tasks, long shuffleBytes, long diskBytes) {
   /** Compressed text is expected to grow so much. */
   private static final int RATIO = 4;
 
@@ -37,6 +37,11 @@ public record CorpusPlan(
   public CorpusPlan {
     sources = List.copyOf(sources);
     steps = List.copyOf(steps);
+  }
+
+  /** Returns what each step does, with its options and sources. */
+  public List<Facts.StepText> texts() {
+    return Facts.StepText.of(steps);
   }
 
   /**
@@ -77,25 +82,22 @@ public record CorpusPlan(
               source.weight(),
               weighted == 0 ? 0 : text[s] * source.weight() / weighted));
     }
-    long signatures =
-        pipeline.steps().stream()
-            .filter(MinHashDedup.class::isInstance)
-            .mapToLong(step -> ((MinHashDedup) step).bands() * 24L * (text(text) / MEAN_DOCUMENT))
-            .sum();
+    long signatures = 0;
+    for (ScopedStep scoped : pipeline.steps()) {
+      if (scoped.step() instanceof MinHashDedup step) {
+        for (int i = 0; i < n; i++) {
+          if (scoped.reads(pipeline.sources().get(i).name())) {
+            signatures += step.bands() * 24L * (text[i] / MEAN_DOCUMENT);
+          }
+        }
+      }
+    }
     return new CorpusPlan(
         sources,
         pipeline.steps(),
         Part.tasks(parts, CorpusBuild.PIECE).size(),
         signatures,
         2 * all + (long) weighted + 2 * signatures);
-  }
-
-  private static long text(long[] bytes) {
-    long sum = 0;
-    for (long n : bytes) {
-      sum += n;
-    }
-    return sum;
   }
 
   private static boolean isPacked(Part part) {

@@ -67,6 +67,7 @@ public final class Datasheet {
   private static List<Section> sections(Facts facts) {
     List<Section> sections = new ArrayList<>();
     sections.add(composition(facts));
+    sections.add(licences(facts));
     List<List<String>> steps = new ArrayList<>();
     for (Facts.StepText step : facts.steps()) {
       steps.add(List.of(String.valueOf(steps.size() + 1), step.name(), step.does()));
@@ -131,6 +132,10 @@ public final class Datasheet {
     double written =
         sources.stream().mapToDouble(source -> source.keptBytes() * source.weight()).sum();
     boolean tokens = facts.format().equals("megatron");
+    Map<String, Long> removed = new TreeMap<>();
+    facts
+        .removals()
+        .forEach(removal -> removed.merge(removal.source(), removal.bytes(), Long::sum));
     List<List<String>> rows = new ArrayList<>();
     for (Facts.Component source : sources) {
       rows.add(
@@ -141,6 +146,7 @@ public final class Datasheet {
               number(source.malformed()),
               number(source.keptDocuments()),
               ByteSize.text(source.keptBytes()),
+              percent(removed.getOrDefault(source.name(), 0L), source.keptBytes()),
               String.valueOf(source.weight()),
               String.format(
                   Locale.ROOT,
@@ -158,6 +164,9 @@ public final class Datasheet {
             number(sources.stream().mapToLong(Facts.Component::malformed).sum()),
             number(sources.stream().mapToLong(Facts.Component::keptDocuments).sum()),
             ByteSize.text(sources.stream().mapToLong(Facts.Component::keptBytes).sum()),
+            percent(
+                removed.values().stream().mapToLong(Long::longValue).sum(),
+                sources.stream().mapToLong(Facts.Component::keptBytes).sum()),
             "",
             "100 %",
             number(sources.stream().mapToLong(Facts.Component::documents).sum()),
@@ -183,13 +192,35 @@ public final class Datasheet {
                 "malformed",
                 "documents kept",
                 "text kept",
+                "text removed",
                 "epochs",
                 "share",
                 "documents written",
                 tokens ? "tokens written" : "",
                 "held out"),
             rows,
-            10));
+            11));
+  }
+
+  private static Section licences(Facts facts) {
+    List<List<String>> rows = new ArrayList<>();
+    for (Facts.Component source : facts.sources()) {
+      for (Facts.Licence licence : source.licences()) {
+        rows.add(
+            List.of(
+                source.name(),
+                number(licence.documents()),
+                ByteSize.text(licence.bytes()),
+                licence.licence().isEmpty() ? "not stated" : licence.licence(),
+                String.join(", ", licence.packages())));
+      }
+    }
+    return new Section(
+        "Licences",
+        "Documents kept, by the licence of their text as the pipeline states it: an SPDX"
+            + " expression, in which AND joins the licences of different files.",
+        new Table(
+            List.of("source", "documents kept", "text kept", "licence", "packages"), rows, 2));
   }
 
   private static Section removals(Facts facts) {
@@ -245,7 +276,7 @@ public final class Datasheet {
                 source.languages().forEach((language, n) -> all.merge(language, n, Long::sum)));
     return new Section(
         "Languages",
-        all.isEmpty() ? "No step found the languages." : "Documents kept, by ISO 639-3.",
+        "Documents kept, by ISO 639-3, where a step has found their language.",
         new Table(
             List.of("language", "documents", "by source"),
             all.entrySet().stream()
@@ -268,6 +299,12 @@ public final class Datasheet {
                                 .collect(Collectors.joining(", "))))
                 .toList(),
             1));
+  }
+
+  /** Returns the share of removed bytes in those that were read. */
+  private static String percent(long removed, long kept) {
+    return String.format(
+        Locale.ROOT, "%.1f %%", removed == 0 ? 0 : 100.0 * removed / (removed + kept));
   }
 
   private static String number(long n) {

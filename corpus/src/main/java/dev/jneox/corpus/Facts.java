@@ -30,7 +30,13 @@ public record Facts(
     List<Duplicates> duplicates,
     Map<String, String> files) {
   /** Says what a step does. */
-  public record StepText(String name, String does) {}
+  public record StepText(String name, String does) {
+    static List<StepText> of(List<ScopedStep> steps) {
+      return steps.stream()
+          .map(scoped -> new StepText(scoped.step().name(), scoped.describe()))
+          .toList();
+    }
+  }
 
   /**
    * Counts the documents of a source.
@@ -49,6 +55,7 @@ public record Facts(
    * @param heldOutDocuments written to be held out
    * @param heldOutTokens written to be held out
    * @param languages kept documents by language, ISO 639-3, where a step found it
+   * @param licences kept documents by the licence of their text, where the pipeline states it
    */
   public record Component(
       String name,
@@ -64,7 +71,19 @@ public record Facts(
       long tokens,
       long heldOutDocuments,
       long heldOutTokens,
-      Map<String, Long> languages) {}
+      Map<String, Long> languages,
+      List<Licence> licences) {}
+
+  /**
+   * Counts the kept documents of one licence in a source.
+   *
+   * @param licence as the pipeline states it, an SPDX expression; empty for documents of which it
+   *     states none
+   * @param packages that they come from, with the versions of the pipeline's lock
+   * @param documents kept
+   * @param bytes of UTF-8 of them
+   */
+  public record Licence(String licence, List<String> packages, long documents, long bytes) {}
 
   /**
    * Counts what one rule removed from one source.

@@ -12,6 +12,7 @@ import java.nio.file.PathMatcher;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.Predicate;
 import java.util.regex.PatternSyntaxException;
@@ -185,6 +186,32 @@ record FetchPlan(Path pipeline, List<Made> sources) {
       picks.add(pick(new Settings(pipeline, at, entry), licence));
     }
     return Optional.of(new Packaged(name, file, picks));
+  }
+
+  /** Returns the licences that a source states, each with the packages of which it is. */
+  static TreeMap<String, List<String>> licences(Path pipeline, String place, Object item) {
+    TreeMap<String, List<String>> licences = new TreeMap<>();
+    Optional<Made> made = made(pipeline, place, item, pipeline);
+    if (made.isEmpty()) {
+      new Settings(pipeline, place, item)
+          .text("licence")
+          .ifPresent(licence -> licences.put(licence, List.of()));
+    }
+    switch (made.orElse(null)) {
+      case null -> {}
+      case Generated generated -> licences.put(generated.licence(), List.of());
+      case Packaged packaged -> {
+        for (Pick pick : packaged.picks()) {
+          List<String> packages =
+              licences.computeIfAbsent(pick.licence(), licence -> new ArrayList<>());
+          pick.packages().stream()
+              .map(PackageName::toString)
+              .filter(name -> !packages.contains(name))
+              .forEach(packages::add);
+        }
+      }
+    }
+    return licences;
   }
 
   private static Pick pick(Settings settings, String licence) {

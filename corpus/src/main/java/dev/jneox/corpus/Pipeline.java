@@ -27,7 +27,7 @@ import org.jspecify.annotations.Nullable;
  *     path: books
  * steps:
  *   - unicode
- *   - gopher_quality: {min_words: 20}
+ *   - gopher_quality: {min_words: 20, except: [manuals]}
  *   - exact_dedup
  *   - minhash_dedup
  * output:
@@ -40,7 +40,7 @@ import org.jspecify.annotations.Nullable;
  * @param steps what is done to the documents, in order
  * @param output how the corpus is written
  */
-public record Pipeline(Path file, List<Source> sources, List<Step> steps, Output output) {
+public record Pipeline(Path file, List<Source> sources, List<ScopedStep> steps, Output output) {
   private static final int LARGEST = 10_000_000;
 
   /** Copies the lists. */
@@ -63,7 +63,8 @@ public record Pipeline(Path file, List<Source> sources, List<Step> steps, Output
     }
     Settings settings = new Settings(file, "", new YamlTree(file.toString(), text).root());
     List<Source> sources = sources(file, settings.value("sources"), settings);
-    List<Step> steps = steps(file, settings.value("steps"), settings);
+    List<ScopedStep> steps =
+        steps(file, settings.value("steps"), settings, sources.stream().map(Source::name).toList());
     Output output = Output.of(new Settings(file, "output", settings.value("output")));
     settings.noOthers();
     return new Pipeline(file, sources, steps, output);
@@ -104,12 +105,19 @@ public record Pipeline(Path file, List<Source> sources, List<Step> steps, Output
               : Format.named(named.choice("format", "", Format.names()));
       FetchPlan.KEYS.forEach(named::value); // read by corpus fetch
       named.noOthers();
-      sources.add(new Source(name, paths, weight, format));
+      sources.add(
+          new Source(
+              name,
+              paths,
+              weight,
+              format,
+              FetchPlan.licences(file, place + " (" + name + ")", item)));
     }
     return sources;
   }
 
-  private static List<Step> steps(Path file, @Nullable Object value, Settings settings) {
+  private static List<ScopedStep> steps(
+      Path file, @Nullable Object value, Settings settings, List<String> sources) {
     if (value == null) {
       return List.of();
     }
@@ -117,7 +125,7 @@ public record Pipeline(Path file, List<Source> sources, List<Step> steps, Output
       throw settings.wrong("steps", "a list of steps", value);
     }
     Collection<String> names = Step.FACTORIES.keySet();
-    List<Step> steps = new ArrayList<>();
+    List<ScopedStep> steps = new ArrayList<>();
     for (Object item : list) {
       String place = "steps[" + steps.size() + "]";
       String name;
@@ -138,7 +146,7 @@ public record Pipeline(Path file, List<Source> sources, List<Step> steps, Output
             file, place, "one of " + String.join(", ", names), name + Settings.meant(name, names));
       }
       Settings of = new Settings(file, place + " (" + name + ")", options);
-      steps.add(factory.create(of));
+      steps.add(ScopedStep.of(factory.create(of), of, sources));
       of.noOthers();
     }
     return steps;

@@ -19,10 +19,10 @@ import org.jspecify.annotations.Nullable;
 final class ReadRecords implements FlatMapFunction<Iterator<List<Part>>, Row> {
   private final String pipeline;
   private final List<Source> sources;
-  private final List<TextStep> steps;
+  private final List<ScopedStep> steps;
   private final boolean strict;
 
-  ReadRecords(Pipeline pipeline, List<TextStep> steps, boolean strict) {
+  ReadRecords(Pipeline pipeline, List<ScopedStep> steps, boolean strict) {
     this.pipeline = pipeline.file().toString();
     this.sources = List.copyOf(pipeline.sources());
     this.steps = List.copyOf(steps);
@@ -30,15 +30,18 @@ final class ReadRecords implements FlatMapFunction<Iterator<List<Part>>, Row> {
   }
 
   /**
-   * Applies steps to a page until one removes it.
+   * Applies steps that look at one document to a page, until one removes it.
    *
+   * @param source name of the page's source
    * @return {@code STEP: RULE}; null where the page stays
    */
-  static @Nullable String clean(Page page, List<TextStep> steps) {
-    for (TextStep step : steps) {
-      String rule = step.apply(page);
-      if (rule != null) {
-        return step.name() + Rows.IN + rule;
+  static @Nullable String clean(Page page, String source, List<ScopedStep> steps) {
+    for (ScopedStep scoped : steps) {
+      if (scoped.step() instanceof TextStep step && scoped.reads(source)) {
+        String rule = step.apply(page);
+        if (rule != null) {
+          return step.name() + Rows.IN + rule;
+        }
       }
     }
     return null;
@@ -125,7 +128,7 @@ final class ReadRecords implements FlatMapFunction<Iterator<List<Part>>, Row> {
             part.index(), raw.line(), Rows.MALFORMED, raw.text(), 0L, "", "", 0L, 0L);
       }
       Page page = new Page(raw.text(), raw.meta());
-      String rule = clean(page, steps);
+      String rule = clean(page, sources.get(part.source()).name(), steps);
       return Rows.cleaned(List.of(part.index(), raw.line()), page, rule);
     }
 

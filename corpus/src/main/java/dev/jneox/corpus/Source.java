@@ -1,8 +1,11 @@
 package dev.jneox.corpus;
 
 import java.io.Serializable;
+import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -13,12 +16,20 @@ import org.jspecify.annotations.Nullable;
  * @param weight epochs: how often each of its documents is written; of a fraction, that share of
  *     the documents once more
  * @param forced the format of all files; null where the ending of each name says it
+ * @param licences of the text as the pipeline states them, SPDX expressions, each with the packages
+ *     of which it is
  */
-public record Source(String name, List<String> paths, double weight, @Nullable Format forced)
+public record Source(
+    String name,
+    List<String> paths,
+    double weight,
+    @Nullable Format forced,
+    SortedMap<String, List<String>> licences)
     implements Serializable {
   /** Copies the paths. */
   public Source {
     paths = List.copyOf(paths);
+    licences = Collections.unmodifiableSortedMap(new TreeMap<>(licences));
   }
 
   /** Returns the format of all files, where the pipeline says it. */

@@ -53,6 +53,15 @@ class CorpusBuildTest {
     return Files.writeString(folder.resolve("p.yml"), String.join("\n", lines) + "\n");
   }
 
+  /** JSON lines of documents of random words. */
+  static String lines(int n, long seed) throws IOException {
+    StringBuilder out = new StringBuilder();
+    for (String text : documents(n, seed)) {
+      out.append(JSON.writeValueAsString(Map.of("text", text))).append('\n');
+    }
+    return out.toString();
+  }
+
   private Path lines(String name, List<String> texts) throws IOException {
     StringBuilder out = new StringBuilder();
     for (int i = 0; i < texts.size(); i++) {
@@ -65,7 +74,7 @@ class CorpusBuildTest {
   }
 
   /** Documents of random words; some repeat earlier ones, whole or with a few words changed. */
-  private static List<String> documents(int n, long seed) {
+  static List<String> documents(int n, long seed) {
     Random random = new Random(seed);
     List<String> documents = new ArrayList<>();
     for (int i = 0; i < n; i++) {
@@ -106,7 +115,7 @@ class CorpusBuildTest {
     return ids;
   }
 
-  private static Map<String, String> content(Path out) throws IOException {
+  static Map<String, String> content(Path out) throws IOException {
     Map<String, String> content = new TreeMap<>();
     try (Stream<Path> list = Files.list(out)) {
       for (Path file : list.toList()) {
@@ -349,6 +358,133 @@ class CorpusBuildTest {
   }
 
   @Test
+  void stepsLookAtTheSourcesThatTheyName() throws IOException {
+    String near = documents(1, 5).getFirst();
+    lines("a.jsonl", List.of("too short", near, near));
+    lines("b.jsonl", List.of("too short", near + " end", near, near));
+    lines("c.jsonl", List.of("too short", near));
+    Path pipeline =
+        pipeline(
+            "sources:",
+            "  - {name: alpha, path: a.jsonl}",
+            "  - {name: beta, path: b.jsonl}",
+            "  - {name: gamma, path: c.jsonl}",
+            "steps:",
+            "  - gopher_quality: {min_stop_words: 0, except: gamma}",
+            "  - exact_dedup: {only: beta}",
+            "  - gopher_quality: {min_words: 5000, only: [gamma]}",
+            "  - minhash_dedup: {except: [alpha]}",
+            "output: {format: jsonl}");
+    Facts facts = build(pipeline, folder.resolve("out"), "local[2]", 0).facts();
+    assertThat(facts.removals())
+        .extracting(removal -> removal.source() + " " + removal.step() + " " + removal.documents())
+        .containsExactly(
+            "alpha gopher_quality 1",
+            "beta gopher_quality 1",
+            "beta exact_dedup 1",
+            "gamma gopher_quality 2",
+            "beta minhash_dedup 1");
+    assertThat(ids(output(folder.resolve("out"), "train"))).containsExactly(2L, 3L, (1L << 40) + 2);
+    assertThat(facts.steps())
+        .extracting(Facts.StepText::does)
+        .satisfiesExactly(
+            does -> assertThat(does).endsWith("; not in gamma"),
+            does -> assertThat(does).endsWith("; only in beta"),
+            does -> assertThat(does).endsWith("; only in gamma"),
+            does -> assertThat(does).endsWith("; not in alpha"));
+  }
+
+  @Test
+  void aBuildGoesOnFromTheStagesOfOneThatDied() throws IOException {
+    lines("a.jsonl", documents(100, 1));
+    Path pipeline =
+        pipeline(
+            "sources: [{name: alpha, path: a.jsonl}]",
+            "steps: [exact_dedup, minhash_dedup]",
+            "output: {format: jsonl}");
+    build(pipeline, folder.resolve("whole"), "local[2]", 0);
+    Path out = folder.resolve("out");
+    Path stages = folder.resolve(".out.stages");
+    diesAt("mix and write", pipeline, out);
+    assertThat(out).doesNotExist();
+    assertThat(stages.resolve("00-read/_SUCCESS")).exists();
+    Files.delete(stages.resolve("02-pairs/_SUCCESS")); // as if it had died here
+    CorpusBuild.Result result = build(pipeline, out, "local[2]", 0);
+    assertThat(result.times().get("read").cpuSeconds()).isZero();
+    assertThat(result.times().get("minhash_dedup: signatures and bands").cpuSeconds()).isPositive();
+    assertThat(content(out)).isEqualTo(content(folder.resolve("whole")));
+    assertThat(stages).doesNotExist();
+
+    diesAt("minhash_dedup: groups", pipeline, out);
+    lines("a.jsonl", documents(101, 1)); // another corpus: nothing of the old stages is of use
+    assertThat(build(pipeline, out, "local[2]", 0).facts().sources().getFirst().records())
+        .isEqualTo(101);
+    assertThat(stages).doesNotExist();
+  }
+
+  private static void diesAt(String stage, Path pipeline, Path out) {
+    assertThat(
+            catchThrowable(
+                () ->
+                    CorpusBuild.run(
+                        Spark.session(),
+                        Pipeline.read(pipeline),
+                        new CorpusBuild.Options(out, 0, false, true),
+                        (task, total) -> {
+                          if (task.equals(stage)) {
+                            throw new IllegalStateException("died");
+                          }
+                          return Progress.silent();
+                        })))
+        .hasMessage("died");
+  }
+
+  @Test
+  void licencesOfDocumentsAreCounted() throws IOException {
+    Files.writeString(
+        folder.resolve("a.jsonl"),
+        """
+        {"text": "of the first", "meta": {"package": "debian:first", "licence": "MIT"}}
+        {"text": "of the second", "meta": {"licence": "Apache-2.0"}}
+        {"text": "of the second too", "meta": {"licence": "Apache-2.0"}}
+        {"text": "of neither", "meta": {"licence": "GPL-2.0-only"}}
+        """);
+    Files.writeString(
+        folder.resolve("b.jsonl"),
+        """
+        {"text": "says nothing"}
+        {"text": "says something else", "meta": {"licence": ["x"]}}
+        """);
+    lines("c.jsonl", List.of("a source without a licence"));
+    Files.writeString(folder.resolve("p.lock"), "debian:first 1:2.0-3 10 " + "0".repeat(64) + "\n");
+    Path pipeline =
+        pipeline(
+            "sources:",
+            "  - name: alpha",
+            "    path: a.jsonl",
+            "    packages:",
+            "      - {package: debian:first, licence: MIT}",
+            "      - {package: 'npm:second@1.0', licence: Apache-2.0}",
+            "  - {name: beta, path: b.jsonl, licence: BSD-3-Clause}",
+            "  - {name: gamma, path: c.jsonl}",
+            "output: {format: jsonl}");
+    Facts facts = build(pipeline, folder.resolve("out"), "local[2]", 0).facts();
+    assertThat(facts.sources().get(0).licences())
+        .containsExactly(
+            new Facts.Licence("", List.of(), 1, 10),
+            new Facts.Licence("Apache-2.0", List.of("npm:second@1.0"), 2, 30),
+            new Facts.Licence("MIT", List.of("debian:first 1:2.0-3"), 1, 12));
+    assertThat(facts.sources().get(1).licences())
+        .containsExactly(new Facts.Licence("BSD-3-Clause", List.of(), 2, 31));
+    assertThat(facts.sources().get(2).licences()).isEmpty();
+    assertThat(Files.readString(folder.resolve("out/datasheet.html")))
+        .contains(
+            "<td>alpha</td><td class=\"number\">1</td><td class=\"number\">12 bytes</td>"
+                + "<td>MIT</td><td>debian:first 1:2.0-3</td>",
+            "<td>not stated</td>");
+  }
+
+  @Test
   void aLineIsCountedAcrossPiecesAndFiles() throws IOException {
     List<String> texts = documents(50, 6);
     Path file = lines("a.jsonl", texts);
@@ -456,7 +592,8 @@ class CorpusBuildTest {
     }
     assertThat(joined).isEqualTo(expected);
     Set<String> stars = new HashSet<>();
-    Components.byStars(Spark.session().createDataFrame(rows, Rows.PAIRS))
+    Components.byStars(
+            Spark.session().createDataFrame(rows, Rows.PAIRS), kept -> kept.localCheckpoint(true))
         .collectAsList()
         .forEach(row -> stars.add(row.getLong(0) + " " + row.getLong(1)));
     assertThat(stars).isEqualTo(expected);

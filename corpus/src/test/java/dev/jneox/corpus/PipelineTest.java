@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.TreeMap;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -24,7 +25,7 @@ class PipelineTest {
           format: text
       steps:
         - unicode
-        - minhash_dedup: {bands: 450, rows: 20}
+        - minhash_dedup: {bands: 450, rows: 20, except: alpha}
       output: {format: jsonl, seed: 5}
       """;
 
@@ -45,11 +46,20 @@ class PipelineTest {
     Pipeline pipeline = read(GOOD);
     assertThat(pipeline.sources())
         .containsExactly(
-            new Source("alpha", List.of(folder + "/a.jsonl"), 1.5, null),
-            new Source("beta", List.of(folder + "/b/*.txt", folder + "/c"), 1, Format.TEXT));
+            new Source("alpha", List.of(folder + "/a.jsonl"), 1.5, null, new TreeMap<>()),
+            new Source(
+                "beta",
+                List.of(folder + "/b/*.txt", folder + "/c"),
+                1,
+                Format.TEXT,
+                new TreeMap<>()));
     assertThat(pipeline.steps())
         .containsExactly(
-            new UnicodeRepair(true), new MinHashDedup(5, 450, 20, 1, 1_000_000, 50_000_000));
+            new ScopedStep(new UnicodeRepair(true), List.of("alpha", "beta"), List.of()),
+            new ScopedStep(
+                new MinHashDedup(5, 450, 20, 1, 1_000_000, 50_000_000),
+                List.of("beta"),
+                List.of("alpha")));
     assertThat(pipeline.output().seed()).isEqualTo(5);
   }
 
@@ -61,12 +71,16 @@ class PipelineTest {
           weight: 1.5 | weight: -1    | sources[0] (alpha).weight: expected a number of 0.0 to 1000.0, found -1
           weight: 1.5 | weight: much  | sources[0] (alpha).weight: expected a number of 0.0 to 1000.0, found "much"
           weight: 1.5 | weight: 0     | sources[0] (alpha).weight: expected a number above 0 (leave the source out instead), found 0
-          weight: 1.5 | wieght: 2     | sources[0] (alpha): expected the keys format, name, path, weight, found wieght (did you mean weight?)
+          weight: 1.5 | wieght: 2     | sources[0] (alpha): expected the keys documents, format, generator, licence, name, packages, path, seed, weight, found wieght (did you mean weight?)
           name: beta  | name: alpha   | sources[1].name: expected a name of its own for each source, found "alpha"
           format: text| format: pdf   | sources[1] (beta).format: expected jsonl, text, archive, parquet, warc, mbox, mediawiki, stackexchange, found "pdf"
           - unicode   | - unicod      | steps[0]: expected one of unicode, language, gopher_quality, gopher_repetition, c4, fineweb, pii, decontaminate, exact_dedup, minhash_dedup, found unicod (did you mean unicode?)
-          bands: 450  | bandz: 4      | steps[1] (minhash_dedup): expected the keys bands, driver_edges, group_cap, ngram, rows, seed, found bandz (did you mean bands?)
+          bands: 450  | bandz: 4      | steps[1] (minhash_dedup): expected the keys bands, driver_edges, except, group_cap, ngram, only, rows, seed, found bandz (did you mean bands?)
           bands: 450  | bands: 0      | steps[1] (minhash_dedup).bands: expected a whole number of 1 to 10000, found 0
+          except: alpha | except: alhpa | steps[1] (minhash_dedup).except: expected names of sources, found "alhpa (did you mean alpha?)"
+          except: alpha | except: [alpha, beta] | steps[1] (minhash_dedup).except: expected a source at least that is left, found a list
+          except: alpha | except: [alpha], only: beta | steps[1] (minhash_dedup).except: expected only or except, not both, found a list
+          except: alpha | only: [] | steps[1] (minhash_dedup).only: expected names of sources, found a list
           format: jsonl, | format: megatron, | output.tokenizer: expected the path of a tokenizer.json, found nothing
           output:     | ouput:        | content: expected the keys output, sources, steps, found ouput (did you mean output?)
           """)

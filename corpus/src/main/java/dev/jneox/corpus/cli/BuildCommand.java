@@ -140,12 +140,17 @@ final class BuildCommand implements Callable<Integer> {
     PrintWriter console = spec.commandLine().getOut();
     long documents = 0;
     long tokens = 0;
+    int width =
+        result.facts().sources().stream()
+            .mapToInt(source -> source.name().length())
+            .max()
+            .orElse(1);
     for (Facts.Component source : result.facts().sources()) {
       documents += source.documents();
       tokens += source.tokens();
       console.printf(
           Locale.ROOT,
-          "  %-20s %s, %s kept (%s), %s written%s%n",
+          "  %-" + width + "s %s, %s kept (%s), %s written%s%n",
           source.name(),
           Counted.text(source.records(), "record"),
           Counted.text(source.keptDocuments(), "document"),

@@ -84,10 +84,11 @@ final class FetchCommand implements Callable<Integer> {
     }
     PrintWriter console = spec.commandLine().getOut();
     long bytes = 0;
+    int width = fetched.stream().mapToInt(source -> source.name().length()).max().orElse(1);
     for (CorpusFetch.Fetched source : fetched) {
       console.printf(
           Locale.ROOT,
-          "%-26s %9s of text in %s%s%s%n",
+          "%-" + width + "s %9s of text in %s%s%s%n",
           source.name(),
           ByteSize.text(source.bytes()),
           Counted.text(source.documents(), "document"),

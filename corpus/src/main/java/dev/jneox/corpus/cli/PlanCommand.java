@@ -1,8 +1,8 @@
 package dev.jneox.corpus.cli;
 
 import dev.jneox.corpus.CorpusPlan;
+import dev.jneox.corpus.Facts;
 import dev.jneox.corpus.Pipeline;
-import dev.jneox.corpus.Step;
 import dev.jneox.io.ByteSize;
 import dev.jneox.io.Counted;
 import java.io.PrintWriter;
@@ -31,10 +31,11 @@ final class PlanCommand implements Callable<Integer> {
     CorpusPlan plan = CorpusPlan.of(pipeline);
     PrintWriter console = spec.commandLine().getOut();
     console.printf("read, in %s:%n", Counted.text(plan.tasks(), "task"));
+    int width = plan.sources().stream().mapToInt(source -> source.name().length()).max().orElse(1);
     for (CorpusPlan.Reading source : plan.sources()) {
       console.printf(
           Locale.ROOT,
-          "  %-20s %s, %s on disk, about %s of text, %s epochs, %.1f %% of the corpus%n",
+          "  %-" + width + "s %s, %s on disk, about %s of text, %s epochs, %.1f %% of the corpus%n",
           source.name(),
           Counted.text(source.files(), "file"),
           ByteSize.text(source.diskBytes()),
@@ -43,8 +44,8 @@ final class PlanCommand implements Callable<Integer> {
           100 * source.share());
     }
     int number = 1;
-    for (Step step : plan.steps()) {
-      console.printf("%d. %s: %s%n", number++, step.name(), step.describe());
+    for (Facts.StepText step : plan.texts()) {
+      console.printf("%d. %s: %s%n", number++, step.name(), step.does());
     }
     if (plan.shuffleBytes() > 0) {
       console.printf("signatures to sort: about %s%n", ByteSize.text(plan.shuffleBytes()));
