@@ -6,8 +6,9 @@ import dev.jneox.io.Progress;
 import dev.jneox.tokenizer.BpeTrainer;
 import java.io.File;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStream;
-import java.lang.management.ManagementFactory;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -115,9 +116,12 @@ class ClusterTest {
       throws IOException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
-        .filter(flag -> flag.startsWith("--add-opens") || flag.startsWith("--sun-misc"))
-        .forEach(command::add);
+    try (InputStream conf = ClusterTest.class.getResourceAsStream("cli/launch.conf")) {
+      new String(conf.readAllBytes(), StandardCharsets.UTF_8)
+          .lines()
+          .filter(line -> line.startsWith("--"))
+          .forEach(line -> command.addAll(List.of(line.split(" "))));
+    }
     command.addAll(List.of("-Xmx512m", "-cp", classPath + "/*", main));
     if (main.startsWith("org.apache.spark.deploy")) {
       command.addAll(List.of("--host", "127.0.0.1", "--port", "0", "--webui-port", "0"));
@@ -149,6 +153,7 @@ class ClusterTest {
         "driver",
         jars,
         "dev.jneox.corpus.cli.CorpusMain",
+        "corpus",
         "build",
         pipeline.toString(),
         "--out",
@@ -170,8 +175,15 @@ class ClusterTest {
     throw new AssertionError("waited for " + what);
   }
 
-  private static void awaitFile(Path file) throws Exception {
-    await(file.toString(), () -> Files.exists(file) ? Optional.of(file) : Optional.empty());
+  private void awaitFile(Process driver, Path file) throws Exception {
+    await(
+        file.toString(),
+        () -> {
+          assertThat(driver.isAlive() || Files.exists(file))
+              .as(Files.readString(folder.resolve("driver.log")))
+              .isTrue();
+          return Files.exists(file) ? Optional.of(file) : Optional.empty();
+        });
   }
 
   /** Kills an executor of a worker. */
@@ -213,9 +225,9 @@ class ClusterTest {
     Path out = folder.resolve("cluster");
     Path stages = folder.resolve(".cluster.stages");
     Process driver = driver(pipeline, out);
-    awaitFile(stages.resolve("00-read"));
+    awaitFile(driver, stages.resolve("00-read"));
     killExecutor(0);
-    awaitFile(stages.resolve("02-pairs"));
+    awaitFile(driver, stages.resolve("02-pairs"));
     killExecutor(1);
     assertThat(driver.waitFor()).as(Files.readString(folder.resolve("driver.log"))).isZero();
     assertThat(CorpusBuildTest.content(out)).isEqualTo(expected);
@@ -224,7 +236,7 @@ class ClusterTest {
     out = folder.resolve("again");
     stages = folder.resolve(".again.stages");
     driver = driver(pipeline, out);
-    awaitFile(stages.resolve("02-pairs/_SUCCESS"));
+    awaitFile(driver, stages.resolve("02-pairs/_SUCCESS"));
     driver.destroyForcibly().waitFor();
     assertThat(out).doesNotExist();
     driver = driver(pipeline, out);

@@ -32,7 +32,8 @@ import picocli.CommandLine.Spec;
     description = {
       "Build a corpus as a pipeline file says. The folder appears when it is whole; its bytes"
           + " depend",
-      "on the pipeline and its sources, not on cores, partitions or machines.",
+      "on the pipeline and its sources, not on cores, partitions or machines. Where a build was",
+      "killed, the same command goes on from its last finished stage, kept in .DIR.stages.",
       ""
     },
     footer = {
@@ -43,7 +44,7 @@ import picocli.CommandLine.Spec;
       "    - {name: books, path: books}",
       "  steps:",
       "    - unicode",
-      "    - gopher_quality: {min_words: 20}",
+      "    - gopher_quality: {min_words: 20, only: [books]}",
       "    - exact_dedup",
       "    - minhash_dedup",
       "  output: {format: megatron, tokenizer: tokenizer.json, held_out: 0.01}",
@@ -52,7 +53,10 @@ import picocli.CommandLine.Spec;
       "archive (.zip, .jar), parquet, warc (.warc, .wet, .gz), mbox, mediawiki, stackexchange.",
       "Steps: unicode, language, gopher_quality, gopher_repetition, c4, fineweb, pii,"
           + " decontaminate,",
-      "exact_dedup, minhash_dedup."
+      "exact_dedup, minhash_dedup. Each has only: and except:, lists of sources.",
+      "",
+      "Sources of packages are made first, by jneox corpus fetch PIPELINE.yml.",
+      "On a cluster -Dspark.KEY=VALUE in JNEOX_JAVA_OPTS sets what Spark needs."
     })
 final class BuildCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;

@@ -42,6 +42,9 @@ import picocli.CommandLine.Spec;
       "",
       "package: debian:NAME, maven:GROUP:ARTIFACT:VERSION (its jar of sources), npm:NAME@VERSION",
       "files, except: globs of names in the package; ** goes through folders",
+      "licence: of the files taken, an SPDX expression; AND joins those of different files. Take"
+          + " no",
+      "  files whose licence forbids redistribution, changes or commercial use.",
       "as: text, man, html, xml (DocBook, Mallard), dict, wordnet, fortunes, lines, paragraphs,"
           + " poems",
       "",
