@@ -179,6 +179,11 @@ public final class CorpusBuild {
         RuntimeException failure = failure(options.out, e);
         if (failure instanceof InputException || stages.finished() == 0) {
           stages.delete();
+        } else if (failure instanceof JneoxException known) {
+          throw known.withMessage(
+              known.getMessage()
+                  + "; the same command goes on from the stages that are finished, kept in "
+                  + stages.folder());
         }
         throw failure;
       }

@@ -62,7 +62,7 @@ class ClusterTest {
       if (Files.isDirectory(path)) {
         jar(path, jars.resolve("own-" + number++ + ".jar"));
       } else if (Files.exists(path)) {
-        Files.createSymbolicLink(jars.resolve(number++ + "-" + name), path);
+        Files.createSymbolicLink(jars.resolve(name), path);
         if (!path.toString().contains("/target/") && !OURS.matcher(name).matches()) {
           Files.createSymbolicLink(spark.resolve("jars").resolve(name), path);
         }
@@ -164,7 +164,7 @@ class ClusterTest {
 
   /** Asks until there is an answer. */
   private static <T> T await(String what, Callable<Optional<T>> question) throws Exception {
-    Instant end = Instant.now().plus(Duration.ofMinutes(3));
+    Instant end = Instant.now().plus(Duration.ofMinutes(10));
     while (Instant.now().isBefore(end)) {
       Optional<T> answer = question.call();
       if (answer.isPresent()) {

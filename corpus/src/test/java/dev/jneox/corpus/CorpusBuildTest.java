@@ -432,11 +432,13 @@ class CorpusBuildTest {
                         new CorpusBuild.Options(out, 0, false, true),
                         (task, total) -> {
                           if (task.equals(stage)) {
-                            throw new IllegalStateException("died");
+                            throw new StorageException("died", null, "", "", null);
                           }
                           return Progress.silent();
                         })))
-        .hasMessage("died");
+        .hasMessage(
+            "died; the same command goes on from the stages that are finished, kept in "
+                + out.resolveSibling("." + out.getFileName() + ".stages"));
   }
 
   @Test
