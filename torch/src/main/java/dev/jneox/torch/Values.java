@@ -1,0 +1,35 @@
+package dev.jneox.torch;
+
+import org.bytedeco.pytorch.Tensor;
+
+/**
+ * Views contiguous numbers of one type in a device's memory, which {@link Collectives} reads or
+ * writes. The memory must stay open, and unchanged by others, until the operation is awaited.
+ */
+public final class Values implements AutoCloseable {
+  final Tensor tensor; // [length]
+
+  Values(Tensor contiguous) {
+    this.tensor = contiguous.view(-1).retainReference();
+  }
+
+  /** Views all numbers of a matrix, as they are in memory. */
+  public static Values of(Matrix matrix) {
+    return new Values(matrix.tensor);
+  }
+
+  /** Views {@code n} numbers from the {@code from}th on. */
+  public static Values of(FlatTensor flat, long from, long n) {
+    return new Values(flat.slice(from, n));
+  }
+
+  /** Returns how many numbers there are. */
+  public long length() {
+    return tensor.numel();
+  }
+
+  @Override
+  public void close() {
+    tensor.close();
+  }
+}
