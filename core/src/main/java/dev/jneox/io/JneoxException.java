@@ -15,7 +15,8 @@ public abstract sealed class JneoxException extends RuntimeException
         MemoryException,
         BusyException,
         CancelledException,
-        DivergedException {
+        DivergedException,
+        PeerException {
   /** The most characters of a message; some name a dozen keys, each with its place. */
   private static final int LONGEST = 4000;
 

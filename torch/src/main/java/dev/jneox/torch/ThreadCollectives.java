@@ -1,6 +1,7 @@
 package dev.jneox.torch;
 
 import dev.jneox.io.CancelledException;
+import dev.jneox.io.PeerException;
 import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -79,7 +80,7 @@ public final class ThreadCollectives implements Collectives {
 
     private void pause(ThreadCollectives waiting) {
       if (broken) {
-        throw new CancelledException(
+        throw new PeerException(
             "group " + name + ": rank " + waiting.rank + " waits for a rank that has left", null);
       }
       try {

@@ -1,6 +1,8 @@
 package dev.jneox.torch;
 
+import java.lang.foreign.MemorySegment;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
  * Views contiguous numbers of one type in a device's memory, which {@link Collectives} reads or
@@ -21,6 +23,14 @@ public final class Values implements AutoCloseable {
   /** Views {@code n} numbers from the {@code from}th on. */
   public static Values of(FlatTensor flat, long from, long n) {
     return new Values(flat.slice(from, n));
+  }
+
+  /** Views host memory as fp64 numbers. */
+  public static Values doubles(MemorySegment memory) {
+    try (Tensor tensor =
+        Tensors.view(memory, ScalarType.Double, memory.byteSize() / Double.BYTES)) {
+      return new Values(tensor);
+    }
   }
 
   /** Returns how many numbers there are. */
