@@ -13,6 +13,7 @@ import java.util.Set;
 import org.bytedeco.javacpp.ClassProperties;
 import org.bytedeco.javacpp.Loader;
 import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch_gloo;
 
 /**
  * Lists the libraries that libtorch's classes need of the jars on the class path, in the order of
@@ -39,6 +40,9 @@ final class BundledLibraries {
     try {
       BundledLibraries libraries = new BundledLibraries();
       libraries.add(torch.class);
+      if (hasGloo()) {
+        libraries.add(torch_gloo.class);
+      }
       return libraries.sources;
     } catch (ClassNotFoundException e) {
       throw new IllegalStateException(e);
@@ -51,9 +55,15 @@ final class BundledLibraries {
     }
   }
 
+  /** Returns whether the jars have Gloo, through which processes exchange numbers. */
+  static boolean hasGloo() {
+    return Loader.getPlatform().startsWith("linux");
+  }
+
   /** Names the list: another platform, version or choice of BLAS makes another. */
   static String name() {
     StringBuilder all = new StringBuilder(System.getProperty("org.bytedeco.openblas.load", ""));
+    all.append(hasGloo() ? " gloo" : "");
     String libtorch = "";
     try {
       for (String artifact : List.of("openblas", "mkl", "pytorch")) {

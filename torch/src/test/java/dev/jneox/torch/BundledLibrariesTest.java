@@ -21,8 +21,12 @@ class BundledLibrariesTest {
         .isEqualTo(System.mapLibraryName("jnijavacpp"));
     assertThat(files)
         .contains(System.mapLibraryName("torch_cpu"), System.mapLibraryName("c10"))
-        .last()
-        .isEqualTo(System.mapLibraryName("jnitorch"));
+        .endsWith(
+            BundledLibraries.hasGloo()
+                ? new String[] {
+                  System.mapLibraryName("jnitorch"), System.mapLibraryName("jnitorch_gloo")
+                }
+                : new String[] {System.mapLibraryName("jnitorch")});
   }
 
   @Test

@@ -1,0 +1,256 @@
+package dev.jneox.torch;
+
+import dev.jneox.io.CancelledException;
+import dev.jneox.io.InputException;
+import dev.jneox.io.PeerException;
+import java.io.IOException;
+import java.net.DatagramSocket;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
+import java.net.UnknownHostException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.javacpp.chrono.Milliseconds;
+import org.bytedeco.pytorch.GlooDeviceVector;
+import org.bytedeco.pytorch.PrefixStore;
+import org.bytedeco.pytorch.ProcessGroupGloo;
+import org.bytedeco.pytorch.Store;
+import org.bytedeco.pytorch.StringVector;
+import org.bytedeco.pytorch.TCPStore;
+import org.bytedeco.pytorch.TCPStoreOptions;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Has the processes of a run find each other at one address, c10d's {@code TCPStore} in rank 0, and
+ * makes groups of them that exchange numbers through Gloo.
+ */
+public final class Rendezvous implements AutoCloseable {
+  /** Names the network interface to take, as PyTorch reads it. */
+  private static final String INTERFACE = "GLOO_SOCKET_IFNAME";
+
+  private static final long RETRY_MILLIS = 100;
+
+  private final PrefixStore root; // owns the TCPStore together with the groups
+  private final Store store;
+  private final ProcessGroupGloo.Options options;
+  private final Duration patience;
+  private final int rank;
+  private final int size;
+
+  private Rendezvous(
+      PrefixStore root, ProcessGroupGloo.Options options, Duration patience, int rank, int size) {
+    this.root = root;
+    this.store = root.getUnderlyingStore().retainReference();
+    this.options = options;
+    this.patience = patience;
+    this.rank = rank;
+    this.size = size;
+  }
+
+  /**
+   * Waits until every process of the run has come.
+   *
+   * @param host of rank 0, a name or an address
+   * @param port that rank 0 listens at
+   * @param rank of this process
+   * @param size number of processes
+   * @param patience how long to wait for the others
+   * @param timeout after which an operation of a group fails
+   * @throws InputException when the port is in use or the address cannot be used, naming what to
+   *     set
+   * @throws PeerException when not all come in time, naming the missing ranks
+   */
+  public static Rendezvous join(
+      String host, int port, int rank, int size, Duration patience, Duration timeout) {
+    if (!BundledLibraries.hasGloo()) {
+      throw new InputException("several processes: libtorch's Gloo is there on Linux alone");
+    }
+    Libtorch.start();
+    long end = System.nanoTime() + patience.toNanos();
+    InetAddress master = address(host);
+    if (rank == 0) {
+      requireFree(host, port);
+    } else {
+      awaitListener(master, host, port, rank, patience);
+    }
+    try (PointerScope _ = new PointerScope()) {
+      Milliseconds wait = new Milliseconds(patience.toMillis());
+      TCPStoreOptions how =
+          new TCPStoreOptions().port((short) port).isServer(rank == 0).waitWorkers(false);
+      PrefixStore root =
+          new PrefixStore("jneox", adopted(new TCPStore(host, how.timeout(wait))))
+              .retainReference();
+      ProcessGroupGloo.Options options =
+          ProcessGroupGloo.Options.create(new Milliseconds(timeout.toMillis())).retainReference();
+      options.devices(new GlooDeviceVector(device(master)));
+      Rendezvous met = new Rendezvous(root, options, patience, rank, size);
+      met.store.set(key(rank), "here");
+      met.awaitAll(end);
+      return met;
+    } catch (RuntimeException e) {
+      throw explained(e, "rank %d: MASTER_ADDR %s, MASTER_PORT %d".formatted(rank, host, port));
+    }
+  }
+
+  /**
+   * Gives a store that Java made to the C++ object that it is passed to, which frees it. JavaCPP
+   * makes stores without a reference count of their own: passed twice, or freed by Java too, they
+   * would be freed twice.
+   */
+  private static <S extends Store> S adopted(S store) {
+    S kept = store.retainReference();
+    kept.deallocate(false);
+    return kept;
+  }
+
+  private static RuntimeException explained(RuntimeException e, String what) {
+    return e instanceof dev.jneox.io.JneoxException
+        ? e
+        : new PeerException(what + ": " + GlooCollectives.reason(e), e);
+  }
+
+  private static InetAddress address(String host) {
+    try {
+      return InetAddress.getByName(host);
+    } catch (UnknownHostException e) {
+      throw new InputException(
+          "MASTER_ADDR: " + host + " is no host that this machine finds: set it to rank 0's", e);
+    }
+  }
+
+  /** Refuses a port that another program listens at: libtorch would say so in forty lines. */
+  private static void requireFree(String host, int port) {
+    try (ServerSocket _ = new ServerSocket(port)) {
+      return;
+    } catch (IOException e) {
+      throw new InputException(
+          "MASTER_PORT: port %d of %s cannot be listened at (%s): set another, or --master-port of launch"
+              .formatted(port, host, e.getMessage()),
+          e);
+    }
+  }
+
+  /** Waits until rank 0 listens. */
+  private static void awaitListener(
+      InetAddress master, String host, int port, int rank, Duration patience) {
+    long end = System.nanoTime() + patience.toNanos();
+    while (true) {
+      long left = Math.max(1, (end - System.nanoTime()) / 1_000_000);
+      try (Socket socket = new Socket()) {
+        socket.connect(new InetSocketAddress(master, port), (int) Math.min(left, 5000));
+        return;
+      } catch (IOException e) {
+        if (System.nanoTime() >= end) {
+          throw new PeerException(
+              "rank %d: nothing answers at MASTER_ADDR %s, MASTER_PORT %d within %d s (%s): is rank 0 started there, and does no firewall stand between?"
+                  .formatted(rank, host, port, patience.toSeconds(), e.getMessage()),
+              e);
+        }
+        sleep();
+      }
+    }
+  }
+
+  private static void sleep() {
+    try {
+      Thread.sleep(RETRY_MILLIS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new CancelledException("waiting for the other ranks was stopped", e);
+    }
+  }
+
+  private static String key(int rank) {
+    return "rank/" + rank;
+  }
+
+  private void awaitAll(long end) {
+    while (true) {
+      List<Integer> missing = new ArrayList<>();
+      for (int r = 0; r < size; r++) {
+        try (PointerScope _ = new PointerScope()) {
+          if (!store.check(new StringVector(key(r)))) {
+            missing.add(r);
+          }
+        }
+      }
+      if (missing.isEmpty()) {
+        return;
+      }
+      if (System.nanoTime() >= end) {
+        throw new PeerException(
+            "rank %d: of %d ranks these did not come within %d s: %s"
+                .formatted(rank, size, patience.toSeconds(), missing),
+            null);
+      }
+      sleep();
+    }
+  }
+
+  /** Returns the network device by which this machine reaches rank 0's. */
+  private static org.bytedeco.pytorch.gloo.Device device(InetAddress master) {
+    @Nullable String name = System.getenv(INTERFACE);
+    if (name != null && !name.isBlank()) {
+      return ProcessGroupGloo.createDeviceForInterface(name);
+    }
+    return ProcessGroupGloo.createDeviceForHostname(local(master));
+  }
+
+  /** Returns the address of this machine that a packet to {@code other} would come from. */
+  private static String local(InetAddress other) {
+    try (DatagramSocket socket = new DatagramSocket()) {
+      socket.connect(new InetSocketAddress(other, 9)); // sends nothing
+      return Optional.ofNullable(socket.getLocalAddress()).orElse(other).getHostAddress();
+    } catch (IOException e) {
+      throw new InputException(
+          "MASTER_ADDR: no network of this machine leads to "
+              + other.getHostAddress()
+              + ": set "
+              + INTERFACE
+              + " to the interface to take ("
+              + e.getMessage()
+              + ")",
+          e);
+    }
+  }
+
+  /**
+   * Makes a group of some of the processes. Each of them calls this, with groups of the same name
+   * in the same order.
+   *
+   * @param name in messages, such as {@code data}
+   * @param ranks of the run, this process among them, in the order of the group
+   * @throws PeerException when a rank does not come in time
+   */
+  public Collectives group(String name, List<Integer> ranks) {
+    int mine = ranks.indexOf(rank);
+    if (mine < 0) {
+      throw new IllegalArgumentException("rank " + rank + " is not in group " + ranks);
+    }
+    if (ranks.size() == 1) {
+      return new ThreadCollectives.Group(name, 1).rank(0);
+    }
+    try (PointerScope _ = new PointerScope()) {
+      PrefixStore prefixed = adopted(new PrefixStore(name + ranks, store));
+      return new GlooCollectives(
+          name,
+          mine,
+          ranks.size(),
+          new ProcessGroupGloo(prefixed, mine, ranks.size(), options).retainReference());
+    } catch (RuntimeException e) {
+      throw explained(e, "group %s: rank %d of %s".formatted(name, rank, ranks));
+    }
+  }
+
+  @Override
+  public void close() {
+    options.close();
+    store.close();
+    root.close();
+  }
+}
