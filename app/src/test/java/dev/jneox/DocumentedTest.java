@@ -46,6 +46,7 @@ class DocumentedTest {
           "data",
           "torch",
           "train",
+          "dist",
           "eval",
           "corpus");
 

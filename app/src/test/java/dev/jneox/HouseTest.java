@@ -91,6 +91,7 @@ class HouseTest {
               Map.entry("", CORE),
               Map.entry("data", Set.of("tokenizer")),
               Map.entry("torch", Set.of("kernel", "model", "weights", "format")),
+              Map.entry("dist", Set.of("torch")),
               Map.entry(
                   "train",
                   with(
@@ -102,7 +103,8 @@ class HouseTest {
                       "kernel",
                       "tokenizer",
                       "data",
-                      "torch")),
+                      "torch",
+                      "dist")),
               Map.entry(
                   "serve", Set.of("infer", "tokenizer", "template", "grammar", "model", "kernel")),
               Map.entry(
@@ -110,7 +112,7 @@ class HouseTest {
               Map.entry("cli", with(CORE, "data")),
               Map.entry("cli.eval", with(CORE, "data", "eval", "cli")),
               Map.entry("cli.serve", with(CORE, "serve", "cli")),
-              Map.entry("cli.train", with(CORE, "data", "torch", "train", "cli"))));
+              Map.entry("cli.train", with(CORE, "data", "torch", "dist", "train", "cli"))));
 
   /** The one room that may see libtorch. */
   private static final Set<String> SEES_LIBTORCH = Set.of("torch");

@@ -1,0 +1,277 @@
+package dev.jneox.dist;
+
+import dev.jneox.io.InputException;
+import dev.jneox.torch.Collectives;
+import dev.jneox.torch.Rendezvous;
+import dev.jneox.torch.ThreadCollectives;
+import dev.jneox.torch.Values;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SequencedMap;
+import java.util.stream.IntStream;
+
+/** Holds the groups of one process of a run. */
+public final class Ranks implements AutoCloseable {
+  /** One process. */
+  public static final Ranks ALONE =
+      new Ranks(
+          Mesh.ALONE,
+          0,
+          1,
+          Collectives.ALONE,
+          Collectives.ALONE,
+          Collectives.ALONE,
+          Collectives.ALONE,
+          () -> {});
+
+  /** How long the processes of a run wait for each other at the start. */
+  private static final Duration PATIENCE = Duration.ofSeconds(30);
+
+  /** After how long without an answer a rank is given up; rank 0 may take as long to save. */
+  private static final Duration TIMEOUT = Duration.ofMinutes(30);
+
+  /** Bytes of a hash that a double holds exactly. */
+  private static final int HASH_BYTES = 6;
+
+  private final Mesh mesh;
+  private final int rank;
+  private final int localSize;
+  private final Collectives world;
+  private final Collectives tensor;
+  private final Collectives data;
+  private final Collectives pipeline;
+  private final Runnable closing;
+
+  private Ranks(
+      Mesh mesh,
+      int rank,
+      int localSize,
+      Collectives world,
+      Collectives tensor,
+      Collectives data,
+      Collectives pipeline,
+      Runnable closing) {
+    this.mesh = mesh;
+    this.rank = rank;
+    this.localSize = localSize;
+    this.world = world;
+    this.tensor = tensor;
+    this.data = data;
+    this.pipeline = pipeline;
+    this.closing = closing;
+  }
+
+  /**
+   * Waits for the other processes and joins their groups.
+   *
+   * @throws InputException when address or port cannot be used
+   * @throws dev.jneox.io.PeerException when not all processes come within 30 s
+   */
+  public static Ranks join(World world, Mesh mesh) {
+    if (mesh.size() != world.size()) {
+      throw new IllegalArgumentException(mesh + " for " + world);
+    }
+    if (world.size() == 1) {
+      return ALONE;
+    }
+    int rank = world.rank();
+    Rendezvous met =
+        Rendezvous.join(
+            world.masterAddress(), world.masterPort(), rank, world.size(), PATIENCE, TIMEOUT);
+    return new Ranks(
+        mesh,
+        rank,
+        world.localSize(),
+        met.group("world", IntStream.range(0, world.size()).boxed().toList()),
+        met.group("tensor", mesh.tensorGroup(rank)),
+        met.group("data", mesh.dataGroup(rank)),
+        met.group("pipeline", mesh.pipelineGroup(rank)),
+        met::close);
+  }
+
+  /** Makes ranks that are threads of this process, for tests. */
+  public static List<Ranks> threads(Mesh mesh) {
+    Map<String, ThreadCollectives.Group> groups = new HashMap<>();
+    List<Ranks> ranks = new ArrayList<>();
+    List<Integer> all = IntStream.range(0, mesh.size()).boxed().toList();
+    for (int r : all) {
+      ranks.add(
+          new Ranks(
+              mesh,
+              r,
+              mesh.size(),
+              thread(groups, "world", all, r),
+              thread(groups, "tensor", mesh.tensorGroup(r), r),
+              thread(groups, "data", mesh.dataGroup(r), r),
+              thread(groups, "pipeline", mesh.pipelineGroup(r), r),
+              () -> {}));
+    }
+    return ranks;
+  }
+
+  private static Collectives thread(
+      Map<String, ThreadCollectives.Group> groups, String name, List<Integer> ranks, int rank) {
+    return groups
+        .computeIfAbsent(name + ranks, _ -> new ThreadCollectives.Group(name, ranks.size()))
+        .rank(ranks.indexOf(rank));
+  }
+
+  /** Returns how the processes are placed. */
+  public Mesh mesh() {
+    return mesh;
+  }
+
+  /** Returns the place of this process. */
+  public Mesh.Place place() {
+    return mesh.place(rank);
+  }
+
+  /** Returns the rank of this process. */
+  public int rank() {
+    return rank;
+  }
+
+  /** Returns whether this process speaks for the run: prints, logs and saves. */
+  public boolean isFirst() {
+    return rank == 0;
+  }
+
+  /** Returns the number of processes. */
+  public int size() {
+    return mesh.size();
+  }
+
+  /** Returns the number of processes of this machine, which share its memory. */
+  public int localSize() {
+    return localSize;
+  }
+
+  /** Returns the group of all processes. */
+  public Collectives world() {
+    return world;
+  }
+
+  /** Returns the group that has the pieces of the same matrices. */
+  public Collectives tensor() {
+    return tensor;
+  }
+
+  /** Returns the group that has the copies of the same part of the model. */
+  public Collectives data() {
+    return data;
+  }
+
+  /** Returns the group that has the stages of the same copy. */
+  public Collectives pipeline() {
+    return pipeline;
+  }
+
+  /**
+   * Tells every rank of a group the numbers of all.
+   *
+   * @param mine as many on every rank
+   * @return the numbers by rank
+   */
+  public static double[][] exchange(Collectives group, double... mine) {
+    int size = group.size();
+    double[][] all = new double[size][];
+    if (size == 1) {
+      all[0] = mine;
+      return all;
+    }
+    long bytes = (long) mine.length * Double.BYTES;
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment part = arena.allocateFrom(ValueLayout.JAVA_DOUBLE, mine);
+      MemorySegment whole = arena.allocate(bytes * size, Double.BYTES);
+      try (Values from = Values.doubles(part);
+          Values into = Values.doubles(whole)) {
+        group.allGather(from, into).await();
+      }
+      for (int r = 0; r < size; r++) {
+        all[r] = whole.asSlice(r * bytes, bytes).toArray(ValueLayout.JAVA_DOUBLE);
+      }
+    }
+    return all;
+  }
+
+  /** Returns rank 0's text on every rank; what the others give does not count. */
+  public String fromFirst(String text) {
+    if (size() == 1) {
+      return text;
+    }
+    byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+    int length = (int) exchange(world, bytes.length)[0][0];
+    double[] mine = new double[Math.max(1, length)];
+    for (int i = 0; isFirst() && i < length; i++) {
+      mine[i] = bytes[i];
+    }
+    double[] first = exchange(world, mine)[0];
+    byte[] read = new byte[length];
+    for (int i = 0; i < length; i++) {
+      read[i] = (byte) first[i];
+    }
+    return new String(read, StandardCharsets.UTF_8);
+  }
+
+  /**
+   * Requires that all ranks have the same.
+   *
+   * @param parts what must be the same by what it is called, such as {@code configuration}
+   * @throws InputException on every rank, naming the ranks and parts that differ from rank 0's
+   */
+  public void requireSame(SequencedMap<String, String> parts) {
+    double[][] all = exchange(world, parts.values().stream().mapToDouble(Ranks::hash).toArray());
+    List<String> names = List.copyOf(parts.keySet());
+    List<String> differing = new ArrayList<>();
+    for (int r = 1; r < all.length; r++) {
+      for (int p = 0; p < names.size(); p++) {
+        if (all[r][p] != all[0][p]) {
+          differing.add("rank " + r + " has another " + names.get(p));
+        }
+      }
+    }
+    if (!differing.isEmpty()) {
+      throw new InputException(
+          String.join(", ", differing)
+              + " than rank 0: start all ranks with the same version, files and options");
+    }
+  }
+
+  private static double hash(String text) {
+    try {
+      byte[] digest =
+          MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8));
+      double value = 0;
+      for (int i = 0; i < HASH_BYTES; i++) {
+        value = value * 256 + (digest[i] & 0xff);
+      }
+      return value;
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException(e); // every Java has it
+    }
+  }
+
+  /** Waits until every process has called this. */
+  public void barrier() {
+    if (size() > 1) {
+      world.barrier();
+    }
+  }
+
+  @Override
+  public void close() {
+    if (size() > 1) {
+      List.of(pipeline, data, tensor, world).forEach(Collectives::close);
+      closing.run();
+    }
+  }
+}
