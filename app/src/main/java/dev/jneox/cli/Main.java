@@ -4,6 +4,7 @@ import dev.jneox.cli.CommandModule.Need;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.JneoxException;
 import dev.jneox.io.MappedFile;
+import dev.jneox.io.PeerException;
 import dev.jneox.io.VisibleText;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -29,6 +30,7 @@ import picocli.CommandLine.Command;
       "0:done",
       "1:a file, model or run that is not as it should be, or output that cannot be written",
       "2:wrong usage: an option that there is not, or that no input would make right",
+      "75:another process of the run failed, and says why",
       "130:stopped by Ctrl-C",
       "143:stopped by SIGTERM",
       "141:standard output was closed early, as head closes a pipe"
@@ -118,7 +120,11 @@ public final class Main {
     CommandLine line = new CommandLine(new Main());
     // A CommandLine of its own, for picocli forgets the model transformer of a class.
     commands.forEach(
-        command -> line.addSubcommand(Commands.name(command), new CommandLine(command)));
+        command ->
+            line.addSubcommand(
+                Commands.name(command),
+                // What follows the command that is launched belongs to that.
+                new CommandLine(command).setStopAtPositional(command == LaunchCommand.class)));
     line.setCaseInsensitiveEnumValuesAllowed(true);
     // A prompt may well begin with @.
     line.setExpandAtFiles(false);
@@ -154,6 +160,7 @@ public final class Main {
     }
     if (reason.isPresent()) {
       err.println("jneox: " + VisibleText.line(reason.get()));
+      return failure instanceof PeerException ? LaunchCommand.PEER_FAILED : 1;
     } else {
       StringWriter trace = new StringWriter();
       failure.printStackTrace(new PrintWriter(trace));

@@ -157,16 +157,8 @@ record Relaunch(Map<String, String> environment, List<String> options) {
   int run(String... args) {
     List<String> userOptions =
         new ArrayList<>(words(System.getenv().getOrDefault("JNEOX_JAVA_OPTS", "")));
-    userOptions.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
-    String java =
-        ProcessHandle.current()
-            .info()
-            .command()
-            .orElse(System.getProperty("java.home") + "/bin/java");
-    ProcessBuilder builder =
-        new ProcessBuilder(command(java, userOptions, System.getProperty("java.class.path"), args))
-            .inheritIO();
-    environment.forEach(builder.environment()::putIfAbsent);
+    userOptions.addAll(ownOptions());
+    ProcessBuilder builder = process(userOptions, List.of(args)).inheritIO();
     try {
       Process process = builder.start();
       Thread endFirst = new Thread(() -> end(process));
@@ -177,6 +169,30 @@ record Relaunch(Map<String, String> environment, List<String> options) {
     } catch (InterruptedException e) {
       throw new IllegalStateException(e);
     }
+  }
+
+  /** Returns the options that this JVM was started with. */
+  static List<String> ownOptions() {
+    return ManagementFactory.getRuntimeMXBean().getInputArguments();
+  }
+
+  /**
+   * Prepares another process of JNeoX on the Java of this one.
+   *
+   * @param userOptions after ours, so that they win
+   * @param args its command line
+   */
+  ProcessBuilder process(List<String> userOptions, List<String> args) {
+    String java =
+        ProcessHandle.current()
+            .info()
+            .command()
+            .orElse(System.getProperty("java.home") + "/bin/java");
+    String classPath = System.getProperty("java.class.path");
+    ProcessBuilder builder =
+        new ProcessBuilder(command(java, userOptions, classPath, args.toArray(String[]::new)));
+    environment.forEach(builder.environment()::putIfAbsent);
+    return builder;
   }
 
   private static void end(Process process) {

@@ -13,7 +13,8 @@ import java.util.Objects;
  *
  * <p>Steps count from 0: the step whose metrics say iteration 1 is step 0. The rows of a step are
  * its samples in the order in which they are read, 0 to {@code accumulation * micro - 1}. Where
- * several processes share a micro-batch, {@code micro} is the number of samples of them all.
+ * {@code d} processes share a step, {@code accumulation} counts the micro-batches of them all:
+ * process {@code r} reads those whose number is {@code r} modulo {@code d}.
  *
  * @param data samples, at least one micro-batch
  * @param micro samples of a micro-batch

@@ -22,6 +22,7 @@ public record AdamWUpdate(
   /**
    * Updates the elements {@code [from, to)}.
    *
+   * @param moments where the moments of element {@code from} are
    * @param keep what weight decay leaves of a weight: 1 for none
    */
   public void apply(
@@ -31,13 +32,14 @@ public record AdamWUpdate(
       FlatTensor secondMoments,
       long from,
       long to,
+      long moments,
       double keep) {
     try (PointerScope _ = new PointerScope();
         NoGradGuard _ = new NoGradGuard()) {
       Tensor g = gradients.slice(from, to - from).mul_(new Scalar(scale));
-      Tensor m = firstMoments.slice(from, to - from).mul_(new Scalar(beta1));
+      Tensor m = firstMoments.slice(moments, to - from).mul_(new Scalar(beta1));
       m.add_(g, new Scalar(1 - beta1));
-      Tensor v = secondMoments.slice(from, to - from).mul_(new Scalar(beta2));
+      Tensor v = secondMoments.slice(moments, to - from).mul_(new Scalar(beta2));
       v.addcmul_(g, g, new Scalar(1 - beta2));
       Tensor root = v.sqrt().mul_(new Scalar(correction)).add_(new Scalar(eps));
       Tensor p = weights.slice(from, to - from).mul_(new Scalar(keep));

@@ -54,6 +54,13 @@ public final class FlatTensor implements AutoCloseable {
     return Tensors.view(memory, ScalarType.Float, memory.byteSize() / Float.BYTES);
   }
 
+  /** Copies {@code n} numbers of another range of the same device. */
+  public void copy(long to, FlatTensor from, long at, long n) {
+    try (PointerScope _ = new PointerScope()) {
+      slice(to, n).copy_(from.slice(at, n));
+    }
+  }
+
   /** Sets every number to 0. */
   public void clear() {
     try (PointerScope _ = new PointerScope()) {
@@ -63,8 +70,15 @@ public final class FlatTensor implements AutoCloseable {
 
   /** The L2 norm of all numbers, summed in fp64; infinite or NaN if any of them is. */
   public double norm() {
+    return norm(0, tensor.numel());
+  }
+
+  /** The same of {@code n} numbers from the {@code from}th on. */
+  public double norm(long from, long n) {
     try (PointerScope _ = new PointerScope()) {
-      return tensor.norm(new ScalarOptional(new Scalar(2.0)), ScalarType.Double).item_double();
+      return slice(from, n)
+          .norm(new ScalarOptional(new Scalar(2.0)), ScalarType.Double)
+          .item_double();
     }
   }
 

@@ -102,7 +102,7 @@ class FlatTensorTest {
         FlatTensor first = of(m);
         FlatTensor second = of(v)) {
       new AdamWUpdate(0.9, 0.95, 1e-2, 0.5, 0.03, 1.7)
-          .apply(weights, gradients, first, second, from, to, 0.99);
+          .apply(weights, gradients, first, second, from, to, from, 0.99);
       float[] foundW = read(weights, 0, N);
       float[] foundG = read(gradients, 0, N);
       float[] foundM = read(first, 0, N);

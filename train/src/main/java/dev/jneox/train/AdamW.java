@@ -6,7 +6,9 @@ import dev.jneox.torch.Matrix;
 import dev.jneox.weights.Dtype;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import jdk.incubator.vector.DoubleVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
@@ -40,6 +42,7 @@ public final class AdamW {
   private final double beta2;
   private final double eps;
   private final double decay;
+  private final List<Parameters.Own> chunks = new ArrayList<>();
   private long steps;
 
   /**
@@ -56,6 +59,12 @@ public final class AdamW {
     this.beta2 = beta2;
     this.eps = eps;
     this.decay = decay;
+    for (Parameters.Own own : parameters.own()) {
+      for (long at = own.from(); at < own.end(); at += CHUNK) {
+        long end = Math.min(own.end(), at + CHUNK);
+        chunks.add(new Parameters.Own(at, end, own.moments() + at - own.from()));
+      }
+    }
   }
 
   /** Returns the number of updates made so far: t in the formula. */
@@ -70,20 +79,30 @@ public final class AdamW {
 
   /** Computes the L2 norm of the whole gradient; infinite or NaN if any element is. */
   public double gradientNorm() {
+    return Math.sqrt(gradientSquares());
+  }
+
+  /** Sums the squares of the gradients that this process updates. */
+  double gradientSquares() {
     if (!parameters.onHost()) {
-      return parameters.gradients().tensor().norm();
+      double sum = 0;
+      for (Parameters.Own own : parameters.own()) {
+        double norm = parameters.gradients().tensor().norm(own.from(), own.end() - own.from());
+        sum += norm * norm;
+      }
+      return sum;
     }
     MemorySegment g = parameters.gradients().memory();
-    double[] sums = new double[chunks()];
+    double[] sums = new double[chunks.size()];
     Workers.all()
         .forEach(
             sums.length,
             (from, to, thread) -> {
-              for (int chunk = from; chunk < to; chunk++) {
-                sums[chunk] = squares(g, (long) chunk * CHUNK, end(chunk));
+              for (int c = from; c < to; c++) {
+                sums[c] = squares(g, chunks.get(c).from(), chunks.get(c).end());
               }
             });
-    return Math.sqrt(Arrays.stream(sums).sum());
+    return Arrays.stream(sums).sum();
   }
 
   private static double squares(MemorySegment g, long from, long to) {
@@ -124,16 +143,22 @@ public final class AdamW {
     Parameters.Run[] runs = parameters.runs().toArray(new Parameters.Run[0]);
     Workers.all()
         .forEach(
-            chunks(),
+            chunks.size(),
             (from, to, thread) -> {
-              long at = (long) from * CHUNK;
-              long end = to == 0 ? 0 : end(to - 1);
-              for (int r = 0; r < runs.length && at < end; r++) {
-                if (runs[r].end() > at) {
-                  long stop = Math.min(runs[r].end(), end);
-                  float keep = (float) (runs[r].decays() ? 1 - lr * decay : 1);
-                  update(at, stop, keep, step, correction, (float) scale);
-                  at = stop;
+              for (int c = from, r = 0; c < to; c++) {
+                Parameters.Own chunk = chunks.get(c);
+                r = c == from || runs[r].offset() > chunk.from() ? 0 : r;
+                for (long at = chunk.from(); at < chunk.end(); r++) {
+                  if (runs[r].end() > at) {
+                    long stop = Math.min(runs[r].end(), chunk.end());
+                    float keep = (float) (runs[r].decays() ? 1 - lr * decay : 1);
+                    long moments = chunk.moments() + at - chunk.from();
+                    update(at, stop, moments, keep, step, correction, (float) scale);
+                    at = stop;
+                    if (at == chunk.end()) {
+                      break;
+                    }
+                  }
                 }
               }
             });
@@ -143,19 +168,27 @@ public final class AdamW {
   }
 
   private void stepOnDevice(AdamWUpdate update, double keep) {
-    for (Parameters.Run run : parameters.runs()) {
-      update.apply(
-          parameters.weights().tensor(),
-          parameters.gradients().tensor(),
-          parameters.firstMoments().tensor(),
-          parameters.secondMoments().tensor(),
-          run.offset(),
-          run.end(),
-          run.decays() ? keep : 1);
+    for (Parameters.Own own : parameters.own()) {
+      for (Parameters.Run run : parameters.runs()) {
+        long from = Math.max(own.from(), run.offset());
+        long end = Math.min(own.end(), run.end());
+        if (from < end) {
+          update.apply(
+              parameters.weights().tensor(),
+              parameters.gradients().tensor(),
+              parameters.firstMoments().tensor(),
+              parameters.secondMoments().tensor(),
+              from,
+              end,
+              own.moments() + from - own.from(),
+              run.decays() ? keep : 1);
+        }
+      }
     }
   }
 
-  private void update(long from, long to, float keep, float step, float correction, float scale) {
+  private void update(
+      long from, long to, long moments, float keep, float step, float correction, float scale) {
     MemorySegment weights = parameters.weights().memory();
     MemorySegment gradients = parameters.gradients().memory();
     MemorySegment first = parameters.firstMoments().memory();
@@ -170,17 +203,18 @@ public final class AdamW {
     float e = (float) eps;
     FloatVector zero = FloatVector.zero(F);
     for (long i = from; i < to; i += F.length()) {
+      long j = moments + i - from;
       FloatVector g = FloatVector.fromMemorySegment(F, gradients, i * 4, ORDER).mul(scale);
       FloatVector m =
-          FloatVector.fromMemorySegment(F, first, i * 4, ORDER).mul(b1).add(g.mul(oneMinusB1));
+          FloatVector.fromMemorySegment(F, first, j * 4, ORDER).mul(b1).add(g.mul(oneMinusB1));
       FloatVector v =
-          FloatVector.fromMemorySegment(F, second, i * 4, ORDER)
+          FloatVector.fromMemorySegment(F, second, j * 4, ORDER)
               .mul(b2)
               .add(g.mul(g).mul(oneMinusB2));
       FloatVector p = FloatVector.fromMemorySegment(F, weights, i * 4, ORDER).mul(keep);
       p = p.sub(m.mul(step).div(v.sqrt().mul(correction).add(e)));
-      m.intoMemorySegment(first, i * 4, ORDER);
-      v.intoMemorySegment(second, i * 4, ORDER);
+      m.intoMemorySegment(first, j * 4, ORDER);
+      v.intoMemorySegment(second, j * 4, ORDER);
       p.intoMemorySegment(weights, i * 4, ORDER);
       zero.intoMemorySegment(gradients, i * 4, ORDER);
       if (bf16 && carried) {
@@ -189,13 +223,5 @@ public final class AdamW {
         Matrix.narrow(p, rounded, i * 2);
       }
     }
-  }
-
-  private int chunks() {
-    return Math.toIntExact((parameters.length() + CHUNK - 1) / CHUNK);
-  }
-
-  private long end(int chunk) {
-    return Math.min(parameters.length(), (long) (chunk + 1) * CHUNK);
   }
 }

@@ -58,13 +58,42 @@ public record BatchSection(int total, int micro, int accumulation) {
     return new BatchSection(total, micro, steps);
   }
 
+  /** Returns the micro-batches of a step, those of all processes. */
+  public int microBatches() {
+    return total / micro;
+  }
+
   private static int divide(Settings s, int total, int known, int data, String equation) {
     long product = (long) known * data;
     if (total % product != 0) {
       throw contradiction(
-          s, equation, "no whole number fits; make " + TOTAL + " a multiple of " + product);
+          s,
+          equation,
+          "no whole number fits; make "
+              + TOTAL
+              + " a multiple of "
+              + product
+              + nearest(total, known, data));
     }
     return Math.toIntExact(total / product);
+  }
+
+  /** Names the numbers of copies next to {@code data} with which the batch divides. */
+  private static String nearest(int total, int known, int data) {
+    if (data == 1 || total % known != 0) {
+      return "";
+    }
+    int copies = total / known;
+    String below = "";
+    for (int d = data - 1; d > 1 && below.isEmpty(); d--) {
+      below = copies % d == 0 ? d + "" : "";
+    }
+    String above = "";
+    for (int d = data + 1; d <= copies && above.isEmpty(); d++) {
+      above = copies % d == 0 ? d + "" : "";
+    }
+    String either = below + (below.isEmpty() || above.isEmpty() ? "" : " or ") + above;
+    return either.isEmpty() ? "" : ", or run " + either + " copies";
   }
 
   private static InputException contradiction(Settings s, String equation, String remedy) {

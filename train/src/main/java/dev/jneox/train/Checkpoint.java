@@ -75,16 +75,18 @@ final class Checkpoint {
    * @param tokenizer written too; null for none
    * @param generation written too
    * @param configs texts of the configuration files by their names
+   * @param processes have a share of the moments each, or all of them
    */
   static void write(
       Path folder,
       State state,
       Parameters parameters,
+      DataParallel processes,
       @Nullable TokenizerFile tokenizer,
       GenerationSettings generation,
       Map<String, String> configs) {
     writeModel(folder, parameters, tokenizer, generation);
-    writeMoments(folder.resolve(MOMENTS), parameters);
+    writeMoments(folder.resolve(MOMENTS), parameters, processes);
     configs.forEach(
         (name, text) ->
             AtomicFile.write(
@@ -129,7 +131,15 @@ final class Checkpoint {
     return moments;
   }
 
-  private static void writeMoments(Path file, Parameters parameters) {
+  /** Takes part in {@link #write} on the ranks that do not write. */
+  static void giveMoments(Parameters parameters, DataParallel processes) {
+    if (parameters.copy().sharded()) {
+      moments(parameters).values().forEach(processes::whole);
+      parameters.clearGradients();
+    }
+  }
+
+  private static void writeMoments(Path file, Parameters parameters, DataParallel processes) {
     List<TensorExpression> tensors = CanonicalNames.of(parameters.spec());
     Map<String, Parameters.Flat> moments = moments(parameters);
     List<SafetensorsWriter.Declared> declared = new ArrayList<>();
@@ -143,7 +153,8 @@ final class Checkpoint {
     try (SafetensorsWriter writer =
         new SafetensorsWriter(file, declared, SafetensorsWriter.PYTORCH)) {
       moments.forEach(
-          (moment, flat) -> {
+          (moment, share) -> {
+            Parameters.Flat flat = processes.whole(share);
             for (TensorExpression tensor : tensors) {
               try (Arena arena = Arena.ofShared()) {
                 writer.write(moment + tensor.name(), flat.read(tensor, arena).data());
@@ -151,6 +162,9 @@ final class Checkpoint {
             }
           });
       writer.commit();
+    }
+    if (parameters.copy().sharded()) {
+      parameters.clearGradients(); // the moments were gathered there
     }
   }
 
@@ -261,7 +275,9 @@ final class Checkpoint {
     try (Safetensors moments = Safetensors.open(file)) {
       moments(parameters)
           .forEach(
-              (moment, flat) -> {
+              (moment, own) -> {
+                boolean sharded = parameters.copy().sharded();
+                Parameters.Flat flat = sharded ? parameters.gradients() : own;
                 for (TensorExpression tensor : tensors) {
                   String name = moment + tensor.name();
                   if (!moments.contains(name)) {
@@ -273,6 +289,9 @@ final class Checkpoint {
                     throw InputException.in(file, name, bytes + " bytes", data.byteSize() + "");
                   }
                   flat.scatter(tensor, data);
+                }
+                if (sharded) {
+                  parameters.takeOwn(flat, own);
                 }
               });
     }

@@ -57,6 +57,6 @@ final class Evaluation implements TrainingCallback {
   }
 
   private int batches() {
-    return config.run().evalIters() * config.batch().accumulation();
+    return config.run().evalIters() * config.batch().microBatches();
   }
 }

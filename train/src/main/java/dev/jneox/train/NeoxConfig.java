@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
 
@@ -56,6 +57,17 @@ public record NeoxConfig(
   }
 
   /**
+   * Loads a configuration for processes that run.
+   *
+   * @param processes number of them, which decides how many copies of the model there are
+   * @throws InputException as {@link #load(List, List)}, and when the parts of the model or the
+   *     batch do not divide so many processes
+   */
+  public static NeoxConfig load(List<Path> files, List<String> overrides, int processes) {
+    return of(Settings.load(files, overrides), OptionalInt.of(processes));
+  }
+
+  /**
    * Reads a configuration from texts.
    *
    * @param texts by the names that messages give them; merged in their order
@@ -68,7 +80,11 @@ public record NeoxConfig(
   }
 
   static NeoxConfig of(Settings s) {
-    ParallelSection parallel = ParallelSection.of(s);
+    return of(s, OptionalInt.empty());
+  }
+
+  private static NeoxConfig of(Settings s, OptionalInt processes) {
+    ParallelSection parallel = ParallelSection.of(s, processes);
     ModelSection model = ModelSection.of(s, parallel);
     DataSection data = DataSection.of(s);
     RunSection run = RunSection.of(s);
@@ -140,13 +156,19 @@ public record NeoxConfig(
               + " not done; set attention_window to the number of latest positions that a local"
               + " layer sees");
     }
-    if (parallel.processes() > 1) {
+    if (parallel.pipeline() > 1 || parallel.tensor() > 1) {
       lines.add(
           settings.place("model_parallel_size")
               + ": "
               + parallel
-              + ": one process is done; set pipe_parallel_size, model_parallel_size and"
-              + " global_num_gpus to 1");
+              + ": data parallel alone is done; set pipe_parallel_size and model_parallel_size to"
+              + " 1");
+    }
+    if (parallel.data() > 1 && optimizer.zeroStage() > 1) {
+      lines.add(
+          settings.message(
+              "zero_optimization",
+              "stage " + optimizer.zeroStage() + " is not done: set it to 0 or 1"));
     }
     return lines;
   }

@@ -19,6 +19,7 @@ import java.util.OptionalInt;
  * @param decayIters iteration at which the decay ends, if the configuration states it
  * @param decayFraction end of the decay as a fraction of the run; NaN if it is not stated so
  * @param warmup length of the warm-up as a fraction of the decay's
+ * @param zeroStage what the copies of a model share out: 0 for nothing, 1 for the moments
  */
 public record OptimizerSection(
     double lr,
@@ -32,7 +33,10 @@ public record OptimizerSection(
     double minLr,
     OptionalInt decayIters,
     double decayFraction,
-    double warmup) {
+    double warmup,
+    int zeroStage) {
+
+  private static final String ZERO = "zero_optimization";
 
   static OptimizerSection of(Settings s) {
     if (!s.given("optimizer.type")) {
@@ -65,7 +69,16 @@ public record OptimizerSection(
         s.real("min_lr"),
         s.maybeInteger("lr_decay_iters"),
         s.given("lr_decay_fraction") ? s.real("lr_decay_fraction") : Double.NaN,
-        s.real("warmup"));
+        s.real("warmup"),
+        zeroStage(s));
+  }
+
+  private static int zeroStage(Settings s) {
+    Object stage = s.inside(ZERO, "stage").orElse(0);
+    if (stage.toString().matches("[0-3]")) {
+      return Integer.parseInt(stage.toString());
+    }
+    throw s.wrong(ZERO, "stage: expected 0, 1, 2 or 3, found " + stage);
   }
 
   /** Returns the schedule of a run of {@code trainIters} iterations. */

@@ -1,5 +1,8 @@
 package dev.jneox.train;
 
+import dev.jneox.dist.Mesh;
+import java.util.OptionalInt;
+
 /**
  * States how many processes share a model and a batch.
  *
@@ -10,10 +13,11 @@ package dev.jneox.train;
 public record ParallelSection(int pipeline, int tensor, int data) {
 
   /**
-   * Reads the keys. GPT-NeoX counts the machine's GPUs; here the configuration states the number of
-   * processes, and without it there is one copy of the model.
+   * Reads the keys. GPT-NeoX counts the machine's GPUs; here {@code running} processes are counted,
+   * or where none run the configuration states their number, and without it there is one copy of
+   * the model.
    */
-  static ParallelSection of(Settings s) {
+  static ParallelSection of(Settings s, OptionalInt running) {
     int pipeline = Math.max(1, s.integer("pipe_parallel_size"));
     int tensor = Math.max(1, s.integer("model_parallel_size"));
     long copy = (long) pipeline * tensor;
@@ -24,6 +28,9 @@ public record ParallelSection(int pipeline, int tensor, int data) {
     long world = s.maybeInteger(key).orElse(0);
     if (key.equals("num_gpus")) {
       world *= Math.max(1, s.maybeInteger("num_nodes").orElse(1));
+    }
+    if (running.isPresent()) {
+      return running(s, key, world, running.getAsInt(), pipeline, tensor);
     }
     if (world <= 0) {
       world = copy;
@@ -40,6 +47,31 @@ public record ParallelSection(int pipeline, int tensor, int data) {
               + copy);
     }
     return new ParallelSection(pipeline, tensor, Math.toIntExact(world / copy));
+  }
+
+  private static ParallelSection running(
+      Settings s, String key, long stated, int running, int pipeline, int tensor) {
+    if (stated > 0 && stated != running) {
+      throw s.wrong(
+          key,
+          "states %d processes, and %d run: start them with jneox launch --nproc %d, or take %s out"
+              .formatted(stated, running, stated, key));
+    }
+    int copy = pipeline * tensor;
+    if (running % copy != 0) {
+      int below = running / copy * copy;
+      throw s.wrong(
+          "model_parallel_size",
+          "%d processes cannot be split into %d pipeline x %d tensor parts = %d: start %s%d"
+              .formatted(
+                  running, pipeline, tensor, copy, below == 0 ? "" : below + " or ", below + copy));
+    }
+    return new ParallelSection(pipeline, tensor, running / copy);
+  }
+
+  /** Returns how the processes are placed. */
+  public Mesh mesh() {
+    return new Mesh(pipeline, data, tensor);
   }
 
   /** Returns the number of all processes. */

@@ -1,5 +1,7 @@
 package dev.jneox.train;
 
+import dev.jneox.dist.Buckets;
+import dev.jneox.dist.Buckets.Bucket;
 import dev.jneox.kernel.Workers;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Param;
@@ -75,7 +77,39 @@ public final class Parameters implements AutoCloseable {
   /** Consecutive parameters of one kind; {@code end} is where the next run begins. */
   record Run(long offset, long end, boolean decays) {}
 
+  /** Elements of a bucket of gradients, 16 MiB: one large message costs less than many small. */
+  private static final long BUCKET = 1 << 22;
+
+  /**
+   * States which copy of the model these are, of those that several processes train.
+   *
+   * @param index from 0
+   * @param count number of copies
+   * @param sharded whether each copy has the moments of its share alone (ZeRO stage 1)
+   * @param bucket least elements of gradients that are summed at a time
+   */
+  record Copy(int index, int count, boolean sharded, long bucket) {
+    /** The only copy. */
+    static final Copy ONLY = new Copy(0, 1, false);
+
+    Copy(int index, int count, boolean sharded) {
+      this(index, count, sharded, BUCKET);
+    }
+  }
+
+  /**
+   * A range of elements that this process updates.
+   *
+   * @param from its first element
+   * @param end the element after its last
+   * @param moments where the moments of the first are
+   */
+  record Own(long from, long end, long moments) {}
+
   private final Arena arena = Arena.ofShared();
+  private final Copy copy;
+  private final List<Bucket> buckets;
+  private final List<Own> own;
   private final ModelSpec spec;
   private final Map<ParamId, Slot> slots = new LinkedHashMap<>();
   private final List<Run> runs = new ArrayList<>();
@@ -105,7 +139,16 @@ public final class Parameters implements AutoCloseable {
    * @param compute type of the numbers that products multiply: F32, BF16 or F16
    */
   public Parameters(ModelSpec spec, Dtype compute, Device device) {
-    this(spec, compute, Products.carrier(compute, device), device, device.isCpu());
+    this(spec, compute, device, Copy.ONLY);
+  }
+
+  /** Allocates zeros for one of several copies of a model. */
+  Parameters(ModelSpec spec, Dtype compute, Device device, Copy copy) {
+    this(spec, compute, Products.carrier(compute, device), device, device.isCpu(), copy);
+  }
+
+  Parameters(ModelSpec spec, Dtype compute, Dtype carrier, Device device, boolean onHost) {
+    this(spec, compute, carrier, device, onHost, Copy.ONLY);
   }
 
   /**
@@ -115,10 +158,13 @@ public final class Parameters implements AutoCloseable {
    * @param carrier type of the memory that holds these numbers: {@code compute} or F32
    * @param onHost whether the arrays are host memory, for {@link CpuStep}; false on the CPU tests
    *     the code of the other devices there
+   * @param copy which of the copies of the model they are
    */
-  Parameters(ModelSpec spec, Dtype compute, Dtype carrier, Device device, boolean onHost) {
+  Parameters(
+      ModelSpec spec, Dtype compute, Dtype carrier, Device device, boolean onHost, Copy copy) {
     Libtorch.start();
     this.spec = spec;
+    this.copy = copy;
     long at = 0;
     for (List<Param> together : together(spec)) {
       long start = at;
@@ -129,16 +175,68 @@ public final class Parameters implements AutoCloseable {
       at = Math.ceilDiv(at, (long) ALIGN) * ALIGN;
       runs.add(new Run(start, at, together.getFirst().isMatrix()));
     }
-    length = at;
+    long unit = (long) ALIGN * copy.count; // equal shares begin on 64 bytes
+    long padded = Math.ceilDiv(at, unit) * unit;
+    if (padded > at) {
+      Run last = runs.removeLast();
+      runs.add(new Run(last.offset, padded, last.decays));
+    }
+    length = padded;
+    buckets = Buckets.of(starts(), length, unit, copy.bucket);
+    own = ownRanges();
     this.compute = compute;
     this.carrier = carrier;
     this.device = device;
     this.onHost = onHost;
-    weights = new Flat();
-    gradients = new Flat();
-    firstMoments = new Flat();
-    secondMoments = new Flat();
+    long moments = own.stream().mapToLong(range -> range.end - range.from).sum();
+    weights = new Flat(length);
+    gradients = new Flat(length);
+    firstMoments = new Flat(moments);
+    secondMoments = new Flat(moments);
     rounded = isRounded() ? arena.allocate(length * carrierBytes(), 64) : MemorySegment.NULL;
+  }
+
+  /** Returns where the parts begin that a backward pass finishes one after the other. */
+  private List<Long> starts() {
+    List<Long> starts = new ArrayList<>();
+    long end = length;
+    for (int block = spec.layers() - 1; block >= -1; block--) {
+      int wanted = block + 1; // the part behind this block: the next one, or norm and head
+      long start =
+          slots.values().stream()
+              .filter(slot -> part(slot.id()) == wanted)
+              .mapToLong(Slot::offset)
+              .min()
+              .orElse(end);
+      starts.add(start);
+      end = start;
+    }
+    starts.add(0L);
+    return starts;
+  }
+
+  /** Returns the block of a parameter; -1 for the embedding, the number of layers behind them. */
+  private int part(ParamId id) {
+    return switch (id.part()) {
+      case EMBEDDING, POSITIONS -> -1;
+      case FINAL_NORM, HEAD -> spec.layers();
+      default -> id.block();
+    };
+  }
+
+  private List<Own> ownRanges() {
+    if (!copy.sharded) {
+      return List.of(new Own(0, length, 0));
+    }
+    List<Own> ranges = new ArrayList<>();
+    long moments = 0;
+    for (Bucket bucket : buckets) {
+      long from = bucket.share(copy.index, copy.count);
+      long end = bucket.share(copy.index + 1, copy.count);
+      ranges.add(new Own(from, end, moments));
+      moments += end - from;
+    }
+    return ranges;
   }
 
   /** Returns the parameters in order, adjacent ones in one list. */
@@ -190,6 +288,23 @@ public final class Parameters implements AutoCloseable {
   /** All elements in order, cut where weight decay may change. */
   List<Run> runs() {
     return Collections.unmodifiableList(runs);
+  }
+
+  /** Which of the copies of the model these are. */
+  Copy copy() {
+    return copy;
+  }
+
+  /**
+   * The ranges whose gradients are summed over the copies, in the order in which they are whole.
+   */
+  List<Bucket> buckets() {
+    return buckets;
+  }
+
+  /** The ranges that this process updates: all, or its share of each bucket. */
+  List<Own> own() {
+    return Collections.unmodifiableList(own);
   }
 
   boolean has(ParamId id) {
@@ -325,11 +440,19 @@ public final class Parameters implements AutoCloseable {
   public final class Flat implements ModelWeights {
     private final @Nullable MemorySegment memory; // null on a device
     private final FlatTensor tensor;
+    private final boolean whole; // false for the moments of a share
 
-    private Flat() {
-      MemorySegment host = onHost ? arena.allocate(length * 4, 64) : null;
+    private Flat(long elements) {
+      MemorySegment host = onHost ? arena.allocate(elements * 4, 64) : null;
       memory = host;
-      tensor = host == null ? FlatTensor.zeros(device, length) : FlatTensor.over(host);
+      tensor = host == null ? FlatTensor.zeros(device, elements) : FlatTensor.over(host);
+      whole = elements == length;
+    }
+
+    private void requireWhole() {
+      if (!whole) {
+        throw new IllegalStateException("of these there is a share alone, of no parameter all");
+      }
     }
 
     /** All elements in order, where they are host memory. */
@@ -347,6 +470,7 @@ public final class Parameters implements AutoCloseable {
 
     /** The elements of a slot, where they are host memory. */
     private MemorySegment data(Slot slot) {
+      requireWhole();
       return memory().asSlice(slot.offset() * 4, slot.size() * 4);
     }
 
@@ -356,6 +480,7 @@ public final class Parameters implements AutoCloseable {
      * @param writer gets memory of their size, which it fills
      */
     void write(List<Param> params, Consumer<MemorySegment> writer) {
+      requireWhole();
       Slot slot = joined(params.stream().map(Param::id).toArray(ParamId[]::new));
       if (onHost) {
         writer.accept(data(slot));
@@ -401,6 +526,7 @@ public final class Parameters implements AutoCloseable {
     }
 
     private StoredTensor tensor(Slot slot) {
+      requireWhole();
       return new FlatParam(this, slot);
     }
   }
@@ -479,6 +605,14 @@ public final class Parameters implements AutoCloseable {
 
   private static boolean hasRowPerId(Param param) {
     return param.id().part() == Part.EMBEDDING || param.id().part() == Part.HEAD;
+  }
+
+  /** Copies this process's share of a whole array, and sets that to zero. */
+  void takeOwn(Flat whole, Flat share) {
+    for (Own range : own) {
+      share.tensor.copy(range.moments, whole.tensor, range.from, range.end - range.from);
+    }
+    whole.tensor.clear();
   }
 
   void clearGradients() {

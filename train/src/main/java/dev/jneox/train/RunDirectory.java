@@ -1,5 +1,6 @@
 package dev.jneox.train;
 
+import dev.jneox.dist.Ranks;
 import dev.jneox.format.Manifest;
 import dev.jneox.format.ModelFiles;
 import dev.jneox.format.hf.HfFolder;
@@ -78,10 +79,10 @@ public final class RunDirectory implements AutoCloseable {
     }
   }
 
-  private RunDirectory(CheckpointSection section, Resume resume) {
+  private RunDirectory(CheckpointSection section, Resume resume, @Nullable Target target) {
     this.section = section;
     this.resume = resume;
-    this.target = section.save().map(Target::of).orElse(null);
+    this.target = target;
   }
 
   /**
@@ -93,12 +94,35 @@ public final class RunDirectory implements AutoCloseable {
    * @throws StorageException when another run has the folder, or it cannot be read or written
    */
   public static RunDirectory open(CheckpointSection section, Resume resume) {
-    RunDirectory run = new RunDirectory(section, resume);
+    RunDirectory run =
+        new RunDirectory(section, resume, section.save().map(Target::of).orElse(null));
     try {
       if (run.target != null) {
         clear(run.target);
       }
       run.choose();
+      return run;
+    } catch (JneoxException e) {
+      run.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Opens the folder for the ranks of a run: the first chooses and saves, the others begin from
+   * what it chose, which they read.
+   *
+   * @throws JneoxException as {@link #open(CheckpointSection, Resume)}, on rank 0
+   * @throws dev.jneox.io.PeerException on the other ranks, when rank 0 cannot open it
+   */
+  public static RunDirectory open(CheckpointSection section, Resume resume, Ranks ranks) {
+    RunDirectory run =
+        ranks.isFirst() ? open(section, resume) : new RunDirectory(section, resume, null);
+    try {
+      String chosen = ranks.fromFirst(run.start().map(Path::toString).orElse(""));
+      if (!ranks.isFirst() && !chosen.isEmpty()) {
+        run.start = Path.of(chosen);
+      }
       return run;
     } catch (JneoxException e) {
       run.close();

@@ -55,7 +55,10 @@ final class Saving implements TrainingCallback {
 
   @Override
   public void afterFailure(Trainer trainer) {
-    if (isDue(trainer.iteration())) {
+    boolean savesAlone =
+        trainer.ranks().isFirst()
+            && (trainer.ranks().size() == 1 || !trainer.parameters().copy().sharded());
+    if (savesAlone && isDue(trainer.iteration())) {
       save(trainer);
     }
   }
@@ -75,6 +78,11 @@ final class Saving implements TrainingCallback {
 
   private void save(Trainer trainer) {
     Checkpoint.State state = trainer.state();
+    if (!trainer.ranks().isFirst()) {
+      Checkpoint.giveMoments(trainer.parameters(), trainer.processes());
+      savedAt = state.iteration();
+      return;
+    }
     Path saved =
         directory.save(
             state.iteration(),
@@ -84,6 +92,7 @@ final class Saving implements TrainingCallback {
                     folder,
                     state,
                     trainer.parameters(),
+                    trainer.processes(),
                     tokenizer,
                     generation,
                     config.settings().texts()),

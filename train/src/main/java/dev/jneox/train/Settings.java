@@ -18,6 +18,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -343,6 +344,20 @@ public final class Settings {
 
   OptionalInt maybeInteger(String key) {
     return value(key) == null ? OptionalInt.empty() : OptionalInt.of(integer(key));
+  }
+
+  /** Returns a value inside a mapping whose keys are not checked; empty where there is none. */
+  Optional<Object> inside(String key, String name) {
+    return value(key) instanceof Map<?, ?> map
+        ? Optional.ofNullable((Object) map.get(name))
+        : Optional.empty();
+  }
+
+  /** Returns a text that is equal for equal settings, but for keys that are a process's own. */
+  String fingerprint() {
+    Map<String, Object> sorted = new TreeMap<>(values);
+    sorted.keySet().removeAll(List.of("rank", "local_rank"));
+    return sorted.toString();
   }
 
   Optional<Path> path(String key) {

@@ -2,6 +2,7 @@ package dev.jneox.train;
 
 import dev.jneox.data.BatchOrder;
 import dev.jneox.data.Dataset;
+import dev.jneox.dist.Ranks;
 import dev.jneox.io.InputException;
 import dev.jneox.io.JneoxException;
 import dev.jneox.io.MappedFile;
@@ -9,13 +10,16 @@ import dev.jneox.io.MemoryException;
 import dev.jneox.io.StorageException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.torch.Device;
+import dev.jneox.torch.Products;
 import dev.jneox.weights.Dtype;
 import dev.jneox.weights.ModelWeights;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import java.util.SequencedMap;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
@@ -76,6 +80,7 @@ public final class Trainer implements AutoCloseable {
     STOPPED
   }
 
+  private final DataParallel processes;
   private final NeoxConfig config;
   private final ModelSpec model;
   private final TrainingData data;
@@ -91,6 +96,7 @@ public final class Trainer implements AutoCloseable {
   private int startedAt;
   private long firstBatch;
   private volatile Checkpoint.State state;
+  private volatile boolean asked; // to stop, on this rank
   private volatile boolean stopping;
   private List<TrainingCallback> callbacks = List.of();
 
@@ -130,10 +136,42 @@ public final class Trainer implements AutoCloseable {
       TrainingData data,
       RunDirectory directory,
       Device device) {
-    check(config, vocabulary, endOfText, device);
+    this(config, vocabulary, endOfText, tokenizer, data, directory, device, Ranks.ALONE);
+  }
+
+  /**
+   * Prepares the part of a run that one of several processes does. Each of them makes a trainer and
+   * calls the same methods.
+   *
+   * @param ranks placed as {@link ParallelSection#mesh} says; the caller closes them
+   * @throws InputException also when the ranks differ in version, configuration, data or checkpoint
+   * @throws dev.jneox.io.PeerException when another process is gone
+   * @see #Trainer(NeoxConfig, int, int, Path, TrainingData, RunDirectory)
+   */
+  public Trainer(
+      NeoxConfig config,
+      int vocabulary,
+      int endOfText,
+      @Nullable Path tokenizer,
+      TrainingData data,
+      RunDirectory directory,
+      Device device,
+      Ranks ranks) {
+    if (ranks.size() == 1) { // several share the memory: they check before any takes some
+      check(config, vocabulary, endOfText, device);
+    }
     ModelSpec model = config.model().shape(vocabulary, endOfText);
     Dtype compute = config.precision().format().dtype();
-    this(config, endOfText, tokenizer, data, directory, new Parameters(model, compute, device));
+    Parameters parameters =
+        new Parameters(
+            model,
+            compute,
+            device,
+            new Parameters.Copy(
+                ranks.data().rank(),
+                ranks.data().size(),
+                ranks.data().size() > 1 && config.optimizer().zeroStage() == 1));
+    this(config, endOfText, tokenizer, data, directory, parameters, ranks);
   }
 
   /** Prepares a run over {@code parameters}, which {@link #close} closes. */
@@ -144,6 +182,19 @@ public final class Trainer implements AutoCloseable {
       TrainingData data,
       RunDirectory directory,
       Parameters parameters) {
+    this(config, endOfText, tokenizer, data, directory, parameters, Ranks.ALONE);
+  }
+
+  /** Prepares the part of one of several processes over {@code parameters}. */
+  Trainer(
+      NeoxConfig config,
+      int endOfText,
+      @Nullable Path tokenizer,
+      TrainingData data,
+      RunDirectory directory,
+      Parameters parameters,
+      Ranks ranks) {
+    this.processes = new DataParallel(ranks, parameters);
     this.config = config;
     this.model = parameters.spec();
     this.parameters = parameters;
@@ -158,6 +209,12 @@ public final class Trainer implements AutoCloseable {
     adam = new AdamW(parameters, o.beta1(), o.beta2(), o.eps(), o.weightDecay());
     schedule = o.learningRate(data.trainIters());
     state = start(directory.start());
+    if (!processes.isAlone()) {
+      SequencedMap<String, String> same = new LinkedHashMap<>();
+      same.put("data", data.fingerprint());
+      same.put("checkpoint", state.iteration() + " " + state.updates() + " " + state.tokens());
+      ranks.requireSame(same);
+    }
   }
 
   /**
@@ -172,6 +229,17 @@ public final class Trainer implements AutoCloseable {
    * @throws StorageException when the disk is too small
    */
   public static void check(NeoxConfig config, int vocabulary, int endOfText, Device device) {
+    check(config, vocabulary, endOfText, device, 1);
+  }
+
+  /**
+   * Refuses the same for {@code processes} of this machine that share its memory, before any of
+   * them takes some.
+   *
+   * @see #check(NeoxConfig, int, int, Device)
+   */
+  public static void check(
+      NeoxConfig config, int vocabulary, int endOfText, Device device, int processes) {
     List<String> unsupported = config.unsupported();
     if (!unsupported.isEmpty()) {
       throw new InputException(
@@ -181,7 +249,28 @@ public final class Trainer implements AutoCloseable {
     if (config.checkpoint().save().isPresent()) {
       Checkpoint.check(config.settings(), model);
     }
-    TrainingNeed.of(config, model).check(device);
+    TrainingNeed.of(config, model).check(device, processes);
+  }
+
+  /**
+   * Requires that all processes run the same version with the same configuration.
+   *
+   * @throws InputException on every rank, naming those that differ from rank 0
+   */
+  public static void requireSame(NeoxConfig config, Ranks ranks) {
+    SequencedMap<String, String> same = new LinkedHashMap<>();
+    same.put("version", version(config));
+    same.put("configuration", config.settings().fingerprint());
+    ranks.requireSame(same);
+  }
+
+  /** Returns what, besides the configuration, decides about the numbers that a step computes. */
+  private static String version(NeoxConfig config) {
+    return Trainer.class.getPackage().getImplementationVersion()
+        + " Java "
+        + Runtime.version().feature()
+        + " products in "
+        + Products.carrier(config.precision().format().dtype());
   }
 
   /** Fills the weights anew, or from the checkpoint {@code found}; returns the state to go on. */
@@ -294,11 +383,15 @@ public final class Trainer implements AutoCloseable {
    *
    * <p>The run stops after the layer that it is computing. The gradient of an unfinished step is
    * dropped, and the checkpoint holds the state after the last whole step. An unfinished validation
-   * is not reported.
+   * is not reported. Several processes stop together after the step that they compute, when one of
+   * them was asked.
    */
   public void stop() {
-    stopping = true;
-    gradients.stop();
+    asked = true;
+    if (processes.isAlone()) {
+      stopping = true;
+      gradients.stop();
+    }
   }
 
   /** Returns whether steps were made since the last checkpoint, which {@link #stop} would save. */
@@ -315,7 +408,9 @@ public final class Trainer implements AutoCloseable {
   public End run(TrainingCallback... others) {
     List<TrainingCallback> all = new ArrayList<>(List.of(others));
     all.add(new Evaluation(config, data));
-    all.add(new Metrics(config));
+    if (ranks().isFirst()) {
+      all.add(new Metrics(config));
+    }
     all.add(new DivergenceCheck(config.precision().format() == PrecisionSection.Format.FP16));
     all.add(saving);
     callbacks = List.copyOf(all);
@@ -332,6 +427,7 @@ public final class Trainer implements AutoCloseable {
         }
       }
       tell(callback -> callback.atEnd(this));
+      ranks().barrier(); // no process ends while another one saves
       return stopping ? End.STOPPED : End.DONE;
     } catch (JneoxException e) {
       String last =
@@ -369,6 +465,16 @@ public final class Trainer implements AutoCloseable {
     return stopping;
   }
 
+  /** The processes of the run. */
+  Ranks ranks() {
+    return processes.ranks();
+  }
+
+  /** The copies of the model. */
+  DataParallel processes() {
+    return processes;
+  }
+
   Checkpoint.State state() {
     return state;
   }
@@ -381,17 +487,23 @@ public final class Trainer implements AutoCloseable {
   private Optional<Step> step() {
     long start = System.nanoTime();
     int accumulation = config.batch().accumulation();
-    int micro = config.batch().micro();
+    int copies = processes.size();
+    int batches = accumulation * copies;
     BatchOrder reading = data.order();
-    long first = firstBatch + (long) (state.iteration() - startedAt) * accumulation;
+    long first = firstBatch + (long) (state.iteration() - startedAt) * batches;
     double scale = state.scaler().scale();
-    double loss = 0;
+    double[] mine = new double[accumulation + 2];
+    double[][] all;
     try {
       for (int m = 0; m < accumulation; m++) {
+        long index = first + (long) m * copies + processes.rank();
         GradientStep.Batch batch =
-            TrainingData.batch(reading, first + m, model.vocabulary().used(), maskedId);
-        loss += gradients.gradient(batch, scale / accumulation) / accumulation;
-        if (m + 1 < accumulation) {
+            TrainingData.batch(reading, index, model.vocabulary().used(), maskedId);
+        boolean last = m + 1 == accumulation;
+        GradientStep.ReadyListener listener =
+            last ? processes.listener() : GradientStep.ReadyListener.NONE;
+        mine[m] = gradients.gradient(batch, scale / batches, listener);
+        if (!last) {
           int done = m + 1;
           double seconds = (System.nanoTime() - start) / 1e9;
           tell(
@@ -399,13 +511,28 @@ public final class Trainer implements AutoCloseable {
                   callback.afterMicroBatch(state.iteration() + 1, done, accumulation, seconds));
         }
       }
+      processes.awaitSums();
+      mine[accumulation] = asked ? 1 : 0;
+      mine[accumulation + 1] = adam.gradientSquares();
+      all = processes.exchange(mine);
     } catch (GradientStep.Stopped e) {
       parameters.clearGradients();
       return Optional.empty();
     } catch (JneoxException | InternalError | OutOfMemoryError e) {
       throw broken(e);
     }
-    double norm = adam.gradientNorm() / scale;
+    double loss = 0;
+    for (int b = 0; b < batches; b++) { // in the order of one process that does them all
+      loss += all[b % copies][b / copies] / batches;
+    }
+    double squares = all[0][accumulation + 1];
+    for (int r = 1; r < copies; r++) {
+      stopping |= all[r][accumulation] > 0;
+      // Without shares every rank has the sum of all; that of rank 0 counts.
+      squares += parameters.copy().sharded() ? all[r][accumulation + 1] : 0;
+    }
+    stopping |= !processes.isAlone() && all[0][accumulation] > 0;
+    double norm = Math.sqrt(squares) / scale;
     boolean overflow = !Double.isFinite(norm);
     double lr = schedule.at(state.updates());
     if (overflow) {
@@ -414,8 +541,9 @@ public final class Trainer implements AutoCloseable {
       double clip = config.optimizer().clip();
       double factor = clip > 0 && norm > clip ? clip / (norm + 1e-6) : 1;
       adam.step(lr, factor / scale);
+      processes.shareWeights();
     }
-    long tokens = (long) accumulation * micro * config.model().seqLength();
+    long tokens = (long) config.batch().total() * config.model().seqLength();
     state =
         new Checkpoint.State(
             state.iteration() + 1,
@@ -463,12 +591,18 @@ public final class Trainer implements AutoCloseable {
    */
   OptionalDouble meanLoss(Dataset dataset, long first, int batches) {
     BatchOrder reading = data.order(dataset);
+    int copies = processes.size();
+    double[] mine = new double[Math.ceilDiv(batches, copies)];
     double sum = 0;
     try {
-      for (int b = 0; b < batches; b++) {
-        sum +=
+      for (int b = processes.rank(); b < batches; b += copies) {
+        mine[b / copies] =
             gradients.loss(
                 TrainingData.batch(reading, first + b, model.vocabulary().used(), maskedId));
+      }
+      double[][] all = processes.exchange(mine);
+      for (int b = 0; b < batches; b++) {
+        sum += all[b % copies][b / copies];
       }
     } catch (GradientStep.Stopped e) {
       return OptionalDouble.empty();

@@ -7,11 +7,14 @@ import dev.jneox.data.GptDataset;
 import dev.jneox.data.IndexedDataset;
 import dev.jneox.data.SampleIndex;
 import dev.jneox.data.Splits;
+import dev.jneox.dist.Ranks;
 import dev.jneox.io.InputException;
+import dev.jneox.io.JneoxException;
 import dev.jneox.io.Progress;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -72,6 +75,28 @@ public final class TrainingData implements AutoCloseable {
    */
   public static TrainingData open(NeoxConfig config, Progress progress) {
     return new TrainingData(config, progress);
+  }
+
+  /**
+   * Opens the data on every rank of a run: first on rank 0, which writes their order beside them,
+   * then on the others, which read it.
+   *
+   * @throws dev.jneox.io.PeerException on the other ranks, when rank 0 cannot open them
+   * @see #open(NeoxConfig, Progress)
+   */
+  public static TrainingData open(NeoxConfig config, Progress progress, Ranks ranks) {
+    if (!ranks.isFirst()) {
+      ranks.barrier();
+      return open(config, Progress.silent());
+    }
+    TrainingData data = open(config, progress);
+    try {
+      ranks.barrier();
+      return data;
+    } catch (JneoxException e) {
+      data.close();
+      throw e;
+    }
   }
 
   /**
@@ -195,6 +220,15 @@ public final class TrainingData implements AutoCloseable {
     return iterations;
   }
 
+  /** Returns a text that differs for other data: their number, and some of the samples. */
+  String fingerprint() {
+    StringBuilder text = new StringBuilder().append(iterations).append(' ').append(train.length());
+    for (long sample : new long[] {0, train.length() / 2, train.length() - 1}) {
+      text.append(' ').append(Arrays.hashCode(train.sample(sample)));
+    }
+    return text.toString();
+  }
+
   /** Returns the training samples, each of {@code seq_length + 1} ids. */
   public Dataset train() {
     return train;
@@ -209,7 +243,7 @@ public final class TrainingData implements AutoCloseable {
   }
 
   BatchOrder order(Dataset dataset) {
-    return new BatchOrder(dataset, config.batch().micro(), config.batch().accumulation());
+    return new BatchOrder(dataset, config.batch().micro(), config.batch().microBatches());
   }
 
   /** Returns the validation samples; empty where the run has no validation or no data for it. */

@@ -47,7 +47,13 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
    */
   long parameterBytes() {
     boolean rounded = config.precision().format() != PrecisionSection.Format.FP32;
-    return model.parameterCount() * (16 + (rounded ? carrierBytes : 0));
+    return model.parameterCount() * (8 + (rounded ? carrierBytes : 0)) + momentBytes();
+  }
+
+  /** Returns the bytes of both moments, which ZeRO stage 1 shares out over the copies. */
+  private long momentBytes() {
+    int shares = config.optimizer().zeroStage() == 1 ? config.parallel().data() : 1;
+    return 8 * Math.ceilDiv(model.parameterCount(), shares);
   }
 
   /** Returns the native memory of a micro-batch: activations and their gradients. */
@@ -132,12 +138,14 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
    * Refuses a run that does not fit this machine. Memory is checked for the CPU's step alone; on
    * another device the allocation itself fails.
    *
+   * @param processes of this machine, which share its memory
    * @throws MemoryException when memory or the heap is too small, naming what would fit
    * @throws StorageException when the disk is too small for a checkpoint
    */
-  void check(Device device) {
+  void check(Device device, int processes) {
     if (device.isCpu()) {
-      checkMemory(FreeMemory.bytes().orElse(Long.MAX_VALUE), Runtime.getRuntime().maxMemory());
+      long free = FreeMemory.bytes().orElse(Long.MAX_VALUE);
+      checkMemory(free / processes, Runtime.getRuntime().maxMemory());
     }
     Path save = config.checkpoint().save().orElse(null);
     if (save != null) {
@@ -280,14 +288,14 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
     int micro = config.batch().micro();
     boolean recompute = config.run().recompute() > 0;
     long weights = 4 * model.parameterCount();
-    long rounded = parameterBytes() - 4 * weights;
+    long rounded = parameterBytes() - 2 * weights - momentBytes();
     List<String> lines = new ArrayList<>();
     String parts =
         "weights %s, gradients %s, optimizer %s"
             .formatted(
                 ByteSize.text(weights + rounded),
                 ByteSize.text(weights),
-                ByteSize.text(2 * weights));
+                ByteSize.text(momentBytes()));
     if (device.isCpu()) {
       long activations = activationBytes(micro, recompute);
       long heap = heapBytes(micro, recompute);

@@ -3,6 +3,7 @@ package dev.jneox.train;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.jneox.dist.Ranks;
 import dev.jneox.data.IndexedDatasetWriter;
 import dev.jneox.io.Progress;
 import dev.jneox.weights.Dtype;
@@ -115,7 +116,8 @@ class CheckpointTest {
       Checkpoint.loadWeights(FIXTURE, parameters);
       Checkpoint.State state = Checkpoint.loadTraining(FIXTURE, parameters);
       assertThat(state.iteration()).isEqualTo(4);
-      Checkpoint.write(written, state, parameters, null, GenerationSettings.NONE, Map.of());
+      DataParallel one = new DataParallel(Ranks.ALONE, parameters);
+      Checkpoint.write(written, state, parameters, one, null, GenerationSettings.NONE, Map.of());
     }
     for (String file :
         List.of("config.json", "model.safetensors", "optimizer.safetensors", "training.json")) {

@@ -202,8 +202,8 @@ class TrainingNeedTest {
   @Test
   void onADeviceTheMemoryOfTheMachineDoesNotCount() {
     TrainingNeed need = need("train_micro_batch_size_per_gpu=4000000");
-    assertThatThrownBy(() -> need.check(Device.CPU)).isInstanceOf(MemoryException.class);
-    need.check(new Device(Device.Kind.CUDA, 0));
+    assertThatThrownBy(() -> need.check(Device.CPU, 1)).isInstanceOf(MemoryException.class);
+    need.check(new Device(Device.Kind.CUDA, 0), 1);
   }
 
   @Test

@@ -1,6 +1,8 @@
 package dev.jneox.cli.train;
 
 import dev.jneox.cli.ProgressLine;
+import dev.jneox.dist.Ranks;
+import dev.jneox.dist.World;
 import dev.jneox.format.hf.HfFolder;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
@@ -23,6 +25,7 @@ import dev.jneox.train.TrainingCallback;
 import dev.jneox.train.TrainingData;
 import dev.jneox.weights.Dtype;
 import java.io.PrintWriter;
+import java.io.Writer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -56,6 +59,11 @@ import picocli.CommandLine.Spec;
           + " Each checkpoint lists its files with checksums (manifest.crc32c), and a run goes on"
           + " from it only when all of them are right. SAVE/loss.png is the picture of the loss.",
       "",
+      "In several processes (launch, srun, mpirun, torchrun) each has a copy of the model and a"
+          + " part of each batch: train_batch_size counts the sequences of all of them."
+          + " zero_optimization: {stage: 1} shares the optimizer's moments out. A run goes on in"
+          + " any number of processes that divides the batch.",
+      "",
       "To begin from a model: finetune: true, and load: an HF folder, a checkpoint of GPT-NeoX, a"
           + " GGUF file or a run. Its weights are read; optimizer, steps, learning rate and data"
           + " begin anew. The keys of the model's shape must be those of the model. A vocab_file"
@@ -69,7 +77,7 @@ import picocli.CommandLine.Spec;
     footer = {
       "",
       "Exit codes: 0 done, 1 bad input or a failed run, 2 wrong usage, 130 stopped by Ctrl-C, 143"
-          + " by SIGTERM.",
+          + " by SIGTERM, 75 another process of the run failed.",
       "",
       "Examples:",
       "  jneox train --text my-texts --time 30m --out my-model",
@@ -188,10 +196,19 @@ public final class TrainCommand implements Callable<Integer> {
         throw wrongUsage(
             "--out, --time, --size and --skip-bad go with --text; a CONFIG.yml has keys for them");
       }
-      return train(NeoxConfig.load(files, sets), device());
+      World world = World.of(System.getenv());
+      Device on = device();
+      if (world.size() > 1 && !on.isCpu()) {
+        throw wrongUsage("--device: several processes train on the CPU alone, found " + device);
+      }
+      return train(NeoxConfig.load(files, sets, world.size()), on, world);
     }
     if (!files.isEmpty()) {
       throw wrongUsage("--text and a CONFIG.yml exclude each other");
+    }
+    if (World.of(System.getenv()).size() > 1) {
+      throw wrongUsage(
+          "--text trains in one process: start it so, then launch train with its recipe train.yml");
     }
     return trainOnText(new TextRun(folder == null ? Path.of("jneox-run") : folder));
   }
@@ -222,7 +239,7 @@ public final class TrainCommand implements Callable<Integer> {
       if (prompts.isEmpty()) {
         prompts.add(run.prompt());
       }
-      int code = train(config, on);
+      int code = train(config, on, World.ALONE);
       if (code == 0) {
         run.summary(out, config.checkpoint().save(), (System.nanoTime() - start) / 1e9);
       }
@@ -258,7 +275,7 @@ public final class TrainCommand implements Callable<Integer> {
     return seconds;
   }
 
-  private int train(NeoxConfig config, Device on) {
+  private int train(NeoxConfig config, Device on, World world) {
     Path vocabulary =
         config
             .data()
@@ -268,12 +285,26 @@ public final class TrainCommand implements Callable<Integer> {
                     new InputException(
                         "vocab_file is required and not set: the tokenizer.json (or vocab.json"
                             + " with merge_file) that the data was prepared with"));
-    PrintWriter out = spec.commandLine().getOut();
     try (Tokenizer tokenizer =
-            Tokenizer.parse(TokenizerJson.read(vocabulary, config.data().mergeFile()), vocabulary);
-        RunDirectory directory =
-            RunDirectory.open(config.checkpoint(), new Resume(restart, skipDamaged, noVerify));
-        TrainingData data = data(config, tokenizer, on);
+        Tokenizer.parse(TokenizerJson.read(vocabulary, config.data().mergeFile()), vocabulary)) {
+      // What a rank can find out by itself it says before it waits for the others.
+      Trainer.check(config, tokenizer.vocabSize(), endOfText(tokenizer), on, world.localSize());
+      try (Ranks ranks = Ranks.join(world, config.parallel().mesh())) {
+        return train(config, on, ranks, tokenizer, vocabulary);
+      }
+    }
+  }
+
+  private int train(
+      NeoxConfig config, Device on, Ranks ranks, Tokenizer tokenizer, Path vocabulary) {
+    PrintWriter silent = new PrintWriter(Writer.nullWriter());
+    PrintWriter out = ranks.isFirst() ? spec.commandLine().getOut() : silent;
+    PrintWriter err = ranks.isFirst() ? spec.commandLine().getErr() : silent;
+    Trainer.requireSame(config, ranks);
+    try (RunDirectory directory =
+            RunDirectory.open(
+                config.checkpoint(), new Resume(restart, skipDamaged, noVerify), ranks);
+        TrainingData data = data(config, ranks);
         Trainer trainer =
             new Trainer(
                 config,
@@ -282,9 +313,13 @@ public final class TrainCommand implements Callable<Integer> {
                 vocabulary,
                 data,
                 directory,
-                on)) {
+                on,
+                ranks)) {
+      if (!ranks.isFirst()) {
+        return train(config, trainer, err, "");
+      }
       describe(out, config, trainer, directory);
-      double gemmRate = gemmRate(config, on);
+      double gemmRate = gemmRate(config, on) * ranks.size();
       forecast(out, config, trainer, gemmRate);
       StepLines lines =
           new StepLines(out, config.run().logInterval(), trainer.iterations(), gemmRate);
@@ -309,12 +344,7 @@ public final class TrainCommand implements Callable<Integer> {
               : "start again with load=%s"
                   + (config.checkpoint().finetune() ? " and finetune=false" : "")
                   + " to go on";
-      return train(
-          config,
-          trainer,
-          spec.commandLine().getErr(),
-          goOn,
-          listeners.toArray(TrainingCallback[]::new));
+      return train(config, trainer, err, goOn, listeners.toArray(TrainingCallback[]::new));
     }
   }
 
@@ -330,10 +360,10 @@ public final class TrainCommand implements Callable<Integer> {
     return tokenizer.id("<|endoftext|>").orElse(-1);
   }
 
-  private static TrainingData data(NeoxConfig config, Tokenizer tokenizer, Device device) {
-    Trainer.check(config, tokenizer.vocabSize(), endOfText(tokenizer), device);
-    try (Progress progress = ProgressLine.of("data order", "samples", -1)) {
-      return TrainingData.open(config, progress);
+  private static TrainingData data(NeoxConfig config, Ranks ranks) {
+    try (Progress progress =
+        ranks.isFirst() ? ProgressLine.of("data order", "samples", -1) : Progress.silent()) {
+      return TrainingData.open(config, progress, ranks);
     }
   }
 
@@ -368,7 +398,7 @@ public final class TrainCommand implements Callable<Integer> {
       PrintWriter out, NeoxConfig config, Trainer trainer, RunDirectory directory) {
     out.printf(
         Locale.ROOT,
-        "%,d parameters: %d layers x %d, %d heads, vocabulary %,d%n%s; %d x %d x %d tokens a"
+        "%,d parameters: %d layers x %d, %d heads, vocabulary %,d%n%s; %s%d x %d x %d tokens a"
             + " step%n",
         trainer.model().parameterCount(),
         trainer.model().layers(),
@@ -376,6 +406,12 @@ public final class TrainCommand implements Callable<Integer> {
         trainer.model().first().attention().heads(),
         trainer.model().vocabulary().rows(),
         precision(config.precision().format(), trainer.device()),
+        config.parallel().data() == 1
+            ? ""
+            : config.parallel().data()
+                + " processes"
+                + (config.optimizer().zeroStage() == 1 ? " with ZeRO-1" : "")
+                + " x ",
         config.batch().accumulation(),
         config.batch().micro(),
         config.model().seqLength());

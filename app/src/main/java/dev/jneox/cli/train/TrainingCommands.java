@@ -1,6 +1,7 @@
 package dev.jneox.cli.train;
 
 import dev.jneox.cli.CommandModule;
+import dev.jneox.cli.LaunchCommand;
 import dev.jneox.cli.LibtorchFacts;
 import dev.jneox.convert.RandomInit;
 import dev.jneox.tokenizer.Tokenizer;
@@ -25,6 +26,7 @@ public final class TrainingCommands implements CommandModule {
     return List.of(
         new Entry(Section.DEMO, DemoCommand.class, List.of(TRAIN, TORCH, LIBTORCH)),
         new Entry(Section.TRAINING, TrainCommand.class, List.of(TRAIN, TORCH, LIBTORCH)),
+        new Entry(Section.TRAINING, LaunchCommand.class, List.of(TRAIN, TORCH, LIBTORCH)),
         new Entry(Section.TRAINING, ScheduleCommand.class, List.of(TRAIN)));
   }
 

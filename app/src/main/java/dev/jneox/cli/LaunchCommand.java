@@ -1,0 +1,322 @@
+package dev.jneox.cli;
+
+import dev.jneox.io.InputException;
+import dev.jneox.io.VisibleText;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.InputStreamReader;
+import java.io.PrintWriter;
+import java.io.UncheckedIOException;
+import java.net.ServerSocket;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** Starts the processes of a run on this machine and ends them together. */
+@Command(
+    name = "launch",
+    sortOptions = false,
+    description = {
+      "Start a command in several processes that train one model, with the environment that"
+          + " torchrun gives (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT).",
+      "The lines of rank 0 come as they are, those of the others with their rank before them. When"
+          + " one process fails the others are ended. Ctrl-C reaches all of them.",
+      ""
+    },
+    footer = {
+      "",
+      "The exit code is that of the process that failed first.",
+      "",
+      "On several machines start the same line on each, with its own --node-rank. Under srun,"
+          + " mpirun or torchrun start the command itself: it reads their environment.",
+      "",
+      "Examples:",
+      "  jneox launch --nproc 4 train run.yml --set save=run",
+      "  jneox launch --nproc 8 --nnodes 2 --node-rank 1 --master-addr node-0 train run.yml"
+    })
+public final class LaunchCommand implements Callable<Integer> {
+  /** The exit code of a process that ended because another one did. */
+  static final int PEER_FAILED = 75;
+
+  /** How long the other processes may take to end by themselves, and then after SIGTERM. */
+  private static final long GRACE_NANOS = 5_000_000_000L;
+
+  private static final long END_NANOS = 30_000_000_000L;
+  private static final long POLL_MILLIS = 20;
+
+  /** Of a JVM's options those that hold for one process alone. */
+  private static final String OWN_OPTIONS = "-Djneox\\.stderr=.*|-javaagent.*|-agentlib.*";
+
+  /** Lines of the JVM and of libtorch that say nothing. */
+  private static final String NOISE =
+      "WARNING: Using incubator modules: .*|\\[Gloo\\] Rank \\d+ is connected to .*";
+
+  private static final int MOST = 4096;
+
+  @Spec private CommandSpec spec;
+
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Show this help.")
+  private boolean help;
+
+  @Option(
+      names = "--nproc",
+      paramLabel = "N",
+      required = true,
+      description = "Processes on this machine.")
+  private int processes;
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      description =
+          "Threads that each process computes with. Default: OMP_NUM_THREADS, else the cores"
+              + " divided by --nproc.")
+  private int threads;
+
+  @Option(
+      names = "--nnodes",
+      paramLabel = "N",
+      defaultValue = "1",
+      description = "Machines, each with --nproc processes. Default: ${DEFAULT-VALUE}.")
+  private int nodes;
+
+  @Option(
+      names = "--node-rank",
+      paramLabel = "N",
+      defaultValue = "0",
+      description = "Number of this machine, from 0. Default: ${DEFAULT-VALUE}.")
+  private int node;
+
+  @Option(
+      names = "--master-addr",
+      paramLabel = "HOST",
+      defaultValue = "127.0.0.1",
+      description = "Host of machine 0. Default: ${DEFAULT-VALUE}.")
+  private String address;
+
+  @Option(
+      names = "--master-port",
+      paramLabel = "PORT",
+      description =
+          "Port of machine 0 at which the processes meet. Default: a free one, or 29500 with"
+              + " --nnodes.")
+  private Integer port;
+
+  @Parameters(arity = "1..*", paramLabel = "COMMAND", description = "A command of jneox.")
+  private List<String> command = new ArrayList<>();
+
+  /** A process and what is known of its end. */
+  private static final class Rank {
+    final int rank;
+    final Process process;
+    final List<Thread> pumps = new ArrayList<>();
+    volatile @Nullable String lastError;
+    int code;
+    boolean ended;
+
+    Rank(int rank, Process process) {
+      this.rank = rank;
+      this.process = process;
+    }
+  }
+
+  private volatile int signal;
+
+  @Override
+  public Integer call() {
+    check();
+    PrintWriter out = spec.commandLine().getOut();
+    PrintWriter err = spec.commandLine().getErr();
+    List<Rank> ranks = new ArrayList<>();
+    int meetAt = port != null ? port : nodes > 1 ? 29500 : freePort();
+    try (Signals _ = new Signals(Map.of("INT", 2, "TERM", 15), number -> forward(ranks, number))) {
+      for (int local = 0; local < processes; local++) {
+        Rank rank = start(local, meetAt);
+        synchronized (ranks) {
+          ranks.add(rank);
+        }
+        boolean first = rank.rank == 0;
+        String prefix = first ? "" : "[rank " + rank.rank + "] ";
+        rank.pumps.add(pump(rank, rank.process.getInputStream(), first ? out : err, prefix, false));
+        rank.pumps.add(pump(rank, rank.process.getErrorStream(), err, prefix, true));
+      }
+      return await(ranks, err);
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    } finally {
+      ranks.forEach(rank -> rank.process.destroyForcibly());
+    }
+  }
+
+  private void check() {
+    require(processes >= 1 && processes <= MOST, "--nproc: expected 1 to 4096, found " + processes);
+    require(nodes >= 1 && nodes <= MOST, "--nnodes: expected 1 to 4096, found " + nodes);
+    require(
+        node >= 0 && node < nodes,
+        "--node-rank: expected a number from 0 below --nnodes " + nodes + ", found " + node);
+    require(threads >= 0, "--threads: expected a number from 1, found " + threads);
+    require(
+        port == null || port > 0 && port < 65536,
+        "--master-port: expected 1 to 65535, found " + port);
+    require(!command.getFirst().equals("launch"), "launch cannot start itself");
+  }
+
+  private void require(boolean holds, String message) {
+    if (!holds) {
+      throw new ParameterException(spec.commandLine(), message);
+    }
+  }
+
+  private static int freePort() {
+    try (ServerSocket socket = new ServerSocket(0)) {
+      return socket.getLocalPort();
+    } catch (IOException e) {
+      throw new InputException("no free port: " + e.getMessage(), e);
+    }
+  }
+
+  private Rank start(int local, int meetAt) {
+    int rank = node * processes + local;
+    int cores = Runtime.getRuntime().availableProcessors();
+    @Nullable String told = System.getenv("OMP_NUM_THREADS");
+    String each =
+        threads > 0
+            ? "" + threads
+            : told != null && !told.isBlank() ? told : "" + Math.max(1, cores / processes);
+    List<String> options = new ArrayList<>(Relaunch.ownOptions());
+    options.removeIf(option -> option.matches(OWN_OPTIONS));
+    // The JVM takes the last of equal options: a third of the memory is for all processes.
+    options.add("-XX:MaxRAMPercentage=" + Math.max(1, 33 / processes));
+    options.add("-XX:ParallelGCThreads=" + Math.max(1, cores / processes));
+    ProcessBuilder builder = Relaunch.read().process(options, command);
+    Map<String, String> environment = builder.environment();
+    environment.put("RANK", "" + rank);
+    environment.put("WORLD_SIZE", "" + processes * nodes);
+    environment.put("LOCAL_RANK", "" + local);
+    environment.put("LOCAL_WORLD_SIZE", "" + processes);
+    environment.put("MASTER_ADDR", address);
+    environment.put("MASTER_PORT", "" + meetAt);
+    environment.put("OMP_NUM_THREADS", each);
+    try {
+      Process process = builder.start();
+      process.getOutputStream().close();
+      return new Rank(rank, process);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static Thread pump(
+      Rank rank, InputStream from, PrintWriter to, String prefix, boolean errors) {
+    return Thread.ofPlatform()
+        .daemon()
+        .start(
+            () -> {
+              try (BufferedReader lines =
+                  new BufferedReader(new InputStreamReader(from, StandardCharsets.UTF_8))) {
+                for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+                  if (line.matches(NOISE)) {
+                    continue;
+                  }
+                  if (errors && !line.isBlank()) {
+                    rank.lastError = line;
+                  }
+                  synchronized (to) {
+                    to.println(prefix + VisibleText.line(line));
+                    to.flush();
+                  }
+                }
+              } catch (IOException e) {
+                return; // the process was ended
+              }
+            });
+  }
+
+  /** Passes a signal on to all processes; those of a terminal's group get it twice, at once. */
+  private void forward(List<Rank> ranks, int number) {
+    boolean again = signal != 0;
+    signal = number;
+    synchronized (ranks) {
+      for (Rank rank : ranks) {
+        if (!rank.process.isAlive()) {
+          continue;
+        }
+        try {
+          new ProcessBuilder("sh", "-c", "kill -" + number + " " + rank.process.pid())
+              .inheritIO()
+              .start();
+        } catch (IOException e) {
+          rank.process.destroy();
+        }
+        if (again && number == 15) {
+          rank.process.destroyForcibly();
+        }
+      }
+    }
+  }
+
+  /** Waits for all; after the first failure ends the others. Returns the exit code. */
+  private int await(List<Rank> ranks, PrintWriter err) throws InterruptedException {
+    List<Rank> failed = new ArrayList<>();
+    long failedAt = 0;
+    while (ranks.stream().anyMatch(rank -> !rank.ended)) {
+      for (Rank rank : ranks) {
+        if (!rank.ended && !rank.process.isAlive()) {
+          rank.ended = true;
+          rank.code = rank.process.exitValue();
+          if (rank.code != 0) {
+            failedAt = failed.isEmpty() ? System.nanoTime() : failedAt;
+            failed.add(rank);
+          }
+        }
+      }
+      if (!failed.isEmpty()) {
+        long since = System.nanoTime() - failedAt;
+        for (Rank rank : ranks) {
+          if (!rank.ended && since > GRACE_NANOS + END_NANOS) {
+            rank.process.destroyForcibly();
+          } else if (!rank.ended && since > GRACE_NANOS) {
+            rank.process.destroy();
+          }
+        }
+      }
+      Thread.sleep(POLL_MILLIS);
+    }
+    for (Rank rank : ranks) {
+      for (Thread pump : rank.pumps) {
+        pump.join(1000);
+      }
+    }
+    if (failed.isEmpty()) {
+      return 0;
+    }
+    Rank first =
+        failed.stream()
+            .filter(rank -> rank.code != PEER_FAILED)
+            .findFirst()
+            .orElse(failed.getFirst());
+    if (signal == 0) {
+      String how =
+          first.code > 128
+              ? "was ended by signal " + (first.code - 128)
+              : "ended with exit code " + first.code;
+      String last =
+          first.lastError == null ? "" : ": " + first.lastError.replaceFirst("^jneox: ", "");
+      err.println("jneox: rank " + first.rank + " " + how + last);
+    }
+    return first.code;
+  }
+}
