@@ -13,7 +13,9 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -133,6 +135,7 @@ public final class LaunchCommand implements Callable<Integer> {
     }
   }
 
+  private final Set<String> failures = ConcurrentHashMap.newKeySet();
   private volatile int signal;
 
   @Override
@@ -219,8 +222,7 @@ public final class LaunchCommand implements Callable<Integer> {
     }
   }
 
-  private static Thread pump(
-      Rank rank, InputStream from, PrintWriter to, String prefix, boolean errors) {
+  private Thread pump(Rank rank, InputStream from, PrintWriter to, String prefix, boolean errors) {
     return Thread.ofPlatform()
         .daemon()
         .start(
@@ -233,6 +235,9 @@ public final class LaunchCommand implements Callable<Integer> {
                   }
                   if (errors && !line.isBlank()) {
                     rank.lastError = line;
+                    if (line.startsWith("jneox: ") && !failures.add(line)) {
+                      continue; // what is wrong for all ranks is said once
+                    }
                   }
                   synchronized (to) {
                     to.println(prefix + VisibleText.line(line));

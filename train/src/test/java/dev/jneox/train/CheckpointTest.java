@@ -3,8 +3,8 @@ package dev.jneox.train;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import dev.jneox.dist.Ranks;
 import dev.jneox.data.IndexedDatasetWriter;
+import dev.jneox.dist.Ranks;
 import dev.jneox.io.Progress;
 import dev.jneox.weights.Dtype;
 import java.io.IOException;

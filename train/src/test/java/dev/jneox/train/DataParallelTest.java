@@ -239,9 +239,7 @@ class DataParallelTest {
   @CsvSource({"fp16,0", "fp16,1", "bfloat16,1"})
   void roundedProductsToo(String precision, int stage) {
     String[] sets = {
-      "precision=" + precision,
-      "zero_optimization={stage: " + stage + "}",
-      "train_iters=12"
+      "precision=" + precision, "zero_optimization={stage: " + stage + "}", "train_iters=12"
     };
     Run one = train(1, sets).getFirst();
     List<Run> two = train(2, sets);

@@ -1,0 +1,161 @@
+package dev.jneox.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** {@code launch} with processes of its own. */
+@Tag("slow")
+class LaunchCommandTest {
+  /** Losses of 20 steps differ by the order of fp32 sums: see DataParallelTest. */
+  private static final double LOSS_BOUND = 2e-5;
+
+  @TempDir Path dir;
+  private String recipe;
+
+  @BeforeEach
+  void write() throws IOException {
+    recipe = TrainingProcess.recipe(dir).toString();
+  }
+
+  private static String[] sets(String... sets) {
+    return Stream.of(sets).flatMap(set -> Stream.of("--set", set)).toArray(String[]::new);
+  }
+
+  private TrainingProcess launch(String... sets) throws IOException {
+    List<String> all = new ArrayList<>(List.of("launch", "--nproc", "2", "train", recipe));
+    all.addAll(Arrays.asList(sets(sets)));
+    return TrainingProcess.start(dir, all.toArray(String[]::new));
+  }
+
+  private static List<List<String>> rows(Path table) throws IOException {
+    return Files.readAllLines(table).stream().map(line -> List.of(line.split(",", -1))).toList();
+  }
+
+  @Test
+  void twoProcessesLearnWhatOneLearns() throws Exception {
+    String iterations = "train_iters=20";
+    List<String> one = new ArrayList<>(List.of("train", recipe));
+    one.addAll(
+        Arrays.asList(
+            sets(iterations, "save=" + dir.resolve("one"), "gradient_accumulation_steps=2")));
+    Output alone = Output.of(one.toArray(String[]::new));
+    assertThat(alone.code()).as(alone.err()).isZero();
+    try (TrainingProcess process =
+        launch(
+            iterations,
+            "save=" + dir.resolve("two"),
+            "gradient_accumulation_steps=1",
+            "zero_optimization={stage: 1}")) {
+      Output output = process.end();
+      assertThat(output.code()).as(output.err()).isZero();
+      assertThat(output.out())
+          .contains("2 processes with ZeRO-1 x 1 x 2 x 16 tokens a step")
+          .contains("step 20/20")
+          .doesNotContain("[rank")
+          .doesNotContain("[Gloo]");
+    }
+    List<List<String>> expected = rows(dir.resolve("one/metrics.csv"));
+    List<List<String>> found = rows(dir.resolve("two/metrics.csv"));
+    assertThat(found).hasSameSizeAs(expected);
+    assertThat(found.getFirst()).isEqualTo(expected.getFirst());
+    int loss = expected.getFirst().indexOf("loss");
+    int tokens = expected.getFirst().indexOf("tokens");
+    for (int row = 1; row < expected.size(); row++) {
+      assertThat(found.get(row).get(tokens)).isEqualTo(expected.get(row).get(tokens));
+      assertThat(Double.parseDouble(found.get(row).get(loss)))
+          .isCloseTo(Double.parseDouble(expected.get(row).get(loss)), within(LOSS_BOUND));
+    }
+    try (Stream<Path> a = Files.walk(dir.resolve("one"));
+        Stream<Path> b = Files.walk(dir.resolve("two"))) {
+      assertThat(names(b, "two")).isEqualTo(names(a, "one"));
+    }
+  }
+
+  private List<String> names(Stream<Path> files, String run) {
+    return files
+        .map(file -> dir.resolve(run).relativize(file).toString())
+        .filter(name -> !name.startsWith("tensorboard/"))
+        .sorted()
+        .toList();
+  }
+
+  @Test
+  void aKilledRankEndsAllAndIsNamed() throws Exception {
+    try (TrainingProcess process = launch("save=" + dir.resolve("run"))) {
+      process.await("step    3/");
+      // Between them and this test may be a JVM that started launch with its flags.
+      List<ProcessHandle> ranks =
+          process
+              .process()
+              .toHandle()
+              .descendants()
+              .filter(child -> child.children().findAny().isEmpty())
+              .toList();
+      assertThat(ranks).hasSize(2);
+      // The ranks are started in their order.
+      ProcessHandle last =
+          ranks.stream().max(Comparator.comparing(ProcessHandle::pid)).orElseThrow();
+      last.destroyForcibly();
+      Output output = process.end();
+      assertThat(output.code()).as(output.err()).isEqualTo(137);
+      assertThat(output.err().lines())
+          .last()
+          .asString()
+          .startsWith("jneox: rank 1 was ended by signal 9");
+      assertThat(output.err())
+          .contains("group data: rank 0 of 2: ")
+          .contains("another rank is gone or does not answer");
+      assertThat(ranks).noneMatch(ProcessHandle::isAlive);
+    }
+    assertThat(dir.resolve("run/latest")).exists(); // rank 0 saved the last whole step
+  }
+
+  @Test
+  void aSignalSavesOnceAndStopsAll() throws Exception {
+    try (TrainingProcess process = launch("save=" + dir.resolve("run"))) {
+      process.await("step    3/");
+      process.signal("INT");
+      Output output = process.end();
+      assertThat(output.code()).as(output.err()).isEqualTo(130);
+      assertThat(output.out().lines()).filteredOn(line -> line.startsWith("saved ")).hasSize(1);
+      assertThat(output.err()).contains("start again with load=").doesNotContain("rank 1");
+    }
+  }
+
+  @Test
+  void whatIsWrongForAllIsSaidOnce() throws Exception {
+    try (TrainingProcess process = launch("train_batch_size=7")) {
+      Output output = process.end();
+      assertThat(output.code()).isEqualTo(1);
+      // The rank's own line, and that of launch.
+      assertThat(output.err().lines().filter(line -> line.contains("jneox: "))).hasSize(2);
+      assertThat(output.err().lines())
+          .last()
+          .asString()
+          .matches("jneox: rank [01] ended with exit code 1: .*train_batch_size 7 = .*");
+    }
+  }
+
+  @Test
+  void wrongUsageIsRefused() {
+    assertThat(Output.of("launch", "--nproc", "0", "train", "x.yml").err())
+        .contains("--nproc: expected 1 to 4096, found 0");
+    assertThat(Output.of("launch", "--nproc", "2", "--node-rank", "1", "train").err())
+        .contains("--node-rank: expected a number from 0 below --nnodes 1, found 1");
+    assertThat(Output.of("launch", "train", "x.yml").err()).contains("--nproc");
+    assertThat(Output.of("launch", "--nproc", "2", "launch").code()).isEqualTo(2);
+  }
+}
