@@ -5,10 +5,13 @@ import dev.jneox.io.InputException;
 import dev.jneox.io.PeerException;
 import java.io.IOException;
 import java.net.DatagramSocket;
+import java.net.Inet4Address;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.net.NetworkInterface;
 import java.net.ServerSocket;
 import java.net.Socket;
+import java.net.SocketException;
 import java.net.UnknownHostException;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -87,7 +90,7 @@ public final class Rendezvous implements AutoCloseable {
               .retainReference();
       ProcessGroupGloo.Options options =
           ProcessGroupGloo.Options.create(new Milliseconds(timeout.toMillis())).retainReference();
-      options.devices(new GlooDeviceVector(device(master)));
+      options.devices(new GlooDeviceVector(device(host, master)));
       Rendezvous met = new Rendezvous(root, options, patience, rank, size);
       met.store.set(key(rank), "here");
       met.awaitAll(end);
@@ -193,16 +196,23 @@ public final class Rendezvous implements AutoCloseable {
   }
 
   /** Returns the network device by which this machine reaches rank 0's. */
-  private static org.bytedeco.pytorch.gloo.Device device(InetAddress master) {
+  private static org.bytedeco.pytorch.gloo.Device device(String host, InetAddress master) {
     @Nullable String name = System.getenv(INTERFACE);
     if (name != null && !name.isBlank()) {
       return ProcessGroupGloo.createDeviceForInterface(name);
     }
-    return ProcessGroupGloo.createDeviceForHostname(local(master));
+    return ProcessGroupGloo.createDeviceForHostname(local(host, master));
   }
 
-  /** Returns the address of this machine that a packet to {@code other} would come from. */
-  private static String local(InetAddress other) {
+  /**
+   * Returns the address of this machine that a packet to rank 0 would come from. A machine may give
+   * its own name a loopback address, which no other machine reaches: then it is that of its first
+   * network.
+   */
+  private static String local(String host, InetAddress other) {
+    if (other.isLoopbackAddress() && !host.equals("localhost") && !host.matches("127\\..*|::1")) {
+      return network().orElse(other.getHostAddress());
+    }
     try (DatagramSocket socket = new DatagramSocket()) {
       socket.connect(new InetSocketAddress(other, 9)); // sends nothing
       return Optional.ofNullable(socket.getLocalAddress()).orElse(other).getHostAddress();
@@ -216,6 +226,28 @@ public final class Rendezvous implements AutoCloseable {
               + e.getMessage()
               + ")",
           e);
+    }
+  }
+
+  /** Returns the first IPv4 address of a network that is up, other than the loopback. */
+  private static Optional<String> network() {
+    try {
+      return NetworkInterface.networkInterfaces()
+          .filter(Rendezvous::isUp)
+          .flatMap(NetworkInterface::inetAddresses)
+          .filter(address -> address instanceof Inet4Address && !address.isLoopbackAddress())
+          .map(InetAddress::getHostAddress)
+          .findFirst();
+    } catch (SocketException e) {
+      return Optional.empty();
+    }
+  }
+
+  private static boolean isUp(NetworkInterface network) {
+    try {
+      return network.isUp() && !network.isLoopback();
+    } catch (SocketException e) {
+      return false;
     }
   }
 

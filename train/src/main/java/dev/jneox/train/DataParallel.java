@@ -159,7 +159,7 @@ final class DataParallel {
 
   /** Returns the seconds that this rank waited for others since the last call. */
   double waitedSeconds() {
-    double seconds = waited / 1e9;
+    double seconds = isAlone() ? 0 : waited / 1e9;
     waited = 0;
     return seconds;
   }

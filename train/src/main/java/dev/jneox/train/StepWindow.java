@@ -9,6 +9,7 @@ public final class StepWindow {
   private long tokens;
   private double seconds;
   private double flops;
+  private double waited;
   private int skipped;
 
   /** Starts without a step. */
@@ -21,9 +22,14 @@ public final class StepWindow {
    * @param skipped number of steps that were skipped
    * @param tokensPerSecond training tokens per second
    * @param flopsPerSecond floating-point operations of the model per second
+   * @param waiting share of the time in which this process waited for others
    */
   public record Summary(
-      OptionalDouble loss, int skipped, double tokensPerSecond, double flopsPerSecond) {}
+      OptionalDouble loss,
+      int skipped,
+      double tokensPerSecond,
+      double flopsPerSecond,
+      double waiting) {}
 
   /** Adds a step. */
   public void add(Trainer.Step step) {
@@ -33,6 +39,7 @@ public final class StepWindow {
     tokens += step.tokens();
     seconds += step.seconds();
     flops += step.flops();
+    waited += step.waited();
   }
 
   /** Returns the summary of the steps added so far, and starts again without a step. */
@@ -42,12 +49,14 @@ public final class StepWindow {
             steps == skipped ? OptionalDouble.empty() : OptionalDouble.of(loss / (steps - skipped)),
             skipped,
             tokens / seconds,
-            flops / seconds);
+            flops / seconds,
+            waited / seconds);
     steps = 0;
     loss = 0;
     tokens = 0;
     seconds = 0;
     flops = 0;
+    waited = 0;
     skipped = 0;
     return summary;
   }

@@ -50,6 +50,7 @@ public final class Trainer implements AutoCloseable {
    * @param seconds that this iteration took
    * @param flops floating-point operations of the model in this iteration, by {@link
    *     ModelSpec#trainingFlops}
+   * @param waited seconds of the iteration in which this process waited for others
    */
   public record Step(
       int iteration,
@@ -60,7 +61,8 @@ public final class Trainer implements AutoCloseable {
       boolean skipped,
       long tokens,
       double seconds,
-      double flops) {
+      double flops,
+      double waited) {
     /** Returns the training tokens per second. */
     public double tokensPerSecond() {
       return tokens / seconds;
@@ -486,6 +488,7 @@ public final class Trainer implements AutoCloseable {
   /** Makes one step; empty when it was stopped, which leaves weights and state unchanged. */
   private Optional<Step> step() {
     long start = System.nanoTime();
+    processes.waitedSeconds(); // what an evaluation waited is none of this step's
     int accumulation = config.batch().accumulation();
     int copies = processes.size();
     int batches = accumulation * copies;
@@ -561,7 +564,8 @@ public final class Trainer implements AutoCloseable {
             overflow,
             tokens,
             (System.nanoTime() - start) / 1e9,
-            model.trainingFlops(tokens, config.model().seqLength())));
+            model.trainingFlops(tokens, config.model().seqLength()),
+            processes.waitedSeconds()));
   }
 
   /** Tells the callbacks that reading data or computing failed, and returns the error to throw. */

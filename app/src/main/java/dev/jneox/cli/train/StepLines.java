@@ -136,6 +136,9 @@ class StepLines implements TrainingCallback {
         columns.add(Column.of(6, "%2.0f%% of GEMM", 100 * flops / gemmRate));
       }
     }
+    if (summary.waiting() > 0) {
+      columns.add(Column.of(4, "%2.0f%% waiting", 100 * summary.waiting()));
+    }
     if (warm || n == iterations) { // the first step, which warms up, says nothing of the others
       double mean = latest.stream().mapToDouble(Double::doubleValue).average().orElse(0);
       columns.add(Column.of(1, "ETA %s", clock(mean * (iterations - n))));

@@ -12,7 +12,7 @@ import org.junit.jupiter.api.Test;
 
 class StepLinesTest {
   private static Trainer.Step step(int iteration, double loss, boolean skipped) {
-    return new Trainer.Step(iteration, loss, 1e-3, 1, 1024, skipped, 100, 2, 6e9);
+    return new Trainer.Step(iteration, loss, 1e-3, 1, 1024, skipped, 100, 2, 6e9, 0);
   }
 
   /** On a terminal the line within a step goes away; in a log it is written every 20 seconds. */
@@ -97,7 +97,9 @@ class StepLinesTest {
         .doesNotContain("GEMM");
     assertThat(
             lines(
-                OptionalInt.empty(), 1e12, new Trainer.Step(1, 1, 1e-3, 1, 1, false, 100, 2, 6e6)))
+                OptionalInt.empty(),
+                1e12,
+                new Trainer.Step(1, 1, 1e-3, 1, 1, false, 100, 2, 6e6, 0)))
         .singleElement()
         .asString()
         .contains("3.0 MFLOP/s");
@@ -108,7 +110,7 @@ class StepLinesTest {
     Trainer.Step[] steps = new Trainer.Step[21];
     for (int i = 0; i < steps.length; i++) {
       double seconds = i == 0 ? 60 : i == 20 ? 22 : 2; // the first warms up, the last is slow
-      steps[i] = new Trainer.Step(i + 1, 7, 1e-3, 1, 1, false, 100, seconds, 6e9);
+      steps[i] = new Trainer.Step(i + 1, 7, 1e-3, 1, 1, false, 100, seconds, 6e9, 0);
     }
     assertThat(lines(OptionalInt.empty(), 1e12, steps))
         .satisfies(
