@@ -20,7 +20,7 @@ import org.junit.jupiter.api.io.TempDir;
 @Tag("slow")
 class LaunchCommandTest {
   /** Losses of 20 steps differ by the order of fp32 sums: see DataParallelTest. */
-  private static final double LOSS_BOUND = 2e-5;
+  private static final double LOSS_BOUND = 1e-6;
 
   @TempDir Path dir;
   private String recipe;

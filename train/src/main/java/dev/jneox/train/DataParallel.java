@@ -103,13 +103,15 @@ final class DataParallel {
   void awaitSums() {
     long start = System.nanoTime();
     next = 0;
-    try {
-      sums.forEach(sum -> sum.pending.await());
-    } finally {
-      sums.forEach(sum -> sum.values.forEach(Values::close));
-      sums.clear();
-      waited += System.nanoTime() - start;
-    }
+    sums.forEach(sum -> sum.pending.await());
+    sums.forEach(sum -> sum.values.forEach(Values::close));
+    sums.clear();
+    waited += System.nanoTime() - start;
+  }
+
+  /** Returns whether sums were begun and have failed or were not awaited: they may still write. */
+  boolean isSumming() {
+    return !sums.isEmpty();
   }
 
   /** Tells every rank the numbers of all copies, and returns them by copy. */

@@ -619,6 +619,8 @@ public final class Trainer implements AutoCloseable {
   @Override
   public void close() {
     gradients.close();
-    parameters.close();
+    if (!processes.isSumming()) { // the memory of sums that failed is left to the process's end
+      parameters.close();
+    }
   }
 }

@@ -39,11 +39,11 @@ class DataParallelTest {
   /**
    * Bounds of rounding: the sums of gradients differ by their order, 2^-24 each. Adam divides by
    * the root of the second moment, so that a weight with a gradient near 0 takes it over at the
-   * rate of a step.
+   * rate of a step. Found after 20 steps: losses 3e-8, weights 6e-5.
    */
-  private static final double LOSS_BOUND = 2e-5;
+  private static final double LOSS_BOUND = 1e-6;
 
-  private static final double WEIGHT_BOUND = 2e-3;
+  private static final double WEIGHT_BOUND = 5e-4;
 
   @TempDir Path dir;
 
