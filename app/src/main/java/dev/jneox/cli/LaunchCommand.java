@@ -44,7 +44,7 @@ import picocli.CommandLine.Spec;
       "",
       "Examples:",
       "  jneox launch --nproc 4 train run.yml --set save=run",
-      "  jneox launch --nproc 8 --nnodes 2 --node-rank 1 --master-addr node-0 train run.yml"
+      "  jneox launch --nproc 8 --nnodes 2 --node-rank 1 --master-addr n0 train c.yml"
     })
 public final class LaunchCommand implements Callable<Integer> {
   /** The exit code of a process that ended because another one did. */

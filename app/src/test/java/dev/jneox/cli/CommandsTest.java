@@ -21,6 +21,7 @@ class CommandsTest {
             "data",
             "corpus",
             "train",
+            "launch",
             "schedule",
             "generate",
             "complete",
