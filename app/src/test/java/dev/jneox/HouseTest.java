@@ -91,11 +91,12 @@ class HouseTest {
               Map.entry("", CORE),
               Map.entry("data", Set.of("tokenizer")),
               Map.entry("torch", Set.of("kernel", "model", "weights", "format")),
-              Map.entry("dist", Set.of("torch")),
+              Map.entry("dist", Set.of("model", "torch")),
               Map.entry(
                   "train",
                   with(
                       FORMATS,
+                      "dist",
                       "format",
                       "weights",
                       "template",

@@ -102,4 +102,17 @@ public record Attention(
   public Attention withBiases(boolean qkvBias, boolean outBias) {
     return new Attention(heads, kvHeads, headDim, position, window, scale, qkvBias, outBias);
   }
+
+  /**
+   * Returns the attention of one of {@code ranks} that have equally many heads.
+   *
+   * @throws IllegalArgumentException when the heads, or the keys that they share, cannot be divided
+   */
+  public Attention divided(int ranks) {
+    ModelSpec.require(
+        heads % ranks == 0 && kvHeads % ranks == 0,
+        heads + " heads and " + kvHeads + " keys cannot be divided among " + ranks + " ranks");
+    return new Attention(
+        heads / ranks, kvHeads / ranks, headDim, position, window, scale, qkvBias, outBias);
+  }
 }

@@ -86,6 +86,11 @@ public final class Matrix {
     tensor.zero_();
   }
 
+  /** Takes the numbers of {@code other}, of the same shape, as they are in memory. */
+  public void copy(Matrix other) {
+    tensor.copy_(other.tensor);
+  }
+
   /** Adds {@code other} as it is in memory: what fp32 carries is not rounded. */
   public void add(Matrix other) {
     tensor.add_(other.tensor);

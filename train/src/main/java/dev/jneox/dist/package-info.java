@@ -8,6 +8,9 @@
  *   <li>{@link dev.jneox.dist.Ranks} joins the processes and has the groups of one of them.
  *   <li>{@link dev.jneox.dist.Buckets} cuts a flat gradient into ranges that are summed while the
  *       backward pass goes on.
+ *   <li>{@link dev.jneox.dist.Layout} divides the matrices among the ranks of tensor parallelism
+ *       and the blocks among the stages of a pipeline. A {@link dev.jneox.dist.Shard} is the part
+ *       of one rank, a {@link dev.jneox.dist.Place} that of one parameter.
  * </ul>
  */
 @NullMarked

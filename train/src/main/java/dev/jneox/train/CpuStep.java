@@ -1,5 +1,6 @@
 package dev.jneox.train;
 
+import dev.jneox.dist.Shard;
 import dev.jneox.model.Attention;
 import dev.jneox.model.BlockSpec;
 import dev.jneox.model.FeedForward;
@@ -8,16 +9,21 @@ import dev.jneox.model.Norm;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
 import dev.jneox.model.Residual;
+import dev.jneox.torch.Collectives;
 import dev.jneox.torch.Matrix;
 import dev.jneox.torch.Products;
+import dev.jneox.torch.TensorParallel;
+import dev.jneox.torch.Values;
 import dev.jneox.weights.Dtype;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Queue;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -28,54 +34,54 @@ import org.jspecify.annotations.Nullable;
  * Products are in the precision of {@link Parameters#compute}; the residual stream, the attention
  * core, norms and loss are in fp32. Tests compare it with {@link AutogradStep}.
  *
+ * <p>A rank of several computes the same with its heads, its columns of the feed-forward layer and
+ * its part of the vocabulary. The group sums what each branch adds to the residual stream, and the
+ * gradient of each branch's input: all that lies between branches is the same on every rank.
+ *
  * <pre>{@code
  * x -> norm -> y1 -> qkv -> q, k, v -> attention -> z -> out ----+
  *   `-> norm -> y2 -> up -> act -> down -------------------------+-> x + both     (parallel; with one norm, y2 is y1)
  * }</pre>
  */
-final class CpuStep implements GradientStep {
+final class CpuStep implements StageStep {
   /**
    * Bytes of logits in memory at a time: few beside the weights, but enough rows for fast products
    * (for 50,000 ids about 335 in fp32, 671 in bf16).
    */
   private static final long LOGITS_BYTES = 64L << 20;
 
-  private final ModelSpec spec;
+  private final ModelSpec spec; // of the sizes of this rank
+  private final Shard shard;
   private final Parameters parameters;
   private final boolean recompute;
-  private final List<Block> blocks = new ArrayList<>();
-  private final NormKernel finalNorm;
-  private final Matrix embedding; // fp32
-  private final Matrix embeddingGradient;
-  private final @Nullable Matrix positions; // fp32; null where none are learned
-  private final @Nullable Matrix positionsGradient;
-  private final Weight head;
+  private final TensorParallel ranks;
+  private final Map<Integer, Block> blocks = new HashMap<>(); // by number
+  private final @Nullable Embedding embedding;
+  private final @Nullable Head head;
   private final Map<Shape, Matrix> products = new HashMap<>();
   private @Nullable Workspace space;
   private volatile boolean stopped;
 
   /**
-   * Makes the step for a model whose parameters are in host memory.
+   * Makes the step for what this rank has of a model, in host memory.
    *
    * @param recompute whether the backward pass runs each layer's forward pass again instead of
    *     keeping its activations (GPT-NeoX's {@code checkpoint_activations})
+   * @param ranks those that have the other parts of each matrix
    */
-  CpuStep(Parameters parameters, boolean recompute) {
-    this.spec = parameters.spec();
+  CpuStep(Parameters parameters, boolean recompute, TensorParallel ranks) {
+    this.shard = parameters.shard();
+    this.spec = shard.spec();
     this.parameters = parameters;
     this.recompute = recompute;
-    for (int l = 0; l < spec.layers(); l++) {
-      blocks.add(block(l));
+    this.ranks = ranks;
+    for (Shard.Chunk chunk : shard.chunks()) {
+      for (int l = chunk.first(); l < chunk.end(); l++) {
+        blocks.put(l, block(l));
+      }
     }
-    finalNorm = new NormKernel(spec.finalNorm(), normWeights(ParamId.weight(Part.FINAL_NORM)));
-    ParamId tokens = ParamId.weight(Part.EMBEDDING);
-    embedding = parameters.weightMatrix(tokens);
-    embeddingGradient = parameters.gradientMatrix(tokens);
-    ParamId learned = ParamId.weight(Part.POSITIONS);
-    boolean has = spec.embedding().learnedPositions();
-    positions = has ? parameters.weightMatrix(learned) : null;
-    positionsGradient = has ? parameters.gradientMatrix(learned) : null;
-    head = new Weight(List.of(spec.headWeight()), ParamId.bias(Part.HEAD));
+    embedding = shard.hasEmbedding() ? new Embedding() : null;
+    head = shard.hasHead() ? new Head() : null;
   }
 
   private record Shape(int rows, int cols) {}
@@ -257,11 +263,13 @@ final class CpuStep implements GradientStep {
       norm1.forward(x, tape.statistics1, tape.normed1);
       attention.forward(w, tape);
       attention.out.forward(tape.z, w.attention);
+      w.sum(w.attention);
       Kernels.residual(x, w.attention, attention.out.bias, null, null, middle);
       norm2.forward(middle, tape.statistics2, tape.normed2);
       feedForward.forward(tape);
       if (out != null) {
         feedForward.down.forward(tape.post, w.mlp);
+        w.sum(w.mlp);
         Kernels.residual(middle, w.mlp, feedForward.down.bias, null, null, out);
       }
     }
@@ -272,9 +280,11 @@ final class CpuStep implements GradientStep {
       Matrix branch = w.attention;
       Kernels.castAndSum(w.gradient, branch, feedForward.down.biasGradient);
       feedForward.backward(w, tape, branch, w.normedGradient2);
+      w.sum(w.normedGradient2);
       norm2.backward(tape.middle(), tape.statistics2, w.gradient, w.normedGradient2);
       Kernels.castAndSum(w.gradient, branch, attention.out.biasGradient);
       attention.backward(w, tape, branch, w.normedGradient1);
+      w.sum(w.normedGradient1);
       norm1.backward(x, tape.statistics1, w.gradient, w.normedGradient1);
     }
   }
@@ -290,7 +300,8 @@ final class CpuStep implements GradientStep {
       if (out != null) {
         attention.out.forward(tape.z, w.attention);
         feedForward.down.forward(tape.post, w.mlp);
-        Kernels.residual(x, w.attention, attention.out.bias, w.mlp, feedForward.down.bias, out);
+        Matrix second = w.sumOfBoth(w.attention, w.mlp);
+        Kernels.residual(x, w.attention, attention.out.bias, second, feedForward.down.bias, out);
       }
     }
 
@@ -300,7 +311,15 @@ final class CpuStep implements GradientStep {
       Kernels.castAndSum(
           w.gradient, branch, feedForward.down.biasGradient, attention.out.biasGradient);
       feedForward.backward(w, tape, branch, w.normedGradient2);
+      // The group sums one branch's gradient while this rank computes the other's.
+      Collectives.Pending second = norms.areOne() ? () -> {} : w.beginSum(w.normedGradient2);
       attention.backward(w, tape, branch, w.normedGradient1);
+      if (norms.areOne()) {
+        // In fp32 memory neither summand is rounded; the sum is, when it is read.
+        w.normedGradient1.add(w.normedGradient2);
+      }
+      w.sum(w.normedGradient1);
+      second.await();
       norms.backward(w, x, tape);
     }
   }
@@ -309,6 +328,11 @@ final class CpuStep implements GradientStep {
   private sealed interface ParallelNorms {
     void forward(Matrix x, Tape tape);
 
+    /** Returns whether there is one norm, which reads the sum of both branches' gradients. */
+    default boolean areOne() {
+      return false;
+    }
+
     /** Adds the gradients through the norms to {@code w.gradient}. */
     void backward(Workspace w, Matrix x, Tape tape);
   }
@@ -316,14 +340,17 @@ final class CpuStep implements GradientStep {
   /** Computes one norm, whose rows both branches read. */
   private record OneNorm(NormKernel norm) implements ParallelNorms {
     @Override
+    public boolean areOne() {
+      return true;
+    }
+
+    @Override
     public void forward(Matrix x, Tape tape) {
       norm.forward(x, tape.statistics1, tape.normed1);
     }
 
     @Override
     public void backward(Workspace w, Matrix x, Tape tape) {
-      // In fp32 memory neither summand is rounded; the sum is, when it is read.
-      w.normedGradient1.add(w.normedGradient2);
       norm.backward(x, tape.statistics1, w.gradient, w.normedGradient1);
     }
   }
@@ -355,37 +382,112 @@ final class CpuStep implements GradientStep {
     }
   }
 
-  @Override
-  public double gradient(Batch batch, double scale, ReadyListener listener) {
-    Workspace w = workspace(batch);
-    forward(w, batch);
-    double count = batch.count();
-    double loss = head(w, batch, (float) (scale / count)) / count;
-    Matrix last = w.inputs[blocks.size()];
-    w.gradient.clear();
-    finalNorm.backward(last, w.finalStatistics, w.gradient, w.normed);
-    listener.head();
-    for (int l = blocks.size() - 1; l >= 0; l--) {
-      goOnUnlessStopped();
-      if (recompute) {
-        blocks.get(l).forward(w, w.inputs[l], w.tapes[l], null);
+  /** Computes the input of the first block. */
+  private final class Embedding {
+    private final Matrix table; // fp32
+    private final Matrix gradient;
+    private final @Nullable Matrix positions; // fp32; null where none are learned
+    private final @Nullable Matrix positionsGradient;
+
+    Embedding() {
+      ParamId tokens = ParamId.weight(Part.EMBEDDING);
+      table = parameters.weightMatrix(tokens);
+      gradient = parameters.gradientMatrix(tokens);
+      ParamId learned = ParamId.weight(Part.POSITIONS);
+      boolean has = spec.embedding().learnedPositions();
+      positions = has ? parameters.weightMatrix(learned) : null;
+      positionsGradient = has ? parameters.gradientMatrix(learned) : null;
+    }
+
+    void forward(Workspace w, Batch batch, Matrix x) {
+      // One rank adds the positions, which all have.
+      Matrix places = shard.tensorRank() == 0 ? positions : null;
+      Kernels.embed(table, ranks.rows(batch.inputs(), table.rows), places, w.positions, x);
+      ranks.sum(x);
+    }
+
+    void backward(Workspace w, Batch batch) {
+      Kernels.embedBackward(w.gradient, ranks.rows(batch.inputs(), table.rows), gradient);
+      if (positionsGradient != null) {
+        Kernels.embedBackward(w.gradient, w.positions, positionsGradient);
       }
-      blocks.get(l).backward(w, w.inputs[l], w.tapes[l]);
-      listener.block(l);
     }
-    Kernels.embedBackward(w.gradient, batch.inputs(), embeddingGradient);
-    if (positionsGradient != null) {
-      Kernels.embedBackward(w.gradient, w.positions, positionsGradient);
+  }
+
+  /** Computes the loss from the output of the last block. */
+  private final class Head {
+    private final NormKernel norm =
+        new NormKernel(spec.finalNorm(), normWeights(ParamId.weight(Part.FINAL_NORM)));
+    private final Weight map = new Weight(List.of(spec.headWeight()), ParamId.bias(Part.HEAD));
+    private final SplitLoss splitLoss = new SplitLoss(ranks);
+
+    /**
+     * Returns the mean loss. With {@code scale} above 0 it also replaces {@code w.gradient} by the
+     * gradient of {@code x}, and adds the weights'.
+     */
+    double loss(Workspace w, Batch batch, Matrix x, double scale) {
+      norm.forward(x, w.finalStatistics, w.normed);
+      double count = batch.count();
+      double loss = slices(w, batch, (float) (scale / count)) / count;
+      if (scale > 0) {
+        ranks.sum(w.normed);
+        w.gradient.clear();
+        norm.backward(x, w.finalStatistics, w.gradient, w.normed);
+      }
+      return loss;
     }
-    listener.embedding();
-    return loss;
+
+    /**
+     * Returns the sum of the losses. With {@code scale} above 0 it also replaces the normed output
+     * by what this rank has of its gradient.
+     */
+    private double slices(Workspace w, Batch batch, float scale) {
+      int[] columns = ranks.rows(batch.labels(), spec.vocabulary().rows());
+      double sum = 0;
+      for (int s = 0, first = 0; s < w.normedSlices.length; first += w.normedSlices[s].rows, s++) {
+        goOnUnlessStopped();
+        Matrix normed = w.normedSlices[s];
+        Matrix logits = w.logits[s];
+        map.forward(normed, logits);
+        sum +=
+            ranks.isAlone()
+                ? Kernels.loss(
+                    logits,
+                    map.bias,
+                    map.biasGradient,
+                    batch.labels(),
+                    batch.weights(),
+                    first,
+                    scale)
+                : splitLoss.loss(
+                    logits,
+                    map.bias,
+                    map.biasGradient,
+                    batch.labels(),
+                    columns,
+                    batch.weights(),
+                    first,
+                    scale);
+        if (scale > 0) {
+          map.backward(logits, normed, normed);
+        }
+      }
+      return sum;
+    }
   }
 
   @Override
-  public double loss(Batch batch) {
-    Workspace w = workspace(batch);
-    forward(w, batch);
-    return head(w, batch, 0) / batch.count();
+  public Shard shard() {
+    return shard;
+  }
+
+  @Override
+  public Flight begin(Batch batch, int chunk, boolean backward) {
+    if (space == null || space.sequences != batch.sequences() || space.length != batch.length()) {
+      space = new Workspace(batch.sequences(), batch.length());
+    }
+    goOnUnlessStopped();
+    return space.flight(chunk).with(batch);
   }
 
   @Override
@@ -402,46 +504,109 @@ final class CpuStep implements GradientStep {
     }
   }
 
-  private void forward(Workspace w, Batch batch) {
-    Kernels.embed(embedding, batch.inputs(), positions, w.positions, w.inputs[0]);
-    for (int l = 0; l < blocks.size(); l++) {
-      goOnUnlessStopped();
-      blocks.get(l).forward(w, w.inputs[l], w.tapes[l], w.inputs[l + 1]);
-    }
-    finalNorm.forward(w.inputs[blocks.size()], w.finalStatistics, w.normed);
-  }
+  /** Holds what the backward pass of one micro-batch reads, through one chunk of blocks. */
+  private final class CpuFlight implements Flight {
+    private final Workspace w;
+    private final Shard.Chunk chunk;
+    private final boolean first;
+    private final boolean last;
+    private final Matrix[] inputs; // of each block, and the output of the last
+    private final Tape[] tapes; // of each block; with recompute equal blocks share one
+    private final Queue<CpuFlight> idle; // of this chunk
+    private @Nullable Batch batch;
 
-  /**
-   * Returns the sum of the losses. With {@code scale} above 0 it also replaces the normed output by
-   * its gradient and adds the head's.
-   */
-  private double head(Workspace w, Batch batch, float scale) {
-    double sum = 0;
-    for (int s = 0, first = 0; s < w.normedSlices.length; first += w.normedSlices[s].rows, s++) {
-      goOnUnlessStopped();
-      Matrix normed = w.normedSlices[s];
-      Matrix logits = w.logits[s];
-      head.forward(normed, logits);
-      sum +=
-          Kernels.loss(
-              logits, head.bias, head.biasGradient, batch.labels(), batch.weights(), first, scale);
-      if (scale > 0) {
-        head.backward(logits, normed, normed);
+    CpuFlight(Workspace w, int number, Tape[] tapes, Queue<CpuFlight> idle) {
+      this.w = w;
+      this.chunk = shard.chunks().get(number);
+      this.first = number == 0 && shard.hasEmbedding();
+      this.last = number == shard.chunks().size() - 1 && shard.hasHead();
+      this.tapes = tapes;
+      this.idle = idle;
+      inputs = new Matrix[chunk.blocks() + 1];
+      for (int i = 0; i < inputs.length; i++) {
+        inputs[i] = Matrix.of(Dtype.F32, w.sequences * w.length, spec.width());
       }
     }
-    return sum;
+
+    Flight with(Batch batch) {
+      this.batch = batch;
+      return this;
+    }
+
+    private Batch batch() {
+      return Objects.requireNonNull(batch, "the micro-batch is closed");
+    }
+
+    private Block block(int i) {
+      return Objects.requireNonNull(blocks.get(chunk.first() + i));
+    }
+
+    private Matrix output() {
+      return inputs[chunk.blocks()];
+    }
+
+    @Override
+    public Values first() {
+      return Values.of(inputs[0]);
+    }
+
+    @Override
+    public Values last() {
+      return Values.of(output());
+    }
+
+    @Override
+    public void forward() {
+      if (first) {
+        Objects.requireNonNull(embedding).forward(w, batch(), inputs[0]);
+      }
+      for (int i = 0; i < chunk.blocks(); i++) {
+        goOnUnlessStopped();
+        block(i).forward(w, inputs[i], tapes[i], inputs[i + 1]);
+      }
+    }
+
+    @Override
+    public double loss() {
+      return Objects.requireNonNull(head).loss(w, batch(), output(), 0);
+    }
+
+    @Override
+    public double backward(double scale, ReadyListener listener) {
+      double loss = 0;
+      if (last) {
+        loss = Objects.requireNonNull(head).loss(w, batch(), output(), scale);
+        listener.head();
+      } else {
+        w.gradient.copy(output());
+      }
+      for (int i = chunk.blocks() - 1; i >= 0; i--) {
+        goOnUnlessStopped();
+        if (recompute) {
+          block(i).forward(w, inputs[i], tapes[i], null);
+        }
+        block(i).backward(w, inputs[i], tapes[i]);
+        listener.block(chunk.first() + i);
+      }
+      if (first) {
+        Objects.requireNonNull(embedding).backward(w, batch());
+        listener.embedding();
+      } else {
+        inputs[0].copy(w.gradient);
+      }
+      return loss;
+    }
+
+    @Override
+    public void close() {
+      batch = null;
+      idle.add(this);
+    }
   }
 
   /** Allocates a matrix for a product's operand or result. */
   private Matrix matrix(long rows, long cols) {
     return Matrix.of(parameters.compute(), parameters.carrier(), rows, cols);
-  }
-
-  private Workspace workspace(Batch batch) {
-    if (space == null || space.sequences != batch.sequences() || space.length != batch.length()) {
-      space = new Workspace(batch.sequences(), batch.length());
-    }
-    return space;
   }
 
   /**
@@ -489,13 +654,11 @@ final class CpuStep implements GradientStep {
     }
   }
 
-  /** Holds every buffer of a step over one batch shape, allocated once. */
+  /** Holds every buffer of a step over batches of one shape, allocated once. */
   private final class Workspace {
     final int sequences;
     final int length;
     final int[] positions;
-    final Matrix[] inputs; // of each layer, and the output of the last
-    final Tape[] tapes; // of each layer; with recompute equal layers share one
     final Matrix normed;
     final Matrix[] normedSlices;
     final Matrix[] logits;
@@ -508,6 +671,8 @@ final class CpuStep implements GradientStep {
     private final Map<Integer, Matrix> wide = new HashMap<>();
     private final Map<Integer, Matrix> queries = new HashMap<>();
     private final Map<Attention, CausalAttention> attends = new HashMap<>();
+    private final Map<BlockSpec, Tape> shared = new HashMap<>(); // with recompute
+    private final List<Queue<CpuFlight>> idle = new ArrayList<>(); // of each chunk
 
     Workspace(int sequences, int length) {
       this.sequences = sequences;
@@ -516,32 +681,28 @@ final class CpuStep implements GradientStep {
       int h = spec.width();
       positions = new int[tokens];
       Arrays.setAll(positions, t -> t % length);
-      inputs = new Matrix[blocks.size() + 1];
-      for (int l = 0; l < inputs.length; l++) {
-        inputs[l] = Matrix.of(Dtype.F32, tokens, h);
-      }
       attention = matrix(tokens, h);
       mlp = matrix(tokens, h);
       queries.put(h, mlp); // nothing else uses mlp while attention's gradient is computed
-      tapes = new Tape[blocks.size()];
-      Map<BlockSpec, Tape> shared = new HashMap<>();
-      for (int l = 0; l < tapes.length; l++) {
-        BlockSpec block = spec.block(l);
-        block = block.withAttention(block.attention().withWindow(0));
-        tapes[l] =
-            recompute
-                ? shared.computeIfAbsent(block, b -> new Tape(tokens, b))
-                : new Tape(tokens, block);
+      for (int l : blocks.keySet()) {
+        BlockSpec block = windowless(l);
         wide.computeIfAbsent(block.feedForward().width(), cols -> matrix(tokens, cols));
         queries.computeIfAbsent(block.attention().queryWidth(), cols -> matrix(tokens, cols));
         attends.computeIfAbsent(block.attention(), a -> new CausalAttention(a, sequences, length));
       }
-      normed = matrix(tokens, h);
-      finalStatistics = new NormKernel.Statistics(tokens);
+      shard.chunks().forEach(_ -> idle.add(new ArrayDeque<>()));
       gradient = Matrix.of(Dtype.F32, tokens, h);
       normedGradient1 = matrix(tokens, h);
       normedGradient2 = matrix(tokens, h);
-
+      if (head == null) {
+        normed = gradient;
+        finalStatistics = new NormKernel.Statistics(0);
+        normedSlices = new Matrix[0];
+        logits = new Matrix[0];
+        return;
+      }
+      normed = matrix(tokens, h);
+      finalStatistics = new NormKernel.Statistics(tokens);
       int vocab = spec.vocabulary().rows();
       int rows = (int) logitRows(tokens, vocab, parameters.carrierBytes());
       int slices = (tokens + rows - 1) / rows;
@@ -554,6 +715,54 @@ final class CpuStep implements GradientStep {
         normedSlices[s] = normed.slice(first, count);
         logits[s] = all.slice(0, count);
       }
+    }
+
+    private BlockSpec windowless(int block) {
+      BlockSpec found = spec.block(block);
+      return found.withAttention(found.attention().withWindow(0));
+    }
+
+    /** Returns buffers for a micro-batch on its way through a chunk. */
+    CpuFlight flight(int number) {
+      CpuFlight flight = idle.get(number).poll();
+      if (flight != null) {
+        return flight;
+      }
+      Shard.Chunk chunk = shard.chunks().get(number);
+      Tape[] tapes = new Tape[chunk.blocks()];
+      for (int i = 0; i < tapes.length; i++) {
+        BlockSpec block = windowless(chunk.first() + i);
+        int tokens = sequences * length;
+        tapes[i] =
+            recompute
+                ? shared.computeIfAbsent(block, b -> new Tape(tokens, b))
+                : new Tape(tokens, block);
+      }
+      return new CpuFlight(this, number, tapes, idle.get(number));
+    }
+
+    /** Replaces what each rank has of a sum by the sum. */
+    void sum(Matrix part) {
+      ranks.sum(part);
+    }
+
+    /**
+     * Replaces {@code first} by the sum over ranks of both, with one exchange, and returns null.
+     * Without other ranks it changes nothing and returns {@code second}, which is still to be
+     * added.
+     */
+    @Nullable Matrix sumOfBoth(Matrix first, Matrix second) {
+      if (ranks.isAlone()) {
+        return second;
+      }
+      first.add(second);
+      ranks.sum(first);
+      return null;
+    }
+
+    /** Begins to replace what each rank has of a sum by the sum. */
+    Collectives.Pending beginSum(Matrix part) {
+      return ranks.beginSum(part);
     }
 
     /** Returns {@code [tokens, cols]} for the gradient of the input of an MLP's second map. */

@@ -1,5 +1,7 @@
 package dev.jneox.train;
 
+import dev.jneox.torch.Collectives;
+import dev.jneox.torch.TensorParallel;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -93,8 +95,20 @@ public interface GradientStep extends AutoCloseable {
    *     keeping its activations (GPT-NeoX's {@code checkpoint_activations})
    */
   static GradientStep of(Parameters parameters, boolean recompute) {
+    return of(parameters, recompute, Collectives.ALONE);
+  }
+
+  /**
+   * Makes the step of one rank. Every rank calls its methods with the same batches; each computes
+   * its part and returns the loss of the whole.
+   *
+   * @param parameters of this rank's {@link dev.jneox.dist.Shard}
+   * @param tensor the ranks that have the other parts of each matrix
+   * @see #of(Parameters, boolean)
+   */
+  static GradientStep of(Parameters parameters, boolean recompute, Collectives tensor) {
     return parameters.onHost()
-        ? new CpuStep(parameters, recompute)
+        ? new CpuStep(parameters, recompute, new TensorParallel(tensor))
         : new AutogradStep(parameters, recompute);
   }
 

@@ -56,7 +56,8 @@ final class Kernels {
   }
 
   /**
-   * Computes {@code x[t] = table[ids[t]] + places[positions[t]]}, or without a null {@code places}.
+   * Computes {@code x[t] = table[ids[t]] + places[positions[t]]}, or without a null {@code places};
+   * {@code table[ids[t]]} is zero for a negative id.
    */
   static void embed(Matrix table, int[] ids, @Nullable Matrix places, int[] positions, Matrix x) {
     WORKERS.forEach(
@@ -65,7 +66,11 @@ final class Kernels {
           float[] row = row(x.cols);
           float[] place = row(x.cols);
           for (int t = from; t < to; t++) {
-            table.load(ids[t], row);
+            if (ids[t] < 0) {
+              Arrays.fill(row, 0);
+            } else {
+              table.load(ids[t], row);
+            }
             if (places != null) {
               places.load(positions[t], place);
               add(row, place, x.cols);
@@ -76,8 +81,8 @@ final class Kernels {
   }
 
   /**
-   * Computes {@code gradient[ids[t]] += dx[t]}, both fp32. Each thread has some of the columns, so
-   * that additions keep the order of the tokens.
+   * Computes {@code gradient[ids[t]] += dx[t]}, both fp32, but for negative ids. Each thread has
+   * some of the columns, so that additions keep the order of the tokens.
    */
   static void embedBackward(Matrix dx, int[] ids, Matrix gradient) {
     int width = dx.cols;
@@ -87,6 +92,9 @@ final class Kernels {
         width,
         (first, last, thread) -> {
           for (int t = 0; t < dx.rows; t++) {
+            if (ids[t] < 0) {
+              continue;
+            }
             long source = (long) t * width;
             long target = (long) ids[t] * width;
             for (int c = first; c < last; c++) {

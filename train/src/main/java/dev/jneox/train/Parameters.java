@@ -2,6 +2,8 @@ package dev.jneox.train;
 
 import dev.jneox.dist.Buckets;
 import dev.jneox.dist.Buckets.Bucket;
+import dev.jneox.dist.Place;
+import dev.jneox.dist.Shard;
 import dev.jneox.kernel.Workers;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Param;
@@ -32,9 +34,10 @@ import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Keeps a model's parameters for training: four flat fp32 arrays of the same layout (weights,
- * gradients, and Adam's two moments) and, where the products are of bf16 or fp16 numbers, one more
- * of the weights rounded to that precision, refreshed once a step.
+ * Keeps the parameters of a model, or of the part that one rank has of it, for training: four flat
+ * fp32 arrays of the same layout (weights, gradients, and Adam's two moments) and, where the
+ * products are of bf16 or fp16 numbers, one more of the weights rounded to that precision,
+ * refreshed once a step.
  *
  * <p>Each parameter is one contiguous range. Those that one product computes together are adjacent:
  * query, key and value of a block, gate and up, and their biases likewise. Such a run of parameters
@@ -50,6 +53,7 @@ public final class Parameters implements AutoCloseable {
   /**
    * States where one parameter is in the flat arrays.
    *
+   * @param param of the shape that this rank has
    * @param offset its first element
    */
   public record Slot(Param param, long offset) {
@@ -110,7 +114,7 @@ public final class Parameters implements AutoCloseable {
   private final Copy copy;
   private final List<Bucket> buckets;
   private final List<Own> own;
-  private final ModelSpec spec;
+  private final Shard shard;
   private final Map<ParamId, Slot> slots = new LinkedHashMap<>();
   private final List<Run> runs = new ArrayList<>();
   private final long length;
@@ -139,20 +143,29 @@ public final class Parameters implements AutoCloseable {
    * @param compute type of the numbers that products multiply: F32, BF16 or F16
    */
   public Parameters(ModelSpec spec, Dtype compute, Device device) {
-    this(spec, compute, device, Copy.ONLY);
+    this(Shard.whole(spec), compute, device, Copy.ONLY);
   }
 
-  /** Allocates zeros for one of several copies of a model. */
-  Parameters(ModelSpec spec, Dtype compute, Device device, Copy copy) {
-    this(spec, compute, Products.carrier(compute, device), device, device.isCpu(), copy);
+  /** Allocates zeros for the part of a rank, in one of several copies of a model. */
+  Parameters(Shard shard, Dtype compute, Device device, Copy copy) {
+    this(shard, compute, Products.carrier(compute, device), device, device.isCpu(), copy);
   }
 
   Parameters(ModelSpec spec, Dtype compute, Dtype carrier, Device device, boolean onHost) {
-    this(spec, compute, carrier, device, onHost, Copy.ONLY);
+    this(Shard.whole(spec), compute, carrier, device, onHost, Copy.ONLY);
   }
 
   /**
-   * Allocates zeros for the parameters of a model.
+   * Allocates zeros on a device for what one rank has of a model.
+   *
+   * @param compute type of the numbers that products multiply: F32, BF16 or F16
+   */
+  public Parameters(Shard shard, Dtype compute, Device device) {
+    this(shard, compute, device, Copy.ONLY);
+  }
+
+  /**
+   * Allocates zeros for what one rank has of a model.
    *
    * @param compute type of the numbers that products multiply
    * @param carrier type of the memory that holds these numbers: {@code compute} or F32
@@ -161,12 +174,12 @@ public final class Parameters implements AutoCloseable {
    * @param copy which of the copies of the model they are
    */
   Parameters(
-      ModelSpec spec, Dtype compute, Dtype carrier, Device device, boolean onHost, Copy copy) {
+      Shard shard, Dtype compute, Dtype carrier, Device device, boolean onHost, Copy copy) {
     Libtorch.start();
-    this.spec = spec;
+    this.shard = shard;
     this.copy = copy;
     long at = 0;
-    for (List<Param> together : together(spec)) {
+    for (List<Param> together : together(shard)) {
       long start = at;
       for (Param param : together) {
         slots.put(param.id(), new Slot(param, at));
@@ -200,7 +213,7 @@ public final class Parameters implements AutoCloseable {
   private List<Long> starts() {
     List<Long> starts = new ArrayList<>();
     long end = length;
-    for (int block = spec.layers() - 1; block >= -1; block--) {
+    for (int block = spec().layers() - 1; block >= -1; block--) {
       int wanted = block + 1; // the part behind this block: the next one, or norm and head
       long start =
           slots.values().stream()
@@ -219,7 +232,7 @@ public final class Parameters implements AutoCloseable {
   private int part(ParamId id) {
     return switch (id.part()) {
       case EMBEDDING, POSITIONS -> -1;
-      case FINAL_NORM, HEAD -> spec.layers();
+      case FINAL_NORM, HEAD -> spec().layers();
       default -> id.block();
     };
   }
@@ -240,9 +253,10 @@ public final class Parameters implements AutoCloseable {
   }
 
   /** Returns the parameters in order, adjacent ones in one list. */
-  private static Collection<List<Param>> together(ModelSpec spec) {
+  private static Collection<List<Param>> together(Shard shard) {
     Map<ParamId, List<Param>> runs = new LinkedHashMap<>();
-    for (Param param : spec.parameters()) {
+    for (Place place : shard.places()) {
+      Param param = place.part();
       Part first =
           switch (param.id().part()) {
             case QUERY, KEY, VALUE -> Part.QUERY;
@@ -262,9 +276,14 @@ public final class Parameters implements AutoCloseable {
     return runs.values();
   }
 
-  /** Returns the description of the model. */
+  /** Returns the description of the whole model. */
   public ModelSpec spec() {
-    return spec;
+    return shard.model();
+  }
+
+  /** Returns which part of the model these are. */
+  public Shard shard() {
+    return shard;
   }
 
   /** Returns the place of every parameter, in the order of the flat arrays. */
@@ -475,21 +494,55 @@ public final class Parameters implements AutoCloseable {
     }
 
     /**
-     * Has {@code writer} set the values of adjacent parameters.
+     * Has {@code writer} set the values of adjacent parameters, of which this rank takes its part.
      *
-     * @param writer gets memory of their size, which it fills
+     * @param params of one tensor: this rank has something of all or of none
+     * @param writer gets memory of the size of the whole parameters, which it fills; it is not
+     *     called where this rank has nothing of them
      */
     void write(List<Param> params, Consumer<MemorySegment> writer) {
       requireWhole();
+      if (!has(params.getFirst().id())) {
+        return;
+      }
       Slot slot = joined(params.stream().map(Param::id).toArray(ParamId[]::new));
-      if (onHost) {
+      List<Place> places = params.stream().map(param -> shard.place(param.id())).toList();
+      boolean undivided = places.stream().allMatch(Place::isWhole);
+      if (onHost && undivided) {
         writer.accept(data(slot));
         return;
       }
       try (Arena staging = Arena.ofShared()) {
-        MemorySegment values = staging.allocate(slot.size() * 4, 64);
+        long size = places.stream().mapToLong(place -> place.whole().elements()).sum();
+        MemorySegment values = staging.allocate(size * 4, 64);
         writer.accept(values);
-        tensor.write(slot.offset(), values);
+        if (whole) {
+          tensor.write(slot.offset(), values);
+          return;
+        }
+        MemorySegment part = onHost ? data(slot) : staging.allocate(slot.size() * 4, 64);
+        take(places, values, part);
+        if (!onHost) {
+          tensor.write(slot.offset(), part);
+        }
+      }
+    }
+
+    /** Copies the parts of whole parameters, which lie one behind the other. */
+    private static void take(List<Place> places, MemorySegment whole, MemorySegment part) {
+      long from = 0;
+      long to = 0;
+      for (Place place : places) {
+        for (Place.Range range : place.ranges()) {
+          MemorySegment.copy(
+              whole,
+              (from + range.inWhole()) * 4,
+              part,
+              (to + range.inPart()) * 4,
+              range.length() * 4);
+        }
+        from += place.whole().elements();
+        to += place.part().elements();
       }
     }
 
@@ -512,7 +565,7 @@ public final class Parameters implements AutoCloseable {
 
     @Override
     public ModelSpec spec() {
-      return spec;
+      return shard.model();
     }
 
     @Override
@@ -569,7 +622,7 @@ public final class Parameters implements AutoCloseable {
    * @param stored of a model with the same parameters
    */
   public void load(ModelWeights stored) {
-    load(stored, spec.vocabulary().rows(), (_, _) -> {});
+    load(stored, spec().vocabulary().rows(), (_, _) -> {});
   }
 
   /**
@@ -580,22 +633,23 @@ public final class Parameters implements AutoCloseable {
    *     on
    */
   void load(ModelWeights stored, int known, BiConsumer<Param, MappedTensor> rest) {
-    for (Slot slot : slots.values()) {
+    for (Place place : shard.places()) {
+      Param param = place.whole();
       try (Arena scratch = Arena.ofShared()) {
-        MappedTensor values = stored.read(slot.id(), scratch);
+        MappedTensor values = stored.read(param.id(), scratch);
         weights.write(
-            List.of(slot.param()),
+            List.of(param),
             data -> {
-              int columns = slot.param().columns();
+              int columns = param.columns();
               float[] row = new float[columns];
               MappedTensor into = new MappedTensor(Dtype.F32, data);
-              int rows = hasRowPerId(slot.param()) ? known : slot.param().rows();
+              int rows = hasRowPerId(param) ? known : param.rows();
               for (int r = 0; r < rows; r++) {
                 values.read((long) r * columns, row, 0, columns);
                 into.write((long) r * columns, row, 0, columns);
               }
-              if (rows < slot.param().rows()) {
-                rest.accept(slot.param(), into);
+              if (rows < param.rows()) {
+                rest.accept(param, into);
               }
             });
       }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 import static org.assertj.core.api.Assertions.withinPercentage;
 
+import dev.jneox.dist.Shard;
 import dev.jneox.model.Activation;
 import dev.jneox.model.Attention;
 import dev.jneox.model.BlockSpec;
@@ -317,7 +318,8 @@ class GradientStepTest {
     GradientStep.Batch batch = batch(spec, 2, 31, 11);
     boolean exact = compute == Dtype.F32;
     try (Parameters host = filled(spec, compute, compute);
-        Parameters device = filled(new Parameters(spec, compute, compute, Device.CPU, false));
+        Parameters device =
+            filled(new Parameters(Shard.whole(spec), compute, compute, Device.CPU, false));
         GradientStep written = GradientStep.of(host, recompute);
         GradientStep libtorch = GradientStep.of(device, recompute)) {
       assertThat(written).isInstanceOf(CpuStep.class);
@@ -414,8 +416,8 @@ class GradientStepTest {
     flat.write(List.of(slot.param()), data -> data.copyFrom(MemorySegment.ofArray(values)));
   }
 
-  private static Parameters filled(ModelSpec spec, Dtype compute, Dtype carrier) {
-    return filled(new Parameters(spec, compute, carrier, Device.CPU, true));
+  static Parameters filled(ModelSpec spec, Dtype compute, Dtype carrier) {
+    return filled(new Parameters(Shard.whole(spec), compute, carrier, Device.CPU, true));
   }
 
   private static Parameters filled(Parameters parameters) {

@@ -3,6 +3,7 @@ package dev.jneox.train;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.jneox.dist.Shard;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
@@ -94,7 +95,8 @@ class ParametersTest {
   void scatteredIsWhatWasGathered(ModelSpec spec) {
     try (Parameters from = numbered(spec);
         Parameters host = new Parameters(spec, Dtype.F32);
-        Parameters device = new Parameters(spec, Dtype.F32, Dtype.F32, Device.CPU, false)) {
+        Parameters device =
+            new Parameters(Shard.whole(spec), Dtype.F32, Dtype.F32, Device.CPU, false)) {
       assertThatThrownBy(() -> device.weights().memory()).hasMessageContaining("are on cpu");
       for (Parameters into : List.of(host, device)) {
         for (TensorExpression tensor : CanonicalNames.of(spec)) {

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.jneox.data.IndexedDatasetWriter;
+import dev.jneox.dist.Shard;
 import dev.jneox.format.ModelFiles;
 import dev.jneox.io.DivergedException;
 import dev.jneox.io.InputException;
@@ -527,7 +528,8 @@ class TrainerTest {
   void aStepThatIsStoppedEndsAtTheNextLayerAndTheWeightsStay(boolean onHost) {
     NeoxConfig config = config();
     var model = config.model().shape(VOCAB, 0);
-    try (Parameters parameters = new Parameters(model, Dtype.F32, Dtype.F32, Device.CPU, onHost);
+    try (Parameters parameters =
+            new Parameters(Shard.whole(model), Dtype.F32, Dtype.F32, Device.CPU, onHost);
         GradientStep step = GradientStep.of(parameters, false)) {
       GradientStep.Batch batch = GradientStep.Batch.of(new int[2][17]);
       step.gradient(batch, 1);
@@ -558,7 +560,8 @@ class TrainerTest {
     NeoxConfig config = config(sets);
     List<Trainer.Step> steps = new ArrayList<>();
     Parameters parameters =
-        new Parameters(config.model().shape(VOCAB, 0), Dtype.F32, Dtype.F32, Device.CPU, onHost);
+        new Parameters(
+            Shard.whole(config.model().shape(VOCAB, 0)), Dtype.F32, Dtype.F32, Device.CPU, onHost);
     try (RunDirectory directory = RunDirectory.open(config.checkpoint(), Resume.DEFAULT);
         TrainingData data = TrainingData.open(config, Progress.silent());
         Trainer trainer = new Trainer(config, 0, null, data, directory, parameters)) {
