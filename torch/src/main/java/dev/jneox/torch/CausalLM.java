@@ -23,7 +23,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.function.UnaryOperator;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 
@@ -43,6 +42,7 @@ public final class CausalLM implements AutoCloseable {
   private final NormLayer finalNorm;
   private final Linear head;
   private final @Nullable ScalarType compute; // null for each weight's own
+  private final boolean alone; // whether this has whole matrices
 
   /**
    * Makes a model over {@code weights}, of the shapes of {@link ModelSpec#parameters}, all on one
@@ -52,13 +52,19 @@ public final class CausalLM implements AutoCloseable {
    * @throws IllegalArgumentException when a weight is missing or has another shape
    */
   public CausalLM(ModelSpec spec, Map<ParamId, Tensor> weights) {
-    this(spec, weights, null);
+    this(spec, weights, null, true);
   }
 
-  /** The same; where {@code compute} is not null, linear weights are rounded to it to multiply. */
-  CausalLM(ModelSpec spec, Map<ParamId, Tensor> weights, @Nullable ScalarType compute) {
+  /**
+   * The same; where {@code compute} is not null, linear weights are rounded to it to multiply.
+   *
+   * @param alone false for one of several ranks, whose matrices are parts
+   */
+  CausalLM(
+      ModelSpec spec, Map<ParamId, Tensor> weights, @Nullable ScalarType compute, boolean alone) {
     this.spec = spec;
     this.compute = compute;
+    this.alone = alone;
     for (Param param : spec.parameters()) {
       Tensor t = weights.get(param.id());
       if (t == null || !Arrays.equals(Tensors.shape(t), param.axes())) {
@@ -104,8 +110,16 @@ public final class CausalLM implements AutoCloseable {
             linear(l, Part.QUERY),
             linear(l, Part.KEY),
             linear(l, Part.VALUE),
-            linear(l, Part.ATTENTION_OUT)),
-        new Mlp(block.feedForward(), gate, linear(l, Part.UP), linear(l, Part.DOWN)));
+            branchEnd(l, Part.ATTENTION_OUT)),
+        new Mlp(block.feedForward(), gate, linear(l, Part.UP), branchEnd(l, Part.DOWN)),
+        alone ? null : bias(ParamId.weight(l, Part.ATTENTION_OUT)),
+        alone ? null : bias(ParamId.weight(l, Part.DOWN)));
+  }
+
+  /** The last map of a branch; where its result is yet to be summed over ranks without its bias. */
+  private Linear branchEnd(int layer, Part part) {
+    Linear linear = linear(layer, part);
+    return alone ? linear : new Linear(linear.weight(), null, linear.compute());
   }
 
   private NormLayer norm(Norm norm, ParamId weight) {
@@ -196,11 +210,11 @@ public final class CausalLM implements AutoCloseable {
 
   /** The normed output of the last block, {@code [B,S,H]}: what the head reads. */
   public Tensor hidden(Tensor ids, @Nullable KvCache cache, Hooks hooks) {
-    Tensor x = embed(ids, cache == null ? 0 : cache.length(), hooks);
+    Tensor x = embed(ids, cache == null ? 0 : cache.length(), hooks, Segment.WHOLE);
     for (int l = 0; l < blocks.size(); l++) {
       int layer = l;
       Tensor in = x;
-      x = Tensors.scoped(() -> block(layer, in, cache, hooks));
+      x = Tensors.scoped(() -> block(layer, in, cache, hooks, Segment.WHOLE));
     }
     if (cache != null) {
       cache.advance(ids.size(1));
@@ -209,8 +223,8 @@ public final class CausalLM implements AutoCloseable {
   }
 
   /** The output of a block, {@code [B,S,H]}, for that of the one before. */
-  Tensor block(int layer, Tensor x, @Nullable KvCache cache, Hooks hooks) {
-    return blocks.get(layer).forward(x, cache, hooks);
+  Tensor block(int layer, Tensor x, @Nullable KvCache cache, Hooks hooks, Segment segment) {
+    return blocks.get(layer).forward(x, cache, hooks, segment);
   }
 
   /** The final norm of the last block's output. */
@@ -224,14 +238,15 @@ public final class CausalLM implements AutoCloseable {
   }
 
   /** The input of the first block, {@code [B,S,H]}, for ids on any device. */
-  Tensor embed(Tensor ids, long past, Hooks hooks) {
+  Tensor embed(Tensor ids, long past, Hooks hooks, Segment segment) {
     long end = past + ids.size(1);
     if (end > spec.maxPositions()) {
       throw new IllegalArgumentException(
           "the model reads " + spec.maxPositions() + " positions at most, " + end + " were given");
     }
     Tensor tokens = weight(ParamId.weight(Part.EMBEDDING));
-    Tensor x = hooks.at("", "hook_embed", fp32(torch.embedding(tokens, Tensors.like(ids, tokens))));
+    Tensor found = segment.lookup(tokens, Tensors.like(ids, tokens));
+    Tensor x = hooks.at("", "hook_embed", fp32(found));
     if (spec.embedding().learnedPositions()) {
       Tensor table = weight(ParamId.weight(Part.POSITIONS));
       Tensor positions = fp32(table.narrow(0, past, ids.size(1)));

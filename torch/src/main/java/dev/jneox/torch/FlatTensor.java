@@ -68,6 +68,13 @@ public final class FlatTensor implements AutoCloseable {
     }
   }
 
+  /** Adds the first {@code n} numbers of {@code other} to those from the {@code to}th on. */
+  public void add(long to, FlatTensor other, long n) {
+    try (PointerScope _ = new PointerScope()) {
+      slice(to, n).add_(other.slice(0, n));
+    }
+  }
+
   /** The L2 norm of all numbers, summed in fp64; infinite or NaN if any of them is. */
   public double norm() {
     return norm(0, tensor.numel());

@@ -51,6 +51,31 @@ public final class TensorParallel {
     };
   }
 
+  /** Replaces each number of a contiguous tensor by its sum over ranks, unseen by autograd. */
+  void sum(Tensor values) {
+    reduce(values, Reduction.SUM);
+  }
+
+  /** Replaces each number of a contiguous tensor by the largest of all ranks. */
+  void max(Tensor values) {
+    reduce(values, Reduction.MAX);
+  }
+
+  private void reduce(Tensor values, Reduction reduction) {
+    if (isAlone()) {
+      return;
+    }
+    try (PointerScope _ = new PointerScope();
+        Values all = new Values(values.detach())) {
+      group.allReduce(all, reduction).await();
+    }
+  }
+
+  /** Returns the place of this rank, from 0. */
+  int rank() {
+    return group.rank();
+  }
+
   /** Replaces each number by its sum over ranks. */
   public void sum(float[] values) {
     reduce(values, Reduction.SUM);
@@ -67,9 +92,7 @@ public final class TensorParallel {
     }
     try (PointerScope _ = new PointerScope()) {
       Tensor copy = Tensors.of(values, values.length);
-      try (Values all = new Values(copy)) {
-        group.allReduce(all, reduction).await();
-      }
+      reduce(copy, reduction);
       System.arraycopy(Tensors.floats(copy), 0, values, 0, values.length);
     }
   }

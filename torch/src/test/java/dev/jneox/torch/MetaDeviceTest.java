@@ -62,7 +62,7 @@ class MetaDeviceTest {
     Tensor x = meta(zeros).requires_grad_(cache == null);
     Tensor y = x;
     for (int l = 0; l < model.spec().layers(); l++) {
-      y = model.block(l, y, cache, seen);
+      y = model.block(l, y, cache, seen, Segment.WHOLE);
     }
     Tensor sum = model.logits(model.normed(y, seen)).sum();
     if (cache == null) { // which is not differentiable

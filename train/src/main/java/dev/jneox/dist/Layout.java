@@ -115,14 +115,14 @@ public final class Layout {
   }
 
   /** Returns which rows and columns of a parameter a rank of tensor parallelism has. */
-  public Place place(Param param, int tensorRank) {
+  public Piece place(Param param, int tensorRank) {
     int rows = param.rows();
     int columns = param.columns();
     return switch (param.split().axis()) {
-      case ROWS -> new Place(param, tensorRank * (rows / tensor), rows / tensor, 0, columns);
-      case COLUMNS -> new Place(param, 0, rows, tensorRank * (columns / tensor), columns / tensor);
+      case ROWS -> new Piece(param, tensorRank * (rows / tensor), rows / tensor, 0, columns);
+      case COLUMNS -> new Piece(param, 0, rows, tensorRank * (columns / tensor), columns / tensor);
       // Every rank has the bias of a row-parallel layer, which is added once, after the sum.
-      case SUM, NONE -> Place.ofAll(param);
+      case SUM, NONE -> Piece.ofAll(param);
     };
   }
 

@@ -40,7 +40,7 @@ public final class Shard {
   private final int tensorRank;
   private final int stage;
   private final List<Chunk> chunks;
-  private final Map<ParamId, Place> places = new LinkedHashMap<>();
+  private final Map<ParamId, Piece> places = new LinkedHashMap<>();
 
   Shard(Layout layout, int tensorRank, int stage, List<Chunk> chunks) {
     this.layout = layout;
@@ -137,7 +137,7 @@ public final class Shard {
   }
 
   /** Returns what the rank has of each of its parameters, in the order of the forward pass. */
-  public List<Place> places() {
+  public List<Piece> places() {
     return List.copyOf(places.values());
   }
 
@@ -146,8 +146,8 @@ public final class Shard {
    *
    * @throws IllegalArgumentException when it has nothing of it
    */
-  public Place place(ParamId id) {
-    Place place = places.get(id);
+  public Piece place(ParamId id) {
+    Piece place = places.get(id);
     if (place == null) {
       throw new IllegalArgumentException("the rank has no parameter " + id);
     }
@@ -159,7 +159,7 @@ public final class Shard {
    * norm of a gradient and in a checkpoint: what several ranks have is the first one's.
    */
   public boolean owns(ParamId id) {
-    Place place = place(id);
+    Piece place = place(id);
     boolean divided = !place.isWhole() || layout.tensor() == 1;
     return (divided || tensorRank == 0) && (id.part() != Part.EMBEDDING || hasEmbedding());
   }

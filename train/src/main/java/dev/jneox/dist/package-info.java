@@ -10,7 +10,8 @@
  *       backward pass goes on.
  *   <li>{@link dev.jneox.dist.Layout} divides the matrices among the ranks of tensor parallelism
  *       and the blocks among the stages of a pipeline. A {@link dev.jneox.dist.Shard} is the part
- *       of one rank, a {@link dev.jneox.dist.Place} that of one parameter.
+ *       of one rank, a {@link dev.jneox.dist.Piece} that of one parameter.
+ *   <li>{@link dev.jneox.dist.Schedule} orders the work of a pipeline's stage.
  * </ul>
  */
 @NullMarked

@@ -541,18 +541,30 @@ final class CpuStep implements StageStep {
       return Objects.requireNonNull(blocks.get(chunk.first() + i));
     }
 
-    private Matrix output() {
+    private Matrix outputRows() {
       return inputs[chunk.blocks()];
     }
 
     @Override
-    public Values first() {
+    public Values input() {
       return Values.of(inputs[0]);
     }
 
     @Override
-    public Values last() {
-      return Values.of(output());
+    public Values output() {
+      return Values.of(outputRows());
+    }
+
+    // The backward pass reads the output no more, and at its end the input.
+
+    @Override
+    public Values outputGradient() {
+      return output();
+    }
+
+    @Override
+    public Values inputGradient() {
+      return input();
     }
 
     @Override
@@ -568,17 +580,17 @@ final class CpuStep implements StageStep {
 
     @Override
     public double loss() {
-      return Objects.requireNonNull(head).loss(w, batch(), output(), 0);
+      return Objects.requireNonNull(head).loss(w, batch(), outputRows(), 0);
     }
 
     @Override
     public double backward(double scale, ReadyListener listener) {
       double loss = 0;
       if (last) {
-        loss = Objects.requireNonNull(head).loss(w, batch(), output(), scale);
+        loss = Objects.requireNonNull(head).loss(w, batch(), outputRows(), scale);
         listener.head();
       } else {
-        w.gradient.copy(output());
+        w.gradient.copy(outputRows());
       }
       for (int i = chunk.blocks() - 1; i >= 0; i--) {
         goOnUnlessStopped();

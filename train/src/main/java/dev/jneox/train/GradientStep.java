@@ -2,6 +2,7 @@ package dev.jneox.train;
 
 import dev.jneox.torch.Collectives;
 import dev.jneox.torch.TensorParallel;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -95,7 +96,7 @@ public interface GradientStep extends AutoCloseable {
    *     keeping its activations (GPT-NeoX's {@code checkpoint_activations})
    */
   static GradientStep of(Parameters parameters, boolean recompute) {
-    return of(parameters, recompute, Collectives.ALONE);
+    return of(parameters, recompute, Collectives.ALONE, Collectives.ALONE);
   }
 
   /**
@@ -104,12 +105,17 @@ public interface GradientStep extends AutoCloseable {
    *
    * @param parameters of this rank's {@link dev.jneox.dist.Shard}
    * @param tensor the ranks that have the other parts of each matrix
+   * @param pipeline the stages, in order
    * @see #of(Parameters, boolean)
    */
-  static GradientStep of(Parameters parameters, boolean recompute, Collectives tensor) {
-    return parameters.onHost()
-        ? new CpuStep(parameters, recompute, new TensorParallel(tensor))
-        : new AutogradStep(parameters, recompute);
+  static GradientStep of(
+      Parameters parameters, boolean recompute, Collectives tensor, Collectives pipeline) {
+    TensorParallel ranks = new TensorParallel(tensor);
+    StageStep stage =
+        parameters.onHost()
+            ? new CpuStep(parameters, recompute, ranks)
+            : new AutogradStep(parameters, recompute, ranks);
+    return pipeline.size() == 1 ? stage : new PipelineStep(stage, parameters, pipeline);
   }
 
   /**
@@ -121,6 +127,25 @@ public interface GradientStep extends AutoCloseable {
    * @throws Stopped after {@link #stop}
    */
   double gradient(Batch batch, double scale, ReadyListener listener);
+
+  /**
+   * Computes the mean of the losses of a step's micro-batches, and adds {@code scale} times the
+   * gradient of each. In a pipeline they are under way at the same time. Every gradient is zero
+   * before, as after an update: stages that share a matrix add theirs once.
+   *
+   * @param batches of one shape
+   * @param scale the loss scale divided by the number of micro-batches
+   * @param listener hears in the last micro-batch when parts of the gradient are ready
+   * @throws Stopped after {@link #stop}
+   */
+  default double gradient(List<Batch> batches, double scale, ReadyListener listener) {
+    double loss = 0;
+    for (Batch batch : batches) {
+      boolean last = batch == batches.getLast();
+      loss += gradient(batch, scale, last ? listener : ReadyListener.NONE) / batches.size();
+    }
+    return loss;
+  }
 
   /**
    * Computes the mean loss and adds its gradient, without a listener.

@@ -2,7 +2,7 @@ package dev.jneox.train;
 
 import dev.jneox.dist.Buckets;
 import dev.jneox.dist.Buckets.Bucket;
-import dev.jneox.dist.Place;
+import dev.jneox.dist.Piece;
 import dev.jneox.dist.Shard;
 import dev.jneox.kernel.Workers;
 import dev.jneox.model.ModelSpec;
@@ -255,7 +255,7 @@ public final class Parameters implements AutoCloseable {
   /** Returns the parameters in order, adjacent ones in one list. */
   private static Collection<List<Param>> together(Shard shard) {
     Map<ParamId, List<Param>> runs = new LinkedHashMap<>();
-    for (Place place : shard.places()) {
+    for (Piece place : shard.places()) {
       Param param = place.part();
       Part first =
           switch (param.id().part()) {
@@ -506,8 +506,8 @@ public final class Parameters implements AutoCloseable {
         return;
       }
       Slot slot = joined(params.stream().map(Param::id).toArray(ParamId[]::new));
-      List<Place> places = params.stream().map(param -> shard.place(param.id())).toList();
-      boolean undivided = places.stream().allMatch(Place::isWhole);
+      List<Piece> places = params.stream().map(param -> shard.place(param.id())).toList();
+      boolean undivided = places.stream().allMatch(Piece::isWhole);
       if (onHost && undivided) {
         writer.accept(data(slot));
         return;
@@ -516,7 +516,7 @@ public final class Parameters implements AutoCloseable {
         long size = places.stream().mapToLong(place -> place.whole().elements()).sum();
         MemorySegment values = staging.allocate(size * 4, 64);
         writer.accept(values);
-        if (whole) {
+        if (undivided) {
           tensor.write(slot.offset(), values);
           return;
         }
@@ -529,11 +529,11 @@ public final class Parameters implements AutoCloseable {
     }
 
     /** Copies the parts of whole parameters, which lie one behind the other. */
-    private static void take(List<Place> places, MemorySegment whole, MemorySegment part) {
+    private static void take(List<Piece> places, MemorySegment whole, MemorySegment part) {
       long from = 0;
       long to = 0;
-      for (Place place : places) {
-        for (Place.Range range : place.ranges()) {
+      for (Piece place : places) {
+        for (Piece.Range range : place.ranges()) {
           MemorySegment.copy(
               whole,
               (from + range.inWhole()) * 4,
@@ -633,7 +633,7 @@ public final class Parameters implements AutoCloseable {
    *     on
    */
   void load(ModelWeights stored, int known, BiConsumer<Param, MappedTensor> rest) {
-    for (Place place : shard.places()) {
+    for (Piece place : shard.places()) {
       Param param = place.whole();
       try (Arena scratch = Arena.ofShared()) {
         MappedTensor values = stored.read(param.id(), scratch);

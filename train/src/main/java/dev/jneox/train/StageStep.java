@@ -11,17 +11,22 @@ interface StageStep extends GradientStep {
   /** Computes one micro-batch through one chunk of blocks: forward, then backward. */
   interface Flight extends AutoCloseable {
     /**
-     * Views the input of the first block, {@code [tokens, H]} in fp32; after {@link #backward} its
-     * gradient. Where the chunk does not begin with the embedding, it is written before {@link
-     * #forward}.
+     * Views the input of the first block, {@code [tokens, H]} in fp32. Where the chunk does not
+     * begin with the embedding, the caller writes it before {@link #forward}.
      */
-    Values first();
+    Values input();
+
+    /** Views the output of the last block, {@code [tokens, H]} in fp32, after {@link #forward}. */
+    Values output();
 
     /**
-     * Views the output of the last block, {@code [tokens, H]} in fp32. Where the chunk does not end
-     * with the head, the gradient is written there before {@link #backward}.
+     * Views the gradient of the output, {@code [tokens, H]} in fp32. Where the chunk does not end
+     * with the head, the caller writes it before {@link #backward}. It may lie where the output is.
      */
-    Values last();
+    Values outputGradient();
+
+    /** Views the gradient of the input, {@code [tokens, H]} in fp32, after {@link #backward}. */
+    Values inputGradient();
 
     /** Computes the blocks, after the embedding where the chunk begins with it. */
     void forward();

@@ -77,10 +77,10 @@ class LayoutTest {
           Shard shard = layout.shard(rank, stage);
           Map<ParamId, Param> sizes = new HashMap<>();
           shard.spec().parameters().forEach(param -> sizes.put(param.id(), param));
-          for (Place place : shard.places()) {
+          for (Piece place : shard.places()) {
             assertThat(place.part()).isEqualTo(sizes.get(place.whole().id()));
             long at = 0;
-            for (Place.Range range : place.ranges()) {
+            for (Piece.Range range : place.ranges()) {
               assertThat(range.inPart()).isEqualTo(at);
               at += range.length();
               for (long i = 0; shard.owns(place.whole().id()) && i < range.length(); i++) {

@@ -11,7 +11,7 @@ import java.util.stream.IntStream;
  * @param rows of it that the rank has, from {@code firstRow} on
  * @param columns of each row, from {@code firstColumn} on
  */
-public record Place(Param whole, int firstRow, int rows, int firstColumn, int columns) {
+public record Piece(Param whole, int firstRow, int rows, int firstColumn, int columns) {
   /**
    * States where consecutive values of a part are in the whole; both are counted row by row.
    *
@@ -21,8 +21,8 @@ public record Place(Param whole, int firstRow, int rows, int firstColumn, int co
    */
   public record Range(long inWhole, long inPart, long length) {}
 
-  static Place ofAll(Param whole) {
-    return new Place(whole, 0, whole.rows(), 0, whole.columns());
+  static Piece ofAll(Param whole) {
+    return new Piece(whole, 0, whole.rows(), 0, whole.columns());
   }
 
   /** Returns the part as a parameter of its own. */

@@ -1,7 +1,7 @@
 package dev.jneox.train;
 
 import dev.jneox.dist.Layout;
-import dev.jneox.dist.Place;
+import dev.jneox.dist.Piece;
 import dev.jneox.dist.Shard;
 import dev.jneox.model.ParamId;
 import dev.jneox.torch.Collectives;
@@ -14,19 +14,19 @@ import java.util.Map;
 import java.util.concurrent.atomic.AtomicReference;
 
 /** Runs the ranks of a layout as threads of this process. */
-final class Ranks {
+public final class RankThreads {
   /** Does the work of one rank. */
-  interface Work<T> {
+  public interface Work<T> {
     T run(Shard shard, Collectives tensor, Collectives pipeline) throws Exception;
   }
 
-  private Ranks() {}
+  private RankThreads() {}
 
   /**
    * Returns what each rank returned, the tensor ranks of a stage one after the other. A rank that
    * fails leaves its groups, as a process that ends would.
    */
-  static <T> List<T> run(Layout layout, Work<T> work) throws Exception {
+  public static <T> List<T> run(Layout layout, Work<T> work) throws Exception {
     List<ThreadCollectives.Group> ofStage = new ArrayList<>();
     List<ThreadCollectives.Group> ofTensorRank = new ArrayList<>();
     for (int stage = 0; stage < layout.stages(); stage++) {
@@ -79,7 +79,7 @@ final class Ranks {
   }
 
   /** Puts together what ranks have, each value from the rank that owns it. */
-  static Map<ParamId, float[]> gathered(Layout layout, List<Map<ParamId, float[]>> ofRanks) {
+  public static Map<ParamId, float[]> gathered(Layout layout, List<Map<ParamId, float[]>> ofRanks) {
     Map<ParamId, float[]> whole = new LinkedHashMap<>();
     layout
         .model()
@@ -93,10 +93,10 @@ final class Ranks {
     for (int r = 0; r < ofRanks.size(); r++) {
       Shard shard = layout.shard(r % layout.tensor(), r / layout.tensor());
       Map<ParamId, float[]> values = ofRanks.get(r);
-      for (Place place : shard.places()) {
+      for (Piece place : shard.places()) {
         ParamId id = place.whole().id();
         if (shard.owns(id)) {
-          for (Place.Range range : place.ranges()) {
+          for (Piece.Range range : place.ranges()) {
             System.arraycopy(
                 values.get(id),
                 (int) range.inPart(),
