@@ -18,8 +18,6 @@ public final class TensorParallel {
   /** A group of one rank, which has whole matrices: there is nothing to complete. */
   public static final TensorParallel ALONE = new TensorParallel(Collectives.ALONE);
 
-  private static final Collectives.Pending NOTHING = () -> {};
-
   private final Collectives group;
 
   /** Makes the operations of one rank, whose place in the vocabulary is that in the group. */
@@ -34,21 +32,11 @@ public final class TensorParallel {
 
   /** Replaces each number by its sum over ranks. */
   public void sum(Matrix values) {
-    beginSum(values).await();
-  }
-
-  /** Begins to replace each number by its sum over ranks. */
-  public Collectives.Pending beginSum(Matrix values) {
-    if (isAlone()) {
-      return NOTHING;
-    }
-    Values all = Values.of(values);
-    Collectives.Pending pending = group.allReduce(all, Reduction.SUM);
-    return () -> {
-      try (all) {
-        pending.await();
+    if (!isAlone()) {
+      try (Values all = Values.of(values)) {
+        group.allReduce(all, Reduction.SUM).await();
       }
-    };
+    }
   }
 
   /** Replaces each number of a contiguous tensor by its sum over ranks, unseen by autograd. */

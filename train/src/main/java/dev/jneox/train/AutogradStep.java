@@ -12,6 +12,7 @@ import java.util.function.Supplier;
  * any device. Linear maps are in the precision of {@link Parameters#compute}, all else is in fp32.
  * On the CPU it is slow, and the reference for {@link CpuStep}.
  */
+@SuppressWarnings("exports") // of StageStep, which is for this package alone
 public final class AutogradStep implements StageStep {
   private final AutogradModel model;
   private final Shard shard;

@@ -9,7 +9,6 @@ import dev.jneox.model.Norm;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
 import dev.jneox.model.Residual;
-import dev.jneox.torch.Collectives;
 import dev.jneox.torch.Matrix;
 import dev.jneox.torch.Products;
 import dev.jneox.torch.TensorParallel;
@@ -35,8 +34,9 @@ import org.jspecify.annotations.Nullable;
  * core, norms and loss are in fp32. Tests compare it with {@link AutogradStep}.
  *
  * <p>A rank of several computes the same with its heads, its columns of the feed-forward layer and
- * its part of the vocabulary. The group sums what each branch adds to the residual stream, and the
- * gradient of each branch's input: all that lies between branches is the same on every rank.
+ * its part of the vocabulary. The group sums what the branches add to the residual stream, and the
+ * gradient of their input: in a parallel block once forward and once backward, in a serial one
+ * twice. The residual stream is the same on every rank.
  *
  * <pre>{@code
  * x -> norm -> y1 -> qkv -> q, k, v -> attention -> z -> out ----+
@@ -49,6 +49,9 @@ final class CpuStep implements StageStep {
    * (for 50,000 ids about 335 in fp32, 671 in bf16).
    */
   private static final long LOGITS_BYTES = 64L << 20;
+
+  /** The weights and biases of two norms. */
+  private static final int NORM_ROWS = 4;
 
   private final ModelSpec spec; // of the sizes of this rank
   private final Shard shard;
@@ -311,16 +314,8 @@ final class CpuStep implements StageStep {
       Kernels.castAndSum(
           w.gradient, branch, feedForward.down.biasGradient, attention.out.biasGradient);
       feedForward.backward(w, tape, branch, w.normedGradient2);
-      // The group sums one branch's gradient while this rank computes the other's.
-      Collectives.Pending second = norms.areOne() ? () -> {} : w.beginSum(w.normedGradient2);
       attention.backward(w, tape, branch, w.normedGradient1);
-      if (norms.areOne()) {
-        // In fp32 memory neither summand is rounded; the sum is, when it is read.
-        w.normedGradient1.add(w.normedGradient2);
-      }
-      w.sum(w.normedGradient1);
-      second.await();
-      norms.backward(w, x, tape);
+      w.backwardOfParts(norms, x, tape);
     }
   }
 
@@ -328,10 +323,11 @@ final class CpuStep implements StageStep {
   private sealed interface ParallelNorms {
     void forward(Matrix x, Tape tape);
 
-    /** Returns whether there is one norm, which reads the sum of both branches' gradients. */
-    default boolean areOne() {
-      return false;
-    }
+    /** Returns the same norms, whose weights' gradients are added to rows of a matrix. */
+    ParallelNorms addingTo(Matrix gradients);
+
+    /** Adds the rows to the gradients of the weights. */
+    void addGradients(Matrix gradients);
 
     /** Adds the gradients through the norms to {@code w.gradient}. */
     void backward(Workspace w, Matrix x, Tape tape);
@@ -340,8 +336,13 @@ final class CpuStep implements StageStep {
   /** Computes one norm, whose rows both branches read. */
   private record OneNorm(NormKernel norm) implements ParallelNorms {
     @Override
-    public boolean areOne() {
-      return true;
+    public ParallelNorms addingTo(Matrix gradients) {
+      return new OneNorm(norm.addingTo(gradients, 0));
+    }
+
+    @Override
+    public void addGradients(Matrix gradients) {
+      norm.addGradients(gradients, 0);
     }
 
     @Override
@@ -351,12 +352,24 @@ final class CpuStep implements StageStep {
 
     @Override
     public void backward(Workspace w, Matrix x, Tape tape) {
+      // In fp32 memory neither summand is rounded; the sum is, when it is read.
+      w.normedGradient1.add(w.normedGradient2);
       norm.backward(x, tape.statistics1, w.gradient, w.normedGradient1);
     }
   }
 
   /** Computes two norms of one kind in one pass over the rows. */
   private record JointNorms(NormKernel norm) implements ParallelNorms {
+    @Override
+    public ParallelNorms addingTo(Matrix gradients) {
+      return new JointNorms(norm.addingTo(gradients, 0));
+    }
+
+    @Override
+    public void addGradients(Matrix gradients) {
+      norm.addGradients(gradients, 0);
+    }
+
     @Override
     public void forward(Matrix x, Tape tape) {
       norm.forward(x, tape.statistics1, tape.normed1, tape.normed2);
@@ -369,6 +382,17 @@ final class CpuStep implements StageStep {
   }
 
   private record SeparateNorms(NormKernel norm1, NormKernel norm2) implements ParallelNorms {
+    @Override
+    public ParallelNorms addingTo(Matrix gradients) {
+      return new SeparateNorms(norm1.addingTo(gradients, 0), norm2.addingTo(gradients, 2));
+    }
+
+    @Override
+    public void addGradients(Matrix gradients) {
+      norm1.addGradients(gradients, 0);
+      norm2.addGradients(gradients, 2);
+    }
+
     @Override
     public void forward(Matrix x, Tape tape) {
       norm1.forward(x, tape.statistics1, tape.normed1);
@@ -676,6 +700,8 @@ final class CpuStep implements StageStep {
     final Matrix[] logits;
     final NormKernel.Statistics finalStatistics;
     final Matrix gradient;
+    private final Matrix normGradients; // what the ranks sum of the norms of a parallel block
+    private final Matrix gradientAndNorms;
     final Matrix attention;
     final Matrix mlp;
     final Matrix normedGradient1;
@@ -703,7 +729,9 @@ final class CpuStep implements StageStep {
         attends.computeIfAbsent(block.attention(), a -> new CausalAttention(a, sequences, length));
       }
       shard.chunks().forEach(_ -> idle.add(new ArrayDeque<>()));
-      gradient = Matrix.of(Dtype.F32, tokens, h);
+      gradientAndNorms = Matrix.of(Dtype.F32, tokens + NORM_ROWS, h);
+      gradient = gradientAndNorms.slice(0, tokens);
+      normGradients = gradientAndNorms.slice(tokens, NORM_ROWS);
       normedGradient1 = matrix(tokens, h);
       normedGradient2 = matrix(tokens, h);
       if (head == null) {
@@ -772,9 +800,23 @@ final class CpuStep implements StageStep {
       return null;
     }
 
-    /** Begins to replace what each rank has of a sum by the sum. */
-    Collectives.Pending beginSum(Matrix part) {
-      return ranks.beginSum(part);
+    /**
+     * Adds the gradients through the norms of a parallel block to {@code gradient}, of which each
+     * rank knows a part. The norm's gradient is linear in that of its output, so what all ranks add
+     * is summed behind the norms: one exchange for both branches, and for the norms' weights.
+     */
+    void backwardOfParts(ParallelNorms norms, Matrix x, Tape tape) {
+      if (ranks.isAlone()) {
+        norms.backward(this, x, tape);
+        return;
+      }
+      if (shard.tensorRank() > 0) { // one rank adds the gradient that all have
+        gradient.clear();
+      }
+      normGradients.clear();
+      norms.addingTo(normGradients).backward(this, x, tape);
+      ranks.sum(gradientAndNorms);
+      norms.addGradients(normGradients);
     }
 
     /** Returns {@code [tokens, cols]} for the gradient of the input of an MLP's second map. */

@@ -5,6 +5,7 @@ import dev.jneox.kernel.Workers;
 import dev.jneox.model.Norm;
 import dev.jneox.torch.Matrix;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -34,13 +35,55 @@ final class NormKernel {
   private final List<Weights> readers;
 
   NormKernel(Norm norm, Weights... readers) {
-    this.eps = norm.eps();
-    this.centred =
+    this(
+        norm.eps(),
         switch (norm) {
           case Norm.Layer _ -> true;
           case Norm.Rms _ -> false;
-        };
-    this.readers = List.of(readers);
+        },
+        List.of(readers));
+  }
+
+  private NormKernel(double eps, boolean centred, List<Weights> readers) {
+    this.eps = eps;
+    this.centred = centred;
+    this.readers = readers;
+  }
+
+  /**
+   * Returns the same norm, which adds the gradients of its weights to rows of a matrix: of each
+   * reader that of the weight and that of the bias.
+   *
+   * @param row the first
+   */
+  NormKernel addingTo(Matrix gradients, int row) {
+    List<Weights> others = new ArrayList<>();
+    for (int r = 0; r < readers.size(); r++) {
+      Weights reader = readers.get(r);
+      others.add(
+          new Weights(
+              reader.weight,
+              reader.bias,
+              row(gradients, row + 2 * r),
+              reader.bias == null ? null : row(gradients, row + 2 * r + 1)));
+    }
+    return new NormKernel(eps, centred, others);
+  }
+
+  /** Adds rows that {@link #addingTo} has filled to the gradients of the weights. */
+  void addGradients(Matrix gradients, int row) {
+    for (int r = 0; r < readers.size(); r++) {
+      Weights reader = readers.get(r);
+      Kernels.accumulate(gradients.slice(row + 2 * r, 1), reader.weightGradient);
+      if (reader.biasGradient != null) {
+        Kernels.accumulate(gradients.slice(row + 2 * r + 1, 1), reader.biasGradient);
+      }
+    }
+  }
+
+  private static MemorySegment row(Matrix matrix, int row) {
+    long bytes = 4L * matrix.cols;
+    return matrix.data().asSlice(row * bytes, bytes);
   }
 
   /** Computes {@code y[r] = normed x * weight + bias} for reader r; fills {@code statistics}. */

@@ -10,6 +10,7 @@ import dev.jneox.model.ModelSpec;
 import dev.jneox.model.Param;
 import dev.jneox.model.ParamId;
 import dev.jneox.model.Part;
+import dev.jneox.torch.Collectives;
 import dev.jneox.torch.Device;
 import dev.jneox.weights.CanonicalNames;
 import dev.jneox.weights.Dtype;
@@ -20,6 +21,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Assertions;
 import org.junit.jupiter.api.Tag;
@@ -170,6 +172,35 @@ class ParallelStepTest {
         }
       }
     }
+  }
+
+  /**
+   * What the written-out step exchanges: of [tokens, H] one sum for the embedding and one for the
+   * head, and of each block two where it is parallel, four where it is serial.
+   */
+  @ParameterizedTest
+  @EnumSource(DividedModel.class)
+  void ranksExchangeWhatTheFormulaSays(DividedModel model) throws Exception {
+    Layout layout = Layout.of(model.spec, 2, 1, 1, Partition.UNIFORM);
+    GradientStep.Batch batch = batches(model.spec, 1).getFirst();
+    List<Long> sent =
+        RankThreads.run(
+            layout,
+            (shard, tensor, pipeline) -> {
+              AtomicLong numbers = new AtomicLong();
+              Collectives counting = new CountingCollectives(tensor, numbers);
+              try (Parameters parameters = new Parameters(shard, Dtype.F32, Device.CPU);
+                  GradientStep step = GradientStep.of(parameters, false, counting, pipeline)) {
+                step.gradient(batch, 1);
+                return numbers.get();
+              }
+            });
+    long tokens = batch.inputs().length;
+    long width = model.spec.width();
+    boolean serial = model.spec.first().residual().isSerial();
+    long ofBlock = serial ? 4 * tokens * width : (2 * tokens + 4) * width;
+    long expected = 2 * tokens * width + model.spec.layers() * ofBlock + 3 * tokens;
+    assertThat(sent).containsExactly(expected, expected);
   }
 
   static Stream<Arguments> pipelines() {

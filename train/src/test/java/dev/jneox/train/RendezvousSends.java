@@ -9,13 +9,11 @@ import dev.jneox.torch.Values;
  * Ends a send only when the other rank has received it, as Gloo does, so that stages which wait for
  * each other are found.
  */
-final class RendezvousSends implements Collectives {
+final class RendezvousSends extends ForwardingCollectives {
   private static final int ACKNOWLEDGED = 1 << 20; // added to tags
 
-  private final Collectives group;
-
   RendezvousSends(Collectives group) {
-    this.group = group;
+    super(group);
   }
 
   @Override
@@ -38,50 +36,5 @@ final class RendezvousSends implements Collectives {
         Values values = Values.of(one, 0, 1)) {
       (send ? group.send(values, other, tag) : group.receive(values, other, tag)).await();
     }
-  }
-
-  @Override
-  public String name() {
-    return group.name();
-  }
-
-  @Override
-  public int rank() {
-    return group.rank();
-  }
-
-  @Override
-  public int size() {
-    return group.size();
-  }
-
-  @Override
-  public Pending allReduce(Values values, Reduction reduction) {
-    return group.allReduce(values, reduction);
-  }
-
-  @Override
-  public Pending reduceScatter(Values whole, Values part) {
-    return group.reduceScatter(whole, part);
-  }
-
-  @Override
-  public Pending allGather(Values part, Values whole) {
-    return group.allGather(part, whole);
-  }
-
-  @Override
-  public Pending broadcast(Values values, int root) {
-    return group.broadcast(values, root);
-  }
-
-  @Override
-  public void barrier() {
-    group.barrier();
-  }
-
-  @Override
-  public void close() {
-    group.close();
   }
 }
