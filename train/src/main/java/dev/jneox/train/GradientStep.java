@@ -140,9 +140,10 @@ public interface GradientStep extends AutoCloseable {
    */
   default double gradient(List<Batch> batches, double scale, ReadyListener listener) {
     double loss = 0;
-    for (Batch batch : batches) {
-      boolean last = batch == batches.getLast();
-      loss += gradient(batch, scale, last ? listener : ReadyListener.NONE) / batches.size();
+    int last = batches.size() - 1;
+    for (int m = 0; m <= last; m++) {
+      ReadyListener hears = m == last ? listener : ReadyListener.NONE;
+      loss += gradient(batches.get(m), scale, hears) / batches.size();
     }
     return loss;
   }
@@ -164,7 +165,8 @@ public interface GradientStep extends AutoCloseable {
   double loss(Batch batch);
 
   /**
-   * Makes the present and every later computation throw {@link Stopped}; any thread may call it.
+   * Makes the present and every later computation throw {@link Stopped}; any thread may call it. A
+   * rank that stops alone leaves the others waiting: ranks agree between two steps instead.
    */
   default void stop() {}
 

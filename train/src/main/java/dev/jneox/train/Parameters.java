@@ -563,9 +563,10 @@ public final class Parameters implements AutoCloseable {
           });
     }
 
+    /** Returns a model of the sizes that this rank has, which may not have all of its parts. */
     @Override
     public ModelSpec spec() {
-      return shard.model();
+      return shard.spec();
     }
 
     @Override

@@ -34,6 +34,7 @@ import java.util.Random;
 import java.util.function.Function;
 import java.util.function.Predicate;
 import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -307,6 +308,29 @@ class GradientStepTest {
       ready.forEach(
           (id, gradient) ->
               assertThat(parameters.gradients().floats(id)).as(id.toString()).isEqualTo(gradient));
+    }
+  }
+
+  /** A step of equal micro-batches: the listener hears of the last one alone. */
+  @Test
+  void aListenerHearsOfTheLastMicroBatch() {
+    ModelSpec spec = llama();
+    GradientStep.Batch batch = batch(spec, 1, 7, 3);
+    try (Parameters parameters = filled(spec, Dtype.F32, Dtype.F32);
+        GradientStep step = GradientStep.of(parameters, false)) {
+      List<String> heard = new ArrayList<>();
+      double loss =
+          step.gradient(
+              List.of(batch, batch, batch),
+              0.25,
+              new GradientStep.ReadyListener() {
+                @Override
+                public void head() {
+                  heard.add("head");
+                }
+              });
+      assertThat(heard).containsExactly("head");
+      assertThat(loss).isCloseTo(step.loss(batch), within(1e-9));
     }
   }
 
