@@ -151,8 +151,8 @@ public final class Parameters implements AutoCloseable {
     this(shard, compute, Products.carrier(compute, device), device, device.isCpu(), copy);
   }
 
-  Parameters(ModelSpec spec, Dtype compute, Dtype carrier, Device device, boolean onHost) {
-    this(Shard.whole(spec), compute, carrier, device, onHost, Copy.ONLY);
+  Parameters(Shard shard, Dtype compute, Dtype carrier, Device device, boolean onHost) {
+    this(shard, compute, carrier, device, onHost, Copy.ONLY);
   }
 
   /**
@@ -173,8 +173,7 @@ public final class Parameters implements AutoCloseable {
    *     the code of the other devices there
    * @param copy which of the copies of the model they are
    */
-  Parameters(
-      Shard shard, Dtype compute, Dtype carrier, Device device, boolean onHost, Copy copy) {
+  Parameters(Shard shard, Dtype compute, Dtype carrier, Device device, boolean onHost, Copy copy) {
     Libtorch.start();
     this.shard = shard;
     this.copy = copy;

@@ -3,6 +3,7 @@ package dev.jneox.train;
 import dev.jneox.data.BatchOrder;
 import dev.jneox.data.Dataset;
 import dev.jneox.dist.Ranks;
+import dev.jneox.dist.Shard;
 import dev.jneox.io.InputException;
 import dev.jneox.io.JneoxException;
 import dev.jneox.io.MappedFile;
@@ -166,7 +167,7 @@ public final class Trainer implements AutoCloseable {
     Dtype compute = config.precision().format().dtype();
     Parameters parameters =
         new Parameters(
-            model,
+            Shard.whole(model),
             compute,
             device,
             new Parameters.Copy(

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import dev.jneox.data.IndexedDatasetWriter;
 import dev.jneox.dist.Mesh;
 import dev.jneox.dist.Ranks;
+import dev.jneox.dist.Shard;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.torch.Device;
@@ -147,7 +148,7 @@ class DataParallelTest {
                 data,
                 directory,
                 new Parameters(
-                    config.model().shape(VOCAB, 0),
+                    Shard.whole(config.model().shape(VOCAB, 0)),
                     config.precision().format().dtype(),
                     Device.CPU,
                     copy),
@@ -359,7 +360,7 @@ class DataParallelTest {
     try (Parameters all = new Parameters(config.model().shape(VOCAB, 0), Dtype.F32, Device.CPU);
         Parameters share =
             new Parameters(
-                config.model().shape(VOCAB, 0),
+                Shard.whole(config.model().shape(VOCAB, 0)),
                 Dtype.F32,
                 Device.CPU,
                 new Parameters.Copy(1, 4, true, 6000))) {
