@@ -35,7 +35,12 @@ class LaunchCommandTest {
   }
 
   private TrainingProcess launch(String... sets) throws IOException {
-    List<String> all = new ArrayList<>(List.of("launch", "--nproc", "2", "train", recipe));
+    return launchMany(2, sets);
+  }
+
+  private TrainingProcess launchMany(int processes, String... sets) throws IOException {
+    List<String> all =
+        new ArrayList<>(List.of("launch", "--nproc", "" + processes, "train", recipe));
     all.addAll(Arrays.asList(sets(sets)));
     return TrainingProcess.start(dir, all.toArray(String[]::new));
   }
@@ -47,12 +52,7 @@ class LaunchCommandTest {
   @Test
   void twoProcessesLearnWhatOneLearns() throws Exception {
     String iterations = "train_iters=20";
-    List<String> one = new ArrayList<>(List.of("train", recipe));
-    one.addAll(
-        Arrays.asList(
-            sets(iterations, "save=" + dir.resolve("one"), "gradient_accumulation_steps=2")));
-    Output alone = Output.of(one.toArray(String[]::new));
-    assertThat(alone.code()).as(alone.err()).isZero();
+    trainAlone(iterations, "gradient_accumulation_steps=2");
     try (TrainingProcess process =
         launch(
             iterations,
@@ -67,8 +67,43 @@ class LaunchCommandTest {
           .doesNotContain("[rank")
           .doesNotContain("[Gloo]");
     }
+    assertSameRun("two");
+  }
+
+  @Test
+  void fourProcessesHaveAQuarterOfTheModelEach() throws Exception {
+    String[] sets = {"train_iters=20", "gradient_accumulation_steps=4"};
+    trainAlone(sets);
+    try (TrainingProcess process =
+        launchMany(
+            4,
+            sets[0],
+            sets[1],
+            "save=" + dir.resolve("four"),
+            "model_parallel_size=2",
+            "pipe_parallel_size=2")) {
+      Output output = process.end();
+      assertThat(output.code()).as(output.err()).isZero();
+      assertThat(output.out())
+          .contains("4 processes = 2 pipeline x 2 tensor x 1 data")
+          .contains("step 20/20");
+    }
+    assertSameRun("four");
+  }
+
+  /** Trains in one process, into the folder {@code one}. */
+  private void trainAlone(String... sets) {
+    List<String> one = new ArrayList<>(List.of("train", recipe));
+    one.addAll(Arrays.asList(sets(sets)));
+    one.addAll(Arrays.asList(sets("save=" + dir.resolve("one"))));
+    Output alone = Output.of(one.toArray(String[]::new));
+    assertThat(alone.code()).as(alone.err()).isZero();
+  }
+
+  /** Compares the losses and the files of two runs. */
+  private void assertSameRun(String run) throws IOException {
     List<List<String>> expected = rows(dir.resolve("one/metrics.csv"));
-    List<List<String>> found = rows(dir.resolve("two/metrics.csv"));
+    List<List<String>> found = rows(dir.resolve(run).resolve("metrics.csv"));
     assertThat(found).hasSameSizeAs(expected);
     assertThat(found.getFirst()).isEqualTo(expected.getFirst());
     int loss = expected.getFirst().indexOf("loss");
@@ -79,8 +114,8 @@ class LaunchCommandTest {
           .isCloseTo(Double.parseDouble(expected.get(row).get(loss)), within(LOSS_BOUND));
     }
     try (Stream<Path> a = Files.walk(dir.resolve("one"));
-        Stream<Path> b = Files.walk(dir.resolve("two"))) {
-      assertThat(names(b, "two")).isEqualTo(names(a, "one"));
+        Stream<Path> b = Files.walk(dir.resolve(run))) {
+      assertThat(names(b, run)).isEqualTo(names(a, "one"));
     }
   }
 
@@ -116,7 +151,7 @@ class LaunchCommandTest {
           .asString()
           .startsWith("jneox: rank 1 was ended by signal 9");
       assertThat(output.err())
-          .contains("group data: rank 0 of 2: ")
+          .containsPattern("group (data|world): rank 0 of 2: ")
           .contains("another rank is gone or does not answer");
       assertThat(ranks).noneMatch(ProcessHandle::isAlive);
     }

@@ -109,6 +109,11 @@ public final class Layout {
     return stages;
   }
 
+  /** Returns whether one rank has all of it. */
+  public boolean isWhole() {
+    return tensor == 1 && stages == 1;
+  }
+
   /** Returns the number of chunks of each stage. */
   public int chunks() {
     return (cuts.size() - 1) / stages;

@@ -76,13 +76,19 @@ public final class Shard {
         .withVocabulary(Vocabulary.of(model.vocabulary().rows() / ranks, -1));
   }
 
-  private boolean has(ParamId id) {
+  /** Returns whether the rank has something of a parameter. */
+  public boolean has(ParamId id) {
     return switch (id.part()) {
       case EMBEDDING -> hasEmbedding() || hasHead() && model().head().tied();
       case POSITIONS -> hasEmbedding();
       case FINAL_NORM, HEAD -> hasHead();
       default -> chunks.stream().anyMatch(chunk -> chunk.has(id.block()));
     };
+  }
+
+  /** Returns how the model is divided among all ranks. */
+  public Layout layout() {
+    return layout;
   }
 
   /** Returns the whole model. */

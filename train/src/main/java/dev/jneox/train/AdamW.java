@@ -42,7 +42,8 @@ public final class AdamW {
   private final double beta2;
   private final double eps;
   private final double decay;
-  private final List<Parameters.Own> chunks = new ArrayList<>();
+  private final List<Parameters.Own> chunks;
+  private final List<Parameters.Own> counted; // chunks of the gradient's norm
   private long steps;
 
   /**
@@ -59,12 +60,19 @@ public final class AdamW {
     this.beta2 = beta2;
     this.eps = eps;
     this.decay = decay;
-    for (Parameters.Own own : parameters.own()) {
+    chunks = chunks(parameters.own());
+    counted = chunks(parameters.counted());
+  }
+
+  private static List<Parameters.Own> chunks(List<Parameters.Own> ranges) {
+    List<Parameters.Own> chunks = new ArrayList<>();
+    for (Parameters.Own own : ranges) {
       for (long at = own.from(); at < own.end(); at += CHUNK) {
         long end = Math.min(own.end(), at + CHUNK);
         chunks.add(new Parameters.Own(at, end, own.moments() + at - own.from()));
       }
     }
+    return chunks;
   }
 
   /** Returns the number of updates made so far: t in the formula. */
@@ -82,24 +90,27 @@ public final class AdamW {
     return Math.sqrt(gradientSquares());
   }
 
-  /** Sums the squares of the gradients that this process updates. */
+  /**
+   * Sums the squares of the gradients that this process updates, but for parameters that several
+   * ranks have and that count on another one.
+   */
   double gradientSquares() {
     if (!parameters.onHost()) {
       double sum = 0;
-      for (Parameters.Own own : parameters.own()) {
+      for (Parameters.Own own : parameters.counted()) {
         double norm = parameters.gradients().tensor().norm(own.from(), own.end() - own.from());
         sum += norm * norm;
       }
       return sum;
     }
     MemorySegment g = parameters.gradients().memory();
-    double[] sums = new double[chunks.size()];
+    double[] sums = new double[counted.size()];
     Workers.all()
         .forEach(
             sums.length,
             (from, to, thread) -> {
               for (int c = from; c < to; c++) {
-                sums[c] = squares(g, chunks.get(c).from(), chunks.get(c).end());
+                sums[c] = squares(g, counted.get(c).from(), counted.get(c).end());
               }
             });
     return Arrays.stream(sums).sum();

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.jneox.dist.Ranks;
 import dev.jneox.format.hf.HfFolder;
 import dev.jneox.format.hf.HfFolderWriter;
 import dev.jneox.format.safetensors.Safetensors;
@@ -75,7 +76,7 @@ final class Checkpoint {
    * @param tokenizer written too; null for none
    * @param generation written too
    * @param configs texts of the configuration files by their names
-   * @param processes have a share of the moments each, or all of them
+   * @param processes that have parts of weights and moments, and call {@link #give}
    */
   static void write(
       Path folder,
@@ -85,7 +86,11 @@ final class Checkpoint {
       @Nullable TokenizerFile tokenizer,
       GenerationSettings generation,
       Map<String, String> configs) {
-    writeModel(folder, parameters, tokenizer, generation);
+    WholeWeights.read(
+        processes.ranks(),
+        parameters,
+        parameters.weights(),
+        weights -> writeModel(folder, parameters.spec(), weights, tokenizer, generation));
     writeMoments(folder.resolve(MOMENTS), parameters, processes);
     configs.forEach(
         (name, text) ->
@@ -102,20 +107,22 @@ final class Checkpoint {
   /**
    * Writes the weights alone, as an HF folder in fp32.
    *
+   * @param weights of all of {@code model}
    * @param tokenizer written too; null for none
    * @param generation written too
    */
   static void writeModel(
       Path folder,
-      Parameters parameters,
+      ModelSpec model,
+      ModelWeights weights,
       @Nullable TokenizerFile tokenizer,
       GenerationSettings generation) {
-    HfFolderWriter writer = new HfFolderWriter(folder, parameters.spec(), Dtype.F32);
+    HfFolderWriter writer = new HfFolderWriter(folder, model, Dtype.F32);
     if (tokenizer != null) {
       writer.tokenizer(tokenizer.json(), tokenizer.path());
     }
     generation.into(writer);
-    writer.write(parameters.weights());
+    writer.write(weights);
   }
 
   /** Returns the bytes of the tensors that {@link #write} writes: weights and two moments. */
@@ -132,9 +139,13 @@ final class Checkpoint {
   }
 
   /** Takes part in {@link #write} on the ranks that do not write. */
-  static void giveMoments(Parameters parameters, DataParallel processes) {
+  static void give(Parameters parameters, DataParallel processes) {
+    Ranks ranks = processes.ranks();
+    WholeWeights.read(ranks, parameters, parameters.weights(), _ -> {});
+    for (Parameters.Flat moment : moments(parameters).values()) {
+      WholeWeights.read(ranks, parameters, processes.whole(moment), _ -> {});
+    }
     if (parameters.copy().sharded()) {
-      moments(parameters).values().forEach(processes::whole);
       parameters.clearGradients();
     }
   }
@@ -153,14 +164,18 @@ final class Checkpoint {
     try (SafetensorsWriter writer =
         new SafetensorsWriter(file, declared, SafetensorsWriter.PYTORCH)) {
       moments.forEach(
-          (moment, share) -> {
-            Parameters.Flat flat = processes.whole(share);
-            for (TensorExpression tensor : tensors) {
-              try (Arena arena = Arena.ofShared()) {
-                writer.write(moment + tensor.name(), flat.read(tensor, arena).data());
-              }
-            }
-          });
+          (moment, share) ->
+              WholeWeights.read(
+                  processes.ranks(),
+                  parameters,
+                  processes.whole(share),
+                  whole -> {
+                    for (TensorExpression tensor : tensors) {
+                      try (Arena arena = Arena.ofShared()) {
+                        writer.write(moment + tensor.name(), whole.read(tensor, arena).data());
+                      }
+                    }
+                  }));
       writer.commit();
     }
     if (parameters.copy().sharded()) {

@@ -99,9 +99,12 @@ final class DataParallel {
     return Values.of(flat, from, bucket.share(rank() + 1, size()) - from);
   }
 
-  /** Waits for the sums. */
+  /** Begins the sums that no listener heard of, and waits for all. */
   void awaitSums() {
     long start = System.nanoTime();
+    if (size() > 1) {
+      ready(layers + 1); // a stage has not all parts, and no bucket of those that it lacks
+    }
     next = 0;
     sums.forEach(sum -> sum.pending.await());
     sums.forEach(sum -> sum.values.forEach(Values::close));
@@ -118,6 +121,14 @@ final class DataParallel {
   double[][] exchange(double... mine) {
     long start = System.nanoTime();
     double[][] all = Ranks.exchange(group, mine);
+    waited += System.nanoTime() - start;
+    return all;
+  }
+
+  /** Tells every rank of the run the numbers of all, and returns them by rank. */
+  double[][] exchangeAll(double... mine) {
+    long start = System.nanoTime();
+    double[][] all = Ranks.exchange(ranks.world(), mine);
     waited += System.nanoTime() - start;
     return all;
   }

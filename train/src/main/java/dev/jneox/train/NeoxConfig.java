@@ -1,12 +1,16 @@
 package dev.jneox.train;
 
+import dev.jneox.dist.Layout;
+import dev.jneox.dist.Partition;
 import dev.jneox.io.InputException;
+import dev.jneox.model.ModelSpec;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.TreeSet;
+import java.util.function.Supplier;
 import java.util.regex.Pattern;
 
 /**
@@ -43,6 +47,7 @@ public record NeoxConfig(
     DataSection data,
     RunSection run,
     CheckpointSection checkpoint) {
+  private static final String PARTITION = "pipe_partition_method";
 
   /**
    * Loads a configuration.
@@ -79,6 +84,17 @@ public record NeoxConfig(
     return of(Settings.of(texts, overrides));
   }
 
+  /**
+   * Reads a configuration from texts, for processes that run.
+   *
+   * @param processes number of them
+   * @throws InputException as {@link #of(Map, List)}, and when the parts of the model or the batch
+   *     do not divide so many processes
+   */
+  public static NeoxConfig of(Map<Path, String> texts, List<String> overrides, int processes) {
+    return of(Settings.of(texts, overrides), OptionalInt.of(processes));
+  }
+
   static NeoxConfig of(Settings s) {
     return of(s, OptionalInt.empty());
   }
@@ -86,6 +102,7 @@ public record NeoxConfig(
   private static NeoxConfig of(Settings s, OptionalInt processes) {
     ParallelSection parallel = ParallelSection.of(s, processes);
     ModelSection model = ModelSection.of(s, parallel);
+    partition(s);
     DataSection data = DataSection.of(s);
     RunSection run = RunSection.of(s);
     if (run.epochs().isPresent() && !evenlyMixed(data)) {
@@ -103,6 +120,31 @@ public record NeoxConfig(
         data,
         run,
         CheckpointSection.of(s));
+  }
+
+  private static Partition partition(Settings s) {
+    return placed(s, PARTITION, () -> Partition.of(s.text(PARTITION)));
+  }
+
+  /**
+   * Divides a model among the ranks of one copy, as the keys say.
+   *
+   * @throws InputException when it cannot be divided so, naming the nearest numbers that work
+   */
+  public Layout layout(ModelSpec shape) {
+    return placed(
+        settings,
+        "model_parallel_size",
+        () -> Layout.of(shape, parallel.tensor(), parallel.pipeline(), 1, partition(settings)));
+  }
+
+  /** Names the place of a key where what was made by its value is refused. */
+  private static <T> T placed(Settings s, String key, Supplier<T> made) {
+    try {
+      return made.get();
+    } catch (InputException e) {
+      throw e.withMessage(s.place(key) + ": " + e.getMessage());
+    }
   }
 
   /** Lines of {@link #unsupported} about the model, not about how it is trained. */
@@ -156,15 +198,7 @@ public record NeoxConfig(
               + " not done; set attention_window to the number of latest positions that a local"
               + " layer sees");
     }
-    if (parallel.pipeline() > 1 || parallel.tensor() > 1) {
-      lines.add(
-          settings.place("model_parallel_size")
-              + ": "
-              + parallel
-              + ": data parallel alone is done; set pipe_parallel_size and model_parallel_size to"
-              + " 1");
-    }
-    if (parallel.data() > 1 && optimizer.zeroStage() > 1) {
+    if (parallel.processes() > 1 && optimizer.zeroStage() > 1) {
       lines.add(
           settings.message(
               "zero_optimization",

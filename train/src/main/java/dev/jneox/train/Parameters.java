@@ -78,8 +78,12 @@ public final class Parameters implements AutoCloseable {
     }
   }
 
-  /** Consecutive parameters of one kind; {@code end} is where the next run begins. */
-  record Run(long offset, long end, boolean decays) {}
+  /**
+   * Consecutive parameters of one kind; {@code end} is where the next run begins.
+   *
+   * @param owned whether they count here, where each value of the model counts once
+   */
+  record Run(long offset, long end, boolean decays, boolean owned) {}
 
   /** Elements of a bucket of gradients, 16 MiB: one large message costs less than many small. */
   private static final long BUCKET = 1 << 22;
@@ -185,13 +189,14 @@ public final class Parameters implements AutoCloseable {
         at += param.elements();
       }
       at = Math.ceilDiv(at, (long) ALIGN) * ALIGN;
-      runs.add(new Run(start, at, together.getFirst().isMatrix()));
+      Param first = together.getFirst();
+      runs.add(new Run(start, at, first.isMatrix(), shard.owns(first.id())));
     }
     long unit = (long) ALIGN * copy.count; // equal shares begin on 64 bytes
     long padded = Math.ceilDiv(at, unit) * unit;
     if (padded > at) {
       Run last = runs.removeLast();
-      runs.add(new Run(last.offset, padded, last.decays));
+      runs.add(new Run(last.offset, padded, last.decays, last.owned));
     }
     length = padded;
     buckets = Buckets.of(starts(), length, unit, copy.bucket);
@@ -323,6 +328,24 @@ public final class Parameters implements AutoCloseable {
   /** The ranges that this process updates: all, or its share of each bucket. */
   List<Own> own() {
     return Collections.unmodifiableList(own);
+  }
+
+  /** The ranges of {@link #own} whose gradients count in the norm of the whole gradient. */
+  List<Own> counted() {
+    List<Own> counted = new ArrayList<>();
+    for (Own range : own) {
+      for (Run run : runs) {
+        long from = Math.max(range.from, run.offset);
+        long end = Math.min(range.end, run.end);
+        if (!run.owned || from >= end) {
+          continue;
+        }
+        boolean goesOn = !counted.isEmpty() && counted.getLast().end == from;
+        Own before = goesOn ? counted.removeLast() : new Own(from, from, range.moments);
+        counted.add(new Own(before.from, end, before.moments));
+      }
+    }
+    return counted;
   }
 
   boolean has(ParamId id) {

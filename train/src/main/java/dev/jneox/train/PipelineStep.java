@@ -1,5 +1,6 @@
 package dev.jneox.train;
 
+import dev.jneox.dist.Ranks;
 import dev.jneox.dist.Schedule;
 import dev.jneox.dist.Shard;
 import dev.jneox.io.InputException;
@@ -9,9 +10,6 @@ import dev.jneox.torch.Collectives;
 import dev.jneox.torch.Collectives.Pending;
 import dev.jneox.torch.FlatTensor;
 import dev.jneox.torch.Values;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -212,27 +210,9 @@ final class PipelineStep implements GradientStep {
     }
   }
 
-  /**
-   * Returns the number that the last stage has. It goes in pieces of 16 bits, each exact in fp32.
-   */
+  /** Returns the number that the last stage has. */
   private double ofLastStage(double number) {
-    try (Arena arena = Arena.ofConfined();
-        FlatTensor pieces = FlatTensor.zeros(parameters.device(), 4);
-        Values values = Values.of(pieces, 0, 4)) {
-      MemorySegment memory = arena.allocate(4 * Float.BYTES, 64);
-      long bits = Double.doubleToRawLongBits(number);
-      for (int i = 0; i < 4; i++) {
-        memory.setAtIndex(ValueLayout.JAVA_FLOAT, i, bits >>> 16 * i & 0xFFFF);
-      }
-      pieces.write(0, memory);
-      group.broadcast(values, shard.stages() - 1).await();
-      pieces.read(0, memory);
-      long found = 0;
-      for (int i = 0; i < 4; i++) {
-        found |= (long) memory.getAtIndex(ValueLayout.JAVA_FLOAT, i) << 16 * i;
-      }
-      return Double.longBitsToDouble(found);
-    }
+    return Ranks.exchange(group, number)[shard.stages() - 1][0];
   }
 
   @Override

@@ -1,5 +1,8 @@
 package dev.jneox.train;
 
+import dev.jneox.format.neox.RunFolder;
+import dev.jneox.model.ModelSpec;
+import dev.jneox.weights.ModelWeights;
 import java.nio.file.Path;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -55,11 +58,10 @@ final class Saving implements TrainingCallback {
 
   @Override
   public void afterFailure(Trainer trainer) {
-    boolean savesAlone =
-        trainer.ranks().isFirst()
-            && (trainer.ranks().size() == 1 || !trainer.parameters().copy().sharded());
-    if (savesAlone && isDue(trainer.iteration())) {
-      save(trainer);
+    Parameters parameters = trainer.parameters();
+    boolean hasAll = parameters.shard().layout().isWhole() && !parameters.copy().sharded();
+    if (hasAll && trainer.ranks().isFirst() && isDue(trainer.iteration())) {
+      write(trainer);
     }
   }
 
@@ -72,17 +74,28 @@ final class Saving implements TrainingCallback {
   }
 
   /** Writes the weights with the tokenizer, as an HF folder. */
-  void writeModel(Path folder, Parameters parameters) {
-    Checkpoint.writeModel(folder, parameters, tokenizer, generation);
+  void writeModel(Path folder, ModelSpec model, ModelWeights weights) {
+    Checkpoint.writeModel(folder, model, weights, tokenizer, generation);
   }
 
+  /** Saves on the first rank; the others give what they have, and wait. */
   private void save(Trainer trainer) {
-    Checkpoint.State state = trainer.state();
-    if (!trainer.ranks().isFirst()) {
-      Checkpoint.giveMoments(trainer.parameters(), trainer.processes());
-      savedAt = state.iteration();
-      return;
+    int iteration = trainer.iteration();
+    Path saved;
+    if (trainer.ranks().isFirst()) {
+      saved = write(trainer);
+    } else {
+      Checkpoint.give(trainer.parameters(), trainer.processes());
+      saved = config.checkpoint().save().orElseThrow().resolve(RunFolder.name(iteration));
     }
+    trainer.ranks().barrier();
+    newest = saved;
+    savedAt = iteration;
+    trainer.tell(callback -> callback.afterSave(saved, iteration));
+  }
+
+  private Path write(Trainer trainer) {
+    Checkpoint.State state = trainer.state();
     Path saved =
         directory.save(
             state.iteration(),
@@ -99,6 +112,6 @@ final class Saving implements TrainingCallback {
             trainer::note);
     newest = saved;
     savedAt = state.iteration();
-    trainer.tell(callback -> callback.afterSave(saved, state.iteration()));
+    return saved;
   }
 }

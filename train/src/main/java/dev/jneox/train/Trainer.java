@@ -2,6 +2,7 @@ package dev.jneox.train;
 
 import dev.jneox.data.BatchOrder;
 import dev.jneox.data.Dataset;
+import dev.jneox.dist.Mesh;
 import dev.jneox.dist.Ranks;
 import dev.jneox.dist.Shard;
 import dev.jneox.io.InputException;
@@ -16,12 +17,14 @@ import dev.jneox.weights.Dtype;
 import dev.jneox.weights.ModelWeights;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.SequencedMap;
 import java.util.function.Consumer;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -167,7 +170,7 @@ public final class Trainer implements AutoCloseable {
     Dtype compute = config.precision().format().dtype();
     Parameters parameters =
         new Parameters(
-            Shard.whole(model),
+            shard(config, model, ranks),
             compute,
             device,
             new Parameters.Copy(
@@ -175,6 +178,12 @@ public final class Trainer implements AutoCloseable {
                 ranks.data().size(),
                 ranks.data().size() > 1 && config.optimizer().zeroStage() == 1));
     this(config, endOfText, tokenizer, data, directory, parameters, ranks);
+  }
+
+  /** Returns the part of the model that a rank has. */
+  static Shard shard(NeoxConfig config, ModelSpec model, Ranks ranks) {
+    Mesh.Place place = ranks.place();
+    return config.layout(model).shard(place.tensor(), place.pipeline());
   }
 
   /** Prepares a run over {@code parameters}, which {@link #close} closes. */
@@ -197,6 +206,10 @@ public final class Trainer implements AutoCloseable {
       RunDirectory directory,
       Parameters parameters,
       Ranks ranks) {
+    if (!config.parallel().mesh().equals(ranks.mesh())) {
+      throw new IllegalArgumentException(
+          "a configuration for " + config.parallel() + ", and ranks placed as " + ranks.mesh());
+    }
     this.processes = new DataParallel(ranks, parameters);
     this.config = config;
     this.model = parameters.spec();
@@ -207,7 +220,8 @@ public final class Trainer implements AutoCloseable {
     this.saving = new Saving(config, directory, this.tokenizer);
     this.order = DataOrder.of(config);
     this.maskedId = config.data().maskEndOfDocument() ? endOfText : -1;
-    gradients = GradientStep.of(parameters, config.run().recompute() > 0);
+    gradients =
+        GradientStep.of(parameters, config.run().recompute() > 0, ranks.tensor(), ranks.pipeline());
     OptimizerSection o = config.optimizer();
     adam = new AdamW(parameters, o.beta1(), o.beta2(), o.eps(), o.weightDecay());
     schedule = o.learningRate(data.trainIters());
@@ -359,18 +373,36 @@ public final class Trainer implements AutoCloseable {
 
   /**
    * Returns the fp32 weights by parameter. They change with every step and end with {@link #close}.
+   * A rank that has a part of the model has the weights of that part.
+   *
+   * @see #readWeights
    */
   public ModelWeights weights() {
     return parameters.weights();
   }
 
   /**
-   * Writes the present weights, with the tokenizer, as an HF folder in fp32.
+   * Has {@code reader} read the fp32 weights of the whole model on the first rank. All ranks call
+   * it between two steps: the others give what they have, and return when it has returned.
+   *
+   * @param reader called on the first rank alone; what it gets ends with its return
+   */
+  public void readWeights(Consumer<ModelWeights> reader) {
+    try {
+      WholeWeights.read(ranks(), parameters, parameters.weights(), reader);
+    } finally {
+      ranks().barrier(); // no process ends while another one reads
+    }
+  }
+
+  /**
+   * Writes the present weights, with the tokenizer, as an HF folder in fp32. All ranks call it, and
+   * the first one writes.
    *
    * @throws StorageException when the folder cannot be written
    */
   public void writeModel(Path folder) {
-    saving.writeModel(folder, parameters);
+    readWeights(weights -> saving.writeModel(folder, model, weights));
   }
 
   /**
@@ -490,52 +522,37 @@ public final class Trainer implements AutoCloseable {
   private Optional<Step> step() {
     long start = System.nanoTime();
     processes.waitedSeconds(); // what an evaluation waited is none of this step's
-    int accumulation = config.batch().accumulation();
     int copies = processes.size();
-    int batches = accumulation * copies;
-    BatchOrder reading = data.order();
-    long first = firstBatch + (long) (state.iteration() - startedAt) * batches;
     double scale = state.scaler().scale();
-    double[] mine = new double[accumulation + 2];
-    double[][] all;
+    double[][] all; // by rank
+    int losses;
     try {
-      for (int m = 0; m < accumulation; m++) {
-        long index = first + (long) m * copies + processes.rank();
-        GradientStep.Batch batch =
-            TrainingData.batch(reading, index, model.vocabulary().used(), maskedId);
-        boolean last = m + 1 == accumulation;
-        GradientStep.ReadyListener listener =
-            last ? processes.listener() : GradientStep.ReadyListener.NONE;
-        mine[m] = gradients.gradient(batch, scale / batches, listener);
-        if (!last) {
-          int done = m + 1;
-          double seconds = (System.nanoTime() - start) / 1e9;
-          tell(
-              callback ->
-                  callback.afterMicroBatch(state.iteration() + 1, done, accumulation, seconds));
-        }
-      }
+      double[] mine = gradient(scale, start);
+      losses = mine.length;
       processes.awaitSums();
-      mine[accumulation] = asked ? 1 : 0;
-      mine[accumulation + 1] = adam.gradientSquares();
-      all = processes.exchange(mine);
+      mine = Arrays.copyOf(mine, losses + 2);
+      mine[losses] = asked ? 1 : 0;
+      mine[losses + 1] = adam.gradientSquares();
+      all = processes.exchangeAll(mine);
     } catch (GradientStep.Stopped e) {
       parameters.clearGradients();
       return Optional.empty();
     } catch (JneoxException | InternalError | OutOfMemoryError e) {
       throw broken(e);
     }
+    Mesh mesh = ranks().mesh();
     double loss = 0;
-    for (int b = 0; b < batches; b++) { // in the order of one process that does them all
-      loss += all[b % copies][b / copies] / batches;
+    for (int b = 0; b < losses * copies; b++) { // in the order of one process that does them all
+      int rank = mesh.rank(new Mesh.Place(0, b % copies, 0)); // others of its copy have the same
+      loss += all[rank][b / copies] / (losses * copies);
     }
-    double squares = all[0][accumulation + 1];
-    for (int r = 1; r < copies; r++) {
-      stopping |= all[r][accumulation] > 0;
-      // Without shares every rank has the sum of all; that of rank 0 counts.
-      squares += parameters.copy().sharded() ? all[r][accumulation + 1] : 0;
+    double squares = 0;
+    for (int r = 0; r < all.length; r++) {
+      stopping |= !processes.isAlone() && all[r][losses] > 0;
+      // Without shares every copy has the sum of all; that of the first one counts.
+      boolean counts = parameters.copy().sharded() || mesh.place(r).data() == 0;
+      squares += counts ? all[r][losses + 1] : 0;
     }
-    stopping |= !processes.isAlone() && all[0][accumulation] > 0;
     double norm = Math.sqrt(squares) / scale;
     boolean overflow = !Double.isFinite(norm);
     double lr = schedule.at(state.updates());
@@ -567,6 +584,46 @@ public final class Trainer implements AutoCloseable {
             (System.nanoTime() - start) / 1e9,
             model.trainingFlops(tokens, config.model().seqLength()),
             processes.waitedSeconds()));
+  }
+
+  /**
+   * Computes the gradient of the micro-batches of this copy of the model. Returns their losses; of
+   * a pipeline, which has several under way at a time, only the mean.
+   */
+  private double[] gradient(double scale, long start) {
+    int accumulation = config.batch().accumulation();
+    int copies = processes.size();
+    int batches = accumulation * copies;
+    BatchOrder reading = data.order();
+    long first = firstBatch + (long) (state.iteration() - startedAt) * batches + processes.rank();
+    if (ranks().pipeline().size() > 1) {
+      List<GradientStep.Batch> mine =
+          IntStream.range(0, accumulation)
+              .mapToObj(m -> batch(reading, first + (long) m * copies))
+              .toList();
+      return new double[] {gradients.gradient(mine, scale / batches, processes.listener())};
+    }
+    double[] losses = new double[accumulation];
+    for (int m = 0; m < accumulation; m++) {
+      boolean last = m + 1 == accumulation;
+      losses[m] =
+          gradients.gradient(
+              batch(reading, first + (long) m * copies),
+              scale / batches,
+              last ? processes.listener() : GradientStep.ReadyListener.NONE);
+      if (!last) {
+        int done = m + 1;
+        double seconds = (System.nanoTime() - start) / 1e9;
+        tell(
+            callback ->
+                callback.afterMicroBatch(state.iteration() + 1, done, accumulation, seconds));
+      }
+    }
+    return losses;
+  }
+
+  private GradientStep.Batch batch(BatchOrder reading, long index) {
+    return TrainingData.batch(reading, index, model.vocabulary().used(), maskedId);
   }
 
   /** Tells the callbacks that reading data or computing failed, and returns the error to throw. */
@@ -601,9 +658,7 @@ public final class Trainer implements AutoCloseable {
     double sum = 0;
     try {
       for (int b = processes.rank(); b < batches; b += copies) {
-        mine[b / copies] =
-            gradients.loss(
-                TrainingData.batch(reading, first + b, model.vocabulary().used(), maskedId));
+        mine[b / copies] = gradients.loss(batch(reading, first + b));
       }
       double[][] all = processes.exchange(mine);
       for (int b = 0; b < batches; b++) {

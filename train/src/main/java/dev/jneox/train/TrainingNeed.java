@@ -1,5 +1,7 @@
 package dev.jneox.train;
 
+import dev.jneox.dist.Layout;
+import dev.jneox.dist.Shard;
 import dev.jneox.io.ByteSize;
 import dev.jneox.io.FreeDisk;
 import dev.jneox.io.FreeMemory;
@@ -13,10 +15,12 @@ import dev.jneox.torch.Products;
 import dev.jneox.weights.Dtype;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.IntStream;
 
 /**
  * Computes the bytes of memory and disk that a training run needs, from its configuration alone, so
@@ -24,11 +28,11 @@ import java.util.Set;
  * Parameters} and {@link CpuStep} allocate.
  *
  * @param config of the run
- * @param model that is trained
+ * @param shard of the model that a process has
  * @param carrierBytes of a number in memory that products multiply: 2, or 4 where bf16 or fp16
  *     numbers are held as fp32, and in fp32
  */
-record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
+record TrainingNeed(NeoxConfig config, Shard shard, int carrierBytes) {
   private static final String MICRO = "train_micro_batch_size_per_gpu";
 
   /** Bytes of the JVM itself, libtorch's code and its scratch memory. */
@@ -37,9 +41,40 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
   /** Bytes of the heap besides the arrays of a batch. */
   private static final long HEAP_BESIDE = 128L << 20;
 
+  /** Describes the process that needs the most memory: stages of a pipeline differ. */
   static TrainingNeed of(NeoxConfig config, ModelSpec model) {
-    return new TrainingNeed(
-        config, model, Products.carrier(config.precision().format().dtype()) == Dtype.F32 ? 4 : 2);
+    int carrier = Products.carrier(config.precision().format().dtype()) == Dtype.F32 ? 4 : 2;
+    Layout layout = config.layout(model);
+    int micro = config.batch().micro();
+    boolean recompute = config.run().recompute() > 0;
+    return IntStream.range(0, layout.stages())
+        .mapToObj(stage -> new TrainingNeed(config, layout.shard(0, stage), carrier))
+        .max(
+            Comparator.comparingLong(
+                need -> need.parameterBytes() + need.activationBytes(micro, recompute)))
+        .orElseThrow();
+  }
+
+  /** Returns the whole model. */
+  ModelSpec model() {
+    return shard.model();
+  }
+
+  /** Returns the number of parameters that the process has. */
+  private long parameterCount() {
+    return shard.places().stream().mapToLong(place -> place.part().elements()).sum();
+  }
+
+  /** Returns the blocks that the process runs, of the sizes that it has. */
+  private List<BlockSpec> blocks() {
+    return shard.chunks().stream()
+        .flatMap(chunk -> shard.spec().blocks().subList(chunk.first(), chunk.end()).stream())
+        .toList();
+  }
+
+  /** Returns how many micro-batches are under way at a time in a stage of a pipeline. */
+  private int underWay() {
+    return Math.min(shard.stages() - shard.stage(), config.batch().accumulation());
   }
 
   /**
@@ -47,29 +82,37 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
    */
   long parameterBytes() {
     boolean rounded = config.precision().format() != PrecisionSection.Format.FP32;
-    return model.parameterCount() * (8 + (rounded ? carrierBytes : 0)) + momentBytes();
+    return parameterCount() * (8 + (rounded ? carrierBytes : 0)) + momentBytes();
   }
 
   /** Returns the bytes of both moments, which ZeRO stage 1 shares out over the copies. */
   private long momentBytes() {
     int shares = config.optimizer().zeroStage() == 1 ? config.parallel().data() : 1;
-    return 8 * Math.ceilDiv(model.parameterCount(), shares);
+    return 8 * Math.ceilDiv(parameterCount(), shares);
   }
 
-  /** Returns the native memory of a micro-batch: activations and their gradients. */
+  /**
+   * Returns the native memory of activations and their gradients, of all micro-batches that are
+   * under way at a time.
+   */
   long activationBytes(long sequences, boolean recompute) {
     long tokens = sequences * config.model().seqLength();
-    long h = model.width();
+    ModelSpec part = shard.spec();
+    long h = part.width();
     long c = carrierBytes;
-    long tapes = layers(recompute).stream().mapToLong(this::tapeBytes).sum();
-    long inputs = 4 * h * (model.layers() + 1);
+    long tapes =
+        (recompute ? 1 : underWay()) * layers(recompute).stream().mapToLong(this::tapeBytes).sum();
+    long inputs = underWay() * 4 * h * (blocks().size() + 1);
     long shared = c * 5 * h + 4 * h;
     long products = 0;
     Set<Long> widths = new HashSet<>();
     Set<Long> queries = new HashSet<>(Set.of(h)); // one of width h is counted in shared
     Set<List<Long>> shapes = new HashSet<>();
-    shapes.add(List.of((long) model.vocabulary().rows(), h));
-    for (BlockSpec block : model.blocks()) {
+    int vocabulary = shard.hasHead() ? part.vocabulary().rows() : 0;
+    if (shard.hasHead()) {
+      shapes.add(List.of((long) vocabulary, h));
+    }
+    for (BlockSpec block : blocks()) {
       long wide = block.feedForward().width();
       long query = block.attention().queryWidth();
       shared += widths.add(wide) ? c * wide : 0;
@@ -82,25 +125,24 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
     for (List<Long> shape : shapes) {
       products += c * shape.getFirst() * shape.getLast();
     }
-    int vocabulary = model.vocabulary().rows();
-    return tokens * (inputs + tapes + shared)
-        + CpuStep.logitRows(tokens, vocabulary, carrierBytes) * vocabulary * c
-        + products;
+    long logits =
+        shard.hasHead() ? CpuStep.logitRows(tokens, vocabulary, carrierBytes) * vocabulary * c : 0;
+    return tokens * (inputs + tapes + shared) + logits + products;
   }
 
   /** Returns the layers that have a tape of their own; with recomputation equal ones share it. */
   private List<BlockSpec> layers(boolean recompute) {
     return recompute
-        ? model.blocks().stream()
+        ? blocks().stream()
             .map(block -> block.withAttention(block.attention().withWindow(0)))
             .distinct()
             .toList()
-        : model.blocks();
+        : blocks();
   }
 
   /** Returns the bytes per token that the backward pass of a layer reads. */
   private long tapeBytes(BlockSpec block) {
-    long h = model.width();
+    long h = shard.spec().width();
     Attention attention = block.attention();
     long normed = block.residual().sharesNorm() ? h : 2 * h;
     long middle = block.residual().isSerial() ? 4 * h : 0;
@@ -124,14 +166,17 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
   long heapBytes(long sequences, boolean recompute) {
     long tokens = sequences * config.model().seqLength();
     long tapes =
-        layers(recompute).stream().mapToLong(block -> 16 + 4L * block.attention().heads()).sum();
+        (recompute ? 1 : underWay())
+            * layers(recompute).stream()
+                .mapToLong(block -> 16 + 4L * block.attention().heads())
+                .sum();
     long batch = 2 * 16;
     return tokens * (tapes + 12 + batch) + HEAP_BESIDE;
   }
 
   /** Returns the bytes of a checkpoint on disk: fp32 weights and both moments. */
   long checkpointBytes() {
-    return 12 * model.parameterCount() + (1 << 20);
+    return 12 * model().parameterCount() + (1 << 20);
   }
 
   /**
@@ -180,8 +225,7 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
     if (BESIDE + parameterBytes() > free) {
       String found =
           "%,d parameters take %s in training, %s of memory are free: train a smaller model"
-              .formatted(
-                  model.parameterCount(), ByteSize.text(parameterBytes()), ByteSize.text(free));
+              .formatted(parameterCount(), ByteSize.text(parameterBytes()), ByteSize.text(free));
       throw new MemoryException(config.settings().message(key, found), need, free);
     }
     String found =
@@ -215,7 +259,7 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
   private boolean fits(long micro, boolean recompute, long free, long heap) {
     long tokens = micro * config.model().seqLength();
     long heapNeed = heapBytes(micro, recompute);
-    long heads = model.blocks().stream().mapToInt(b -> b.attention().heads()).max().orElse(1);
+    long heads = blocks().stream().mapToInt(b -> b.attention().heads()).max().orElse(1);
     return tokens * heads <= Integer.MAX_VALUE - 8
         && heapNeed <= heap
         && BESIDE + parameterBytes() + activationBytes(micro, recompute) + heapNeed <= free;
@@ -287,7 +331,7 @@ record TrainingNeed(NeoxConfig config, ModelSpec model, int carrierBytes) {
   List<String> estimate(Device device, int from, int to) {
     int micro = config.batch().micro();
     boolean recompute = config.run().recompute() > 0;
-    long weights = 4 * model.parameterCount();
+    long weights = 4 * parameterCount();
     long rounded = parameterBytes() - 2 * weights - momentBytes();
     List<String> lines = new ArrayList<>();
     String parts =

@@ -1,5 +1,10 @@
 package dev.jneox.train;
 
+import static dev.jneox.train.ToyTraining.all;
+import static dev.jneox.train.ToyTraining.assertSameBits;
+import static dev.jneox.train.ToyTraining.concat;
+import static dev.jneox.train.ToyTraining.numbers;
+import static dev.jneox.train.ToyTraining.started;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
@@ -9,21 +14,17 @@ import dev.jneox.dist.Mesh;
 import dev.jneox.dist.Ranks;
 import dev.jneox.dist.Shard;
 import dev.jneox.io.InputException;
-import dev.jneox.io.Progress;
 import dev.jneox.torch.Device;
+import dev.jneox.train.ToyTraining.Run;
 import dev.jneox.weights.Dtype;
-import dev.jneox.weights.ModelWeights;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
-import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -34,8 +35,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** Trains on several ranks, each a thread of this process, and compares with one. */
 @Tag("slow")
 class DataParallelTest {
-  private static final int VOCAB = 61;
-  private static final int STEPS = 20;
+  private static final int STEPS = ToyTraining.STEPS;
 
   /**
    * Bounds of rounding: the sums of gradients differ by their order, 2^-24 each. Adam divides by
@@ -47,191 +47,40 @@ class DataParallelTest {
   private static final double WEIGHT_BOUND = 5e-4;
 
   @TempDir Path dir;
+  private ToyTraining toy;
 
   @BeforeEach
   void writeData() throws IOException {
-    Random random = new Random(1);
-    try (IndexedDatasetWriter writer = new IndexedDatasetWriter(dir.resolve("data"), VOCAB)) {
-      for (int d = 0; d < 300; d++) {
-        int[] ids = new int[5 + random.nextInt(40)];
-        for (int i = 0; i < ids.length; i++) {
-          ids[i] = i == 0 ? random.nextInt(VOCAB) : (ids[i - 1] * 3 + random.nextInt(2)) % VOCAB;
-        }
-        writer.add(ids, 0, ids.length);
-      }
-      writer.commit();
-    }
-    Files.writeString(
-        dir.resolve("tiny.yml"),
-        """
-        num_layers: 2
-        hidden_size: 32
-        num_attention_heads: 4
-        seq_length: 16
-        max_position_embeddings: 16
-        rotary_pct: 0.25
-        pos_emb: rotary
-        gpt_j_residual: true
-        no_weight_tying: true
-        make_vocab_size_divisible_by: 32
-        optimizer: {type: Adam, params: {lr: 0.01, betas: [0.9, 0.95]}}
-        gradient_clipping: 1.0
-        train_iters: 20
-        train_batch_size: 8
-        train_micro_batch_size_per_gpu: 1
-        split: "90,5,5"
-        eval_interval: 8
-        eval_iters: 2
-        checkpoint_factor: 100
-        precision: fp32
-        """);
+    toy = ToyTraining.write(dir);
   }
 
-  private record Run(
-      List<Trainer.Step> steps, List<String> evaluations, float[] weights, List<String> notes) {}
-
   private NeoxConfig config(int ranks, String... sets) {
-    List<String> all = new ArrayList<>(List.of("data_path=" + dir.resolve("data")));
-    all.addAll(List.of(sets));
-    return NeoxConfig.load(List.of(dir.resolve("tiny.yml")), all, ranks);
+    return toy.config(ranks, sets);
   }
 
   /** Trains on threads and returns what each rank saw. */
   private List<Run> train(int ranks, String... sets) {
-    return all(
-        Ranks.threads(new Mesh(1, ranks, 1)).stream()
-            .map(rank -> started(() -> train(rank, config(ranks, sets), null)))
-            .toList());
-  }
-
-  private interface Task {
-    Run run() throws Exception;
-  }
-
-  private static CompletableFuture<Run> started(Task task) {
-    CompletableFuture<Run> future = new CompletableFuture<>();
-    Thread.ofPlatform()
-        .daemon()
-        .start(
-            () -> {
-              try {
-                future.complete(task.run());
-              } catch (Throwable t) {
-                future.completeExceptionally(t);
-              }
-            });
-    return future;
-  }
-
-  private static List<Run> all(List<CompletableFuture<Run>> runs) {
-    return runs.stream().map(CompletableFuture::join).toList();
-  }
-
-  private Run train(Ranks ranks, NeoxConfig config, @Nullable Integer stopAfter) {
-    List<Trainer.Step> steps = new ArrayList<>();
-    List<String> evaluations = new ArrayList<>();
-    List<String> notes = new ArrayList<>();
-    Parameters.Copy copy =
-        new Parameters.Copy(
-            ranks.data().rank(),
-            ranks.data().size(),
-            ranks.size() > 1 && config.optimizer().zeroStage() == 1,
-            6000); // a few layers, so that there are several buckets
-    try (ranks;
-        RunDirectory directory = RunDirectory.open(config.checkpoint(), Resume.DEFAULT, ranks);
-        TrainingData data = TrainingData.open(config, Progress.silent(), ranks);
-        Trainer trainer =
-            new Trainer(
-                config,
-                0,
-                null,
-                data,
-                directory,
-                new Parameters(
-                    Shard.whole(config.model().shape(VOCAB, 0)),
-                    config.precision().format().dtype(),
-                    Device.CPU,
-                    copy),
-                ranks)) {
-      assertThat(trainer.parameters().buckets()).hasSizeGreaterThan(2);
-      notes.addAll(trainer.warnings());
-      trainer.run(
-          new TrainingCallback() {
-            @Override
-            public void afterStep(Trainer running, Trainer.Step step) {
-              steps.add(step);
-              if (stopAfter != null && step.iteration() == stopAfter) {
-                running.stop();
-              }
-            }
-
-            @Override
-            public void afterEvaluation(String name, int iteration, double loss) {
-              evaluations.add(name + " " + iteration + " " + loss);
-            }
-          });
-      return new Run(steps, evaluations, values(trainer.weights()), notes);
-    }
-  }
-
-  private static float[] values(ModelWeights weights) {
-    List<float[]> values =
-        weights.spec().parameters().stream().map(param -> weights.floats(param.id())).toList();
-    float[] all = new float[values.stream().mapToInt(v -> v.length).sum()];
-    int at = 0;
-    for (float[] v : values) {
-      System.arraycopy(v, 0, all, at, v.length);
-      at += v.length;
-    }
-    return all;
-  }
-
-  private static void assertSameBits(Run a, Run b) {
-    assertThat(numbers(b)).isEqualTo(numbers(a));
-    assertThat(b.evaluations).isEqualTo(a.evaluations);
-    assertThat(b.weights).isEqualTo(a.weights);
-  }
-
-  private static List<List<Double>> numbers(Run run) {
-    return run.steps.stream()
-        .map(s -> List.of(s.loss(), s.gradientNorm(), s.lr(), s.lossScale()))
-        .toList();
+    return toy.train(new Mesh(1, ranks, 1), sets);
   }
 
   private static void assertClose(Run one, Run several) {
-    assertThat(several.steps).hasSameSizeAs(one.steps);
-    for (int s = 0; s < one.steps.size(); s++) {
-      assertThat(several.steps.get(s).loss())
-          .isCloseTo(one.steps.get(s).loss(), within(LOSS_BOUND));
-      assertThat(several.steps.get(s).tokens()).isEqualTo(one.steps.get(s).tokens());
-    }
-    double worst = 0;
-    for (int i = 0; i < one.weights.length; i++) {
-      worst = Math.max(worst, Math.abs(one.weights[i] - several.weights[i]));
-    }
-    assertThat(worst).isLessThan(WEIGHT_BOUND);
-    for (int e = 0; e < one.evaluations.size(); e++) {
-      String[] a = one.evaluations.get(e).split(" ");
-      String[] b = several.evaluations.get(e).split(" ");
-      assertThat(b[1]).isEqualTo(a[1]);
-      assertThat(Double.parseDouble(b[2])).isCloseTo(Double.parseDouble(a[2]), within(LOSS_BOUND));
-    }
-    assertThat(several.evaluations).hasSameSizeAs(one.evaluations);
+    ToyTraining.assertClose(one, several, LOSS_BOUND, WEIGHT_BOUND);
   }
 
   @ParameterizedTest
   @CsvSource({"2,0", "2,1", "4,0", "4,1"})
   void everyLayoutLearnsTheSame(int ranks, int stage) {
     Run one = train(1).getFirst();
-    assertThat(one.steps).hasSize(STEPS);
-    assertThat(one.steps.getLast().loss()).isLessThan(one.steps.getFirst().loss() - 0.5);
+    assertThat(one.steps()).hasSize(STEPS);
+    assertThat(one.steps().getLast().loss()).isLessThan(one.steps().getFirst().loss() - 0.5);
     List<Run> several = train(ranks, "zero_optimization={stage: " + stage + "}");
     for (Run run : several) {
       assertSameBits(several.getFirst(), run);
     }
     assertClose(one, several.getFirst());
     // The first loss is computed before any sum of gradients: it has the same bits.
-    assertThat(several.getFirst().steps.getFirst().loss()).isEqualTo(one.steps.getFirst().loss());
+    assertThat(several.getFirst().steps().getFirst().loss())
+        .isEqualTo(one.steps().getFirst().loss());
     assertSameBits(
         several.getFirst(), train(ranks, "zero_optimization={stage: " + stage + "}").getFirst());
   }
@@ -246,10 +95,10 @@ class DataParallelTest {
     List<Run> two = train(2, sets);
     assertSameBits(two.getFirst(), two.getLast());
     // A dynamic loss scale overflows in the first steps on every rank alike.
-    assertThat(two.getFirst().steps.stream().map(Trainer.Step::skipped).toList())
-        .isEqualTo(one.steps.stream().map(Trainer.Step::skipped).toList());
-    assertThat(two.getFirst().steps.getLast().loss())
-        .isCloseTo(one.steps.getLast().loss(), within(0.02));
+    assertThat(two.getFirst().steps().stream().map(Trainer.Step::skipped).toList())
+        .isEqualTo(one.steps().stream().map(Trainer.Step::skipped).toList());
+    assertThat(two.getFirst().steps().getLast().loss())
+        .isCloseTo(one.steps().getLast().loss(), within(0.02));
   }
 
   @Test
@@ -260,14 +109,14 @@ class DataParallelTest {
     Run first = train(2, concat(saved, zero[0], "exit_interval=7")).getFirst();
     Run second = train(1, concat(saved, "exit_interval=14")).getFirst();
     Run third = train(4, concat(saved, zero[0])).getFirst();
-    List<Trainer.Step> steps = new ArrayList<>(first.steps);
-    steps.addAll(second.steps);
-    steps.addAll(third.steps);
-    assertThat(third.notes).isEmpty();
+    List<Trainer.Step> steps = new ArrayList<>(first.steps());
+    steps.addAll(second.steps());
+    steps.addAll(third.steps());
+    assertThat(third.notes()).isEmpty();
     assertThat(steps.stream().map(Trainer.Step::iteration).toList())
-        .isEqualTo(whole.steps.stream().map(Trainer.Step::iteration).toList());
+        .isEqualTo(whole.steps().stream().map(Trainer.Step::iteration).toList());
     for (int s = 0; s < STEPS; s++) {
-      assertThat(steps.get(s).loss()).isCloseTo(whole.steps.get(s).loss(), within(LOSS_BOUND));
+      assertThat(steps.get(s).loss()).isCloseTo(whole.steps().get(s).loss(), within(LOSS_BOUND));
     }
     assertThat(Files.readAllLines(dir.resolve("run/metrics.csv"))).hasSize(STEPS + 1);
   }
@@ -280,15 +129,9 @@ class DataParallelTest {
     Run whole = train(2, zero).getFirst();
     train(2, concat(saved, "exit_interval=9"));
     Run rest = train(2, saved).getFirst();
-    assertThat(rest.steps).hasSize(STEPS - 9);
+    assertThat(rest.steps()).hasSize(STEPS - 9);
     assertThat(numbers(rest)).isEqualTo(numbers(whole).subList(9, STEPS));
-    assertThat(rest.weights).isEqualTo(whole.weights);
-  }
-
-  private static String[] concat(String[] some, String... more) {
-    List<String> all = new ArrayList<>(Arrays.asList(some));
-    all.addAll(Arrays.asList(more));
-    return all.toArray(String[]::new);
+    assertThat(rest.weights()).isEqualTo(whole.weights());
   }
 
   @Test
@@ -300,10 +143,11 @@ class DataParallelTest {
             ranks.stream()
                 .map(
                     rank ->
-                        started(() -> train(rank, config(2, saved), rank.rank() == 1 ? 3 : null)))
+                        started(
+                            () -> toy.train(rank, config(2, saved), rank.rank() == 1 ? 3 : null)))
                 .toList());
-    assertThat(runs.getFirst().steps).hasSize(4);
-    assertThat(runs.getLast().steps).hasSize(4);
+    assertThat(runs.getFirst().steps()).hasSize(4);
+    assertThat(runs.getLast().steps()).hasSize(4);
     assertThat(dir.resolve("run/global_step4/model.safetensors")).exists();
   }
 
@@ -327,9 +171,10 @@ class DataParallelTest {
           .isInstanceOf(InputException.class)
           .hasMessageStartingWith("rank 1 has another configuration than rank 0: ");
     }
-    try (IndexedDatasetWriter writer = new IndexedDatasetWriter(dir.resolve("other"), VOCAB)) {
+    try (IndexedDatasetWriter writer =
+        new IndexedDatasetWriter(dir.resolve("other"), ToyTraining.VOCAB)) {
       for (int d = 0; d < 300; d++) {
-        writer.add(new int[] {1, 2, 3, 4, 5, 6, 7, 8, 9, d % VOCAB}, 0, 10);
+        writer.add(new int[] {1, 2, 3, 4, 5, 6, 7, 8, 9, d % ToyTraining.VOCAB}, 0, 10);
       }
       writer.commit();
     }
@@ -339,7 +184,7 @@ class DataParallelTest {
                 rank ->
                     started(
                         () ->
-                            train(
+                            toy.train(
                                 rank,
                                 rank.isFirst()
                                     ? config(2)
@@ -357,10 +202,11 @@ class DataParallelTest {
   @Test
   void zeroSharesTheMomentsOut() {
     NeoxConfig config = config(4);
-    try (Parameters all = new Parameters(config.model().shape(VOCAB, 0), Dtype.F32, Device.CPU);
+    try (Parameters all =
+            new Parameters(config.model().shape(ToyTraining.VOCAB, 0), Dtype.F32, Device.CPU);
         Parameters share =
             new Parameters(
-                Shard.whole(config.model().shape(VOCAB, 0)),
+                Shard.whole(config.model().shape(ToyTraining.VOCAB, 0)),
                 Dtype.F32,
                 Device.CPU,
                 new Parameters.Copy(1, 4, true, 6000))) {
@@ -375,11 +221,12 @@ class DataParallelTest {
     }
     assertThat(
             TrainingNeed.of(
-                    config(4, "zero_optimization={stage: 1}"), config.model().shape(VOCAB, 0))
+                    config(4, "zero_optimization={stage: 1}"),
+                    config.model().shape(ToyTraining.VOCAB, 0))
                 .parameterBytes())
         .isEqualTo(
-            TrainingNeed.of(config, config.model().shape(VOCAB, 0)).parameterBytes()
-                - 6 * config.model().shape(VOCAB, 0).parameterCount());
+            TrainingNeed.of(config, config.model().shape(ToyTraining.VOCAB, 0)).parameterBytes()
+                - 6 * config.model().shape(ToyTraining.VOCAB, 0).parameterCount());
   }
 
   @Test

@@ -78,17 +78,17 @@ class RecipesTest {
   }
 
   @TestFactory
-  List<DynamicTest> asksForNothingThatIsNotDoneOnOneProcess() {
+  List<DynamicTest> asksForNothingThatIsNotDone() {
     return PARAMETERS.keySet().stream()
         .map(
             name ->
                 DynamicTest.dynamicTest(
                     name,
                     () -> {
-                      assertThat(
-                              load(name, "model_parallel_size=1", "pipe_parallel_size=1")
-                                  .unsupported())
-                          .isEmpty();
+                      NeoxConfig c = load(name);
+                      assertThat(c.unsupported()).isEmpty();
+                      assertThat(c.layout(c.model().shape(tokens(name), 0)).stages())
+                          .isEqualTo(c.parallel().pipeline());
                       assertThat(load(name).optimizer().minLr())
                           .isCloseTo(load(name).optimizer().lr() / 10, within(1e-12));
                     }))

@@ -12,6 +12,7 @@ import dev.jneox.io.VisibleText;
 import dev.jneox.tokenizer.Tokenizer;
 import dev.jneox.train.Trainer;
 import dev.jneox.train.TrainingCallback;
+import dev.jneox.weights.ModelWeights;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -27,7 +28,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * Continues texts with the model that is being trained, after each validation, or at the end where
  * there is none. The results are printed and appended to a file. They depend on the weights and the
- * seed alone.
+ * seed alone. Of several processes each has the callback, and the first one writes.
  */
 final class Samples implements TrainingCallback {
   private static final int TOKENS = 60;
@@ -95,22 +96,33 @@ final class Samples implements TrainingCallback {
     if (prompts.isEmpty()) {
       return;
     }
-    StringBuilder texts = new StringBuilder();
-    try (PackedModel packed = PackedModel.of(trainer().weights(), Precision.STORED);
-        Engine engine = new Engine(packed, Engine.Settings.of(packed, 1))) {
-      Generator generator = new Generator(engine, tokenizer);
-      for (String prompt : prompts) {
-        texts.append("step ").append(iteration).append(loss).append(", continues ");
-        texts.append('"').append(begin(VisibleText.line(prompt))).append("\":\n");
-        String text = prompt + continuation(generator, prompt);
-        VisibleText.lines(text).lines().forEach(l -> texts.append("  ").append(l).append('\n'));
-      }
-      out.print(texts);
-      file.ifPresent(path -> append(path, texts));
+    try {
+      trainer()
+          .readWeights(
+              weights -> {
+                String texts = continuations(weights, "step " + iteration + loss);
+                out.print(texts);
+                file.ifPresent(path -> append(path, texts));
+              });
     } catch (JneoxException e) {
       out.println("no sample after step " + iteration + ": " + e.getMessage());
     }
     out.flush();
+  }
+
+  private String continuations(ModelWeights weights, String step) {
+    StringBuilder texts = new StringBuilder();
+    try (PackedModel packed = PackedModel.of(weights, Precision.STORED);
+        Engine engine = new Engine(packed, Engine.Settings.of(packed, 1))) {
+      Generator generator = new Generator(engine, tokenizer);
+      for (String prompt : prompts) {
+        texts.append(step).append(", continues ");
+        texts.append('"').append(begin(VisibleText.line(prompt))).append("\":\n");
+        String text = prompt + continuation(generator, prompt);
+        VisibleText.lines(text).lines().forEach(l -> texts.append("  ").append(l).append('\n'));
+      }
+    }
+    return texts.toString();
   }
 
   /** The first characters of a prompt, so that the line which names it fits a screen. */

@@ -272,7 +272,7 @@ record TextRun(Path folder) {
             folder + ": name another folder with --out");
       }
     }
-    NeoxConfig.of(Map.of(recipe(), recipe(Size.TINY, FEWEST_STEPS, 0)), sets);
+    NeoxConfig.of(Map.of(recipe(), recipe(Size.TINY, FEWEST_STEPS, 0)), sets, 1);
   }
 
   /** Resolves links in as much of a path as exists. */

@@ -17,6 +17,7 @@ import dev.jneox.torch.Machine;
 import dev.jneox.torch.Products;
 import dev.jneox.train.Forecast;
 import dev.jneox.train.NeoxConfig;
+import dev.jneox.train.ParallelSection;
 import dev.jneox.train.PrecisionSection;
 import dev.jneox.train.Resume;
 import dev.jneox.train.RunDirectory;
@@ -235,7 +236,7 @@ public final class TrainCommand implements Callable<Integer> {
                 .orElseThrow();
         run.make(out, texts, asked.orElse(DEFAULT_SECONDS), wanted, skipBad, gemmRate);
       }
-      NeoxConfig config = NeoxConfig.load(List.of(run.recipe()), sets);
+      NeoxConfig config = NeoxConfig.load(List.of(run.recipe()), sets, 1);
       if (prompts.isEmpty()) {
         prompts.add(run.prompt());
       }
@@ -315,8 +316,16 @@ public final class TrainCommand implements Callable<Integer> {
                 directory,
                 on,
                 ranks)) {
+      Optional<Path> save = config.checkpoint().save();
+      Samples samples =
+          new Samples(
+              out,
+              tokenizer,
+              prompts,
+              save.map(path -> path.resolve("samples.txt")),
+              config.run().seed());
       if (!ranks.isFirst()) {
-        return train(config, trainer, err, "");
+        return train(config, trainer, err, "", samples);
       }
       describe(out, config, trainer, directory);
       double gemmRate = gemmRate(config, on) * ranks.size();
@@ -324,19 +333,12 @@ public final class TrainCommand implements Callable<Integer> {
       StepLines lines =
           new StepLines(out, config.run().logInterval(), trainer.iterations(), gemmRate);
       List<TrainingCallback> listeners = new ArrayList<>(List.of(lines));
-      Optional<Path> save = config.checkpoint().save();
       save.ifPresent(
           path ->
               listeners.add(
                   new LossPicture(
                       out, path, (long) config.batch().total() * config.model().seqLength())));
-      listeners.add(
-          new Samples(
-              out,
-              tokenizer,
-              prompts,
-              save.map(path -> path.resolve("samples.txt")),
-              config.run().seed()));
+      listeners.add(samples);
       boolean same = config.checkpoint().load().equals(config.checkpoint().save());
       String goOn =
           same && !config.checkpoint().finetune()
@@ -409,12 +411,18 @@ public final class TrainCommand implements Callable<Integer> {
         config.parallel().data() == 1
             ? ""
             : config.parallel().data()
-                + " processes"
+                + (config.parallel().processes() == config.parallel().data()
+                    ? " processes"
+                    : " copies")
                 + (config.optimizer().zeroStage() == 1 ? " with ZeRO-1" : "")
                 + " x ",
         config.batch().accumulation(),
         config.batch().micro(),
         config.model().seqLength());
+    ParallelSection parallel = config.parallel();
+    if (parallel.processes() > parallel.data()) {
+      out.println(parallel);
+    }
     if (isOwnType(trainer.model())) {
       out.println(
           "HF transformers has no model of this shape: checkpoints are of JNeoX's own type, which"

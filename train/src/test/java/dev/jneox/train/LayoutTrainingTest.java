@@ -1,0 +1,184 @@
+package dev.jneox.train;
+
+import static dev.jneox.train.ToyTraining.assertSameBits;
+import static dev.jneox.train.ToyTraining.assertSameNumbers;
+import static dev.jneox.train.ToyTraining.concat;
+import static dev.jneox.train.ToyTraining.numbers;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.jneox.dist.Mesh;
+import dev.jneox.train.ToyTraining.Run;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/**
+ * Trains one model in many layouts of tensor parts, stages and copies, and compares with one rank.
+ */
+@Tag("slow")
+class LayoutTrainingTest {
+  private static final String LAYERS = "num_layers=4";
+
+  /**
+   * Bounds of rounding, as in DataParallelTest; here the sums of every layer have another order.
+   */
+  private static final double LOSS_BOUND = 1e-5;
+
+  private static final double WEIGHT_BOUND = 2e-3;
+
+  @TempDir Path dir;
+  private ToyTraining toy;
+
+  @BeforeEach
+  void writeData() throws IOException {
+    toy = ToyTraining.write(dir);
+  }
+
+  private List<Run> train(int tensor, int pipeline, int data, String... sets) {
+    return toy.train(new Mesh(pipeline, data, tensor), concat(sets, LAYERS));
+  }
+
+  /** Tensor parts, stages, copies, ZeRO stage, and what else the recipe says. */
+  @ParameterizedTest
+  @CsvSource({
+    "2,1,1,0,gpt_j_residual=true",
+    "1,2,1,0,gpt_j_residual=true",
+    "2,2,1,0,gpt_j_residual=true",
+    "2,1,2,0,gpt_j_residual=true",
+    "2,1,2,1,gpt_j_residual=true",
+    "1,2,2,1,gpt_j_residual=true",
+    "2,2,2,0,gpt_j_residual=true",
+    "2,2,2,1,gpt_j_residual=true",
+    "1,4,1,0,gpt_j_residual=true",
+    "2,4,1,0,gpt_j_residual=true",
+    "2,2,2,1,gpt_j_residual=false",
+    "2,2,2,1,no_weight_tying=false",
+    "1,4,2,0,no_weight_tying=false",
+    "2,1,2,1,checkpoint_activations=true",
+  })
+  void everyLayoutLearnsTheSame(int tensor, int pipeline, int data, int zero, String set) {
+    Run one = train(1, 1, 1, set).getFirst();
+    assertThat(one.steps()).hasSize(ToyTraining.STEPS);
+    assertThat(one.steps().getLast().loss()).isLessThan(one.steps().getFirst().loss() - 0.5);
+    String[] sets = {set, "zero_optimization={stage: " + zero + "}"};
+    List<Run> several = train(tensor, pipeline, data, sets);
+    for (Run run : several) {
+      assertSameNumbers(several.getFirst(), run);
+    }
+    ToyTraining.assertClose(one, several.getFirst(), LOSS_BOUND, WEIGHT_BOUND);
+    List<Run> again = train(tensor, pipeline, data, sets);
+    for (int r = 0; r < several.size(); r++) {
+      assertSameBits(several.get(r), again.get(r));
+    }
+  }
+
+  /** Four parts pad the vocabulary to 128 rows, as one does when it is told to. */
+  @Test
+  void fourTensorParts() {
+    Run one = train(1, 1, 1, "make_vocab_size_divisible_by=128").getFirst();
+    List<Run> four = train(4, 1, 2, "zero_optimization={stage: 1}");
+    ToyTraining.assertClose(one, four.getFirst(), LOSS_BOUND, WEIGHT_BOUND);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"fp16", "bfloat16"})
+  void roundedProductsToo(String precision) {
+    String[] sets = {"precision=" + precision, "zero_optimization={stage: 1}", "train_iters=12"};
+    Run one = train(1, 1, 1, sets).getFirst();
+    List<Run> several = train(2, 2, 2, sets);
+    for (Run run : several) {
+      assertSameNumbers(several.getFirst(), run);
+    }
+    // A dynamic loss scale overflows in the first steps on every rank alike.
+    assertThat(several.getFirst().steps().stream().map(Trainer.Step::skipped).toList())
+        .isEqualTo(one.steps().stream().map(Trainer.Step::skipped).toList());
+    assertThat(several.getFirst().steps().getLast().loss())
+        .isCloseTo(one.steps().getLast().loss(), within(0.02));
+  }
+
+  @Test
+  void aRunGoesOnInAnyLayout() throws IOException {
+    String[] saved = {"save=" + dir.resolve("run"), "load=" + dir.resolve("run")};
+    String zero = "zero_optimization={stage: 1}";
+    Run whole = train(1, 1, 1).getFirst();
+    List<Trainer.Step> steps = new ArrayList<>();
+    steps.addAll(train(2, 2, 1, concat(saved, "exit_interval=5")).getFirst().steps());
+    steps.addAll(train(1, 1, 2, concat(saved, zero, "exit_interval=10")).getFirst().steps());
+    steps.addAll(train(2, 2, 2, concat(saved, zero, "exit_interval=15")).getFirst().steps());
+    Run last = train(1, 1, 1, saved).getFirst();
+    steps.addAll(last.steps());
+    assertThat(last.notes()).isEmpty();
+    assertThat(steps.stream().map(Trainer.Step::iteration).toList())
+        .isEqualTo(whole.steps().stream().map(Trainer.Step::iteration).toList());
+    for (int s = 0; s < steps.size(); s++) {
+      assertThat(steps.get(s).loss()).isCloseTo(whole.steps().get(s).loss(), within(LOSS_BOUND));
+    }
+    assertThat(Files.readAllLines(dir.resolve("run/metrics.csv"))).hasSize(ToyTraining.STEPS + 1);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"2,2,1,0", "2,2,2,1", "1,4,1,0"})
+  void theSameLayoutGoesOnToTheBit(int tensor, int pipeline, int data, int zero) {
+    String stage = "zero_optimization={stage: " + zero + "}";
+    String[] saved = {"save=" + dir.resolve("run"), "load=" + dir.resolve("run"), stage};
+    List<Run> whole = train(tensor, pipeline, data, stage);
+    train(tensor, pipeline, data, concat(saved, "exit_interval=9"));
+    List<Run> rest = train(tensor, pipeline, data, saved);
+    for (int r = 0; r < whole.size(); r++) {
+      assertThat(numbers(rest.get(r)))
+          .isEqualTo(numbers(whole.get(r)).subList(9, ToyTraining.STEPS));
+      assertThat(rest.get(r).weights()).isEqualTo(whole.get(r).weights());
+    }
+  }
+
+  /** What is written depends on the numbers alone: a layout hands on what it has read. */
+  @Test
+  void aCheckpointHasTheSameBytesInEveryLayout() throws IOException {
+    String start = "load=" + dir.resolve("start");
+    train(1, 1, 1, "save=" + dir.resolve("start"), "train_iters=3");
+    List<int[]> layouts = List.of(new int[] {1, 1, 1}, new int[] {2, 2, 1}, new int[] {2, 2, 2});
+    for (int[] layout : layouts) {
+      Path save = dir.resolve("run" + layout[0] + layout[1] + layout[2]);
+      // A rate of 0 leaves weights and moments to change by nothing but the gradient.
+      train(
+          layout[0],
+          layout[1],
+          layout[2],
+          start,
+          "save=" + save,
+          "train_iters=4",
+          "optimizer.params.lr=1e-30",
+          "weight_decay=0",
+          "zero_optimization={stage: 1}");
+      Path first = dir.resolve("run111/global_step4/model.safetensors");
+      assertThat(save.resolve("global_step4/model.safetensors")).hasSameBinaryContentAs(first);
+    }
+  }
+
+  @Test
+  void layoutsThatDoNotFitAreRefused() {
+    assertThatThrownBy(() -> toy.config(2, "model_parallel_size=2", "pipe_parallel_size=2"))
+        .hasMessageContaining("2 processes cannot be split into 2 pipeline x 2 tensor parts = 4")
+        .hasMessageEndingWith("start 4");
+    NeoxConfig three = toy.config(3, "model_parallel_size=3", "train_batch_size=6");
+    assertThatThrownBy(() -> three.layout(three.model().shape(ToyTraining.VOCAB, 0)))
+        .hasMessageContaining("model_parallel_size: expected a divisor of 4 heads")
+        .hasMessageEndingWith("the nearest that work are 2 and 4");
+    NeoxConfig stages = toy.config(4, "pipe_parallel_size=4");
+    assertThatThrownBy(() -> stages.layout(stages.model().shape(ToyTraining.VOCAB, 0)))
+        .hasMessageContaining("pipe_parallel_size: 4 stages")
+        .hasMessageEndingWith("at most 2 stages work");
+    assertThatThrownBy(() -> toy.config(2, "pipe_partition_method=best"))
+        .hasMessageContaining("pipe_partition_method: expected parameters, uniform or type:REGEX");
+  }
+}
