@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.jneox.dist.Layout;
 import dev.jneox.dist.Ranks;
 import dev.jneox.format.hf.HfFolder;
 import dev.jneox.format.hf.HfFolderWriter;
@@ -33,6 +34,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -203,12 +205,32 @@ final class Checkpoint {
   static void loadWeights(Path folder, Parameters parameters) {
     try (HfFolder hf = HfFolder.open(folder)) {
       ModelWeights stored = hf;
-      requireSame(folder, parameters.spec(), stored.spec());
+      requireSame(folder, parameters.shard().layout(), stored.spec());
       parameters.load(stored);
     }
   }
 
-  private static void requireSame(Path folder, ModelSpec model, ModelSpec found) {
+  private static void requireSame(Path folder, Layout layout, ModelSpec found) {
+    ModelSpec model = layout.model();
+    int wanted = found.vocabulary().rows();
+    int used = model.vocabulary().used();
+    if (model.vocabulary().rows() != wanted) {
+      // The rows are padded to a multiple of the tensor parts, so that another layout may have
+      // more.
+      IntStream.rangeClosed(1, wanted / layout.tensor())
+          .filter(
+              unit -> Math.ceilDiv(used, unit * layout.tensor()) * unit * layout.tensor() == wanted)
+          .findFirst()
+          .ifPresent(
+              unit -> {
+                throw InputException.in(
+                    folder,
+                    "vocab_size",
+                    model.vocabulary().rows() + " as the configuration and the tokenizer say",
+                    "%d: make_vocab_size_divisible_by %d pads to as many rows here"
+                        .formatted(wanted, unit));
+              });
+    }
     requireSame(folder, "vocab_size", model, found, spec -> spec.vocabulary().rows());
     requireSameBlocks(folder, model, found);
   }

@@ -52,6 +52,11 @@ final class DataParallel {
     return ranks.size() == 1;
   }
 
+  /** Returns a group whose waits count in {@link #waitedSeconds}. */
+  Collectives timed(Collectives other) {
+    return other.size() == 1 ? other : new TimedCollectives(other, nanos -> waited += nanos);
+  }
+
   private boolean isSharded() {
     return parameters.copy().sharded();
   }

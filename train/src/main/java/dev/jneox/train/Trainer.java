@@ -221,7 +221,11 @@ public final class Trainer implements AutoCloseable {
     this.order = DataOrder.of(config);
     this.maskedId = config.data().maskEndOfDocument() ? endOfText : -1;
     gradients =
-        GradientStep.of(parameters, config.run().recompute() > 0, ranks.tensor(), ranks.pipeline());
+        GradientStep.of(
+            parameters,
+            config.run().recompute() > 0,
+            processes.timed(ranks.tensor()),
+            processes.timed(ranks.pipeline()));
     OptimizerSection o = config.optimizer();
     adam = new AdamW(parameters, o.beta1(), o.beta2(), o.eps(), o.weightDecay());
     schedule = o.learningRate(data.trainIters());

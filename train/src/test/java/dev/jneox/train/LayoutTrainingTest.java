@@ -166,6 +166,27 @@ class LayoutTrainingTest {
   }
 
   @Test
+  void anotherPaddingOfTheVocabularyIsNamed() {
+    String[] saved = {"save=" + dir.resolve("run"), "load=" + dir.resolve("run")};
+    train(4, 1, 1, concat(saved, "exit_interval=2"));
+    assertThatThrownBy(() -> train(1, 1, 1, saved))
+        .hasMessageContaining("vocab_size: expected 64 as the configuration and the tokenizer say")
+        .hasMessageContaining("found 128: make_vocab_size_divisible_by 128 pads to as many rows");
+    assertThat(train(1, 1, 1, concat(saved, "make_vocab_size_divisible_by=128")).getFirst().steps())
+        .hasSize(ToyTraining.STEPS - 2);
+  }
+
+  /** A rank waits for other stages and parts: it is said, as of data parallel. */
+  @Test
+  void waitsForStagesAndPartsAreCounted() {
+    for (Run run : train(2, 2, 1, "train_iters=3")) {
+      for (Trainer.Step step : run.steps()) {
+        assertThat(step.waited()).isBetween(1e-4, step.seconds());
+      }
+    }
+  }
+
+  @Test
   void layoutsThatDoNotFitAreRefused() {
     assertThatThrownBy(() -> toy.config(2, "model_parallel_size=2", "pipe_parallel_size=2"))
         .hasMessageContaining("2 processes cannot be split into 2 pipeline x 2 tensor parts = 4")

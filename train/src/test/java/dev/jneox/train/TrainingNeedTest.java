@@ -3,9 +3,12 @@ package dev.jneox.train;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.jneox.dist.Shard;
 import dev.jneox.io.MemoryException;
 import dev.jneox.model.ModelSpec;
 import dev.jneox.torch.Device;
+import dev.jneox.torch.TensorParallel;
+import dev.jneox.weights.Dtype;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -81,6 +84,47 @@ class TrainingNeedTest {
       long computed = need.activationBytes(32, recompute) - need.activationBytes(1, recompute);
       assertThat(taken).isCloseTo(computed, Percentage.withPercentage(6));
     }
+  }
+
+  /** The first of two stages has two micro-batches under way, through half of the layers. */
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void aStageTakesWhatIsComputed() throws InterruptedException {
+    NeoxConfig config = need("pipe_parallel_size=2", "gradient_accumulation_steps=4").config();
+    Shard first = config.layout(config.model().shape(2000, 0)).shard(0, 0);
+    TrainingNeed need = new TrainingNeed(config, first, 4);
+    try (Parameters parameters = new Parameters(first, Dtype.F32, Device.CPU);
+        CpuStep step = new CpuStep(parameters, false, TensorParallel.ALONE)) {
+      assertThat(4 * parameters.weights().memory().byteSize())
+          .isCloseTo(need.parameterBytes(), Percentage.withPercentage(1));
+      goThrough(step, batch(1));
+      settle();
+      long before = allocated();
+      goThrough(step, batch(32));
+      settle();
+      long taken = allocated() - before;
+      long computed = need.activationBytes(32, false) - need.activationBytes(1, false);
+      assertThat(taken).isCloseTo(computed, Percentage.withPercentage(6));
+    }
+  }
+
+  private static void goThrough(CpuStep step, GradientStep.Batch batch) {
+    try (StageStep.Flight one = step.begin(batch, 0, true);
+        StageStep.Flight two = step.begin(batch, 0, true)) {
+      one.forward();
+      two.forward();
+      one.backward(1, GradientStep.ReadyListener.NONE);
+      two.backward(1, GradientStep.ReadyListener.NONE);
+    }
+  }
+
+  @Test
+  void aRankOfSeveralNeedsItsPart() {
+    TrainingNeed whole = need();
+    TrainingNeed part = need("model_parallel_size=2", "pipe_parallel_size=2");
+    assertThat(part.parameterBytes()).isLessThan(whole.parameterBytes() / 3);
+    assertThat(part.checkpointBytes())
+        .isCloseTo(whole.checkpointBytes(), Percentage.withPercentage(20)); // padded rows
   }
 
   /**

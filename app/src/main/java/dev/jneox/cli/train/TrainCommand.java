@@ -62,8 +62,9 @@ import picocli.CommandLine.Spec;
       "",
       "In several processes (launch, srun, mpirun, torchrun) each has a copy of the model and a"
           + " part of each batch: train_batch_size counts the sequences of all of them."
-          + " zero_optimization: {stage: 1} shares the optimizer's moments out. A run goes on in"
-          + " any number of processes that divides the batch.",
+          + " model_parallel_size divides the matrices of a copy among processes,"
+          + " pipe_parallel_size its layers. zero_optimization: {stage: 1} shares the optimizer's"
+          + " moments out among copies. A run goes on in any layout that divides model and batch.",
       "",
       "To begin from a model: finetune: true, and load: an HF folder, a checkpoint of GPT-NeoX, a"
           + " GGUF file or a run. Its weights are read; optimizer, steps, learning rate and data"
