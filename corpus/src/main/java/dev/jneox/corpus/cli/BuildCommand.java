@@ -30,10 +30,10 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {
-      "Build a corpus as a pipeline file says. The folder appears when it is whole; its bytes"
-          + " depend",
-      "on the pipeline and its sources, not on cores, partitions or machines. Where a build was",
-      "killed, the same command goes on from its last finished stage, kept in .DIR.stages.",
+      "Build a corpus as a pipeline file says.",
+      "The folder appears when it is whole; its bytes depend on the pipeline and its",
+      "sources, not on cores, partitions or machines. Where a build was killed, the",
+      "same command goes on from its last finished stage, kept in .DIR.stages.",
       ""
     },
     footer = {

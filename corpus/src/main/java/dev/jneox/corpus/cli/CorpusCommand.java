@@ -11,8 +11,8 @@ import picocli.CommandLine.Command;
       "",
       "The Pilot Pile, 600 MB of text whose licences allow redistribution:",
       "  jneox corpus fetch pipelines/pilot.yml",
-      "  jneox tokenizer train --vocab-size 16384 --out pipelines/pilot/tokenizer.json"
-          + " pipelines/pilot/*.jsonl",
+      "  jneox tokenizer train --vocab-size 16384 \\",
+      "    --out pipelines/pilot/tokenizer.json pipelines/pilot/*.jsonl",
       "  jneox corpus plan pipelines/pilot.yml",
       "  jneox corpus build pipelines/pilot.yml --out data/pilot"
     },

@@ -23,9 +23,9 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {
-      "Make the sources of a pipeline that come from packages: download the packages with"
-          + " apt-get,",
-      "mvn and npm, check their hashes, and write the text in them as JSON lines.",
+      "Make the sources of a pipeline that come from packages.",
+      "Downloads the packages with apt-get, mvn and npm, checks their hashes, and",
+      "writes the text in them as JSON lines.",
       "What is there already is not made again.",
       ""
     },

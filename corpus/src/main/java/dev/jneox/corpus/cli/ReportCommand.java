@@ -13,8 +13,9 @@ import picocli.CommandLine.Spec;
     name = "report",
     mixinStandardHelpOptions = true,
     description = {
-      "Write the datasheet of a corpus that build made, as Markdown and HTML: sizes, weights,",
-      "languages, removals by reason with samples, duplicates. Build writes it too."
+      "Write the datasheet of a corpus that build made, as Markdown and HTML.",
+      "Sizes, weights, licences, languages, removals by reason with samples,",
+      "duplicates. Build writes it too."
     })
 final class ReportCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
