@@ -22,6 +22,9 @@ class LaunchCommandTest {
   /** Losses of 20 steps differ by the order of fp32 sums: see DataParallelTest. */
   private static final double LOSS_BOUND = 1e-6;
 
+  /** In parts and stages the sums of every layer have another order: see LayoutTrainingTest. */
+  private static final double LAYOUT_LOSS_BOUND = 4e-6;
+
   @TempDir Path dir;
   private String recipe;
 
@@ -67,7 +70,7 @@ class LaunchCommandTest {
           .doesNotContain("[rank")
           .doesNotContain("[Gloo]");
     }
-    assertSameRun("two");
+    assertSameRun("two", LOSS_BOUND);
   }
 
   @Test
@@ -88,7 +91,7 @@ class LaunchCommandTest {
           .contains("4 processes = 2 pipeline x 2 tensor x 1 data")
           .contains("step 20/20");
     }
-    assertSameRun("four");
+    assertSameRun("four", LAYOUT_LOSS_BOUND);
   }
 
   /** Trains in one process, into the folder {@code one}. */
@@ -101,7 +104,7 @@ class LaunchCommandTest {
   }
 
   /** Compares the losses and the files of two runs. */
-  private void assertSameRun(String run) throws IOException {
+  private void assertSameRun(String run, double lossBound) throws IOException {
     List<List<String>> expected = rows(dir.resolve("one/metrics.csv"));
     List<List<String>> found = rows(dir.resolve(run).resolve("metrics.csv"));
     assertThat(found).hasSameSizeAs(expected);
@@ -111,7 +114,7 @@ class LaunchCommandTest {
     for (int row = 1; row < expected.size(); row++) {
       assertThat(found.get(row).get(tokens)).isEqualTo(expected.get(row).get(tokens));
       assertThat(Double.parseDouble(found.get(row).get(loss)))
-          .isCloseTo(Double.parseDouble(expected.get(row).get(loss)), within(LOSS_BOUND));
+          .isCloseTo(Double.parseDouble(expected.get(row).get(loss)), within(lossBound));
     }
     try (Stream<Path> a = Files.walk(dir.resolve("one"));
         Stream<Path> b = Files.walk(dir.resolve(run))) {

@@ -34,7 +34,7 @@ public interface TrainingCallback {
   default void afterEvaluation(String name, int iteration, double loss) {}
 
   /**
-   * Called after a checkpoint was saved.
+   * Called after a checkpoint was saved, on every rank of a run.
    *
    * @param checkpoint its folder
    * @param iteration steps done

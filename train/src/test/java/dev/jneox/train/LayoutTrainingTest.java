@@ -31,10 +31,11 @@ class LayoutTrainingTest {
 
   /**
    * Bounds of rounding, as in DataParallelTest; here the sums of every layer have another order.
+   * Found after 20 steps of up to 8 ranks: losses 4e-7, weights 1e-4.
    */
-  private static final double LOSS_BOUND = 1e-5;
+  private static final double LOSS_BOUND = 4e-6;
 
-  private static final double WEIGHT_BOUND = 2e-3;
+  private static final double WEIGHT_BOUND = 1e-3;
 
   @TempDir Path dir;
   private ToyTraining toy;
