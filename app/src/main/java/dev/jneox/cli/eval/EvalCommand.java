@@ -18,9 +18,9 @@ import picocli.CommandLine.Spec;
     sortOptions = false,
     modelTransformer = ModelOptions.Optionally.class,
     description = {
-      "Print how well a model predicts documents (--file, --data): loss, perplexity, bits per byte;"
-          + " of all together, then of each.",
-      "Or evaluate it on tasks (--tasks), with the numbers of lm-evaluation-harness.",
+      "Evaluate a model: on tasks (--tasks), with the numbers of lm-evaluation-harness, or by how"
+          + " well it predicts documents (--file, --data).",
+      "Of documents it prints loss, perplexity and bits per byte: of all together, then of each.",
     },
     footer = {
       "",
