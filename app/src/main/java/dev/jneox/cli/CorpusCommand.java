@@ -18,6 +18,11 @@ import picocli.CommandLine.Unmatched;
       "Build a corpus from weighted sources: clean, deduplicate, mix, tokenise (on Apache Spark).",
       "It runs in a process of its own, which ./jneox in a checkout builds and starts:",
       "  ./jneox corpus --help"
+    },
+    footer = {
+      "",
+      "Example:",
+      "  jneox corpus build pipelines/pilot.yml --out pilot",
     })
 final class CorpusCommand implements Callable<Integer> {
   @Unmatched private final List<String> arguments = new ArrayList<>();

@@ -198,13 +198,16 @@ class LostOutputTest {
 
   /**
    * {@code data index} prints nothing, so it has nothing to lose; {@code serve} goes on without its
-   * first lines.
+   * first lines; {@code corpus} and the ranks of {@code launch} run in processes of their own.
    */
   @Test
   void everyCommandIsInTheTable() {
     List<String> table = commands().map(command -> String.join(" ", command) + " ").toList();
     leaves(Main.commandLine(), "")
-        .filter(name -> !List.of("demo", "help", "download", "data index", "serve").contains(name))
+        .filter(
+            name ->
+                !List.of("demo", "help", "download", "data index", "serve", "corpus", "launch")
+                    .contains(name))
         .forEach(
             name -> assertThat(table).as(name).anyMatch(command -> command.startsWith(name + " ")));
   }

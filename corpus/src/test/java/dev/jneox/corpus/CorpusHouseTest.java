@@ -9,6 +9,7 @@ import com.tngtech.archunit.core.domain.JavaClass;
 import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
+import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -47,13 +48,16 @@ class CorpusHouseTest {
     slices().matching("dev.jneox.(**)").should().beFreeOfCycles().check(CORPUS);
   }
 
-  /** What trains and serves is not on this class path. */
+  /**
+   * What trains and serves is not on this class path. The manifest of app's own jar names it, but
+   * not where corpus/target/lib holds that jar.
+   */
   @Test
   void theOtherModulesAreNotHere() {
-    assertThat(getClass().getResource("/dev/jneox/cli/Main.class")).isNotNull();
-    assertThat(getClass().getResource("/dev/jneox/train/Trainer.class")).isNull();
-    assertThat(getClass().getResource("/dev/jneox/serve/ModelServer.class")).isNull();
-    assertThat(getClass().getResource("/org/bytedeco/pytorch/Tensor.class")).isNull();
+    assertThat(System.getProperty("java.class.path").split(File.pathSeparator))
+        .anyMatch(entry -> entry.matches(".*[/\\\\](app|jneox)[/\\\\-].*"))
+        .noneMatch(
+            entry -> entry.matches(".*[/\\\\](train|serve|torch|pytorch)[/\\\\-][^/\\\\]*.*"));
   }
 
   /** The launcher's flags are those of the tests. */
