@@ -120,7 +120,7 @@ public final class LaunchCommand implements Callable<Integer> {
   @Parameters(arity = "1..*", paramLabel = "COMMAND", description = "A command of jneox.")
   private List<String> command = new ArrayList<>();
 
-  /** A process and what is known of its end. */
+  /** Holds the process of one rank, and its last error line for the message when it fails. */
   private static final class Rank {
     final int rank;
     final Process process;
@@ -236,7 +236,7 @@ public final class LaunchCommand implements Callable<Integer> {
                   if (errors && !line.isBlank()) {
                     rank.lastError = line;
                     if (line.startsWith("jneox: ") && !failures.add(line)) {
-                      continue; // what is wrong for all ranks is said once
+                      continue; // another rank has printed the same error
                     }
                   }
                   synchronized (to) {

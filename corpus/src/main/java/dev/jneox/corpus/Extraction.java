@@ -88,7 +88,7 @@ enum Extraction {
    * Decodes UTF-8, else ISO 8859-1, in which old packages are written. A text of UTF-8 with a wrong
    * byte in 1,000 or fewer, as old collections have, stays UTF-8 with U+FFFD in their place.
    *
-   * @throws CharacterCodingException for what is text in neither
+   * @throws CharacterCodingException when the bytes are text in neither encoding
    */
   private static String decoded(byte[] bytes) throws CharacterCodingException {
     String text;

@@ -37,7 +37,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param file the pipeline file
  * @param sources the components, in order: of duplicates the earlier one stays
- * @param steps what is done to the documents, in order
+ * @param steps cleaning and deduplication, in the order in which they run
  * @param output how the corpus is written
  */
 public record Pipeline(Path file, List<Source> sources, List<ScopedStep> steps, Output output) {
