@@ -630,12 +630,14 @@ public final class CorpusBuild {
               + " are malformed, and the steps removed the others: see their options");
     }
     double training = 0;
+    double heldOut = 0;
     for (int s = 0; s < keptBytes.length; s++) {
-      training += keptBytes[s] * pipeline.sources().get(s).weight() * (1 - output.heldOut());
+      Source source = pipeline.sources().get(s);
+      training += keptBytes[s] * source.weight() * (1 - source.heldOut());
+      heldOut += keptBytes[s] * source.heldOut();
     }
     int shards = shards(training);
-    int heldOutShards =
-        output.heldOut() == 0 ? 0 : shards(Arrays.stream(keptBytes).sum() * output.heldOut());
+    int heldOutShards = heldOut == 0 ? 0 : shards(heldOut);
     ShardWriter writer =
         new ShardWriter(vocabSize == 0 ? out : stages.folder(), shards, heldOutShards, vocabSize);
     List<Row> written;
@@ -675,6 +677,7 @@ public final class CorpusBuild {
               source.name(),
               source.paths(),
               source.weight(),
+              source.heldOut(),
               (int) own.stream().map(Part::path).distinct().count(),
               own.stream().mapToLong(Part::bytes).sum(),
               records[s],

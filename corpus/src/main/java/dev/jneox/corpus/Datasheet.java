@@ -6,6 +6,7 @@ import dev.jneox.io.InputException;
 import dev.jneox.io.InputFile;
 import dev.jneox.io.StorageException;
 import java.io.IOException;
+import java.math.BigDecimal;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -127,6 +128,26 @@ public final class Datasheet {
     return sections;
   }
 
+  private static String heldOut(Facts facts) {
+    if (facts.sources().stream().allMatch(source -> source.heldOut() == 0)) {
+      return "No documents are held out.";
+    }
+    String others =
+        facts.sources().stream()
+            .filter(source -> source.heldOut() != facts.heldOut())
+            .map(source -> ", of " + source.name() + " " + share(source.heldOut()))
+            .collect(Collectors.joining());
+    return "Held out, by the hash of their text, are "
+        + share(facts.heldOut())
+        + " of the documents"
+        + others
+        + ".";
+  }
+
+  private static String share(double share) {
+    return BigDecimal.valueOf(share).movePointRight(2).stripTrailingZeros().toPlainString() + " %";
+  }
+
   private static Section composition(Facts facts) {
     List<Facts.Component> sources = facts.sources();
     double written =
@@ -179,11 +200,7 @@ public final class Datasheet {
             "Weights are epochs: how often each document is written. The share is that of the"
                 + " weighted bytes. The order of documents follows from the seed %d. %s",
             facts.seed(),
-            facts.heldOut() == 0
-                ? "No documents are held out."
-                : "Held out are "
-                    + 100 * facts.heldOut()
-                    + " % of the documents, by the hash of their text."),
+            heldOut(facts)),
         new Table(
             List.of(
                 "source",

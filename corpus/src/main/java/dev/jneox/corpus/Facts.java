@@ -10,7 +10,7 @@ import java.util.Map;
  * @param pipeline name of the pipeline file
  * @param format jsonl or megatron
  * @param seed of the order
- * @param heldOut share of documents that are held out
+ * @param heldOut share of documents that are held out where a source has none of its own
  * @param steps names of the steps with what they do, in order
  * @param sources the components
  * @param removals removed documents by source, step and rule
@@ -44,6 +44,7 @@ public record Facts(
    * @param name of the source
    * @param paths of the pipeline file
    * @param weight epochs
+   * @param heldOut share of documents that are held out
    * @param files read
    * @param diskBytes of the files
    * @param records read: documents and malformed ones, and lines that are blank
@@ -61,6 +62,7 @@ public record Facts(
       String name,
       List<String> paths,
       double weight,
+      double heldOut,
       int files,
       long diskBytes,
       long records,

@@ -31,7 +31,7 @@ final class Mixing implements MapPartitionsFunction<Row, Row> {
   private final List<String> names;
   private final double[] weights;
   private final long seed;
-  private final double heldOut;
+  private final double[] heldOut;
   private final int shards;
   private final int heldOutShards;
   private final @Nullable String tokenizer;
@@ -48,7 +48,7 @@ final class Mixing implements MapPartitionsFunction<Row, Row> {
     this.names = pipeline.sources().stream().map(Source::name).toList();
     this.weights = pipeline.sources().stream().mapToDouble(Source::weight).toArray();
     this.seed = output.seed();
-    this.heldOut = output.heldOut();
+    this.heldOut = pipeline.sources().stream().mapToDouble(Source::heldOut).toArray();
     this.shards = shards;
     this.heldOutShards = heldOutShards;
     Path path = output.tokenizer();
@@ -91,14 +91,15 @@ final class Mixing implements MapPartitionsFunction<Row, Row> {
 
   private List<Row> copies(Row row, byte[] content) {
     long id = row.getLong(0);
+    int source = (int) (id >>> Rows.LINE_BITS);
     List<Row> copies = new ArrayList<>(2);
-    if (isHeldOut(row.getLong(3), heldOut)) {
+    if (isHeldOut(row.getLong(3), heldOut[source])) {
       long key = Rows.mix(Rows.mix(seed) + id);
       copies.add(
           row(shards + (int) Math.unsignedMultiplyHigh(key, heldOutShards), key, id, 0, content));
       return copies;
     }
-    double weight = weights[(int) (id >>> Rows.LINE_BITS)];
+    double weight = weights[source];
     double share = (Rows.mix(Rows.mix(seed + 1) + id) >>> 11) * 0x1p-53;
     for (int copy = 0; copy + share < weight; copy++) {
       long key = Rows.mix(Rows.mix(Rows.mix(seed) + id) + copy);

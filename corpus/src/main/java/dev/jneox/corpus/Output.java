@@ -10,7 +10,8 @@ import org.jspecify.annotations.Nullable;
  * @param kind jsonl or megatron
  * @param tokenizer a {@code tokenizer.json}; null for jsonl
  * @param endOfDocument the token behind each document; null for none
- * @param heldOut the share of documents that are held out of training, 0 to 0.5
+ * @param heldOut the share of a source's documents that are held out of training where the source
+ *     has none of its own, 0 to 0.5
  * @param seed of the order of documents and of the choice of fractions of an epoch
  * @param shardBytes bytes of text in a shard, about
  */

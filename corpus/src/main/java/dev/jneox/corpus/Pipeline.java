@@ -62,15 +62,16 @@ public record Pipeline(Path file, List<Source> sources, List<ScopedStep> steps, 
       throw StorageException.ofText(file, e);
     }
     Settings settings = new Settings(file, "", new YamlTree(file.toString(), text).root());
-    List<Source> sources = sources(file, settings.value("sources"), settings);
+    Output output = Output.of(new Settings(file, "output", settings.value("output")));
+    List<Source> sources = sources(file, settings.value("sources"), settings, output.heldOut());
     List<ScopedStep> steps =
         steps(file, settings.value("steps"), settings, sources.stream().map(Source::name).toList());
-    Output output = Output.of(new Settings(file, "output", settings.value("output")));
     settings.noOthers();
     return new Pipeline(file, sources, steps, output);
   }
 
-  private static List<Source> sources(Path file, @Nullable Object value, Settings settings) {
+  private static List<Source> sources(
+      Path file, @Nullable Object value, Settings settings, double heldOut) {
     if (!(value instanceof List<?> list) || list.isEmpty()) {
       throw settings.wrong("sources", "a list of sources, each with name and path", value);
     }
@@ -99,6 +100,7 @@ public record Pipeline(Path file, List<Source> sources, List<ScopedStep> steps, 
       if (weight == 0) {
         throw named.wrong("weight", "a number above 0 (leave the source out instead)", 0L);
       }
+      double ownHeldOut = named.number("held_out", heldOut, 0, 0.5);
       Format format =
           named.text("format").isEmpty()
               ? null
@@ -110,6 +112,7 @@ public record Pipeline(Path file, List<Source> sources, List<ScopedStep> steps, 
               name,
               paths,
               weight,
+              ownHeldOut,
               format,
               FetchPlan.licences(file, place + " (" + name + ")", item)));
     }

@@ -15,6 +15,7 @@ import org.jspecify.annotations.Nullable;
  * @param paths files, folders (all readable files in them, deep) and globs, absolute
  * @param weight epochs: how often each of its documents is written; of a fraction, that share of
  *     the documents once more
+ * @param heldOut share of its documents that are held out of training, 0 to 0.5
  * @param forced the format of all files; null where the ending of each name says it
  * @param licences of the text as the pipeline states them, SPDX expressions, each with the packages
  *     of which it is
@@ -23,6 +24,7 @@ public record Source(
     String name,
     List<String> paths,
     double weight,
+    double heldOut,
     @Nullable Format forced,
     SortedMap<String, List<String>> licences)
     implements Serializable {

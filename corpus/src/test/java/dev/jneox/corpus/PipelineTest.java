@@ -19,14 +19,14 @@ class PipelineTest {
   private static final String GOOD =
       """
       sources:
-        - {name: alpha, path: a.jsonl, weight: 1.5}
+        - {name: alpha, path: a.jsonl, weight: 1.5, held_out: 0.02}
         - name: beta
           path: [b/*.txt, c]
           format: text
       steps:
         - unicode
         - minhash_dedup: {bands: 450, rows: 20, except: alpha}
-      output: {format: jsonl, seed: 5}
+      output: {format: jsonl, seed: 5, held_out: 0.01}
       """;
 
   @TempDir private Path folder;
@@ -46,11 +46,12 @@ class PipelineTest {
     Pipeline pipeline = read(GOOD);
     assertThat(pipeline.sources())
         .containsExactly(
-            new Source("alpha", List.of(folder + "/a.jsonl"), 1.5, null, new TreeMap<>()),
+            new Source("alpha", List.of(folder + "/a.jsonl"), 1.5, 0.02, null, new TreeMap<>()),
             new Source(
                 "beta",
                 List.of(folder + "/b/*.txt", folder + "/c"),
                 1,
+                0.01,
                 Format.TEXT,
                 new TreeMap<>()));
     assertThat(pipeline.steps())
@@ -71,7 +72,7 @@ class PipelineTest {
           weight: 1.5 | weight: -1    | sources[0] (alpha).weight: expected a number of 0.0 to 1000.0, found -1
           weight: 1.5 | weight: much  | sources[0] (alpha).weight: expected a number of 0.0 to 1000.0, found "much"
           weight: 1.5 | weight: 0     | sources[0] (alpha).weight: expected a number above 0 (leave the source out instead), found 0
-          weight: 1.5 | wieght: 2     | sources[0] (alpha): expected the keys documents, format, generator, licence, name, packages, path, seed, weight, found wieght (did you mean weight?)
+          weight: 1.5 | wieght: 2     | sources[0] (alpha): expected the keys documents, format, generator, held_out, licence, name, packages, path, seed, weight, found wieght (did you mean weight?)
           name: beta  | name: alpha   | sources[1].name: expected a name of its own for each source, found "alpha"
           format: text| format: pdf   | sources[1] (beta).format: expected jsonl, text, archive, parquet, warc, mbox, mediawiki, stackexchange, found "pdf"
           - unicode   | - unicod      | steps[0]: expected one of unicode, language, gopher_quality, gopher_repetition, c4, fineweb, pii, decontaminate, exact_dedup, minhash_dedup, found unicod (did you mean unicode?)

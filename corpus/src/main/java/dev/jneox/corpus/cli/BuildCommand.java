@@ -51,6 +51,9 @@ import picocli.CommandLine.Spec;
       "",
       "Formats, by the ending or as a source's format: jsonl (.zst, .gz), text (.txt, .md),",
       "archive (.zip, .jar), parquet, warc (.warc, .wet, .gz), mbox, mediawiki, stackexchange.",
+      "weight is in epochs; held_out is the share of documents kept out of training, of the output"
+          + " or",
+      "of one source.",
       "Steps: unicode, language, gopher_quality, gopher_repetition, c4, fineweb, pii,"
           + " decontaminate,",
       "exact_dedup, minhash_dedup. Each has only: and except:, lists of sources.",
