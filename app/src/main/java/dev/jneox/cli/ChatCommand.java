@@ -7,7 +7,6 @@ import picocli.CommandLine.Command;
 @Command(
     name = "chat",
     sortOptions = false,
-    modelTransformer = ModelOptions.Optionally.class,
     description = {
       "Talk with a model.",
       "A model that came with a chat template gets the conversation written by it; where the"

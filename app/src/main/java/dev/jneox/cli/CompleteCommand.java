@@ -7,7 +7,6 @@ import picocli.CommandLine.Command;
 @Command(
     name = "complete",
     sortOptions = false,
-    modelTransformer = ModelOptions.Optionally.class,
     description = {
       "Write a text together with a model: it continues what you type, and you what it writes.",
       "Ctrl-C stops the model's text, Ctrl-D leaves, arrow keys bring back earlier lines. A line"

@@ -27,6 +27,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -54,7 +55,9 @@ import picocli.CommandLine.Spec;
       "      --temperature 0.8 --top-p 0.9 --seed 7 --stop $'\\n}'",
       "  jneox generate --model DIR --prompt - --json < prompt.txt",
       "three of a file:",
-      "  jneox generate --model DIR --prompt-file prompt.txt -n 3 --temperature 0.8"
+      "  jneox generate --model DIR --prompt-file prompt.txt -n 3 --temperature 0.8",
+      "with the model of this project, and examples before the prompt:",
+      "  jneox generate --few-shot qa --prompt \"What is a kernel?\""
     })
 public final class GenerateCommand implements Runnable {
   private static final int MOST_SAMPLES = 10_000;
@@ -90,18 +93,27 @@ public final class GenerateCommand implements Runnable {
         description = "What to continue, a file in UTF-8, its last line end included.")
     private Path file;
 
-    int[] ids(LanguageModel model) {
+    int[] ids(LanguageModel model, FewShotPrompt fewShot) {
       if (ids != null) {
         return ids.ids();
       }
-      return model
-          .tokenizer()
-          .encode(
-              file == null
-                  ? TextArgument.text("--prompt", text)
-                  : TextArgument.file("--prompt-file", file));
+      String own =
+          file == null
+              ? TextArgument.text("--prompt", text)
+              : TextArgument.file("--prompt-file", file);
+      return model.tokenizer().encode(fewShot == null ? own : fewShot.text(own));
     }
   }
+
+  @Option(
+      names = "--few-shot",
+      paramLabel = "KIND",
+      description = {
+        "Put examples before the prompt, so that a base model sees what is asked:",
+        "code (the prompt says what a Java method does), poem (a title), news (a headline) or qa"
+            + " (a question). The text ends at an empty line."
+      })
+  private FewShotPrompt fewShot;
 
   @Option(
       names = "--max-tokens",
@@ -196,6 +208,13 @@ public final class GenerateCommand implements Runnable {
         "-n",
         "1 to " + MOST_SAMPLES + " samples",
         samples);
+    if (fewShot != null) {
+      if (prompt.ids != null) {
+        throw new ParameterException(
+            spec.commandLine(), "--few-shot takes --prompt or --prompt-file, not --prompt-ids");
+      }
+      stop = Stream.concat(stop.stream(), FewShotPrompt.STOP.stream()).toList();
+    }
     try (LanguageModel loaded = model.open()) {
       Sampler sampler = sampler(loaded.sampling());
       if (samples > 1 && (sampler.temperature() == 0 || sampler.topK() == 1)) {
@@ -217,7 +236,7 @@ public final class GenerateCommand implements Runnable {
             sampler.repetitionPenalty());
         err.flush();
       }
-      GenerationRequest request = request(prompt.ids(loaded), sampler);
+      GenerationRequest request = request(prompt.ids(loaded, fewShot), sampler);
       if (samples > 1) {
         several(loaded, request);
       } else if (json) {

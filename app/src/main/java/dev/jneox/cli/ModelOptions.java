@@ -11,10 +11,8 @@ import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
-import picocli.CommandLine.IModelTransformer;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
@@ -27,32 +25,25 @@ public final class ModelOptions {
 
   @Option(
       names = "--model",
-      required = true,
       paramLabel = "MODEL",
       description =
           "A folder with config.json, weights and, to read and write text, tokenizer.json; a run of"
               + " train, which stands for its newest checkpoint; a model file; or"
               + " ORG/NAME[@REVISION] on the hub, downloaded the first time (see jneox download"
-              + " --help).")
+              + " --help). Default: the model of this project, models/jneox-5m.gguf.")
   private String model;
 
   @Mixin private PrecisionOption dtype;
 
-  /** Has a command do without {@code --model}, which then says itself when it needs one. */
-  public static final class Optionally implements IModelTransformer {
-    /** Less than the -1 of all other options, so that the help begins with it as elsewhere. */
-    private static final int FIRST = -2;
-
-    @Override
-    public CommandSpec transform(CommandSpec spec) {
-      OptionSpec required = spec.findOption("--model");
-      spec.remove(required);
-      return spec.addOption(OptionSpec.builder(required).required(false).order(FIRST).build());
-    }
-  }
-
   /** The folder or file of the model, downloaded if need be. */
   public Path path() {
+    if (model == null) {
+      return OwnModel.path()
+          .orElseThrow(
+              () ->
+                  new ParameterException(
+                      spec.commandLine(), "Missing required option: '--model=MODEL'"));
+    }
     return path(model, spec.commandLine().getErr());
   }
 
@@ -66,7 +57,7 @@ public final class ModelOptions {
       })
   private boolean cache;
 
-  /** Returns the value of {@code --model}; null where it was not given and need not be. */
+  /** Returns the value of {@code --model}; null where it was not given. */
   public String model() {
     return model;
   }

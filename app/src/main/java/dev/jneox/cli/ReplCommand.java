@@ -137,7 +137,7 @@ abstract class ReplCommand implements Runnable {
       return;
     }
     refuse("--api-key", "is for --server alone");
-    if (model.model() == null) {
+    if (model.model() == null && OwnModel.path().isEmpty()) {
       throw new ParameterException(
           spec.commandLine(), "expected --model MODEL, or --server URL, found none");
     }

@@ -67,6 +67,7 @@ class LauncherTest {
                 + "/app/target/jneox.jar' dev.jneox.cli.AfterCrash '"
                 + crash
                 + "/hs_err_pid%p.log' >&2",
+            "-Djneox.models=" + house + "/models",
             "-XX:+One",
             "--two",
             "three",
@@ -213,7 +214,9 @@ class LauncherTest {
     assertThat(result.out)
         .startsWith(image + "/jre/bin/java\n")
         .endsWith(
-            "\n-Dfour=4\n-Djneox.command=jneox\n-cp\n"
+            "\n-Djneox.models="
+                + image
+                + "/share/models\n-Dfour=4\n-Djneox.command=jneox\n-cp\n"
                 + image
                 + "/app/jneox.jar\ndev.jneox.cli.Start\nx\n");
   }

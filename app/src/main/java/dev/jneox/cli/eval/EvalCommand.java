@@ -16,7 +16,6 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "eval",
     sortOptions = false,
-    modelTransformer = ModelOptions.Optionally.class,
     description = {
       "Evaluate a model: on tasks (--tasks), with the numbers of lm-evaluation-harness, or by how"
           + " well it predicts documents (--file, --data).",
@@ -113,9 +112,6 @@ final class EvalCommand implements Runnable {
     if (tasks != null && tasks.equals(List.of("list"))) {
       TaskEvaluation.list(taskOptions.catalog(), spec.commandLine().getOut());
       return;
-    }
-    if (model.model() == null) {
-      throw new ParameterException(spec.commandLine(), "Missing required option: '--model=MODEL'");
     }
     if (tasks == null) {
       try (LanguageModel loaded = model.open()) {

@@ -1,6 +1,7 @@
 package dev.jneox.cli.serve;
 
 import dev.jneox.cli.ModelOptions;
+import dev.jneox.cli.OwnModel;
 import dev.jneox.cli.PrecisionOption;
 import dev.jneox.cli.Signals;
 import dev.jneox.cli.Usage;
@@ -105,7 +106,7 @@ public final class ServeCommand implements Callable<Integer> {
           "A model as other commands take it (see jneox generate --help), and the name that"
               + " requests give; may be given several times. Default name: that of the folder or"
               + " file, or ORG/NAME of the hub. Default model: that of jneox demo, or of jneox"
-              + " train --text, in this folder.")
+              + " train --text, in this folder; else the model of this project.")
   private List<String> models = new ArrayList<>();
 
   @Option(
@@ -348,6 +349,7 @@ public final class ServeCommand implements Callable<Integer> {
     return MADE_HERE.stream()
         .filter(path -> Files.isDirectory(Path.of(path)))
         .findFirst()
+        .or(() -> OwnModel.present().map(Path::toString))
         .orElseThrow(
             () ->
                 new ParameterException(
