@@ -5,9 +5,14 @@ import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.jneox.data.CorpusComponents;
+import dev.jneox.data.ElementType;
+import dev.jneox.data.Npy;
 import dev.jneox.tokenizer.BpeTrainer;
 import dev.jneox.tokenizer.Tokenizer;
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -108,6 +113,54 @@ class EvalCommandTest {
     JsonNode one = json("eval", "--model", model, "--data", prefix, "--limit", "1", "--json");
     assertThat(one.get("per_document")).hasSize(1);
     assertThat(one.at("/per_document/0")).isEqualTo(data.at("/per_document/0"));
+  }
+
+  @Test
+  void dataOfACorpusIsSummedByComponent() throws IOException {
+    String prefix = dir.resolve("mixed").toString();
+    assertThat(
+            Output.of(
+                    "prepare",
+                    "--tokenizer",
+                    model + "/tokenizer.json",
+                    "--out",
+                    prefix,
+                    texts.toString())
+                .code())
+        .isZero();
+    JsonNode before = json("eval", "--model", model, "--data", prefix, "--json");
+    assertThat(before.has("per_component")).isFalse();
+    int documents = before.get("documents").intValue();
+    assertThat(documents).isGreaterThan(1);
+    Path ids = Path.of(prefix + ".documents.npy");
+    try (Arena arena = Arena.ofConfined()) {
+      Npy array = Npy.allocate(arena, ElementType.I64, documents);
+      for (int d = 0; d < documents; d++) {
+        array
+            .data()
+            .setAtIndex(
+                ValueLayout.JAVA_LONG,
+                d,
+                ((d == 1 ? 2L : 0) << CorpusComponents.LINE_BITS) + d + 1);
+      }
+      array.write(ids);
+    }
+    Path facts = dir.resolve("corpus.json");
+    Files.writeString(
+        facts, "{\"sources\":[{\"name\":\"a\"},{\"name\":\"none\"},{\"name\":\"b\"}]}");
+    JsonNode report = json("eval", "--model", model, "--data", prefix, "--json");
+    assertThat(report.get("per_component").fieldNames()).toIterable().containsExactly("a", "b");
+    JsonNode b = report.get("per_component").get("b");
+    assertThat(b).isEqualTo(report.get("per_document").get(1));
+    assertThat(report.get("per_component").get("a").get("tokens").longValue())
+        .isEqualTo(report.get("tokens").longValue() - b.get("tokens").longValue());
+    Files.writeString(facts, "{\"sources\":[{\"name\":\"a\"}]}");
+    Output refused = Output.of("eval", "--model", model, "--data", prefix);
+    assertThat(refused.code()).isEqualTo(1);
+    assertThat(refused.err())
+        .contains("document 1: expected one of the 1 sources of " + facts + ", found source 2");
+    Files.delete(facts);
+    Files.delete(ids);
   }
 
   @Test

@@ -5,6 +5,7 @@ import static org.apache.spark.sql.types.DataTypes.IntegerType;
 import static org.apache.spark.sql.types.DataTypes.LongType;
 import static org.apache.spark.sql.types.DataTypes.StringType;
 
+import dev.jneox.data.CorpusComponents;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
@@ -18,7 +19,7 @@ import org.jspecify.annotations.Nullable;
 /** Defines the tables between the stages of a build. */
 final class Rows {
   /** The bits of an id below the index of the source. */
-  static final int LINE_BITS = 40;
+  static final int LINE_BITS = CorpusComponents.LINE_BITS;
 
   /** The rule of a row that counts the records of a part: in its column {@code line}. */
   static final String COUNT = "";

@@ -3,6 +3,7 @@ package dev.jneox.cli.eval;
 import dev.jneox.cli.Json;
 import dev.jneox.cli.Measures;
 import dev.jneox.cli.ProgressLine;
+import dev.jneox.data.CorpusComponents;
 import dev.jneox.data.Documents;
 import dev.jneox.data.IndexedDataset;
 import dev.jneox.data.UnigramCounts;
@@ -24,7 +25,9 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Queue;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 import org.jspecify.annotations.Nullable;
 
@@ -56,17 +59,19 @@ final class DocumentEvaluation {
   /**
    * A document to score.
    *
+   * @param index in its file or files
    * @param ids without an end-of-text token
    * @param text null where there is no tokenizer
    */
-  private record Source(int[] ids, @Nullable String text) {}
+  private record Source(int index, int[] ids, @Nullable String text) {}
 
   /**
    * A document that was scored.
    *
+   * @param index in its file or files
    * @param begin the beginning of the text, or null
    */
-  private record Line(TextLikelihood likelihood, @Nullable String begin) {}
+  private record Line(int index, TextLikelihood likelihood, @Nullable String begin) {}
 
   void run(LanguageModel loaded, Path model) {
     int end = loaded.spec().vocabulary().endOfText();
@@ -108,8 +113,9 @@ final class DocumentEvaluation {
 
   private Iterator<Source> ofTexts(Documents documents, LanguageModel loaded) {
     Iterable<String> texts = documents::texts;
+    AtomicInteger index = new AtomicInteger();
     return StreamSupport.stream(texts.spliterator(), false)
-        .map(text -> new Source(loaded.tokenizer().encode(text), text))
+        .map(text -> new Source(index.getAndIncrement(), loaded.tokenizer().encode(text), text))
         .iterator();
   }
 
@@ -119,9 +125,10 @@ final class DocumentEvaluation {
             i -> {
               int[] ids = dataset.get(i);
               boolean ended = ids.length > 0 && ids[ids.length - 1] == end;
-              return ended ? Arrays.copyOf(ids, ids.length - 1) : ids;
+              int[] own = ended ? Arrays.copyOf(ids, ids.length - 1) : ids;
+              return new Source(
+                  i, own, loaded.hasTokenizer() ? loaded.tokenizer().decode(own) : null);
             })
-        .map(ids -> new Source(ids, loaded.hasTokenizer() ? loaded.tokenizer().decode(ids) : null))
         .iterator();
   }
 
@@ -145,7 +152,7 @@ final class DocumentEvaluation {
   private static Line line(Source source, float[] scores) {
     String text = source.text;
     TextLikelihood likelihood = TextLikelihood.of(scores, text == null ? "" : text);
-    return new Line(likelihood, text == null ? null : begin(text));
+    return new Line(source.index, likelihood, text == null ? null : begin(text));
   }
 
   private static String begin(String text) {
@@ -161,14 +168,19 @@ final class DocumentEvaluation {
   }
 
   private void print(List<Line> lines, double unigram, boolean texts, double seconds) {
-    TextLikelihood all =
-        lines.stream().map(Line::likelihood).reduce(TextLikelihood.NONE, TextLikelihood::plus);
+    TextLikelihood all = sum(lines.stream());
+    Map<String, TextLikelihood> components = byComponent(lines);
     if (json) {
       Map<String, Object> report = new LinkedHashMap<>();
       report.put("documents", lines.size());
       report.putAll(Measures.json(all, unigram, texts));
       report.put("seconds", seconds);
       report.put("tokens_per_second", all.tokens() / seconds);
+      if (!components.isEmpty()) {
+        Map<String, Object> each = new LinkedHashMap<>();
+        components.forEach((name, sum) -> each.put(name, Measures.json(sum, texts)));
+        report.put("per_component", each);
+      }
       report.put(
           "per_document",
           lines.stream().map(line -> Measures.json(line.likelihood, texts)).toList());
@@ -180,12 +192,14 @@ final class DocumentEvaluation {
           "%s, %,.0f tokens/s%n%n",
           Counted.text(lines.size(), "document"),
           all.tokens() / seconds);
+      if (!components.isEmpty()) {
+        printComponents(components, texts);
+      }
       out.printf(
           "%8s %10s %8s %10s %10s%n", "document", "tokens", "loss", "perplexity", "bits/byte");
       for (int i = 0; i < lines.size(); i++) {
         Line line = lines.get(i);
         TextLikelihood one = line.likelihood;
-        String bits = texts ? String.format(Locale.ROOT, "%.4f", one.bitsPerByte()) : "";
         String row =
             String.format(
                 Locale.ROOT,
@@ -194,11 +208,59 @@ final class DocumentEvaluation {
                 one.tokens(),
                 one.loss(),
                 one.perplexity(),
-                bits,
+                bits(one, texts),
                 texts ? line.begin : "");
         out.println(row.stripTrailing());
       }
     }
     out.flush();
+  }
+
+  private static TextLikelihood sum(Stream<Line> lines) {
+    return lines.map(Line::likelihood).reduce(TextLikelihood.NONE, TextLikelihood::plus);
+  }
+
+  /** Returns the sums by component of the corpus that the data is of; empty where it is of none. */
+  private Map<String, TextLikelihood> byComponent(List<Line> lines) {
+    Map<String, TextLikelihood> sums = new LinkedHashMap<>();
+    if (data != null) {
+      CorpusComponents.of(data)
+          .ifPresent(
+              components -> {
+                for (int c = 0; c < components.names().size(); c++) {
+                  int component = c;
+                  TextLikelihood sum =
+                      sum(
+                          lines.stream()
+                              .filter(line -> components.ofDocument()[line.index] == component));
+                  if (sum.tokens() > 0) {
+                    sums.put(components.names().get(c), sum);
+                  }
+                }
+              });
+    }
+    return sums;
+  }
+
+  private void printComponents(Map<String, TextLikelihood> components, boolean texts) {
+    out.printf(
+        "%-28s %10s %8s %10s %10s%n", "component", "tokens", "loss", "perplexity", "bits/byte");
+    components.forEach(
+        (name, sum) ->
+            out.println(
+                String.format(
+                        Locale.ROOT,
+                        "%-28s %,10d %8.4f %10.2f %10s",
+                        name,
+                        sum.tokens(),
+                        sum.loss(),
+                        sum.perplexity(),
+                        bits(sum, texts))
+                    .stripTrailing()));
+    out.println();
+  }
+
+  private static String bits(TextLikelihood one, boolean texts) {
+    return texts ? String.format(Locale.ROOT, "%.4f", one.bitsPerByte()) : "";
   }
 }

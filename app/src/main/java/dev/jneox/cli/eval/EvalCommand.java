@@ -19,7 +19,8 @@ import picocli.CommandLine.Spec;
     description = {
       "Evaluate a model: on tasks (--tasks), with the numbers of lm-evaluation-harness, or by how"
           + " well it predicts documents (--file, --data).",
-      "Of documents it prints loss, perplexity and bits per byte: of all together, then of each.",
+      "Of documents it prints loss, perplexity and bits per byte: of all together, of each"
+          + " component where --data is of corpus build, then of each document.",
     },
     footer = {
       "",
