@@ -10,9 +10,12 @@ import dev.jneox.infer.Precision;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
+import picocli.CommandLine.IModelTransformer;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
@@ -34,6 +37,36 @@ public final class ModelOptions {
   private String model;
 
   @Mixin private PrecisionOption dtype;
+
+  /** Has a command take {@code --model} several times; see {@link #models}. */
+  public static final class Several implements IModelTransformer {
+    /** Less than the -1 of all other options, so that the help begins with it as elsewhere. */
+    private static final int FIRST = -2;
+
+    @Override
+    public CommandSpec transform(CommandSpec spec) {
+      OptionSpec one = spec.findOption("--model");
+      spec.remove(one);
+      return spec.addOption(
+          OptionSpec.builder("--model")
+              .order(FIRST)
+              .paramLabel(one.paramLabel())
+              .description(one.description())
+              .type(List.class)
+              .auxiliaryTypes(String.class)
+              .arity("1")
+              .build());
+    }
+  }
+
+  /**
+   * Returns the values of {@code --model} of a command that takes it {@link Several} times; where
+   * there are none, the project's own.
+   */
+  public List<String> models() {
+    List<String> models = spec.findOption("--model").getValue();
+    return models == null ? List.of(path().toString()) : List.copyOf(models);
+  }
 
   /** The folder or file of the model, downloaded if need be. */
   public Path path() {
@@ -64,7 +97,11 @@ public final class ModelOptions {
 
   /** Opens the model, and warns where it may not fit. */
   public LanguageModel open() {
-    Path path = path();
+    return open(path());
+  }
+
+  /** Opens a model at a path likewise. */
+  public LanguageModel open(Path path) {
     Precision precision = dtype.precision();
     if (cache && (!Files.isRegularFile(path) || precision != Precision.STORED)) {
       throw new ParameterException(

@@ -76,8 +76,131 @@ class EvalTasksCommandTest {
     assertThat(output.err()).contains("results are in " + out);
     try (Stream<Path> files = Files.walk(out).filter(Files::isRegularFile)) {
       assertThat(files.map(file -> file.getFileName().toString().replaceAll("_20.*\\.", ".")))
-          .containsExactlyInAnyOrder("results.json", "samples_piqa.jsonl");
+          .containsExactlyInAnyOrder(
+              "results.json", "samples_piqa.jsonl", "answers.jsonl", "curves.csv", "report.html");
     }
+  }
+
+  /** A run of two checkpoints: the model, and one whose weights are twice as large. */
+  private static Path run(String name) throws IOException {
+    Path run = Files.createDirectory(dir.resolve(name));
+    for (String step : List.of("global_step10", "global_step200")) {
+      Path checkpoint = Files.createDirectory(run.resolve(step));
+      for (String file : List.of("config.json", "model.safetensors", "tokenizer.json")) {
+        Files.copy(Path.of(model, file), checkpoint.resolve(file));
+      }
+    }
+    Path weights = run.resolve("global_step200/model.safetensors");
+    byte[] bytes = Files.readAllBytes(weights);
+    for (int i = bytes.length / 2; i < bytes.length; i += 4) {
+      bytes[i + 3] ^= (byte) 0x80; // the signs of half of the weights
+    }
+    Files.write(weights, bytes);
+    Files.writeString(run.resolve("latest"), "global_step200");
+    return run;
+  }
+
+  private static Output tasks(String... more) {
+    return Output.of(
+        Stream.concat(
+                Stream.of("eval", "--tasks", "piqa", "--data", data.toString()), Stream.of(more))
+            .toArray(String[]::new));
+  }
+
+  @Test
+  void checkpointsOfARunBecomeATableACurveAndAPage() throws IOException {
+    Path run = run("run");
+    Path out = dir.resolve("curve");
+    String[] command = {"--model", run.toString(), "--checkpoints", "--out", out.toString()};
+    Output output = tasks(command);
+    assertThat(output.code()).as(output.err()).isZero();
+    assertThat(output.out())
+        .startsWith("|Tasks|Metric  | |Model         | Value| |Stderr|\n")
+        .contains(
+            "|piqa |acc     |↑|global_step10 |",
+            "|     |        | |global_step200|",
+            "|     |acc_norm|↑|");
+    assertThat(out.resolve("curves.csv"))
+        .content()
+        .startsWith("model,step,task,metric,filter,value,stderr,chance\n")
+        .contains(run + ",10,piqa,acc,none,", run + ",200,piqa,acc_norm,none,")
+        .hasLineCount(5);
+    assertThat(out.resolve("report.html"))
+        .content()
+        .contains("Learning curves", "Comparison", "class=\"chance\"");
+    Output again = tasks(command);
+    assertThat(again.out()).isEqualTo(output.out());
+    assertThat(again.err().lines().filter(line -> line.startsWith("4 of 4 answers were in ")))
+        .hasSize(2);
+    // Without the option the run is its newest checkpoint.
+    Output newest = tasks("--model", run.toString(), "--out", out.toString());
+    assertThat(newest.err()).contains("4 of 4 answers were in", "global_step200/answers.jsonl");
+    // Of a results folder with two models one has to be chosen.
+    Output which = Output.of("eval", "--compare", out.toString(), out.toString());
+    assertThat(which.err()).contains("2 models: give the folder of one, such as " + out);
+    assertThat(which.code()).isEqualTo(1);
+    List<Path> folders;
+    try (Stream<Path> all = Files.list(out)) {
+      folders = all.filter(Files::isDirectory).sorted().toList();
+    }
+    Path compared = dir.resolve("compared");
+    Output comparison =
+        Output.of(
+            "eval",
+            "--compare",
+            folders.getFirst().toString(),
+            folders.getLast().toString(),
+            "--out",
+            compared.toString());
+    assertThat(comparison.code()).as(comparison.err()).isZero();
+    assertThat(comparison.out())
+        .startsWith(
+            "A: " + run + "/global_step10\nB: " + run + "/global_step200\n\n|Tasks|Metric  |")
+        .endsWith("test, 10000 draws, seed 1234.\n");
+    assertThat(compared.resolve("report.html")).exists();
+  }
+
+  @Test
+  void severalModelsAreOneLineOfJson() throws IOException {
+    Path other = run("several").resolve("global_step200");
+    Output output = tasks("--model", model, "--model", other.toString(), "--json");
+    assertThat(output.code()).as(output.err()).isZero();
+    assertThat(output.out().lines()).hasSize(1);
+    JsonNode models = new ObjectMapper().readTree(output.out()).get("models");
+    assertThat(models.findValuesAsText("model")).containsExactly(model, other.toString());
+    assertThat(models.at("/1/step").intValue()).isEqualTo(200);
+    assertThat(models.at("/1/results/piqa/acc,none").isNumber()).isTrue();
+  }
+
+  @Test
+  void whatChangedSinceIsTold() throws IOException {
+    Path of = dir.resolve("changing");
+    Files.createDirectories(of.resolve("piqa"));
+    Path split = of.resolve("piqa/validation.jsonl");
+    Files.copy(data.resolve("piqa/validation.jsonl"), split);
+    Path out = dir.resolve("changed");
+    List<String> command =
+        List.of(
+            "eval",
+            "--model",
+            model,
+            "--tasks",
+            "piqa",
+            "--data",
+            of.toString(),
+            "--out",
+            out.toString());
+    assertThat(Output.of(command.toArray(String[]::new)).code()).isZero();
+    Files.writeString(split, Files.readString(split).replace("\"a\"", "\"c\""));
+    Output changed = Output.of(command.toArray(String[]::new));
+    assertThat(changed.code()).isEqualTo(1);
+    assertThat(changed.err())
+        .contains(
+            "jneox: task piqa: split validation: the data changed since the results in " + out)
+        .endsWith("; give another --out, or --force to begin anew\n");
+    Output forced =
+        Output.of(Stream.concat(command.stream(), Stream.of("--force")).toArray(String[]::new));
+    assertThat(forced.code()).as(forced.err()).isZero();
   }
 
   @Test
@@ -129,6 +252,9 @@ class EvalTasksCommandTest {
         "--tasks piqa --num-fewshot -1 | 2 | --num-fewshot: expected 0 or more, found -1",
         "--tasks piqa --num-fewshot 9 | 1 | task piqa: expected 10 documents or more to take",
         "--num-fewshot 1 | 2 | --num-fewshot is for --tasks",
+        "--checkpoints | 2 | --checkpoints is for --tasks",
+        "--tasks piqa --checkpoints | 1 | --checkpoints: expected the folder of a run of train",
+        "--tasks piqa --compare a b | 2 | --compare reads results: it goes with --out and --json",
         "--tasks piqa --include-path no/such | 1 | no/such: cannot be read: no such file or folder",
       })
   void whatIsWrongIsOneLine(String options, int code, String message) {
@@ -141,7 +267,7 @@ class EvalTasksCommandTest {
   @Test
   void eitherDocumentsOrTasks() {
     Output output = Output.of("eval", "--model", model);
-    assertThat(output.err()).contains("one of --file, --data, --tasks");
+    assertThat(output.err()).contains("one of --file, --data, --tasks, --compare");
     assertThat(output.code()).isEqualTo(2);
     output = Output.of("eval", "--tasks", "piqa", "--data", data.toString());
     assertThat(output.err()).contains("'--model=MODEL'");

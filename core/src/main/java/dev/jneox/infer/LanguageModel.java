@@ -16,6 +16,7 @@ import dev.jneox.weights.TensorExpression;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
+import java.util.HexFormat;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -166,6 +167,14 @@ public final class LanguageModel implements AutoCloseable {
   /** The network as inference reads it. */
   public PackedModel packed() {
     return packed;
+  }
+
+  /**
+   * Returns 64 hexadecimal digits that tell apart models whose outputs differ: by their
+   * description, the precision and the contents of every tensor. Reads all weights once.
+   */
+  public String fingerprint() {
+    return HexFormat.of().formatHex(packed.fingerprint());
   }
 
   /** Returns whether the model came with a tokenizer. */

@@ -2,6 +2,7 @@ package dev.jneox.corpus;
 
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.ByteSize;
+import dev.jneox.io.HtmlPage;
 import dev.jneox.io.InputException;
 import dev.jneox.io.InputFile;
 import dev.jneox.io.StorageException;
@@ -367,61 +368,20 @@ public final class Datasheet {
   }
 
   private static String html(String title, List<Section> sections) {
-    StringBuilder text = new StringBuilder();
-    text.append("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>")
-        .append(escaped(title))
-        .append(
-            "</title>\n"
-                + "<style>\n"
-                + "body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width:"
-                + " 80rem; padding: 0 1rem; color: #1a1a1a; background: #fff; }\n"
-                + "table { border-collapse: collapse; }\n"
-                + "th, td { border-bottom: 1px solid #ccc; padding: .3rem .7rem; text-align: left;"
-                + " vertical-align: top; overflow-wrap: anywhere; }\n"
-                + ".number { text-align: right; white-space: nowrap; }\n"
-                + "div { overflow-x: auto; }\n"
-                + "</style>\n"
-                + "</head>\n"
-                + "<body>\n"
-                + "<h1>")
-        .append(escaped(title))
-        .append("</h1>\n");
+    HtmlPage page = new HtmlPage(title, "");
     for (Section section : sections) {
       Table table = section.table;
       if (section.text.isEmpty() && table.rows.isEmpty()) {
         continue;
       }
-      text.append("<h2>").append(escaped(section.title)).append("</h2>\n<p>");
-      text.append(escaped(section.text)).append("</p>\n");
+      page.heading(section.title);
+      page.paragraph(section.text);
       if (table.rows.isEmpty()) {
-        text.append("<p>None.</p>\n");
-        continue;
+        page.paragraph("None.");
+      } else {
+        page.table(table.head, table.rows, 1, table.numbers + 1);
       }
-      text.append("<div><table>\n<thead><tr>");
-      cells(text, table, table.head, "th");
-      text.append("</tr></thead>\n<tbody>\n");
-      for (List<String> row : table.rows) {
-        text.append("<tr>");
-        cells(text, table, row, "td");
-        text.append("</tr>\n");
-      }
-      text.append("</tbody>\n</table></div>\n");
     }
-    return text.append("</body>\n</html>\n").toString();
-  }
-
-  private static void cells(StringBuilder text, Table table, List<String> cells, String tag) {
-    for (int i = 0; i < cells.size(); i++) {
-      text.append('<').append(tag);
-      text.append(i > 0 && i <= table.numbers ? " class=\"number\">" : ">");
-      text.append(escaped(cells.get(i))).append("</").append(tag).append('>');
-    }
-  }
-
-  private static String escaped(String text) {
-    return text.replace("&", "&amp;")
-        .replace("<", "&lt;")
-        .replace(">", "&gt;")
-        .replace("\"", "&quot;");
+    return page.end();
   }
 }

@@ -45,10 +45,16 @@ public final class DataFolder {
   /**
    * Is a split of a data set.
    *
-   * @param file that it was read from
-   * @param sha256 of the file
+   * @param files that it was read from, and their SHA-256
    */
-  record Split(List<Document> documents, Path file, String sha256) {}
+  record Split(List<Document> documents, Map<String, String> files) {
+    /** Returns the hash of the file, or one of the hashes of several. */
+    String hash() {
+      return files.size() == 1
+          ? files.values().iterator().next()
+          : TextHash.of(String.join("\n", files.values()));
+    }
+  }
 
   /**
    * Reads a split.
@@ -57,14 +63,16 @@ public final class DataFolder {
    */
   Split read(TaskSpec task, String split) {
     Path file = find(task, split);
-    String sha256 = Sha256.of(file, Progress.silent());
-    List<Document> documents =
-        file.toString().endsWith(".parquet") ? ParquetRows.read(file) : lines(file);
+    List<Document> documents = documents(file);
     if (documents.isEmpty()) {
       throw InputException.in(file, "content", "the records of split " + split, "none");
     }
     requireAlike(documents);
-    return new Split(documents, file, sha256);
+    return new Split(documents, Map.of(file.toString(), Sha256.of(file, Progress.silent())));
+  }
+
+  private static List<Document> documents(Path file) {
+    return file.toString().endsWith(".parquet") ? ParquetRows.read(file) : lines(file);
   }
 
   private Path find(TaskSpec task, String split) {

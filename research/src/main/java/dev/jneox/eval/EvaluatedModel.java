@@ -35,6 +35,7 @@ import org.jspecify.annotations.Nullable;
  * same to the last bit whatever is asked beside it.
  */
 public final class EvaluatedModel implements AutoCloseable {
+  private final LanguageModel model;
   private final Tokenizer tokenizer;
   private final Engine engine;
   private final Scorer scorer;
@@ -52,6 +53,7 @@ public final class EvaluatedModel implements AutoCloseable {
    * @throws InputException if the model has no tokenizer, or no token that begins a text
    */
   public EvaluatedModel(LanguageModel model, Engine.Settings settings) {
+    this.model = model;
     this.tokenizer = model.tokenizer();
     this.begin = begin(model);
     this.prefix = begin.length > 0 ? begin[0] : model.spec().vocabulary().endOfText();
@@ -95,6 +97,19 @@ public final class EvaluatedModel implements AutoCloseable {
       }
     }
     return ids.stream().mapToInt(id -> id).toArray();
+  }
+
+  /**
+   * Returns a hash that tells apart models whose answers differ. Reads all weights and the
+   * tokenizer.
+   */
+  public String hash() {
+    return TextHash.of(
+        model.fingerprint()
+            + "\n"
+            + TextHash.of(model.stored().tokenizerJson().orElse(""))
+            + "\n"
+            + prefix);
   }
 
   /** Returns the most tokens that the model reads. */

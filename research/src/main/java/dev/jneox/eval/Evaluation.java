@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.OptionalInt;
+import org.jspecify.annotations.Nullable;
 
 /** Evaluates a model on tasks, with the results that lm-evaluation-harness gives for it. */
 public final class Evaluation {
@@ -80,17 +81,33 @@ public final class Evaluation {
    * @throws InputException if data are missing or not as a task needs them
    */
   public EvaluationResults run(Selection selection, EvaluatedModel model, Progress progress) {
+    return run(selection, model, null, progress);
+  }
+
+  /**
+   * Evaluates tasks, and asks the model for no answer that it gave before.
+   *
+   * @param log has the model's answers, and keeps new ones; null for none
+   * @param progress counts requests, and notes the task
+   * @throws InputException if data are missing, not as a task needs them, or not those that the
+   *     answers are of
+   */
+  public EvaluationResults run(
+      Selection selection, EvaluatedModel model, @Nullable AnswerLog log, Progress progress) {
     // All data and prompts first: what is wrong with them shows before the work begins.
     List<Prepared> tasks = new ArrayList<>();
     for (TaskSpec spec : selection.tasks()) {
       Task task = new Task(spec, data, fewshot(spec), settings.seed());
       tasks.add(new Prepared(task, asked(task)));
+      if (log != null) {
+        log.require(spec.name, task.hashes);
+      }
     }
     progress.total(tasks.stream().mapToLong(Prepared::requests).sum());
     Map<String, TaskResult> results = new LinkedHashMap<>();
     for (Prepared each : tasks) {
       progress.note(each.task.spec.name());
-      results.put(each.task.spec.name(), run(each.task, each.asked, model, progress));
+      results.put(each.task.spec.name(), run(each.task, each.asked, model, log, progress));
     }
     Map<String, Group> byName = new LinkedHashMap<>();
     selection.groups().forEach(group -> byName.put(group.name(), group));
@@ -131,7 +148,12 @@ public final class Evaluation {
     return asked;
   }
 
-  private TaskResult run(Task task, List<Asked> asked, EvaluatedModel model, Progress progress) {
+  private TaskResult run(
+      Task task,
+      List<Asked> asked,
+      EvaluatedModel model,
+      @Nullable AnswerLog log,
+      Progress progress) {
     int repeats = task.spec.repeats;
     List<Request> requests = new ArrayList<>();
     for (Asked each : asked) {
@@ -141,7 +163,8 @@ public final class Evaluation {
     }
     List<Response> answers;
     try {
-      answers = model.answers(requests, progress);
+      answers =
+          log == null ? model.answers(requests, progress) : log.answers(requests, model, progress);
     } catch (InputException e) {
       throw e.withMessage("task " + task.spec.name() + ": " + e.getMessage());
     }
@@ -166,8 +189,6 @@ public final class Evaluation {
       }
       measured.forEach((metric, values) -> scores.add(score(task, chain, metric, values)));
     }
-    Map<String, String> files = new LinkedHashMap<>();
-    task.files.forEach((file, sha256) -> files.put(file.toString(), sha256));
     return new TaskResult(
         task.spec.name(),
         task.spec.alias,
@@ -178,7 +199,7 @@ public final class Evaluation {
         scores,
         samples,
         task.spec.settings,
-        files);
+        Collections.unmodifiableMap(new LinkedHashMap<>(task.files)));
   }
 
   private static Sample sample(

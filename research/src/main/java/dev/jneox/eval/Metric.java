@@ -84,6 +84,11 @@ record Metric(String name, Aggregation aggregation, boolean higherIsBetter, Matc
         name, aggregation(settings, standard.aggregation), standard.higherIsBetter, Matching.EXACT);
   }
 
+  /** Tells whether {@link #of(String)} knows a metric. */
+  static boolean isKnown(String name) {
+    return ALL.containsKey(name);
+  }
+
   /** Returns a metric that a function of the task's measures and its file does not name. */
   static Metric mean(String name) {
     return new Metric(name, Aggregation.MEAN, true, Matching.EXACT);

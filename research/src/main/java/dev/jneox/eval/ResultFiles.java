@@ -7,12 +7,9 @@ import com.fasterxml.jackson.databind.SerializationFeature;
 import dev.jneox.io.AtomicFile;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.time.LocalDateTime;
 import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -59,7 +56,7 @@ public final class ResultFiles {
   }
 
   /** JSON has no NaN and no infinity. */
-  private static Object number(double value) {
+  static Object number(double value) {
     return Double.isFinite(value) ? (Object) value : String.valueOf(value);
   }
 
@@ -67,12 +64,16 @@ public final class ResultFiles {
    * Writes {@code results_DATE.json} and a {@code samples_TASK_DATE.jsonl} for each task.
    *
    * @param folder is made where it is missing
+   * @param model that they are of
    * @param config of the run: the model and how it was run
    * @return the file of the results
    * @throws dev.jneox.io.StorageException when they cannot be written
    */
   public static Path write(
-      Path folder, EvaluationResults results, Map<String, ? extends @Nullable Object> config) {
+      Path folder,
+      ModelName model,
+      EvaluationResults results,
+      Map<String, ? extends @Nullable Object> config) {
     String date =
         LocalDateTime.now()
             .format(DateTimeFormatter.ofPattern("uuuu-MM-dd'T'HH-mm-ss.SSSSSS", Locale.ROOT));
@@ -86,18 +87,24 @@ public final class ResultFiles {
         all.append(line.get("target_hash"));
         lines.append(json(LINE, line)).append('\n');
       }
-      hashes.put(task.name(), sha256(all.toString()));
+      hashes.put(task.name(), TextHash.of(all.toString()));
       AtomicFile.write(
-          folder.resolve("samples_" + task.name().replace(':', '_') + "_" + date + ".jsonl"),
+          folder.resolve(samplesName(task.name(), date)),
           lines.toString().getBytes(StandardCharsets.UTF_8));
     }
     Path file = folder.resolve("results_" + date + ".json");
-    String text = json(LINES, report(results, config, hashes));
+    String text = json(LINES, report(model, results, config, hashes));
     AtomicFile.write(file, text.getBytes(StandardCharsets.UTF_8));
     return file;
   }
 
+  /** Returns the name of the file of what was asked and answered in a task. */
+  static String samplesName(String task, String date) {
+    return "samples_" + task.replace(':', '_') + "_" + date + ".jsonl";
+  }
+
   private static Map<String, Object> report(
+      ModelName model,
       EvaluationResults results,
       Map<String, ? extends @Nullable Object> config,
       Map<String, String> hashes) {
@@ -120,6 +127,7 @@ public final class ResultFiles {
     Map<String, Object> better = new TreeMap<>();
     Map<String, Object> documents = new LinkedHashMap<>();
     Map<String, Object> files = new LinkedHashMap<>();
+    Map<String, Object> chances = new LinkedHashMap<>();
     results
         .tasks()
         .forEach(
@@ -132,6 +140,7 @@ public final class ResultFiles {
               better.put(name, of);
               documents.put(name, Map.of("original", task.all(), "effective", task.documents()));
               files.put(name, task.files());
+              ModelScores.chance(task).ifPresent(chance -> chances.put(name, chance));
             });
     Map<String, Object> report = new LinkedHashMap<>();
     report.put("results", scores);
@@ -145,6 +154,8 @@ public final class ResultFiles {
     report.put("higher_is_better", better);
     report.put("n-samples", documents);
     report.put("config", config);
+    report.put("model_name", model.name());
+    report.put("chance", chances);
     report.put("data_sha256", files);
     report.put("task_hashes", hashes);
     return report;
@@ -187,9 +198,9 @@ public final class ResultFiles {
             .toList());
     line.put("filter", sample.filter());
     line.put("metrics", List.copyOf(sample.measures().keySet()));
-    line.put("doc_hash", sha256(PythonJson.indented(sample.document().fields())));
-    line.put("prompt_hash", sha256(before(sample.requests().getFirst())));
-    line.put("target_hash", sha256(target));
+    line.put("doc_hash", TextHash.of(PythonJson.indented(sample.document().fields())));
+    line.put("prompt_hash", TextHash.of(before(sample.requests().getFirst())));
+    line.put("target_hash", TextHash.of(target));
     sample.measures().forEach((metric, measured) -> line.put(metric, shown(measured)));
     return line;
   }
@@ -247,16 +258,6 @@ public final class ResultFiles {
       return writer.writeValueAsString(value);
     } catch (JsonProcessingException e) {
       throw new IllegalStateException(e);
-    }
-  }
-
-  private static String sha256(String text) {
-    try {
-      byte[] digest =
-          MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8));
-      return HexFormat.of().formatHex(digest);
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException(e); // every Java has it
     }
   }
 }

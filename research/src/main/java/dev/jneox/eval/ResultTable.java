@@ -1,7 +1,5 @@
 package dev.jneox.eval;
 
-import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
@@ -10,14 +8,11 @@ import java.util.Set;
 
 /** Writes results as a Markdown table, in the columns of lm-evaluation-harness. */
 public final class ResultTable {
-  private static final List<String> COLUMNS =
-      List.of("Tasks", "Version", "Filter", "n-shot", "Metric", "", "Value", "", "Stderr");
-
-  /** The columns whose values end below each other. */
-  private static final Set<Integer> NUMBERS = Set.of(1, 3, 6, 8);
-
   private final EvaluationResults results;
-  private final List<List<String>> rows = new ArrayList<>();
+  private final MarkdownTable rows =
+      new MarkdownTable(
+          List.of("Tasks", "Version", "Filter", "n-shot", "Metric", "", "Value", "", "Stderr"),
+          Set.of(1, 3, 6, 8));
 
   private ResultTable(EvaluationResults results) {
     this.results = results;
@@ -34,7 +29,7 @@ public final class ResultTable {
     results.tasks().keySet().stream()
         .filter(name -> !below.contains(name))
         .forEach(name -> table.add(name, 0));
-    return table.text();
+    return table.rows.text();
   }
 
   private void add(String name, int depth) {
@@ -53,52 +48,26 @@ public final class ResultTable {
   private void add(String name, String version, String fewshot, List<Score> scores, int depth) {
     String first = (depth == 0 ? "" : " ".repeat(depth) + "- ") + name;
     if (scores.isEmpty()) {
-      rows.add(List.of(first, version, "", "", "", "", "", "", ""));
+      rows.add(first, version, "", "", "", "", "", "", "");
     }
     boolean more = false;
     for (Score score : scores) {
       OptionalDouble error = score.standardError();
       rows.add(
-          List.of(
-              more ? "" : first,
-              more ? "" : version,
-              score.filter(),
-              fewshot,
-              score.metric(),
-              score.higherIsBetter() ? "↑" : "↓",
-              number(score.value()),
-              "±",
-              error.isPresent() ? number(error.getAsDouble()) : "N/A"));
+          more ? "" : first,
+          more ? "" : version,
+          score.filter(),
+          fewshot,
+          score.metric(),
+          score.higherIsBetter() ? "↑" : "↓",
+          number(score.value()),
+          "±",
+          error.isPresent() ? number(error.getAsDouble()) : "N/A");
       more = true;
     }
   }
 
-  private static String number(double value) {
+  static String number(double value) {
     return String.format(Locale.ROOT, "%.4f", value);
-  }
-
-  private String text() {
-    int[] widths = COLUMNS.stream().mapToInt(column -> Math.max(1, column.length())).toArray();
-    for (List<String> row : rows) {
-      for (int i = 0; i < widths.length; i++) {
-        widths[i] = Math.max(widths[i], PythonText.length(row.get(i)));
-      }
-    }
-    StringBuilder out = new StringBuilder();
-    line(COLUMNS, widths, out);
-    String[] rules = new String[widths.length];
-    Arrays.setAll(
-        rules, i -> NUMBERS.contains(i) ? "-".repeat(widths[i] - 1) + ":" : "-".repeat(widths[i]));
-    line(List.of(rules), widths, out);
-    rows.forEach(row -> line(row, widths, out));
-    return out.toString();
-  }
-
-  private static void line(List<String> cells, int[] widths, StringBuilder out) {
-    for (int i = 0; i < widths.length; i++) {
-      String blanks = " ".repeat(widths[i] - PythonText.length(cells.get(i)));
-      out.append('|').append(NUMBERS.contains(i) ? blanks + cells.get(i) : cells.get(i) + blanks);
-    }
-    out.append("|\n");
   }
 }

@@ -1,7 +1,6 @@
 package dev.jneox.eval;
 
 import dev.jneox.io.InputException;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -18,7 +17,10 @@ final class Task {
   final List<Document> documents;
 
   /** The SHA-256 of each file that was read. */
-  final Map<Path, String> files = new LinkedHashMap<>();
+  final Map<String, String> files = new LinkedHashMap<>();
+
+  /** A hash of each split that was read. */
+  final Map<String, String> hashes = new LinkedHashMap<>();
 
   private final Set<String> fields = new LinkedHashSet<>();
   private final FewShot examples;
@@ -47,7 +49,8 @@ final class Task {
     List<Document> raw = splits.get(split);
     if (raw == null) {
       DataFolder.Split read = data.read(spec, split);
-      files.put(read.file(), read.sha256());
+      files.putAll(read.files());
+      hashes.put(split, read.hash());
       raw = read.documents();
       splits.put(split, raw);
     }

@@ -33,7 +33,7 @@ class DataFolderTest {
     assertThat(split.documents().getFirst().fields())
         .isEqualTo(Map.of("a", 1L, "b", Arrays.asList("é", null)));
     assertThat(split.documents().getFirst().source()).isEqualTo(file + ": line 1");
-    assertThat(split.sha256()).isEqualTo(Sha256.of(file, Progress.silent()));
+    assertThat(split.hash()).isEqualTo(Sha256.of(file, Progress.silent()));
   }
 
   /** The file was written by pyarrow 25, with Snappy; build/fixtures/parquet.py makes it. */

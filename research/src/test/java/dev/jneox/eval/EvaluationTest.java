@@ -316,7 +316,8 @@ class EvaluationTest {
     Toys.task(tasks, "t", CHOICE + "metadata: {version: 2}\n");
     Path file = Toys.write(data, "t", "test", records(4));
     EvaluationResults results = run(Evaluation.Settings.DEFAULT.withLimit(OptionalInt.of(3)), "t");
-    Path written = ResultFiles.write(folder.resolve("out"), results, Map.of("model", "m"));
+    Path written =
+        ResultFiles.write(folder.resolve("out"), ModelName.of("m"), results, Map.of("model", "m"));
     JsonNode report = new ObjectMapper().readTree(written.toFile());
     assertThat(report.at("/results/t/acc,none").doubleValue())
         .isEqualTo(value(results, "t", "acc"));

@@ -1,8 +1,13 @@
 package dev.jneox.cli.eval;
 
+import dev.jneox.cli.Json;
 import dev.jneox.cli.ModelOptions;
 import dev.jneox.cli.Usage;
+import dev.jneox.eval.Comparison;
+import dev.jneox.eval.Report;
+import dev.jneox.eval.SavedResults;
 import dev.jneox.infer.LanguageModel;
+import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.List;
 import picocli.CommandLine.Command;
@@ -16,6 +21,7 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "eval",
     sortOptions = false,
+    modelTransformer = ModelOptions.Several.class,
     description = {
       "Evaluate a model: on tasks (--tasks), with the numbers of lm-evaluation-harness, or by how"
           + " well it predicts documents (--file, --data).",
@@ -38,11 +44,18 @@ import picocli.CommandLine.Spec;
           + " are read with --include-path. Examples of prompts are drawn as the harness draws"
           + " them, with seed 1234. Log-likelihoods do not depend on --batch-size.",
       "",
+      "Several models (--model again, --checkpoints, ORG/NAME@REV,REV) are evaluated one after"
+          + " another and printed as one table. --compare tests the differences of two models that"
+          + " were evaluated with --out: McNemar's exact test where a document is right or wrong,"
+          + " else a permutation test with seed 1234, and the paired standard error.",
+      "",
       "Examples:",
       "  jneox eval --model DIR --file held-out.jsonl",
       "  jneox eval --model DIR --data data/valid --limit 100 --json",
       "  jneox eval --tasks list",
-      "  jneox eval --model DIR --tasks arc_easy,piqa --data datasets --num-fewshot 5"
+      "  jneox eval --model DIR --tasks arc_easy,piqa --data datasets --num-fewshot 5",
+      "  jneox eval --model RUN --checkpoints --tasks piqa --data datasets --out results",
+      "  jneox eval --compare results/A results/B --out compared"
     })
 final class EvalCommand implements Runnable {
   @Spec private CommandSpec spec;
@@ -77,6 +90,13 @@ final class EvalCommand implements Runnable {
   @Mixin private TaskOptions taskOptions;
 
   @Option(
+      names = "--compare",
+      arity = "2",
+      paramLabel = "DIR",
+      description = "Compare the results of two models, DIR/MODEL of --out each, task by task.")
+  private List<Path> compare;
+
+  @Option(
       names = "--limit",
       paramLabel = "N",
       description = "Read the first N documents only, of each task. Default: all.")
@@ -98,12 +118,16 @@ final class EvalCommand implements Runnable {
   @Override
   public void run() {
     Usage.require(spec, limit == null || limit >= 1, "--limit", "1 or more", limit);
+    if (compare != null) {
+      compare();
+      return;
+    }
     if (tasks == null) {
       if ((files == null) == (data == null)) {
         throw new ParameterException(
             spec.commandLine(),
             files == null
-                ? "Missing required option: one of --file, --data, --tasks"
+                ? "Missing required option: one of --file, --data, --tasks, --compare"
                 : "--file and --data exclude each other: give one of them");
       }
       taskOptions.refuse(spec);
@@ -114,14 +138,49 @@ final class EvalCommand implements Runnable {
       TaskEvaluation.list(taskOptions.catalog(), spec.commandLine().getOut());
       return;
     }
+    List<String> models = model.models();
     if (tasks == null) {
-      try (LanguageModel loaded = model.open()) {
+      if (models.size() > 1) {
+        throw new ParameterException(
+            spec.commandLine(), "several --model are for --tasks; documents take one");
+      }
+      Path path = ModelOptions.path(models.getFirst(), spec.commandLine().getErr());
+      try (LanguageModel loaded = model.open(path)) {
         new DocumentEvaluation(spec.commandLine().getOut(), files, data, limit, json)
-            .run(loaded, model.path());
+            .run(loaded, path);
       }
       return;
     }
     List<String> names = tasks.stream().map(String::strip).filter(n -> !n.isEmpty()).toList();
     new TaskEvaluation(spec, taskOptions, data, limit, json).run(model, names);
+  }
+
+  private void compare() {
+    if (tasks != null
+        || files != null
+        || data != null
+        || limit != null
+        || !model.models().isEmpty()) {
+      throw new ParameterException(
+          spec.commandLine(), "--compare reads results: it goes with --out and --json alone");
+    }
+    taskOptions.refuseButOut(spec);
+    SavedResults a = SavedResults.read(compare.getFirst());
+    SavedResults b = SavedResults.read(compare.getLast());
+    Comparison comparison = Comparison.of(a, b);
+    PrintWriter out = spec.commandLine().getOut();
+    if (json) {
+      out.println(Json.line(comparison.json()));
+    } else {
+      out.print(comparison.table());
+      out.println();
+      out.println(comparison.method());
+    }
+    out.flush();
+    if (taskOptions.out() != null) {
+      Path report = taskOptions.out().resolve(TaskEvaluation.REPORT);
+      Report.write(report, List.of(a, b), List.of(a, b));
+      spec.commandLine().getErr().println("the report is in " + report);
+    }
   }
 }

@@ -3,14 +3,23 @@ package dev.jneox.cli.eval;
 import dev.jneox.cli.Json;
 import dev.jneox.cli.ModelOptions;
 import dev.jneox.cli.ProgressLine;
+import dev.jneox.eval.AnswerLog;
+import dev.jneox.eval.CurveFile;
 import dev.jneox.eval.DataFolder;
 import dev.jneox.eval.EvaluatedModel;
 import dev.jneox.eval.Evaluation;
 import dev.jneox.eval.EvaluationResults;
+import dev.jneox.eval.ModelName;
+import dev.jneox.eval.ModelScores;
+import dev.jneox.eval.Report;
 import dev.jneox.eval.ResultFiles;
 import dev.jneox.eval.ResultTable;
+import dev.jneox.eval.SavedResults;
+import dev.jneox.eval.ScoreTable;
 import dev.jneox.eval.Selection;
 import dev.jneox.eval.TaskCatalog;
+import dev.jneox.format.ModelFiles;
+import dev.jneox.format.neox.RunFolder;
 import dev.jneox.infer.LanguageModel;
 import dev.jneox.infer.Scorer;
 import dev.jneox.io.InputException;
@@ -18,16 +27,26 @@ import dev.jneox.io.Progress;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Model.CommandSpec;
 
 /** Evaluates a model on tasks and prints the results. */
 final class TaskEvaluation {
+  /** The name of the page of results. */
+  static final String REPORT = "report.html";
+
+  private static final String ANSWERS = "answers.jsonl";
+
   private final CommandSpec spec;
   private final TaskOptions options;
   private final @Nullable Path data;
@@ -72,41 +91,119 @@ final class TaskEvaluation {
             .withLimit(limit == null ? OptionalInt.empty() : OptionalInt.of(limit))
             .withBootstrap(options.bootstrap());
     Evaluation evaluation = new Evaluation(settings, new DataFolder(data));
-    EvaluationResults results;
-    long start = System.nanoTime();
-    try (LanguageModel loaded = model.open();
-        EvaluatedModel evaluated =
-            new EvaluatedModel(loaded, Scorer.settings(loaded.packed(), options.batchSize()));
-        Progress progress = ProgressLine.of("evaluating", "requests", -1)) {
-      results = evaluation.run(selection, evaluated, progress);
-    }
-    double seconds = (System.nanoTime() - start) / 1e9;
+    Set<String> models = models(model.models());
+    List<ModelScores> scores = new ArrayList<>();
+    List<Map<String, Object>> reports = new ArrayList<>();
     PrintWriter out = spec.commandLine().getOut();
-    PrintWriter err = spec.commandLine().getErr();
-    if (options.out() != null) {
-      Path file = ResultFiles.write(folder(model), results, config(model, settings, seconds));
-      err.println("results are in " + file);
+    for (String each : models) {
+      ModelName name = ModelName.of(each);
+      EvaluationResults results = evaluate(model, name, evaluation, selection, settings);
+      if (models.size() == 1 && !json) {
+        out.print(ResultTable.of(results));
+      }
+      scores.add(ModelScores.of(name, results));
+      Map<String, Object> report = new LinkedHashMap<>();
+      if (models.size() > 1) {
+        report.put("model", each);
+        name.step().ifPresent(step -> report.put("step", step));
+      }
+      report.put("results", ResultFiles.scores(results));
+      reports.add(report);
     }
     if (json) {
-      Map<String, Object> report = new LinkedHashMap<>();
-      report.put("results", ResultFiles.scores(results));
-      out.println(Json.line(report));
-    } else {
-      out.print(ResultTable.of(results));
+      out.println(Json.line(reports.size() == 1 ? reports.getFirst() : Map.of("models", reports)));
+    } else if (models.size() > 1) {
+      out.print(ScoreTable.of(scores));
     }
     out.flush();
+    if (options.out() != null) {
+      writeReport(scores.getFirst().model(), scores.getLast().model());
+    }
   }
 
-  /** Returns the folder of the model's results, by its name without what paths cannot have. */
-  private Path folder(ModelOptions model) {
-    return options.out().resolve(model.model().replaceAll("[\"<>:/|\\\\?*\\[\\]]+", "__"));
+  /** Lists the models that the values of {@code --model} stand for, each once. */
+  private Set<String> models(List<String> values) {
+    Set<String> models = new LinkedHashSet<>();
+    boolean run = false;
+    for (String value : values) {
+      Path path = Path.of(value);
+      if (Files.isDirectory(path) && ModelFiles.isRun(path)) {
+        run = true;
+        (options.checkpoints()
+                ? RunFolder.of(path).checkpoints()
+                : List.of(ModelFiles.resolve(path)))
+            .forEach(checkpoint -> models.add(checkpoint.toString()));
+      } else {
+        int at = Files.exists(path) ? -1 : value.indexOf('@');
+        for (String revision : value.substring(at + 1).split(",")) {
+          models.add(at < 0 ? value : value.substring(0, at + 1) + revision.strip());
+        }
+      }
+    }
+    if (options.checkpoints() && !run) {
+      throw new InputException(
+          "--checkpoints: expected the folder of a run of train as --model, found "
+              + String.join(", ", values));
+    }
+    return models;
+  }
+
+  private EvaluationResults evaluate(
+      ModelOptions model,
+      ModelName name,
+      Evaluation evaluation,
+      Selection selection,
+      Evaluation.Settings settings) {
+    PrintWriter err = spec.commandLine().getErr();
+    Path folder = options.out() == null ? null : options.out().resolve(name.folder());
+    long start = System.nanoTime();
+    EvaluationResults results;
+    long found;
+    long done;
+    try (LanguageModel loaded = model.open(ModelOptions.path(name.name(), err));
+        EvaluatedModel evaluated =
+            new EvaluatedModel(loaded, Scorer.settings(loaded.packed(), options.batchSize()));
+        AnswerLog log =
+            folder == null
+                ? null
+                : AnswerLog.open(folder.resolve(ANSWERS), evaluated.hash(), options.force());
+        Progress progress = ProgressLine.of("evaluating", "requests", -1)) {
+      results = evaluation.run(selection, evaluated, log, progress);
+      found = log == null ? 0 : log.found();
+      done = progress.done();
+    }
+    if (folder != null) {
+      if (found > 0) {
+        err.printf(
+            Locale.ROOT, "%,d of %,d answers were in %s%n", found, done, folder.resolve(ANSWERS));
+      }
+      double seconds = (System.nanoTime() - start) / 1e9;
+      Path file = ResultFiles.write(folder, name, results, config(name, settings, seconds));
+      err.println("results are in " + file);
+    }
+    return results;
+  }
+
+  /** Writes what there is of all models in the folder; two of this run are compared. */
+  private void writeReport(ModelName first, ModelName last) {
+    List<SavedResults> all = SavedResults.below(options.out());
+    List<SavedResults> shown =
+        Stream.of(first, last)
+            .distinct()
+            .flatMap(name -> all.stream().filter(each -> each.model().equals(name)))
+            .toList();
+    CurveFile.write(
+        options.out().resolve("curves.csv"), all.stream().map(SavedResults::scores).toList());
+    Path report = options.out().resolve(REPORT);
+    Report.write(report, all, shown);
+    spec.commandLine().getErr().println("the report is in " + report);
   }
 
   private Map<String, @Nullable Object> config(
-      ModelOptions model, Evaluation.Settings settings, double seconds) {
+      ModelName name, Evaluation.Settings settings, double seconds) {
     Map<String, @Nullable Object> config = new LinkedHashMap<>();
     config.put("model", "jneox");
-    config.put("model_args", Map.of("model", model.model()));
+    config.put("model_args", Map.of("model", name.name()));
     config.put("batch_size", options.batchSize());
     config.put("limit", limit);
     config.put("bootstrap_iters", settings.bootstrap());

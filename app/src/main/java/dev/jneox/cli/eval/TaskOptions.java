@@ -44,19 +44,44 @@ final class TaskOptions {
       paramLabel = "DIR",
       description =
           "Write results_DATE.json and samples_TASK_DATE.jsonl into DIR/MODEL, in the harness's"
-              + " schema.")
+              + " schema, and of all models in DIR the page report.html and the table curves.csv."
+              + " Answers are kept in DIR/MODEL/answers.jsonl, so that the same command goes on"
+              + " where it was stopped, and asks for nothing twice. With --compare, report.html"
+              + " alone.")
   private Path out;
+
+  @Option(
+      names = "--checkpoints",
+      description =
+          "Of a run of train, evaluate every checkpoint, rather than the newest. Of a model on the"
+              + " hub, list its revisions: ORG/NAME@step1000,step2000.")
+  private boolean checkpoints;
+
+  @Option(
+      names = "--force",
+      description = "Begin anew where the data or the model changed since the answers in --out.")
+  private boolean force;
 
   /** Refuses options of tasks where there is no task. */
   void refuse(CommandSpec spec) {
-    Object[] all = {include, fewshot, batchSize, bootstrap, out};
-    String[] names = {
-      "--include-path", "--num-fewshot", "--batch-size", "--bootstrap-iters", "--out"
-    };
+    refuse(spec, out != null, "--out");
+    refuseButOut(spec);
+  }
+
+  /** Refuses them where results are compared. */
+  void refuseButOut(CommandSpec spec) {
+    Object[] all = {include, fewshot, batchSize, bootstrap};
+    String[] names = {"--include-path", "--num-fewshot", "--batch-size", "--bootstrap-iters"};
+    refuse(spec, checkpoints, "--checkpoints");
+    refuse(spec, force, "--force");
     for (int i = 0; i < all.length; i++) {
-      if (all[i] != null) {
-        throw new ParameterException(spec.commandLine(), names[i] + " is for --tasks");
-      }
+      refuse(spec, all[i] != null, names[i]);
+    }
+  }
+
+  private static void refuse(CommandSpec spec, boolean given, String name) {
+    if (given) {
+      throw new ParameterException(spec.commandLine(), name + " is for --tasks");
     }
   }
 
@@ -90,6 +115,14 @@ final class TaskOptions {
 
   int bootstrap() {
     return bootstrap == null ? 100_000 : bootstrap;
+  }
+
+  boolean checkpoints() {
+    return checkpoints;
+  }
+
+  boolean force() {
+    return force;
   }
 
   /** Returns the folder for files of results; null for none. */
