@@ -109,7 +109,8 @@ class HouseTest {
               Map.entry(
                   "serve", Set.of("infer", "tokenizer", "template", "grammar", "model", "kernel")),
               Map.entry(
-                  "eval", Set.of("infer", "tokenizer", "template", "model", "weights", "data")),
+                  "eval",
+                  Set.of("infer", "tokenizer", "template", "model", "weights", "hub", "data")),
               Map.entry("cli", with(CORE, "data")),
               Map.entry("cli.eval", with(CORE, "data", "eval", "cli")),
               Map.entry("cli.serve", with(CORE, "serve", "cli")),

@@ -160,7 +160,7 @@ public final class ModelOptions {
   }
 
   /** A hub that tells on standard error of what it tries again. */
-  static Hub hub(HubSettings settings) {
+  public static Hub hub(HubSettings settings) {
     return new Hub(settings, retry -> ProgressLine.line("jneox: " + retry));
   }
 }

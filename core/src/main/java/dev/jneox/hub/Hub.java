@@ -30,9 +30,10 @@ import java.util.function.LongFunction;
 import java.util.stream.Collectors;
 
 /**
- * Fetches models by name and finds those that were fetched before. It uses two interfaces of the
- * server: {@code GET /api/models/ORG/NAME/revision/REV?blobs=true} lists the files of a commit,
- * {@code GET /ORG/NAME/resolve/COMMIT/FILE} returns one.
+ * Fetches models and data sets by name and finds those that were fetched before. It uses two
+ * interfaces of the server: {@code GET /api/models/ORG/NAME/revision/REV?blobs=true} lists the
+ * files of a commit, {@code GET /ORG/NAME/resolve/COMMIT/FILE} returns one; of a data set, {@code
+ * /api/datasets/ORG/NAME} and {@code /datasets/ORG/NAME}.
  *
  * <p>A file gets its name in the cache only when its size and hash are right. An interrupted
  * download therefore never looks like a model, and the next one continues it.
@@ -123,13 +124,60 @@ public final class Hub implements AutoCloseable {
    * @throws CancelledException when the thread is interrupted
    */
   public Download download(HubName name, Selection selection, LongFunction<Progress> progress) {
+    return download(name, selection, progress, settings.offline());
+  }
+
+  /**
+   * Finds the selected files in the cache, even if the hub has a newer commit; else fetches them.
+   *
+   * @param progress creates a {@link Progress} for a number of bytes
+   * @throws InputException as {@link #download} does
+   */
+  public Download files(HubName name, Selection selection, LongFunction<Progress> progress) {
+    boolean there =
+        cache
+            .commit(name)
+            .filter(commit -> cache.missing(name, commit, selection).isEmpty())
+            .flatMap(commit -> cache.listing(name, commit))
+            .filter(listing -> !selection.of(listing.files()).chosen().isEmpty())
+            .isPresent();
+    return download(name, selection, progress, there || settings.offline());
+  }
+
+  /**
+   * Lists the files of a repository: from the cache where it knows them, else from the hub.
+   *
+   * @return empty where there is the repository, and not the revision
+   * @throws InputException when it is not known
+   */
+  public Optional<List<String>> names(HubName name) {
+    Optional<HubListing> known = cache.commit(name).flatMap(commit -> cache.listing(name, commit));
+    if (known.isEmpty() && settings.offline()) {
+      throw notThere(name, "it is not there");
+    }
+    try {
+      HubListing listing = known.isPresent() ? known.get() : ask(name);
+      return Optional.of(listing.files().stream().map(HubFile::name).toList());
+    } catch (InputException e) {
+      if (e.getCause() instanceof ServerErrors.NoRevision) {
+        return Optional.empty();
+      }
+      throw e;
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new CancelledException(name + ": the listing of files was interrupted", e);
+    }
+  }
+
+  private Download download(
+      HubName name, Selection selection, LongFunction<Progress> progress, boolean offline) {
     long start = System.nanoTime();
     try {
-      HubListing listing = settings.offline() ? offline(name, selection) : ask(name);
+      HubListing listing = offline ? offline(name, selection) : ask(name);
       Selection.Choice choice = selection.of(listing.files());
       Path folder = cache.snapshot(name, listing.commit());
       long fetched = 0;
-      if (!settings.offline()) {
+      if (!offline) {
         requireSomething(name, selection, listing, choice.chosen());
         List<HubFile> files = described(name, listing.commit(), choice.chosen());
         cache.remember(name, listing);
@@ -154,13 +202,7 @@ public final class Hub implements AutoCloseable {
   }
 
   private HubListing ask(HubName name) throws InterruptedException {
-    URI uri =
-        uri(
-            "api/models/"
-                + name.repository()
-                + "/revision/"
-                + encoded(name.revision())
-                + "?blobs=true");
+    URI uri = uri(name.apiPath() + "/revision/" + encoded(name.revision()) + "?blobs=true");
     String source = name + ": the listing of " + settings.endpoint();
     HubListing listing = HubListing.parse(http.read(name, uri, source, MAX_LISTING), source);
     if (name.isCommit() && !listing.commit().equals(name.revision())) {
@@ -182,13 +224,15 @@ public final class Hub implements AutoCloseable {
   private InputException notThere(HubName name, String why) {
     return new InputException(
         name
-            + ": offline, so expected the whole model in the cache "
+            + ": offline, so expected "
+            + (name.kind() == HubName.Kind.MODEL ? "the whole model" : "the data set")
+            + " in the cache "
             + settings.cache()
             + ", but "
             + why
-            + "; run \"jneox download "
-            + name
-            + "\" online");
+            + (name.kind() == HubName.Kind.MODEL
+                ? "; run \"jneox download " + name + "\" online"
+                : "; run the same online once"));
   }
 
   private static void requireSomething(
@@ -408,7 +452,7 @@ public final class Hub implements AutoCloseable {
         java.util.Arrays.stream(file.name().split("/"))
             .map(Hub::encoded)
             .collect(Collectors.joining("/"));
-    return uri(name.repository() + "/resolve/" + commit + "/" + path);
+    return uri(name.path() + "/resolve/" + commit + "/" + path);
   }
 
   private URI uri(String path) {

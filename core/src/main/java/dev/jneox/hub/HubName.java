@@ -6,14 +6,33 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Names a model on a hub: {@code ORG/NAME}, or {@code ORG/NAME@REVISION} for a revision other than
- * {@code main}.
+ * Names a model or a data set on a hub: {@code ORG/NAME}, or {@code ORG/NAME@REVISION} for a
+ * revision other than {@code main}.
  *
+ * @param kind what the repository holds
  * @param org the account that owns the repository
  * @param name of the repository in that account
  * @param revision a branch, a tag or a commit of 40 hexadecimal digits
  */
-public record HubName(String org, String name, String revision) {
+public record HubName(Kind kind, String org, String name, String revision) {
+  /** Says what a repository holds. */
+  public enum Kind {
+    /** A model. */
+    MODEL("models", "", "a model on the hub, such as EleutherAI/pythia-160m"),
+    /** A data set. */
+    DATASET("datasets", "datasets/", "a data set on the hub, such as EleutherAI/lambada_openai");
+
+    private final String plural;
+    private final String prefix;
+    private final String words;
+
+    Kind(String plural, String prefix, String words) {
+      this.plural = plural;
+      this.prefix = prefix;
+      this.words = words;
+    }
+  }
+
   private static final String PART = "[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?";
   private static final Pattern REPOSITORY = Pattern.compile("(" + PART + ")/(" + PART + ")");
   private static final Pattern REVISION = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._/+-]{0,200}");
@@ -27,12 +46,7 @@ public record HubName(String org, String name, String revision) {
   public HubName {
     Matcher repository = REPOSITORY.matcher(org + "/" + name);
     if (!repository.matches() || (org + name).contains("--") || (org + name).contains("..")) {
-      throw new InputException(
-          "\""
-              + org
-              + "/"
-              + name
-              + "\": expected the name of a model on the hub, such as EleutherAI/pythia-160m");
+      throw new InputException("\"" + org + "/" + name + "\": expected the name of " + kind.words);
     }
     if (!REVISION.matcher(revision).matches() || !SafePath.is(revision)) {
       throw new InputException(
@@ -43,6 +57,23 @@ public record HubName(String org, String name, String revision) {
               + revision
               + "\"");
     }
+  }
+
+  /** Names a model. */
+  public HubName(String org, String name, String revision) {
+    this(Kind.MODEL, org, name, revision);
+  }
+
+  /**
+   * Names a data set.
+   *
+   * @param repository {@code ORG/NAME}
+   * @throws InputException for any other form
+   */
+  public static HubName dataset(String repository, String revision) {
+    int slash = repository.indexOf('/');
+    String org = slash < 0 ? "" : repository.substring(0, slash);
+    return new HubName(Kind.DATASET, org, repository.substring(slash + 1), revision);
   }
 
   /**
@@ -73,9 +104,9 @@ public record HubName(String org, String name, String revision) {
     }
   }
 
-  /** Returns the same model at another revision. */
+  /** Returns the same repository at another revision. */
   public HubName at(String revision) {
-    return new HubName(org, name, revision);
+    return new HubName(kind, org, name, revision);
   }
 
   /** Returns {@code ORG/NAME}. */
@@ -83,9 +114,19 @@ public record HubName(String org, String name, String revision) {
     return org + "/" + name;
   }
 
+  /** Returns its path behind the hub's address. */
+  String path() {
+    return kind.prefix + repository();
+  }
+
+  /** Returns its path in the hub's interface for programs. */
+  String apiPath() {
+    return "api/" + kind.plural + "/" + repository();
+  }
+
   /** Returns the name of its folder in the cache. */
   String folder() {
-    return "models--" + org + "--" + name;
+    return kind.plural + "--" + org + "--" + name;
   }
 
   /** Returns whether the revision is a commit, whose content never changes. */

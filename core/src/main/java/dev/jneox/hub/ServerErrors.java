@@ -18,6 +18,11 @@ import org.jspecify.annotations.Nullable;
  * X-Error-Code} and {@code X-Error-Message}.
  */
 final class ServerErrors {
+  /** Is the cause of the error for a repository that is there and lacks the revision. */
+  static final class NoRevision extends Exception {
+    private static final long serialVersionUID = 1;
+  }
+
   private static final int LONGEST_MESSAGE = 200;
 
   private final HubSettings settings;
@@ -33,7 +38,7 @@ final class ServerErrors {
    */
   InputException of(HubName name, @Nullable String file, HubHttp.Answer answer) {
     String code = answer.header("X-Error-Code");
-    String page = settings.endpoint() + "/" + name.repository();
+    String page = settings.endpoint() + "/" + name.path();
     String what = name + (file == null ? "" : ", file \"" + file + "\"") + ": ";
     String said = said(answer);
     if (answer.status() == 403 || code.equals("GatedRepo")) {
@@ -52,7 +57,8 @@ final class ServerErrors {
               + name.revision()
               + "\"; see "
               + page
-              + "/tree/main");
+              + "/tree/main",
+          new NoRevision());
     }
     if (answer.status() == 404 && file != null) {
       return new InputException(what + "no such file at this revision on " + settings.endpoint());

@@ -16,6 +16,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -34,12 +35,25 @@ public final class DataFolder {
       new ObjectMapper().readerFor(Map.class).with(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
 
   private final @Nullable Path folder;
+  private final @Nullable HubData hub;
 
   /**
+   * Reads data of this machine alone.
+   *
    * @param folder null for tasks whose files name their data themselves
    */
   public DataFolder(@Nullable Path folder) {
+    this(folder, null);
+  }
+
+  private DataFolder(@Nullable Path folder, @Nullable HubData hub) {
     this.folder = folder;
+    this.hub = hub;
+  }
+
+  /** Reads what task files name on this machine, and all else from the hub. */
+  public static DataFolder of(HubData hub) {
+    return new DataFolder(null, hub);
   }
 
   /**
@@ -62,13 +76,26 @@ public final class DataFolder {
    * @throws InputException when it is not there, empty, or has a record that is not like the others
    */
   Split read(TaskSpec task, String split) {
-    Path file = find(task, split);
-    List<Document> documents = documents(file);
+    Map<String, Path> files;
+    if (hub != null && task.dataFiles.isEmpty()) {
+      files = hub.files(task, split);
+    } else {
+      Path file = find(task, split);
+      files = Map.of(file.toString(), file);
+    }
+    List<Document> documents = new ArrayList<>();
+    Map<String, String> hashes = new LinkedHashMap<>();
+    files.forEach(
+        (name, file) -> {
+          documents.addAll(documents(file));
+          hashes.put(name, Sha256.of(file, Progress.silent()));
+        });
     if (documents.isEmpty()) {
-      throw InputException.in(file, "content", "the records of split " + split, "none");
+      Path first = files.values().iterator().next();
+      throw InputException.in(first, "content", "the records of split " + split, "none");
     }
     requireAlike(documents);
-    return new Split(documents, Map.of(file.toString(), Sha256.of(file, Progress.silent())));
+    return new Split(documents, hashes);
   }
 
   private static List<Document> documents(Path file) {

@@ -94,35 +94,33 @@ public final class Report {
 
   private static void scores(HtmlPage page, List<ModelScores> models) {
     page.heading("Scores");
-    page.paragraph("With the standard error behind each. ↑: higher is better, ↓: lower is better.");
-    List<String> head = new ArrayList<>(List.of("task", "metric", "chance"));
-    models.forEach(model -> head.add(model.model().name()));
+    page.paragraph("↑: higher is better, ↓: lower is better; ±: the standard error.");
     List<List<String>> rows = new ArrayList<>();
     byNumber(models)
         .forEach(
-            (key, numbers) -> {
-              ModelScores.Entry any = numbers.values().iterator().next();
-              String filter = key.getLast().equals("none") ? "" : "," + key.getLast();
-              String arrow = any.score().higherIsBetter() ? " ↑" : " ↓";
-              List<String> row = new ArrayList<>();
-              row.add(key.getFirst());
-              row.add(key.get(1) + filter + arrow);
-              row.add(
-                  any.chance().isPresent() ? ResultTable.number(any.chance().getAsDouble()) : "");
-              for (ModelScores model : models) {
-                ModelScores.Entry entry = numbers.get(model.model());
-                row.add(entry == null ? "" : number(entry.score()));
-              }
-              rows.add(row);
-            });
-    page.table(head, rows, 2, head.size());
+            (key, numbers) ->
+                numbers.forEach(
+                    (model, entry) ->
+                        rows.add(
+                            List.of(
+                                key.getFirst(),
+                                metric(entry.score()),
+                                model.name(),
+                                number(entry.chance()),
+                                ResultTable.number(entry.score().value()),
+                                number(entry.score().standardError())))));
+    page.table(List.of("task", "metric", "model", "chance", "value", "±"), rows, 3, 6);
   }
 
-  private static String number(Score score) {
-    return ResultTable.number(score.value())
-        + (score.standardError().isPresent()
-            ? " ± " + ResultTable.number(score.standardError().getAsDouble())
-            : "");
+  /** Names a metric with its filter, if it has one, and says which end of it is better. */
+  private static String metric(Score score) {
+    return score.metric()
+        + (score.filter().equals("none") ? "" : "," + score.filter())
+        + (score.higherIsBetter() ? " ↑" : " ↓");
+  }
+
+  private static String number(OptionalDouble value) {
+    return value.isPresent() ? ResultTable.number(value.getAsDouble()) : "";
   }
 
   private static void curves(HtmlPage page, List<ModelScores> models) {
@@ -196,9 +194,7 @@ public final class Report {
               ResultTable.number(row.a()),
               ResultTable.number(row.b()),
               String.format(Locale.ROOT, "%+.4f", row.difference()),
-              row.standardError().isPresent()
-                  ? ResultTable.number(row.standardError().getAsDouble())
-                  : "",
+              number(row.standardError()),
               counted ? String.valueOf(row.onlyA()) : "",
               counted ? String.valueOf(row.onlyB()) : "",
               Comparison.probability(row.p())));

@@ -86,6 +86,8 @@ public final class TaskSpec {
   final String version;
   final Map<String, @Nullable Object> settings;
   final @Nullable String datasetPath;
+  final @Nullable String datasetName;
+  final @Nullable String datasetRevision;
   final Map<String, @Nullable Object> dataFiles;
   final @Nullable String trainingSplit;
   final @Nullable String validationSplit;
@@ -123,8 +125,10 @@ public final class TaskSpec {
     alias = settings.text("task_alias", name);
     version = version(settings);
     datasetPath = settings.text("dataset_path");
+    datasetName = settings.text("dataset_name");
     TaskSettings kwargs = settings.below("dataset_kwargs");
     dataFiles = dataFiles(kwargs);
+    datasetRevision = kwargs.text("revision");
     trainingSplit = settings.text("training_split");
     validationSplit = settings.text("validation_split");
     testSplit = settings.text("test_split");

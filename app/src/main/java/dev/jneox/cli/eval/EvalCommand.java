@@ -40,9 +40,11 @@ import picocli.CommandLine.Spec;
           + " tokenizer, they are left out.",
       "",
       "Tasks: the folder of --data has TASK/SPLIT.jsonl or TASK/SPLIT.parquet, with records as the"
-          + " data set has them on the hub. The harness's own task files, and files in their form,"
-          + " are read with --include-path. Examples of prompts are drawn as the harness draws"
-          + " them, with seed 1234. Log-likelihoods do not depend on --batch-size.",
+          + " data set has them on the hub. Without --data they are fetched from the hub, as"
+          + " Parquet, and kept in its cache; the commit stands in the results. The harness's own"
+          + " task files, and files in their form, are read with --include-path. Examples of"
+          + " prompts are drawn as the harness draws them, with seed 1234. Log-likelihoods do not"
+          + " depend on --batch-size.",
       "",
       "Several models (--model again, --checkpoints, ORG/NAME@REV,REV) are evaluated one after"
           + " another and printed as one table. --compare tests the differences of two models that"
@@ -76,7 +78,8 @@ final class EvalCommand implements Runnable {
       description = {
         "Documents as token ids, PREFIX.bin and PREFIX.idx of prepare or GPT-NeoX, tokenized"
             + " as the model's texts are.",
-        "With --tasks, the folder of the data sets."
+        "With --tasks, the folder of the data sets. Default: the hub, from which they are fetched"
+            + " once."
       })
   private Path data;
 

@@ -9,6 +9,7 @@ import dev.jneox.eval.DataFolder;
 import dev.jneox.eval.EvaluatedModel;
 import dev.jneox.eval.Evaluation;
 import dev.jneox.eval.EvaluationResults;
+import dev.jneox.eval.HubData;
 import dev.jneox.eval.ModelName;
 import dev.jneox.eval.ModelScores;
 import dev.jneox.eval.Report;
@@ -20,6 +21,8 @@ import dev.jneox.eval.Selection;
 import dev.jneox.eval.TaskCatalog;
 import dev.jneox.format.ModelFiles;
 import dev.jneox.format.neox.RunFolder;
+import dev.jneox.hub.Hub;
+import dev.jneox.hub.HubSettings;
 import dev.jneox.infer.LanguageModel;
 import dev.jneox.infer.Scorer;
 import dev.jneox.io.InputException;
@@ -90,13 +93,36 @@ final class TaskEvaluation {
             .withFewshot(options.fewshot())
             .withLimit(limit == null ? OptionalInt.empty() : OptionalInt.of(limit))
             .withBootstrap(options.bootstrap());
-    Evaluation evaluation = new Evaluation(settings, new DataFolder(data));
+    try (Hub hub = ModelOptions.hub(HubSettings.ofEnvironment())) {
+      Evaluation evaluation = new Evaluation(settings, folder(hub));
+      run(model, evaluation, selection, settings);
+    }
+  }
+
+  /** Returns where data are: in the folder that was given, else on the hub. */
+  private DataFolder folder(Hub hub) {
+    return data != null
+        ? new DataFolder(data)
+        : DataFolder.of(
+            new HubData(hub, (name, bytes) -> ProgressLine.bytes("downloading " + name, bytes)));
+  }
+
+  private void run(
+      ModelOptions model,
+      Evaluation evaluation,
+      Selection selection,
+      Evaluation.Settings settings) {
     Set<String> models = models(model.models());
     List<ModelScores> scores = new ArrayList<>();
     List<Map<String, Object>> reports = new ArrayList<>();
     PrintWriter out = spec.commandLine().getOut();
+    PrintWriter err = spec.commandLine().getErr();
     for (String each : models) {
       ModelName name = ModelName.of(each);
+      if (models.size() > 1) {
+        err.printf("model %d of %d: %s%n", scores.size() + 1, models.size(), each);
+        err.flush();
+      }
       EvaluationResults results = evaluate(model, name, evaluation, selection, settings);
       if (models.size() == 1 && !json) {
         out.print(ResultTable.of(results));
