@@ -114,7 +114,7 @@ class HouseTest {
               Map.entry("cli", with(CORE, "data")),
               Map.entry("cli.eval", with(CORE, "data", "eval", "cli")),
               Map.entry("cli.serve", with(CORE, "serve", "cli")),
-              Map.entry("cli.train", with(CORE, "data", "torch", "dist", "train", "cli"))));
+              Map.entry("cli.train", with(CORE, "data", "torch", "dist", "train", "eval", "cli"))));
 
   /** The one room that may see libtorch. */
   private static final Set<String> SEES_LIBTORCH = Set.of("torch");

@@ -16,7 +16,6 @@ import dev.jneox.weights.TensorExpression;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
-import java.util.HexFormat;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -167,14 +166,6 @@ public final class LanguageModel implements AutoCloseable {
   /** The network as inference reads it. */
   public PackedModel packed() {
     return packed;
-  }
-
-  /**
-   * Returns 64 hexadecimal digits that tell apart models whose outputs differ: by their
-   * description, the precision and the contents of every tensor. Reads all weights once.
-   */
-  public String fingerprint() {
-    return HexFormat.of().formatHex(packed.fingerprint());
   }
 
   /** Returns whether the model came with a tokenizer. */

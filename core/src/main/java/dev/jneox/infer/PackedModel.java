@@ -146,8 +146,11 @@ public final class PackedModel implements AutoCloseable {
     reader.check();
   }
 
-  /** Tells apart models whose keys and values differ; reads all weights the first time. */
-  synchronized byte[] fingerprint() {
+  /**
+   * Returns 32 bytes that tell apart models whose keys and values differ: a hash of description,
+   * precision and the contents of every tensor. Reads all weights the first time.
+   */
+  public synchronized byte[] fingerprint() {
     if (fingerprint == null) {
       fingerprint = reader.fingerprint();
     }

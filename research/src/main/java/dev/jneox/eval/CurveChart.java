@@ -11,7 +11,7 @@ final class CurveChart {
   private static final int WIDTH = 400;
   private static final int HEIGHT = 240;
   private static final int LEFT = 52;
-  private static final int RIGHT = 12;
+  private static final int RIGHT = 24;
   private static final int TOP = 10;
   private static final int BOTTOM = 40;
 

@@ -9,15 +9,18 @@ import dev.jneox.infer.GenerationRequest;
 import dev.jneox.infer.Generator;
 import dev.jneox.infer.LanguageModel;
 import dev.jneox.infer.LogLikelihood;
+import dev.jneox.infer.PackedModel;
 import dev.jneox.infer.Sampler;
 import dev.jneox.infer.Scorer;
 import dev.jneox.io.CancelledException;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import dev.jneox.tokenizer.Tokenizer;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
@@ -35,7 +38,8 @@ import org.jspecify.annotations.Nullable;
  * same to the last bit whatever is asked beside it.
  */
 public final class EvaluatedModel implements AutoCloseable {
-  private final LanguageModel model;
+  private final PackedModel packed;
+  private final String tokenizerJson;
   private final Tokenizer tokenizer;
   private final Engine engine;
   private final Scorer scorer;
@@ -53,34 +57,56 @@ public final class EvaluatedModel implements AutoCloseable {
    * @throws InputException if the model has no tokenizer, or no token that begins a text
    */
   public EvaluatedModel(LanguageModel model, Engine.Settings settings) {
-    this.model = model;
-    this.tokenizer = model.tokenizer();
-    this.begin = begin(model);
-    this.prefix = begin.length > 0 ? begin[0] : model.spec().vocabulary().endOfText();
+    this(
+        model.packed(),
+        model.tokenizer(),
+        model.stored().tokenizerJson().orElse("{}"),
+        model.stored().path(),
+        settings);
+  }
+
+  /**
+   * Starts an engine over weights that are no file, as those of a model that is being trained.
+   *
+   * @param packed stays open for as long as this is
+   * @param tokenizer likewise
+   * @param tokenizerJson the file of the tokenizer
+   * @param place named in errors
+   * @param settings as {@link Scorer#settings} makes them
+   * @throws InputException if there is no token that begins a text
+   */
+  public EvaluatedModel(
+      PackedModel packed,
+      Tokenizer tokenizer,
+      String tokenizerJson,
+      Path place,
+      Engine.Settings settings) {
+    this.packed = packed;
+    this.tokenizer = tokenizer;
+    this.tokenizerJson = tokenizerJson;
+    this.begin = begin(tokenizer, tokenizerJson, place);
+    int ends = packed.spec().vocabulary().endOfText();
+    this.prefix = begin.length > 0 ? begin[0] : ends;
     if (prefix < 0) {
       throw new InputException(
-          model.stored().path()
+          place
               + ": expected an end-of-text token (eos_token_id), from which texts without a context"
               + " are read, found none");
     }
-    int ends = model.spec().vocabulary().endOfText();
     this.end = ends < 0 ? "" : tokenizer.decode(new int[] {ends});
-    this.context = model.spec().maxPositions();
+    this.context = packed.spec().maxPositions();
     this.sequences = settings.sessions();
-    this.engine = model.engine(settings);
+    this.engine = new Engine(packed, settings);
     this.scorer = new Scorer(engine);
   }
 
   /** Returns the tokens that the model's tokenizer puts before each text, by its file. */
-  private static int[] begin(LanguageModel model) {
+  private static int[] begin(Tokenizer tokenizer, String tokenizerJson, Path place) {
     JsonNode processor;
     try {
-      processor =
-          new ObjectMapper()
-              .readTree(model.stored().tokenizerJson().orElse("{}"))
-              .path("post_processor");
+      processor = new ObjectMapper().readTree(tokenizerJson).path("post_processor");
     } catch (JsonProcessingException e) {
-      throw new InputException(model.stored().path() + ": its tokenizer is not JSON", e);
+      throw new InputException(place + ": its tokenizer is not JSON", e);
     }
     List<Integer> ids = new ArrayList<>();
     for (JsonNode each :
@@ -92,7 +118,7 @@ public final class EvaluatedModel implements AutoCloseable {
         if (part.has("Sequence")) {
           break; // what stands behind the text is for texts that end
         }
-        OptionalInt id = model.tokenizer().id(token);
+        OptionalInt id = tokenizer.id(token);
         id.ifPresent(ids::add);
       }
     }
@@ -105,9 +131,9 @@ public final class EvaluatedModel implements AutoCloseable {
    */
   public String hash() {
     return TextHash.of(
-        model.fingerprint()
+        HexFormat.of().formatHex(packed.fingerprint())
             + "\n"
-            + TextHash.of(model.stored().tokenizerJson().orElse(""))
+            + TextHash.of(tokenizerJson)
             + "\n"
             + prefix);
   }

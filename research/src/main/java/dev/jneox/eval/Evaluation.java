@@ -74,6 +74,32 @@ public final class Evaluation {
     }
   }
 
+  /** Holds tasks whose data are read and whose prompts are written, for any number of models. */
+  public static final class Ready {
+    private final List<Prepared> tasks;
+    private final List<Group> groups;
+
+    private Ready(List<Prepared> tasks, List<Group> groups) {
+      this.tasks = tasks;
+      this.groups = groups;
+    }
+  }
+
+  /**
+   * Reads the data of tasks and writes their prompts, so that what is wrong with them shows before
+   * the work begins.
+   *
+   * @throws InputException if data are missing or not as a task needs them
+   */
+  public Ready prepare(Selection selection) {
+    List<Prepared> tasks = new ArrayList<>();
+    for (TaskSpec spec : selection.tasks()) {
+      Task task = new Task(spec, data, fewshot(spec), settings.seed());
+      tasks.add(new Prepared(task, asked(task)));
+    }
+    return new Ready(tasks, selection.groups());
+  }
+
   /**
    * Evaluates tasks.
    *
@@ -81,7 +107,7 @@ public final class Evaluation {
    * @throws InputException if data are missing or not as a task needs them
    */
   public EvaluationResults run(Selection selection, EvaluatedModel model, Progress progress) {
-    return run(selection, model, null, progress);
+    return run(prepare(selection), model, null, progress);
   }
 
   /**
@@ -89,19 +115,13 @@ public final class Evaluation {
    *
    * @param log has the model's answers, and keeps new ones; null for none
    * @param progress counts requests, and notes the task
-   * @throws InputException if data are missing, not as a task needs them, or not those that the
-   *     answers are of
+   * @throws InputException if the data are not those that the answers in the log are of
    */
   public EvaluationResults run(
-      Selection selection, EvaluatedModel model, @Nullable AnswerLog log, Progress progress) {
-    // All data and prompts first: what is wrong with them shows before the work begins.
-    List<Prepared> tasks = new ArrayList<>();
-    for (TaskSpec spec : selection.tasks()) {
-      Task task = new Task(spec, data, fewshot(spec), settings.seed());
-      tasks.add(new Prepared(task, asked(task)));
-      if (log != null) {
-        log.require(spec.name, task.hashes);
-      }
+      Ready ready, EvaluatedModel model, @Nullable AnswerLog log, Progress progress) {
+    List<Prepared> tasks = ready.tasks;
+    if (log != null) {
+      tasks.forEach(each -> log.require(each.task.spec.name, each.task.hashes));
     }
     progress.total(tasks.stream().mapToLong(Prepared::requests).sum());
     Map<String, TaskResult> results = new LinkedHashMap<>();
@@ -110,9 +130,9 @@ public final class Evaluation {
       results.put(each.task.spec.name(), run(each.task, each.asked, model, log, progress));
     }
     Map<String, Group> byName = new LinkedHashMap<>();
-    selection.groups().forEach(group -> byName.put(group.name(), group));
+    ready.groups.forEach(group -> byName.put(group.name(), group));
     Map<String, GroupResult> groups = new LinkedHashMap<>();
-    for (Group group : selection.groups()) {
+    for (Group group : ready.groups) {
       int documents =
           group.tasks(byName).stream()
               .map(results::get)

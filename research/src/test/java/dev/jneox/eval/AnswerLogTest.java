@@ -79,8 +79,8 @@ class AnswerLogTest {
   private EvaluationResults run(
       Evaluation.Settings settings, EvaluatedModel of, AnswerLog log, Progress progress) {
     Selection selection = new TaskCatalog(List.of(tasks)).select(List.of("t"));
-    return new Evaluation(settings.withBootstrap(50), new DataFolder(data))
-        .run(selection, of, log, progress);
+    Evaluation evaluation = new Evaluation(settings.withBootstrap(50), new DataFolder(data));
+    return evaluation.run(evaluation.prepare(selection), of, log, progress);
   }
 
   /** Stops an evaluation after so many answers, as a kill would. */

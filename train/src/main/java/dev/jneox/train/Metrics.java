@@ -58,6 +58,11 @@ final class Metrics implements TrainingCallback {
   }
 
   @Override
+  public void afterMeasurement(int iteration, Map<String, Double> values) {
+    board.write(file -> file.write(iteration, values));
+  }
+
+  @Override
   public void afterStep(Trainer trainer, Trainer.Step step) {
     double valid = validatedAt == step.iteration() ? validLoss : Double.NaN;
     board.write(

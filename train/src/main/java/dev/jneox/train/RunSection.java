@@ -1,6 +1,7 @@
 package dev.jneox.train;
 
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 
@@ -13,6 +14,9 @@ import java.util.OptionalInt;
  * @param exitInterval the process stops after an iteration that is a multiple of it
  * @param evalInterval iterations between validations
  * @param evalIters batches of a validation or test; 0 for none
+ * @param evalTasks tasks of lm-evaluation-harness that {@code jneox train} evaluates every {@code
+ *     evalInterval} iterations and after the last
+ * @param evalTaskLimit the first documents of each task alone
  * @param logInterval iterations between log lines
  * @param recompute layers per group whose activations are computed anew in the backward pass; 0
  *     keeps all activations
@@ -26,11 +30,18 @@ public record RunSection(
     OptionalInt exitInterval,
     int evalInterval,
     int evalIters,
+    List<String> evalTasks,
+    OptionalInt evalTaskLimit,
     int logInterval,
     int recompute,
     int seed,
     Optional<Path> tensorboardDir,
     Optional<Path> logDir) {
+
+  /** Copies the list. */
+  public RunSection {
+    evalTasks = List.copyOf(evalTasks);
+  }
 
   static RunSection of(Settings s) {
     if (s.given("train_iters") && s.given("train_epochs")) {
@@ -47,6 +58,8 @@ public record RunSection(
         s.maybeInteger("exit_interval"),
         s.integer("eval_interval"),
         s.integer("eval_iters"),
+        s.list("eval_tasks"),
+        s.maybeInteger("eval_task_limit"),
         s.integer("log_interval"),
         s.flag("checkpoint_activations") ? s.integer("checkpoint_num_layers") : 0,
         s.integer("seed"),

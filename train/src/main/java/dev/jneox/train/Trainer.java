@@ -20,6 +20,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.SequencedMap;
@@ -487,6 +488,15 @@ public final class Trainer implements AutoCloseable {
   /** Gives every callback a warning that does not stop the run. */
   void note(String line) {
     tell(callback -> callback.noted(line));
+  }
+
+  /**
+   * Gives every callback what one of them measured, which then is among the metrics of the run.
+   *
+   * @param values by the names that TensorBoard has for them
+   */
+  public void report(Map<String, Double> values) {
+    tell(callback -> callback.afterMeasurement(state.iteration(), values));
   }
 
   private boolean isDone() {

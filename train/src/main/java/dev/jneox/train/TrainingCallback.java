@@ -1,6 +1,7 @@
 package dev.jneox.train;
 
 import java.nio.file.Path;
+import java.util.Map;
 
 /**
  * Hears of the events of a training run, to print, measure or save. The loop calls all callbacks on
@@ -32,6 +33,14 @@ public interface TrainingCallback {
    * @param loss in nats per token
    */
   default void afterEvaluation(String name, int iteration, double loss) {}
+
+  /**
+   * Called with what a callback measured beside the losses; see {@link Trainer#report}.
+   *
+   * @param iteration steps done
+   * @param values by the names that TensorBoard has for them
+   */
+  default void afterMeasurement(int iteration, Map<String, Double> values) {}
 
   /**
    * Called after a checkpoint was saved, on every rank of a run.

@@ -94,8 +94,7 @@ final class TaskEvaluation {
             .withLimit(limit == null ? OptionalInt.empty() : OptionalInt.of(limit))
             .withBootstrap(options.bootstrap());
     try (Hub hub = ModelOptions.hub(HubSettings.ofEnvironment())) {
-      Evaluation evaluation = new Evaluation(settings, folder(hub));
-      run(model, evaluation, selection, settings);
+      run(model, new Evaluation(settings, folder(hub)), selection, settings);
     }
   }
 
@@ -113,6 +112,7 @@ final class TaskEvaluation {
       Selection selection,
       Evaluation.Settings settings) {
     Set<String> models = models(model.models());
+    Evaluation.Ready ready = evaluation.prepare(selection);
     List<ModelScores> scores = new ArrayList<>();
     List<Map<String, Object>> reports = new ArrayList<>();
     PrintWriter out = spec.commandLine().getOut();
@@ -123,7 +123,7 @@ final class TaskEvaluation {
         err.printf("model %d of %d: %s%n", scores.size() + 1, models.size(), each);
         err.flush();
       }
-      EvaluationResults results = evaluate(model, name, evaluation, selection, settings);
+      EvaluationResults results = evaluate(model, name, evaluation, ready, settings);
       if (models.size() == 1 && !json) {
         out.print(ResultTable.of(results));
       }
@@ -178,7 +178,7 @@ final class TaskEvaluation {
       ModelOptions model,
       ModelName name,
       Evaluation evaluation,
-      Selection selection,
+      Evaluation.Ready ready,
       Evaluation.Settings settings) {
     PrintWriter err = spec.commandLine().getErr();
     Path folder = options.out() == null ? null : options.out().resolve(name.folder());
@@ -194,7 +194,7 @@ final class TaskEvaluation {
                 ? null
                 : AnswerLog.open(folder.resolve(ANSWERS), evaluated.hash(), options.force());
         Progress progress = ProgressLine.of("evaluating", "requests", -1)) {
-      results = evaluation.run(selection, evaluated, log, progress);
+      results = evaluation.run(ready, evaluated, log, progress);
       found = log == null ? 0 : log.found();
       done = progress.done();
     }

@@ -71,6 +71,10 @@ import picocli.CommandLine.Spec;
           + " begin anew. The keys of the model's shape must be those of the model. A vocab_file"
           + " with more ids adds rows to embedding and head: the mean of the rows that are there.",
       "",
+      "eval_tasks: [piqa, ...] evaluates tasks of lm-evaluation-harness every eval_interval steps"
+          + " and after the last, over the first eval_task_limit documents of each: printed, in"
+          + " SAVE/tasks.csv and for TensorBoard as validation/TASK_METRIC.",
+      "",
       "With --text everything goes to one folder: a tokenizer, the data, the recipe train.yml,"
           + " checkpoints. A validation and a test part are held out. The same command goes on from"
           + " where it was stopped.",
@@ -169,6 +173,14 @@ public final class TrainCommand implements Callable<Integer> {
               + " tried on a card yet. A run can resume on another device; only the CPU"
               + " repeats losses to the last bit. Default: ${DEFAULT-VALUE}.")
   private String device;
+
+  @Option(
+      names = "--eval-data",
+      paramLabel = "DIR",
+      description =
+          "Data of eval_tasks, as those of eval --data: DIR/TASK/SPLIT.jsonl or .parquet. Default:"
+              + " the hub.")
+  private Path evalData;
 
   @Option(
       names = "--restart",
@@ -325,15 +337,24 @@ public final class TrainCommand implements Callable<Integer> {
               prompts,
               save.map(path -> path.resolve("samples.txt")),
               config.run().seed());
+      List<TrainingCallback> listeners = new ArrayList<>();
+      if (!config.run().evalTasks().isEmpty()) {
+        listeners.add(
+            new TaskScores(
+                out, config, tokenizer, vocabulary, Optional.ofNullable(evalData), ranks));
+      } else if (evalData != null) {
+        throw wrongUsage("--eval-data is for eval_tasks, which is not set");
+      }
       if (!ranks.isFirst()) {
-        return train(config, trainer, err, "", samples);
+        listeners.add(samples);
+        return train(config, trainer, err, "", listeners.toArray(TrainingCallback[]::new));
       }
       describe(out, config, trainer, directory);
       double gemmRate = gemmRate(config, on) * ranks.size();
       forecast(out, config, trainer, gemmRate);
       StepLines lines =
           new StepLines(out, config.run().logInterval(), trainer.iterations(), gemmRate);
-      List<TrainingCallback> listeners = new ArrayList<>(List.of(lines));
+      listeners.addFirst(lines);
       save.ifPresent(
           path ->
               listeners.add(
