@@ -33,7 +33,8 @@ public final class ModelOptions {
           "A folder with config.json, weights and, to read and write text, tokenizer.json; a run of"
               + " train, which stands for its newest checkpoint; a model file; or"
               + " ORG/NAME[@REVISION] on the hub, downloaded the first time (see jneox download"
-              + " --help). Default: the model of this project, models/jneox-5m.gguf.")
+              + " --help). Default: the model of this project, in the folder models of the"
+              + " repository.")
   private String model;
 
   @Mixin private PrecisionOption dtype;

@@ -7,6 +7,7 @@ import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -14,16 +15,17 @@ import java.util.Optional;
  * {@code --model} is not given.
  */
 public final class OwnModel {
-  /** The model that commands use, in the folder {@code models} beside the launcher. */
-  private static final String NAME = "jneox-5m.gguf";
+  /** The models in the folder {@code models} beside the launcher, the best first. */
+  private static final List<String> NAMES =
+      List.of("jneox-15m.gguf", "jneox-5m.gguf", "jneox-1m.gguf");
 
   private static final String POINTER = "version https://git-lfs";
 
   private OwnModel() {}
 
   /**
-   * Returns the file of the model; empty where the program does not know its folder, because it was
-   * not started by its launcher.
+   * Returns the file of the best model there is; empty where the program does not know its folder,
+   * because it was not started by its launcher.
    *
    * @throws InputException if the file is missing, or only its Git LFS pointer is there
    */
@@ -42,7 +44,13 @@ public final class OwnModel {
 
   private static Optional<Path> file() {
     return Optional.ofNullable(System.getProperty("jneox.models"))
-        .map(folder -> Path.of(folder, NAME));
+        .map(
+            folder ->
+                NAMES.stream()
+                    .map(name -> Path.of(folder, name))
+                    .filter(Files::exists)
+                    .findFirst()
+                    .orElse(Path.of(folder, NAMES.getLast())));
   }
 
   private static Path checked(Path file) {

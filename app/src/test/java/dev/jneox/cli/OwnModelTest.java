@@ -53,7 +53,7 @@ class OwnModelTest {
     trainer.count(List.of("Question: What is a kernel?\nAnswer: a part\n\n").iterator());
     trainer.train(merges -> {}).write(source.resolve("tokenizer.json"));
     Files.createDirectories(folder.resolve("models"));
-    String file = folder.resolve("models/jneox-5m.gguf").toString();
+    String file = folder.resolve("models/jneox-1m.gguf").toString();
     assertThat(run("convert", "--from", source.toString(), "--to", file, "--format", "gguf"))
         .as(err.toString())
         .isZero();
@@ -66,12 +66,16 @@ class OwnModelTest {
     assertThat(out.toString()).startsWith("Question");
     assertThat(run("score", "--text", "Answer")).as(err.toString()).isZero();
     Path text = Files.writeString(folder.resolve("a.txt"), "a part of a kernel");
+    assertThat(OwnModel.present()).hasValue(folder.resolve("models/jneox-1m.gguf"));
     assertThat(run("eval", "--file", text.toString())).as(err.toString()).isZero();
+    Path larger = folder.resolve("models/jneox-5m.gguf");
+    Files.copy(folder.resolve("models/jneox-1m.gguf"), larger);
+    assertThat(OwnModel.present()).hasValue(larger);
   }
 
   @Test
   void aFileThatIsMissingOrAPointerIsNamedWithWhatToDo() throws IOException {
-    Path file = folder.resolve("models/jneox-5m.gguf");
+    Path file = folder.resolve("models/jneox-1m.gguf");
     for (List<String> command : List.of(List.of("generate", "--prompt", "a"), List.of("chat"))) {
       assertThat(run(command.toArray(String[]::new))).isEqualTo(1);
       assertThat(err.toString().lines())
