@@ -1,14 +1,21 @@
 package dev.jneox.corpus;
 
+import static org.apache.spark.sql.functions.bin;
 import static org.apache.spark.sql.functions.broadcast;
 import static org.apache.spark.sql.functions.col;
 import static org.apache.spark.sql.functions.count;
+import static org.apache.spark.sql.functions.explode;
+import static org.apache.spark.sql.functions.least;
+import static org.apache.spark.sql.functions.length;
 import static org.apache.spark.sql.functions.lit;
 import static org.apache.spark.sql.functions.max;
-import static org.apache.spark.sql.functions.min;
 import static org.apache.spark.sql.functions.min_by;
+import static org.apache.spark.sql.functions.not;
 import static org.apache.spark.sql.functions.shiftright;
+import static org.apache.spark.sql.functions.split;
 import static org.apache.spark.sql.functions.struct;
+import static org.apache.spark.sql.functions.substring;
+import static org.apache.spark.sql.functions.substring_index;
 import static org.apache.spark.sql.functions.sum;
 import static org.apache.spark.sql.functions.udf;
 import static org.apache.spark.sql.functions.xxhash64;
@@ -30,6 +37,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.NotSerializableException;
 import java.io.ObjectOutputStream;
+import java.io.UncheckedIOException;
 import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -117,6 +125,9 @@ public final class CorpusBuild {
   private final List<Facts.Removal> removals = new ArrayList<>();
   private final List<Facts.Malformed> malformed = new ArrayList<>();
   private final List<Facts.Duplicates> duplicates = new ArrayList<>();
+  private final Map<KeyIndex, Path> indexes = new LinkedHashMap<>();
+  private final List<Facts.Classifier> classifiers = new ArrayList<>();
+  private final List<Facts.Spans> spanCounts = new ArrayList<>();
   private final long[] records;
   private final long[] malformedRecords;
 
@@ -156,18 +167,23 @@ public final class CorpusBuild {
       SparkSession spark, Pipeline pipeline, Options options, Progress.Display display) {
     Overwrite.check(options.out, options.force);
     List<Part> parts = Part.of(pipeline, PIECE);
+    List<KeyIndex.Piece> pieces = new ArrayList<>();
     for (ScopedStep scoped : pipeline.steps()) {
-      if (scoped.step() instanceof TextStep text) {
-        try {
-          text.prepare();
-        } catch (InputException | StorageException e) {
-          throw e.withMessage(pipeline.file() + ": " + text.name() + ": " + e.getMessage());
+      try {
+        switch (scoped.step()) {
+          case TextStep step -> step.prepare();
+          case ExactDedup step -> pieces.addAll(step.index().pieces());
+          case MinHashDedup step -> pieces.addAll(step.index().pieces());
+          case QualityClassifier _ -> {}
+          case SpanDedup _ -> {}
         }
+      } catch (InputException | StorageException e) {
+        throw e.withMessage(pipeline.file() + ": " + scoped.step().name() + ": " + e.getMessage());
       }
     }
     try (AtomicFolder folder = new AtomicFolder(options.out); // keeps other builds away
         StageProgress progress = new StageProgress(spark, display)) {
-      Stages stages = Stages.of(options.out, recipe(pipeline, parts, options));
+      Stages stages = Stages.of(options.out, recipe(pipeline, parts, pieces, options));
       try {
         CorpusBuild build = new CorpusBuild(spark, pipeline, options, parts, stages, progress);
         Facts facts = build.run(folder.path());
@@ -193,9 +209,13 @@ public final class CorpusBuild {
   }
 
   /** Returns all that determines what the stages hold. */
-  private static byte[] recipe(Pipeline pipeline, List<Part> parts, Options options)
+  private static byte[] recipe(
+      Pipeline pipeline, List<Part> parts, List<KeyIndex.Piece> pieces, Options options)
       throws IOException {
     List<String> files = new ArrayList<>();
+    for (KeyIndex.Piece piece : pieces) {
+      files.add(piece + " " + Files.getLastModifiedTime(Path.of(piece.path())).toMillis());
+    }
     for (Part part : parts) {
       files.add(part + " " + Files.getLastModifiedTime(Path.of(part.path())).toMillis());
     }
@@ -261,11 +281,19 @@ public final class CorpusBuild {
           i += next.size();
         }
         case ExactDedup step -> {
-          documents = remove(documents, step, exact(scope(documents, scoped)), 0, 0);
+          documents = exact(documents, scope(documents, scoped), step);
           i++;
         }
         case MinHashDedup step -> {
           documents = minHash(documents, scope(documents, scoped), step);
+          i++;
+        }
+        case QualityClassifier step -> {
+          documents = clean(documents, List.of(trained(scope(documents, scoped), step, scoped)));
+          i++;
+        }
+        case SpanDedup step -> {
+          documents = cut(documents, scope(documents, scoped), step);
           i++;
         }
       }
@@ -303,8 +331,21 @@ public final class CorpusBuild {
    * that goes on from here.
    */
   private Dataset<Row> kept(String name, Dataset<Row> rows) {
+    try {
+      return kept(name, () -> {}, rows);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e); // nothing is done before
+    }
+  }
+
+  private interface Before {
+    void run() throws IOException;
+  }
+
+  private Dataset<Row> kept(String name, Before before, Dataset<Row> rows) throws IOException {
     Path path = stages.next(name);
     if (!Stages.isFinished(path)) {
+      before.run();
       rows.write().mode(SaveMode.Overwrite).parquet(path.toUri().toString());
     }
     return spark.read().schema(rows.schema()).parquet(path.toUri().toString());
@@ -344,7 +385,8 @@ public final class CorpusBuild {
                   col("meta"),
                   col("language"),
                   col("h1"),
-                  col("h2"));
+                  col("h2"),
+                  col("counts"));
       malformed(documents.where(col("rule").equalTo(Rows.MALFORMED)), bases);
       Dataset<Row> sound =
           documents
@@ -411,6 +453,7 @@ public final class CorpusBuild {
                   row -> {
                     Page page = new Page(row.getString(1), row.getString(2));
                     page.language(row.getString(3));
+                    page.counts(row.getString(4));
                     String source = names.get((int) (row.getLong(0) >>> Rows.LINE_BITS));
                     String rule = ReadRecords.clean(page, source, steps);
                     return List.of(Rows.cleaned(List.of(row.getLong(0)), page, rule));
@@ -419,13 +462,58 @@ public final class CorpusBuild {
           kept(
               "clean",
               documents
-                  .select("id", "text", "meta", "language")
+                  .select("id", "text", "meta", "language", "counts")
                   .mapPartitions(function, Encoders.row(Rows.DOCUMENTS)));
     }
     try (StageProgress.Stage _ = progress.begin("count")) {
       removed(cleaned);
     }
     return cleaned.where(col("rule").isNull()).drop("rule");
+  }
+
+  /** Trains a classifier; its step passes by the documents of its good source. */
+  private ScopedStep trained(Dataset<Row> read, QualityClassifier step, ScopedStep scoped) {
+    List<String> all = pipeline.sources().stream().map(Source::name).toList();
+    Column isGood =
+        shiftright(col("id"), Rows.LINE_BITS).equalTo((long) all.indexOf(step.positive()));
+    QualityClassifier.Trained trained;
+    try (StageProgress.Stage _ = progress.begin(step.name() + ": train")) {
+      List<String> good = sample(read.where(isGood), step);
+      List<String> others = sample(read.where(not(isGood)), step);
+      if (Math.min(good.size(), others.size()) < 10) {
+        throw new InputException(
+            pipeline.file()
+                + ": "
+                + step.name()
+                + ": expected 10 documents and more of "
+                + step.positive()
+                + " and of the others, found "
+                + good.size()
+                + " and "
+                + others.size());
+      }
+      trained = step.train(good, others);
+    }
+    classifiers.add(new Facts.Classifier(step.name(), step.positive(), trained.accuracy()));
+    List<String> sources =
+        scoped.sources().stream().filter(name -> !name.equals(step.positive())).toList();
+    return new ScopedStep(
+        trained, sources, all.stream().filter(name -> !sources.contains(name)).toList());
+  }
+
+  /** Returns the beginnings of the documents with the smallest hashes, in their order. */
+  private static List<String> sample(Dataset<Row> documents, QualityClassifier step) {
+    return documents
+        .select(
+            xxhash64(col("h1"), col("h2"), lit(step.seed())).as("hash"),
+            col("id"),
+            substring(col("text"), 1, step.characters()).as("text"))
+        .orderBy("hash", "id")
+        .limit(step.sample())
+        .collectAsList()
+        .stream()
+        .map(row -> row.getString(2))
+        .toList();
   }
 
   /** Counts the rows that have a rule. */
@@ -465,46 +553,74 @@ public final class CorpusBuild {
     return sourceName(id >>> Rows.LINE_BITS) + ", line " + line(id);
   }
 
-  /** Returns the columns {@code id} and {@code kept} of the repeated documents. */
-  private Dataset<Row> exact(Dataset<Row> documents) {
-    try (StageProgress.Stage _ = progress.begin("exact_dedup")) {
-      Dataset<Row> groups =
-          documents
-              .groupBy("h1", "h2")
-              .agg(min("id").as("kept"), count(lit(1)).as("n"))
-              .where(col("n").gt(1))
-              .drop("n");
-      return kept(
-          "repeated",
-          documents
-              .select("id", "h1", "h2")
-              .join(
-                  groups,
-                  groups
-                      .col("h1")
-                      .equalTo(documents.col("h1"))
-                      .and(groups.col("h2").equalTo(documents.col("h2"))))
-              .where(col("id").notEqual(col("kept")))
-              .select("id", "kept"));
+  /**
+   * Links documents that have the same key: rows of {@link Rows#BANDS} to those of {@link
+   * Rows#PAIRS}. Keys of earlier builds are linked too, and those of this one are kept.
+   */
+  private Dataset<Row> pairs(Dataset<Row> keys, int cap, KeyIndex of) throws IOException {
+    List<KeyIndex.Piece> earlier = of.pieces();
+    Dataset<Row> all =
+        earlier.isEmpty()
+            ? keys
+            : keys.union(
+                spark.createDataFrame(
+                    JavaSparkContext.fromSparkContext(spark.sparkContext())
+                        .parallelize(earlier, earlier.size())
+                        .flatMap(KeyIndex.Piece::rows),
+                    Rows.BANDS));
+    Path parts = of.parts(stages.folder());
+    if (of.write()) {
+      indexes.put(of, parts);
     }
+    // Ranges of keys, so that the files of all partitions are in order, however many there are.
+    Column range =
+        least(
+            lit(partitions - 1),
+            col("k1")
+                .cast(DataTypes.DoubleType)
+                .multiply(lit(0x1p-64))
+                .plus(lit(0.5))
+                .multiply(lit(partitions))
+                .cast(DataTypes.IntegerType));
+    return kept(
+        "pairs",
+        () -> {
+          AtomicFolder.delete(parts); // of tasks of a build that died, maybe of other ranges
+          Files.createDirectories(parts);
+        },
+        all.repartitionById(partitions, range)
+            .sortWithinPartitions("k1", "k2", "id")
+            .mapPartitions(
+                new Signatures.Stars(cap, of.write() ? parts.toString() : ""),
+                Encoders.row(Rows.PAIRS)));
+  }
+
+  /** Removes from all documents the repeated ones among those that the step looks at. */
+  private Dataset<Row> exact(Dataset<Row> documents, Dataset<Row> read, ExactDedup step)
+      throws IOException {
+    Dataset<Row> pairs;
+    try (StageProgress.Stage _ = progress.begin("exact_dedup")) {
+      pairs =
+          pairs(read.select(col("h1").as("k1"), col("h2").as("k2"), col("id")), 0, step.index());
+    }
+    return remove(documents, step, pairs.select(col("v").as("id"), col("u").as("kept")), 0, 0);
   }
 
   /** Removes from all documents the near duplicates among those that the step looks at. */
-  private Dataset<Row> minHash(Dataset<Row> documents, Dataset<Row> read, MinHashDedup step) {
+  private Dataset<Row> minHash(Dataset<Row> documents, Dataset<Row> read, MinHashDedup step)
+      throws IOException {
     Dataset<Row> pairs;
     try (StageProgress.Stage _ = progress.begin("minhash_dedup: signatures and bands")) {
       pairs =
-          kept(
-              "pairs",
+          pairs(
               read.select("id", "text")
-                  .mapPartitions(new Signatures(step), Encoders.row(Rows.BANDS))
-                  .repartition(partitions, col("k1"))
-                  .sortWithinPartitions("k1", "k2", "id")
-                  .mapPartitions(new Signatures.Stars(step.groupCap()), Encoders.row(Rows.PAIRS)));
+                  .mapPartitions(new Signatures(step), Encoders.row(Rows.BANDS)),
+              step.groupCap(),
+              step.index());
     }
     try (StageProgress.Stage _ = progress.begin("minhash_dedup: groups")) {
-      Row capped = pairs.where(col("u").lt(0)).agg(count(lit(1)), sum("v")).first();
-      Dataset<Row> edges = pairs.where(col("u").geq(0));
+      Row capped = pairs.where(col("u").equalTo(Rows.CAPPED)).agg(count(lit(1)), sum("v")).first();
+      Dataset<Row> edges = pairs.where(col("u").notEqual(Rows.CAPPED));
       long n = edges.count();
       Dataset<Row> removed =
           n <= step.driverEdges()
@@ -531,11 +647,76 @@ public final class CorpusBuild {
         id -> {
           long[][] value = table.value();
           int at = Arrays.binarySearch(value[0], id);
-          return at < 0 || value[1][at] == id ? -1 : value[1][at];
+          return at < 0 || value[1][at] == id ? null : value[1][at];
         };
     return documents
         .select(col("id"), udf(kept, DataTypes.LongType).apply(col("id")).as("kept"))
-        .where(col("kept").geq(0));
+        .where(col("kept").isNotNull());
+  }
+
+  /** Cuts repeated spans out of the documents that the step looks at. */
+  private Dataset<Row> cut(Dataset<Row> documents, Dataset<Row> read, SpanDedup step) {
+    Dataset<Row> spans;
+    try (StageProgress.Stage _ = progress.begin(step.name() + ": spans")) {
+      spans =
+          kept(
+              "spans",
+              RepeatedSpans.of(
+                  read.select("id", "text"), step, partitions, rows -> kept("grams", rows)));
+    }
+    Dataset<Row> cut;
+    try (StageProgress.Stage _ = progress.begin(step.name() + ": cut")) {
+      cut =
+          kept(
+              "cut",
+              documents
+                  .join(
+                      RepeatedSpans.places(spans.where(col("n").equalTo(0L))),
+                      new String[] {"id"},
+                      "left_outer")
+                  .select("id", "text", "bytes", "meta", "language", "h1", "h2", "counts", "places")
+                  .mapPartitions(new RepeatedSpans.Cutting(step), Encoders.row(Rows.CUT)));
+    }
+    try (StageProgress.Stage _ = progress.begin(step.name() + ": count")) {
+      removed(cut);
+      Row changed = cut.where(col("cut").gt(0)).agg(count(lit(1)), sum("cut")).first();
+      Dataset<Row> first = spans.where(col("n").gt(0));
+      Row groups = first.agg(count(lit(1)), sum("n")).first();
+      spanCounts.add(
+          new Facts.Spans(
+              step.name(),
+              groups.getLong(0),
+              groups.isNullAt(1) ? 0 : groups.getLong(1) - groups.getLong(0),
+              changed.getLong(0),
+              changed.isNullAt(1) ? 0 : changed.getLong(1),
+              most(documents, first, step)));
+    }
+    return cut.where(col("rule").isNull()).drop("rule", "cut");
+  }
+
+  /** Returns the spans that are repeated most often. */
+  private List<Facts.Span> most(Dataset<Row> documents, Dataset<Row> first, SpanDedup step) {
+    List<RepeatedSpans.Run> runs =
+        RepeatedSpans.Run.of(
+            first.orderBy(col("n").desc(), col("id"), col("at")).limit(10_000).collectAsList(),
+            NAMED);
+    Map<Long, String> texts = new HashMap<>();
+    if (!runs.isEmpty()) {
+      documents
+          .where(col("id").isin(runs.stream().map(run -> (Object) run.id()).toArray()))
+          .select("id", "text")
+          .collectAsList()
+          .forEach(row -> texts.put(row.getLong(0), row.getString(1)));
+    }
+    return runs.stream()
+        .map(
+            run ->
+                new Facts.Span(
+                    Rows.excerpt(
+                        step.span(texts.getOrDefault(run.id(), ""), run.at(), run.spans())),
+                    run.times(),
+                    place(run.id())))
+        .toList();
   }
 
   /** Takes documents out of a corpus, and counts them. */
@@ -552,11 +733,13 @@ public final class CorpusBuild {
     List<Row> counts =
         removed
             .join(documents.select("id", "bytes"), "id")
-            .groupBy(shiftright(col("id"), Rows.LINE_BITS).as("source"))
+            .groupBy(
+                shiftright(col("id"), Rows.LINE_BITS).as("source"),
+                col("kept").equalTo(Rows.EARLIER).as("earlier"))
             .agg(count(lit(1)), sum("bytes"), min_by(struct("id", "kept"), xxhash64(col("id"))))
-            .orderBy("source")
+            .orderBy("source", "earlier")
             .collectAsList();
-    Object[] samples = counts.stream().map(row -> (Object) row.getStruct(3).getLong(0)).toArray();
+    Object[] samples = counts.stream().map(row -> (Object) row.getStruct(4).getLong(0)).toArray();
     Map<Long, String> texts = new HashMap<>();
     if (samples.length > 0) {
       documents
@@ -565,20 +748,27 @@ public final class CorpusBuild {
           .collectAsList()
           .forEach(row -> texts.put(row.getLong(0), Rows.excerpt(row.getString(1))));
     }
+    long earlier = 0;
     for (Row row : counts) {
-      Row sample = row.getStruct(3);
+      Row sample = row.getStruct(4);
+      boolean isEarlier = row.getBoolean(1);
+      earlier += isEarlier ? row.getLong(2) : 0;
       removals.add(
           new Facts.Removal(
               sourceName(row.getLong(0)),
               step.name(),
-              "duplicate",
-              row.getLong(1),
+              isEarlier ? "duplicate of an earlier build" : "duplicate",
               row.getLong(2),
+              row.getLong(3),
               line(sample.getLong(0)),
               texts.getOrDefault(sample.getLong(0), ""),
-              place(sample.getLong(1))));
+              isEarlier ? "" : place(sample.getLong(1))));
     }
-    Dataset<Row> groups = removed.groupBy("kept").agg(count(lit(1)).as("n"));
+    Dataset<Row> groups =
+        removed
+            .where(col("kept").notEqual(Rows.EARLIER))
+            .groupBy("kept")
+            .agg(count(lit(1)).as("n"));
     Row total = groups.agg(count(lit(1)), sum("n"), max("n")).first();
     Row largest =
         groups.orderBy(col("n").desc(), col("kept")).limit(1).collectAsList().stream()
@@ -592,7 +782,8 @@ public final class CorpusBuild {
             largest == null ? 0 : largest.getLong(1) + 1,
             largest == null ? "" : place(largest.getLong(0)),
             capped,
-            overCap));
+            overCap,
+            earlier));
   }
 
   private Facts write(Dataset<Row> documents, Path out, int vocabSize) throws IOException {
@@ -600,7 +791,12 @@ public final class CorpusBuild {
     long[] keptDocuments = new long[records.length];
     long[] keptBytes = new long[records.length];
     List<Map<String, Long>> languages = new ArrayList<>();
-    pipeline.sources().forEach(source -> languages.add(new TreeMap<>()));
+    List<TreeMap<Integer, Long>> lengths = new ArrayList<>();
+    List<Facts.Finding> findings = new ArrayList<>();
+    for (int s = 0; s < records.length; s++) {
+      languages.add(new TreeMap<>());
+      lengths.add(new TreeMap<>());
+    }
     Licences licences = new Licences(pipeline);
     try (StageProgress.Stage _ = progress.begin("count")) {
       for (Row row :
@@ -608,16 +804,34 @@ public final class CorpusBuild {
               .groupBy(
                   shiftright(col("id"), Rows.LINE_BITS).as("source"),
                   col("language"),
-                  licences.column().as("licence"))
+                  licences.column().as("licence"),
+                  length(bin(col("bytes"))).as("bits"))
               .agg(count(lit(1)), sum("bytes"))
               .collectAsList()) {
         int source = (int) row.getLong(0);
-        keptDocuments[source] += row.getLong(3);
-        keptBytes[source] += row.getLong(4);
+        lengths.get(source).merge(row.getInt(3), row.getLong(4), Long::sum);
+        keptDocuments[source] += row.getLong(4);
+        keptBytes[source] += row.getLong(5);
         if (!row.getString(1).isEmpty()) {
-          languages.get(source).merge(row.getString(1), row.getLong(3), Long::sum);
+          languages.get(source).merge(row.getString(1), row.getLong(4), Long::sum);
         }
-        licences.add(source, row.getString(2), row.getLong(3), row.getLong(4));
+        licences.add(source, row.getString(2), row.getLong(4), row.getLong(5));
+      }
+      for (Row row :
+          documents
+              .where(col("counts").notEqual(""))
+              .select(
+                  shiftright(col("id"), Rows.LINE_BITS).as("source"),
+                  explode(split(col("counts"), " ")).as("count"))
+              .groupBy(col("source"), substring_index(col("count"), "=", 1).as("kind"))
+              .agg(
+                  count(lit(1)),
+                  sum(substring_index(col("count"), "=", -1).cast(DataTypes.LongType)))
+              .orderBy("source", "kind")
+              .collectAsList()) {
+        findings.add(
+            new Facts.Finding(
+                sourceName(row.getLong(0)), row.getString(1), row.getLong(3), row.getLong(2)));
       }
     }
     if (Arrays.stream(keptDocuments).sum() == 0) {
@@ -667,6 +881,9 @@ public final class CorpusBuild {
       sums[row.getInt(1)][at] += row.getLong(2);
       sums[row.getInt(1)][at + 1] += row.getLong(3);
     }
+    for (Map.Entry<KeyIndex, Path> index : indexes.entrySet()) {
+      index.getKey().join(index.getValue(), out);
+    }
     List<Facts.Component> components = new ArrayList<>();
     for (int s = 0; s < records.length; s++) {
       int index = s;
@@ -689,7 +906,8 @@ public final class CorpusBuild {
               sums[s][2],
               sums[s][3],
               languages.get(s),
-              licences.of(s)));
+              licences.of(s),
+              lengths.get(s)));
     }
     Facts facts =
         new Facts(
@@ -702,6 +920,9 @@ public final class CorpusBuild {
             removals,
             malformed,
             duplicates,
+            spanCounts,
+            classifiers,
+            findings,
             sums(out));
     AtomicFile.write(out.resolve(FACTS), json(facts));
     return facts;

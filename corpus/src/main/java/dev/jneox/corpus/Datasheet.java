@@ -30,11 +30,27 @@ public final class Datasheet {
 
   private static final int LARGEST = 256 << 20;
 
+  /** Pixels of a plot: a row, the labels, and the longest bar. */
+  private static final int ROW = 22;
+
+  private static final int LABEL = 340;
+  private static final int BAR = 400;
+
   /** Is a table; columns from the second on hold numbers where {@code numbers} says so. */
   private record Table(List<String> head, List<List<String>> rows, int numbers) {}
 
-  /** Is a heading with a text and a table, either of which may be empty. */
-  private record Section(String title, String text, Table table) {}
+  /** Is a heading with a text and a table, either of which may be empty, and plots in HTML. */
+  private record Section(String title, String text, Table table, List<Plot> plots) {
+    Section(String title, String text, Table table) {
+      this(title, text, table, List.of());
+    }
+  }
+
+  /** Is a row of bars. */
+  private record Plot(String title, List<Bar> bars) {}
+
+  /** Is a bar with its length as a reader would write it. */
+  private record Bar(String label, long length, String text) {}
 
   private Datasheet() {}
 
@@ -69,6 +85,7 @@ public final class Datasheet {
   private static List<Section> sections(Facts facts) {
     List<Section> sections = new ArrayList<>();
     sections.add(composition(facts));
+    sections.add(lengths(facts));
     sections.add(licences(facts));
     List<List<String>> steps = new ArrayList<>();
     for (Facts.StepText step : facts.steps()) {
@@ -81,6 +98,28 @@ public final class Datasheet {
             new Table(List.of("", "step", "what it does"), steps, 0)));
     sections.add(removals(facts));
     sections.add(duplicates(facts));
+    sections.add(classifiers(facts));
+    sections.add(findings(facts));
+    sections.add(spans(facts));
+    sections.add(
+        new Section(
+            "Most repeated spans",
+            "The first of equal spans stays. Those that follow each other are one here.",
+            new Table(
+                List.of("step", "times", "first at", "beginning"),
+                facts.spans().stream()
+                    .flatMap(
+                        step ->
+                            step.most().stream()
+                                .map(
+                                    span ->
+                                        List.of(
+                                            step.step(),
+                                            number(span.times()),
+                                            span.place(),
+                                            span.text())))
+                    .toList(),
+                1)));
     sections.add(languages(facts));
     sections.add(
         new Section(
@@ -217,7 +256,88 @@ public final class Datasheet {
                 tokens ? "tokens written" : "",
                 "held out"),
             rows,
-            11));
+            11),
+        List.of(
+            new Plot(
+                "Documents kept",
+                sources.stream()
+                    .map(
+                        source ->
+                            new Bar(
+                                source.name(),
+                                source.keptDocuments(),
+                                number(source.keptDocuments())))
+                    .toList()),
+            new Plot(
+                "Text kept",
+                sources.stream()
+                    .map(
+                        source ->
+                            new Bar(
+                                source.name(),
+                                source.keptBytes(),
+                                ByteSize.text(source.keptBytes())))
+                    .toList())));
+  }
+
+  private static Section lengths(Facts facts) {
+    TreeMap<Integer, Long> all = new TreeMap<>();
+    facts
+        .sources()
+        .forEach(source -> source.lengths().forEach((bits, n) -> all.merge(bits, n, Long::sum)));
+    List<List<String>> rows = new ArrayList<>();
+    List<Bar> bars = new ArrayList<>();
+    for (int bits = all.isEmpty() ? 1 : all.firstKey();
+        !all.isEmpty() && bits <= all.lastKey();
+        bits++) {
+      String label = "from " + ByteSize.text(bits == 0 ? 0 : 1L << bits - 1);
+      long n = all.getOrDefault(bits, 0L);
+      rows.add(List.of(label, number(n)));
+      bars.add(new Bar(label, n, number(n)));
+    }
+    return new Section(
+        "Lengths",
+        "Documents kept, by the bytes of their text: each row to twice as many.",
+        new Table(List.of("length", "documents"), rows, 1),
+        List.of(new Plot("Documents by length", bars)));
+  }
+
+  private static Section findings(Facts facts) {
+    return new Section(
+        "Personal data and words of lists",
+        "What steps found in the documents kept. Personal data is replaced by the name of its kind;"
+            + " toxicity counts the words and phrases of the list that the pipeline names.",
+        new Table(
+            List.of("source", "found", "documents", "kind"),
+            facts.findings().stream()
+                .map(
+                    finding ->
+                        List.of(
+                            finding.source(),
+                            number(finding.found()),
+                            number(finding.documents()),
+                            finding.kind()))
+                .toList(),
+            2));
+  }
+
+  private static Section classifiers(Facts facts) {
+    return new Section(
+        "Classifiers",
+        facts.classifiers().isEmpty()
+            ? ""
+            : "Accuracy is that on documents of both sides which were not trained on.",
+        new Table(
+            List.of("step", "accuracy", "good source"),
+            facts.classifiers().stream()
+                .map(
+                    classifier ->
+                        List.of(
+                            classifier.step(),
+                            String.format(Locale.ROOT, "%.1f %%", 100 * classifier.accuracy()),
+                            classifier.positive()))
+                .toList(),
+            1));
   }
 
   private static Section licences(Facts facts) {
@@ -262,7 +382,15 @@ public final class Datasheet {
     return new Section(
         "Removals",
         "Each removed document has one reason: the first rule that it broke.",
-        new Table(List.of("step: rule", "documents", "text", "by source"), rows, 2));
+        new Table(List.of("step: rule", "documents", "text", "by source"), rows, 2),
+        List.of(
+            new Plot(
+                "Documents removed",
+                rules.entrySet().stream()
+                    .map(
+                        rule ->
+                            new Bar(rule.getKey(), rule.getValue()[0], number(rule.getValue()[0])))
+                    .toList())));
   }
 
   private static Section duplicates(Facts facts) {
@@ -270,7 +398,14 @@ public final class Datasheet {
         "Duplicates",
         "Of each group the document with the smallest id stays: that of the first source.",
         new Table(
-            List.of("step", "groups", "removed", "largest group", "over the cap", "which is like"),
+            List.of(
+                "step",
+                "groups",
+                "removed",
+                "largest group",
+                "over the cap",
+                "of earlier builds",
+                "which is like"),
             facts.duplicates().stream()
                 .map(
                     step ->
@@ -280,7 +415,27 @@ public final class Datasheet {
                             number(step.removed()),
                             number(step.largest()),
                             number(step.overCap()),
+                            number(step.earlier()),
                             step.largestKept()))
+                .toList(),
+            5));
+  }
+
+  private static Section spans(Facts facts) {
+    return new Section(
+        "Repeated spans",
+        "Text that was cut out of documents, because an earlier place of the corpus has it.",
+        new Table(
+            List.of("step", "different spans", "repeated", "documents changed", "text cut"),
+            facts.spans().stream()
+                .map(
+                    step ->
+                        List.of(
+                            step.step(),
+                            number(step.different()),
+                            number(step.repeated()),
+                            number(step.documents()),
+                            ByteSize.text(step.bytes())))
                 .toList(),
             4));
   }
@@ -381,7 +536,52 @@ public final class Datasheet {
       } else {
         page.table(table.head, table.rows, 1, table.numbers + 1);
       }
+      section.plots.forEach(plot -> page.html(svg(plot)));
     }
     return page.end();
+  }
+
+  /** Draws bars below each other, as long as their share of the longest. */
+  private static String svg(Plot plot) {
+    StringBuilder text = new StringBuilder();
+    long longest = plot.bars.stream().mapToLong(Bar::length).max().orElse(0);
+    int height = ROW * (plot.bars.size() + 2);
+    text.append(
+        String.format(
+            Locale.ROOT,
+            "<div><svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" aria-label=\"%s\""
+                + " width=\"%d\" height=\"%d\" font-size=\"13\">\n<text x=\"0\" y=\"%d\""
+                + " font-weight=\"bold\">%s</text>\n",
+            HtmlPage.escaped(plot.title),
+            LABEL + BAR + 120,
+            height,
+            ROW - 6,
+            HtmlPage.escaped(plot.title)));
+    int y = ROW + 4;
+    for (Bar bar : plot.bars) {
+      double width = longest == 0 ? 0 : (double) BAR * bar.length / longest;
+      text.append(
+          String.format(
+              Locale.ROOT,
+              "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text><rect x=\"%d\" y=\"%d\""
+                  + " width=\"%.1f\" height=\"%d\" fill=\"#3a6ea5\"/><text x=\"%.1f\""
+                  + " y=\"%d\">%s</text>\n",
+              LABEL - 8,
+              y + 14,
+              HtmlPage.escaped(shortened(bar.label)),
+              LABEL,
+              y,
+              width,
+              ROW - 6,
+              LABEL + width + 6,
+              y + 14,
+              HtmlPage.escaped(bar.text)));
+      y += ROW;
+    }
+    return text.append("</svg></div>\n").toString();
+  }
+
+  private static String shortened(String label) {
+    return label.length() <= 45 ? label : label.substring(0, 44) + "\u2026";
   }
 }

@@ -16,6 +16,9 @@ import java.util.Map;
  * @param removals removed documents by source, step and rule
  * @param malformed places of malformed records, the first of each source
  * @param duplicates groups that deduplication found
+ * @param spans what steps cut out of documents that stay
+ * @param classifiers that the build trained
+ * @param findings personal data and words of lists that steps counted in the documents kept
  * @param files SHA-256 of each file of the output but the reports
  */
 public record Facts(
@@ -28,6 +31,9 @@ public record Facts(
     List<Removal> removals,
     List<Malformed> malformed,
     List<Duplicates> duplicates,
+    List<Spans> spans,
+    List<Classifier> classifiers,
+    List<Finding> findings,
     Map<String, String> files) {
   /** Says what a step does. */
   public record StepText(String name, String does) {
@@ -57,6 +63,8 @@ public record Facts(
    * @param heldOutTokens written to be held out
    * @param languages kept documents by language, ISO 639-3, where a step found it
    * @param licences kept documents by the licence of their text, where the pipeline states it
+   * @param lengths kept documents by the binary digits of their length: {@code n} has those of
+   *     2^(n-1) to 2^n - 1 bytes
    */
   public record Component(
       String name,
@@ -74,7 +82,8 @@ public record Facts(
       long heldOutDocuments,
       long heldOutTokens,
       Map<String, Long> languages,
-      List<Licence> licences) {}
+      List<Licence> licences,
+      Map<Integer, Long> lengths) {}
 
   /**
    * Counts the kept documents of one licence in a source.
@@ -122,6 +131,7 @@ public record Facts(
    * @param largestKept the one of them that stays, {@code SOURCE, line N}
    * @param capped groups of a band that were larger than the cap
    * @param overCap documents of them that were not linked
+   * @param earlier documents removed that are like one of an earlier build, beside those of groups
    */
   public record Duplicates(
       String step,
@@ -130,5 +140,41 @@ public record Facts(
       long largest,
       String largestKept,
       long capped,
-      long overCap) {}
+      long overCap,
+      long earlier) {}
+
+  /**
+   * Counts the repeated spans of text that a step found.
+   *
+   * @param step name of the step
+   * @param different spans that the corpus had several times
+   * @param repeated places that had one of them before
+   * @param documents that were changed and stay
+   * @param bytes of UTF-8 that were cut out of these
+   * @param most the spans that were repeated most often
+   */
+  public record Spans(
+      String step, long different, long repeated, long documents, long bytes, List<Span> most) {}
+
+  /** Is the beginning of a span, how often the corpus had it, and the place of the first one. */
+  public record Span(String text, long times, String place) {}
+
+  /**
+   * Names a classifier of quality.
+   *
+   * @param step name of the step
+   * @param positive the source of good documents
+   * @param accuracy on documents of both sides that it was not trained on, 0 to 1
+   */
+  public record Classifier(String step, String positive, double accuracy) {}
+
+  /**
+   * Counts what steps found in the documents kept of a source.
+   *
+   * @param source name of the source
+   * @param kind email, ip, phone, card, key (all replaced), or toxicity
+   * @param found places
+   * @param documents that have one at least
+   */
+  public record Finding(String source, String kind, long found, long documents) {}
 }

@@ -1,6 +1,7 @@
 package dev.jneox.corpus;
 
 import java.util.List;
+import java.util.Locale;
 import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -9,7 +10,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Replaces personal data by the name of its kind: mail addresses {@code <EMAIL>}, public IPv4
  * addresses {@code <IP>}, telephone numbers with a country code {@code <PHONE>}, credit card
- * numbers with a right checksum {@code <CARD>}, and keys of well-known forms {@code <KEY>}.
+ * numbers with a right checksum {@code <CARD>}, and keys of well-known forms {@code <KEY>}. Each is
+ * counted.
  *
  * @param mail whether mail addresses are replaced
  * @param ip whether IP addresses are
@@ -73,26 +75,26 @@ record PiiRemoval(boolean mail, boolean ip, boolean phone, boolean card, boolean
   public @Nullable String apply(Page page) {
     String text = page.text();
     if (key && KEY_BEGINNINGS.stream().anyMatch(text::contains)) {
-      text = KEY.matcher(text).replaceAll("<KEY>");
+      text = replace(KEY, page, text, "key", found -> true);
     }
     if (mail && text.indexOf('@') >= 0) {
-      text = withoutMail(text);
+      text = withoutMail(page, text);
     }
     if (ip) {
-      text = replace(IP, text, "<IP>", PiiRemoval::isPublic);
+      text = replace(IP, page, text, "ip", PiiRemoval::isPublic);
     }
     if (phone && text.indexOf('+') >= 0) {
-      text = replace(PHONE, text, "<PHONE>", PiiRemoval::isPhone);
+      text = replace(PHONE, page, text, "phone", PiiRemoval::isPhone);
     }
     if (card) {
-      text = replace(CARD, text, "<CARD>", PiiRemoval::isCard);
+      text = replace(CARD, page, text, "card", PiiRemoval::isCard);
     }
     page.text(text);
     return null;
   }
 
   /** Looks at each @ alone: to try the pattern at every letter takes most of the time. */
-  private static String withoutMail(String text) {
+  private static String withoutMail(Page page, String text) {
     Matcher matcher = MAIL.matcher(text);
     StringBuilder out = new StringBuilder(text.length());
     int copied = 0;
@@ -105,6 +107,7 @@ record PiiRemoval(boolean mail, boolean ip, boolean phone, boolean card, boolean
         from++;
       }
       if (from < at && matcher.region(from, text.length()).lookingAt()) {
+        page.count("email", 1);
         out.append(text, copied, from).append("<EMAIL>");
         copied = matcher.end();
       }
@@ -124,11 +127,16 @@ record PiiRemoval(boolean mail, boolean ip, boolean phone, boolean card, boolean
     boolean is(String found);
   }
 
-  private static String replace(Pattern pattern, String text, String by, Test test) {
-    Matcher matcher = pattern.matcher(text);
-    return matcher.replaceAll(
-        (MatchResult found) ->
-            Matcher.quoteReplacement(test.is(found.group()) ? by : found.group()));
+  private static String replace(Pattern pattern, Page page, String text, String kind, Test test) {
+    String by = "<" + kind.toUpperCase(Locale.ROOT) + ">";
+    return pattern
+        .matcher(text)
+        .replaceAll(
+            (MatchResult found) -> {
+              boolean is = test.is(found.group());
+              page.count(kind, is ? 1 : 0);
+              return Matcher.quoteReplacement(is ? by : found.group());
+            });
   }
 
   private static boolean isPublic(String address) {

@@ -149,7 +149,17 @@ public record Pipeline(Path file, List<Source> sources, List<ScopedStep> steps, 
             file, place, "one of " + String.join(", ", names), name + Settings.meant(name, names));
       }
       Settings of = new Settings(file, place + " (" + name + ")", options);
-      steps.add(ScopedStep.of(factory.create(of), of, sources));
+      Step step = factory.create(of);
+      if (step instanceof QualityClassifier classifier
+          && !sources.contains(classifier.positive())) {
+        throw of.wrong(
+            "positive",
+            "the name of a source",
+            classifier.positive() + Settings.meant(classifier.positive(), sources));
+      }
+      int number =
+          1 + (int) steps.stream().filter(other -> other.step().name().equals(name)).count();
+      steps.add(ScopedStep.of(step.numbered(number), of, sources));
       of.noOthers();
     }
     return steps;

@@ -104,7 +104,8 @@ final class ReadRecords implements FlatMapFunction<Iterator<List<Part>>, Row> {
         reader = null;
         part = null;
         open.close();
-        return RowFactory.create(current.index(), open.lines(), Rows.COUNT, "", 0L, "", "", 0L, 0L);
+        return RowFactory.create(
+            current.index(), open.lines(), Rows.COUNT, "", 0L, "", "", 0L, 0L, "");
       } catch (IOException e) {
         throw named(current, StorageException.of(Path.of(current.path()), "cannot be read", e));
       } catch (JneoxException e) {
@@ -125,7 +126,7 @@ final class ReadRecords implements FlatMapFunction<Iterator<List<Part>>, Row> {
                   + raw.text());
         }
         return RowFactory.create(
-            part.index(), raw.line(), Rows.MALFORMED, raw.text(), 0L, "", "", 0L, 0L);
+            part.index(), raw.line(), Rows.MALFORMED, raw.text(), 0L, "", "", 0L, 0L, "");
       }
       Page page = new Page(raw.text(), raw.meta());
       String rule = clean(page, sources.get(part.source()).name(), steps);

@@ -35,7 +35,7 @@ final class Rows {
 
   /**
    * What reading gives: {@code rule} is null where the document stays. {@code h1} and {@code h2}
-   * are the first 16 bytes of the SHA-256 of the text.
+   * are the first 16 bytes of the SHA-256 of the text; {@code counts} is what steps have counted.
    */
   static final StructType READ =
       new StructType()
@@ -47,7 +47,8 @@ final class Rows {
           .add("meta", StringType)
           .add("language", StringType)
           .add("h1", LongType)
-          .add("h2", LongType);
+          .add("h2", LongType)
+          .add("counts", StringType);
 
   /** The same with the id of the document instead of its place. */
   static final StructType DOCUMENTS =
@@ -59,7 +60,8 @@ final class Rows {
           .add("meta", StringType)
           .add("language", StringType)
           .add("h1", LongType)
-          .add("h2", LongType);
+          .add("h2", LongType)
+          .add("counts", StringType);
 
   /** How many records the parts before one have, in its source. */
   static final StructType BASES = new StructType().add("part", IntegerType).add("base", LongType);
@@ -68,8 +70,26 @@ final class Rows {
   static final StructType BANDS =
       new StructType().add("k1", LongType).add("k2", LongType).add("id", LongType);
 
-  /** Two documents that share a band; {@code u} below 0: {@code v} documents over the cap. */
+  /** The id of documents of earlier builds, in pairs: it is smaller than all others. */
+  static final long EARLIER = -1;
+
+  /** The first of a pair that counts documents over the cap. */
+  static final long CAPPED = Long.MIN_VALUE;
+
+  /** Two documents that share a band; where {@code u} is CAPPED, {@code v} are over the cap. */
   static final StructType PAIRS = new StructType().add("u", LongType).add("v", LongType);
+
+  /** A span of text in a document: the 128-bit hash of it, and where it begins. */
+  static final StructType SPAN_KEYS = BANDS.add("at", IntegerType);
+
+  /**
+   * A span that has come before; where {@code n} is not 0 the first one of {@code n} equal ones.
+   */
+  static final StructType SPANS =
+      new StructType().add("id", LongType).add("at", IntegerType).add("n", LongType);
+
+  /** A document with the bytes that were cut out of it. */
+  static final StructType CUT = DOCUMENTS.add("cut", LongType);
 
   /** A document as it is written. */
   static final StructType WRITTEN =
@@ -94,7 +114,7 @@ final class Rows {
   /** Makes the last columns of a cleaned document, behind {@code place} and the rule. */
   static Row cleaned(List<?> place, Page page, @Nullable String rule) {
     byte[] bytes = page.text().getBytes(StandardCharsets.UTF_8);
-    Object[] values = new Object[place.size() + 7];
+    Object[] values = new Object[place.size() + 8];
     for (int i = 0; i < place.size(); i++) {
       values[i] = place.get(i);
     }
@@ -107,6 +127,7 @@ final class Rows {
     ByteBuffer hash = ByteBuffer.wrap(rule == null ? sha256(bytes) : new byte[16]);
     values[at + 5] = hash.getLong();
     values[at + 6] = hash.getLong();
+    values[at + 7] = rule == null ? page.counts() : "";
     return RowFactory.create(values);
   }
 

@@ -40,6 +40,13 @@ final class Shingles {
     return hashes;
   }
 
+  /** Returns a 128-bit hash of all words of the last text. */
+  long[] key() {
+    put((byte) ' '); // the longer of two inputs of the hash
+    size--;
+    return new long[] {Xxh64.of(bytes, 0, size), Xxh64.of(bytes, 0, size + 1)};
+  }
+
   /** Returns n-gram {@code i} of the last text, normalised. */
   String ngram(int i) {
     return new String(

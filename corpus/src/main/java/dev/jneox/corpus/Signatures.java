@@ -2,12 +2,14 @@ package dev.jneox.corpus;
 
 import dev.jneox.data.Xxh64;
 import java.nio.ByteBuffer;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
+import org.jspecify.annotations.Nullable;
 
 /** Makes a row of {@link Rows#BANDS} for each band of each document that has a shingle. */
 final class Signatures implements MapPartitionsFunction<Row, Row> {
@@ -27,7 +29,7 @@ final class Signatures implements MapPartitionsFunction<Row, Row> {
   }
 
   private List<Row> bands(long id, String text, MinHash minHash, Shingles shingles) {
-    int n = shingles.read(text);
+    int n = shingles.read(settings.skipHeaders() ? SourceHeader.without(text) : text);
     if (n == 0) {
       return List.of();
     }
@@ -56,43 +58,64 @@ final class Signatures implements MapPartitionsFunction<Row, Row> {
    * rows of {@link Rows#PAIRS}.
    *
    * @param cap documents of a group that are linked at most; 0 for all
+   * @param keys a folder for the keys of this build's documents; empty for none
    */
-  record Stars(int cap) implements MapPartitionsFunction<Row, Row> {
+  record Stars(int cap, String keys) implements MapPartitionsFunction<Row, Row> {
     @Override
     public Iterator<Row> call(Iterator<Row> bands) {
-      Group group = new Group(cap);
-      return new FlatIterator<>(bands, group::row, group::end);
+      Group group = new Group(cap, keys.isEmpty() ? null : new KeyIndex.Writer(Path.of(keys)));
+      return new FlatIterator<>(bands, group::row, group::last);
     }
   }
 
   /** Is the group that is being read. */
   private static final class Group {
     private final int cap;
+    private final KeyIndex.@Nullable Writer keys;
     private long k1;
     private long k2;
     private long first;
     private long size;
+    private boolean written;
 
-    Group(int cap) {
+    Group(int cap, KeyIndex.@Nullable Writer keys) {
       this.cap = cap;
+      this.keys = keys;
     }
 
     List<Row> row(Row row) {
       List<Row> pairs = new ArrayList<>(1);
+      long id = row.getLong(2);
       if (size == 0 || row.getLong(0) != k1 || row.getLong(1) != k2) {
         pairs.addAll(end());
         k1 = row.getLong(0);
         k2 = row.getLong(1);
-        first = row.getLong(2);
+        first = id;
         size = 1;
+        written = false;
+      } else if (id == Rows.EARLIER) {
+        return pairs; // two indexes have the key
       } else if (++size <= cap || cap == 0) {
-        pairs.add(RowFactory.create(first, row.getLong(2)));
+        pairs.add(RowFactory.create(first, id));
+      }
+      if (keys != null && !written && id != Rows.EARLIER) {
+        keys.add(k1, k2);
+        written = true;
       }
       return pairs;
     }
 
-    List<Row> end() {
-      return cap > 0 && size > cap ? List.of(RowFactory.create(-1L, size - cap)) : List.of();
+    private List<Row> end() {
+      return cap > 0 && size > cap
+          ? List.of(RowFactory.create(Rows.CAPPED, size - cap))
+          : List.of();
+    }
+
+    List<Row> last() {
+      if (keys != null) {
+        keys.end();
+      }
+      return end();
     }
   }
 }

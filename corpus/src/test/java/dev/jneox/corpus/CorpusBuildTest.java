@@ -182,7 +182,8 @@ class CorpusBuildTest {
     build(pipeline, folder.resolve("one"), "local[1]", 3);
     Map<String, String> expected = content(folder.resolve("two"));
     assertThat(expected)
-        .containsKeys("train.bin", "train.idx", "train.documents.npy", "held_out.bin");
+        .containsKeys("train.bin", "train.idx", "train.documents.npy", "held_out.bin")
+        .containsKeys("exact_dedup.index", "minhash_dedup.index");
     assertThat(content(folder.resolve("seven"))).isEqualTo(expected);
     assertThat(content(folder.resolve("one"))).isEqualTo(expected);
     assertTokens(folder.resolve("two"));
@@ -294,7 +295,7 @@ class CorpusBuildTest {
             "output: {format: jsonl}");
     Facts facts = build(pipeline, folder.resolve("out"), "local[2]", 0).facts();
     assertThat(facts.duplicates().getFirst())
-        .isEqualTo(new Facts.Duplicates("minhash_dedup", 1, 3, 4, "alpha, line 1", 14, 14 * 6));
+        .isEqualTo(new Facts.Duplicates("minhash_dedup", 1, 3, 4, "alpha, line 1", 14, 14 * 6, 0));
     assertThat(ids(output(folder.resolve("out"), "train")))
         .containsExactly(1L, 5L, 6L, 7L, 8L, 9L, 10L);
   }
@@ -439,6 +440,142 @@ class CorpusBuildTest {
         .hasMessage(
             "died; the same command goes on from the stages that are finished, kept in "
                 + out.resolveSibling("." + out.getFileName() + ".stages"));
+  }
+
+  @Test
+  void repeatedSpansAreCut() throws IOException {
+    String notice = "This notice is the same everywhere, in 2019 and later.\n";
+    List<String> texts = new ArrayList<>();
+    for (int i = 0; i < 4; i++) {
+      texts.addAll(documents(10, 12 + i)); // of which none is like another
+    }
+    for (int i = 10; i < 30; i++) {
+      texts.set(i, notice + texts.get(i));
+    }
+    String run = texts.getFirst().substring(0, 250);
+    texts.set(30, notice.replace("2019", "2020") + "\n\n");
+    texts.set(31, "Here begins " + run + " and here it ends.");
+    lines("a.jsonl", texts.subList(0, 20));
+    lines("b.jsonl", texts.subList(20, 40));
+    Path pipeline =
+        pipeline(
+            "sources: [{name: alpha, path: a.jsonl}, {name: beta, path: b.jsonl}]",
+            "steps: [line_dedup: {except: alpha}, substring_dedup: {tokens: 30}]",
+            "output: {format: jsonl}");
+    Facts facts = build(pipeline, folder.resolve("out"), "local[2]", 0).facts();
+    build(pipeline, folder.resolve("seven"), "local[2]", 7);
+    assertThat(content(folder.resolve("seven"))).isEqualTo(content(folder.resolve("out")));
+    Map<Long, String> expected = new HashMap<>();
+    for (int i = 0; i < 40; i++) {
+      String text = i > 20 && i < 30 ? texts.get(i).substring(notice.length()) : texts.get(i);
+      expected.put(i < 20 ? i + 1 : (1L << 40) + i - 19, text);
+    }
+    expected.remove((1L << 40) + 11);
+    Map<Long, String> written = new HashMap<>();
+    output(folder.resolve("out"), "train")
+        .forEach(
+            record ->
+                written.put(
+                    record.path("meta").path("document").asLong(), record.path("text").asText()));
+    assertThat(written.get((1L << 40) + 12)).startsWith("Here begins ").hasSizeLessThan(50);
+    expected.put((1L << 40) + 12, written.get((1L << 40) + 12));
+    assertThat(written).isEqualTo(expected);
+    assertThat(facts.removals())
+        .extracting(removal -> removal.step() + ": " + removal.rule() + " " + removal.documents())
+        .containsExactly("line_dedup: nothing else is left 1");
+    assertThat(facts.spans().getFirst())
+        .isEqualTo(
+            new Facts.Spans(
+                "line_dedup",
+                1,
+                10,
+                9,
+                9L * notice.length(),
+                List.of(new Facts.Span(notice.strip(), 11, "beta, line 1"))));
+    Facts.Spans runs = facts.spans().get(1);
+    assertThat(runs.documents()).isEqualTo(1);
+    assertThat(runs.bytes())
+        .isEqualTo(texts.get(31).length() - written.get((1L << 40) + 12).length());
+    assertThat(runs.most()).hasSize(1);
+    assertThat(runs.most().getFirst().text()).startsWith(run.substring(0, 200));
+    assertThat(Files.readString(folder.resolve("out/datasheet.md")))
+        .contains("| line\\_dedup | 11 | beta, line 1 | This notice is the same");
+  }
+
+  /** A new dump against the index of an old one keeps what a build of both keeps of it. */
+  @Test
+  void aNewDumpAgainstTheIndexOfAnOldOne() throws IOException {
+    List<String> texts = documents(900, 21);
+    lines("old.jsonl", texts.subList(0, 300));
+    lines("middle.jsonl", texts.subList(300, 600));
+    List<String> fresh = new ArrayList<>(texts.subList(600, 900));
+    fresh.addAll(texts.subList(10, 20));
+    lines("new.jsonl", fresh);
+    String steps = "steps: [exact_dedup: {INDEX}, minhash_dedup: {INDEX}]";
+    String output = "output: {format: jsonl}";
+    build(
+        pipeline(
+            "sources:",
+            "  - {name: old, path: old.jsonl}",
+            "  - {name: middle, path: middle.jsonl}",
+            "  - {name: new, path: new.jsonl}",
+            steps.replace("INDEX", "write_index: false"),
+            output),
+        folder.resolve("both"),
+        "local[2]",
+        0);
+    Set<Long> expected = new TreeSet<>();
+    ids(output(folder.resolve("both"), "train")).stream()
+        .filter(id -> id >= 2L << 40)
+        .forEach(id -> expected.add(id - (2L << 40)));
+    build(
+        pipeline("sources: [{name: old, path: old.jsonl}]", steps.replace("INDEX", ""), output),
+        folder.resolve("dump1"),
+        "local[2]",
+        3);
+    build(
+        pipeline(
+            "sources: [{name: middle, path: middle.jsonl}]",
+            steps.replace("INDEX", "index: dump1"),
+            output),
+        folder.resolve("dump2"),
+        "local[2]",
+        0);
+    Path pipeline =
+        pipeline(
+            "sources: [{name: new, path: new.jsonl}]",
+            steps.replace("INDEX", "index: [dump1, dump2]"),
+            output);
+    Facts facts = build(pipeline, folder.resolve("dump3"), "local[2]", 0).facts();
+    assertThat(ids(output(folder.resolve("dump3"), "train"))).isEqualTo(expected);
+    assertThat(expected.size()).isBetween(150, 290);
+    assertThat(facts.removals())
+        .filteredOn(removal -> removal.rule().equals("duplicate of an earlier build"))
+        .extracting(Facts.Removal::step)
+        .containsExactly("exact_dedup", "minhash_dedup");
+    assertThat(facts.duplicates().get(0).earlier()).isGreaterThanOrEqualTo(10);
+    assertThat(folder.resolve("both/exact_dedup.index")).doesNotExist();
+
+    Path index = folder.resolve("dump1/minhash_dedup.index");
+    byte[] whole = Files.readAllBytes(index);
+    Files.write(index, Arrays.copyOf(whole, whole.length - 3));
+    assertThat(failure(pipeline, false))
+        .isInstanceOf(InputException.class)
+        .hasMessage(
+            pipeline
+                + ": minhash_dedup: "
+                + index
+                + ": expected keys of minhash_dedup: ngram 5, bands 14, rows 8, seed 1, found keys"
+                + " of minhash_dedup: ngram 5, bands 14, rows 8, seed 1, or a file that is cut"
+                + " off");
+    Files.delete(index);
+    assertThat(failure(pipeline, false))
+        .hasMessage(
+            pipeline
+                + ": minhash_dedup: "
+                + index
+                + ": no such file: index names the folder of an earlier corpus build with"
+                + " minhash_dedup");
   }
 
   @Test

@@ -28,7 +28,7 @@ class CorpusHouseTest {
   private static void onlyUses(String room, String... rooms) {
     String[] packages =
         Stream.concat(Stream.of(room, "io"), Arrays.stream(rooms))
-            .map(name -> "dev.jneox." + name)
+            .map(name -> name.isEmpty() ? "dev.jneox" : "dev.jneox." + name)
             .toArray(String[]::new);
     classes()
         .that()
@@ -43,7 +43,7 @@ class CorpusHouseTest {
 
   @Test
   void arrowsOnlyPointDown() {
-    onlyUses("corpus", "data", "tokenizer", "format.neox");
+    onlyUses("corpus", "", "data", "tokenizer", "format.neox");
     onlyUses("corpus.cli", "corpus", "cli");
     slices().matching("dev.jneox.(**)").should().beFreeOfCycles().check(CORPUS);
   }

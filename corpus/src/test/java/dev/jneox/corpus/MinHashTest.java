@@ -3,6 +3,7 @@ package dev.jneox.corpus;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.Random;
 import java.util.Set;
@@ -72,7 +73,7 @@ class MinHashTest {
    * Returns the share of 2000 pairs of sets of this similarity that share a band; 3 sigma below.
    */
   private static double share(double similarity) {
-    MinHashDedup shape = new MinHashDedup(5, 14, 8, 1, 0, 1000);
+    MinHashDedup shape = (MinHashDedup) MinHashDedup.of(new Settings(Path.of("p.yml"), "", null));
     MinHash minHash = new MinHash(112, 1);
     Random random = new Random(11);
     int common = 200;

@@ -58,7 +58,20 @@ class PipelineTest {
         .containsExactly(
             new ScopedStep(new UnicodeRepair(true), List.of("alpha", "beta"), List.of()),
             new ScopedStep(
-                new MinHashDedup(5, 450, 20, 1, 1_000_000, 50_000_000),
+                new MinHashDedup(
+                    5,
+                    450,
+                    20,
+                    1,
+                    1_000_000,
+                    50_000_000,
+                    false,
+                    new KeyIndex(
+                        "minhash_dedup",
+                        "ngram 5, bands 450, rows 20, seed 1",
+                        1,
+                        List.of(),
+                        true)),
                 List.of("beta"),
                 List.of("alpha")));
     assertThat(pipeline.output().seed()).isEqualTo(5);
@@ -75,8 +88,8 @@ class PipelineTest {
           weight: 1.5 | wieght: 2     | sources[0] (alpha): expected the keys documents, format, generator, held_out, licence, name, packages, path, seed, weight, found wieght (did you mean weight?)
           name: beta  | name: alpha   | sources[1].name: expected a name of its own for each source, found "alpha"
           format: text| format: pdf   | sources[1] (beta).format: expected jsonl, text, archive, parquet, warc, mbox, mediawiki, stackexchange, found "pdf"
-          - unicode   | - unicod      | steps[0]: expected one of unicode, language, gopher_quality, gopher_repetition, c4, fineweb, pii, decontaminate, exact_dedup, minhash_dedup, found unicod (did you mean unicode?)
-          bands: 450  | bandz: 4      | steps[1] (minhash_dedup): expected the keys bands, driver_edges, except, group_cap, ngram, only, rows, seed, found bandz (did you mean bands?)
+          - unicode   | - unicod      | steps[0]: expected one of unicode, language, gopher_quality, gopher_repetition, c4, fineweb, pii, toxicity, quality_classifier, perplexity, decontaminate, exact_dedup, minhash_dedup, line_dedup, paragraph_dedup, substring_dedup, found unicod (did you mean unicode?)
+          bands: 450  | bandz: 4      | steps[1] (minhash_dedup): expected the keys bands, driver_edges, except, group_cap, index, ngram, only, rows, seed, skip_licence_headers, write_index, found bandz (did you mean bands?)
           bands: 450  | bands: 0      | steps[1] (minhash_dedup).bands: expected a whole number of 1 to 10000, found 0
           except: alpha | except: alhpa | steps[1] (minhash_dedup).except: expected names of sources, found "alhpa (did you mean alpha?)"
           except: alpha | except: [alpha, beta] | steps[1] (minhash_dedup).except: expected a source at least that is left, found a list
