@@ -31,6 +31,7 @@ import dev.jneox.io.JneoxException;
 import dev.jneox.io.Overwrite;
 import dev.jneox.io.Progress;
 import dev.jneox.io.Sha256;
+import dev.jneox.io.Shell;
 import dev.jneox.io.StorageException;
 import dev.jneox.tokenizer.Tokenizer;
 import java.io.ByteArrayOutputStream;
@@ -167,6 +168,16 @@ public final class CorpusBuild {
       SparkSession spark, Pipeline pipeline, Options options, Progress.Display display) {
     Overwrite.check(options.out, options.force);
     List<Part> parts = Part.of(pipeline, PIECE);
+    Path tokenizer = pipeline.output().tokenizer();
+    if (tokenizer != null && !Files.exists(tokenizer)) {
+      throw new InputException(
+          pipeline.file()
+              + ": output.tokenizer: "
+              + tokenizer
+              + ": no such file (make it with: jneox tokenizer train --vocab-size 16384 --out "
+              + Shell.quoted(tokenizer.toString())
+              + " and the paths of the sources)");
+    }
     List<KeyIndex.Piece> pieces = new ArrayList<>();
     for (ScopedStep scoped : pipeline.steps()) {
       try {

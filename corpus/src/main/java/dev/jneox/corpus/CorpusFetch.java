@@ -344,4 +344,9 @@ public final class CorpusFetch {
       json.close();
     }
   }
+
+  /** Returns where the lock of a pipeline is; without one, packages come in the versions of now. */
+  public static Path lock(Path pipeline) {
+    return PackageLock.path(pipeline);
+  }
 }

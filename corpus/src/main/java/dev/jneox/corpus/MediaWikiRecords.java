@@ -2,6 +2,7 @@ package dev.jneox.corpus;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Objects;
 import java.util.regex.Pattern;
 import javax.xml.stream.XMLStreamConstants;
 import javax.xml.stream.XMLStreamException;
@@ -49,10 +50,13 @@ final class MediaWikiRecords extends XmlRecords {
           title = "";
           space = "0";
         }
-        case "title" -> title = xml.getElementText();
-        case "ns" -> space = xml.getElementText().strip();
+        case "title" -> title = Objects.requireNonNullElse(text(), "");
+        case "ns" -> space = Objects.requireNonNullElse(text(), "").strip();
         case "text" -> {
-          String text = xml.getElementText();
+          String text = text();
+          if (text == null) {
+            return Raw.malformed(line, Utf8Text.tooLong());
+          }
           if (space.equals("0") && !REDIRECT.matcher(text).matches()) {
             return new Raw(
                 line, title + "\n\n" + plain(text), RecordReader.meta("title", title), false);

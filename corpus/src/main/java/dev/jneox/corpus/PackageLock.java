@@ -35,12 +35,17 @@ final class PackageLock {
     this.file = file;
   }
 
+  /** Returns where the lock of a pipeline is, or would be. */
+  static Path path(Path pipeline) {
+    String name = String.valueOf(pipeline.getFileName()).replaceFirst("\\.(yml|yaml)$", "");
+    return pipeline.resolveSibling(name + ".lock");
+  }
+
   /**
    * Returns the lock beside a pipeline, {@code NAME.lock}; it has no entries where there is none.
    */
   static PackageLock beside(Path pipeline) {
-    String name = String.valueOf(pipeline.getFileName()).replaceFirst("\\.(yml|yaml)$", "");
-    PackageLock lock = new PackageLock(pipeline.resolveSibling(name + ".lock"));
+    PackageLock lock = new PackageLock(path(pipeline));
     if (!Files.exists(lock.file)) {
       return lock;
     }

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Path;
 import javax.xml.stream.XMLInputFactory;
+import javax.xml.stream.XMLStreamConstants;
 import javax.xml.stream.XMLStreamException;
 import javax.xml.stream.XMLStreamReader;
 import org.jspecify.annotations.Nullable;
@@ -22,7 +23,7 @@ abstract class XmlRecords implements RecordReader {
     XMLInputFactory factory = XMLInputFactory.newDefaultFactory();
     factory.setProperty(XMLInputFactory.SUPPORT_DTD, false);
     factory.setProperty(XMLInputFactory.IS_SUPPORTING_EXTERNAL_ENTITIES, false);
-    factory.setProperty(XMLInputFactory.IS_COALESCING, true);
+    factory.setProperty(XMLInputFactory.IS_COALESCING, false); // whole texts have no bound
     // The JDK's limits are for messages; a dump has gigabytes.
     factory.setProperty("jdk.xml.totalEntitySizeLimit", "0");
     factory.setProperty("jdk.xml.maxGeneralEntitySizeLimit", "0");
@@ -51,6 +52,31 @@ abstract class XmlRecords implements RecordReader {
       return read();
     } catch (XMLStreamException e) {
       throw notXml(e);
+    }
+  }
+
+  /**
+   * Reads the text up to the end of the element; null where it is longer than a document may be.
+   */
+  @Nullable String text() throws XMLStreamException {
+    StringBuilder text = new StringBuilder();
+    boolean tooLong = false;
+    while (true) {
+      switch (xml.next()) {
+        case XMLStreamConstants.CHARACTERS, XMLStreamConstants.CDATA, XMLStreamConstants.SPACE -> {
+          tooLong |= text.length() + (long) xml.getTextLength() > LIMIT;
+          if (!tooLong) {
+            text.append(xml.getTextCharacters(), xml.getTextStart(), xml.getTextLength());
+          }
+        }
+        case XMLStreamConstants.END_ELEMENT -> {
+          return tooLong ? null : text.toString();
+        }
+        case XMLStreamConstants.COMMENT, XMLStreamConstants.PROCESSING_INSTRUCTION -> {}
+        default ->
+            throw new XMLStreamException(
+                "expected text alone in an element, found another element", xml.getLocation());
+      }
     }
   }
 

@@ -677,6 +677,18 @@ class CorpusBuildTest {
                 + ": record 2: expected the key \"text\" with a string, found none");
     Files.writeString(folder.resolve("b.jsonl"), "{\"text\": 5}\n");
     assertThat(failure(strict, false)).hasMessageContaining("expected documents, found none");
+    Path untrained =
+        pipeline(
+            "sources: [{name: beta, path: b.jsonl}]",
+            "output: {format: megatron, tokenizer: tokenizer.json}");
+    assertThat(failure(untrained, false))
+        .hasMessage(
+            untrained
+                + ": output.tokenizer: "
+                + folder.resolve("tokenizer.json")
+                + ": no such file (make it with: jneox tokenizer train --vocab-size 16384 --out "
+                + folder.resolve("tokenizer.json")
+                + " and the paths of the sources)");
     try (Stream<Path> list = Files.list(folder)) {
       assertThat(list.map(path -> path.getFileName().toString()))
           .containsExactlyInAnyOrder("p.yml", "b.jsonl");

@@ -268,4 +268,82 @@ class ReadersTest {
             raw(2, "So", "{\"post\":\"2\"}"),
             bad(4, "expected a row with Id and Body, found none"));
   }
+
+  /** Writes {@code begin}, more letters than a document may have, and {@code end}. */
+  private static void bomb(OutputStream out, String begin, String end) throws IOException {
+    byte[] letters = new byte[1 << 20];
+    java.util.Arrays.fill(letters, (byte) 'a');
+    try (out) {
+      out.write(begin.getBytes(StandardCharsets.UTF_8));
+      for (long n = 0; n <= RecordReader.LIMIT; n += letters.length) {
+        out.write(letters);
+      }
+      out.write(end.getBytes(StandardCharsets.UTF_8));
+    }
+  }
+
+  /**
+   * A document that is too large, or a small file that grows to one, is skipped in small memory.
+   */
+  @org.junit.jupiter.api.Tag("slow")
+  @Test
+  void bombsAreMalformedRecords() throws IOException {
+    String limit =
+        "expected a record of at most "
+            + RecordReader.LIMIT / 1_000_000
+            + " MB (256 MB, and a sixteenth of the heap), found a longer one";
+    String begin = "{\"text\": \"first\"}\n{\"text\": \"";
+    String end = "\"}\n{\"text\": \"last\"}\n";
+    Path gz = folder.resolve("a.jsonl.gz");
+    bomb(new GZIPOutputStream(Files.newOutputStream(gz)), begin, end);
+    Path zst = folder.resolve("a.jsonl.zst");
+    bomb(new com.github.luben.zstd.ZstdOutputStream(Files.newOutputStream(zst)), begin, end);
+    for (Path file : List.of(gz, zst)) {
+      assertThat(Files.size(file)).isLessThan(1_000_000);
+      assertThat(read(Format.JSONL, file))
+          .containsExactly(raw(1, "first", ""), bad(2, limit), raw(3, "last", ""));
+    }
+    Path wiki = folder.resolve("a.xml.gz");
+    String page = "<page><title>T</title><ns>0</ns><revision><text>";
+    bomb(
+        new GZIPOutputStream(Files.newOutputStream(wiki)),
+        "<mediawiki>" + page,
+        "</text></revision></page>" + page + "x</text></revision></page></mediawiki>");
+    assertThat(read(Format.MEDIAWIKI, wiki))
+        .containsExactly(bad(1, limit), raw(2, "T\n\nx", "{\"title\":\"T\"}"));
+    Path text = folder.resolve("a.txt");
+    bomb(Files.newOutputStream(text), "", "");
+    assertThat(read(Format.TEXT, text)).containsExactly(bad(1, limit));
+    Files.delete(text);
+    Path zip = folder.resolve("a.zip");
+    try (ZipOutputStream out = new ZipOutputStream(Files.newOutputStream(zip))) {
+      out.putNextEntry(new ZipEntry("bomb.txt"));
+      byte[] letters = new byte[1 << 20];
+      java.util.Arrays.fill(letters, (byte) 'a');
+      for (long n = 0; n <= RecordReader.LIMIT; n += letters.length) {
+        out.write(letters);
+      }
+      out.putNextEntry(new ZipEntry("last.txt"));
+      out.write("last".getBytes(StandardCharsets.UTF_8));
+    }
+    List<RecordReader.Raw> members = read(Format.ARCHIVE, zip);
+    assertThat(members).hasSize(2);
+    assertThat(members.get(0).malformed()).isTrue();
+    assertThat(members.get(0).text()).startsWith("bomb.txt: expected ");
+    assertThat(members.get(1).text()).isEqualTo("last");
+  }
+
+  @Test
+  void aCompressedFileThatIsCutOffIsNamed() throws IOException {
+    Path gz = folder.resolve("a.jsonl.gz");
+    try (OutputStream out = new GZIPOutputStream(Files.newOutputStream(gz))) {
+      out.write("{\"text\": \"first\"}\n".repeat(1000).getBytes(StandardCharsets.UTF_8));
+    }
+    byte[] whole = Files.readAllBytes(gz);
+    Files.write(gz, java.util.Arrays.copyOf(whole, whole.length / 2));
+    assertThatThrownBy(() -> read(Format.JSONL, gz)).isInstanceOf(IOException.class);
+    Path zip = folder.resolve("a.zip");
+    Files.write(zip, java.util.Arrays.copyOf(whole, whole.length / 2));
+    assertThatThrownBy(() -> read(Format.ARCHIVE, zip)).hasMessageContaining("a.zip");
+  }
 }

@@ -51,12 +51,14 @@ import picocli.CommandLine.Spec;
       "",
       "Formats, by the ending or as a source's format: jsonl (.zst, .gz), text (.txt, .md),",
       "archive (.zip, .jar), parquet, warc (.warc, .wet, .gz), mbox, mediawiki, stackexchange.",
-      "weight is in epochs; held_out is the share of documents kept out of training, of the output"
-          + " or",
-      "of one source.",
-      "Steps: unicode, language, gopher_quality, gopher_repetition, c4, fineweb, pii,"
-          + " decontaminate,",
-      "exact_dedup, minhash_dedup. Each has only: and except:, lists of sources.",
+      "weight is in epochs; held_out is the share of documents kept out of training, of the",
+      "output or of one source.",
+      "Steps: unicode, language, gopher_quality, gopher_repetition, c4, fineweb, pii, toxicity,",
+      "quality_classifier, perplexity, decontaminate, exact_dedup, minhash_dedup, line_dedup,",
+      "paragraph_dedup, substring_dedup. Each has only: and except:, lists of sources.",
+      "exact_dedup and minhash_dedup leave an index in DIR; index: DIR of an earlier build has",
+      "them compare with it. A record of more than 256 MB, or a sixteenth of the heap, is",
+      "malformed. docs/corpus.md explains the steps.",
       "",
       "Sources of packages are made first, by jneox corpus fetch PIPELINE.yml.",
       "On a cluster -Dspark.KEY=VALUE in JNEOX_JAVA_OPTS sets what Spark needs."
@@ -174,15 +176,29 @@ final class BuildCommand implements Callable<Integer> {
             step ->
                 console.printf(
                     Locale.ROOT,
-                    "  %s: %s in %s removed%s%n",
+                    "  %s: %s in %s removed%s%s%n",
                     step.step(),
                     Counted.text(step.removed(), "document"),
                     Counted.text(step.groups(), "group"),
+                    step.earlier() == 0
+                        ? ""
+                        : ", " + Counted.text(step.earlier(), "document") + " of earlier builds",
                     step.capped() == 0
                         ? ""
                         : ", "
                             + Counted.text(step.overCap(), "document")
                             + " over group_cap not compared"));
+    result
+        .facts()
+        .spans()
+        .forEach(
+            step ->
+                console.printf(
+                    Locale.ROOT,
+                    "  %s: %s cut out of %s%n",
+                    step.step(),
+                    ByteSize.text(step.bytes()),
+                    Counted.text(step.documents(), "document")));
     result
         .times()
         .forEach(

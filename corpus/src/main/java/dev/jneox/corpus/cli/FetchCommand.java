@@ -7,6 +7,7 @@ import dev.jneox.io.Counted;
 import dev.jneox.io.Progress;
 import dev.jneox.io.Shell;
 import java.io.PrintWriter;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
@@ -82,6 +83,7 @@ final class FetchCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     List<CorpusFetch.Fetched> fetched;
+    boolean locked = Files.exists(CorpusFetch.lock(file));
     try (Progress progress = ProgressLine.bytes("fetching", -1)) {
       fetched = CorpusFetch.run(file, into, sources, updateLock, progress);
     }
@@ -104,6 +106,12 @@ final class FetchCommand implements Callable<Integer> {
     Path pipeline = into == null ? file : into.resolve(file.getFileName());
     console.printf(
         "%s of text in %s%n", ByteSize.text(bytes), Counted.text(fetched.size(), "source"));
+    if (!locked && Files.exists(CorpusFetch.lock(file))) {
+      console.println(
+          "no lock was there: "
+              + CorpusFetch.lock(file)
+              + " now has the versions that came; keep it to get them again");
+    }
     console.println("next: jneox corpus build " + Shell.quoted(pipeline.toString()) + " --out DIR");
     console.flush();
     return 0;
