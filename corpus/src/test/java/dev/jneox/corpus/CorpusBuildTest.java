@@ -579,6 +579,70 @@ class CorpusBuildTest {
   }
 
   @Test
+  void aClassifierIsTrainedOnASource() throws IOException {
+    List<String> good = new ArrayList<>();
+    List<String> bad = new ArrayList<>();
+    List<String> mixed = new ArrayList<>();
+    Random random = new Random(4);
+    for (int i = 0; i < 120; i++) {
+      good.add(letters(random, 'a', 'm'));
+      bad.add(letters(random, 'm', 'z'));
+      mixed.add(i % 2 == 0 ? letters(random, 'a', 'm') : letters(random, 'm', 'z'));
+    }
+    lines("good.jsonl", good);
+    lines("bad.jsonl", bad);
+    lines("mixed.jsonl", mixed);
+    String[] sources = {
+      "sources:",
+      "  - {name: good, path: good.jsonl}",
+      "  - {name: bad, path: bad.jsonl}",
+      "  - {name: mixed, path: mixed.jsonl}",
+      "steps: [quality_classifier: {positive: good, sample: 150}]",
+      "output: {format: jsonl}"
+    };
+    Facts facts = build(pipeline(sources), folder.resolve("out"), "local[2]", 0).facts();
+    assertThat(facts.classifiers().getFirst().accuracy()).isGreaterThan(0.7);
+    Set<Long> kept = ids(output(folder.resolve("out"), "train"));
+    assertThat(kept.stream().filter(id -> id < 1L << 40)).hasSize(120); // passed by
+    long keptGood = kept.stream().filter(id -> id > 2L << 40 && id % 2 == 1).count();
+    long keptBad = kept.stream().filter(id -> id > 2L << 40 && id % 2 == 0).count();
+    assertThat(keptGood).isGreaterThan(2 * keptBad);
+    assertThat(keptBad).isLessThan(20);
+    assertThat(facts.removals())
+        .extracting(removal -> removal.source() + " " + removal.step() + ": " + removal.rule())
+        .containsExactly(
+            "bad quality_classifier: low quality", "mixed quality_classifier: low quality");
+    assertThat(
+            catchThrowable(
+                () ->
+                    Pipeline.read(pipeline(replaced(sources, "positive: good", "positive: god")))))
+        .hasMessage(
+            folder.resolve("p.yml")
+                + ": steps[0] (quality_classifier).positive: expected the name of a source, found"
+                + " \"god (did you mean good?)\"");
+    lines("good.jsonl", good.subList(0, 3));
+    assertThat(failure(pipeline(sources), false))
+        .hasMessage(
+            folder.resolve("p.yml")
+                + ": quality_classifier: expected 10 documents and more of good and of the others,"
+                + " found 3 and 150");
+  }
+
+  private static String[] replaced(String[] lines, String old, String by) {
+    return Arrays.stream(lines).map(line -> line.replace(old, by)).toArray(String[]::new);
+  }
+
+  /** Words of three letters of a range. */
+  private static String letters(Random random, int from, int to) {
+    StringBuilder text = new StringBuilder();
+    for (int i = 0; i < 200; i++) {
+      text.append(random.nextInt(4) > 0 ? ' ' : (char) random.nextInt(from, to));
+      text.append((char) random.nextInt(from, to)).append((char) random.nextInt('a', 'z'));
+    }
+    return text.toString();
+  }
+
+  @Test
   void licencesOfDocumentsAreCounted() throws IOException {
     Files.writeString(
         folder.resolve("a.jsonl"),
@@ -677,6 +741,20 @@ class CorpusBuildTest {
                 + ": record 2: expected the key \"text\" with a string, found none");
     Files.writeString(folder.resolve("b.jsonl"), "{\"text\": 5}\n");
     assertThat(failure(strict, false)).hasMessageContaining("expected documents, found none");
+    Path full = pipeline("sources: [{name: beta, path: b.jsonl}]", "output: {format: jsonl}");
+    assertThat(
+            catchThrowable(
+                () ->
+                    CorpusBuild.run(
+                        Spark.session(),
+                        Pipeline.read(full),
+                        new CorpusBuild.Options(folder.resolve("out"), 0, false, true),
+                        (task, total) -> {
+                          throw new IllegalStateException( // as Spark reports a task's failure
+                              "task failed", new IOException("No space left on device"));
+                        })))
+        .isInstanceOf(StorageException.class)
+        .hasMessage(folder.resolve("out") + ": cannot be written: No space left on device");
     Path untrained =
         pipeline(
             "sources: [{name: beta, path: b.jsonl}]",
