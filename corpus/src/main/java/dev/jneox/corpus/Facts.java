@@ -2,6 +2,8 @@ package dev.jneox.corpus;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Counts what a build did: the content of {@code corpus.json}. It has no times, so that the same
@@ -35,6 +37,17 @@ public record Facts(
     List<Classifier> classifiers,
     List<Finding> findings,
     Map<String, String> files) {
+  /** Has no spans, classifiers and findings where a build of an earlier version counted none. */
+  public Facts {
+    spans = orEmpty(spans);
+    classifiers = orEmpty(classifiers);
+    findings = orEmpty(findings);
+  }
+
+  private static <T> List<T> orEmpty(@Nullable List<T> list) {
+    return list == null ? List.of() : list;
+  }
+
   /** Says what a step does. */
   public record StepText(String name, String does) {
     static List<StepText> of(List<ScopedStep> steps) {
@@ -83,7 +96,12 @@ public record Facts(
       long heldOutTokens,
       Map<String, Long> languages,
       List<Licence> licences,
-      Map<Integer, Long> lengths) {}
+      Map<Integer, Long> lengths) {
+    /** Has no lengths where a build of an earlier version counted none. */
+    public Component {
+      lengths = Objects.requireNonNullElse(lengths, Map.of());
+    }
+  }
 
   /**
    * Counts the kept documents of one licence in a source.

@@ -2,6 +2,7 @@ package dev.jneox.corpus;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.ByteArrayInputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -73,6 +74,19 @@ class DatasheetTest {
         .contains("| quality\\_classifier | 87.5 % | beta |")
         .contains("| from 64 bytes | 49 |\n| from 128 bytes | 0 |\n| from 256 bytes | 1 |")
         .contains("| exact\\_dedup | 1 | 2 | 3 | 0 | 7 | beta, line 1 |");
+  }
+
+  /** A datasheet can be written again of a corpus that an earlier version built. */
+  @Test
+  void factsOfAnEarlierVersionAreRead() throws Exception {
+    ObjectNode facts = CorpusBuild.MAPPER.valueToTree(FACTS);
+    facts.remove(List.of("spans", "classifiers", "findings"));
+    facts.path("sources").forEach(source -> ((ObjectNode) source).remove("lengths"));
+    facts.path("duplicates").forEach(step -> ((ObjectNode) step).remove("earlier"));
+    CorpusBuild.MAPPER.writeValue(folder.resolve(CorpusBuild.FACTS).toFile(), facts);
+    Datasheet.write(folder);
+    assertThat(Files.readString(folder.resolve(Datasheet.MARKDOWN)))
+        .contains("| exact\\_dedup | 1 | 2 | 3 | 0 | 0 | beta, line 1 |");
   }
 
   /** Each plot is XML, and its bars are as long as the numbers. */
