@@ -1,6 +1,8 @@
 package dev.jneox.cli;
 
+import dev.jneox.io.Heartbeat;
 import dev.jneox.io.InputException;
+import dev.jneox.io.LaunchFolder;
 import dev.jneox.io.VisibleText;
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -10,8 +12,10 @@ import java.io.PrintWriter;
 import java.io.UncheckedIOException;
 import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
@@ -33,28 +37,40 @@ import picocli.CommandLine.Spec;
           + " torchrun gives (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT).",
       "The lines of rank 0 come as they are, those of the others with their rank before them. When"
           + " one process fails the others are ended. Ctrl-C reaches all of them.",
+      "",
+      "With --max-restarts train goes on by itself: when a process was killed, crashed or hangs,"
+          + " all are started again and go on from the newest whole checkpoint of the run, with the"
+          + " losses and weights of a run that nothing had happened to. Bad input, a diverged run"
+          + " and a full disk are not tried again.",
       ""
     },
     footer = {
       "",
       "The exit code is that of the process that failed first.",
       "",
-      "On several machines start the same line on each, with its own --node-rank. Under srun,"
+      "On several machines start the same line on each, with its own --node-rank; after a failure"
+          + " each starts its own processes again, and they meet at the same address. Under srun,"
           + " mpirun or torchrun start the command itself: it reads their environment.",
       "",
       "Examples:",
       "  jneox launch --nproc 4 train run.yml --set save=run",
+      "  jneox launch --nproc 4 --max-restarts 3 train run.yml --set save=run",
       "  jneox launch --nproc 8 --nnodes 2 --node-rank 1 --master-addr n0 train c.yml"
     })
 public final class LaunchCommand implements Callable<Integer> {
   /** The exit code of a process that ended because another one did. */
   static final int PEER_FAILED = 75;
 
+  /** The exit code of a process whose machine computed the same step twice, and not the same. */
+  static final int MACHINE_FAILED = 71;
+
   /** How long the other processes may take to end by themselves, and then after SIGTERM. */
   private static final long GRACE_NANOS = 5_000_000_000L;
 
   private static final long END_NANOS = 30_000_000_000L;
   private static final long POLL_MILLIS = 20;
+  private static final long LOOK_NANOS = 250_000_000L;
+  private static final double MOST_MINUTES = 10_000;
 
   /** Of a JVM's options those that hold for one process alone. */
   private static final String OWN_OPTIONS = "-Djneox\\.stderr=.*|-javaagent.*|-agentlib.*";
@@ -117,6 +133,25 @@ public final class LaunchCommand implements Callable<Integer> {
               + " --nnodes.")
   private Integer port;
 
+  @Option(
+      names = "--max-restarts",
+      paramLabel = "N",
+      defaultValue = "0",
+      description =
+          "How often all processes are started again after one failed, before the run has saved"
+              + " another checkpoint; each new checkpoint permits as many again. Default:"
+              + " ${DEFAULT-VALUE}.")
+  private int maxRestarts;
+
+  @Option(
+      names = "--distributed-timeout-minutes",
+      paramLabel = "M",
+      defaultValue = "10",
+      description =
+          "After how long without a sign of life, or without a finished operation on any process, a"
+              + " process hangs and is ended. Default: ${DEFAULT-VALUE}.")
+  private double timeoutMinutes;
+
   @Parameters(arity = "1..*", paramLabel = "COMMAND", description = "A command of jneox.")
   private List<String> command = new ArrayList<>();
 
@@ -128,6 +163,7 @@ public final class LaunchCommand implements Callable<Integer> {
     volatile @Nullable String lastError;
     int code;
     boolean ended;
+    volatile @Nullable String hung; // how that was found out
 
     Rank(int rank, Process process) {
       this.rank = rank;
@@ -135,33 +171,97 @@ public final class LaunchCommand implements Callable<Integer> {
     }
   }
 
+  /**
+   * Says how the processes ended.
+   *
+   * @param code of the one that failed first, or 0
+   * @param failure what became of it; empty without one
+   * @param temporary whether another try may go better
+   */
+  private record Ending(int code, String failure, boolean temporary) {}
+
   private final Set<String> failures = ConcurrentHashMap.newKeySet();
+  private final List<Rank> ranks = new ArrayList<>();
   private volatile int signal;
 
   @Override
   public Integer call() {
     check();
-    PrintWriter out = spec.commandLine().getOut();
-    PrintWriter err = spec.commandLine().getErr();
-    List<Rank> ranks = new ArrayList<>();
-    int meetAt = port != null ? port : nodes > 1 ? 29500 : freePort();
-    try (Signals _ = new Signals(Map.of("INT", 2, "TERM", 15), number -> forward(ranks, number))) {
-      for (int local = 0; local < processes; local++) {
-        Rank rank = start(local, meetAt);
-        synchronized (ranks) {
-          ranks.add(rank);
-        }
-        boolean first = rank.rank == 0;
-        String prefix = first ? "" : "[rank " + rank.rank + "] ";
-        rank.pumps.add(pump(rank, rank.process.getInputStream(), first ? out : err, prefix, false));
-        rank.pumps.add(pump(rank, rank.process.getErrorStream(), err, prefix, true));
-      }
-      return await(ranks, err);
+    LaunchFolder folder = LaunchFolder.create();
+    try (Signals _ = new Signals(Map.of("INT", 2, "TERM", 15), this::forward)) {
+      return supervise(folder);
     } catch (InterruptedException e) {
       throw new IllegalStateException(e);
     } finally {
       ranks.forEach(rank -> rank.process.destroyForcibly());
+      folder.delete();
     }
+  }
+
+  /** Runs all processes, again where that may help. Returns the exit code. */
+  private int supervise(LaunchFolder folder) throws InterruptedException {
+    PrintWriter err = spec.commandLine().getErr();
+    int left = maxRestarts;
+    long saved = -1;
+    for (int restarts = 0; ; restarts++) {
+      Ending ending = run(folder, restarts);
+      if (ending.code == 0 || signal != 0) {
+        return ending.code;
+      }
+      long newest = newest(folder);
+      left = newest > saved ? maxRestarts : left;
+      saved = Math.max(saved, newest);
+      if (!ending.temporary || left == 0) {
+        String tried =
+            ending.temporary && maxRestarts > 0
+                ? "; given up after %d restarts without a newer checkpoint".formatted(maxRestarts)
+                : "";
+        err.println("jneox: " + ending.failure + tried);
+        return ending.code;
+      }
+      left--;
+      err.println(
+          "jneox: %s; starting all ranks again %s, %d of %d tries left"
+              .formatted(
+                  ending.failure,
+                  newest < 0 ? "from the beginning of the run" : "after step " + newest,
+                  left,
+                  maxRestarts));
+      if (nodes > 1) {
+        Thread.sleep(GRACE_NANOS / 1_000_000); // the old ranks of the other machines end first
+      }
+    }
+  }
+
+  /** Returns the step of the newest checkpoint that a rank of this machine knows; -1 for none. */
+  private long newest(LaunchFolder folder) {
+    return ranks.stream()
+        .flatMap(rank -> Heartbeat.read(folder.heartbeat(rank.rank)).stream())
+        .mapToLong(Heartbeat.Seen::saved)
+        .max()
+        .orElse(-1);
+  }
+
+  /** Runs all processes once. */
+  private Ending run(LaunchFolder folder, int restarts) throws InterruptedException {
+    PrintWriter out = spec.commandLine().getOut();
+    PrintWriter err = spec.commandLine().getErr();
+    synchronized (ranks) {
+      ranks.clear();
+    }
+    failures.clear();
+    int meetAt = port != null ? port : nodes > 1 ? 29500 : freePort();
+    for (int local = 0; local < processes && signal == 0; local++) {
+      Rank rank = start(local, meetAt, folder, restarts);
+      synchronized (ranks) {
+        ranks.add(rank);
+      }
+      boolean first = rank.rank == 0;
+      String prefix = first ? "" : "[rank " + rank.rank + "] ";
+      rank.pumps.add(pump(rank, rank.process.getInputStream(), first ? out : err, prefix, false));
+      rank.pumps.add(pump(rank, rank.process.getErrorStream(), err, prefix, true));
+    }
+    return await(folder);
   }
 
   private void check() {
@@ -174,6 +274,11 @@ public final class LaunchCommand implements Callable<Integer> {
     require(
         port == null || port > 0 && port < 65536,
         "--master-port: expected 1 to 65535, found " + port);
+    require(maxRestarts >= 0, "--max-restarts: expected a number from 0, found " + maxRestarts);
+    require(
+        timeoutMinutes > 0 && timeoutMinutes <= MOST_MINUTES,
+        "--distributed-timeout-minutes: expected a number above 0 up to 10000, found "
+            + timeoutMinutes);
     require(!command.getFirst().equals("launch"), "launch cannot start itself");
   }
 
@@ -191,7 +296,7 @@ public final class LaunchCommand implements Callable<Integer> {
     }
   }
 
-  private Rank start(int local, int meetAt) {
+  private Rank start(int local, int meetAt, LaunchFolder folder, int restarts) {
     int rank = node * processes + local;
     int cores = Runtime.getRuntime().availableProcessors();
     @Nullable String told = System.getenv("OMP_NUM_THREADS");
@@ -213,7 +318,13 @@ public final class LaunchCommand implements Callable<Integer> {
     environment.put("MASTER_ADDR", address);
     environment.put("MASTER_PORT", "" + meetAt);
     environment.put("OMP_NUM_THREADS", each);
+    environment.put("TORCHELASTIC_RESTART_COUNT", "" + restarts);
+    environment.put("TORCHELASTIC_MAX_RESTARTS", "" + maxRestarts);
+    environment.put(LaunchFolder.VARIABLE, folder.path().toString());
+    environment.put(
+        "JNEOX_DISTRIBUTED_TIMEOUT_MINUTES", String.format(Locale.ROOT, "%.6f", timeoutMinutes));
     try {
+      Files.deleteIfExists(folder.heartbeat(rank));
       Process process = builder.start();
       process.getOutputStream().close();
       return new Rank(rank, process);
@@ -251,7 +362,7 @@ public final class LaunchCommand implements Callable<Integer> {
   }
 
   /** Passes a signal on to all processes; those of a terminal's group get it twice, at once. */
-  private void forward(List<Rank> ranks, int number) {
+  private void forward(int number) {
     boolean again = signal != 0;
     signal = number;
     synchronized (ranks) {
@@ -273,23 +384,32 @@ public final class LaunchCommand implements Callable<Integer> {
     }
   }
 
-  /** Waits for all; after the first failure ends the others. Returns the exit code. */
-  private int await(List<Rank> ranks, PrintWriter err) throws InterruptedException {
+  /** Waits for all; after the first failure, or when one hangs, ends the others. */
+  private Ending await(LaunchFolder folder) throws InterruptedException {
+    List<Integer> numbers = ranks.stream().map(rank -> rank.rank).toList();
+    HangWatch watch = new HangWatch(folder, numbers, timeoutMinutes * 60);
     List<Rank> failed = new ArrayList<>();
     long failedAt = 0;
+    long looked = System.nanoTime();
     while (ranks.stream().anyMatch(rank -> !rank.ended)) {
       for (Rank rank : ranks) {
         if (!rank.ended && !rank.process.isAlive()) {
           rank.ended = true;
           rank.code = rank.process.exitValue();
+          watch.ended(rank.rank);
           if (rank.code != 0) {
             failedAt = failed.isEmpty() ? System.nanoTime() : failedAt;
             failed.add(rank);
           }
         }
       }
+      long now = System.nanoTime();
+      if (failed.isEmpty() && now - looked >= LOOK_NANOS) {
+        watch.look((now - looked) / 1e9).ifPresent(this::end);
+        looked = now;
+      }
       if (!failed.isEmpty()) {
-        long since = System.nanoTime() - failedAt;
+        long since = now - failedAt;
         for (Rank rank : ranks) {
           if (!rank.ended && since > GRACE_NANOS + END_NANOS) {
             rank.process.destroyForcibly();
@@ -305,23 +425,41 @@ public final class LaunchCommand implements Callable<Integer> {
         pump.join(1000);
       }
     }
-    if (failed.isEmpty()) {
-      return 0;
+    return failed.isEmpty() ? new Ending(0, "", false) : ending(failed);
+  }
+
+  /** Ends the ranks that hang, so that the others hear of it. */
+  private void end(HangWatch.Hang hang) {
+    for (Rank rank : ranks) {
+      if (hang.ranks().contains(rank.rank)) {
+        rank.hung = hang.line();
+        rank.process.destroyForcibly();
+      }
     }
+  }
+
+  /** Describes the first failure that was none of another process. */
+  private static Ending ending(List<Rank> failed) {
     Rank first =
         failed.stream()
-            .filter(rank -> rank.code != PEER_FAILED)
+            .filter(rank -> rank.hung != null)
             .findFirst()
+            .or(() -> failed.stream().filter(rank -> rank.code != PEER_FAILED).findFirst())
             .orElse(failed.getFirst());
-    if (signal == 0) {
-      String how =
-          first.code > 128
-              ? "was ended by signal " + (first.code - 128)
-              : "ended with exit code " + first.code;
-      String last =
-          first.lastError == null ? "" : ": " + first.lastError.replaceFirst("^jneox: ", "");
-      err.println("jneox: rank " + first.rank + " " + how + last);
+    boolean temporary =
+        first.hung != null
+            || first.code > 128
+            || first.code == PEER_FAILED
+            || first.code == MACHINE_FAILED;
+    if (first.hung != null) {
+      return new Ending(first.code, first.hung, temporary);
     }
-    return first.code;
+    String how =
+        first.code > 128
+            ? "was ended by signal " + (first.code - 128)
+            : "ended with exit code " + first.code;
+    String last =
+        first.lastError == null ? "" : ": " + first.lastError.replaceFirst("^jneox: ", "");
+    return new Ending(first.code, "rank " + first.rank + " " + how + last, temporary);
   }
 }

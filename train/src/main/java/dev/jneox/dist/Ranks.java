@@ -11,7 +11,6 @@ import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -31,13 +30,8 @@ public final class Ranks implements AutoCloseable {
           Collectives.ALONE,
           Collectives.ALONE,
           Collectives.ALONE,
+          Supervision.NONE,
           () -> {});
-
-  /** How long the processes of a run wait for each other at the start. */
-  private static final Duration PATIENCE = Duration.ofSeconds(30);
-
-  /** After how long without an answer a rank is given up; rank 0 may take as long to save. */
-  private static final Duration TIMEOUT = Duration.ofMinutes(30);
 
   /** Bytes of a hash that a double holds exactly. */
   private static final int HASH_BYTES = 6;
@@ -49,6 +43,7 @@ public final class Ranks implements AutoCloseable {
   private final Collectives tensor;
   private final Collectives data;
   private final Collectives pipeline;
+  private final Supervision supervision;
   private final Runnable closing;
 
   private Ranks(
@@ -59,6 +54,7 @@ public final class Ranks implements AutoCloseable {
       Collectives tensor,
       Collectives data,
       Collectives pipeline,
+      Supervision supervision,
       Runnable closing) {
     this.mesh = mesh;
     this.rank = rank;
@@ -67,35 +63,56 @@ public final class Ranks implements AutoCloseable {
     this.tensor = tensor;
     this.data = data;
     this.pipeline = pipeline;
+    this.supervision = supervision;
     this.closing = closing;
   }
 
   /**
    * Waits for the other processes and joins their groups.
    *
+   * @param supervision hears of each operation that this process waits in; the caller closes it
    * @throws InputException when address or port cannot be used
-   * @throws dev.jneox.io.PeerException when not all processes come within 30 s
+   * @throws dev.jneox.io.PeerException when not all processes come within 30 s; of a run that was
+   *     restarted, within half its timeout
    */
-  public static Ranks join(World world, Mesh mesh) {
+  public static Ranks join(World world, Mesh mesh, Supervision supervision) {
     if (mesh.size() != world.size()) {
       throw new IllegalArgumentException(mesh + " for " + world);
     }
     if (world.size() == 1) {
-      return ALONE;
+      Collectives alone = Collectives.ALONE;
+      return new Ranks(mesh, 0, 1, alone, alone, alone, alone, supervision, () -> {});
     }
+    supervision.waiting("the start of the other ranks");
     int rank = world.rank();
     Rendezvous met =
         Rendezvous.join(
-            world.masterAddress(), world.masterPort(), rank, world.size(), PATIENCE, TIMEOUT);
-    return new Ranks(
-        mesh,
-        rank,
-        world.localSize(),
-        met.group("world", IntStream.range(0, world.size()).boxed().toList()),
-        met.group("tensor", mesh.tensorGroup(rank)),
-        met.group("data", mesh.dataGroup(rank)),
-        met.group("pipeline", mesh.pipelineGroup(rank)),
-        met::close);
+            world.masterAddress(),
+            world.masterPort(),
+            rank,
+            world.size(),
+            supervision.patience(),
+            supervision.groupTimeout());
+    Ranks ranks =
+        new Ranks(
+            mesh,
+            rank,
+            world.localSize(),
+            watched(
+                met.group("world", IntStream.range(0, world.size()).boxed().toList()), supervision),
+            watched(met.group("tensor", mesh.tensorGroup(rank)), supervision),
+            watched(met.group("data", mesh.dataGroup(rank)), supervision),
+            watched(met.group("pipeline", mesh.pipelineGroup(rank)), supervision),
+            supervision,
+            met::close);
+    supervision.waiting("");
+    return ranks;
+  }
+
+  private static Collectives watched(Collectives group, Supervision supervision) {
+    return group.size() == 1 || supervision.folder().isEmpty()
+        ? group
+        : new WatchedCollectives(group, supervision);
   }
 
   /** Makes ranks that are threads of this process, for tests. */
@@ -113,6 +130,7 @@ public final class Ranks implements AutoCloseable {
               thread(groups, "tensor", mesh.tensorGroup(r), r),
               thread(groups, "data", mesh.dataGroup(r), r),
               thread(groups, "pipeline", mesh.pipelineGroup(r), r),
+              Supervision.NONE,
               () -> {}));
     }
     return ranks;
@@ -173,6 +191,11 @@ public final class Ranks implements AutoCloseable {
   /** Returns the group that has the stages of the same copy. */
   public Collectives pipeline() {
     return pipeline;
+  }
+
+  /** Returns what connects this process with its launcher. */
+  public Supervision supervision() {
+    return supervision;
   }
 
   /**

@@ -62,6 +62,7 @@ public final class RunDirectory implements AutoCloseable {
   private final Set<String> damaged = new HashSet<>();
 
   private @Nullable Path start;
+  private boolean resumes;
 
   /**
    * The folder that the run saves in.
@@ -119,9 +120,11 @@ public final class RunDirectory implements AutoCloseable {
     RunDirectory run =
         ranks.isFirst() ? open(section, resume) : new RunDirectory(section, resume, null);
     try {
-      String chosen = ranks.fromFirst(run.start().map(Path::toString).orElse(""));
+      String kind = run.resumes ? "=" : "+";
+      String chosen = ranks.fromFirst(run.start().map(path -> kind + path).orElse(""));
       if (!ranks.isFirst() && !chosen.isEmpty()) {
-        run.start = Path.of(chosen);
+        run.start = Path.of(chosen.substring(1));
+        run.resumes = chosen.startsWith("=");
       }
       return run;
     } catch (JneoxException e) {
@@ -133,6 +136,23 @@ public final class RunDirectory implements AutoCloseable {
   /** Returns the checkpoint to begin from; empty to begin at step 0. */
   public Optional<Path> start() {
     return Optional.ofNullable(start);
+  }
+
+  /**
+   * Returns whether the run goes on from {@link #start}, with its optimizer and its place in the
+   * data, and does not begin from its weights alone.
+   */
+  boolean resumes() {
+    return resumes;
+  }
+
+  /** Returns the number that the next save will have; 1 for a run that is not saved. */
+  public long nextSave() {
+    return target == null ? 1 : nextSave(target.place());
+  }
+
+  private static long nextSave(Path place) {
+    return 1 + RunFolder.of(place).checkpoints().stream().mapToLong(Manifest::save).max().orElse(0);
   }
 
   /** Returns what the user should know about the choice, a line each. */
@@ -167,10 +187,18 @@ public final class RunDirectory implements AutoCloseable {
     Path load = section.load().orElse(null);
     Path save = target == null ? null : target.given();
     boolean sameFolder = target != null && load != null && target.place().equals(real(load));
-    boolean resumes = sameFolder && !section.finetune();
+    boolean goesOn = sameFolder && !section.finetune();
+    boolean restart = resume.restart() || resume.since().isPresent();
+    if (resume.since().isPresent() && (!goesOn || resume.restart())) {
+      start = newestSince(resume.since().getAsLong());
+      resumes = start != null;
+      if (resumes) {
+        return;
+      }
+    }
     RunFolder there = save == null ? null : RunFolder.of(save);
     if (there != null && !there.checkpoints().isEmpty()) {
-      if (!resumes && !resume.restart()) {
+      if (!goesOn && !restart) {
         throw new InputException(
             save
                 + ": has "
@@ -181,7 +209,7 @@ public final class RunDirectory implements AutoCloseable {
                 + save
                 + " to go on, add --restart to begin anew, or set save to another folder");
       }
-      if (resume.restart()) {
+      if (resume.restart() && resume.since().isEmpty()) {
         notes.add(
             save
                 + " has "
@@ -189,9 +217,10 @@ public final class RunDirectory implements AutoCloseable {
                 + ": beginning anew; they stay until keep_last_n_checkpoints removes them");
       }
     }
-    if (load == null || resumes && resume.restart()) {
+    if (load == null || goesOn && resume.restart()) {
       return;
     }
+    resumes = !section.finetune();
     if (section.finetune() && isModel(load)) {
       if (sameFolder) {
         throw new InputException(
@@ -202,8 +231,8 @@ public final class RunDirectory implements AutoCloseable {
       }
       start = load;
     } else if (RunFolder.is(load) && !hasForeign(load)) {
-      start = newest(RunFolder.of(load), resumes);
-    } else if (resumes && !isModel(load)) {
+      start = newest(RunFolder.of(load), goesOn);
+    } else if (goesOn && !isModel(load)) {
       notes.add("no checkpoint in " + load + " yet: starting from step 0");
     } else {
       throw new InputException(
@@ -214,6 +243,27 @@ public final class RunDirectory implements AutoCloseable {
               + ", found "
               + (isModel(load) ? model(load, sameFolder) : found(load)));
     }
+  }
+
+  /**
+   * Returns the newest whole checkpoint of those that this run has saved; null where there is none.
+   */
+  private @Nullable Path newestSince(long first) {
+    if (target == null) {
+      return null;
+    }
+    List<Path> saved =
+        bySave(RunFolder.of(target.given())).reversed().stream()
+            .filter(checkpoint -> Manifest.save(checkpoint) >= first)
+            .toList();
+    for (Path checkpoint : saved) {
+      Optional<JneoxException> problem = problem(checkpoint);
+      if (problem.isEmpty()) {
+        return checkpoint;
+      }
+      notes.add(problem.get().getMessage() + "; the checkpoint before is taken");
+    }
+    return null;
   }
 
   /** Returns whether there are checkpoints that GPT-NeoX saved, whose optimizer is not read. */
@@ -242,10 +292,11 @@ public final class RunDirectory implements AutoCloseable {
   }
 
   /**
-   * Returns the checkpoint that {@code latest} names, verified. Where it is damaged and {@link
-   * Resume#skipDamaged} permits it, returns the newest whole one.
+   * Returns the checkpoint that {@code latest} names, verified. Where it is damaged and the run
+   * goes on in its own folder, or {@link Resume#skipDamaged} permits it, returns the newest whole
+   * one.
    */
-  private Path newest(RunFolder folder, boolean resumes) {
+  private Path newest(RunFolder folder, boolean goesOn) {
     Path named = null;
     JneoxException problem;
     try {
@@ -266,7 +317,7 @@ public final class RunDirectory implements AutoCloseable {
         bySave(folder).reversed().stream()
             .filter(checkpoint -> !checkpoint.equals(broken) && isWhole(checkpoint))
             .findFirst();
-    if (resume.skipDamaged() && whole.isPresent()) {
+    if ((goesOn || resume.skipDamaged()) && whole.isPresent()) {
       notes.add(
           problem.getMessage()
               + "; going on from "
@@ -286,7 +337,7 @@ public final class RunDirectory implements AutoCloseable {
             : "; no other checkpoint in "
                 + folder.path()
                 + " is whole"
-                + (resumes ? ": --restart begins at step 0" : "");
+                + (goesOn ? ": --restart begins at step 0" : "");
     throw problem.withMessage(problem.getMessage() + accept + others);
   }
 
@@ -304,12 +355,17 @@ public final class RunDirectory implements AutoCloseable {
   }
 
   private boolean isWhole(Path checkpoint) {
+    return problem(checkpoint).isEmpty();
+  }
+
+  /** Returns what is wrong with a checkpoint; empty when it is whole. */
+  private Optional<JneoxException> problem(Path checkpoint) {
     try {
       Manifest.verify(checkpoint);
-      return true;
+      return Optional.empty();
     } catch (JneoxException e) {
       damaged.add(checkpoint.getFileName().toString());
-      return false;
+      return Optional.of(e);
     }
   }
 
@@ -387,8 +443,7 @@ public final class RunDirectory implements AutoCloseable {
     Target into = Objects.requireNonNull(target, "a run without save has no folder");
     Path place = into.place();
     Path folder = place.resolve(RunFolder.name(iteration));
-    long number =
-        1 + RunFolder.of(place).checkpoints().stream().mapToLong(Manifest::save).max().orElse(0);
+    long number = nextSave(place);
     long free = FreeDisk.bytes(place);
     try (AtomicFolder whole = new AtomicFolder(folder)) {
       writer.accept(whole.path());

@@ -50,6 +50,13 @@ final class Saving implements TrainingCallback {
   }
 
   @Override
+  public void atStart(Trainer trainer) {
+    if (savedAt >= 0) {
+      trainer.ranks().supervision().saved(savedAt);
+    }
+  }
+
+  @Override
   public void afterStep(Trainer trainer, Trainer.Step step) {
     if (isOn() && config.checkpoint().savesAt(step.iteration())) {
       save(trainer);
@@ -91,6 +98,7 @@ final class Saving implements TrainingCallback {
     trainer.ranks().barrier();
     newest = saved;
     savedAt = iteration;
+    trainer.ranks().supervision().saved(iteration);
     trainer.tell(callback -> callback.afterSave(saved, iteration));
   }
 

@@ -230,7 +230,7 @@ public final class Trainer implements AutoCloseable {
     OptimizerSection o = config.optimizer();
     adam = new AdamW(parameters, o.beta1(), o.beta2(), o.eps(), o.weightDecay());
     schedule = o.learningRate(data.trainIters());
-    state = start(directory.start());
+    state = start(directory);
     if (!processes.isAlone()) {
       SequencedMap<String, String> same = new LinkedHashMap<>();
       same.put("data", data.fingerprint());
@@ -295,12 +295,13 @@ public final class Trainer implements AutoCloseable {
         + Products.carrier(config.precision().format().dtype());
   }
 
-  /** Fills the weights anew, or from the checkpoint {@code found}; returns the state to go on. */
-  private Checkpoint.State start(Optional<Path> found) {
+  /** Fills the weights anew, or from the checkpoint that was chosen; returns the state to go on. */
+  private Checkpoint.State start(RunDirectory directory) {
+    Optional<Path> found = directory.start();
     found.ifPresent(
         path -> saving.generation(GenerationSettings.of(path, model.vocabulary().used())));
-    if (found.isPresent() && !config.checkpoint().finetune()) {
-      return resume(found.get());
+    if (directory.resumes()) {
+      return resume(found.orElseThrow());
     }
     if (found.isPresent()) {
       notes.addAll(Pretrained.load(found.get(), parameters, tokenizer, config.run().seed()));
@@ -625,6 +626,7 @@ public final class Trainer implements AutoCloseable {
               batch(reading, first + (long) m * copies),
               scale / batches,
               last ? processes.listener() : GradientStep.ReadyListener.NONE);
+      ranks().supervision().progress();
       if (!last) {
         int done = m + 1;
         double seconds = (System.nanoTime() - start) / 1e9;
@@ -673,6 +675,7 @@ public final class Trainer implements AutoCloseable {
     try {
       for (int b = processes.rank(); b < batches; b += copies) {
         mine[b / copies] = gradients.loss(batch(reading, first + b));
+        ranks().supervision().progress();
       }
       double[][] all = processes.exchange(mine);
       for (int b = 0; b < batches; b++) {

@@ -2,9 +2,11 @@ package dev.jneox.cli.train;
 
 import dev.jneox.cli.ProgressLine;
 import dev.jneox.dist.Ranks;
+import dev.jneox.dist.Supervision;
 import dev.jneox.dist.World;
 import dev.jneox.format.hf.HfFolder;
 import dev.jneox.io.InputException;
+import dev.jneox.io.LaunchFolder;
 import dev.jneox.io.Progress;
 import dev.jneox.io.Shell;
 import dev.jneox.io.TargetLock;
@@ -33,6 +35,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -303,7 +306,8 @@ public final class TrainCommand implements Callable<Integer> {
         Tokenizer.parse(TokenizerJson.read(vocabulary, config.data().mergeFile()), vocabulary)) {
       // What a rank can find out by itself it says before it waits for the others.
       Trainer.check(config, tokenizer.vocabSize(), endOfText(tokenizer), on, world.localSize());
-      try (Ranks ranks = Ranks.join(world, config.parallel().mesh())) {
+      try (Supervision supervision = Supervision.of(System.getenv(), world);
+          Ranks ranks = Ranks.join(world, config.parallel().mesh(), supervision)) {
         return train(config, on, ranks, tokenizer, vocabulary);
       }
     }
@@ -316,8 +320,7 @@ public final class TrainCommand implements Callable<Integer> {
     PrintWriter err = ranks.isFirst() ? spec.commandLine().getErr() : silent;
     Trainer.requireSame(config, ranks);
     try (RunDirectory directory =
-            RunDirectory.open(
-                config.checkpoint(), new Resume(restart, skipDamaged, noVerify), ranks);
+            RunDirectory.open(config.checkpoint(), resume(ranks.supervision()), ranks);
         TrainingData data = data(config, ranks);
         Trainer trainer =
             new Trainer(
@@ -330,6 +333,10 @@ public final class TrainCommand implements Callable<Integer> {
                 on,
                 ranks)) {
       Optional<Path> save = config.checkpoint().save();
+      ranks.supervision().progress();
+      if (ranks.isFirst()) {
+        ranks.supervision().folder().ifPresent(launch -> launch.firstSave(directory.nextSave()));
+      }
       Samples samples =
           new Samples(
               out,
@@ -372,6 +379,17 @@ public final class TrainCommand implements Callable<Integer> {
     }
   }
 
+  /** Returns what the options permit, and what a run may do that a supervisor has restarted. */
+  private Resume resume(Supervision supervision) {
+    return new Resume(
+        restart,
+        skipDamaged,
+        noVerify,
+        supervision.restarts() == 0
+            ? OptionalLong.empty()
+            : supervision.folder().map(LaunchFolder::firstSave).orElse(OptionalLong.empty()));
+  }
+
   private Device device() {
     try {
       return Device.parse(device);
@@ -387,7 +405,35 @@ public final class TrainCommand implements Callable<Integer> {
   private static TrainingData data(NeoxConfig config, Ranks ranks) {
     try (Progress progress =
         ranks.isFirst() ? ProgressLine.of("data order", "samples", -1) : Progress.silent()) {
-      return TrainingData.open(config, progress, ranks);
+      return TrainingData.open(config, new Told(progress, ranks.supervision()), ranks);
+    }
+  }
+
+  /** Tells the launcher, too, that the data order gets on. */
+  private static final class Told extends Progress {
+    private final Progress shown;
+    private final Supervision supervision;
+
+    Told(Progress shown, Supervision supervision) {
+      super(-1);
+      this.shown = shown;
+      this.supervision = supervision;
+    }
+
+    @Override
+    public void step(long n) {
+      shown.step(n);
+      supervision.progress();
+    }
+
+    @Override
+    public synchronized void expect(long more) {
+      shown.expect(more);
+    }
+
+    @Override
+    public synchronized void total(long total) {
+      shown.total(total);
     }
   }
 

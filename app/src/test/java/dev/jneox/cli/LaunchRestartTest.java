@@ -1,0 +1,129 @@
+package dev.jneox.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Trainings whose processes are killed or stopped, and that {@code launch} starts again. */
+@Tag("slow")
+class LaunchRestartTest {
+  private static final int STEPS = 120;
+
+  @TempDir Path dir;
+  private String recipe;
+
+  @BeforeEach
+  void write() throws IOException {
+    recipe = TrainingProcess.recipe(dir).toString();
+  }
+
+  private TrainingProcess launch(Path run, List<String> options, String... sets)
+      throws IOException {
+    List<String> all = new ArrayList<>(List.of("launch", "--nproc", "2"));
+    all.addAll(options);
+    all.addAll(List.of("train", recipe));
+    Stream.concat(
+            Stream.of(
+                "save=" + run,
+                "train_iters=" + STEPS,
+                "checkpoint_factor=20",
+                "keep_last_n_checkpoints=2",
+                "zero_optimization={stage: 1}"),
+            Stream.of(sets))
+        .forEach(set -> all.addAll(List.of("--set", set)));
+    return TrainingProcess.start(dir, all.toArray(String[]::new));
+  }
+
+  /** Returns the processes of the ranks, in their order. */
+  private static List<ProcessHandle> ranks(TrainingProcess process) {
+    return process
+        .process()
+        .toHandle()
+        .descendants()
+        .filter(child -> child.children().findAny().isEmpty())
+        .sorted(Comparator.comparing(ProcessHandle::pid))
+        .toList();
+  }
+
+  private Path undisturbed() throws Exception {
+    Path run = dir.resolve("straight");
+    try (TrainingProcess process = launch(run, List.of())) {
+      assertThat(process.end().code()).isZero();
+    }
+    return run;
+  }
+
+  /** Losses and other numbers of each step but those of the clock. */
+  private static List<List<String>> numbers(Path run) throws IOException {
+    try (Stream<String> rows = Files.lines(run.resolve("metrics.csv"))) {
+      return rows.map(row -> List.of(row.split(",")).subList(0, 7)).toList();
+    }
+  }
+
+  private static void assertSameBits(Path run, Path straight) throws IOException {
+    for (String file : List.of("model.safetensors", "optimizer.safetensors", "training.json")) {
+      String path = "global_step" + STEPS + "/" + file;
+      assertThat(Files.mismatch(run.resolve(path), straight.resolve(path))).as(file).isEqualTo(-1);
+    }
+    assertThat(numbers(run)).hasSize(STEPS + 1).isEqualTo(numbers(straight));
+  }
+
+  @Test
+  void aKilledRankIsStartedAgainAndTheRunHasTheSameBits() throws Exception {
+    Path straight = undisturbed();
+    Path run = dir.resolve("run");
+    try (TrainingProcess process = launch(run, List.of("--max-restarts", "3"))) {
+      process.await("step  45/");
+      ranks(process).getLast().destroyForcibly();
+      Output output = process.end();
+      assertThat(output.code()).as(output.err()).isZero();
+      assertThat(output.err())
+          .containsPattern(
+              "jneox: rank 1 was ended by signal 9.*; starting all ranks again after step \\d+, 2"
+                  + " of 3 tries left");
+      assertThat(output.out()).containsPattern("resuming from .*run/global_step\\d+ after step");
+    }
+    assertSameBits(run, straight);
+  }
+
+  @Test
+  void aStoppedRankIsNamedWithWhatTheOthersWaitIn() throws Exception {
+    Path straight = undisturbed();
+    Path run = dir.resolve("run");
+    List<String> options = List.of("--max-restarts", "1", "--distributed-timeout-minutes", "0.2");
+    try (TrainingProcess process = launch(run, options)) {
+      process.await("step  45/");
+      ProcessHandle last = ranks(process).getLast();
+      assertThat(new ProcessBuilder("kill", "-STOP", "" + last.pid()).start().waitFor()).isZero();
+      Output output = process.end();
+      assertThat(output.code()).as(output.err()).isZero();
+      assertThat(output.err())
+          .containsPattern(
+              "jneox: rank 1 gave no sign of life for 12 s; rank 0 waits in [a-z-]+ of \\d+"
+                  + " numbers, group (data|world); starting all ranks again after step \\d+, 0 of"
+                  + " 1 tries left");
+      assertThat(last.isAlive()).isFalse();
+    }
+    assertSameBits(run, straight);
+  }
+
+  @Test
+  void badInputIsNotTriedAgain() throws Exception {
+    try (TrainingProcess process =
+        launch(dir.resolve("run"), List.of("--max-restarts", "3"), "train_batch_size=7")) {
+      Output output = process.end();
+      assertThat(output.code()).isEqualTo(1);
+      assertThat(output.err()).doesNotContain("starting all ranks again");
+    }
+  }
+}
