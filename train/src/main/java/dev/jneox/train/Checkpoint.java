@@ -7,7 +7,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.jneox.dist.Layout;
-import dev.jneox.dist.Ranks;
 import dev.jneox.format.hf.HfFolder;
 import dev.jneox.format.hf.HfFolderWriter;
 import dev.jneox.format.safetensors.Safetensors;
@@ -33,6 +32,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -47,6 +47,8 @@ import org.jspecify.annotations.Nullable;
 final class Checkpoint {
   private static final String MOMENTS = "optimizer.safetensors";
   private static final String STATE = "training.json";
+  private static final String FIRST = "exp_avg."; // prefixes of the moments' tensors
+  private static final String SECOND = "exp_avg_sq.";
   private static final String ORDER = "order";
   private static final long MAX_STATE = 1 << 20;
   private static final ObjectMapper JSON =
@@ -72,28 +74,54 @@ final class Checkpoint {
 
   private Checkpoint() {}
 
+  /** Provides weights and moments of the whole model, each to a reader while it runs. */
+  interface Source {
+    /** Has a reader read the weights. */
+    void weights(Consumer<ModelWeights> reader);
+
+    /** Has a reader read one of Adam's moments: the first or the second. */
+    void moment(boolean first, Consumer<ModelWeights> reader);
+  }
+
+  /**
+   * Reads what the training has now. Where ranks have parts of the model, all others call {@link
+   * #give} at the same time.
+   */
+  static Source live(Parameters parameters, DataParallel processes) {
+    return new Source() {
+      @Override
+      public void weights(Consumer<ModelWeights> reader) {
+        WholeWeights.read(processes.ranks(), parameters, parameters.weights(), reader);
+      }
+
+      @Override
+      public void moment(boolean first, Consumer<ModelWeights> reader) {
+        Parameters.Flat own = first ? parameters.firstMoments() : parameters.secondMoments();
+        WholeWeights.read(processes.ranks(), parameters, processes.whole(own), reader);
+        if (parameters.copy().sharded()) {
+          parameters.clearGradients(); // the moments were gathered there
+        }
+      }
+    };
+  }
+
   /**
    * Writes a checkpoint into an empty folder.
    *
    * @param tokenizer written too; null for none
    * @param generation written too
    * @param configs texts of the configuration files by their names
-   * @param processes that have parts of weights and moments, and call {@link #give}
    */
   static void write(
       Path folder,
       State state,
-      Parameters parameters,
-      DataParallel processes,
+      ModelSpec model,
+      Source source,
       @Nullable TokenizerFile tokenizer,
       GenerationSettings generation,
       Map<String, String> configs) {
-    WholeWeights.read(
-        processes.ranks(),
-        parameters,
-        parameters.weights(),
-        weights -> writeModel(folder, parameters.spec(), weights, tokenizer, generation));
-    writeMoments(folder.resolve(MOMENTS), parameters, processes);
+    source.weights(weights -> writeModel(folder, model, weights, tokenizer, generation));
+    writeMoments(folder.resolve(MOMENTS), model, source);
     configs.forEach(
         (name, text) ->
             AtomicFile.write(
@@ -135,28 +163,23 @@ final class Checkpoint {
   /** Returns the flat array of each moment by the prefix of its tensors' names. */
   private static Map<String, Parameters.Flat> moments(Parameters parameters) {
     Map<String, Parameters.Flat> moments = new LinkedHashMap<>();
-    moments.put("exp_avg.", parameters.firstMoments());
-    moments.put("exp_avg_sq.", parameters.secondMoments());
+    moments.put(FIRST, parameters.firstMoments());
+    moments.put(SECOND, parameters.secondMoments());
     return moments;
   }
 
-  /** Takes part in {@link #write} on the ranks that do not write. */
+  /** Gives what this rank has, while the first one reads all of a {@link #live} source. */
   static void give(Parameters parameters, DataParallel processes) {
-    Ranks ranks = processes.ranks();
-    WholeWeights.read(ranks, parameters, parameters.weights(), _ -> {});
-    for (Parameters.Flat moment : moments(parameters).values()) {
-      WholeWeights.read(ranks, parameters, processes.whole(moment), _ -> {});
-    }
-    if (parameters.copy().sharded()) {
-      parameters.clearGradients();
-    }
+    Source own = live(parameters, processes);
+    own.weights(_ -> {});
+    own.moment(true, _ -> {});
+    own.moment(false, _ -> {});
   }
 
-  private static void writeMoments(Path file, Parameters parameters, DataParallel processes) {
-    List<TensorExpression> tensors = CanonicalNames.of(parameters.spec());
-    Map<String, Parameters.Flat> moments = moments(parameters);
+  private static void writeMoments(Path file, ModelSpec model, Source source) {
+    List<TensorExpression> tensors = CanonicalNames.of(model);
     List<SafetensorsWriter.Declared> declared = new ArrayList<>();
-    for (String moment : moments.keySet()) {
+    for (String moment : List.of(FIRST, SECOND)) {
       for (TensorExpression tensor : tensors) {
         declared.add(
             new SafetensorsWriter.Declared(
@@ -165,23 +188,18 @@ final class Checkpoint {
     }
     try (SafetensorsWriter writer =
         new SafetensorsWriter(file, declared, SafetensorsWriter.PYTORCH)) {
-      moments.forEach(
-          (moment, share) ->
-              WholeWeights.read(
-                  processes.ranks(),
-                  parameters,
-                  processes.whole(share),
-                  whole -> {
-                    for (TensorExpression tensor : tensors) {
-                      try (Arena arena = Arena.ofShared()) {
-                        writer.write(moment + tensor.name(), whole.read(tensor, arena).data());
-                      }
-                    }
-                  }));
+      for (String moment : List.of(FIRST, SECOND)) {
+        source.moment(
+            moment.equals(FIRST),
+            whole -> {
+              for (TensorExpression tensor : tensors) {
+                try (Arena arena = Arena.ofShared()) {
+                  writer.write(moment + tensor.name(), whole.read(tensor, arena).data());
+                }
+              }
+            });
+      }
       writer.commit();
-    }
-    if (parameters.copy().sharded()) {
-      parameters.clearGradients(); // the moments were gathered there
     }
   }
 

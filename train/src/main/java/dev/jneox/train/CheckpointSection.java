@@ -19,6 +19,7 @@ import java.util.Set;
  * @param logScale whether {@code factor} is a ratio
  * @param extraIters further iterations after which to save
  * @param keepLast how many checkpoints are kept; empty for all
+ * @param async whether a checkpoint is copied in memory, and written while the training goes on
  */
 public record CheckpointSection(
     Optional<Path> save,
@@ -27,7 +28,8 @@ public record CheckpointSection(
     double factor,
     boolean logScale,
     Set<Integer> extraIters,
-    OptionalInt keepLast) {
+    OptionalInt keepLast,
+    boolean async) {
 
   static CheckpointSection of(Settings s) {
     String key = "checkpoint_factor";
@@ -51,7 +53,8 @@ public record CheckpointSection(
         factor,
         log,
         Set.copyOf(extra),
-        s.maybeInteger("keep_last_n_checkpoints"));
+        s.maybeInteger("keep_last_n_checkpoints"),
+        s.flag("async_save"));
   }
 
   /**

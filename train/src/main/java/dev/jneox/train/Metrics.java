@@ -22,6 +22,9 @@ final class Metrics implements TrainingCallback {
           "tokens",
           "tokens_per_second",
           "teraflops",
+          "restarts",
+          "time_lost",
+          "goodput",
           "valid_loss");
 
   private final Optional<Path> events;
@@ -74,6 +77,9 @@ final class Metrics implements TrainingCallback {
           values.put("train/loss_scale", step.lossScale());
           values.put("runtime/tokens_per_second", step.tokensPerSecond());
           values.put("runtime/teraflops", step.teraflops());
+          values.put("runtime/restarts", (double) trainer.goodput().restarts());
+          values.put("runtime/time_lost", trainer.goodput().lostSeconds());
+          values.put("runtime/goodput", trainer.goodput().share());
           if (!Double.isNaN(valid)) {
             values.put("validation/lm_loss", valid);
             values.put("validation/lm_loss_ppl", Math.exp(valid));
@@ -93,6 +99,9 @@ final class Metrics implements TrainingCallback {
                     (double) trainer.state().tokens(),
                     step.tokensPerSecond(),
                     step.teraflops(),
+                    (double) trainer.goodput().restarts(),
+                    trainer.goodput().lostSeconds(),
+                    trainer.goodput().share(),
                     Double.isNaN(valid) ? null : valid)));
   }
 

@@ -120,7 +120,7 @@ public final class RunDirectory implements AutoCloseable {
     RunDirectory run =
         ranks.isFirst() ? open(section, resume) : new RunDirectory(section, resume, null);
     try {
-      String kind = run.resumes ? "=" : "+";
+      String kind = run.resumes() ? "=" : "+";
       String chosen = ranks.fromFirst(run.start().map(path -> kind + path).orElse(""));
       if (!ranks.isFirst() && !chosen.isEmpty()) {
         run.start = Path.of(chosen.substring(1));
@@ -143,7 +143,7 @@ public final class RunDirectory implements AutoCloseable {
    * data, and does not begin from its weights alone.
    */
   boolean resumes() {
-    return resumes;
+    return start != null && resumes;
   }
 
   /** Returns the number that the next save will have; 1 for a run that is not saved. */

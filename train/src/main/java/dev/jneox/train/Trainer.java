@@ -100,6 +100,7 @@ public final class Trainer implements AutoCloseable {
   private final @Nullable TokenizerFile tokenizer;
   private final List<String> notes = new ArrayList<>();
   private final DataOrder order;
+  private final Goodput goodput;
   private int startedAt;
   private long firstBatch;
   private volatile Checkpoint.State state;
@@ -220,6 +221,7 @@ public final class Trainer implements AutoCloseable {
         tokenizer == null ? null : TokenizerFile.read(tokenizer, config.data().mergeFile());
     this.saving = new Saving(config, directory, this.tokenizer);
     this.order = DataOrder.of(config);
+    this.goodput = new Goodput(ranks.supervision());
     this.maskedId = config.data().maskEndOfDocument() ? endOfText : -1;
     gradients =
         GradientStep.of(
@@ -456,6 +458,7 @@ public final class Trainer implements AutoCloseable {
     all.add(saving);
     callbacks = List.copyOf(all);
     try {
+      goodput.begin(state.iteration());
       tell(callback -> callback.atStart(this));
       while (!isDone() && !stopping) {
         Step step = step().orElse(null);
@@ -471,6 +474,7 @@ public final class Trainer implements AutoCloseable {
       ranks().barrier(); // no process ends while another one saves
       return stopping ? End.STOPPED : End.DONE;
     } catch (JneoxException e) {
+      saving.finishQuietly(this);
       String last =
           checkpoint()
               .map(path -> "the last good checkpoint is " + path)
@@ -515,6 +519,28 @@ public final class Trainer implements AutoCloseable {
     return stopping;
   }
 
+  /** Returns whether a launcher started the run, which starts it again when a rank fails. */
+  public boolean isLaunched() {
+    return ranks().supervision().folder().isPresent();
+  }
+
+  /** Returns how much of the time of the run went into steps that count. */
+  public Goodput goodput() {
+    return goodput;
+  }
+
+  /** Notes that a checkpoint is on disk. */
+  void wasSaved(int iteration) {
+    ranks().supervision().saved(iteration);
+    if (ranks().isFirst()) {
+      try {
+        goodput.saved(iteration);
+      } catch (JneoxException e) {
+        note(e.getMessage() + "; the goodput of a restart will be too low");
+      }
+    }
+  }
+
   /** The processes of the run. */
   Ranks ranks() {
     return processes.ranks();
@@ -545,9 +571,10 @@ public final class Trainer implements AutoCloseable {
       double[] mine = gradient(scale, start);
       losses = mine.length;
       processes.awaitSums();
-      mine = Arrays.copyOf(mine, losses + 2);
+      mine = Arrays.copyOf(mine, losses + 3);
       mine[losses] = asked ? 1 : 0;
       mine[losses + 1] = adam.gradientSquares();
+      mine[losses + 2] = saving.savedAt();
       all = processes.exchangeAll(mine);
     } catch (GradientStep.Stopped e) {
       parameters.clearGradients();
@@ -555,6 +582,7 @@ public final class Trainer implements AutoCloseable {
     } catch (JneoxException | InternalError | OutOfMemoryError e) {
       throw broken(e);
     }
+    saving.saved(this, (int) all[0][losses + 2]);
     Mesh mesh = ranks().mesh();
     double loss = 0;
     for (int b = 0; b < losses * copies; b++) { // in the order of one process that does them all
@@ -587,6 +615,8 @@ public final class Trainer implements AutoCloseable {
             config.precision().lossScaler().after(state.scaler(), overflow),
             state.tokens() + tokens,
             order);
+    double seconds = (System.nanoTime() - start) / 1e9;
+    goodput.step(seconds);
     return Optional.of(
         new Step(
             state.iteration(),
@@ -596,7 +626,7 @@ public final class Trainer implements AutoCloseable {
             scale,
             overflow,
             tokens,
-            (System.nanoTime() - start) / 1e9,
+            seconds,
             model.trainingFlops(tokens, config.model().seqLength()),
             processes.waitedSeconds()));
   }

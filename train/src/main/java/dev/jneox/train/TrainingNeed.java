@@ -174,6 +174,15 @@ record TrainingNeed(NeoxConfig config, Shard shard, int carrierBytes) {
     return tokens * (tapes + 12 + batch) + HEAP_BESIDE;
   }
 
+  /**
+   * Returns the bytes of the copy that is written while the training goes on. One process of a run
+   * has it, of the whole model.
+   */
+  long copyBytes() {
+    boolean copies = config.checkpoint().save().isPresent() && config.checkpoint().async();
+    return copies ? Snapshot.bytes(model()) : 0;
+  }
+
   /** Returns the bytes of a checkpoint on disk: fp32 weights and both moments. */
   long checkpointBytes() {
     return 12 * model().parameterCount() + (1 << 20);
@@ -190,7 +199,7 @@ record TrainingNeed(NeoxConfig config, Shard shard, int carrierBytes) {
   void check(Device device, int processes) {
     if (device.isCpu()) {
       long free = FreeMemory.bytes().orElse(Long.MAX_VALUE);
-      checkMemory(free / processes, Runtime.getRuntime().maxMemory());
+      checkMemory((free - copyBytes()) / processes, Runtime.getRuntime().maxMemory());
     }
     Path save = config.checkpoint().save().orElse(null);
     if (save != null) {
@@ -222,15 +231,26 @@ record TrainingNeed(NeoxConfig config, Shard shard, int carrierBytes) {
     long need =
         BESIDE + parameterBytes() + activationBytes(micro, recompute) + heapBytes(micro, recompute);
     String key = config.settings().given(MICRO) ? MICRO : "train_batch_size";
+    String beside =
+        copyBytes() == 0
+            ? ""
+            : " (beside %s for a copy to save, which async_save false needs not)"
+                .formatted(ByteSize.text(copyBytes()));
     if (BESIDE + parameterBytes() > free) {
       String found =
-          "%,d parameters take %s in training, %s of memory are free: train a smaller model"
-              .formatted(parameterCount(), ByteSize.text(parameterBytes()), ByteSize.text(free));
+          "%,d parameters take %s in training, %s of memory are free%s: train a smaller model"
+              .formatted(
+                  parameterCount(), ByteSize.text(parameterBytes()), ByteSize.text(free), beside);
       throw new MemoryException(config.settings().message(key, found), need, free);
     }
     String found =
-        "a micro-batch of %,d sequences of %,d tokens takes %s of memory in all, %s are free"
-            .formatted(micro, config.model().seqLength(), ByteSize.text(need), ByteSize.text(free));
+        "a micro-batch of %,d sequences of %,d tokens takes %s of memory in all, %s are free%s"
+            .formatted(
+                micro,
+                config.model().seqLength(),
+                ByteSize.text(need),
+                ByteSize.text(free),
+                beside);
     long needed = need;
     long available = free;
     if (need <= free) {
@@ -346,12 +366,17 @@ record TrainingNeed(NeoxConfig config, Shard shard, int carrierBytes) {
       lines.add(
           "memory: about %s%s, with %s for Java and libtorch"
               .formatted(
-                  ByteSize.text(BESIDE + parameterBytes() + activations + heap),
+                  ByteSize.text(BESIDE + parameterBytes() + activations + heap + copyBytes()),
                   FreeMemory.bytes().isPresent()
                       ? " of %s free".formatted(ByteSize.text(FreeMemory.bytes().getAsLong()))
                       : "",
                   ByteSize.text(BESIDE + heap)));
-      lines.add("  %s, activations %s".formatted(parts, ByteSize.text(activations)));
+      String copy =
+          copyBytes() == 0
+              ? ""
+              : ", a copy to save %s (none with async_save false)"
+                  .formatted(ByteSize.text(copyBytes()));
+      lines.add("  %s, activations %s%s".formatted(parts, ByteSize.text(activations), copy));
     } else {
       lines.add("memory of %s: %s, and the activations".formatted(device, parts));
     }

@@ -117,7 +117,14 @@ class CheckpointTest {
       Checkpoint.State state = Checkpoint.loadTraining(FIXTURE, parameters);
       assertThat(state.iteration()).isEqualTo(4);
       DataParallel one = new DataParallel(Ranks.ALONE, parameters);
-      Checkpoint.write(written, state, parameters, one, null, GenerationSettings.NONE, Map.of());
+      Checkpoint.write(
+          written,
+          state,
+          parameters.spec(),
+          Checkpoint.live(parameters, one),
+          null,
+          GenerationSettings.NONE,
+          Map.of());
     }
     for (String file :
         List.of("config.json", "model.safetensors", "optimizer.safetensors", "training.json")) {

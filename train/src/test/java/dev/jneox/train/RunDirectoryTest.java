@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
@@ -43,7 +44,8 @@ class RunDirectoryTest {
         1,
         false,
         Set.of(),
-        keep == 0 ? OptionalInt.empty() : OptionalInt.of(keep));
+        keep == 0 ? OptionalInt.empty() : OptionalInt.of(keep),
+        true);
   }
 
   private static RunDirectory open(Path save, Path load, Resume resume) {
@@ -232,18 +234,20 @@ class RunDirectoryTest {
   }
 
   @Test
-  void aMissingOrWrongLatestStopsAndListsWhatIsThere() throws IOException {
+  void aMissingOrWrongLatestIsToldWithWhatIsThere() throws IOException {
     saves(Resume.DEFAULT, 0, 5, 10);
+    Path other = dir.resolve("new"); // a run that begins elsewhere asks first
     for (String wrong : List.of("global_step7", "", "global step10", "../run")) {
       Files.writeString(run.resolve("latest"), wrong);
-      assertThatThrownBy(() -> open(run, run, Resume.DEFAULT))
+      assertThatThrownBy(() -> open(other, run, Resume.DEFAULT))
           .isInstanceOf(InputException.class)
           .hasMessageStartingWith(run.resolve("latest") + ": ")
           .hasMessageContaining("global_step5, global_step10")
           .hasMessageEndingWith(
               "; the newest whole checkpoint is global_step10: start again with --skip-damaged to"
                   + " go on from it");
-      assertThat(start(run, run, SKIP_DAMAGED)).isEqualTo(run.resolve("global_step10"));
+      assertThat(start(other, run, SKIP_DAMAGED)).isEqualTo(run.resolve("global_step10"));
+      assertThat(start(run, run, Resume.DEFAULT)).isEqualTo(run.resolve("global_step10"));
     }
     Files.delete(run.resolve("latest"));
     assertThatThrownBy(() -> open(null, run, Resume.DEFAULT))
@@ -336,19 +340,21 @@ class RunDirectoryTest {
   // Damage.
 
   @Test
-  void damageIsNamedWithTheNewestWholeCheckpoint() throws IOException {
+  void damageIsNamedAndTheNewestWholeCheckpointIsTaken() throws IOException {
     saves(Resume.DEFAULT, 0, 30, 10, 20, 15);
     damage("global_step15");
     damage("global_step20");
     Path file = run.resolve("global_step15/training.json");
-    assertThatThrownBy(() -> open(run, run, Resume.DEFAULT))
+    Path other = dir.resolve("new"); // a run that begins elsewhere asks first
+    assertThatThrownBy(() -> open(other, run, Resume.DEFAULT))
         .isInstanceOf(InputException.class)
         .hasMessageMatching(
             java.util.regex.Pattern.quote(file + ": damaged: expected CRC-32C ")
                 + "[0-9a-f]{8}, found [0-9a-f]{8}; the newest whole checkpoint is global_step10:"
                 + " start again with --skip-damaged to go on from it");
-    assertThat(start(run, run, SKIP_DAMAGED)).isEqualTo(run.resolve("global_step10"));
-    assertThat(saves(SKIP_DAMAGED, 0))
+    assertThat(start(other, run, SKIP_DAMAGED)).isEqualTo(run.resolve("global_step10"));
+    assertThat(start(run, run, Resume.DEFAULT)).isEqualTo(run.resolve("global_step10"));
+    assertThat(saves(Resume.DEFAULT, 0))
         .singleElement()
         .asString()
         .startsWith(file + ": damaged: ")
@@ -378,6 +384,34 @@ class RunDirectoryTest {
                 + ": is missing, so the checkpoint cannot be verified; "
                 + "start again with --no-verify to go on from it as it is; no other checkpoint");
     assertThat(start(run, run, NO_VERIFY)).isEqualTo(run.resolve("global_step10"));
+  }
+
+  /** What a supervisor starts again goes on from its own saves, not from those of a run before. */
+  @Test
+  void aRestartTakesTheSavesOfItsLaunchAlone() throws IOException {
+    saves(Resume.DEFAULT, 0, 10, 20);
+    Resume since = new Resume(true, false, false, OptionalLong.of(3));
+    try (RunDirectory first = open(run, null, Resume.RESTART)) {
+      assertThat(first.nextSave()).isEqualTo(3);
+    }
+    assertThat(start(run, null, since)).as("nothing saved yet").isNull();
+    try (RunDirectory first = open(run, null, Resume.RESTART)) {
+      save(first, 5);
+      save(first, 15);
+    }
+    assertThat(start(run, null, since)).isEqualTo(run.resolve("global_step15"));
+    damage("global_step15");
+    try (RunDirectory again = open(run, null, since)) {
+      assertThat(again.start()).contains(run.resolve("global_step5"));
+      assertThat(again.resumes()).isTrue();
+      assertThat(again.notes())
+          .singleElement()
+          .asString()
+          .startsWith(run.resolve("global_step15/training.json") + ": damaged: ")
+          .endsWith("; the checkpoint before is taken");
+    }
+    damage("global_step5");
+    assertThat(start(run, null, since)).as("nothing whole").isNull();
   }
 
   // Two runs, and a full disk.

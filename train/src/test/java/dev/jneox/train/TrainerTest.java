@@ -445,6 +445,23 @@ class TrainerTest {
     assertThat(dir.resolve("run/latest")).hasContent("global_step20");
   }
 
+  /** What is written beside the training is the state after the step that was to be saved. */
+  @Test
+  void aCheckpointWrittenBesideTheTrainingHasTheBitsOfItsStep() throws IOException {
+    Path beside = dir.resolve("beside");
+    Path within = dir.resolve("within");
+    train("save=" + beside, "checkpoint_factor=1");
+    train("save=" + within, "checkpoint_factor=1", "async_save=false");
+    for (int step = 1; step <= 20; step++) {
+      for (String file : List.of("model.safetensors", "optimizer.safetensors", "training.json")) {
+        Path path = Path.of("global_step" + step, file);
+        assertThat(Files.mismatch(beside.resolve(path), within.resolve(path)))
+            .as(path.toString())
+            .isEqualTo(-1);
+      }
+    }
+  }
+
   /** Weights in memory are not lost for a file that goes while the run is on. */
   @Test
   void theTokenizerIsThatOfTheStart() throws IOException {
@@ -603,7 +620,8 @@ class TrainerTest {
 
   @Test
   void aDivergedRunStopsAndNamesTheLastGoodCheckpoint() {
-    NeoxConfig config = config("save=" + dir.resolve("run"), "checkpoint_factor=2");
+    NeoxConfig config =
+        config("save=" + dir.resolve("run"), "checkpoint_factor=2", "async_save=false");
     try (RunDirectory directory = RunDirectory.open(config.checkpoint(), Resume.DEFAULT);
         TrainingData data = TrainingData.open(config, Progress.silent());
         Trainer trainer = new Trainer(config, VOCAB, 0, null, data, directory)) {
@@ -751,6 +769,7 @@ class TrainerTest {
         (trainer, step) -> {
           if (step.iteration() == 3) {
             try {
+              await(run.resolve("latest"));
               Files.delete(run.resolve("latest"));
               Files.createDirectories(run.resolve("latest/in the way"));
             } catch (IOException e) {
@@ -764,6 +783,13 @@ class TrainerTest {
         .hasCauseInstanceOf(StorageException.class)
         .hasMessageStartingWith(run.resolve("latest") + ": cannot be written: ")
         .hasMessageEndingWith("; the last good checkpoint is " + run.resolve("global_step2"));
+  }
+
+  /** Waits until a file that is written beside the training is there. */
+  private static void await(Path file) {
+    while (!Files.exists(file)) {
+      LockSupport.parkNanos(1_000_000);
+    }
   }
 
   /**

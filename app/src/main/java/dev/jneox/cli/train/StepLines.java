@@ -2,6 +2,7 @@ package dev.jneox.cli.train;
 
 import dev.jneox.cli.ProgressLine;
 import dev.jneox.cli.Screen;
+import dev.jneox.train.Goodput;
 import dev.jneox.train.StepWindow;
 import dev.jneox.train.Trainer;
 import dev.jneox.train.TrainingCallback;
@@ -203,6 +204,23 @@ class StepLines implements TrainingCallback {
     if (shown) {
       var _ = status.test("");
       shown = false;
+    }
+  }
+
+  /** Tells of the whole launch, where a launcher watches. */
+  @Override
+  public void atEnd(Trainer trainer) {
+    Goodput goodput = trainer.goodput();
+    if (trainer.isLaunched()) {
+      noted(
+          String.format(
+              Locale.ROOT,
+              "goodput %.0f%% of %s, %s lost in %d restart%s",
+              100 * goodput.share(),
+              clock(goodput.elapsed()),
+              clock(goodput.lostSeconds()),
+              goodput.restarts(),
+              goodput.restarts() == 1 ? "" : "s"));
     }
   }
 
