@@ -3,6 +3,7 @@ package dev.jneox.cli;
 import dev.jneox.cli.CommandModule.Need;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.JneoxException;
+import dev.jneox.io.MachineException;
 import dev.jneox.io.MappedFile;
 import dev.jneox.io.PeerException;
 import dev.jneox.io.VisibleText;
@@ -30,6 +31,7 @@ import picocli.CommandLine.Command;
       "0:done",
       "1:a file, model or run that is not as it should be, or output that cannot be written",
       "2:wrong usage: an option that there is not, or that no input would make right",
+      "71:the machine computed a step twice and not with the same result",
       "75:another process of the run failed, and says why",
       "130:stopped by Ctrl-C",
       "143:stopped by SIGTERM",
@@ -160,7 +162,11 @@ public final class Main {
     }
     if (reason.isPresent()) {
       err.println("jneox: " + VisibleText.line(reason.get()));
-      return failure instanceof PeerException ? LaunchCommand.PEER_FAILED : 1;
+      return switch (failure) {
+        case PeerException _ -> LaunchCommand.PEER_FAILED;
+        case MachineException _ -> LaunchCommand.MACHINE_FAILED;
+        default -> 1;
+      };
     } else {
       StringWriter trace = new StringWriter();
       failure.printStackTrace(new PrintWriter(trace));

@@ -8,7 +8,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
@@ -139,19 +138,9 @@ class LaunchCommandTest {
   void aKilledRankEndsAllAndIsNamed() throws Exception {
     try (TrainingProcess process = launch("save=" + dir.resolve("run"))) {
       process.await("step    3/");
-      // Between them and this test may be a JVM that started launch with its flags.
-      List<ProcessHandle> ranks =
-          process
-              .process()
-              .toHandle()
-              .descendants()
-              .filter(child -> child.children().findAny().isEmpty())
-              .toList();
+      List<ProcessHandle> ranks = process.ranks();
       assertThat(ranks).hasSize(2);
-      // The ranks are started in their order.
-      ProcessHandle last =
-          ranks.stream().max(Comparator.comparing(ProcessHandle::pid)).orElseThrow();
-      last.destroyForcibly();
+      ranks.getLast().destroyForcibly();
       Output output = process.end();
       assertThat(output.code()).as(output.err()).isEqualTo(137);
       assertThat(output.err().lines())
@@ -198,6 +187,12 @@ class LaunchCommandTest {
         .contains("--nproc: expected 1 to 4096, found 0");
     assertThat(Output.of("launch", "--nproc", "2", "--node-rank", "1", "train").err())
         .contains("--node-rank: expected a number from 0 below --nnodes 1, found 1");
+    assertThat(Output.of("launch", "--nproc", "2", "--max-restarts", "-1", "train").err())
+        .contains("--max-restarts: expected a number from 0, found -1");
+    assertThat(
+            Output.of("launch", "--nproc", "2", "--distributed-timeout-minutes", "0", "train")
+                .err())
+        .contains("--distributed-timeout-minutes: expected a number above 0 up to 10000, found 0");
     assertThat(Output.of("launch", "train", "x.yml").err()).contains("--nproc");
     assertThat(Output.of("launch", "--nproc", "2", "launch").code()).isEqualTo(2);
   }

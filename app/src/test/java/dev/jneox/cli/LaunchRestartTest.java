@@ -6,7 +6,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
@@ -44,15 +43,9 @@ class LaunchRestartTest {
     return TrainingProcess.start(dir, all.toArray(String[]::new));
   }
 
-  /** Returns the processes of the ranks, in their order. */
-  private static List<ProcessHandle> ranks(TrainingProcess process) {
-    return process
-        .process()
-        .toHandle()
-        .descendants()
-        .filter(child -> child.children().findAny().isEmpty())
-        .sorted(Comparator.comparing(ProcessHandle::pid))
-        .toList();
+  private static void signal(String name, ProcessHandle process) throws Exception {
+    assertThat(new ProcessBuilder("kill", "-" + name, "" + process.pid()).start().waitFor())
+        .isZero();
   }
 
   private Path undisturbed() throws Exception {
@@ -84,7 +77,7 @@ class LaunchRestartTest {
     Path run = dir.resolve("run");
     try (TrainingProcess process = launch(run, List.of("--max-restarts", "3"))) {
       process.await("step  45/");
-      ranks(process).getLast().destroyForcibly();
+      process.ranks().getLast().destroyForcibly();
       Output output = process.end();
       assertThat(output.code()).as(output.err()).isZero();
       assertThat(output.err())
@@ -103,8 +96,8 @@ class LaunchRestartTest {
     List<String> options = List.of("--max-restarts", "1", "--distributed-timeout-minutes", "0.2");
     try (TrainingProcess process = launch(run, options)) {
       process.await("step  45/");
-      ProcessHandle last = ranks(process).getLast();
-      assertThat(new ProcessBuilder("kill", "-STOP", "" + last.pid()).start().waitFor()).isZero();
+      ProcessHandle last = process.ranks().getLast();
+      signal("STOP", last);
       Output output = process.end();
       assertThat(output.code()).as(output.err()).isZero();
       assertThat(output.err())
@@ -115,6 +108,71 @@ class LaunchRestartTest {
       assertThat(last.isAlive()).isFalse();
     }
     assertSameBits(run, straight);
+  }
+
+  @Test
+  void aDamagedCheckpointIsNamedAndTheOneBeforeIsTaken() throws Exception {
+    Path straight = undisturbed();
+    Path run = dir.resolve("run");
+    try (TrainingProcess process = launch(run, List.of("--max-restarts", "1"))) {
+      process.await("step  70/");
+      List<ProcessHandle> ranks = process.ranks();
+      for (ProcessHandle rank : ranks) {
+        signal("STOP", rank);
+      }
+      String newest = Files.readString(run.resolve("latest"));
+      Path model = run.resolve(newest).resolve("model.safetensors");
+      byte[] bytes = Files.readAllBytes(model);
+      bytes[bytes.length / 2] ^= 1;
+      Files.write(model, bytes);
+      ranks.forEach(ProcessHandle::destroyForcibly);
+      Output output = process.end();
+      assertThat(output.code()).as(output.err()).isZero();
+      int step = Integer.parseInt(newest.replaceAll("\\D", ""));
+      assertThat(output.out())
+          .containsPattern(model + ": damaged: .*; the checkpoint before is taken")
+          .contains("resuming from " + run.resolve("global_step" + (step - 20)));
+    }
+    assertSameBits(run, straight);
+  }
+
+  /** A file may be 150 or 300 KB long, by the shell; those of a checkpoint are longer. */
+  @Test
+  void aFullDiskIsToldAndTheCheckpointBeforeIsWhole() throws Exception {
+    Path run = dir.resolve("run");
+    String[] train = {
+      "train",
+      recipe,
+      "--set",
+      "save=" + run,
+      "--set",
+      "load=" + run,
+      "--set",
+      "train_iters=60",
+      "--set",
+      "checkpoint_factor=20",
+      "--set",
+      "exit_interval=20"
+    };
+    try (TrainingProcess process = TrainingProcess.start(dir, train)) {
+      assertThat(process.end().code()).isZero();
+    }
+    List<String> limited = List.of("sh", "-c", "ulimit -f 300 && exec \"$@\"", "sh");
+    try (TrainingProcess process = TrainingProcess.startBehind(dir, limited, train)) {
+      Output output = process.end();
+      assertThat(output.code()).as(output.err()).isEqualTo(1);
+      assertThat(output.err().lines())
+          .last()
+          .asString()
+          .contains("global_step40")
+          .contains(": cannot be written: File too large; the last good checkpoint is ")
+          .endsWith(run.resolve("global_step20").toString());
+    }
+    try (TrainingProcess process = TrainingProcess.start(dir, train)) {
+      Output output = process.end();
+      assertThat(output.code()).as(output.err()).isZero();
+      assertThat(output.out()).contains("resuming from " + run.resolve("global_step20"));
+    }
   }
 
   @Test

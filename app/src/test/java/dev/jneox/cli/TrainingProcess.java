@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
@@ -60,9 +61,14 @@ record TrainingProcess(Process process, Path out, Path err) implements AutoClose
 
   /** Starts {@code jneox arguments} as the launcher does. */
   static TrainingProcess start(Path dir, String... arguments) throws IOException {
-    List<String> command =
-        new ArrayList<>(
-            List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
+    return startBehind(dir, List.of(), arguments);
+  }
+
+  /** Starts the same by another command, which gets it as its last arguments. */
+  static TrainingProcess startBehind(Path dir, List<String> before, String... arguments)
+      throws IOException {
+    List<String> command = new ArrayList<>(before);
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(Relaunch.read().options());
     command.addAll(List.of("-cp", System.getProperty("java.class.path"), Start.class.getName()));
     command.addAll(List.of(arguments));
@@ -84,6 +90,17 @@ record TrainingProcess(Process process, Path out, Path err) implements AutoClose
       assertThat(System.nanoTime()).as(Files.readString(out)).isLessThan(end);
       Thread.sleep(1);
     }
+  }
+
+  /** Returns the processes that {@code launch} started, in the order of their ranks. */
+  List<ProcessHandle> ranks() {
+    // Between them and this test may be a JVM that started launch with its flags.
+    return process
+        .toHandle()
+        .descendants()
+        .filter(child -> child.children().findAny().isEmpty())
+        .sorted(Comparator.comparing(ProcessHandle::pid))
+        .toList();
   }
 
   void signal(String name) throws IOException, InterruptedException {

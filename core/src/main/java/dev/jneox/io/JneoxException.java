@@ -16,7 +16,8 @@ public abstract sealed class JneoxException extends RuntimeException
         BusyException,
         CancelledException,
         DivergedException,
-        PeerException {
+        PeerException,
+        MachineException {
   /** The most characters of a message; some name a dozen keys, each with its place. */
   private static final int LONGEST = 4000;
 

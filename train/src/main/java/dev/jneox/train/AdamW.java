@@ -44,6 +44,7 @@ public final class AdamW {
   private final double decay;
   private final List<Parameters.Own> chunks;
   private final List<Parameters.Own> counted; // chunks of the gradient's norm
+  private final List<List<Parameters.Own>> countedParts = new ArrayList<>(); // by part
   private long steps;
 
   /**
@@ -62,6 +63,9 @@ public final class AdamW {
     this.decay = decay;
     chunks = chunks(parameters.own());
     counted = chunks(parameters.counted());
+    for (int part = 0; part < parameters.spec().layers() + 2; part++) {
+      countedParts.add(chunks(parameters.counted(part)));
+    }
   }
 
   private static List<Parameters.Own> chunks(List<Parameters.Own> ranges) {
@@ -95,22 +99,31 @@ public final class AdamW {
    * ranks have and that count on another one.
    */
   double gradientSquares() {
+    return gradientSquares(counted);
+  }
+
+  /** Sums the same squares for each part of the model: embedding, each block, norm and head. */
+  double[] partSquares() {
+    return countedParts.stream().mapToDouble(this::gradientSquares).toArray();
+  }
+
+  private double gradientSquares(List<Parameters.Own> chunks) {
     if (!parameters.onHost()) {
       double sum = 0;
-      for (Parameters.Own own : parameters.counted()) {
+      for (Parameters.Own own : chunks) {
         double norm = parameters.gradients().tensor().norm(own.from(), own.end() - own.from());
         sum += norm * norm;
       }
       return sum;
     }
     MemorySegment g = parameters.gradients().memory();
-    double[] sums = new double[counted.size()];
+    double[] sums = new double[chunks.size()];
     Workers.all()
         .forEach(
             sums.length,
             (from, to, thread) -> {
               for (int c = from; c < to; c++) {
-                sums[c] = squares(g, counted.get(c).from(), counted.get(c).end());
+                sums[c] = squares(g, chunks.get(c).from(), chunks.get(c).end());
               }
             });
     return Arrays.stream(sums).sum();

@@ -50,6 +50,7 @@ final class Checkpoint {
   private static final String FIRST = "exp_avg."; // prefixes of the moments' tensors
   private static final String SECOND = "exp_avg_sq.";
   private static final String ORDER = "order";
+  private static final String RECENT = "recent";
   private static final long MAX_STATE = 1 << 20;
   private static final ObjectMapper JSON =
       new ObjectMapper()
@@ -64,13 +65,15 @@ final class Checkpoint {
    * @param scaler state of the loss scale
    * @param tokens read so far; samples have equal length, so this is the place in the data, too
    * @param order of the data; null in a checkpoint of an earlier version
+   * @param recent the last steps, for {@link SpikeRule}; null where it is off
    */
   record State(
       int iteration,
       long updates,
       LossScaler.State scaler,
       long tokens,
-      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable DataOrder order) {}
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable DataOrder order,
+      @JsonInclude(JsonInclude.Include.NON_NULL) SpikeRule.@Nullable Recent recent) {}
 
   private Checkpoint() {}
 
@@ -356,8 +359,10 @@ final class Checkpoint {
       if (!(tree instanceof ObjectNode object)) {
         throw InputException.in(state, "content", "the state of a run", "no JSON object");
       }
-      if (!object.has(ORDER)) {
-        object.putNull(ORDER);
+      for (String later : List.of(ORDER, RECENT)) {
+        if (!object.has(later)) {
+          object.putNull(later);
+        }
       }
       State found = JSON.treeToValue(object, State.class);
       if (found.iteration < 0 || found.updates < 0 || found.updates > found.iteration) {

@@ -17,7 +17,7 @@ final class DivergenceCheck implements TrainingCallback {
 
   @Override
   public void afterStep(Trainer trainer, Trainer.Step step) {
-    if (step.skipped() && !scaled) {
+    if (!Double.isFinite(step.gradientNorm()) && !scaled) {
       throw new DivergedException(
           "iteration "
               + step.iteration()
@@ -25,6 +25,7 @@ final class DivergenceCheck implements TrainingCallback {
               + step.gradientNorm()
               + " and the loss "
               + step.loss()
+              + trainer.replayed()
               + ": the run diverged; lower the learning rate",
           step.iteration(),
           step.loss(),

@@ -75,6 +75,14 @@ final class Metrics implements TrainingCallback {
           values.put("train/learning_rate", step.lr());
           values.put("train/grad_norm", step.gradientNorm());
           values.put("train/loss_scale", step.lossScale());
+          double[] parts = trainer.partNorms();
+          for (int part = 0; part < parts.length; part++) {
+            String name =
+                part == 0
+                    ? "embedding"
+                    : part == parts.length - 1 ? "head" : "layer_%02d".formatted(part - 1);
+            values.put("gradient_norms/" + name, parts[part]);
+          }
           values.put("runtime/tokens_per_second", step.tokensPerSecond());
           values.put("runtime/teraflops", step.teraflops());
           values.put("runtime/restarts", (double) trainer.goodput().restarts());

@@ -19,6 +19,7 @@ import java.util.OptionalInt;
  * @param decayIters iteration at which the decay ends, if the configuration states it
  * @param decayFraction end of the decay as a fraction of the run; NaN if it is not stated so
  * @param warmup length of the warm-up as a fraction of the decay's
+ * @param spikes which steps are left out because loss or gradient norm leaps
  * @param zeroStage what the copies of a model share out: 0 for nothing, 1 for the moments
  */
 public record OptimizerSection(
@@ -34,6 +35,7 @@ public record OptimizerSection(
     OptionalInt decayIters,
     double decayFraction,
     double warmup,
+    SpikeRule spikes,
     int zeroStage) {
 
   private static final String ZERO = "zero_optimization";
@@ -70,6 +72,7 @@ public record OptimizerSection(
         s.maybeInteger("lr_decay_iters"),
         s.given("lr_decay_fraction") ? s.real("lr_decay_fraction") : Double.NaN,
         s.real("warmup"),
+        SpikeRule.of(s),
         zeroStage(s));
   }
 

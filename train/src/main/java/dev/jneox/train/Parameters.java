@@ -82,8 +82,9 @@ public final class Parameters implements AutoCloseable {
    * Consecutive parameters of one kind; {@code end} is where the next run begins.
    *
    * @param owned whether they count here, where each value of the model counts once
+   * @param part 0 for the embedding, then the blocks, then final norm and head
    */
-  record Run(long offset, long end, boolean decays, boolean owned) {}
+  record Run(long offset, long end, boolean decays, boolean owned, int part) {}
 
   /** Elements of a bucket of gradients, 16 MiB: one large message costs less than many small. */
   private static final long BUCKET = 1 << 22;
@@ -190,13 +191,13 @@ public final class Parameters implements AutoCloseable {
       }
       at = Math.ceilDiv(at, (long) ALIGN) * ALIGN;
       Param first = together.getFirst();
-      runs.add(new Run(start, at, first.isMatrix(), shard.owns(first.id())));
+      runs.add(new Run(start, at, first.isMatrix(), shard.owns(first.id()), 1 + part(first.id())));
     }
     long unit = (long) ALIGN * copy.count; // equal shares begin on 64 bytes
     long padded = Math.ceilDiv(at, unit) * unit;
     if (padded > at) {
       Run last = runs.removeLast();
-      runs.add(new Run(last.offset, padded, last.decays, last.owned));
+      runs.add(new Run(last.offset, padded, last.decays, last.owned, last.part));
     }
     length = padded;
     buckets = Buckets.of(starts(), length, unit, copy.bucket);
@@ -332,12 +333,17 @@ public final class Parameters implements AutoCloseable {
 
   /** The ranges of {@link #own} whose gradients count in the norm of the whole gradient. */
   List<Own> counted() {
+    return counted(-1);
+  }
+
+  /** The same ranges of one part of the model, as {@link Run} numbers them; -1 for all. */
+  List<Own> counted(int part) {
     List<Own> counted = new ArrayList<>();
     for (Own range : own) {
       for (Run run : runs) {
         long from = Math.max(range.from, run.offset);
         long end = Math.min(range.end, run.end);
-        if (!run.owned || from >= end) {
+        if (!run.owned || from >= end || part >= 0 && run.part != part) {
           continue;
         }
         boolean goesOn = !counted.isEmpty() && counted.getLast().end == from;

@@ -21,6 +21,7 @@ import java.util.OptionalInt;
  * @param recompute layers per group whose activations are computed anew in the backward pass; 0
  *     keeps all activations
  * @param seed of weights and data order
+ * @param logGradNorm whether TensorBoard gets the gradient norm of each layer
  * @param tensorboardDir folder for TensorBoard's event files
  * @param logDir folder for {@code metrics.csv}
  */
@@ -35,6 +36,7 @@ public record RunSection(
     int logInterval,
     int recompute,
     int seed,
+    boolean logGradNorm,
     Optional<Path> tensorboardDir,
     Optional<Path> logDir) {
 
@@ -63,6 +65,7 @@ public record RunSection(
         s.integer("log_interval"),
         s.flag("checkpoint_activations") ? s.integer("checkpoint_num_layers") : 0,
         s.integer("seed"),
+        s.flag("log_grad_norm"),
         s.path("tensorboard_dir"),
         s.path("log_dir"));
   }

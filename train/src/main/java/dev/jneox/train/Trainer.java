@@ -2,11 +2,13 @@ package dev.jneox.train;
 
 import dev.jneox.data.BatchOrder;
 import dev.jneox.data.Dataset;
+import dev.jneox.data.Span;
 import dev.jneox.dist.Mesh;
 import dev.jneox.dist.Ranks;
 import dev.jneox.dist.Shard;
 import dev.jneox.io.InputException;
 import dev.jneox.io.JneoxException;
+import dev.jneox.io.MachineException;
 import dev.jneox.io.MappedFile;
 import dev.jneox.io.MemoryException;
 import dev.jneox.io.StorageException;
@@ -19,12 +21,16 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.SequencedMap;
+import java.util.Set;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
@@ -42,6 +48,9 @@ import org.jspecify.annotations.Nullable;
  * }</pre>
  */
 public final class Trainer implements AutoCloseable {
+  /** How many documents a message lists. */
+  private static final int LISTED = 10;
+
   /**
    * Describes one iteration.
    *
@@ -50,7 +59,8 @@ public final class Trainer implements AutoCloseable {
    * @param lr learning rate of this step
    * @param gradientNorm L2 norm before clipping, divided by the loss scale
    * @param lossScale that the loss was multiplied by
-   * @param skipped whether gradients overflowed and nothing was updated
+   * @param skipped whether gradients overflowed or leapt ({@code skip_step_sigma_factor}) and
+   *     nothing was updated
    * @param tokens of this iteration
    * @param seconds that this iteration took
    * @param flops floating-point operations of the model in this iteration, by {@link
@@ -107,6 +117,8 @@ public final class Trainer implements AutoCloseable {
   private volatile boolean asked; // to stop, on this rank
   private volatile boolean stopping;
   private List<TrainingCallback> callbacks = List.of();
+  private String replayed = "";
+  private double[] partNorms = new double[0];
 
   /**
    * Prepares a run on the CPU: from step 0, or from the checkpoint that {@code directory} chose.
@@ -311,7 +323,7 @@ public final class Trainer implements AutoCloseable {
       new Initializer(config.model().initStd(), config.model().outputInitStd())
           .fill(parameters, config.run().seed());
     }
-    return new Checkpoint.State(0, 0, config.precision().lossScaler().start(), 0, order);
+    return new Checkpoint.State(0, 0, config.precision().lossScaler().start(), 0, order, null);
   }
 
   private Checkpoint.State resume(Path checkpoint) {
@@ -559,47 +571,184 @@ public final class Trainer implements AutoCloseable {
     return parameters;
   }
 
-  /** Makes one step; empty when it was stopped, which leaves weights and state unchanged. */
-  private Optional<Step> step() {
-    long start = System.nanoTime();
-    processes.waitedSeconds(); // what an evaluation waited is none of this step's
-    int copies = processes.size();
-    double scale = state.scaler().scale();
-    double[][] all; // by rank
-    int losses;
-    try {
-      double[] mine = gradient(scale, start);
-      losses = mine.length;
-      processes.awaitSums();
-      mine = Arrays.copyOf(mine, losses + 3);
-      mine[losses] = asked ? 1 : 0;
-      mine[losses + 1] = adam.gradientSquares();
-      mine[losses + 2] = saving.savedAt();
-      all = processes.exchangeAll(mine);
-    } catch (GradientStep.Stopped e) {
-      parameters.clearGradients();
-      return Optional.empty();
-    } catch (JneoxException | InternalError | OutOfMemoryError e) {
-      throw broken(e);
+  /**
+   * What the ranks found in a step before its update.
+   *
+   * @param all of each rank: losses, squares of its gradients in all, those of each part, whether
+   *     it was asked to stop, the step of the newest checkpoint
+   * @param losses of a rank
+   * @param loss mean over the batch
+   * @param norm of the gradient, divided by the loss scale
+   * @param partNorms of each part of the model; empty where they are not asked for
+   */
+  private record Found(double[][] all, int losses, double loss, double norm, double[] partNorms) {
+    boolean isFinite() {
+      return Double.isFinite(loss) && Double.isFinite(norm);
     }
-    saving.saved(this, (int) all[0][losses + 2]);
+  }
+
+  /** Computes loss and gradient of a step on all ranks. */
+  private Found find(double scale, long start) {
+    int copies = processes.size();
+    double[] mine = gradient(scale, start);
+    int losses = mine.length;
+    processes.awaitSums();
+    double[] parts = config.run().logGradNorm() ? adam.partSquares() : new double[0];
+    int at = losses;
+    mine = Arrays.copyOf(mine, losses + 1 + parts.length + 2);
+    mine[at++] = adam.gradientSquares();
+    System.arraycopy(parts, 0, mine, at, parts.length);
+    at += parts.length;
+    mine[at++] = asked ? 1 : 0;
+    mine[at] = saving.savedAt();
+    double[][] all = processes.exchangeAll(mine);
+    saving.saved(this, (int) all[0][at]);
     Mesh mesh = ranks().mesh();
     double loss = 0;
     for (int b = 0; b < losses * copies; b++) { // in the order of one process that does them all
       int rank = mesh.rank(new Mesh.Place(0, b % copies, 0)); // others of its copy have the same
       loss += all[rank][b / copies] / (losses * copies);
     }
-    double squares = 0;
+    double[] squares = new double[1 + parts.length];
     for (int r = 0; r < all.length; r++) {
-      stopping |= !processes.isAlone() && all[r][losses] > 0;
+      stopping |= !processes.isAlone() && all[r][at - 1] > 0;
       // Without shares every copy has the sum of all; that of the first one counts.
       boolean counts = parameters.copy().sharded() || mesh.place(r).data() == 0;
-      squares += counts ? all[r][losses + 1] : 0;
+      for (int s = 0; counts && s < squares.length; s++) {
+        squares[s] += all[r][losses + s];
+      }
     }
-    double norm = Math.sqrt(squares) / scale;
+    double[] norms = Arrays.stream(squares).map(sum -> Math.sqrt(sum) / scale).toArray();
+    return new Found(all, losses, loss, norms[0], Arrays.copyOfRange(norms, 1, norms.length));
+  }
+
+  /**
+   * Compares a step that is not finite with the same step computed again.
+   *
+   * @throws MachineException when they differ
+   */
+  private void compare(Found first, Found again) {
+    List<Integer> lossDiffers = new ArrayList<>();
+    List<Integer> differs = new ArrayList<>();
+    for (int r = 0; r < first.all.length; r++) {
+      if (!same(first.all[r], again.all[r], first.losses)) {
+        lossDiffers.add(r);
+      }
+      if (!same(first.all[r], again.all[r], first.losses + 1)) {
+        differs.add(r);
+      }
+    }
+    int iteration = state.iteration() + 1;
+    if (differs.isEmpty()) {
+      replayed = ", and when computed again the same" + suspects(first);
+      return;
+    }
+    // A wrong gradient is summed with those of the others; a wrong loss is the rank's own.
+    List<Integer> named = lossDiffers.isEmpty() ? differs : lossDiffers;
+    throw new MachineException(
+        ("step %d: computed twice from the same weights and batch, the loss was %s, then %s, the"
+                + " gradient norm %s, then %s: the machine of %s %s is faulty; test its memory, or"
+                + " leave it out")
+            .formatted(
+                iteration,
+                first.loss,
+                again.loss,
+                first.norm,
+                again.norm,
+                named.size() == 1 ? "rank" : "one of the ranks",
+                named.stream().map(String::valueOf).collect(Collectors.joining(", "))));
+  }
+
+  private boolean same(double[] a, double[] b, int length) {
+    for (int i = 0; i < length; i++) {
+      // Only the CPU repeats a step to the last bit.
+      boolean equal =
+          device().isCpu()
+              ? Double.compare(a[i], b[i]) == 0
+              : Double.isFinite(a[i]) == Double.isFinite(b[i]);
+      if (!equal) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** Names the documents of a step: of its micro-batches without a finite loss, else of all. */
+  private String suspects(Found found) {
+    int copies = processes.size();
+    int batches = config.batch().accumulation() * copies;
+    long first = firstBatch + (long) (state.iteration() - startedAt) * batches;
+    BatchOrder reading = data.order();
+    boolean all = Double.isFinite(found.loss);
+    Set<String> documents = new LinkedHashSet<>();
+    for (int m = 0; m < batches; m++) {
+      int rank = ranks().mesh().rank(new Mesh.Place(0, m % copies, 0));
+      double loss = found.all[rank][found.losses == 1 ? 0 : m / copies];
+      for (int row = 0; (all || !Double.isFinite(loss)) && row < reading.micro(); row++) {
+        for (Span span : reading.data().spans(reading.sample(first + m, row))) {
+          Path file = reading.data().sources().get(span.source()).prefix();
+          documents.add(span.document() + " of " + file);
+        }
+      }
+    }
+    List<String> listed = documents.stream().limit(LISTED).toList();
+    int more = documents.size() - listed.size();
+    return "; the batch reads documents "
+        + String.join(", ", listed)
+        + (more > 0 ? " and %,d more".formatted(more) : "");
+  }
+
+  /** Returns what the last step without a finite loss or gradient was when computed again. */
+  String replayed() {
+    return replayed;
+  }
+
+  /**
+   * Returns the gradient norm of each part of the model in the last step: embedding, each layer,
+   * final norm and head; empty without {@code log_grad_norm}.
+   */
+  double[] partNorms() {
+    return partNorms.clone();
+  }
+
+  /** Makes one step; empty when it was stopped, which leaves weights and state unchanged. */
+  private Optional<Step> step() {
+    long start = System.nanoTime();
+    processes.waitedSeconds(); // what an evaluation waited is none of this step's
+    double scale = state.scaler().scale();
+    boolean scaled = config.precision().format() == PrecisionSection.Format.FP16;
+    Found found;
+    Found again = null;
+    try {
+      found = find(scale, start);
+      // An overflow of scaled gradients is part of the rule.
+      if (!found.isFinite() && !(scaled && Double.isFinite(found.loss))) {
+        parameters.clearGradients();
+        again = find(scale, start);
+      }
+    } catch (GradientStep.Stopped e) {
+      parameters.clearGradients();
+      return Optional.empty();
+    } catch (JneoxException | InternalError | OutOfMemoryError e) {
+      throw broken(e);
+    }
+    if (again != null) {
+      compare(found, again);
+    }
+    double loss = found.loss;
+    double norm = found.norm;
+    partNorms = found.partNorms;
     boolean overflow = !Double.isFinite(norm);
+    SpikeRule rule = config.optimizer().spikes();
+    SpikeRule.Recent recent = Objects.requireNonNullElse(state.recent(), SpikeRule.Recent.NONE);
+    Optional<String> spike =
+        overflow ? Optional.empty() : rule.spike(recent, found.loss, found.norm);
+    spike.ifPresent(
+        leap ->
+            note("step %d: skipped: %s".formatted(state.iteration() + 1, leap) + suspects(found)));
+    boolean skipped = overflow || spike.isPresent();
     double lr = schedule.at(state.updates());
-    if (overflow) {
+    if (skipped) {
       parameters.clearGradients();
     } else {
       double clip = config.optimizer().clip();
@@ -614,7 +763,8 @@ public final class Trainer implements AutoCloseable {
             adam.steps(),
             config.precision().lossScaler().after(state.scaler(), overflow),
             state.tokens() + tokens,
-            order);
+            order,
+            !rule.isOn() ? null : overflow ? recent : rule.after(recent, loss, norm));
     double seconds = (System.nanoTime() - start) / 1e9;
     goodput.step(seconds);
     return Optional.of(
@@ -624,7 +774,7 @@ public final class Trainer implements AutoCloseable {
             lr,
             norm,
             scale,
-            overflow,
+            skipped,
             tokens,
             seconds,
             model.trainingFlops(tokens, config.model().seqLength()),

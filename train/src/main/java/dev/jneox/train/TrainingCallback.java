@@ -22,7 +22,9 @@ public interface TrainingCallback {
    */
   default void afterMicroBatch(int iteration, int done, int of, double seconds) {}
 
-  /** Called after each step, also one that was skipped because its gradients overflowed. */
+  /**
+   * Called after each step, also one that was skipped because its gradients overflowed or leapt.
+   */
   default void afterStep(Trainer trainer, Trainer.Step step) {}
 
   /**

@@ -203,4 +203,12 @@ class LayoutTrainingTest {
     assertThatThrownBy(() -> toy.config(2, "pipe_partition_method=best"))
         .hasMessageContaining("pipe_partition_method: expected parameters, uniform or type:REGEX");
   }
+
+  /** {@link ToyTraining} compares the norms of the parts with that of the whole after each step. */
+  @Test
+  void theNormsOfThePartsAddUpInEveryLayout() {
+    for (Mesh mesh : List.of(Mesh.ALONE, new Mesh(1, 2, 1), new Mesh(2, 1, 2))) {
+      toy.train(mesh, "log_grad_norm=true", "train_iters=3", "zero_optimization={stage: 1}");
+    }
+  }
 }

@@ -169,6 +169,12 @@ final class ToyTraining {
             @Override
             public void afterStep(Trainer running, Trainer.Step step) {
               steps.add(step);
+              double[] parts = running.partNorms();
+              if (parts.length > 0) {
+                double squares = Arrays.stream(parts).map(norm -> norm * norm).sum();
+                assertThat(parts).hasSize(model.layers() + 2).doesNotContain(0);
+                assertThat(Math.sqrt(squares) / step.gradientNorm()).isCloseTo(1, within(1e-9));
+              }
               if (stopAfter != null && step.iteration() == stopAfter) {
                 running.stop();
               }

@@ -9,6 +9,7 @@ import dev.jneox.dist.Shard;
 import dev.jneox.format.ModelFiles;
 import dev.jneox.io.DivergedException;
 import dev.jneox.io.InputException;
+import dev.jneox.io.MachineException;
 import dev.jneox.io.Progress;
 import dev.jneox.io.StorageException;
 import dev.jneox.model.ParamId;
@@ -20,6 +21,7 @@ import dev.jneox.weights.StoredModel;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -648,8 +650,62 @@ class TrainerTest {
                 assertThat(e.gradientNorm()).isNaN();
               })
           .hasMessageContaining("iteration 5")
+          .hasMessageContaining(", and when computed again the same; the batch reads documents ")
           .hasMessageContaining("global_step4");
     }
+  }
+
+  /** A wrong number that does not come again is the machine's, and is not made a weight. */
+  @Test
+  void aStepThatDiffersWhenComputedAgainIsTheMachine() throws IOException {
+    Path run = dir.resolve("run");
+    NeoxConfig config = config("save=" + run, "checkpoint_factor=2");
+    try (RunDirectory directory = RunDirectory.open(config.checkpoint(), Resume.DEFAULT);
+        TrainingData data = TrainingData.open(config, Progress.silent());
+        Trainer trainer = new Trainer(config, VOCAB, 0, null, data, directory)) {
+      int[] poisoned = new int[1];
+      TrainingCallback poison =
+          new TrainingCallback() {
+            @Override
+            public void afterMicroBatch(int iteration, int done, int of, double seconds) {
+              if (iteration == 5 && poisoned[0]++ == 0) {
+                trainer.parameters().gradients().memory().set(ValueLayout.JAVA_FLOAT, 0, Float.NaN);
+              }
+            }
+          };
+      assertThatThrownBy(() -> trainer.run(poison))
+          .isInstanceOf(MachineException.class)
+          .hasMessageStartingWith("step 5: computed twice from the same weights and batch, ")
+          .hasMessageContaining("the gradient norm NaN, then ")
+          .hasMessageContaining("the machine of rank 0 is faulty")
+          .hasMessageEndingWith("; the last good checkpoint is " + run.resolve("global_step4"));
+      assertThat(poisoned[0]).as("the step was computed twice").isGreaterThan(1);
+    }
+  }
+
+  @Test
+  void leapsAreLeftOutAndAResumedRunLeavesOutTheSame() {
+    String[] rule = {"skip_step_sigma_factor=0.5", "skip_step_rolling_interval_length=4"};
+    Run straight = train(rule);
+    assertThat(straight.steps.subList(0, 2)).noneMatch(Trainer.Step::skipped);
+    assertThat(straight.steps).anyMatch(Trainer.Step::skipped);
+    assertThat(straight.notes)
+        .filteredOn(line -> line.contains(": skipped: "))
+        .hasSize((int) straight.steps.stream().filter(Trainer.Step::skipped).count())
+        .allSatisfy(
+            line ->
+                assertThat(line)
+                    .matches(
+                        "step \\d+: skipped: (loss|gradient norm) \\S+ is \\S+ standard deviations"
+                            + " above \\S+, the mean of the last \\d steps; the batch reads"
+                            + " documents .*"));
+    String run = "save=" + dir.resolve("run");
+    Run first = train(rule[0], rule[1], run, "exit_interval=10");
+    Run second = train(rule[0], rule[1], run, "load=" + dir.resolve("run"));
+    List<Trainer.Step> both = new ArrayList<>(first.steps);
+    both.addAll(second.steps);
+    assertThat(losses(both)).isEqualTo(losses(straight.steps));
+    assertThat(second.weights).isEqualTo(straight.weights);
   }
 
   @Test

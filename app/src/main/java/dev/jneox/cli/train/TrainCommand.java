@@ -61,7 +61,8 @@ import picocli.CommandLine.Spec;
       "",
       "Ctrl-C or SIGTERM saves after the last whole step and stops; a second one leaves at once."
           + " Each checkpoint lists its files with checksums (manifest.crc32c), and a run goes on"
-          + " from it only when all of them are right. SAVE/loss.png is the picture of the loss.",
+          + " from it only when all of them are right, else from the one before. SAVE/loss.png is"
+          + " the picture of the loss.",
       "",
       "In several processes (launch, srun, mpirun, torchrun) each has a copy of the model and a"
           + " part of each batch: train_batch_size counts the sequences of all of them."
@@ -86,7 +87,8 @@ import picocli.CommandLine.Spec;
     footer = {
       "",
       "Exit codes: 0 done, 1 bad input or a failed run, 2 wrong usage, 130 stopped by Ctrl-C, 143"
-          + " by SIGTERM, 75 another process of the run failed.",
+          + " by SIGTERM, 75 another process of the run failed, 71 the machine computed a step"
+          + " twice and not with the same result.",
       "",
       "Examples:",
       "  jneox train --text my-texts --time 30m --out my-model",
@@ -194,7 +196,9 @@ public final class TrainCommand implements Callable<Integer> {
 
   @Option(
       names = "--skip-damaged",
-      description = "Go on from the newest whole checkpoint where the newest is damaged.")
+      description =
+          "Go on from the newest whole checkpoint where the newest is damaged, also when load is"
+              + " not the folder of save.")
   private boolean skipDamaged;
 
   @Option(
