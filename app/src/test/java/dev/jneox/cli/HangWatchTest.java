@@ -24,7 +24,9 @@ class HangWatchTest {
   }
 
   private Heartbeat rank(int rank) {
-    return new Heartbeat(new LaunchFolder(dir).heartbeat(rank));
+    Heartbeat heartbeat = new Heartbeat(new LaunchFolder(dir).heartbeat(rank));
+    heartbeat.begin();
+    return heartbeat;
   }
 
   /** Looks until something is found, at most {@code looks} times, after what each does. */
@@ -77,6 +79,16 @@ class HangWatchTest {
                         "rank 1 finished nothing for 5 s; rank 0 waits in all-reduce of 12 numbers,"
                             + " group data");
               });
+    }
+  }
+
+  /** Reading a large checkpoint takes as long as it takes. */
+  @Test
+  void beforeTheTrainingBeginsLifeIsEnough() throws InterruptedException {
+    try (Heartbeat _ = new Heartbeat(new LaunchFolder(dir).heartbeat(0));
+        Heartbeat one = rank(1)) {
+      one.waiting("barrier, group world");
+      assertThat(look(2 * LIMIT, () -> {})).isEmpty();
     }
   }
 

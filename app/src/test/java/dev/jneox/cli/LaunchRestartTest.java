@@ -8,7 +8,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -16,17 +16,24 @@ import org.junit.jupiter.api.io.TempDir;
 /** Trainings whose processes are killed or stopped, and that {@code launch} starts again. */
 @Tag("slow")
 class LaunchRestartTest {
-  private static final int STEPS = 120;
+  private static final int STEPS = 80;
+
+  @TempDir static Path data;
+  private static String recipe;
+  private static Path straight;
 
   @TempDir Path dir;
-  private String recipe;
 
-  @BeforeEach
-  void write() throws IOException {
-    recipe = TrainingProcess.recipe(dir).toString();
+  @BeforeAll
+  static void trainUndisturbed() throws Exception {
+    recipe = TrainingProcess.recipe(data).toString();
+    straight = data.resolve("straight");
+    try (TrainingProcess process = launch(straight, List.of())) {
+      assertThat(process.end().code()).isZero();
+    }
   }
 
-  private TrainingProcess launch(Path run, List<String> options, String... sets)
+  private static TrainingProcess launch(Path run, List<String> options, String... sets)
       throws IOException {
     List<String> all = new ArrayList<>(List.of("launch", "--nproc", "2"));
     all.addAll(options);
@@ -40,20 +47,12 @@ class LaunchRestartTest {
                 "zero_optimization={stage: 1}"),
             Stream.of(sets))
         .forEach(set -> all.addAll(List.of("--set", set)));
-    return TrainingProcess.start(dir, all.toArray(String[]::new));
+    return TrainingProcess.start(data, all.toArray(String[]::new));
   }
 
   private static void signal(String name, ProcessHandle process) throws Exception {
     assertThat(new ProcessBuilder("kill", "-" + name, "" + process.pid()).start().waitFor())
         .isZero();
-  }
-
-  private Path undisturbed() throws Exception {
-    Path run = dir.resolve("straight");
-    try (TrainingProcess process = launch(run, List.of())) {
-      assertThat(process.end().code()).isZero();
-    }
-    return run;
   }
 
   /** Losses and other numbers of each step but those of the clock. */
@@ -63,7 +62,7 @@ class LaunchRestartTest {
     }
   }
 
-  private static void assertSameBits(Path run, Path straight) throws IOException {
+  private static void assertSameBits(Path run) throws IOException {
     for (String file : List.of("model.safetensors", "optimizer.safetensors", "training.json")) {
       String path = "global_step" + STEPS + "/" + file;
       assertThat(Files.mismatch(run.resolve(path), straight.resolve(path))).as(file).isEqualTo(-1);
@@ -73,10 +72,9 @@ class LaunchRestartTest {
 
   @Test
   void aKilledRankIsStartedAgainAndTheRunHasTheSameBits() throws Exception {
-    Path straight = undisturbed();
     Path run = dir.resolve("run");
     try (TrainingProcess process = launch(run, List.of("--max-restarts", "3"))) {
-      process.await("step  45/");
+      process.await("step 45/");
       process.ranks().getLast().destroyForcibly();
       Output output = process.end();
       assertThat(output.code()).as(output.err()).isZero();
@@ -86,16 +84,15 @@ class LaunchRestartTest {
                   + " of 3 tries left");
       assertThat(output.out()).containsPattern("resuming from .*run/global_step\\d+ after step");
     }
-    assertSameBits(run, straight);
+    assertSameBits(run);
   }
 
   @Test
   void aStoppedRankIsNamedWithWhatTheOthersWaitIn() throws Exception {
-    Path straight = undisturbed();
     Path run = dir.resolve("run");
     List<String> options = List.of("--max-restarts", "1", "--distributed-timeout-minutes", "0.2");
     try (TrainingProcess process = launch(run, options)) {
-      process.await("step  45/");
+      process.await("step 45/");
       ProcessHandle last = process.ranks().getLast();
       signal("STOP", last);
       Output output = process.end();
@@ -107,15 +104,14 @@ class LaunchRestartTest {
                   + " 1 tries left");
       assertThat(last.isAlive()).isFalse();
     }
-    assertSameBits(run, straight);
+    assertSameBits(run);
   }
 
   @Test
   void aDamagedCheckpointIsNamedAndTheOneBeforeIsTaken() throws Exception {
-    Path straight = undisturbed();
     Path run = dir.resolve("run");
     try (TrainingProcess process = launch(run, List.of("--max-restarts", "1"))) {
-      process.await("step  70/");
+      process.await("step 70/");
       List<ProcessHandle> ranks = process.ranks();
       for (ProcessHandle rank : ranks) {
         signal("STOP", rank);
@@ -133,7 +129,7 @@ class LaunchRestartTest {
           .containsPattern(model + ": damaged: .*; the checkpoint before is taken")
           .contains("resuming from " + run.resolve("global_step" + (step - 20)));
     }
-    assertSameBits(run, straight);
+    assertSameBits(run);
   }
 
   /** A file may be 150 or 300 KB long, by the shell; those of a checkpoint are longer. */

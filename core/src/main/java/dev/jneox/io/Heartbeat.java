@@ -32,6 +32,7 @@ public final class Heartbeat implements AutoCloseable {
   private final Arena arena = Arena.ofShared();
   private final MemorySegment memory;
   private final Thread beats;
+  private volatile boolean begun;
   private boolean closed;
 
   /**
@@ -67,6 +68,9 @@ public final class Heartbeat implements AutoCloseable {
     try {
       while (true) {
         add(ALIVE);
+        if (!begun) {
+          add(PROGRESS);
+        }
         Thread.sleep(BEAT_MILLIS);
       }
     } catch (InterruptedException e) {
@@ -84,6 +88,14 @@ public final class Heartbeat implements AutoCloseable {
     if (!closed) {
       memory.set(ValueLayout.JAVA_LONG, offset, memory.get(ValueLayout.JAVA_LONG, offset) + 1);
     }
+  }
+
+  /**
+   * Tells that the work begins which {@link #progress} counts. Before, as while a large checkpoint
+   * is read, that the process is alive counts as progress.
+   */
+  public void begin() {
+    begun = true;
   }
 
   /** Counts a piece of work that is finished. */

@@ -48,6 +48,8 @@ class LaunchFolderTest {
     Path file = new LaunchFolder(dir).heartbeat(2);
     assertThat(Heartbeat.read(file)).isEmpty();
     try (Heartbeat beat = new Heartbeat(file)) {
+      beat.begin();
+      Thread.sleep(50); // the first beat may still count as progress
       Heartbeat.Seen first = Heartbeat.read(file).orElseThrow();
       assertThat(first.saved()).isEqualTo(-1);
       beat.waiting("all-reduce of 12 numbers, group data");

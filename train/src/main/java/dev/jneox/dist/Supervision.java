@@ -100,6 +100,13 @@ public final class Supervision implements AutoCloseable {
     return restarts > 0 && half.compareTo(first) > 0 ? half : first;
   }
 
+  /** Tells that the training begins, whose progress is watched from now on. */
+  public void begin() {
+    if (heartbeat != null) {
+      heartbeat.begin();
+    }
+  }
+
   /** Tells that a piece of work is finished. */
   public void progress() {
     if (heartbeat != null) {

@@ -150,7 +150,7 @@ final class Saving implements TrainingCallback {
       return;
     }
     if (snapshot == null) {
-      snapshot = new Snapshot(model);
+      snapshot = new Snapshot(model, trainer.ranks().supervision()::progress);
     }
     Snapshot copy = snapshot;
     copy.take(live);

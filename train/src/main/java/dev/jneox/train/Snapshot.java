@@ -27,10 +27,15 @@ final class Snapshot implements Checkpoint.Source, AutoCloseable {
   private final Copy first;
   private final Copy second;
 
-  Snapshot(ModelSpec model) {
-    weights = new Copy(model, arena);
-    first = new Copy(model, arena);
-    second = new Copy(model, arena);
+  /**
+   * Takes the memory.
+   *
+   * @param progress called with each tensor that is read or copied
+   */
+  Snapshot(ModelSpec model, Runnable progress) {
+    weights = new Copy(model, arena, progress);
+    first = new Copy(model, arena, progress);
+    second = new Copy(model, arena, progress);
   }
 
   /** Returns the bytes of memory that a copy of a model takes. */
@@ -62,10 +67,12 @@ final class Snapshot implements Checkpoint.Source, AutoCloseable {
 
   private static final class Copy implements ModelWeights {
     private final ModelSpec model;
+    private final Runnable progress;
     private final Map<ParamId, StoredTensor> tensors = new LinkedHashMap<>();
 
-    Copy(ModelSpec model, Arena arena) {
+    Copy(ModelSpec model, Arena arena, Runnable progress) {
       this.model = model;
+      this.progress = progress;
       for (Param param : model.parameters()) {
         tensors.put(
             param.id(), new Kept(param, arena.allocate(param.elements() * Float.BYTES, 64)));
@@ -76,6 +83,7 @@ final class Snapshot implements Checkpoint.Source, AutoCloseable {
       tensors.forEach(
           (id, tensor) -> {
             try (Arena scratch = Arena.ofShared()) {
+              progress.run();
               tensor.read(scratch).data().copyFrom(source.holder(id).read(scratch).data());
             }
           });
@@ -93,6 +101,7 @@ final class Snapshot implements Checkpoint.Source, AutoCloseable {
 
     @Override
     public StoredTensor holder(ParamId id) {
+      progress.run();
       StoredTensor tensor = tensors.get(id);
       if (tensor == null) {
         throw new IllegalArgumentException("no parameter " + id);

@@ -471,6 +471,7 @@ public final class Trainer implements AutoCloseable {
     callbacks = List.copyOf(all);
     try {
       goodput.begin(state.iteration());
+      ranks().supervision().begin();
       tell(callback -> callback.atStart(this));
       while (!isDone() && !stopping) {
         Step step = step().orElse(null);
