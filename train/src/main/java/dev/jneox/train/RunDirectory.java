@@ -317,7 +317,9 @@ public final class RunDirectory implements AutoCloseable {
         bySave(folder).reversed().stream()
             .filter(checkpoint -> !checkpoint.equals(broken) && isWhole(checkpoint))
             .findFirst();
-    if ((goesOn || resume.skipDamaged()) && whole.isPresent()) {
+    // One without a manifest may be good, and of an earlier version: the user decides.
+    boolean unlisted = broken != null && !Manifest.exists(broken);
+    if ((goesOn && !unlisted || resume.skipDamaged()) && whole.isPresent()) {
       notes.add(
           problem.getMessage()
               + "; going on from "
@@ -325,10 +327,7 @@ public final class RunDirectory implements AutoCloseable {
               + ", the newest whole checkpoint");
       return whole.get();
     }
-    String accept =
-        broken != null && !Manifest.exists(broken)
-            ? "; start again with --no-verify to go on from it as it is"
-            : "";
+    String accept = unlisted ? "; start again with --no-verify to go on from it as it is" : "";
     String others =
         whole.isPresent()
             ? "; the newest whole checkpoint is "
