@@ -27,6 +27,7 @@ class DatasheetTest {
         name,
         List.of(name + ".jsonl"),
         1,
+        0,
         1,
         5000,
         documents,
