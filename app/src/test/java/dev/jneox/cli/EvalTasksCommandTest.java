@@ -204,10 +204,40 @@ class EvalTasksCommandTest {
   }
 
   @Test
-  void listNamesTasksWithoutAModel() {
+  void listNamesTasksWithoutAModel() throws IOException {
     Output output = Output.of("eval", "--tasks", "list");
     assertThat(output.code()).as(output.err()).isZero();
-    assertThat(output.out().lines()).contains("piqa", "ai2_arc (tag): arc_challenge, arc_easy");
+    assertThat(output.out().lines())
+        .contains("ai2_arc (tag): arc_challenge, arc_easy")
+        .anyMatch(line -> line.matches("piqa +multiple_choice +validation +baber/piqa"));
+    output = Output.of("eval", "--tasks", "list,piqa", "--data", data.toString());
+    assertThat(output.out())
+        .contains("data set on the hub: baber/piqa", "take: goal, label, sol1, sol2\n")
+        .contains("first record: {\"goal\":\"a\",\"sol1\":\"yes\"");
+    output = Output.of("eval", "--tasks", "list,arc*", "--json");
+    JsonNode json = new ObjectMapper().readTree(output.out());
+    assertThat(json)
+        .extracting(task -> task.get("name").textValue())
+        .containsExactly("arc_challenge", "arc_easy");
+    output = Output.of("eval", "--tasks", "list,nosuch");
+    assertThat(output.code()).isEqualTo(1);
+  }
+
+  @Test
+  void anOddLabelIsOneLineOfWarning() throws IOException {
+    Path odd = Files.createDirectories(dir.resolve("odd/piqa"));
+    Files.writeString(
+        odd.resolve("validation.jsonl"),
+        "{\"goal\": \"a\", \"sol1\": \"yes\", \"sol2\": \"it is\", \"label\": 7}\n");
+    Output output =
+        Output.of("eval", "--model", model, "--data", odd.getParent() + "", "--tasks", "piqa");
+    assertThat(output.code()).as(output.err()).isZero();
+    assertThat(output.err().lines())
+        .containsOnlyOnce(
+            "jneox: warning: task piqa: 1 document has a label that is none of the choices, which"
+                + " no answer can match: "
+                + odd.resolve("validation.jsonl")
+                + ": line 1: 7 of 2 choices, from label: 7");
   }
 
   @Test

@@ -23,6 +23,21 @@ final class Parser {
   private static final Set<String> REFUSED =
       Set.of("include", "import", "from", "extends", "block", "autoescape", "print", "do", "trans");
 
+  /** Names that have a value in every template. */
+  private static final Set<String> OWN =
+      Set.of(
+          "loop",
+          "self",
+          "caller",
+          "varargs",
+          "kwargs",
+          "range",
+          "dict",
+          "namespace",
+          "cycler",
+          "joiner",
+          "lipsum");
+
   private static final Set<String> COMPARISONS = Set.of("==", "!=", "<", "<=", ">", ">=");
 
   private final List<Token> tokens;
@@ -37,17 +52,29 @@ final class Parser {
   private int operators;
   // Names that each macro around the place uses.
   private final Deque<Set<String>> used = new ArrayDeque<>();
+  // Names that the template itself gives a value: variables, macros and their parameters.
+  private final Set<String> assigned = new HashSet<>();
 
   private Parser(List<Token> tokens) {
     this.tokens = tokens;
   }
 
   static List<Statement> parse(String template, Dialect dialect) {
+    return parse(template, dialect, new HashSet<>());
+  }
+
+  /** Does the same, and adds to {@code given} the names that have to come from outside. */
+  static List<Statement> parse(String template, Dialect dialect, Set<String> given) {
     Parser parser = new Parser(Lexer.tokens(template, dialect));
+    Set<String> names = new HashSet<>();
+    parser.used.push(names);
     List<Statement> body = parser.body(Set.of(), "");
     if (parser.unknown != null) {
       throw parser.unknown;
     }
+    names.removeAll(parser.assigned);
+    names.removeAll(OWN);
+    given.addAll(names);
     return body;
   }
 
@@ -305,6 +332,8 @@ final class Parser {
     Set<String> names = used.pop();
     loops = around;
     names.removeAll(parameters);
+    assigned.add(name);
+    assigned.addAll(parameters);
     return new Function(
         name,
         parameters,
@@ -396,6 +425,7 @@ final class Parser {
       return new Target.Member(name, name());
     }
     requireAssignable(name);
+    assigned.add(name);
     return new Target.Variable(name);
   }
 

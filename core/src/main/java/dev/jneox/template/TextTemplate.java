@@ -2,9 +2,12 @@ package dev.jneox.template;
 
 import dev.jneox.io.InputException;
 import java.time.Clock;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.SortedSet;
+import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -18,10 +21,12 @@ import org.jspecify.annotations.Nullable;
 public final class TextTemplate {
   private final String name;
   private final List<Statement> body;
+  private final SortedSet<String> variables;
 
-  private TextTemplate(String name, List<Statement> body) {
+  private TextTemplate(String name, List<Statement> body, SortedSet<String> variables) {
     this.name = name;
     this.body = body;
+    this.variables = variables;
   }
 
   /**
@@ -40,10 +45,17 @@ public final class TextTemplate {
               + source.length());
     }
     try {
-      return new TextTemplate(name, Parser.parse(source, Dialect.TEXT));
+      SortedSet<String> variables = new TreeSet<>();
+      List<Statement> body = Parser.parse(source, Dialect.TEXT, variables);
+      return new TextTemplate(name, body, Collections.unmodifiableSortedSet(variables));
     } catch (Lexer.LineFault e) {
       throw error(name, e.line, String.valueOf(e.getMessage()), e);
     }
+  }
+
+  /** Returns the names of the values that the template takes, in ascending order. */
+  public SortedSet<String> variables() {
+    return variables;
   }
 
   /**

@@ -36,6 +36,17 @@ class TextTemplateTest {
   }
 
   @Test
+  void variablesAreThoseThatTheTemplateDoesNotSetItself() {
+    assertThat(
+            TextTemplate.parse(
+                    "{% set n = q|length %}{% for x in c.text %}{{ loop.index }}{{ x }}{{ n }}"
+                        + "{% endfor %}{% macro m(a) %}{{ a ~ b }}{% endmacro %}{{ m(range(k)) }}",
+                    "t")
+                .variables())
+        .containsExactly("b", "c", "k", "q");
+  }
+
+  @Test
   void regexReplaceIsThatOfPython() {
     assertThat(render("{{ x|regex_replace('a(.)', '<\\\\1>') }}", Map.of("x", "abac")))
         .isEqualTo("<b><c>");

@@ -2,6 +2,7 @@ package dev.jneox.eval;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.ObjectReader;
 import dev.jneox.io.AtomicFile;
@@ -102,6 +103,15 @@ public final class DataFolder {
     return file.toString().endsWith(".parquet") ? ParquetRows.read(file) : lines(file);
   }
 
+  /**
+   * Returns the first record of the split that a task evaluates, as its file has it.
+   *
+   * @throws InputException where there is none
+   */
+  public Document first(TaskSpec task) {
+    return read(task, task.split()).documents().getFirst();
+  }
+
   private Path find(TaskSpec task, String split) {
     Object named = task.dataFiles.get(split);
     if (named instanceof String text) {
@@ -159,7 +169,8 @@ public final class DataFolder {
 
   private String found(Path of) {
     if (Files.isDirectory(of)) {
-      return "; " + of + " has " + names(of);
+      Set<String> names = names(of);
+      return "; " + of + (names.isEmpty() ? " is empty" : " has " + names);
     }
     if (folder == null || !Files.isDirectory(folder)) {
       return "; " + folder + " is no folder";
@@ -187,7 +198,7 @@ public final class DataFolder {
         for (String line = reader.readLine(); line != null; line = reader.readLine()) {
           number++;
           if (!line.isBlank()) {
-            documents.add(document(file, number, line));
+            documents.add(document(file, number, number == 1 ? withoutMark(line) : line));
           }
         }
       }
@@ -198,10 +209,22 @@ public final class DataFolder {
     return documents;
   }
 
+  /** Leaves out the byte order mark that some programs write. */
+  private static String withoutMark(String line) {
+    return line.startsWith("\uFEFF") ? line.substring(1) : line;
+  }
+
   private static Document document(Path file, int number, String line) throws IOException {
     String place = "line " + number;
     try {
-      Map<?, ?> record = RECORDS.readValue(line);
+      JsonNode node = RECORDS.readTree(line);
+      if (!node.isObject()) {
+        throw InputException.in(file, place, "an object of JSON", Document.shown(node));
+      }
+      Map<?, ?> record = RECORDS.treeToValue(node, Map.class);
+      if (record == null || JsonValues.hasHalfPair(record)) {
+        throw InputException.in(file, place, "Unicode", "half of a surrogate pair");
+      }
       return Document.of(JsonValues.map(record), file + ": " + place);
     } catch (JsonProcessingException e) {
       throw new InputException(

@@ -1,6 +1,8 @@
 package dev.jneox.eval;
 
 import dev.jneox.io.InputException;
+import dev.jneox.io.JsonObject;
+import dev.jneox.io.VisibleText;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -99,7 +101,20 @@ public final class Document {
    */
   public InputException expected(String field, String what) {
     return new InputException(
-        source + ": field '" + field + "': expected " + what + ", found " + fields.get(field));
+        source
+            + ": field '"
+            + field
+            + "': expected "
+            + what
+            + ", found "
+            + shown(fields.get(field)));
+  }
+
+  /** Writes a value for a message: a text in quotes, a long one cut. */
+  static String shown(@Nullable Object value) {
+    return value instanceof String text
+        ? VisibleText.of(JsonObject.quoted(text))
+        : VisibleText.of(JsonObject.shortened(String.valueOf(value)));
   }
 
   @Override

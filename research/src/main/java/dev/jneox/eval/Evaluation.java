@@ -1,5 +1,6 @@
 package dev.jneox.eval;
 
+import dev.jneox.io.Counted;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
 import java.util.ArrayList;
@@ -10,6 +11,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.OptionalInt;
 import org.jspecify.annotations.Nullable;
+import java.util.function.Consumer;
 
 /** Evaluates a model on tasks, with the results that lm-evaluation-harness gives for it. */
 public final class Evaluation {
@@ -55,13 +57,28 @@ public final class Evaluation {
     }
   }
 
+  /** Tasks whose failures are told one by one. */
+  private static final int MOST_TOLD = 20;
+
   private final Settings settings;
   private final DataFolder data;
+  private final Consumer<String> notes;
 
   /** Makes an evaluation with settings, on data. */
   public Evaluation(Settings settings, DataFolder data) {
+    this(settings, data, note -> {});
+  }
+
+  /**
+   * Makes an evaluation that tells what is odd about the data.
+   *
+   * @param notes receives one line for each kind of oddity in a task, and one for each further task
+   *     that cannot be evaluated, before {@link #run} throws the error of the first
+   */
+  public Evaluation(Settings settings, DataFolder data, Consumer<String> notes) {
     this.settings = settings;
     this.data = data;
+    this.notes = notes;
   }
 
   /** Holds a document with its requests. */
@@ -89,14 +106,21 @@ public final class Evaluation {
    * Reads the data of tasks and writes their prompts, so that what is wrong with them shows before
    * the work begins.
    *
-   * @throws InputException if data are missing or not as a task needs them
+   * @throws InputException if data are missing or not as a task needs them; those of further tasks
+   *     are suppressed in it
    */
   public Ready prepare(Selection selection) {
     List<Prepared> tasks = new ArrayList<>();
+    List<InputException> failures = new ArrayList<>();
     for (TaskSpec spec : selection.tasks()) {
-      Task task = new Task(spec, data, fewshot(spec), settings.seed());
-      tasks.add(new Prepared(task, asked(task)));
+      try {
+        Task task = new Task(spec, data, fewshot(spec), settings.seed());
+        tasks.add(new Prepared(task, asked(task)));
+      } catch (InputException e) {
+        failures.add(e);
+      }
     }
+    refuse(failures);
     return new Ready(tasks, selection.groups());
   }
 
@@ -104,7 +128,8 @@ public final class Evaluation {
    * Evaluates tasks.
    *
    * @param progress counts requests, and notes the task
-   * @throws InputException if data are missing or not as a task needs them
+   * @throws InputException if data are missing or not as a task needs them; those of further tasks
+   *     are suppressed in it
    */
   public EvaluationResults run(Selection selection, EvaluatedModel model, Progress progress) {
     return run(prepare(selection), model, null, progress);
@@ -121,7 +146,7 @@ public final class Evaluation {
       Ready ready, EvaluatedModel model, @Nullable AnswerLog log, Progress progress) {
     List<Prepared> tasks = ready.tasks;
     if (log != null) {
-      tasks.forEach(each -> log.require(each.task.spec.name, each.task.hashes));
+      tasks.forEach(each -> log.require(each.task.spec.name(), each.task.hashes));
     }
     progress.total(tasks.stream().mapToLong(Prepared::requests).sum());
     Map<String, TaskResult> results = new LinkedHashMap<>();
@@ -153,6 +178,22 @@ public final class Evaluation {
         Collections.unmodifiableMap(results), Collections.unmodifiableMap(groups));
   }
 
+  /** Throws the first failure, and tells the others. */
+  private void refuse(List<InputException> failures) {
+    if (failures.isEmpty()) {
+      return;
+    }
+    InputException first = failures.getFirst();
+    for (InputException more : failures.subList(1, Math.min(failures.size(), MOST_TOLD))) {
+      first.addSuppressed(more);
+      notes.accept(String.valueOf(more.getMessage()));
+    }
+    if (failures.size() > MOST_TOLD) {
+      notes.accept(failures.size() - MOST_TOLD + " more tasks cannot be evaluated");
+    }
+    throw first;
+  }
+
   private int fewshot(TaskSpec spec) {
     boolean fixed = spec.fewshot.isPresent() && spec.fewshot.getAsInt() == 0;
     return fixed ? 0 : settings.fewshot().orElse(spec.fewshot.orElse(0));
@@ -161,11 +202,46 @@ public final class Evaluation {
   private List<Asked> asked(Task task) {
     int n = Math.min(task.documents.size(), settings.limit().orElse(Integer.MAX_VALUE));
     List<Asked> asked = new ArrayList<>(n);
+    List<String> outOfRange = new ArrayList<>();
+    List<String> blank = new ArrayList<>();
     for (int i = 0; i < n; i++) {
       Document document = task.documents.get(i);
-      asked.add(new Asked(i, document, task.requests(document)));
+      List<Request> requests = task.requests(document);
+      asked.add(new Asked(i, document, requests));
+      String odd = task.outOfRange(document);
+      if (odd != null) {
+        outOfRange.add(odd);
+      }
+      if (requests.stream().anyMatch(Evaluation::isBlank)) {
+        blank.add(document.source());
+      }
     }
+    warn(task, outOfRange, "a label that is none of the choices, which no answer can match");
+    warn(task, blank, "white space alone to predict, whose score means little");
     return asked;
+  }
+
+  private static boolean isBlank(Request request) {
+    return switch (request) {
+      case Request.Loglikelihood asked -> asked.continuation().isBlank();
+      case Request.Rolling asked -> asked.text().isBlank();
+      case Request.Generate _ -> false;
+    };
+  }
+
+  private void warn(Task task, List<String> places, String what) {
+    if (!places.isEmpty()) {
+      notes.accept(
+          "warning: task "
+              + task.spec.name()
+              + ": "
+              + Counted.text(places.size(), "document")
+              + (places.size() == 1 ? " has " : " have ")
+              + what
+              + ": "
+              + (places.size() == 1 ? "" : "the first is ")
+              + places.getFirst());
+    }
   }
 
   private TaskResult run(

@@ -31,6 +31,22 @@ final class JsonValues {
     };
   }
 
+  /** Tells whether a text in a value, or the name of a field, has a surrogate without its other. */
+  static boolean hasHalfPair(@Nullable Object value) {
+    return switch (value) {
+      case String text -> text.codePoints().anyMatch(JsonValues::isSurrogate);
+      case List<?> list -> list.stream().anyMatch(JsonValues::hasHalfPair);
+      case Map<?, ?> map ->
+          map.entrySet().stream()
+              .anyMatch(entry -> hasHalfPair(entry.getKey()) || hasHalfPair(entry.getValue()));
+      case null, default -> false;
+    };
+  }
+
+  private static boolean isSurrogate(int character) {
+    return character >= Character.MIN_SURROGATE && character <= Character.MAX_SURROGATE;
+  }
+
   static Map<String, @Nullable Object> map(Map<?, ? extends @Nullable Object> map) {
     Map<String, @Nullable Object> values = new LinkedHashMap<>();
     map.forEach((key, value) -> values.put(String.valueOf(key), of(value)));

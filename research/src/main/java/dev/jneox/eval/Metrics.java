@@ -80,11 +80,7 @@ final class Metrics {
     int n = choices.size();
     double[] all = responses.stream().mapToDouble(each -> score(each).logLikelihood()).toArray();
     double[] sums = java.util.Arrays.copyOf(all, n);
-    List<Integer> golds = new ArrayList<>();
-    for (Object each :
-        gold instanceof List<?> list ? list : java.util.Collections.singletonList(gold)) {
-      golds.add(number(each, choices));
-    }
+    List<Integer> golds = golds(gold, choices);
     int predicted = largest(sums);
     Map<String, Measured> measured = new LinkedHashMap<>();
     measured.put("acc", value(golds.contains(predicted)));
@@ -116,15 +112,31 @@ final class Metrics {
     return wanted(task, measured);
   }
 
+  /**
+   * Returns the numbers of the right choices. One that is not among them is -100, or below 0 as it
+   * is given, and never predicted: the harness has it so.
+   *
+   * @param gold the number of the right choice, or its text, or a list of right ones
+   */
+  static List<Integer> golds(@Nullable Object gold, List<String> choices) {
+    List<Integer> golds = new ArrayList<>();
+    for (Object each :
+        gold instanceof List<?> list ? list : java.util.Collections.singletonList(gold)) {
+      golds.add(number(each, choices));
+    }
+    return golds;
+  }
+
   /** Returns the number of a choice, or -100 where it is none, as the harness has it. */
   private static int number(@Nullable Object gold, List<String> choices) {
     return switch (gold) {
-      case Long number -> number < choices.size() ? (int) (long) number : -100;
+      case Long number -> number < choices.size() ? (int) Math.max(number, -100) : -100;
       case Boolean flag -> flag ? 1 : 0;
       case String text -> choices.contains(text) ? choices.indexOf(text) : -100;
       case null, default ->
           throw new InputException(
-              "expected the number or the text of a choice as the target, found " + gold);
+              "expected the number or the text of a choice as the target, found "
+                  + Document.shown(gold));
     };
   }
 

@@ -1,6 +1,8 @@
 package dev.jneox.eval;
 
 import dev.jneox.io.InputException;
+import dev.jneox.io.JsonObject;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -105,7 +107,7 @@ final class Task {
       case TextSource.Template template ->
           fields.contains(template.text())
               ? document.value(template.text())
-              : new Rendered(template.template().render(document.fields()), template.text());
+              : new Rendered(template.render(document), template.text());
     };
   }
 
@@ -115,7 +117,7 @@ final class Task {
       try {
         return PythonLiteral.parse(text);
       } catch (InputException e) {
-        throw e.withMessage("{template " + template + "}: " + e.getMessage());
+        throw e.withMessage("template " + JsonObject.quoted(template) + ": " + e.getMessage());
       }
     }
   }
@@ -178,12 +180,13 @@ final class Task {
           Object value = value(document, source);
           Object choices = value instanceof Rendered rendered ? rendered.literal() : value;
           if (!(choices instanceof List<?> list)) {
-            throw new InputException("expected a list of choices, found " + choices);
+            throw new InputException(
+                "expected a list of choices, found " + Document.shown(choices));
           }
           List<String> texts = new ArrayList<>();
           for (Object each : list) {
             if (!(each instanceof String text)) {
-              throw new InputException("expected texts as choices, found " + each);
+              throw new InputException("expected texts as choices, found " + Document.shown(each));
             }
             texts.add(text);
           }
@@ -272,7 +275,10 @@ final class Task {
         };
     if (place < 0 || place >= choices.size()) {
       throw new InputException(
-          "expected the number of one of " + choices.size() + " choices, found " + number);
+          "expected the number of one of "
+              + choices.size()
+              + " choices, found "
+              + Document.shown(number));
     }
     return (int) place;
   }
@@ -281,7 +287,7 @@ final class Task {
     if (value instanceof String text) {
       return text;
     }
-    throw new InputException("expected a text, found " + value);
+    throw new InputException("expected a text, found " + Document.shown(value));
   }
 
   /** Returns what stands before the answer: one context, or one for each choice. */
@@ -347,6 +353,40 @@ final class Task {
       }
     }
     return requests;
+  }
+
+  /**
+   * Says what is wrong with the right answer of a multiple choice where it is none of the choices,
+   * so that no prediction is right; null where it is one.
+   *
+   * @throws InputException for an answer that cannot be scored
+   */
+  @Nullable String outOfRange(Document document) {
+    if (spec.measures != null || spec.choice == null) {
+      return null;
+    }
+    List<String> choices = choices(document, spec.choice);
+    TextSource source = severalInputs ? spec.text : spec.target;
+    Object gold = severalInputs ? text(document, source) : target(document, source);
+    boolean sound =
+        of(
+            severalInputs ? "doc_to_text" : "doc_to_target",
+            document,
+            () ->
+                spec.output == OutputType.MULTIPLE_CHOICE
+                    ? Metrics.golds(gold, choices).stream().allMatch(i -> i >= 0)
+                    : place(gold, choices) >= 0);
+    return sound
+        ? null
+        : document.source()
+            + ": "
+            + Document.shown(gold)
+            + " of "
+            + choices.size()
+            + " choices"
+            + (source instanceof TextSource.Template template
+                ? ", from " + template.values(document)
+                : "");
   }
 
   // Measures.

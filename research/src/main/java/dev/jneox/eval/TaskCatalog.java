@@ -12,6 +12,7 @@ import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -19,6 +20,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -28,8 +30,8 @@ import org.jspecify.annotations.Nullable;
  * files, which come before ours.
  */
 public final class TaskCatalog {
-  /** Says what a file describes. */
-  private record Entry(Path file, boolean group, Map<String, @Nullable Object> settings) {}
+  /** Says what a file describes. The source is what errors begin with. */
+  private record Entry(String source, boolean group, Map<String, @Nullable Object> settings) {}
 
   private final Map<String, TaskFunction> functions;
   private final Map<String, Entry> entries = new TreeMap<>();
@@ -56,7 +58,7 @@ public final class TaskCatalog {
     this.functions = new TreeMap<>(TaskFunctions.ALL);
     this.functions.putAll(functions);
     addOwn();
-    folders.forEach(this::add);
+    folders.forEach(folder -> add(folder, false));
   }
 
   private void addOwn() {
@@ -68,17 +70,17 @@ public final class TaskCatalog {
       URI uri = folder.toURI();
       if (uri.getScheme().equals("jar")) {
         try (FileSystem jar = FileSystems.newFileSystem(uri, Map.of())) {
-          add(jar.provider().getPath(uri));
+          add(jar.provider().getPath(uri), true);
         }
       } else {
-        add(Path.of(uri));
+        add(Path.of(uri), true);
       }
     } catch (URISyntaxException | IOException e) {
       throw new IllegalStateException(e);
     }
   }
 
-  private void add(Path folder) {
+  private void add(Path folder, boolean own) {
     List<Path> files;
     try (Stream<Path> all = Files.walk(folder)) {
       files =
@@ -94,7 +96,7 @@ public final class TaskCatalog {
         Map<String, @Nullable Object> settings = TaskFile.read(file);
         for (Map<String, @Nullable Object> each :
             TaskFamily.is(settings) ? TaskFamily.tasks(file, settings) : List.of(settings)) {
-          add(file, each, here);
+          add(file, each, here, own);
         }
       } catch (InputException e) { // told when its name is asked for
         broken.put(file, String.valueOf(e.getMessage()));
@@ -102,11 +104,17 @@ public final class TaskCatalog {
     }
   }
 
-  private void add(Path file, Map<String, @Nullable Object> settings, Set<String> here) {
+  private void add(
+      Path file, Map<String, @Nullable Object> settings, Set<String> here, boolean own) {
     boolean group = settings.containsKey("group") && settings.get("task") instanceof List<?>;
     Object name = settings.get(group ? "group" : "task");
-    if (name instanceof String text && here.add(text)) {
-      entries.put(text, new Entry(file, group, settings));
+    if (name != null && !(name instanceof String)) {
+      broken.put(
+          file,
+          file + ": " + (group ? "group" : "task") + ": expected a name as text, found " + name);
+    } else if (name instanceof String text && here.add(text)) {
+      String source = own ? (group ? "group " : "task ") + text + " (built in)" : file.toString();
+      entries.put(text, new Entry(source, group, settings));
       Object tag = settings.get("tag");
       for (Object each :
           tag instanceof List<?> list ? list : tag == null ? List.of() : List.of(tag)) {
@@ -118,6 +126,51 @@ public final class TaskCatalog {
   /** Returns the names of all tasks and groups. */
   public Set<String> names() {
     return Set.copyOf(entries.keySet());
+  }
+
+  /**
+   * Describes tasks and groups, in ascending order of their names.
+   *
+   * @param patterns names of tasks, groups and tags, in which {@code *} stands for any characters;
+   *     all where there is none
+   * @throws InputException for a pattern that is of none
+   */
+  public List<TaskSummary> summaries(List<String> patterns) {
+    Set<String> chosen = new TreeSet<>(patterns.isEmpty() ? entries.keySet() : Set.of());
+    for (String pattern : patterns) {
+      Pattern regex =
+          Pattern.compile(
+              Arrays.stream(pattern.split("\\*", -1))
+                  .map(Pattern::quote)
+                  .collect(Collectors.joining(".*")));
+      Set<String> of = new TreeSet<>();
+      entries.keySet().stream().filter(name -> regex.matcher(name).matches()).forEach(of::add);
+      tags.forEach(
+          (tag, names) -> {
+            if (regex.matcher(tag).matches()) {
+              of.addAll(names);
+            }
+          });
+      if (of.isEmpty()) {
+        throw unknown(pattern);
+      }
+      chosen.addAll(of);
+    }
+    return chosen.stream().map(this::summary).toList();
+  }
+
+  private TaskSummary summary(String name) {
+    try {
+      Selection selection = select(List.of(name));
+      for (Group group : selection.groups()) {
+        if (group.name().equals(name)) {
+          return TaskSummary.group(name, group.members());
+        }
+      }
+      return TaskSummary.of(selection.tasks().getFirst());
+    } catch (InputException e) {
+      return TaskSummary.notSupported(name, String.valueOf(e.getMessage()));
+    }
   }
 
   /** Returns the tasks of each tag. */
@@ -133,6 +186,10 @@ public final class TaskCatalog {
         .collect(Collectors.toSet());
   }
 
+  /** Holds what was selected so far, and the groups around the place, the outermost first. */
+  private record Found(
+      Map<String, TaskSpec> tasks, Map<String, Group> groups, List<String> around) {}
+
   /**
    * Finds tasks.
    *
@@ -140,36 +197,32 @@ public final class TaskCatalog {
    * @throws InputException if there is none of a name, or its file is not one that we can run
    */
   public Selection select(List<String> names) {
-    Map<String, TaskSpec> tasks = new LinkedHashMap<>();
-    Map<String, Group> groups = new LinkedHashMap<>();
+    Found found = new Found(new LinkedHashMap<>(), new LinkedHashMap<>(), new ArrayList<>());
     for (String name : names) {
-      select(name, Map.of(), tasks, groups);
+      select(name, Map.of(), found);
     }
-    return new Selection(List.copyOf(tasks.values()), List.copyOf(groups.values()));
+    return new Selection(List.copyOf(found.tasks.values()), List.copyOf(found.groups.values()));
   }
 
   /** Returns the names of what was added, which a group has as its members. */
   private List<String> select(
-      String name,
-      Map<String, ? extends @Nullable Object> changes,
-      Map<String, TaskSpec> tasks,
-      Map<String, Group> groups) {
+      String name, Map<String, ? extends @Nullable Object> changes, Found found) {
     Entry entry = entries.get(name);
     if (entry == null) {
       Set<String> tagged = tags.get(name);
       if (tagged == null) {
         throw unknown(name);
       }
-      tagged.forEach(each -> select(each, changes, tasks, groups));
+      tagged.forEach(each -> select(each, changes, found));
       return List.copyOf(tagged);
     }
     if (entry.group) {
-      group(name, entry.file + "", entry.settings, changes, tasks, groups);
+      group(name, entry.source, entry.settings, changes, found);
     } else {
       Map<String, @Nullable Object> settings = new LinkedHashMap<>(entry.settings);
       settings.putAll(changes);
       settings.put("task", name);
-      tasks.putIfAbsent(name, spec(entry.file + "", settings));
+      found.tasks.putIfAbsent(name, spec(entry.source, settings));
     }
     return List.of(name);
   }
@@ -183,10 +236,18 @@ public final class TaskCatalog {
       String source,
       Map<String, ? extends @Nullable Object> settings,
       Map<String, ? extends @Nullable Object> changes,
-      Map<String, TaskSpec> tasks,
-      Map<String, Group> groups) {
-    if (groups.containsKey(name)) {
+      Found found) {
+    if (found.groups.containsKey(name)) {
       return;
+    }
+    if (found.around.contains(name)) {
+      throw new InputException(
+          source
+              + ": group "
+              + name
+              + ": expected a group that does not contain itself, found "
+              + String.join(" in ", found.around.reversed())
+              + " around it");
     }
     // What a group says beside its own settings holds for its tasks.
     Map<String, @Nullable Object> all = new LinkedHashMap<>();
@@ -195,10 +256,15 @@ public final class TaskCatalog {
     all.putAll(changes);
     List<String> members = new ArrayList<>();
     Object listed = settings.get("task");
+    found.around.add(name);
     for (Object member : listed instanceof List<?> list ? list : List.of()) {
-      members.addAll(member(name, source, member, all, tasks, groups));
+      members.addAll(member(name, source, member, all, found));
     }
-    groups.put(name, Group.of(name, new TaskSettings(source, own, functions), members));
+    found.around.removeLast();
+    if (members.isEmpty()) {
+      throw new InputException(source + ": group " + name + ": task: expected tasks, found none");
+    }
+    found.groups.put(name, Group.of(name, new TaskSettings(source, own, functions), members));
   }
 
   private List<String> member(
@@ -206,10 +272,9 @@ public final class TaskCatalog {
       String source,
       @Nullable Object member,
       Map<String, @Nullable Object> changes,
-      Map<String, TaskSpec> tasks,
-      Map<String, Group> groups) {
+      Found found) {
     if (member instanceof String name) {
-      return select(name, changes, tasks, groups);
+      return select(name, changes, found);
     }
     if (!(member instanceof Map<?, ?> map)) {
       throw new InputException(
@@ -222,10 +287,10 @@ public final class TaskCatalog {
         Map<String, @Nullable Object> both = new LinkedHashMap<>(changes);
         more.remove("group");
         both.putAll(more);
-        return select(name, both, tasks, groups);
+        return select(name, both, found);
       }
       String inner = group + "::" + name;
-      group(inner, source, more, changes, tasks, groups);
+      group(inner, source, more, changes, found);
       return List.of(inner);
     }
     if (!(more.get("task") instanceof String name)) {
@@ -235,11 +300,11 @@ public final class TaskCatalog {
     both.putAll(more);
     if (entries.containsKey(name) || tags.containsKey(name)) {
       both.remove("task");
-      return select(name, both, tasks, groups);
+      return select(name, both, found);
     }
     String inner = group + "::" + name;
     both.put("task", inner);
-    tasks.putIfAbsent(inner, spec(source, both));
+    found.tasks.putIfAbsent(inner, spec(source, both));
     return List.of(inner);
   }
 

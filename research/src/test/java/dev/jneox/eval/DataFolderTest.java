@@ -76,11 +76,30 @@ class DataFolderTest {
     assertThatThrownBy(() -> read("test"))
         .hasMessageStartingWith(file + ": line 2: expected an object of JSON");
     Toys.write(folder, "arc_easy", "test", "[1]");
-    assertThatThrownBy(() -> read("test")).hasMessageStartingWith(file + ": line 1: expected");
+    assertThatThrownBy(() -> read("test"))
+        .hasMessage(file + ": line 1: expected an object of JSON, found [1]");
+    for (String half : List.of("{\"a\": [\"\\ud800\"]}", "{\"\\udc00\": 1}")) {
+      Toys.write(folder, "arc_easy", "test", half);
+      assertThatThrownBy(() -> read("test"))
+          .hasMessage(file + ": line 1: expected Unicode, found half of a surrogate pair");
+    }
     Toys.write(folder, "arc_easy", "test", "");
     assertThatThrownBy(() -> read("test")).hasMessageContaining("expected the records of split");
     assertThatThrownBy(() -> new DataFolder(null).read(TASK, "test"))
         .hasMessageContaining("expected --data DIR with arc_easy/test.jsonl or .parquet");
+  }
+
+  @Test
+  void aByteOrderMarkIsNoPartOfTheFirstRecord() throws IOException {
+    Toys.write(folder, "arc_easy", "test", "\uFEFF{\"a\": \"\\ud83d\\ude00\"}");
+    assertThat(read("test").documents().getFirst().text("a")).isEqualTo("\uD83D\uDE00");
+  }
+
+  @Test
+  void anEmptyFolderIsSaidToBeEmpty() throws IOException {
+    Files.createDirectories(folder.resolve("arc_easy"));
+    assertThatThrownBy(() -> read("test"))
+        .hasMessageEndingWith("; " + folder.resolve("arc_easy") + " is empty");
   }
 
   @Test

@@ -299,7 +299,87 @@ class EvaluationTest {
     assertThatThrownBy(() -> run(Evaluation.Settings.DEFAULT, "t"))
         .isInstanceOf(InputException.class)
         .hasMessageStartingWith("task t: doc_to_text: " + file + ": line 1: ")
-        .hasMessageEndingWith("expected a value, found none: 'goal' is undefined");
+        .hasMessageEndingWith(
+            "template \"Question: {{ goal }} Answer:\": expected the field 'goal', found [q, a,"
+                + " c]");
+  }
+
+  @Test
+  void whatATemplateCannotComputeIsSaidWithTheFieldsThatItTakes() throws IOException {
+    Toys.task(tasks, "t", CHOICE.replace("{{ a }}", "{{ c.index(a) }}"));
+    Path file =
+        Toys.write(data, "t", "test", "{\"q\": \"w\", \"a\": \"E\", \"c\": [\"A\", \"B\"]}");
+    assertThatThrownBy(() -> run(Evaluation.Settings.DEFAULT, "t"))
+        .hasMessageStartingWith(
+            "task t: doc_to_target: " + file + ": line 1: template \"{{ c.index")
+        .hasMessageEndingWith(" with a: \"E\", c: [A, B]")
+        .message()
+        .containsOnlyOnce("line 1");
+    Toys.task(tasks, "t", CHOICE.replace("{{ a }}", "{{ 9**9**9**9 }}"));
+    assertThatThrownBy(() -> run(Evaluation.Settings.DEFAULT, "t")).message().hasSizeLessThan(500);
+  }
+
+  @Test
+  void labelsThatAreNoChoiceCountAsWrongAndAreToldOnceATask() throws IOException {
+    Toys.task(tasks, "t", CHOICE);
+    String record = "{\"q\": \"w\", \"a\": %s, \"c\": [\" red\", \"x\"]}";
+    List<String> labels = List.of("0", "7", "-1", "\"zz\"", "1.5", "null");
+    Path file =
+        Toys.write(
+            data, "t", "test", labels.stream().map(record::formatted).toArray(String[]::new));
+    List<String> notes = new ArrayList<>();
+    Selection selection = new TaskCatalog(List.of(tasks)).select(List.of("t"));
+    try (EvaluatedModel evaluated = Toys.evaluated(model, 4, 2)) {
+      EvaluationResults results =
+          new Evaluation(
+                  Evaluation.Settings.DEFAULT.withBootstrap(0), new DataFolder(data), notes::add)
+              .run(selection, evaluated, Progress.silent());
+      assertThat(value(results, "t", "acc")).isLessThanOrEqualTo(1 / 6.0);
+    }
+    assertThat(notes)
+        .containsExactly(
+            "warning: task t: 5 documents have a label that is none of the choices, which no"
+                + " answer can match: the first is "
+                + file
+                + ": line 2: 7 of 2 choices, from a: 7");
+    Toys.task(tasks, "t", CHOICE.replace("\"{{ a }}\"", "a"));
+    Toys.write(data, "t", "test", record.formatted("null"));
+    assertThatThrownBy(() -> run(Evaluation.Settings.DEFAULT, "t"))
+        .hasMessage(
+            "task t: doc_to_target: "
+                + file
+                + ": line 1: expected the number or the text of a choice as the target, found"
+                + " null");
+  }
+
+  @Test
+  void anEmptyContinuationIsScoredAndTold() throws IOException {
+    Toys.write(data, "lambada_openai", "test", "{\"text\": \"\"}", "{\"text\": \"a b\"}");
+    List<String> notes = new ArrayList<>();
+    Selection selection = new TaskCatalog(List.of()).select(List.of("lambada_openai"));
+    try (EvaluatedModel evaluated = Toys.evaluated(model, 4, 2)) {
+      new Evaluation(Evaluation.Settings.DEFAULT.withBootstrap(0), new DataFolder(data), notes::add)
+          .run(selection, evaluated, Progress.silent());
+    }
+    assertThat(notes)
+        .singleElement()
+        .asString()
+        .contains("lambada_openai: 1 document has white space alone to predict", "line 1");
+  }
+
+  @Test
+  void everyTaskThatCannotBeEvaluatedIsTold() throws IOException {
+    Toys.task(tasks, "t", CHOICE);
+    Toys.write(data, "t", "test", records(2));
+    List<String> notes = new ArrayList<>();
+    Selection selection = new TaskCatalog(List.of(tasks)).select(List.of("sciq", "t", "piqa"));
+    try (EvaluatedModel evaluated = Toys.evaluated(model, 4, 2)) {
+      Evaluation evaluation =
+          new Evaluation(Evaluation.Settings.DEFAULT, new DataFolder(data), notes::add);
+      assertThatThrownBy(() -> evaluation.run(selection, evaluated, Progress.silent()))
+          .hasMessageContaining("task sciq needs its split test");
+    }
+    assertThat(notes).singleElement().asString().contains("task piqa needs its split validation");
   }
 
   @Test

@@ -141,6 +141,62 @@ class TaskCatalogTest {
   }
 
   @Test
+  void aGroupThatContainsItselfIsRefused() throws IOException {
+    Toys.task(folder, "one", TASK);
+    Path a = Toys.task(folder, "a", "group: a\ntask: [one, a]\n");
+    assertThatThrownBy(() -> select("a"))
+        .hasMessage(
+            a + ": group a: expected a group that does not contain itself, found a around it");
+    Toys.task(folder, "a", "group: a\ntask: [b]\n");
+    Toys.task(folder, "b", "group: b\ntask: [{group: c, task: [a]}]\n");
+    assertThatThrownBy(() -> select("b"))
+        .hasMessageContaining("b.yaml: group b: expected a group that does not contain itself");
+    Toys.task(folder, "b", "group: b\ntask: [one]\n");
+    Toys.task(folder, "d", "group: d\ntask: [b, a]\n");
+    assertThat(select("d").tasks()).extracting(TaskSpec::name).containsExactly("one");
+  }
+
+  @Test
+  void aGroupWithoutTasksIsRefused() throws IOException {
+    Path file = Toys.task(folder, "a", "group: a\ntask: []\n");
+    assertThatThrownBy(() -> select("a"))
+        .hasMessage(file + ": group a: task: expected tasks, found none");
+  }
+
+  @Test
+  void aNameThatIsNoTextIsRefused() throws IOException {
+    Path file = Toys.task(folder, "mine", TASK.replace("one", "5"));
+    assertThatThrownBy(() -> select("mine"))
+        .hasMessage(file + ": task: expected a name as text, found 5");
+  }
+
+  @Test
+  void errorsOfOurOwnTasksNameThemAndNoFile() throws IOException {
+    Toys.task(folder, "mine", "group: g\ntask: [{task: piqa, output_type: loglikelihoods}]\n");
+    assertThatThrownBy(() -> select("g"))
+        .hasMessageStartingWith("task piqa (built in): output_type: expected one of");
+  }
+
+  @Test
+  void summariesSayWhatTheDataOfATaskNeed() {
+    TaskCatalog catalog = new TaskCatalog(List.of());
+    assertThat(catalog.summaries(List.of()))
+        .extracting(TaskSummary::name)
+        .containsExactlyElementsOf(new java.util.TreeSet<>(catalog.names()));
+    assertThat(catalog.summaries(List.of("arc*", "piqa")))
+        .extracting(TaskSummary::name)
+        .containsExactly("arc_challenge", "arc_easy", "piqa");
+    TaskSummary arc = catalog.summaries(List.of("arc_easy")).getFirst();
+    assertThat(arc.dataset()).isEqualTo("allenai/ai2_arc, ARC-Easy");
+    assertThat(arc.split()).isEqualTo("test");
+    assertThat(arc.exampleSplit()).isEqualTo("train");
+    assertThat(arc.fields()).containsExactly("answerKey", "choices", "question");
+    assertThat(catalog.summaries(List.of("mmlu")).getFirst().members()).contains("mmlu_stem");
+    assertThatThrownBy(() -> catalog.summaries(List.of("nosuch*")))
+        .hasMessageStartingWith("no task 'nosuch*'");
+  }
+
+  @Test
   void groupsHaveTasksOfNamesOrOfTheirOwn() throws IOException {
     Toys.task(folder, "one", TASK);
     Toys.task(

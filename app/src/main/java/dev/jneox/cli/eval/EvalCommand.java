@@ -54,7 +54,7 @@ import picocli.CommandLine.Spec;
       "Examples:",
       "  jneox eval --model DIR --file held-out.jsonl",
       "  jneox eval --model DIR --data data/valid --limit 100 --json",
-      "  jneox eval --tasks list",
+      "  jneox eval --tasks list,arc_easy",
       "  jneox eval --model DIR --tasks arc_easy,piqa --data datasets --num-fewshot 5",
       "  jneox eval --model RUN --checkpoints --tasks piqa --data datasets --out results",
       "  jneox eval --compare results/A results/B --out compared"
@@ -87,7 +87,9 @@ final class EvalCommand implements Runnable {
       names = "--tasks",
       split = ",",
       paramLabel = "TASK",
-      description = "Tasks, groups and tags, with commas between them; list prints their names.")
+      description =
+          "Tasks, groups and tags, with commas between them. list prints them all, list,arc* those"
+              + " of a name, and list,NAME what the data of a task need; with --json as JSON.")
   private List<String> tasks;
 
   @Mixin private TaskOptions taskOptions;
@@ -137,8 +139,9 @@ final class EvalCommand implements Runnable {
     } else if (files != null) {
       throw new ParameterException(spec.commandLine(), "--tasks reads --data DIR, not --file");
     }
-    if (tasks != null && tasks.equals(List.of("list"))) {
-      TaskEvaluation.list(taskOptions.catalog(), spec.commandLine().getOut());
+    if (tasks != null && !tasks.isEmpty() && tasks.getFirst().equals("list")) {
+      List<String> patterns = tasks.subList(1, tasks.size()).stream().map(String::strip).toList();
+      TaskEvaluation.list(taskOptions.catalog(), patterns, data, json, spec.commandLine().getOut());
       return;
     }
     List<String> models = model.models();

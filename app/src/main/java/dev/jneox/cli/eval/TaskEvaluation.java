@@ -23,14 +23,18 @@ import dev.jneox.format.ModelFiles;
 import dev.jneox.format.neox.RunFolder;
 import dev.jneox.hub.Hub;
 import dev.jneox.hub.HubSettings;
+import dev.jneox.eval.TaskSpec;
+import dev.jneox.eval.TaskSummary;
 import dev.jneox.infer.LanguageModel;
 import dev.jneox.infer.Scorer;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import dev.jneox.io.VisibleText;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -40,6 +44,7 @@ import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Stream;
+import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Model.CommandSpec;
 
@@ -69,14 +74,92 @@ final class TaskEvaluation {
     this.json = json;
   }
 
-  /** Prints the names of tasks, groups and tags. */
-  static void list(TaskCatalog catalog, PrintWriter out) {
-    for (String name : new TreeSet<>(catalog.names())) {
-      out.println(catalog.groups().contains(name) ? name + " (group)" : name);
+  /**
+   * Prints what tasks and groups there are, and the tags; of one alone, what its data need.
+   *
+   * @param patterns as {@link TaskCatalog#summaries} takes them
+   */
+  static void list(
+      TaskCatalog catalog,
+      List<String> patterns,
+      @Nullable Path data,
+      boolean json,
+      PrintWriter out) {
+    List<TaskSummary> summaries = catalog.summaries(patterns);
+    if (json) {
+      out.println(Json.line(summaries.stream().map(TaskSummary::json).toList()));
+    } else if (summaries.size() == 1 && !patterns.isEmpty()) {
+      detail(catalog, summaries.getFirst(), data, out);
+    } else {
+      table(summaries, out);
+      if (patterns.isEmpty()) {
+        new TreeMap<>(catalog.tags())
+            .forEach((tag, tasks) -> out.println(tag + " (tag): " + String.join(", ", tasks)));
+        out.println("\n--tasks list,NAME says what the data of a task need.");
+      }
     }
-    new java.util.TreeMap<>(catalog.tags())
-        .forEach((tag, tasks) -> out.println(tag + " (tag): " + String.join(", ", tasks)));
     out.flush();
+  }
+
+  private static void table(List<TaskSummary> summaries, PrintWriter out) {
+    List<List<String>> rows = new ArrayList<>();
+    rows.add(List.of("name", "kind", "evaluated split", "data set on the hub, or members"));
+    for (TaskSummary each : summaries) {
+      rows.add(
+          List.of(
+              each.name(),
+              each.kind(),
+              each.split(),
+              each.members().isEmpty() ? each.dataset() : String.join(", ", each.members())));
+    }
+    int[] widths = new int[3];
+    rows.forEach(row -> Arrays.setAll(widths, i -> Math.clamp(row.get(i).length(), widths[i], 48)));
+    for (List<String> row : rows) {
+      StringBuilder line = new StringBuilder();
+      for (int i = 0; i < widths.length; i++) {
+        line.append(row.get(i)).repeat(" ", Math.max(0, widths[i] - row.get(i).length()) + 2);
+      }
+      out.println(VisibleText.line(line + row.getLast()).stripTrailing());
+    }
+  }
+
+  private static void detail(
+      TaskCatalog catalog, TaskSummary task, @Nullable Path data, PrintWriter out) {
+    out.println(task.name() + ": " + task.kind());
+    if (!task.problem().isEmpty()) {
+      out.println("  " + VisibleText.line(task.problem()));
+      return;
+    }
+    if (!task.members().isEmpty()) {
+      out.println("  members: " + String.join(", ", task.members()));
+      return;
+    }
+    out.println("  metrics: " + String.join(", ", task.metrics()));
+    if (!task.dataset().isEmpty()) {
+      out.println("  data set on the hub: " + task.dataset());
+    }
+    String folder = "DIR/" + task.name() + "/";
+    out.printf(
+        "  files below --data DIR: %s%s.jsonl or .parquet%s%n",
+        folder,
+        task.split(),
+        task.exampleSplit().equals(task.split())
+            ? ""
+            : "; with --num-fewshot " + folder + task.exampleSplit() + ".jsonl too");
+    task.settings()
+        .forEach(
+            (key, value) ->
+                out.println("  " + key + ": " + VisibleText.of(value.replace("\n", "\\n"))));
+    out.printf(
+        "  fields of a record that the templates take%s: %s%n",
+        task.settings().containsKey("process_docs") ? ", as process_docs makes them" : "",
+        String.join(", ", task.fields()));
+    if (data != null) {
+      TaskSpec spec = catalog.select(List.of(task.name())).tasks().getFirst();
+      out.println("  first record: " + Json.line(new DataFolder(data).first(spec).fields()));
+    } else {
+      out.println("  With --data DIR, its first record is shown.");
+    }
   }
 
   void run(ModelOptions model, List<String> names) {
@@ -93,8 +176,17 @@ final class TaskEvaluation {
             .withFewshot(options.fewshot())
             .withLimit(limit == null ? OptionalInt.empty() : OptionalInt.of(limit))
             .withBootstrap(options.bootstrap());
+    PrintWriter err = spec.commandLine().getErr();
     try (Hub hub = ModelOptions.hub(HubSettings.ofEnvironment())) {
-      run(model, new Evaluation(settings, folder(hub)), selection, settings);
+      Evaluation evaluation =
+          new Evaluation(
+              settings,
+              folder(hub),
+              note -> {
+                err.println("jneox: " + VisibleText.line(note));
+                err.flush();
+              });
+      run(model, evaluation, selection, settings);
     }
   }
 
