@@ -44,7 +44,13 @@ public final class StorageException extends JneoxException {
 
   /** Creates the error for an operation on {@code path}, with the reason that the system gives. */
   public static StorageException of(Path path, String what, IOException e) {
-    return new StorageException(path, what, AtomicFile.reason(e), e);
+    String reason = AtomicFile.reason(e);
+    String again = ": " + path; // the message begins with it
+    return new StorageException(
+        path,
+        what,
+        reason.endsWith(again) ? reason.substring(0, reason.length() - again.length()) : reason,
+        e);
   }
 
   /** Creates the error for a source without a path: a standard stream or an entry of a jar. */
@@ -58,10 +64,9 @@ public final class StorageException extends JneoxException {
    * InputException}.
    */
   public static JneoxException ofText(Path file, IOException e) {
-    StorageException unreadable = of(file, "cannot be read as UTF-8", e);
     return e instanceof CharacterCodingException
-        ? new InputException(unreadable.getMessage(), e)
-        : unreadable;
+        ? new InputException(of(file, "cannot be read as UTF-8", e).getMessage(), e)
+        : of(file, "cannot be read", e);
   }
 
   @Override

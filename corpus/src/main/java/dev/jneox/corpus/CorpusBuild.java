@@ -26,6 +26,7 @@ import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.jneox.io.AtomicFile;
 import dev.jneox.io.AtomicFolder;
+import dev.jneox.io.Counted;
 import dev.jneox.io.InputException;
 import dev.jneox.io.JneoxException;
 import dev.jneox.io.Overwrite;
@@ -48,7 +49,9 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -63,6 +66,7 @@ import org.apache.spark.sql.SaveMode;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.api.java.UDF1;
 import org.apache.spark.sql.types.DataTypes;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Builds a corpus as a pipeline says. Stages are kept as Parquet in a folder beside the output, so
@@ -86,8 +90,9 @@ public final class CorpusBuild {
    *
    * @param facts documents, bytes and tokens of each source, and removals by reason
    * @param times of each stage, in order
+   * @param reused names of the stages that an earlier run had finished
    */
-  public record Result(Facts facts, Map<String, Time> times) {}
+  public record Result(Facts facts, Map<String, Time> times, List<String> reused) {}
 
   /**
    * Measures a stage.
@@ -129,6 +134,7 @@ public final class CorpusBuild {
   private final Map<KeyIndex, Path> indexes = new LinkedHashMap<>();
   private final List<Facts.Classifier> classifiers = new ArrayList<>();
   private final List<Facts.Spans> spanCounts = new ArrayList<>();
+  private final List<String> reused = new ArrayList<>();
   private final long[] records;
   private final long[] malformedRecords;
 
@@ -168,40 +174,17 @@ public final class CorpusBuild {
       SparkSession spark, Pipeline pipeline, Options options, Progress.Display display) {
     Overwrite.check(options.out, options.force);
     List<Part> parts = Part.of(pipeline, PIECE);
-    Path tokenizer = pipeline.output().tokenizer();
-    if (tokenizer != null && !Files.exists(tokenizer)) {
-      throw new InputException(
-          pipeline.file()
-              + ": output.tokenizer: "
-              + tokenizer
-              + ": no such file (make it with: jneox tokenizer train --vocab-size 16384 --out "
-              + Shell.quoted(tokenizer.toString())
-              + " and the paths of the sources)");
-    }
-    List<KeyIndex.Piece> pieces = new ArrayList<>();
-    for (ScopedStep scoped : pipeline.steps()) {
-      try {
-        switch (scoped.step()) {
-          case TextStep step -> step.prepare();
-          case ExactDedup step -> pieces.addAll(step.index().pieces());
-          case MinHashDedup step -> pieces.addAll(step.index().pieces());
-          case QualityClassifier _ -> {}
-          case SpanDedup _ -> {}
-        }
-      } catch (InputException | StorageException e) {
-        throw e.withMessage(pipeline.file() + ": " + scoped.step().name() + ": " + e.getMessage());
-      }
-    }
+    Needs needs = prepare(pipeline);
     try (AtomicFolder folder = new AtomicFolder(options.out); // keeps other builds away
         StageProgress progress = new StageProgress(spark, display)) {
-      Stages stages = Stages.of(options.out, recipe(pipeline, parts, pieces, options));
+      Stages stages = Stages.of(options.out, recipe(pipeline, parts, needs.pieces, options));
       try {
         CorpusBuild build = new CorpusBuild(spark, pipeline, options, parts, stages, progress);
-        Facts facts = build.run(folder.path());
+        Facts facts = build.run(folder.path(), needs.vocabSize());
         Datasheet.write(facts, folder.path());
         folder.commit();
         stages.delete();
-        return new Result(facts, progress.times());
+        return new Result(facts, progress.times(), List.copyOf(build.reused));
       } catch (Exception e) { // Spark throws checked exceptions that it does not declare
         RuntimeException failure = failure(options.out, e);
         if (failure instanceof InputException || stages.finished() == 0) {
@@ -219,8 +202,67 @@ public final class CorpusBuild {
     }
   }
 
+  /** Returns the folder of the finished stages of an output; empty where there is none. */
+  public static Optional<Path> kept(Path out) {
+    return Stages.kept(out);
+  }
+
+  /**
+   * Holds what the steps and the output need beside the sources.
+   *
+   * @param tokenizer of the output; null for none
+   * @param pieces of the indexes of earlier builds
+   */
+  record Needs(@Nullable Tokenizer tokenizer, List<KeyIndex.Piece> pieces) {
+    int vocabSize() {
+      return tokenizer == null ? 0 : tokenizer.vocabSize();
+    }
+  }
+
+  /** Reads what the steps and the output need beside the sources. */
+  static Needs prepare(Pipeline pipeline) {
+    List<KeyIndex.Piece> pieces = new ArrayList<>();
+    for (ScopedStep scoped : pipeline.steps()) {
+      try {
+        switch (scoped.step()) {
+          case TextStep step -> step.prepare();
+          case ExactDedup step -> pieces.addAll(step.index().pieces());
+          case MinHashDedup step -> pieces.addAll(step.index().pieces());
+          case QualityClassifier _ -> {}
+          case SpanDedup _ -> {}
+        }
+      } catch (InputException | StorageException e) {
+        throw e.withMessage(pipeline.file() + ": " + scoped.step().name() + ": " + e.getMessage());
+      }
+    }
+    Path path = pipeline.output().tokenizer();
+    if (path == null) {
+      return new Needs(null, pieces);
+    }
+    if (!Files.exists(path)) {
+      throw new InputException(
+          pipeline.file()
+              + ": output.tokenizer: "
+              + path
+              + ": no such file (make it with: jneox tokenizer train --vocab-size 16384 --out "
+              + Shell.quoted(path.toString())
+              + " and the paths of the sources)");
+    }
+    Tokenizer tokenizer;
+    try {
+      tokenizer = Mixing.tokenizer(path.toString());
+    } catch (JneoxException e) {
+      throw e.withMessage(pipeline.file() + ": output.tokenizer: " + e.getMessage());
+    }
+    String end = pipeline.output().endOfDocument();
+    if (end != null) {
+      Mixing.end(pipeline, tokenizer, end);
+    }
+    return new Needs(tokenizer, pieces);
+  }
+
   /** Returns all that determines what the stages hold. */
-  private static byte[] recipe(
+  static byte[] recipe(
       Pipeline pipeline, List<Part> parts, List<KeyIndex.Piece> pieces, Options options)
       throws IOException {
     List<String> files = new ArrayList<>();
@@ -228,7 +270,7 @@ public final class CorpusBuild {
       files.add(piece + " " + Files.getLastModifiedTime(Path.of(piece.path())).toMillis());
     }
     for (Part part : parts) {
-      files.add(part + " " + Files.getLastModifiedTime(Path.of(part.path())).toMillis());
+      files.add(part + " " + state(Path.of(part.path())));
     }
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     try (ObjectOutputStream out = new ObjectOutputStream(bytes)) {
@@ -238,6 +280,18 @@ public final class CorpusBuild {
       out.writeLong(program());
     }
     return bytes.toByteArray();
+  }
+
+  /**
+   * Returns what changes with the content of a file. A hash would read every source once more; the
+   * system's time of the last change, which no program can set back, tells of content that has the
+   * size and the time of the old one.
+   */
+  private static String state(Path file) throws IOException {
+    String state = Files.getLastModifiedTime(file).toString();
+    return file.getFileSystem().supportedFileAttributeViews().contains("unix")
+        ? state + " " + Files.getAttribute(file, "unix:ctime")
+        : state;
   }
 
   /** Returns when this program was built; 0 where it is not a jar. */
@@ -268,18 +322,7 @@ public final class CorpusBuild {
     return failure instanceof RuntimeException e ? e : new IllegalStateException(failure);
   }
 
-  private Facts run(Path out) throws IOException {
-    Tokenizer tokenizer = null;
-    int vocabSize = 0;
-    Path path = pipeline.output().tokenizer();
-    if (path != null) {
-      tokenizer = Mixing.tokenizer(path.toString());
-      vocabSize = tokenizer.vocabSize();
-      String end = pipeline.output().endOfDocument();
-      if (end != null) {
-        Mixing.end(pipeline, tokenizer, end);
-      }
-    }
+  private Facts run(Path out, int vocabSize) throws IOException {
     List<ScopedStep> steps = pipeline.steps();
     List<ScopedStep> first = leading(steps, 0);
     Dataset<Row> documents = read(first);
@@ -355,7 +398,9 @@ public final class CorpusBuild {
 
   private Dataset<Row> kept(String name, Before before, Dataset<Row> rows) throws IOException {
     Path path = stages.next(name);
-    if (!Stages.isFinished(path)) {
+    if (Stages.isFinished(path)) {
+      reused.add(name);
+    } else {
       before.run();
       rows.write().mode(SaveMode.Overwrite).parquet(path.toUri().toString());
     }
@@ -846,13 +891,7 @@ public final class CorpusBuild {
       }
     }
     if (Arrays.stream(keptDocuments).sum() == 0) {
-      throw new InputException(
-          pipeline.file()
-              + ": expected documents, found none: of "
-              + Arrays.stream(records).sum()
-              + " records "
-              + Arrays.stream(malformedRecords).sum()
-              + " are malformed, and the steps removed the others: see their options");
+      throw nothingLeft();
     }
     double training = 0;
     double heldOut = 0;
@@ -891,6 +930,13 @@ public final class CorpusBuild {
       int at = row.getInt(0) < shards ? 0 : 2;
       sums[row.getInt(1)][at] += row.getLong(2);
       sums[row.getInt(1)][at + 1] += row.getLong(3);
+    }
+    if (Arrays.stream(sums).mapToLong(sum -> sum[0]).sum() == 0) {
+      throw new InputException(
+          pipeline.file()
+              + ": expected documents to write for training, found none: of "
+              + Counted.text(Arrays.stream(keptDocuments).sum(), "document")
+              + " that the steps kept, the weights of the sources and held_out leave no copy");
     }
     for (Map.Entry<KeyIndex, Path> index : indexes.entrySet()) {
       index.getKey().join(index.getValue(), out);
@@ -937,6 +983,28 @@ public final class CorpusBuild {
             sums(out));
     AtomicFile.write(out.resolve(FACTS), json(facts));
     return facts;
+  }
+
+  /** Says why no document is left. */
+  private InputException nothingLeft() {
+    long all = Arrays.stream(records).sum();
+    long bad = Arrays.stream(malformedRecords).sum();
+    String why = "the sources have no records";
+    if (all > 0) {
+      why = "of " + Counted.text(all, "record") + " " + bad + " are malformed";
+      if (!malformed.isEmpty()) {
+        Facts.Malformed first = malformed.getFirst();
+        why += " (" + first.file() + ": record " + first.record() + ": " + first.problem() + ")";
+      }
+      if (!removals.isEmpty()) {
+        why +=
+            ", and removed are "
+                + removals.stream()
+                    .map(each -> each.documents() + " by " + each.step() + ": " + each.rule())
+                    .collect(Collectors.joining(", "));
+      }
+    }
+    return new InputException(pipeline.file() + ": expected documents, found none: " + why);
   }
 
   private static byte[] json(Facts facts) {

@@ -1,5 +1,9 @@
 package dev.jneox.corpus;
 
+import dev.jneox.io.JneoxException;
+import dev.jneox.io.StorageException;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -47,10 +51,13 @@ public record CorpusPlan(
   /**
    * Looks for the sources of a pipeline.
    *
-   * @throws dev.jneox.io.InputException for a source that is missing
+   * @throws dev.jneox.io.InputException for a source that is missing, an archive or a Parquet file
+   *     that is not whole, and a missing file of a step or of the output
    */
   public static CorpusPlan of(Pipeline pipeline) {
     List<Part> parts = Part.of(pipeline, CorpusBuild.PIECE);
+    CorpusBuild.prepare(pipeline);
+    parts.forEach(part -> open(pipeline, part));
     int n = pipeline.sources().size();
     long[] disk = new long[n];
     long[] text = new long[n];
@@ -98,6 +105,29 @@ public record CorpusPlan(
         Part.tasks(parts, CorpusBuild.PIECE).size(),
         signatures,
         2 * all + (long) weighted + 2 * signatures);
+  }
+
+  /** Opens files that have a table of their content: one that is cut short has none. */
+  private static void open(Pipeline pipeline, Part part) {
+    if (part.format() != Format.ARCHIVE && part.format() != Format.PARQUET) {
+      return;
+    }
+    String source = pipeline.file() + ": source " + pipeline.sources().get(part.source()).name();
+    try (RecordReader reader = part.format().open(part)) {
+      reader.lines();
+      if (part.format() == Format.ARCHIVE) {
+        reader.next();
+      }
+    } catch (IOException | RuntimeException e) {
+      JneoxException known =
+          e instanceof JneoxException jneox
+              ? jneox
+              : StorageException.of(
+                  Path.of(part.path()),
+                  "cannot be read",
+                  e instanceof IOException io ? io : new IOException(e.getMessage(), e));
+      throw known.withMessage(source + ": " + known.getMessage());
+    }
   }
 
   private static boolean isPacked(Part part) {

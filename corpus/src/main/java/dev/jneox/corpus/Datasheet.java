@@ -28,6 +28,8 @@ public final class Datasheet {
   /** The name of the HTML file. */
   public static final String HTML = "datasheet.html";
 
+  private static final String NOT_STATED = "not stated";
+
   private static final int LARGEST = 256 << 20;
 
   /** Pixels of a plot: a row, the labels, and the longest bar. */
@@ -214,7 +216,7 @@ public final class Datasheet {
                   "%.2f %%",
                   written == 0 ? 0 : 100 * source.keptBytes() * source.weight() / written),
               number(source.documents()),
-              tokens ? number(source.tokens()) : "",
+              number(source.tokens()),
               number(source.heldOutDocuments())));
     }
     rows.add(
@@ -231,17 +233,10 @@ public final class Datasheet {
             "",
             "100 %",
             number(sources.stream().mapToLong(Facts.Component::documents).sum()),
-            tokens ? number(sources.stream().mapToLong(Facts.Component::tokens).sum()) : "",
+            number(sources.stream().mapToLong(Facts.Component::tokens).sum()),
             number(sources.stream().mapToLong(Facts.Component::heldOutDocuments).sum())));
-    return new Section(
-        "Composition",
-        String.format(
-            Locale.ROOT,
-            "Weights are epochs: how often each document is written. The share is that of the"
-                + " weighted bytes. The order of documents follows from the seed %d. %s",
-            facts.seed(),
-            heldOut(facts)),
-        new Table(
+    List<String> head =
+        new ArrayList<>(
             List.of(
                 "source",
                 "on disk",
@@ -253,10 +248,27 @@ public final class Datasheet {
                 "epochs",
                 "share",
                 "documents written",
-                tokens ? "tokens written" : "",
-                "held out"),
-            rows,
-            11),
+                "tokens written",
+                "held out"));
+    int column = head.indexOf("tokens written");
+    if (!tokens) {
+      head.remove(column);
+      rows.replaceAll(
+          row -> {
+            List<String> others = new ArrayList<>(row);
+            others.remove(column);
+            return others;
+          });
+    }
+    return new Section(
+        "Composition",
+        String.format(
+            Locale.ROOT,
+            "Weights are epochs: how often each document is written. The share is that of the"
+                + " weighted bytes. The order of documents follows from the seed %d. %s",
+            facts.seed(),
+            heldOut(facts)),
+        new Table(head, rows, head.size() - 1),
         List.of(
             new Plot(
                 "Documents kept",
@@ -343,13 +355,22 @@ public final class Datasheet {
   private static Section licences(Facts facts) {
     List<List<String>> rows = new ArrayList<>();
     for (Facts.Component source : facts.sources()) {
+      if (source.licences().isEmpty()) {
+        rows.add(
+            List.of(
+                source.name(),
+                number(source.keptDocuments()),
+                ByteSize.text(source.keptBytes()),
+                NOT_STATED,
+                ""));
+      }
       for (Facts.Licence licence : source.licences()) {
         rows.add(
             List.of(
                 source.name(),
                 number(licence.documents()),
                 ByteSize.text(licence.bytes()),
-                licence.licence().isEmpty() ? "not stated" : licence.licence(),
+                licence.licence().isEmpty() ? NOT_STATED : licence.licence(),
                 String.join(", ", licence.packages())));
       }
     }

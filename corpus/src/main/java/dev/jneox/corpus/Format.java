@@ -56,14 +56,23 @@ public enum Format {
     return this == JSONL && !name.endsWith(".zst") && !name.endsWith(".gz");
   }
 
-  /** Opens a part of a file. */
+  /** Opens a part of a file whose texts are under the key {@code text}. */
   RecordReader open(Part part) throws IOException {
+    return open(part, Source.TEXT);
+  }
+
+  /**
+   * Opens a part of a file.
+   *
+   * @param textField the key or column of the text, for formats that name it
+   */
+  RecordReader open(Part part, String textField) throws IOException {
     Path file = Path.of(part.path());
     return switch (this) {
-      case JSONL -> new JsonLinesRecords(file, part.from(), part.to());
+      case JSONL -> new JsonLinesRecords(file, part.from(), part.to(), textField);
       case TEXT -> new TextRecords(file);
       case ARCHIVE -> new ArchiveRecords(file);
-      case PARQUET -> new ParquetRecords(file);
+      case PARQUET -> new ParquetRecords(file, textField);
       case WARC -> new WarcRecords(file);
       case MBOX -> new MboxRecords(file);
       case MEDIAWIKI -> new MediaWikiRecords(file);

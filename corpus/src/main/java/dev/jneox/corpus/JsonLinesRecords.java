@@ -15,11 +15,17 @@ import org.jspecify.annotations.Nullable;
 /** Reads a JSON object per line. Blank lines count as lines and are no records. */
 final class JsonLinesRecords implements RecordReader {
   private final Lines lines;
+  private final String textField;
   private final long to;
   private long line;
 
-  /** Reads the lines that begin in {@code [from, to)}; a compressed file is read whole. */
-  JsonLinesRecords(Path file, long from, long to) throws IOException {
+  /**
+   * Reads the lines that begin in {@code [from, to)}; a compressed file is read whole.
+   *
+   * @param textField the key of the text
+   */
+  JsonLinesRecords(Path file, long from, long to, String textField) throws IOException {
+    this.textField = textField;
     InputStream in = RecordReader.open(file);
     boolean whole = from == 0 && !Format.JSONL.isDivisible(file);
     this.to = whole ? Long.MAX_VALUE : to;
@@ -75,12 +81,16 @@ final class JsonLinesRecords implements RecordReader {
       return Raw.malformed(line, "expected a JSON object, found another value");
     }
     String text = null;
+    String found = "none";
     String meta = "";
     while (parser.nextToken() != JsonToken.END_OBJECT) {
       String key = parser.currentName();
       JsonToken token = parser.nextToken();
-      if (key.equals("text") && token == JsonToken.VALUE_STRING) {
+      if (key.equals(textField) && token == JsonToken.VALUE_STRING) {
         text = parser.getText();
+      } else if (key.equals(textField)) {
+        found = kind(token);
+        parser.skipChildren();
       } else if (key.equals("meta") && token == JsonToken.START_OBJECT) {
         meta = compact(parser);
       } else {
@@ -88,7 +98,9 @@ final class JsonLinesRecords implements RecordReader {
       }
     }
     if (text == null) {
-      return Raw.malformed(line, "expected the key \"text\" with a string, found none");
+      return Raw.malformed(
+          line,
+          "expected the key " + JsonObject.quoted(textField) + " with a string, found " + found);
     }
     if (parser.nextToken() != null) {
       return Raw.malformed(line, "expected one JSON object, found more behind it");
@@ -96,6 +108,15 @@ final class JsonLinesRecords implements RecordReader {
     return Utf8Text.hasHalfPair(text)
         ? Raw.malformed(line, "expected Unicode, found half of a surrogate pair")
         : new Raw(line, text, meta, false);
+  }
+
+  private static String kind(JsonToken token) {
+    return switch (token) {
+      case START_OBJECT -> "an object";
+      case START_ARRAY -> "a list";
+      case VALUE_NUMBER_INT, VALUE_NUMBER_FLOAT -> "a number";
+      default -> token.asString(); // true, false, null
+    };
   }
 
   /** Copies an object without {@code pile_set_name} and {@code document}, which the output sets. */

@@ -12,12 +12,19 @@ import org.apache.parquet.schema.PrimitiveType.PrimitiveTypeName;
 import org.apache.parquet.schema.Type;
 import org.jspecify.annotations.Nullable;
 
-/** Reads rows: column {@code text}; other columns that are texts or numbers become the meta. */
+/** Reads rows: the column of the text; other columns that are texts or numbers become the meta. */
 final class ParquetRecords implements RecordReader {
   private final ParquetReader<Group> reader;
+  private final String textField;
   private long line;
 
-  ParquetRecords(Path file) throws IOException {
+  /**
+   * Reads a file.
+   *
+   * @param textField the column of the text
+   */
+  ParquetRecords(Path file, String textField) throws IOException {
+    this.textField = textField;
     reader =
         ParquetReader.builder(new GroupReadSupport(), new org.apache.hadoop.fs.Path(file.toUri()))
             .build();
@@ -38,10 +45,11 @@ final class ParquetRecords implements RecordReader {
       return null;
     }
     line++;
-    if (!row.getType().containsField("text")
-        || !row.getType().getType("text").isPrimitive()
-        || row.getFieldRepetitionCount("text") != 1) {
-      return Raw.malformed(line, "expected a text in the column \"text\", found none");
+    if (!row.getType().containsField(textField)
+        || !row.getType().getType(textField).isPrimitive()
+        || row.getFieldRepetitionCount(textField) != 1) {
+      return Raw.malformed(
+          line, "expected a text in the column " + JsonObject.quoted(textField) + ", found none");
     }
     StringWriter out = new StringWriter();
     try (JsonGenerator json = JsonObject.LINES.createGenerator(out)) {
@@ -50,7 +58,8 @@ final class ParquetRecords implements RecordReader {
         String name = type.getName();
         if (!type.isPrimitive()
             || row.getFieldRepetitionCount(name) != 1
-            || java.util.Set.of("text", "document", "pile_set_name").contains(name)) {
+            || name.equals(textField)
+            || java.util.Set.of("document", "pile_set_name").contains(name)) {
           continue;
         }
         PrimitiveTypeName kind = type.asPrimitiveType().getPrimitiveTypeName();
@@ -67,7 +76,7 @@ final class ParquetRecords implements RecordReader {
       json.writeEndObject();
     }
     String meta = out.toString();
-    return new Raw(line, row.getString("text", 0), meta.equals("{}") ? "" : meta, false);
+    return new Raw(line, row.getString(textField, 0), meta.equals("{}") ? "" : meta, false);
   }
 
   @Override

@@ -12,6 +12,7 @@ import java.nio.file.PathMatcher;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.TreeSet;
+import java.util.regex.PatternSyntaxException;
 import java.util.stream.Stream;
 
 /**
@@ -97,7 +98,7 @@ record Part(int index, int source, String path, Format format, long from, long t
     for (String path : source.paths()) {
       List<Path> found;
       if (path.matches(".*[*?\\[{].*") && !Files.exists(Path.of(path))) {
-        found = matches(path);
+        found = matches(pipeline, source, path);
       } else if (Files.isDirectory(Path.of(path))) {
         found =
             FolderFiles.deep(Path.of(path)).stream()
@@ -125,7 +126,7 @@ record Part(int index, int source, String path, Format format, long from, long t
     return all;
   }
 
-  private static List<Path> matches(String glob) {
+  private static List<Path> matches(Path pipeline, Source source, String glob) {
     int wild = 0;
     while ("*?[{".indexOf(glob.charAt(wild)) < 0) {
       wild++;
@@ -134,7 +135,22 @@ record Part(int index, int source, String path, Format format, long from, long t
     if (!Files.isDirectory(root)) {
       return List.of();
     }
-    PathMatcher matcher = FileSystems.getDefault().getPathMatcher("glob:" + glob);
+    PathMatcher matcher;
+    try {
+      matcher = FileSystems.getDefault().getPathMatcher("glob:" + glob);
+    } catch (PatternSyntaxException e) {
+      throw new InputException(
+          pipeline
+              + ": source "
+              + source.name()
+              + ": "
+              + glob
+              + ": expected a file, a folder or a glob, found neither file nor folder, and no glob:"
+              + " "
+              + e.getDescription()
+              + "; a backslash before a character has it stand for itself",
+          e);
+    }
     try (Stream<Path> walk = Files.walk(root)) {
       return walk.filter(file -> matcher.matches(file) && Files.isRegularFile(file)).toList();
     } catch (IOException e) {

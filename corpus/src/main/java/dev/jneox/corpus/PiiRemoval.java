@@ -5,6 +5,8 @@ import java.util.Locale;
 import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -68,7 +70,20 @@ record PiiRemoval(boolean mail, boolean ip, boolean phone, boolean card, boolean
 
   @Override
   public String describe() {
-    return "replaces mail and IP addresses, telephone and card numbers, keys";
+    boolean[] on = {mail, ip, phone, card, key};
+    String[] kinds = {
+      "mail addresses",
+      "public IPv4 addresses",
+      "telephone numbers with a country code",
+      "card numbers",
+      "keys"
+    };
+    return "replaces "
+        + IntStream.range(0, on.length)
+            .filter(i -> on[i])
+            .mapToObj(i -> kinds[i])
+            .collect(Collectors.joining(", "))
+        + "; not names, postal addresses, private or IPv6 addresses, local telephone numbers";
   }
 
   @Override

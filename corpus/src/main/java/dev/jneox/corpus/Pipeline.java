@@ -12,6 +12,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -61,13 +62,29 @@ public record Pipeline(Path file, List<Source> sources, List<ScopedStep> steps, 
     } catch (IOException e) {
       throw StorageException.ofText(file, e);
     }
-    Settings settings = new Settings(file, "", new YamlTree(file.toString(), text).root());
+    Object root = new YamlTree(file.toString(), text).root();
+    if (!(root instanceof Map<?, ?>)) {
+      throw InputException.in(
+          file,
+          "line " + line(text),
+          "the keys sources, steps and output",
+          Settings.describe(root));
+    }
+    Settings settings = new Settings(file, "", root);
     Output output = Output.of(new Settings(file, "output", settings.value("output")));
     List<Source> sources = sources(file, settings.value("sources"), settings, output.heldOut());
     List<ScopedStep> steps =
         steps(file, settings.value("steps"), settings, sources.stream().map(Source::name).toList());
     settings.noOthers();
     return new Pipeline(file, sources, steps, output);
+  }
+
+  /** Returns the line on which the content begins. */
+  private static long line(String yaml) {
+    return 1
+        + yaml.lines()
+            .takeWhile(line -> line.isBlank() || line.startsWith("#") || line.startsWith("---"))
+            .count();
   }
 
   private static List<Source> sources(
@@ -88,35 +105,45 @@ public record Pipeline(Path file, List<Source> sources, List<ScopedStep> steps, 
         throw source.wrong("name", "a name of its own for each source", name);
       }
       Settings named = new Settings(file, place + " (" + name + ")", item);
-      named.value("name");
-      List<String> paths =
-          named.texts("path", List.of()).stream()
-              .map(path -> Settings.resolved(named.folder(), path))
-              .toList();
-      if (paths.isEmpty()) {
-        throw named.wrong("path", "a file, folder or glob", null);
-      }
-      double weight = named.number("weight", 1, 0, 1000);
-      if (weight == 0) {
-        throw named.wrong("weight", "a number above 0 (leave the source out instead)", 0L);
-      }
-      double ownHeldOut = named.number("held_out", heldOut, 0, 0.5);
-      Format format =
-          named.text("format").isEmpty()
-              ? null
-              : Format.named(named.choice("format", "", Format.names()));
+      Source read = source(named, name, heldOut);
       FetchPlan.KEYS.forEach(named::value); // read by corpus fetch
       named.noOthers();
       sources.add(
           new Source(
               name,
-              paths,
-              weight,
-              ownHeldOut,
-              format,
+              read.paths(),
+              read.weight(),
+              read.heldOut(),
+              read.forced(),
+              read.textField(),
               FetchPlan.licences(file, place + " (" + name + ")", item)));
     }
     return sources;
+  }
+
+  /** Reads what a build has to know of a source; its licences are not among it. */
+  static Source source(Settings settings, String name, double heldOut) {
+    settings.text("name");
+    List<String> paths =
+        settings.texts("path", List.of()).stream()
+            .map(path -> Settings.resolved(settings.folder(), path))
+            .toList();
+    if (paths.isEmpty()) {
+      throw settings.wrong("path", "a file, folder or glob", null);
+    }
+    double weight = settings.number("weight", 1, 0, 1000);
+    if (weight == 0) {
+      throw settings.wrong("weight", "a number above 0 (leave the source out instead)", 0L);
+    }
+    Format format = settings.choice("format", Format.names()).map(Format::named).orElse(null);
+    return new Source(
+        name,
+        paths,
+        weight,
+        settings.number("held_out", heldOut, 0, 0.5),
+        format,
+        settings.text("text_field").orElse(Source.TEXT),
+        new TreeMap<>());
   }
 
   private static List<ScopedStep> steps(

@@ -29,6 +29,9 @@ final class ReadRecords implements FlatMapFunction<Iterator<List<Part>>, Row> {
     this.strict = strict;
   }
 
+  /** The rule of a document without text. */
+  private static final String EMPTY = "read" + Rows.IN + "no text";
+
   /**
    * Applies steps that look at one document to a page, until one removes it.
    *
@@ -36,6 +39,9 @@ final class ReadRecords implements FlatMapFunction<Iterator<List<Part>>, Row> {
    * @return {@code STEP: RULE}; null where the page stays
    */
   static @Nullable String clean(Page page, String source, List<ScopedStep> steps) {
+    if (page.text().isBlank()) {
+      return EMPTY;
+    }
     for (ScopedStep scoped : steps) {
       if (scoped.step() instanceof TextStep step && scoped.reads(source)) {
         String rule = step.apply(page);
@@ -44,7 +50,7 @@ final class ReadRecords implements FlatMapFunction<Iterator<List<Part>>, Row> {
         }
       }
     }
-    return null;
+    return page.text().isBlank() ? EMPTY : null;
   }
 
   @Override
@@ -95,7 +101,10 @@ final class ReadRecords implements FlatMapFunction<Iterator<List<Part>>, Row> {
       Part current = part == null ? parts.next() : part;
       part = current;
       try {
-        RecordReader open = reader == null ? current.format().open(current) : reader;
+        RecordReader open =
+            reader == null
+                ? current.format().open(current, sources.get(current.source()).textField())
+                : reader;
         reader = open;
         RecordReader.Raw raw = open.next();
         if (raw != null) {

@@ -6,6 +6,7 @@ import dev.jneox.io.Spelling;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -18,6 +19,7 @@ final class Settings {
   private final String place;
   private final Map<String, @Nullable Object> values;
   private final TreeSet<String> known = new TreeSet<>();
+  private final Map<String, String> asked = new LinkedHashMap<>();
 
   /**
    * Reads the mapping {@code value}.
@@ -35,6 +37,16 @@ final class Settings {
     } else {
       throw InputException.in(file, here(), "keys with values", describe(value));
     }
+  }
+
+  /** Returns the keys that were asked for, in order, each with what it takes and its default. */
+  Map<String, String> asked() {
+    return asked;
+  }
+
+  private static String otherwise(String kind, Object absent) {
+    return kind
+        + (absent.toString().isEmpty() || absent.equals(List.of()) ? "" : "; else " + absent);
   }
 
   private String here() {
@@ -67,6 +79,7 @@ final class Settings {
   }
 
   Optional<String> text(String key) {
+    asked.putIfAbsent(key, "a text");
     Object value = value(key);
     if (value == null) {
       return Optional.empty();
@@ -79,6 +92,7 @@ final class Settings {
 
   /** Returns a list of texts; one text is a list of one. */
   List<String> texts(String key, List<String> absent) {
+    asked.putIfAbsent(key, otherwise("a text or a list of texts", absent));
     Object value = value(key);
     if (value == null) {
       return absent;
@@ -96,7 +110,14 @@ final class Settings {
     return texts;
   }
 
+  /** Returns one of several texts; empty without the key. */
+  Optional<String> choice(String key, Collection<String> choices) {
+    asked.put(key, "one of " + String.join(", ", choices));
+    return value(key) == null ? Optional.empty() : Optional.of(choice(key, "", choices));
+  }
+
   String choice(String key, String absent, Collection<String> choices) {
+    asked.put(key, otherwise("one of " + String.join(", ", choices), absent));
     String value = text(key).orElse(absent);
     if (!choices.contains(value)) {
       throw wrong(key, String.join(", ", choices), value);
@@ -105,6 +126,7 @@ final class Settings {
   }
 
   boolean flag(String key, boolean absent) {
+    asked.putIfAbsent(key, otherwise("true or false", absent));
     Object value = value(key);
     return switch (value) {
       case null -> absent;
@@ -114,6 +136,7 @@ final class Settings {
   }
 
   int integer(String key, int absent, int min, int max) {
+    asked.putIfAbsent(key, otherwise(integers(min, max), absent));
     Object value = value(key);
     if (value == null) {
       return absent;
@@ -121,13 +144,15 @@ final class Settings {
     if (value instanceof Long n && n >= min && n <= max) {
       return n.intValue();
     }
-    throw wrong(
-        key,
-        "a whole number of " + min + (max == Integer.MAX_VALUE ? " or more" : " to " + max),
-        value);
+    throw wrong(key, integers(min, max), value);
+  }
+
+  private static String integers(int min, int max) {
+    return "a whole number of " + min + (max == Integer.MAX_VALUE ? " or more" : " to " + max);
   }
 
   double number(String key, double absent, double min, double max) {
+    asked.putIfAbsent(key, otherwise(numbers(min, max), absent));
     Object value = value(key);
     if (value == null) {
       return absent;
@@ -135,8 +160,11 @@ final class Settings {
     if (value instanceof Number n && n.doubleValue() >= min && n.doubleValue() <= max) {
       return n.doubleValue();
     }
-    throw wrong(
-        key, "a number of " + min + (max == Double.MAX_VALUE ? " or more" : " to " + max), value);
+    throw wrong(key, numbers(min, max), value);
+  }
+
+  private static String numbers(double min, double max) {
+    return "a number of " + min + (max == Double.MAX_VALUE ? " or more" : " to " + max);
   }
 
   /** Throws for a key that nothing has asked for, with the nearest one that there is. */

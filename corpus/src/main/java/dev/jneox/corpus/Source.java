@@ -17,6 +17,7 @@ import org.jspecify.annotations.Nullable;
  *     the documents once more
  * @param heldOut share of its documents that are held out of training, 0 to 0.5
  * @param forced the format of all files; null where the ending of each name says it
+ * @param textField the key of the text in JSON lines, or its column in Parquet
  * @param licences of the text as the pipeline states them, SPDX expressions, each with the packages
  *     of which it is
  */
@@ -26,8 +27,12 @@ public record Source(
     double weight,
     double heldOut,
     @Nullable Format forced,
+    String textField,
     SortedMap<String, List<String>> licences)
     implements Serializable {
+  /** The key of the text where a pipeline names none. */
+  static final String TEXT = "text";
+
   /** Copies the paths. */
   public Source {
     paths = List.copyOf(paths);

@@ -9,6 +9,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.stream.Stream;
 
 /**
@@ -32,8 +33,7 @@ final class Stages {
    * @param recipe all that determines the content of the stages
    */
   static Stages of(Path out, byte[] recipe) throws IOException {
-    Path target = out.toAbsolutePath();
-    Stages stages = new Stages(target.resolveSibling("." + target.getFileName() + ".stages"));
+    Stages stages = new Stages(folder(out));
     String hash = Sha256.of(MemorySegment.ofArray(recipe), Progress.silent());
     Path file = stages.folder.resolve(RECIPE);
     if (!Files.isRegularFile(file) || !Files.readString(file).equals(hash)) {
@@ -42,6 +42,23 @@ final class Stages {
       AtomicFile.write(file, hash.getBytes(StandardCharsets.US_ASCII));
     }
     return stages;
+  }
+
+  private static Path folder(Path out) {
+    Path target = out.toAbsolutePath();
+    return target.resolveSibling("." + target.getFileName() + ".stages");
+  }
+
+  /** Returns the folder of an output where a stage is whole. */
+  static Optional<Path> kept(Path out) {
+    Stages stages = new Stages(folder(out));
+    try {
+      return Files.isDirectory(stages.folder) && stages.finished() > 0
+          ? Optional.of(stages.folder)
+          : Optional.empty();
+    } catch (IOException e) {
+      return Optional.empty(); // it is being deleted
+    }
   }
 
   Path folder() {

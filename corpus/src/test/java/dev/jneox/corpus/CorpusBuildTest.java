@@ -128,6 +128,49 @@ class CorpusBuildTest {
   }
 
   @Test
+  void textsOfAnotherKeyAndDocumentsWithoutText() throws IOException {
+    Files.writeString(
+        folder.resolve("a.jsonl"),
+        "{\"content\": \"a\", \"text\": \"no\"}\n{\"content\": \"\"}\n{\"content\": 5}\n");
+    Path pipeline = pipeline("sources:", "  - {name: alpha, path: a.jsonl, text_field: content}");
+    Path out = folder.resolve("out");
+    Facts facts = build(pipeline, out, "local[2]", 0).facts();
+    assertThat(output(out, "train-"))
+        .singleElement()
+        .extracting(record -> record.path("text").asText())
+        .isEqualTo("a");
+    assertThat(facts.malformed().getFirst().problem())
+        .isEqualTo("expected the key \"content\" with a string, found a number");
+    assertThat(facts.removals().getFirst().step()).isEqualTo("read");
+    assertThat(facts.removals().getFirst().rule()).isEqualTo("no text");
+    String sheet = Files.readString(out.resolve(Datasheet.MARKDOWN));
+    assertThat(sheet)
+        .contains("| alpha | 1 | 1 bytes | not stated |  |", "| documents written | held out |");
+  }
+
+  @Test
+  void aBuildOfNoDocumentIsRefusedWithWhatBecameOfAll() throws IOException {
+    lines("a.jsonl", List.of("first of a"));
+    Files.writeString(folder.resolve("b.jsonl"), "{\"content\": \"a\"}\n");
+    Files.writeString(folder.resolve("c.jsonl"), "");
+    Path out = folder.resolve("out");
+    Path few = pipeline("sources:", "  - {name: alpha, path: a.jsonl, weight: 1.0e-300}");
+    assertThat(catchThrowable(() -> build(few, out, "local[2]", 0)))
+        .hasMessageContaining(
+            "expected documents to write for training, found none: of 1 document");
+    Path malformed = pipeline("sources:", "  - {name: beta, path: b.jsonl}");
+    assertThat(catchThrowable(() -> build(malformed, out, "local[2]", 0)))
+        .hasMessageEndingWith(
+            "found none: of 1 record 1 are malformed ("
+                + folder.resolve("b.jsonl")
+                + ": record 1: expected the key \"text\" with a string, found none)");
+    Path empty = pipeline("sources:", "  - {name: gamma, path: c.jsonl}");
+    assertThat(catchThrowable(() -> build(empty, out, "local[2]", 0)))
+        .hasMessageEndingWith("found none: the sources have no records");
+    assertThat(out).doesNotExist();
+  }
+
+  @Test
   void twoSourcesOfLinesAreThePlainCase() throws IOException {
     lines("a.jsonl", List.of("first of a", "second of a"));
     lines("b.jsonl", List.of("first of b"));
@@ -697,7 +740,7 @@ class CorpusBuildTest {
       long line = 0;
       for (long from = 0; from < size; from += piece) {
         try (RecordReader records =
-            new JsonLinesRecords(file, from, Math.min(size, from + piece))) {
+            new JsonLinesRecords(file, from, Math.min(size, from + piece), Source.TEXT)) {
           for (RecordReader.Raw raw = records.next(); raw != null; raw = records.next()) {
             read.add(raw.text());
             assertThat(line + raw.line()).isEqualTo(read.size());
@@ -738,7 +781,7 @@ class CorpusBuildTest {
             strict
                 + ": source beta: "
                 + folder.resolve("b.jsonl")
-                + ": record 2: expected the key \"text\" with a string, found none");
+                + ": record 2: expected the key \"text\" with a string, found a number");
     Files.writeString(folder.resolve("b.jsonl"), "{\"text\": 5}\n");
     assertThat(failure(strict, false)).hasMessageContaining("expected documents, found none");
     Path full = pipeline("sources: [{name: beta, path: b.jsonl}]", "output: {format: jsonl}");

@@ -4,6 +4,7 @@ import dev.jneox.cli.ProgressLine;
 import dev.jneox.corpus.CorpusBuild;
 import dev.jneox.corpus.Datasheet;
 import dev.jneox.corpus.Facts;
+import dev.jneox.corpus.Output;
 import dev.jneox.corpus.Pipeline;
 import dev.jneox.corpus.Sessions;
 import dev.jneox.io.AtomicFolder;
@@ -11,12 +12,17 @@ import dev.jneox.io.ByteSize;
 import dev.jneox.io.Counted;
 import dev.jneox.io.Overwrite;
 import dev.jneox.io.StorageException;
+import dev.jneox.io.TargetLock;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.apache.spark.sql.SparkSession;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -61,6 +67,7 @@ import picocli.CommandLine.Spec;
       "malformed. docs/corpus.md explains the steps.",
       "",
       "Sources of packages are made first, by jneox corpus fetch PIPELINE.yml.",
+      "The options of the steps, and the keys of a source and of output: jneox corpus steps [NAME]",
       "On a cluster -Dspark.KEY=VALUE in JNEOX_JAVA_OPTS sets what Spark needs."
     })
 final class BuildCommand implements Callable<Integer> {
@@ -107,42 +114,121 @@ final class BuildCommand implements Callable<Integer> {
     Pipeline pipeline = Pipeline.read(file);
     Overwrite.check(out, force);
     long start = System.nanoTime();
-    Path scratch = scratch();
     CorpusBuild.Result result;
-    try (SparkSession spark = Sessions.open(master, scratch)) {
-      result =
-          CorpusBuild.run(
-              spark,
-              pipeline,
-              new CorpusBuild.Options(out, partitions, strict, force),
-              (task, total) -> ProgressLine.of(task, "tasks", total));
-    } finally {
-      AtomicFolder.delete(scratch);
+    try (TargetLock _ = TargetLock.take(out)) { // before the scratch of a killed build is deleted
+      Path scratch = scratch();
+      Thread stopped = new Thread(() -> stopped(scratch));
+      Runtime.getRuntime().addShutdownHook(stopped);
+      spec.commandLine().getErr().println("starting Spark, which takes some seconds");
+      spec.commandLine().getErr().flush();
+      try (SparkSession spark = Sessions.open(master, scratch)) {
+        result =
+            CorpusBuild.run(
+                spark,
+                pipeline,
+                new CorpusBuild.Options(out, partitions, strict, force),
+                (task, total) -> ProgressLine.of(task, "tasks", total));
+      } finally {
+        remove(stopped);
+        AtomicFolder.delete(scratch);
+      }
     }
     tell(result, (System.nanoTime() - start) / 1e9);
+    if (pipeline.output().kind() == Output.Kind.MEGATRON) {
+      tellHowToTrain(pipeline.output().heldOut() > 0);
+    }
     return 0;
   }
 
-  /** Makes a folder for what Spark spills, on the disk of the output. */
+  /**
+   * Makes a folder for what Spark spills, on the disk of the output, and deletes those of builds
+   * that were killed.
+   */
   private Path scratch() {
     Path folder = out.toAbsolutePath().getParent();
+    String name = "." + out.getFileName() + ".spark";
     try {
       Files.createDirectories(folder);
-      Path scratch = Files.createTempDirectory(folder, "." + out.getFileName() + ".spark");
-      Runtime.getRuntime()
-          .addShutdownHook(
-              new Thread(
-                  () -> {
-                    try {
-                      AtomicFolder.delete(scratch);
-                    } catch (IOException e) {
-                      // Spark's own hook deletes it at the same time.
-                    }
-                  }));
-      return scratch;
+      List<Path> left;
+      try (Stream<Path> all = Files.list(folder)) {
+        left = all.filter(path -> isScratch(path, name)).toList();
+      }
+      for (Path path : left) {
+        AtomicFolder.delete(path);
+      }
+      return Files.createTempDirectory(folder, name);
     } catch (IOException e) {
       throw StorageException.of(out, "cannot be written", e);
     }
+  }
+
+  private static boolean isScratch(Path path, String name) {
+    String of = String.valueOf(path.getFileName());
+    return of.startsWith(name) && of.substring(name.length()).matches("\\d+");
+  }
+
+  private static void remove(Thread hook) {
+    try {
+      Runtime.getRuntime().removeShutdownHook(hook);
+    } catch (IllegalStateException e) {
+      // The process is told to end, and the hook runs.
+    }
+  }
+
+  /** Cleans up when the process is told to end. Spark's own hook deletes at the same time. */
+  private void stopped(Path scratch) {
+    System.err.println(
+        CorpusBuild.kept(out)
+            .map(
+                stages ->
+                    "jneox: stopped; the same command goes on from the stages that are finished,"
+                        + " kept in "
+                        + stages)
+            .orElse("jneox: stopped before a stage was finished; nothing is kept"));
+    for (int tries = 0; tries < 50; tries++) {
+      try {
+        AtomicFolder.delete(scratch);
+        return;
+      } catch (IOException | UncheckedIOException e) {
+        try {
+          Thread.sleep(100);
+        } catch (InterruptedException interrupted) {
+          return;
+        }
+      }
+    }
+  }
+
+  /**
+   * Says which keys of a training name the corpus, so that no copy of a document is on both sides.
+   */
+  private void tellHowToTrain(boolean heldOut) {
+    PrintWriter console = spec.commandLine().getOut();
+    String train = "[\"" + out.resolve("train") + "\"]";
+    if (heldOut) {
+      String held = "[\"" + out.resolve("held_out") + "\"]";
+      console.println("to train on it, in the configuration:");
+      console.println("  train_data_paths: " + train);
+      console.println("  valid_data_paths: " + held);
+      console.println("  test_data_paths: " + held);
+    } else {
+      console.println(
+          "to train on it: data_path: "
+              + out.resolve("train")
+              + "; where weights copy documents, split has copies on both sides: held_out in the"
+              + " pipeline's output keeps whole documents for validation");
+    }
+    console.flush();
+  }
+
+  /** Says what the steps removed from a source. */
+  private static String removed(Facts facts, String source) {
+    String removed =
+        facts.removals().stream()
+            .filter(removal -> removal.source().equals(source))
+            .map(removal -> removal.documents() + " by " + removal.step() + ": " + removal.rule())
+            .collect(Collectors.joining(", "));
+    return removed.isEmpty() ? "" : "; removed " + removed;
   }
 
   private void tell(CorpusBuild.Result result, double seconds) {
@@ -159,7 +245,7 @@ final class BuildCommand implements Callable<Integer> {
       tokens += source.tokens();
       console.printf(
           Locale.ROOT,
-          "  %-" + width + "s %s, %s kept (%s), %s written%s%n",
+          "  %-" + width + "s %s, %s kept (%s), %s written%s%s%n",
           source.name(),
           Counted.text(source.records(), "record"),
           Counted.text(source.keptDocuments(), "document"),
@@ -167,7 +253,8 @@ final class BuildCommand implements Callable<Integer> {
           Counted.text(source.documents(), "document"),
           source.malformed() == 0
               ? ""
-              : ", " + Counted.text(source.malformed(), "malformed record") + " skipped");
+              : ", " + Counted.text(source.malformed(), "malformed record") + " skipped",
+          removed(result.facts(), source.name()));
     }
     result
         .facts()
@@ -188,6 +275,10 @@ final class BuildCommand implements Callable<Integer> {
                         : ", "
                             + Counted.text(step.overCap(), "document")
                             + " over group_cap not compared"));
+    if (!result.reused().isEmpty()) {
+      console.println(
+          "  went on from stages of an earlier run: " + String.join(", ", result.reused()));
+    }
     result
         .facts()
         .spans()

@@ -16,5 +16,11 @@ import picocli.CommandLine.Command;
       "  jneox corpus plan pipelines/pilot.yml",
       "  jneox corpus build pipelines/pilot.yml --out data/pilot"
     },
-    subcommands = {FetchCommand.class, BuildCommand.class, PlanCommand.class, ReportCommand.class})
+    subcommands = {
+      FetchCommand.class,
+      BuildCommand.class,
+      PlanCommand.class,
+      StepsCommand.class,
+      ReportCommand.class
+    })
 final class CorpusCommand {}
