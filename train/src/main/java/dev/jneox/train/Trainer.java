@@ -377,11 +377,12 @@ public final class Trainer implements AutoCloseable {
 
   /**
    * Returns warnings for the user, a line each; usually none. They say what a changed configuration
-   * means for a resumed run, what of a loaded model does not fit, and that the disk is too small
-   * for all checkpoints.
+   * means for a resumed run, what of a loaded model does not fit, that the split has a document on
+   * both sides, and that the disk is too small for all checkpoints.
    */
   public List<String> warnings() {
     List<String> lines = new ArrayList<>(notes);
+    data.warning().ifPresent(lines::add);
     TrainingNeed.of(config, model).warning(iteration(), iterations()).ifPresent(lines::add);
     return lines;
   }

@@ -33,6 +33,7 @@ public final class TrainingData implements AutoCloseable {
   private final Dataset train;
   private final Optional<Dataset> valid;
   private final Optional<Dataset> test;
+  private Optional<String> warning = Optional.empty();
 
   private TrainingData(NeoxConfig config, Progress progress) {
     this.config = config;
@@ -48,6 +49,9 @@ public final class TrainingData implements AutoCloseable {
       case DataSection.Source.Split split -> {
         IndexedDataset file = file(split.path());
         Splits parts = Splits.of(split.parts(), file.sequences());
+        if (run.evalIters() > 0) {
+          warning = SharedDocuments.warning(split.path(), parts);
+        }
         training = part(file, "train", 0, parts.valid(), iterations * batch);
         valid = part(file, "valid", parts.valid(), parts.test(), validSamples);
         test = part(file, "test", parts.test(), parts.end(), testSamples);
@@ -97,6 +101,11 @@ public final class TrainingData implements AutoCloseable {
       data.close();
       throw e;
     }
+  }
+
+  /** Returns a warning where documents for validation are copies of those for training. */
+  Optional<String> warning() {
+    return warning;
   }
 
   /**

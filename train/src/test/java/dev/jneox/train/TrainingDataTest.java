@@ -4,14 +4,19 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.jneox.data.BatchOrder;
+import dev.jneox.data.ElementType;
 import dev.jneox.data.IndexedDataset;
 import dev.jneox.data.IndexedDatasetWriter;
+import dev.jneox.data.Npy;
 import dev.jneox.data.Span;
 import dev.jneox.io.InputException;
 import dev.jneox.io.Progress;
+import java.lang.foreign.Arena;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -51,6 +56,34 @@ class TrainingDataTest {
     assertThatThrownBy(() -> open(sets).close())
         .isInstanceOf(InputException.class)
         .hasMessageContaining(message);
+  }
+
+  @Test
+  void aSplitWithCopiesOnBothSidesGetsAWarning() {
+    Path prefix = data("corpus", 50);
+    assertThat(warning(prefix)).isEmpty();
+    ids(prefix, 50); // no document twice
+    assertThat(warning(prefix)).isEmpty();
+    ids(prefix, 25); // two copies of each
+    assertThat(warning(prefix))
+        .hasValueSatisfying(
+            line -> assertThat(line).startsWith("split: 10 documents").contains("held_out"));
+  }
+
+  private Optional<String> warning(Path prefix) {
+    try (TrainingData opened = open("data_path=" + prefix, "split=40,5,5", "train_iters=1")) {
+      return opened.warning();
+    }
+  }
+
+  private static void ids(Path prefix, int different) {
+    try (Arena arena = Arena.ofConfined()) {
+      Npy ids = Npy.allocate(arena, ElementType.I64, 50);
+      for (int d = 0; d < 50; d++) {
+        ids.data().setAtIndex(ValueLayout.JAVA_LONG_UNALIGNED, d, d % different);
+      }
+      ids.write(Path.of(prefix + ".documents.npy"));
+    }
   }
 
   @Test
