@@ -3,6 +3,7 @@ package dev.jneox.torch;
 import dev.jneox.io.CancelledException;
 import dev.jneox.io.InputException;
 import dev.jneox.io.PeerException;
+import java.io.EOFException;
 import java.io.IOException;
 import java.net.DatagramSocket;
 import java.net.Inet4Address;
@@ -13,6 +14,8 @@ import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.SocketException;
 import java.net.UnknownHostException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -37,6 +40,19 @@ public final class Rendezvous implements AutoCloseable {
   private static final String INTERFACE = "GLOO_SOCKET_IFNAME";
 
   private static final long RETRY_MILLIS = 100;
+
+  /**
+   * What a client of c10d's {@code TCPStore} says first: VALIDATE with a magic number, then PING
+   * with a number that the store says again.
+   */
+  private static final byte VALIDATE = 0;
+
+  private static final int MAGIC = 0x3C85F7CE;
+  private static final byte PING = 13;
+  private static final int NUMBER = 0x4A4E454F;
+
+  /** How long a store may take to answer; how long what answers nothing may be one that starts. */
+  private static final int ANSWER_MILLIS = 5000;
 
   private final PrefixStore root; // owns the TCPStore together with the groups
   private final Store store;
@@ -73,12 +89,14 @@ public final class Rendezvous implements AutoCloseable {
     if (!BundledLibraries.hasGloo()) {
       throw new InputException("several processes: libtorch's Gloo is there on Linux alone");
     }
-    Libtorch.start();
     long end = System.nanoTime() + patience.toNanos();
     InetAddress master = address(host);
+    requireInterface(System.getenv(INTERFACE));
     if (rank == 0) {
       requireFree(host, port);
+      Libtorch.start();
     } else {
+      Libtorch.start();
       awaitListener(master, host, port, rank, patience);
     }
     try (PointerScope _ = new PointerScope()) {
@@ -138,16 +156,55 @@ public final class Rendezvous implements AutoCloseable {
     }
   }
 
-  /** Waits until rank 0 listens. */
-  private static void awaitListener(
+  /** Refuses the name of an interface that this machine lacks; null or blank names none. */
+  static void requireInterface(@Nullable String name) {
+    if (name == null || name.isBlank()) {
+      return;
+    }
+    try {
+      List<NetworkInterface> up =
+          NetworkInterface.networkInterfaces()
+              .filter(network -> isUp(network) || isLoopback(network))
+              .filter(network -> network.inetAddresses().findAny().isPresent())
+              .toList();
+      if (up.stream().noneMatch(network -> network.getName().equals(name))) {
+        throw new InputException(
+            "%s: %s is no interface of this machine that is up and has an address: set it to one of %s, or take it out"
+                .formatted(
+                    INTERFACE, name, up.stream().map(NetworkInterface::getName).sorted().toList()));
+      }
+    } catch (SocketException e) {
+      throw new InputException(
+          INTERFACE + ": the interfaces of this machine cannot be listed: " + e.getMessage(), e);
+    }
+  }
+
+  /**
+   * Waits until rank 0 listens.
+   *
+   * @throws InputException when something else listens there
+   */
+  static void awaitListener(
       InetAddress master, String host, int port, int rank, Duration patience) {
     long end = System.nanoTime() + patience.toNanos();
+    long answered = 0; // when something first took the connection and said nothing
     while (true) {
       long left = Math.max(1, (end - System.nanoTime()) / 1_000_000);
+      boolean connected = false;
       try (Socket socket = new Socket()) {
-        socket.connect(new InetSocketAddress(master, port), (int) Math.min(left, 5000));
-        return;
+        socket.connect(new InetSocketAddress(master, port), (int) Math.min(left, ANSWER_MILLIS));
+        connected = true;
+        if (isStore(socket)) {
+          return;
+        }
+        throw foreign(host, port, null);
       } catch (IOException e) {
+        // A store that starts closes its first connections; so does a service that is none.
+        answered = !connected ? 0 : answered == 0 ? System.nanoTime() : answered;
+        boolean late = System.nanoTime() - answered >= ANSWER_MILLIS * 1_000_000L;
+        if (connected && (late || System.nanoTime() >= end)) {
+          throw foreign(host, port, e);
+        }
         if (System.nanoTime() >= end) {
           throw new PeerException(
               "rank %d: nothing answers at MASTER_ADDR %s, MASTER_PORT %d within %d s (%s): is rank 0 started there, and does no firewall stand between?"
@@ -157,6 +214,31 @@ public final class Rendezvous implements AutoCloseable {
         sleep();
       }
     }
+  }
+
+  private static InputException foreign(String host, int port, @Nullable IOException e) {
+    return new InputException(
+        "MASTER_PORT: what answers at %s:%d is not rank 0 of this run: set MASTER_ADDR and MASTER_PORT (--master-addr and --master-port of launch) to a port of rank 0's host that no other program uses"
+            .formatted(host, port),
+        e);
+  }
+
+  /**
+   * Returns whether a store answers.
+   *
+   * @throws IOException when nothing does, or the connection is closed
+   */
+  private static boolean isStore(Socket socket) throws IOException {
+    socket.setSoTimeout(ANSWER_MILLIS);
+    ByteBuffer question = ByteBuffer.allocate(10).order(ByteOrder.nativeOrder());
+    question.put(VALIDATE).putInt(MAGIC).put(PING).putInt(NUMBER);
+    socket.getOutputStream().write(question.array());
+    byte[] answer = socket.getInputStream().readNBytes(Integer.BYTES);
+    if (answer.length == 0) {
+      throw new EOFException("the connection was closed");
+    }
+    return answer.length == Integer.BYTES
+        && ByteBuffer.wrap(answer).order(ByteOrder.nativeOrder()).getInt() == NUMBER;
   }
 
   private static void sleep() {
@@ -240,6 +322,14 @@ public final class Rendezvous implements AutoCloseable {
           .findFirst();
     } catch (SocketException e) {
       return Optional.empty();
+    }
+  }
+
+  private static boolean isLoopback(NetworkInterface network) {
+    try {
+      return network.isUp() && network.isLoopback();
+    } catch (SocketException e) {
+      return false;
     }
   }
 

@@ -7,7 +7,11 @@ import dev.jneox.io.InputException;
 import dev.jneox.io.PeerException;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
+import java.net.InetAddress;
+import java.net.NetworkInterface;
 import java.net.ServerSocket;
+import java.net.Socket;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -134,6 +138,44 @@ class GlooCollectivesTest {
     assertThatThrownBy(() -> join("no-such-host.invalid", port, 1))
         .isInstanceOf(InputException.class)
         .hasMessageContaining("no-such-host.invalid");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"HTTP/1.1 400 Bad Request\r\n\r\n", ""})
+  void aForeignServiceIsNamed(String answer) throws Exception {
+    try (ServerSocket server = new ServerSocket(0)) {
+      Thread.ofPlatform()
+          .daemon()
+          .start(
+              () -> {
+                try {
+                  while (true) {
+                    try (Socket client = server.accept()) {
+                      client.getInputStream().read();
+                      client.getOutputStream().write(answer.getBytes(StandardCharsets.UTF_8));
+                    }
+                  }
+                } catch (IOException e) {
+                  return; // the test is over
+                }
+              });
+      int port = server.getLocalPort();
+      assertThatThrownBy(() -> join("127.0.0.1", port, 1))
+          .isInstanceOf(InputException.class)
+          .hasMessageStartingWith(
+              "MASTER_PORT: what answers at 127.0.0.1:%d is not rank 0 of this run: ", port);
+    }
+  }
+
+  @Test
+  void anUnknownInterfaceIsNamedWithThoseThatThereAre() throws IOException {
+    String loopback = NetworkInterface.getByInetAddress(InetAddress.getLoopbackAddress()).getName();
+    assertThatThrownBy(() -> Rendezvous.requireInterface("nope0"))
+        .isInstanceOf(InputException.class)
+        .hasMessageStartingWith("GLOO_SOCKET_IFNAME: nope0 is no interface of this machine")
+        .hasMessageContaining(loopback);
+    Rendezvous.requireInterface(loopback);
+    Rendezvous.requireInterface(" ");
   }
 
   @Test
