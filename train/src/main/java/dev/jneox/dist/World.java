@@ -5,6 +5,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -25,6 +26,10 @@ public record World(
   private static final String ADDRESS = "MASTER_ADDR";
   private static final String PORT = "MASTER_PORT";
 
+  /** A list in Slurm's form, {@code 2(x3),1}. */
+  private static final String TASKS_PER_NODE =
+      "[1-9]\\d{0,4}(\\(x\\d+\\))?(,[1-9]\\d{0,4}(\\(x\\d+\\))?)*";
+
   /** The first name of a list in Slurm's form, {@code n[03-07,12],m1}. */
   private static final Pattern FIRST_NODE =
       Pattern.compile("([^,\\[]+)(?:\\[(\\d+)[^\\]]*\\]([^,]*))?.*");
@@ -40,7 +45,7 @@ public record World(
     if (v.has("RANK") || v.has("WORLD_SIZE")) {
       int size = v.count("WORLD_SIZE", 1);
       int localSize = v.count("LOCAL_WORLD_SIZE", v.has("LOCAL_WORLD_SIZE") ? 1 : size);
-      return world(v, v.number("RANK"), size, "LOCAL_RANK", localSize, Optional.empty());
+      return world(v, "RANK", size, "LOCAL_RANK", localSize, Optional.empty());
     }
     // A batch script has SLURM_PROCID too, and is one process: only what srun starts has a step.
     if (v.has("SLURM_PROCID") && v.has("SLURM_STEP_ID")) {
@@ -49,24 +54,20 @@ public record World(
       int tasks = v.count(size, 1);
       int local =
           v.get("SLURM_STEP_TASKS_PER_NODE")
-              .map(text -> text.replaceFirst("\\D.*", ""))
-              .filter(text -> text.matches("[1-9]\\d{0,4}"))
-              .map(Integer::parseInt)
+              .filter(text -> text.matches(TASKS_PER_NODE))
+              .map(text -> text.replaceAll("\\(x\\d+\\)", "").split(","))
+              .map(each -> Stream.of(each).mapToInt(Integer::parseInt).max().orElseThrow())
+              .map(most -> Math.min(most, tasks))
               .orElse(tasks);
       return world(
-          v,
-          v.number("SLURM_PROCID"),
-          tasks,
-          "SLURM_LOCALID",
-          local,
-          v.get(nodes).map(World::first));
+          v, "SLURM_PROCID", tasks, "SLURM_LOCALID", local, v.get(nodes).map(World::first));
     }
     if (v.has("OMPI_COMM_WORLD_RANK")) {
       int size = v.count("OMPI_COMM_WORLD_SIZE", 1);
       int local = v.count("OMPI_COMM_WORLD_LOCAL_SIZE", size);
       return world(
           v,
-          v.number("OMPI_COMM_WORLD_RANK"),
+          "OMPI_COMM_WORLD_RANK",
           size,
           "OMPI_COMM_WORLD_LOCAL_RANK",
           local,
@@ -76,12 +77,24 @@ public record World(
   }
 
   private static World world(
-      Variables v, int rank, int size, String localRank, int localSize, Optional<String> first) {
+      Variables v,
+      String rankName,
+      int size,
+      String localRank,
+      int localSize,
+      Optional<String> first) {
+    int rank = v.number(rankName);
     if (rank >= size) {
       throw new InputException(
-          "rank " + rank + " of " + size + " processes: expected a rank below their number");
+          "%s: expected a number below that of the processes, %d, found %d"
+              .formatted(rankName, size, rank));
     }
     int local = v.has(localRank) ? v.number(localRank) : rank % localSize;
+    if (localSize > size || local >= localSize) {
+      throw new InputException(
+          "%s: process %d of %d on this machine, with %d processes in all: expected a number below that of this machine's processes, and no more of them than in all"
+              .formatted(localRank, local, localSize, size));
+    }
     if (size == 1) {
       return new World(0, 1, local, 1, ALONE.masterAddress, ALONE.masterPort);
     }

@@ -50,6 +50,19 @@ class WorldTest {
   }
 
   @Test
+  void slurmsNodesMayHaveDifferentNumbersOfTasks() {
+    Map<String, String> environment =
+        Map.of(
+            "SLURM_PROCID", "2",
+            "SLURM_STEP_ID", "0",
+            "SLURM_NTASKS", "3",
+            "SLURM_LOCALID", "1",
+            "SLURM_STEP_TASKS_PER_NODE", "1,2",
+            "SLURM_NODELIST", "n[1-2]");
+    assertThat(World.of(environment)).isEqualTo(new World(2, 3, 1, 2, "n1", 29500));
+  }
+
+  @Test
   void openMpisProcessesOfOneMachineMeetThere() {
     Map<String, String> environment =
         Map.of(
@@ -67,7 +80,11 @@ class WorldTest {
         "WORLD_SIZE=2|RANK is not set",
         "RANK=1|WORLD_SIZE is not set",
         "RANK=x,WORLD_SIZE=2|RANK: expected a whole number from 0, found x",
-        "RANK=2,WORLD_SIZE=2|rank 2 of 2 processes",
+        "RANK=2,WORLD_SIZE=2|RANK: expected a number below that of the processes, 2, found 2",
+        "SLURM_STEP_ID=0,SLURM_PROCID=9,SLURM_NTASKS=2|SLURM_PROCID: expected a number below",
+        "RANK=1,WORLD_SIZE=4,LOCAL_RANK=2,LOCAL_WORLD_SIZE=2|LOCAL_RANK: process 2 of 2 on this",
+        "RANK=1,WORLD_SIZE=2,LOCAL_WORLD_SIZE=8|LOCAL_RANK: process 1 of 8 on this",
+        "RANK=1,WORLD_SIZE=2,LOCAL_RANK=-1|LOCAL_RANK: expected a whole number from 0, found -1",
         "RANK=1,WORLD_SIZE=2|MASTER_ADDR is not set: set it to the host of rank 0",
         "RANK=1,WORLD_SIZE=0|WORLD_SIZE: expected a whole number from 1",
         "RANK=1,WORLD_SIZE=2,MASTER_ADDR=a,MASTER_PORT=65536|expected a port up to 65535",
