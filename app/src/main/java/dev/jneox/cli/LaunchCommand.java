@@ -17,9 +17,11 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -36,7 +38,8 @@ import picocli.CommandLine.Spec;
       "Start a command in several processes that train one model, with the environment that"
           + " torchrun gives (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT).",
       "The lines of rank 0 come as they are, those of the others with their rank before them. When"
-          + " one process fails the others are ended. Ctrl-C reaches all of them.",
+          + " one process fails the others are ended. Ctrl-C reaches all of them, and they stop"
+          + " when this process is gone.",
       "",
       "With --max-restarts train goes on by itself: when a process was killed, crashed or hangs,"
           + " all are started again and go on from the newest whole checkpoint of the run, with the"
@@ -64,6 +67,9 @@ public final class LaunchCommand implements Callable<Integer> {
   /** The exit code of a process whose machine computed the same step twice, and not the same. */
   static final int MACHINE_FAILED = 71;
 
+  /** The variable that tells a process the id of its launcher, with which it ends. */
+  public static final String LAUNCHER = "JNEOX_LAUNCHER";
+
   /** How long the other processes may take to end by themselves, and then after SIGTERM. */
   private static final long GRACE_NANOS = 5_000_000_000L;
 
@@ -80,6 +86,13 @@ public final class LaunchCommand implements Callable<Integer> {
       "WARNING: Using incubator modules: .*|\\[Gloo\\] Rank \\d+ is connected to .*";
 
   private static final int MOST = 4096;
+
+  /** Where processes of several machines meet when nothing is said, as with torchrun. */
+  private static final int MEETING_PORT = 29500;
+
+  /** What a process says of the newest checkpoint at the end of its error. */
+  private static final Pattern CHECKPOINT =
+      Pattern.compile(".*(; (?:the last good checkpoint is .*|no checkpoint was saved))");
 
   @Spec private CommandSpec spec;
 
@@ -160,7 +173,7 @@ public final class LaunchCommand implements Callable<Integer> {
     final int rank;
     final Process process;
     final List<Thread> pumps = new ArrayList<>();
-    volatile @Nullable String lastError;
+    volatile @Nullable String lastError; // not printed yet
     int code;
     boolean ended;
     volatile @Nullable String hung; // how that was found out
@@ -250,7 +263,7 @@ public final class LaunchCommand implements Callable<Integer> {
       ranks.clear();
     }
     failures.clear();
-    int meetAt = port != null ? port : nodes > 1 ? 29500 : freePort();
+    int meetAt = port != null ? port : nodes > 1 ? MEETING_PORT : freePort();
     for (int local = 0; local < processes && signal == 0; local++) {
       Rank rank = start(local, meetAt, folder, restarts);
       synchronized (ranks) {
@@ -279,12 +292,31 @@ public final class LaunchCommand implements Callable<Integer> {
         timeoutMinutes > 0 && timeoutMinutes <= MOST_MINUTES,
         "--distributed-timeout-minutes: expected a number above 0 up to 10000, found "
             + timeoutMinutes);
-    require(!command.getFirst().equals("launch"), "launch cannot start itself");
+    String name = command.getFirst();
+    require(!name.equals("launch"), "launch cannot start itself");
+    if (Commands.find(name).isEmpty() && Commands.missing(name).isEmpty()) {
+      List<String> names = Commands.all().stream().map(Commands::name).toList();
+      throw new ParameterException(spec.commandLine(), Misspelt.command(name, names));
+    }
+    if (node == 0 && (port != null || nodes > 1)) {
+      requireFree(port != null ? port : MEETING_PORT);
+    }
   }
 
   private void require(boolean holds, String message) {
     if (!holds) {
       throw new ParameterException(spec.commandLine(), message);
+    }
+  }
+
+  private static void requireFree(int port) {
+    try (ServerSocket _ = new ServerSocket(port)) {
+      return;
+    } catch (IOException e) {
+      throw new InputException(
+          "--master-port: port %d cannot be listened at (%s): set another"
+              .formatted(port, e.getMessage()),
+          e);
     }
   }
 
@@ -309,8 +341,25 @@ public final class LaunchCommand implements Callable<Integer> {
     // The JVM takes the last of equal options: a third of the memory is for all processes.
     options.add("-XX:MaxRAMPercentage=" + Math.max(1, 33 / processes));
     options.add("-XX:ParallelGCThreads=" + Math.max(1, cores / processes));
+    if (local == 0) {
+      spec.commandLine()
+          .getErr()
+          .println(
+              "starting %d %s of %s with %s %s each%s"
+                  .formatted(
+                      processes,
+                      processes == 1 ? "process" : "processes",
+                      command.getFirst(),
+                      each,
+                      each.equals("1") ? "thread" : "threads",
+                      nodes > 1
+                          ? "; they meet those of other machines at " + address + ":" + meetAt
+                          : ""));
+    }
     ProcessBuilder builder = Relaunch.read().process(options, command);
     Map<String, String> environment = builder.environment();
+    environment.put(LAUNCHER, "" + ProcessHandle.current().pid());
+    Screen.outputWidth().ifPresent(columns -> environment.put(Screen.COLUMNS, "" + columns));
     environment.put("RANK", "" + rank);
     environment.put("WORLD_SIZE", "" + processes * nodes);
     environment.put("LOCAL_RANK", "" + local);
@@ -345,20 +394,40 @@ public final class LaunchCommand implements Callable<Integer> {
                     continue;
                   }
                   if (errors && !line.isBlank()) {
-                    rank.lastError = line;
-                    if (line.startsWith("jneox: ") && !failures.add(line)) {
-                      continue; // another rank has printed the same error
+                    printError(rank, to, prefix);
+                    if (line.startsWith("jneox: ") && !line.startsWith("jneox: warning: ")) {
+                      rank.lastError = line;
+                      continue;
                     }
                   }
-                  synchronized (to) {
-                    to.println(prefix + VisibleText.line(line));
-                    to.flush();
-                  }
+                  print(to, prefix + VisibleText.line(line));
                 }
-              } catch (IOException e) {
+                if (rank.process.waitFor() != PEER_FAILED) {
+                  printError(rank, to, prefix);
+                }
+              } catch (IOException | InterruptedException e) {
                 return; // the process was ended
               }
             });
+  }
+
+  /**
+   * Prints the error that a rank has ended with, unless another one has printed the same. That of a
+   * rank which only lost another one is kept for the case that nothing else is known.
+   */
+  private void printError(Rank rank, PrintWriter to, String prefix) {
+    String line = rank.lastError;
+    rank.lastError = null;
+    if (line != null && failures.add(line)) {
+      print(to, prefix + VisibleText.line(line));
+    }
+  }
+
+  private static void print(PrintWriter to, String line) {
+    synchronized (to) {
+      to.println(line);
+      to.flush();
+    }
   }
 
   /** Passes a signal on to all processes; those of a terminal's group get it twice, at once. */
@@ -459,7 +528,17 @@ public final class LaunchCommand implements Callable<Integer> {
             ? "was ended by signal " + (first.code - 128)
             : "ended with exit code " + first.code;
     String last =
-        first.lastError == null ? "" : ": " + first.lastError.replaceFirst("^jneox: ", "");
+        failed.stream()
+            .map(rank -> rank.lastError)
+            .filter(Objects::nonNull)
+            .findFirst()
+            .map(
+                line ->
+                    first.code == PEER_FAILED
+                        ? ": " + line.replaceFirst("^jneox: ", "")
+                        : CHECKPOINT.matcher(line).replaceFirst("$1"))
+            .filter(line -> line.startsWith(":") || line.startsWith(";"))
+            .orElse("");
     return new Ending(first.code, "rank " + first.rank + " " + how + last, temporary);
   }
 }

@@ -40,7 +40,12 @@ final class Misspelt {
     }
     return command.getSubcommands().isEmpty()
         ? "unexpected argument " + argument
-        : "unknown command " + argument + meant(argument, command.getSubcommands().keySet());
+        : command(argument, command.getSubcommands().keySet());
+  }
+
+  /** Words a command's name that there is not, with the one that was meant. */
+  static String command(String name, Iterable<String> names) {
+    return "unknown command " + name + meant(name, names);
   }
 
   private static List<String> options(CommandLine command) {

@@ -15,6 +15,9 @@ import java.util.OptionalInt;
  */
 @SuppressWarnings("restricted") // calls native code, which the launcher allows
 public final class Screen {
+  /** The variable that tells a process the width of its launcher's terminal. */
+  static final String COLUMNS = "JNEOX_COLUMNS";
+
   private static final int OUTPUT = 1;
   private static final int ERROR = 2;
 
@@ -30,9 +33,18 @@ public final class Screen {
     return System.getenv("CI") == null && term != null && !term.equals("dumb") && isTerminal(ERROR);
   }
 
-  /** The columns of the terminal that standard output is; empty where it is none. */
+  /**
+   * The columns of the terminal that standard output is, or that {@code launch} passes lines on to;
+   * empty where it is none.
+   */
   public static OptionalInt outputWidth() {
-    return isTerminal(OUTPUT) ? width(OUTPUT) : OptionalInt.empty();
+    if (isTerminal(OUTPUT)) {
+      return width(OUTPUT);
+    }
+    String passed = System.getenv().getOrDefault(COLUMNS, "");
+    return passed.matches("[1-9]\\d{0,4}")
+        ? OptionalInt.of(Integer.parseInt(passed))
+        : OptionalInt.empty();
   }
 
   private static boolean isTerminal(int descriptor) {

@@ -15,7 +15,9 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.SequencedMap;
+import java.util.TreeSet;
 import java.util.stream.IntStream;
 
 /** Holds the groups of one process of a run. */
@@ -228,16 +230,21 @@ public final class Ranks implements AutoCloseable {
 
   /** Returns rank 0's text on every rank; what the others give does not count. */
   public String fromFirst(String text) {
+    return from(0, text);
+  }
+
+  /** Returns the text of rank {@code sender} on every rank. */
+  private String from(int sender, String text) {
     if (size() == 1) {
       return text;
     }
     byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
-    int length = (int) exchange(world, bytes.length)[0][0];
+    int length = (int) exchange(world, bytes.length)[sender][0];
     double[] mine = new double[Math.max(1, length)];
-    for (int i = 0; isFirst() && i < length; i++) {
+    for (int i = 0; rank == sender && i < length; i++) {
       mine[i] = bytes[i];
     }
-    double[] first = exchange(world, mine)[0];
+    double[] first = exchange(world, mine)[sender];
     byte[] read = new byte[length];
     for (int i = 0; i < length; i++) {
       read[i] = (byte) first[i];
@@ -248,25 +255,63 @@ public final class Ranks implements AutoCloseable {
   /**
    * Requires that all ranks have the same.
    *
-   * @param parts what must be the same by what it is called, such as {@code configuration}
-   * @throws InputException on every rank, naming the ranks and parts that differ from rank 0's
+   * @param parts what must be the same by what it is called, such as {@code configuration}; lines
+   *     of {@code name: value}
+   * @throws InputException on every rank, naming the ranks and parts that differ from rank 0's, and
+   *     both values of the first difference
    */
   public void requireSame(SequencedMap<String, String> parts) {
     double[][] all = exchange(world, parts.values().stream().mapToDouble(Ranks::hash).toArray());
     List<String> names = List.copyOf(parts.keySet());
     List<String> differing = new ArrayList<>();
+    String difference = "";
     for (int r = 1; r < all.length; r++) {
       for (int p = 0; p < names.size(); p++) {
         if (all[r][p] != all[0][p]) {
           differing.add("rank " + r + " has another " + names.get(p));
+          if (difference.isEmpty()) {
+            String mine = parts.values().stream().toList().get(p);
+            difference = difference(from(0, mine), r, from(r, mine));
+          }
         }
       }
     }
     if (!differing.isEmpty()) {
       throw new InputException(
           String.join(", ", differing)
-              + " than rank 0: start all ranks with the same version, files and options");
+              + " than rank 0: "
+              + difference
+              + ": start all ranks with the same version, files and options");
     }
+  }
+
+  /** Words the first of the lines {@code name: value} that differs. */
+  private static String difference(String first, int rank, String other) {
+    Map<String, String> expected = values(first);
+    Map<String, String> found = values(other);
+    TreeSet<String> names = new TreeSet<>(expected.keySet());
+    names.addAll(found.keySet());
+    return names.stream()
+        .filter(name -> !Objects.equals(expected.get(name), found.get(name)))
+        .findFirst()
+        .map(
+            name ->
+                "%s is %s on rank %d and %s on rank 0"
+                    .formatted(
+                        name,
+                        found.getOrDefault(name, "not set"),
+                        rank,
+                        expected.getOrDefault(name, "not set")))
+        .orElse("");
+  }
+
+  private static Map<String, String> values(String lines) {
+    Map<String, String> values = new HashMap<>();
+    for (String line : lines.split("\n")) {
+      int colon = line.indexOf(": ");
+      values.put(line.substring(0, Math.max(0, colon)), line.substring(colon < 0 ? 0 : colon + 2));
+    }
+    return values;
   }
 
   private static double hash(String text) {

@@ -7,7 +7,8 @@ import java.util.OptionalDouble;
 /**
  * Computes the loss on the validation data every {@code eval_interval} steps and after the last,
  * and on the test data at the end of the run. Each validation reads the batches that GPT-NeoX reads
- * after the same iteration. The test reads the first batches.
+ * after the same iteration. The test reads the first batches. A run that was asked to stop is not
+ * evaluated.
  */
 final class Evaluation implements TrainingCallback {
   private final NeoxConfig config;
@@ -21,6 +22,9 @@ final class Evaluation implements TrainingCallback {
 
   @Override
   public void afterStep(Trainer trainer, Trainer.Step step) {
+    if (trainer.isStopping()) {
+      return;
+    }
     if (trainer.endsHere() || step.iteration() % config.run().evalInterval() == 0) {
       validate(trainer);
     }
@@ -28,6 +32,9 @@ final class Evaluation implements TrainingCallback {
 
   @Override
   public void atEnd(Trainer trainer) {
+    if (trainer.isStopping()) {
+      return;
+    }
     if (validatedAt != trainer.iteration()) {
       validate(trainer);
     }

@@ -132,10 +132,14 @@ public record NeoxConfig(
    * @throws InputException when it cannot be divided so, naming the nearest numbers that work
    */
   public Layout layout(ModelSpec shape) {
-    return placed(
-        settings,
-        "model_parallel_size",
-        () -> Layout.of(shape, parallel.tensor(), parallel.pipeline(), 1, partition(settings)));
+    try {
+      return Layout.of(shape, parallel.tensor(), parallel.pipeline(), 1, partition(settings));
+    } catch (InputException e) {
+      String key = e.getMessage().replaceFirst("(?s):.*", ""); // the one that is named first
+      throw NeoxKeys.find(key).isEmpty()
+          ? e
+          : e.withMessage(settings.place(key) + ": " + e.getMessage());
+    }
   }
 
   /** Names the place of a key where what was made by its value is refused. */

@@ -61,7 +61,7 @@ public record ParallelSection(int pipeline, int tensor, int data) {
     if (running % copy != 0) {
       int below = running / copy * copy;
       throw s.wrong(
-          "model_parallel_size",
+          tensor == 1 ? "pipe_parallel_size" : "model_parallel_size",
           "%d processes cannot be split into %d pipeline x %d tensor parts = %d: start %s%d"
               .formatted(
                   running, pipeline, tensor, copy, below == 0 ? "" : below + " or ", below + copy));

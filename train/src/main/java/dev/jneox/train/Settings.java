@@ -353,11 +353,15 @@ public final class Settings {
         : Optional.empty();
   }
 
-  /** Returns a text that is equal for equal settings, but for keys that are a process's own. */
+  /** Returns a line {@code key: value} for each setting, but for keys that are a process's own. */
   String fingerprint() {
     Map<String, Object> sorted = new TreeMap<>(values);
     sorted.keySet().removeAll(List.of("rank", "local_rank"));
-    return sorted.toString();
+    StringBuilder lines = new StringBuilder();
+    sorted.forEach(
+        (key, value) ->
+            lines.append(key).append(": ").append(YamlTree.oneLine("" + value)).append('\n'));
+    return lines.toString();
   }
 
   Optional<Path> path(String key) {

@@ -116,6 +116,8 @@ public final class Trainer implements AutoCloseable {
   private volatile Checkpoint.State state;
   private volatile boolean asked; // to stop, on this rank
   private volatile boolean stopping;
+  private final Object stopLock = new Object();
+  private int stopsAfter; // a stop that is asked for now; with stopLock
   private List<TrainingCallback> callbacks = List.of();
   private String replayed = "";
   private double[] partNorms = new double[0];
@@ -245,10 +247,14 @@ public final class Trainer implements AutoCloseable {
     adam = new AdamW(parameters, o.beta1(), o.beta2(), o.eps(), o.weightDecay());
     schedule = o.learningRate(data.trainIters());
     state = start(directory);
+    stopsAfter = next(state.iteration());
     if (!processes.isAlone()) {
       SequencedMap<String, String> same = new LinkedHashMap<>();
       same.put("data", data.fingerprint());
-      same.put("checkpoint", state.iteration() + " " + state.updates() + " " + state.tokens());
+      same.put(
+          "checkpoint",
+          "its step: %d%nits updates: %d%nits tokens: %d"
+              .formatted(state.iteration(), state.updates(), state.tokens()));
       ranks.requireSame(same);
     }
   }
@@ -302,11 +308,11 @@ public final class Trainer implements AutoCloseable {
 
   /** Returns what, besides the configuration, decides about the numbers that a step computes. */
   private static String version(NeoxConfig config) {
-    return Trainer.class.getPackage().getImplementationVersion()
-        + " Java "
-        + Runtime.version().feature()
-        + " products in "
-        + Products.carrier(config.precision().format().dtype());
+    return "the version: %s%nJava: %d%nthe type of products: %s"
+        .formatted(
+            Trainer.class.getPackage().getImplementationVersion(),
+            Runtime.version().feature(),
+            Products.carrier(config.precision().format().dtype()));
   }
 
   /** Fills the weights anew, or from the checkpoint that was chosen; returns the state to go on. */
@@ -389,7 +395,8 @@ public final class Trainer implements AutoCloseable {
 
   /** Returns lines that state the memory and disk space that the run needs, and what is free. */
   public List<String> estimate() {
-    return TrainingNeed.of(config, model).estimate(device(), iteration(), iterations());
+    return TrainingNeed.of(config, model)
+        .estimate(device(), ranks().localSize(), iteration(), iterations());
   }
 
   /**
@@ -441,18 +448,40 @@ public final class Trainer implements AutoCloseable {
    * dropped, and the checkpoint holds the state after the last whole step. An unfinished validation
    * is not reported. Several processes stop together after the step that they compute, when one of
    * them was asked.
+   *
+   * @return the step after which the run stops
    */
-  public void stop() {
-    asked = true;
-    if (processes.isAlone()) {
-      stopping = true;
-      gradients.stop();
+  public int stop() {
+    synchronized (stopLock) {
+      asked = true;
+      if (processes.isAlone()) {
+        stopping = true;
+        gradients.stop();
+      }
+      return stopsAfter;
     }
   }
 
-  /** Returns whether steps were made since the last checkpoint, which {@link #stop} would save. */
-  public boolean hasUnsaved() {
-    return saving.isDue(state.iteration());
+  /**
+   * Returns whether this process was asked to stop.
+   *
+   * @param next step after which the run stops when it is asked from now on
+   */
+  private boolean isAsked(int next) {
+    synchronized (stopLock) {
+      stopsAfter = next;
+      return asked;
+    }
+  }
+
+  /** Returns the step after which a stop takes effect that comes after a step. */
+  private int next(int iteration) {
+    return processes.isAlone() || endsAt(iteration) ? iteration : iteration + 1;
+  }
+
+  /** Returns whether a stop after a step would save it. */
+  public boolean saves(int iteration) {
+    return saving.isDue(iteration);
   }
 
   /**
@@ -524,8 +553,12 @@ public final class Trainer implements AutoCloseable {
 
   /** Returns whether this was the last step: of the run, or before an {@code exit_interval}. */
   boolean endsHere() {
+    return endsAt(state.iteration());
+  }
+
+  private boolean endsAt(int iteration) {
     int exit = config.run().exitInterval().orElse(Integer.MAX_VALUE);
-    return isDone() || state.iteration() % exit == 0;
+    return iteration >= data.trainIters() || iteration % exit == 0;
   }
 
   /** Whether {@link #stop} was called. */
@@ -601,7 +634,12 @@ public final class Trainer implements AutoCloseable {
     mine[at++] = adam.gradientSquares();
     System.arraycopy(parts, 0, mine, at, parts.length);
     at += parts.length;
-    mine[at++] = asked ? 1 : 0;
+    // Alone, a stop from here on waits for the update.
+    boolean stops = isAsked(next(state.iteration() + 1));
+    if (stops && processes.isAlone()) {
+      throw new GradientStep.Stopped();
+    }
+    mine[at++] = stops ? 1 : 0;
     mine[at] = saving.savedAt();
     double[][] all = processes.exchangeAll(mine);
     saving.saved(this, (int) all[0][at]);
@@ -847,7 +885,7 @@ public final class Trainer implements AutoCloseable {
    * Computes the mean loss over batches of a data set, in nats per token.
    *
    * @param first the first batch
-   * @return empty when the run was stopped
+   * @return empty when the run was stopped, on all ranks
    */
   OptionalDouble meanLoss(Dataset dataset, long first, int batches) {
     BatchOrder reading = data.order(dataset);
@@ -855,9 +893,15 @@ public final class Trainer implements AutoCloseable {
     double[] mine = new double[Math.ceilDiv(batches, copies)];
     double sum = 0;
     try {
-      for (int b = processes.rank(); b < batches; b += copies) {
-        mine[b / copies] = gradients.loss(batch(reading, first + b));
-        ranks().supervision().progress();
+      for (int b = processes.rank(), n = 0; n < mine.length; b += copies, n++) {
+        if (b < batches) {
+          mine[n] = gradients.loss(batch(reading, first + b));
+          ranks().supervision().progress();
+        }
+        boolean last = n + 1 == mine.length;
+        if (stopsTogether(last ? next(state.iteration()) : state.iteration())) {
+          return OptionalDouble.empty();
+        }
       }
       double[][] all = processes.exchange(mine);
       for (int b = 0; b < batches; b++) {
@@ -869,6 +913,16 @@ public final class Trainer implements AutoCloseable {
       throw broken(e);
     }
     return OptionalDouble.of(sum / batches);
+  }
+
+  /** Returns whether one of several processes was asked to stop; then all of them do. */
+  private boolean stopsTogether(int next) {
+    if (!processes.isAlone()) {
+      for (double[] rank : processes.exchangeAll(isAsked(next) ? 1 : 0)) {
+        stopping |= rank[0] > 0;
+      }
+    }
+    return stopping;
   }
 
   @Override

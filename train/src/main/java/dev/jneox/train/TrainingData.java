@@ -229,11 +229,14 @@ public final class TrainingData implements AutoCloseable {
     return iterations;
   }
 
-  /** Returns a text that differs for other data: their number, and some of the samples. */
+  /** Returns lines that differ for other data: their number, and hashes of some of the samples. */
   String fingerprint() {
-    StringBuilder text = new StringBuilder().append(iterations).append(' ').append(train.length());
+    StringBuilder text = new StringBuilder();
+    text.append("number of steps: ").append(iterations);
+    text.append("\nnumber of samples: ").append(train.length());
     for (long sample : new long[] {0, train.length() / 2, train.length() - 1}) {
-      text.append(' ').append(Arrays.hashCode(train.sample(sample)));
+      text.append(
+          "\nthe hash of sample %d: %x".formatted(sample, Arrays.hashCode(train.sample(sample))));
     }
     return text.toString();
   }

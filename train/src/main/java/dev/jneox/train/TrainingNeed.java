@@ -345,10 +345,11 @@ record TrainingNeed(NeoxConfig config, Shard shard, int carrierBytes) {
   /**
    * Returns lines that state the memory and disk space that the run needs, and what is free.
    *
+   * @param processes of this machine, which share its memory
    * @param from iterations that are done
    * @param to iterations of the whole run
    */
-  List<String> estimate(Device device, int from, int to) {
+  List<String> estimate(Device device, int processes, int from, int to) {
     int micro = config.batch().micro();
     boolean recompute = config.run().recompute() > 0;
     long weights = 4 * parameterCount();
@@ -363,14 +364,21 @@ record TrainingNeed(NeoxConfig config, Shard shard, int carrierBytes) {
     if (device.isCpu()) {
       long activations = activationBytes(micro, recompute);
       long heap = heapBytes(micro, recompute);
+      long need = BESIDE + parameterBytes() + activations + heap + copyBytes();
+      String all =
+          processes == 1
+              ? ByteSize.text(need)
+              : "%s for each of %d processes, %s"
+                  .formatted(ByteSize.text(need), processes, ByteSize.text(need * processes));
       lines.add(
-          "memory: about %s%s, with %s for Java and libtorch"
+          "memory: about %s%s, with %s for Java and libtorch%s"
               .formatted(
-                  ByteSize.text(BESIDE + parameterBytes() + activations + heap + copyBytes()),
+                  all,
                   FreeMemory.bytes().isPresent()
                       ? " of %s free".formatted(ByteSize.text(FreeMemory.bytes().getAsLong()))
                       : "",
-                  ByteSize.text(BESIDE + heap)));
+                  ByteSize.text(BESIDE + heap),
+                  processes == 1 ? "" : " each"));
       String copy =
           copyBytes() == 0
               ? ""

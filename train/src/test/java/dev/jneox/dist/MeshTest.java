@@ -82,7 +82,7 @@ class MeshTest {
                         () -> {
                           SequencedMap<String, String> parts = new LinkedHashMap<>();
                           parts.put("version", "1");
-                          parts.put("configuration", "lr " + ranks.rank() / 2);
+                          parts.put("configuration", "lr: " + ranks.rank() / 2);
                           assertThat(ranks.fromFirst("näme " + ranks.rank())).isEqualTo("näme 0");
                           try {
                             ranks.requireSame(parts);
@@ -97,7 +97,9 @@ class MeshTest {
         .allSatisfy(
             message ->
                 assertThat(message.join())
-                    .startsWith("rank 2 has another configuration than rank 0: "));
+                    .startsWith(
+                        "rank 2 has another configuration than rank 0: lr is 1 on rank 2 and 0 on"
+                            + " rank 0: start all"));
   }
 
   @Test

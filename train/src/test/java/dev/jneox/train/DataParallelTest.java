@@ -25,6 +25,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.CopyOnWriteArrayList;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -152,6 +153,49 @@ class DataParallelTest {
   }
 
   @Test
+  void aStopInAValidationEndsItOnAllRanks() {
+    String[] sets = {"save=" + dir.resolve("run"), "eval_interval=4", "eval_iters=20000"};
+    List<Ranks> ranks = Ranks.threads(new Mesh(1, 2, 1));
+    List<Integer> told = new CopyOnWriteArrayList<>();
+    List<Run> runs =
+        all(
+            ranks.stream()
+                .map(
+                    rank ->
+                        started(
+                            () ->
+                                toy.trainHeard(
+                                    rank,
+                                    config(2, sets),
+                                    new TrainingCallback() {
+                                      @Override
+                                      public void afterStep(Trainer trainer, Trainer.Step step) {
+                                        if (rank.isFirst() && step.iteration() == 4) {
+                                          Thread.ofPlatform()
+                                              .daemon()
+                                              .start(() -> told.add(stopLater(trainer)));
+                                        }
+                                      }
+                                    })))
+                .toList());
+    assertThat(told).containsExactly(4);
+    for (Run run : runs) {
+      assertThat(run.steps()).hasSize(4);
+      assertThat(run.evaluations()).isEmpty();
+    }
+    assertThat(dir.resolve("run/global_step4/model.safetensors")).exists();
+  }
+
+  private static int stopLater(Trainer trainer) {
+    try {
+      Thread.sleep(300);
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
+    return trainer.stop();
+  }
+
+  @Test
   void ranksWithAnotherConfigurationOrDataAreNamed() throws IOException {
     List<Ranks> ranks = Ranks.threads(new Mesh(1, 2, 1));
     List<CompletableFuture<Run>> runs =
@@ -169,7 +213,9 @@ class DataParallelTest {
           .isInstanceOf(CompletionException.class)
           .cause()
           .isInstanceOf(InputException.class)
-          .hasMessageStartingWith("rank 1 has another configuration than rank 0: ");
+          .hasMessageStartingWith(
+              "rank 1 has another configuration than rank 0: seed is 1 on rank 1 and 0 on rank 0:"
+                  + " ");
     }
     try (IndexedDatasetWriter writer =
         new IndexedDatasetWriter(dir.resolve("other"), ToyTraining.VOCAB)) {
@@ -195,7 +241,9 @@ class DataParallelTest {
                                 null)))
             .toList();
     for (CompletableFuture<Run> run : mixed) {
-      assertThatThrownBy(run::join).hasMessageContaining("rank 1 has another data than rank 0");
+      assertThatThrownBy(run::join)
+          .hasMessageContaining("rank 1 has another data than rank 0: ")
+          .hasMessageMatching(".*number of samples is [0-9]+ on rank 1 and [0-9]+ on rank 0.*");
     }
   }
 
@@ -237,6 +285,11 @@ class DataParallelTest {
     assertThatThrownBy(() -> config(3, "model_parallel_size=2"))
         .hasMessageContaining("3 processes cannot be split")
         .hasMessageContaining("start 2 or 4");
+    assertThatThrownBy(() -> config(2, "pipe_parallel_size=3"))
+        .hasMessageStartingWith("--set pipe_parallel_size=3: pipe_parallel_size: 2 processes");
+    NeoxConfig deep = config(4, "pipe_parallel_size=4"); // of a model with two layers
+    assertThatThrownBy(() -> deep.layout(deep.model().shape(ToyTraining.VOCAB, 0)))
+        .hasMessageStartingWith("--set pipe_parallel_size=4: pipe_parallel_size: 4 stages");
     assertThatThrownBy(() -> config(2, "global_num_gpus=4"))
         .hasMessageContaining(
             "global_num_gpus: states 4 processes, and 2 run: start them with jneox launch --nproc"

@@ -137,6 +137,21 @@ final class ToyTraining {
   }
 
   Run train(Ranks ranks, NeoxConfig config, @Nullable Integer stopAfter) {
+    return trainHeard(
+        ranks,
+        config,
+        new TrainingCallback() {
+          @Override
+          public void afterStep(Trainer running, Trainer.Step step) {
+            if (stopAfter != null && step.iteration() == stopAfter) {
+              assertThat(running.stop()).isEqualTo(ranks.size() == 1 ? stopAfter : stopAfter + 1);
+            }
+          }
+        });
+  }
+
+  /** Trains one rank; {@code listener} hears of each step. */
+  Run trainHeard(Ranks ranks, NeoxConfig config, TrainingCallback listener) {
     List<Trainer.Step> steps = new ArrayList<>();
     List<String> evaluations = new ArrayList<>();
     List<String> notes = new ArrayList<>();
@@ -175,9 +190,7 @@ final class ToyTraining {
                 assertThat(parts).hasSize(model.layers() + 2).doesNotContain(0);
                 assertThat(Math.sqrt(squares) / step.gradientNorm()).isCloseTo(1, within(1e-9));
               }
-              if (stopAfter != null && step.iteration() == stopAfter) {
-                running.stop();
-              }
+              listener.afterStep(running, step);
             }
 
             @Override

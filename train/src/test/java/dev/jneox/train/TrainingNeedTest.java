@@ -266,7 +266,7 @@ class TrainingNeedTest {
             "precision=fp32",
             "train_micro_batch_size_per_gpu=4");
     long weights = 4 * need.model().parameterCount();
-    assertThat(need.estimate(Device.CPU, 0, 100))
+    assertThat(need.estimate(Device.CPU, 1, 0, 100))
         .hasSize(3)
         .satisfies(
             lines -> {
@@ -283,9 +283,12 @@ class TrainingNeedTest {
                           .formatted(
                               need.checkpointBytes() / 1e6, 3 * need.checkpointBytes() / 1e6));
             });
-    assertThat(need.estimate(new Device(Device.Kind.CUDA, 0), 0, 100).getFirst())
+    assertThat(need.estimate(Device.CPU, 4, 0, 100).getFirst())
+        .matches(
+            "memory: about ([0-9.]+) .B for each of 4 processes, .* for Java and libtorch each");
+    assertThat(need.estimate(new Device(Device.Kind.CUDA, 0), 1, 0, 100).getFirst())
         .startsWith("memory of cuda:0: weights ");
-    assertThat(need().estimate(Device.CPU, 0, 100)).as("nothing is saved").hasSize(2);
+    assertThat(need().estimate(Device.CPU, 1, 0, 100)).as("nothing is saved").hasSize(2);
   }
 
   @Test

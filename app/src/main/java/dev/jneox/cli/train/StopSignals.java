@@ -1,9 +1,11 @@
 package dev.jneox.cli.train;
 
+import dev.jneox.cli.LaunchCommand;
 import dev.jneox.cli.Signals;
 import dev.jneox.train.Trainer;
 import java.io.PrintWriter;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 
 /**
  * Turns SIGINT and SIGTERM into a request to the training to save and stop; a second ends the
@@ -11,7 +13,8 @@ import java.util.Map;
  *
  * <p>Signals within a quarter of a second count as one: a terminal sends SIGINT to this process and
  * to its wrapper (see {@code Relaunch}), which passes it on. After {@link #close} the JVM handles
- * the signals again, and ends the process at the first.
+ * the signals again, and ends the process at the first. The end of {@code launch} counts as a
+ * SIGTERM to the processes that it has started.
  */
 final class StopSignals implements AutoCloseable {
   /** Signals within this time count as one. */
@@ -30,18 +33,25 @@ final class StopSignals implements AutoCloseable {
     this.trainer = trainer;
     this.err = err;
     this.signals = new Signals(Map.of("INT", INT, "TERM", TERM), this::received);
+    String launcher = System.getenv().getOrDefault(LaunchCommand.LAUNCHER, "");
+    if (launcher.matches("\\d{1,10}")) {
+      ProcessHandle.of(Long.parseLong(launcher))
+          .map(ProcessHandle::onExit)
+          .orElse(CompletableFuture.completedFuture(null))
+          .thenRun(() -> received(TERM));
+    }
   }
 
   private synchronized void received(int signal) {
     if (exit == 0) {
       exit = 128 + signal;
       first = System.nanoTime();
-      trainer.stop();
+      int last = trainer.stop();
       err.println(
           "interrupted: "
-              + (trainer.hasUnsaved() ? "saving" : "stopping")
+              + (trainer.saves(last) ? "saving" : "stopping")
               + " after step "
-              + trainer.iteration()
+              + last
               + ", a second "
               + (signal == INT ? "Ctrl-C" : "signal")
               + " leaves at once");

@@ -7,6 +7,7 @@ import dev.jneox.dist.World;
 import dev.jneox.format.hf.HfFolder;
 import dev.jneox.io.InputException;
 import dev.jneox.io.LaunchFolder;
+import dev.jneox.io.PeerException;
 import dev.jneox.io.Progress;
 import dev.jneox.io.Shell;
 import dev.jneox.io.TargetLock;
@@ -89,6 +90,13 @@ import picocli.CommandLine.Spec;
       "Exit codes: 0 done, 1 bad input or a failed run, 2 wrong usage, 130 stopped by Ctrl-C, 143"
           + " by SIGTERM, 75 another process of the run failed, 71 the machine computed a step"
           + " twice and not with the same result.",
+      "",
+      "The line of a step has means since the line before: the loss in nats per token, the learning"
+          + " rate, the gradient's norm before clipping, tokens per second, the model's"
+          + " floating-point operations per second, their share of the rate of this machine's"
+          + " matrix products as measured at the start (% of GEMM; above 100 % when other programs"
+          + " ran then), and with several processes the share of the time in which rank 0 waited"
+          + " for others (% waiting).",
       "",
       "Examples:",
       "  jneox train --text my-texts --time 30m --out my-model",
@@ -356,12 +364,14 @@ public final class TrainCommand implements Callable<Integer> {
       } else if (evalData != null) {
         throw wrongUsage("--eval-data is for eval_tasks, which is not set");
       }
+      if (ranks.isFirst()) {
+        describe(out, config, trainer, directory);
+      }
+      double gemmRate = gemmRate(config, on, ranks);
       if (!ranks.isFirst()) {
         listeners.add(samples);
         return train(config, trainer, err, "", listeners.toArray(TrainingCallback[]::new));
       }
-      describe(out, config, trainer, directory);
-      double gemmRate = gemmRate(config, on) * ranks.size();
       forecast(out, config, trainer, gemmRate);
       StepLines lines =
           new StepLines(out, config.run().logInterval(), trainer.iterations(), gemmRate);
@@ -453,7 +463,8 @@ public final class TrainCommand implements Callable<Integer> {
       String goOn,
       TrainingCallback... listeners) {
     boolean saves = config.checkpoint().save().isPresent();
-    try (StopSignals signals = new StopSignals(trainer, err)) {
+    StopSignals signals = new StopSignals(trainer, err);
+    try (signals) {
       if (trainer.run(listeners) == Trainer.End.STOPPED) {
         err.println(
             !saves
@@ -463,6 +474,12 @@ public final class TrainCommand implements Callable<Integer> {
                     : goOn.formatted(
                         Shell.quoted(
                             Objects.requireNonNull(trainer.checkpoint().get().getParent()))));
+      }
+      return signals.exitCode();
+    } catch (PeerException e) {
+      // Those that were asked to stop before their first step are gone already.
+      if (signals.exitCode() == 0 || trainer.saves(trainer.iteration())) {
+        throw e;
       }
       return signals.exitCode();
     }
@@ -545,9 +562,10 @@ public final class TrainCommand implements Callable<Integer> {
     }
     out.printf(
         Locale.ROOT,
-        "%,d steps, about %s on this machine as it is now%n",
+        "%,d steps, about %s on this machine as it is now%s%n",
         forecast.steps(),
-        StepLines.clock(forecast.seconds(gemmRate)));
+        StepLines.clock(forecast.seconds(gemmRate)),
+        config.parallel().processes() > 1 ? ", and the exchanges between processes" : "");
     out.flush();
   }
 
@@ -560,6 +578,16 @@ public final class TrainCommand implements Callable<Integer> {
     return Products.carrier(format.dtype()) == format.dtype()
         ? name
         : name + " (multiplied in fp32)";
+  }
+
+  /** Returns the rate of all processes, which measure at the same time: some share their cores. */
+  private static double gemmRate(NeoxConfig config, Device device, Ranks ranks) {
+    ranks.barrier();
+    double sum = 0;
+    for (double[] rate : Ranks.exchange(ranks.world(), gemmRate(config, device))) {
+      sum += rate[0];
+    }
+    return sum;
   }
 
   /** Of the kind of matrix product the run will use. */
