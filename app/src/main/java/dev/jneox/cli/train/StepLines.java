@@ -41,6 +41,9 @@ class StepLines implements TrainingCallback {
   private boolean warm;
   private long told = System.nanoTime();
   private boolean shown;
+  private boolean begun; // has printed the line of a step
+  private int width = Integer.MAX_VALUE; // of the lines before
+  private int leftOut; // columns that those lacked
 
   /**
    * Prints lines that fit the terminal.
@@ -81,10 +84,11 @@ class StepLines implements TrainingCallback {
    * Holds a column of the line.
    *
    * @param rank order of leaving out where the line is too long: the highest first, 0 never
+   * @param shown whether it is printed, or only has its place kept
    */
-  private record Column(int rank, String text) {
+  private record Column(int rank, String text, boolean shown) {
     static Column of(int rank, String format, Object... values) {
-      return new Column(rank, String.format(Locale.ROOT, format, values));
+      return new Column(rank, String.format(Locale.ROOT, format, values), true);
     }
   }
 
@@ -94,9 +98,10 @@ class StepLines implements TrainingCallback {
     window.add(step);
     remember(step.seconds());
     int n = step.iteration();
-    if (n % every != 0 && n != iterations && n != 1) {
+    if (n % every != 0 && n != iterations && begun) {
       return;
     }
+    begun = true;
     out.println(fitted(columns(step, window.take())));
     out.flush();
     told = System.nanoTime();
@@ -131,19 +136,17 @@ class StepLines implements TrainingCallback {
     columns.add(Column.of(2, "%,7.0f tokens/s", summary.tokensPerSecond()));
     double flops = summary.flopsPerSecond();
     if (flops > 0) {
-      columns.add(new Column(5, rate(flops)));
+      columns.add(new Column(5, rate(flops), true));
       // A share above 100 % means that other programs ran while the rate was measured.
-      if (flops <= gemmRate) {
-        columns.add(Column.of(6, "%2.0f%% of GEMM", 100 * flops / gemmRate));
-      }
+      columns.add(Column.of(6, "%2.0f%% of GEMM", 100 * flops / gemmRate));
     }
     if (summary.waiting() > 0) {
       columns.add(Column.of(4, "%2.0f%% waiting", 100 * summary.waiting()));
     }
-    if (warm || n == iterations) { // the first step, which warms up, says nothing of the others
-      double mean = latest.stream().mapToDouble(Double::doubleValue).average().orElse(0);
-      columns.add(Column.of(1, "ETA %s", clock(mean * (iterations - n))));
-    }
+    double mean = latest.stream().mapToDouble(Double::doubleValue).average().orElse(0);
+    String eta = "ETA " + clock(mean * (iterations - n));
+    // The first step, which warms up, says nothing of the others: it keeps their place alone.
+    columns.add(new Column(1, eta, warm || n == iterations));
     if (summary.skipped() > 0) {
       columns.add(Column.of(0, "%d skipped, loss scale %.0f", summary.skipped(), step.lossScale()));
     }
@@ -159,16 +162,24 @@ class StepLines implements TrainingCallback {
             : String.format(Locale.ROOT, "%.1f MFLOP/s", flopsPerSecond / 1e6);
   }
 
-  /** Leaves out columns until the line fits the screen; {@code metrics.csv} has them all. */
+  /**
+   * Leaves out columns until the line fits the screen; {@code metrics.csv} has them all. What one
+   * line has left out the next ones lack too, as long as the screen stays as wide.
+   */
   private String fitted(List<Column> columns) {
-    int width = screenWidth.get().orElse(Integer.MAX_VALUE);
+    int now = screenWidth.get().orElse(Integer.MAX_VALUE);
+    leftOut = now == width ? leftOut : 0;
+    width = now;
     List<Column> left = new ArrayList<>(columns);
-    String line = joined(left);
-    while (line.length() > width && left.stream().anyMatch(column -> column.rank > 0)) {
+    for (int n = 0;
+        (n < leftOut || joined(left).length() > width)
+            && left.stream().anyMatch(column -> column.rank > 0);
+        n++) {
       left.remove(Collections.max(left, Comparator.comparingInt(Column::rank)));
-      line = joined(left);
+      leftOut = Math.max(leftOut, n + 1);
     }
-    return line;
+    left.removeIf(column -> !column.shown);
+    return joined(left);
   }
 
   private static String joined(List<Column> columns) {

@@ -89,12 +89,11 @@ class StepLinesTest {
   }
 
   @Test
-  void aShareOfMoreThanAllAndARateOfZeroAreNotSaid() {
+  void everyLineHasTheShareOfTheRate() {
     assertThat(lines(OptionalInt.empty(), 1e9, step(10, 7.5, false)))
         .singleElement()
         .asString()
-        .contains("3.0 GFLOP/s")
-        .doesNotContain("GEMM");
+        .contains("3.0 GFLOP/s | 300% of GEMM");
     assertThat(
             lines(
                 OptionalInt.empty(),
@@ -103,6 +102,40 @@ class StepLinesTest {
         .singleElement()
         .asString()
         .contains("3.0 MFLOP/s");
+  }
+
+  @Test
+  void theFirstStepOfAResumedRunHasALine() {
+    StringWriter out = new StringWriter();
+    StepLines lines = new StepLines(new PrintWriter(out), 5, 20, 1e12);
+    for (int n = 7; n <= 11; n++) {
+      lines.afterStep(null, step(n, 7.5, false));
+    }
+    assertThat(out.toString().lines())
+        .satisfiesExactly(
+            line -> assertThat(line).startsWith("step  7/20 "),
+            line -> assertThat(line).startsWith("step 10/20 "));
+  }
+
+  @Test
+  void linesOfARunLeaveOutTheSameColumns() {
+    List<String> lines =
+        lines(
+            OptionalInt.of(80),
+            1e10,
+            step(1, 7.5, false),
+            step(2, 7.5, false),
+            new Trainer.Step(3, 7, 1e-3, 1, 1, false, 100, 2e-4, 6e9, 0),
+            step(4, 7.5, false));
+    assertThat(lines)
+        .allMatch(line -> line.length() <= 80)
+        .extracting(
+            line ->
+                line.replaceAll("[^a-zA-Z/ ]+", "")
+                    .replaceAll(" ETA ?", "")
+                    .replaceAll(" +", " ")
+                    .strip())
+        .containsOnly("step / loss grad norm tokens/s");
   }
 
   @Test
