@@ -1,6 +1,7 @@
 package dev.jneox.cli.train;
 
 import dev.jneox.cli.ProgressLine;
+import dev.jneox.cli.Signals;
 import dev.jneox.dist.Ranks;
 import dev.jneox.dist.Supervision;
 import dev.jneox.dist.World;
@@ -34,6 +35,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -582,12 +584,17 @@ public final class TrainCommand implements Callable<Integer> {
 
   /** Returns the rate of all processes, which measure at the same time: some share their cores. */
   private static double gemmRate(NeoxConfig config, Device device, Ranks ranks) {
-    ranks.barrier();
-    double sum = 0;
-    for (double[] rate : Ranks.exchange(ranks.world(), gemmRate(config, device))) {
-      sum += rate[0];
+    // Nothing is unfinished yet, and a JVM that exits while libtorch computes may crash.
+    try (Signals _ =
+        new Signals(
+            Map.of("INT", 2, "TERM", 15), number -> Runtime.getRuntime().halt(128 + number))) {
+      ranks.barrier();
+      double sum = 0;
+      for (double[] rate : Ranks.exchange(ranks.world(), gemmRate(config, device))) {
+        sum += rate[0];
+      }
+      return sum;
     }
-    return sum;
   }
 
   /** Of the kind of matrix product the run will use. */
