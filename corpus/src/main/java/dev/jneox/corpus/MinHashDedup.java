@@ -59,8 +59,8 @@ record MinHashDedup(
   public String describe() {
     return String.format(
             Locale.ROOT,
-            "removes near duplicates, by %d-grams of words%s in %d bands of %d: finds %.0f %% of the"
-                + " pairs whose similarity is 0.5, %.0f %% at 0.7, %.0f %% at 0.8",
+            "removes near duplicates, by %d-grams of words%s in %d bands of %d: finds %.0f %% of"
+                + " the pairs whose similarity is 0.5, %.0f %% at 0.7, %.0f %% at 0.8",
             ngram,
             skipHeaders ? " behind the licence header of code" : "",
             bands,

@@ -51,7 +51,8 @@ class PipelineTest {
     Pipeline pipeline = read(GOOD);
     assertThat(pipeline.sources())
         .containsExactly(
-            new Source("alpha", List.of(folder + "/a.jsonl"), 1.5, 0.02, null, "text", new TreeMap<>()),
+            new Source(
+                "alpha", List.of(folder + "/a.jsonl"), 1.5, 0.02, null, "text", new TreeMap<>()),
             new Source(
                 "beta",
                 List.of(folder + "/b/*.txt", folder + "/c"),
@@ -165,11 +166,13 @@ class PipelineTest {
     Pipeline pipeline = read("sources:\n  - {name: a, path: a.jsonl}\n");
     CorpusBuild.Options options = new CorpusBuild.Options(folder.resolve("out"), 0, false, false);
     byte[] before = CorpusBuild.recipe(pipeline, Part.of(pipeline, 1000), List.of(), options);
-    assertThat(CorpusBuild.recipe(pipeline, Part.of(pipeline, 1000), List.of(), options)).isEqualTo(before);
+    assertThat(CorpusBuild.recipe(pipeline, Part.of(pipeline, 1000), List.of(), options))
+        .isEqualTo(before);
     FileTime time = Files.getLastModifiedTime(source);
     Files.writeString(source, "{\"text\": \"b\"}\n");
     Files.setLastModifiedTime(source, time);
-    assertThat(CorpusBuild.recipe(pipeline, Part.of(pipeline, 1000), List.of(), options)).isNotEqualTo(before);
+    assertThat(CorpusBuild.recipe(pipeline, Part.of(pipeline, 1000), List.of(), options))
+        .isNotEqualTo(before);
   }
 
   @Test

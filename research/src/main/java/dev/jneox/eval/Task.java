@@ -2,7 +2,6 @@ package dev.jneox.eval;
 
 import dev.jneox.io.InputException;
 import dev.jneox.io.JsonObject;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
