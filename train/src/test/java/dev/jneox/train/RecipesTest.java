@@ -32,6 +32,9 @@ class RecipesTest {
           Map.entry("pythia/6-9B", 6_857_302_016L),
           Map.entry("pythia/12B", 11_846_072_320L),
           Map.entry("gpt3/125M", 125_262_336L),
+          Map.entry("jneox/1M", 1_248_640L),
+          Map.entry("jneox/5M", 4_925_568L),
+          Map.entry("jneox/15M", 15_107_200L),
           Map.entry("demo", 8_933_376L),
           Map.entry("starter", 3_352_704L));
 
@@ -40,6 +43,7 @@ class RecipesTest {
     return switch (name) {
       case "demo" -> 8192;
       case "starter" -> 4096;
+      case "jneox/1M", "jneox/5M", "jneox/15M" -> 16_384;
       default -> TOKENS_20B;
     };
   }
