@@ -38,6 +38,11 @@ public final class Values implements AutoCloseable {
     return tensor.numel();
   }
 
+  /** Returns how many bytes they take. */
+  public long bytes() {
+    return tensor.numel() * tensor.element_size();
+  }
+
   @Override
   public void close() {
     tensor.close();

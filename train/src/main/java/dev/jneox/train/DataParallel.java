@@ -20,16 +20,18 @@ final class DataParallel {
   private record Sum(Collectives.Pending pending, List<Values> values) {}
 
   private final Ranks ranks;
+  private final Traffic traffic = new Traffic();
   private final Collectives group;
+  private final Collectives world;
   private final Parameters parameters;
   private final int layers;
   private final List<Sum> sums = new ArrayList<>();
   private int next; // bucket whose sum was not begun yet
-  private long waited;
 
   DataParallel(Ranks ranks, Parameters parameters) {
     this.ranks = ranks;
-    this.group = ranks.data();
+    this.group = traffic.counted(ranks.data());
+    this.world = traffic.counted(ranks.world());
     this.parameters = parameters;
     this.layers = parameters.spec().layers();
   }
@@ -52,9 +54,9 @@ final class DataParallel {
     return ranks.size() == 1;
   }
 
-  /** Returns a group whose waits count in {@link #waitedSeconds}. */
-  Collectives timed(Collectives other) {
-    return other.size() == 1 ? other : new TimedCollectives(other, nanos -> waited += nanos);
+  /** Returns the count of what this rank exchanges. */
+  Traffic traffic() {
+    return traffic;
   }
 
   private boolean isSharded() {
@@ -106,7 +108,6 @@ final class DataParallel {
 
   /** Begins the sums that no listener heard of, and waits for all. */
   void awaitSums() {
-    long start = System.nanoTime();
     if (size() > 1) {
       ready(layers + 1); // a stage has not all parts, and no bucket of those that it lacks
     }
@@ -114,7 +115,6 @@ final class DataParallel {
     sums.forEach(sum -> sum.pending.await());
     sums.forEach(sum -> sum.values.forEach(Values::close));
     sums.clear();
-    waited += System.nanoTime() - start;
   }
 
   /** Returns whether sums were begun and have failed or were not awaited: they may still write. */
@@ -124,18 +124,12 @@ final class DataParallel {
 
   /** Tells every rank the numbers of all copies, and returns them by copy. */
   double[][] exchange(double... mine) {
-    long start = System.nanoTime();
-    double[][] all = Ranks.exchange(group, mine);
-    waited += System.nanoTime() - start;
-    return all;
+    return Ranks.exchange(group, mine);
   }
 
   /** Tells every rank of the run the numbers of all, and returns them by rank. */
   double[][] exchangeAll(double... mine) {
-    long start = System.nanoTime();
-    double[][] all = Ranks.exchange(ranks.world(), mine);
-    waited += System.nanoTime() - start;
-    return all;
+    return Ranks.exchange(world, mine);
   }
 
   /** Gives every rank the weights that the others have updated. */
@@ -143,9 +137,7 @@ final class DataParallel {
     if (!isSharded()) {
       return;
     }
-    long start = System.nanoTime();
     gather(parameters.weights().tensor());
-    waited += System.nanoTime() - start;
     parameters.clearGradients(); // those outside of its share, which were summed in part
     parameters.refresh();
   }
@@ -173,12 +165,5 @@ final class DataParallel {
     }
     gather(into);
     return parameters.gradients();
-  }
-
-  /** Returns the seconds that this rank waited for others since the last call. */
-  double waitedSeconds() {
-    double seconds = isAlone() ? 0 : waited / 1e9;
-    waited = 0;
-    return seconds;
   }
 }

@@ -22,6 +22,8 @@ final class Metrics implements TrainingCallback {
           "tokens",
           "tokens_per_second",
           "teraflops",
+          "waiting",
+          "bytes_sent",
           "restarts",
           "time_lost",
           "goodput",
@@ -85,6 +87,8 @@ final class Metrics implements TrainingCallback {
           }
           values.put("runtime/tokens_per_second", step.tokensPerSecond());
           values.put("runtime/teraflops", step.teraflops());
+          values.put("runtime/waiting", step.waited() / step.seconds());
+          values.put("runtime/bytes_sent", step.sent());
           values.put("runtime/restarts", (double) trainer.goodput().restarts());
           values.put("runtime/time_lost", trainer.goodput().lostSeconds());
           values.put("runtime/goodput", trainer.goodput().share());
@@ -107,6 +111,8 @@ final class Metrics implements TrainingCallback {
                     (double) trainer.state().tokens(),
                     step.tokensPerSecond(),
                     step.teraflops(),
+                    step.waited() / step.seconds(),
+                    step.sent(),
                     (double) trainer.goodput().restarts(),
                     trainer.goodput().lostSeconds(),
                     trainer.goodput().share(),

@@ -30,6 +30,7 @@ final class PipelineStep implements GradientStep {
   private final Shard shard;
   private final Parameters parameters;
   private final Collectives group;
+  private StepTrace trace = new StepTrace();
 
   /**
    * Makes the step of one stage.
@@ -42,6 +43,11 @@ final class PipelineStep implements GradientStep {
     this.shard = stage.shard();
     this.parameters = parameters;
     this.group = group;
+  }
+
+  /** Has a trace record the passes of micro-batches. */
+  void trace(StepTrace trace) {
+    this.trace = trace;
   }
 
   /** Is a send under way, with the memory that it reads. */
@@ -69,22 +75,26 @@ final class PipelineStep implements GradientStep {
       flight = stage.begin(batch, chunk, backward);
     }
 
-    void forward() {
+    void forward(int micro) {
       if (!first) {
         receive(flight.input(), place - 1, 2 * place);
       }
+      long start = System.nanoTime();
       flight.forward();
+      trace.add(StepTrace.Span.FORWARD, start, micro);
       if (!last) {
         sent = send(flight.output(), place + 1, 2 * (place + 1));
       }
     }
 
-    double backward(double scale, ReadyListener listener) {
+    double backward(int micro, double scale, ReadyListener listener) {
       settle(); // the gradient may lie where the output was
       if (!last) {
         receive(flight.outputGradient(), place + 1, 2 * place + 1);
       }
+      long start = System.nanoTime();
       double loss = flight.backward(scale, listener);
+      trace.add(StepTrace.Span.BACKWARD, start, micro);
       if (!first) {
         sent = send(flight.inputGradient(), place - 1, 2 * (place - 1) + 1);
       }
@@ -139,12 +149,13 @@ final class PipelineStep implements GradientStep {
             end(leaving, patience);
             Journey journey = new Journey(batches.get(micro), action.chunk(), true);
             underWay.put(key, journey);
-            journey.forward();
+            journey.forward(micro);
           }
           case BACKWARD -> {
             Journey journey = Objects.requireNonNull(underWay.get(key));
             boolean whole = micro == batches.size() - 1;
-            loss += journey.backward(scale, whole ? atEnd : ReadyListener.NONE) / batches.size();
+            loss +=
+                journey.backward(micro, scale, whole ? atEnd : ReadyListener.NONE) / batches.size();
             underWay.remove(key);
             leaving.add(journey);
           }
@@ -228,7 +239,7 @@ final class PipelineStep implements GradientStep {
       for (int chunk = 0; chunk < shard.chunks().size(); chunk++) {
         Journey journey = new Journey(batch, chunk, false);
         journeys.add(journey);
-        journey.forward();
+        journey.forward(0);
         if (journey.last) {
           loss = journey.flight.loss();
         }

@@ -22,6 +22,8 @@ import java.util.OptionalInt;
  *     keeps all activations
  * @param seed of weights and data order
  * @param logGradNorm whether TensorBoard gets the gradient norm of each layer
+ * @param profile whether steps {@code profileStepStart} to {@code profileStepStop} are traced, into
+ *     {@code trace.json} beside {@code metrics.csv}
  * @param tensorboardDir folder for TensorBoard's event files
  * @param logDir folder for {@code metrics.csv}
  */
@@ -37,6 +39,9 @@ public record RunSection(
     int recompute,
     int seed,
     boolean logGradNorm,
+    boolean profile,
+    int profileStepStart,
+    int profileStepStop,
     Optional<Path> tensorboardDir,
     Optional<Path> logDir) {
 
@@ -54,6 +59,19 @@ public record RunSection(
     if (!s.given("train_iters") && !s.given("train_epochs")) {
       throw s.wrong("train_iters", "is required: set it or train_epochs");
     }
+    if (s.flag("profile")) {
+      if (s.path("save").isEmpty() && s.path("log_dir").isEmpty()) {
+        throw s.wrong("profile", "is set without save or log_dir, which say where trace.json goes");
+      }
+      if (s.integer("profile_step_stop") < s.integer("profile_step_start")) {
+        throw s.wrong(
+            "profile_step_stop",
+            "expected a step from profile_step_start "
+                + s.integer("profile_step_start")
+                + " on, found "
+                + s.integer("profile_step_stop"));
+      }
+    }
     return new RunSection(
         s.maybeInteger("train_iters"),
         s.maybeInteger("train_epochs"),
@@ -66,6 +84,9 @@ public record RunSection(
         s.flag("checkpoint_activations") ? s.integer("checkpoint_num_layers") : 0,
         s.integer("seed"),
         s.flag("log_grad_norm"),
+        s.flag("profile"),
+        s.integer("profile_step_start"),
+        s.integer("profile_step_stop"),
         s.path("tensorboard_dir"),
         s.path("log_dir"));
   }

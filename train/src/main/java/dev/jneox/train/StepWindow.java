@@ -10,6 +10,7 @@ public final class StepWindow {
   private double seconds;
   private double flops;
   private double waited;
+  private double sent;
   private int skipped;
 
   /** Starts without a step. */
@@ -23,13 +24,15 @@ public final class StepWindow {
    * @param tokensPerSecond training tokens per second
    * @param flopsPerSecond floating-point operations of the model per second
    * @param waiting share of the time in which this process waited for others
+   * @param sentBytes that this process sent to others in a step
    */
   public record Summary(
       OptionalDouble loss,
       int skipped,
       double tokensPerSecond,
       double flopsPerSecond,
-      double waiting) {}
+      double waiting,
+      double sentBytes) {}
 
   /** Adds a step. */
   public void add(Trainer.Step step) {
@@ -40,6 +43,7 @@ public final class StepWindow {
     seconds += step.seconds();
     flops += step.flops();
     waited += step.waited();
+    sent += step.sent();
   }
 
   /** Returns the summary of the steps added so far, and starts again without a step. */
@@ -50,13 +54,15 @@ public final class StepWindow {
             skipped,
             tokens / seconds,
             flops / seconds,
-            waited / seconds);
+            waited / seconds,
+            sent / steps);
     steps = 0;
     loss = 0;
     tokens = 0;
     seconds = 0;
     flops = 0;
     waited = 0;
+    sent = 0;
     skipped = 0;
     return summary;
   }

@@ -66,6 +66,7 @@ public final class Trainer implements AutoCloseable {
    * @param flops floating-point operations of the model in this iteration, by {@link
    *     ModelSpec#trainingFlops}
    * @param waited seconds of the iteration in which this process waited for others
+   * @param sent bytes that this process sent to others, by the formulas of Gloo's algorithms
    */
   public record Step(
       int iteration,
@@ -77,7 +78,8 @@ public final class Trainer implements AutoCloseable {
       long tokens,
       double seconds,
       double flops,
-      double waited) {
+      double waited,
+      double sent) {
     /** Returns the training tokens per second. */
     public double tokensPerSecond() {
       return tokens / seconds;
@@ -241,8 +243,11 @@ public final class Trainer implements AutoCloseable {
         GradientStep.of(
             parameters,
             config.run().recompute() > 0,
-            processes.timed(ranks.tensor()),
-            processes.timed(ranks.pipeline()));
+            processes.traffic().counted(ranks.tensor()),
+            processes.traffic().counted(ranks.pipeline()));
+    if (gradients instanceof PipelineStep pipeline) {
+      pipeline.trace(processes.traffic().trace());
+    }
     OptimizerSection o = config.optimizer();
     adam = new AdamW(parameters, o.beta1(), o.beta2(), o.eps(), o.weightDecay());
     schedule = o.learningRate(data.trainIters());
@@ -492,6 +497,11 @@ public final class Trainer implements AutoCloseable {
    */
   public End run(TrainingCallback... others) {
     List<TrainingCallback> all = new ArrayList<>(List.of(others));
+    RunSection section = config.run();
+    if (section.profile()) {
+      Path folder = section.logDir().or(() -> config.checkpoint().save()).orElseThrow();
+      all.add(new Profile(section.profileStepStart(), section.profileStepStop(), folder));
+    }
     all.add(new Evaluation(config, data));
     if (ranks().isFirst()) {
       all.add(new Metrics(config));
@@ -754,7 +764,9 @@ public final class Trainer implements AutoCloseable {
   /** Makes one step; empty when it was stopped, which leaves weights and state unchanged. */
   private Optional<Step> step() {
     long start = System.nanoTime();
-    processes.waitedSeconds(); // what an evaluation waited is none of this step's
+    Traffic traffic = processes.traffic();
+    traffic.waitedSeconds(); // what an evaluation waited and sent is none of this step's
+    traffic.sentBytes();
     double scale = state.scaler().scale();
     boolean scaled = config.precision().format() == PrecisionSection.Format.FP16;
     Found found;
@@ -793,7 +805,9 @@ public final class Trainer implements AutoCloseable {
     } else {
       double clip = config.optimizer().clip();
       double factor = clip > 0 && norm > clip ? clip / (norm + 1e-6) : 1;
+      long update = System.nanoTime();
       adam.step(lr, factor / scale);
+      traffic.trace().add(StepTrace.Span.UPDATE, update, 0);
       processes.shareWeights();
     }
     long tokens = (long) config.batch().total() * config.model().seqLength();
@@ -818,7 +832,8 @@ public final class Trainer implements AutoCloseable {
             tokens,
             seconds,
             model.trainingFlops(tokens, config.model().seqLength()),
-            processes.waitedSeconds()));
+            traffic.waitedSeconds(),
+            traffic.sentBytes()));
   }
 
   /**
@@ -841,11 +856,13 @@ public final class Trainer implements AutoCloseable {
     double[] losses = new double[accumulation];
     for (int m = 0; m < accumulation; m++) {
       boolean last = m + 1 == accumulation;
+      long begun = System.nanoTime();
       losses[m] =
           gradients.gradient(
               batch(reading, first + (long) m * copies),
               scale / batches,
               last ? processes.listener() : GradientStep.ReadyListener.NONE);
+      processes.traffic().trace().add(StepTrace.Span.GRADIENT, begun, m);
       ranks().supervision().progress();
       if (!last) {
         int done = m + 1;

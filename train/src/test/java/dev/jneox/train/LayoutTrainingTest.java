@@ -8,6 +8,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.jneox.dist.Mesh;
 import dev.jneox.train.ToyTraining.Run;
 import java.io.IOException;
@@ -15,6 +17,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -209,6 +213,68 @@ class LayoutTrainingTest {
   void theNormsOfThePartsAddUpInEveryLayout() {
     for (Mesh mesh : List.of(Mesh.ALONE, new Mesh(1, 2, 1), new Mesh(2, 1, 2))) {
       toy.train(mesh, "log_grad_norm=true", "train_iters=3", "zero_optimization={stage: 1}");
+    }
+  }
+
+  /** Two stages and two copies: each rank has its row, and a stage the passes of its batches. */
+  @Test
+  void aTraceHasWhatEachRankDid() throws IOException {
+    Path save = dir.resolve("traced");
+    String[] sets = {
+      "profile=true",
+      "profile_step_start=2",
+      "profile_step_stop=3",
+      "train_iters=5",
+      "save=" + save,
+      "checkpoint_factor=5",
+      "eval_interval=100"
+    };
+    train(1, 2, 2, sets);
+    JsonNode events =
+        new ObjectMapper().readTree(save.resolve("trace.json").toFile()).get("traceEvents");
+    for (int rank = 0; rank < 4; rank++) {
+      Map<String, Integer> counts = new TreeMap<>();
+      double end = 0; // of the last pass: a stage computes one thing at a time
+      for (JsonNode event : events) {
+        if (event.get("pid").intValue() == rank) {
+          counts.merge(
+              event.get("ph").textValue() + " " + event.get("name").textValue(), 1, Integer::sum);
+          if (event.get("name").textValue().matches("(forward|backward) \\d")) {
+            double at = event.get("ts").doubleValue();
+            assertThat(at).isGreaterThanOrEqualTo(end);
+            end = at + event.get("dur").doubleValue();
+          }
+        }
+      }
+      // A batch of 8: four micro-batches of one sequence for each copy.
+      for (String pass : List.of("forward", "backward")) {
+        for (int m = 0; m < 4; m++) {
+          assertThat(counts).containsEntry("X " + pass + " " + m, 2);
+        }
+        assertThat(counts).doesNotContainKey("X " + pass + " 4");
+      }
+      assertThat(counts)
+          .containsEntry("X update", 2)
+          .containsEntry("b send", 8)
+          .containsEntry("e send", 8);
+      assertThat(counts.get("b all-reduce")).isPositive().isEqualTo(counts.get("e all-reduce"));
+      assertThat(counts.get("X wait")).isPositive();
+    }
+    assertThat(Files.readString(save.resolve("metrics.csv")).lines().findFirst().orElseThrow())
+        .contains("waiting,bytes_sent");
+  }
+
+  /** The bytes of a step by the formulas: gradients once, and with ZeRO the weights. */
+  @ParameterizedTest
+  @CsvSource({"0,2,2.0", "0,4,2.0", "1,2,3.0", "1,4,3.0"})
+  void theBytesSentAreThoseOfTheFormula(int zero, int copies, double factor) {
+    List<Run> ranks =
+        train(1, 1, copies, "zero_optimization={stage: " + zero + "}", "train_iters=3");
+    double gradients = 4.0 * ranks.getFirst().whole().length;
+    for (Run rank : ranks) {
+      double sent = rank.steps().getLast().sent();
+      // Beside them go a few numbers of each rank, and the padding of the last bucket.
+      assertThat(sent / (factor * (copies - 1) / copies * gradients)).isBetween(1.0, 1.02);
     }
   }
 }

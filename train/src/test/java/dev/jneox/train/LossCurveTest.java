@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Test;
 
 class LossCurveTest {
   private static Trainer.Step step(int iteration, double loss, boolean skipped) {
-    return new Trainer.Step(iteration, loss, 1e-3, 1, 2048, skipped, 100, 2, 6e9, 0);
+    return new Trainer.Step(iteration, loss, 1e-3, 1, 2048, skipped, 100, 2, 6e9, 0, 0);
   }
 
   @Test

@@ -2,6 +2,7 @@ package dev.jneox.cli.train;
 
 import dev.jneox.cli.ProgressLine;
 import dev.jneox.cli.Screen;
+import dev.jneox.io.ByteSize;
 import dev.jneox.train.Goodput;
 import dev.jneox.train.StepWindow;
 import dev.jneox.train.Trainer;
@@ -139,6 +140,9 @@ class StepLines implements TrainingCallback {
       columns.add(new Column(5, rate(flops), true));
       // A share above 100 % means that other programs ran while the rate was measured.
       columns.add(Column.of(6, "%2.0f%% of GEMM", 100 * flops / gemmRate));
+    }
+    if (summary.sentBytes() > 0) {
+      columns.add(Column.of(6, "%s sent", ByteSize.text(Math.round(summary.sentBytes()))));
     }
     if (summary.waiting() > 0) {
       columns.add(Column.of(4, "%2.0f%% waiting", 100 * summary.waiting()));

@@ -12,7 +12,7 @@ import org.junit.jupiter.api.Test;
 
 class StepLinesTest {
   private static Trainer.Step step(int iteration, double loss, boolean skipped) {
-    return new Trainer.Step(iteration, loss, 1e-3, 1, 1024, skipped, 100, 2, 6e9, 0);
+    return new Trainer.Step(iteration, loss, 1e-3, 1, 1024, skipped, 100, 2, 6e9, 0, 0);
   }
 
   /** On a terminal the line within a step goes away; in a log it is written every 20 seconds. */
@@ -98,7 +98,7 @@ class StepLinesTest {
             lines(
                 OptionalInt.empty(),
                 1e12,
-                new Trainer.Step(1, 1, 1e-3, 1, 1, false, 100, 2, 6e6, 0)))
+                new Trainer.Step(1, 1, 1e-3, 1, 1, false, 100, 2, 6e6, 0, 0)))
         .singleElement()
         .asString()
         .contains("3.0 MFLOP/s");
@@ -125,7 +125,7 @@ class StepLinesTest {
             1e10,
             step(1, 7.5, false),
             step(2, 7.5, false),
-            new Trainer.Step(3, 7, 1e-3, 1, 1, false, 100, 2e-4, 6e9, 0),
+            new Trainer.Step(3, 7, 1e-3, 1, 1, false, 100, 2e-4, 6e9, 0, 0),
             step(4, 7.5, false));
     assertThat(lines)
         .allMatch(line -> line.length() <= 80)
@@ -143,7 +143,7 @@ class StepLinesTest {
     Trainer.Step[] steps = new Trainer.Step[21];
     for (int i = 0; i < steps.length; i++) {
       double seconds = i == 0 ? 60 : i == 20 ? 22 : 2; // the first warms up, the last is slow
-      steps[i] = new Trainer.Step(i + 1, 7, 1e-3, 1, 1, false, 100, seconds, 6e9, 0);
+      steps[i] = new Trainer.Step(i + 1, 7, 1e-3, 1, 1, false, 100, seconds, 6e9, 0, 0);
     }
     assertThat(lines(OptionalInt.empty(), 1e12, steps))
         .satisfies(
