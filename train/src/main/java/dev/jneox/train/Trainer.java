@@ -821,6 +821,7 @@ public final class Trainer implements AutoCloseable {
             !rule.isOn() ? null : overflow ? recent : rule.after(recent, loss, norm));
     double seconds = (System.nanoTime() - start) / 1e9;
     goodput.step(seconds);
+    traffic.trace().add(StepTrace.Span.STEP, start, state.iteration());
     return Optional.of(
         new Step(
             state.iteration(),

@@ -259,6 +259,7 @@ class LayoutTrainingTest {
           .containsEntry("e send", 8);
       assertThat(counts.get("b all-reduce")).isPositive().isEqualTo(counts.get("e all-reduce"));
       assertThat(counts.get("X wait")).isPositive();
+      assertThat(counts).containsEntry("X step 2", 1).containsEntry("X step 3", 1);
     }
     assertThat(Files.readString(save.resolve("metrics.csv")).lines().findFirst().orElseThrow())
         .contains("waiting,bytes_sent");

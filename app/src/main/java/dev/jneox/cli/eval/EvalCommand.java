@@ -56,8 +56,8 @@ import picocli.CommandLine.Spec;
       "  jneox eval --model DIR --data data/valid --limit 100 --json",
       "  jneox eval --tasks list,arc_easy",
       "  jneox eval --model DIR --tasks arc_easy,piqa --data datasets --num-fewshot 5",
-      "  jneox eval --model RUN --checkpoints --tasks piqa --data datasets --out results",
-      "  jneox eval --compare results/A results/B --out compared"
+      "  jneox eval --model RUN --checkpoints --tasks piqa --data datasets --out scores",
+      "  jneox eval --compare scores/A scores/B --out compared"
     })
 final class EvalCommand implements Runnable {
   @Spec private CommandSpec spec;
@@ -166,7 +166,7 @@ final class EvalCommand implements Runnable {
         || files != null
         || data != null
         || limit != null
-        || !model.models().isEmpty()) {
+        || spec.commandLine().getParseResult().hasMatchedOption("--model")) {
       throw new ParameterException(
           spec.commandLine(), "--compare reads results: it goes with --out and --json alone");
     }

@@ -96,9 +96,9 @@ import picocli.CommandLine.Spec;
       "The line of a step has means since the line before: the loss in nats per token, the learning"
           + " rate, the gradient's norm before clipping, tokens per second, the model's"
           + " floating-point operations per second, their share of the rate of this machine's"
-          + " matrix products as measured at the start (% of GEMM; above 100 % when other programs"
-          + " ran then), and with several processes the share of the time in which rank 0 waited"
-          + " for others (% waiting).",
+          + " matrix products as measured at the start (%% of GEMM; above 100 %% when other"
+          + " programs ran then), and with several processes the share of the time in which rank 0"
+          + " waited for others (%% waiting).",
       "",
       "Examples:",
       "  jneox train --text my-texts --time 30m --out my-model",
