@@ -1,6 +1,7 @@
 package dev.jneox.train;
 
 import dev.jneox.torch.Collectives;
+import dev.jneox.torch.ForwardingCollectives;
 import dev.jneox.torch.Values;
 
 /**
@@ -9,12 +10,11 @@ import dev.jneox.torch.Values;
  * all-reduce of {@code S} bytes, which is Gloo's reduce-scatter too, and {@code (n-1) S} of its
  * part of {@code S} bytes in an all-gather.
  */
-final class CountedCollectives implements Collectives {
-  private final Collectives group;
+final class CountedCollectives extends ForwardingCollectives {
   private final Traffic traffic;
 
   CountedCollectives(Collectives group, Traffic traffic) {
-    this.group = group;
+    super(group);
     this.traffic = traffic;
   }
 
@@ -39,64 +39,44 @@ final class CountedCollectives implements Collectives {
   }
 
   @Override
-  public String name() {
-    return group.name();
-  }
-
-  @Override
-  public int rank() {
-    return group.rank();
-  }
-
-  @Override
-  public int size() {
-    return group.size();
-  }
-
-  @Override
   public Pending allReduce(Values values, Reduction reduction) {
     double sent = ofAllReduce(values);
-    return counted(StepTrace.Span.ALL_REDUCE, sent, group.allReduce(values, reduction));
+    return counted(StepTrace.Span.ALL_REDUCE, sent, super.allReduce(values, reduction));
   }
 
   @Override
   public Pending reduceScatter(Values whole, Values part) {
     double sent = ofAllReduce(whole);
-    return counted(StepTrace.Span.REDUCE_SCATTER, sent, group.reduceScatter(whole, part));
+    return counted(StepTrace.Span.REDUCE_SCATTER, sent, super.reduceScatter(whole, part));
   }
 
   @Override
   public Pending allGather(Values part, Values whole) {
     double sent = (size() - 1.0) * part.bytes();
-    return counted(StepTrace.Span.ALL_GATHER, sent, group.allGather(part, whole));
+    return counted(StepTrace.Span.ALL_GATHER, sent, super.allGather(part, whole));
   }
 
   @Override
   public Pending broadcast(Values values, int root) {
     double sent = rank() == root ? values.bytes() : 0; // the others pass it on
-    return counted(StepTrace.Span.BROADCAST, sent, group.broadcast(values, root));
+    return counted(StepTrace.Span.BROADCAST, sent, super.broadcast(values, root));
   }
 
   @Override
   public Pending send(Values values, int to, int tag) {
-    return counted(StepTrace.Span.SEND, values.bytes(), group.send(values, to, tag));
+    return counted(StepTrace.Span.SEND, values.bytes(), super.send(values, to, tag));
   }
 
   @Override
   public Pending receive(Values values, int from, int tag) {
-    return counted(StepTrace.Span.RECEIVE, 0, group.receive(values, from, tag));
+    return counted(StepTrace.Span.RECEIVE, 0, super.receive(values, from, tag));
   }
 
   @Override
   public void barrier() {
     long start = System.nanoTime();
-    group.barrier();
+    super.barrier();
     traffic.waited(start);
     traffic.trace().add(StepTrace.Span.BARRIER, start, 0);
-  }
-
-  @Override
-  public void close() {
-    group.close();
   }
 }

@@ -1,6 +1,7 @@
 package dev.jneox.train;
 
 import dev.jneox.torch.Collectives;
+import dev.jneox.torch.ForwardingCollectives;
 import dev.jneox.torch.Values;
 import java.util.concurrent.atomic.AtomicLong;
 

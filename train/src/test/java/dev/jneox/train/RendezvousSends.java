@@ -3,6 +3,7 @@ package dev.jneox.train;
 import dev.jneox.torch.Collectives;
 import dev.jneox.torch.Device;
 import dev.jneox.torch.FlatTensor;
+import dev.jneox.torch.ForwardingCollectives;
 import dev.jneox.torch.Values;
 
 /**
@@ -18,13 +19,13 @@ final class RendezvousSends extends ForwardingCollectives {
 
   @Override
   public Pending send(Values values, int to, int tag) {
-    group.send(values, to, tag);
+    super.send(values, to, tag);
     return () -> exchange(false, to, tag + ACKNOWLEDGED);
   }
 
   @Override
   public Pending receive(Values values, int from, int tag) {
-    Pending pending = group.receive(values, from, tag);
+    Pending pending = super.receive(values, from, tag);
     return () -> {
       pending.await();
       exchange(true, from, tag + ACKNOWLEDGED);
@@ -34,7 +35,7 @@ final class RendezvousSends extends ForwardingCollectives {
   private void exchange(boolean send, int other, int tag) {
     try (FlatTensor one = FlatTensor.zeros(Device.CPU, 1);
         Values values = Values.of(one, 0, 1)) {
-      (send ? group.send(values, other, tag) : group.receive(values, other, tag)).await();
+      (send ? super.send(values, other, tag) : super.receive(values, other, tag)).await();
     }
   }
 }

@@ -1,13 +1,11 @@
-package dev.jneox.train;
+package dev.jneox.torch;
 
-import dev.jneox.torch.Collectives;
-import dev.jneox.torch.Values;
+/** Passes every operation to another group; a subclass changes what it looks at. */
+public abstract class ForwardingCollectives implements Collectives {
+  private final Collectives group;
 
-/** Passes every operation to another group. */
-class ForwardingCollectives implements Collectives {
-  final Collectives group;
-
-  ForwardingCollectives(Collectives group) {
+  /** Passes operations to a group. */
+  protected ForwardingCollectives(Collectives group) {
     this.group = group;
   }
 
