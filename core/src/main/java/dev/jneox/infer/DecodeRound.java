@@ -1,9 +1,12 @@
 package dev.jneox.infer;
 
+import dev.jneox.io.CancelledException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 
@@ -27,22 +30,38 @@ public record DecodeRound(double firstToken, double promptRate, double decodeRat
     Random random = new Random(seed);
     long[][] times = new long[sessions][newTokens];
     List<TokenStream> streams = new ArrayList<>();
-    long start = System.nanoTime();
-    try (ExecutorService readers = Executors.newCachedThreadPool()) {
+    List<CompletableFuture<TokenStream>> read = new ArrayList<>();
+    long start;
+    // The readers wait for their streams: a program that asks has its threads already.
+    try (ExecutorService readers = Executors.newFixedThreadPool(sessions)) {
+      CountDownLatch ready = new CountDownLatch(sessions);
       for (int s = 0; s < sessions; s++) {
-        int[] prompt = random.ints(promptTokens, 0, engine.spec().vocabulary().used()).toArray();
-        TokenStream stream =
-            engine.stream(
-                GenerationRequest.builder(prompt).maxTokens(newTokens).ignoreEnd().build());
-        streams.add(stream);
+        CompletableFuture<TokenStream> begun = new CompletableFuture<>();
+        read.add(begun);
         long[] drawn = times[s];
         readers.submit(
             () -> {
+              ready.countDown();
+              TokenStream stream = begun.join();
               for (int i = 0; stream.hasNext(); i++) {
                 stream.next();
                 drawn[i] = stream.drawnAt();
               }
             });
+      }
+      await(ready);
+      start = System.nanoTime();
+      try {
+        for (int s = 0; s < sessions; s++) {
+          int[] prompt = random.ints(promptTokens, 0, engine.spec().vocabulary().used()).toArray();
+          TokenStream stream =
+              engine.stream(
+                  GenerationRequest.builder(prompt).maxTokens(newTokens).ignoreEnd().build());
+          streams.add(stream);
+          read.get(s).complete(stream);
+        }
+      } finally {
+        read.forEach(begun -> begun.cancel(false)); // of a request that was refused
       }
     }
     streams.forEach(TokenStream::result); // throws what a reader's thread could not
@@ -58,5 +77,14 @@ public record DecodeRound(double firstToken, double promptRate, double decodeRat
         (first - start) / 1e9,
         (double) sessions * promptTokens * 1e9 / (allBegun - start),
         tokens * 1e9 / (firstDone - allBegun));
+  }
+
+  private static void await(CountDownLatch ready) {
+    try {
+      ready.await();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new CancelledException("interrupted while measuring", e);
+    }
   }
 }
