@@ -13,6 +13,7 @@ import java.net.NetworkInterface;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.SocketException;
+import java.net.SocketTimeoutException;
 import java.net.UnknownHostException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -200,9 +201,13 @@ public final class Rendezvous implements AutoCloseable {
         throw foreign(host, port, null);
       } catch (IOException e) {
         // A store that starts closes its first connections; so does a service that is none.
-        answered = !connected ? 0 : answered == 0 ? System.nanoTime() : answered;
+        if (connected) {
+          answered = answered == 0 ? System.nanoTime() : answered;
+        } else if (!(e instanceof SocketTimeoutException)) { // the last try has little time left
+          answered = 0;
+        }
         boolean late = System.nanoTime() - answered >= ANSWER_MILLIS * 1_000_000L;
-        if (connected && (late || System.nanoTime() >= end)) {
+        if (answered != 0 && (late || System.nanoTime() >= end)) {
           throw foreign(host, port, e);
         }
         if (System.nanoTime() >= end) {
