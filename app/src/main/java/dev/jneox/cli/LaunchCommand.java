@@ -402,7 +402,7 @@ public final class LaunchCommand implements Callable<Integer> {
                   }
                   print(to, prefix + VisibleText.line(line));
                 }
-                if (rank.process.waitFor() != PEER_FAILED) {
+                if (errors && rank.process.waitFor() != PEER_FAILED) {
                   printError(rank, to, prefix);
                 }
               } catch (IOException | InterruptedException e) {
