@@ -255,6 +255,14 @@ class ReplTest {
       }
     }
 
+    /** Types Ctrl-D until the program ends: what is typed between two prompts may be dropped. */
+    void leave(Thread program) throws IOException, InterruptedException {
+      while (program.isAlive()) {
+        type("\u0004");
+        program.join(200);
+      }
+    }
+
     @Override
     public void close() throws IOException {
       terminal.close();
@@ -284,8 +292,7 @@ class ReplTest {
       screen.await("[6 tokens; Enter goes on]");
       screen.type("/help\n");
       screen.await("Ctrl-D, /exit");
-      screen.type("\u0004");
-      running.join();
+      screen.leave(running);
       assertThat(screen.text()).doesNotContain("jneox: ");
     }
     assertThat(history).content().contains("int max").doesNotContain("dropped");
@@ -419,8 +426,7 @@ class ReplTest {
                           new Repl.Words("", "continue> ")));
       screen.type("int max\n");
       screen.await("[6 tokens; Enter goes on]");
-      screen.type("\u0004");
-      running.join();
+      screen.leave(running);
       assertThat(screen.text()).contains("Earlier lines cannot be read", history + ": " + reason);
     }
     if (kind.equals("bytes")) {
