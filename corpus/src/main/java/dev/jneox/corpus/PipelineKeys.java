@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.Consumer;
@@ -44,7 +45,7 @@ public final class PipelineKeys {
     return Collections.unmodifiableMap(all);
   }
 
-  /** Reads settings, and gives those that have to be there a text until nothing is missing. */
+  /** Reads settings, and gives those that have to be there a value until nothing is missing. */
   private static Map<String, String> asked(Consumer<Settings> reader) {
     Map<String, Object> values = new TreeMap<>();
     while (true) {
@@ -54,7 +55,9 @@ public final class PipelineKeys {
         return settings.asked();
       } catch (InputException e) {
         String missing = settings.asked().keySet().stream().reduce((a, b) -> b).orElse("");
-        if (values.putIfAbsent(missing, missing.toUpperCase(java.util.Locale.ROOT)) != null) {
+        boolean number = settings.asked().getOrDefault(missing, "").contains("number");
+        Object given = number ? (Object) 1L : missing.toUpperCase(Locale.ROOT);
+        if (values.putIfAbsent(missing, given) != null) {
           throw e;
         }
       }
