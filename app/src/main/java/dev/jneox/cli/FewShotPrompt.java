@@ -8,9 +8,9 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * Shows a base model by a few examples what is asked of it: it continues texts, and continues the
- * examples with one more. The examples are files of the folder {@code few-shot}, with {@code
- * {prompt}} where the user's text goes.
+ * Puts examples of a task before the user's text (few-shot prompting), because a base model only
+ * continues a text. The examples are files of the folder {@code few-shot}; {@code {prompt}} marks
+ * the place of the user's text.
  */
 enum FewShotPrompt {
   /** A Java method below a comment that says what it does. */
@@ -24,7 +24,7 @@ enum FewShotPrompt {
 
   private static final String PLACE = "{prompt}";
 
-  /** What ends an example, and so what is written: an empty line. */
+  /** The stop strings: an example ends at an empty line, and so does the generated text. */
   static final List<String> STOP = List.of("\n\n");
 
   /** Returns the examples with a text behind them, without the last line end of the file. */

@@ -255,7 +255,7 @@ class ReplTest {
       }
     }
 
-    /** Types Ctrl-D until the program ends: what is typed between two prompts may be dropped. */
+    /** Types Ctrl-D until the program ends. The terminal may drop input between two prompts. */
     void leave(Thread program) throws IOException, InterruptedException {
       while (program.isAlive()) {
         type("\u0004");
